@@ -1,0 +1,184 @@
+"""The Python SDK of Memtrace, a server that gives AI agents a memory.
+
+``from memtrace import Memtrace, AsyncMemtrace``. Names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from memtrace._version import __version__
+
+if TYPE_CHECKING:
+    from memtrace.async_client import AsyncMemtrace
+    from memtrace.batch import BatchResult, Outcome
+    from memtrace.client import Memtrace
+    from memtrace.clock import Clock, SystemClock
+    from memtrace.exceptions import (
+        AuthenticationError,
+        BatchError,
+        ClientClosedError,
+        ConfigurationError,
+        ConflictError,
+        ConnectionFailedError,
+        DeadlineExceededError,
+        InvalidRequestError,
+        MemtraceError,
+        MiddlewareError,
+        NoArcInstanceError,
+        NotFoundError,
+        PayloadTooLargeError,
+        RateLimitError,
+        RequestInfo,
+        RequestTimeoutError,
+        ServerError,
+        TransportError,
+        TransportNotAvailableError,
+        UnreadableResponseError,
+    )
+    from memtrace.models import (
+        AddMemoryRequest,
+        Agent,
+        AgentList,
+        AgentStats,
+        ContextOptions,
+        CreateSessionRequest,
+        Health,
+        ListOptions,
+        Memory,
+        MemoryList,
+        RegisterAgentRequest,
+        SearchQuery,
+        SearchResult,
+        Session,
+        SessionContext,
+        SessionList,
+        UpdateSessionRequest,
+    )
+    from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
+
+__all__ = [
+    "ActiveSession",
+    "AddMemoryRequest",
+    "Agent",
+    "AgentList",
+    "AgentStats",
+    "AsyncActiveSession",
+    "AsyncMemtrace",
+    "AuthenticationError",
+    "BatchError",
+    "BatchResult",
+    "ClientClosedError",
+    "Clock",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "ContextOptions",
+    "CreateSessionRequest",
+    "DeadlineExceededError",
+    "Health",
+    "InvalidRequestError",
+    "ListOptions",
+    "Memory",
+    "MemoryList",
+    "Memtrace",
+    "MemtraceError",
+    "MiddlewareError",
+    "NoArcInstanceError",
+    "NotFoundError",
+    "Outcome",
+    "PayloadTooLargeError",
+    "RateLimitError",
+    "RegisterAgentRequest",
+    "RequestInfo",
+    "RequestTimeoutError",
+    "SearchQuery",
+    "SearchResult",
+    "ServerError",
+    "Session",
+    "SessionContext",
+    "SessionList",
+    "SystemClock",
+    "TransportError",
+    "TransportNotAvailableError",
+    "UnreadableResponseError",
+    "UpdateSessionRequest",
+    "__version__",
+]
+
+_PLACES = {
+    "AsyncMemtrace": "memtrace.async_client",
+    "BatchResult": "memtrace.batch",
+    "Outcome": "memtrace.batch",
+    "Memtrace": "memtrace.client",
+    "Clock": "memtrace.clock",
+    "SystemClock": "memtrace.clock",
+    "AuthenticationError": "memtrace.exceptions",
+    "BatchError": "memtrace.exceptions",
+    "ClientClosedError": "memtrace.exceptions",
+    "ConfigurationError": "memtrace.exceptions",
+    "ConflictError": "memtrace.exceptions",
+    "ConnectionFailedError": "memtrace.exceptions",
+    "DeadlineExceededError": "memtrace.exceptions",
+    "InvalidRequestError": "memtrace.exceptions",
+    "MemtraceError": "memtrace.exceptions",
+    "MiddlewareError": "memtrace.exceptions",
+    "NoArcInstanceError": "memtrace.exceptions",
+    "NotFoundError": "memtrace.exceptions",
+    "PayloadTooLargeError": "memtrace.exceptions",
+    "RateLimitError": "memtrace.exceptions",
+    "RequestInfo": "memtrace.exceptions",
+    "RequestTimeoutError": "memtrace.exceptions",
+    "ServerError": "memtrace.exceptions",
+    "TransportError": "memtrace.exceptions",
+    "TransportNotAvailableError": "memtrace.exceptions",
+    "UnreadableResponseError": "memtrace.exceptions",
+    "AddMemoryRequest": "memtrace.models",
+    "Agent": "memtrace.models",
+    "AgentList": "memtrace.models",
+    "AgentStats": "memtrace.models",
+    "ContextOptions": "memtrace.models",
+    "CreateSessionRequest": "memtrace.models",
+    "Health": "memtrace.models",
+    "ListOptions": "memtrace.models",
+    "Memory": "memtrace.models",
+    "MemoryList": "memtrace.models",
+    "RegisterAgentRequest": "memtrace.models",
+    "SearchQuery": "memtrace.models",
+    "SearchResult": "memtrace.models",
+    "Session": "memtrace.models",
+    "SessionContext": "memtrace.models",
+    "SessionList": "memtrace.models",
+    "UpdateSessionRequest": "memtrace.models",
+    "ActiveSession": "memtrace.resources.active_session",
+    "AsyncActiveSession": "memtrace.resources.active_session",
+}
+_SUBMODULES = frozenset(
+    {
+        "async_client",
+        "batch",
+        "client",
+        "clock",
+        "exceptions",
+        "middleware",
+        "models",
+        "pipeline",
+        "plugins",
+        "resources",
+        "transport",
+    }
+)
+
+
+def __getattr__(name: str) -> object:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"memtrace.{name}")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'memtrace' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_PLACES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -1,0 +1,229 @@
+"""The blocking client: configuration in, resources out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from memtrace import operations, procedures
+from memtrace.config import DEFAULT_TIMEOUT, UNSET, Unset, changed, resolve
+from memtrace.dispatch import Dispatcher
+from memtrace.models import (
+    AddMemoryRequest,
+    Agent,
+    AgentList,
+    AgentStats,
+    ContextOptions,
+    CreateSessionRequest,
+    Health,
+    ListOptions,
+    Memory,
+    MemoryList,
+    RegisterAgentRequest,
+    SearchQuery,
+    SearchResult,
+    Session,
+    SessionContext,
+    SessionList,
+    TimeBound,
+)
+from memtrace.resources.agents import Agents
+from memtrace.resources.memories import Memories
+from memtrace.resources.sessions import Sessions
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from memtrace.clock import Clock
+    from memtrace.pipeline import Middleware
+    from memtrace.plugins import TransportSpec
+    from memtrace.transport import Transport
+
+__all__ = ["Memtrace"]
+
+
+class Memtrace:
+    """A client of a Memtrace server, blocking. One serves many threads; the key alone decides the organisation.
+
+    What is left out comes from the environment: MEMTRACE_BASE_URL, MEMTRACE_API_KEY, MEMTRACE_TRANSPORT and
+    MEMTRACE_TIMEOUT. `timeout` bounds one attempt, in seconds; None means no bound. `transport` is a name (``"httpx"``,
+    ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call. `middleware` runs once a
+    call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one. `headers` go with
+    every request. Raises `ConfigurationError`; nothing is sent when a client is made.
+
+    >>> with Memtrace("memory://", "any key") as client:
+    ...     memory = client.remember("assistant", "User prefers dark mode")
+    ...     [found.content for found in client.recall("assistant").memories]
+    ['User prefers dark mode']
+    """
+
+    memories: Memories
+    agents: Agents
+    sessions: Sessions
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        transport: str | Transport | TransportSpec | None = None,
+        middleware: Sequence[Middleware | str] = (),
+        attempt_middleware: Sequence[Middleware | str] = (),
+        headers: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        settings = resolve(
+            base_url,
+            api_key,
+            timeout=timeout,
+            middleware=middleware,
+            attempt_middleware=attempt_middleware,
+            headers=headers,
+            clock=clock,
+        )
+        self._use(Dispatcher.create(settings, transport))
+
+    def _use(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self.memories = Memories(dispatcher)
+        self.agents = Agents(dispatcher)
+        self.sessions = Sessions(dispatcher)
+
+    def with_options(
+        self,
+        *,
+        api_key: str | Unset = UNSET,
+        timeout: float | Unset | None = UNSET,
+        middleware: Sequence[Middleware | str] | Unset = UNSET,
+        attempt_middleware: Sequence[Middleware | str] | Unset = UNSET,
+        headers: Mapping[str, str] | Unset = UNSET,
+    ) -> Self:
+        """A cheap copy with these settings changed, on the same connections (for ``memory://``: on the same store).
+
+        What is given replaces the whole setting. The connections close when this client and all its copies are closed.
+        Raises `ConfigurationError`, and `ClientClosedError` when this client is closed.
+        """
+        settings = changed(
+            self._dispatcher.settings,
+            api_key=api_key,
+            timeout=timeout,
+            middleware=middleware,
+            attempt_middleware=attempt_middleware,
+            headers=headers,
+        )
+        copy = type(self).__new__(type(self))
+        copy._use(self._dispatcher.copy(settings))  # noqa: SLF001  # its own class
+        return copy
+
+    def close(self) -> None:
+        """Close the connections, unless an open `with_options` copy or you own them. A second call does nothing."""
+        self._dispatcher.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Memtrace({str(self._dispatcher.settings.base_url)!r}, transport={self._dispatcher.transport_name!r})"
+
+    # -- the server
+
+    def health(self) -> Health:
+        """What the server says of itself; it answers also when its storage is down."""
+        return self._dispatcher.send(operations.health())
+
+    def ready(self) -> bool:
+        """Whether the server's storage can be reached; False on its 503."""
+        return self._dispatcher.send(operations.ready())
+
+    # -- memories
+
+    def remember(self, agent_id: str, content: str) -> Memory:
+        """Store an episodic memory, event type ``general``; as `memories.remember`."""
+        return self.memories.remember(agent_id, content)
+
+    def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
+        """Read an agent's newest 100 memories since then, newest first; as `memories.recall`."""
+        return self.memories.recall(agent_id, since)
+
+    def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
+        """Store a decision and its reasoning; as `memories.decide`."""
+        return self.memories.decide(agent_id, decision, reasoning)
+
+    def add_memory(self, req: AddMemoryRequest) -> Memory:
+        """Store one memory; as `memories.add`."""
+        return self.memories.add(req)
+
+    def add_memories(self, memories: list[AddMemoryRequest]) -> list[Memory]:
+        """Store memories in requests of at most 100 and return the rows that the server answered, duplicates left out.
+
+        Sends nothing when an item breaks a rule. Raises the server's error when nothing was stored, else `BatchError`, whose
+        `result` says which items were. `memories.add_many` gives one outcome for each item instead.
+        """
+        return self._dispatcher.run(procedures.add_strictly(memories))
+
+    def list_memories(self, opts: ListOptions) -> MemoryList:
+        """Read memories by filters; as `memories.list`."""
+        return self.memories.list(opts)
+
+    def search_memories(self, query: SearchQuery) -> SearchResult:
+        """Search memories; as `memories.search`."""
+        return self.memories.search(query)
+
+    # -- agents
+
+    def register_agent(self, req: RegisterAgentRequest) -> Agent:
+        """Register an agent; as `agents.register`."""
+        return self.agents.register(req)
+
+    def list_agents(self) -> AgentList:
+        """All agents; as `agents.list`."""
+        return self.agents.list()
+
+    def get_agent(self, agent_id: str) -> Agent:
+        """Fetch an agent by id or name; as `agents.get`."""
+        return self.agents.get(agent_id)
+
+    def get_agent_stats(self, agent_id: str) -> AgentStats:
+        """Count what is stored under an agent's id; as `agents.stats`."""
+        return self.agents.stats(agent_id)
+
+    def get_agent_memories(self, agent_id: str, opts: ListOptions | None = None) -> MemoryList:
+        """Read an agent's memories; as `agents.memories`."""
+        return self.agents.memories(agent_id, opts)
+
+    def delete_agent(self, agent_id: str) -> None:
+        """Delete an agent by id; as `agents.delete`."""
+        self.agents.delete(agent_id)
+
+    # -- sessions
+
+    def create_session(self, req: CreateSessionRequest) -> Session:
+        """Create a session; as `sessions.create`."""
+        return self.sessions.create(req)
+
+    def get_session(self, session_id: str) -> Session:
+        """Fetch a session; as `sessions.get`."""
+        return self.sessions.get(session_id)
+
+    def list_sessions(self, agent_id: str | None = None) -> SessionList:
+        """All sessions, or those of one agent's id; as `sessions.list`."""
+        return self.sessions.list(agent_id)
+
+    def close_session(self, session_id: str) -> Session:
+        """Set a session's status to ``closed``; as `sessions.close`."""
+        return self.sessions.close(session_id)
+
+    def get_session_context(self, session_id: str, opts: ContextOptions | None = None) -> SessionContext:
+        """Have the server write a session's memories as Markdown; as `sessions.context`."""
+        return self.sessions.context(session_id, opts)
+
+    def get_session_memories(self, session_id: str, opts: ListOptions | None = None) -> MemoryList:
+        """Read a session's memories; as `sessions.memories`."""
+        return self.sessions.memories(session_id, opts)

@@ -1,0 +1,266 @@
+"""Configuration in one place: arguments over the environment over defaults, checked when a client is made."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from memtrace.clock import Clock, SystemClock
+from memtrace.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from memtrace.pipeline import Middleware
+
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "UNSET",
+    "BaseUrl",
+    "Settings",
+    "Unset",
+    "changed",
+    "check_headers",
+    "check_key",
+    "check_middleware",
+    "check_timeout",
+    "parse_base_url",
+    "resolve",
+]
+
+DEFAULT_TIMEOUT: Final = float("30")  # an object of its own: `is` tells the default from a caller's 30.0
+"""Seconds that one attempt may take."""
+
+
+class Unset:
+    """The type of `UNSET`, the default of arguments for which None has a meaning of its own."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class BaseUrl:
+    """A base URL taken apart: which transport its scheme names, where requests go, and the path in front of every route."""
+
+    transport: str | None
+    origin: str
+    path: str
+
+    def __str__(self) -> str:
+        return self.origin + self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a client was configured with. The key is not part of its repr."""
+
+    base_url: BaseUrl
+    api_key: str = field(repr=False)
+    timeout: float | None
+    middleware: tuple[Middleware, ...]
+    attempt_middleware: tuple[Middleware, ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    clock: Clock
+
+
+def resolve(
+    base_url: str | None,
+    api_key: str | None,
+    *,
+    timeout: float | None,
+    middleware: Sequence[Middleware | str],
+    attempt_middleware: Sequence[Middleware | str],
+    headers: Mapping[str, str] | None,
+    clock: Clock | None,
+) -> Settings:
+    """Settings from arguments, then MEMTRACE_BASE_URL, MEMTRACE_API_KEY and MEMTRACE_TIMEOUT, then defaults.
+
+    Raises `ConfigurationError`, which names the argument and the variable.
+    """
+    return Settings(
+        base_url=parse_base_url(_given(base_url, "base_url", "MEMTRACE_BASE_URL")),
+        api_key=check_key(_given(api_key, "api_key", "MEMTRACE_API_KEY")),
+        timeout=_timeout(timeout),
+        middleware=check_middleware(middleware, "middleware"),
+        attempt_middleware=check_middleware(attempt_middleware, "attempt_middleware"),
+        headers=check_headers(headers),
+        clock=clock if clock is not None else SystemClock(),
+    )
+
+
+def changed(
+    settings: Settings,
+    *,
+    api_key: str | Unset,
+    timeout: float | Unset | None,
+    middleware: Sequence[Middleware | str] | Unset,
+    attempt_middleware: Sequence[Middleware | str] | Unset,
+    headers: Mapping[str, str] | Unset,
+) -> Settings:
+    """A copy of `settings` with what is given changed, checked alike."""
+    return replace(
+        settings,
+        api_key=settings.api_key if isinstance(api_key, Unset) else check_key(api_key),
+        timeout=settings.timeout if isinstance(timeout, Unset) else check_timeout(timeout),
+        middleware=settings.middleware if isinstance(middleware, Unset) else check_middleware(middleware, "middleware"),
+        attempt_middleware=settings.attempt_middleware
+        if isinstance(attempt_middleware, Unset)
+        else check_middleware(attempt_middleware, "attempt_middleware"),
+        headers=settings.headers if isinstance(headers, Unset) else check_headers(headers),
+    )
+
+
+def check_middleware(chosen: Sequence[Middleware | str], argument: str) -> tuple[Middleware, ...]:
+    """Middleware as objects; a text is the name of an installed one. What cannot be called is refused."""
+    if isinstance(chosen, str) or not isinstance(chosen, Sequence):
+        raise ConfigurationError(f"{argument} must be a list or tuple of middleware")
+    made: list[Middleware] = []
+    for i, item in enumerate(chosen):
+        if isinstance(item, str):
+            from memtrace.plugins import middlewares
+
+            made.append(middlewares.get(item).create())
+        elif isinstance(item, type) or not callable(item):
+            raise ConfigurationError(
+                f"{argument}[{i}] cannot be called with (request, call_next): pass an instance or a generator function"
+            )
+        else:
+            made.append(item)
+    return tuple(made)
+
+
+def _given(value: str | None, argument: str, variable: str) -> str:
+    chosen = os.environ.get(variable) if value is None else value
+    if not chosen:
+        problem = "is missing" if chosen is None else "is empty"
+        raise ConfigurationError(f"{argument} {problem}: pass {argument}= or set {variable}")
+    if not isinstance(chosen, str):
+        raise ConfigurationError(f"{argument} must be a text, not {type(chosen).__name__}")
+    return chosen
+
+
+def _timeout(value: float | None) -> float | None:
+    text = os.environ.get("MEMTRACE_TIMEOUT")
+    if value is not DEFAULT_TIMEOUT or not text:
+        return check_timeout(value)
+    try:
+        return check_timeout(float(text))
+    except ValueError:
+        raise ConfigurationError("MEMTRACE_TIMEOUT is not a number of seconds; timeout= would win over it") from None
+
+
+def check_timeout(value: float | None) -> float | None:
+    """Seconds above 0, or None for no bound."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not value > 0 or math.isinf(value):
+        raise ConfigurationError("timeout (MEMTRACE_TIMEOUT) must be a number of seconds above 0, or None for no bound")
+    return float(value)
+
+
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+
+
+def check_key(api_key: str) -> str:
+    """A key that can stand in a header: printable ASCII, without white space around it."""
+    if _KEY.fullmatch(api_key) is None:
+        raise ConfigurationError(
+            "api_key (MEMTRACE_API_KEY) cannot be sent: it holds a line break, white space at an end, or a character that is not ASCII",
+            hint="a key read from a file often ends in a line break: use .strip()",
+        )
+    return api_key
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
+_OWN_HEADERS = {
+    "x-api-key": "pass api_key= instead",
+    "content-type": "the SDK sets it",
+    "content-length": "the transport sets it",
+    "host": "the transport sets it",
+}
+
+
+def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Headers for every request of a client; those that the SDK or the transport sets are refused."""
+    for name, value in (headers or {}).items():
+        if _HEADER_NAME.fullmatch(name) is None or _HEADER_VALUE.fullmatch(value) is None:
+            raise ConfigurationError(
+                f"headers[{name!r}] cannot be sent: name and value must be printable ASCII without line breaks"
+            )
+        if name.lower() in _OWN_HEADERS:
+            raise ConfigurationError(f"headers[{name!r}] cannot be set: {_OWN_HEADERS[name.lower()]}")
+    return tuple((headers or {}).items())
+
+
+# ---- base URLs ------------------------------------------------------------------------------------------------------
+
+_SCHEME = re.compile(r"(?:(?P<transport>[A-Za-z][\w.-]*)\+)?(?P<scheme>[A-Za-z][\w.-]*)://(?P<rest>.*)", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\]")
+
+
+def parse_base_url(text: str) -> BaseUrl:
+    """Take a base URL apart.
+
+    ``http`` and ``https`` take any transport, ``name+https`` the one of that name, and any other scheme names a transport.
+
+    >>> parse_base_url("requests+https://memtrace.example/v2/")
+    BaseUrl(transport='requests', origin='https://memtrace.example', path='/v2')
+    """
+    match = _SCHEME.fullmatch(text)
+    if match is None:
+        raise _bad_url("it does not begin with a scheme such as http:// or https://")
+    transport, scheme = match["transport"], match["scheme"].lower()
+    if scheme not in ("http", "https"):
+        if re.search(r"[\s\x00-\x1f]", text) or not text.isascii():
+            raise _bad_url("it holds white space or a character that is not ASCII")
+        return BaseUrl(
+            transport or scheme,
+            f"{scheme}://{match['rest']}".rstrip("/") if match["rest"].strip("/") else f"{scheme}://",
+            "",
+        )
+    return BaseUrl(transport, *_http_parts(f"{scheme}://{match['rest']}"))
+
+
+def _http_parts(url: str) -> tuple[str, str]:
+    if re.search(r"[\s\x00-\x1f\\]", url):
+        raise _bad_url("it holds white space or a backslash")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = _ascii_host(parts.hostname or "")
+    except ValueError:
+        raise _bad_url("its host or port is not valid") from None
+    if parts.username is not None or parts.password is not None:
+        raise _bad_url("it holds credentials; pass api_key= instead")
+    if parts.query or parts.fragment or url.endswith(("?", "#")):
+        raise _bad_url("it holds a query or a fragment")
+    if not parts.path.isascii():
+        raise _bad_url("its path holds a character that is not ASCII; percent-encode it")
+    if not host:
+        raise _bad_url("it has no host")
+    default = 443 if parts.scheme == "https" else 80
+    suffix = "" if port is None or port == default else f":{port}"
+    return f"{parts.scheme}://{host}{suffix}", parts.path.rstrip("/")
+
+
+def _ascii_host(host: str) -> str:
+    name = host if host.isascii() else host.encode("idna").decode("ascii")
+    bracketed = f"[{name}]" if ":" in name else name
+    if name and _HOST.fullmatch(bracketed) is None:
+        raise ValueError(name)
+    return bracketed
+
+
+def _bad_url(problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"base_url (MEMTRACE_BASE_URL) is not a valid address: {problem}",
+        hint="write it like http://localhost:9100 or https://memtrace.example/path, or memory:// for the fake",
+    )

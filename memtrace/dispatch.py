@@ -1,0 +1,218 @@
+"""The way from an operation to its result: one dispatcher for each kind of client, shared by its resources."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from memtrace._version import __version__
+from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError, UnreadableResponseError
+from memtrace.family import Family
+from memtrace.middleware.auth import ApiKeyAuth
+from memtrace.middleware.errors import describe, error_for, is_failure, raise_errors
+from memtrace.middleware.logging import log_attempts
+from memtrace.pipeline import compose, drive, drive_async
+from memtrace.plugins import TransportSpec, select_transport
+from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
+
+if TYPE_CHECKING:
+    from memtrace.config import Settings
+    from memtrace.operations import Operation
+    from memtrace.procedures import Procedure
+
+__all__ = ["AsyncDispatcher", "Dispatcher"]
+
+T = TypeVar("T")
+
+_USER_AGENT = f"memtrace-sdk/{__version__} (Python)"
+
+
+class _Calls:
+    """What both dispatchers do alike: build requests, compose the middleware, read answers."""
+
+    def __init__(self, settings: Settings, transport_name: str) -> None:
+        self.settings = settings
+        self.transport_name = transport_name
+        self._handler = compose(
+            (
+                raise_errors,
+                *settings.middleware,
+                ApiKeyAuth(settings.api_key),
+                *settings.attempt_middleware,
+                log_attempts,
+            )
+        )
+        own = {"accept": "application/json", "user-agent": _USER_AGENT}
+        own.update((name.lower(), value) for name, value in settings.headers)
+        self._headers = Headers(own)
+        self._headers_of_body = Headers({**own, "content-type": "application/json"})
+
+    def _request(self, operation: Operation[T]) -> Request:
+        settings = self.settings
+        context = CallContext(settings.clock, operation.safety, operation.accepts)
+        return Request(
+            operation.method,
+            settings.base_url.origin,
+            settings.base_url.path + operation.target,
+            self._headers if operation.body is None else self._headers_of_body,
+            operation.body,
+            operation.name,
+            settings.timeout,
+            context,
+        )
+
+    def _result(self, operation: Operation[T], request: Request, response: Response) -> T:
+        """Read the answer. A status that came this far unmapped raises all the same."""
+        if is_failure(response, request):
+            raise error_for(response, request)
+        try:
+            return operation.parse(response)
+        except UnreadableResponseError as error:
+            describe(error, request)
+            error.maybe_applied = operation.safety != "read"
+            error.retryable = operation.safety in ("read", "repeatable")
+            raise
+
+
+class Dispatcher(_Calls):
+    """Runs operations on a sync transport."""
+
+    def __init__(
+        self, settings: Settings, transport_name: str, family: Family[Transport], original: Dispatcher | None = None
+    ) -> None:
+        super().__init__(settings, transport_name)
+        self._family = family
+        family.join(self, original)
+
+    @classmethod
+    def create(cls, settings: Settings, transport: str | Transport | TransportSpec | None) -> Dispatcher:
+        """A dispatcher with a transport of its own, selected now and made at the first call."""
+        if transport is None or isinstance(transport, (str, TransportSpec)):
+            selection = select_transport(transport, settings.base_url.transport, asynchronous=False)
+            _check_scheme(settings, selection.name, transport)
+            return cls(
+                settings,
+                selection.name,
+                Family(_maker(cast("Callable[[TransportOptions], Transport]", selection.spec.create), settings)),
+            )
+        if not callable(getattr(transport, "send", None)) or inspect.iscoroutinefunction(transport.send):
+            raise _wrong_form(transport, "Memtrace", "a blocking send(request)")
+        return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
+
+    def copy(self, settings: Settings) -> Dispatcher:
+        """Another one on the same transport."""
+        return Dispatcher(settings, self.transport_name, self._family, self)
+
+    def send(self, operation: Operation[T]) -> T:
+        """Run one operation."""
+        transport = self._family.transport(self)
+        request = self._request(operation)
+        response = drive(self._handler(request), transport, self._family.locks, request.context)
+        return self._result(operation, request, response)
+
+    def run(self, procedure: Procedure[T]) -> T:
+        """Run a procedure: each operation that it yields, in turn."""
+        result: object = None
+        error: MemtraceError | None = None
+        while True:
+            try:
+                operation = procedure.send(result) if error is None else procedure.throw(error)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]  # what the generator returns is a T
+            result, error = None, None
+            try:
+                result = self.send(operation)
+            except MemtraceError as failure:
+                error = failure
+
+    def close(self) -> None:
+        """Leave the family; the last one closes the transport."""
+        transport = self._family.leave(self)
+        if transport is not None:
+            transport.close()
+
+
+class AsyncDispatcher(_Calls):
+    """Runs operations on an async transport."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport_name: str,
+        family: Family[AsyncTransport],
+        original: AsyncDispatcher | None = None,
+    ) -> None:
+        super().__init__(settings, transport_name)
+        self._family = family
+        family.join(self, original)
+
+    @classmethod
+    def create(cls, settings: Settings, transport: str | AsyncTransport | TransportSpec | None) -> AsyncDispatcher:
+        """A dispatcher with a transport of its own, selected now and made at the first call."""
+        if transport is None or isinstance(transport, (str, TransportSpec)):
+            selection = select_transport(transport, settings.base_url.transport, asynchronous=True)
+            _check_scheme(settings, selection.name, transport)
+            return cls(
+                settings,
+                selection.name,
+                Family(
+                    _maker(cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async), settings)
+                ),
+            )
+        if not inspect.iscoroutinefunction(getattr(transport, "send", None)):
+            raise _wrong_form(transport, "AsyncMemtrace", "an async send(request)")
+        return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
+
+    def copy(self, settings: Settings) -> AsyncDispatcher:
+        """Another one on the same transport."""
+        return AsyncDispatcher(settings, self.transport_name, self._family, self)
+
+    async def send(self, operation: Operation[T]) -> T:
+        """Run one operation."""
+        transport = self._family.transport(self)
+        request = self._request(operation)
+        response = await drive_async(self._handler(request), transport, self._family.locks, request.context)
+        return self._result(operation, request, response)
+
+    async def run(self, procedure: Procedure[T]) -> T:
+        """Run a procedure: each operation that it yields, in turn."""
+        result: object = None
+        error: MemtraceError | None = None
+        while True:
+            try:
+                operation = procedure.send(result) if error is None else procedure.throw(error)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]  # what the generator returns is a T
+            result, error = None, None
+            try:
+                result = await self.send(operation)
+            except MemtraceError as failure:
+                error = failure
+
+    async def close(self) -> None:
+        """Leave the family; the last one closes the transport."""
+        transport = self._family.leave(self)
+        if transport is not None:
+            await transport.close()
+
+
+def _maker(create: Callable[[TransportOptions], T], settings: Settings) -> Callable[[], T]:
+    options = TransportOptions(url=str(settings.base_url), clock=settings.clock)
+    return lambda: create(options)
+
+
+def _check_scheme(settings: Settings, name: str, asked: object) -> None:
+    """Refuse a transport by name for an address that only another one understands."""
+    scheme = settings.base_url.origin.partition("://")[0]
+    if isinstance(asked, str) and scheme not in ("http", "https") and asked != settings.base_url.transport:
+        raise ConfigurationError(
+            f"transport={name!r} does not fit base_url, whose scheme {scheme}:// names another transport"
+        )
+
+
+def _wrong_form(transport: object, client: str, wanted: str) -> TransportNotAvailableError:
+    return TransportNotAvailableError(
+        f"{client} needs a transport with {wanted}; {type(transport).__name__} has none. "
+        "Pass a transport's name, an instance for this kind of client, or a TransportSpec"
+    )

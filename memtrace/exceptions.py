@@ -1,0 +1,377 @@
+"""Every error that the SDK raises.
+
+::
+
+    MemtraceError
+    ├── AuthenticationError          401
+    ├── NotFoundError                404, and the 400 "session not found"
+    ├── ConflictError                409, and an agent that sessions hold
+    ├── NoArcInstanceError           503: the organisation has no storage yet
+    ├── InvalidRequestError          400, a 500 that is a bad argument, input refused unsent; also a ValueError
+    ├── RateLimitError               429
+    ├── PayloadTooLargeError         413
+    ├── ServerError                  any other status of 400 and above, and redirects
+    ├── UnreadableResponseError      an answer that is not what the route gives
+    ├── TransportError               no answer; what transports raise
+    │   ├── ConnectionFailedError    no connection, or it broke
+    │   ├── RequestTimeoutError      no answer in time
+    │   └── DeadlineExceededError    the call's own bound has passed
+    ├── BatchError                   some items of a batch were not stored; it says which
+    ├── ConfigurationError           a client cannot be made from these arguments
+    │   └── TransportNotAvailableError
+    ├── MiddlewareError              a middleware broke its contract
+    └── ClientClosedError            the client was closed before
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from memtrace.batch import BatchResult
+
+__all__ = [
+    "AuthenticationError",
+    "BatchError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "DeadlineExceededError",
+    "InvalidRequestError",
+    "MemtraceError",
+    "MiddlewareError",
+    "NoArcInstanceError",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "RateLimitError",
+    "RequestInfo",
+    "RequestTimeoutError",
+    "ServerError",
+    "TransportCause",
+    "TransportError",
+    "TransportNotAvailableError",
+    "UnreadableResponseError",
+]
+
+TransportCause = Literal["connect", "timeout", "reset", "protocol"]
+"""Why no answer came: no connection, no answer in time, a connection that broke, bytes that are no HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """The call that failed: no headers, no query and no body, so that it can be logged."""
+
+    method: str
+    path: str
+    operation: str
+
+
+class MemtraceError(Exception):
+    """The root of everything that the SDK raises.
+
+    `str()` of an error that left a call adds where it happened and what to do; `message` is the bare text.
+
+    >>> error = MemtraceError("storage is full", 507)
+    >>> error.message, error.status_code, str(error)
+    ('storage is full', 507, 'storage is full')
+    """
+
+    _code: ClassVar[str] = "error"
+
+    message: str
+    #: The status that was received; 0 when there was no answer.
+    status_code: int
+    #: A stable slug for programs and for the documentation.
+    code: str
+    #: What to do about it, where that is known.
+    hint: str | None
+    #: The call, None when the error was raised before a request was built.
+    request: RequestInfo | None
+    #: How many times a request was handed to the transport.
+    attempts: int
+    #: Seconds from the call's beginning to the error.
+    elapsed: float
+    #: Whether a write may have been stored all the same.
+    maybe_applied: bool
+    #: Whether the same call may simply be made again: it can succeed then, and cannot store anything twice.
+    retryable: bool
+    #: The first 4,096 bytes of the answer; never part of a message.
+    response_body: bytes | None
+
+    def __init__(self, message: str, status_code: int = 0, *, code: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status_code = status_code
+        self.code = code or self._code
+        self.hint = hint
+        self.request = None
+        self.attempts = 0
+        self.elapsed = 0.0
+        self.maybe_applied = False
+        self.retryable = False
+        self.response_body = None
+
+    def __str__(self) -> str:
+        text = self.message
+        if self.request is not None:
+            text += f" [{self._where(self.request)}]"
+        if self.hint:
+            text += f" Hint: {self.hint}"
+        return text
+
+    def _where(self, request: RequestInfo) -> str:
+        parts = [f"{request.operation}: {request.method} {request.path}"]
+        if self.status_code:
+            parts.append(f"HTTP {self.status_code}")
+        parts.append(f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}")
+        parts.append(f"{self.elapsed:.3f} s")
+        if self.maybe_applied:
+            parts.append("may have been applied")
+        return ", ".join(parts)
+
+
+class AuthenticationError(MemtraceError):
+    """401: the API key is missing or unknown to the server."""
+
+    _code = "authentication"
+
+    def __init__(
+        self,
+        message: str = "Invalid or missing API key",
+        status_code: int = 401,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+
+
+class NotFoundError(MemtraceError):
+    """404, and the 400 that the server gives for an unknown session: there is no such thing in this organisation."""
+
+    _code = "not_found"
+
+    def __init__(
+        self,
+        message: str = "Resource not found",
+        status_code: int = 404,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+
+
+class ConflictError(MemtraceError):
+    """409: a duplicate memory or a taken agent name; also a 404 for an agent that sessions hold."""
+
+    _code = "conflict"
+
+    def __init__(
+        self, message: str = "Conflict", status_code: int = 409, *, code: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+
+
+class NoArcInstanceError(MemtraceError):
+    """503: the key's organisation has no storage configured. An admin runs ``memtrace org add-arc <org_id>``."""
+
+    _code = "no_arc_instance"
+
+    def __init__(
+        self,
+        message: str = "no arc instance configured for this org",
+        status_code: int = 503,
+        *,
+        code: str | None = None,
+        hint: str | None = "ask an admin to run `memtrace org add-arc <org_id>`",
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+
+
+class InvalidRequestError(MemtraceError, ValueError):
+    """An argument that the server does not accept, found before sending (status 0) or told by the server."""
+
+    _code = "invalid_request"
+
+    #: The argument, as the SDK names it; ``memories[3].tags`` for an item of a batch.
+    field: str | None
+    #: What the argument has to be.
+    rule: str | None
+
+    def __init__(
+        self,
+        message: str = "Invalid request",
+        status_code: int = 0,
+        *,
+        field: str | None = None,
+        rule: str | None = None,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+        self.field = field
+        self.rule = rule
+
+
+class RateLimitError(MemtraceError):
+    """429: too many requests."""
+
+    _code = "rate_limited"
+
+    def __init__(
+        self,
+        message: str = "Too many requests",
+        status_code: int = 429,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+
+
+class PayloadTooLargeError(MemtraceError):
+    """413: the body is over the limit, 4 MiB on the server itself."""
+
+    _code = "payload_too_large"
+
+    def __init__(
+        self,
+        message: str = "Request body too large",
+        status_code: int = 413,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+
+
+class ServerError(MemtraceError):
+    """Any other status of 400 and above, and a redirect, which the SDK never follows."""
+
+    _code = "server_error"
+
+    def __init__(
+        self, message: str = "Server error", status_code: int = 500, *, code: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+
+
+class UnreadableResponseError(MemtraceError):
+    """An answer came, but it is not what this route gives: no JSON, or not of this form."""
+
+    _code = "unreadable_response"
+
+    def __init__(
+        self,
+        message: str = "Unreadable response",
+        status_code: int = 0,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+
+
+class TransportError(MemtraceError):
+    """No answer came. Transports raise it, a new one for each failed attempt.
+
+    >>> raise TransportError("connection refused", cause="connect", maybe_sent=False)
+    Traceback (most recent call last):
+    memtrace.exceptions.TransportError: connection refused
+    """
+
+    _code = "transport"
+
+    #: Why: ``connect``, ``timeout``, ``reset`` or ``protocol``.
+    cause: TransportCause
+    #: False only when the request surely never reached the server.
+    maybe_sent: bool
+
+    def __init__(
+        self,
+        message: str = "Transport failed",
+        *,
+        cause: TransportCause = "protocol",
+        maybe_sent: bool = True,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.cause = cause
+        self.maybe_sent = maybe_sent
+
+
+class ConnectionFailedError(TransportError):
+    """No connection could be made (``cause`` is ``connect``), or it broke (``reset``)."""
+
+    _code = "connection_failed"
+
+
+class RequestTimeoutError(TransportError):
+    """No answer came within the client's `timeout`."""
+
+    _code = "timeout"
+
+
+class DeadlineExceededError(TransportError):
+    """The bound of the whole call has passed."""
+
+    _code = "deadline_exceeded"
+
+
+class BatchError(MemtraceError):
+    """Some items of a batch were not stored; `result` has the outcome of every item."""
+
+    _code = "batch"
+
+    #: One outcome an item; None only where the error was made by hand without one.
+    result: BatchResult | None
+
+    def __init__(
+        self,
+        message: str = "Some items were not stored",
+        status_code: int = 0,
+        *,
+        result: BatchResult | None = None,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+        self.result = result
+
+
+class ConfigurationError(MemtraceError):
+    """A client cannot be made from these arguments and this environment; the message names both."""
+
+    _code = "configuration"
+
+
+class TransportNotAvailableError(ConfigurationError):
+    """The transport that was asked for is unknown, not installed, broken, or made for the other kind of client."""
+
+    _code = "transport_not_available"
+
+
+class MiddlewareError(MemtraceError):
+    """A middleware broke its contract; the message says what to write instead."""
+
+    _code = "middleware"
+
+
+class ClientClosedError(MemtraceError):
+    """The client was closed before this call; make a new one."""
+
+    _code = "client_closed"
+
+    def __init__(
+        self,
+        message: str = "this client is closed; make a new one",
+        status_code: int = 0,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)

@@ -1,0 +1,126 @@
+"""The fields of each request model as keyword arguments, for type checkers and editors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from typing_extensions import Required
+
+    from memtrace.models import MemoryType, Order, TimeBound
+
+__all__ = [
+    "AddMemoryFields",
+    "AgentMemoriesFields",
+    "ContextFields",
+    "CreateSessionFields",
+    "ListFields",
+    "RegisterAgentFields",
+    "RememberFields",
+    "SearchFields",
+    "SessionMemoriesFields",
+    "UpdateSessionFields",
+]
+
+
+class AddMemoryFields(TypedDict, total=False):
+    """The fields of `AddMemoryRequest`."""
+
+    agent_id: Required[str]
+    session_id: str | None
+    memory_type: MemoryType
+    event_type: str
+    content: Required[str]
+    metadata: dict[str, Any] | None
+    tags: list[str] | None
+    dedup_key: str | None
+    importance: float | None
+    parent_id: str | None
+
+
+class RememberFields(TypedDict, total=False):
+    """The fields of `AddMemoryRequest` that a session's `remember` takes beside the content."""
+
+    memory_type: MemoryType
+    event_type: str
+    metadata: dict[str, Any] | None
+    tags: list[str] | None
+    dedup_key: str | None
+    importance: float | None
+    parent_id: str | None
+
+
+class _ReadFields(TypedDict, total=False):
+    memory_type: str | None
+    event_type: str | None
+    tags: str | list[str] | None
+    since: TimeBound | None
+    until: TimeBound | None
+    limit: int | None
+    offset: int | None
+    order: Order | None
+
+
+class AgentMemoriesFields(_ReadFields, total=False):
+    """The fields of `ListOptions` beside an agent's id."""
+
+    session_id: str | None
+
+
+class SessionMemoriesFields(_ReadFields, total=False):
+    """The fields of `ListOptions` beside a session's id."""
+
+    agent_id: str | None
+
+
+class ListFields(_ReadFields, total=False):
+    """The fields of `ListOptions`."""
+
+    agent_id: str | None
+    session_id: str | None
+
+
+class SearchFields(TypedDict, total=False):
+    """The fields of `SearchQuery`."""
+
+    agent_id: str | None
+    session_id: str | None
+    memory_types: list[str] | None
+    event_types: list[str] | None
+    tags: list[str] | None
+    content_contains: str | None
+    since: TimeBound | None
+    until: TimeBound | None
+    min_importance: float | None
+    limit: int | None
+    order: Order | None
+
+
+class RegisterAgentFields(TypedDict, total=False):
+    """The fields of `RegisterAgentRequest`."""
+
+    name: Required[str]
+    description: str | None
+    config: dict[str, Any] | None
+
+
+class CreateSessionFields(TypedDict, total=False):
+    """The fields of `CreateSessionRequest`."""
+
+    agent_id: Required[str]
+    metadata: dict[str, Any] | None
+
+
+class UpdateSessionFields(TypedDict, total=False):
+    """The fields of `UpdateSessionRequest`."""
+
+    status: str | None
+    metadata: dict[str, Any] | None
+
+
+class ContextFields(TypedDict, total=False):
+    """The fields of `ContextOptions`."""
+
+    max_tokens: int | None
+    include_types: list[str] | None
+    since: TimeBound | None

@@ -1,0 +1,203 @@
+"""Errors: from a status or a failed transport to the exception that says what happened, where, and what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from memtrace.exceptions import (
+    AuthenticationError,
+    ConflictError,
+    ConnectionFailedError,
+    InvalidRequestError,
+    MemtraceError,
+    NoArcInstanceError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RateLimitError,
+    RequestInfo,
+    RequestTimeoutError,
+    ServerError,
+    TransportError,
+)
+from memtrace.pipeline import CallNext, Flow
+from memtrace.transport import Request, Response
+
+__all__ = ["describe", "error_for", "is_failure", "raise_errors"]
+
+_BODY_KEPT = 4096
+_TEXT_SHOWN = 300
+
+
+def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
+    """Raise the `MemtraceError` that fits a failed call; outermost, so that every other middleware still sees statuses."""
+    try:
+        response = yield from call_next(request)
+    except TransportError as error:
+        specific = _specific(error, request)
+        describe(specific, request)
+        if specific is error:
+            raise
+        raise specific from error
+    except MemtraceError as error:
+        describe(error, request)
+        raise
+    if is_failure(response, request):
+        raise error_for(response, request)
+    return response
+
+
+def is_failure(response: Response, request: Request) -> bool:
+    """Whether this answer is none that the operation can read: 300 and above, unless it accepts the status."""
+    return response.status >= 300 and response.status not in request.context.accepts
+
+
+def describe(error: MemtraceError, request: Request) -> None:
+    """Fill in which call failed, and how it stands with a repeat. An error that is described already stays as it is."""
+    if error.request is not None:
+        return
+    context = request.context
+    error.request = RequestInfo(request.method, request.path, request.operation)
+    error.attempts = context.attempt
+    error.elapsed = context.elapsed()
+    error.maybe_applied = context.maybe_applied
+    error.retryable = _is_retryable(error, request)
+
+
+def _is_retryable(error: MemtraceError, request: Request) -> bool:
+    repeatable = request.context.safety in ("read", "repeatable")
+    if isinstance(error, TransportError):
+        return repeatable or not request.context.maybe_applied
+    if isinstance(error, RateLimitError):
+        return True
+    if isinstance(error, ServerError):
+        return error.status_code == 503 or (repeatable and error.status_code in (500, 502, 504))
+    return False
+
+
+# ---- without an answer ----------------------------------------------------------------------------------------------
+
+
+def _specific(error: TransportError, request: Request) -> TransportError:
+    if type(error) is not TransportError:
+        return error
+    if error.cause == "timeout":
+        hint = error.hint or "raise timeout= (MEMTRACE_TIMEOUT), or look at the server's load"
+        return _remade(RequestTimeoutError, error, hint)
+    if error.cause in ("connect", "reset"):
+        hint = error.hint or f"is the server running at {request.origin}? Check base_url (MEMTRACE_BASE_URL)"
+        return _remade(ConnectionFailedError, error, hint)
+    return error
+
+
+def _remade(kind: type[TransportError], error: TransportError, hint: str) -> TransportError:
+    return kind(error.message, cause=error.cause, maybe_sent=error.maybe_sent, hint=hint)
+
+
+# ---- from an answer -------------------------------------------------------------------------------------------------
+
+
+def error_for(response: Response, request: Request) -> MemtraceError:
+    """The described exception for an answer of 300 and above."""
+    text, hint = _error_text(response)
+    error = _from_status(response, text, request)
+    error.status_code = response.status
+    error.hint = hint or error.hint
+    error.response_body = response.body[:_BODY_KEPT]
+    describe(error, request)
+    if request.context.safety != "read" and _may_have_stored(error):
+        error.maybe_applied = True
+    return error
+
+
+def _may_have_stored(error: MemtraceError) -> bool:
+    """A 500 of the storage says nothing about a write; in a batch, the items before the refused one were stored."""
+    item = _ITEM.match(error.message)
+    if item:
+        return int(item[1]) > 0
+    return isinstance(error, ServerError) and error.status_code == 500
+
+
+def _error_text(response: Response) -> tuple[str, str | None]:
+    """The server's own words and its hint; the body's text, cut, where it is not the server's JSON; else the status."""
+    try:
+        content = json.loads(response.body)
+    except ValueError:
+        content = None
+    if isinstance(content, dict) and isinstance(content.get("error"), str) and content["error"]:
+        hint = content.get("hint")
+        return content["error"], hint if isinstance(hint, str) and hint else None
+    text = " ".join(response.body.decode("utf-8", "replace").split()) if content is None else ""
+    if len(text) > _TEXT_SHOWN:
+        text = text[:_TEXT_SHOWN] + "…"
+    return text or f"HTTP {response.status}", None
+
+
+def _from_status(response: Response, text: str, request: Request) -> MemtraceError:
+    status = response.status
+    if status == 503 and "arc instance" in text.lower():
+        return NoArcInstanceError(text)
+    if status == 404 and "FOREIGN KEY" in text:
+        return ConflictError(
+            text, code="agent_in_use", hint="sessions hold this agent: one that ever had a session cannot be deleted"
+        )
+    if status == 404 or (status == 400 and text == "session not found"):
+        return NotFoundError(text, hint=_WRONG_BASE if text.startswith("Cannot ") else None)
+    if status == 400 or (status == 500 and _ARGUMENT.match(text)):
+        return _invalid(text)
+    if status < 400:
+        return ServerError(
+            f"the server redirects to {_location(response)}; redirects are not followed",
+            code="redirect",
+            hint=_WRONG_BASE,
+        )
+    if status == 405:
+        return ServerError(text, hint=_WRONG_BASE)
+    made = _BY_STATUS.get(status)
+    if made is None:
+        return ServerError(text, status)
+    kind, code, hint = made
+    return kind(text, status, code="duplicate_memory" if text == "duplicate memory" else code, hint=hint)
+
+
+_WRONG_BASE = "check that base_url (MEMTRACE_BASE_URL) is the address of a Memtrace server"
+_BY_STATUS: dict[int, tuple[type[MemtraceError], str | None, str | None]] = {
+    401: (AuthenticationError, None, "check api_key (MEMTRACE_API_KEY)"),
+    409: (ConflictError, None, None),
+    413: (PayloadTooLargeError, None, None),
+    429: (RateLimitError, None, None),
+}
+_ITEM = re.compile(r"failed to create memory (\d+): ")
+_ARGUMENT = re.compile(
+    r"(?:failed to create memory (?P<item>\d+): )?"
+    r"(?:(?P<required>\w+) is required|invalid (?P<invalid>agent_id|session_id|memory_type|event_type|tag|include_type)\b)"
+)
+_OUR_NAMES = {"tag": "tags", "include_type": "include_types"}
+
+
+def _invalid(text: str) -> InvalidRequestError:
+    if "FOREIGN KEY" in text:
+        return InvalidRequestError(
+            text,
+            field="agent_id",
+            rule="the id of a registered agent",
+            code="unknown_agent",
+            hint="no agent with this id is registered: use the id of client.agents.get_or_register(name=...)",
+        )
+    match = _ARGUMENT.match(text)
+    if match is None:
+        return InvalidRequestError(text)
+    name = match["required"] or match["invalid"]
+    field = _OUR_NAMES.get(name, name)
+    if match["item"]:
+        field = f"memories[{match['item']}].{field}"
+    return InvalidRequestError(
+        text, field=field, rule="required" if match["required"] else text.rpartition("format: ")[2]
+    )
+
+
+def _location(response: Response) -> str:
+    """Where a redirect points to, without query and credentials."""
+    place = response.headers.get("location", "").partition("?")[0]
+    scheme, separator, rest = place.rpartition("//")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}" or "an unnamed place"

@@ -1,0 +1,63 @@
+"""Logging: one line an attempt, without keys and without contents."""
+
+from __future__ import annotations
+
+import logging
+
+from memtrace.pipeline import CallNext, Flow
+from memtrace.transport import Request, Response, TransportError
+
+__all__ = ["log_attempts"]
+
+_logger = logging.getLogger("memtrace")
+_logger.addHandler(logging.NullHandler())  # an application that configures no logging is not written to
+
+
+def log_attempts(request: Request, call_next: CallNext) -> Flow[Response]:
+    """Log each attempt to the logger ``memtrace``: DEBUG, and WARNING for a failure.
+
+    A 409 stays at DEBUG, since a duplicate is often expected, and so does an answer that the call accepts. The record has
+    the fields ``memtrace_operation``, ``memtrace_method``, ``memtrace_path``, ``memtrace_status`` (0 without an answer),
+    ``memtrace_attempt`` and ``memtrace_seconds``.
+    """
+    clock = request.context.clock
+    started = clock.monotonic()
+    try:
+        response = yield from call_next(request)
+    except TransportError as error:
+        _log(logging.WARNING, request, 0, error.cause, clock.monotonic() - started)
+        raise
+    failed = response.status >= 300 and response.status != 409 and response.status not in request.context.accepts
+    _log(
+        logging.WARNING if failed else logging.DEBUG,
+        request,
+        response.status,
+        str(response.status),
+        clock.monotonic() - started,
+    )
+    return response
+
+
+def _log(level: int, request: Request, status: int, outcome: str, seconds: float) -> None:
+    if not _logger.isEnabledFor(level):
+        return
+    attempt = request.context.attempt
+    fields = {
+        "memtrace_operation": request.operation,
+        "memtrace_method": request.method,
+        "memtrace_path": request.path,
+        "memtrace_status": status,
+        "memtrace_attempt": attempt,
+        "memtrace_seconds": seconds,
+    }
+    _logger.log(
+        level,
+        "%s: %s %s -> %s in %.1f ms (attempt %d)",
+        request.operation,
+        request.method,
+        request.path,
+        outcome,
+        seconds * 1000,
+        attempt,
+        extra=fields,
+    )

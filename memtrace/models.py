@@ -1,0 +1,289 @@
+"""What is sent, what comes back, and the options of reading, as pydantic models.
+
+Requests and options accept what the server accepts in form; its further rules are checked when they are sent.
+Responses that you build are strict; parsed from the wire they keep unknown fields and accept new values.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+__all__ = [
+    "AddMemoryRequest",
+    "Agent",
+    "AgentList",
+    "AgentStats",
+    "ContextOptions",
+    "CreateSessionRequest",
+    "Health",
+    "ListOptions",
+    "Memory",
+    "MemoryList",
+    "MemoryType",
+    "Order",
+    "RegisterAgentRequest",
+    "SearchQuery",
+    "SearchResult",
+    "Session",
+    "SessionContext",
+    "SessionList",
+    "TimeBound",
+    "UpdateSessionRequest",
+]
+
+MemoryType = Literal["episodic", "session", "decision", "entity"]
+"""The kinds of memory that can be written."""
+
+Order = Literal["asc", "desc"]
+"""Oldest first, or newest first (the server's default)."""
+
+TimeBound = str | timedelta | datetime
+"""A point in time: the server's text (``"24h"``, ``"7d"``, ``"30m"``, ``"2026-01-31T12:00:00Z"``), a `timedelta`
+before now, or an aware `datetime`."""
+
+WIRE = {"memtrace": "wire"}
+"""The validation context of parsing an answer of the server."""
+
+_MEMORY_TYPES = frozenset(get_args(MemoryType))
+
+
+class _Sent(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True, ser_json_inf_nan="constants")
+
+
+class _Received(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True, extra="allow")
+
+
+# ---- memories -------------------------------------------------------------------------------------------------------
+
+
+class AddMemoryRequest(_Sent):
+    """A memory to be stored.
+
+    >>> AddMemoryRequest(agent_id="assistant", content="User prefers dark mode", tags=["ui"]).memory_type
+    'episodic'
+    """
+
+    #: Who remembers: a letter, then letters, digits, ``_`` or ``-``, 128 characters at most. It need not be registered.
+    agent_id: str
+    #: The session that it belongs to; it need not exist.
+    session_id: str | None = None
+    memory_type: MemoryType = "episodic"
+    #: A letter, then letters, digits or ``_``, 64 characters at most. Stats count ``error`` by itself.
+    event_type: str = "general"
+    #: What is remembered; not empty.
+    content: str
+    #: JSON values. The server keeps numbers as 64-bit floats and gives keys back sorted.
+    metadata: dict[str, Any] | None = None
+    #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each.
+    tags: list[str] | None = None
+    #: The duplicate key, one namespace for the organisation; the server's own covers agent, event and the first 200 bytes.
+    dedup_key: str | None = None
+    #: From 0 to 1.
+    importance: float | None = Field(default=None, ge=0, le=1)
+    #: Another memory that this one follows from; the server does not check it.
+    parent_id: str | None = None
+
+
+class Memory(_Received):
+    """A stored memory."""
+
+    #: When the server took it, UTC. Nanoseconds are cut to microseconds.
+    time: datetime
+    org_id: str
+    agent_id: str
+    session_id: str | None = None
+    memory_type: str
+    event_type: str
+    content: str
+    metadata: dict[str, Any] | None = None
+    tags: list[str] | None = None
+    dedup_key: str | None = None
+    importance: float | None = None
+    parent_id: str | None = None
+
+    @field_validator("memory_type")
+    @classmethod
+    def _known_type(cls, value: str, info: ValidationInfo) -> str:
+        if value not in _MEMORY_TYPES and info.context is not WIRE:
+            raise ValueError(f"must be one of {', '.join(get_args(MemoryType))}")
+        return value
+
+
+class MemoryList(_Received):
+    """A page of memories. `has_more` is true also when the last page is exactly full."""
+
+    memories: list[Memory]
+    count: int
+    has_more: bool
+
+
+class ListOptions(_Sent):
+    """What to read, and how much of it. A field that is None does not filter."""
+
+    agent_id: str | None = None
+    session_id: str | None = None
+    memory_type: str | None = None
+    event_type: str | None = None
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match, each as a part of the stored tags: ``ui`` matches ``gui``.
+    tags: str | list[str] | None = None
+    #: Only what is newer.
+    since: TimeBound | None = None
+    #: Only what is older.
+    until: TimeBound | None = None
+    #: 1 to 1000; 100 when left out.
+    limit: int | None = None
+    #: How many to skip.
+    offset: int | None = None
+    order: Order | None = None
+
+
+class SearchQuery(_Sent):
+    """What to search for. Filters are joined by "and", the values of one list of types by "or"."""
+
+    agent_id: str | None = None
+    session_id: str | None = None
+    memory_types: list[str] | None = None
+    event_types: list[str] | None = None
+    #: All must match, each as a part of the stored tags: ``ui`` matches ``gui``.
+    tags: list[str] | None = None
+    #: A part of the content, in this case; no wildcards.
+    content_contains: str | None = None
+    since: TimeBound | None = None
+    until: TimeBound | None = None
+    #: At least this; 0 and less do not filter.
+    min_importance: float | None = None
+    #: 1 to 1000; 50 when left out.
+    limit: int | None = None
+    order: Order | None = None
+
+
+class SearchResult(_Received):
+    """What a search found, and how long the storage took, in milliseconds."""
+
+    results: list[Memory]
+    count: int
+    query_time_ms: int
+
+
+# ---- agents ---------------------------------------------------------------------------------------------------------
+
+
+class RegisterAgentRequest(_Sent):
+    """An agent to be registered; its name is free text and unique in the organisation."""
+
+    name: str
+    description: str | None = None
+    config: dict[str, Any] | None = None
+
+
+class Agent(_Received):
+    """A registered agent."""
+
+    id: str
+    org_id: str
+    name: str
+    description: str | None = None
+    config: dict[str, Any] | None = None
+    #: UTC, in whole seconds when read later.
+    created_at: datetime
+    #: This server never sets it.
+    last_active_at: datetime | None = None
+
+
+class AgentList(_Received):
+    """All agents of the organisation, the newest second first."""
+
+    agents: list[Agent]
+    count: int
+
+
+class AgentStats(_Received):
+    """What is stored under an agent's id; it need not be registered."""
+
+    agent_id: str
+    memory_count: int
+    memories_24h: int
+    #: Memories of the last 24 hours whose event_type is ``error``.
+    errors_24h: int
+    session_count: int
+    active_sessions: int
+    last_active_at: datetime | None = None
+    #: How many memories of each type.
+    memory_types: dict[str, int]
+
+
+# ---- sessions -------------------------------------------------------------------------------------------------------
+
+
+class CreateSessionRequest(_Sent):
+    """A session to be opened; `agent_id` is the id (not the name) of a registered agent."""
+
+    agent_id: str
+    metadata: dict[str, Any] | None = None
+
+
+class UpdateSessionRequest(_Sent):
+    """A change to a session: None leaves as it is, ``{}`` clears the metadata."""
+
+    #: Any text; ``closed`` closes.
+    status: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Session(_Received):
+    """A session of an agent."""
+
+    id: str
+    org_id: str
+    agent_id: str
+    #: ``active`` at first.
+    status: str
+    metadata: dict[str, Any] | None = None
+    created_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None = None
+
+
+class SessionList(_Received):
+    """All sessions, newest first."""
+
+    sessions: list[Session]
+    count: int
+
+
+class ContextOptions(_Sent):
+    """What goes into a session's context."""
+
+    #: Sent, but this server ignores it: at most 100 memories, each cut at 80 bytes.
+    max_tokens: int | None = None
+    #: Memory types; all when left out.
+    include_types: list[str] | None = None
+    #: A look-back (``"24h"``, the default); a `timedelta` or `datetime` is rounded up to whole minutes, hours or days.
+    since: TimeBound | None = None
+
+
+class SessionContext(_Received):
+    """Markdown that the server wrote from a session's memories."""
+
+    session_id: str
+    context: str
+    memory_count: int
+
+
+# ---- the server -----------------------------------------------------------------------------------------------------
+
+
+class Health(_Received):
+    """What the server says of itself."""
+
+    status: str
+    service: str
+    #: A Go duration: ``1h2m3.5s``.
+    uptime: str
+    #: For each organisation that has storage, whether it can be reached.
+    arc: dict[str, bool] | None = None

@@ -1,0 +1,394 @@
+"""Each endpoint once: from arguments to an `Operation`, which knows what to send and how to read the answer.
+
+No I/O and no waiting happens here. Arguments that the server would refuse, cap or ignore are refused with
+`InvalidRequestError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from memtrace.clock import Clock
+from memtrace.exceptions import PayloadTooLargeError, UnreadableResponseError
+from memtrace.models import (
+    WIRE,
+    AddMemoryRequest,
+    Agent,
+    AgentList,
+    AgentStats,
+    ContextOptions,
+    CreateSessionRequest,
+    Health,
+    ListOptions,
+    Memory,
+    MemoryList,
+    RegisterAgentRequest,
+    SearchQuery,
+    SearchResult,
+    Session,
+    SessionContext,
+    SessionList,
+    UpdateSessionRequest,
+)
+from memtrace.rules import (
+    check_id,
+    check_limit,
+    check_offset,
+    check_tag,
+    check_tags,
+    check_type,
+    check_types,
+    path_segment,
+    refuse,
+    require,
+)
+from memtrace.timebounds import to_lookback, to_wire
+from memtrace.transport import Method, Response, Safety
+
+__all__ = [
+    "MAX_BODY",
+    "AddedMemories",
+    "Operation",
+    "add_memories",
+    "add_memory",
+    "agent_memories",
+    "agent_stats",
+    "close_session",
+    "create_session",
+    "delete_agent",
+    "get_agent",
+    "get_session",
+    "health",
+    "list_agents",
+    "list_memories",
+    "list_sessions",
+    "memory_body",
+    "ready",
+    "register_agent",
+    "required",
+    "search_memories",
+    "session_context",
+    "session_memories",
+    "update_session",
+]
+
+T = TypeVar("T")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of a request body; over that the server cuts the connection."""
+
+_API = "/api/v1"
+_NO_STATUSES: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One call of one endpoint: what is sent, what a repeat of it does, and how its answer is read.
+
+    `name` is what logs and errors call it (``memories.add``); `target` is path and query, percent-encoded, without the
+    base URL; `accepts` are statuses of 400 and above that `parse` reads as an answer.
+    """
+
+    name: str
+    method: Method
+    target: str
+    parse: Callable[[Response], T]
+    safety: Safety
+    body: bytes | None = None
+    accepts: frozenset[int] = _NO_STATUSES
+
+
+# ---- memories -------------------------------------------------------------------------------------------------------
+
+
+class AddedMemories(BaseModel):
+    """The answer to a batch: duplicates are left out of it without a word."""
+
+    memories: list[Memory]
+    count: int
+
+
+def add_memory(request: AddMemoryRequest) -> Operation[Memory]:
+    """Store one memory. A duplicate of the last 24 hours is a 409."""
+    return Operation("memories.add", "POST", f"{_API}/memories", _reader(Memory), "keyed", memory_body(request))
+
+
+def add_memories(bodies: Sequence[bytes]) -> Operation[AddedMemories]:
+    """Store several memories, each a `memory_body`; not empty, since the server reads an empty batch as one memory."""
+    body = b'{"memories":[' + b",".join(bodies) + b"]}"
+    return Operation("memories.add_many", "POST", f"{_API}/memories", _reader(AddedMemories), "keyed", body)
+
+
+def memory_body(request: AddMemoryRequest) -> bytes:
+    """One memory as it is sent. Raises `InvalidRequestError` for what the server would refuse, in the server's order.
+
+    Raises `PayloadTooLargeError` when it alone is over 4 MiB.
+    """
+    require(request.agent_id, "agent_id")
+    require(request.content, "content")
+    check_id(request.agent_id, "agent_id")
+    check_id(request.session_id, "session_id")
+    check_type(request.event_type, "event_type")
+    check_tags(request.tags)
+    return _body(request)
+
+
+def required(value: str, field: str) -> str:
+    """`value`, unless it is empty: an empty filter would read everyone's memories. Raises `InvalidRequestError`."""
+    require(value, field)
+    return value
+
+
+def list_memories(options: ListOptions, clock: Clock) -> Operation[MemoryList]:
+    """Read memories by filters, newest first unless asked otherwise."""
+    return _list("memories.list", f"{_API}/memories", options, clock)
+
+
+def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
+    """Read one agent's memories, of the last 24 hours unless `since` says otherwise.
+
+    The agent's own route ignores tags, until, offset and session_id: with one of these the general route is asked.
+    """
+    options = options.model_copy(update={"agent_id": None})
+    if options.tags or options.until or options.offset or options.session_id:
+        require(agent_id, "agent_id")
+        options = options.model_copy(update={"agent_id": agent_id, "since": options.since or "24h"})
+        return _list("agents.memories", f"{_API}/memories", options, clock)
+    return _list("agents.memories", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/memories", options, clock)
+
+
+def session_memories(session_id: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
+    """Read one session's memories, of all times unless `since` says otherwise.
+
+    The session's own route reads only memory_type, since, limit and order: with another option the general route is asked.
+    """
+    options = options.model_copy(update={"session_id": None})
+    if options.tags or options.until or options.offset or options.agent_id or options.event_type:
+        require(session_id, "session_id")
+        options = options.model_copy(update={"session_id": session_id})
+        return _list("sessions.memories", f"{_API}/memories", options, clock)
+    return _list(
+        "sessions.memories", f"{_API}/sessions/{path_segment(session_id, 'session_id')}/memories", options, clock
+    )
+
+
+def search_memories(query: SearchQuery, clock: Clock) -> Operation[SearchResult]:
+    """Search memories by filters and a part of their content."""
+    check_id(query.agent_id, "agent_id")
+    check_id(query.session_id, "session_id")
+    check_types(query.memory_types, "memory_types")
+    check_types(query.event_types, "event_types")
+    check_tags(query.tags)
+    check_limit(query.limit)
+    times = {"since": to_wire(query.since, "since", clock), "until": to_wire(query.until, "until", clock)}
+    body = _body(query.model_copy(update=times))
+    return Operation("memories.search", "POST", f"{_API}/search", _reader(SearchResult), "read", body)
+
+
+def _list(name: str, path: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
+    check_id(options.agent_id, "agent_id")
+    check_id(options.session_id, "session_id")
+    check_type(options.memory_type, "memory_type")
+    check_type(options.event_type, "event_type")
+    check_limit(options.limit)
+    check_offset(options.offset)
+    query = {
+        "agent_id": options.agent_id,
+        "session_id": options.session_id,
+        "memory_type": options.memory_type,
+        "event_type": options.event_type,
+        "tags": _tags(options.tags),
+        "since": to_wire(options.since, "since", clock),
+        "until": to_wire(options.until, "until", clock),
+        "limit": options.limit,
+        "offset": options.offset,
+        "order": options.order,
+    }
+    return Operation(name, "GET", _with_query(path, query), _reader(MemoryList), "read")
+
+
+def _tags(tags: str | list[str] | None) -> str | None:
+    """Tags as the server's comma-separated text; in a list each stands for itself, so that a comma is refused."""
+    if isinstance(tags, str):
+        for tag in tags.split(","):
+            check_tag(tag.strip(" "), "tags")
+        return tags
+    check_tags(tags)
+    return ",".join(tags) if tags else None
+
+
+# ---- agents ---------------------------------------------------------------------------------------------------------
+
+
+def register_agent(request: RegisterAgentRequest) -> Operation[Agent]:
+    """Register an agent. A taken name is a 409."""
+    require(request.name, "name")
+    return Operation("agents.register", "POST", f"{_API}/agents", _reader(Agent), "keyed", _body(request))
+
+
+def list_agents() -> Operation[AgentList]:
+    """List all agents of the organisation."""
+    return Operation("agents.list", "GET", f"{_API}/agents", _reader(AgentList), "read")
+
+
+def get_agent(agent_id: str) -> Operation[Agent]:
+    """Fetch an agent by id or name. The server does not decode paths, so a name with other than plain characters is a 404."""
+    return Operation("agents.get", "GET", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}", _reader(Agent), "read")
+
+
+def agent_stats(agent_id: str) -> Operation[AgentStats]:
+    """Count what is stored under an agent's id."""
+    path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/stats"
+    return Operation("agents.stats", "GET", path, _reader(AgentStats), "read")
+
+
+def delete_agent(agent_id: str) -> Operation[None]:
+    """Delete an agent by id; its memories stay. One that ever had a session cannot be deleted."""
+    path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}"
+    return Operation("agents.delete", "DELETE", path, _read_nothing, "repeatable")
+
+
+# ---- sessions -------------------------------------------------------------------------------------------------------
+
+
+def create_session(request: CreateSessionRequest) -> Operation[Session]:
+    """Open a session for a registered agent, by the agent's id."""
+    require(request.agent_id, "agent_id")
+    return Operation("sessions.create", "POST", f"{_API}/sessions", _reader(Session), "once", _body(request))
+
+
+def get_session(session_id: str) -> Operation[Session]:
+    """Fetch a session."""
+    return Operation("sessions.get", "GET", _session_path(session_id), _reader(Session), "read")
+
+
+def list_sessions(agent_id: str | None = None) -> Operation[SessionList]:
+    """List sessions, of one agent's id or of all."""
+    return Operation(
+        "sessions.list", "GET", _with_query(f"{_API}/sessions", {"agent_id": agent_id}), _reader(SessionList), "read"
+    )
+
+
+def update_session(session_id: str, request: UpdateSessionRequest) -> Operation[Session]:
+    """Change a session's status or metadata. The server answers an unknown one with 400."""
+    return Operation(
+        "sessions.update", "PUT", _session_path(session_id), _reader(Session), "repeatable", _body(request)
+    )
+
+
+def close_session(session_id: str) -> Operation[Session]:
+    """Set a session's status to closed; closing it again moves closed_at."""
+    body = _body(UpdateSessionRequest(status="closed"))
+    return Operation("sessions.close", "PUT", _session_path(session_id), _reader(Session), "repeatable", body)
+
+
+def session_context(session_id: str, options: ContextOptions, clock: Clock) -> Operation[SessionContext]:
+    """Have the server write a session's memories as Markdown."""
+    check_types(options.include_types, "include_types")
+    body = _body(options.model_copy(update={"since": to_lookback(options.since, "since", clock)}))
+    return Operation(
+        "sessions.context", "POST", f"{_session_path(session_id)}/context", _reader(SessionContext), "read", body
+    )
+
+
+def _session_path(session_id: str) -> str:
+    return f"{_API}/sessions/{path_segment(session_id, 'session_id')}"
+
+
+# ---- the server -----------------------------------------------------------------------------------------------------
+
+
+def health() -> Operation[Health]:
+    """Ask whether the server runs; needs no valid key."""
+    return Operation("health", "GET", "/health", _reader(Health), "read")
+
+
+def ready() -> Operation[bool]:
+    """Ask whether the server's storage can be reached: its 503 is the answer no."""
+    return Operation("ready", "GET", "/ready", _is_ready, "read", accepts=frozenset({503}))
+
+
+def _is_ready(response: Response) -> bool:
+    return response.status < 400
+
+
+# ---- bodies, queries and answers ------------------------------------------------------------------------------------
+
+
+def _body(model: BaseModel) -> bytes:
+    """`model` as JSON without its None fields; what lies inside metadata is sent as it is."""
+    try:
+        body = model.model_dump_json(exclude_none=True).encode()
+    except (PydanticSerializationError, UnicodeEncodeError) as error:
+        raise refuse(
+            _json_field(model), "JSON values with whole Unicode characters", "cannot be written as JSON"
+        ) from error
+    if b"NaN" in body or b"Infinity" in body:
+        json.loads(body, parse_constant=lambda _: _refuse_not_finite(model))
+    if len(body) > MAX_BODY:
+        raise PayloadTooLargeError(
+            f"the request body has {len(body)} bytes; the server takes {MAX_BODY}", 0, hint="store it in parts"
+        )
+    return body
+
+
+def _refuse_not_finite(model: BaseModel) -> None:
+    raise refuse(_json_field(model), "finite numbers", "holds a number that JSON does not have")
+
+
+def _json_field(model: BaseModel) -> str:
+    names = type(model).model_fields
+    return next(name for name in ("metadata", "config", "min_importance", "content", "include_types") if name in names)
+
+
+def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
+    given = [(name, value) for name, value in query.items() if value is not None and value != ""]
+    return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
+
+
+def _reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
+    reader = _READERS.get(model)
+    if reader is None:
+        reader = _READERS[model] = _make_reader(model)
+    return reader  # type: ignore[return-value]  # the table maps each model to its own reader
+
+
+_READERS: dict[type[BaseModel], Callable[[Response], BaseModel]] = {}
+
+
+def _make_reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
+    validate = model.__pydantic_validator__.validate_json
+
+    def read(response: Response) -> ModelT:
+        try:
+            return validate(response.body, context=WIRE)  # type: ignore[no-any-return]  # a model's validator makes that model
+        except ValidationError as error:
+            raise _unreadable(response, model, error) from None
+
+    return read
+
+
+def _unreadable(response: Response, model: type[BaseModel], error: ValidationError) -> UnreadableResponseError:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    problem = f"{place}: {first['type']}" if place else first["type"]
+    unreadable = UnreadableResponseError(
+        f"the server's answer of {len(response.body)} bytes ({response.headers.get('content-type', 'no content type')}) "
+        f"is no {model.__name__}: {problem}",
+        response.status,
+        hint="check that base_url (MEMTRACE_BASE_URL) is the address of a Memtrace server",
+    )
+    unreadable.response_body = response.body[:4096]
+    return unreadable
+
+
+def _read_nothing(response: Response) -> None:
+    return None

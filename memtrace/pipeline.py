@@ -1,0 +1,481 @@
+"""How a call runs: flows, what they may ask for, how they are put together, and the two drivers.
+
+A middleware is written once, as a generator, and serves both clients: a driver runs the generator, does what it
+asks for (blocking or awaiting) and hands back the result or throws in the exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import threading
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from dataclasses import dataclass
+from types import GeneratorType, TracebackType
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast, overload
+from weakref import WeakKeyDictionary
+
+from memtrace.clock import running_under_trio
+from memtrace.exceptions import MiddlewareError
+from memtrace.transport import AsyncTransport, CallContext, Request, Response, Transport, TransportError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "CallContext",
+    "CallNext",
+    "Effect",
+    "Flow",
+    "Handler",
+    "HeldLock",
+    "Locks",
+    "Middleware",
+    "call",
+    "compose",
+    "drive",
+    "drive_async",
+    "lock",
+    "sleep",
+]
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+class Effect:
+    """What a flow asks its driver for. Made by `sleep`, `call`, `lock` and by sending, never by hand."""
+
+    __slots__ = ()
+
+
+Flow = Generator[Effect, object, T]
+"""A generator that yields effects and returns a `T`. Write ``yield from`` before every flow that you use."""
+
+Handler = Callable[[Request], Flow[Response]]
+
+
+class CallNext(Protocol):
+    """The rest of the way, as a middleware sees it."""
+
+    def __call__(self, request: Request, /) -> Flow[Response]:
+        """Send `request` on. Use it once for each sending, at once: ``response = yield from call_next(request)``."""
+        ...
+
+
+class Middleware(Protocol):
+    """Anything that can be called like this; a class with ``__call__`` or a generator function.
+
+    >>> def trace(request: Request, call_next: CallNext) -> Flow[Response]:
+    ...     response = yield from call_next(request.with_header("x-trace", "1"))
+    ...     return response
+    """
+
+    def __call__(self, request: Request, call_next: CallNext, /) -> Flow[Response]:
+        """Do something about one call, or one attempt, and return its response.
+
+        A `TransportError` is thrown in at ``yield from call_next(request)``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Send(Effect):
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class _Sleep(Effect):
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(Effect):
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Acquire(Effect):
+    name: str
+
+
+def sleep(seconds: float) -> Flow[None]:
+    """Wait by the client's clock, in seconds.
+
+    Write ``yield from sleep(0.5)``.
+    """
+    yield _Sleep(seconds)
+
+
+@overload
+def call(function: Callable[..., Coroutine[object, object, A]], /, *arguments: object) -> Flow[A]: ...
+@overload
+def call(function: Callable[..., A], /, *arguments: object) -> Flow[A]: ...
+def call(function: Callable[..., object], /, *arguments: object) -> Flow[object]:
+    """Call a function where it may block.
+
+    Write ``token = yield from call(fetch_token, url)``. The sync client calls it as it is. The async client runs a blocking function in a thread, with the caller's
+    context variables, and awaits an async one; the sync client refuses an async one with `MiddlewareError`.
+    """
+    return (yield _Call(function, arguments))
+
+
+def lock(name: str) -> Flow[HeldLock]:
+    """Queue for the lock `name`; threads or tasks of one client and its `with_options` copies share it.
+
+    >>> def refresh() -> Flow[None]:
+    ...     with (yield from lock("token")):
+    ...         yield from sleep(1)
+
+    A lock that is still held when the call ends is released then. Locks are not reentrant.
+    """
+    return cast("HeldLock", (yield _Acquire(name)))
+
+
+class HeldLock:
+    """A lock that this flow holds, until its ``with`` block ends or `release` is called."""
+
+    __slots__ = ("_release",)
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release: Callable[[], None] | None = release
+
+    def release(self) -> None:
+        """Let the next one in; a second call does nothing."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class Locks:
+    """The named locks of one family of clients: one set for threads, one for each event loop."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._guard = threading.Lock()
+        self._pid = os.getpid()
+        self._by_thread: dict[str, threading.Lock] = {}
+        self._by_loop: WeakKeyDictionary[object, dict[str, _AsyncLock]] = WeakKeyDictionary()
+
+    def of_threads(self, name: str) -> threading.Lock:
+        """The lock `name` for threads; a forked child begins with free ones."""
+        self._begin_after_fork()
+        with self._guard:
+            return self._by_thread.setdefault(name, threading.Lock())
+
+    def _begin_after_fork(self) -> None:
+        if self._pid != os.getpid():  # a thread of the parent may have held a lock, and is not here to free it
+            self._begin()
+
+    def of_tasks(self, name: str) -> _AsyncLock:
+        """The lock `name` for tasks of the running event loop."""
+        self._begin_after_fork()
+        owner, make = _async_lock_factory()
+        with self._guard:
+            locks = self._by_loop.setdefault(owner, {})
+            if name not in locks:
+                locks[name] = make()
+            return locks[name]
+
+
+class _AsyncLock(Protocol):
+    async def acquire(self) -> object: ...
+    def release(self) -> None: ...
+
+
+def _async_lock_factory() -> tuple[object, Callable[[], _AsyncLock]]:
+    if running_under_trio():
+        import trio
+
+        return trio.lowlevel.current_root_task(), trio.Lock
+    return asyncio.get_running_loop(), asyncio.Lock
+
+
+# ---- composition ----------------------------------------------------------------------------------------------------
+
+
+def compose(middleware: Iterable[Middleware]) -> Handler:
+    """One handler out of `middleware`, the first outermost; innermost is the transport."""
+    handler: Handler = _send
+    for link in reversed(tuple(middleware)):
+        handler = _link(link, handler)
+    return handler
+
+
+def _send(request: Request) -> Flow[Response]:
+    """The innermost step: hands the request to the transport and keeps the books of the call."""
+    context = request.context
+    context.attempt += 1
+    try:
+        response = cast("Response", (yield _Send(request)))
+    except TransportError as error:
+        context.last_cause = error
+        if error.maybe_sent and context.safety != "read":
+            context.maybe_applied = True
+        raise
+    if response.status in _GATEWAY_FAILURES and context.safety != "read":
+        context.maybe_applied = True
+    return response
+
+
+_GATEWAY_FAILURES = frozenset({502, 504})  # a proxy's word: the server behind it may have done the work
+
+
+def _link(middleware: Middleware, inner: Handler) -> Handler:
+    name = _name_of(middleware)
+
+    def handler(request: Request) -> Flow[Response]:
+        call_next = _CallNext(inner, name)
+        flow = middleware(request, call_next)
+        if not isinstance(flow, GeneratorType):
+            raise _no_generator(flow, name)
+        try:
+            response: object = yield from flow
+        finally:
+            call_next.finished = True
+        if not isinstance(response, Response):
+            raise _no_response(response, name)
+        if call_next.unused is not None:
+            raise MiddlewareError(f"{name} called call_next(request) but did not run it. {_WRITE}")
+        return response
+
+    return handler
+
+
+_WRITE = "Write: response = yield from call_next(request)"
+
+
+class _CallNext:
+    """`call_next` of one run of one middleware: checks that each result is used once, at once."""
+
+    __slots__ = ("_inner", "_name", "finished", "unused")
+
+    def __init__(self, inner: Handler, name: str) -> None:
+        self._inner = inner
+        self._name = name
+        self.finished = False
+        self.unused: _OneShot | None = None
+
+    def __call__(self, request: Request, /) -> Flow[Response]:
+        if self.finished:
+            raise MiddlewareError(f"{self._name} kept call_next and used it after it had returned. {_WRITE}")
+        if not isinstance(request, Request):
+            raise MiddlewareError(f"{self._name} gave call_next a {type(request).__name__}, not a Request. {_WRITE}")
+        if self.unused is not None:
+            raise MiddlewareError(f"{self._name} called call_next(request) twice and ran only one of them. {_WRITE}")
+        self.unused = _OneShot(self, request)
+        return cast("Flow[Response]", self.unused)
+
+    def start(self, one_shot: _OneShot, request: Request) -> Flow[Response]:
+        if self.finished or self.unused is not one_shot:
+            raise MiddlewareError(
+                f"{self._name} used one result of call_next(request) twice. Call call_next(request) again for another sending. {_WRITE}"
+            )
+        self.unused = None
+        return self._inner(request)
+
+
+class _OneShot:
+    """What `call_next(request)` returns: good for one ``yield from``, and an explanation for anything else."""
+
+    __slots__ = ("_call_next", "_request")
+
+    def __init__(self, call_next: _CallNext, request: Request) -> None:
+        self._call_next = call_next
+        self._request = request
+
+    def __iter__(self) -> Flow[Response]:
+        return self._call_next.start(self, self._request)
+
+    def __await__(self) -> Flow[Response]:
+        raise MiddlewareError(f"call_next(request) cannot be awaited. {_WRITE}")
+
+
+def _name_of(middleware: object) -> str:
+    named = getattr(middleware, "__qualname__", None)
+    return named if isinstance(named, str) else type(middleware).__qualname__
+
+
+def _no_generator(result: object, name: str) -> MiddlewareError:
+    if inspect.iscoroutine(result):
+        result.close()
+        return MiddlewareError(
+            f"{name} is an async function; one generator function serves both clients. Use def, not async def. {_WRITE}"
+        )
+    if inspect.isasyncgen(result):
+        return MiddlewareError(
+            f"{name} is an async generator; one generator function serves both clients. Use def, not async def. {_WRITE}"
+        )
+    if isinstance(result, _OneShot):
+        return MiddlewareError(f"{name} returned call_next(request) itself. {_WRITE}; return response")
+    return MiddlewareError(
+        f"{name} is no generator function: it returned {type(result).__name__}. {_WRITE}; return response"
+    )
+
+
+def _no_response(result: object, name: str) -> MiddlewareError:
+    if isinstance(result, (_OneShot, GeneratorType)):
+        return MiddlewareError(f"{name} returned a flow that nobody ran. {_WRITE}; return response")
+    return MiddlewareError(f"{name} returned {type(result).__name__}, not a Response. End it with: return response")
+
+
+# ---- drivers --------------------------------------------------------------------------------------------------------
+
+
+def drive(flow: Flow[T], transport: Transport, locks: Locks, context: CallContext) -> T:
+    """Run `flow` to its end, blocking; returns what it returns and raises what it raises."""
+    run = _Run(flow)
+    try:
+        effect = run.resume(None)
+        while effect is not None:
+            try:
+                if isinstance(effect, _Send):
+                    result: object = transport.send(effect.request)
+                elif isinstance(effect, _Sleep):
+                    context.clock.sleep(effect.seconds)
+                    result = None
+                elif isinstance(effect, _Call):
+                    result = _call_blocking(effect)
+                else:
+                    taken = locks.of_threads(_lock_name(effect))
+                    taken.acquire()
+                    result = run.hold(taken.release)
+            except BaseException as error:  # noqa: BLE001  # the flow decides, `_Run.throw` lets none vanish
+                effect = run.throw(error)
+            else:
+                effect = run.resume(result)
+        return run.value
+    finally:
+        run.close()
+
+
+async def drive_async(flow: Flow[T], transport: AsyncTransport, locks: Locks, context: CallContext) -> T:
+    """Run `flow` to its end, awaiting; returns what it returns and raises what it raises."""
+    run = _Run(flow)
+    try:
+        effect = run.resume(None)
+        while effect is not None:
+            try:
+                if isinstance(effect, _Send):
+                    result: object = await transport.send(effect.request)
+                elif isinstance(effect, _Sleep):
+                    await context.clock.async_sleep(effect.seconds)
+                    result = None
+                elif isinstance(effect, _Call):
+                    result = await _call_awaiting(effect)
+                else:
+                    taken = locks.of_tasks(_lock_name(effect))
+                    await taken.acquire()
+                    result = run.hold(taken.release)
+            except BaseException as error:  # noqa: BLE001  # the flow decides, `_Run.throw` lets none vanish
+                effect = run.throw(error)
+            else:
+                effect = run.resume(result)
+        return run.value
+    finally:
+        run.close()
+
+
+class _Run(Generic[T]):
+    """One flow under way: resumes it, remembers what must not be swallowed, and cleans up."""
+
+    __slots__ = ("_fatal", "_flow", "_held", "value")
+
+    value: T
+
+    def __init__(self, flow: Flow[T]) -> None:
+        self._flow = flow
+        self._fatal: BaseException | None = None
+        self._held: list[HeldLock] = []
+
+    def resume(self, result: object) -> Effect | None:
+        """The next effect, or None when the flow has returned and `value` is set."""
+        try:
+            return self._flow.send(result)
+        except StopIteration as stop:
+            self.value = stop.value
+            return None
+
+    def throw(self, error: BaseException) -> Effect | None:
+        """Throw `error` in. What is no `Exception` (a cancellation, an interrupt) always comes out again."""
+        if isinstance(error, Exception):
+            try:
+                return self._flow.throw(error)
+            except StopIteration as stop:
+                self.value = stop.value
+                return None
+        self._fatal = error
+        try:
+            self._flow.throw(error)
+        except Exception as raised:  # noqa: BLE001  # whatever it is, the cancellation goes first
+            raise error from (None if isinstance(raised, StopIteration) else raised)
+        raise error
+
+    def hold(self, release: Callable[[], None]) -> HeldLock:
+        held = HeldLock(release)
+        self._held.append(held)
+        return held
+
+    def close(self) -> None:
+        """End the flow where it stands, in the context that it began in, and free its locks."""
+        try:
+            self._flow.close()
+        except RuntimeError:
+            if self._fatal is None:
+                raise
+        finally:
+            for held in self._held:
+                held.release()
+
+
+def _lock_name(effect: Effect) -> str:
+    if isinstance(effect, _Acquire):
+        return effect.name
+    if isinstance(effect, _OneShot):
+        raise MiddlewareError(f"a middleware wrote 'yield' where 'yield from' is due. {_WRITE}")
+    raise MiddlewareError(
+        f"a middleware yielded {type(effect).__name__}. Yield only through call_next, sleep, call and lock, always with 'yield from'"
+    )
+
+
+def _call_blocking(effect: _Call) -> object:
+    result = _call_guarded(effect)
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        name = _name_of(effect.function)
+        raise MiddlewareError(
+            f"call({name}) is async, and this client is not: give the middleware a blocking function, or use AsyncMemtrace"
+        )
+    return result
+
+
+async def _call_awaiting(effect: _Call) -> object:
+    if inspect.iscoroutinefunction(effect.function):
+        return await effect.function(*effect.arguments)
+    if running_under_trio():
+        import trio
+
+        result = await trio.to_thread.run_sync(_call_guarded, effect)
+    else:
+        result = await asyncio.to_thread(_call_guarded, effect)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _call_guarded(effect: _Call) -> object:
+    try:
+        return effect.function(*effect.arguments)
+    except StopIteration as error:  # a generator cannot let it through: PEP 479
+        raise RuntimeError(f"call({_name_of(effect.function)}) raised StopIteration") from error

@@ -1,0 +1,358 @@
+"""Transports and middleware by name: hook specifications, discovery, selection and listing.
+
+pluggy discovers and registers; it is not on the path of a call. A plugin is loaded when it is asked for by name, one by
+one, so that a broken one harms only those who ask for it. Names of the built-in transports are reserved.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, cast
+
+import pluggy
+
+from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
+from memtrace.pipeline import Middleware
+from memtrace.transport import AsyncTransport, Transport, TransportOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "API_VERSION",
+    "MiddlewareSpec",
+    "PluginInfo",
+    "Registry",
+    "Selection",
+    "TransportSpec",
+    "hookimpl",
+    "middlewares",
+    "select_transport",
+    "transports",
+]
+
+API_VERSION: Final = 1
+"""The version of the plugin interface; a spec made for another one is refused."""
+
+hookspec = pluggy.HookspecMarker("memtrace")
+hookimpl = pluggy.HookimplMarker("memtrace")
+"""Marks a plugin's hook: ``@hookimpl``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportSpec:
+    """How a transport is made. A plugin's ``memtrace_transport`` hook returns one.
+
+    `create` serves `Memtrace`, `create_async` serves `AsyncMemtrace`; None where there is no such form. `requires` are the
+    importable packages it needs, `extra` the extra of memtrace-sdk that installs them.
+    """
+
+    create: Callable[[TransportOptions], Transport] | None = None
+    create_async: Callable[[TransportOptions], AsyncTransport] | None = None
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+    api: int = API_VERSION
+
+    def missing(self) -> list[str]:
+        """The required packages that are not installed."""
+        return [package for package in self.requires if importlib.util.find_spec(package) is None]
+
+    def serves(self, *, asynchronous: bool) -> bool:
+        """Whether there is a form for this kind of client."""
+        return (self.create_async if asynchronous else self.create) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiddlewareSpec:
+    """How a middleware is made. A plugin's ``memtrace_middleware`` hook returns one."""
+
+    create: Callable[[], Middleware]
+    api: int = API_VERSION
+
+
+class HookSpecs:
+    """The hooks that a plugin may implement."""
+
+    @hookspec(firstresult=True)
+    def memtrace_transport(self) -> TransportSpec:  # type: ignore[empty-body]  # a hook specification has no body
+        """The transport that this plugin brings."""
+
+    @hookspec(firstresult=True)
+    def memtrace_middleware(self) -> MiddlewareSpec:  # type: ignore[empty-body]  # as above
+        """The middleware that this plugin brings."""
+
+
+Status = Literal["ok", "missing package", "broken", "shadowed", "ambiguous"]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """One line of the listing."""
+
+    kind: Literal["transport", "middleware"]
+    name: str
+    distribution: str
+    version: str
+    status: Status
+    #: Why the status is not ``ok``, and the cure.
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A plugin that was seen and not loaded."""
+
+    name: str
+    reference: str
+    distribution: str
+    version: str
+    load: Callable[[], object]
+
+
+SpecT = TypeVar("SpecT", bound="TransportSpec | MiddlewareSpec")
+
+_OURS = "memtrace-sdk"
+
+
+Kind = Literal["transport", "middleware"]
+
+
+class Registry(Generic[SpecT]):
+    """The plugins of one kind: those of an entry-point group, and a table of built-in ones.
+
+    Frozen applications and zip files have no entry points; the table serves them, and keeps its names from being taken.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        group: str,
+        spec: type[SpecT],
+        error: type[ConfigurationError],
+        builtin: dict[str, str],
+    ) -> None:
+        self.kind: Kind = kind
+        self._group = group
+        self._spec = spec
+        self._error = error
+        self._builtin = builtin
+        self._found: dict[str, list[_Found]] | None = None
+        self._specs: dict[str, SpecT] = {}
+
+    def get(self, name: str) -> SpecT:
+        """The spec of the plugin `name`, loaded now if it was not yet.
+
+        Raises `TransportNotAvailableError` (for middleware `ConfigurationError`) that names the near name, the broken
+        distribution, or the two that claim one name.
+        """
+        if name not in self._specs:
+            self._specs[name] = self._load(self._find(name))
+        return self._specs[name]
+
+    def names(self) -> list[str]:
+        """Every name that can be asked for, sorted."""
+        return sorted({*self._builtin, *self._third_party()})
+
+    def listing(self) -> list[PluginInfo]:
+        """Every plugin that is installed, with its status; loads each to find out."""
+        builtin = [self._info(self._builtin_found(name)) for name in sorted(self._builtin)]
+        others = [self._info(found) for _, group in sorted(self._third_party(shadowed=True).items()) for found in group]
+        return builtin + others
+
+    def _info(self, found: _Found) -> PluginInfo:
+        status, detail = self._status(found)
+        return PluginInfo(self.kind, found.name, found.distribution, found.version, status, detail)
+
+    def _status(self, found: _Found) -> tuple[Status, str]:
+        if found.name in self._builtin and found.distribution != _OURS:
+            return (
+                "shadowed",
+                f"the name {found.name!r} belongs to a built-in {self.kind}; {found.distribution} must choose another",
+            )
+        if len(self._third_party().get(found.name, ())) > 1:
+            return "ambiguous", "several distributions bring this name; uninstall all but one"
+        try:
+            spec = self._load(found)
+        except MemtraceError as error:
+            return "broken", error.message
+        if isinstance(spec, TransportSpec) and spec.missing():
+            return "missing package", _install_hint(spec)
+        return "ok", ""
+
+    # -- finding
+
+    def _find(self, name: str) -> _Found:
+        if name in self._builtin:
+            return self._builtin_found(name)
+        group = self._third_party().get(name, [])
+        if not group:
+            raise self._error(
+                f"no {self.kind} is named {name!r}.{_near(name, self.names())} Installed: {', '.join(self.names()) or 'none'}"
+            )
+        if len(group) > 1:
+            claims = " and ".join(f"{found.distribution} {found.version}" for found in group)
+            raise self._error(f"the {self.kind} name {name!r} is claimed by {claims}; uninstall all but one")
+        return group[0]
+
+    def _builtin_found(self, name: str) -> _Found:
+        module = self._builtin[name]
+        return _Found(name, module, _OURS, _own_version(), lambda: importlib.import_module(module))
+
+    def _third_party(self, *, shadowed: bool = False) -> dict[str, list[_Found]]:
+        if self._found is None:
+            self._found = {}
+            for entry in metadata.entry_points(group=self._group):
+                distribution = entry.dist.name if entry.dist else "unknown"
+                version = entry.dist.version if entry.dist else "unknown"
+                found = _Found(entry.name, entry.value, distribution, version, entry.load)
+                group = self._found.setdefault(entry.name, [])
+                if distribution != _OURS and not any(_same(found, other) for other in group):
+                    group.append(found)
+        return {name: group for name, group in self._found.items() if group and (shadowed or name not in self._builtin)}
+
+    # -- loading
+
+    def _load(self, found: _Found) -> SpecT:
+        where = f"{self.kind} {found.name!r} of {found.distribution} {found.version} ({found.reference})"
+        try:
+            spec = self._ask(found)
+        except Exception as error:
+            raise self._error(
+                f"{where} cannot be loaded: {type(error).__name__}: {error}",
+                hint=f"upgrade or uninstall {found.distribution}",
+            ) from error
+        if not isinstance(spec, self._spec):
+            raise self._error(
+                f"{where} gives {type(spec).__name__}, not a {self._spec.__name__}",
+                hint=f"tell the authors of {found.distribution}",
+            )
+        if spec.api != API_VERSION:
+            raise self._error(
+                f"{where} was written for plugin interface {spec.api}; this memtrace-sdk has {API_VERSION}",
+                hint=f"upgrade {found.distribution if spec.api < API_VERSION else _OURS}",
+            )
+        return spec
+
+    def _ask(self, found: _Found) -> object:
+        """Register the plugin by itself, so that a misspelt hook or a broken neighbour cannot be mistaken for it, and ask it."""
+        manager = pluggy.PluginManager("memtrace")
+        manager.add_hookspecs(HookSpecs)
+        manager.register(found.load(), name=f"{self.kind}:{found.name}")
+        manager.check_pending()
+        return cast("object", getattr(manager.hook, f"memtrace_{self.kind}")())
+
+
+def _same(one: _Found, other: _Found) -> bool:
+    """One distribution that is found twice, as in an editable install beside its own source."""
+    return (one.distribution, one.reference) == (other.distribution, other.reference)
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _install_hint(spec: TransportSpec) -> str:
+    return (
+        f'run: pip install "memtrace-sdk[{spec.extra}]"'
+        if spec.extra
+        else f"run: pip install {' '.join(spec.missing())}"
+    )
+
+
+def _own_version() -> str:
+    from memtrace._version import __version__
+
+    return __version__
+
+
+transports: Final = Registry(
+    "transport",
+    "memtrace.transports",
+    TransportSpec,
+    TransportNotAvailableError,
+    {"httpx": "memtrace_transports._httpx", "memory": "memtrace_transports.memory.plugin"},
+)
+"""The transports by name."""
+
+middlewares: Final = Registry("middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, {})
+"""The middleware by name. What is installed acts only when it is named."""
+
+
+# ---- selection ------------------------------------------------------------------------------------------------------
+
+_DEFAULTS = ("httpx",)  # never "memory": it would lose data silently
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which transport, and why."""
+
+    name: str
+    reason: str
+    spec: TransportSpec
+
+
+def select_transport(argument: str | TransportSpec | None, url_scheme: str | None, *, asynchronous: bool) -> Selection:
+    """Choose: the argument, else the base URL's scheme, else MEMTRACE_TRANSPORT, else the first of httpx that is installed.
+
+    Raises `TransportNotAvailableError` when the chosen one is unknown, broken, not installed, or has no form for this kind
+    of client.
+    """
+    if isinstance(argument, TransportSpec):
+        selection = Selection("your own", "transport= is a TransportSpec", argument)
+    else:
+        name, reason = _choose(argument, url_scheme)
+        try:
+            selection = Selection(name, reason, transports.get(name))
+        except TransportNotAvailableError as error:
+            raise TransportNotAvailableError(
+                f"{error.message} (asked for because {reason})", hint=error.hint
+            ) from error.__cause__
+    _check(selection, asynchronous=asynchronous)
+    return selection
+
+
+def _choose(argument: str | None, url_scheme: str | None) -> tuple[str, str]:
+    variable = os.environ.get("MEMTRACE_TRANSPORT")
+    if argument is not None:
+        return argument, f"transport={argument!r}"
+    if url_scheme is not None:
+        return url_scheme, f"base_url (MEMTRACE_BASE_URL) begins with {url_scheme!r}"
+    if variable:
+        return variable, f"MEMTRACE_TRANSPORT={variable}"
+    for name in _DEFAULTS:
+        if not transports.get(name).missing():
+            return name, "it is the first default that is installed"
+    return _DEFAULTS[0], "it is the default"
+
+
+def _check(selection: Selection, *, asynchronous: bool) -> None:
+    spec = selection.spec
+    missing = spec.missing()
+    if missing:
+        needs = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        raise TransportNotAvailableError(
+            f"transport {selection.name!r} needs {needs}, not installed here (asked for because {selection.reason})",
+            hint=_install_hint(spec),
+        )
+    if not spec.serves(asynchronous=asynchronous):
+        client, form = ("AsyncMemtrace", "async") if asynchronous else ("Memtrace", "sync")
+        fitting = [name for name in transports.names() if _serves(name, asynchronous=asynchronous)]
+        raise TransportNotAvailableError(
+            f"transport {selection.name!r} has no {form} form, which {client} needs (asked for because {selection.reason}). "
+            f"With one: {', '.join(fitting)}"
+        )
+
+
+def _serves(name: str, *, asynchronous: bool) -> bool:
+    try:
+        return transports.get(name).serves(asynchronous=asynchronous)
+    except TransportNotAvailableError:
+        return False

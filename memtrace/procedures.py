@@ -1,0 +1,197 @@
+"""What takes several operations: written once as generators of operations, run by both clients.
+
+A procedure yields through `step` only and gets each operation's result back, or its error thrown in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Generator, Iterable, Sequence
+from typing import TypeVar, cast
+from urllib.parse import quote
+
+from memtrace.batch import BatchResult, Outcome
+from memtrace.exceptions import (
+    ConflictError,
+    InvalidRequestError,
+    MemtraceError,
+    NotFoundError,
+    UnreadableResponseError,
+)
+from memtrace.models import AddMemoryRequest, Agent, Memory, RegisterAgentRequest
+from memtrace.operations import MAX_BODY, Operation, add_memories, get_agent, list_agents, memory_body, register_agent
+
+__all__ = ["Procedure", "add_in_chunks", "add_strictly", "get_or_register", "step"]
+
+T = TypeVar("T")
+
+Procedure = Generator[Operation[object], object, T]
+"""A generator that yields operations and returns a `T`."""
+
+CHUNK = 100
+"""Items a request: the server takes 1.1 ms an item then, and 3.3 ms at 1,000."""
+
+
+def step(operation: Operation[T]) -> Procedure[T]:
+    """One operation of a procedure.
+
+    Write ``agent = yield from step(get_agent(name))``.
+    """
+    return cast("T", (yield cast("Operation[object]", operation)))
+
+
+# ---- agents ---------------------------------------------------------------------------------------------------------
+
+
+def get_or_register(request: RegisterAgentRequest) -> Procedure[Agent]:
+    """The agent of this name, registered now if there is none. An agent that exists keeps its description and config."""
+    try:
+        return (yield from step(register_agent(request)))
+    except ConflictError as taken:
+        conflict = taken
+    if quote(request.name, safe="") == request.name and request.name not in (".", ".."):
+        try:
+            agent = yield from step(get_agent(request.name))
+        except NotFoundError:
+            pass
+        else:
+            if agent.name == request.name:
+                return agent
+    for agent in (yield from step(list_agents())).agents:
+        if agent.name == request.name:
+            return agent
+    raise conflict  # it was deleted between the two questions
+
+
+# ---- batches --------------------------------------------------------------------------------------------------------
+
+
+def add_in_chunks(requests: Iterable[AddMemoryRequest]) -> Procedure[BatchResult]:
+    """Store memories in requests of at most 100 items and 4 MiB, one outcome an item.
+
+    An item that breaks a rule is not sent. After a request that failed nothing more is sent.
+    """
+    outcomes: dict[int, Outcome] = {}
+    items: list[_Item] = []
+    for index, request in enumerate(requests):
+        try:
+            items.append(_Item(index, request))
+        except MemtraceError as error:
+            outcomes[index] = Outcome(index, "failed", error=_located(error, index))
+    failure: MemtraceError | None = None
+    for chunk in _chunks(items):
+        if failure is None:
+            results, failure = yield from _add_chunk(chunk)
+        else:
+            results = [Outcome(item.index, "failed", error=_not_sent(failure)) for item in chunk]
+        outcomes.update((outcome.index, outcome) for outcome in results)
+    return BatchResult(tuple(outcomes[index] for index in sorted(outcomes)))
+
+
+def add_strictly(requests: Sequence[AddMemoryRequest]) -> Procedure[list[Memory]]:
+    """Store memories and return the rows that the server answered, duplicates left out.
+
+    Sends nothing when an item breaks a rule. Raises the server's own error when nothing was stored, else `BatchError`.
+    """
+    for index, request in enumerate(requests):
+        try:
+            memory_body(request)
+        except MemtraceError as error:
+            raise _located(error, index) from None
+    result = yield from add_in_chunks(requests)
+    if not result.stored and not result.duplicates:
+        for outcome in result:
+            if outcome.error is not None:
+                raise outcome.error
+    result.raise_for_failures()
+    return result.stored
+
+
+class _Item:
+    """One valid item of a batch: its place, its bytes and the key by which its row is known in the answer."""
+
+    __slots__ = ("body", "index", "key")
+
+    def __init__(self, index: int, request: AddMemoryRequest) -> None:
+        self.index = index
+        self.body = memory_body(request)
+        self.key = request.dedup_key or _content_key(request)
+
+
+def _content_key(request: AddMemoryRequest) -> str:
+    """The server's own duplicate key: agent, event and the first 200 bytes of the content."""
+    content = request.content.encode()[:200]
+    event = request.event_type or "general"
+    return hashlib.sha256(f"{request.agent_id}|{event}|".encode() + content).hexdigest()[:32]
+
+
+def _chunks(items: Iterable[_Item]) -> Iterable[list[_Item]]:
+    chunk: list[_Item] = []
+    size = 0
+    for item in items:
+        added = len(item.body) + 1
+        if chunk and (len(chunk) == CHUNK or size + added > MAX_BODY - 64):  # 64: the frame around the items
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
+        size += added
+    if chunk:
+        yield chunk
+
+
+def _add_chunk(chunk: Sequence[_Item]) -> Procedure[tuple[list[Outcome], MemtraceError | None]]:
+    try:
+        answer = yield from step(add_memories([item.body for item in chunk]))
+        return _match(chunk, answer.memories), None
+    except MemtraceError as error:
+        unsure = len(chunk) if error.maybe_applied else 0
+        refused = _REFUSED_ITEM.match(error.message)
+        if refused:  # the server stored what came before this item, and nothing from it on
+            unsure = int(refused[1])
+        return [
+            Outcome(item.index, "unknown" if place < unsure else "failed", error=error)
+            for place, item in enumerate(chunk)
+        ], error
+
+
+_REFUSED_ITEM = re.compile(r"failed to create memory (\d+):")
+
+
+def _match(chunk: Sequence[_Item], rows: Sequence[Memory]) -> list[Outcome]:
+    """Find each item's row: rows come in the items' order, and those of duplicates are left out."""
+    if len(rows) == len(chunk):
+        return [Outcome(item.index, "stored", memory=row) for item, row in zip(chunk, rows, strict=True)]
+    outcomes: list[Outcome] = []
+    place = 0
+    for item in chunk:
+        if place < len(rows) and rows[place].dedup_key == item.key:
+            outcomes.append(Outcome(item.index, "stored", memory=rows[place]))
+            place += 1
+        else:
+            outcomes.append(Outcome(item.index, "duplicate"))
+    if place < len(rows):
+        unreadable = UnreadableResponseError("the answer to a batch holds rows that were not sent")
+        unreadable.maybe_applied = True
+        raise unreadable
+    return outcomes
+
+
+def _located(error: MemtraceError, index: int) -> MemtraceError:
+    """The same error, with the item's place in front."""
+    if isinstance(error, InvalidRequestError):
+        return InvalidRequestError(
+            f"memories[{index}].{error.message}",
+            field=f"memories[{index}].{error.field}",
+            rule=error.rule,
+            hint=error.hint,
+        )
+    return type(error)(f"memories[{index}]: {error.message}", 0, hint=error.hint)
+
+
+def _not_sent(failure: MemtraceError) -> MemtraceError:
+    error = MemtraceError(
+        f"not sent, because an earlier request of this batch failed: {failure.message}", code="not_sent"
+    )
+    error.retryable = True
+    return error

@@ -1,0 +1,177 @@
+"""One session for the length of a ``with`` block."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import TYPE_CHECKING, overload
+
+from memtrace import operations
+from memtrace.exceptions import MemtraceError
+from memtrace.models import (
+    AddMemoryRequest,
+    ContextOptions,
+    CreateSessionRequest,
+    ListOptions,
+    Memory,
+    MemoryList,
+    Session,
+    SessionContext,
+)
+from memtrace.resources.arguments import model_from
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from memtrace.dispatch import AsyncDispatcher, Dispatcher
+    from memtrace.fields import ContextFields, RememberFields, SessionMemoriesFields
+
+__all__ = ["ActiveSession", "AsyncActiveSession"]
+
+_logger = logging.getLogger("memtrace")
+_NOT_OPEN = "this session is not open yet: use it as 'with client.sessions.open(agent_id=...) as session:' (async with for AsyncMemtrace)"
+
+
+class _Opened:
+    """What both forms know: the request, and the session once it is created."""
+
+    def __init__(self, request: CreateSessionRequest) -> None:
+        self._request = request
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The session as the server gave it when the block began. Raises `RuntimeError` before that."""
+        if self._session is None:
+            raise RuntimeError(_NOT_OPEN)
+        return self._session
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.session.id
+
+    @property
+    def agent_id(self) -> str:
+        """The id of the agent whose session it is."""
+        return self._request.agent_id
+
+    def _memory(self, content: str, **fields: object) -> AddMemoryRequest:
+        given = {"agent_id": self.agent_id, "session_id": self.id, "content": content, **fields}
+        return model_from(AddMemoryRequest, None, given)
+
+    def __repr__(self) -> str:
+        state = "not open" if self._session is None else self._session.id
+        return f"<{type(self).__name__} {state} of {self.agent_id}>"
+
+
+class ActiveSession(_Opened):
+    """A session that remembers; made by ``client.sessions.open(agent_id=...)``, closed at the end of its block.
+
+    An error inside the block is never replaced by a failure to close: that one is logged.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, request: CreateSessionRequest) -> None:
+        super().__init__(request)
+        self._dispatcher = dispatcher
+
+    def __enter__(self) -> Self:
+        self._session = self._dispatcher.send(operations.create_session(self._request))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._session = self._dispatcher.send(operations.close_session(self.id))
+        except MemtraceError as failure:
+            if error is None:
+                raise
+            _logger.warning("session %s could not be closed: %s", self.id, failure)
+
+    def remember(self, content: str, **fields: Unpack[RememberFields]) -> Memory:
+        """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
+        request = self._memory(content, **fields)
+        return self._dispatcher.send(operations.add_memory(request))
+
+    def decide(self, decision: str, reasoning: str) -> Memory:
+        """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
+        request = self._memory(
+            decision, memory_type="decision", event_type="decision", metadata={"reasoning": reasoning}
+        )
+        return self._dispatcher.send(operations.add_memory(request))
+
+    @overload
+    def recall(self, options: ListOptions) -> MemoryList: ...
+    @overload
+    def recall(self, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
+    def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
+        """Read this session's memories, newest first; as `sessions.memories`."""
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.send(operations.session_memories(self.id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    def context(self, options: ContextOptions) -> SessionContext: ...
+    @overload
+    def context(self, **fields: Unpack[ContextFields]) -> SessionContext: ...
+    def context(self, options: ContextOptions | None = None, **fields: object) -> SessionContext:
+        """Have the server write this session's memories as Markdown; as `sessions.context`."""
+        chosen = model_from(ContextOptions, options, fields)
+        return self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))
+
+
+class AsyncActiveSession(_Opened):
+    """A session that remembers; made by ``client.sessions.open(agent_id=...)``, closed at the end of its block.
+
+    An error inside the block is never replaced by a failure to close: that one is logged.
+    """
+
+    def __init__(self, dispatcher: AsyncDispatcher, request: CreateSessionRequest) -> None:
+        super().__init__(request)
+        self._dispatcher = dispatcher
+
+    async def __aenter__(self) -> Self:
+        self._session = await self._dispatcher.send(operations.create_session(self._request))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._session = await self._dispatcher.send(operations.close_session(self.id))
+        except MemtraceError as failure:
+            if error is None:
+                raise
+            _logger.warning("session %s could not be closed: %s", self.id, failure)
+
+    async def remember(self, content: str, **fields: Unpack[RememberFields]) -> Memory:
+        """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
+        request = self._memory(content, **fields)
+        return await self._dispatcher.send(operations.add_memory(request))
+
+    async def decide(self, decision: str, reasoning: str) -> Memory:
+        """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
+        request = self._memory(
+            decision, memory_type="decision", event_type="decision", metadata={"reasoning": reasoning}
+        )
+        return await self._dispatcher.send(operations.add_memory(request))
+
+    @overload
+    async def recall(self, options: ListOptions) -> MemoryList: ...
+    @overload
+    async def recall(self, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
+    async def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
+        """Read this session's memories, newest first; as `sessions.memories`."""
+        chosen = model_from(ListOptions, options, fields)
+        return await self._dispatcher.send(
+            operations.session_memories(self.id, chosen, self._dispatcher.settings.clock)
+        )
+
+    @overload
+    async def context(self, options: ContextOptions) -> SessionContext: ...
+    @overload
+    async def context(self, **fields: Unpack[ContextFields]) -> SessionContext: ...
+    async def context(self, options: ContextOptions | None = None, **fields: object) -> SessionContext:
+        """Have the server write this session's memories as Markdown; as `sessions.context`."""
+        chosen = model_from(ContextOptions, options, fields)
+        return await self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))

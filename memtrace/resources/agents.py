@@ -1,0 +1,139 @@
+"""Agents: who remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
+from memtrace import operations, procedures
+from memtrace.models import Agent, AgentList, AgentStats, ListOptions, MemoryList, RegisterAgentRequest
+from memtrace.resources.arguments import model_from
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from memtrace.dispatch import AsyncDispatcher, Dispatcher
+    from memtrace.fields import AgentMemoriesFields, RegisterAgentFields
+
+__all__ = ["Agents", "AsyncAgents"]
+
+
+class Agents:
+    """The agents of the key's organisation; ``client.agents``."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    @overload
+    def register(self, request: RegisterAgentRequest) -> Agent: ...
+    @overload
+    def register(self, **fields: Unpack[RegisterAgentFields]) -> Agent: ...
+    def register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
+        """Register an agent, given as `RegisterAgentRequest` or as its fields.
+
+        Raises `ConflictError` when the name is taken in this organisation; it is free again once the agent is deleted.
+        """
+        return self._dispatcher.send(operations.register_agent(model_from(RegisterAgentRequest, request, fields)))
+
+    @overload
+    def get_or_register(self, request: RegisterAgentRequest) -> Agent: ...
+    @overload
+    def get_or_register(self, **fields: Unpack[RegisterAgentFields]) -> Agent: ...
+    def get_or_register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
+        """The agent of this name, registered now if there is none. One that exists keeps its description and config."""
+        return self._dispatcher.run(procedures.get_or_register(model_from(RegisterAgentRequest, request, fields)))
+
+    def list(self) -> AgentList:
+        """All agents, the newest second first; the server has no pages here."""
+        return self._dispatcher.send(operations.list_agents())
+
+    def get(self, agent_id: str) -> Agent:
+        """Fetch an agent by id or name.
+
+        The server does not decode paths: a name with a space, a slash or a letter outside ASCII is never found.
+        Raises `NotFoundError`.
+        """
+        return self._dispatcher.send(operations.get_agent(agent_id))
+
+    def stats(self, agent_id: str) -> AgentStats:
+        """Count what is stored under an agent's id; it need not be registered, and names are not resolved."""
+        return self._dispatcher.send(operations.agent_stats(agent_id))
+
+    @overload
+    def memories(self, agent_id: str, options: ListOptions | None = None) -> MemoryList: ...
+    @overload
+    def memories(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> MemoryList: ...
+    def memories(self, agent_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
+        """Read the memories of an agent's id, of the last 24 hours unless `since` says otherwise, newest first.
+
+        Every option works: those that the agent's own route ignores go to the general one. An unknown id gives an empty list.
+        """
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.send(operations.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
+
+    def delete(self, agent_id: str) -> None:
+        """Delete an agent by id, not by name; its memories stay.
+
+        Raises `NotFoundError` for an unknown id, `ConflictError` for an agent that ever had a session.
+        """
+        self._dispatcher.send(operations.delete_agent(agent_id))
+
+
+class AsyncAgents:
+    """The agents of the key's organisation; ``client.agents``."""
+
+    def __init__(self, dispatcher: AsyncDispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    @overload
+    async def register(self, request: RegisterAgentRequest) -> Agent: ...
+    @overload
+    async def register(self, **fields: Unpack[RegisterAgentFields]) -> Agent: ...
+    async def register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
+        """Register an agent, given as `RegisterAgentRequest` or as its fields.
+
+        Raises `ConflictError` when the name is taken in this organisation; it is free again once the agent is deleted.
+        """
+        return await self._dispatcher.send(operations.register_agent(model_from(RegisterAgentRequest, request, fields)))
+
+    @overload
+    async def get_or_register(self, request: RegisterAgentRequest) -> Agent: ...
+    @overload
+    async def get_or_register(self, **fields: Unpack[RegisterAgentFields]) -> Agent: ...
+    async def get_or_register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
+        """The agent of this name, registered now if there is none. One that exists keeps its description and config."""
+        return await self._dispatcher.run(procedures.get_or_register(model_from(RegisterAgentRequest, request, fields)))
+
+    async def list(self) -> AgentList:
+        """All agents, the newest second first; the server has no pages here."""
+        return await self._dispatcher.send(operations.list_agents())
+
+    async def get(self, agent_id: str) -> Agent:
+        """Fetch an agent by id or name.
+
+        The server does not decode paths: a name with a space, a slash or a letter outside ASCII is never found.
+        Raises `NotFoundError`.
+        """
+        return await self._dispatcher.send(operations.get_agent(agent_id))
+
+    async def stats(self, agent_id: str) -> AgentStats:
+        """Count what is stored under an agent's id; it need not be registered, and names are not resolved."""
+        return await self._dispatcher.send(operations.agent_stats(agent_id))
+
+    @overload
+    async def memories(self, agent_id: str, options: ListOptions | None = None) -> MemoryList: ...
+    @overload
+    async def memories(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> MemoryList: ...
+    async def memories(self, agent_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
+        """Read the memories of an agent's id, of the last 24 hours unless `since` says otherwise, newest first.
+
+        Every option works: those that the agent's own route ignores go to the general one. An unknown id gives an empty list.
+        """
+        chosen = model_from(ListOptions, options, fields)
+        return await self._dispatcher.send(operations.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
+
+    async def delete(self, agent_id: str) -> None:
+        """Delete an agent by id, not by name; its memories stay.
+
+        Raises `NotFoundError` for an unknown id, `ConflictError` for an agent that ever had a session.
+        """
+        await self._dispatcher.send(operations.delete_agent(agent_id))

@@ -1,0 +1,177 @@
+"""Sessions: what belongs together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
+from memtrace import operations
+from memtrace.models import (
+    ContextOptions,
+    CreateSessionRequest,
+    ListOptions,
+    MemoryList,
+    Session,
+    SessionContext,
+    SessionList,
+    UpdateSessionRequest,
+)
+from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
+from memtrace.resources.arguments import model_from
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from memtrace.dispatch import AsyncDispatcher, Dispatcher
+    from memtrace.fields import ContextFields, CreateSessionFields, SessionMemoriesFields, UpdateSessionFields
+
+__all__ = ["AsyncSessions", "Sessions"]
+
+
+class Sessions:
+    """The sessions of the key's organisation; ``client.sessions``."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    @overload
+    def create(self, request: CreateSessionRequest) -> Session: ...
+    @overload
+    def create(self, **fields: Unpack[CreateSessionFields]) -> Session: ...
+    def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
+        """Create a session of a registered agent, by the agent's id.
+
+        Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
+        """
+        return self._dispatcher.send(operations.create_session(model_from(CreateSessionRequest, request, fields)))
+
+    @overload
+    def open(self, request: CreateSessionRequest) -> ActiveSession: ...
+    @overload
+    def open(self, **fields: Unpack[CreateSessionFields]) -> ActiveSession: ...
+    def open(self, request: CreateSessionRequest | None = None, **fields: object) -> ActiveSession:
+        """A session for one ``with`` block: created when the block begins, closed when it ends."""
+        return ActiveSession(self._dispatcher, model_from(CreateSessionRequest, request, fields))
+
+    def get(self, session_id: str) -> Session:
+        """Fetch a session. Raises `NotFoundError`."""
+        return self._dispatcher.send(operations.get_session(session_id))
+
+    def list(self, agent_id: str | None = None) -> SessionList:
+        """All sessions, or those of one agent's id, newest first; the server has no pages here."""
+        return self._dispatcher.send(operations.list_sessions(agent_id))
+
+    @overload
+    def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
+    @overload
+    def update(self, session_id: str, **fields: Unpack[UpdateSessionFields]) -> Session: ...
+    def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
+        """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
+        return self._dispatcher.send(
+            operations.update_session(session_id, model_from(UpdateSessionRequest, request, fields))
+        )
+
+    def close(self, session_id: str) -> Session:
+        """Set a session's status to ``closed``; closing it again moves `closed_at`. Raises `NotFoundError`."""
+        return self._dispatcher.send(operations.close_session(session_id))
+
+    @overload
+    def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
+    @overload
+    def context(self, session_id: str, **fields: Unpack[ContextFields]) -> SessionContext: ...
+    def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
+        """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
+
+        This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes. An unknown session gives
+        the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
+        """
+        chosen = model_from(ContextOptions, options, fields)
+        return self._dispatcher.send(operations.session_context(session_id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
+    @overload
+    def memories(self, session_id: str, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
+    def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
+        """Read a session's memories, of all times unless `since` says otherwise, newest first.
+
+        Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
+        """
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.send(operations.session_memories(session_id, chosen, self._dispatcher.settings.clock))
+
+
+class AsyncSessions:
+    """The sessions of the key's organisation; ``client.sessions``."""
+
+    def __init__(self, dispatcher: AsyncDispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    @overload
+    async def create(self, request: CreateSessionRequest) -> Session: ...
+    @overload
+    async def create(self, **fields: Unpack[CreateSessionFields]) -> Session: ...
+    async def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
+        """Create a session of a registered agent, by the agent's id.
+
+        Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
+        """
+        return await self._dispatcher.send(operations.create_session(model_from(CreateSessionRequest, request, fields)))
+
+    @overload
+    def open(self, request: CreateSessionRequest) -> AsyncActiveSession: ...
+    @overload
+    def open(self, **fields: Unpack[CreateSessionFields]) -> AsyncActiveSession: ...
+    def open(self, request: CreateSessionRequest | None = None, **fields: object) -> AsyncActiveSession:
+        """A session for one ``with`` block: created when the block begins, closed when it ends."""
+        return AsyncActiveSession(self._dispatcher, model_from(CreateSessionRequest, request, fields))
+
+    async def get(self, session_id: str) -> Session:
+        """Fetch a session. Raises `NotFoundError`."""
+        return await self._dispatcher.send(operations.get_session(session_id))
+
+    async def list(self, agent_id: str | None = None) -> SessionList:
+        """All sessions, or those of one agent's id, newest first; the server has no pages here."""
+        return await self._dispatcher.send(operations.list_sessions(agent_id))
+
+    @overload
+    async def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
+    @overload
+    async def update(self, session_id: str, **fields: Unpack[UpdateSessionFields]) -> Session: ...
+    async def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
+        """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
+        return await self._dispatcher.send(
+            operations.update_session(session_id, model_from(UpdateSessionRequest, request, fields))
+        )
+
+    async def close(self, session_id: str) -> Session:
+        """Set a session's status to ``closed``; closing it again moves `closed_at`. Raises `NotFoundError`."""
+        return await self._dispatcher.send(operations.close_session(session_id))
+
+    @overload
+    async def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
+    @overload
+    async def context(self, session_id: str, **fields: Unpack[ContextFields]) -> SessionContext: ...
+    async def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
+        """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
+
+        This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes. An unknown session gives
+        the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
+        """
+        chosen = model_from(ContextOptions, options, fields)
+        return await self._dispatcher.send(
+            operations.session_context(session_id, chosen, self._dispatcher.settings.clock)
+        )
+
+    @overload
+    async def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
+    @overload
+    async def memories(self, session_id: str, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
+    async def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
+        """Read a session's memories, of all times unless `since` says otherwise, newest first.
+
+        Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
+        """
+        chosen = model_from(ListOptions, options, fields)
+        return await self._dispatcher.send(
+            operations.session_memories(session_id, chosen, self._dispatcher.settings.clock)
+        )

@@ -1,0 +1,100 @@
+"""The server's rules for arguments, checked before anything is sent.
+
+Source: the observed behaviour of Memtrace 0.2.0. A bad filter would come back as a 500, an empty or silently capped one
+as rows that nobody asked for; here each is refused with the field and the rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from memtrace.exceptions import InvalidRequestError
+
+__all__ = [
+    "MAX_LIMIT",
+    "check_id",
+    "check_limit",
+    "check_offset",
+    "check_tag",
+    "check_tags",
+    "check_type",
+    "check_types",
+    "path_segment",
+    "refuse",
+    "require",
+]
+
+ID_RULE = "a letter, then letters, digits, underscores or hyphens, at most 128 characters"
+TYPE_RULE = "a letter, then letters, digits or underscores, at most 64 characters"
+TAG_RULE = "letters, digits, underscores, hyphens or dots, at most 64 characters"
+MAX_LIMIT = 1000
+
+_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,127}")
+_TYPE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+_TAG = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
+
+
+def refuse(field: str, rule: str, problem: str = "is not accepted by the server") -> InvalidRequestError:
+    """The error for an argument that breaks a rule; its text names the field and the rule, never the value."""
+    return InvalidRequestError(f"{field} {problem}: it must be {rule}", field=field, rule=rule)
+
+
+def require(value: str | None, field: str) -> None:
+    """Refuse None and the empty text."""
+    if not value:
+        raise refuse(field, "a text that is not empty", "is required")
+
+
+def check_id(value: str | None, field: str) -> None:
+    """Refuse an id that the server's pattern does not match; None and the empty text count as absent."""
+    if value and _ID.fullmatch(value) is None:
+        raise refuse(field, ID_RULE)
+
+
+def check_type(value: str | None, field: str) -> None:
+    """Refuse a memory or event type that the server's pattern does not match; None and the empty text count as absent."""
+    if value and _TYPE.fullmatch(value) is None:
+        raise refuse(field, TYPE_RULE)
+
+
+def check_types(values: Iterable[str] | None, field: str) -> None:
+    """`check_type` for each of a list."""
+    for i, value in enumerate(values or ()):
+        check_type(value, f"{field}[{i}]")
+
+
+def check_tag(value: str, field: str) -> None:
+    """Refuse a tag that the server's pattern does not match; the empty text passes."""
+    if value and _TAG.fullmatch(value) is None:
+        raise refuse(field, TAG_RULE)
+
+
+def check_tags(values: Iterable[str] | None, field: str = "tags") -> None:
+    """`check_tag` for each of a list."""
+    for i, value in enumerate(values or ()):
+        check_tag(value, f"{field}[{i}]")
+
+
+def check_limit(value: int | None) -> None:
+    """Refuse a limit that the server would silently replace by its default."""
+    if value is not None and not 1 <= value <= MAX_LIMIT:
+        raise refuse("limit", f"from 1 to {MAX_LIMIT}", "would silently be replaced by the server's default")
+
+
+def check_offset(value: int | None) -> None:
+    """Refuse a negative offset, which the server would silently take for 0."""
+    if value is not None and value < 0:
+        raise refuse("offset", "0 or more", "would silently be taken for 0")
+
+
+def path_segment(value: str, field: str) -> str:
+    """`value` as one segment of a path, percent-encoded. Refuses what would name another path: empty, ``.`` and ``..``.
+
+    >>> path_segment("../admin", "agent_id")
+    '..%2Fadmin'
+    """
+    if value in ("", ".", ".."):
+        raise refuse(field, "neither empty nor '.' nor '..'", "cannot stand in a path")
+    return quote(value, safe="")

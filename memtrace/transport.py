@@ -1,0 +1,230 @@
+"""What crosses the border between the SDK and whatever moves the bytes.
+
+A transport author needs this module, `memtrace.plugins.TransportSpec` and nothing else. No type of an HTTP
+library appears here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, cast, runtime_checkable
+
+from memtrace.clock import Clock, SystemClock
+from memtrace.exceptions import TransportCause, TransportError
+
+__all__ = [
+    "AsyncTransport",
+    "CallContext",
+    "Headers",
+    "Method",
+    "Request",
+    "Response",
+    "Safety",
+    "Transport",
+    "TransportCause",
+    "TransportError",
+    "TransportOptions",
+]
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+"""The methods that the server's routes use."""
+
+Safety = Literal["read", "repeatable", "keyed", "once"]
+"""What a repeat of a call does.
+
+``read`` changes nothing; ``repeatable`` leaves the same state however often it is applied; ``keyed`` is recognised
+by the server as a duplicate, once the first has arrived in its storage; ``once`` is done again each time.
+"""
+
+
+class Headers(Mapping[str, str]):
+    """Immutable header fields; names match in any case, order and duplicates are kept.
+
+    As a mapping it joins the values of a repeated name with ``", "``; `get_all` gives them one by one. Its `repr`
+    shows names only, so that a key never ends up in a log.
+
+    >>> headers = Headers([("Content-Type", "application/json"), ("x-trace", "1"), ("X-Trace", "2")])
+    >>> headers["content-type"], headers["x-trace"], headers.get_all("X-TRACE")
+    ('application/json', '1, 2', ['1', '2'])
+    """
+
+    __slots__ = ("_index", "pairs")
+
+    pairs: tuple[tuple[str, str], ...]
+    """The fields as they were given, in order."""
+
+    def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
+        self.pairs = tuple(cast("Mapping[str, str]", fields).items()) if isinstance(fields, Mapping) else tuple(fields)
+        self._index: dict[str, str] | None = None
+
+    def _joined(self) -> dict[str, str]:
+        if self._index is None:
+            index: dict[str, str] = {}
+            for name, value in self.pairs:
+                key = name.lower()
+                index[key] = f"{index[key]}, {value}" if key in index else value
+            self._index = index
+        return self._index
+
+    def __getitem__(self, name: str) -> str:
+        return self._joined()[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._joined()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._joined())
+
+    def __len__(self) -> int:
+        return len(self._joined())
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of `name`, in order; an empty list where there is none."""
+        wanted = name.lower()
+        return [value for key, value in self.pairs if key.lower() == wanted]
+
+    def set(self, name: str, value: str) -> Headers:
+        """A copy in which `name` has this one value."""
+        wanted = name.lower()
+        return Headers([*(pair for pair in self.pairs if pair[0].lower() != wanted), (name, value)])
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Headers):
+            return self._joined() == other._joined()
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._joined().items()))
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(name for name, _ in self.pairs)})"
+
+
+_NO_HEADERS = Headers()
+
+
+@dataclass(slots=True, eq=False)
+class CallContext:
+    """What is known of one call of the SDK's user, from its first attempt to its last; every attempt's request carries it.
+
+    A middleware reads it; `state` is a place for a middleware's own notes, keyed by anything that is its own.
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    #: What a repeat of this call does; exceptions use it to say whether something may have been stored.
+    safety: Safety = "once"
+    #: Statuses of 400 and above that are an answer to this call and no failure (the 503 of `ready`).
+    accepts: frozenset[int] = frozenset()
+    #: `clock.monotonic()` when the call began, in seconds.
+    started: float = -1.0
+    #: How many times a request of this call was handed to the transport.
+    attempt: int = 0
+    #: Whether a write of this call may have reached the server without an answer that says so.
+    maybe_applied: bool = False
+    #: The newest failure of an attempt.
+    last_cause: TransportError | None = None
+    state: dict[object, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.started < 0:
+            self.started = self.clock.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self.clock.monotonic() - self.started
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Request:
+    """One request, ready to be sent.
+
+    `target` is the path with its query, percent-encoded: a transport sends it byte for byte as it stands. `body`
+    is what goes out, or None for no body. `timeout` bounds this attempt, in seconds; None means no bound.
+    Change one with `dataclasses.replace` or `with_header`.
+    """
+
+    method: Method
+    origin: str
+    target: str
+    headers: Headers = _NO_HEADERS
+    body: bytes | None = None
+    operation: str = ""
+    timeout: float | None = None
+    context: CallContext = field(default_factory=CallContext)
+
+    @property
+    def url(self) -> str:
+        """Origin and target together."""
+        return self.origin + self.target
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    def with_header(self, name: str, value: str) -> Request:
+        """A copy in which the header `name` has this one value."""
+        return replace(self, headers=self.headers.set(name, value))
+
+    def __repr__(self) -> str:
+        size = "no body" if self.body is None else f"{len(self.body)} bytes"
+        return f"<Request {self.method} {self.path} {self.operation or 'unnamed'}, {size}>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Response:
+    """One answer, whatever its status; `body` is whole and decompressed."""
+
+    status: int
+    headers: Headers = _NO_HEADERS
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}, {len(self.body)} bytes>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportOptions:
+    """What a transport is built from.
+
+    `url` is the client's base URL without the transport's name and without a trailing slash
+    (``https://memtrace.example``, ``memory://``). `clock` is the client's clock.
+    """
+
+    url: str = ""
+    clock: Clock = field(default_factory=SystemClock)
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Moves one request and brings its answer, blocking. Used by many threads at once."""
+
+    def send(self, request: Request) -> Response:
+        """Send `request` and return the answer, whatever its status.
+
+        Redirects are not followed and cookies are not kept. Raises nothing but a new `TransportError` for each
+        failed attempt.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release connections; a second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class AsyncTransport(Protocol):
+    """Moves one request and brings its answer, awaiting. Used by many tasks at once."""
+
+    async def send(self, request: Request) -> Response:
+        """Send `request` and return the answer, whatever its status.
+
+        Redirects are not followed and cookies are not kept. Raises nothing but a new `TransportError` for each
+        failed attempt.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections; a second call does nothing."""
+        ...

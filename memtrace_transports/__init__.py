@@ -1,0 +1,43 @@
+"""What moves bytes: the transports that come with memtrace-sdk, registered by entry point like any third party's."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memtrace_transports._httpx import AsyncHttpxTransport, HttpxTransport
+    from memtrace_transports.memory.clock import ManualClock
+    from memtrace_transports.memory.fake import FakeMemtrace, Organisation
+    from memtrace_transports.memory.transport import AsyncMemoryTransport, MemoryTransport
+
+__all__ = [
+    "AsyncHttpxTransport",
+    "AsyncMemoryTransport",
+    "FakeMemtrace",
+    "HttpxTransport",
+    "ManualClock",
+    "MemoryTransport",
+    "Organisation",
+]
+
+_PLACES = {
+    "AsyncHttpxTransport": "memtrace_transports._httpx",
+    "AsyncMemoryTransport": "memtrace_transports.memory.transport",
+    "FakeMemtrace": "memtrace_transports.memory.fake",
+    "HttpxTransport": "memtrace_transports._httpx",
+    "ManualClock": "memtrace_transports.memory.clock",
+    "MemoryTransport": "memtrace_transports.memory.transport",
+    "Organisation": "memtrace_transports.memory.fake",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_PLACES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
