@@ -75,3 +75,17 @@ def running_under_trio() -> bool:
     except RuntimeError:
         return True
     return False
+
+
+def running_loop() -> object:
+    """What stands for the running event loop: it can be a weak key, and goes when the loop does."""
+    if running_under_trio():
+        import trio
+
+        return trio.lowlevel.current_root_task()
+    return asyncio.get_running_loop()
+
+
+def has_ended(loop: object) -> bool:
+    """Whether this is an event loop of asyncio that was closed: what hangs on it may keep it alive all the same."""
+    return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()

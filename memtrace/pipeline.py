@@ -11,12 +11,13 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
-from memtrace.clock import running_under_trio
+from memtrace.clock import has_ended, running_loop, running_under_trio
 from memtrace.exceptions import MiddlewareError
 from memtrace.transport import AsyncTransport, CallContext, Request, Response, Transport, TransportError
 
@@ -165,9 +166,9 @@ class Locks:
 
     def _begin(self) -> None:
         self._guard = threading.Lock()
-        self._pid = os.getpid()
         self._by_thread: dict[str, threading.Lock] = {}
         self._by_loop: WeakKeyDictionary[object, dict[str, _AsyncLock]] = WeakKeyDictionary()
+        self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
 
     def of_threads(self, name: str) -> threading.Lock:
         """The lock `name` for threads; a forked child begins with free ones."""
@@ -182,11 +183,15 @@ class Locks:
     def of_tasks(self, name: str) -> _AsyncLock:
         """The lock `name` for tasks of the running event loop."""
         self._begin_after_fork()
-        owner, make = _async_lock_factory()
+        loop = running_loop()
         with self._guard:
-            locks = self._by_loop.setdefault(owner, {})
+            if loop not in self._by_loop:
+                for ended in [other for other in self._by_loop if has_ended(other)]:
+                    del self._by_loop[ended]
+                self._by_loop[loop] = {}
+            locks = self._by_loop[loop]
             if name not in locks:
-                locks[name] = make()
+                locks[name] = _new_async_lock()
             return locks[name]
 
 
@@ -195,12 +200,12 @@ class _AsyncLock(Protocol):
     def release(self) -> None: ...
 
 
-def _async_lock_factory() -> tuple[object, Callable[[], _AsyncLock]]:
+def _new_async_lock() -> _AsyncLock:
     if running_under_trio():
         import trio
 
-        return trio.lowlevel.current_root_task(), trio.Lock
-    return asyncio.get_running_loop(), asyncio.Lock
+        return trio.Lock()
+    return asyncio.Lock()
 
 
 # ---- composition ----------------------------------------------------------------------------------------------------
@@ -339,7 +344,7 @@ def drive(flow: Flow[T], transport: Transport, locks: Locks, context: CallContex
     run = _Run(flow)
     try:
         effect = run.resume(None)
-        while effect is not None:
+        while effect is not _DONE:
             try:
                 if isinstance(effect, _Send):
                     result: object = transport.send(effect.request)
@@ -366,7 +371,7 @@ async def drive_async(flow: Flow[T], transport: AsyncTransport, locks: Locks, co
     run = _Run(flow)
     try:
         effect = run.resume(None)
-        while effect is not None:
+        while effect is not _DONE:
             try:
                 if isinstance(effect, _Send):
                     result: object = await transport.send(effect.request)
@@ -388,35 +393,36 @@ async def drive_async(flow: Flow[T], transport: AsyncTransport, locks: Locks, co
         run.close()
 
 
-class _Run(Generic[T]):
-    """One flow under way: resumes it, remembers what must not be swallowed, and cleans up."""
+_DONE = Effect()  # no None: a bare `yield` gives that
 
-    __slots__ = ("_fatal", "_flow", "_held", "value")
+
+class _Run(Generic[T]):
+    """One flow under way: resumes it, lets nothing be swallowed that must not be, and cleans up."""
+
+    __slots__ = ("_flow", "_held", "value")
 
     value: T
 
     def __init__(self, flow: Flow[T]) -> None:
         self._flow = flow
-        self._fatal: BaseException | None = None
         self._held: list[HeldLock] = []
 
-    def resume(self, result: object) -> Effect | None:
-        """The next effect, or None when the flow has returned and `value` is set."""
+    def resume(self, result: object) -> Effect:
+        """The next effect, or `_DONE` when the flow has returned and `value` is set."""
         try:
             return self._flow.send(result)
         except StopIteration as stop:
             self.value = stop.value
-            return None
+            return _DONE
 
-    def throw(self, error: BaseException) -> Effect | None:
+    def throw(self, error: BaseException) -> Effect:
         """Throw `error` in. What is no `Exception` (a cancellation, an interrupt) always comes out again."""
         if isinstance(error, Exception):
             try:
                 return self._flow.throw(error)
             except StopIteration as stop:
                 self.value = stop.value
-                return None
-        self._fatal = error
+                return _DONE
         try:
             self._flow.throw(error)
         except Exception as raised:  # noqa: BLE001  # whatever it is, the cancellation goes first
@@ -429,12 +435,13 @@ class _Run(Generic[T]):
         return held
 
     def close(self) -> None:
-        """End the flow where it stands, in the context that it began in, and free its locks."""
+        """End the flow where it stands, in the context that it began in, and free its locks.
+
+        A flow that stands somewhere still is one that something else ends: that comes out, and not what closing raises.
+        """
         try:
-            self._flow.close()
-        except RuntimeError:
-            if self._fatal is None:
-                raise
+            with suppress(Exception):
+                self._flow.close()
         finally:
             for held in self._held:
                 held.release()
@@ -468,10 +475,15 @@ async def _call_awaiting(effect: _Call) -> object:
     if running_under_trio():
         import trio
 
-        result = await trio.to_thread.run_sync(_call_guarded, effect)
+        (result,) = await trio.to_thread.run_sync(_call_boxed, effect)
     else:
-        result = await asyncio.to_thread(_call_guarded, effect)
+        (result,) = await asyncio.to_thread(_call_boxed, effect)
     return await result if inspect.isawaitable(result) else result
+
+
+def _call_boxed(effect: _Call) -> tuple[object]:
+    """In a thread; boxed, since trio refuses a coroutine, which a lambda or a callable object may give."""
+    return (_call_guarded(effect),)
 
 
 def _call_guarded(effect: _Call) -> object:

@@ -156,16 +156,19 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
     made = _BY_STATUS.get(status)
     if made is None:
         return ServerError(text, status)
-    kind, code, hint = made
-    return kind(text, status, code="duplicate_memory" if text == "duplicate memory" else code, hint=hint)
+    kind, hint = made
+    if text == "duplicate memory":
+        return ConflictError(text, status, code="duplicate_memory", hint=_DUPLICATE)
+    return kind(text, status, hint=hint)
 
 
 _WRONG_BASE = "check that base_url (MEMTRACE_BASE_URL) is the address of a Memtrace server"
-_BY_STATUS: dict[int, tuple[type[MemtraceError], str | None, str | None]] = {
-    401: (AuthenticationError, None, "check api_key (MEMTRACE_API_KEY)"),
-    409: (ConflictError, None, None),
-    413: (PayloadTooLargeError, None, None),
-    429: (RateLimitError, None, None),
+_DUPLICATE = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
+_BY_STATUS: dict[int, tuple[type[MemtraceError], str | None]] = {
+    401: (AuthenticationError, "check api_key (MEMTRACE_API_KEY)"),
+    409: (ConflictError, None),
+    413: (PayloadTooLargeError, None),
+    429: (RateLimitError, None),
 }
 _ITEM = re.compile(r"failed to create memory (\d+): ")
 _ARGUMENT = re.compile(

@@ -1,0 +1,8 @@
+"""``python -m memtrace``: the console, as ``memtrace-sdk``."""
+
+from __future__ import annotations
+
+from memtrace.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What reaches the terminal or the pipe: consoles, and text that cannot harm them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import typer
+from rich.console import Console, RenderableType
+
+__all__ = ["make_console", "show", "show_error", "show_json", "visible"]
+
+_PIPE_WIDTH = 100
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Leave a broken pipe to the program: rich would end it with status 1."""
+        raise BrokenPipeError
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console in colour on a terminal, and plain elsewhere or with NO_COLOR.
+
+    It is as wide as the terminal; without one as COLUMNS says, else 100.
+    """
+    console = _Console(
+        stderr=stderr,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+        console.width = _PIPE_WIDTH
+    return console
+
+
+def show(console: Console, *parts: RenderableType, wrap: bool = True) -> None:
+    """Print `parts`, one after the other; in a pipe without the white space that fills lines."""
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, soft_wrap=not wrap)
+    text = captured.get()
+    if not console.is_terminal:
+        text = "\n".join(line.rstrip() for line in text.split("\n"))
+    console.file.write(text)
+
+
+def show_error(message: str, *more: str) -> None:
+    """Print to stderr what happened, and further lines, without breaking them."""
+    show(make_console(stderr=True), *(visible(text) for text in (f"memtrace-sdk: {message}", *more)), wrap=False)
+
+
+def show_json(value: Mapping[str, object] | Sequence[object]) -> None:
+    """Print a value for programs to read, in ASCII."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+# line ends, controls, and what turns the direction of writing
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    r"""`text` on one line, with nothing that a terminal obeys.
+
+    >>> visible("one\ntwo \x1b[31mred")
+    'one two \\x1b[31mred'
+    """
+    return _UNSAFE.sub(lambda match: " " if match[0] in "\n\r\t" else ascii(match[0])[1:-1], text)

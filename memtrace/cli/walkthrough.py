@@ -1,0 +1,46 @@
+"""The walk-through of the README, run on the memory transport. Nothing is printed here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memtrace.client import Memtrace
+from memtrace.models import Agent, AgentStats, Memory, MemoryList, SearchResult, Session, SessionContext
+
+__all__ = ["WalkThrough", "walk_through"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkThrough:
+    """What came back at each step."""
+
+    agent: Agent
+    session: Session
+    preference: Memory
+    observation: Memory
+    decision: Memory
+    context: SessionContext
+    found: SearchResult
+    recalled: MemoryList
+    stats: AgentStats
+
+
+def walk_through(client: Memtrace) -> WalkThrough:
+    """Let an agent remember, decide and look back. Raises `ConflictError` when the client has its agent already."""
+    agent = client.agents.register(name="assistant")
+    with client.sessions.open(agent_id=agent.id) as session:
+        preference = session.remember("User prefers dark mode", tags=["ui"], importance=0.8)
+        observation = session.remember("User opened the settings", event_type="observation")
+        decision = session.decide("Open in dark mode", "the user prefers it")
+        context = session.context()
+    return WalkThrough(
+        agent=agent,
+        session=session.session,
+        preference=preference,
+        observation=observation,
+        decision=decision,
+        context=context,
+        found=client.memories.search(content_contains="dark mode"),
+        recalled=client.memories.recall(agent.id),
+        stats=client.agents.stats(agent.id),
+    )

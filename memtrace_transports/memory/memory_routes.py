@@ -1,0 +1,129 @@
+"""What the routes of memories answer: writing, reading, searching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from memtrace.transport import Response
+from memtrace_transports.memory.calls import Call, decode_fields, json_response
+from memtrace_transports.memory.drafts import CREATE_MEMORY, Draft, read_batch
+from memtrace_transports.memory.engine import Engine, Written
+from memtrace_transports.memory.filters import SEARCH, Filters, Page, read_list_filters, read_page, read_search_filters
+from memtrace_transports.memory.json_writer import RawJson, Writable
+from memtrace_transports.memory.organisations import OrganisationState
+from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.store import Row
+from memtrace_transports.memory.timestamps import rfc3339
+
+__all__ = [
+    "agent_memories",
+    "create_memories",
+    "find_memory",
+    "list_memories",
+    "search_memories",
+    "session_memories",
+]
+
+
+def create_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``POST /memories``: one memory, or a batch when there is one that is not empty."""
+    body = call.parsed()
+    batch = read_batch(body)
+    if batch:
+        return _create_batch(engine, org, batch)
+    draft = Draft.from_fields(decode_fields(CREATE_MEMORY, body))
+    fault = draft.fault()
+    if fault is not None:
+        raise Refusal(400, fault)
+    written = engine.write(org, draft)
+    if written is None:
+        raise Refusal(409, "duplicate memory")
+    return json_response(201, _written_json(org.org_id, written))
+
+
+def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[Draft]) -> Response:
+    """Store item by item: duplicates are left out, and what came before an invalid item stays stored."""
+    written: list[Written] = []
+    for position, draft in enumerate(batch):
+        fault = draft.fault()
+        if fault is not None:
+            raise Refusal(500, f"failed to create memory {position}: {fault}")
+        stored = engine.write(org, draft)
+        if stored is not None:
+            written.append(stored)
+    engine.flush(org)
+    memories: list[Writable] = [_written_json(org.org_id, item) for item in written]
+    return json_response(201, {"memories": memories, "count": len(memories)})
+
+
+def list_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``GET /memories``: every filter."""
+    page = read_page(call.query.get("limit", ""))
+    return _page_of(engine, org, read_list_filters(call.query), page)
+
+
+def agent_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``GET /agents/{id}/memories``: the id as it stands, the last 24 hours by default, few filters."""
+    since = call.query.get("since") or "24h"
+    names = ("memory_type", "event_type", "limit", "order")
+    query = {"agent_id": call.segments[0], "since": since, **_only(call.query, names)}
+    return _page_of(engine, org, read_list_filters(query), read_page(query.get("limit", "")))
+
+
+def session_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``GET /sessions/{id}/memories``: from the beginning by default, few filters."""
+    query = {"session_id": call.segments[0], **_only(call.query, ("memory_type", "since", "limit", "order"))}
+    return _page_of(engine, org, read_list_filters(query), read_page(query.get("limit", "")))
+
+
+def find_memory(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``GET /memories/{text}``: the newest row whose content holds the text."""
+    rows = engine.read(org, Filters(contains=call.segments[0], limit=1), "search memories")
+    if not rows:
+        raise Refusal(404, "memory not found")
+    return json_response(200, _row_json(org.org_id, rows[0]))
+
+
+def search_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``POST /search``."""
+    started = engine.timeline.elapsed()
+    rows = engine.read(org, read_search_filters(call.fields(SEARCH)), "search memories")
+    results: list[Writable] = [_row_json(org.org_id, row) for row in rows]
+    spent = (engine.timeline.elapsed() - started) / 1000
+    return json_response(200, {"results": results, "count": len(results), "query_time_ms": spent})
+
+
+def _page_of(engine: Engine, org: OrganisationState, filters: Filters, page: Page) -> Response:
+    rows = engine.read(org, filters, "query memories")
+    memories: list[Writable] = [_row_json(org.org_id, row) for row in rows]
+    return json_response(200, {"memories": memories, "count": len(rows), "has_more": len(rows) >= page.full_at})
+
+
+def _only(query: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {name: query[name] for name in names if name in query}
+
+
+def _written_json(org_id: str, written: Written) -> Writable:
+    return _memory_json(org_id, written.row, written.stamp.text(), written.tags)
+
+
+def _row_json(org_id: str, row: Row) -> Writable:
+    return _memory_json(org_id, row, rfc3339(row.time), row.tags.split(",") if row.tags else [])
+
+
+def _memory_json(org_id: str, row: Row, time: str, tags: Sequence[str]) -> Writable:
+    members: dict[str, Writable] = {
+        "time": time,
+        "org_id": org_id,
+        "agent_id": row.agent_id,
+        "session_id": row.session_id,
+        "memory_type": row.memory_type,
+        "event_type": row.event_type,
+        "content": row.content,
+        "metadata": RawJson(row.metadata),
+        "tags": list(tags),
+        "dedup_key": row.dedup_key,
+        "importance": row.importance,
+        "parent_id": row.parent_id,
+    }
+    return {name: value for name, value in members.items() if value}

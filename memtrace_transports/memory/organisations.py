@@ -1,0 +1,42 @@
+"""An organisation: what its user is told, and what the fake keeps of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from memtrace_transports.memory.registry import Registry
+from memtrace_transports.memory.write_buffer import WriteBuffer
+
+__all__ = ["Organisation", "OrganisationState", "StorageState", "Visibility"]
+
+StorageState: TypeAlias = Literal["up", "none", "down"]
+"""An organisation's Arc: reachable, not configured, or not reachable."""
+
+Visibility: TypeAlias = Literal["immediate", "server"]
+"""When a write can be read and is a duplicate: at once, or as late as with the real server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """An organisation of a fake server. Its `repr` does not show the key."""
+
+    name: str
+    org_id: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class OrganisationState:
+    """Everything that the fake keeps of one organisation but its stored rows."""
+
+    public: Organisation
+    storage: StorageState
+    visibility: Visibility
+    buffer: WriteBuffer
+    registry: Registry = field(default_factory=Registry)
+
+    @property
+    def org_id(self) -> str:
+        """The organisation's id."""
+        return self.public.org_id

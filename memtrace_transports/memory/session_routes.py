@@ -1,0 +1,108 @@
+"""What the routes of sessions answer, the context text among them."""
+
+from __future__ import annotations
+
+from memtrace.transport import Response
+from memtrace_transports.memory.calls import Call, json_response
+from memtrace_transports.memory.context import context_text
+from memtrace_transports.memory.engine import Engine
+from memtrace_transports.memory.filters import Filters
+from memtrace_transports.memory.json_fields import Fields, Struct
+from memtrace_transports.memory.json_writer import Writable, compact_object
+from memtrace_transports.memory.organisations import OrganisationState
+from memtrace_transports.memory.patterns import identifier_fault, type_fault
+from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.registry import Session
+from memtrace_transports.memory.timestamps import read_relative
+
+__all__ = ["create_session", "get_session", "list_sessions", "session_context", "update_session"]
+
+_CREATE = Struct("session.CreateRequest", {"agent_id": "string", "metadata": "map[string]interface {}"})
+_UPDATE = Struct("session.UpdateRequest", {"status": "string", "metadata": "map[string]interface {}"})
+_CONTEXT = Struct("session.ContextRequest", {"since": "string", "include_types": "[]string", "max_tokens": "int"})
+_CONTEXT_ROWS = 100
+
+
+def create_session(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``POST /sessions``: for a registered agent's id."""
+    fields = call.fields(_CREATE)
+    if not fields.text("agent_id"):
+        raise Refusal(400, "agent_id is required")
+    now = engine.timeline.stamp()
+    session = Session(
+        id=engine.identifiers.new("sess"),
+        agent_id=fields.text("agent_id"),
+        status="active",
+        metadata=compact_object(fields.members("metadata") or {}),
+        created=now,
+        updated=now,
+    )
+    org.registry.add_session(session)
+    return json_response(201, session.json(org.org_id))
+
+
+def list_sessions(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``GET /sessions``: all of them, or those of one agent's id."""
+    found = org.registry.sessions(call.query.get("agent_id", ""))
+    sessions: list[Writable] = [session.json(org.org_id) for session in found]
+    return json_response(200, {"sessions": sessions, "count": len(sessions)})
+
+
+def get_session(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``GET /sessions/{id}``."""
+    session = org.registry.find_session(call.segments[0])
+    if session is None:
+        raise Refusal(404, "session not found")
+    return json_response(200, session.json(org.org_id))
+
+
+def update_session(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``PUT /sessions/{id}``: any status; an unknown session is a 400 here."""
+    fields = call.fields(_UPDATE)
+    session = org.registry.find_session(call.segments[0])
+    if session is None:
+        raise Refusal(400, "session not found")
+    session.updated = engine.timeline.stamp()
+    session.status = fields.text("status") or session.status
+    if fields.text("status") == "closed":
+        session.closed = session.updated
+    metadata = fields.members("metadata")
+    if metadata is not None:
+        session.metadata = compact_object(metadata)
+    return json_response(200, session.json(org.org_id))
+
+
+def session_context(engine: Engine, org: OrganisationState, call: Call) -> Response:
+    """``POST /sessions/{id}/context``: the newest 100 rows as text; `max_tokens` changes nothing."""
+    session_id = call.segments[0]
+    fields = _lenient_fields(call)
+    types = fields.strings("include_types")
+    _check_context(session_id, types)
+    since = fields.text("since")
+    filters = Filters(
+        session_id=session_id,
+        memory_types=types,
+        since="24h" if read_relative(since) is None else since,
+        limit=_CONTEXT_ROWS,
+    )
+    rows = engine.read(org, filters, "query session context")
+    text = context_text(session_id, rows)
+    return json_response(200, {"session_id": session_id, "context": text, "memory_count": len(rows)})
+
+
+def _lenient_fields(call: Call) -> Fields:
+    """The body's fields; none at all where it cannot be read, or one of them is of the wrong type."""
+    try:
+        return call.fields(_CONTEXT)
+    except Refusal:
+        return Fields()
+
+
+def _check_context(session_id: str, types: list[str]) -> None:
+    checks = (
+        ("session_id", identifier_fault(session_id)),
+        *((f"include_type '{name}'", type_fault(name)) for name in types),
+    )
+    for name, fault in checks:
+        if fault is not None:
+            raise Refusal(500, f"invalid {name}: {fault}")

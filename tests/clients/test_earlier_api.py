@@ -1,0 +1,307 @@
+"""What users of memtrace-sdk 0.2.0 wrote: names, calls, requests on the wire, exceptions."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+
+import httpx
+import pytest
+import respx
+
+import memtrace
+from memtrace import (
+    AddMemoryRequest,
+    AsyncMemtrace,
+    AuthenticationError,
+    ConflictError,
+    ContextOptions,
+    CreateSessionRequest,
+    ListOptions,
+    MemoryList,
+    Memtrace,
+    MemtraceError,
+    NoArcInstanceError,
+    NotFoundError,
+    RegisterAgentRequest,
+    SearchQuery,
+)
+from tests.faces import json_response
+
+ROW = '{"time":"2026-01-01T00:00:00Z","org_id":"o","agent_id":"a","memory_type":"episodic","event_type":"general","content":"c"}'
+MEMORIES = f'{{"memories":[{ROW}],"count":1,"has_more":false}}'
+AGENT = '{"id":"agent_1","org_id":"o","name":"x","created_at":"2026-01-01T00:00:00Z"}'
+STATS = (
+    '{"agent_id":"a","memory_count":1,"memories_24h":1,"errors_24h":0,"session_count":0,"active_sessions":0,'
+    '"memory_types":{"episodic":1}}'
+)
+SESSION = (
+    '{"id":"s","org_id":"o","agent_id":"a","status":"active","created_at":"2026-01-01T00:00:00Z",'
+    '"updated_at":"2026-01-01T00:00:00Z"}'
+)
+ADD = AddMemoryRequest(agent_id="a", memory_type="episodic", event_type="general", content="c")
+
+CALLS = [
+    ("remember", ("a", "c"), {}, 201, ROW, "POST", "/memories", ADD.model_dump(exclude_none=True)),
+    (
+        "decide",
+        ("a", "c", "why"),
+        {},
+        201,
+        ROW,
+        "POST",
+        "/memories",
+        {
+            "agent_id": "a",
+            "content": "c",
+            "memory_type": "decision",
+            "event_type": "decision",
+            "metadata": {"reasoning": "why"},
+        },
+    ),
+    ("recall", ("a",), {}, 200, MEMORIES, "GET", "/memories?agent_id=a&since=24h&limit=100&order=desc", None),
+    (
+        "recall",
+        ("a",),
+        {"since": "7d"},
+        200,
+        MEMORIES,
+        "GET",
+        "/memories?agent_id=a&since=7d&limit=100&order=desc",
+        None,
+    ),
+    ("add_memory", (), {"req": ADD}, 201, ROW, "POST", "/memories", ADD.model_dump(exclude_none=True)),
+    (
+        "add_memories",
+        (),
+        {"memories": [ADD]},
+        201,
+        f'{{"memories":[{ROW}],"count":1}}',
+        "POST",
+        "/memories",
+        {"memories": [ADD.model_dump(exclude_none=True)]},
+    ),
+    (
+        "list_memories",
+        (),
+        {"opts": ListOptions(agent_id="a", memory_type="decision", tags="x,y", since="7d", limit=50, order="asc")},
+        200,
+        MEMORIES,
+        "GET",
+        "/memories?agent_id=a&memory_type=decision&tags=x%2Cy&since=7d&limit=50&order=asc",
+        None,
+    ),
+    (
+        "search_memories",
+        (),
+        {"query": SearchQuery(agent_id="a", memory_types=["episodic"], content_contains="dark", min_importance=0.5)},
+        200,
+        f'{{"results":[{ROW}],"count":1,"query_time_ms":3}}',
+        "POST",
+        "/search",
+        {"agent_id": "a", "memory_types": ["episodic"], "content_contains": "dark", "min_importance": 0.5},
+    ),
+    (
+        "register_agent",
+        (),
+        {"req": RegisterAgentRequest(name="x", description="d", config={"model": "m"})},
+        201,
+        AGENT,
+        "POST",
+        "/agents",
+        {"name": "x", "description": "d", "config": {"model": "m"}},
+    ),
+    ("list_agents", (), {}, 200, f'{{"agents":[{AGENT}],"count":1}}', "GET", "/agents", None),
+    ("get_agent", ("agent_1",), {}, 200, AGENT, "GET", "/agents/agent_1", None),
+    ("get_agent_stats", (), {"agent_id": "agent_1"}, 200, STATS, "GET", "/agents/agent_1/stats", None),
+    ("get_agent_memories", ("a",), {}, 200, MEMORIES, "GET", "/agents/a/memories", None),
+    (
+        "get_agent_memories",
+        ("a", ListOptions(agent_id="zz", limit=20, since="24h")),
+        {},
+        200,
+        MEMORIES,
+        "GET",
+        "/agents/a/memories?since=24h&limit=20",
+        None,
+    ),
+    ("delete_agent", ("agent_1",), {}, 204, "", "DELETE", "/agents/agent_1", None),
+    (
+        "create_session",
+        (),
+        {"req": CreateSessionRequest(agent_id="a", metadata={"t": 1})},
+        201,
+        SESSION,
+        "POST",
+        "/sessions",
+        {"agent_id": "a", "metadata": {"t": 1}},
+    ),
+    ("get_session", (), {"session_id": "s"}, 200, SESSION, "GET", "/sessions/s", None),
+    ("list_sessions", (), {}, 200, f'{{"sessions":[{SESSION}],"count":1}}', "GET", "/sessions", None),
+    ("list_sessions", (), {"agent_id": "a"}, 200, '{"sessions":[],"count":0}', "GET", "/sessions?agent_id=a", None),
+    ("close_session", ("s",), {}, 200, SESSION, "PUT", "/sessions/s", {"status": "closed"}),
+    (
+        "get_session_context",
+        ("s", ContextOptions(since="2h", include_types=["episodic"], max_tokens=4000)),
+        {},
+        200,
+        '{"session_id":"s","context":"","memory_count":0}',
+        "POST",
+        "/sessions/s/context",
+        {"since": "2h", "include_types": ["episodic"], "max_tokens": 4000},
+    ),
+    (
+        "get_session_context",
+        ("s",),
+        {},
+        200,
+        '{"session_id":"s","context":"","memory_count":0}',
+        "POST",
+        "/sessions/s/context",
+        {},
+    ),
+    ("get_session_memories", ("s",), {}, 200, MEMORIES, "GET", "/sessions/s/memories", None),
+    (
+        "get_session_memories",
+        ("s",),
+        {"opts": ListOptions(session_id="zz", memory_type="decision", limit=5)},
+        200,
+        MEMORIES,
+        "GET",
+        "/sessions/s/memories?memory_type=decision&limit=5",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "args", "kwargs", "status", "answer", "verb", "target", "body"), CALLS)
+def test_each_flat_method_sends_what_it_always_sent(face, method, args, kwargs, status, answer, verb, target, body):
+    client, transport = face.scripted(json_response(status, answer))
+    getattr(client, method)(*args, **kwargs)
+    (request,) = transport.requests
+    assert (request.method, request.target) == (verb, "/api/v1" + target)
+    assert (None if request.body is None else json.loads(request.body)) == body
+    assert request.headers["x-api-key"] == "mtk_key"
+    assert request.headers.get("content-type") == (None if body is None else "application/json")
+    assert request.timeout == 30.0
+
+
+@pytest.mark.parametrize("method", ["get_agent", "get_agent_stats", "delete_agent", "get_agent_memories"])
+@pytest.mark.parametrize(
+    ("given", "sent"), [("a/b/c", "a%2Fb%2Fc"), ("../admin", "..%2Fadmin"), ("a b?c#é", "a%20b%3Fc%23%C3%A9")]
+)
+def test_path_segments_are_sent_percent_encoded(face, method, given, sent):
+    client, transport = face.scripted(json_response(404, '{"error":"agent not found"}'))
+    with pytest.raises(NotFoundError):
+        getattr(client, method)(given)
+    assert transport.last.path.startswith(f"/api/v1/agents/{sent}")
+
+
+def test_add_memories_returns_the_rows_that_the_server_answered(face):
+    client, _ = face.scripted(json_response(201, f'{{"memories":[{ROW}],"count":1}}'))
+    rows = client.add_memories([ADD])
+    assert type(rows) is list
+    assert rows[0].content == "c"
+
+
+def test_an_answer_is_of_the_model_that_it_always_was(face):
+    client, _ = face.scripted(json_response(200, MEMORIES))
+    answer = client.recall("a")
+    assert isinstance(answer, MemoryList)
+    assert (answer.count, answer.has_more, answer.memories[0].agent_id) == (1, False, "a")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message"),
+    [
+        (401, '{"error":"invalid API key"}', AuthenticationError, "invalid API key"),
+        (404, '{"error":"agent not found"}', NotFoundError, "agent not found"),
+        (409, '{"error":"duplicate memory"}', ConflictError, "duplicate memory"),
+        (503, '{"error":"No Arc Instance configured"}', NoArcInstanceError, "No Arc Instance configured"),
+        (503, '{"error":"down"}', MemtraceError, "down"),
+        (500, '{"error":"boom"}', MemtraceError, "boom"),
+        (502, "", MemtraceError, "HTTP 502"),
+        (502, "<html>bad gateway</html>", MemtraceError, "<html>bad gateway</html>"),
+        (500, "{}", MemtraceError, "HTTP 500"),
+    ],
+)
+def test_statuses_raise_what_they_always_raised_and_nothing_is_repeated(face, status, body, kind, message):
+    client, transport = face.scripted(lambda _: json_response(status, body))
+    with pytest.raises(kind) as caught:
+        client.remember("a", "c")
+    assert (caught.value.message, caught.value.status_code) == (message, status)
+    assert isinstance(caught.value, MemtraceError)
+    assert isinstance(caught.value, NoArcInstanceError) == (kind is NoArcInstanceError)
+    assert len(transport.requests) == 1
+
+
+def test_exceptions_are_made_as_they_always_were():
+    for kind, status in (
+        (AuthenticationError, 401),
+        (NotFoundError, 404),
+        (ConflictError, 409),
+        (NoArcInstanceError, 503),
+    ):
+        assert kind().status_code == kind("text").status_code == status
+        assert kind("text").message == "text"
+        assert kind().message
+    error = MemtraceError("text", 507)
+    assert (error.message, error.status_code, MemtraceError("text").status_code) == ("text", 507, 0)
+
+
+def test_modules_and_names_are_where_they_always_were():
+    for module in ("memtrace", "memtrace.client", "memtrace.async_client", "memtrace.models", "memtrace.exceptions"):
+        importlib.import_module(module)
+    assert memtrace.client.Memtrace is Memtrace
+    assert memtrace.async_client.AsyncMemtrace is AsyncMemtrace
+    assert memtrace.models.Memory is memtrace.Memory
+    assert memtrace.exceptions.NotFoundError is NotFoundError
+    assert memtrace.__version__
+
+
+def test_submodules_resolve_after_a_plain_import():
+    code = "import memtrace; print(memtrace.models.Memory.__name__, memtrace.client.Memtrace.__name__, memtrace.exceptions.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["Memory", "Memtrace", "memtrace.exceptions"]
+
+
+def test_parameters_have_the_names_that_they_always_had():
+    expected = {
+        "remember": ["agent_id", "content"],
+        "recall": ["agent_id", "since"],
+        "decide": ["agent_id", "decision", "reasoning"],
+        "add_memory": ["req"],
+        "add_memories": ["memories"],
+        "list_memories": ["opts"],
+        "search_memories": ["query"],
+        "register_agent": ["req"],
+        "list_agents": [],
+        "get_agent": ["agent_id"],
+        "get_agent_stats": ["agent_id"],
+        "get_agent_memories": ["agent_id", "opts"],
+        "delete_agent": ["agent_id"],
+        "create_session": ["req"],
+        "get_session": ["session_id"],
+        "get_session_context": ["session_id", "opts"],
+        "get_session_memories": ["session_id", "opts"],
+        "list_sessions": ["agent_id"],
+        "close_session": ["session_id"],
+        "close": [],
+    }
+    for kind in (Memtrace, AsyncMemtrace):
+        for name, parameters in expected.items():
+            assert list(inspect.signature(getattr(kind, name)).parameters)[1:] == parameters
+        assert list(inspect.signature(kind).parameters)[:3] == ["base_url", "api_key", "timeout"]
+        assert inspect.signature(kind).parameters["timeout"].default == 30.0
+
+
+@respx.mock
+def test_tests_that_mock_httpx_with_respx_go_on_working():
+    route = respx.post("http://localhost:9100/api/v1/memories").mock(return_value=httpx.Response(201, content=ROW))
+    with Memtrace("http://localhost:9100/", "mtk_key") as client:
+        assert client.remember("a", "c").content == "c"
+    assert route.calls.last.request.headers["x-api-key"] == "mtk_key"
+    assert json.loads(route.calls.last.request.content)["content"] == "c"

@@ -1,0 +1,426 @@
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from memtrace import (
+    AddMemoryRequest,
+    ClientClosedError,
+    ConflictError,
+    CreateSessionRequest,
+    InvalidRequestError,
+    ListOptions,
+    MemtraceError,
+    NotFoundError,
+    RegisterAgentRequest,
+    SearchQuery,
+    ServerError,
+    TransportError,
+    UnreadableResponseError,
+    UpdateSessionRequest,
+)
+from memtrace_transports import FakeMemtrace, ManualClock
+from tests.clients.test_earlier_api import AGENT, MEMORIES, ROW, SESSION
+from tests.faces import json_response
+
+
+@pytest.fixture
+def fake():
+    return FakeMemtrace(clock=ManualClock())
+
+
+# ---- a model or keywords
+
+
+def test_a_model_and_keywords_send_the_same(face):
+    for method, model, fields, answer in (
+        ("memories.add", AddMemoryRequest, {"agent_id": "a", "content": "c", "tags": ["t"]}, ROW),
+        ("memories.list", ListOptions, {"agent_id": "a", "limit": 3}, MEMORIES),
+        ("memories.search", SearchQuery, {"content_contains": "x"}, '{"results":[],"count":0,"query_time_ms":0}'),
+        ("agents.register", RegisterAgentRequest, {"name": "n"}, AGENT),
+        ("sessions.create", CreateSessionRequest, {"agent_id": "a"}, SESSION),
+    ):
+        client, transport = face.scripted(lambda _, answer=answer: json_response(200, answer))
+        resource, name = method.split(".")
+        call = getattr(getattr(client, resource), name)
+        call(model(**fields))
+        call(**fields)
+        first, second = transport.requests
+        assert (first.target, first.body) == (second.target, second.body)
+        assert first.operation == method
+
+
+def test_an_update_takes_a_model_or_keywords(face):
+    client, transport = face.scripted(lambda _: json_response(200, SESSION))
+    client.sessions.update("s", UpdateSessionRequest(status="paused"))
+    client.sessions.update("s", status="paused")
+    client.sessions.update("s", metadata={})
+    assert [request.body for request in transport.requests] == [
+        b'{"status":"paused"}',
+        b'{"status":"paused"}',
+        b'{"metadata":{}}',
+    ]
+
+
+def test_a_misspelt_keyword_is_an_error_that_names_the_near_one(face):
+    client, transport = face.scripted(json_response(201, ROW))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'contnet'. Did you mean 'content'"):
+        client.memories.add(agent_id="a", contnet="c")
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzz'\.$"):
+        client.memories.add(agent_id="a", zzz="c")
+    assert not transport.requests
+
+
+def test_a_model_and_keywords_at_once_are_an_error(face):
+    client, _ = face.scripted(json_response(200, MEMORIES))
+    with pytest.raises(TypeError, match="not both"):
+        client.memories.list(ListOptions(), limit=3)
+
+
+def test_another_type_than_the_model_is_an_error(face):
+    client, _ = face.scripted(json_response(200, MEMORIES))
+    with pytest.raises(TypeError, match="expected AddMemoryRequest or its fields as keywords, not dict"):
+        client.memories.add({"agent_id": "a", "content": "c"})
+
+
+def test_a_bad_keyword_value_names_field_and_rule_without_the_value(face):
+    client, transport = face.scripted(json_response(201, ROW))
+    with pytest.raises(InvalidRequestError) as caught:
+        client.memories.add(agent_id="a", content="planted secret", importance=3)
+    assert caught.value.field == "importance"
+    assert "less than or equal to 1" in caught.value.rule
+    assert "planted secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert not transport.requests
+
+
+# ---- options that an endpoint ignores
+
+
+@pytest.mark.parametrize(
+    ("options", "target"),
+    [
+        ({}, "/agents/a/memories"),
+        (
+            {"memory_type": "decision", "limit": 5, "order": "asc"},
+            "/agents/a/memories?memory_type=decision&limit=5&order=asc",
+        ),
+        ({"tags": ["ui"]}, "/memories?agent_id=a&tags=ui&since=24h"),
+        ({"until": "1h", "since": "2d"}, "/memories?agent_id=a&since=2d&until=1h"),
+        ({"offset": 3}, "/memories?agent_id=a&since=24h&offset=3"),
+        ({"offset": 0}, "/agents/a/memories?offset=0"),
+        ({"session_id": "s"}, "/memories?agent_id=a&session_id=s&since=24h"),
+    ],
+)
+def test_options_that_an_agents_route_ignores_work_all_the_same(face, options, target):
+    client, transport = face.scripted(json_response(200, MEMORIES))
+    client.agents.memories("a", **options)
+    assert transport.last.target == "/api/v1" + target
+
+
+@pytest.mark.parametrize(
+    ("options", "target"),
+    [
+        ({}, "/sessions/s/memories"),
+        ({"memory_type": "decision", "since": "2d"}, "/sessions/s/memories?memory_type=decision&since=2d"),
+        ({"event_type": "error"}, "/memories?session_id=s&event_type=error"),
+        ({"tags": "ui,nav"}, "/memories?session_id=s&tags=ui%2Cnav"),
+        ({"agent_id": "a", "offset": 2}, "/memories?agent_id=a&session_id=s&offset=2"),
+    ],
+)
+def test_options_that_a_sessions_route_ignores_work_all_the_same(face, options, target):
+    client, transport = face.scripted(json_response(200, MEMORIES))
+    client.sessions.memories("s", **options)
+    assert transport.last.target == "/api/v1" + target
+
+
+def test_recall_refuses_an_empty_agent_instead_of_reading_everyones_memories(face):
+    client, transport = face.scripted(json_response(200, MEMORIES))
+    with pytest.raises(InvalidRequestError, match="agent_id"):
+        client.memories.recall("")
+    assert not transport.requests
+
+
+# ---- on the fake
+
+
+def test_times_of_every_form_bound_what_is_read(face, fake):
+    client = face.of(fake)
+    client.remember("a", "old")
+    fake.clock.advance(3600)
+    middle = datetime.fromtimestamp(fake.clock.wall(), timezone.utc)
+    fake.clock.advance(3600)
+    client.remember("a", "new")
+    for since in (timedelta(minutes=90), timedelta(minutes=90, seconds=30), "90m", middle, middle.isoformat()):
+        assert [m.content for m in client.recall("a", since).memories] == ["new"]
+        assert [m.content for m in client.memories.list(agent_id="a", until=since).memories] == ["old"]
+        assert [m.content for m in client.memories.search(agent_id="a", since=since).results] == ["new"]
+
+
+def test_get_or_register_registers_once(face, fake):
+    client = face.of(fake)
+    for name in ("plain", "with space", "a/b", "é", "..", "?"):
+        first = client.agents.get_or_register(name=name, description="first")
+        again = client.agents.get_or_register(name=name, description="second")
+        assert again.id == first.id
+        assert again.description == "first"
+    assert client.agents.list().count == 6
+
+
+def test_get_or_register_does_not_take_an_agents_id_for_a_name(face, fake):
+    client = face.of(fake)
+    other = client.agents.register(name="other")
+    named_like_it = client.agents.register(name=other.id)
+    assert client.agents.get_or_register(name=other.id).id == named_like_it.id
+
+
+def test_get_or_register_tells_the_conflict_when_the_agent_is_gone_again(face):
+    client, _ = face.scripted(
+        json_response(409, '{"error":"agent \'x\' already exists in this organization"}'),
+        json_response(404, '{"error":"agent not found"}'),
+        json_response(200, '{"agents":[],"count":0}'),
+    )
+    with pytest.raises(ConflictError, match="already exists"):
+        client.agents.get_or_register(name="x")
+
+
+def test_an_agent_that_sessions_hold_is_a_conflict_and_not_missing(face, fake):
+    client = face.of(fake)
+    agent = client.agents.register(name="busy")
+    client.sessions.create(agent_id=agent.id)
+    with pytest.raises(ConflictError, match="sessions hold this agent") as caught:
+        client.agents.delete(agent.id)
+    assert caught.value.status_code == 404
+    with pytest.raises(NotFoundError):
+        client.agents.delete("agent_unknown")
+
+
+def test_a_session_of_an_unknown_agent_names_the_field_and_the_cure(face, fake):
+    client = face.of(fake)
+    with pytest.raises(InvalidRequestError, match="get_or_register") as caught:
+        client.sessions.create(agent_id="nobody")
+    assert caught.value.field == "agent_id"
+    with pytest.raises(NotFoundError) as caught:
+        client.sessions.close("sess_unknown")
+    assert caught.value.status_code == 400
+
+
+def test_a_session_lives_as_long_as_its_block(face, fake):
+    client = face.of(fake)
+    agent = client.agents.register(name="bot")
+    opened = client.sessions.open(agent_id=agent.id, metadata={"ticket": 1})
+    with pytest.raises(RuntimeError, match="not open yet"):
+        _ = opened.id
+    assert "not open" in repr(opened)
+    with opened as session:
+        assert session.session.status == "active"
+        assert session.agent_id == agent.id
+        session.remember("it began", tags=["t"], importance=0.5, metadata={"n": 1})
+        session.decide("go on", "it works")
+        fake.clock.advance(1)
+        session.remember("an error", event_type="error")
+        assert [m.content for m in session.recall().memories] == ["an error", "go on", "it began"]
+        assert session.recall(limit=1).memories[0].session_id == session.id
+        assert session.recall(ListOptions(tags="t")).count == 1
+        text = session.context(since=timedelta(minutes=5)).context
+        assert "Decisions Made (1)" in text
+        assert session.id in repr(session)
+    assert session.session.status == "closed"
+    assert client.sessions.get(session.id).closed_at is not None
+
+
+def test_an_error_in_a_sessions_block_closes_it_and_comes_out(face, fake):
+    client = face.of(fake)
+    agent = client.agents.register(name="bot")
+    with pytest.raises(LookupError), client.sessions.open(CreateSessionRequest(agent_id=agent.id)) as session:
+        raise LookupError
+    assert client.sessions.get(session.id).status == "closed"
+
+
+def test_a_failure_to_close_is_raised_but_never_hides_the_blocks_own_error(face, caplog):
+    script = [json_response(201, SESSION), json_response(500, '{"error":"boom"}')]
+    client, _ = face.scripted(*script)
+    with pytest.raises(ServerError, match="boom"), client.sessions.open(agent_id="a"):
+        pass
+    client, _ = face.scripted(*script)
+    with caplog.at_level(logging.WARNING, "memtrace"), pytest.raises(LookupError), client.sessions.open(agent_id="a"):
+        raise LookupError
+    assert "could not be closed" in caplog.text
+
+
+def test_health_and_ready_answer_without_raising(face, fake):
+    client = face.of(fake)
+    assert client.health().status == "ok"
+    assert client.ready() is True
+    fake.set_storage("default", "down")
+    assert client.ready() is False
+
+
+def test_an_unreadable_answer_says_so_without_showing_it(face):
+    for body in ("<html>planted secret</html>", '{"time": "planted secret"}', "[1]", ""):
+        client, _ = face.scripted(json_response(201, body))
+        with pytest.raises(UnreadableResponseError, match="is no Memory.*base_url") as caught:
+            client.remember("a", "c")
+        assert "planted secret" not in str(caught.value)
+        assert caught.value.maybe_applied
+        assert not caught.value.retryable
+        assert caught.value.response_body == body.encode()
+        assert caught.value.request.operation == "memories.add"
+        assert caught.value.attempts == 1
+
+
+# ---- batches
+
+
+def test_a_batch_is_sent_in_chunks_with_one_outcome_an_item(face, fake):
+    client = face.of(fake)
+    client.remember("a", "item 7")
+    items = [AddMemoryRequest(agent_id="a", content=f"item {n}") for n in range(250)]
+    result = client.memories.add_many(iter(items))
+    assert len(result) == 250
+    assert result.duplicates == [7]
+    assert result.ok
+    result.raise_for_failures()
+    assert [outcome.index for outcome in result] == list(range(250))
+    assert all(outcome.memory.content == f"item {outcome.index}" for outcome in result if outcome.status == "stored")
+    assert len(result.stored) == 249
+
+
+def test_a_batch_sends_at_most_100_items_and_4_mib_a_request(face):
+    def echo(request):
+        rows = [{**json.loads(ROW), **item} for item in json.loads(request.body)["memories"]]
+        return json_response(201, json.dumps({"memories": rows, "count": len(rows)}))
+
+    client, transport = face.scripted(echo)
+    assert client.memories.add_many(AddMemoryRequest(agent_id="a", content=str(n)) for n in range(201)).ok
+    assert [len(json.loads(request.body)["memories"]) for request in transport.requests] == [100, 100, 1]
+    transport.requests.clear()
+    assert client.memories.add_many(AddMemoryRequest(agent_id="a", content=f"{n}" * 1_500_000) for n in range(5)).ok
+    assert [len(json.loads(request.body)["memories"]) for request in transport.requests] == [2, 2, 1]
+    assert max(len(request.body) for request in transport.requests) <= 4 * 1024 * 1024
+
+
+def test_an_empty_batch_sends_nothing(face):
+    client, transport = face.scripted()
+    assert client.add_memories([]) == []
+    assert len(client.memories.add_many([])) == 0
+    assert not transport.requests
+
+
+def test_an_invalid_item_is_failed_by_index_and_the_others_are_stored(face, fake):
+    client = face.of(fake)
+    items = [AddMemoryRequest(agent_id=name, content="x") for name in ("a", "not good", "b")]
+    items.append(AddMemoryRequest(agent_id="c", content="y" * 5_000_000))
+    result = client.memories.add_many(items)
+    assert [outcome.status for outcome in result] == ["stored", "failed", "stored", "failed"]
+    assert result.failed == [1, 3]
+    assert result.outcomes[1].error.field == "memories[1].agent_id"
+    assert "memories[3]" in result.outcomes[3].error.message
+    with pytest.raises(MemtraceError, match="of 4 memories 2 stored, 2 failed") as caught:
+        result.raise_for_failures()
+    assert caught.value.result is result
+
+
+def test_the_flat_form_refuses_an_invalid_item_before_anything_is_sent(face):
+    client, transport = face.scripted()
+    with pytest.raises(InvalidRequestError) as caught:
+        client.add_memories([AddMemoryRequest(agent_id="a", content="x"), AddMemoryRequest(agent_id="a", content="")])
+    assert caught.value.field == "memories[1].content"
+    assert not transport.requests
+
+
+def test_a_request_that_surely_did_not_arrive_fails_its_items_and_stops_the_rest(face):
+    first = {"memories": [json.loads(ROW)] * 100, "count": 100}
+    refused = TransportError("refused", cause="connect", maybe_sent=False)
+    client, transport = face.scripted(json_response(201, json.dumps(first)), refused)
+    result = client.memories.add_many(AddMemoryRequest(agent_id="a", content=str(n)) for n in range(250))
+    assert len(transport.requests) == 2
+    assert [outcome.status for outcome in result] == ["stored"] * 100 + ["failed"] * 150
+    assert result.outcomes[100].error.code == "connection_failed"
+    assert result.outcomes[200].error.code == "not_sent"
+    assert result.outcomes[200].error.retryable
+
+
+def test_a_request_that_may_have_arrived_leaves_its_items_unknown(face):
+    client, _ = face.scripted(TransportError("reset", cause="reset", maybe_sent=True))
+    result = client.memories.add_many(AddMemoryRequest(agent_id="a", content=str(n)) for n in range(3))
+    assert result.unknown == [0, 1, 2]
+    assert not result.ok
+
+
+def test_a_batch_that_the_server_stored_in_half_says_from_where(face):
+    client, _ = face.scripted(json_response(500, '{"error":"failed to create memory 2: disk is full"}'))
+    result = client.memories.add_many(AddMemoryRequest(agent_id="a", content=str(n)) for n in range(4))
+    assert [outcome.status for outcome in result] == ["unknown", "unknown", "failed", "failed"]
+
+
+def test_the_flat_form_raises_the_servers_error_when_nothing_was_stored(face):
+    items = [AddMemoryRequest(agent_id="a", content=str(n)) for n in range(150)]
+    client, _ = face.scripted(json_response(401, '{"error":"invalid API key"}'))
+    with pytest.raises(MemtraceError, match="invalid API key") as caught:
+        client.add_memories(items)
+    assert caught.value.status_code == 401
+    rows = {"memories": [json.loads(ROW)] * 100, "count": 100}
+    client, _ = face.scripted(json_response(201, json.dumps(rows)), json_response(503, '{"error":"down"}'))
+    with pytest.raises(MemtraceError, match="100 stored, 50 failed") as caught:
+        client.add_memories(items)
+    assert caught.value.code == "batch"
+    assert len(caught.value.result.stored) == 100
+
+
+def test_rows_that_were_not_sent_make_a_batchs_outcome_unknown(face):
+    rows = {"memories": [{**json.loads(ROW), "dedup_key": "other"}], "count": 1}
+    client, _ = face.scripted(json_response(201, json.dumps(rows)))
+    result = client.memories.add_many(AddMemoryRequest(agent_id="a", content=str(n)) for n in range(2))
+    assert result.unknown == [0, 1]
+
+
+def test_duplicates_are_found_by_the_callers_key_and_by_the_servers(face, fake):
+    client = face.of(fake)
+    long = "é" * 150
+    client.memories.add(agent_id="a", content="kept", dedup_key="k1")
+    client.memories.add(agent_id="a", content=long)
+    result = client.memories.add_many(
+        [
+            AddMemoryRequest(agent_id="a", content="other", dedup_key="k1"),
+            AddMemoryRequest(agent_id="a", content=long + "more"),
+            AddMemoryRequest(agent_id="a", content="new", event_type=""),
+            AddMemoryRequest(agent_id="a", content="twice"),
+            AddMemoryRequest(agent_id="a", content="twice"),
+        ]
+    )
+    assert [outcome.status for outcome in result] == ["duplicate", "duplicate", "stored", "stored", "stored"]
+
+
+# ---- closing and copies
+
+
+def test_a_closed_client_says_so(face, fake):
+    client = face.of(fake)
+    memories = client.memories
+    client.close()
+    client.close()
+    for call in (lambda: client.remember("a", "b"), memories.list, lambda: client.with_options(timeout=1)):
+        with pytest.raises(ClientClosedError):
+            call()
+
+
+def test_a_copy_has_other_settings_on_the_same_store(face):
+    client = face.client("memory://", "key one")
+    client.remember("a", "of one")
+    other = client.with_options(
+        api_key="key two", timeout=5, headers={"x-trace": "1"}, middleware=[], attempt_middleware=[]
+    )
+    assert other.recall("a").count == 0
+    assert client.with_options().recall("a").count == 1
+    assert face.client("memory://", "key one").recall("a").count == 0
+
+
+def test_repr_shows_address_and_transport_and_never_the_key(face):
+    client = face.client("memory://", "planted-secret-key")
+    assert "memory://" in repr(client)
+    assert "transport='memory'" in repr(client)
+    assert "planted-secret-key" not in repr(client) + repr(vars(client)) if face.kind == "sync" else True

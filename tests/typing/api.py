@@ -1,0 +1,98 @@
+"""The public API as a user's type checker sees it; checked by mypy --strict and pyright, never run."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from typing_extensions import assert_type
+
+from memtrace import (
+    ActiveSession,
+    AddMemoryRequest,
+    Agent,
+    AsyncActiveSession,
+    AsyncMemtrace,
+    BatchResult,
+    Health,
+    ListOptions,
+    Memory,
+    MemoryList,
+    Memtrace,
+    SearchResult,
+    Session,
+    SessionContext,
+)
+from memtrace.middleware import CallNext, Flow, Request, Response, call, lock, sleep
+from memtrace_transports import AsyncHttpxTransport, FakeMemtrace, HttpxTransport, ManualClock
+
+
+def keywords_and_models(client: Memtrace) -> None:
+    assert_type(client.memories.add(agent_id="a", content="c", memory_type="decision", tags=["t"]), Memory)
+    assert_type(client.memories.add(AddMemoryRequest(agent_id="a", content="c")), Memory)
+    assert_type(client.memories.list(since=timedelta(days=1), until=datetime.now(timezone.utc), tags="a,b"), MemoryList)
+    assert_type(client.memories.list(ListOptions(tags=["a"])), MemoryList)
+    assert_type(client.memories.search(content_contains="x"), SearchResult)
+    assert_type(client.memories.add_many([AddMemoryRequest(agent_id="a", content="c")]), BatchResult)
+    assert_type(client.add_memories([AddMemoryRequest(agent_id="a", content="c")]), list[Memory])
+    assert_type(client.agents.get_or_register(name="n", config={"k": [1]}), Agent)
+    assert_type(client.agents.memories("a", limit=3), MemoryList)
+    assert_type(client.sessions.update("s", status="paused"), Session)
+    assert_type(client.sessions.context("s", max_tokens=3), SessionContext)
+    assert_type(client.health(), Health)
+    assert_type(client.ready(), bool)
+    assert_type(client.with_options(timeout=None, api_key="k"), Memtrace)
+    with client.sessions.open(agent_id="a") as session:
+        assert_type(session, ActiveSession)
+        assert_type(session.remember("c", event_type="error"), Memory)
+
+
+async def the_same_awaited(client: AsyncMemtrace) -> None:
+    assert_type(await client.memories.add(agent_id="a", content="c"), Memory)
+    assert_type(await client.recall("a", since=timedelta(hours=1)), MemoryList)
+    async with client.sessions.open(agent_id="a") as session:
+        assert_type(session, AsyncActiveSession)
+        assert_type(await session.decide("d", "r"), Memory)
+
+
+def what_is_wrong_is_an_error(client: Memtrace) -> None:
+    client.memories.add(agent_id="a", contnt="c")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    client.memories.add(agent_id="a", content="c", memory_type="nope")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    client.memories.list(limit="many")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    client.recall(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def read_token(path: str) -> str:
+    return path
+
+
+async def fetch_token(url: str) -> str:
+    return url
+
+
+def token(request: Request, call_next: CallNext) -> Flow[Response]:
+    with (yield from lock("token")):
+        assert_type((yield from call(read_token, "token.txt")), str)
+        assert_type((yield from call(fetch_token, "token")), str)
+        yield from sleep(0.1)
+    response = yield from call_next(request.with_header("authorization", "Bearer t"))
+    assert_type(response, Response)
+    return response
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
+        self.calls += 1
+        return (yield from call_next(request))
+
+
+def made(fake: FakeMemtrace) -> None:
+    Memtrace(
+        "http://localhost:9100", "k", timeout=3, middleware=[token, Counter(), "installed"], attempt_middleware=[token]
+    )
+    AsyncMemtrace("http://localhost:9100", "k", transport=AsyncHttpxTransport(), middleware=[token])
+    Memtrace("http://localhost:9100", "k", transport=HttpxTransport(), clock=ManualClock())
+    assert_type(fake.client(org="acme"), Memtrace)
+    assert_type(fake.async_client(org="acme"), AsyncMemtrace)

@@ -1,0 +1,170 @@
+"""Every recorded answer, read as the SDK reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from memtrace import (
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    NoArcInstanceError,
+    NotFoundError,
+    ServerError,
+    operations,
+)
+from memtrace.middleware.errors import error_for
+from memtrace.models import (
+    Agent,
+    AgentList,
+    AgentStats,
+    Health,
+    Memory,
+    MemoryList,
+    SearchResult,
+    Session,
+    SessionContext,
+    SessionList,
+)
+from memtrace.transport import Headers, Request, Response
+
+VECTORS = Path(__file__).parents[1] / "fake" / "vectors"
+
+ROUTES = [
+    ("POST", r"/memories", None),
+    ("GET", r"/memories", MemoryList),
+    ("GET", r"/memories/[^/]+", Memory),
+    ("POST", r"/search", SearchResult),
+    ("POST", r"/agents", Agent),
+    ("GET", r"/agents", AgentList),
+    ("GET", r"/agents/[^/]+", Agent),
+    ("GET", r"/agents/[^/]+/memories", MemoryList),
+    ("GET", r"/agents/[^/]+/stats", AgentStats),
+    ("POST", r"/sessions", Session),
+    ("GET", r"/sessions", SessionList),
+    ("(?:GET|PUT)", r"/sessions/[^/]+", Session),
+    ("GET", r"/sessions/[^/]+/memories", MemoryList),
+    ("POST", r"/sessions/[^/]+/context", SessionContext),
+]
+PLACEHOLDERS = {
+    "<time>": "2026-11-22T10:11:12.123456Z",
+    "<duration>": "1h2m3.5s",
+    "<org>": "org_" + "0" * 24,
+    "<org:other>": "org_" + "1" * 24,
+    "<generated>": "a" * 32,
+}
+TIMES = {"time", "created_at", "updated_at", "closed_at", "last_active_at"}
+
+
+def exchanges():
+    for path in sorted(VECTORS.glob("*.json")):
+        for scenario in json.loads(path.read_text(encoding="utf-8")):
+            for i, step in enumerate(scenario["steps"]):
+                if "request" in step and "dropped" not in step["response"]:
+                    yield pytest.param(step["request"], step["response"], id=f"{scenario['name']}-{i}")
+
+
+def filled(value):
+    if isinstance(value, dict):
+        return {name: 3 if name == "query_time_ms" else filled(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [filled(inner) for inner in value]
+    if isinstance(value, str):
+        for placeholder, real in PLACEHOLDERS.items():
+            value = value.replace(placeholder, real)
+        return re.sub(
+            r"<(agent|session):(\d+)>", lambda m: f"{'agent' if m[1] == 'agent' else 'sess'}_{m[2]:0>24}", value
+        )
+    return value
+
+
+def comparable(value, name=""):
+    if isinstance(value, dict):
+        return {key: comparable(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [comparable(inner) for inner in value]
+    if name in TIMES:
+        return datetime.fromisoformat(value.replace("Z", "+00:00"))
+    return value
+
+
+def model_of(request, answer):
+    path = request["path"].split("?")[0].rstrip("/").lower()
+    if path == "/health":
+        return Health
+    path = path.removeprefix("/api/v1")
+    for method, pattern, model in ROUTES:
+        if re.fullmatch(method, request["method"]) and re.fullmatch(pattern, path):
+            if model is None:
+                return operations.AddedMemories if "memories" in answer else Memory
+            return model
+    return None
+
+
+RECORDED = list(exchanges())
+
+
+@pytest.mark.parametrize(
+    ("request_", "response"), [case for case in RECORDED if case.values[1]["status"] < 300 and "json" in case.values[1]]
+)
+def test_every_recorded_answer_parses_and_dumps_back_to_the_same_json(request_, response):
+    answer = filled(response["json"])
+    model = model_of(request_, answer)
+    if model is None:
+        assert request_["path"].startswith("/ready")
+        return
+    read = operations._reader(model)(Response(response["status"], Headers(), json.dumps(answer).encode()))
+    assert comparable(read.model_dump(mode="json", exclude_unset=True)) == comparable(answer)
+    read.model_dump_json()
+
+
+def expected(status, text):
+    if status == 401:
+        return AuthenticationError
+    if status == 409 or (status == 404 and "FOREIGN KEY" in text):
+        return ConflictError
+    if status == 404 or text == "session not found":
+        return NotFoundError
+    if status == 503:
+        return NoArcInstanceError
+    if status == 400 or text.startswith(("invalid ", "failed to create memory ")):
+        return InvalidRequestError
+    return ServerError
+
+
+ERRORS = [
+    case for case in RECORDED if case.values[1]["status"] >= 300 and not case.values[0]["path"].startswith("/ready")
+]
+
+
+@pytest.mark.parametrize(("request_", "response"), ERRORS)
+def test_every_recorded_error_becomes_the_right_exception(request_, response):
+    body = json.dumps(response["json"]) if "json" in response else response.get("text", "")
+    text = response["json"]["error"] if "json" in response else body
+    sent = Request(request_["method"], "http://server.test", request_["path"], operation="test")
+    error = error_for(Response(response["status"], Headers(), body.encode()), sent)
+    assert type(error) is expected(response["status"], text)
+    assert error.message == text or text.startswith(error.message.removesuffix("…"))
+    assert error.status_code == response["status"]
+    if "hint" in response.get("json", {}):
+        assert error.hint == response["json"]["hint"]
+
+
+def test_the_foreign_key_texts_are_told_apart():
+    sent = Request("POST", "http://server.test", "/api/v1/sessions", operation="test")
+    unknown = error_for(
+        Response(400, Headers(), b'{"error":"failed to create session: FOREIGN KEY constraint failed"}'), sent
+    )
+    held = error_for(Response(404, Headers(), b'{"error":"FOREIGN KEY constraint failed"}'), sent)
+    assert (type(unknown), unknown.field, unknown.status_code) == (InvalidRequestError, "agent_id", 400)
+    assert (type(held), held.code, held.status_code) == (ConflictError, "agent_in_use", 404)
+
+
+def test_there_is_enough_recorded():
+    assert len(RECORDED) > 1200
+    assert len(ERRORS) > 200
