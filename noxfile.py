@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.10"
@@ -9,27 +12,19 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 nox.options.sessions = ["tests"]
 
-PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"), max_version="3.13")
+HERE = Path(__file__).parent
+PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
+BESIDE_TESTS = ["docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"]
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests against the built wheel, with branch coverage."""
-    session.install("build")
-    wheel = _wheel(session)
-    session.install(f"{wheel}[dev]")
-    session.chdir("tests")  # so that the source tree is not imported
-    session.run(
-        "coverage",
-        "run",
-        "--rcfile=../pyproject.toml",
-        "-m",
-        "pytest",
-        "-c",
-        "../pyproject.toml",
-        "--rootdir=..",
-        *session.posargs,
-    )
+    """The tests against the built wheel, away from the source tree, with branch coverage."""
+    session.install(f"{_wheel(session)}[dev]")
+    _leave_the_source_tree(session)
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
 
 
 @nox.session(python="3.10", venv_backend="uv")
@@ -41,34 +36,52 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def readme(session: nox.Session) -> None:
-    """The wheel in an empty environment: the demo, and what the README says first."""
-    session.install("build")
-    wheel = _wheel(session)
-    session.install(f"{wheel}[cli]")
-    session.chdir("tests")
+    """The wheel in an empty environment, without what only the tests need."""
+    session.install(f"{_wheel(session)}[cli]")
+    _leave_the_source_tree(session)
     session.run("memtrace-sdk", "demo")
+    session.run("memtrace-sdk", "transports")
     session.run("python", "-c", "from memtrace import Memtrace; Memtrace('memory://', 'k').remember('a', 'b')")
 
 
 @nox.session(python="3.11")
 def long(session: nox.Session) -> None:
-    """Tests that take minutes."""
+    """Property tests with many more examples."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "--long", *session.posargs)
+    session.run("pytest", "--hypothesis-profile=long", *session.posargs)
 
 
 @nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
-    """Benchmarks, as ratios against peers in the same run; the earlier SDK in an environment of its own."""
-    session.install("-e", ".", "requests")
-    earlier = session.create_tmp()
-    session.run("python", "-m", "venv", f"{earlier}/earlier")
-    session.run(f"{earlier}/earlier/bin/pip", "install", "--quiet", "memtrace-sdk==0.2.0", external=True)
-    session.run("python", "benchmarks/call_overhead.py", "--earlier", f"{earlier}/earlier/bin/python", *session.posargs)
+    """Ratios against peers in the same run; the earlier SDK lives in an environment of its own."""
+    session.install("-e", ".")
+    earlier = Path(session.create_tmp()) / "earlier"
+    session.run("python", "-m", "venv", str(earlier))
+    session.run(str(earlier / "bin" / "pip"), "install", "--quiet", "memtrace-sdk==0.2.0", external=True)
+    session.run("python", "benchmarks/call_overhead.py", "--earlier", str(earlier / "bin" / "python"), *session.posargs)
 
 
-def _wheel(session: nox.Session) -> str:
-    folder = session.create_tmp()
-    session.run("python", "-m", "build", "--wheel", "--outdir", folder, silent=True)
-    found = sorted(__import__("pathlib").Path(folder).glob("*.whl"))
-    return str(found[-1].resolve())
+def _wheel(session: nox.Session) -> Path:
+    """The wheel, built now."""
+    folder = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), silent=True)
+    return next(folder.glob("*.whl")).resolve()
+
+
+def _leave_the_source_tree(session: nox.Session) -> None:
+    """Go where nothing but the tests and the documents can be imported or read."""
+    folder = Path(session.create_tmp()) / "away" / "memtrace-sdk"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(HERE / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in BESIDE_TESTS:
+        source = HERE / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("_build"))
+        else:
+            shutil.copy(source, folder / name)
+    shared = HERE.parent / "shared"
+    if shared.exists() and not (folder.parent / "shared").exists():
+        (folder.parent / "shared").symlink_to(shared)
+    session.chdir(folder)

@@ -28,7 +28,7 @@ class Family(Generic[TransportT]):
         self._transport: TransportT | None = None
         self._guard = threading.Lock()  # taken by itself, never around I/O
         self._members: WeakSet[object] = WeakSet()
-        self.locks = Locks()
+        self.locks: Locks = Locks()
 
     def join(self, member: object, beside: object | None = None) -> None:
         """Count `member` in. Raises `ClientClosedError` when the one that it is copied from has left."""

@@ -7,7 +7,7 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -51,11 +51,11 @@ _MEMORY_TYPES = frozenset(get_args(MemoryType))
 
 
 class _Sent(BaseModel):
-    model_config = ConfigDict(hide_input_in_errors=True, ser_json_inf_nan="constants")
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, ser_json_inf_nan="constants")
 
 
 class _Received(BaseModel):
-    model_config = ConfigDict(hide_input_in_errors=True, extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow")
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------

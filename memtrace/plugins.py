@@ -10,6 +10,7 @@ import difflib
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -40,8 +41,8 @@ __all__ = [
 API_VERSION: Final = 1
 """The version of the plugin interface; a spec made for another one is refused."""
 
-hookspec = pluggy.HookspecMarker("memtrace")
-hookimpl = pluggy.HookimplMarker("memtrace")
+hookspec: Final[pluggy.HookspecMarker] = pluggy.HookspecMarker("memtrace")
+hookimpl: Final[pluggy.HookimplMarker] = pluggy.HookimplMarker("memtrace")
 """Marks a plugin's hook: ``@hookimpl``."""
 
 
@@ -61,7 +62,7 @@ class TransportSpec:
 
     def missing(self) -> list[str]:
         """The required packages that are not installed."""
-        return [package for package in self.requires if importlib.util.find_spec(package) is None]
+        return [package for package in self.requires if not _is_installed(package)]
 
     def serves(self, *, asynchronous: bool) -> bool:
         """Whether there is a form for this kind of client."""
@@ -246,6 +247,13 @@ class Registry(Generic[SpecT]):
         manager.register(found.load(), name=f"{self.kind}:{found.name}")
         manager.check_pending()
         return cast("object", getattr(manager.hook, f"memtrace_{self.kind}")())
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # the package around it is missing, or it was put together by hand
+        return package in sys.modules
 
 
 def _same(one: _Found, other: _Found) -> bool:

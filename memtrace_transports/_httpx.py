@@ -10,10 +10,11 @@ import functools
 import os
 import ssl
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 from weakref import WeakKeyDictionary
 
-from memtrace.clock import running_under_trio
+from memtrace.clock import has_ended, running_loop
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
@@ -51,18 +52,18 @@ class HttpxTransport:
         self._forget()
 
     def _forget(self) -> None:
-        self._pid = os.getpid()
         self._guard = threading.Lock()  # taken by itself
         self._client: httpx.Client | None = None
+        self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with httpx's own error as its cause."""
         client = self._usable_client()
-        outgoing = _outgoing(client, request, owned=self._given is None)
         try:
+            outgoing = _outgoing(client, request, _timeout(request.timeout, request.timeout), owned=self._given is None)
             answer = client.send(outgoing, follow_redirects=False)
         except Exception as error:  # noqa: BLE001  # those of httpx are translated, others raised again
-            _raise(error, request)
+            _raise(error, request, client)
         return _incoming(answer)
 
     def _usable_client(self) -> httpx.Client:
@@ -80,8 +81,11 @@ class HttpxTransport:
     def close(self) -> None:
         """Close the connections that it made; a second call does nothing."""
         self._closed = True
-        client, self._client = self._client, None
-        if client is not None and self._pid == os.getpid():
+        if self._pid != os.getpid():
+            return
+        with self._guard:
+            client, self._client = self._client, None
+        if client is not None:
             client.close()
 
 
@@ -98,21 +102,23 @@ class AsyncHttpxTransport:
         self._forget()
 
     def _forget(self) -> None:
-        self._pid = os.getpid()
         self._guard = threading.Lock()  # taken by itself; two event loops may run in two threads
         self._clients: WeakKeyDictionary[object, httpx.AsyncClient] = WeakKeyDictionary()
+        self._pid = os.getpid()  # last, as in `HttpxTransport`
 
     async def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with httpx's own error as its cause."""
         import anyio
 
         client = self._usable_client()
-        outgoing = _outgoing(client, request, owned=self._given is None)
+        bound = request.timeout
+        timeout = _timeout(bound, None if bound is None else bound * _CONNECTING)
         try:
-            with anyio.fail_after(request.timeout):
+            outgoing = _outgoing(client, request, timeout, owned=self._given is None)
+            with anyio.fail_after(bound):
                 answer = await client.send(outgoing, follow_redirects=False)
         except Exception as error:  # noqa: BLE001  # those of httpx are translated, others raised again
-            _raise(error, request)
+            _raise(error, request, client)
         return _incoming(answer)
 
     def _usable_client(self) -> httpx.AsyncClient:
@@ -122,30 +128,22 @@ class AsyncHttpxTransport:
             return self._given
         if self._pid != os.getpid():  # a forked child shares its parent's sockets: answers would cross
             self._forget()
-        loop = _running_loop()
+        loop = running_loop()
         with self._guard:
             client = self._clients.get(loop)
             if client is None:
+                for ended in [other for other in self._clients if has_ended(other)]:
+                    del self._clients[ended]
                 client = self._clients[loop] = _new_async_client()
             return client
 
     async def close(self) -> None:
         """Close the connections that it made on this event loop; a second call does nothing."""
         self._closed = True
-        client = self._clients.pop(_running_loop(), None)
+        client = self._clients.pop(running_loop(), None)
         self._clients.clear()  # those of other loops cannot be closed from here
         if client is not None and self._pid == os.getpid():
             await client.aclose()
-
-
-def _running_loop() -> object:
-    if running_under_trio():
-        import trio
-
-        return trio.lowlevel.current_root_task()
-    import asyncio
-
-    return asyncio.get_running_loop()
 
 
 # ---- clients of our own ---------------------------------------------------------------------------------------------
@@ -188,21 +186,50 @@ def _tls_of(certificate_file: str | None, certificate_folder: str | None) -> ssl
 # ---- requests and responses -----------------------------------------------------------------------------------------
 
 
-def _outgoing(client: httpx.Client | httpx.AsyncClient, request: Request, *, owned: bool) -> httpx.Request:
+_CONNECTING = 0.95  # of an async bound: a connection that does not come about is told from an answer that does not
+
+
+def _timeout(bound: float | None, connecting: float | None) -> httpx.Timeout:
     import httpx
 
-    timeout = httpx.Timeout(request.timeout)
+    return httpx.Timeout(bound, connect=connecting, pool=connecting)
+
+
+def _outgoing(
+    client: httpx.Client | httpx.AsyncClient, request: Request, timeout: httpx.Timeout, *, owned: bool
+) -> httpx.Request:
+    import httpx
+
     url = httpx.URL(request.url)
     headers = list(request.headers.pairs)
     if owned:
-        headers.append(("accept-encoding", "gzip, deflate"))
+        if "accept-encoding" not in request.headers:
+            headers.append(("accept-encoding", "gzip, deflate"))
         outgoing = httpx.Request(request.method, url, headers=headers, content=request.body)
         outgoing.extensions["timeout"] = timeout.as_dict()
     else:
         outgoing = client.build_request(request.method, url, headers=headers, content=request.body, timeout=timeout)
-    if url.raw_path != request.target.encode("ascii"):  # httpx writes some paths anew; the server must get ours
-        outgoing.extensions["target"] = request.target.encode("ascii")
+    target = request.target.encode("ascii")
+    if url.raw_path != target:  # httpx writes some paths anew; the server must get ours
+        outgoing.url = _verbatim_url()(outgoing.url, target)
     return outgoing
+
+
+@functools.lru_cache(maxsize=1)
+def _verbatim_url() -> Callable[[httpx.URL, bytes], httpx.URL]:
+    """A URL whose path and query go out as they are. (httpcore's extension ``target`` would do, but breaks proxies.)"""
+    import httpx
+
+    class VerbatimURL(httpx.URL):
+        def __init__(self, url: httpx.URL, target: bytes) -> None:
+            super().__init__(url)
+            self._target = target
+
+        @property
+        def raw_path(self) -> bytes:
+            return self._target
+
+    return VerbatimURL
 
 
 def _incoming(answer: httpx.Response) -> Response:
@@ -212,12 +239,14 @@ def _incoming(answer: httpx.Response) -> Response:
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def _raise(error: Exception, request: Request) -> NoReturn:
+def _raise(error: Exception, request: Request, client: httpx.Client | httpx.AsyncClient) -> NoReturn:
     for matches, cause, maybe_sent, what in _kinds():
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
             text = f"{what.format(request.origin)}: {_reason(error)}"
             raise TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent) from error
+    if client.is_closed:
+        raise ClientClosedError("the httpx client of this transport is closed") from error
     raise error
 
 
@@ -235,7 +264,12 @@ def _kinds() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Transp
         (httpx.PoolTimeout, "timeout", False, "no free connection to {} in time"),
         ((httpx.TimeoutException, TimeoutError), "timeout", True, "no answer from {} in time"),
         ((httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol), "connect", False, "no connection to {}"),
-        (httpx.LocalProtocolError, "protocol", False, "the request to {} cannot be written"),
+        (
+            (httpx.LocalProtocolError, httpx.InvalidURL, UnicodeEncodeError),
+            "protocol",
+            False,
+            "the request to {} cannot be written",
+        ),
         (httpx.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
         (httpx.NetworkError, "reset", True, "the connection to {} broke"),
         (httpx.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),

@@ -106,7 +106,7 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     cls=_Program,
     add_completion=False,
     no_args_is_help=True,

@@ -45,7 +45,7 @@ _NEXT = "memtrace-sdk demo --conversation sample"
 
 def _walk_through_tree(seen: WalkThrough) -> Tree:
     tree = Tree(Text('client = Memtrace("memory://", "any key")', "bold cyan"), guide_style="dim")
-    _call(tree, 'agent = client.agents.register(name="assistant")', Text(seen.agent.id))
+    _call(tree, 'agent = client.agents.get_or_register(name="assistant")', Text(seen.agent.id))
     session = _call(
         tree,
         "with client.sessions.open(agent_id=agent.id) as session:",
@@ -62,7 +62,7 @@ def _walk_through_tree(seen: WalkThrough) -> Tree:
         _memory_line(seen.observation),
     )
     _call(session, 'session.decide("Open in dark mode", "the user prefers it")', _memory_line(seen.decision))
-    _call(session, "session.context().context", *filter(None, _context_lines(seen.context)))
+    _call(session, "session.context(max_tokens=2000).context", *filter(None, _context_lines(seen.context)))
     _call(tree, 'client.memories.search(content_contains="dark mode")', *map(_memory_line, seen.found.results))
     _call(tree, "client.memories.recall(agent.id)", *map(_memory_line, seen.recalled.memories))
     stats = seen.stats

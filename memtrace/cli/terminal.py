@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 import typer
 from rich.console import Console, RenderableType
@@ -16,18 +15,12 @@ __all__ = ["make_console", "show", "show_error", "show_json", "visible"]
 _PIPE_WIDTH = 100
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> NoReturn:
-        """Leave a broken pipe to the program: rich would end it with status 1."""
-        raise BrokenPipeError
-
-
 def make_console(*, stderr: bool = False) -> Console:
     """A console in colour on a terminal, and plain elsewhere or with NO_COLOR.
 
     It is as wide as the terminal; without one as COLUMNS says, else 100.
     """
-    console = _Console(
+    console = Console(
         stderr=stderr,
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         markup=False,

@@ -26,13 +26,13 @@ class WalkThrough:
 
 
 def walk_through(client: Memtrace) -> WalkThrough:
-    """Let an agent remember, decide and look back. Raises `ConflictError` when the client has its agent already."""
-    agent = client.agents.register(name="assistant")
+    """Let an agent remember, decide and look back."""
+    agent = client.agents.get_or_register(name="assistant")
     with client.sessions.open(agent_id=agent.id) as session:
         preference = session.remember("User prefers dark mode", tags=["ui"], importance=0.8)
         observation = session.remember("User opened the settings", event_type="observation")
         decision = session.decide("Open in dark mode", "the user prefers it")
-        context = session.context()
+        context = session.context(max_tokens=2000)
     return WalkThrough(
         agent=agent,
         session=session.session,

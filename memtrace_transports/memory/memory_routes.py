@@ -89,7 +89,7 @@ def search_memories(engine: Engine, org: OrganisationState, call: Call) -> Respo
     started = engine.timeline.elapsed()
     rows = engine.read(org, read_search_filters(call.fields(SEARCH)), "search memories")
     results: list[Writable] = [_row_json(org.org_id, row) for row in rows]
-    spent = (engine.timeline.elapsed() - started) / 1000
+    spent = (engine.timeline.elapsed() - started) // 1000
     return json_response(200, {"results": results, "count": len(results), "query_time_ms": spent})
 
 

@@ -13,7 +13,7 @@ class MemoryTransport:
     """A `memtrace.transport.Transport` whose server is `fake`; by default one of its own that takes any key."""
 
     def __init__(self, fake: FakeMemtrace | None = None) -> None:
-        self.fake = FakeMemtrace(any_key=True) if fake is None else fake
+        self.fake: FakeMemtrace = FakeMemtrace(any_key=True) if fake is None else fake
         self._closed = False
 
     def send(self, request: Request) -> Response:
@@ -34,7 +34,7 @@ class AsyncMemoryTransport:
     """A `memtrace.transport.AsyncTransport` whose server is `fake`; by default one of its own that takes any key."""
 
     def __init__(self, fake: FakeMemtrace | None = None) -> None:
-        self.fake = FakeMemtrace(any_key=True) if fake is None else fake
+        self.fake: FakeMemtrace = FakeMemtrace(any_key=True) if fake is None else fake
         self._closed = False
 
     async def send(self, request: Request) -> Response:

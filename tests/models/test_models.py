@@ -6,6 +6,7 @@ import typing
 from datetime import datetime, timedelta, timezone
 
 import pytest
+import typing_extensions
 from pydantic import ValidationError
 
 import memtrace
@@ -149,14 +150,14 @@ PAIRS = [
 
 @pytest.mark.parametrize(("model", "keywords", "left_out"), PAIRS)
 def test_the_keyword_form_has_the_models_fields_and_types(model, keywords, left_out):
-    scope = {**vars(models), **vars(typing)}
+    scope = {**vars(models), **vars(typing), "Required": typing_extensions.Required}
     hints = {name: eval(hint.__forward_arg__, scope) for name, hint in _annotations(keywords).items()}
     expected = {name: field.annotation for name, field in model.model_fields.items() if name not in left_out}
     assert set(hints) == set(expected)
     for name, hint in hints.items():
-        plain = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Required else hint
+        plain = typing.get_args(hint)[0] if typing_extensions.get_origin(hint) is typing_extensions.Required else hint
         assert plain == expected[name], name
-        assert model.model_fields[name].is_required() == (typing.get_origin(hint) is typing.Required), name
+        assert model.model_fields[name].is_required() == (typing_extensions.get_origin(hint) is typing_extensions.Required), name
 
 
 def _annotations(keywords):

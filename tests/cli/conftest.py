@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import memtrace
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+INTERFERING = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "TERM", "PYTHONIOENCODING")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """No setting of the machine reaches the console."""
+    for name in [*os.environ]:
+        if name in INTERFERING or name.startswith("MEMTRACE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(Path(memtrace.__file__).parents[1]))
+    return monkeypatch
+
+
+@pytest.fixture
+def invoke():
+    """Run a command inside this process; gives its exit status and everything that it printed."""
+
+    def run(*arguments, stdin=None):
+        from memtrace.cli.app import app
+
+        return CliRunner().invoke(app, arguments, input=stdin, prog_name="memtrace-sdk")
+
+    return run
+
+
+@pytest.fixture
+def execute(tmp_path):
+    """Run ``python -m memtrace`` as a process of its own, its output in pipes."""
+
+    def run(*arguments, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "memtrace", *arguments],
+            check=False,
+            cwd=tmp_path,
+            timeout=120,
+            **{"capture_output": True, "encoding": "utf-8", **options},
+        )
+
+    return run
+
+
+def turn(**fields):
+    """One line of a conversation; a field that is given as ``...`` is left out."""
+    given = {
+        "conversation": 7,
+        "session": 1,
+        "time": "2026-03-02T09:00:00Z",
+        "speaker": "Ines",
+        "id": "1:1",
+        "text": "Good morning!",
+        **fields,
+    }
+    return json.dumps({name: value for name, value in given.items() if value is not ...}).encode() + b"\n"
+
+
+def locomo():
+    """The real conversations, where they are at hand."""
+    path = SHARED / "data" / "locomo10.jsonl"
+    if not path.exists():
+        pytest.skip("../shared/data/locomo10.jsonl is not there")
+    return path

@@ -1,0 +1,213 @@
+"""The program as a whole: its help, its ends, its place in the package."""
+
+from __future__ import annotations
+
+import errno
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import memtrace
+import memtrace.cli
+from memtrace import MemtraceError
+from tests.cli.conftest import locomo
+
+COMMANDS = ("demo", "transports", "doctor")
+
+
+class TestHelp:
+    def test_the_top_help_lists_commands_and_exit_statuses(self, execute):
+        result = execute("--help")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "Exit statuses:" in result.stdout
+        assert "130  interrupted with Ctrl-C" in result.stdout
+        assert all(f"  {command} " in result.stdout for command in COMMANDS)
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_each_commands_help_has_an_example(self, invoke, command):
+        result = invoke(command, "--help")
+        assert result.exit_code == 0
+        assert f"Examples:\n    memtrace-sdk {command}" in result.output
+
+    def test_without_a_command_the_help_is_shown(self, invoke):
+        assert "Commands:" in invoke().output
+
+    def test_the_version_is_shown(self, execute):
+        result = execute("--version")
+        assert (result.returncode, result.stdout) == (0, f"memtrace-sdk {memtrace.__version__}\n")
+
+    def test_an_unknown_option_is_refused_with_status_2(self, execute):
+        result = execute("demo", "--nonsense")
+        assert (result.returncode, result.stdout) == (2, "")
+        assert "--nonsense" in result.stderr
+
+
+class TestWithoutTheExtra:
+    def test_importing_the_package_loads_neither_typer_nor_rich(self):
+        code = "import sys, memtrace.cli; print(sorted({'typer', 'rich', 'pydantic', 'httpx'} & set(sys.modules)))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout == "[]\n"
+
+    @pytest.mark.parametrize(("absent", "named"), [(["rich"], "rich"), (["rich", "typer"], "rich and typer")])
+    def test_a_plain_message_says_how_to_install_it(self, environment, capsys, absent, named):
+        for package in absent:
+            environment.setitem(sys.modules, package, None)
+        with pytest.raises(SystemExit) as caught:
+            memtrace.cli.main()
+        assert caught.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err == (
+            f'memtrace-sdk: the console needs {named}, not installed here. Run: pip install "memtrace-sdk[cli]"\n'
+        )
+
+
+class TestEnds:
+    def test_python_m_memtrace_is_the_program(self, environment, capsys):
+        environment.setattr(sys, "argv", ["memtrace", "--version"])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_module("memtrace", run_name="__main__")
+        assert caught.value.code == 0
+        assert capsys.readouterr().out == f"memtrace-sdk {memtrace.__version__}\n"
+
+    def test_importing_the_main_module_runs_nothing(self):
+        assert runpy.run_module("memtrace.__main__", run_name="memtrace.__main__")["main"] is memtrace.cli.main
+
+    @pytest.mark.parametrize(
+        ("error", "status", "told"),
+        [
+            (KeyboardInterrupt(), 130, ""),
+            (BrokenPipeError(), 141, ""),
+            (
+                OSError(errno.ENOSPC, "No space left"),
+                1,
+                "memtrace-sdk: the output could not be written: No space left\n",
+            ),
+            (MemtraceError("storage is full", 507), 1, "memtrace-sdk: storage is full\n"),
+        ],
+    )
+    def test_no_command_ends_in_a_traceback(self, invoke, environment, error, status, told):
+        def fail():
+            raise error
+
+        environment.setattr("memtrace.cli.demo.run_walk_through", fail)
+        result = invoke("demo")
+        assert (result.exit_code, result.output) == (status, told)
+
+    def test_ctrl_c_during_the_imports_exits_130(self, environment):
+        def interrupt():
+            raise KeyboardInterrupt
+
+        environment.setattr("memtrace.cli.app.run", interrupt)
+        with pytest.raises(SystemExit) as caught:
+            memtrace.cli.main()
+        assert caught.value.code == 130
+
+    def test_a_process_without_output_works(self, environment):
+        from memtrace.cli.app import run
+
+        environment.setattr(sys, "stdout", None)
+        environment.setattr(sys, "argv", ["memtrace-sdk", "demo"])
+        with pytest.raises(SystemExit) as caught:
+            run()
+        assert caught.value.code == 0
+
+    @pytest.mark.parametrize("arguments", [("demo",), ("--help",), ("transports", "--json")])
+    def test_a_broken_pipe_is_quiet(self, execute, arguments):
+        reader, writer = os.pipe()
+        os.close(reader)
+        result = execute(*arguments, capture_output=False, stdout=writer, stderr=subprocess.PIPE)
+        os.close(writer)
+        assert (result.returncode, result.stderr) == (141, "")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    @pytest.mark.parametrize("arguments", [("demo",), ("--version",)])
+    def test_a_full_disk_is_told(self, execute, arguments):
+        with Path("/dev/full").open("w") as full:
+            result = execute(*arguments, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        assert result.returncode == 1
+        assert "could not be written: No space left on device" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+
+
+class Terminal:
+    """A pseudo-terminal: what a process wrote to it, read until a text appears or the process is gone."""
+
+    def __init__(self):
+        self.near, self.far = pty.openpty()
+        self.seen = b""
+
+    def read_until(self, text=None):
+        while text is None or text not in self.seen:
+            try:
+                piece = os.read(self.near, 65536)
+            except OSError:  # how Linux says that the other side is closed
+                piece = b""
+            if not piece:
+                break
+            self.seen += piece
+        return self.seen
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *details):
+        os.close(self.near)
+
+
+class TestOnATerminal:
+    def run(self, terminal, *arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "memtrace", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=terminal.far,
+            stderr=terminal.far,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
+        )
+        os.close(terminal.far)
+        seen = terminal.read_until()
+        assert process.wait(60) == 0
+        return seen
+
+    def test_there_is_colour(self):
+        with Terminal() as terminal:
+            assert b"\x1b[1;36mclient" in self.run(terminal, "demo")
+
+    def test_no_color_is_obeyed(self, environment):
+        environment.setenv("NO_COLOR", "1")
+        with Terminal() as terminal:
+            assert b"\x1b" not in self.run(terminal, "demo")
+
+    def test_a_progress_bar_appears_and_is_taken_away(self):
+        with Terminal() as terminal:
+            seen = self.run(terminal, "demo", "--conversation", str(locomo()))
+        assert b"Loading" in seen
+        assert b"5,882" in seen
+        assert b"\x1b[2K" in seen.rpartition(b"turns read")[0]
+
+    def test_ctrl_c_while_loading_exits_130_and_gives_the_cursor_back(self):
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace.cli as c; c.main()"
+        with Terminal() as terminal:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, "demo", "--conversation", "-"],
+                stdin=subprocess.PIPE,
+                stdout=terminal.far,
+                stderr=terminal.far,
+                env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
+            )
+            os.close(terminal.far)
+            terminal.read_until(b"Loading")
+            process.send_signal(signal.SIGINT)
+            seen = terminal.read_until()
+            process.stdin.close()
+            assert process.wait(60) == 130
+        assert b"Traceback" not in seen
+        assert seen.rstrip().endswith(b"\x1b[2K") or b"\x1b[?25h" in seen

@@ -1,0 +1,38 @@
+"""The listing of transports."""
+
+from __future__ import annotations
+
+import json
+
+import memtrace
+from memtrace import plugins
+from memtrace.plugins import PluginInfo
+
+
+def test_the_built_in_transports_are_listed_as_json(invoke):
+    result = invoke("transports", "--json")
+    assert result.exit_code == 0
+    listed = {row["name"]: row for row in json.loads(result.output)}
+    assert listed["memory"] == {
+        "kind": "transport",
+        "name": "memory",
+        "distribution": "memtrace-sdk",
+        "version": memtrace.__version__,
+        "status": "ok",
+        "detail": "",
+    }
+    assert listed["httpx"]["status"] == "ok"
+
+
+def test_a_broken_one_is_shown_with_its_whole_detail(invoke, environment):
+    detail = (
+        "transport 'pigeon' of pigeon-post 0.1 cannot be loaded: ImportError: \x1b[31m run: pip install \"pigeon[all]\""
+    )
+    info = PluginInfo("transport", "pigeon", "pigeon-post", "0.1", "missing package", detail)
+    environment.setattr(plugins.transports, "listing", lambda: [info])
+    result = invoke("transports")
+    assert result.exit_code == 0
+    assert result.output.splitlines()[0].split() == ["kind", "name", "distribution", "version", "status", "detail"]
+    words = result.output.split()
+    assert "\x1b" not in result.output
+    assert set(detail.replace("\x1b", r"\x1b").split()) <= set(words)
