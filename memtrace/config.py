@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -124,16 +124,23 @@ def check_middleware(chosen: Sequence[Middleware | str], argument: str) -> tuple
     made: list[Middleware] = []
     for i, item in enumerate(chosen):
         if isinstance(item, str):
-            from memtrace.plugins import middlewares
-
-            made.append(middlewares.get(item).create())
-        elif isinstance(item, type) or not callable(item):
+            item = _middleware_named(item)  # noqa: PLW2901  # what the name stands for
+        if isinstance(item, type) or not callable(item):
             raise ConfigurationError(
                 f"{argument}[{i}] cannot be called with (request, call_next): pass an instance or a generator function"
             )
-        else:
-            made.append(item)
+        made.append(item)
     return tuple(made)
+
+
+def _middleware_named(name: str) -> Middleware:
+    from memtrace.plugins import middlewares
+
+    spec = middlewares.get(name)
+    try:
+        return spec.create()
+    except Exception as error:
+        raise ConfigurationError(f"middleware {name!r} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def _given(value: str | None, argument: str, variable: str) -> str:
@@ -160,9 +167,13 @@ def check_timeout(value: float | None) -> float | None:
     """Seconds above 0, or None for no bound."""
     if value is None:
         return None
-    if isinstance(value, bool) or not value > 0 or math.isinf(value):
+    if not _is_number(value) or not 0 < value <= threading.TIMEOUT_MAX:
         raise ConfigurationError("timeout (MEMTRACE_TIMEOUT) must be a number of seconds above 0, or None for no bound")
     return float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -170,6 +181,8 @@ _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
 def check_key(api_key: str) -> str:
     """A key that can stand in a header: printable ASCII, without white space around it."""
+    if not isinstance(api_key, str):
+        raise ConfigurationError(f"api_key must be a text, not {type(api_key).__name__}")
     if _KEY.fullmatch(api_key) is None:
         raise ConfigurationError(
             "api_key (MEMTRACE_API_KEY) cannot be sent: it holds a line break, white space at an end, or a character that is not ASCII",
@@ -185,19 +198,30 @@ _OWN_HEADERS = {
     "content-type": "the SDK sets it",
     "content-length": "the transport sets it",
     "host": "the transport sets it",
+    "transfer-encoding": "the transport sets it",
 }
 
 
 def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     """Headers for every request of a client; those that the SDK or the transport sets are refused."""
-    for name, value in (headers or {}).items():
+    if headers is None:
+        return ()
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError("headers must be a mapping of names to values")
+    for name, value in headers.items():
+        if not _are_texts(name, value):
+            raise ConfigurationError(f"headers[{name!r}] must be a text, name and value")
         if _HEADER_NAME.fullmatch(name) is None or _HEADER_VALUE.fullmatch(value) is None:
             raise ConfigurationError(
                 f"headers[{name!r}] cannot be sent: name and value must be printable ASCII without line breaks"
             )
         if name.lower() in _OWN_HEADERS:
             raise ConfigurationError(f"headers[{name!r}] cannot be set: {_OWN_HEADERS[name.lower()]}")
-    return tuple((headers or {}).items())
+    return tuple(headers.items())
+
+
+def _are_texts(*values: object) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 # ---- base URLs ------------------------------------------------------------------------------------------------------
@@ -219,8 +243,8 @@ def parse_base_url(text: str) -> BaseUrl:
         raise _bad_url("it does not begin with a scheme such as http:// or https://")
     transport, scheme = match["transport"], match["scheme"].lower()
     if scheme not in ("http", "https"):
-        if re.search(r"[\s\x00-\x1f]", text) or not text.isascii():
-            raise _bad_url("it holds white space or a character that is not ASCII")
+        if re.search(r"[\s\x00-\x1f\x7f]", text) or not text.isascii():
+            raise _bad_url("it holds white space, a control character or a character that is not ASCII")
         return BaseUrl(
             transport or scheme,
             f"{scheme}://{match['rest']}".rstrip("/") if match["rest"].strip("/") else f"{scheme}://",
@@ -230,8 +254,8 @@ def parse_base_url(text: str) -> BaseUrl:
 
 
 def _http_parts(url: str) -> tuple[str, str]:
-    if re.search(r"[\s\x00-\x1f\\]", url):
-        raise _bad_url("it holds white space or a backslash")
+    if re.search(r"[\s\x00-\x1f\x7f\\]", url):
+        raise _bad_url("it holds white space, a control character or a backslash")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -252,7 +276,7 @@ def _http_parts(url: str) -> tuple[str, str]:
 
 
 def _ascii_host(host: str) -> str:
-    name = host if host.isascii() else host.encode("idna").decode("ascii")
+    name = host.encode("idna").decode("ascii")  # also refuses what no resolver takes: empty and too long labels
     bracketed = f"[{name}]" if ":" in name else name
     if name and _HOST.fullmatch(bracketed) is None:
         raise ValueError(name)

@@ -70,7 +70,6 @@ class _Calls:
             return operation.parse(response)
         except UnreadableResponseError as error:
             describe(error, request)
-            error.maybe_applied = operation.safety != "read"
             error.retryable = operation.safety in ("read", "repeatable")
             raise
 
@@ -96,7 +95,8 @@ class Dispatcher(_Calls):
                 selection.name,
                 Family(_maker(cast("Callable[[TransportOptions], Transport]", selection.spec.create), settings)),
             )
-        if not callable(getattr(transport, "send", None)) or inspect.iscoroutinefunction(transport.send):
+        send = None if isinstance(transport, type) else getattr(transport, "send", None)
+        if not callable(send) or inspect.iscoroutinefunction(send):
             raise _wrong_form(transport, "Memtrace", "a blocking send(request)")
         return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
 
@@ -160,7 +160,7 @@ class AsyncDispatcher(_Calls):
                     _maker(cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async), settings)
                 ),
             )
-        if not inspect.iscoroutinefunction(getattr(transport, "send", None)):
+        if isinstance(transport, type) or not inspect.iscoroutinefunction(getattr(transport, "send", None)):
             raise _wrong_form(transport, "AsyncMemtrace", "an async send(request)")
         return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
 
@@ -213,6 +213,10 @@ def _check_scheme(settings: Settings, name: str, asked: object) -> None:
 
 def _wrong_form(transport: object, client: str, wanted: str) -> TransportNotAvailableError:
     return TransportNotAvailableError(
-        f"{client} needs a transport with {wanted}; {type(transport).__name__} has none. "
+        f"{client} needs a transport with {wanted}; {_described(transport)} has none. "
         "Pass a transport's name, an instance for this kind of client, or a TransportSpec"
     )
+
+
+def _described(transport: object) -> str:
+    return f"the class {transport.__name__}" if isinstance(transport, type) else type(transport).__name__

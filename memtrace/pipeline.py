@@ -230,8 +230,8 @@ def _send(request: Request) -> Flow[Response]:
         if error.maybe_sent and context.safety != "read":
             context.maybe_applied = True
         raise
-    if response.status in _GATEWAY_FAILURES and context.safety != "read":
-        context.maybe_applied = True
+    if context.safety != "read" and (response.status < 300 or response.status in _GATEWAY_FAILURES):
+        context.maybe_applied = True  # should anything between here and the caller fail
     return response
 
 
@@ -265,28 +265,28 @@ _WRITE = "Write: response = yield from call_next(request)"
 class _CallNext:
     """`call_next` of one run of one middleware: checks that each result is used once, at once."""
 
-    __slots__ = ("_inner", "_name", "finished", "unused")
+    __slots__ = ("_inner", "finished", "name", "unused")
 
     def __init__(self, inner: Handler, name: str) -> None:
         self._inner = inner
-        self._name = name
+        self.name = name
         self.finished = False
         self.unused: _OneShot | None = None
 
     def __call__(self, request: Request, /) -> Flow[Response]:
         if self.finished:
-            raise MiddlewareError(f"{self._name} kept call_next and used it after it had returned. {_WRITE}")
+            raise MiddlewareError(f"{self.name} kept call_next and used it after it had returned. {_WRITE}")
         if not isinstance(request, Request):
-            raise MiddlewareError(f"{self._name} gave call_next a {type(request).__name__}, not a Request. {_WRITE}")
+            raise MiddlewareError(f"{self.name} gave call_next a {type(request).__name__}, not a Request. {_WRITE}")
         if self.unused is not None:
-            raise MiddlewareError(f"{self._name} called call_next(request) twice and ran only one of them. {_WRITE}")
+            raise MiddlewareError(f"{self.name} called call_next(request) twice and ran only one of them. {_WRITE}")
         self.unused = _OneShot(self, request)
         return cast("Flow[Response]", self.unused)
 
     def start(self, one_shot: _OneShot, request: Request) -> Flow[Response]:
         if self.finished or self.unused is not one_shot:
             raise MiddlewareError(
-                f"{self._name} used one result of call_next(request) twice. Call call_next(request) again for another sending. {_WRITE}"
+                f"{self.name} used one result of call_next(request) twice. Call call_next(request) again for another sending. {_WRITE}"
             )
         self.unused = None
         return self._inner(request)
@@ -300,6 +300,11 @@ class _OneShot:
     def __init__(self, call_next: _CallNext, request: Request) -> None:
         self._call_next = call_next
         self._request = request
+
+    @property
+    def owner(self) -> str:
+        """The name of the middleware that asked for it."""
+        return self._call_next.name
 
     def __iter__(self) -> Flow[Response]:
         return self._call_next.start(self, self._request)
@@ -451,7 +456,7 @@ def _lock_name(effect: Effect) -> str:
     if isinstance(effect, _Acquire):
         return effect.name
     if isinstance(effect, _OneShot):
-        raise MiddlewareError(f"a middleware wrote 'yield' where 'yield from' is due. {_WRITE}")
+        raise MiddlewareError(f"{effect.owner} wrote 'yield' where 'yield from' is due. {_WRITE}")
     raise MiddlewareError(
         f"a middleware yielded {type(effect).__name__}. Yield only through call_next, sleep, call and lock, always with 'yield from'"
     )

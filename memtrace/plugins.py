@@ -229,8 +229,9 @@ class Registry(Generic[SpecT]):
                 hint=f"upgrade or uninstall {found.distribution}",
             ) from error
         if not isinstance(spec, self._spec):
+            gives = f"gives {type(spec).__name__}, not a {self._spec.__name__}"
             raise self._error(
-                f"{where} gives {type(spec).__name__}, not a {self._spec.__name__}",
+                f"{where} {gives if spec is not None else f'has no function memtrace_{self.kind} that is marked with @hookimpl'}",
                 hint=f"tell the authors of {found.distribution}",
             )
         if spec.api != API_VERSION:

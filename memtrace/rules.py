@@ -95,6 +95,15 @@ def path_segment(value: str, field: str) -> str:
     >>> path_segment("../admin", "agent_id")
     '..%2Fadmin'
     """
+    if not _is_text(value):
+        raise refuse(field, "a text", f"is {type(value).__name__}")
     if value in ("", ".", ".."):
         raise refuse(field, "neither empty nor '.' nor '..'", "cannot stand in a path")
-    return quote(value, safe="")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        raise refuse(field, "whole Unicode characters", "cannot stand in a path") from None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

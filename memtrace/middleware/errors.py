@@ -27,6 +27,7 @@ __all__ = ["describe", "error_for", "is_failure", "raise_errors"]
 
 _BODY_KEPT = 4096
 _TEXT_SHOWN = 300
+_ERROR_SHOWN = 2000
 
 
 def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
@@ -60,15 +61,17 @@ def describe(error: MemtraceError, request: Request) -> None:
     error.request = RequestInfo(request.method, request.path, request.operation)
     error.attempts = context.attempt
     error.elapsed = context.elapsed()
+    if isinstance(error, TransportError) and error.maybe_sent and context.safety != "read":
+        context.maybe_applied = True  # a middleware may have raised it, past the transport's own books
     error.maybe_applied = context.maybe_applied
     error.retryable = _is_retryable(error, request)
 
 
 def _is_retryable(error: MemtraceError, request: Request) -> bool:
     repeatable = request.context.safety in ("read", "repeatable")
-    if isinstance(error, TransportError):
-        return repeatable or not request.context.maybe_applied
-    if isinstance(error, RateLimitError):
+    if not repeatable and request.context.maybe_applied:
+        return False
+    if isinstance(error, (TransportError, RateLimitError)):
         return True
     if isinstance(error, ServerError):
         return error.status_code == 503 or (repeatable and error.status_code in (500, 502, 504))
@@ -122,15 +125,17 @@ def _error_text(response: Response) -> tuple[str, str | None]:
     """The server's own words and its hint; the body's text, cut, where it is not the server's JSON; else the status."""
     try:
         content = json.loads(response.body)
-    except ValueError:
-        content = None
-    if isinstance(content, dict) and isinstance(content.get("error"), str) and content["error"]:
-        hint = content.get("hint")
-        return content["error"], hint if isinstance(hint, str) and hint else None
-    text = " ".join(response.body.decode("utf-8", "replace").split()) if content is None else ""
-    if len(text) > _TEXT_SHOWN:
-        text = text[:_TEXT_SHOWN] + "…"
-    return text or f"HTTP {response.status}", None
+    except (ValueError, RecursionError):
+        text = " ".join(response.body[:_BODY_KEPT].decode("utf-8", "replace").split())
+        return _cut(text, _TEXT_SHOWN) or f"HTTP {response.status}", None
+    error, hint = (content.get("error"), content.get("hint")) if isinstance(content, dict) else (None, None)
+    if not isinstance(error, str) or not error:
+        return f"HTTP {response.status}", None
+    return _cut(error, _ERROR_SHOWN), _cut(hint, _ERROR_SHOWN) if isinstance(hint, str) and hint else None
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length] + "…"
 
 
 def _from_status(response: Response, text: str, request: Request) -> MemtraceError:
@@ -157,7 +162,7 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
     if made is None:
         return ServerError(text, status)
     kind, hint = made
-    if text == "duplicate memory":
+    if status == 409 and text == "duplicate memory":
         return ConflictError(text, status, code="duplicate_memory", hint=_DUPLICATE)
     return kind(text, status, hint=hint)
 
@@ -175,6 +180,7 @@ _ARGUMENT = re.compile(
     r"(?:failed to create memory (?P<item>\d+): )?"
     r"(?:(?P<required>\w+) is required|invalid (?P<invalid>agent_id|session_id|memory_type|event_type|tag|include_type)\b)"
 )
+_RULES = {"memory_type": "one of episodic, session, decision, entity"}
 _OUR_NAMES = {"tag": "tags", "include_type": "include_types"}
 
 
@@ -194,13 +200,16 @@ def _invalid(text: str) -> InvalidRequestError:
     field = _OUR_NAMES.get(name, name)
     if match["item"]:
         field = f"memories[{match['item']}].{field}"
-    return InvalidRequestError(
-        text, field=field, rule="required" if match["required"] else text.rpartition("format: ")[2]
-    )
+    return InvalidRequestError(text, field=field, rule="required" if match["required"] else _rule(text, name))
+
+
+def _rule(text: str, name: str) -> str | None:
+    """What stands behind ``format: ``; the type of a memory to be written is refused without that."""
+    _, found, rule = text.rpartition("format: ")
+    return rule if found else _RULES.get(name)
 
 
 def _location(response: Response) -> str:
-    """Where a redirect points to, without query and credentials."""
-    place = response.headers.get("location", "").partition("?")[0]
-    scheme, separator, rest = place.rpartition("//")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}" or "an unnamed place"
+    """Where a redirect points to, without query, fragment and credentials."""
+    place = re.split("[?#]", response.headers.get("location", ""), maxsplit=1)[0]
+    return _cut(re.sub("//[^/]*@", "//", place, count=1), _TEXT_SHOWN) or "an unnamed place"

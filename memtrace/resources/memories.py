@@ -75,24 +75,20 @@ class Memories:
 
     def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``. Raises as `add` does."""
-        return self.add(AddMemoryRequest(agent_id=agent_id, content=content))
+        return self.add(agent_id=agent_id, content=content)
 
     def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since then, newest first."""
-        return self.list(
-            ListOptions(agent_id=operations.required(agent_id, "agent_id"), since=since, limit=100, order="desc")
-        )
+        return self.list(agent_id=operations.required(agent_id, "agent_id"), since=since, limit=100, order="desc")
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""
         return self.add(
-            AddMemoryRequest(
-                agent_id=agent_id,
-                content=decision,
-                memory_type="decision",
-                event_type="decision",
-                metadata={"reasoning": reasoning},
-            )
+            agent_id=agent_id,
+            content=decision,
+            memory_type="decision",
+            event_type="decision",
+            metadata={"reasoning": reasoning},
         )
 
 
@@ -152,22 +148,18 @@ class AsyncMemories:
 
     async def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``. Raises as `add` does."""
-        return await self.add(AddMemoryRequest(agent_id=agent_id, content=content))
+        return await self.add(agent_id=agent_id, content=content)
 
     async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since then, newest first."""
-        return await self.list(
-            ListOptions(agent_id=operations.required(agent_id, "agent_id"), since=since, limit=100, order="desc")
-        )
+        return await self.list(agent_id=operations.required(agent_id, "agent_id"), since=since, limit=100, order="desc")
 
     async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""
         return await self.add(
-            AddMemoryRequest(
-                agent_id=agent_id,
-                content=decision,
-                memory_type="decision",
-                event_type="decision",
-                metadata={"reasoning": reasoning},
-            )
+            agent_id=agent_id,
+            content=decision,
+            memory_type="decision",
+            event_type="decision",
+            metadata={"reasoning": reasoning},
         )

@@ -97,6 +97,19 @@ def test_a_bad_keyword_value_names_field_and_rule_without_the_value(face):
     assert not transport.requests
 
 
+def test_the_three_words_refuse_bad_values_as_the_long_form_does(face):
+    client, transport = face.scripted(json_response(201, ROW))
+    for call, field in (
+        (lambda: client.remember("a", None), "content"),
+        (lambda: client.decide("a", 3, "r"), "content"),
+        (lambda: client.recall("a", since=object()), "since"),
+    ):
+        with pytest.raises(InvalidRequestError) as caught:
+            call()
+        assert caught.value.field.startswith(field)
+    assert not transport.requests
+
+
 # ---- options that an endpoint ignores
 
 

@@ -1,0 +1,92 @@
+"""How the documentation is built: python -m sphinx -n -W --keep-going -b html docs docs/_build."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from sphinx.util.nodes import make_refnode
+
+from memtrace import __version__
+
+if TYPE_CHECKING:
+    from docutils.nodes import Element, TextElement
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.domains.python import PythonDomain
+    from sphinx.environment import BuildEnvironment
+
+project = "memtrace-sdk"
+author = "The memtrace-sdk maintainers"
+project_copyright = author
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+
+# ---- pages ----------------------------------------------------------------------------------------------------------
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["fieldlist", "deflist", "colon_fence"]
+
+html_theme = "furo"
+html_title = f"memtrace-sdk {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_copy_source = False
+html_show_sphinx = False
+highlight_language = "text"
+toc_object_entries_show_parents = "hide"
+pygments_style = "friendly"
+pygments_dark_style = "monokai"
+
+# ---- reference ------------------------------------------------------------------------------------------------------
+
+default_role = "py:obj"  # docstrings write `name`; `link_short_name` below turns what is no name into plain code
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "exclude-members": "model_config, model_post_init"}
+autodoc_typehints = "signature"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 110
+add_module_names = False
+
+# Names that no page of this documentation describes: those of the standard library and of the packages below, and type variables.
+nitpick_ignore_regex = [
+    ("py:.*", r"(abc|asyncio|collections|datetime|enum|types|typing|typing_extensions|ssl)\..*"),
+    ("py:.*", r"(pydantic|annotated_types|httpx|pluggy)\..*"),
+    (
+        "py:class",
+        r"(datetime|timedelta|Self|TracebackType|BaseModel|Mapping|Sequence|Iterable|Iterator|Callable|Coroutine|Generator|Unpack)",
+    ),
+    ("py:.*", r"(.*\.)?(T|A|SpecT|ModelT|TransportT)"),
+    ("py:class", r"Unset"),  # the default of with_options: what was not given
+]
+
+
+def link_short_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: TextElement) -> Element | None:
+    """Link a name that stands without its module, as our docstrings and annotations write it.
+
+    What is in single backticks and names nothing (a parameter, a variable) becomes code without a link.
+    """
+    if node.get("refdomain") != "py":
+        return None
+    last = str(node.get("reftarget", "")).rpartition(".")[2]
+    if last[:1].isupper():
+        domain = cast("PythonDomain", env.get_domain("py"))
+        found = {
+            entry.node_id: (entry.docname, name)
+            for name, entry in domain.objects.items()
+            if name.rpartition(".")[2] == last and not entry.aliased
+        }
+        if len(found) == 1:
+            ((node_id, (document, name)),) = found.items()
+            return make_refnode(app.builder, str(node["refdoc"]), document, node_id, [contnode], name)
+    return contnode if node.get("reftype") == "obj" else None
+
+
+def setup(app: Sphinx) -> None:
+    """Register the handler above."""
+    app.connect("missing-reference", link_short_name)

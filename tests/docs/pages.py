@@ -1,0 +1,65 @@
+"""The project's pages: where they are, and how they are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from doctest import ELLIPSIS
+from pathlib import Path
+
+from sybil import Document, Region, Sybil
+from sybil.evaluators.doctest import DocTestEvaluator
+from sybil.parsers.abstract import DocTestStringParser
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
+
+ROOT = Path(__file__).parents[2]
+MANUAL = sorted((ROOT / "docs").glob("*.md"))
+WITH_EXAMPLES = [ROOT / "README.md", *MANUAL]
+ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL]
+
+_FENCE = re.compile(
+    r"^(?P<fence>`{3,}|:{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
+)
+
+
+def name_of(page: Path) -> str:
+    """The page's path in the project, for test ids."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def python_blocks(text: str) -> list[str]:
+    """What stands in blocks marked ``python``."""
+    return [match["code"] for match in _FENCE.finditer(text) if match["language"].strip() == "python"]
+
+
+def section(text: str, heading: str) -> str:
+    """The section of a page under this second-level heading."""
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def without_code(text: str) -> str:
+    """A page without its fenced blocks and without inline code."""
+    return re.sub(r"`[^`\n]*`", "", _FENCE.sub("", text))
+
+
+def headings(text: str) -> Iterator[str]:
+    """The titles of a page, as they are written."""
+    for line in _FENCE.sub("", text).splitlines():
+        match = re.match(r"#{1,6} +(.+?) *$", line)
+        if match:
+            yield match[1]
+
+
+def _consoles(document: Document) -> Iterable[Region]:
+    """Each ``>>>`` of a block marked ``pycon``."""
+    for block in CodeBlockParser("pycon", _nothing)(document):
+        for example in DocTestStringParser(DocTestEvaluator(ELLIPSIS))(block.parsed, document.path):
+            example.adjust(block, block.parsed)
+            yield example
+
+
+def _nothing(_: object) -> None:
+    raise AssertionError("a block is taken apart before it is run")
+
+
+EXAMPLES = Sybil(parsers=[PythonCodeBlockParser(doctest_optionflags=ELLIPSIS), _consoles])

@@ -1,0 +1,50 @@
+"""The pages name everything that there is."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import memtrace
+import memtrace.exceptions
+from memtrace.plugins import transports
+from tests.docs import pages
+
+BUILT_IN = [plugin.name for plugin in transports.listing() if plugin.distribution == "memtrace-sdk"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/transports.md"])
+def test_the_table_of_transports_lists_the_built_in_ones_and_their_forms(name):
+    text = (pages.ROOT / name).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (yes|no)[^|]* \| (yes|no)[^|]* \|", text, re.MULTILINE)
+    expected = [
+        (name, *("yes" if transports.get(name).serves(asynchronous=form) else "no" for form in (False, True)))
+        for name in BUILT_IN
+    ]
+    assert rows == expected
+
+
+def test_every_exception_is_in_the_page_about_errors():
+    text = (pages.ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    tables = "\n".join(line for line in text.splitlines() if line.startswith("|"))
+    for name in memtrace.exceptions.__all__:
+        kind = getattr(memtrace.exceptions, name)
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            assert re.search(rf"(─ |^){name}\b", text, re.MULTILINE), f"{name} is missing from the drawing"
+            assert f"`{name}`" in tables or name in ("MemtraceError", "BatchError"), f"{name} is in no table"
+
+
+def test_the_page_about_errors_draws_the_hierarchy_as_the_module_does():
+    text = (pages.ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    module = memtrace.exceptions.__doc__ or ""
+    drawn = re.findall(r"^ *([│├└─ ]*\w+Error)\b", module, re.MULTILINE)
+    assert drawn
+    for line in drawn:
+        assert re.search(rf"^{re.escape(line)}\b", text, re.MULTILINE), line
+
+
+def test_every_public_name_is_in_the_reference():
+    text = (pages.ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    missing = [name for name in memtrace.__all__ if not re.search(rf"\bmemtrace\.{name}\b", text)]
+    assert missing == []
