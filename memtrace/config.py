@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -123,13 +124,12 @@ def check_middleware(chosen: Sequence[Middleware | str], argument: str) -> tuple
         raise ConfigurationError(f"{argument} must be a list or tuple of middleware")
     made: list[Middleware] = []
     for i, item in enumerate(chosen):
-        if isinstance(item, str):
-            item = _middleware_named(item)  # noqa: PLW2901  # what the name stands for
-        if isinstance(item, type) or not callable(item):
+        candidate = _middleware_named(item) if isinstance(item, str) else item
+        if isinstance(candidate, type) or not callable(candidate):
             raise ConfigurationError(
                 f"{argument}[{i}] cannot be called with (request, call_next): pass an instance or a generator function"
             )
-        made.append(item)
+        made.append(candidate)
     return tuple(made)
 
 
@@ -227,7 +227,7 @@ def _are_texts(*values: object) -> bool:
 # ---- base URLs ------------------------------------------------------------------------------------------------------
 
 _SCHEME = re.compile(r"(?:(?P<transport>[A-Za-z][\w.-]*)\+)?(?P<scheme>[A-Za-z][\w.-]*)://(?P<rest>.*)", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\]")
+_HOST = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 def parse_base_url(text: str) -> BaseUrl:
@@ -259,7 +259,7 @@ def _http_parts(url: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
         port = parts.port
-        host = _ascii_host(parts.hostname or "")
+        host = _ascii_host(parts.hostname or "", bracketed=parts.netloc.rpartition("@")[2].startswith("["))
     except ValueError:
         raise _bad_url("its host or port is not valid") from None
     if parts.username is not None or parts.password is not None:
@@ -275,12 +275,13 @@ def _http_parts(url: str) -> tuple[str, str]:
     return f"{parts.scheme}://{host}{suffix}", parts.path.rstrip("/")
 
 
-def _ascii_host(host: str) -> str:
+def _ascii_host(host: str, *, bracketed: bool) -> str:
+    if bracketed and "%" not in host:
+        return f"[{IPv6Address(host)}]"
     name = host.encode("idna").decode("ascii")  # also refuses what no resolver takes: empty and too long labels
-    bracketed = f"[{name}]" if ":" in name else name
-    if name and _HOST.fullmatch(bracketed) is None:
+    if name and _HOST.fullmatch(name) is None:
         raise ValueError(name)
-    return bracketed
+    return name
 
 
 def _bad_url(problem: str) -> ConfigurationError:

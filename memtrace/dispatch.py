@@ -113,18 +113,16 @@ class Dispatcher(_Calls):
 
     def run(self, procedure: Procedure[T]) -> T:
         """Run a procedure: each operation that it yields, in turn."""
-        result: object = None
-        error: MemtraceError | None = None
+        outcome: object = None
         while True:
             try:
-                operation = procedure.send(result) if error is None else procedure.throw(error)
+                operation = procedure.send(outcome)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]  # what the generator returns is a T
-            result, error = None, None
             try:
-                result = self.send(operation)
-            except MemtraceError as failure:
-                error = failure
+                outcome = self.send(operation)
+            except MemtraceError as error:
+                outcome = error
 
     def close(self) -> None:
         """Leave the family; the last one closes the transport."""
@@ -177,18 +175,16 @@ class AsyncDispatcher(_Calls):
 
     async def run(self, procedure: Procedure[T]) -> T:
         """Run a procedure: each operation that it yields, in turn."""
-        result: object = None
-        error: MemtraceError | None = None
+        outcome: object = None
         while True:
             try:
-                operation = procedure.send(result) if error is None else procedure.throw(error)
+                operation = procedure.send(outcome)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]  # what the generator returns is a T
-            result, error = None, None
             try:
-                result = await self.send(operation)
-            except MemtraceError as failure:
-                error = failure
+                outcome = await self.send(operation)
+            except MemtraceError as error:
+                outcome = error
 
     async def close(self) -> None:
         """Leave the family; the last one closes the transport."""

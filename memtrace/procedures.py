@@ -1,6 +1,6 @@
 """What takes several operations: written once as generators of operations, run by both clients.
 
-A procedure yields through `step` only and gets each operation's result back, or its error thrown in.
+A procedure yields through `step` only, which returns each operation's result or raises its error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def step(operation: Operation[T]) -> Procedure[T]:
 
     Write ``agent = yield from step(get_agent(name))``.
     """
-    return cast("T", (yield cast("Operation[object]", operation)))
+    outcome = yield cast("Operation[object]", operation)
+    if isinstance(outcome, MemtraceError):
+        raise outcome
+    return cast("T", outcome)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------
@@ -72,38 +75,27 @@ def add_in_chunks(requests: Iterable[AddMemoryRequest]) -> Procedure[BatchResult
 
     An item that breaks a rule is not sent. After a request that failed nothing more is sent.
     """
-    outcomes: dict[int, Outcome] = {}
     items: list[_Item] = []
+    refused: list[Outcome] = []
     for index, request in enumerate(requests):
         try:
             items.append(_Item(index, request))
         except MemtraceError as error:
-            outcomes[index] = Outcome(index, "failed", error=_located(error, index))
-    failure: MemtraceError | None = None
-    for chunk in _chunks(items):
-        if failure is None:
-            results, failure = yield from _add_chunk(chunk)
-        else:
-            results = [Outcome(item.index, "failed", error=_not_sent(failure)) for item in chunk]
-        outcomes.update((outcome.index, outcome) for outcome in results)
-    return BatchResult(tuple(outcomes[index] for index in sorted(outcomes)))
+            refused.append(Outcome(index, "failed", error=error))
+    outcomes = yield from _send_in_chunks(items)
+    return BatchResult(tuple(sorted(outcomes + refused, key=lambda outcome: outcome.index)))
 
 
-def add_strictly(requests: Sequence[AddMemoryRequest]) -> Procedure[list[Memory]]:
+def add_strictly(requests: Iterable[AddMemoryRequest]) -> Procedure[list[Memory]]:
     """Store memories and return the rows that the server answered, duplicates left out.
 
     Sends nothing when an item breaks a rule. Raises the server's own error when nothing was stored, else `BatchError`.
     """
-    for index, request in enumerate(requests):
-        try:
-            memory_body(request)
-        except MemtraceError as error:
-            raise _located(error, index) from None
-    result = yield from add_in_chunks(requests)
-    if not result.stored and not result.duplicates:
-        for outcome in result:
-            if outcome.error is not None:
-                raise outcome.error
+    items = [_Item(index, request) for index, request in enumerate(requests)]
+    result = BatchResult(tuple((yield from _send_in_chunks(items))))
+    first_error = next((outcome.error for outcome in result if outcome.error is not None), None)
+    if first_error is not None and not result.stored and not result.duplicates:
+        raise first_error
     result.raise_for_failures()
     return result.stored
 
@@ -114,8 +106,13 @@ class _Item:
     __slots__ = ("body", "index", "key")
 
     def __init__(self, index: int, request: AddMemoryRequest) -> None:
+        if not isinstance(request, AddMemoryRequest):
+            raise TypeError(f"memories[{index}] is {type(request).__name__}, not AddMemoryRequest")
         self.index = index
-        self.body = memory_body(request)
+        try:
+            self.body = memory_body(request)
+        except MemtraceError as error:
+            raise _located(error, index) from None
         self.key = request.dedup_key or _content_key(request)
 
 
@@ -138,6 +135,18 @@ def _chunks(items: Iterable[_Item]) -> Iterable[list[_Item]]:
         size += added
     if chunk:
         yield chunk
+
+
+def _send_in_chunks(items: Iterable[_Item]) -> Procedure[list[Outcome]]:
+    outcomes: list[Outcome] = []
+    failure: MemtraceError | None = None
+    for chunk in _chunks(items):
+        if failure is None:
+            results, failure = yield from _add_chunk(chunk)
+        else:
+            results = [Outcome(item.index, "failed", error=_not_sent(failure)) for item in chunk]
+        outcomes += results
+    return outcomes
 
 
 def _add_chunk(chunk: Sequence[_Item]) -> Procedure[tuple[list[Outcome], MemtraceError | None]]:

@@ -217,7 +217,7 @@ def _outgoing(
 
 @functools.lru_cache(maxsize=1)
 def _verbatim_url() -> Callable[[httpx.URL, bytes], httpx.URL]:
-    """A URL whose path and query go out as they are. (httpcore's extension ``target`` would do, but breaks proxies.)"""
+    """A URL whose path and query go out as they are; httpcore's extension ``target`` would do, but breaks proxies."""
     import httpx
 
     class VerbatimURL(httpx.URL):

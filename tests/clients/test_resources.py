@@ -323,6 +323,14 @@ def test_an_empty_batch_sends_nothing(face):
     assert not transport.requests
 
 
+def test_an_item_that_is_no_request_is_a_type_error_and_nothing_is_sent(face):
+    client, transport = face.scripted()
+    for call in (client.add_memories, client.memories.add_many):
+        with pytest.raises(TypeError, match=r"memories\[1\] is dict, not AddMemoryRequest"):
+            call([AddMemoryRequest(agent_id="a", content="x"), {"agent_id": "a", "content": "x"}])
+    assert not transport.requests
+
+
 def test_an_invalid_item_is_failed_by_index_and_the_others_are_stored(face, fake):
     client = face.of(fake)
     items = [AddMemoryRequest(agent_id=name, content="x") for name in ("a", "not good", "b")]

@@ -157,7 +157,9 @@ def test_the_keyword_form_has_the_models_fields_and_types(model, keywords, left_
     for name, hint in hints.items():
         plain = typing.get_args(hint)[0] if typing_extensions.get_origin(hint) is typing_extensions.Required else hint
         assert plain == expected[name], name
-        assert model.model_fields[name].is_required() == (typing_extensions.get_origin(hint) is typing_extensions.Required), name
+        assert model.model_fields[name].is_required() == (
+            typing_extensions.get_origin(hint) is typing_extensions.Required
+        ), name
 
 
 def _annotations(keywords):

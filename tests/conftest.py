@@ -1,0 +1,133 @@
+"""What several tests need: a clock that only moves when told to, scripted transports, and one runner for both drivers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+import trio
+from hypothesis import settings
+
+from memtrace.pipeline import Locks, compose, drive, drive_async
+from memtrace.transport import CallContext, Request, Response
+
+
+class StoppedClock:
+    """Stands still but for sleeping, which takes no real time and is written down."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.sleeps: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return 1_800_000_000.0 + self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+    async def async_sleep(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+
+class Script:
+    """A transport that does one step of a list for each request: a status, a response, an error, or a function of the request."""
+
+    def __init__(self, *steps: int | Response | BaseException | Callable[[Request], Response]) -> None:
+        self.steps = list(steps)
+        self.requests: list[Request] = []
+        self.closed = 0
+
+    def send(self, request: Request) -> Response:
+        self.requests.append(request)
+        step = self.steps.pop(0) if self.steps else 200
+        if isinstance(step, BaseException):
+            raise step
+        if isinstance(step, int):
+            return Response(step)
+        return step if isinstance(step, Response) else step(request)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncScript(Script):
+    """The same, awaiting."""
+
+    async def send(self, request: Request) -> Response:
+        return super().send(request)
+
+    async def close(self) -> None:
+        super().close()
+
+
+class Runner:
+    """Runs flows and middleware on one of the drivers, with the same script and the same books for each."""
+
+    def __init__(self, driver: str) -> None:
+        self.driver = driver
+        self.clock = StoppedClock()
+        self.locks = Locks()
+        self.context = CallContext(self.clock)
+        self.transport: Script = Script()
+
+    @property
+    def requests(self) -> list[Request]:
+        """What reached the transport of the last run."""
+        return self.transport.requests
+
+    @property
+    def is_async(self) -> bool:
+        return self.driver != "sync"
+
+    def request(self, **fields) -> Request:
+        given = {"method": "POST", "origin": "http://server", "target": "/api/v1/memories", "operation": "memories.add"}
+        return Request(**{**given, "context": self.context, **fields})
+
+    def run(self, flow, *steps):
+        """Drive `flow` against the script and give its value."""
+        if self.driver == "sync":
+            self.transport = Script(*steps)
+            return drive(flow, self.transport, self.locks, self.context)
+        self.transport = AsyncScript(*steps)
+        run = asyncio.run if self.driver == "asyncio" else _trio_run
+        return run(drive_async(flow, self.transport, self.locks, self.context))
+
+    def call(self, middleware, *steps, **fields):
+        """Make one call through `middleware` (one, or several with the outermost first)."""
+        chain = middleware if isinstance(middleware, (list, tuple)) else [middleware]
+        return self.run(compose(chain)(self.request(**fields)), *steps)
+
+
+def _trio_run(coroutine):
+    async def main():
+        return await coroutine
+
+    return trio.run(main)
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def runner(request):
+    """Each test that asks for it holds for the blocking driver, and for the awaiting one on both event loops."""
+    return Runner(request.param)
+
+
+@pytest.fixture
+def clock():
+    return StoppedClock()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch):
+    for name in ("BASE_URL", "API_KEY", "TRANSPORT", "TIMEOUT"):
+        monkeypatch.delenv(f"MEMTRACE_{name}", raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+settings.register_profile("long", max_examples=2000)

@@ -1,0 +1,505 @@
+"""From what came back, or did not, to the exception that says so; the texts are the server's own."""
+
+import json
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtrace.exceptions import (
+    AuthenticationError,
+    ClientClosedError,
+    ConflictError,
+    ConnectionFailedError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    MemtraceError,
+    MiddlewareError,
+    NoArcInstanceError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RateLimitError,
+    RequestInfo,
+    RequestTimeoutError,
+    ServerError,
+    TransportError,
+)
+from memtrace.middleware.errors import describe, error_for, is_failure, raise_errors
+from memtrace.transport import CallContext, Headers, Request, Response
+
+ID_RULE = "must be alphanumeric with underscores/hyphens, max 128 chars"
+TYPE_RULE = "must be alphanumeric with underscores, max 64 chars"
+TAG_RULE = "must be alphanumeric with underscores/hyphens/dots, max 64 chars"
+
+
+def answer(status, text=None, **more):
+    return Response(status, body=json.dumps({"error": text, **more}).encode())
+
+
+def request(safety="once", **fields):
+    context = CallContext(safety=safety)
+    return Request("POST", "http://server", "/api/v1/memories?x=1", operation="memories.add", context=context, **fields)
+
+
+def mapped(response, safety="once"):
+    return error_for(response, request(safety))
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "kind", "code"),
+    [
+        (400, "invalid request body: unexpected end of JSON input", InvalidRequestError, "invalid_request"),
+        (400, "session not found", NotFoundError, "not_found"),
+        (401, "missing API key", AuthenticationError, "authentication"),
+        (401, "invalid API key", AuthenticationError, "authentication"),
+        (404, "memory not found", NotFoundError, "not_found"),
+        (404, "agent not found", NotFoundError, "not_found"),
+        (404, "FOREIGN KEY constraint failed", ConflictError, "agent_in_use"),
+        (409, "duplicate memory", ConflictError, "duplicate_memory"),
+        (409, "agent 'x' already exists in this organization", ConflictError, "conflict"),
+        (413, "Request Entity Too Large", PayloadTooLargeError, "payload_too_large"),
+        (429, "slow down", RateLimitError, "rate_limited"),
+        (500, "Binder Error: no such column", ServerError, "server_error"),
+        (500, "session not found", ServerError, "server_error"),
+        (501, "no", ServerError, "server_error"),
+        (502, "bad gateway", ServerError, "server_error"),
+        (503, "overloaded", ServerError, "server_error"),
+        (504, "gateway timeout", ServerError, "server_error"),
+        (418, "teapot", ServerError, "server_error"),
+        (599, "what", ServerError, "server_error"),
+    ],
+)
+def test_each_status_and_text_has_its_exception(status, text, kind, code):
+    error = mapped(answer(status, text))
+    assert type(error) is kind
+    assert (error.status_code, error.message, error.code) == (status, text, code)
+    assert error.request == RequestInfo("POST", "/api/v1/memories", "memories.add")
+    assert error.response_body == answer(status, text).body
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "field", "rule"),
+    [
+        (400, "agent_id is required", "agent_id", "required"),
+        (400, "content is required", "content", "required"),
+        (400, "name is required", "name", "required"),
+        (400, "invalid memory_type: opinion", "memory_type", "one of episodic, session, decision, entity"),
+        (400, f"invalid tag 'a b': invalid tag format: {TAG_RULE}", "tags", TAG_RULE),
+        (400, f"invalid tag 'format: x': invalid tag format: {TAG_RULE}", "tags", TAG_RULE),
+        (500, f"invalid agent_id: invalid ID format: {ID_RULE}", "agent_id", ID_RULE),
+        (500, f"invalid session_id: invalid ID format: {ID_RULE}", "session_id", ID_RULE),
+        (500, f"invalid memory_type: invalid type format: {TYPE_RULE}", "memory_type", TYPE_RULE),
+        (500, f"invalid event_type: invalid type format: {TYPE_RULE}", "event_type", TYPE_RULE),
+        (500, f"invalid tag: invalid tag format: {TAG_RULE}", "tags", TAG_RULE),
+        (500, f"invalid include_type 'X Y': invalid type format: {TYPE_RULE}", "include_types", TYPE_RULE),
+        (
+            500,
+            f"failed to create memory 3: invalid tag 'a b': invalid tag format: {TAG_RULE}",
+            "memories[3].tags",
+            TAG_RULE,
+        ),
+        (500, "failed to create memory 12: content is required", "memories[12].content", "required"),
+        (400, "failed to create session: FOREIGN KEY constraint failed", "agent_id", "the id of a registered agent"),
+        (400, "invalid event_type", "event_type", None),
+        (400, "something else", None, None),
+    ],
+)
+def test_a_refused_argument_is_named_with_its_rule(status, text, field, rule):
+    error = mapped(answer(status, text))
+    assert type(error) is InvalidRequestError
+    assert (error.field, error.rule) == (field, rule)
+    assert (error.status_code, error.message) == (status, text)
+    assert error.retryable is False
+
+
+def test_an_unknown_agent_says_where_ids_come_from():
+    error = mapped(answer(400, "failed to create session: FOREIGN KEY constraint failed"))
+    assert error.code == "unknown_agent"
+    assert "get_or_register" in error.hint
+
+
+def test_an_agent_that_sessions_hold_says_so():
+    error = mapped(answer(404, "FOREIGN KEY constraint failed"))
+    assert error.status_code == 404
+    assert "sessions hold this agent" in error.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["no arc instance configured for this org", "No Arc Instance", "NO ARC INSTANCE here", "the arc instances"]
+)
+def test_a_503_about_the_arc_instance_is_told_in_any_letter_case(text):
+    error = mapped(answer(503, text, hint="ask an admin to run `memtrace org add-arc <org_id>`"))
+    assert type(error) is NoArcInstanceError
+    assert error.message == text
+    assert error.hint == "ask an admin to run `memtrace org add-arc <org_id>`"
+    assert error.retryable is False
+
+
+def test_the_hint_of_a_missing_arc_instance_is_there_without_the_servers():
+    assert "memtrace org add-arc <org_id>" in mapped(answer(503, "no arc instance")).hint
+
+
+def test_only_a_503_is_about_an_arc_instance():
+    assert type(mapped(answer(500, "no arc instance"))) is ServerError
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_hint_of_the_server_goes_before_our_own(status):
+    assert mapped(answer(status, "down", hint="call us")).hint == "call us"
+    assert mapped(answer(status, "down", hint="")).hint is None
+    assert mapped(answer(status, "down", hint=5)).hint is None
+    assert mapped(answer(401, "no", hint="")).hint == "check api_key (MEMTRACE_API_KEY)"
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b"Cannot GET /nope"), (405, b"Method Not Allowed")])
+def test_an_unknown_route_asks_about_the_address(status, body):
+    error = mapped(Response(status, body=body))
+    assert type(error) is (NotFoundError if status == 404 else ServerError)
+    assert "base_url (MEMTRACE_BASE_URL)" in error.hint
+    assert error.message == body.decode()
+    assert error.status_code == status
+
+
+# ---- redirects
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://other/x", "https://other/x"),
+        ("https://other/x?key=planted", "https://other/x"),
+        ("https://other/x#planted", "https://other/x"),
+        ("https://user:planted@other/x", "https://other/x"),
+        ("https://user:planted@other/a//b@c", "https://other/a//b@c"),
+        ("//user:planted@other/x", "//other/x"),
+        ("/login", "/login"),
+        ("", "an unnamed place"),
+        (None, "an unnamed place"),
+        ("https://other/" + "x" * 5000, "https://other/" + "x" * 286 + "…"),
+    ],
+)
+def test_a_redirect_is_no_answer_and_says_where_to_without_secrets(location, shown):
+    headers = Headers() if location is None else Headers({"Location": location})
+    for status in (301, 302, 303, 304, 307, 308):
+        error = mapped(Response(status, headers, b"<html>"))
+        assert type(error) is ServerError
+        assert (error.status_code, error.code) == (status, "redirect")
+        assert error.message == f"the server redirects to {shown}; redirects are not followed"
+        assert "base_url" in error.hint
+        assert error.retryable is False
+
+
+# ---- bodies of every kind
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "HTTP 502"),
+        (b"  \r\n ", "HTTP 502"),
+        (b"Bad   Gateway\n", "Bad Gateway"),
+        (b"<html>\n <h1>Bad Gateway</h1></html>", "<html> <h1>Bad Gateway</h1></html>"),
+        (b"{}", "HTTP 502"),
+        (b'{"message": "x"}', "HTTP 502"),
+        (b'{"error": ""}', "HTTP 502"),
+        (b'{"error": null}', "HTTP 502"),
+        (b'{"error": 5}', "HTTP 502"),
+        (b'{"error": {"text": "x"}}', "HTTP 502"),
+        (b'["error"]', "HTTP 502"),
+        (b"[]", "HTTP 502"),
+        (b"null", "HTTP 502"),
+        (b"5", "HTTP 502"),
+        (b'"error"', "HTTP 502"),
+        (b'{"error": "broken', '{"error": "broken'),
+        (b"\xff\xfe\x00 bad", "\ufffd\ufffd\x00 bad"),
+        (b'\xef\xbb\xbf{"error": "with a mark"}', "with a mark"),
+        ('{"error": "größe"}'.encode(), "größe"),
+        (b"x" * 300, "x" * 300),
+        (b"x" * 301, "x" * 300 + "…"),
+        (b"[" * 100_000, "[" * 300 + "…"),
+        (b'{"a":' * 100_000, '{"a":' * 60 + "…"),
+        (b"1" * 5000, "1" * 300 + "…"),
+    ],
+    ids=lambda given: repr(given)[:30],
+)
+def test_a_body_of_any_kind_gives_a_useful_message(body, message):
+    error = mapped(Response(502, body=body))
+    assert type(error) is ServerError
+    assert error.message == message
+    assert error.response_body == body[:4096]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"x" * 10_000_000, b" " * 10_000_000, b"\xff" * 10_000_000, b'{"error": "%s"}' % (b"y" * 10_000_000)],
+    ids=["text", "blank", "invalid UTF-8", "JSON"],
+)
+def test_a_body_of_ten_megabytes_is_bounded_everywhere(body):
+    started = time.monotonic()
+    error = mapped(Response(500, body=body))
+    assert time.monotonic() - started < 2
+    assert len(error.message) <= 5000
+    assert len(str(error)) <= 6000
+    assert len(error.response_body) == 4096
+
+
+@given(st.integers(300, 599), st.binary(max_size=200))
+def test_no_answer_whatever_breaks_the_mapping(status, body):
+    error = mapped(Response(status, body=body))
+    assert isinstance(error, MemtraceError)
+    assert error.status_code == status
+    assert error.message
+    str(error)
+
+
+@given(
+    st.integers(300, 599),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["error", "hint", "x"]), inner),
+    ),
+)
+def test_no_json_whatever_breaks_the_mapping(status, content):
+    error = mapped(Response(status, body=json.dumps(content).encode()))
+    assert error.message
+    assert error.hint is None or isinstance(error.hint, str)
+
+
+# ---- may it be repeated, may it have been applied
+
+
+@pytest.mark.parametrize(
+    ("safety", "status", "retryable", "maybe_applied"),
+    [
+        ("read", 500, True, False),
+        ("read", 502, True, False),
+        ("read", 503, True, False),
+        ("read", 504, True, False),
+        ("read", 429, True, False),
+        ("read", 501, False, False),
+        ("repeatable", 500, True, True),
+        ("keyed", 500, False, True),
+        ("once", 500, False, True),
+        ("once", 501, False, False),
+        ("once", 503, True, False),
+        ("once", 429, True, False),
+        ("once", 400, False, False),
+        ("once", 401, False, False),
+        ("once", 404, False, False),
+        ("once", 409, False, False),
+        ("once", 413, False, False),
+    ],
+)
+def test_what_may_be_repeated_and_what_may_have_been_applied(runner, safety, status, retryable, maybe_applied):
+    runner.context.safety = safety
+    with pytest.raises(MemtraceError) as caught:
+        runner.call(raise_errors, answer(status, "engine text"))
+    assert (caught.value.retryable, caught.value.maybe_applied) == (retryable, maybe_applied)
+
+
+@pytest.mark.parametrize(
+    ("safety", "status", "retryable", "maybe_applied"),
+    [
+        ("read", 502, True, False),
+        ("once", 502, False, True),
+        ("once", 504, False, True),
+        ("repeatable", 504, True, True),
+    ],
+)
+def test_a_gateway_says_nothing_about_a_write(runner, safety, status, retryable, maybe_applied):
+    runner.context.safety = safety
+    with pytest.raises(ServerError) as caught:
+        runner.call(raise_errors, status)
+    assert (caught.value.retryable, caught.value.maybe_applied) == (retryable, maybe_applied)
+
+
+def repeating(request, call_next):
+    with suppress(TransportError):
+        yield from call_next(request)
+    return (yield from call_next(request))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_uncertain_attempt_before_makes_a_refusal_no_safe_repeat(runner, status):
+    lost = TransportError("lost", cause="reset")
+    with pytest.raises(MemtraceError) as caught:
+        runner.call([raise_errors, repeating], lost, answer(status, "later"))
+    assert (caught.value.retryable, caught.value.maybe_applied) == (False, True)
+    runner.context = CallContext(runner.clock, "read")
+    with pytest.raises(MemtraceError) as caught:
+        runner.call([raise_errors, repeating], TransportError("lost", cause="reset"), answer(status, "later"))
+    assert (caught.value.retryable, caught.value.maybe_applied) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "maybe_applied"),
+    [
+        ("failed to create memory 0: content is required", False),
+        ("failed to create memory 2: content is required", True),
+        ("failed to create memory 0: disk full", False),
+        ("failed to create memory 2: disk full", True),
+    ],
+)
+def test_the_items_before_the_refused_one_of_a_batch_were_stored(text, maybe_applied):
+    error = mapped(answer(500, text))
+    assert error.maybe_applied is maybe_applied
+    assert error.retryable is False
+
+
+# ---- failures of the transport
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "hint"),
+    [
+        ("connect", ConnectionFailedError, "is the server running at http://server?"),
+        ("reset", ConnectionFailedError, "is the server running at http://server?"),
+        ("timeout", RequestTimeoutError, "raise timeout= (MEMTRACE_TIMEOUT)"),
+        ("protocol", TransportError, None),
+    ],
+)
+def test_a_failed_transport_becomes_what_fits_its_cause(runner, cause, kind, hint):
+    def failing(request):
+        runner.clock.now += 2
+        raise TransportError("no luck", cause=cause, maybe_sent=False)
+
+    with pytest.raises(TransportError) as caught:
+        runner.call(raise_errors, failing)
+    error = caught.value
+    assert type(error) is kind
+    assert (error.message, error.cause, error.maybe_sent, error.status_code) == ("no luck", cause, False, 0)
+    assert (error.attempts, error.elapsed) == (1, 2.0)
+    assert error.request == RequestInfo("POST", "/api/v1/memories", "memories.add")
+    assert error.hint is None if hint is None else error.hint.startswith(hint)
+    assert (type(error.__cause__) is TransportError) is (kind is not TransportError)
+
+
+def test_a_hint_of_the_transport_is_kept(runner):
+    for cause in ("connect", "timeout"):
+        with pytest.raises(TransportError) as caught:
+            runner.call(raise_errors, TransportError("x", cause=cause, hint="theirs"))
+        assert caught.value.hint == "theirs"
+
+
+@pytest.mark.parametrize("kind", [ConnectionFailedError, RequestTimeoutError, DeadlineExceededError])
+def test_what_is_special_already_stays_the_same_object(runner, kind):
+    error = kind("x", cause="timeout")
+    with pytest.raises(kind) as caught:
+        runner.call(raise_errors, error)
+    assert caught.value is error
+    assert error.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("safety", "maybe_sent", "retryable", "maybe_applied"),
+    [
+        ("read", True, True, False),
+        ("repeatable", True, True, True),
+        ("keyed", True, False, True),
+        ("once", True, False, True),
+        ("once", False, True, False),
+        ("read", False, True, False),
+    ],
+)
+def test_a_lost_write_may_have_been_applied(runner, safety, maybe_sent, retryable, maybe_applied):
+    runner.context.safety = safety
+    with pytest.raises(TransportError) as caught:
+        runner.call(raise_errors, TransportError("x", cause="reset", maybe_sent=maybe_sent))
+    assert (caught.value.retryable, caught.value.maybe_applied) == (retryable, maybe_applied)
+
+
+def test_a_lost_write_that_a_middleware_tells_of_may_have_been_applied_too(runner):
+    def raising(request, call_next):
+        raise TransportError("lost on the way", cause="reset")
+        yield
+
+    with pytest.raises(ConnectionFailedError) as caught:
+        runner.call([raise_errors, raising])
+    assert (caught.value.attempts, caught.value.maybe_applied, caught.value.retryable) == (0, True, False)
+
+
+def test_a_write_that_succeeded_before_a_middleware_failed_may_have_been_applied(runner):
+    def failing(request, call_next):
+        yield from call_next(request)
+        raise MiddlewareError("too late")
+
+    with pytest.raises(MiddlewareError) as caught:
+        runner.call([raise_errors, failing], 201)
+    assert caught.value.maybe_applied is True
+
+
+# ---- around the call
+
+
+def test_the_middleware_inside_sees_the_status_and_the_caller_the_exception(runner):
+    seen = []
+
+    def inner(request, call_next):
+        response = yield from call_next(request)
+        seen.append(response.status)
+        return response
+
+    with pytest.raises(ServerError):
+        runner.call([raise_errors, inner], 503)
+    assert seen == [503]
+
+
+def test_what_succeeded_or_is_accepted_passes(runner):
+    assert runner.call(raise_errors, 200).status == 200
+    assert runner.call(raise_errors, 204).status == 204
+    runner.context.accepts = frozenset({503})
+    assert runner.call(raise_errors, 503).status == 503
+    with pytest.raises(ServerError):
+        runner.call(raise_errors, 502)
+
+
+def test_other_errors_of_the_sdk_are_told_where_they_happened(runner):
+    for error in (MiddlewareError("wrong"), ClientClosedError()):
+
+        def raising(request, call_next, error=error):
+            yield from call_next(request)
+            raise error
+
+        with pytest.raises(type(error)) as caught:
+            runner.call([raise_errors, raising])
+        assert caught.value is error
+        assert error.request.operation == "memories.add"
+        assert error.retryable is False
+
+
+def test_errors_of_others_pass_untouched(runner):
+    def raising(request, call_next):
+        yield from call_next(request)
+        raise LookupError("theirs")
+
+    with pytest.raises(LookupError, match="theirs"):
+        runner.call([raise_errors, raising])
+
+
+def test_an_error_is_described_once():
+    error = ServerError("x")
+    describe(error, request())
+    first = error.request
+    describe(error, Request("GET", "http://other", "/other"))
+    assert error.request is first
+
+
+def test_success_is_below_300():
+    asked = request()
+    assert [status for status in (199, 200, 204, 299, 300, 400, 503) if is_failure(Response(status), asked)] == [
+        300,
+        400,
+        503,
+    ]
+
+
+def test_neither_key_nor_content_nor_query_is_in_an_error(runner):
+    def adding(request, call_next):
+        return (yield from call_next(request.with_header("x-api-key", "planted-key")))
+
+    for step in (500, 302, 401, TransportError("gone", cause="connect"), TransportError("gone", cause="timeout")):
+        with pytest.raises(MemtraceError) as caught:
+            runner.call([raise_errors, adding], step, target="/x?q=planted-query", body=b"planted-body")
+        assert "planted" not in f"{caught.value} {caught.value!r} {vars(caught.value)}"

@@ -1,0 +1,450 @@
+"""Arguments over the environment over defaults; whatever is wrong is told before anything is sent."""
+
+import inspect
+import pickle
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from memtrace.async_client import AsyncMemtrace
+from memtrace.client import Memtrace
+from memtrace.clock import SystemClock
+from memtrace.config import (
+    DEFAULT_TIMEOUT,
+    UNSET,
+    BaseUrl,
+    Unset,
+    check_headers,
+    check_key,
+    check_timeout,
+    parse_base_url,
+)
+from memtrace.exceptions import ConfigurationError
+from tests.conftest import AsyncScript, Script, StoppedClock
+
+
+@pytest.fixture(params=["sync", "async"])
+def make(request):
+    """Makes a client of either kind and gives its settings."""
+
+    def made(*arguments, **settings):
+        if request.param == "sync":
+            return Memtrace(*arguments, **{"transport": Script(), **settings})
+        return AsyncMemtrace(*arguments, **{"transport": AsyncScript(), **settings})
+
+    return made
+
+
+def settings_of(client):
+    return client._dispatcher.settings
+
+
+# ---- where settings come from
+
+
+def test_arguments_are_enough(make):
+    settings = settings_of(make("http://server", "key"))
+    assert (str(settings.base_url), settings.api_key, settings.timeout) == ("http://server", "key", 30.0)
+    assert (settings.middleware, settings.attempt_middleware, settings.headers) == ((), (), ())
+    assert isinstance(settings.clock, SystemClock)
+
+
+def test_the_environment_is_enough(make, monkeypatch):
+    monkeypatch.setenv("MEMTRACE_BASE_URL", "http://from-environment")
+    monkeypatch.setenv("MEMTRACE_API_KEY", "environments")
+    monkeypatch.setenv("MEMTRACE_TIMEOUT", "2.5")
+    settings = settings_of(make())
+    assert (str(settings.base_url), settings.api_key, settings.timeout) == (
+        "http://from-environment",
+        "environments",
+        2.5,
+    )
+
+
+def test_arguments_win_over_the_environment(make, monkeypatch):
+    for name in ("BASE_URL", "API_KEY", "TIMEOUT"):
+        monkeypatch.setenv(f"MEMTRACE_{name}", "bad \n value")
+    settings = settings_of(make("http://server", "key", timeout=7))
+    assert (str(settings.base_url), settings.api_key, settings.timeout) == ("http://server", "key", 7.0)
+
+
+def test_an_explicit_default_wins_over_the_environment_too(make, monkeypatch):
+    monkeypatch.setenv("MEMTRACE_TIMEOUT", "5")
+    assert settings_of(make("http://server", "key", timeout=30.0)).timeout == 30.0
+    assert settings_of(make("http://server", "key", timeout=None)).timeout is None
+    assert settings_of(make("http://server", "key")).timeout == 5.0
+
+
+def test_an_empty_timeout_in_the_environment_is_none_at_all(make, monkeypatch):
+    monkeypatch.setenv("MEMTRACE_TIMEOUT", "")
+    assert settings_of(make("http://server", "key")).timeout == DEFAULT_TIMEOUT == 30.0
+
+
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+def test_the_default_shows_in_signatures_as_a_number(client):
+    assert str(inspect.signature(client).parameters["timeout"].default) == "30.0"
+
+
+@pytest.mark.parametrize(("argument", "variable"), [("base_url", "MEMTRACE_BASE_URL"), ("api_key", "MEMTRACE_API_KEY")])
+def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monkeypatch, argument, variable):
+    given = {"base_url": "http://server", "api_key": "key"}
+    del given[argument]
+    with pytest.raises(ConfigurationError, match=f"^{argument} is missing: pass {argument}= or set {variable}$"):
+        make(**given)
+    with pytest.raises(ConfigurationError, match=f"^{argument} is empty: pass {argument}= or set {variable}$"):
+        make(**given, **{argument: ""})
+    monkeypatch.setenv(variable, "")
+    with pytest.raises(ConfigurationError, match=f"^{argument} is empty"):
+        make(**given)
+    with pytest.raises(ConfigurationError, match=f"^{argument} must be a text, not int"):
+        make(**given, **{argument: 5})
+
+
+@pytest.mark.parametrize("text", ["soon", "5s", "1,5", "0x5"])
+def test_a_timeout_of_the_environment_that_is_no_number_is_told(make, monkeypatch, text):
+    monkeypatch.setenv("MEMTRACE_TIMEOUT", text)
+    with pytest.raises(ConfigurationError, match="MEMTRACE_TIMEOUT is not a number of seconds; timeout= would win"):
+        make("http://server", "key")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e400"])
+def test_a_timeout_of_the_environment_out_of_bounds_is_told(make, monkeypatch, text):
+    monkeypatch.setenv("MEMTRACE_TIMEOUT", text)
+    with pytest.raises(ConfigurationError, match=r"^timeout \(MEMTRACE_TIMEOUT\) must be"):
+        make("http://server", "key")
+
+
+# ---- timeouts
+
+
+@pytest.mark.parametrize(("value", "kept"), [(None, None), (1, 1.0), (0.001, 0.001), (86_400, 86_400.0)])
+def test_good_timeouts(value, kept):
+    assert check_timeout(value) == kept
+    assert type(check_timeout(value)) in (float, type(None))
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, 0.0, float("nan"), float("inf"), True, False, "30", 10**400, 1e300, 1j, [], object()], ids=repr
+)
+def test_bad_timeouts(value):
+    with pytest.raises(ConfigurationError, match=r"timeout \(MEMTRACE_TIMEOUT\)"):
+        check_timeout(value)
+
+
+# ---- keys
+
+
+@pytest.mark.parametrize("key", ["k", "mtk_abc-123", "with space", "!~", "x" * 5000])
+def test_good_keys(key):
+    assert check_key(key) == key
+
+
+@pytest.mark.parametrize("key", ["k\n", "k\r\nx-evil: 1", " k", "k ", "\t", "é", "k\x00", "k\x7f", "a\tb", ""])
+def test_bad_keys_are_refused_and_not_repeated(key):
+    with pytest.raises(ConfigurationError, match=r"^api_key \(MEMTRACE_API_KEY\) cannot be sent") as caught:
+        check_key(f"planted{key}" if key and not key.startswith(" ") else key)
+    assert "planted" not in str(caught.value)
+    assert ".strip()" in caught.value.hint
+
+
+def test_a_key_that_is_no_text_is_refused(make):
+    client = make("http://server", "key")
+    for key in (None, 5, b"key"):
+        with pytest.raises(ConfigurationError, match="api_key must be a text, not"):
+            client.with_options(api_key=key)
+
+
+# ---- headers
+
+
+def test_good_headers():
+    assert check_headers(None) == ()
+    assert check_headers({}) == ()
+    assert check_headers({"X-A": "1", "x-empty": "", "x-tab": "a\tb"}) == (
+        ("X-A", "1"),
+        ("x-empty", ""),
+        ("x-tab", "a\tb"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("", "x"),
+        ("a b", "x"),
+        ("a:", "x"),
+        ("é", "x"),
+        ("a\n", "x"),
+        ("x", "a\nb"),
+        ("x", "a\r\nb"),
+        ("x", "a "),
+        ("x", "é"),
+        ("x", "\x00"),
+    ],
+)
+def test_headers_that_cannot_be_sent_are_refused_without_their_value(name, value):
+    with pytest.raises(ConfigurationError, match=r"^headers\[.*\] cannot be sent") as caught:
+        check_headers({name: f"planted{value}" if name == "x" else value})
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["x-api-key", "X-API-Key", "Content-Type", "content-length", "Host", "Transfer-Encoding"]
+)
+def test_headers_that_others_set_are_refused(name):
+    with pytest.raises(ConfigurationError, match=rf"headers\['{name}'\] cannot be set: "):
+        check_headers({name: "x"})
+
+
+@pytest.mark.parametrize("headers", [[("a", "b")], "a: b", 5, {"a": 1}, {"a": None}, {5: "x"}, {"a": b"x"}], ids=repr)
+def test_what_is_no_mapping_of_texts_is_refused(headers):
+    with pytest.raises(ConfigurationError, match="^headers"):
+        check_headers(headers)
+
+
+# ---- middleware
+
+
+def passes(request, call_next):
+    return (yield from call_next(request))
+
+
+class Passes:
+    def __call__(self, request, call_next):
+        return passes(request, call_next)
+
+
+@pytest.mark.parametrize("argument", ["middleware", "attempt_middleware"])
+def test_middleware_are_kept_in_order(make, argument):
+    chosen = [passes, Passes(), passes]
+    settings = settings_of(make("http://server", "key", **{argument: chosen}))
+    assert getattr(settings, argument) == tuple(chosen)
+
+
+@pytest.mark.parametrize("argument", ["middleware", "attempt_middleware"])
+@pytest.mark.parametrize(
+    "given",
+    [passes, "timer", 5, None, {passes}, iter([passes])],
+    ids=["function", "text", "number", "None", "set", "iterator"],
+)
+def test_middleware_must_be_a_list_or_tuple(make, argument, given):
+    with pytest.raises(ConfigurationError, match=f"^{argument} must be a list or tuple of middleware"):
+        make("http://server", "key", **{argument: given})
+
+
+@pytest.mark.parametrize("argument", ["middleware", "attempt_middleware"])
+@pytest.mark.parametrize("wrong", [5, None, Passes, object()], ids=["number", "None", "class", "object"])
+def test_what_cannot_be_called_is_refused_by_its_place(make, argument, wrong):
+    with pytest.raises(ConfigurationError, match=rf"^{argument}\[1\] cannot be called with \(request, call_next\)"):
+        make("http://server", "key", **{argument: [passes, wrong]})
+
+
+def test_an_unknown_name_of_a_middleware_is_told(make):
+    with pytest.raises(ConfigurationError, match="no middleware is named 'nope'"):
+        make("http://server", "key", middleware=["nope"])
+
+
+# ---- changed copies
+
+
+def test_what_is_given_replaces_and_the_rest_stays(make):
+    clock = StoppedClock()
+    client = make("http://server/v1", "key", timeout=3, headers={"x": "1"}, middleware=[passes], clock=clock)
+    before = settings_of(client)
+    after = settings_of(
+        client.with_options(api_key="other", timeout=None, headers={}, middleware=(), attempt_middleware=[passes])
+    )
+    assert (after.api_key, after.timeout, after.headers, after.middleware, after.attempt_middleware) == (
+        "other",
+        None,
+        (),
+        (),
+        (passes,),
+    )
+    assert (after.base_url, after.clock) == (before.base_url, clock)
+    assert settings_of(client.with_options()) == before
+    assert settings_of(client) is before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"api_key": "k\n"}, {"timeout": 0}, {"headers": {"host": "x"}}, {"middleware": [5]}, {"attempt_middleware": "x"}],
+    ids=repr,
+)
+def test_changes_are_checked_alike(make, wrong):
+    client = make("http://server", "key")
+    with pytest.raises(ConfigurationError):
+        client.with_options(**wrong)
+
+
+def test_unset_says_what_it_is():
+    assert repr(UNSET) == "UNSET"
+    assert isinstance(UNSET, Unset)
+
+
+def test_settings_do_not_show_key_and_headers():
+    text = repr(settings_of(Memtrace("http://server", "planted", headers={"x": "planted"}, transport=Script())))
+    assert "planted" not in text
+
+
+# ---- base URLs
+
+
+@pytest.mark.parametrize(
+    ("text", "transport", "origin", "path"),
+    [
+        ("http://server", None, "http://server", ""),
+        ("http://server/", None, "http://server", ""),
+        ("HTTP://Server.Example:80/", None, "http://server.example", ""),
+        ("https://server:443", None, "https://server", ""),
+        ("https://server:80/v1//", None, "https://server:80", "/v1"),
+        ("http://server:9100/a/b%2Fc/", None, "http://server:9100", "/a/b%2Fc"),
+        ("http://127.0.0.1:9100", None, "http://127.0.0.1:9100", ""),
+        ("http://[::1]:9100", None, "http://[::1]:9100", ""),
+        ("http://[::1]", None, "http://[::1]", ""),
+        ("http://[0:0::0:1]:80", None, "http://[::1]", ""),
+        ("http://müller.example/x", None, "http://xn--mller-kva.example", "/x"),
+        ("http://under_score.example.", None, "http://under_score.example.", ""),
+        ("http://server:", None, "http://server", ""),
+        ("httpx+https://server", "httpx", "https://server", ""),
+        ("my.own-one+http://server:1/x", "my.own-one", "http://server:1", "/x"),
+        ("memory://", "memory", "memory://", ""),
+        ("memory:///", "memory", "memory://", ""),
+        ("Memory://", "memory", "memory://", ""),
+        ("other://place/1/", "other", "other://place/1", ""),
+        ("own+other://place?x=1", "own", "other://place?x=1", ""),
+    ],
+)
+def test_good_base_urls(text, transport, origin, path):
+    assert parse_base_url(text) == BaseUrl(transport, origin, path)
+    assert str(parse_base_url(text)) == origin + path
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("server", "scheme"),
+        ("server:9100", "scheme"),
+        ("//server", "scheme"),
+        ("http:/server", "scheme"),
+        ("http//server", "scheme"),
+        ("1http://server", "scheme"),
+        ("a+b+http://server", "scheme"),
+        (" http://server", "scheme"),
+        ("http://server\n", "scheme"),
+        ("http://", "no host"),
+        ("http:///path", "no host"),
+        ("http://:9100", "no host"),
+        ("http://server:x", "host or port"),
+        ("http://server:65536", "host or port"),
+        ("http://server:-1", "host or port"),
+        ("http://[::1", "host or port"),
+        ("http://[nope]", "host or port"),
+        ("http://[1:2]", "host or port"),
+        ("http://[127.0.0.1]", "host or port"),
+        ("http://[::1%25eth0]", "host or port"),
+        ("http://a[::1]", "host or port"),
+        ("http://a b", "white space"),
+        ("http://a\\b", "backslash"),
+        ("http://a\tb", "white space"),
+        ("http://server/\x7f", "control character"),
+        ("http://a..b", "host or port"),
+        ("http://.a", "host or port"),
+        ("http://" + "a" * 64, "host or port"),
+        ("http://a,b", "host or port"),
+        ("http://a%41", "host or port"),
+        ("http://user@server", "credentials"),
+        ("http://user:planted@server", "credentials"),
+        ("http://:@server", "credentials"),
+        ("http://server?x=1", "query or a fragment"),
+        ("http://server/?", "query or a fragment"),
+        ("http://server/x#y", "query or a fragment"),
+        ("http://server/#", "query or a fragment"),
+        ("http://server/é", "percent-encode"),
+        ("memory://é", "not ASCII"),
+        ("memory://a b", "white space"),
+        ("memory://a\x7f", "control character"),
+    ],
+)
+def test_bad_base_urls_are_told(text, problem):
+    with pytest.raises(ConfigurationError, match=r"^base_url \(MEMTRACE_BASE_URL\) is not a valid address: ") as caught:
+        parse_base_url(text)
+    assert problem in caught.value.message
+    assert "planted" not in str(caught.value)
+    assert "http://localhost:9100" in caught.value.hint
+
+
+pieces = st.sampled_from(
+    [
+        "http",
+        "https",
+        "+",
+        "://",
+        "/",
+        ":",
+        "@",
+        "[",
+        "]",
+        "?",
+        "#",
+        "%",
+        ".",
+        "é",
+        "a",
+        "1",
+        "\\",
+        "::1",
+        "xn--",
+        "\u3002",
+        "ß",
+    ]
+)
+
+
+@given(
+    st.one_of(
+        st.text(max_size=30), st.lists(pieces, max_size=12).map("".join), st.text(max_size=20).map("http://{}".format)
+    )
+)
+@example("http://[::1%25eth0]")
+@example("http://\u2100")
+def test_whatever_the_text_is_only_a_configuration_error_comes_out(text):
+    try:
+        url = parse_base_url(text)
+    except ConfigurationError:
+        return
+    assert str(url).isascii()
+    again = parse_base_url(str(url))
+    assert (again.origin, again.path) == (url.origin, url.path)
+
+
+@given(st.text(max_size=20))
+def test_whatever_the_key_is_only_a_configuration_error_comes_out(key):
+    try:
+        assert check_key(key) == key
+    except ConfigurationError:
+        assert not key or not key.isascii() or not key.isprintable() or key != key.strip()
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3))
+def test_whatever_the_headers_are_only_a_configuration_error_comes_out(headers):
+    try:
+        assert dict(check_headers(headers)) == headers
+    except ConfigurationError as error:
+        assert error.message.startswith("headers[")
+
+
+@given(st.one_of(st.integers(), st.floats(), st.none(), st.text(max_size=3), st.booleans()))
+def test_whatever_the_timeout_is_only_a_configuration_error_comes_out(value):
+    try:
+        kept = check_timeout(value)
+    except ConfigurationError:
+        return
+    assert kept is None or kept > 0
+
+
+def test_a_configuration_error_pickles():
+    with pytest.raises(ConfigurationError) as caught:
+        parse_base_url("nope")
+    assert pickle.loads(pickle.dumps(caught.value)).hint == caught.value.hint

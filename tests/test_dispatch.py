@@ -1,0 +1,296 @@
+"""From an operation to its result: what is sent around the middleware, and how an answer becomes a value or an error."""
+
+import asyncio
+
+import pytest
+
+from memtrace._version import __version__
+from memtrace.async_client import AsyncMemtrace
+from memtrace.client import Memtrace
+from memtrace.config import resolve
+from memtrace.dispatch import AsyncDispatcher, Dispatcher
+from memtrace.exceptions import (
+    ConfigurationError,
+    MemtraceError,
+    MiddlewareError,
+    NotFoundError,
+    ServerError,
+    TransportError,
+    TransportNotAvailableError,
+    UnreadableResponseError,
+)
+from memtrace.operations import Operation
+from memtrace.pipeline import compose
+from memtrace.plugins import TransportSpec
+from memtrace.procedures import step
+from memtrace.transport import Response
+from tests.conftest import AsyncScript, Script, StoppedClock
+
+
+class Dispatch:
+    """One dispatcher of either kind over one script."""
+
+    def __init__(self, form):
+        self.form = form
+        self.clock = StoppedClock()
+
+    def make(self, *steps, url="http://server/base", timeout=3.0, **settings):
+        given = {"middleware": (), "attempt_middleware": (), "headers": None, **settings}
+        resolved = resolve(url, "key", timeout=timeout, clock=self.clock, **given)
+        kind = Dispatcher if self.form == "sync" else AsyncDispatcher
+        self.transport = (Script if self.form == "sync" else AsyncScript)(*steps)
+        return kind.create(resolved, self.transport)
+
+    def do(self, dispatcher, what, given):
+        """`send` an operation or `run` a procedure."""
+        result = getattr(dispatcher, what)(given)
+        return result if self.form == "sync" else asyncio.run(result)
+
+    def send(self, operation, *steps, **settings):
+        return self.do(self.make(*steps, **settings), "send", operation)
+
+
+@pytest.fixture(params=["sync", "async"])
+def dispatch(request):
+    return Dispatch(request.param)
+
+
+def operation(parse=lambda response: response, **fields):
+    return Operation(
+        **{"name": "things.get", "method": "GET", "target": "/x?y=1", "parse": parse, "safety": "read", **fields}
+    )
+
+
+# ---- what is sent
+
+
+def test_a_request_is_what_operation_and_settings_say(dispatch):
+    dispatch.send(
+        operation(method="POST", body=b"{}", safety="keyed", accepts=frozenset({503})), headers={"X-Own": "1"}
+    )
+    (request,) = dispatch.transport.requests
+    assert (request.method, request.origin, request.target) == ("POST", "http://server", "/base/x?y=1")
+    assert (request.operation, request.body, request.timeout) == ("things.get", b"{}", 3.0)
+    assert (request.context.safety, request.context.accepts, request.context.clock) == ("keyed", {503}, dispatch.clock)
+    assert dict(request.headers) == {
+        "accept": "application/json",
+        "user-agent": f"memtrace-sdk/{__version__} (Python)",
+        "content-type": "application/json",
+        "x-own": "1",
+        "x-api-key": "key",
+    }
+
+
+def test_a_request_without_body_says_no_content_type(dispatch):
+    dispatch.send(operation())
+    assert "content-type" not in dispatch.transport.requests[0].headers
+
+
+def test_own_headers_replace_those_of_the_sdk(dispatch):
+    dispatch.send(operation(), headers={"User-Agent": "mine"})
+    assert dispatch.transport.requests[0].headers.get_all("user-agent") == ["mine"]
+
+
+def test_the_order_of_middleware_is_fixed(dispatch, caplog):
+    caplog.set_level("DEBUG", "memtrace")
+    seen = []
+
+    def named(name):
+        def middleware(request, call_next):
+            seen.append((name, "x-api-key" in request.headers))
+            response = yield from call_next(request)
+            seen.append((name, response.status))
+            return response
+
+        return middleware
+
+    with pytest.raises(ServerError):
+        dispatch.send(
+            operation(), 500, middleware=[named("call"), named("call 2")], attempt_middleware=[named("attempt")]
+        )
+    assert seen == [
+        ("call", False),
+        ("call 2", False),
+        ("attempt", True),
+        ("attempt", 500),
+        ("call 2", 500),
+        ("call", 500),
+    ]
+    assert len(caplog.records) == 1
+
+
+def test_each_call_has_a_context_of_its_own(dispatch):
+    dispatcher = dispatch.make()
+    for _ in range(2):
+        dispatch.do(dispatcher, "send", operation())
+    first, second = dispatch.transport.requests
+    assert first.context is not second.context
+    assert first.context.attempt == second.context.attempt == 1
+
+
+# ---- what comes back
+
+
+def test_an_answer_is_parsed(dispatch):
+    assert dispatch.send(operation(lambda response: response.body.upper()), Response(200, body=b"value")) == b"VALUE"
+
+
+def test_a_failure_is_the_exception_of_its_status(dispatch):
+    with pytest.raises(NotFoundError) as caught:
+        dispatch.send(operation(), 404)
+    assert caught.value.request.path == "/base/x"
+
+
+def test_an_accepted_status_is_parsed(dispatch):
+    assert dispatch.send(operation(lambda response: response.status, accepts=frozenset({503})), 503) == 503
+
+
+def test_a_failure_that_no_middleware_mapped_raises_all_the_same(dispatch):
+    dispatcher = dispatch.make(503)
+    dispatcher._handler = compose([])
+    with pytest.raises(ServerError):
+        dispatch.do(dispatcher, "send", operation())
+
+
+def test_a_short_circuiting_middleware_may_answer_with_a_failure(dispatch):
+    def refuse(request, call_next):
+        return Response(404, body=b'{"error": "not here"}')
+        yield
+
+    with pytest.raises(NotFoundError, match="not here") as caught:
+        dispatch.send(operation(), middleware=[refuse])
+    assert caught.value.attempts == 0
+    assert dispatch.transport.requests == []
+
+
+@pytest.mark.parametrize(
+    ("safety", "maybe_applied", "retryable"),
+    [("read", False, True), ("repeatable", True, True), ("keyed", True, False), ("once", True, False)],
+)
+def test_an_answer_that_cannot_be_read_may_have_been_a_success(dispatch, safety, maybe_applied, retryable):
+    def parse(response):
+        raise UnreadableResponseError("no JSON", response.status)
+
+    with pytest.raises(UnreadableResponseError) as caught:
+        dispatch.send(operation(parse, safety=safety))
+    error = caught.value
+    assert (error.status_code, error.attempts, error.maybe_applied, error.retryable) == (
+        200,
+        1,
+        maybe_applied,
+        retryable,
+    )
+    assert error.request.operation == "things.get"
+
+
+def test_an_unreadable_answer_that_never_left_the_client_applied_nothing(dispatch):
+    def parse(response):
+        raise UnreadableResponseError("no JSON", response.status)
+
+    def kept(request, call_next):
+        return Response(200, body=b"stale")
+        yield
+
+    with pytest.raises(UnreadableResponseError) as caught:
+        dispatch.send(operation(parse, safety="once"), middleware=[kept])
+    assert (caught.value.attempts, caught.value.maybe_applied) == (0, False)
+
+
+def test_a_mistake_in_a_middleware_says_where(dispatch):
+    def wrong(request, call_next):
+        return None
+
+    with pytest.raises(MiddlewareError, match=r"wrong is no generator function.*\[things.get: GET /base/x"):
+        dispatch.send(operation(), middleware=[wrong])
+
+
+# ---- procedures
+
+
+def test_a_procedure_gets_each_result_and_returns_its_own(dispatch):
+    def procedure():
+        first = yield from step(operation(lambda response: 1))
+        second = yield from step(operation(lambda response: 2))
+        return first, second
+
+    assert dispatch.do(dispatch.make(), "run", procedure()) == (1, 2)
+    assert len(dispatch.transport.requests) == 2
+
+
+def test_a_procedure_may_handle_a_failure(dispatch):
+    def procedure():
+        try:
+            yield from step(operation())
+        except TransportError as error:
+            cause = error.cause
+        return (yield from step(operation(lambda response: cause)))
+
+    gone = TransportError("gone", cause="reset")
+    assert dispatch.do(dispatch.make(gone), "run", procedure()) == "reset"
+
+
+def test_a_failure_that_a_procedure_leaves_comes_out(dispatch):
+    def procedure():
+        yield from step(operation())
+
+    with pytest.raises(NotFoundError):
+        dispatch.do(dispatch.make(404), "run", procedure())
+
+
+def test_a_procedure_that_asks_for_nothing_returns_at_once(dispatch):
+    def procedure():
+        return 7
+        yield
+
+    assert dispatch.do(dispatch.make(), "run", procedure()) == 7
+
+
+# ---- which transport
+
+
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+@pytest.mark.parametrize("wrong", [object(), Script, AsyncScript, 5, b"httpx", print], ids=repr)
+def test_what_is_no_transport_is_refused(client, wrong):
+    with pytest.raises(TransportNotAvailableError, match=f"^{client.__name__} needs a transport with") as caught:
+        client("http://server", "key", transport=wrong)
+    assert ("the class" in caught.value.message) is isinstance(wrong, type)
+
+
+def test_a_transport_of_the_other_kind_is_refused():
+    with pytest.raises(
+        TransportNotAvailableError, match=r"Memtrace needs a transport with a blocking send.*AsyncScript has none"
+    ):
+        Memtrace("http://server", "key", transport=AsyncScript())
+    with pytest.raises(
+        TransportNotAvailableError, match=r"AsyncMemtrace needs a transport with an async send.*Script has none"
+    ):
+        AsyncMemtrace("http://server", "key", transport=Script())
+
+
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+def test_a_spec_makes_its_transport_from_options(client):
+    made = []
+    spec = TransportSpec(create=made.append, create_async=made.append)
+    clock = StoppedClock()
+    dispatcher = client("http://server/base/", "key", transport=spec, clock=clock)._dispatcher
+    assert made == []
+    dispatcher._family.transport(dispatcher)
+    assert [(options.url, options.clock) for options in made] == [("http://server/base", clock)]
+
+
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+def test_a_transport_by_name_must_fit_the_address(client):
+    with pytest.raises(ConfigurationError, match="transport='httpx' does not fit base_url, whose scheme memory://"):
+        client("memory://", "key", transport="httpx")
+    assert "transport='memory'" in repr(client("memory://", "key", transport="memory"))
+    assert "transport='memory'" in repr(client("http://server", "key", transport="memory"))
+    assert "transport='httpx'" in repr(client("http://server", "key"))
+    assert "transport='your own'" in repr(
+        client("memory://", "key", transport=TransportSpec(create=print, create_async=print))
+    )
+
+
+def test_every_error_of_a_call_is_one_of_the_sdk(dispatch):
+    for answer in (302, 400, 401, 404, 405, 409, 413, 418, 429, 500, 502, 503, TransportError("gone")):
+        with pytest.raises(MemtraceError):
+            dispatch.send(operation(), answer)

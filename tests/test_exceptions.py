@@ -1,0 +1,212 @@
+import copy
+import pickle
+import re
+
+import pytest
+
+import memtrace
+from memtrace import exceptions
+from memtrace.batch import BatchResult
+from memtrace.exceptions import (
+    AuthenticationError,
+    BatchError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    ConnectionFailedError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    MemtraceError,
+    MiddlewareError,
+    NoArcInstanceError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RateLimitError,
+    RequestInfo,
+    RequestTimeoutError,
+    ServerError,
+    TransportError,
+    TransportNotAvailableError,
+    UnreadableResponseError,
+)
+
+CODES = {
+    AuthenticationError: (401, "authentication"),
+    BatchError: (0, "batch"),
+    ClientClosedError: (0, "client_closed"),
+    ConfigurationError: (0, "configuration"),
+    ConflictError: (409, "conflict"),
+    ConnectionFailedError: (0, "connection_failed"),
+    DeadlineExceededError: (0, "deadline_exceeded"),
+    InvalidRequestError: (0, "invalid_request"),
+    MemtraceError: (0, "error"),
+    MiddlewareError: (0, "middleware"),
+    NoArcInstanceError: (503, "no_arc_instance"),
+    NotFoundError: (404, "not_found"),
+    PayloadTooLargeError: (413, "payload_too_large"),
+    RateLimitError: (429, "rate_limited"),
+    RequestTimeoutError: (0, "timeout"),
+    ServerError: (500, "server_error"),
+    TransportError: (0, "transport"),
+    TransportNotAvailableError: (0, "transport_not_available"),
+    UnreadableResponseError: (0, "unreadable_response"),
+}
+EVERY = pytest.mark.parametrize("kind", CODES, ids=lambda kind: kind.__name__)
+
+
+def test_every_class_of_the_module_stands_in_the_tests_table():
+    classes = {
+        thing for thing in vars(exceptions).values() if isinstance(thing, type) and issubclass(thing, BaseException)
+    }
+    assert classes == set(CODES)
+    assert sorted(exceptions.__all__) == exceptions.__all__
+    assert {kind.__name__ for kind in CODES} <= set(exceptions.__all__)
+
+
+def test_the_tree_at_the_top_of_the_module_is_the_hierarchy():
+    drawn, path = {}, []
+    for line in exceptions.__doc__.splitlines():
+        match = re.match(r"    ([│ ]*)(?:[├└]── )?(\w+Error)\b", line)
+        if match:
+            depth = 0 if match[2] == "MemtraceError" else len(match[1]) // 4 + 1
+            path[depth:] = [match[2]]
+            drawn[match[2]] = path[depth - 1] if depth else "Exception"
+    assert drawn == {kind.__name__: kind.__bases__[0].__name__ for kind in CODES}
+
+
+def test_an_invalid_request_is_a_value_error_too():
+    assert issubclass(InvalidRequestError, ValueError)
+    assert [kind for kind in CODES if issubclass(kind, ValueError)] == [InvalidRequestError]
+
+
+@EVERY
+def test_each_takes_a_message_and_has_a_status_and_a_code(kind):
+    error = kind("what happened")
+    assert error.message == "what happened"
+    assert str(error) == "what happened" or error.hint
+    assert (error.status_code, error.code) == CODES[kind]
+    assert error.args == ("what happened",)
+    assert (error.request, error.attempts, error.elapsed, error.maybe_applied, error.retryable) == (
+        None,
+        0,
+        0.0,
+        False,
+        False,
+    )
+    assert error.response_body is None
+
+
+@EVERY
+def test_each_is_exported_by_the_package(kind):
+    assert getattr(memtrace, kind.__name__) is kind
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CODES if CODES[kind][0] or kind is UnreadableResponseError])
+def test_the_message_may_be_left_out(kind):
+    error = kind()
+    assert error.message
+    assert error.status_code == CODES[kind][0]
+    assert repr(error) == f"{kind.__name__}({error.message!r})"
+
+
+def test_the_root_takes_message_and_status():
+    error = MemtraceError("storage is full", 507)
+    assert (error.message, error.status_code, str(error)) == ("storage is full", 507, "storage is full")
+    assert MemtraceError("x").status_code == 0
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in CODES if not issubclass(kind, TransportError)], ids=lambda kind: kind.__name__
+)
+def test_a_status_may_be_given_second(kind):
+    assert kind("m", 418).status_code == 418
+
+
+@EVERY
+def test_code_and_hint_may_be_given(kind):
+    error = kind("m", code="special", hint="do this")
+    assert (error.code, error.hint) == ("special", "do this")
+    assert str(error) == "m Hint: do this"
+
+
+def test_no_arc_instance_says_what_an_admin_runs():
+    assert "memtrace org add-arc <org_id>" in str(NoArcInstanceError())
+    assert NoArcInstanceError(hint=None).hint is None
+
+
+def test_an_error_that_left_a_call_says_where():
+    error = ServerError("disk full", 500)
+    error.request = RequestInfo("POST", "/api/v1/memories", "memories.add")
+    error.attempts, error.elapsed, error.maybe_applied, error.hint = 2, 1.2345, True, "look at the disk"
+    assert str(error) == (
+        "disk full [memories.add: POST /api/v1/memories, HTTP 500, 2 attempts, 1.234 s, may have been applied]"
+        " Hint: look at the disk"
+    )
+    error = TransportError("refused")
+    error.request, error.attempts = RequestInfo("GET", "/health", "health"), 1
+    assert str(error) == "refused [health: GET /health, 1 attempt, 0.000 s]"
+
+
+def filled(kind):
+    error = kind("what happened")
+    for name, value in {
+        "status_code": 507,
+        "code": "own_code",
+        "hint": "own hint",
+        "request": RequestInfo("POST", "/api/v1/memories", "memories.add"),
+        "attempts": 3,
+        "elapsed": 1.5,
+        "maybe_applied": True,
+        "retryable": True,
+        "response_body": b"{}",
+    }.items():
+        setattr(error, name, value)
+    if isinstance(error, TransportError):
+        error.cause, error.maybe_sent = "connect", False
+    if isinstance(error, InvalidRequestError):
+        error.field, error.rule = "memories[3].tags", "required"
+    return error
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "again",
+    [
+        copy.copy,
+        copy.deepcopy,
+        *(lambda error, n=n: pickle.loads(pickle.dumps(error, n)) for n in range(pickle.HIGHEST_PROTOCOL + 1)),
+    ],
+    ids=["copy", "deepcopy", *(f"pickle {n}" for n in range(pickle.HIGHEST_PROTOCOL + 1))],
+)
+def test_each_copies_and_pickles_with_everything_that_it_knows(kind, again):
+    error = filled(kind)
+    twin = again(error)
+    assert type(twin) is kind
+    assert twin is not error
+    assert vars(twin) == vars(error)
+    assert twin.args == error.args
+    assert str(twin) == str(error)
+
+
+def test_a_batch_error_takes_its_result_along():
+    error = BatchError("two were refused", result=BatchResult(()))
+    twin = pickle.loads(pickle.dumps(error))
+    assert twin.result == BatchResult(())
+    assert BatchError().result is None
+
+
+@EVERY
+def test_the_body_of_the_answer_is_in_no_text_of_an_error(kind):
+    error = filled(kind)
+    error.response_body = b"planted"
+    assert "planted" not in str(error) + repr(error)
+
+
+def test_fields_of_a_refused_argument():
+    error = InvalidRequestError("tags: bad", field="tags", rule="required")
+    assert (error.field, error.rule, error.status_code) == ("tags", "required", 0)
+    assert (InvalidRequestError("x").field, InvalidRequestError("x").rule) == (None, None)
+
+
+def test_request_info_holds_nothing_that_is_secret():
+    assert RequestInfo.__slots__ == ("method", "path", "operation")

@@ -1,0 +1,719 @@
+"""The httpx transports against real sockets, in both forms and on both event loops."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import weakref
+
+import certifi
+import httpx
+import pytest
+import respx
+import trio
+
+from memtrace.client import Memtrace
+from memtrace.exceptions import ClientClosedError, TransportError
+from memtrace.transport import AsyncTransport, Headers, Request, Response, Transport, TransportOptions
+from memtrace_transports import AsyncHttpxTransport, HttpxTransport, _httpx
+from tests.transports.scripted import (
+    Answer,
+    CloseAfterReading,
+    Drip,
+    Echo,
+    Garbage,
+    Refuse,
+    ResetAfterReading,
+    ScriptedServer,
+    Stall,
+    Truncate,
+    Zipped,
+)
+
+
+class Wire:
+    """Sends on one form of the transport; several requests go one after the other over one transport."""
+
+    def __init__(self, form):
+        self.form = form
+
+    def send(self, *requests, own=None, transport=None, then=lambda client: None):
+        """The answers; a `TransportError` among them is given as it is. `own` are settings of a client of the user's."""
+        if self.form == "sync":
+            client = None if own is None else httpx.Client(**own)
+            used = transport or HttpxTransport(client)
+            answers = [self._try(used.send, request) for request in requests]
+            used.close()
+            if client is not None:
+                then(client)
+                client.close()
+            return answers
+
+        async def main():
+            client = None if own is None else httpx.AsyncClient(**own)
+            used = transport or AsyncHttpxTransport(client)
+            answers = []
+            for request in requests:
+                try:
+                    answers.append(await used.send(request))
+                except TransportError as error:
+                    answers.append(error)
+            await used.close()
+            if client is not None:
+                then(client)
+                await client.aclose()
+            return answers
+
+        return asyncio.run(main()) if self.form == "asyncio" else trio.run(main)
+
+    @staticmethod
+    def _try(send, request):
+        try:
+            return send(request)
+        except TransportError as error:
+            return error
+
+    def one(self, request, **given):
+        (answer,) = self.send(request, **given)
+        return answer
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def wire(request):
+    return Wire(request.param)
+
+
+def get(server, target="/api/v1/memories", **fields):
+    return Request("GET", server.url, target, **{"timeout": 5.0, **fields})
+
+
+def post(server, body=b"{}", **fields):
+    return Request("POST", server.url, "/api/v1/memories", body=body, **{"timeout": 5.0, **fields})
+
+
+def told(response):
+    return json.loads(response.body)
+
+
+# ---- what goes out and what comes in
+
+
+def test_both_forms_are_transports():
+    assert isinstance(HttpxTransport(), Transport)
+    assert isinstance(AsyncHttpxTransport(), AsyncTransport)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 301, 304, 400, 401, 404, 409, 418, 429, 500, 503, 599])
+def test_no_status_raises(wire, status):
+    with ScriptedServer(Answer(status, b"body")) as server:
+        answer = wire.one(get(server))
+    assert answer == Response(status, answer.headers, b"" if status in (204, 304) else b"body")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/plain",
+        "/a%2Fb",
+        "/a%2fb",
+        "/%2e%2e/x",
+        "/a//b",
+        "/a/../b",
+        "/a/./b",
+        "/~x!$&'()*+,;=:@",
+        "/p?",
+        "/p?a=1&a=2&b=",
+        "/p?a=b+c%20d%2B",
+        "/p?a='\"<>{}|^`",
+        "/p|q^`{}",
+        "/p%zz?x=%",
+        "/p?next=http://x/?y",
+        "/p?a=[1]",
+        "/é".encode().decode("latin-1").replace("\xc3\xa9", "%C3%A9"),
+    ],
+)
+def test_the_target_is_sent_byte_for_byte(wire, target):
+    with ScriptedServer(Echo()) as server:
+        assert told(wire.one(get(server, target)))["line"] == f"GET {target} HTTP/1.1"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_methods_bodies_and_headers_arrive(wire, method):
+    body = b'{"content": "\xc3\xa9"}' if method in ("POST", "PUT") else None
+    fields = Headers([("x-api-key", "k"), ("X-Many", "1"), ("X-Many", "2"), ("user-agent", "ours")])
+    with ScriptedServer(Echo()) as server:
+        got = told(wire.one(Request(method, server.url, "/x", fields, body, timeout=5.0)))
+    headers = [tuple(pair) for pair in got["headers"]]
+    assert got["line"].startswith(method)
+    assert got["body"].encode("latin-1") == (body or b"")
+    for pair in (("x-api-key", "k"), ("x-many", "1"), ("x-many", "2"), ("user-agent", "ours")):
+        assert headers.count(pair) == 1
+    names = [name for name, _ in headers]
+    assert names.count("host") == 1
+    assert names.count("content-length") == (0 if body is None else 1)
+    assert ("accept-encoding", "gzip, deflate") in headers
+    assert "cookie" not in names
+
+
+def test_an_accept_encoding_of_the_caller_is_the_only_one(wire):
+    with ScriptedServer(Echo()) as server:
+        got = told(wire.one(get(server, headers=Headers({"Accept-Encoding": "identity"}))))
+    assert [value for name, value in got["headers"] if name == "accept-encoding"] == ["identity"]
+
+
+def test_the_headers_of_an_answer_come_in_order_with_repeats(wire):
+    with ScriptedServer(Answer(200, b"", [("X-B", "1"), ("Via", "a"), ("Via", "b"), ("X-A", "2")])) as server:
+        answer = wire.one(get(server))
+    assert answer.headers.get_all("via") == ["a", "b"]
+    assert [name.lower() for name, _ in answer.headers.pairs] == ["x-b", "via", "via", "x-a", "content-length"]
+
+
+def test_a_body_comes_whole_and_decompressed(wire):
+    large = os.urandom(300_000)
+    with ScriptedServer(Zipped(200, b"text"), Answer(200, large)) as server:
+        zipped, plain = wire.send(get(server), get(server))
+    assert zipped.body == b"text"
+    assert plain.body == large
+
+
+def test_a_large_body_goes_out_whole(wire):
+    with ScriptedServer(Echo()) as server:
+        assert told(wire.one(post(server, b"x" * 1_000_000)))["body"] == "x" * 1_000_000
+
+
+def test_redirects_are_not_followed(wire):
+    with (
+        ScriptedServer() as elsewhere,
+        ScriptedServer(
+            *[Answer(status, headers=[("Location", elsewhere.url)]) for status in (301, 302, 307, 308)]
+        ) as server,
+    ):
+        answers = wire.send(*[get(server)] * 4)
+        assert [answer.status for answer in answers] == [301, 302, 307, 308]
+        assert answers[0].headers["location"] == elsewhere.url
+        assert elsewhere.received == []
+
+
+def test_redirects_are_not_followed_by_a_users_client_that_would(wire):
+    with ScriptedServer() as elsewhere, ScriptedServer(Answer(302, headers=[("Location", elsewhere.url)])) as server:
+        assert wire.one(get(server), own={"follow_redirects": True}).status == 302
+        assert elsewhere.received == []
+
+
+def test_cookies_are_not_kept(wire):
+    with ScriptedServer(Answer(200, headers=[("Set-Cookie", "a=planted; Path=/")])) as server:
+        wire.send(get(server), get(server))
+        assert len(server.received) == 2
+        assert b"planted" not in server.received[1]
+
+
+def test_a_connection_is_used_again(wire):
+    with ScriptedServer() as server:
+        wire.send(*[get(server)] * 3)
+        assert len(set(server.ports)) == 1
+
+
+# ---- failures
+
+
+def failed(answer, cause, *, maybe_sent):
+    assert type(answer) is TransportError
+    assert (answer.cause, answer.maybe_sent) == (cause, maybe_sent)
+    assert isinstance(answer.__cause__, Exception)
+    return answer
+
+
+def test_a_refused_connection_was_never_sent(wire):
+    with Refuse() as server:
+        error = failed(wire.one(get(server)), "connect", maybe_sent=False)
+        assert error.message.startswith(f"no connection to {server.url}: ")
+
+
+def test_an_unknown_host_was_never_sent(wire):
+    request = Request("GET", "http://no-such-host.invalid", "/", timeout=5.0)
+    failed(wire.one(request), "connect", maybe_sent=False)
+
+
+@pytest.mark.parametrize("step", [ResetAfterReading(), CloseAfterReading()], ids=lambda step: type(step).__name__)
+def test_a_broken_connection_may_have_been_sent(wire, step):
+    with ScriptedServer(step) as server:
+        failed(wire.one(post(server)), "reset", maybe_sent=True)
+        assert len(server.received) == 1
+
+
+def test_no_answer_in_time_may_have_been_sent(wire):
+    with ScriptedServer(Stall()) as server:
+        started = time.monotonic()
+        error = failed(wire.one(post(server, timeout=0.1)), "timeout", maybe_sent=True)
+        assert 0.09 < time.monotonic() - started < 3
+        assert error.message.startswith(f"no answer from {server.url} in time: ")
+
+
+def test_a_timeout_of_none_is_no_bound(wire):
+    with ScriptedServer(Answer(pause=0.1)) as server:
+        assert wire.one(get(server, timeout=None)).status == 200
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+def test_the_async_bound_is_exact_however_slowly_an_answer_drips(library):
+    wire = Wire(library)
+    with ScriptedServer(Drip(0.01, 300)) as server:
+        started = time.monotonic()
+        failed(wire.one(get(server, timeout=0.15)), "timeout", maybe_sent=True)
+        assert time.monotonic() - started < 2
+
+
+def test_a_connection_that_does_not_come_about_in_time_was_never_sent(wire):
+    with socket.socket() as full, contextlib.ExitStack() as queued:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(2):  # as many as wait without being accepted; the next one gets no answer at all
+            waiting = queued.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - the socket module's own
+            waiting.connect_ex(full.getsockname())
+        request = Request("POST", f"http://127.0.0.1:{full.getsockname()[1]}", "/", timeout=0.2)
+        error = failed(wire.one(request), "timeout", maybe_sent=False)
+    assert error.message.startswith("no connection to http://127.0.0.1:")
+
+
+def test_waiting_for_a_free_connection_was_never_sent(wire):
+    with ScriptedServer(Stall()) as server:
+        limits = httpx.Limits(max_connections=1)
+        if wire.form == "sync":
+            client = httpx.Client(limits=limits)
+            transport = HttpxTransport(client)
+            thread = threading.Thread(target=wire._try, args=(transport.send, get(server)))
+            thread.start()
+            while not server.received:
+                time.sleep(0.001)
+            error = wire._try(transport.send, get(server, timeout=0.1))
+            server._server.ended.set()
+            thread.join()
+            client.close()
+        else:
+
+            async def main():
+                async with httpx.AsyncClient(limits=limits) as client:
+                    transport = AsyncHttpxTransport(client)
+                    import anyio
+
+                    async def first():
+                        with contextlib.suppress(TransportError):
+                            await transport.send(get(server))
+
+                    async with anyio.create_task_group() as group:
+                        group.start_soon(first)
+                        while not server.received:  # noqa: ASYNC110 - it is set in a thread
+                            await anyio.sleep(0.001)
+                        try:
+                            await transport.send(get(server, timeout=0.1))
+                        except TransportError as error:
+                            server._server.ended.set()
+                            return error
+
+            error = asyncio.run(main()) if wire.form == "asyncio" else trio.run(main)
+    failed(error, "timeout", maybe_sent=False)
+    assert "no free connection" in error.message
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpx leaves generators to trio
+@pytest.mark.parametrize(
+    ("step", "cause"),
+    [
+        (Garbage(), "protocol"),
+        (Garbage(b"HTTP/9.9 what\r\n\r\n"), "protocol"),
+        (Garbage(b"HTTP/1.1 200 x\r\nbad header\r\n\r\n"), "protocol"),
+        (Truncate(), "protocol"),
+        (Zipped(200, b"x", broken=True), "protocol"),
+    ],
+    ids=["bytes", "version", "header", "truncated", "not gzip"],
+)
+def test_an_answer_that_is_no_http_is_told(wire, step, cause):
+    with ScriptedServer(step) as server:
+        failed(wire.one(post(server)), cause, maybe_sent=True)
+
+
+def test_each_failed_attempt_raises_a_new_error(wire):
+    with Refuse() as server:
+        first, second = wire.send(get(server), get(server))
+    assert first is not second
+
+
+def test_the_next_request_after_a_failure_works(wire):
+    with ScriptedServer(ResetAfterReading(), Garbage(), Truncate()) as server:
+        answers = wire.send(*[get(server)] * 4)
+        assert [type(answer) for answer in answers] == [TransportError] * 3 + [Response]
+
+
+@pytest.mark.parametrize(
+    "request_that_cannot_go",
+    [
+        lambda server: get(server, "/x?" + "a" * 70_000),
+        lambda server: get(server, "/\x7f"),
+        lambda server: get(server, "/é"),
+        lambda server: get(server, headers=Headers({"bad name": "x"})),
+        lambda server: get(server, headers=Headers({"x": "line\nbreak"})),
+        lambda server: get(server, headers=Headers({"x": "é€"})),
+    ],
+    ids=["too long", "unprintable", "not ASCII", "header name", "line break", "header not ASCII"],
+)
+def test_a_request_that_cannot_be_written_was_never_sent(wire, request_that_cannot_go):
+    with ScriptedServer() as server:
+        failed(wire.one(request_that_cannot_go(server)), "protocol", maybe_sent=False)
+        assert server.received == []
+
+
+def test_an_address_that_httpx_does_not_understand_was_never_sent(wire):
+    failed(wire.one(Request("GET", "memory://", "/x", timeout=1.0)), "connect", maybe_sent=False)
+
+
+class Broken(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    def __init__(self, error):
+        self.error = error
+
+    def handle_request(self, request):
+        raise self.error
+
+    async def handle_async_request(self, request):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "maybe_sent"),
+    [
+        (httpx.WriteTimeout("x"), "timeout", True),
+        (httpx.ReadTimeout(""), "timeout", True),
+        (TimeoutError("x"), "timeout", True),
+        (httpx.WriteError("x"), "reset", True),
+        (httpx.CloseError("x"), "reset", True),
+        (httpx.ProxyError("x"), "connect", False),
+        (httpx.TransportError("x"), "protocol", True),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_every_other_failure_has_its_cause(wire, error, cause, maybe_sent):
+    answer = wire.one(Request("GET", "http://server", "/"), own={"transport": Broken(error)})
+    failed(answer, cause, maybe_sent=maybe_sent)
+    assert answer.message.endswith(f": {error}" if str(error) else f": {type(error).__name__}")
+
+
+def test_what_is_no_failure_of_the_network_is_not_disguised(wire):
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        wire.one(Request("GET", "http://server", "/"), own={"transport": Broken(ZeroDivisionError("a bug"))})
+
+
+# ---- a client of the user's own
+
+
+def test_a_users_client_is_used_as_it_is_and_not_closed(wire):
+    own = {"headers": {"x-own": "1", "user-agent": "theirs"}, "cookies": {"c": "1"}}
+    closed = []
+    with ScriptedServer() as server:
+        request = get(server, headers=Headers({"User-Agent": "ours"}))
+        answer = wire.one(request, own=own, then=lambda client: closed.append(client.is_closed))
+    got = dict(map(tuple, told(answer)["headers"]))
+    assert (got["x-own"], got["user-agent"], got["cookie"]) == ("1", "ours", "c=1")
+    assert closed == [False]
+
+
+def test_the_target_is_sent_byte_for_byte_by_a_users_client_too(wire):
+    with ScriptedServer() as server:
+        assert told(wire.one(get(server, "/a/../b|c"), own={}))["line"] == "GET /a/../b|c HTTP/1.1"
+
+
+def test_a_users_client_that_is_closed_is_told(wire):
+    if wire.form == "sync":
+        client = httpx.Client()
+        client.close()
+        transport = HttpxTransport(client)
+    else:
+        client = httpx.AsyncClient()
+        asyncio.run(client.aclose())
+        transport = AsyncHttpxTransport(client)
+    with pytest.raises(ClientClosedError, match="httpx client"):
+        wire.one(Request("GET", "http://server", "/"), transport=transport)
+
+
+# ---- the life of a transport
+
+
+def test_a_closed_transport_sends_nothing(wire):
+    transport = HttpxTransport() if wire.form == "sync" else AsyncHttpxTransport()
+    with ScriptedServer() as server:
+        wire.send(get(server), transport=transport)
+        wire.send(transport=transport)
+        with pytest.raises(ClientClosedError, match="transport is closed"):
+            wire.send(get(server), transport=transport)
+        assert len(server.received) == 1
+
+
+def test_a_transport_that_was_never_used_closes(wire):
+    assert wire.send() == []
+
+
+def test_connections_close_with_the_transport():
+    with ScriptedServer() as server:
+        transport = HttpxTransport()
+        transport.send(get(server))
+        client = transport._client
+        transport.close()
+        assert client.is_closed
+
+
+def test_no_client_is_made_before_the_first_request(monkeypatch):
+    monkeypatch.setattr(httpx, "Client", None)
+    monkeypatch.setattr(httpx, "AsyncClient", None)
+    HttpxTransport().close()
+    AsyncHttpxTransport()
+    _httpx.memtrace_transport().create(TransportOptions())
+    _httpx.memtrace_transport().create_async(TransportOptions())
+
+
+def test_one_client_serves_many_threads():
+    transport, clients = HttpxTransport(), set()
+    barrier = threading.Barrier(16)
+
+    def use():
+        barrier.wait()
+        clients.add(transport._usable_client())
+
+    threads = [threading.Thread(target=use) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(clients) == 1
+    transport.close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+def test_a_second_event_loop_has_a_pool_of_its_own_and_the_dead_ones_are_let_go(library):
+    transport, clients = AsyncHttpxTransport(), []
+
+    async def main():
+        for _ in range(2):
+            assert (await transport.send(get(server))).status == 200
+        (client,) = {transport._usable_client()}
+        clients.append(weakref.ref(client))
+
+    with ScriptedServer() as server:
+        for _ in range(4):
+            asyncio.run(main()) if library == "asyncio" else trio.run(main)
+        assert len(set(server.ports)) == 4
+    gc.collect()
+    assert sum(client() is not None for client in clients) <= 1
+    transport._clients.clear()
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_closing_on_another_loop_closes_what_is_there():
+    async def main():
+        await transport.send(get(server))
+        client = transport._usable_client()
+        await transport.close()
+        return client.is_closed
+
+    async def only_send():
+        await transport.send(get(server))
+
+    with ScriptedServer() as server:
+        transport = AsyncHttpxTransport()
+        asyncio.run(only_send())
+        assert trio.run(main) is True
+        assert len(transport._clients) == 0
+    gc.collect()
+
+
+def test_cancelling_a_request_frees_its_connection():
+    async def main():
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
+            transport = AsyncHttpxTransport(client)
+            task = asyncio.create_task(transport.send(get(server)))
+            while not server.received:  # noqa: ASYNC110 - it is set in a thread
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return await transport.send(get(server))
+
+    with ScriptedServer(Stall()) as server:
+        assert asyncio.run(main()).status == 200
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_makes_connections_of_its_own():
+    script = """
+        import asyncio, os, sys
+        from memtrace.transport import Request
+        from memtrace_transports import AsyncHttpxTransport, HttpxTransport
+
+        request = Request("GET", sys.argv[1], "/", timeout=5.0)
+        sync, twin, asynchronous = HttpxTransport(), HttpxTransport(), AsyncHttpxTransport()
+        sync.send(request), twin.send(request)
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(asynchronous.send(request))
+        sync._guard.acquire()  # as a thread of the parent that is busy just then
+        asynchronous._guard.acquire()
+        child = os.fork()
+        if child == 0:
+            sync.send(request)
+            sync.close()
+            twin.close()  # closes nothing of the parent's
+            loop.run_until_complete(asynchronous.send(request))
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        sync._guard.release()
+        asynchronous._guard.release()
+        sync.send(request), twin.send(request)
+        loop.run_until_complete(asynchronous.send(request))
+        loop.run_until_complete(asynchronous.close())
+        sync.close(), twin.close()
+        print(status)
+    """
+    with ScriptedServer() as server:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), server.url],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("0\n", "")
+        sync, twin, asynchronous, child_sync, child_async, *again = server.ports
+    assert again == [sync, twin, asynchronous]
+    assert len({sync, twin, asynchronous, child_sync, child_async}) == 5
+
+
+def test_another_process_closes_nothing_and_begins_anew(monkeypatch, wire):
+    with ScriptedServer() as server:
+        sync = HttpxTransport()
+        sync.send(get(server))
+        parents = sync._client
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "getpid", lambda: -1)
+            sync.close()
+            assert not parents.is_closed
+        parents.close()
+
+        transport = HttpxTransport() if wire.form == "sync" else AsyncHttpxTransport()
+        before = transport._guard
+        monkeypatch.setattr(os, "getpid", lambda: -2)
+        wire.send(get(server), transport=transport)
+        assert transport._guard is not before
+
+
+def test_another_process_does_not_close_an_async_pool(monkeypatch):
+    async def main():
+        transport = AsyncHttpxTransport()
+        await transport.send(get(server))
+        client = transport._usable_client()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "getpid", lambda: -1)
+            await transport.close()
+        assert not client.is_closed
+        await client.aclose()
+
+    with ScriptedServer() as server:
+        asyncio.run(main())
+
+
+# ---- what people patch and configure in httpx
+
+
+def test_respx_as_a_context_sees_our_calls(wire):
+    with respx.mock as router:
+        route = router.get("http://server/x", params={"a": "1"}).respond(201, json={"mocked": True})
+        answer = wire.one(Request("GET", "http://server", "/x?a=1"))
+    assert (answer.status, told(answer)) == (201, {"mocked": True})
+    assert route.call_count == 1
+
+
+@respx.mock
+def test_respx_as_a_decorator_sees_a_whole_client():
+    respx.post("http://server/api/v1/memories").respond(401, json={"error": "invalid API key"})
+    with Memtrace("http://server", "key") as client, pytest.raises(Exception, match="invalid API key"):
+        client.remember("assistant", "x")
+    assert respx.calls.last.request.headers["x-api-key"] == "key"
+
+
+@pytest.mark.parametrize("using", ["httpx", "httpcore"])
+def test_respx_in_either_of_its_modes_sees_our_calls(wire, using):
+    with respx.mock(using=using, base_url="http://server") as router:
+        router.get("/x").respond(202)
+        assert wire.one(Request("GET", "http://server", "/x")).status == 202
+
+
+def test_respx_as_the_transport_of_a_users_client_sees_our_calls(wire):
+    router = respx.Router()
+    router.get("http://server/x").respond(203)
+    handler = router.handler if wire.form == "sync" else router.async_handler
+    own = {"transport": httpx.MockTransport(handler)}
+    assert wire.one(Request("GET", "http://server", "/x"), own=own).status == 203
+
+
+def test_what_is_patched_into_send_sees_our_calls(wire, monkeypatch):
+    seen = []
+    kind = httpx.Client if wire.form == "sync" else httpx.AsyncClient
+    original = kind.send
+
+    def send(self, request, **options):
+        seen.append((request.method, request.url.path, request.headers["x-api-key"]))
+        return original(self, request, **options)
+
+    monkeypatch.setattr(kind, "send", send)
+    with ScriptedServer() as server:
+        wire.one(get(server, headers=Headers({"x-api-key": "k"})))
+    assert seen == [("GET", "/api/v1/memories", "k")]
+
+
+@pytest.mark.parametrize("target", ["/api/v1/memories?a=b", "/a/../b|c"])
+def test_proxies_of_the_environment_are_used(wire, monkeypatch, target):
+    with ScriptedServer() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        answer = wire.one(Request("GET", "http://server.invalid:9100", target, timeout=5.0))
+        assert told(answer)["line"] == f"GET http://server.invalid:9100{target} HTTP/1.1"
+
+
+def test_a_host_in_no_proxy_is_reached_directly(wire, monkeypatch):
+    with ScriptedServer() as proxy, ScriptedServer() as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        wire.one(get(server))
+        assert (len(proxy.received), len(server.received)) == (0, 1)
+
+
+@pytest.mark.parametrize("target", ["/x", "/a/../b|c"])
+def test_a_proxy_that_refuses_a_tunnel_means_no_connection(wire, monkeypatch, target):
+    with ScriptedServer(Answer(403)) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        error = failed(
+            wire.one(Request("POST", "https://server.invalid", target, timeout=5.0)), "connect", maybe_sent=False
+        )
+        assert proxy.received[0].startswith(b"CONNECT server.invalid:443 HTTP/1.1\r\n")
+        assert "403" in error.message
+
+
+def test_tls_settings_are_made_once_for_equal_environments(monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    first = _httpx._tls()
+    assert _httpx._tls() is first
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    assert _httpx._tls() is not first
+
+
+def test_a_server_without_tls_is_no_connection_over_https(wire):
+    with ScriptedServer() as server:
+        request = Request("POST", server.url.replace("http:", "https:"), "/", timeout=5.0)
+        failed(wire.one(request), "connect", maybe_sent=False)
