@@ -224,18 +224,18 @@ def _send(request: Request) -> Flow[Response]:
     context = request.context
     context.attempt += 1
     try:
-        response = cast("Response", (yield _Send(request)))
+        response: object = yield _Send(request)
     except TransportError as error:
         context.last_cause = error
         if error.maybe_sent and context.safety != "read":
             context.maybe_applied = True
         raise
-    if context.safety != "read" and (response.status < 300 or response.status in _GATEWAY_FAILURES):
-        context.maybe_applied = True  # should anything between here and the caller fail
+    if not isinstance(response, Response):
+        raise TypeError(f"the transport's send returned {type(response).__name__}, not a memtrace.transport.Response")
+    if context.safety != "read" and (response.status < 300 or (response.status > 501 and response.status != 503)):
+        # What fails from here on fails after a success; and a proxy's 502 or 504 says nothing of the server behind it.
+        context.maybe_applied = True
     return response
-
-
-_GATEWAY_FAILURES = frozenset({502, 504})  # a proxy's word: the server behind it may have done the work
 
 
 def _link(middleware: Middleware, inner: Handler) -> Handler:

@@ -315,6 +315,10 @@ def select_transport(argument: str | TransportSpec | None, url_scheme: str | Non
     of client.
     """
     if isinstance(argument, TransportSpec):
+        if argument.api != API_VERSION:
+            raise TransportNotAvailableError(
+                f"transport= is a TransportSpec for plugin interface {argument.api}; this memtrace-sdk has {API_VERSION}"
+            )
         selection = Selection("your own", "transport= is a TransportSpec", argument)
     else:
         name, reason = _choose(argument, url_scheme)

@@ -361,6 +361,11 @@ def test_the_order_of_choice(monkeypatch):
     assert chosen("memory", "httpx") == ("memory", "transport='memory'")
 
 
+def test_an_own_spec_of_another_interface_is_refused():
+    with pytest.raises(TransportNotAvailableError, match="plugin interface 2; this memtrace-sdk has 1"):
+        select_transport(TransportSpec(create=print, api=2), None, asynchronous=False)
+
+
 def test_an_own_spec_is_taken_as_it_is():
     spec = TransportSpec(create=lambda options: Script())
     assert select_transport(spec, "nope", asynchronous=False) == Selection(

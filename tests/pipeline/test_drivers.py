@@ -162,6 +162,8 @@ def test_an_unexpected_error_of_a_transport_is_thrown_in_too(runner):
         ("once", 504, True),
         ("read", 502, False),
         ("once", 503, False),
+        ("once", 501, False),
+        ("once", 520, True),
         ("once", 201, True),
         ("read", 201, False),
     ],
@@ -178,6 +180,11 @@ def test_the_context_knows_whether_something_may_have_been_applied(runner, safet
     runner.call(quiet, step)
     assert runner.context.maybe_applied is maybe_applied
     assert runner.context.attempt == 1
+
+
+def test_a_transport_that_returns_no_response_is_told_what_is_due(runner):
+    with pytest.raises(TypeError, match="returned dict, not a memtrace.transport.Response"):
+        runner.call(retrying, lambda request: {"status": 200})
 
 
 def test_what_may_have_been_applied_stays_so_after_a_later_success(runner):
