@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -28,7 +29,9 @@ from memtrace.models import (
     SessionList,
     TimeBound,
 )
+from memtrace.resources import arguments
 from memtrace.resources.agents import AsyncAgents
+from memtrace.resources.arguments import episode, newest
 from memtrace.resources.memories import AsyncMemories
 from memtrace.resources.sessions import AsyncSessions
 
@@ -47,7 +50,8 @@ class AsyncMemtrace:
     """A client of a Memtrace server, for asyncio and trio. One serves many tasks; the key alone decides the organisation.
 
     What is left out comes from the environment: MEMTRACE_BASE_URL, MEMTRACE_API_KEY, MEMTRACE_TRANSPORT and
-    MEMTRACE_TIMEOUT. `timeout` bounds one attempt, in seconds; None means no bound. `transport` is a name (``"httpx"``,
+    MEMTRACE_TIMEOUT. `timeout` is for one attempt, in seconds; None means no
+    bound. The async client keeps to it exactly; the blocking one applies it to each wait on the socket. `transport` is a name (``"httpx"``,
     ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call. `middleware` runs once a
     call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one. `headers` go with
     every request. Raises `ConfigurationError`; nothing is sent when a client is made.
@@ -90,9 +94,10 @@ class AsyncMemtrace:
 
     def _use(self, dispatcher: AsyncDispatcher) -> None:
         self._dispatcher = dispatcher
-        self.memories = AsyncMemories(dispatcher)
-        self.agents = AsyncAgents(dispatcher)
-        self.sessions = AsyncSessions(dispatcher)
+        # Once more in private: a subclass of the earlier SDK's client may use these names for itself.
+        self.memories = self._memories = AsyncMemories(dispatcher)
+        self.agents = self._agents = AsyncAgents(dispatcher)
+        self.sessions = self._sessions = AsyncSessions(dispatcher)
 
     def with_options(
         self,
@@ -116,9 +121,9 @@ class AsyncMemtrace:
             attempt_middleware=attempt_middleware,
             headers=headers,
         )
-        copy = type(self).__new__(type(self))
-        copy._use(self._dispatcher.copy(settings))  # noqa: SLF001  # its own class
-        return copy
+        other = copy.copy(self)
+        other._use(self._dispatcher.copy(settings))  # noqa: SLF001  # its own class
+        return other
 
     async def close(self) -> None:
         """Close the connections, unless an open `with_options` copy or you own them. A second call does nothing."""
@@ -133,9 +138,7 @@ class AsyncMemtrace:
         await self.close()
 
     def __repr__(self) -> str:
-        return (
-            f"AsyncMemtrace({str(self._dispatcher.settings.base_url)!r}, transport={self._dispatcher.transport_name!r})"
-        )
+        return f"{type(self).__name__}({str(self._dispatcher.settings.base_url)!r}, transport={self._dispatcher.transport_name!r})"
 
     # -- the server
 
@@ -151,19 +154,19 @@ class AsyncMemtrace:
 
     async def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``; as `memories.remember`."""
-        return await self.memories.remember(agent_id, content)
+        return await self.add_memory(episode(agent_id, content))
 
     async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since then, newest first; as `memories.recall`."""
-        return await self.memories.recall(agent_id, since)
+        return await self.list_memories(newest(agent_id, since))
 
     async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision and its reasoning; as `memories.decide`."""
-        return await self.memories.decide(agent_id, decision, reasoning)
+        return await self.add_memory(arguments.decision(agent_id, decision, reasoning))
 
     async def add_memory(self, req: AddMemoryRequest) -> Memory:
         """Store one memory; as `memories.add`."""
-        return await self.memories.add(req)
+        return await self._memories.add(req)
 
     async def add_memories(self, memories: list[AddMemoryRequest]) -> list[Memory]:
         """Store memories in requests of at most 100 and return the rows that the server answered, duplicates left out.
@@ -175,60 +178,60 @@ class AsyncMemtrace:
 
     async def list_memories(self, opts: ListOptions) -> MemoryList:
         """Read memories by filters; as `memories.list`."""
-        return await self.memories.list(opts)
+        return await self._memories.list(opts)
 
     async def search_memories(self, query: SearchQuery) -> SearchResult:
         """Search memories; as `memories.search`."""
-        return await self.memories.search(query)
+        return await self._memories.search(query)
 
     # -- agents
 
     async def register_agent(self, req: RegisterAgentRequest) -> Agent:
         """Register an agent; as `agents.register`."""
-        return await self.agents.register(req)
+        return await self._agents.register(req)
 
     async def list_agents(self) -> AgentList:
         """All agents; as `agents.list`."""
-        return await self.agents.list()
+        return await self._agents.list()
 
     async def get_agent(self, agent_id: str) -> Agent:
         """Fetch an agent by id or name; as `agents.get`."""
-        return await self.agents.get(agent_id)
+        return await self._agents.get(agent_id)
 
     async def get_agent_stats(self, agent_id: str) -> AgentStats:
         """Count what is stored under an agent's id; as `agents.stats`."""
-        return await self.agents.stats(agent_id)
+        return await self._agents.stats(agent_id)
 
     async def get_agent_memories(self, agent_id: str, opts: ListOptions | None = None) -> MemoryList:
         """Read an agent's memories; as `agents.memories`."""
-        return await self.agents.memories(agent_id, opts)
+        return await self._agents.memories(agent_id, opts)
 
     async def delete_agent(self, agent_id: str) -> None:
         """Delete an agent by id; as `agents.delete`."""
-        await self.agents.delete(agent_id)
+        await self._agents.delete(agent_id)
 
     # -- sessions
 
     async def create_session(self, req: CreateSessionRequest) -> Session:
         """Create a session; as `sessions.create`."""
-        return await self.sessions.create(req)
+        return await self._sessions.create(req)
 
     async def get_session(self, session_id: str) -> Session:
         """Fetch a session; as `sessions.get`."""
-        return await self.sessions.get(session_id)
+        return await self._sessions.get(session_id)
 
     async def list_sessions(self, agent_id: str | None = None) -> SessionList:
         """All sessions, or those of one agent's id; as `sessions.list`."""
-        return await self.sessions.list(agent_id)
+        return await self._sessions.list(agent_id)
 
     async def close_session(self, session_id: str) -> Session:
         """Set a session's status to ``closed``; as `sessions.close`."""
-        return await self.sessions.close(session_id)
+        return await self._sessions.close(session_id)
 
     async def get_session_context(self, session_id: str, opts: ContextOptions | None = None) -> SessionContext:
         """Have the server write a session's memories as Markdown; as `sessions.context`."""
-        return await self.sessions.context(session_id, opts)
+        return await self._sessions.context(session_id, opts)
 
     async def get_session_memories(self, session_id: str, opts: ListOptions | None = None) -> MemoryList:
         """Read a session's memories; as `sessions.memories`."""
-        return await self.sessions.memories(session_id, opts)
+        return await self._sessions.memories(session_id, opts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -28,7 +29,9 @@ from memtrace.models import (
     SessionList,
     TimeBound,
 )
+from memtrace.resources import arguments
 from memtrace.resources.agents import Agents
+from memtrace.resources.arguments import episode, newest
 from memtrace.resources.memories import Memories
 from memtrace.resources.sessions import Sessions
 
@@ -47,7 +50,8 @@ class Memtrace:
     """A client of a Memtrace server, blocking. One serves many threads; the key alone decides the organisation.
 
     What is left out comes from the environment: MEMTRACE_BASE_URL, MEMTRACE_API_KEY, MEMTRACE_TRANSPORT and
-    MEMTRACE_TIMEOUT. `timeout` bounds one attempt, in seconds; None means no bound. `transport` is a name (``"httpx"``,
+    MEMTRACE_TIMEOUT. `timeout` is for one attempt, in seconds; None means no
+    bound. The async client keeps to it exactly; the blocking one applies it to each wait on the socket. `transport` is a name (``"httpx"``,
     ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call. `middleware` runs once a
     call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one. `headers` go with
     every request. Raises `ConfigurationError`; nothing is sent when a client is made.
@@ -87,9 +91,10 @@ class Memtrace:
 
     def _use(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self.memories = Memories(dispatcher)
-        self.agents = Agents(dispatcher)
-        self.sessions = Sessions(dispatcher)
+        # Once more in private: a subclass of the earlier SDK's client may use these names for itself.
+        self.memories = self._memories = Memories(dispatcher)
+        self.agents = self._agents = Agents(dispatcher)
+        self.sessions = self._sessions = Sessions(dispatcher)
 
     def with_options(
         self,
@@ -113,9 +118,9 @@ class Memtrace:
             attempt_middleware=attempt_middleware,
             headers=headers,
         )
-        copy = type(self).__new__(type(self))
-        copy._use(self._dispatcher.copy(settings))  # noqa: SLF001  # its own class
-        return copy
+        other = copy.copy(self)
+        other._use(self._dispatcher.copy(settings))  # noqa: SLF001  # its own class
+        return other
 
     def close(self) -> None:
         """Close the connections, unless an open `with_options` copy or you own them. A second call does nothing."""
@@ -130,7 +135,7 @@ class Memtrace:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Memtrace({str(self._dispatcher.settings.base_url)!r}, transport={self._dispatcher.transport_name!r})"
+        return f"{type(self).__name__}({str(self._dispatcher.settings.base_url)!r}, transport={self._dispatcher.transport_name!r})"
 
     # -- the server
 
@@ -146,19 +151,19 @@ class Memtrace:
 
     def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``; as `memories.remember`."""
-        return self.memories.remember(agent_id, content)
+        return self.add_memory(episode(agent_id, content))
 
     def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since then, newest first; as `memories.recall`."""
-        return self.memories.recall(agent_id, since)
+        return self.list_memories(newest(agent_id, since))
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision and its reasoning; as `memories.decide`."""
-        return self.memories.decide(agent_id, decision, reasoning)
+        return self.add_memory(arguments.decision(agent_id, decision, reasoning))
 
     def add_memory(self, req: AddMemoryRequest) -> Memory:
         """Store one memory; as `memories.add`."""
-        return self.memories.add(req)
+        return self._memories.add(req)
 
     def add_memories(self, memories: list[AddMemoryRequest]) -> list[Memory]:
         """Store memories in requests of at most 100 and return the rows that the server answered, duplicates left out.
@@ -170,60 +175,60 @@ class Memtrace:
 
     def list_memories(self, opts: ListOptions) -> MemoryList:
         """Read memories by filters; as `memories.list`."""
-        return self.memories.list(opts)
+        return self._memories.list(opts)
 
     def search_memories(self, query: SearchQuery) -> SearchResult:
         """Search memories; as `memories.search`."""
-        return self.memories.search(query)
+        return self._memories.search(query)
 
     # -- agents
 
     def register_agent(self, req: RegisterAgentRequest) -> Agent:
         """Register an agent; as `agents.register`."""
-        return self.agents.register(req)
+        return self._agents.register(req)
 
     def list_agents(self) -> AgentList:
         """All agents; as `agents.list`."""
-        return self.agents.list()
+        return self._agents.list()
 
     def get_agent(self, agent_id: str) -> Agent:
         """Fetch an agent by id or name; as `agents.get`."""
-        return self.agents.get(agent_id)
+        return self._agents.get(agent_id)
 
     def get_agent_stats(self, agent_id: str) -> AgentStats:
         """Count what is stored under an agent's id; as `agents.stats`."""
-        return self.agents.stats(agent_id)
+        return self._agents.stats(agent_id)
 
     def get_agent_memories(self, agent_id: str, opts: ListOptions | None = None) -> MemoryList:
         """Read an agent's memories; as `agents.memories`."""
-        return self.agents.memories(agent_id, opts)
+        return self._agents.memories(agent_id, opts)
 
     def delete_agent(self, agent_id: str) -> None:
         """Delete an agent by id; as `agents.delete`."""
-        self.agents.delete(agent_id)
+        self._agents.delete(agent_id)
 
     # -- sessions
 
     def create_session(self, req: CreateSessionRequest) -> Session:
         """Create a session; as `sessions.create`."""
-        return self.sessions.create(req)
+        return self._sessions.create(req)
 
     def get_session(self, session_id: str) -> Session:
         """Fetch a session; as `sessions.get`."""
-        return self.sessions.get(session_id)
+        return self._sessions.get(session_id)
 
     def list_sessions(self, agent_id: str | None = None) -> SessionList:
         """All sessions, or those of one agent's id; as `sessions.list`."""
-        return self.sessions.list(agent_id)
+        return self._sessions.list(agent_id)
 
     def close_session(self, session_id: str) -> Session:
         """Set a session's status to ``closed``; as `sessions.close`."""
-        return self.sessions.close(session_id)
+        return self._sessions.close(session_id)
 
     def get_session_context(self, session_id: str, opts: ContextOptions | None = None) -> SessionContext:
         """Have the server write a session's memories as Markdown; as `sessions.context`."""
-        return self.sessions.context(session_id, opts)
+        return self._sessions.context(session_id, opts)
 
     def get_session_memories(self, session_id: str, opts: ListOptions | None = None) -> MemoryList:
         """Read a session's memories; as `sessions.memories`."""
-        return self.sessions.memories(session_id, opts)
+        return self._sessions.memories(session_id, opts)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, runtime_checkable
 
 __all__ = ["Clock", "SystemClock"]
@@ -89,3 +91,16 @@ def running_loop() -> object:
 def has_ended(loop: object) -> bool:
     """Whether this is an event loop of asyncio that was closed: what hangs on it may keep it alive all the same."""
     return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
+
+
+def shielded() -> AbstractContextManager[object]:
+    """A block whose awaiting goes on after the scope around it was cancelled; asyncio's own cancellation comes only once."""
+    if running_under_trio():
+        import trio
+
+        return trio.CancelScope(shield=True)
+    if "anyio" in sys.modules:
+        import anyio
+
+        return anyio.CancelScope(shield=True)
+    return nullcontext()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
@@ -53,6 +54,8 @@ class BaseUrl:
     transport: str | None
     origin: str
     path: str
+    #: The ``Authorization`` header for a proxy in front, from credentials in the URL; the API key goes beside it.
+    authorization: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return self.origin + self.path
@@ -183,6 +186,8 @@ def check_key(api_key: str) -> str:
     """A key that can stand in a header: printable ASCII, without white space around it."""
     if not isinstance(api_key, str):
         raise ConfigurationError(f"api_key must be a text, not {type(api_key).__name__}")
+    if not api_key:
+        raise ConfigurationError("api_key is empty")
     if _KEY.fullmatch(api_key) is None:
         raise ConfigurationError(
             "api_key (MEMTRACE_API_KEY) cannot be sent: it holds a line break, white space at an end, or a character that is not ASCII",
@@ -243,17 +248,24 @@ def parse_base_url(text: str) -> BaseUrl:
         raise _bad_url("it does not begin with a scheme such as http:// or https://")
     transport, scheme = match["transport"], match["scheme"].lower()
     if scheme not in ("http", "https"):
-        if re.search(r"[\s\x00-\x1f\x7f]", text) or not text.isascii():
-            raise _bad_url("it holds white space, a control character or a character that is not ASCII")
-        return BaseUrl(
-            transport or scheme,
-            f"{scheme}://{match['rest']}".rstrip("/") if match["rest"].strip("/") else f"{scheme}://",
-            "",
-        )
+        return BaseUrl(transport or scheme, f"{scheme}://{_named_place(scheme, match['rest'])}", "")
     return BaseUrl(transport, *_http_parts(f"{scheme}://{match['rest']}"))
 
 
-def _http_parts(url: str) -> tuple[str, str]:
+def _named_place(scheme: str, rest: str) -> str:
+    """What follows a scheme that names a transport: its own business, as long as it can be shown."""
+    if re.search(r"[\s\x00-\x1f\x7f]", rest) or not rest.isascii():
+        raise _bad_url("it holds white space, a control character or a character that is not ASCII")
+    if "@" in rest:
+        raise _bad_url("it holds credentials; pass api_key= instead")
+    if scheme == "memory" and rest.strip("/"):
+        raise _bad_url(
+            "nothing can follow memory://, since two clients never share its store; hand both the same FakeMemtrace"
+        )
+    return rest.rstrip("/")
+
+
+def _http_parts(url: str) -> tuple[str, str, str | None]:
     if re.search(r"[\s\x00-\x1f\x7f\\]", url):
         raise _bad_url("it holds white space, a control character or a backslash")
     try:
@@ -262,8 +274,6 @@ def _http_parts(url: str) -> tuple[str, str]:
         host = _ascii_host(parts.hostname or "", bracketed=parts.netloc.rpartition("@")[2].startswith("["))
     except ValueError:
         raise _bad_url("its host or port is not valid") from None
-    if parts.username is not None or parts.password is not None:
-        raise _bad_url("it holds credentials; pass api_key= instead")
     if parts.query or parts.fragment or url.endswith(("?", "#")):
         raise _bad_url("it holds a query or a fragment")
     if not parts.path.isascii():
@@ -272,7 +282,14 @@ def _http_parts(url: str) -> tuple[str, str]:
         raise _bad_url("it has no host")
     default = 443 if parts.scheme == "https" else 80
     suffix = "" if port is None or port == default else f":{port}"
-    return f"{parts.scheme}://{host}{suffix}", parts.path.rstrip("/")
+    return f"{parts.scheme}://{host}{suffix}", parts.path.rstrip("/"), _basic(parts)
+
+
+def _basic(parts: SplitResult) -> str | None:
+    if parts.username is None and parts.password is None:
+        return None
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def _ascii_host(host: str, *, bracketed: bool) -> str:

@@ -44,6 +44,8 @@ class _Calls:
             )
         )
         own = {"accept": "application/json", "user-agent": _USER_AGENT}
+        if settings.base_url.authorization is not None:
+            own["authorization"] = settings.base_url.authorization
         own.update((name.lower(), value) for name, value in settings.headers)
         self._headers = Headers(own)
         self._headers_of_body = Headers({**own, "content-type": "application/json"})
@@ -95,6 +97,7 @@ class Dispatcher(_Calls):
                 selection.name,
                 Family(_maker(cast("Callable[[TransportOptions], Transport]", selection.spec.create), settings)),
             )
+        _check_not_a_library(transport)
         send = None if isinstance(transport, type) else getattr(transport, "send", None)
         if not callable(send) or inspect.iscoroutinefunction(send):
             raise _wrong_form(transport, "Memtrace", "a blocking send(request)")
@@ -158,6 +161,7 @@ class AsyncDispatcher(_Calls):
                     _maker(cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async), settings)
                 ),
             )
+        _check_not_a_library(transport)
         if isinstance(transport, type) or not inspect.iscoroutinefunction(getattr(transport, "send", None)):
             raise _wrong_form(transport, "AsyncMemtrace", "an async send(request)")
         return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
@@ -212,6 +216,16 @@ def _wrong_form(transport: object, client: str, wanted: str) -> TransportNotAvai
         f"{client} needs a transport with {wanted}; {_described(transport)} has none. "
         "Pass a transport's name, an instance for this kind of client, or a TransportSpec"
     )
+
+
+def _check_not_a_library(transport: object) -> None:
+    """A library's own client has a `send` of another kind."""
+    library = type(transport).__module__.partition(".")[0]
+    if library in ("httpx", "requests", "aiohttp"):
+        raise TransportNotAvailableError(
+            f"transport= is a client of the library {library}, not a transport",
+            hint="hand it to a transport of memtrace_transports, as in HttpxTransport(client=...)",
+        )
 
 
 def _described(transport: object) -> str:

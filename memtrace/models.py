@@ -7,9 +7,9 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
 
 __all__ = [
     "AddMemoryRequest",
@@ -40,7 +40,7 @@ MemoryType = Literal["episodic", "session", "decision", "entity"]
 Order = Literal["asc", "desc"]
 """Oldest first, or newest first (the server's default)."""
 
-TimeBound = str | timedelta | datetime
+TimeBound = str | Annotated[timedelta, Strict()] | Annotated[datetime, Strict()]
 """A point in time: the server's text (``"24h"``, ``"7d"``, ``"30m"``, ``"2026-01-31T12:00:00Z"``), a `timedelta`
 before now, or an aware `datetime`."""
 

@@ -158,9 +158,10 @@ def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Operati
     The agent's own route ignores tags, until, offset and session_id: with one of these the general route is asked.
     """
     options = options.model_copy(update={"agent_id": None})
-    if options.tags or options.until or options.offset or options.session_id:
+    if any(map(_is_given, (options.tags, options.until, options.offset, options.session_id))):
         require(agent_id, "agent_id")
-        options = options.model_copy(update={"agent_id": agent_id, "since": options.since or "24h"})
+        since = options.since if _is_given(options.since) else "24h"
+        options = options.model_copy(update={"agent_id": agent_id, "since": since})
         return _list("agents.memories", f"{_API}/memories", options, clock)
     return _list("agents.memories", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/memories", options, clock)
 
@@ -171,13 +172,18 @@ def session_memories(session_id: str, options: ListOptions, clock: Clock) -> Ope
     The session's own route reads only memory_type, since, limit and order: with another option the general route is asked.
     """
     options = options.model_copy(update={"session_id": None})
-    if options.tags or options.until or options.offset or options.agent_id or options.event_type:
+    if any(map(_is_given, (options.tags, options.until, options.offset, options.agent_id, options.event_type))):
         require(session_id, "session_id")
         options = options.model_copy(update={"session_id": session_id})
         return _list("sessions.memories", f"{_API}/memories", options, clock)
     return _list(
         "sessions.memories", f"{_API}/sessions/{path_segment(session_id, 'session_id')}/memories", options, clock
     )
+
+
+def _is_given(option: object) -> bool:
+    """Whether an option does anything: None, the empty text, no tags and no offset do not."""
+    return option is not None and option not in ("", [], 0)
 
 
 def search_memories(query: SearchQuery, clock: Clock) -> Operation[SearchResult]:
@@ -317,7 +323,11 @@ def ready() -> Operation[bool]:
 
 
 def _is_ready(response: Response) -> bool:
-    return response.status < 400
+    return response.status < 400 and _reader(_Readiness)(response).status == "ready"
+
+
+class _Readiness(BaseModel):
+    status: str
 
 
 # ---- bodies, queries and answers ------------------------------------------------------------------------------------
@@ -327,12 +337,12 @@ def _body(model: BaseModel) -> bytes:
     """`model` as JSON without its None fields; what lies inside metadata is sent as it is."""
     try:
         body = model.model_dump_json(exclude_none=True).encode()
-    except (PydanticSerializationError, UnicodeEncodeError) as error:
+        if b"NaN" in body or b"Infinity" in body:
+            json.loads(body, parse_constant=_refuse_constant)
+    except (PydanticSerializationError, ValueError) as error:
         raise refuse(
-            _json_field(model), "JSON values with whole Unicode characters", "cannot be written as JSON"
+            _unwritable_field(model), "JSON: whole Unicode characters, finite numbers", "it cannot be written"
         ) from error
-    if b"NaN" in body or b"Infinity" in body:
-        json.loads(body, parse_constant=lambda _: _refuse_not_finite(model))
     if len(body) > MAX_BODY:
         raise PayloadTooLargeError(
             f"the request body has {len(body)} bytes; the server takes {MAX_BODY}", 0, hint="store it in parts"
@@ -340,17 +350,28 @@ def _body(model: BaseModel) -> bytes:
     return body
 
 
-def _refuse_not_finite(model: BaseModel) -> None:
-    raise refuse(_json_field(model), "finite numbers", "holds a number that JSON does not have")
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")
 
 
-def _json_field(model: BaseModel) -> str:
-    names = type(model).model_fields
-    return next(name for name in ("metadata", "config", "min_importance", "content", "include_types") if name in names)
+def _unwritable_field(model: BaseModel) -> str:
+    """The first field that by itself cannot be written either."""
+    return next(name for name in type(model).model_fields if not _is_writable(model, name))
+
+
+def _is_writable(model: BaseModel, field: str) -> bool:
+    try:
+        json.loads(model.model_dump_json(include={field}), parse_constant=_refuse_constant)
+    except (PydanticSerializationError, ValueError):
+        return False
+    return True
 
 
 def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
     given = [(name, value) for name, value in query.items() if value is not None and value != ""]
+    for name, value in given:
+        if isinstance(value, str) and not value.isascii():
+            path_segment(value, name)
     return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 
@@ -371,18 +392,19 @@ def _make_reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
         try:
             return validate(response.body, context=WIRE)  # type: ignore[no-any-return]  # a model's validator makes that model
         except ValidationError as error:
-            raise _unreadable(response, model, error) from None
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise _unreadable(
+                response, model.__name__, f"{place}: {first['type']}" if place else first["type"]
+            ) from None
 
     return read
 
 
-def _unreadable(response: Response, model: type[BaseModel], error: ValidationError) -> UnreadableResponseError:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    problem = f"{place}: {first['type']}" if place else first["type"]
+def _unreadable(response: Response, expected: str, problem: str) -> UnreadableResponseError:
     unreadable = UnreadableResponseError(
         f"the server's answer of {len(response.body)} bytes ({response.headers.get('content-type', 'no content type')}) "
-        f"is no {model.__name__}: {problem}",
+        f"is no {expected}: {problem}",
         response.status,
         hint="check that base_url (MEMTRACE_BASE_URL) is the address of a Memtrace server",
     )
@@ -391,4 +413,5 @@ def _unreadable(response: Response, model: type[BaseModel], error: ValidationErr
 
 
 def _read_nothing(response: Response) -> None:
-    return None
+    if response.body:
+        raise _unreadable(response, "empty answer", f"{len(response.body)} bytes")

@@ -29,6 +29,7 @@ __all__ = [
 ID_RULE = "a letter, then letters, digits, underscores or hyphens, at most 128 characters"
 TYPE_RULE = "a letter, then letters, digits or underscores, at most 64 characters"
 TAG_RULE = "letters, digits, underscores, hyphens or dots, at most 64 characters"
+WHOLE_CHARACTERS = "whole Unicode characters"
 MAX_LIMIT = 1000
 
 _ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,127}")
@@ -36,20 +37,20 @@ _TYPE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 _TAG = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 
 
-def refuse(field: str, rule: str, problem: str = "is not accepted by the server") -> InvalidRequestError:
-    """The error for an argument that breaks a rule; its text names the field and the rule, never the value."""
-    return InvalidRequestError(f"{field} {problem}: it must be {rule}", field=field, rule=rule)
+def refuse(field: str, rule: str, reason: str = "the server does not accept another") -> InvalidRequestError:
+    """The error for an argument that breaks a rule; its text names the field, the rule and the reason, never the value."""
+    return InvalidRequestError(f"{field} must be {rule}: {reason}", field=field, rule=rule)
 
 
 def require(value: str | None, field: str) -> None:
     """Refuse None and the empty text."""
     if not value:
-        raise refuse(field, "a text that is not empty", "is required")
+        raise refuse(field, "a text that is not empty", "it is required")
 
 
 def check_id(value: str | None, field: str) -> None:
     """Refuse an id that the server's pattern does not match; None and the empty text count as absent."""
-    if value and _ID.fullmatch(value) is None:
+    if value and not _matches(_ID, value):
         raise refuse(field, ID_RULE)
 
 
@@ -80,13 +81,13 @@ def check_tags(values: Iterable[str] | None, field: str = "tags") -> None:
 def check_limit(value: int | None) -> None:
     """Refuse a limit that the server would silently replace by its default."""
     if value is not None and not 1 <= value <= MAX_LIMIT:
-        raise refuse("limit", f"from 1 to {MAX_LIMIT}", "would silently be replaced by the server's default")
+        raise refuse("limit", f"from 1 to {MAX_LIMIT}", "the server would silently take its default instead")
 
 
 def check_offset(value: int | None) -> None:
-    """Refuse a negative offset, which the server would silently take for 0."""
-    if value is not None and value < 0:
-        raise refuse("offset", "0 or more", "would silently be taken for 0")
+    """Refuse an offset that the server cannot read as a 64-bit number from 0: it would silently take 0 for it."""
+    if value is not None and not 0 <= value < 2**63:
+        raise refuse("offset", "0 or more, and below 2**63", "the server would silently take 0 instead")
 
 
 def path_segment(value: str, field: str) -> str:
@@ -96,14 +97,19 @@ def path_segment(value: str, field: str) -> str:
     '..%2Fadmin'
     """
     if not _is_text(value):
-        raise refuse(field, "a text", f"is {type(value).__name__}")
+        raise refuse(field, "a text", f"{type(value).__name__} was given")
     if value in ("", ".", ".."):
-        raise refuse(field, "neither empty nor '.' nor '..'", "cannot stand in a path")
+        raise refuse(field, "neither empty nor '.' nor '..'", "it stands in a path")
     try:
         return quote(value, safe="")
     except UnicodeEncodeError:
-        raise refuse(field, "whole Unicode characters", "cannot stand in a path") from None
+        raise refuse(field, WHOLE_CHARACTERS, "it holds half of one") from None
 
 
 def _is_text(value: object) -> bool:
+    """`isinstance`, where the annotation promises what a caller may not have kept."""
     return isinstance(value, str)
+
+
+def _matches(pattern: re.Pattern[str], value: str) -> bool:
+    return _is_text(value) and pattern.fullmatch(value) is not None

@@ -23,8 +23,7 @@ TIME_RULE = (
 
 _LOOKBACK = re.compile(r"0*([1-9][0-9]{0,3})([hdm])")
 _TIMESTAMP = re.compile(
-    r"(\d{4,6})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.\d{1,9})? ?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?",
-    re.ASCII,
+    r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII
 )
 _LARGEST = {"m": 8760, "h": 8760, "d": 365}
 _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
@@ -46,7 +45,7 @@ def to_wire(value: TimeBound | None, field: str, clock: Clock) -> str | None:
             count, rest = divmod(value, length)
             if not rest and 1 <= count <= _LARGEST[unit]:
                 return f"{count}{unit}"
-        value = _now(clock) - value
+        value = _before_now(value, field, clock)
     if isinstance(value, datetime):
         return _timestamp(value, field)
     if value and not _is_lookback(value) and not _is_timestamp(value):
@@ -71,21 +70,31 @@ def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None
         _check_not_negative(value, field)
         return _rounded_up(value, field)
     if value and not _is_lookback(value):
-        raise refuse(field, LOOKBACK_RULE, "would silently become 24 hours")
+        raise refuse(field, LOOKBACK_RULE, "the server would silently take 24 hours instead")
     return value or None
 
 
 def _rounded_up(value: timedelta, field: str) -> str:
     for unit, length in reversed(_UNITS):
-        count = max(-(-value // length), 1)
+        count = max(value // length + bool(value % length), 1)
         if count <= _LARGEST[unit]:
             return f"{count}{unit}"
-    raise refuse(field, "at most 365 days ago")
+    raise refuse(field, "at most 365 days ago", "the server looks back no further here")
 
 
 def _check_not_negative(value: timedelta, field: str) -> None:
     if value < timedelta(0):
-        raise refuse(field, "a time before now", "lies in the future")
+        raise refuse(field, "a time before now", "it lies in the future")
+
+
+def _before_now(value: timedelta, field: str, clock: Clock) -> datetime:
+    try:
+        return _now(clock) - value
+    except OverflowError:
+        raise refuse(field, _IN_CALENDAR, "it lies before") from None
+
+
+_IN_CALENDAR = "a time from the year 1 to the year 9999, in UTC"
 
 
 def _now(clock: Clock) -> datetime:
@@ -99,7 +108,10 @@ def _timestamp(value: datetime, field: str) -> str:
             field=field,
             rule="an aware datetime",
         )
-    return value.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
+    try:
+        return value.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
+    except OverflowError:
+        raise refuse(field, _IN_CALENDAR, "its zone leads out of it") from None
 
 
 def _is_lookback(text: str) -> bool:
@@ -111,5 +123,9 @@ def _is_timestamp(text: str) -> bool:
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
         return False
-    _, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
-    return 1 <= month <= 12 and 1 <= day <= 31 and hour <= 24 and minute <= 59 and second <= 60
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+    try:
+        datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
+    except ValueError:  # no such day or hour
+        return False
+    return True

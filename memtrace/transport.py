@@ -6,6 +6,7 @@ library appears here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, cast, runtime_checkable
@@ -85,7 +86,11 @@ class Headers(Mapping[str, str]):
         return [value for key, value in self.pairs if key.lower() == wanted]
 
     def set(self, name: str, value: str) -> Headers:
-        """A copy in which `name` has this one value."""
+        """A copy in which `name` has this one value. Raises `ValueError`, without the value, where it cannot be sent."""
+        if _SENDABLE.fullmatch(value) is None:
+            raise ValueError(
+                f"the value of the header {name!r} cannot be sent: printable ASCII without white space at its ends is due"
+            )
         wanted = name.lower()
         return Headers([*(pair for pair in self.pairs if pair[0].lower() != wanted), (name, value)])
 
@@ -101,6 +106,7 @@ class Headers(Mapping[str, str]):
         return f"Headers({', '.join(name for name, _ in self.pairs)})"
 
 
+_SENDABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
 _NO_HEADERS = Headers()
 
 

@@ -140,12 +140,17 @@ def test_good_keys(key):
     assert check_key(key) == key
 
 
-@pytest.mark.parametrize("key", ["k\n", "k\r\nx-evil: 1", " k", "k ", "\t", "é", "k\x00", "k\x7f", "a\tb", ""])
+@pytest.mark.parametrize("key", ["k\n", "k\r\nx-evil: 1", " k", "k ", "\t", "é", "k\x00", "k\x7f", "a\tb"])
 def test_bad_keys_are_refused_and_not_repeated(key):
     with pytest.raises(ConfigurationError, match=r"^api_key \(MEMTRACE_API_KEY\) cannot be sent") as caught:
-        check_key(f"planted{key}" if key and not key.startswith(" ") else key)
+        check_key(f"planted{key}" if not key.startswith(" ") else key)
     assert "planted" not in str(caught.value)
     assert ".strip()" in caught.value.hint
+
+
+def test_an_empty_key_is_called_empty(make):
+    with pytest.raises(ConfigurationError, match="api_key is empty"):
+        make("http://server", "key").with_options(api_key="")
 
 
 def test_a_key_that_is_no_text_is_refused(make):
@@ -354,9 +359,8 @@ def test_good_base_urls(text, transport, origin, path):
         ("http://" + "a" * 64, "host or port"),
         ("http://a,b", "host or port"),
         ("http://a%41", "host or port"),
-        ("http://user@server", "credentials"),
-        ("http://user:planted@server", "credentials"),
-        ("http://:@server", "credentials"),
+        ("pigeon://user:planted@server", "credentials"),
+        ("memory://shared", "never share"),
         ("http://server?x=1", "query or a fragment"),
         ("http://server/?", "query or a fragment"),
         ("http://server/x#y", "query or a fragment"),
@@ -448,3 +452,14 @@ def test_a_configuration_error_pickles():
     with pytest.raises(ConfigurationError) as caught:
         parse_base_url("nope")
     assert pickle.loads(pickle.dumps(caught.value)).hint == caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("credentials", "header"),
+    [("user:p%40ss", "Basic dXNlcjpwQHNz"), ("user", "Basic dXNlcjo="), (":", "Basic Og=="), ("é:x", "Basic w6k6eA==")],
+)
+def test_credentials_in_the_address_are_sent_to_the_proxy_in_front_and_never_shown(make, credentials, header):
+    client = make(f"http://{credentials}@server/path", "key")
+    assert settings_of(client).base_url.authorization == header
+    assert settings_of(client).base_url.origin == "http://server"
+    assert header not in repr(client) + repr(settings_of(client))

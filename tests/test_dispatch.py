@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from memtrace._version import __version__
@@ -294,3 +295,10 @@ def test_every_error_of_a_call_is_one_of_the_sdk(dispatch):
     for answer in (302, 400, 401, 404, 405, 409, 413, 418, 429, 500, 502, 503, TransportError("gone")):
         with pytest.raises(MemtraceError):
             dispatch.send(operation(), answer)
+
+
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+@pytest.mark.parametrize("library_client", [httpx.Client, httpx.AsyncClient])
+def test_a_librarys_own_client_is_told_how_to_hand_it_over(client, library_client):
+    with pytest.raises(TransportNotAvailableError, match=r"client of the library httpx.*HttpxTransport\(client="):
+        client("http://server", "key", transport=library_client())

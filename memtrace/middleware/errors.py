@@ -39,7 +39,7 @@ def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
         describe(specific, request)
         if specific is error:
             raise
-        raise specific from error
+        raise specific from (error.__cause__ or error)
     except MemtraceError as error:
         describe(error, request)
         raise
@@ -147,7 +147,7 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
             text, code="agent_in_use", hint="sessions hold this agent: one that ever had a session cannot be deleted"
         )
     if status == 404 or (status == 400 and text == "session not found"):
-        return NotFoundError(text, hint=_WRONG_BASE if text.startswith("Cannot ") else None)
+        return NotFoundError(text, hint=None if response.body.startswith(b"{") else _WRONG_BASE)
     if status == 400 or (status == 500 and _ARGUMENT.match(text)):
         return _invalid(text)
     if status < 400:

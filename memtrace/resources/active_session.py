@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
-from memtrace.exceptions import MemtraceError
+from memtrace.clock import shielded
 from memtrace.models import (
     AddMemoryRequest,
     ContextOptions,
@@ -18,6 +19,7 @@ from memtrace.models import (
     Session,
     SessionContext,
 )
+from memtrace.resources import arguments
 from memtrace.resources.arguments import model_from
 
 if TYPE_CHECKING:
@@ -56,9 +58,21 @@ class _Opened:
         """The id of the agent whose session it is."""
         return self._request.agent_id
 
-    def _memory(self, content: str, **fields: object) -> AddMemoryRequest:
+    def _begin(self) -> None:
+        if self._session is not None:
+            raise RuntimeError("this session was opened before: call client.sessions.open(...) again for another")
+
+    def _memory(self, content: str, fields: Mapping[str, object]) -> AddMemoryRequest:
+        self._refuse(fields, "agent_id", "session_id")
         given = {"agent_id": self.agent_id, "session_id": self.id, "content": content, **fields}
         return model_from(AddMemoryRequest, None, given)
+
+    @staticmethod
+    def _refuse(fields: Mapping[str, object], *names: str) -> None:
+        """A session's own ids are not for its caller to give."""
+        for name in names:
+            if name in fields:
+                raise TypeError(f"unexpected keyword argument {name!r}: it is the open session's own")
 
     def __repr__(self) -> str:
         state = "not open" if self._session is None else self._session.id
@@ -76,6 +90,7 @@ class ActiveSession(_Opened):
         self._dispatcher = dispatcher
 
     def __enter__(self) -> Self:
+        self._begin()
         self._session = self._dispatcher.send(operations.create_session(self._request))
         return self
 
@@ -84,21 +99,19 @@ class ActiveSession(_Opened):
     ) -> None:
         try:
             self._session = self._dispatcher.send(operations.close_session(self.id))
-        except MemtraceError as failure:
+        except Exception as failure:
             if error is None:
                 raise
             _logger.warning("session %s could not be closed: %s", self.id, failure)
 
     def remember(self, content: str, **fields: Unpack[RememberFields]) -> Memory:
         """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
-        request = self._memory(content, **fields)
+        request = self._memory(content, fields)
         return self._dispatcher.send(operations.add_memory(request))
 
     def decide(self, decision: str, reasoning: str) -> Memory:
         """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
-        request = self._memory(
-            decision, memory_type="decision", event_type="decision", metadata={"reasoning": reasoning}
-        )
+        request = arguments.decision(self.agent_id, decision, reasoning).model_copy(update={"session_id": self.id})
         return self._dispatcher.send(operations.add_memory(request))
 
     @overload
@@ -107,6 +120,7 @@ class ActiveSession(_Opened):
     def recall(self, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
     def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read this session's memories, newest first; as `sessions.memories`."""
+        self._refuse(fields, "session_id")
         chosen = model_from(ListOptions, options, fields)
         return self._dispatcher.send(operations.session_memories(self.id, chosen, self._dispatcher.settings.clock))
 
@@ -131,6 +145,7 @@ class AsyncActiveSession(_Opened):
         self._dispatcher = dispatcher
 
     async def __aenter__(self) -> Self:
+        self._begin()
         self._session = await self._dispatcher.send(operations.create_session(self._request))
         return self
 
@@ -138,22 +153,21 @@ class AsyncActiveSession(_Opened):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            self._session = await self._dispatcher.send(operations.close_session(self.id))
-        except MemtraceError as failure:
+            with shielded():  # also when the block was cancelled, the session ends
+                self._session = await self._dispatcher.send(operations.close_session(self.id))
+        except Exception as failure:
             if error is None:
                 raise
             _logger.warning("session %s could not be closed: %s", self.id, failure)
 
     async def remember(self, content: str, **fields: Unpack[RememberFields]) -> Memory:
         """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
-        request = self._memory(content, **fields)
+        request = self._memory(content, fields)
         return await self._dispatcher.send(operations.add_memory(request))
 
     async def decide(self, decision: str, reasoning: str) -> Memory:
         """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
-        request = self._memory(
-            decision, memory_type="decision", event_type="decision", metadata={"reasoning": reasoning}
-        )
+        request = arguments.decision(self.agent_id, decision, reasoning).model_copy(update={"session_id": self.id})
         return await self._dispatcher.send(operations.add_memory(request))
 
     @overload
@@ -162,6 +176,7 @@ class AsyncActiveSession(_Opened):
     async def recall(self, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
     async def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read this session's memories, newest first; as `sessions.memories`."""
+        self._refuse(fields, "session_id")
         chosen = model_from(ListOptions, options, fields)
         return await self._dispatcher.send(
             operations.session_memories(self.id, chosen, self._dispatcher.settings.clock)

@@ -9,8 +9,11 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from memtrace.exceptions import InvalidRequestError
+from memtrace.models import AddMemoryRequest, ListOptions, TimeBound
+from memtrace.operations import required
+from memtrace.timebounds import TIME_RULE
 
-__all__ = ["model_from"]
+__all__ = ["decision", "episode", "model_from", "newest"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -30,6 +33,23 @@ def model_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str, o
     return given
 
 
+def episode(agent_id: str, content: str) -> AddMemoryRequest:
+    """What `remember` stores."""
+    return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content})
+
+
+def decision(agent_id: str, content: str, reasoning: str) -> AddMemoryRequest:
+    """What `decide` stores."""
+    fields = {"memory_type": "decision", "event_type": "decision", "metadata": {"reasoning": reasoning}}
+    return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content, **fields})
+
+
+def newest(agent_id: str, since: TimeBound) -> ListOptions:
+    """What `recall` reads. An empty agent is refused: as a filter it would mean everyone."""
+    given = {"agent_id": required(agent_id, "agent_id"), "since": since, "limit": 100, "order": "desc"}
+    return _built(ListOptions, given)
+
+
 def _built(model: type[ModelT], fields: Mapping[str, object]) -> ModelT:
     for name in fields:
         if name not in model.model_fields:
@@ -39,5 +59,7 @@ def _built(model: type[ModelT], fields: Mapping[str, object]) -> ModelT:
         return model(**fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        raise InvalidRequestError(f"{field}: {first['msg']}", field=field, rule=first["msg"]) from None
+        places = first["loc"]
+        field = f"{places[0]}" + "".join(f"[{place}]" for place in places if isinstance(place, int))
+        rule = TIME_RULE if field in ("since", "until") else first["msg"]
+        raise InvalidRequestError(f"{field}: {rule}", field=field, rule=rule) from None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, overload
 
 from memtrace import operations, procedures
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
-from memtrace.resources.arguments import model_from
+from memtrace.resources import arguments
+from memtrace.resources.arguments import episode, model_from, newest
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -75,21 +76,15 @@ class Memories:
 
     def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``. Raises as `add` does."""
-        return self.add(agent_id=agent_id, content=content)
+        return self.add(episode(agent_id, content))
 
     def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since then, newest first."""
-        return self.list(agent_id=operations.required(agent_id, "agent_id"), since=since, limit=100, order="desc")
+        return self.list(newest(agent_id, since))
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""
-        return self.add(
-            agent_id=agent_id,
-            content=decision,
-            memory_type="decision",
-            event_type="decision",
-            metadata={"reasoning": reasoning},
-        )
+        return self.add(arguments.decision(agent_id, decision, reasoning))
 
 
 class AsyncMemories:
@@ -148,18 +143,12 @@ class AsyncMemories:
 
     async def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``. Raises as `add` does."""
-        return await self.add(agent_id=agent_id, content=content)
+        return await self.add(episode(agent_id, content))
 
     async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since then, newest first."""
-        return await self.list(agent_id=operations.required(agent_id, "agent_id"), since=since, limit=100, order="desc")
+        return await self.list(newest(agent_id, since))
 
     async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""
-        return await self.add(
-            agent_id=agent_id,
-            content=decision,
-            memory_type="decision",
-            event_type="decision",
-            metadata={"reasoning": reasoning},
-        )
+        return await self.add(arguments.decision(agent_id, decision, reasoning))

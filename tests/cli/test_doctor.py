@@ -150,7 +150,7 @@ class TestConfiguration:
         ("url", "key", "told"),
         [
             ("localhost:9100", "mtk_secret", "--url (MEMTRACE_BASE_URL) is not a valid address"),
-            ("http://me:mtk_secret@host", "mtk_secret", "it holds credentials"),
+            ("pigeon://me:mtk_secret@coop", "mtk_secret", "it holds credentials"),
             ("memory://", "mtk_secret\n", "MEMTRACE_API_KEY cannot be sent: it holds a line break"),
         ],
     )
@@ -184,8 +184,8 @@ class TestConfiguration:
 
     def test_a_secret_in_the_address_of_another_transport_is_not_shown(self, environment):
         environment.setenv("MEMTRACE_API_KEY", "mtk_x")
-        found = check(examine("pigeon://me:secret@coop/?token=secret", None), "configuration").found
-        assert found.startswith("pigeon://***@coop/ from --url")
+        found = check(examine("pigeon://coop/?token=secret", None), "configuration").found
+        assert found.startswith("pigeon://coop/ from --url")
 
     def test_a_transport_of_others_that_breaks_is_a_failed_check(self, environment):
         def create(options):

@@ -305,3 +305,39 @@ def test_tests_that_mock_httpx_with_respx_go_on_working():
         assert client.remember("a", "c").content == "c"
     assert route.calls.last.request.headers["x-api-key"] == "mtk_key"
     assert json.loads(route.calls.last.request.content)["content"] == "c"
+
+
+class Audited(Memtrace):
+    """Users override the long form, and use names that the new client has too."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.seen = []
+        self.agents = {}
+        self.sessions = {}
+        self.memories = []
+
+    def add_memory(self, req):
+        self.seen.append(req.content)
+        return super().add_memory(req)
+
+    def list_memories(self, opts):
+        self.seen.append(opts.agent_id)
+        return super().list_memories(opts)
+
+
+def test_subclasses_that_override_the_long_form_see_the_short_one():
+    client = Audited("memory://", "key")
+    client.remember("a", "one")
+    client.decide("a", "two", "why")
+    client.recall("a")
+    assert client.seen == ["one", "two", "a"]
+
+
+def test_subclasses_may_use_the_names_of_the_resources():
+    client = Audited("memory://", "key")
+    agent = client.register_agent(RegisterAgentRequest(name="x"))
+    session = client.create_session(CreateSessionRequest(agent_id=agent.id))
+    client.add_memories([AddMemoryRequest(agent_id=agent.id, session_id=session.id, content="c")])
+    assert client.get_session_memories(session.id).count == client.get_agent_memories(agent.id).count == 1
+    assert (client.agents, client.sessions, client.memories) == ({}, {}, [])

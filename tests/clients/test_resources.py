@@ -8,11 +8,13 @@ import pytest
 
 from memtrace import (
     AddMemoryRequest,
+    AsyncMemtrace,
     ClientClosedError,
     ConflictError,
     CreateSessionRequest,
     InvalidRequestError,
     ListOptions,
+    Memtrace,
     MemtraceError,
     NotFoundError,
     RegisterAgentRequest,
@@ -123,6 +125,7 @@ def test_the_three_words_refuse_bad_values_as_the_long_form_does(face):
         ),
         ({"tags": ["ui"]}, "/memories?agent_id=a&tags=ui&since=24h"),
         ({"until": "1h", "since": "2d"}, "/memories?agent_id=a&since=2d&until=1h"),
+        ({"tags": "", "until": "", "session_id": "", "offset": 0}, "/agents/a/memories?offset=0"),
         ({"offset": 3}, "/memories?agent_id=a&since=24h&offset=3"),
         ({"offset": 0}, "/agents/a/memories?offset=0"),
         ({"session_id": "s"}, "/memories?agent_id=a&session_id=s&since=24h"),
@@ -148,6 +151,21 @@ def test_options_that_a_sessions_route_ignores_work_all_the_same(face, options, 
     client, transport = face.scripted(json_response(200, MEMORIES))
     client.sessions.memories("s", **options)
     assert transport.last.target == "/api/v1" + target
+
+
+def test_the_three_words_are_the_resources_too(face, fake):
+    client = face.of(fake)
+    assert client.memories.remember("a", "seen").memory_type == "episodic"
+    assert client.memories.decide("a", "done", "because").metadata == {"reasoning": "because"}
+    assert [m.content for m in client.memories.recall("a").memories] == ["done", "seen"]
+
+
+def test_ids_in_a_query_are_any_text_that_can_be_written(face):
+    client, transport = face.scripted(json_response(200, '{"sessions":[],"count":0}'))
+    client.sessions.list("é&=")
+    assert transport.last.target == "/api/v1/sessions?agent_id=%C3%A9%26%3D"
+    with pytest.raises(InvalidRequestError, match="agent_id must be whole Unicode"):
+        client.sessions.list("\ud800")
 
 
 def test_recall_refuses_an_empty_agent_instead_of_reading_everyones_memories(face):
@@ -264,12 +282,63 @@ def test_a_failure_to_close_is_raised_but_never_hides_the_blocks_own_error(face,
     assert "could not be closed" in caplog.text
 
 
+def test_an_opened_session_keeps_its_own_ids(face, fake):
+    client = face.of(fake)
+    agent = client.agents.register(name="bot")
+    with client.sessions.open(agent_id=agent.id) as session:
+        for name in ("agent_id", "session_id"):
+            with pytest.raises(TypeError, match=f"'{name}': it is the open session's own"):
+                session.remember("x", **{name: "elsewhere"})
+        with pytest.raises(TypeError, match="'session_id'"):
+            session.recall(session_id="other")
+        with pytest.raises(RuntimeError, match="opened before"):
+            session.__enter__()
+    assert client.memories.list().count == 0
+
+
+@pytest.mark.parametrize("own", [LookupError, KeyboardInterrupt])
+def test_whatever_fails_in_closing_a_session_the_blocks_own_error_comes_out(face, own):
+    def broken(request, call_next):
+        if request.operation == "sessions.close":
+            raise OSError("not of the SDK")
+        return (yield from call_next(request))
+
+    client, _ = face.scripted(json_response(201, SESSION), middleware=[broken])
+    with pytest.raises(own), client.sessions.open(agent_id="a"):
+        raise own
+
+
+def test_a_copy_of_a_subclass_keeps_what_it_added(face):
+    client = Sub("memory://", "key") if face.kind == "sync" else AsyncSub("memory://", "key")
+    client.tenant = "acme"
+    copy = client.with_options(timeout=3)
+    assert type(copy) is type(client)
+    assert copy.tenant == "acme"
+    assert copy.memories is not client.memories
+    assert "Sub('memory://'" in repr(copy)
+
+
+class Sub(Memtrace):
+    pass
+
+
+class AsyncSub(AsyncMemtrace):
+    pass
+
+
 def test_health_and_ready_answer_without_raising(face, fake):
     client = face.of(fake)
     assert client.health().status == "ok"
     assert client.ready() is True
     fake.set_storage("default", "down")
     assert client.ready() is False
+
+
+def test_a_page_of_another_server_is_not_taken_for_an_answer(face):
+    client, _ = face.scripted(lambda _: json_response(200, "<html>hello</html>"))
+    for call in (client.ready, lambda: client.agents.delete("x"), client.health):
+        with pytest.raises(UnreadableResponseError, match="base_url"):
+            call()
 
 
 def test_an_unreadable_answer_says_so_without_showing_it(face):
@@ -323,12 +392,49 @@ def test_an_empty_batch_sends_nothing(face):
     assert not transport.requests
 
 
-def test_an_item_that_is_no_request_is_a_type_error_and_nothing_is_sent(face):
+def test_an_item_that_is_no_request_is_refused_by_its_place(face, fake):
+    items = [AddMemoryRequest(agent_id="a", content="x"), {"agent_id": "a", "content": "x"}]
     client, transport = face.scripted()
-    for call in (client.add_memories, client.memories.add_many):
-        with pytest.raises(TypeError, match=r"memories\[1\] is dict, not AddMemoryRequest"):
-            call([AddMemoryRequest(agent_id="a", content="x"), {"agent_id": "a", "content": "x"}])
+    with pytest.raises(InvalidRequestError, match=r"memories\[1\] must be an AddMemoryRequest: dict was given"):
+        client.add_memories(items)
     assert not transport.requests
+    assert face.of(fake).memories.add_many(items).failed == [1]
+
+
+def test_any_iterable_can_be_stored(face, fake):
+    client = face.of(fake)
+    assert len(client.add_memories(AddMemoryRequest(agent_id="a", content=str(n)) for n in range(150))) == 150
+    assert len(client.add_memories(iter([AddMemoryRequest(agent_id="a", content="one")]))) == 1
+
+
+def test_a_batch_takes_items_as_it_goes(face):
+    taken = []
+
+    def items():
+        for n in range(250):
+            taken.append(n)
+            yield AddMemoryRequest(agent_id="a", content=str(n))
+
+    def answer(request):
+        assert len(taken) <= 100 * len(transport.requests) + 1
+        return json_response(201, json.dumps({"memories": [json.loads(ROW)] * 100, "count": 100}))
+
+    client, transport = face.scripted(answer)
+    client.memories.add_many(items())
+    assert len(taken) == 250
+
+
+def test_an_item_that_fits_alone_but_not_in_its_frame_is_refused(face):
+    client, transport = face.scripted(json_response(201, ROW))
+    for spare, fits in ((15, True), (14, False)):
+        frame = len('{"agent_id":"a","memory_type":"episodic","event_type":"general","content":""}')
+        item = AddMemoryRequest(agent_id="a", content="x" * (4 * 1024 * 1024 - frame - spare))
+        transport.script[:] = [json_response(201, json.dumps({"memories": [json.loads(ROW)], "count": 1}))]
+        outcome = client.memories.add_many([item]).outcomes[0]
+        assert outcome.status == ("stored" if fits else "failed")
+        if not fits:
+            assert outcome.error.code == "payload_too_large"
+    assert len(transport.last.body) == 4 * 1024 * 1024
 
 
 def test_an_invalid_item_is_failed_by_index_and_the_others_are_stored(face, fake):

@@ -110,6 +110,13 @@ def test_time_bounds_are_kept_as_they_were_given(bound):
         assert type(kept) is type(bound)
 
 
+@pytest.mark.parametrize("number", [24, 24.5, True])
+def test_a_bare_number_is_no_time_bound(number):
+    for model in (ListOptions, SearchQuery, ContextOptions):
+        with pytest.raises(ValidationError, match="since"):
+            model(since=number)
+
+
 @pytest.mark.parametrize("tags", ["ui,nav", ["ui", "nav"]])
 def test_tags_of_list_options_are_text_or_a_list(tags):
     assert ListOptions(tags=tags).tags == tags

@@ -56,6 +56,8 @@ def add(**fields):
         ({"metadata": {"x": [{"y": float("-inf")}]}}, "metadata"),
         ({"metadata": {"x": object()}}, "metadata"),
         ({"metadata": {"x": "\ud800"}}, "metadata"),
+        ({"content": "half a character \ud800"}, "content"),
+        ({"dedup_key": "\ud800"}, "dedup_key"),
     ],
 )
 def test_a_memory_that_the_server_would_refuse_is_refused_with_field_and_rule(fields, field):
@@ -114,6 +116,7 @@ def test_a_body_over_4_mib_is_refused_and_one_of_4_mib_is_not():
         ({"limit": -1}, "limit"),
         ({"limit": 1001}, "limit"),
         ({"offset": -1}, "offset"),
+        ({"offset": 2**63}, "offset"),
         ({"since": "1w"}, "since"),
         ({"until": "now"}, "until"),
     ],
@@ -149,9 +152,9 @@ def test_context_refuses_bad_types_and_times():
 
 
 def test_names_and_owners_are_required():
-    with pytest.raises(InvalidRequestError, match="name is required"):
+    with pytest.raises(InvalidRequestError, match="name must be a text that is not empty: it is required"):
         register_agent(RegisterAgentRequest(name=""))
-    with pytest.raises(InvalidRequestError, match="agent_id is required"):
+    with pytest.raises(InvalidRequestError, match="agent_id must be .* it is required"):
         create_session(CreateSessionRequest(agent_id=""))
     with pytest.raises(InvalidRequestError, match="agent_id"):
         agent_memories("", ListOptions(tags="ui"), CLOCK)
@@ -166,13 +169,13 @@ def test_half_a_character_cannot_stand_in_a_path():
 
 @pytest.mark.parametrize("segment", [5, None, b"a"])
 def test_what_is_no_text_cannot_stand_in_a_path(segment):
-    with pytest.raises(InvalidRequestError, match="must be a text"):
+    with pytest.raises(InvalidRequestError, match="agent_id must be a text: .* was given"):
         path_segment(segment, "agent_id")
 
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])
 def test_what_would_name_another_path_is_refused(segment):
-    with pytest.raises(InvalidRequestError, match="cannot stand in a path"):
+    with pytest.raises(InvalidRequestError, match="it stands in a path"):
         path_segment(segment, "agent_id")
 
 

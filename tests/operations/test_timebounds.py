@@ -52,6 +52,12 @@ def test_texts_that_the_server_reads_are_sent_as_they_are(text):
         "1",
         "abc",
         "2020-13-01",
+        "2020-02-30",
+        "0000-01-01",
+        "20200-01-01",
+        "2020-01-01T24:00:00",
+        "2020-01-01 00:00:60",
+        "2020-01-01 0:00:00",
         "2020-01-32",
         "2020-00-10",
         "2020-01-01T25:00:00Z",
@@ -103,6 +109,22 @@ def test_a_naive_datetime_is_refused_with_the_reason(convert):
         convert(datetime(2026, 1, 1), "since", NOON)
 
 
+@pytest.mark.parametrize(
+    "bound",
+    [
+        timedelta(days=999_999),
+        timedelta.max,
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-12))),
+    ],
+)
+def test_what_lies_outside_the_calendar_is_refused(bound):
+    with pytest.raises(InvalidRequestError, match="from the year 1 to the year 9999"):
+        to_wire(bound, "since", NOON)
+    with pytest.raises(InvalidRequestError):
+        to_lookback(bound, "since", NOON)
+
+
 @pytest.mark.parametrize("convert", [to_wire, to_lookback])
 def test_a_negative_timedelta_is_refused(convert):
     with pytest.raises(InvalidRequestError, match="future"):
@@ -129,7 +151,7 @@ def test_where_only_a_look_back_works_times_are_rounded_up(bound, text):
 
 @pytest.mark.parametrize("text", ["2020-01-01", "2020-01-01T00:00:00Z", "abc", "0h", "366d"])
 def test_where_only_a_look_back_works_other_texts_are_refused(text):
-    with pytest.raises(InvalidRequestError, match="silently become 24 hours"):
+    with pytest.raises(InvalidRequestError, match="silently take 24 hours"):
         to_lookback(text, "since", NOON)
 
 
