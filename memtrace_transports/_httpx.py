@@ -6,21 +6,27 @@ proxies from the environment work.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
+import math
 import os
 import ssl
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from memtrace.clock import has_ended, running_loop
+from memtrace.clock import has_ended, running_loop, running_under_trio
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 
 if TYPE_CHECKING:
+    import anyio
     import httpx
+    import trio
 
 __all__ = ["AsyncHttpxTransport", "HttpxTransport"]
 
@@ -47,6 +53,9 @@ class HttpxTransport:
     """
 
     def __init__(self, client: httpx.Client | None = None) -> None:
+        # by their methods, since tracing puts classes of its own in the place of httpx's
+        if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
+            raise TypeError(f"HttpxTransport takes an httpx.Client, not {_named(client)}")
         self._given = client
         self._closed = False
         self._forget()
@@ -57,14 +66,16 @@ class HttpxTransport:
         self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
 
     def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with httpx's own error as its cause."""
+        """Send `request`; raises `TransportError` with httpx's own error as its cause, unless that may repeat a key."""
         client = self._usable_client()
         try:
             outgoing = _outgoing(client, request, _timeout(request.timeout, request.timeout), owned=self._given is None)
             answer = client.send(outgoing, follow_redirects=False)
         except Exception as error:  # noqa: BLE001  # those of httpx are translated, others raised again
-            _raise(error, request, client)
-        return _incoming(answer)
+            failure = _failure(error, request, client)
+        else:
+            return _incoming(answer)
+        raise failure  # out here, where it has no context
 
     def _usable_client(self) -> httpx.Client:
         if self._closed:
@@ -97,53 +108,174 @@ class AsyncHttpxTransport:
     """
 
     def __init__(self, client: httpx.AsyncClient | None = None) -> None:
+        if client is not None and (isinstance(client, type) or not hasattr(client, "aclose")):
+            raise TypeError(f"AsyncHttpxTransport takes an httpx.AsyncClient, not {_named(client)}")
         self._given = client
         self._closed = False
         self._forget()
 
     def _forget(self) -> None:
         self._guard = threading.Lock()  # taken by itself; two event loops may run in two threads
-        self._clients: WeakKeyDictionary[object, httpx.AsyncClient] = WeakKeyDictionary()
+        self._pools: WeakKeyDictionary[object, _Pool] = WeakKeyDictionary()
         self._pid = os.getpid()  # last, as in `HttpxTransport`
 
     async def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with httpx's own error as its cause."""
-        import anyio
-
-        client = self._usable_client()
+        """Send `request`; raises `TransportError` with httpx's own error as its cause, unless that may repeat a key."""
+        client, slots = await self._usable_client()
         bound = request.timeout
         timeout = _timeout(bound, None if bound is None else bound * _CONNECTING)
         try:
             outgoing = _outgoing(client, request, timeout, owned=self._given is None)
-            with anyio.fail_after(bound):
-                answer = await client.send(outgoing, follow_redirects=False)
+            answer = await _within(bound, client, outgoing, slots)
         except Exception as error:  # noqa: BLE001  # those of httpx are translated, others raised again
-            _raise(error, request, client)
-        return _incoming(answer)
+            failure = _failure(error, request, client)
+        else:
+            return _incoming(answer)
+        raise failure  # out here, where it has no context
 
-    def _usable_client(self) -> httpx.AsyncClient:
-        if self._closed:
+    async def _usable_client(self) -> tuple[httpx.AsyncClient, anyio.Semaphore | None]:
+        client, slots = self._given, None
+        if client is None and not self._closed:
+            client, slots = await self._pool().client()
+        if client is None or self._closed:  # perhaps since the line above began
             raise ClientClosedError("this transport is closed")
-        if self._given is not None:
-            return self._given
+        return client, slots
+
+    def _pool(self) -> _Pool:
         if self._pid != os.getpid():  # a forked child shares its parent's sockets: answers would cross
             self._forget()
         loop = running_loop()
         with self._guard:
-            client = self._clients.get(loop)
-            if client is None:
-                for ended in [other for other in self._clients if has_ended(other)]:
-                    del self._clients[ended]
-                client = self._clients[loop] = _new_async_client()
-            return client
+            pool = self._pools.get(loop)
+            if pool is None:
+                for ended in [other for other in self._pools if has_ended(other)]:
+                    del self._pools[ended]
+                pool = self._pools[loop] = _Pool()
+            return pool
 
     async def close(self) -> None:
         """Close the connections that it made on this event loop; a second call does nothing."""
         self._closed = True
-        client = self._clients.pop(running_loop(), None)
-        self._clients.clear()  # those of other loops cannot be closed from here
-        if client is not None and self._pid == os.getpid():
-            await client.aclose()
+        pool = self._pools.pop(running_loop(), None)
+        self._pools.clear()  # those of other loops cannot be closed from here
+        if pool is not None and pool.made is not None and self._pid == os.getpid():
+            await pool.made.aclose()
+
+
+class _Pool:
+    """The client of one event loop, made in a thread since imports and TLS settings take 0.2 s the first time.
+
+    Requests queue here for one of `_CONNECTIONS` slots and never in httpcore, which forgets the connection that it has given
+    to a request in its queue when that request is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.made: httpx.AsyncClient | None = None
+        self._turn = _new_lock()  # one thread for all tasks that begin together
+        self._making = threading.Lock()  # against the thread that a cancelled task left behind
+        self._slots: anyio.Semaphore | None = None
+
+    async def client(self) -> tuple[httpx.AsyncClient, anyio.Semaphore]:
+        client = self.made or await self._client_in_turn()
+        if self._slots is None:
+            import anyio
+
+            self._slots = anyio.Semaphore(_CONNECTIONS)
+        return client, self._slots
+
+    async def _client_in_turn(self) -> httpx.AsyncClient:
+        async with self._turn:
+            return self.made or await _in_thread(self._make)
+
+    def _make(self) -> httpx.AsyncClient:
+        with self._making:
+            if self.made is None:
+                self.made = _new_async_client()
+            return self.made
+
+
+# ---- what asyncio and trio do differently ---------------------------------------------------------------------------
+
+
+def _new_lock() -> asyncio.Lock | trio.Lock:
+    if running_under_trio():
+        import trio
+
+        return trio.Lock()
+    return asyncio.Lock()
+
+
+async def _in_thread(make: Callable[[], httpx.AsyncClient]) -> httpx.AsyncClient:
+    if running_under_trio():
+        import trio
+
+        return await trio.to_thread.run_sync(make)
+    executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, make)
+    finally:
+        executor.shutdown(wait=False)
+
+
+async def _within(
+    bound: float | None, client: httpx.AsyncClient, outgoing: httpx.Request, slots: anyio.Semaphore | None
+) -> httpx.Response:
+    """Send, for `bound` seconds at most.
+
+    A task that asyncio cancels breaks off httpcore's cleaning up too, and its connection stays taken for good. So there the
+    exchange has a task of its own, which is only ever ended through its scope, as trio ends every task.
+    """
+    import anyio
+
+    scope = anyio.CancelScope(deadline=math.inf if bound is None else anyio.current_time() + bound)
+    send = functools.partial(client.send, outgoing, follow_redirects=False)
+    exchange = _within_scope(scope, send if slots is None else functools.partial(_in_slot, slots, bound, send))
+    return await exchange if running_under_trio() else await _apart(asyncio.create_task(exchange), scope)
+
+
+_Send = Callable[[], Coroutine[None, None, "httpx.Response"]]
+
+
+async def _within_scope(scope: anyio.CancelScope, send: _Send) -> httpx.Response:
+    with scope:
+        return await send()
+    raise TimeoutError
+
+
+async def _in_slot(slots: anyio.Semaphore, bound: float | None, send: _Send) -> httpx.Response:
+    import anyio
+    import httpx
+
+    with anyio.move_on_after(None if bound is None else bound * _CONNECTING) as waiting:
+        await slots.acquire()
+    if waiting.cancelled_caught:
+        raise httpx.PoolTimeout(f"all {_CONNECTIONS} connections are in use")
+    try:
+        return await send()
+    finally:
+        slots.release()
+
+
+async def _apart(exchange: asyncio.Task[httpx.Response], scope: anyio.CancelScope) -> httpx.Response:
+    try:
+        await asyncio.wait((exchange,))  # which leaves the task alone when it is cancelled
+    except asyncio.CancelledError:
+        scope.cancel()
+        await _end(exchange)
+        raise
+    return exchange.result()
+
+
+async def _end(exchange: asyncio.Task[httpx.Response]) -> None:
+    """Wait until it has ended, however often the waiting is cancelled meanwhile."""
+    import anyio
+
+    with anyio.CancelScope(shield=True):  # a scope of the caller's would cancel the waiting again and again
+        while not exchange.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait((exchange,))
+    if not exchange.cancelled():
+        exchange.exception()  # looked at, or asyncio complains that nobody did
 
 
 # ---- clients of our own ---------------------------------------------------------------------------------------------
@@ -239,19 +371,39 @@ def _incoming(answer: httpx.Response) -> Response:
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def _raise(error: Exception, request: Request, client: httpx.Client | httpx.AsyncClient) -> NoReturn:
+def _failure(error: Exception, request: Request, client: httpx.Client | httpx.AsyncClient) -> Exception:
+    """What to raise for `error`."""
     for matches, cause, maybe_sent, what in _kinds():
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
             text = f"{what.format(request.origin)}: {_reason(error)}"
-            raise TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent) from error
+            failure = TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent)
+            failure.__cause__ = None if _may_hold_a_key(error) else error
+            return failure
     if client.is_closed:
-        raise ClientClosedError("the httpx client of this transport is closed") from error
-    raise error
+        closed = ClientClosedError("the httpx client of this transport is closed")
+        closed.__cause__ = error
+        return closed
+    return error
+
+
+def _may_hold_a_key(error: Exception) -> bool:
+    """Whether httpx repeats the value of a header in it."""
+    import httpx
+
+    return isinstance(error, (httpx.LocalProtocolError, UnicodeEncodeError))
 
 
 def _reason(error: Exception) -> str:
+    if _may_hold_a_key(error):
+        return f"a header or the path holds what HTTP does not allow ({type(error).__name__})"
     return str(error) or type(error).__name__
+
+
+def _named(given: object) -> str:
+    """The class of what was given, or the class that was given."""
+    kind = given if isinstance(given, type) else type(given)
+    return f"{'the class' if kind is given else 'an object of'} {kind.__module__}.{kind.__qualname__}"
 
 
 @functools.lru_cache(maxsize=1)

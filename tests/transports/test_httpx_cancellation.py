@@ -1,0 +1,298 @@
+"""A request that is cancelled gives its connection back, whatever it was doing and whoever cancels it."""
+
+import asyncio
+import contextlib
+import contextvars
+import gc
+import random
+import socket
+import threading
+
+import anyio
+import httpx
+import pytest
+
+from memtrace.exceptions import TransportError
+from memtrace.transport import Request
+from memtrace_transports import AsyncHttpxTransport, _httpx
+from tests.transports.scripted import ScriptedServer, Stall
+
+on_both_libraries = pytest.mark.parametrize("library", ["asyncio", "trio"])
+
+
+def get(url, **fields):
+    return Request("GET", url, "/", **{"timeout": 5.0, **fields})
+
+
+class Slow(httpx.AsyncBaseTransport):
+    """A transport in two steps; the second, like httpcore's cleaning up, is not to be broken off."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.begun, self.cleaning, self.may_end = anyio.Event(), anyio.Event(), anyio.Event()
+        self.cleaned = False
+
+    async def handle_async_request(self, request):
+        try:
+            self.begun.set()
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                self.cleaning.set()
+                await self.may_end.wait()
+                self.cleaned = True
+                if self.error is not None:
+                    raise self.error
+
+
+@contextlib.asynccontextmanager
+async def sending(error=None):
+    """A request that is under way, and the transport below it."""
+    slow = Slow(error)
+    async with httpx.AsyncClient(transport=slow) as client:
+        task = asyncio.create_task(AsyncHttpxTransport(client).send(get("http://server")))
+        await slow.begun.wait()
+        yield slow, task
+
+
+def complaints(main):
+    """What asyncio finds to complain about while `main` runs."""
+    told = []
+
+    async def listening():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        await main()
+        gc.collect()
+
+    asyncio.run(listening())
+    return told
+
+
+@pytest.mark.parametrize("error", [None, httpx.ReadError("x"), ZeroDivisionError()], ids=repr)
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_cleaning_up_is_waited_for_however_often_the_task_is_cancelled(error, times):
+    async def main():
+        async with sending(error) as (slow, task):
+            for _ in range(times):
+                task.cancel()
+                await slow.cleaning.wait()
+                await asyncio.sleep(0)
+            assert not task.done()
+            slow.may_end.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert slow.cleaned
+
+    assert complaints(main) == []
+
+
+def test_a_scope_of_the_callers_waits_for_the_cleaning_up_too():
+    async def main():
+        async with sending() as (slow, task):
+
+            async def scoped():
+                with anyio.CancelScope() as scope:
+                    asyncio.get_running_loop().call_soon(scope.cancel)
+                    await AsyncHttpxTransport(httpx.AsyncClient(transport=slow)).send(get("http://server"))
+                return scope.cancelled_caught
+
+            second = asyncio.create_task(scoped())
+            await slow.cleaning.wait()
+            await asyncio.sleep(0)
+            assert not second.done()
+            slow.may_end.set()
+            assert await second is True
+            task.cancel()
+            await asyncio.wait([task])
+
+    assert complaints(main) == []
+
+
+def test_tasks_that_are_all_cancelled_at_once_end():
+    async def main():
+        async with sending() as (slow, task):
+            slow.may_end.set()
+            for each in asyncio.all_tasks() - {asyncio.current_task()}:
+                each.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    assert complaints(main) == []
+
+
+def test_a_task_that_is_cancelled_as_it_begins_leaves_nothing_behind():
+    async def main():
+        slow = Slow()
+        slow.may_end.set()
+        async with httpx.AsyncClient(transport=slow) as client:
+            sent = AsyncHttpxTransport(client).send(get("http://server"))
+            task = asyncio.create_task(sent)
+            asyncio.get_running_loop().call_soon(task.cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not slow.begun.is_set() or slow.cleaned
+
+    assert complaints(main) == []
+
+
+def test_one_that_is_cancelled_on_the_brink_of_its_answer_ends():
+    async def main():
+        def answer(request):
+            task.cancel()
+            return httpx.Response(200)
+
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+            task = asyncio.create_task(AsyncHttpxTransport(client).send(get("http://server")))
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    assert complaints(main) == []
+
+
+@on_both_libraries
+def test_variables_of_the_callers_context_are_seen_by_what_is_patched_into_send(library):
+    traced, seen = contextvars.ContextVar("traced"), []
+
+    def answer(request):
+        seen.append(traced.get())
+        return httpx.Response(200)
+
+    async def main():
+        traced.set("span")
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+            await AsyncHttpxTransport(client).send(get("http://server"))
+
+    anyio.run(main, backend=library)
+    assert seen == ["span"]
+
+
+@on_both_libraries
+def test_a_scope_around_a_request_frees_its_connection(library):
+    async def main():
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
+            transport = AsyncHttpxTransport(client)
+            async with anyio.create_task_group() as group:
+                group.start_soon(transport.send, get(server.url))
+                while not server.received:  # noqa: ASYNC110 - it is set in a thread
+                    await anyio.sleep(0.001)
+                group.cancel_scope.cancel()
+            return (await transport.send(get(server.url))).status
+
+    with ScriptedServer(Stall()) as server:
+        assert anyio.run(main, backend=library) == 200
+
+
+class Phases:
+    """A server that accepts late, reads slowly, answers slowly and in pieces: every phase lasts about a millisecond.
+
+    Cut into the exchange at any moment, then, and every phase is met.
+    """
+
+    def __init__(self):
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    async def _serve(self):
+        async with await asyncio.start_server(self._answer, sock=self._listening, limit=2**20):
+            while not self._ended.is_set():  # noqa: ASYNC110 - it is set in a thread
+                await asyncio.sleep(0.01)
+
+    async def _answer(self, reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+                await reader.readexactly(length)
+                await asyncio.sleep(0.001)
+                for piece in (b"HTTP/1.1 200 x\r\n", b"content-length: 6\r\n\r\n", b"abc", b"def"):
+                    writer.write(piece)
+                    await asyncio.sleep(0.0005)
+        writer.close()
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised):
+        self._ended.set()
+        self._thread.join()
+
+
+async def by_cancel(sent, after):
+    task = asyncio.create_task(sent)
+    asyncio.get_running_loop().call_later(after, task.cancel)
+    return await task
+
+
+async def by_wait_for(sent, after):
+    return await asyncio.wait_for(sent, after)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # asyncio's own, of a connect that was broken off
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("cut", [by_cancel, by_wait_for])
+@pytest.mark.parametrize("connections", [10, 4], ids=["one for each task", "some tasks wait for the pool"])
+def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(cut, connections, monkeypatch):
+    monkeypatch.setattr(_httpx, "_CONNECTIONS", connections)
+    monkeypatch.setattr(_httpx, "_KEPT_ALIVE", 2)
+    chance = random.Random(1)
+
+    async def main():
+        transport = AsyncHttpxTransport()
+        await transport.send(get(server.url))
+
+        async def some(count):
+            for _ in range(count):
+                request = Request("POST", server.url, "/", body=b"x" * chance.choice([1, 300_000]), timeout=5.0)
+                with contextlib.suppress(asyncio.CancelledError, asyncio.TimeoutError):
+                    await cut(transport.send(request), chance.uniform(0, 0.012))
+
+        await asyncio.gather(*(some(20) for _ in range(10)))
+        pool = transport._pool().made._transport._pool
+        assert pool._requests == []
+        assert [each for each in pool.connections if not each.is_idle()] == []
+        answers = await asyncio.gather(*(transport.send(get(server.url)) for _ in range(8)))
+        assert {answer.body for answer in answers} == {b"abcdef"}
+        await transport.close()
+
+    with Phases() as server:
+        assert complaints(main) == []
+
+
+@on_both_libraries
+def test_a_request_that_finds_no_free_connection_was_surely_not_sent(library, monkeypatch):
+    monkeypatch.setattr(_httpx, "_CONNECTIONS", 1)
+
+    async def main():
+        transport = AsyncHttpxTransport()
+        await transport._usable_client()  # made in a thread, for which nobody waits below
+        async with anyio.create_task_group() as group:
+            group.start_soon(slow, transport)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(TransportError, match="no free connection .* all 1 connections are in use") as caught:
+                await transport.send(get(server.url, timeout=0.4))
+            group.cancel_scope.cancel()
+        await transport.close()
+        return caught.value
+
+    async def slow(transport):
+        await transport.send(get(server.url))
+
+    with ScriptedServer(Stall()) as server:
+        error = anyio.run(main, backend=library)
+    assert (error.cause, error.maybe_sent) == ("timeout", False)
+
+
+@on_both_libraries
+def test_the_end_of_the_bound_frees_the_connection(library):
+    async def main():
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
+            transport = AsyncHttpxTransport(client)
+            with pytest.raises(TransportError, match="no answer"):
+                await transport.send(get(server.url, timeout=0.05))
+            return (await transport.send(get(server.url))).status
+
+    with ScriptedServer(Stall()) as server:
+        assert anyio.run(main, backend=library) == 200
