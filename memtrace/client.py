@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from memtrace.clock import Clock
     from memtrace.pipeline import Middleware
     from memtrace.plugins import TransportSpec
-    from memtrace.transport import Transport
+    from memtrace.transport import Transport, TransportOptions
 
 __all__ = ["Memtrace"]
 
@@ -51,8 +51,10 @@ class Memtrace:
 
     What is left out comes from the environment: MEMTRACE_BASE_URL, MEMTRACE_API_KEY, MEMTRACE_TRANSPORT and
     MEMTRACE_TIMEOUT. `timeout` is for one attempt, in seconds; None means no
-    bound. The async client keeps to it exactly; the blocking one applies it to each wait on the socket. `transport` is a name (``"httpx"``,
-    ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call. `middleware` runs once a
+    bound. The async client keeps to it exactly; the blocking one applies it to each wait on the socket. `deadline` is for the call with all its
+    attempts and waits, in seconds. `transport` is a name (``"httpx"``,
+    ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call, with these
+    `options`: pools, TLS, proxies, bounds. `middleware` runs once a
     call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one. `headers` go with
     every request. Raises `ConfigurationError`; nothing is sent when a client is made.
 
@@ -72,7 +74,9 @@ class Memtrace:
         api_key: str | None = None,
         *,
         timeout: float | None = DEFAULT_TIMEOUT,
+        deadline: float | None = None,
         transport: str | Transport | TransportSpec | None = None,
+        options: TransportOptions | None = None,
         middleware: Sequence[Middleware | str] = (),
         attempt_middleware: Sequence[Middleware | str] = (),
         headers: Mapping[str, str] | None = None,
@@ -82,12 +86,13 @@ class Memtrace:
             base_url,
             api_key,
             timeout=timeout,
+            deadline=deadline,
             middleware=middleware,
             attempt_middleware=attempt_middleware,
             headers=headers,
             clock=clock,
         )
-        self._use(Dispatcher.create(settings, transport))
+        self._use(Dispatcher.create(settings, transport, options))
 
     def _use(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
@@ -101,6 +106,7 @@ class Memtrace:
         *,
         api_key: str | Unset = UNSET,
         timeout: float | Unset | None = UNSET,
+        deadline: float | Unset | None = UNSET,
         middleware: Sequence[Middleware | str] | Unset = UNSET,
         attempt_middleware: Sequence[Middleware | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
@@ -114,6 +120,7 @@ class Memtrace:
             self._dispatcher.settings,
             api_key=api_key,
             timeout=timeout,
+            deadline=deadline,
             middleware=middleware,
             attempt_middleware=attempt_middleware,
             headers=headers,

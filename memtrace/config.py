@@ -28,6 +28,7 @@ __all__ = [
     "check_headers",
     "check_key",
     "check_middleware",
+    "check_seconds",
     "check_timeout",
     "parse_base_url",
     "resolve",
@@ -72,6 +73,7 @@ class Settings:
     attempt_middleware: tuple[Middleware, ...]
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     clock: Clock
+    deadline: float | None = None
 
 
 def resolve(
@@ -79,6 +81,7 @@ def resolve(
     api_key: str | None,
     *,
     timeout: float | None,
+    deadline: float | None = None,
     middleware: Sequence[Middleware | str],
     attempt_middleware: Sequence[Middleware | str],
     headers: Mapping[str, str] | None,
@@ -92,6 +95,7 @@ def resolve(
         base_url=parse_base_url(_given(base_url, "base_url", "MEMTRACE_BASE_URL")),
         api_key=check_key(_given(api_key, "api_key", "MEMTRACE_API_KEY")),
         timeout=_timeout(timeout),
+        deadline=check_seconds(deadline, "deadline"),
         middleware=check_middleware(middleware, "middleware"),
         attempt_middleware=check_middleware(attempt_middleware, "attempt_middleware"),
         headers=check_headers(headers),
@@ -104,6 +108,7 @@ def changed(
     *,
     api_key: str | Unset,
     timeout: float | Unset | None,
+    deadline: float | Unset | None,
     middleware: Sequence[Middleware | str] | Unset,
     attempt_middleware: Sequence[Middleware | str] | Unset,
     headers: Mapping[str, str] | Unset,
@@ -113,6 +118,7 @@ def changed(
         settings,
         api_key=settings.api_key if isinstance(api_key, Unset) else check_key(api_key),
         timeout=settings.timeout if isinstance(timeout, Unset) else check_timeout(timeout),
+        deadline=settings.deadline if isinstance(deadline, Unset) else check_seconds(deadline, "deadline"),
         middleware=settings.middleware if isinstance(middleware, Unset) else check_middleware(middleware, "middleware"),
         attempt_middleware=settings.attempt_middleware
         if isinstance(attempt_middleware, Unset)
@@ -168,10 +174,15 @@ def _timeout(value: float | None) -> float | None:
 
 def check_timeout(value: float | None) -> float | None:
     """Seconds above 0, or None for no bound."""
+    return check_seconds(value, "timeout (MEMTRACE_TIMEOUT)")
+
+
+def check_seconds(value: float | None, name: str) -> float | None:
+    """Seconds above 0, or None for no bound."""
     if value is None:
         return None
     if not _is_number(value) or not 0 < value <= threading.TIMEOUT_MAX:
-        raise ConfigurationError("timeout (MEMTRACE_TIMEOUT) must be a number of seconds above 0, or None for no bound")
+        raise ConfigurationError(f"{name} must be a number of seconds above 0, or None for no bound")
     return float(value)
 
 

@@ -13,7 +13,7 @@ from memtrace.middleware.auth import ApiKeyAuth
 from memtrace.middleware.errors import describe, error_for, is_failure, raise_errors
 from memtrace.middleware.logging import log_attempts
 from memtrace.pipeline import compose, drive, drive_async
-from memtrace.plugins import TransportSpec, select_transport
+from memtrace.plugins import Selection, TransportSpec, select_transport
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class _Calls:
     def _request(self, operation: Operation[T]) -> Request:
         settings = self.settings
         context = CallContext(settings.clock, operation.safety, operation.accepts)
+        if settings.deadline is not None:
+            context.deadline = context.started + settings.deadline
         return Request(
             operation.method,
             settings.base_url.origin,
@@ -87,17 +89,26 @@ class Dispatcher(_Calls):
         family.join(self, original)
 
     @classmethod
-    def create(cls, settings: Settings, transport: str | Transport | TransportSpec | None) -> Dispatcher:
+    def create(
+        cls,
+        settings: Settings,
+        transport: str | Transport | TransportSpec | None,
+        options: TransportOptions | None = None,
+    ) -> Dispatcher:
         """A dispatcher with a transport of its own, selected now and made at the first call."""
         if transport is None or isinstance(transport, (str, TransportSpec)):
             selection = select_transport(transport, settings.base_url.transport, asynchronous=False)
             _check_scheme(settings, selection.name, transport)
+            _check_options(selection, options)
             return cls(
                 settings,
                 selection.name,
-                Family(_maker(cast("Callable[[TransportOptions], Transport]", selection.spec.create), settings)),
+                Family(
+                    _maker(cast("Callable[[TransportOptions], Transport]", selection.spec.create), settings, options)
+                ),
             )
         _check_not_a_library(transport)
+        _check_no_options(transport, options)
         send = None if isinstance(transport, type) else getattr(transport, "send", None)
         if not callable(send) or inspect.iscoroutinefunction(send):
             raise _wrong_form(transport, "Memtrace", "a blocking send(request)")
@@ -149,19 +160,30 @@ class AsyncDispatcher(_Calls):
         family.join(self, original)
 
     @classmethod
-    def create(cls, settings: Settings, transport: str | AsyncTransport | TransportSpec | None) -> AsyncDispatcher:
+    def create(
+        cls,
+        settings: Settings,
+        transport: str | AsyncTransport | TransportSpec | None,
+        options: TransportOptions | None = None,
+    ) -> AsyncDispatcher:
         """A dispatcher with a transport of its own, selected now and made at the first call."""
         if transport is None or isinstance(transport, (str, TransportSpec)):
             selection = select_transport(transport, settings.base_url.transport, asynchronous=True)
             _check_scheme(settings, selection.name, transport)
+            _check_options(selection, options)
             return cls(
                 settings,
                 selection.name,
                 Family(
-                    _maker(cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async), settings)
+                    _maker(
+                        cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async),
+                        settings,
+                        options,
+                    )
                 ),
             )
         _check_not_a_library(transport)
+        _check_no_options(transport, options)
         if isinstance(transport, type) or not inspect.iscoroutinefunction(getattr(transport, "send", None)):
             raise _wrong_form(transport, "AsyncMemtrace", "an async send(request)")
         return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
@@ -197,9 +219,28 @@ class AsyncDispatcher(_Calls):
             await transport.close()
 
 
-def _maker(create: Callable[[TransportOptions], T], settings: Settings) -> Callable[[], T]:
-    options = TransportOptions(url=str(settings.base_url), clock=settings.clock)
-    return lambda: create(options)
+def _maker(
+    create: Callable[[TransportOptions], T], settings: Settings, options: TransportOptions | None
+) -> Callable[[], T]:
+    complete = (options or TransportOptions()).for_client(str(settings.base_url), settings.clock)
+    return lambda: create(complete)
+
+
+def _check_options(selection: Selection, options: TransportOptions | None) -> None:
+    """Refuse what the transport would drop."""
+    dropped = [name for name in options.given() if name not in selection.spec.capabilities] if options else []
+    if dropped:
+        able = ", ".join(sorted(selection.spec.capabilities)) or "none"
+        raise ConfigurationError(
+            f"transport {selection.name!r} cannot honour {', '.join(f'options.{name}' for name in dropped)}; it honours: {able}"
+        )
+
+
+def _check_no_options(transport: object, options: TransportOptions | None) -> None:
+    if options is not None:
+        raise ConfigurationError(
+            f"options= goes to a transport that the client makes; give them to {type(transport).__name__}(options=...) itself"
+        )
 
 
 def _check_scheme(settings: Settings, name: str, asked: object) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Generator, Iterable
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import GeneratorType
 from typing import Generic, Protocol, TypeVar, cast, overload
 
 from memtrace.clock import running_under_trio
-from memtrace.exceptions import MiddlewareError
+from memtrace.exceptions import DeadlineExceededError, MiddlewareError
 from memtrace.locks import HeldLock, Locks
 from memtrace.transport import AsyncTransport, CallContext, Request, Response, Transport, TransportError
 
@@ -144,6 +145,12 @@ def compose(middleware: Iterable[Middleware]) -> Handler:
 def _send(request: Request) -> Flow[Response]:
     """The innermost step: hands the request to the transport and keeps the books of the call."""
     context = request.context
+    remaining = context.remaining()
+    if remaining is not None:
+        if remaining <= 0:
+            raise _deadline_passed("before an attempt could begin")
+        if request.timeout is None or request.timeout > remaining:
+            request = replace(request, timeout=remaining)
     context.attempt += 1
     try:
         response: object = yield _Send(request)
@@ -276,13 +283,14 @@ def drive(flow: Flow[T], transport: Transport, locks: Locks, context: CallContex
                 if isinstance(effect, _Send):
                     result: object = transport.send(effect.request)
                 elif isinstance(effect, _Sleep):
+                    _check_wait(effect.seconds, context)
                     context.clock.sleep(effect.seconds)
                     result = None
                 elif isinstance(effect, _Call):
                     result = _call_blocking(effect)
                 else:
                     taken = locks.of_threads(_lock_name(effect))
-                    taken.acquire()
+                    _take(taken, context)
                     result = run.hold(taken.release)
             except BaseException as error:  # noqa: BLE001  # the flow decides, `_Run.throw` lets none vanish
                 effect = run.throw(error)
@@ -303,13 +311,14 @@ async def drive_async(flow: Flow[T], transport: AsyncTransport, locks: Locks, co
                 if isinstance(effect, _Send):
                     result: object = await transport.send(effect.request)
                 elif isinstance(effect, _Sleep):
+                    _check_wait(effect.seconds, context)
                     await context.clock.async_sleep(effect.seconds)
                     result = None
                 elif isinstance(effect, _Call):
-                    result = await _call_awaiting(effect)
+                    result = await _before_deadline(_call_awaiting(effect), context)
                 else:
                     taken = locks.of_tasks(_lock_name(effect))
-                    await taken.acquire()
+                    await _before_deadline(taken.acquire(), context, undo=taken.release)
                     result = run.hold(taken.release)
             except BaseException as error:  # noqa: BLE001  # the flow decides, `_Run.throw` lets none vanish
                 effect = run.throw(error)
@@ -318,6 +327,49 @@ async def drive_async(flow: Flow[T], transport: AsyncTransport, locks: Locks, co
         return run.value
     finally:
         run.close()
+
+
+def _deadline_passed(when: str) -> DeadlineExceededError:
+    return DeadlineExceededError(
+        f"the call's deadline passed {when}", cause="timeout", maybe_sent=False, hint="raise deadline=, or leave it out"
+    )
+
+
+def _check_wait(seconds: float, context: CallContext) -> None:
+    """Refuse a wait that could only end after the deadline."""
+    remaining = context.remaining()
+    if remaining is not None and seconds >= remaining:
+        raise _deadline_passed(f"before a wait of {seconds:.3g} s could end")
+
+
+def _take(taken: threading.Lock, context: CallContext) -> None:
+    remaining = context.remaining()
+    if not taken.acquire(timeout=-1 if remaining is None else max(remaining, 0)):
+        raise _deadline_passed("while it waited for a lock")
+
+
+async def _before_deadline(waiting: Awaitable[A], context: CallContext, undo: Callable[[], None] | None = None) -> A:
+    """What `waiting` gives, unless the deadline passes first. `undo` takes back what nobody will hear of."""
+    remaining = context.remaining()
+    if remaining is None:
+        return await waiting
+    if running_under_trio():
+        import trio
+
+        with trio.move_on_after(max(remaining, 0)):
+            return await waiting
+        raise _deadline_passed("while it waited")
+    task = asyncio.ensure_future(waiting)
+    try:
+        await asyncio.wait((task,), timeout=max(remaining, 0))
+    except asyncio.CancelledError:
+        if not task.cancel() and undo is not None:
+            undo()
+        raise
+    if task.done():
+        return task.result()
+    task.cancel()
+    raise _deadline_passed("while it waited")
 
 
 _DONE = Effect()  # no None: a bare `yield` gives that

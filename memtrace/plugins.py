@@ -51,13 +51,15 @@ class TransportSpec:
     """How a transport is made. A plugin's ``memtrace_transport`` hook returns one.
 
     `create` serves `Memtrace`, `create_async` serves `AsyncMemtrace`; None where there is no such form. `requires` are the
-    importable packages it needs, `extra` the extra of memtrace-sdk that installs them.
+    importable packages it needs, `extra` the extra of memtrace-sdk that installs them. `capabilities` names the fields of
+    `TransportOptions` that it honours; any other one that is given is refused when a client is made.
     """
 
     create: Callable[[TransportOptions], Transport] | None = None
     create_async: Callable[[TransportOptions], AsyncTransport] | None = None
     requires: tuple[str, ...] = ()
     extra: str | None = None
+    capabilities: frozenset[str] = frozenset()
     api: int = API_VERSION
 
     def missing(self) -> list[str]:

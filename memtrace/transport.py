@@ -13,6 +13,7 @@ from typing import Literal, Protocol, cast, runtime_checkable
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import TransportCause, TransportError
+from memtrace.transport_options import TransportOptions
 
 __all__ = [
     "AsyncTransport",
@@ -124,6 +125,8 @@ class CallContext:
     accepts: frozenset[int] = frozenset()
     #: `clock.monotonic()` when the call began, in seconds.
     started: float = -1.0
+    #: `clock.monotonic()` when the call has to be over, in seconds; None for no bound.
+    deadline: float | None = None
     #: How many times a request of this call was handed to the transport.
     attempt: int = 0
     #: Whether a write of this call may have reached the server without an answer that says so.
@@ -139,6 +142,10 @@ class CallContext:
     def elapsed(self) -> float:
         """Seconds since the call began."""
         return self.clock.monotonic() - self.started
+
+    def remaining(self) -> float | None:
+        """Seconds until the call's deadline, zero and less once it has passed; None where there is none."""
+        return None if self.deadline is None else self.deadline - self.clock.monotonic()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -188,18 +195,6 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {len(self.body)} bytes>"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportOptions:
-    """What a transport is built from.
-
-    `url` is the client's base URL without the transport's name and without a trailing slash
-    (``https://memtrace.example``, ``memory://``). `clock` is the client's clock.
-    """
-
-    url: str = ""
-    clock: Clock = field(default_factory=SystemClock)
 
 
 @runtime_checkable

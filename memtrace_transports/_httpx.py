@@ -15,6 +15,8 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -22,6 +24,7 @@ from memtrace.clock import has_ended, running_loop, running_under_trio
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports.tls import context_of
 
 if TYPE_CHECKING:
     import anyio
@@ -34,28 +37,34 @@ __all__ = ["AsyncHttpxTransport", "HttpxTransport"]
 @hookimpl
 def memtrace_transport() -> TransportSpec:
     """Both forms, on the package httpx."""
-    return TransportSpec(create=_create, create_async=_create_async, requires=("httpx",))
+    able = _HONOURED if find_spec("h2") is None else _HONOURED | {"http2"}
+    return TransportSpec(create=_create, create_async=_create_async, requires=("httpx",), capabilities=able)
+
+
+_HONOURED = frozenset(option.name for option in fields(TransportOptions)) - {"url", "clock", "http2"}
 
 
 def _create(options: TransportOptions) -> HttpxTransport:
-    return HttpxTransport()
+    return HttpxTransport(options=options)
 
 
 def _create_async(options: TransportOptions) -> AsyncHttpxTransport:
-    return AsyncHttpxTransport()
+    return AsyncHttpxTransport(options=options)
 
 
 class HttpxTransport:
     """Sends through an `httpx.Client`: one of its own, made at the first request, or yours.
 
     Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. The bound of an attempt
-    holds for each step by itself: waiting for a connection, connecting, each write and each read.
+    holds for each step by itself: waiting for a connection, connecting, each write and each read; and it is looked at
+    again whenever a part of the answer has come.
     """
 
-    def __init__(self, client: httpx.Client | None = None) -> None:
+    def __init__(self, client: httpx.Client | None = None, *, options: TransportOptions | None = None) -> None:
         # by their methods, since tracing puts classes of its own in the place of httpx's
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
             raise TypeError(f"HttpxTransport takes an httpx.Client, not {_named(client)}")
+        self._options = _own_options(client, options)
         self._given = client
         self._closed = False
         self._forget()
@@ -69,12 +78,19 @@ class HttpxTransport:
         """Send `request`; raises `TransportError` with httpx's own error as its cause, unless that may repeat a key."""
         client = self._usable_client()
         try:
-            outgoing = _outgoing(client, request, _timeout(request.timeout, request.timeout), owned=self._given is None)
-            answer = client.send(outgoing, follow_redirects=False)
+            timeout = _timeout(request.timeout, request.timeout, self._options)
+            outgoing = _outgoing(client, request, timeout, self._options, owned=self._given is None)
+            started = request.context.clock.monotonic()
+            answer = client.send(outgoing, stream=True, follow_redirects=False)
+            with contextlib.closing(answer):
+                parts = _Parts(self._options.max_response_bytes)
+                for part in answer.iter_bytes():
+                    parts.add(part)
+                    _check_pace(request, started)
         except Exception as error:  # noqa: BLE001  # those of httpx are translated, others raised again
             failure = _failure(error, request, client)
         else:
-            return _incoming(answer)
+            return _incoming(answer, parts)
         raise failure  # out here, where it has no context
 
     def _usable_client(self) -> httpx.Client:
@@ -86,7 +102,7 @@ class HttpxTransport:
             self._forget()
         with self._guard:
             if self._client is None:
-                self._client = _new_client()
+                self._client = _new_client(self._options)
             return self._client
 
     def close(self) -> None:
@@ -107,9 +123,10 @@ class AsyncHttpxTransport:
     trio. The bound of an attempt is exact.
     """
 
-    def __init__(self, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(self, client: httpx.AsyncClient | None = None, *, options: TransportOptions | None = None) -> None:
         if client is not None and (isinstance(client, type) or not hasattr(client, "aclose")):
             raise TypeError(f"AsyncHttpxTransport takes an httpx.AsyncClient, not {_named(client)}")
+        self._options = _own_options(client, options)
         self._given = client
         self._closed = False
         self._forget()
@@ -123,14 +140,15 @@ class AsyncHttpxTransport:
         """Send `request`; raises `TransportError` with httpx's own error as its cause, unless that may repeat a key."""
         client, slots = await self._usable_client()
         bound = request.timeout
-        timeout = _timeout(bound, None if bound is None else bound * _CONNECTING)
+        timeout = _timeout(bound, None if bound is None else bound * _CONNECTING, self._options)
         try:
-            outgoing = _outgoing(client, request, timeout, owned=self._given is None)
-            answer = await _within(bound, client, outgoing, slots)
+            outgoing = _outgoing(client, request, timeout, self._options, owned=self._given is None)
+            send = functools.partial(_exchange, client, outgoing, self._options.max_response_bytes)
+            if slots is not None:
+                send = functools.partial(_in_slot, slots, timeout.pool, send)
+            return await _within(bound, send)
         except Exception as error:  # noqa: BLE001  # those of httpx are translated, others raised again
             failure = _failure(error, request, client)
-        else:
-            return _incoming(answer)
         raise failure  # out here, where it has no context
 
     async def _usable_client(self) -> tuple[httpx.AsyncClient, anyio.Semaphore | None]:
@@ -150,7 +168,7 @@ class AsyncHttpxTransport:
             if pool is None:
                 for ended in [other for other in self._pools if has_ended(other)]:
                     del self._pools[ended]
-                pool = self._pools[loop] = _Pool()
+                pool = self._pools[loop] = _Pool(self._options)
             return pool
 
     async def close(self) -> None:
@@ -165,11 +183,12 @@ class AsyncHttpxTransport:
 class _Pool:
     """The client of one event loop, made in a thread since imports and TLS settings take 0.2 s the first time.
 
-    Requests queue here for one of `_CONNECTIONS` slots and never in httpcore, which forgets the connection that it has given
+    Requests queue here for a slot, one for each connection, and never in httpcore, which forgets the connection that it has given
     to a request in its queue when that request is cancelled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, options: TransportOptions) -> None:
+        self._options = options
         self.made: httpx.AsyncClient | None = None
         self._turn = _new_lock()  # one thread for all tasks that begin together
         self._making = threading.Lock()  # against the thread that a cancelled task left behind
@@ -180,7 +199,7 @@ class _Pool:
         if self._slots is None:
             import anyio
 
-            self._slots = anyio.Semaphore(_CONNECTIONS)
+            self._slots = anyio.Semaphore(self._options.max_connections or _CONNECTIONS)
         return client, self._slots
 
     async def _client_in_turn(self) -> httpx.AsyncClient:
@@ -190,7 +209,7 @@ class _Pool:
     def _make(self) -> httpx.AsyncClient:
         with self._making:
             if self.made is None:
-                self.made = _new_async_client()
+                self.made = _new_async_client(self._options)
             return self.made
 
 
@@ -217,9 +236,35 @@ async def _in_thread(make: Callable[[], httpx.AsyncClient]) -> httpx.AsyncClient
         executor.shutdown(wait=False)
 
 
-async def _within(
-    bound: float | None, client: httpx.AsyncClient, outgoing: httpx.Request, slots: anyio.Semaphore | None
-) -> httpx.Response:
+_Send = Callable[[], Coroutine[None, None, Response]]
+
+
+async def _exchange(client: httpx.AsyncClient, outgoing: httpx.Request, limit: int) -> Response:
+    answer = await client.send(outgoing, stream=True, follow_redirects=False)
+    try:
+        parts = _Parts(limit)
+        async for part in answer.aiter_bytes():
+            parts.add(part)
+    finally:
+        await answer.aclose()
+    return _incoming(answer, parts)
+
+
+async def _in_slot(slots: anyio.Semaphore, patience: float | None, send: _Send) -> Response:
+    import anyio
+    import httpx
+
+    with anyio.move_on_after(patience) as waiting:
+        await slots.acquire()
+    if waiting.cancelled_caught:
+        raise httpx.PoolTimeout("all connections are in use")
+    try:
+        return await send()
+    finally:
+        slots.release()
+
+
+async def _within(bound: float | None, send: _Send) -> Response:
     """Send, for `bound` seconds at most.
 
     A task that asyncio cancels breaks off httpcore's cleaning up too, and its connection stays taken for good. So there the
@@ -228,35 +273,17 @@ async def _within(
     import anyio
 
     scope = anyio.CancelScope(deadline=math.inf if bound is None else anyio.current_time() + bound)
-    send = functools.partial(client.send, outgoing, follow_redirects=False)
-    exchange = _within_scope(scope, send if slots is None else functools.partial(_in_slot, slots, bound, send))
+    exchange = _within_scope(scope, send)
     return await exchange if running_under_trio() else await _apart(asyncio.create_task(exchange), scope)
 
 
-_Send = Callable[[], Coroutine[None, None, "httpx.Response"]]
-
-
-async def _within_scope(scope: anyio.CancelScope, send: _Send) -> httpx.Response:
+async def _within_scope(scope: anyio.CancelScope, send: _Send) -> Response:
     with scope:
         return await send()
     raise TimeoutError
 
 
-async def _in_slot(slots: anyio.Semaphore, bound: float | None, send: _Send) -> httpx.Response:
-    import anyio
-    import httpx
-
-    with anyio.move_on_after(None if bound is None else bound * _CONNECTING) as waiting:
-        await slots.acquire()
-    if waiting.cancelled_caught:
-        raise httpx.PoolTimeout(f"all {_CONNECTIONS} connections are in use")
-    try:
-        return await send()
-    finally:
-        slots.release()
-
-
-async def _apart(exchange: asyncio.Task[httpx.Response], scope: anyio.CancelScope) -> httpx.Response:
+async def _apart(exchange: asyncio.Task[Response], scope: anyio.CancelScope) -> Response:
     try:
         await asyncio.wait((exchange,))  # which leaves the task alone when it is cancelled
     except asyncio.CancelledError:
@@ -266,7 +293,7 @@ async def _apart(exchange: asyncio.Task[httpx.Response], scope: anyio.CancelScop
     return exchange.result()
 
 
-async def _end(exchange: asyncio.Task[httpx.Response]) -> None:
+async def _end(exchange: asyncio.Task[Response]) -> None:
     """Wait until it has ended, however often the waiting is cancelled meanwhile."""
     import anyio
 
@@ -285,34 +312,45 @@ _KEPT_ALIVE = 20  # httpx looks at every open connection at each request: 100 ma
 _KEPT_SECONDS = 30.0
 
 
-def _new_client() -> httpx.Client:
+def _own_options(client: object, options: TransportOptions | None) -> TransportOptions:
+    if client is not None and options is not None:
+        raise TypeError("options= is for a client of the transport's own; yours has its own settings")
+    return options if options is not None else TransportOptions()
+
+
+def _new_client(options: TransportOptions) -> httpx.Client:
     import httpx
 
-    limits = httpx.Limits(
-        max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT_ALIVE, keepalive_expiry=_KEPT_SECONDS
+    return httpx.Client(
+        verify=context_of(options),
+        limits=_limits(options),
+        proxy=options.proxy,
+        trust_env=options.trust_env,
+        http2=options.http2,
     )
-    return httpx.Client(verify=_tls(), limits=limits)
 
 
-def _new_async_client() -> httpx.AsyncClient:
+def _new_async_client(options: TransportOptions) -> httpx.AsyncClient:
     import httpx
 
-    limits = httpx.Limits(
-        max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT_ALIVE, keepalive_expiry=_KEPT_SECONDS
+    return httpx.AsyncClient(
+        verify=context_of(options),
+        limits=_limits(options),
+        proxy=options.proxy,
+        trust_env=options.trust_env,
+        http2=options.http2,
     )
-    return httpx.AsyncClient(verify=_tls(), limits=limits)
 
 
-def _tls() -> ssl.SSLContext:
-    return _tls_of(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-
-
-@functools.lru_cache(maxsize=8)
-def _tls_of(certificate_file: str | None, certificate_folder: str | None) -> ssl.SSLContext:
-    """The context for these settings of the environment: shared, since one takes 25 ms to make."""
+def _limits(options: TransportOptions) -> httpx.Limits:
     import httpx
 
-    return httpx.create_ssl_context()
+    kept = options.max_keepalive_connections
+    return httpx.Limits(
+        max_connections=options.max_connections or _CONNECTIONS,
+        max_keepalive_connections=_KEPT_ALIVE if kept is None else kept,
+        keepalive_expiry=options.keepalive_expiry or _KEPT_SECONDS,
+    )
 
 
 # ---- requests and responses -----------------------------------------------------------------------------------------
@@ -321,19 +359,35 @@ def _tls_of(certificate_file: str | None, certificate_folder: str | None) -> ssl
 _CONNECTING = 0.95  # of an async bound: a connection that does not come about is told from an answer that does not
 
 
-def _timeout(bound: float | None, connecting: float | None) -> httpx.Timeout:
+def _timeout(bound: float | None, connecting: float | None, options: TransportOptions) -> httpx.Timeout:
+    """The shorter of the attempt's bound and the phase's own."""
     import httpx
 
-    return httpx.Timeout(bound, connect=connecting, pool=connecting)
+    return httpx.Timeout(
+        connect=_least(connecting, options.connect_timeout),
+        read=_least(bound, options.read_timeout),
+        write=_least(bound, options.write_timeout),
+        pool=_least(connecting, options.pool_timeout),
+    )
+
+
+def _least(*seconds: float | None) -> float | None:
+    return min((each for each in seconds if each is not None), default=None)
 
 
 def _outgoing(
-    client: httpx.Client | httpx.AsyncClient, request: Request, timeout: httpx.Timeout, *, owned: bool
+    client: httpx.Client | httpx.AsyncClient,
+    request: Request,
+    timeout: httpx.Timeout,
+    options: TransportOptions,
+    *,
+    owned: bool,
 ) -> httpx.Request:
     import httpx
 
     url = httpx.URL(request.url)
     headers = list(request.headers.pairs)
+    headers += [pair for pair in (options.headers or {}).items() if pair[0] not in request.headers]
     if owned:
         if "accept-encoding" not in request.headers:
             headers.append(("accept-encoding", "gzip, deflate"))
@@ -364,8 +418,38 @@ def _verbatim_url() -> Callable[[httpx.URL, bytes], httpx.URL]:
     return VerbatimURL
 
 
-def _incoming(answer: httpx.Response) -> Response:
-    return Response(answer.status_code, Headers(answer.headers.multi_items()), answer.content)
+def _check_pace(request: Request, started: float) -> None:
+    if request.timeout is not None and request.context.clock.monotonic() - started > request.timeout:
+        raise TimeoutError("its parts came too slowly")
+
+
+class _Parts:
+    """An answer's body as it comes, up to a bound."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._parts: list[bytes] = []
+
+    def add(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > self._limit:
+            raise _TooLongError(self._limit)
+        self._parts.append(part)
+
+    def whole(self) -> bytes:
+        return b"".join(self._parts)
+
+
+class _TooLongError(Exception):
+    """An answer is longer than `TransportOptions.max_response_bytes`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"it has more than {limit} bytes; raise options.max_response_bytes if that can be right")
+
+
+def _incoming(answer: httpx.Response, parts: _Parts) -> Response:
+    return Response(answer.status_code, Headers(answer.headers.multi_items()), parts.whole())
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -423,7 +507,8 @@ def _kinds() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Transp
             "the request to {} cannot be written",
         ),
         (httpx.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
-        (httpx.NetworkError, "reset", True, "the connection to {} broke"),
+        ((httpx.NetworkError, ssl.SSLError), "reset", True, "the connection to {} broke"),  # TLS 1.3 refuses late
         (httpx.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),
+        (_TooLongError, "protocol", True, "the answer of {} is too long"),
         (httpx.TransportError, "protocol", True, "the exchange with {} failed"),
     ]

@@ -9,6 +9,7 @@ from memtrace.exceptions import (
     AuthenticationError,
     ConflictError,
     ConnectionFailedError,
+    DeadlineExceededError,
     InvalidRequestError,
     MemtraceError,
     NoArcInstanceError,
@@ -26,6 +27,7 @@ from memtrace.transport import Request, Response
 __all__ = ["describe", "error_for", "is_failure", "raise_errors"]
 
 _BODY_KEPT = 4096
+_NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more closely
 _TEXT_SHOWN = 300
 _ERROR_SHOWN = 2000
 
@@ -84,6 +86,9 @@ def _is_retryable(error: MemtraceError, request: Request) -> bool:
 def _specific(error: TransportError, request: Request) -> TransportError:
     if type(error) is not TransportError:
         return error
+    remaining = request.context.remaining()
+    if error.cause == "timeout" and remaining is not None and remaining <= _NOTHING_LEFT:
+        return _remade(DeadlineExceededError, error, error.hint or "raise deadline=, or leave it out")
     if error.cause == "timeout":
         hint = error.hint or "raise timeout= (MEMTRACE_TIMEOUT), or look at the server's load"
         return _remade(RequestTimeoutError, error, hint)

@@ -14,7 +14,6 @@ import time
 import traceback
 import weakref
 
-import certifi
 import httpx
 import pytest
 import respx
@@ -748,15 +747,6 @@ def test_a_proxy_that_refuses_a_tunnel_means_no_connection(wire, monkeypatch, ta
         )
         assert proxy.received[0].startswith(b"CONNECT server.invalid:443 HTTP/1.1\r\n")
         assert "403" in error.message
-
-
-def test_tls_settings_are_made_once_for_equal_environments(monkeypatch):
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
-    first = _httpx._tls()
-    assert _httpx._tls() is first
-    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
-    assert _httpx._tls() is not first
 
 
 def test_a_server_without_tls_is_no_connection_over_https(wire):

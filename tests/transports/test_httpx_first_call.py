@@ -31,7 +31,7 @@ class Making:
         self.begun, self.may_end, self.threads = threading.Event(), threading.Event(), []
         monkeypatch.setattr(_httpx, "_new_async_client", self._make)
 
-    def _make(self):
+    def _make(self, options):
         self.threads.append(threading.current_thread())
         self.begun.set()
         assert self.may_end.wait(10)
@@ -132,7 +132,7 @@ def test_a_transport_that_is_closed_meanwhile_sends_nothing(making, library):
 
 @on_both_libraries
 def test_what_makes_no_client_says_so_each_time(monkeypatch, library):
-    def fails():
+    def fails(options):
         raise OSError("no certificates")
 
     async def main():

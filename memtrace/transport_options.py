@@ -1,0 +1,130 @@
+"""How a transport moves bytes: time-outs by phase, pools, TLS, proxies, and bounds."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from memtrace.clock import Clock, SystemClock
+from memtrace.exceptions import ConfigurationError
+
+__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "TransportOptions"]
+
+DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+"""Bytes of a decompressed answer; a list of 1,000 memories takes about 0.5 MiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportOptions:
+    """What a transport is built from; give it as ``Memtrace(..., options=TransportOptions(...))``.
+
+    An option that the chosen transport cannot honour is a `ConfigurationError` when the client is made, and so is a value
+    that makes no sense. What is left out stays as the transport has it.
+
+    >>> TransportOptions(connect_timeout=2, max_connections=50).given()
+    ['connect_timeout', 'max_connections']
+    """
+
+    #: Seconds to make a connection, name look-up and TLS included; the attempt's own bound holds beside it.
+    connect_timeout: float | None = None
+    #: Seconds to wait for the next bytes of an answer.
+    read_timeout: float | None = None
+    #: Seconds to wait for the next bytes of a request to go out.
+    write_timeout: float | None = None
+    #: Seconds to wait for a free connection.
+    pool_timeout: float | None = None
+    #: Connections at once; 100 when left out.
+    max_connections: int | None = None
+    #: Idle connections that are kept.
+    max_keepalive_connections: int | None = None
+    #: Seconds that an idle connection is kept.
+    keepalive_expiry: float | None = None
+    #: A file or folder of certificates to trust, in place of the usual ones.
+    ca: str | os.PathLike[str] | None = None
+    #: A file with the client's certificate, and its key unless `client_key` has it.
+    client_certificate: str | os.PathLike[str] | None = None
+    client_key: str | os.PathLike[str] | None = None
+    client_key_password: str | None = field(default=None, repr=False)
+    #: False trusts any certificate: for trying things out; it warns.
+    verify: bool = True
+    #: ``http://user:password@proxy:3128`` for all requests, in place of the environment's.
+    proxy: str | None = field(default=None, repr=False)
+    #: False reads neither proxies nor certificates nor netrc from the environment.
+    trust_env: bool = True
+    #: True speaks HTTP/2 where the server does.
+    http2: bool = False
+    #: Bytes of a decompressed answer; a longer one is a `TransportError`.
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    #: Headers for every request, under those of the client.
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    #: The client's base URL without the transport's name; the client fills it in.
+    url: str = ""
+    #: The client's clock; the client fills it in.
+    clock: Clock = field(default_factory=SystemClock)
+
+    def __post_init__(self) -> None:
+        for name in ("connect_timeout", "read_timeout", "write_timeout", "pool_timeout", "keepalive_expiry"):
+            _check_seconds(name, getattr(self, name))
+        for name in ("max_connections", "max_keepalive_connections", "max_response_bytes"):
+            _check_count(name, getattr(self, name), least=0 if name == "max_keepalive_connections" else 1)
+        for name in ("ca", "client_certificate", "client_key"):
+            _check_path(name, getattr(self, name), folder=name == "ca")
+        _check_tls(self)
+        _check_proxy(self.proxy)
+
+    def given(self) -> list[str]:
+        """The options that differ from their defaults: what a transport has to honour."""
+        return [
+            option.name
+            for option in fields(self)
+            if option.name not in ("url", "clock") and getattr(self, option.name) != option.default
+        ]
+
+    def for_client(self, url: str, clock: Clock) -> TransportOptions:
+        """A copy that knows its client."""
+        return replace(self, url=url, clock=clock)
+
+
+def _check_seconds(name: str, value: float | None) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not value > 0 or math.isinf(value):
+        raise _refused(name, "a number of seconds above 0")
+
+
+def _check_count(name: str, value: int | None, *, least: int) -> None:
+    if value is None:
+        return
+    if type(value) is not int or value < least:
+        raise _refused(name, f"a whole number from {least}")
+
+
+def _check_path(name: str, value: str | os.PathLike[str] | None, *, folder: bool) -> None:
+    if value is None:
+        return
+    path = Path(value)
+    if not (path.is_file() or (folder and path.is_dir())):
+        raise _refused(name, "a file or folder that exists" if folder else "a file that exists")
+
+
+def _check_tls(options: TransportOptions) -> None:
+    if options.client_certificate is None and (options.client_key or options.client_key_password):
+        raise _refused("client_certificate", "given where client_key or client_key_password is")
+    if not options.verify and options.ca is not None:
+        raise _refused("ca", "left out where verify is False: one trusts a certificate, the other any")
+
+
+def _check_proxy(proxy: str | None) -> None:
+    if proxy is None:
+        return
+    parts = urlsplit(proxy)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _refused("proxy", "an address such as http://user:password@proxy.example:3128")
+
+
+def _refused(name: str, rule: str) -> ConfigurationError:
+    return ConfigurationError(f"options.{name} must be {rule}")

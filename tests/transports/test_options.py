@@ -1,0 +1,255 @@
+"""Transport options: what makes sense, what a transport honours, and that it does."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import warnings
+
+import pytest
+
+from memtrace import AsyncMemtrace, ConfigurationError, Memtrace
+from memtrace.clock import SystemClock
+from memtrace.plugins import transports
+from memtrace.transport import CallContext, Request, TransportError, TransportOptions
+from memtrace_transports import AsyncHttpxTransport, HttpxTransport
+from memtrace_transports.tls import _context, context_of
+from tests.conftest import Script
+from tests.transports.scripted import Answer, Echo, ScriptedServer, Stall, Zipped
+from tests.transports.tls_server import Authority, TlsServer
+
+# ---- what makes sense
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(name, value) for name in ("connect_timeout", "read_timeout", "write_timeout", "pool_timeout", "keepalive_expiry")
+     for value in (0, -1, float("nan"), float("inf"), True)]
+    + [(name, value) for name in ("max_connections", "max_response_bytes") for value in (0, -1, 1.5, True)]
+    + [("max_keepalive_connections", -1), ("ca", "/no/such/file"), ("client_key", "/no/such/file")]
+    + [("proxy", "proxy:3128"), ("proxy", "socks5://proxy"), ("proxy", "http://")],
+)  # fmt: skip
+def test_a_value_that_makes_no_sense_is_refused_with_its_name(field, value):
+    with pytest.raises(ConfigurationError, match=rf"options\.{field} must be"):
+        TransportOptions(**{field: value})
+
+
+def test_settings_of_tls_that_do_not_go_together_are_refused(tmp_path):
+    file = tmp_path / "file.pem"
+    file.write_text("")
+    with pytest.raises(ConfigurationError, match="client_certificate must be given"):
+        TransportOptions(client_key=file)
+    with pytest.raises(ConfigurationError, match="ca must be left out where verify is False"):
+        TransportOptions(ca=file, verify=False)
+    with pytest.raises(ConfigurationError, match="client_certificate must be a file"):
+        TransportOptions(client_certificate=tmp_path)
+    assert TransportOptions(ca=tmp_path, max_keepalive_connections=0).given() == ["max_keepalive_connections", "ca"]
+
+
+def test_nothing_is_given_by_default_and_a_client_fills_in_itself():
+    clock = SystemClock()
+    options = TransportOptions(read_timeout=3).for_client("https://server", clock)
+    assert TransportOptions().given() == []
+    assert options.given() == ["read_timeout"]
+    assert (options.url, options.clock) == ("https://server", clock)
+
+
+def test_repr_holds_no_secret():
+    options = TransportOptions(
+        proxy="http://user:planted@proxy:1", client_certificate=None, headers={"authorization": "planted"}
+    )
+    assert "planted" not in repr(options)
+
+
+# ---- what a transport honours
+
+
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+def test_an_option_that_the_transport_cannot_honour_is_refused_when_the_client_is_made(client):
+    options = TransportOptions(proxy="http://proxy:3128", read_timeout=3)
+    with pytest.raises(
+        ConfigurationError, match=r"'memory' cannot honour options.read_timeout, options.proxy; .*: none"
+    ):
+        client("memory://", "key", options=options)
+    client("http://server", "key", options=options)
+
+
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+def test_options_beside_an_instance_are_refused(client):
+    transport = HttpxTransport() if client is Memtrace else AsyncHttpxTransport()
+    with pytest.raises(ConfigurationError, match=rf"give them to {type(transport).__name__}\(options=...\) itself"):
+        client("http://server", "key", transport=transport, options=TransportOptions())
+
+
+def test_options_beside_a_librarys_own_client_are_refused():
+    for kind, library_client in ((HttpxTransport, Script()), (AsyncHttpxTransport, _Closing())):
+        with pytest.raises(TypeError, match="yours has its own settings"):
+            kind(library_client, options=TransportOptions())
+
+
+class _Closing:
+    async def aclose(self):
+        pass
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_http_2_is_honoured_where_its_package_is_installed(monkeypatch, installed):
+    from memtrace_transports import _httpx
+
+    monkeypatch.setattr(_httpx, "find_spec", lambda name: object() if installed else None)
+    assert ("http2" in _httpx.memtrace_transport().capabilities) is installed
+
+
+def test_every_capability_is_an_option():
+    known = {name for name in TransportOptions.__dataclass_fields__ if name not in ("url", "clock")}
+    for name in transports.names():
+        assert transports.get(name).capabilities <= known
+
+
+# ---- that it does
+
+
+class Face:
+    """Either httpx transport, made with options; sends one request."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def send(self, url, target="/", timeout=5.0, **options):
+        request = Request("GET", url, target, timeout=timeout)
+        if self.kind == "sync":
+            transport = HttpxTransport(options=TransportOptions(**options))
+            try:
+                return transport.send(request)
+            finally:
+                transport.close()
+
+        async def main():
+            transport = AsyncHttpxTransport(options=TransportOptions(**options))
+            try:
+                return await transport.send(request)
+            finally:
+                await transport.close()
+
+        return asyncio.run(main())
+
+
+@pytest.fixture(params=["sync", "async"])
+def face(request):
+    return Face(request.param)
+
+
+def test_the_shorter_of_bound_and_read_timeout_holds(face):
+    with ScriptedServer(Stall()) as server, pytest.raises(TransportError, match="no answer") as caught:
+        face.send(server.url, read_timeout=0.05)
+    assert (caught.value.cause, caught.value.maybe_sent) == ("timeout", True)
+
+
+def test_an_answer_over_the_bound_is_an_error_that_says_so(face):
+    with (
+        ScriptedServer(Answer(body=b"x" * 1001)) as server,
+        pytest.raises(TransportError, match="more than 1000 bytes") as caught,
+    ):
+        face.send(server.url, max_response_bytes=1000)
+    assert (caught.value.cause, caught.value.maybe_sent) == ("protocol", True)
+    with ScriptedServer(Answer(body=b"x" * 1000)) as server:
+        assert len(face.send(server.url, max_response_bytes=1000).body) == 1000
+
+
+def test_a_small_answer_that_grows_when_it_is_decompressed_is_stopped(face):
+    bomb = Zipped(body=b"0" * 50_000_000)
+    with ScriptedServer(bomb) as server, pytest.raises(TransportError, match="more than 100000 bytes"):
+        face.send(server.url, max_response_bytes=100_000)
+
+
+def test_the_blocking_form_looks_at_its_bound_with_each_part_of_the_answer():
+    class Hasty(SystemClock):
+        now = 0.0
+
+        def monotonic(self):
+            self.now += 10
+            return self.now
+
+    with (
+        ScriptedServer(Answer(body=b"x")) as server,
+        pytest.raises(TransportError, match="parts came too slowly") as caught,
+    ):
+        HttpxTransport().send(Request("GET", server.url, "/", timeout=5, context=CallContext(Hasty())))
+    assert (caught.value.cause, caught.value.maybe_sent) == ("timeout", True)
+
+
+def test_headers_of_the_options_go_under_those_of_the_request(face):
+    with ScriptedServer(Echo()) as server:
+        assert "memory" in face.send(server.url, headers={"x-team": "memory"}).body.decode()
+
+
+# ---- TLS
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command to make certificates")
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+def test_a_private_authority_is_trusted_as_a_file_and_from_the_environment(face, authority, monkeypatch):
+    with TlsServer(authority) as server:
+        with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED") as caught:
+            face.send(server.url)
+        assert (caught.value.cause, caught.value.maybe_sent) == ("connect", False)
+        assert face.send(server.url, ca=authority.ca).body == b"None"
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+        assert face.send(server.url).body == b"None"
+        with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED"):
+            face.send(server.url, trust_env=False)
+
+
+def test_a_folder_of_certificates_is_trusted(authority, tmp_path):
+    shutil.copy(authority.ca, tmp_path / "ca.pem")
+    assert context_of(TransportOptions(ca=tmp_path)).verify_mode.name == "CERT_REQUIRED"
+
+
+def test_a_client_certificate_is_shown(face, authority):
+    certificate, key = authority.client
+    with TlsServer(authority, wants_client=True) as server:
+        answer = face.send(server.url, ca=authority.ca, client_certificate=certificate, client_key=key)
+        assert answer.body == b"'client'"
+        with pytest.raises(TransportError, match="broke"):
+            face.send(server.url, ca=authority.ca)
+
+
+def test_without_verification_any_certificate_is_taken_and_a_warning_given(face, authority):
+    with TlsServer(authority) as server, pytest.warns(UserWarning, match="verify=False"):
+        assert face.send(server.url, verify=False).body == b"None"
+
+
+def test_files_that_hold_no_certificate_are_told(tmp_path, authority):
+    empty = tmp_path / "empty.pem"
+    empty.write_text("nothing")
+    with pytest.raises(ConfigurationError, match=r"options\.ca holds no certificates"):
+        context_of(TransportOptions(ca=empty))
+    with pytest.raises(ConfigurationError, match="do not fit together"):
+        context_of(TransportOptions(client_certificate=authority.client[0], client_key=authority.server[1]))
+
+
+def test_a_broken_environment_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        context_of(TransportOptions())
+    with warnings.catch_warnings():
+        context_of(TransportOptions(trust_env=False))
+
+
+def test_contexts_are_shared_by_equal_options():
+    first = context_of(TransportOptions())
+    assert context_of(TransportOptions(read_timeout=1)) is first
+
+
+def test_without_certifi_the_systems_certificates_are_trusted(monkeypatch):
+    from memtrace_transports import tls
+
+    monkeypatch.setattr(tls, "find_spec", lambda name: None)
+    _context.cache_clear()
+    assert context_of(TransportOptions(trust_env=False)).verify_mode.name == "CERT_REQUIRED"
+    _context.cache_clear()
