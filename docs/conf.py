@@ -56,7 +56,7 @@ add_module_names = False
 # Names that no page of this documentation describes: those of the standard library and of the packages below, and type variables.
 nitpick_ignore_regex = [
     ("py:.*", r"(abc|asyncio|os|collections|datetime|enum|types|typing|typing_extensions|ssl)\..*"),
-    ("py:.*", r"(pydantic|annotated_types|httpx|pluggy)\..*"),
+    ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx|requests|pluggy)\..*"),
     (
         "py:class",
         r"(datetime|timedelta|Self|TracebackType|BaseModel|Mapping|Sequence|Iterable|Iterator|Callable|Coroutine|Generator|Unpack)",

@@ -288,7 +288,12 @@ transports: Final = Registry(
     "memtrace.transports",
     TransportSpec,
     TransportNotAvailableError,
-    {"httpx": "memtrace_transports._httpx", "memory": "memtrace_transports.memory.plugin"},
+    {
+        "aiohttp": "memtrace_transports._aiohttp",
+        "httpx": "memtrace_transports._httpx",
+        "memory": "memtrace_transports.memory.plugin",
+        "requests": "memtrace_transports._requests",
+    },
 )
 """The transports by name."""
 
@@ -298,7 +303,8 @@ middlewares: Final = Registry("middleware", "memtrace.middleware", MiddlewareSpe
 
 # ---- selection ------------------------------------------------------------------------------------------------------
 
-_DEFAULTS = ("httpx",)  # never "memory": it would lose data silently
+_SYNC_DEFAULTS = ("httpx", "requests")  # never "memory": it would lose data silently
+_ASYNC_DEFAULTS = ("httpx", "aiohttp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +317,7 @@ class Selection:
 
 
 def select_transport(argument: str | TransportSpec | None, url_scheme: str | None, *, asynchronous: bool) -> Selection:
-    """Choose: the argument, else the base URL's scheme, else MEMTRACE_TRANSPORT, else the first of httpx that is installed.
+    """Choose: the argument, else the base URL's scheme, else MEMTRACE_TRANSPORT, else the first default that is installed.
 
     Raises `TransportNotAvailableError` when the chosen one is unknown, broken, not installed, or has no form for this kind
     of client.
@@ -323,7 +329,7 @@ def select_transport(argument: str | TransportSpec | None, url_scheme: str | Non
             )
         selection = Selection("your own", "transport= is a TransportSpec", argument)
     else:
-        name, reason = _choose(argument, url_scheme)
+        name, reason = _choose(argument, url_scheme, _ASYNC_DEFAULTS if asynchronous else _SYNC_DEFAULTS)
         try:
             selection = Selection(name, reason, transports.get(name))
         except TransportNotAvailableError as error:
@@ -334,7 +340,7 @@ def select_transport(argument: str | TransportSpec | None, url_scheme: str | Non
     return selection
 
 
-def _choose(argument: str | None, url_scheme: str | None) -> tuple[str, str]:
+def _choose(argument: str | None, url_scheme: str | None, defaults: tuple[str, ...]) -> tuple[str, str]:
     variable = os.environ.get("MEMTRACE_TRANSPORT")
     if argument is not None:
         return argument, f"transport={argument!r}"
@@ -342,10 +348,10 @@ def _choose(argument: str | None, url_scheme: str | None) -> tuple[str, str]:
         return url_scheme, f"base_url (MEMTRACE_BASE_URL) begins with {url_scheme!r}"
     if variable:
         return variable, f"MEMTRACE_TRANSPORT={variable}"
-    for name in _DEFAULTS:
+    for name in defaults:
         if not transports.get(name).missing():
             return name, "it is the first default that is installed"
-    return _DEFAULTS[0], "it is the default"
+    return defaults[0], "it is the default"
 
 
 def _check(selection: Selection, *, asynchronous: bool) -> None:

@@ -6,12 +6,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from memtrace_transports._aiohttp import AiohttpTransport
     from memtrace_transports._httpx import AsyncHttpxTransport, HttpxTransport
+    from memtrace_transports._requests import RequestsTransport
     from memtrace_transports.memory.clock import ManualClock
     from memtrace_transports.memory.fake import FakeMemtrace, Organisation
     from memtrace_transports.memory.transport import AsyncMemoryTransport, MemoryTransport
 
 __all__ = [
+    "AiohttpTransport",
     "AsyncHttpxTransport",
     "AsyncMemoryTransport",
     "FakeMemtrace",
@@ -19,9 +22,11 @@ __all__ = [
     "ManualClock",
     "MemoryTransport",
     "Organisation",
+    "RequestsTransport",
 ]
 
 _PLACES = {
+    "AiohttpTransport": "memtrace_transports._aiohttp",
     "AsyncHttpxTransport": "memtrace_transports._httpx",
     "AsyncMemoryTransport": "memtrace_transports.memory.transport",
     "FakeMemtrace": "memtrace_transports.memory.fake",
@@ -29,6 +34,7 @@ _PLACES = {
     "ManualClock": "memtrace_transports.memory.clock",
     "MemoryTransport": "memtrace_transports.memory.transport",
     "Organisation": "memtrace_transports.memory.fake",
+    "RequestsTransport": "memtrace_transports._requests",
 }
 
 

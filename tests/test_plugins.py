@@ -429,6 +429,7 @@ def test_a_package_put_together_by_hand_counts_as_installed(monkeypatch):
 def test_without_httpx_the_default_says_what_to_install(installed, monkeypatch):
     installed.everywhere()
     monkeypatch.setitem(transports._specs, "httpx", TransportSpec(create=print, requires=("not_there",), extra="httpx"))
+    monkeypatch.setitem(transports._specs, "requests", TransportSpec(create=print, requires=("not_there",)))
     with pytest.raises(TransportNotAvailableError, match="asked for because it is the default") as caught:
         Memtrace("http://server", "key")
     assert "memtrace-sdk[httpx]" in caught.value.hint
@@ -443,16 +444,34 @@ def test_a_form_that_a_transport_lacks_is_told_with_those_that_have_it(installed
         TransportNotAvailableError, match="transport 'only-sync' has no async form, which AsyncMemtrace needs"
     ) as caught:
         select_transport("only-sync", None, asynchronous=True)
-    assert caught.value.message.endswith("With one: httpx, memory")
+    assert caught.value.message.endswith("With one: aiohttp, httpx, memory")
     with pytest.raises(TransportNotAvailableError, match="has no sync form, which Memtrace needs"):
         select_transport(TransportSpec(create_async=print), None, asynchronous=False)
 
 
 def test_memory_is_never_chosen_by_itself(installed, monkeypatch):
     installed.everywhere()
+    for name in ("httpx", "requests", "aiohttp"):
+        spec = TransportSpec(create=print, create_async=print, requires=("not_there",))
+        monkeypatch.setitem(transports._specs, name, spec)
+    for asynchronous in (False, True):
+        with pytest.raises(TransportNotAvailableError, match="transport 'httpx' needs"):
+            select_transport(None, None, asynchronous=asynchronous)
+
+
+@pytest.mark.parametrize(("asynchronous", "second"), [(False, "requests"), (True, "aiohttp")])
+def test_where_httpx_is_missing_the_next_default_is_taken(installed, monkeypatch, asynchronous, second):
+    installed.everywhere()
     monkeypatch.setitem(transports._specs, "httpx", TransportSpec(create=print, requires=("not_there",)))
-    with pytest.raises(TransportNotAvailableError, match="transport 'httpx' needs"):
-        select_transport(None, None, asynchronous=False)
+    assert select_transport(None, None, asynchronous=asynchronous).name == second
+
+
+@pytest.mark.parametrize(("client", "name"), [(Memtrace, "aiohttp"), (AsyncMemtrace, "requests")])
+def test_a_transport_of_the_other_kind_is_refused_when_the_client_is_made(installed, client, name):
+    with pytest.raises(
+        TransportNotAvailableError, match=f"transport '{name}' has no (a?sync) form.* With one: .*httpx"
+    ):
+        client("http://server", "key", transport=name)
 
 
 def test_the_mark_is_pluggys():

@@ -1,0 +1,608 @@
+"""The async transport on aiohttp, the fastest under many coroutines; it needs asyncio.
+
+aiohttp is imported inside functions, and its sessions are made on the event loop that they serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import functools
+import io
+import math
+import os
+import re
+import ssl
+import threading
+from collections import deque
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+from weakref import WeakKeyDictionary
+
+from memtrace.clock import has_ended, running_loop, running_under_trio, shielded
+from memtrace.exceptions import ClientClosedError, ConfigurationError, TransportNotAvailableError
+from memtrace.plugins import TransportSpec, hookimpl
+from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports.tls import context_of
+
+if TYPE_CHECKING:
+    import aiohttp
+    import yarl
+
+__all__ = ["AiohttpTransport"]
+
+_CAPABILITIES = frozenset(
+    {
+        "connect_timeout",
+        "read_timeout",
+        "pool_timeout",
+        "max_connections",
+        "keepalive_expiry",
+        "ca",
+        "client_certificate",
+        "client_key",
+        "client_key_password",
+        "verify",
+        "proxy",
+        "trust_env",
+        "max_response_bytes",
+        "headers",
+    }
+)
+
+
+@hookimpl
+def memtrace_transport() -> TransportSpec:
+    """The async form, on the package aiohttp."""
+    return TransportSpec(create_async=_create_async, requires=("aiohttp",), extra="aiohttp", capabilities=_CAPABILITIES)
+
+
+def _create_async(options: TransportOptions) -> AiohttpTransport:
+    return AiohttpTransport(options=options)
+
+
+_PoolsByLoop = WeakKeyDictionary[object, "_Pool"]
+
+# A forked child keeps what it inherited: to let go of it would close sockets, or say goodbye on them, in its parent's place.
+_INHERITED: list[_PoolsByLoop] = []
+
+
+class AiohttpTransport:
+    """Sends through an `aiohttp.ClientSession`: one of its own for each event loop, made at the first request, or yours.
+
+    Yours is used as it is, with its headers, proxies, cookies and TLS settings, and `close` leaves it open. Such a session
+    sends a GET, PUT or DELETE again, once, by itself where a connection breaks; one of ours sends nothing twice. The
+    bound of an attempt is exact.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession | None = None, *, options: TransportOptions | None = None
+    ) -> None:
+        # by its methods, since tracing puts classes of its own in the place of aiohttp's
+        if session is not None and (isinstance(session, type) or not _is_session(session)):
+            raise TypeError(f"AiohttpTransport takes an aiohttp.ClientSession, not {_named(session)}")
+        if session is not None and options is not None:
+            raise TypeError("AiohttpTransport takes a session or options: your own session has its own settings")
+        self._options = TransportOptions() if options is None else options
+        self._given = None if session is None else _Channel(session, self._options, None, None)
+        self._closed = False
+        _check_options(self._options)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._guard = threading.Lock()  # taken by itself; two event loops may run in two threads
+        self._pools: _PoolsByLoop = WeakKeyDictionary()
+        self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
+
+    async def send(self, request: Request) -> Response:
+        """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        channel = await self._usable_channel()
+        try:
+            return await channel.send(request)
+        except Exception as error:  # noqa: BLE001  # those of aiohttp are translated, others raised again
+            failure = _failure(_unwrapped(error), request, channel.session)
+        raise failure  # out here, where it has no context
+
+    async def _usable_channel(self) -> _Channel:
+        if running_under_trio():
+            raise TransportNotAvailableError(
+                "aiohttp needs asyncio, and this is another event loop",
+                hint='use transport="httpx", which runs on trio',
+            )
+        channel = self._given
+        if channel is None and not self._closed:
+            pool = await self._pool()
+            channel = pool.made or await pool.channel()
+        if channel is None or self._closed:  # perhaps since the line above began
+            raise ClientClosedError("this transport is closed")
+        return channel
+
+    async def _pool(self) -> _Pool:
+        if self._pid != os.getpid():  # a forked child shares its parent's sockets: answers would cross
+            _INHERITED.append(self._pools)
+            self._forget()
+        loop = asyncio.get_running_loop()
+        with self._guard:
+            pool = self._pools.get(loop)
+            if pool is not None:
+                return pool
+            pool = self._pools[loop] = _Pool(self._options)
+        self._let_go_of_ended_loops()
+        return pool
+
+    def _let_go_of_ended_loops(self) -> None:
+        with self._guard:
+            ended = [self._pools.pop(loop) for loop in list(self._pools) if has_ended(loop)]
+        for pool in ended:
+            pool.forget()
+
+    async def close(self) -> None:
+        """Close the session that it made on this event loop; a second call does nothing."""
+        self._closed = True
+        if self._pid != os.getpid():
+            return
+        with self._guard:
+            pool = self._pools.pop(running_loop(), None)
+        if pool is not None:
+            with shielded():
+                await pool.close()
+        self._let_go_of_ended_loops()
+
+
+class _Pool:
+    """The channel of one event loop; imports and TLS settings, which take 0.2 s the first time, are made in a thread."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self.made: _Channel | None = None
+        self._options = options
+        self._turn = asyncio.Lock()  # one thread for all tasks that begin together
+
+    async def channel(self) -> _Channel:
+        async with self._turn:
+            if self.made is None:
+                context = await _in_thread(self._options)
+                self.made = _new_channel(self._options, context)
+            return self.made
+
+    async def close(self) -> None:
+        async with self._turn:  # what a first call prepares just now is closed too
+            if self.made is not None:
+                await self.made.session.close()
+
+    def forget(self) -> None:
+        """Let go of a session whose loop has ended: aiohttp then waits for nothing, and any loop may be running here."""
+        if self.made is not None:
+            closing = self.made.session.close()
+            with contextlib.suppress(StopIteration):
+                while True:
+                    closing.send(None)
+
+
+async def _in_thread(options: TransportOptions) -> ssl.SSLContext:
+    executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, _prepare, options)
+    finally:
+        executor.shutdown(wait=False)
+
+
+def _prepare(options: TransportOptions) -> ssl.SSLContext:
+    import aiohttp  # noqa: F401  # 0.15 s, which no event loop should stand still for
+
+    return context_of(options)
+
+
+# ---- sessions of our own --------------------------------------------------------------------------------------------
+
+_CONNECTIONS = 100
+_KEPT_SECONDS = 30.0
+_NOT_BY_ITSELF = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel:
+    import aiohttp
+
+    connector = aiohttp.TCPConnector(
+        limit=0,  # our own slots bound it
+        keepalive_timeout=options.keepalive_expiry or _KEPT_SECONDS,
+        ssl=context,
+    )
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=options.headers,
+        middlewares=(_once,),
+        skip_auto_headers=_NOT_BY_ITSELF,
+        trust_env=False,  # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once
+    )
+    return _Channel(session, options, _Slots(options.max_connections or _CONNECTIONS), _Proxies(options))
+
+
+class _NotAgainError(Exception):
+    """Carries an error past aiohttp, which otherwise sends GET, PUT and DELETE again where a connection broke.
+
+    The first DELETE may have been applied, and its repeat would find nothing. What is sent again is for the SDK's retries
+    to decide, which know the call.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it goes past aiohttp's own handlers
+        raise _NotAgainError(error) from None
+
+
+class _Slots:
+    """The connections that may be in use at once, given to those who wait in their order.
+
+    aiohttp's own limit forgets to wake the next in its queue when the one that it woke is cancelled meanwhile, and has no
+    bound for the waiting alone.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.free = count
+        self._count = count
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self, seconds: float | None) -> None:
+        """Wait for a free one, `seconds` at most. Raises `_NoSlotError`."""
+        if self.free:
+            self.free -= 1
+            return
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(turn)
+        timer = None if seconds is None else loop.call_later(seconds, self._give_up, turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was given, and the task cancelled before it could go on
+                self.give()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def give(self) -> None:
+        """Hand it to the first who waits."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.free += 1
+
+    def _give_up(self, turn: asyncio.Future[None]) -> None:
+        if not turn.done():
+            self._waiting.remove(turn)
+            turn.set_exception(_NoSlotError(f"all {self._count} connections are in use"))
+
+
+class _NoSlotError(Exception):
+    """No connection became free in time."""
+
+
+# ---- proxies --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Proxy:
+    """A proxy without its credentials, which aiohttp would repeat in its errors, and the header that carries them."""
+
+    url: yarl.URL
+    headers: dict[str, str]
+
+
+class _Proxies:
+    """Which proxy leads to an origin: the one of the options, else that of the environment as it was at the first request."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self._options = options
+        self._known: dict[str, _Proxy | None] = {}
+
+    def of(self, origin: str) -> _Proxy | None:
+        """The proxy for `origin`."""
+        if origin not in self._known:
+            address = self._options.proxy or (_environments_proxy(origin) if self._options.trust_env else None)
+            self._known[origin] = None if address is None else _proxy(address)
+        return self._known[origin]
+
+
+def _environments_proxy(origin: str) -> str | None:
+    parts = urlsplit(origin)
+    proxies = getproxies()
+    address = proxies.get(parts.scheme) or proxies.get("all")
+    if not address or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return address if "://" in address else f"http://{address}"
+
+
+def _proxy(address: str) -> _Proxy:
+    import yarl
+
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise TransportError(
+            "the environment's proxy cannot be used: aiohttp speaks to those of http:// and https:// alone",
+            cause="connect",
+            maybe_sent=False,
+        )
+    headers: dict[str, str] = {}
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Proxy-Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return _Proxy(yarl.URL(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"), headers)
+
+
+# ---- requests and responses -----------------------------------------------------------------------------------------
+
+_CONNECTING = 0.95  # of a bound: a connection that does not come about is told from an answer that does not
+_LARGE = 1 << 20  # from here on aiohttp warns of bytes that it writes at once
+
+
+class _Channel:
+    """A session, and what an exchange through it needs; `slots` and `proxies` are None for a session of the user's."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        options: TransportOptions,
+        slots: _Slots | None,
+        proxies: _Proxies | None,
+    ) -> None:
+        self.session = session
+        self.slots = slots
+        self._options = options
+        self._proxies = proxies
+
+    async def send(self, request: Request) -> Response:
+        """Send `request` within its bound, waiting for a connection included."""
+        url, bound = _url(request), request.timeout
+        _check_headers(request)
+        if self.slots is None:
+            return await self._exchange(request, url, _theirs(self.session.timeout, bound))
+        if not self.slots.free:
+            return await self._exchange_in_turn(self.slots, request, url)
+        self.slots.free -= 1
+        try:
+            return await self._exchange(request, url, self._timeout(bound))
+        finally:
+            self.slots.give()
+
+    async def _exchange_in_turn(self, slots: _Slots, request: Request, url: yarl.URL) -> Response:
+        loop, bound = asyncio.get_running_loop(), request.timeout
+        started = loop.time()
+        await slots.take(_least(self._options.pool_timeout, _part(bound)))
+        try:
+            left = None if bound is None else max(bound - (loop.time() - started), 0.001)
+            return await self._exchange(request, url, self._timeout(left))
+        finally:
+            slots.give()
+
+    def _timeout(self, bound: float | None) -> aiohttp.ClientTimeout:
+        # aiohttp's `connect` holds for name look-up, TCP, proxy and TLS together, as `connect_timeout` says; it would
+        # hold for the waiting for a free connection too, which our slots do before
+        return _timeout(bound, _least(self._options.connect_timeout, _part(bound)), self._options.read_timeout, None)
+
+    async def _exchange(self, request: Request, url: yarl.URL, timeout: aiohttp.ClientTimeout) -> Response:
+        answer = await self._answer(request, url, timeout)
+        try:
+            body = await _body(answer, self._options.max_response_bytes, request.origin)
+        except BaseException:
+            answer.close()  # and its connection, on which the rest may still come
+            raise
+        return Response(answer.status, Headers(answer.headers.items()), body)
+
+    def _answer(
+        self, request: Request, url: yarl.URL, timeout: aiohttp.ClientTimeout
+    ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+        headers, body = list(request.headers.pairs), request.body
+        more: dict[str, Any] = {}
+        if self._proxies is not None:
+            if "accept-encoding" not in request.headers:
+                headers.append(("Accept-Encoding", "gzip, deflate"))
+            proxy = self._proxies.of(request.origin)
+            if proxy is not None:
+                more = {"proxy": proxy.url}
+                if url.scheme == "https":
+                    more["proxy_headers"] = proxy.headers
+                else:
+                    headers.extend(proxy.headers.items())
+        return self.session.request(
+            request.method,
+            url,
+            headers=headers,
+            data=body if body is None or len(body) < _LARGE else io.BytesIO(body),
+            timeout=timeout,
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=True,
+            **more,
+        )
+
+
+def _part(bound: float | None) -> float | None:
+    return None if bound is None else bound * _CONNECTING
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    return min((value for value in (one, other) if value is not None), default=None)
+
+
+@functools.lru_cache(maxsize=64)
+def _timeout(
+    total: float | None, connect: float | None, sock_read: float | None, sock_connect: float | None
+) -> aiohttp.ClientTimeout:
+    import aiohttp
+
+    return aiohttp.ClientTimeout(
+        total=total,
+        connect=connect,
+        sock_read=sock_read,
+        sock_connect=sock_connect,
+        ceil_threshold=math.inf,  # it rounds longer times up to whole seconds: ours are exact
+    )
+
+
+def _theirs(own: aiohttp.ClientTimeout, bound: float | None) -> aiohttp.ClientTimeout:
+    """The user's time-outs of each phase, within the bound of the attempt."""
+    return _timeout(bound, _least(own.connect, _part(bound)), own.sock_read, own.sock_connect)
+
+
+def _url(request: Request) -> yarl.URL:
+    """The address, whose target goes out byte for byte."""
+    origin = _parsed(request.origin)
+    url = _parsed(request.url)
+    if _TARGET.fullmatch(request.target) is None or origin is None or url is None:
+        raise _unwritable(request)
+    if url.raw_path_qs != request.target:  # it drops an empty query and what it takes for a fragment
+        return origin.with_path(request.target, encoded=True)
+    return url
+
+
+def _parsed(address: str) -> yarl.URL | None:
+    import yarl
+
+    try:
+        url = yarl.URL(address, encoded=True)  # its own cache makes this cheap
+        host = url.raw_host  # taken apart only now, when a port may turn out to be none
+    except ValueError:
+        return None
+    return url if host else None
+
+
+_TARGET = re.compile(r"/[\x21-\x7e]*")
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
+
+
+def _writable(name: str, value: str) -> bool:
+    return _NAME.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
+
+
+def _check_headers(request: Request) -> None:
+    """Refuse what is no header: aiohttp sends most of it."""
+    for name, value in request.headers.pairs:
+        if not _writable(name, value):
+            raise _unwritable(request)
+
+
+def _unwritable(request: Request) -> TransportError:
+    return TransportError(
+        f"the request to {request.origin} cannot be written: a header or the path holds what HTTP does not allow",
+        cause="protocol",
+        maybe_sent=False,
+    )
+
+
+async def _body(answer: aiohttp.ClientResponse, most: int, origin: str) -> bytes:
+    """The whole body, decompressed piece by piece, so that one that explodes is left in time."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await answer.content.readany():
+        size += len(piece)
+        if size > most:
+            raise TransportError(
+                f"the answer of {origin} is larger than max_response_bytes, {most} bytes",
+                cause="protocol",
+                maybe_sent=True,
+                hint="ask for less, or raise TransportOptions.max_response_bytes",
+            )
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+def _unwrapped(error: Exception) -> Exception:
+    return error.error if isinstance(error, _NotAgainError) else error
+
+
+def _failure(error: Exception, request: Request, session: aiohttp.ClientSession) -> Exception:
+    """What to raise for `error`."""
+    if isinstance(error, TransportError):
+        return error
+    if session.closed:
+        return _caused(ClientClosedError("the aiohttp session of this transport is closed"), error)
+    for matches, cause, maybe_sent, what in _kinds():
+        if isinstance(error, matches):
+            reason, behind = _told(error)
+            text = f"{what.format(request.origin)}: {reason}"
+            return _caused(TransportError(text, cause=cause, maybe_sent=maybe_sent), behind)
+    return error
+
+
+def _caused(failure: Exception, cause: BaseException | None) -> Exception:
+    failure.__cause__ = cause
+    return failure
+
+
+def _told(error: Exception) -> tuple[str, BaseException | None]:
+    """What the error says, and what may be shown as its cause: aiohttp's errors hold requests, with the key, and proxies."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy says {error.status} {error.message}", None
+    if isinstance(error, aiohttp.ClientResponseError):
+        return (error.message.splitlines() or ["no HTTP"])[0], error.__cause__
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return str(error.os_error) or type(error).__name__, error.os_error
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
+        return f"aiohttp does not take this address ({type(error).__name__})", None
+    return " ".join(str(error).split()) or type(error).__name__, error
+
+
+@functools.lru_cache(maxsize=1)
+def _kinds() -> list[tuple[type[Exception] | tuple[type[Exception], ...], TransportCause, bool, str]]:
+    """Errors of aiohttp and ours, the most special first: what happened, and whether the request may have been sent."""
+    import aiohttp
+
+    return [
+        (_NoSlotError, "timeout", False, "no free connection to {} in time"),
+        (aiohttp.ConnectionTimeoutError, "timeout", False, "no connection to {} in time"),
+        ((TimeoutError, asyncio.TimeoutError), "timeout", True, "no answer from {} in time"),
+        ((aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError), "connect", False, "no connection to {}"),
+        (
+            (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
+            "protocol",
+            False,
+            "the request to {} cannot be written",
+        ),
+        (aiohttp.ClientResponseError, "protocol", True, "{} did not answer in HTTP"),
+        (aiohttp.ClientPayloadError, "protocol", True, "the answer of {} came broken"),
+        ((aiohttp.ClientConnectionError, OSError), "reset", True, "the connection to {} broke"),
+        (aiohttp.ClientError, "protocol", True, "the exchange with {} failed"),
+    ]
+
+
+# ---- what is given at construction ----------------------------------------------------------------------------------
+
+
+def _is_session(given: object) -> bool:
+    return all(hasattr(given, name) for name in ("request", "closed", "connector"))
+
+
+def _named(given: object) -> str:
+    """The class of what was given, or the class that was given."""
+    kind = given if isinstance(given, type) else type(given)
+    return f"{'the class' if kind is given else 'an object of'} {kind.__module__}.{kind.__qualname__}"
+
+
+def _check_options(options: TransportOptions) -> None:
+    """Refuse now what would fail at the first request: headers, and files that hold no certificates."""
+    for name, value in (options.headers or {}).items():
+        if not _writable(name, value):
+            raise ConfigurationError(f"options.headers: {name!r} holds what HTTP does not allow in a header")
+    if options.ca is not None or options.client_certificate is not None:
+        context_of(options)

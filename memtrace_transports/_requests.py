@@ -1,0 +1,578 @@
+"""The transport on requests, blocking.
+
+Requests go through `requests.Session.send` and an `HTTPAdapter` whose `send` is not overridden, so that what people patch
+there (tracing, `responses`) sees them, and proxies from the environment work.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import os
+import re
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
+from typing import TYPE_CHECKING, Any
+
+from memtrace.clock import SystemClock
+from memtrace.exceptions import ClientClosedError
+from memtrace.plugins import TransportSpec, hookimpl
+from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports.tls import context_of
+
+if TYPE_CHECKING:
+    import ssl
+
+    import requests
+    import requests.adapters
+    import requests.structures
+    import urllib3
+
+__all__ = ["RequestsTransport"]
+
+_CAPABILITIES = frozenset(
+    {
+        "ca",
+        "client_certificate",
+        "client_key",
+        "client_key_password",
+        "connect_timeout",
+        "headers",
+        "max_connections",
+        "max_response_bytes",
+        "proxy",
+        "read_timeout",
+        "trust_env",
+        "verify",
+    }
+)
+
+
+@hookimpl
+def memtrace_transport() -> TransportSpec:
+    """The blocking form, on the package requests."""
+    return TransportSpec(create=_create, requires=("requests",), extra="requests", capabilities=_CAPABILITIES)
+
+
+def _create(options: TransportOptions) -> RequestsTransport:
+    return RequestsTransport(options=options)
+
+
+class RequestsTransport:
+    """Sends through a `requests.Session`: one of its own, made at the first request, or yours.
+
+    Yours is used as it is, with its headers, auth, cookies, proxies, adapters, hooks and TLS settings, and `close` leaves it
+    open; its `params` are not added, since the target is sent as it stands. (urllib3 writes a target anew that has
+    lower-case escapes or characters that no URL may have; the session of our own does not.)
+
+    The bound of an attempt holds for connecting and for each wait for bytes by itself, and for the whole whenever bytes of
+    the body arrive.
+    """
+
+    def __init__(self, session: requests.Session | None = None, *, options: TransportOptions | None = None) -> None:
+        if session is not None and options is not None:
+            raise TypeError(
+                "RequestsTransport takes a session or options, not both: your own session has its own settings"
+            )
+        # by its methods, since tracing puts classes of its own in the place of requests'
+        if session is not None and (isinstance(session, type) or not hasattr(session, "prepare_request")):
+            raise TypeError(f"RequestsTransport takes a requests.Session, not {_named(session)}")
+        if options is not None and not isinstance(options, TransportOptions):
+            raise TypeError(f"options= takes TransportOptions, not {_named(options)}")
+        self._given = session
+        self._options = options or TransportOptions()
+        # files that cannot be read are told now, and not at the first request
+        self._tls = context_of(self._options) if _has_tls_settings(self._options) else None
+        self._defaults = tuple((self._options.headers or {}).items())
+        self._closed = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._guard = threading.Lock()  # taken by itself
+        self._session: requests.Session | None = None
+        self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
+
+    def send(self, request: Request) -> Response:
+        """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
+        session = self._usable_session()
+        exchange = _Exchange(request, self._options)
+        try:
+            return exchange.run(session, self._defaults, owned=self._given is None)
+        except Exception as error:  # noqa: BLE001  # those of requests are translated, others raised again
+            failure = _failure(error, exchange)
+        raise failure  # out here, where it has no context
+
+    def _usable_session(self) -> requests.Session:
+        if self._closed:
+            raise ClientClosedError("this transport is closed")
+        if self._given is not None:
+            return self._given
+        if self._pid != os.getpid():  # a forked child shares its parent's sockets: answers would cross
+            self._forget()
+        with self._guard:
+            if self._session is None:
+                self._session = _new_session(self._options, self._tls or context_of(self._options))
+            return self._session
+
+    def close(self) -> None:
+        """Close the connections that it made; a second call does nothing."""
+        self._closed = True
+        if self._pid != os.getpid():
+            return
+        with self._guard:
+            session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+
+# ---- one attempt ----------------------------------------------------------------------------------------------------
+
+_CHUNK = 64 * 1024
+_monotonic = SystemClock().monotonic
+
+
+class _Exchange:
+    """One attempt: what goes out, how long it may take, and how far it came."""
+
+    def __init__(self, request: Request, options: TransportOptions) -> None:
+        self.request = request
+        self.sent: bool | None = None  # None: unknown, as on a user's session
+        self._options = options
+        self._deadline = None if request.timeout is None else _monotonic() + request.timeout
+
+    def run(self, session: requests.Session, defaults: tuple[tuple[str, str], ...], *, owned: bool) -> Response:
+        _check(self.request, defaults)
+        outgoing, settings = (self._ours(defaults), {}) if owned else self._theirs(session)
+        answer = session.send(
+            outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
+        )
+        self.sent = True
+        try:
+            body = self._body(answer)
+        finally:  # a connection whose answer was read to its end is back in its pool by now; any other one ends here
+            answer.close()
+        headers = getattr(answer.raw, "headers", None) or answer.headers
+        return Response(answer.status_code, Headers(list(headers.items())), body)
+
+    def _ours(self, defaults: tuple[tuple[str, str], ...]) -> requests.PreparedRequest:
+        """The request without what `prepare` does, which writes the URL anew and looks for cookies, files and netrc."""
+        request, outgoing = self.request, _prepared_class()()
+        outgoing.method = request.method
+        outgoing.headers = _fields_class().of(self, defaults)
+        outgoing.body = request.body
+        outgoing.hooks = {"response": [_unredirected]}
+        return _verbatim(outgoing, request)
+
+    def _theirs(self, session: requests.Session) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+        import requests
+
+        request, outgoing = self.request, _prepared_class()()
+        headers = {name: request.headers[name] for name, _ in request.headers.pairs}
+        prepared = session.prepare_request(
+            requests.Request(request.method, request.url, headers=headers, data=request.body)
+        )
+        vars(outgoing).update(vars(prepared))
+        outgoing.hooks = {**prepared.hooks, "response": [*prepared.hooks["response"], _unredirected]}
+        # with the session's own, or REQUESTS_CA_BUNDLE would win over its `verify`
+        settings = session.merge_environment_settings(
+            request.url, {}, stream=True, verify=session.verify, cert=session.cert
+        )
+        return _verbatim(outgoing, request), dict(settings)
+
+    def _timeout(self) -> urllib3.Timeout:
+        import urllib3
+
+        bound, options = self.request.timeout, self._options
+        bound = None if bound is None else max(bound, 0.001)  # urllib3 refuses 0
+        return urllib3.Timeout(bound, connect=options.connect_timeout, read=options.read_timeout)
+
+    def _body(self, answer: requests.Response) -> bytes:
+        pieces, size, limit = [], 0, self._options.max_response_bytes
+        for piece in _pieces(answer):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise TransportError(
+                    f"the answer of {self.request.origin} is longer than {limit} bytes (options.max_response_bytes)",
+                    cause="protocol",
+                    maybe_sent=True,
+                )
+            if self._deadline is not None and _monotonic() > self._deadline:
+                raise TransportError(
+                    f"no whole answer from {self.request.origin} within {self.request.timeout} s",
+                    cause="timeout",
+                    maybe_sent=True,
+                )
+        return b"".join(pieces)
+
+
+_TARGET = re.compile(r"/[\x21-\x7e]*")
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
+
+
+def _check(request: Request, defaults: tuple[tuple[str, str], ...]) -> None:
+    """Refuse what HTTP does not allow, before requests, urllib3 and http.client each tell it with the key in their text."""
+    fits = _TARGET.fullmatch(request.target) is not None and all(
+        _NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in (*request.headers.pairs, *defaults)
+    )
+    if not fits:
+        raise TransportError(_withheld(request.origin), cause="protocol", maybe_sent=False)
+
+
+def _withheld(origin: str) -> str:
+    return f"the request to {origin} cannot be written: a header or the address holds what HTTP does not allow"
+
+
+def _verbatim(outgoing: _Prepared, request: Request) -> requests.PreparedRequest:
+    outgoing.url, outgoing.target = request.url, request.target
+    return outgoing
+
+
+def _unredirected(answer: requests.Response, **_: object) -> None:
+    """Hide where a redirect leads: requests reads the body to prepare the next request, even when it is not to follow."""
+    answer.headers.pop("location", None)
+
+
+# ---- bodies ---------------------------------------------------------------------------------------------------------
+
+
+def _pieces(answer: requests.Response) -> Iterator[bytes]:
+    """The decompressed body, as its bytes arrive.
+
+    Inflated here, since urllib3 takes a compressed body that was cut off for a whole one.
+    """
+    import urllib3
+
+    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    # a hook of the user's may have read the body, and an adapter of theirs may bring another kind of answer
+    read = getattr(answer, "_content_consumed", False) or not isinstance(answer.raw, urllib3.HTTPResponse)
+    if read or encoding not in _WINDOWS:
+        return iter(answer.iter_content(_CHUNK))
+    arriving = _arriving(answer.raw)
+    return arriving if encoding == "identity" else _inflated(arriving, encoding)
+
+
+def _arriving(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
+    while piece := raw.read1(_CHUNK, decode_content=False):
+        yield piece
+
+
+_WINDOWS = {"identity": 0, "gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+def _inflated(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    inflater = _Inflater(encoding)
+    for piece in pieces:
+        yield from inflater.feed(piece)
+    inflater.end()
+
+
+class _Inflater:
+    """Decompresses little by little, so that a small body that explodes can be stopped."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._stream: zlib._Decompress | None = None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        full = False
+        while data or full:
+            stream = self._stream = self._stream or zlib.decompressobj(self._window(data))
+            piece = stream.decompress(data, _CHUNK)
+            full, data = len(piece) == _CHUNK, stream.unconsumed_tail
+            yield piece
+            if stream.eof:  # another part may follow
+                full, data, self._stream = False, stream.unused_data, None
+
+    def _window(self, data: bytes) -> int:
+        bare = self._encoding == "deflate" and data[0] & 0x8F != 0x08  # without the frame that zlib puts around it
+        return -zlib.MAX_WBITS if bare else _WINDOWS[self._encoding]
+
+    def end(self) -> None:
+        if self._stream is not None:
+            raise zlib.error("the compressed body is cut off")
+
+
+# ---- a session of our own -------------------------------------------------------------------------------------------
+
+_CONNECTIONS = 100
+
+
+def _has_tls_settings(options: TransportOptions) -> bool:
+    return options.ca is not None or options.client_certificate is not None or not options.verify
+
+
+def _new_session(options: TransportOptions, tls: ssl.SSLContext) -> requests.Session:
+    from http.cookiejar import DefaultCookiePolicy
+
+    import requests
+
+    session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    session.trust_env = options.trust_env and options.proxy is None
+    if options.proxy is not None:
+        session.proxies = {"all": options.proxy}
+    adapter = _adapter_class()(options.max_connections or _CONNECTIONS, tls)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+if TYPE_CHECKING:
+
+    class _Prepared(requests.PreparedRequest):
+        target: str
+
+    class _Fields(requests.structures.CaseInsensitiveDict[Any]):
+        exchange: _Exchange
+
+        @classmethod
+        def of(cls, exchange: _Exchange, defaults: tuple[tuple[str, str], ...]) -> _Fields: ...
+
+
+@functools.lru_cache(maxsize=1)
+def _prepared_class() -> type[_Prepared]:
+    import requests
+
+    class Prepared(requests.PreparedRequest):
+        target = "/"
+
+        @property
+        def path_url(self) -> str:
+            return self.target
+
+    return Prepared  # type: ignore[return-value]  # the class above, for the type checker
+
+
+@functools.lru_cache(maxsize=1)
+def _fields_class() -> type[_Fields]:
+    """Headers that lead from a connection back to the exchange: urllib3 hands them through, while it rewrites the URL."""
+    from requests.structures import CaseInsensitiveDict
+
+    class Fields(CaseInsensitiveDict):  # type: ignore[type-arg]  # not generic when running, before 2.34
+        exchange: _Exchange
+
+        @classmethod
+        def of(cls, exchange: _Exchange, defaults: tuple[tuple[str, str], ...]) -> Fields:
+            request = exchange.request
+            fields = cls(request.headers.pairs)
+            fields.exchange = exchange
+            if len(fields) != len(request.headers.pairs):
+                fields.update({name: request.headers[name] for name in fields})
+            for name, value in (*defaults, ("Accept-Encoding", "gzip, deflate")):
+                fields.setdefault(name, value)
+            if request.body is not None:
+                fields.setdefault("Content-Length", str(len(request.body)))
+            return fields
+
+        def copy(self) -> Fields:
+            twin = Fields(self)
+            twin.exchange = self.exchange
+            return twin
+
+    return Fields  # type: ignore[return-value]  # the class above, for the type checker
+
+
+def _as_built(url: str, headers: _Fields) -> tuple[str, Any]:
+    """The target and the headers as our request has them: urllib3 writes targets anew, and requests joins headers."""
+    request = headers.exchange.request
+    fields: Any = headers
+    if len(request.headers) != len(request.headers.pairs):
+        import urllib3
+
+        fields = urllib3.HTTPHeaderDict()
+        for name, joined in headers.items():
+            for value in request.headers.get_all(name) or [joined]:
+                fields.add(name, value)
+    return request.target if url.startswith("/") else request.url, fields
+
+
+def _strict_answer() -> type[http.client.HTTPResponse]:
+    class Answer(http.client.HTTPResponse):
+        def begin(self) -> None:
+            super().begin()
+            broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
+            if any(isinstance(defect, broken) for defect in self.msg.defects):  # urllib3 only logs it
+                raise http.client.HTTPException("a header line of the answer cannot be read")
+
+    return Answer
+
+
+@functools.lru_cache(maxsize=1)
+def _pool_classes() -> dict[str, type[Any]]:
+    """Urllib3's pools that wait for a free connection for so long only, and whose connections send what we built."""
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    def of_ours(connection: type[Any], pool: type[Any]) -> type[Any]:
+        class Connection(connection):  # type: ignore[misc]  # whichever of the two
+            response_class = _strict_answer()
+
+            def connect(self) -> None:
+                super().connect()
+                self.is_verified = True  # verify=False has warned already; urllib3 would at each request
+
+            def request(self, method: str, url: str, body: Any = None, headers: Any = None, **settings: Any) -> None:
+                if self.sock is None:
+                    self.connect()
+                headers.exchange.sent = True
+                target, fields = _as_built(url, headers)
+                super().request(method, target, body, fields, **settings)
+
+        class Pool(pool):  # type: ignore[misc]  # whichever of the two
+            ConnectionCls = Connection
+
+            def urlopen(self, *, headers: _Fields, timeout: urllib3.Timeout, **settings: Any) -> Any:
+                headers.exchange.sent = False
+                return super().urlopen(headers=headers, timeout=timeout, pool_timeout=timeout.total, **settings)
+
+        return Pool
+
+    return {
+        "http": of_ours(HTTPConnection, HTTPConnectionPool),
+        "https": of_ours(HTTPSConnection, HTTPSConnectionPool),
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAdapter]:
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        """Takes a TLS context of ours in place of files and flags."""
+
+        def __init__(self, connections: int, tls: ssl.SSLContext) -> None:
+            self._tls = tls
+            self._guard = threading.Lock()
+            super().__init__(pool_maxsize=connections, pool_block=True)
+
+        def init_poolmanager(self, *args: Any, **settings: Any) -> None:
+            super().init_poolmanager(*args, ssl_context=self._tls, **settings)
+            self.poolmanager.pool_classes_by_scheme = _pool_classes()
+
+        def proxy_manager_for(self, proxy: Any, **settings: Any) -> Any:
+            with self._guard:  # or another thread would find one that has urllib3's own pools yet
+                if proxy in self.proxy_manager:
+                    return self.proxy_manager[proxy]
+                if proxy.lower().startswith("socks"):
+                    return super().proxy_manager_for(proxy, ssl_context=self._tls, **settings)
+                settings.update(ssl_context=self._tls, proxy_ssl_context=self._tls)
+                manager = super().proxy_manager_for(proxy, **settings)
+                manager.pool_classes_by_scheme = _pool_classes()
+                return manager
+
+        def build_connection_pool_key_attributes(
+            self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+        ) -> Any:
+            host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+            return host, {}  # the context knows whom to trust
+
+        def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+            """Leave the context alone: urllib3 would load certifi's certificates into it, beside the user's."""
+
+    return Adapter
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+def _failure(error: Exception, exchange: _Exchange) -> Exception:
+    """What to raise for `error`."""
+    links = list(_links(error))
+    kind = next((kind for kind in _kinds() if any(isinstance(link, kind.matches) for link in links)), None)
+    if kind is None:  # our own, or a bug's
+        return error
+    origin, sent = exchange.request.origin, exchange.sent
+    if kind.withheld:
+        return TransportError(_withheld(origin), cause="protocol", maybe_sent=bool(sent))
+    broke = bool(sent) and kind.cause == "connect"  # such as a TLS error after the handshake
+    what = _BROKE if broke else kind.what
+    failure = TransportError(
+        f"{what.format(origin)}: {links[-1]}",
+        cause="reset" if broke else kind.cause,
+        maybe_sent=kind.maybe_sent if sent is None else sent,
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def _links(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that requests and urllib3 wrapped into it, outermost first."""
+    link: object = error
+    while isinstance(link, BaseException):
+        yield link
+        wrapped = [value for value in link.args if isinstance(value, BaseException)]
+        link = getattr(link, "reason", None) or (wrapped[-1] if wrapped else None)
+
+
+def _named(given: object) -> str:
+    """The class of what was given, or the class that was given."""
+    kind = given if isinstance(given, type) else type(given)
+    return f"{'the class' if kind is given else 'an object of'} {kind.__module__}.{kind.__qualname__}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    matches: tuple[type[BaseException], ...]
+    cause: TransportCause
+    maybe_sent: bool
+    what: str
+    withheld: bool = False  # its text may repeat a key
+
+
+_BROKE = "the connection to {} broke"
+
+
+@functools.lru_cache(maxsize=1)
+def _kinds() -> list[_Kind]:
+    """Errors of requests, urllib3 and http.client, the most special first.
+
+    `maybe_sent` holds where we cannot see whether the request was sent.
+    """
+    import requests.exceptions as outer
+    import urllib3.exceptions as inner
+
+    unwritable = (outer.InvalidURL, outer.InvalidHeader, outer.MissingSchema, inner.LocationValueError, UnicodeError)
+    return [
+        _Kind(unwritable, "protocol", maybe_sent=False, what="", withheld=True),
+        _Kind((outer.InvalidSchema, inner.NewConnectionError), "connect", maybe_sent=False, what="no connection to {}"),
+        _Kind(
+            (outer.ConnectTimeout, inner.ConnectTimeoutError),
+            "timeout",
+            maybe_sent=False,
+            what="no connection to {} in time",
+        ),
+        _Kind((inner.EmptyPoolError,), "timeout", maybe_sent=False, what="no free connection to {} in time"),
+        _Kind(
+            (outer.Timeout, inner.TimeoutError, TimeoutError),
+            "timeout",
+            maybe_sent=True,
+            what="no answer from {} in time",
+        ),
+        _Kind(
+            (outer.ProxyError, inner.ProxyError, outer.SSLError, inner.SSLError, inner.ClosedPoolError),
+            "connect",
+            maybe_sent=False,
+            what="no connection to {}",
+        ),
+        _Kind((ConnectionError,), "reset", maybe_sent=True, what=_BROKE),
+        _Kind(
+            (outer.ContentDecodingError, inner.DecodeError, zlib.error),
+            "protocol",
+            maybe_sent=True,
+            what="the answer of {} cannot be decompressed",
+        ),
+        _Kind(
+            (http.client.HTTPException, inner.ProtocolError),
+            "protocol",
+            maybe_sent=True,
+            what="{} did not answer in HTTP",
+        ),
+        _Kind(
+            (outer.RequestException, inner.HTTPError), "protocol", maybe_sent=True, what="the exchange with {} failed"
+        ),
+    ]
