@@ -44,6 +44,17 @@ def readme(session: nox.Session) -> None:
     session.run("python", "-c", "from memtrace import Memtrace; Memtrace('memory://', 'k').remember('a', 'b')")
 
 
+@nox.session(python="3.11", venv_backend="venv")
+@nox.parametrize("library", ["httpx", "requests", "aiohttp", "none"])
+def alone(session: nox.Session, library: str) -> None:
+    """One HTTP library installed and the others not, httpx included: the core must not notice."""
+    session.install(str(_wheel(session)))
+    session.run("python", "-m", "pip", "uninstall", "--yes", "--quiet", "httpx")
+    if library != "none":
+        session.install(library)
+    session.run("python", "-m", "tests.alone", library)
+
+
 @nox.session(python="3.11")
 def long(session: nox.Session) -> None:
     """Property tests with many more examples."""

@@ -52,6 +52,12 @@ Examples:
   memtrace-sdk transports --json
 """
 
+_MIDDLEWARE_EXAMPLES = """\b
+Examples:
+  memtrace-sdk middleware
+  memtrace-sdk middleware --json
+"""
+
 _DOCTOR_EXAMPLES = """\b
 Examples:
   memtrace-sdk doctor --url http://localhost:9100
@@ -166,9 +172,19 @@ def demo(
 @app.command(epilog=_TRANSPORTS_EXAMPLES, short_help="List the installed transports.")
 def transports(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
     """List the installed transports, with what is wrong where one cannot be used."""
-    from memtrace.cli.transports import run_transports
+    from memtrace.cli.listing import run_listing
+    from memtrace.plugins import transports as installed
 
-    run_transports(as_json=as_json)
+    run_listing(installed.listing(), "No transport is installed.", as_json=as_json)
+
+
+@app.command(epilog=_MIDDLEWARE_EXAMPLES, short_help="List the installed middleware.")
+def middleware(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
+    """List the middleware that others have published and you have installed. It acts only where a client names it."""
+    from memtrace.cli.listing import run_listing
+    from memtrace.plugins import middlewares as installed
+
+    run_listing(installed.listing(), "No middleware is installed.", as_json=as_json)
 
 
 @app.command(epilog=_DOCTOR_EXAMPLES, short_help="Find out why a server does not answer.")

@@ -1,4 +1,4 @@
-"""The listing of transports."""
+"""The listings of transports and of middleware."""
 
 from __future__ import annotations
 
@@ -36,3 +36,15 @@ def test_a_broken_one_is_shown_with_its_whole_detail(invoke, environment):
     words = result.output.split()
     assert "\x1b" not in result.output
     assert set(detail.replace("\x1b", r"\x1b").split()) <= set(words)
+
+
+def test_without_installed_middleware_the_listing_says_so(invoke, environment):
+    environment.setattr(plugins.middlewares, "listing", list)
+    assert invoke("middleware").output == "No middleware is installed.\n"
+    assert json.loads(invoke("middleware", "--json").output) == []
+
+
+def test_installed_middleware_is_listed(invoke, environment):
+    info = PluginInfo("middleware", "tracing", "tracing-post", "0.1", "ok")
+    environment.setattr(plugins.middlewares, "listing", lambda: [info])
+    assert "tracing-post" in invoke("middleware").output
