@@ -333,8 +333,11 @@ def select_transport(argument: str | TransportSpec | None, url_scheme: str | Non
         try:
             selection = Selection(name, reason, transports.get(name))
         except TransportNotAvailableError as error:
+            hint = error.hint or (
+                "an address of a server begins with http:// or https://" if url_scheme == name else None
+            )
             raise TransportNotAvailableError(
-                f"{error.message} (asked for because {reason})", hint=error.hint
+                f"{error.message} (asked for because {reason})", hint=hint
             ) from error.__cause__
     _check(selection, asynchronous=asynchronous)
     return selection

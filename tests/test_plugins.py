@@ -361,6 +361,14 @@ def test_the_order_of_choice(monkeypatch):
     assert chosen("memory", "httpx") == ("memory", "transport='memory'")
 
 
+def test_a_misspelt_scheme_is_told_how_an_address_begins(installed):
+    with pytest.raises(TransportNotAvailableError, match="no transport is named 'htps'.* begins with https?://"):
+        Memtrace("htps://server", "key")
+    with pytest.raises(TransportNotAvailableError) as caught:
+        Memtrace("http://server", "key", transport="htps")
+    assert caught.value.hint is None
+
+
 def test_an_own_spec_of_another_interface_is_refused():
     with pytest.raises(TransportNotAvailableError, match="plugin interface 2; this memtrace-sdk has 1"):
         select_transport(TransportSpec(create=print, api=2), None, asynchronous=False)
