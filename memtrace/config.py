@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
+from memtrace.transport import HEADER_NAME, HEADER_VALUE
 
 if TYPE_CHECKING:
     from memtrace.pipeline import Middleware
@@ -207,8 +208,6 @@ def check_key(api_key: str) -> str:
     return api_key
 
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
 _OWN_HEADERS = {
     "x-api-key": "pass api_key= instead",
     "content-type": "the SDK sets it",
@@ -227,7 +226,7 @@ def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], .
     for name, value in headers.items():
         if not _are_texts(name, value):
             raise ConfigurationError(f"headers[{name!r}] must be a text, name and value")
-        if _HEADER_NAME.fullmatch(name) is None or _HEADER_VALUE.fullmatch(value) is None:
+        if HEADER_NAME.fullmatch(name) is None or HEADER_VALUE.fullmatch(value) is None:
             raise ConfigurationError(
                 f"headers[{name!r}] cannot be sent: name and value must be printable ASCII without line breaks"
             )

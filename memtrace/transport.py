@@ -16,6 +16,8 @@ from memtrace.exceptions import TransportCause, TransportError
 from memtrace.transport_options import TransportOptions
 
 __all__ = [
+    "HEADER_NAME",
+    "HEADER_VALUE",
     "AsyncTransport",
     "CallContext",
     "Headers",
@@ -38,6 +40,11 @@ Safety = Literal["read", "repeatable", "keyed", "once"]
 ``read`` changes nothing; ``repeatable`` leaves the same state however often it is applied; ``keyed`` is recognised
 by the server as a duplicate, once the first has arrived in its storage; ``once`` is done again each time.
 """
+
+
+HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
+"""What HTTP lets stand in a header: printable ASCII, without white space at the ends of a value."""
 
 
 class Headers(Mapping[str, str]):
@@ -88,7 +95,7 @@ class Headers(Mapping[str, str]):
 
     def set(self, name: str, value: str) -> Headers:
         """A copy in which `name` has this one value. Raises `ValueError`, without the value, where it cannot be sent."""
-        if _SENDABLE.fullmatch(value) is None:
+        if HEADER_VALUE.fullmatch(value) is None:
             raise ValueError(
                 f"the value of the header {name!r} cannot be sent: printable ASCII without white space at its ends is due"
             )
@@ -107,7 +114,6 @@ class Headers(Mapping[str, str]):
         return f"Headers({', '.join(name for name, _ in self.pairs)})"
 
 
-_SENDABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
 _NO_HEADERS = Headers()
 
 

@@ -27,7 +27,17 @@ from weakref import WeakKeyDictionary
 from memtrace.clock import has_ended, running_loop, running_under_trio, shielded
 from memtrace.exceptions import ClientClosedError, ConfigurationError, TransportNotAvailableError
 from memtrace.plugins import TransportSpec, hookimpl
-from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace.transport import (
+    HEADER_NAME,
+    HEADER_VALUE,
+    Headers,
+    Request,
+    Response,
+    TransportCause,
+    TransportError,
+    TransportOptions,
+)
+from memtrace_transports.own_client import described
 from memtrace_transports.tls import context_of
 
 if TYPE_CHECKING:
@@ -85,7 +95,7 @@ class AiohttpTransport:
     ) -> None:
         # by its methods, since tracing puts classes of its own in the place of aiohttp's
         if session is not None and (isinstance(session, type) or not _is_session(session)):
-            raise TypeError(f"AiohttpTransport takes an aiohttp.ClientSession, not {_named(session)}")
+            raise TypeError(f"AiohttpTransport takes an aiohttp.ClientSession, not {described(session)}")
         if session is not None and options is not None:
             raise TypeError("AiohttpTransport takes a session or options: your own session has its own settings")
         self._options = TransportOptions() if options is None else options
@@ -482,12 +492,10 @@ def _parsed(address: str) -> yarl.URL | None:
 
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 
 
 def _writable(name: str, value: str) -> bool:
-    return _NAME.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
+    return HEADER_NAME.fullmatch(name) is not None and HEADER_VALUE.fullmatch(value) is not None
 
 
 def _check_headers(request: Request) -> None:
@@ -591,12 +599,6 @@ def _kinds() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Transp
 
 def _is_session(given: object) -> bool:
     return all(hasattr(given, name) for name in ("request", "closed", "connector"))
-
-
-def _named(given: object) -> str:
-    """The class of what was given, or the class that was given."""
-    kind = given if isinstance(given, type) else type(given)
-    return f"{'the class' if kind is given else 'an object of'} {kind.__module__}.{kind.__qualname__}"
 
 
 def _check_options(options: TransportOptions) -> None:

@@ -24,6 +24,7 @@ from memtrace.clock import has_ended, running_loop, running_under_trio
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports.own_client import described
 from memtrace_transports.tls import context_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class HttpxTransport:
     def __init__(self, client: httpx.Client | None = None, *, options: TransportOptions | None = None) -> None:
         # by their methods, since tracing puts classes of its own in the place of httpx's
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
-            raise TypeError(f"HttpxTransport takes an httpx.Client, not {_named(client)}")
+            raise TypeError(f"HttpxTransport takes an httpx.Client, not {described(client)}")
         self._options = _own_options(client, options)
         self._given = client
         self._closed = False
@@ -125,7 +126,7 @@ class AsyncHttpxTransport:
 
     def __init__(self, client: httpx.AsyncClient | None = None, *, options: TransportOptions | None = None) -> None:
         if client is not None and (isinstance(client, type) or not hasattr(client, "aclose")):
-            raise TypeError(f"AsyncHttpxTransport takes an httpx.AsyncClient, not {_named(client)}")
+            raise TypeError(f"AsyncHttpxTransport takes an httpx.AsyncClient, not {described(client)}")
         self._options = _own_options(client, options)
         self._given = client
         self._closed = False
@@ -482,12 +483,6 @@ def _reason(error: Exception) -> str:
     if _may_hold_a_key(error):
         return f"a header or the path holds what HTTP does not allow ({type(error).__name__})"
     return str(error) or type(error).__name__
-
-
-def _named(given: object) -> str:
-    """The class of what was given, or the class that was given."""
-    kind = given if isinstance(given, type) else type(given)
-    return f"{'the class' if kind is given else 'an object of'} {kind.__module__}.{kind.__qualname__}"
 
 
 @functools.lru_cache(maxsize=1)

@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Any
 from memtrace.clock import SystemClock
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
-from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace.transport import (
+    HEADER_NAME,
+    HEADER_VALUE,
+    Headers,
+    Request,
+    Response,
+    TransportCause,
+    TransportError,
+    TransportOptions,
+)
+from memtrace_transports.own_client import described
 from memtrace_transports.tls import context_of
 
 if TYPE_CHECKING:
@@ -79,9 +89,9 @@ class RequestsTransport:
             )
         # by its methods, since tracing puts classes of its own in the place of requests'
         if session is not None and (isinstance(session, type) or not hasattr(session, "prepare_request")):
-            raise TypeError(f"RequestsTransport takes a requests.Session, not {_named(session)}")
+            raise TypeError(f"RequestsTransport takes a requests.Session, not {described(session)}")
         if options is not None and not isinstance(options, TransportOptions):
-            raise TypeError(f"options= takes TransportOptions, not {_named(options)}")
+            raise TypeError(f"options= takes TransportOptions, not {described(options)}")
         self._given = session
         self._options = options or TransportOptions()
         # files that cannot be read are told now, and not at the first request
@@ -210,14 +220,13 @@ class _Exchange:
 
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
 
 
 def _check(request: Request, defaults: tuple[tuple[str, str], ...]) -> None:
     """Refuse what HTTP does not allow, before requests, urllib3 and http.client each tell it with the key in their text."""
     fits = _TARGET.fullmatch(request.target) is not None and all(
-        _NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in (*request.headers.pairs, *defaults)
+        HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value)
+        for name, value in (*request.headers.pairs, *defaults)
     )
     if not fits:
         raise TransportError(_withheld(request.origin), cause="protocol", maybe_sent=False)
@@ -507,12 +516,6 @@ def _links(error: BaseException) -> Iterator[BaseException]:
         yield link
         wrapped = [value for value in link.args if isinstance(value, BaseException)]
         link = getattr(link, "reason", None) or (wrapped[-1] if wrapped else None)
-
-
-def _named(given: object) -> str:
-    """The class of what was given, or the class that was given."""
-    kind = given if isinstance(given, type) else type(given)
-    return f"{'the class' if kind is given else 'an object of'} {kind.__module__}.{kind.__qualname__}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,15 @@
+"""What the transports say of a library client that was handed over and is none of theirs."""
+
+from __future__ import annotations
+
+__all__ = ["described"]
+
+
+def described(given: object) -> str:
+    """The class of what was given, or the class that was given.
+
+    >>> described(3), described(int)
+    ('an object of builtins.int', 'the class builtins.int')
+    """
+    kind = given if isinstance(given, type) else type(given)
+    return f"{'the class' if kind is given else 'an object of'} {kind.__module__}.{kind.__qualname__}"
