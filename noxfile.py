@@ -45,7 +45,7 @@ def readme(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11", venv_backend="venv")
-@nox.parametrize("library", ["httpx", "requests", "aiohttp", "none"])
+@nox.parametrize("library", ["httpx", "httpx2", "requests", "aiohttp", "none"])
 def alone(session: nox.Session, library: str) -> None:
     """One HTTP library installed and the others not, httpx included: the core must not notice."""
     session.install(str(_wheel(session)))
@@ -57,9 +57,9 @@ def alone(session: nox.Session, library: str) -> None:
 
 @nox.session(python="3.11")
 def long(session: nox.Session) -> None:
-    """Property tests with many more examples."""
+    """Property tests with many more examples, and 1,000 calls cancelled at random where the suite has 100."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "--hypothesis-profile=long", *session.posargs)
+    session.run("pytest", "--hypothesis-profile=long", *session.posargs, env={"CANCELLATIONS": "1000"})
 
 
 @nox.session(python="3.11")

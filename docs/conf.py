@@ -56,13 +56,14 @@ add_module_names = False
 # Names that no page of this documentation describes: those of the standard library and of the packages below, and type variables.
 nitpick_ignore_regex = [
     ("py:.*", r"(abc|asyncio|os|collections|datetime|enum|types|typing|typing_extensions|ssl)\..*"),
-    ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx|requests|pluggy)\..*"),
+    ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx2?|requests|pluggy)\..*"),
     (
         "py:class",
         r"(datetime|timedelta|Self|TracebackType|BaseModel|Mapping|Sequence|Iterable|Iterator|Callable|Coroutine|Generator|Unpack)",
     ),
     ("py:.*", r"(.*\.)?(T|A|SpecT|ModelT|TransportT)"),
     ("py:class", r"Unset"),  # the default of with_options: what was not given
+    ("py:class", r"Library"),  # the names of two libraries, which the docstring gives
 ]
 
 

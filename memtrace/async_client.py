@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from memtrace.clock import Clock
+    from memtrace.middleware.placement import Placed
     from memtrace.pipeline import Middleware
     from memtrace.plugins import TransportSpec
     from memtrace.transport import AsyncTransport, TransportOptions
@@ -55,8 +56,9 @@ class AsyncMemtrace:
     attempts and waits, in seconds. `transport` is a name (``"httpx"``,
     ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call, with these
     `options`: pools, TLS, proxies, bounds. `middleware` runs once a
-    call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one. `headers` go with
-    every request. Raises `ConfigurationError`; nothing is sent when a client is made.
+    call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one, and `before`,
+    `after` and `instead_of` of `memtrace.middleware` place one or replace a built-in one. `headers` go with every request.
+    Raises `ConfigurationError`; nothing is sent when a client is made.
 
     >>> import asyncio
     >>> async def main() -> list[str]:
@@ -80,8 +82,8 @@ class AsyncMemtrace:
         deadline: float | None = None,
         transport: str | AsyncTransport | TransportSpec | None = None,
         options: TransportOptions | None = None,
-        middleware: Sequence[Middleware | str] = (),
-        attempt_middleware: Sequence[Middleware | str] = (),
+        middleware: Sequence[Middleware | Placed | str] = (),
+        attempt_middleware: Sequence[Middleware | Placed | str] = (),
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -110,8 +112,8 @@ class AsyncMemtrace:
         api_key: str | Unset = UNSET,
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
-        middleware: Sequence[Middleware | str] | Unset = UNSET,
-        attempt_middleware: Sequence[Middleware | str] | Unset = UNSET,
+        middleware: Sequence[Middleware | Placed | str] | Unset = UNSET,
+        attempt_middleware: Sequence[Middleware | Placed | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
     ) -> Self:
         """A cheap copy with these settings changed, on the same connections (for ``memory://``: on the same store).

@@ -14,6 +14,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
+from memtrace.middleware.chain import Link
+from memtrace.middleware.placement import Placed, Position
 from memtrace.transport import HEADER_NAME, HEADER_VALUE
 
 if TYPE_CHECKING:
@@ -70,8 +72,8 @@ class Settings:
     base_url: BaseUrl
     api_key: str = field(repr=False)
     timeout: float | None
-    middleware: tuple[Middleware, ...]
-    attempt_middleware: tuple[Middleware, ...]
+    middleware: tuple[Link, ...]
+    attempt_middleware: tuple[Link, ...]
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     clock: Clock
     deadline: float | None = None
@@ -83,8 +85,8 @@ def resolve(
     *,
     timeout: float | None,
     deadline: float | None = None,
-    middleware: Sequence[Middleware | str],
-    attempt_middleware: Sequence[Middleware | str],
+    middleware: Sequence[Middleware | Placed | str],
+    attempt_middleware: Sequence[Middleware | Placed | str],
     headers: Mapping[str, str] | None,
     clock: Clock | None,
 ) -> Settings:
@@ -110,8 +112,8 @@ def changed(
     api_key: str | Unset,
     timeout: float | Unset | None,
     deadline: float | Unset | None,
-    middleware: Sequence[Middleware | str] | Unset,
-    attempt_middleware: Sequence[Middleware | str] | Unset,
+    middleware: Sequence[Middleware | Placed | str] | Unset,
+    attempt_middleware: Sequence[Middleware | Placed | str] | Unset,
     headers: Mapping[str, str] | Unset,
 ) -> Settings:
     """A copy of `settings` with what is given changed, checked alike."""
@@ -128,29 +130,38 @@ def changed(
     )
 
 
-def check_middleware(chosen: Sequence[Middleware | str], argument: str) -> tuple[Middleware, ...]:
-    """Middleware as objects; a text is the name of an installed one. What cannot be called is refused."""
+def check_middleware(chosen: Sequence[Middleware | Placed | str], argument: str) -> tuple[Link, ...]:
+    """Middleware as objects with their places; a text is the name of an installed one. What cannot be called is refused."""
     if isinstance(chosen, str) or not isinstance(chosen, Sequence):
         raise ConfigurationError(f"{argument} must be a list or tuple of middleware")
-    made: list[Middleware] = []
-    for i, item in enumerate(chosen):
-        candidate = _middleware_named(item) if isinstance(item, str) else item
-        if isinstance(candidate, type) or not callable(candidate):
-            raise ConfigurationError(
-                f"{argument}[{i}] cannot be called with (request, call_next): pass an instance or a generator function"
-            )
-        made.append(candidate)
-    return tuple(made)
+    return tuple(_link(item, f"{argument}[{i}]") for i, item in enumerate(chosen))
 
 
-def _middleware_named(name: str) -> Middleware:
+def _link(item: Middleware | Placed | str, given: str) -> Link:
+    wanted, position = (item.middleware, item.position) if isinstance(item, Placed) else (item, None)
+    link = _installed(wanted, given, position) if isinstance(wanted, str) else Link(wanted, given, position=position)
+    if isinstance(link.middleware, type) or not callable(link.middleware):
+        raise ConfigurationError(
+            f"{given} cannot be called with (request, call_next): pass an instance or a generator function"
+        )
+    return link
+
+
+def _installed(name: str, given: str, position: Position | None) -> Link:
+    """The middleware of this name, where it is told to stand; else where its distribution wants it."""
     from memtrace.plugins import middlewares
 
-    spec = middlewares.get(name)
     try:
-        return spec.create()
+        spec = middlewares.get(name)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{given}: {error.message}", hint=error.hint) from error.__cause__
+    try:
+        made = spec.create()
     except Exception as error:
-        raise ConfigurationError(f"middleware {name!r} cannot be made: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(
+            f"{given}: middleware {name!r} cannot be made: {type(error).__name__}: {error}"
+        ) from error
+    return Link(made, given, name, position or spec.position)
 
 
 def _given(value: str | None, argument: str, variable: str) -> str:

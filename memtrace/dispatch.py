@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from memtrace._version import __version__
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError, UnreadableResponseError
 from memtrace.family import Family
-from memtrace.middleware.auth import ApiKeyAuth
-from memtrace.middleware.errors import describe, error_for, is_failure, raise_errors
-from memtrace.middleware.logging import log_attempts
+from memtrace.middleware.chain import arrange
+from memtrace.middleware.errors import describe, error_for, is_failure
 from memtrace.pipeline import compose, drive, drive_async
 from memtrace.plugins import Selection, TransportSpec, select_transport
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
@@ -34,15 +33,7 @@ class _Calls:
     def __init__(self, settings: Settings, transport_name: str) -> None:
         self.settings = settings
         self.transport_name = transport_name
-        self._handler = compose(
-            (
-                raise_errors,
-                *settings.middleware,
-                ApiKeyAuth(settings.api_key),
-                *settings.attempt_middleware,
-                log_attempts,
-            )
-        )
+        self._handler = compose(arrange(settings))
         own = {"accept": "application/json", "user-agent": _USER_AGENT}
         if settings.base_url.authorization is not None:
             own["authorization"] = settings.base_url.authorization
@@ -122,7 +113,11 @@ class Dispatcher(_Calls):
         """Run one operation."""
         transport = self._family.transport(self)
         request = self._request(operation)
-        response = drive(self._handler(request), transport, self._family.locks, request.context)
+        try:
+            response = drive(self._handler(request), transport, self._family.locks, request.context)
+        except MemtraceError as error:
+            describe(error, request)  # a middleware may stand outside of `errors`, or in its place
+            raise
         return self._result(operation, request, response)
 
     def run(self, procedure: Procedure[T]) -> T:
@@ -196,7 +191,11 @@ class AsyncDispatcher(_Calls):
         """Run one operation."""
         transport = self._family.transport(self)
         request = self._request(operation)
-        response = await drive_async(self._handler(request), transport, self._family.locks, request.context)
+        try:
+            response = await drive_async(self._handler(request), transport, self._family.locks, request.context)
+        except MemtraceError as error:
+            describe(error, request)  # as in the blocking form
+            raise
         return self._result(operation, request, response)
 
     async def run(self, procedure: Procedure[T]) -> T:
@@ -262,7 +261,7 @@ def _wrong_form(transport: object, client: str, wanted: str) -> TransportNotAvai
 def _check_not_a_library(transport: object) -> None:
     """A library's own client has a `send` of another kind."""
     library = type(transport).__module__.partition(".")[0]
-    if library in ("httpx", "requests", "aiohttp"):
+    if library in ("httpx", "httpx2", "requests", "aiohttp"):
         raise TransportNotAvailableError(
             f"transport= is a client of the library {library}, not a transport",
             hint="hand it to a transport of memtrace_transports, as in HttpxTransport(client=...)",

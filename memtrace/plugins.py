@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, cast
 import pluggy
 
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
+from memtrace.middleware.chain import BUILT_IN
+from memtrace.middleware.placement import Position
 from memtrace.pipeline import Middleware
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
 
@@ -73,10 +75,25 @@ class TransportSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiddlewareSpec:
-    """How a middleware is made. A plugin's ``memtrace_middleware`` hook returns one."""
+    """How a middleware is made. A plugin's ``memtrace_middleware`` hook returns one.
+
+    `create` makes one for each client that names it. `position` is where it stands unless the client places it by `before`,
+    `after` or `instead_of`; None: where it stands in the client's list. Raises `ConfigurationError` for a position that is
+    no `Position`.
+
+    >>> from memtrace.middleware import Position, log_attempts
+    >>> spec = MiddlewareSpec(create=lambda: log_attempts, position=Position("before", "auth"))
+    """
 
     create: Callable[[], Middleware]
+    position: Position | None = None
     api: int = API_VERSION
+
+    def __post_init__(self) -> None:
+        if self.position is not None and not isinstance(self.position, Position):
+            raise ConfigurationError(
+                f"a MiddlewareSpec's position must be a Position or None, not {type(self.position).__name__}"
+            )
 
 
 class HookSpecs:
@@ -130,6 +147,7 @@ class Registry(Generic[SpecT]):
     """The plugins of one kind: those of an entry-point group, and a table of built-in ones.
 
     Frozen applications and zip files have no entry points; the table serves them, and keeps its names from being taken.
+    So does `links`, for what every client has and nobody asks for: the built-in middleware.
     """
 
     def __init__(
@@ -139,12 +157,16 @@ class Registry(Generic[SpecT]):
         spec: type[SpecT],
         error: type[ConfigurationError],
         builtin: dict[str, str],
+        *,
+        links: tuple[str, ...] = (),
     ) -> None:
         self.kind: Kind = kind
         self._group = group
         self._spec = spec
         self._error = error
         self._builtin = builtin
+        self._links = links
+        self._reserved = frozenset({*builtin, *links})
         self._found: dict[str, list[_Found]] | None = None
         self._specs: dict[str, SpecT] = {}
 
@@ -163,17 +185,18 @@ class Registry(Generic[SpecT]):
         return sorted({*self._builtin, *self._third_party()})
 
     def listing(self) -> list[PluginInfo]:
-        """Every plugin that is installed, with its status; loads each to find out."""
+        """Every built-in and every installed one, with its status; loads each plugin to find out."""
+        links = [PluginInfo(self.kind, name, _OURS, _own_version(), "ok") for name in self._links]
         builtin = [self._info(self._builtin_found(name)) for name in sorted(self._builtin)]
         others = [self._info(found) for _, group in sorted(self._third_party(shadowed=True).items()) for found in group]
-        return builtin + others
+        return links + builtin + others
 
     def _info(self, found: _Found) -> PluginInfo:
         status, detail = self._status(found)
         return PluginInfo(self.kind, found.name, found.distribution, found.version, status, detail)
 
     def _status(self, found: _Found) -> tuple[Status, str]:
-        if found.name in self._builtin and found.distribution != _OURS:
+        if found.name in self._reserved and found.distribution != _OURS:
             return (
                 "shadowed",
                 f"the name {found.name!r} belongs to a built-in {self.kind}; {found.distribution} must choose another",
@@ -183,7 +206,7 @@ class Registry(Generic[SpecT]):
         try:
             spec = self._load(found)
         except MemtraceError as error:
-            return "broken", error.message
+            return "broken", f"{error.message}; {error.hint}" if error.hint else error.message
         if isinstance(spec, TransportSpec) and spec.missing():
             return "missing package", _install_hint(spec)
         return "ok", ""
@@ -193,10 +216,15 @@ class Registry(Generic[SpecT]):
     def _find(self, name: str) -> _Found:
         if name in self._builtin:
             return self._builtin_found(name)
+        if name in self._links:
+            raise self._error(
+                f"{name!r} is a built-in {self.kind}, which every client has in its place",
+                hint=f"replace it with instead_of({name!r}, ...), or place others by before and after",
+            )
         group = self._third_party().get(name, [])
         if not group:
             raise self._error(
-                f"no {self.kind} is named {name!r}.{_near(name, self.names())} Installed: {', '.join(self.names()) or 'none'}"
+                f"no {self.kind} is named {name!r}.{near_name(name, self.names())} Installed: {', '.join(self.names()) or 'none'}"
             )
         if len(group) > 1:
             claims = " and ".join(f"{found.distribution} {found.version}" for found in group)
@@ -217,7 +245,9 @@ class Registry(Generic[SpecT]):
                 group = self._found.setdefault(entry.name, [])
                 if distribution != _OURS and not any(_same(found, other) for other in group):
                     group.append(found)
-        return {name: group for name, group in self._found.items() if group and (shadowed or name not in self._builtin)}
+        return {
+            name: group for name, group in self._found.items() if group and (shadowed or name not in self._reserved)
+        }
 
     # -- loading
 
@@ -264,7 +294,8 @@ def _same(one: _Found, other: _Found) -> bool:
     return (one.distribution, one.reference) == (other.distribution, other.reference)
 
 
-def _near(name: str, names: Iterable[str]) -> str:
+def near_name(name: str, names: Iterable[str]) -> str:
+    """A question for an error's text when one of `names` is close to `name`."""
     near = difflib.get_close_matches(name, names, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
@@ -291,20 +322,23 @@ transports: Final = Registry(
     {
         "aiohttp": "memtrace_transports._aiohttp",
         "httpx": "memtrace_transports._httpx",
+        "httpx2": "memtrace_transports._httpx2",
         "memory": "memtrace_transports.memory.plugin",
         "requests": "memtrace_transports._requests",
     },
 )
 """The transports by name."""
 
-middlewares: Final = Registry("middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, {})
-"""The middleware by name. What is installed acts only when it is named."""
+middlewares: Final = Registry(
+    "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, {}, links=BUILT_IN
+)
+"""The middleware by name. What is installed acts only when it is named; the built-in ones are in every client."""
 
 
 # ---- selection ------------------------------------------------------------------------------------------------------
 
-_SYNC_DEFAULTS = ("httpx", "requests")  # never "memory": it would lose data silently
-_ASYNC_DEFAULTS = ("httpx", "aiohttp")
+_SYNC_DEFAULTS = ("httpx", "httpx2", "requests")  # never "memory": it would lose data silently
+_ASYNC_DEFAULTS = ("httpx", "httpx2", "aiohttp")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,34 +11,22 @@ import contextlib
 import functools
 import io
 import math
-import os
-import re
 import ssl
-import threading
 from collections import deque
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakKeyDictionary
 
-from memtrace.clock import has_ended, running_loop, running_under_trio, shielded
+from memtrace.clock import running_under_trio
 from memtrace.exceptions import ClientClosedError, ConfigurationError, TransportNotAvailableError
 from memtrace.plugins import TransportSpec, hookimpl
-from memtrace.transport import (
-    HEADER_NAME,
-    HEADER_VALUE,
-    Headers,
-    Request,
-    Response,
-    TransportCause,
-    TransportError,
-    TransportOptions,
-)
+from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports.own_client import described
-from memtrace_transports.tls import context_of
+from memtrace_transports.pools import LoopClients
+from memtrace_transports.tls import TLS_OPTIONS, deferred_context
+from memtrace_transports.writable import is_header, is_target, unwritable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -46,24 +34,17 @@ if TYPE_CHECKING:
 
 __all__ = ["AiohttpTransport"]
 
-_CAPABILITIES = frozenset(
-    {
-        "connect_timeout",
-        "read_timeout",
-        "pool_timeout",
-        "max_connections",
-        "keepalive_expiry",
-        "ca",
-        "client_certificate",
-        "client_key",
-        "client_key_password",
-        "verify",
-        "proxy",
-        "trust_env",
-        "max_response_bytes",
-        "headers",
-    }
-)
+_CAPABILITIES = TLS_OPTIONS | {
+    "connect_timeout",
+    "read_timeout",
+    "pool_timeout",
+    "max_connections",
+    "keepalive_expiry",
+    "proxy",
+    "trust_env",
+    "max_response_bytes",
+    "headers",
+}
 
 
 @hookimpl
@@ -74,12 +55,6 @@ def memtrace_transport() -> TransportSpec:
 
 def _create_async(options: TransportOptions) -> AiohttpTransport:
     return AiohttpTransport(options=options)
-
-
-_PoolsByLoop = WeakKeyDictionary[object, "_Pool"]
-
-# A forked child keeps what it inherited: to let go of it would close sockets, or say goodbye on them, in its parent's place.
-_INHERITED: list[_PoolsByLoop] = []
 
 
 class AiohttpTransport:
@@ -98,113 +73,31 @@ class AiohttpTransport:
             raise TypeError(f"AiohttpTransport takes an aiohttp.ClientSession, not {described(session)}")
         if session is not None and options is not None:
             raise TypeError("AiohttpTransport takes a session or options: your own session has its own settings")
-        self._options = TransportOptions() if options is None else options
-        self._given = None if session is None else _Channel(session, self._options, None, None)
-        self._closed = False
-        _check_options(self._options)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._guard = threading.Lock()  # taken by itself; two event loops may run in two threads
-        self._pools: _PoolsByLoop = WeakKeyDictionary()
-        self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
+        options = TransportOptions() if options is None else options
+        _check_headers_of(options)
+        self._channels = LoopClients(
+            None if session is None else _Channel(session, options, None, None),
+            functools.partial(_prepare, deferred_context(options)),
+            functools.partial(_new_channel, options),
+        )
 
     async def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
-        channel = await self._usable_channel()
+        if running_under_trio():
+            raise TransportNotAvailableError(
+                "aiohttp needs asyncio, and this is another event loop",
+                hint='use transport="httpx", which runs on trio',
+            )
+        channel = await self._channels.get()
         try:
             return await channel.send(request)
         except Exception as error:  # noqa: BLE001  # those of aiohttp are translated, others raised again
             failure = _failure(_unwrapped(error), request, channel.session)
         raise failure  # out here, where it has no context
 
-    async def _usable_channel(self) -> _Channel:
-        if running_under_trio():
-            raise TransportNotAvailableError(
-                "aiohttp needs asyncio, and this is another event loop",
-                hint='use transport="httpx", which runs on trio',
-            )
-        channel = self._given
-        if channel is None and not self._closed:
-            pool = await self._pool()
-            channel = pool.made or await pool.channel()
-        if channel is None or self._closed:  # perhaps since the line above began
-            raise ClientClosedError("this transport is closed")
-        return channel
-
-    async def _pool(self) -> _Pool:
-        if self._pid != os.getpid():  # a forked child shares its parent's sockets: answers would cross
-            _INHERITED.append(self._pools)
-            self._forget()
-        loop = asyncio.get_running_loop()
-        with self._guard:
-            pool = self._pools.get(loop)
-            if pool is not None:
-                return pool
-            pool = self._pools[loop] = _Pool(self._options)
-        self._let_go_of_ended_loops()
-        return pool
-
-    def _let_go_of_ended_loops(self) -> None:
-        with self._guard:
-            ended = [self._pools.pop(loop) for loop in list(self._pools) if has_ended(loop)]
-        for pool in ended:
-            pool.forget()
-
     async def close(self) -> None:
         """Close the session that it made on this event loop; a second call does nothing."""
-        self._closed = True
-        if self._pid != os.getpid():
-            return
-        with self._guard:
-            pool = self._pools.pop(running_loop(), None)
-        if pool is not None:
-            with shielded():
-                await pool.close()
-        self._let_go_of_ended_loops()
-
-
-class _Pool:
-    """The channel of one event loop; imports and TLS settings, which take 0.2 s the first time, are made in a thread."""
-
-    def __init__(self, options: TransportOptions) -> None:
-        self.made: _Channel | None = None
-        self._options = options
-        self._turn = asyncio.Lock()  # one thread for all tasks that begin together
-
-    async def channel(self) -> _Channel:
-        async with self._turn:
-            if self.made is None:
-                context = await _in_thread(self._options)
-                self.made = _new_channel(self._options, context)
-            return self.made
-
-    async def close(self) -> None:
-        async with self._turn:  # what a first call prepares just now is closed too
-            if self.made is not None:
-                await self.made.session.close()
-
-    def forget(self) -> None:
-        """Let go of a session whose loop has ended: aiohttp then waits for nothing, and any loop may be running here."""
-        if self.made is not None:
-            closing = self.made.session.close()
-            with contextlib.suppress(StopIteration):
-                while True:
-                    closing.send(None)
-
-
-async def _in_thread(options: TransportOptions) -> ssl.SSLContext:
-    executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
-    try:
-        return await asyncio.get_running_loop().run_in_executor(executor, _prepare, options)
-    finally:
-        executor.shutdown(wait=False)
-
-
-def _prepare(options: TransportOptions) -> ssl.SSLContext:
-    import aiohttp  # noqa: F401  # 0.15 s, which no event loop should stand still for
-
-    return context_of(options)
+        await self._channels.close()
 
 
 # ---- sessions of our own --------------------------------------------------------------------------------------------
@@ -212,6 +105,12 @@ def _prepare(options: TransportOptions) -> ssl.SSLContext:
 _CONNECTIONS = 100
 _KEPT_SECONDS = 30.0
 _NOT_BY_ITSELF = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+def _prepare(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    import aiohttp  # noqa: F401  # 0.15 s, which no event loop should stand still for
+
+    return tls()
 
 
 def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel:
@@ -375,6 +274,17 @@ class _Channel:
         self._options = options
         self._proxies = proxies
 
+    async def close(self) -> None:
+        """Close the session."""
+        await self.session.close()
+
+    def forget(self) -> None:
+        """Close the session of a loop that has ended: aiohttp then waits for nothing, and any loop may be running here."""
+        closing = self.session.close()
+        with contextlib.suppress(StopIteration):
+            while True:
+                closing.send(None)
+
     async def send(self, request: Request) -> Response:
         """Send `request` within its bound, waiting for a connection included."""
         url, bound = _url(request), request.timeout
@@ -416,7 +326,7 @@ class _Channel:
     def _answer(
         self, request: Request, url: yarl.URL, timeout: aiohttp.ClientTimeout
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
-        headers, body = list(request.headers.pairs), request.body
+        headers, body = _spelt_alike(request.headers.pairs), request.body
         more: dict[str, Any] = {}
         if self._proxies is not None:
             if "accept-encoding" not in request.headers:
@@ -439,6 +349,12 @@ class _Channel:
             auto_decompress=True,
             **more,
         )
+
+
+def _spelt_alike(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Headers with each name in its first spelling: aiohttp drops a repeated one that is spelt in another case."""
+    spelling: dict[str, str] = {}
+    return [(spelling.setdefault(name.lower(), name), value) for name, value in pairs]
 
 
 def _part(bound: float | None) -> float | None:
@@ -473,8 +389,8 @@ def _url(request: Request) -> yarl.URL:
     """The address, whose target goes out byte for byte."""
     origin = _parsed(request.origin)
     url = _parsed(request.url)
-    if _TARGET.fullmatch(request.target) is None or origin is None or url is None:
-        raise _unwritable(request)
+    if not is_target(request.target) or origin is None or url is None:
+        raise unwritable(request.origin)
     if url.raw_path_qs != request.target:  # it drops an empty query and what it takes for a fragment
         return origin.with_path(request.target, encoded=True)
     return url
@@ -491,26 +407,11 @@ def _parsed(address: str) -> yarl.URL | None:
     return url if host else None
 
 
-_TARGET = re.compile(r"/[\x21-\x7e]*")
-
-
-def _writable(name: str, value: str) -> bool:
-    return HEADER_NAME.fullmatch(name) is not None and HEADER_VALUE.fullmatch(value) is not None
-
-
 def _check_headers(request: Request) -> None:
     """Refuse what is no header: aiohttp sends most of it."""
     for name, value in request.headers.pairs:
-        if not _writable(name, value):
-            raise _unwritable(request)
-
-
-def _unwritable(request: Request) -> TransportError:
-    return TransportError(
-        f"the request to {request.origin} cannot be written: a header or the path holds what HTTP does not allow",
-        cause="protocol",
-        maybe_sent=False,
-    )
+        if not is_header(name, value):
+            raise unwritable(request.origin)
 
 
 async def _body(answer: aiohttp.ClientResponse, most: int, origin: str) -> bytes:
@@ -601,10 +502,7 @@ def _is_session(given: object) -> bool:
     return all(hasattr(given, name) for name in ("request", "closed", "connector"))
 
 
-def _check_options(options: TransportOptions) -> None:
-    """Refuse now what would fail at the first request: headers, and files that hold no certificates."""
+def _check_headers_of(options: TransportOptions) -> None:
     for name, value in (options.headers or {}).items():
-        if not _writable(name, value):
+        if not is_header(name, value):
             raise ConfigurationError(f"options.headers: {name!r} holds what HTTP does not allow in a header")
-    if options.ca is not None or options.client_certificate is not None:
-        context_of(options)

@@ -1,7 +1,7 @@
-"""The transports on httpx, sync and async.
+"""The transports on httpx and on httpx2, sync and async: one API, from two packages.
 
-Requests go through `httpx.Client.send`, so that what people patch there (tracing, error reporting, respx) sees them, and
-proxies from the environment work.
+Requests go through the library's own `Client.send`, so that what people patch there (tracing, error reporting, respx) sees
+them, and proxies from the environment work.
 """
 
 from __future__ import annotations
@@ -10,77 +10,83 @@ import asyncio
 import contextlib
 import functools
 import math
-import os
 import ssl
-import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from memtrace.clock import has_ended, running_loop, running_under_trio
+from memtrace.clock import running_under_trio
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports.own_client import described
-from memtrace_transports.tls import context_of
+from memtrace_transports.pools import LoopClients, ThreadsClient
+from memtrace_transports.tls import deferred_context
 
 if TYPE_CHECKING:
     import anyio
     import httpx
-    import trio
+    import httpx2  # type: ignore[import-not-found,unused-ignore]  # needs Python 3.11
 
-__all__ = ["AsyncHttpxTransport", "HttpxTransport"]
+__all__ = ["AsyncHttpxTransport", "HttpxTransport", "spec_of"]
+
+Library = Literal["httpx", "httpx2"]
 
 
 @hookimpl
 def memtrace_transport() -> TransportSpec:
     """Both forms, on the package httpx."""
-    able = _HONOURED if find_spec("h2") is None else _HONOURED | {"http2"}
-    return TransportSpec(create=_create, create_async=_create_async, requires=("httpx",), capabilities=able)
+    return spec_of("httpx")
 
 
-_HONOURED = frozenset(option.name for option in fields(TransportOptions)) - {"url", "clock", "http2"}
+def spec_of(library: Library, *, extra: str | None = None) -> TransportSpec:
+    """Both forms on `library`, which `extra` installs."""
+    return TransportSpec(
+        create=lambda options: HttpxTransport(options=options, library=library),
+        create_async=lambda options: AsyncHttpxTransport(options=options, library=library),
+        requires=(library,),
+        extra=extra,
+        capabilities=_HONOURED if find_spec("h2") is None else _HONOURED | {"http2"},
+    )
 
 
-def _create(options: TransportOptions) -> HttpxTransport:
-    return HttpxTransport(options=options)
-
-
-def _create_async(options: TransportOptions) -> AsyncHttpxTransport:
-    return AsyncHttpxTransport(options=options)
+_HONOURED: Final = frozenset(option.name for option in fields(TransportOptions)) - {"url", "clock", "http2"}
 
 
 class HttpxTransport:
-    """Sends through an `httpx.Client`: one of its own, made at the first request, or yours.
+    """Sends through an `httpx.Client` or `httpx2.Client`: one of its own, made at the first request, or yours.
 
-    Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. The bound of an attempt
-    holds for each step by itself: waiting for a connection, connecting, each write and each read; and it is looked at
-    again whenever a part of the answer has come.
+    Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. `library` says whose
+    client it makes; of yours it is seen. The bound of an attempt holds for each step by itself: waiting for a connection,
+    connecting, each write and each read; and it is looked at again whenever a part of the answer has come.
     """
 
-    def __init__(self, client: httpx.Client | None = None, *, options: TransportOptions | None = None) -> None:
-        # by their methods, since tracing puts classes of its own in the place of httpx's
+    def __init__(
+        self,
+        client: httpx.Client | httpx2.Client | None = None,
+        *,
+        options: TransportOptions | None = None,
+        library: Library | None = None,
+    ) -> None:
+        # by their methods, since tracing puts classes of its own in the place of the library's
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
-            raise TypeError(f"HttpxTransport takes an httpx.Client, not {described(client)}")
+            raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {described(client)}")
         self._options = _own_options(client, options)
-        self._given = client
-        self._closed = False
-        self._forget()
-
-    def _forget(self) -> None:
-        self._guard = threading.Lock()  # taken by itself
-        self._client: httpx.Client | None = None
-        self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
+        self._library = _library_of(client, library)
+        self._is_own = client is None
+        make = functools.partial(_new_client, self._library, "Client", self._options, deferred_context(self._options))
+        self._clients: ThreadsClient[httpx.Client] = ThreadsClient(cast("httpx.Client | None", client), make)
 
     def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with httpx's own error as its cause, unless that may repeat a key."""
-        client = self._usable_client()
+        """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        client = self._clients.get()
+        library = import_module(self._library)
         try:
-            timeout = _timeout(request.timeout, request.timeout, self._options)
-            outgoing = _outgoing(client, request, timeout, self._options, owned=self._given is None)
+            timeout = _timeout(library, request.timeout, request.timeout, self._options)
+            outgoing = _outgoing(library, client, request, timeout, self._options, owned=self._is_own)
             started = request.context.clock.monotonic()
             answer = client.send(outgoing, stream=True, follow_redirects=False)
             with contextlib.closing(answer):
@@ -88,153 +94,90 @@ class HttpxTransport:
                 for part in answer.iter_bytes():
                     parts.add(part)
                     _check_pace(request, started)
-        except Exception as error:  # noqa: BLE001  # those of httpx are translated, others raised again
-            failure = _failure(error, request, client)
+        except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
+            failure = _failure(library, error, request, client)
         else:
             return _incoming(answer, parts)
         raise failure  # out here, where it has no context
 
-    def _usable_client(self) -> httpx.Client:
-        if self._closed:
-            raise ClientClosedError("this transport is closed")
-        if self._given is not None:
-            return self._given
-        if self._pid != os.getpid():  # a forked child shares its parent's sockets: answers would cross
-            self._forget()
-        with self._guard:
-            if self._client is None:
-                self._client = _new_client(self._options)
-            return self._client
-
     def close(self) -> None:
         """Close the connections that it made; a second call does nothing."""
-        self._closed = True
-        if self._pid != os.getpid():
-            return
-        with self._guard:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._clients.close()
 
 
 class AsyncHttpxTransport:
-    """Sends through an `httpx.AsyncClient`: one of its own for each event loop, made at the first request, or yours.
+    """Sends through an `AsyncClient` of httpx or httpx2: one of its own for each event loop, made at the first request, or yours.
 
-    Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. Works under asyncio and
-    trio. The bound of an attempt is exact.
+    Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. `library` says whose
+    client it makes; of yours it is seen. Works under asyncio and trio. The bound of an attempt is exact.
     """
 
-    def __init__(self, client: httpx.AsyncClient | None = None, *, options: TransportOptions | None = None) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
+        *,
+        options: TransportOptions | None = None,
+        library: Library | None = None,
+    ) -> None:
         if client is not None and (isinstance(client, type) or not hasattr(client, "aclose")):
-            raise TypeError(f"AsyncHttpxTransport takes an httpx.AsyncClient, not {described(client)}")
+            raise TypeError(f"AsyncHttpxTransport takes an AsyncClient of httpx or httpx2, not {described(client)}")
         self._options = _own_options(client, options)
-        self._given = client
-        self._closed = False
-        self._forget()
-
-    def _forget(self) -> None:
-        self._guard = threading.Lock()  # taken by itself; two event loops may run in two threads
-        self._pools: WeakKeyDictionary[object, _Pool] = WeakKeyDictionary()
-        self._pid = os.getpid()  # last, as in `HttpxTransport`
+        self._library = _library_of(client, library)
+        self._channels: LoopClients[_Channel, httpx.AsyncClient] = LoopClients(
+            None if client is None else _Channel(cast("httpx.AsyncClient", client), None),
+            functools.partial(
+                _new_client, self._library, "AsyncClient", self._options, deferred_context(self._options)
+            ),
+            functools.partial(_new_channel, self._options),
+        )
 
     async def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with httpx's own error as its cause, unless that may repeat a key."""
-        client, slots = await self._usable_client()
-        bound = request.timeout
-        timeout = _timeout(bound, None if bound is None else bound * _CONNECTING, self._options)
+        """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        channel = await self._channels.get()
+        client, slots = channel.client, channel.slots
+        library, bound = import_module(self._library), request.timeout
+        timeout = _timeout(library, bound, None if bound is None else bound * _CONNECTING, self._options)
         try:
-            outgoing = _outgoing(client, request, timeout, self._options, owned=self._given is None)
+            outgoing = _outgoing(library, client, request, timeout, self._options, owned=slots is not None)
             send = functools.partial(_exchange, client, outgoing, self._options.max_response_bytes)
             if slots is not None:
-                send = functools.partial(_in_slot, slots, timeout.pool, send)
+                send = functools.partial(_in_slot, library, slots, timeout.pool, send)
             return await _within(bound, send)
-        except Exception as error:  # noqa: BLE001  # those of httpx are translated, others raised again
-            failure = _failure(error, request, client)
+        except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
+            failure = _failure(library, error, request, client)
         raise failure  # out here, where it has no context
-
-    async def _usable_client(self) -> tuple[httpx.AsyncClient, anyio.Semaphore | None]:
-        client, slots = self._given, None
-        if client is None and not self._closed:
-            client, slots = await self._pool().client()
-        if client is None or self._closed:  # perhaps since the line above began
-            raise ClientClosedError("this transport is closed")
-        return client, slots
-
-    def _pool(self) -> _Pool:
-        if self._pid != os.getpid():  # a forked child shares its parent's sockets: answers would cross
-            self._forget()
-        loop = running_loop()
-        with self._guard:
-            pool = self._pools.get(loop)
-            if pool is None:
-                for ended in [other for other in self._pools if has_ended(other)]:
-                    del self._pools[ended]
-                pool = self._pools[loop] = _Pool(self._options)
-            return pool
 
     async def close(self) -> None:
         """Close the connections that it made on this event loop; a second call does nothing."""
-        self._closed = True
-        pool = self._pools.pop(running_loop(), None)
-        self._pools.clear()  # those of other loops cannot be closed from here
-        if pool is not None and pool.made is not None and self._pid == os.getpid():
-            await pool.made.aclose()
+        await self._channels.close()
 
 
-class _Pool:
-    """The client of one event loop, made in a thread since imports and TLS settings take 0.2 s the first time.
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """A client, and a slot for each connection of one of our own.
 
-    Requests queue here for a slot, one for each connection, and never in httpcore, which forgets the connection that it has given
-    to a request in its queue when that request is cancelled.
+    Requests queue here for a slot and never in httpcore, which forgets the connection that it has given to a request in its
+    queue when that request is cancelled.
     """
 
-    def __init__(self, options: TransportOptions) -> None:
-        self._options = options
-        self.made: httpx.AsyncClient | None = None
-        self._turn = _new_lock()  # one thread for all tasks that begin together
-        self._making = threading.Lock()  # against the thread that a cancelled task left behind
-        self._slots: anyio.Semaphore | None = None
+    client: httpx.AsyncClient
+    slots: anyio.Semaphore | None
 
-    async def client(self) -> tuple[httpx.AsyncClient, anyio.Semaphore]:
-        client = self.made or await self._client_in_turn()
-        if self._slots is None:
-            import anyio
+    async def close(self) -> None:
+        """Close the client."""
+        await self.client.aclose()
 
-            self._slots = anyio.Semaphore(self._options.max_connections or _CONNECTIONS)
-        return client, self._slots
-
-    async def _client_in_turn(self) -> httpx.AsyncClient:
-        async with self._turn:
-            return self.made or await _in_thread(self._make)
-
-    def _make(self) -> httpx.AsyncClient:
-        with self._making:
-            if self.made is None:
-                self.made = _new_async_client(self._options)
-            return self.made
+    def forget(self) -> None:
+        """Leave its sockets to the garbage collector: httpx cannot close them without their event loop."""
 
 
-# ---- what asyncio and trio do differently ---------------------------------------------------------------------------
+def _new_channel(options: TransportOptions, client: httpx.AsyncClient) -> _Channel:
+    import anyio
+
+    return _Channel(client, anyio.Semaphore(options.max_connections or _CONNECTIONS))
 
 
-def _new_lock() -> asyncio.Lock | trio.Lock:
-    if running_under_trio():
-        import trio
-
-        return trio.Lock()
-    return asyncio.Lock()
-
-
-async def _in_thread(make: Callable[[], httpx.AsyncClient]) -> httpx.AsyncClient:
-    if running_under_trio():
-        import trio
-
-        return await trio.to_thread.run_sync(make)
-    executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
-    try:
-        return await asyncio.get_running_loop().run_in_executor(executor, make)
-    finally:
-        executor.shutdown(wait=False)
+# ---- an exchange, which asyncio and trio break off differently -----------------------------------------------------
 
 
 _Send = Callable[[], Coroutine[None, None, Response]]
@@ -251,14 +194,13 @@ async def _exchange(client: httpx.AsyncClient, outgoing: httpx.Request, limit: i
     return _incoming(answer, parts)
 
 
-async def _in_slot(slots: anyio.Semaphore, patience: float | None, send: _Send) -> Response:
+async def _in_slot(library: ModuleType, slots: anyio.Semaphore, patience: float | None, send: _Send) -> Response:
     import anyio
-    import httpx
 
     with anyio.move_on_after(patience) as waiting:
         await slots.acquire()
     if waiting.cancelled_caught:
-        raise httpx.PoolTimeout("all connections are in use")
+        raise library.PoolTimeout("all connections are in use")
     try:
         return await send()
     finally:
@@ -319,38 +261,31 @@ def _own_options(client: object, options: TransportOptions | None) -> TransportO
     return options if options is not None else TransportOptions()
 
 
-def _new_client(options: TransportOptions) -> httpx.Client:
-    import httpx
+def _library_of(client: object, library: Library | None) -> Library:
+    """What was asked for, else whose class the client's own is derived from."""
+    if library not in (None, "httpx", "httpx2"):
+        raise TypeError(f"library= is 'httpx' or 'httpx2', not {library!r}")
+    packages = {kind.__module__.partition(".")[0] for kind in client.__class__.__mro__}
+    return library or ("httpx2" if "httpx2" in packages else "httpx")
 
-    return httpx.Client(
-        verify=context_of(options),
-        limits=_limits(options),
+
+def _new_client(
+    library: Library,
+    kind: Literal["Client", "AsyncClient"],
+    options: TransportOptions,
+    tls: Callable[[], ssl.SSLContext],
+) -> Any:
+    module, kept = import_module(library), options.max_keepalive_connections
+    return getattr(module, kind)(
+        verify=tls(),
+        limits=module.Limits(
+            max_connections=options.max_connections or _CONNECTIONS,
+            max_keepalive_connections=_KEPT_ALIVE if kept is None else kept,
+            keepalive_expiry=options.keepalive_expiry or _KEPT_SECONDS,
+        ),
         proxy=options.proxy,
         trust_env=options.trust_env,
         http2=options.http2,
-    )
-
-
-def _new_async_client(options: TransportOptions) -> httpx.AsyncClient:
-    import httpx
-
-    return httpx.AsyncClient(
-        verify=context_of(options),
-        limits=_limits(options),
-        proxy=options.proxy,
-        trust_env=options.trust_env,
-        http2=options.http2,
-    )
-
-
-def _limits(options: TransportOptions) -> httpx.Limits:
-    import httpx
-
-    kept = options.max_keepalive_connections
-    return httpx.Limits(
-        max_connections=options.max_connections or _CONNECTIONS,
-        max_keepalive_connections=_KEPT_ALIVE if kept is None else kept,
-        keepalive_expiry=options.keepalive_expiry or _KEPT_SECONDS,
     )
 
 
@@ -360,16 +295,17 @@ def _limits(options: TransportOptions) -> httpx.Limits:
 _CONNECTING = 0.95  # of an async bound: a connection that does not come about is told from an answer that does not
 
 
-def _timeout(bound: float | None, connecting: float | None, options: TransportOptions) -> httpx.Timeout:
+def _timeout(
+    library: ModuleType, bound: float | None, connecting: float | None, options: TransportOptions
+) -> httpx.Timeout:
     """The shorter of the attempt's bound and the phase's own."""
-    import httpx
-
-    return httpx.Timeout(
+    timeout: httpx.Timeout = library.Timeout(
         connect=_least(connecting, options.connect_timeout),
         read=_least(bound, options.read_timeout),
         write=_least(bound, options.write_timeout),
         pool=_least(connecting, options.pool_timeout),
     )
+    return timeout
 
 
 def _least(*seconds: float | None) -> float | None:
@@ -377,6 +313,7 @@ def _least(*seconds: float | None) -> float | None:
 
 
 def _outgoing(
+    library: ModuleType,
     client: httpx.Client | httpx.AsyncClient,
     request: Request,
     timeout: httpx.Timeout,
@@ -384,30 +321,27 @@ def _outgoing(
     *,
     owned: bool,
 ) -> httpx.Request:
-    import httpx
-
-    url = httpx.URL(request.url)
+    url = library.URL(request.url)
     headers = list(request.headers.pairs)
     headers += [pair for pair in (options.headers or {}).items() if pair[0] not in request.headers]
     if owned:
         if "accept-encoding" not in request.headers:
             headers.append(("accept-encoding", "gzip, deflate"))
-        outgoing = httpx.Request(request.method, url, headers=headers, content=request.body)
+        outgoing: httpx.Request = library.Request(request.method, url, headers=headers, content=request.body)
         outgoing.extensions["timeout"] = timeout.as_dict()
     else:
         outgoing = client.build_request(request.method, url, headers=headers, content=request.body, timeout=timeout)
     target = request.target.encode("ascii")
-    if url.raw_path != target:  # httpx writes some paths anew; the server must get ours
-        outgoing.url = _verbatim_url()(outgoing.url, target)
+    if url.raw_path != target:  # the library writes some paths anew; the server must get ours
+        outgoing.url = _verbatim_url(library)(outgoing.url, target)
     return outgoing
 
 
-@functools.lru_cache(maxsize=1)
-def _verbatim_url() -> Callable[[httpx.URL, bytes], httpx.URL]:
+@functools.lru_cache(maxsize=2)
+def _verbatim_url(library: ModuleType) -> Callable[[httpx.URL, bytes], httpx.URL]:
     """A URL whose path and query go out as they are; httpcore's extension ``target`` would do, but breaks proxies."""
-    import httpx
 
-    class VerbatimURL(httpx.URL):
+    class VerbatimURL(library.URL):  # type: ignore[misc,name-defined]  # whichever of the two
         def __init__(self, url: httpx.URL, target: bytes) -> None:
             super().__init__(url)
             self._target = target
@@ -456,54 +390,59 @@ def _incoming(answer: httpx.Response, parts: _Parts) -> Response:
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def _failure(error: Exception, request: Request, client: httpx.Client | httpx.AsyncClient) -> Exception:
+def _failure(
+    library: ModuleType, error: Exception, request: Request, client: httpx.Client | httpx.AsyncClient
+) -> Exception:
     """What to raise for `error`."""
-    for matches, cause, maybe_sent, what in _kinds():
+    for matches, cause, maybe_sent, what in _kinds(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
-            text = f"{what.format(request.origin)}: {_reason(error)}"
+            text = f"{what.format(request.origin)}: {_reason(library, error)}"
             failure = TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent)
-            failure.__cause__ = None if _may_hold_a_key(error) else error
+            failure.__cause__ = None if _may_hold_a_key(library, error) else error
             return failure
     if client.is_closed:
-        closed = ClientClosedError("the httpx client of this transport is closed")
+        closed = ClientClosedError(f"the {library.__name__} client of this transport is closed")
         closed.__cause__ = error
         return closed
     return error
 
 
-def _may_hold_a_key(error: Exception) -> bool:
-    """Whether httpx repeats the value of a header in it."""
-    import httpx
-
-    return isinstance(error, (httpx.LocalProtocolError, UnicodeEncodeError))
+def _may_hold_a_key(library: ModuleType, error: Exception) -> bool:
+    """Whether the library repeats the value of a header in it."""
+    return isinstance(error, (library.LocalProtocolError, UnicodeEncodeError))
 
 
-def _reason(error: Exception) -> str:
-    if _may_hold_a_key(error):
+def _reason(library: ModuleType, error: Exception) -> str:
+    if _may_hold_a_key(library, error):
         return f"a header or the path holds what HTTP does not allow ({type(error).__name__})"
     return str(error) or type(error).__name__
 
 
-@functools.lru_cache(maxsize=1)
-def _kinds() -> list[tuple[type[Exception] | tuple[type[Exception], ...], TransportCause, bool, str]]:
-    """Httpx's errors, the most special first: what happened, and whether the request may have been sent."""
-    import httpx
-
+@functools.lru_cache(maxsize=2)
+def _kinds(
+    library: ModuleType,
+) -> list[tuple[type[Exception] | tuple[type[Exception], ...], TransportCause, bool, str]]:
+    """The library's errors, the most special first: what happened, and whether the request may have been sent."""
     return [
-        (httpx.ConnectTimeout, "timeout", False, "no connection to {} in time"),
-        (httpx.PoolTimeout, "timeout", False, "no free connection to {} in time"),
-        ((httpx.TimeoutException, TimeoutError), "timeout", True, "no answer from {} in time"),
-        ((httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol), "connect", False, "no connection to {}"),
+        (library.ConnectTimeout, "timeout", False, "no connection to {} in time"),
+        (library.PoolTimeout, "timeout", False, "no free connection to {} in time"),
+        ((library.TimeoutException, TimeoutError), "timeout", True, "no answer from {} in time"),
         (
-            (httpx.LocalProtocolError, httpx.InvalidURL, UnicodeEncodeError),
+            (library.ConnectError, library.ProxyError, library.UnsupportedProtocol),
+            "connect",
+            False,
+            "no connection to {}",
+        ),
+        (
+            (library.LocalProtocolError, library.InvalidURL, UnicodeEncodeError),
             "protocol",
             False,
             "the request to {} cannot be written",
         ),
-        (httpx.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
-        ((httpx.NetworkError, ssl.SSLError), "reset", True, "the connection to {} broke"),  # TLS 1.3 refuses late
-        (httpx.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),
+        (library.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
+        ((library.NetworkError, ssl.SSLError), "reset", True, "the connection to {} broke"),  # TLS 1.3 refuses late
+        (library.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),
         (_TooLongError, "protocol", True, "the answer of {} is too long"),
-        (httpx.TransportError, "protocol", True, "the exchange with {} failed"),
+        (library.TransportError, "protocol", True, "the exchange with {} failed"),
     ]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import http.client
-import os
-import re
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,20 +16,12 @@ from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodyS
 from typing import TYPE_CHECKING, Any
 
 from memtrace.clock import SystemClock
-from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
-from memtrace.transport import (
-    HEADER_NAME,
-    HEADER_VALUE,
-    Headers,
-    Request,
-    Response,
-    TransportCause,
-    TransportError,
-    TransportOptions,
-)
+from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports.own_client import described
-from memtrace_transports.tls import context_of
+from memtrace_transports.pools import ThreadsClient
+from memtrace_transports.tls import TLS_OPTIONS, deferred_context
+from memtrace_transports.writable import is_header, is_target, unwritable
 
 if TYPE_CHECKING:
     import ssl
@@ -43,22 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestsTransport"]
 
-_CAPABILITIES = frozenset(
-    {
-        "ca",
-        "client_certificate",
-        "client_key",
-        "client_key_password",
-        "connect_timeout",
-        "headers",
-        "max_connections",
-        "max_response_bytes",
-        "proxy",
-        "read_timeout",
-        "trust_env",
-        "verify",
-    }
-)
+_CAPABILITIES = TLS_OPTIONS | {
+    "connect_timeout",
+    "headers",
+    "max_connections",
+    "max_response_bytes",
+    "proxy",
+    "read_timeout",
+    "trust_env",
+}
 
 
 @hookimpl
@@ -92,50 +75,25 @@ class RequestsTransport:
             raise TypeError(f"RequestsTransport takes a requests.Session, not {described(session)}")
         if options is not None and not isinstance(options, TransportOptions):
             raise TypeError(f"options= takes TransportOptions, not {described(options)}")
-        self._given = session
         self._options = options or TransportOptions()
-        # files that cannot be read are told now, and not at the first request
-        self._tls = context_of(self._options) if _has_tls_settings(self._options) else None
         self._defaults = tuple((self._options.headers or {}).items())
-        self._closed = False
-        self._forget()
-
-    def _forget(self) -> None:
-        self._guard = threading.Lock()  # taken by itself
-        self._session: requests.Session | None = None
-        self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
+        self._is_own = session is None
+        tls = deferred_context(self._options, bundles=_BUNDLES)
+        self._sessions = ThreadsClient(session, functools.partial(_new_session, self._options, tls))
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
-        session = self._usable_session()
+        session = self._sessions.get()
         exchange = _Exchange(request, self._options)
         try:
-            return exchange.run(session, self._defaults, owned=self._given is None)
+            return exchange.run(session, self._defaults, owned=self._is_own)
         except Exception as error:  # noqa: BLE001  # those of requests are translated, others raised again
             failure = _failure(error, exchange)
         raise failure  # out here, where it has no context
 
-    def _usable_session(self) -> requests.Session:
-        if self._closed:
-            raise ClientClosedError("this transport is closed")
-        if self._given is not None:
-            return self._given
-        if self._pid != os.getpid():  # a forked child shares its parent's sockets: answers would cross
-            self._forget()
-        with self._guard:
-            if self._session is None:
-                self._session = _new_session(self._options, self._tls or context_of(self._options))
-            return self._session
-
     def close(self) -> None:
         """Close the connections that it made; a second call does nothing."""
-        self._closed = True
-        if self._pid != os.getpid():
-            return
-        with self._guard:
-            session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        self._sessions.close()
 
 
 # ---- one attempt ----------------------------------------------------------------------------------------------------
@@ -219,21 +177,11 @@ class _Exchange:
         return b"".join(pieces)
 
 
-_TARGET = re.compile(r"/[\x21-\x7e]*")
-
-
 def _check(request: Request, defaults: tuple[tuple[str, str], ...]) -> None:
     """Refuse what HTTP does not allow, before requests, urllib3 and http.client each tell it with the key in their text."""
-    fits = _TARGET.fullmatch(request.target) is not None and all(
-        HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value)
-        for name, value in (*request.headers.pairs, *defaults)
-    )
-    if not fits:
-        raise TransportError(_withheld(request.origin), cause="protocol", maybe_sent=False)
-
-
-def _withheld(origin: str) -> str:
-    return f"the request to {origin} cannot be written: a header or the address holds what HTTP does not allow"
+    headers = (*request.headers.pairs, *defaults)
+    if not (is_target(request.target) and all(is_header(name, value) for name, value in headers)):
+        raise unwritable(request.origin)
 
 
 def _verbatim(outgoing: _Prepared, request: Request) -> requests.PreparedRequest:
@@ -309,13 +257,10 @@ class _Inflater:
 # ---- a session of our own -------------------------------------------------------------------------------------------
 
 _CONNECTIONS = 100
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # the names that requests has for it, in its order
 
 
-def _has_tls_settings(options: TransportOptions) -> bool:
-    return options.ca is not None or options.client_certificate is not None or not options.verify
-
-
-def _new_session(options: TransportOptions, tls: ssl.SSLContext) -> requests.Session:
+def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -> requests.Session:
     from http.cookiejar import DefaultCookiePolicy
 
     import requests
@@ -325,7 +270,7 @@ def _new_session(options: TransportOptions, tls: ssl.SSLContext) -> requests.Ses
     session.trust_env = options.trust_env and options.proxy is None
     if options.proxy is not None:
         session.proxies = {"all": options.proxy}
-    adapter = _adapter_class()(options.max_connections or _CONNECTIONS, tls)
+    adapter = _adapter_class()(options.max_connections or _CONNECTIONS, tls())
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -497,7 +442,7 @@ def _failure(error: Exception, exchange: _Exchange) -> Exception:
         return error
     origin, sent = exchange.request.origin, exchange.sent
     if kind.withheld:
-        return TransportError(_withheld(origin), cause="protocol", maybe_sent=bool(sent))
+        return unwritable(origin, maybe_sent=bool(sent))
     broke = bool(sent) and kind.cause == "connect"  # such as a TLS error after the handshake
     what = _BROKE if broke else kind.what
     failure = TransportError(

@@ -6,60 +6,95 @@ import functools
 import os
 import ssl
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from memtrace.exceptions import ConfigurationError
 from memtrace.transport import TransportOptions
 
-__all__ = ["context_of"]
+__all__ = ["TLS_OPTIONS", "context_of", "deferred_context"]
+
+TLS_OPTIONS = frozenset({"ca", "client_certificate", "client_key", "client_key_password", "verify"})
+"""The options that are honoured by whoever takes a context from here."""
 
 
-def context_of(options: TransportOptions) -> ssl.SSLContext:
-    """The context for these options: their own CA, else SSL_CERT_FILE and SSL_CERT_DIR (with `trust_env`), else certifi's.
+def deferred_context(options: TransportOptions, *, bundles: tuple[str, ...] = ()) -> Callable[[], ssl.SSLContext]:
+    """What gives `context_of(options)` at the first request; files of the options are read now, and `verify` is warned of.
 
-    Raises `ConfigurationError` for files that hold no certificates or keys. Warns once where `verify` is False.
+    Raises `ConfigurationError` as `context_of` does. Nothing is read where the options say nothing of TLS.
     """
-    environment = (
-        (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")) if options.trust_env else (None, None)
-    )
-    paths = (options.ca, options.client_certificate, options.client_key)
-    ca, certificate, key = (None if path is None else os.fspath(path) for path in paths)
+    if options.ca is None and options.client_certificate is None and options.verify:
+        return functools.partial(context_of, options, bundles=bundles)
+    context = context_of(options, bundles=bundles)
+    return lambda: context
+
+
+def context_of(options: TransportOptions, *, bundles: tuple[str, ...] = ()) -> ssl.SSLContext:
+    """The context for these options: their own CA, else (with `trust_env`) the environment's, else certifi's.
+
+    The environment's are SSL_CERT_FILE and SSL_CERT_DIR; before them comes the first of the variables `bundles` that is
+    set, to a file or a folder. Raises `ConfigurationError` for files that hold no certificates or keys. Warns where
+    `verify` is False.
+    """
     if not options.verify:
         warnings.warn(
             "verify=False: anyone on the way can read and change what is sent, the key included", stacklevel=2
         )
-    return _context(ca, certificate, key, options.client_key_password, options.verify, *environment)
+    paths = (options.client_certificate, options.client_key)
+    certificate, key = (None if path is None else os.fspath(path) for path in paths)
+    return _context(_trusted(options, bundles), certificate, key, options.client_key_password)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trusted:
+    """Whom to trust, and who says so; neither a file nor a folder stands for the usual ones."""
+
+    file: str | None = None
+    folder: str | None = None
+    named_by: str = ""
+
+
+def _trusted(options: TransportOptions, bundles: tuple[str, ...]) -> _Trusted | None:
+    """None where any certificate will do."""
+    if not options.verify:
+        return None
+    if options.ca is not None:
+        return _file_or_folder(os.fspath(options.ca), "options.ca")
+    if not options.trust_env:
+        return _Trusted()
+    for name in bundles:
+        path = os.environ.get(name)
+        if path:
+            return _file_or_folder(path, name)
+    file, folder = (os.environ.get(name) or None for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return _Trusted(file, folder, "SSL_CERT_FILE or SSL_CERT_DIR")
+
+
+def _file_or_folder(path: str, named_by: str) -> _Trusted:
+    return _Trusted(folder=path, named_by=named_by) if Path(path).is_dir() else _Trusted(path, named_by=named_by)
 
 
 @functools.lru_cache(maxsize=32)
-def _context(  # noqa: PLR0917  # positional, as parts of the cache's key
-    ca: str | None,
-    certificate: str | None,
-    key: str | None,
-    password: str | None,
-    verify: bool,  # noqa: FBT001  # as above
-    env_file: str | None,
-    env_folder: str | None,
+def _context(
+    trusted: _Trusted | None, certificate: str | None, key: str | None, password: str | None
 ) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if verify:
-        _trust(context, ca, env_file, env_folder)
-    else:
+    if trusted is None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    else:
+        _trust(context, trusted)
     if certificate is not None:
         _identify(context, certificate, key, password)
     return context
 
 
-def _trust(context: ssl.SSLContext, ca: str | None, env_file: str | None, env_folder: str | None) -> None:
+def _trust(context: ssl.SSLContext, trusted: _Trusted) -> None:
     try:
-        if ca is not None:
-            folder = Path(ca).is_dir()
-            context.load_verify_locations(cafile=None if folder else ca, capath=ca if folder else None)
-        elif env_file or env_folder:
-            context.load_verify_locations(cafile=env_file or None, capath=env_folder or None)
+        if trusted.file or trusted.folder:
+            context.load_verify_locations(cafile=trusted.file, capath=trusted.folder)
         elif find_spec("certifi") is not None:
             import certifi
 
@@ -67,8 +102,9 @@ def _trust(context: ssl.SSLContext, ca: str | None, env_file: str | None, env_fo
         else:
             context.load_default_certs()
     except (ssl.SSLError, OSError) as error:
-        name = "options.ca" if ca is not None else "SSL_CERT_FILE or SSL_CERT_DIR"
-        raise ConfigurationError(f"{name} holds no certificates that can be read: {type(error).__name__}") from error
+        raise ConfigurationError(
+            f"{trusted.named_by} holds no certificates that can be read: {type(error).__name__}"
+        ) from error
 
 
 def _identify(context: ssl.SSLContext, certificate: str, key: str | None, password: str | None) -> None:

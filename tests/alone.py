@@ -10,7 +10,13 @@ from memtrace import AsyncMemtrace, Memtrace, TransportNotAvailableError
 from memtrace_transports import FakeMemtrace
 from tests.loopback import LoopbackServer
 
-FORMS = {"httpx": {"sync", "async"}, "requests": {"sync"}, "aiohttp": {"async"}, "none": set()}
+FORMS = {
+    "httpx": {"sync", "async"},
+    "httpx2": {"sync", "async"},
+    "requests": {"sync"},
+    "aiohttp": {"async"},
+    "none": set(),
+}
 
 
 def blocking(url, key):
@@ -29,7 +35,7 @@ def awaiting(url, key):
 
 
 def main(library):
-    for name in ("httpx", "requests", "aiohttp"):
+    for name in FORMS.keys() - {"none"}:
         assert (find_spec(name) is not None) == (name == library), name
     fake = FakeMemtrace()
     with LoopbackServer(fake) as server:

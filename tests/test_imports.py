@@ -16,6 +16,8 @@ import memtrace_transports
 HEAVY = {
     "httpx",
     "httpcore",
+    "httpx2",
+    "httpcore2",
     "requests",
     "urllib3",
     "aiohttp",
@@ -25,7 +27,7 @@ HEAVY = {
     "anyio",
     "importlib.metadata",
 }
-HTTP = {"httpx", "httpcore", "requests", "urllib3", "aiohttp", "http.client"}
+HTTP = {"httpx", "httpcore", "httpx2", "httpcore2", "requests", "urllib3", "aiohttp", "http.client"}
 
 
 def loaded_by(code):
@@ -188,7 +190,10 @@ CORE = [(path, tree) for path, tree in sources(memtrace) if path.parts[0] not in
 @pytest.mark.parametrize(("path", "tree"), CORE, ids=[str(path) for path, _ in CORE])
 def test_the_core_never_imports_the_transports_nor_an_http_library(path, tree):
     roots = {name.partition(".")[0] for name in imported(tree)}
-    assert roots & {"memtrace_transports", "httpx", "requests", "aiohttp", "httpcore", "urllib3"} == set()
+    assert (
+        roots & {"memtrace_transports", "httpx", "httpx2", "requests", "aiohttp", "httpcore", "httpcore2", "urllib3"}
+        == set()
+    )
 
 
 TRANSPORTS = sources(memtrace_transports)

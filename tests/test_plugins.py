@@ -436,8 +436,9 @@ def test_a_package_put_together_by_hand_counts_as_installed(monkeypatch):
 
 def test_without_httpx_the_default_says_what_to_install(installed, monkeypatch):
     installed.everywhere()
-    monkeypatch.setitem(transports._specs, "httpx", TransportSpec(create=print, requires=("not_there",), extra="httpx"))
-    monkeypatch.setitem(transports._specs, "requests", TransportSpec(create=print, requires=("not_there",)))
+    for name in ("httpx", "httpx2", "requests"):
+        spec = TransportSpec(create=print, requires=("not_there",), extra=name)
+        monkeypatch.setitem(transports._specs, name, spec)
     with pytest.raises(TransportNotAvailableError, match="asked for because it is the default") as caught:
         Memtrace("http://server", "key")
     assert "memtrace-sdk[httpx]" in caught.value.hint
@@ -452,14 +453,14 @@ def test_a_form_that_a_transport_lacks_is_told_with_those_that_have_it(installed
         TransportNotAvailableError, match="transport 'only-sync' has no async form, which AsyncMemtrace needs"
     ) as caught:
         select_transport("only-sync", None, asynchronous=True)
-    assert caught.value.message.endswith("With one: aiohttp, httpx, memory")
+    assert caught.value.message.endswith("With one: aiohttp, httpx, httpx2, memory")
     with pytest.raises(TransportNotAvailableError, match="has no sync form, which Memtrace needs"):
         select_transport(TransportSpec(create_async=print), None, asynchronous=False)
 
 
 def test_memory_is_never_chosen_by_itself(installed, monkeypatch):
     installed.everywhere()
-    for name in ("httpx", "requests", "aiohttp"):
+    for name in ("httpx", "httpx2", "requests", "aiohttp"):
         spec = TransportSpec(create=print, create_async=print, requires=("not_there",))
         monkeypatch.setitem(transports._specs, name, spec)
     for asynchronous in (False, True):
@@ -467,11 +468,16 @@ def test_memory_is_never_chosen_by_itself(installed, monkeypatch):
             select_transport(None, None, asynchronous=asynchronous)
 
 
-@pytest.mark.parametrize(("asynchronous", "second"), [(False, "requests"), (True, "aiohttp")])
-def test_where_httpx_is_missing_the_next_default_is_taken(installed, monkeypatch, asynchronous, second):
+@pytest.mark.parametrize(
+    ("asynchronous", "order"), [(False, ["httpx", "httpx2", "requests"]), (True, ["httpx", "httpx2", "aiohttp"])]
+)
+def test_the_first_default_that_is_installed_is_taken(installed, monkeypatch, asynchronous, order):
     installed.everywhere()
-    monkeypatch.setitem(transports._specs, "httpx", TransportSpec(create=print, requires=("not_there",)))
-    assert select_transport(None, None, asynchronous=asynchronous).name == second
+    for name in order:
+        monkeypatch.setitem(transports._specs, name, TransportSpec(create=print, create_async=print))
+    for name in order:
+        assert select_transport(None, None, asynchronous=asynchronous).name == name
+        monkeypatch.setitem(transports._specs, name, TransportSpec(create=print, requires=("not_there",)))
 
 
 @pytest.mark.parametrize(("client", "name"), [(Memtrace, "aiohttp"), (AsyncMemtrace, "requests")])

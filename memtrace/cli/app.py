@@ -180,7 +180,7 @@ def transports(*, as_json: Annotated[bool, typer.Option("--json", help="Print JS
 
 @app.command(epilog=_MIDDLEWARE_EXAMPLES, short_help="List the installed middleware.")
 def middleware(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
-    """List the middleware that others have published and you have installed. It acts only where a client names it."""
+    """List the built-in middleware, and what you have installed; that acts only where a client names it."""
     from memtrace.cli.listing import run_listing
     from memtrace.plugins import middlewares as installed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from memtrace.middleware.auth import ApiKeyAuth
 from memtrace.middleware.errors import raise_errors
 from memtrace.middleware.logging import log_attempts
+from memtrace.middleware.placement import Placed, Position, after, before, instead_of
 from memtrace.pipeline import CallNext, Flow, HeldLock, Middleware, call, lock, sleep
 from memtrace.transport import CallContext, Headers, Request, Response, TransportError
 
@@ -16,10 +17,15 @@ __all__ = [
     "Headers",
     "HeldLock",
     "Middleware",
+    "Placed",
+    "Position",
     "Request",
     "Response",
     "TransportError",
+    "after",
+    "before",
     "call",
+    "instead_of",
     "lock",
     "log_attempts",
     "raise_errors",

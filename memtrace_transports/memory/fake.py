@@ -26,6 +26,7 @@ from memtrace_transports.memory.timestamps import SECOND
 
 if TYPE_CHECKING:
     from memtrace import AsyncMemtrace, Memtrace
+    from memtrace.middleware.placement import Placed
     from memtrace.pipeline import Middleware
 
 __all__ = ["FakeMemtrace", "Organisation"]
@@ -166,8 +167,8 @@ class FakeMemtrace:
         org: Organisation | str = "default",
         *,
         timeout: float | None = 30.0,
-        middleware: Sequence[Middleware | str] = (),
-        attempt_middleware: Sequence[Middleware | str] = (),
+        middleware: Sequence[Middleware | Placed | str] = (),
+        attempt_middleware: Sequence[Middleware | Placed | str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> Memtrace:
         """A client of this server, with the key of `org` and this server's clock."""
@@ -190,8 +191,8 @@ class FakeMemtrace:
         org: Organisation | str = "default",
         *,
         timeout: float | None = 30.0,
-        middleware: Sequence[Middleware | str] = (),
-        attempt_middleware: Sequence[Middleware | str] = (),
+        middleware: Sequence[Middleware | Placed | str] = (),
+        attempt_middleware: Sequence[Middleware | Placed | str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> AsyncMemtrace:
         """An async client of this server, with the key of `org` and this server's clock."""

@@ -6,6 +6,7 @@ import json
 
 import memtrace
 from memtrace import plugins
+from memtrace.middleware.chain import BUILT_IN
 from memtrace.plugins import PluginInfo
 
 
@@ -38,7 +39,24 @@ def test_a_broken_one_is_shown_with_its_whole_detail(invoke, environment):
     assert set(detail.replace("\x1b", r"\x1b").split()) <= set(words)
 
 
-def test_without_installed_middleware_the_listing_says_so(invoke, environment):
+def test_the_built_in_middleware_is_listed_first_in_the_order_of_the_chain(invoke):
+    result = invoke("middleware", "--json")
+    assert result.exit_code == 0
+    rows = json.loads(result.output)[: len(BUILT_IN)]
+    assert [row.pop("name") for row in rows] == list(BUILT_IN)
+    expected = {"kind": "middleware", "distribution": "memtrace-sdk", "version": memtrace.__version__}
+    assert rows == [{**expected, "status": "ok", "detail": ""}] * len(BUILT_IN)
+
+
+def test_the_built_in_middleware_is_shown_to_people(invoke):
+    lines = invoke("middleware").output.splitlines()
+    assert lines[0].split() == ["kind", "name", "distribution", "version", "status", "detail"]
+    assert [line.split() for line in lines[1 : 1 + len(BUILT_IN)]] == [
+        ["middleware", name, "memtrace-sdk", memtrace.__version__, "ok"] for name in BUILT_IN
+    ]
+
+
+def test_without_any_middleware_the_listing_says_so(invoke, environment):
     environment.setattr(plugins.middlewares, "listing", list)
     assert invoke("middleware").output == "No middleware is installed.\n"
     assert json.loads(invoke("middleware", "--json").output) == []

@@ -36,7 +36,7 @@ def asynchronous(text):
     """A sync annotation or docstring, as the async face has to say it."""
     kinds = "|".join(sync.__name__ for sync, _ in PAIRS) + "|Transport"
     text = re.sub(rf"\b({kinds})\b", r"Async\1", text)
-    return re.sub(r"httpx\.Client\b", "httpx.AsyncClient", text)
+    return re.sub(r"(httpx2?)\.Client\b", r"\1.AsyncClient", text)
 
 
 def signature(function):

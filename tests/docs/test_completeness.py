@@ -8,21 +8,15 @@ import pytest
 
 import memtrace
 import memtrace.exceptions
-from memtrace.plugins import transports
-from tests.docs import pages
-
-BUILT_IN = [plugin.name for plugin in transports.listing() if plugin.distribution == "memtrace-sdk"]
+from tests.docs import pages, transports_table
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/transports.md"])
-def test_the_table_of_transports_lists_the_built_in_ones_and_their_forms(name):
-    text = (pages.ROOT / name).read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| (yes|no)[^|]* \| (yes|no)[^|]* \|", text, re.MULTILINE)
-    expected = [
-        (name, *("yes" if transports.get(name).serves(asynchronous=form) else "no" for form in (False, True)))
-        for name in BUILT_IN
-    ]
-    assert rows == expected
+@pytest.mark.parametrize("page", transports_table.PAGES, ids=pages.name_of)
+def test_the_table_of_transports_is_what_their_specs_say(page):
+    wanted = transports_table.table()
+    assert transports_table.table_in(page) == wanted, (
+        f"{pages.name_of(page)} should have this table; `{transports_table.COMMAND}` writes it:\n\n{wanted}"
+    )
 
 
 def test_every_exception_is_in_the_page_about_errors():

@@ -19,10 +19,14 @@ import pytest
 import respx
 import trio
 
+from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
-from memtrace.exceptions import ClientClosedError, TransportError
+from memtrace.exceptions import ClientClosedError, TransportError, TransportNotAvailableError
+from memtrace.plugins import transports
 from memtrace.transport import AsyncTransport, Headers, Request, Response, Transport, TransportOptions
-from memtrace_transports import AsyncHttpxTransport, HttpxTransport, _httpx
+from memtrace_transports import AsyncHttpxTransport, FakeMemtrace, HttpxTransport, _httpx
+from tests.loopback import LoopbackServer
+from tests.transports.httpx_libraries import LIBRARIES
 from tests.transports.scripted import (
     Answer,
     CloseAfterReading,
@@ -36,19 +40,26 @@ from tests.transports.scripted import (
     Truncate,
     Zipped,
 )
+from tests.transports.targets import ODD
 
 
 class Wire:
     """Sends on one form of the transport; several requests go one after the other over one transport."""
 
-    def __init__(self, form):
+    def __init__(self, form, library):
         self.form = form
+        self.httpx = library
+
+    def transport(self, client=None, **given):
+        """One that works with the library, on a client of the user's or with one of its own."""
+        kind = HttpxTransport if self.form == "sync" else AsyncHttpxTransport
+        return kind(client, **given) if client is not None else kind(library=self.httpx.__name__, **given)
 
     def send(self, *requests, own=None, transport=None, then=lambda client: None):
         """The answers; a `TransportError` among them is given as it is. `own` are settings of a client of the user's."""
         if self.form == "sync":
-            client = None if own is None else httpx.Client(**own)
-            used = transport or HttpxTransport(client)
+            client = None if own is None else self.httpx.Client(**own)
+            used = transport or self.transport(client)
             answers = [self._try(used.send, request) for request in requests]
             used.close()
             if client is not None:
@@ -57,8 +68,8 @@ class Wire:
             return answers
 
         async def main():
-            client = None if own is None else httpx.AsyncClient(**own)
-            used = transport or AsyncHttpxTransport(client)
+            client = None if own is None else self.httpx.AsyncClient(**own)
+            used = transport or self.transport(client)
             answers = []
             for request in requests:
                 try:
@@ -85,9 +96,23 @@ class Wire:
         return answer
 
 
-@pytest.fixture(params=["sync", "asyncio", "trio"])
-def wire(request):
-    return Wire(request.param)
+FORMS = ["sync", "asyncio", "trio"]
+
+
+@pytest.fixture(params=LIBRARIES, ids=lambda library: library.__name__)
+def library(request):
+    return request.param
+
+
+@pytest.fixture(params=FORMS)
+def wire(request, library):
+    return Wire(request.param, library)
+
+
+@pytest.fixture(params=FORMS)
+def httpx_wire(request):
+    """For what patches httpx, and knows nothing of httpx2."""
+    return Wire(request.param, httpx)
 
 
 def get(server, target="/api/v1/memories", **fields):
@@ -115,33 +140,6 @@ def test_no_status_raises(wire, status):
     with ScriptedServer(Answer(status, b"body")) as server:
         answer = wire.one(get(server))
     assert answer == Response(status, answer.headers, b"" if status in (204, 304) else b"body")
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        "/plain",
-        "/a%2Fb",
-        "/a%2fb",
-        "/%2e%2e/x",
-        "/a//b",
-        "/a/../b",
-        "/a/./b",
-        "/~x!$&'()*+,;=:@",
-        "/p?",
-        "/p?a=1&a=2&b=",
-        "/p?a=b+c%20d%2B",
-        "/p?a='\"<>{}|^`",
-        "/p|q^`{}",
-        "/p%zz?x=%",
-        "/p?next=http://x/?y",
-        "/p?a=[1]",
-        "/é".encode().decode("latin-1").replace("\xc3\xa9", "%C3%A9"),
-    ],
-)
-def test_the_target_is_sent_byte_for_byte(wire, target):
-    with ScriptedServer(Echo()) as server:
-        assert told(wire.one(get(server, target)))["line"] == f"GET {target} HTTP/1.1"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
@@ -262,9 +260,9 @@ def test_a_timeout_of_none_is_no_bound(wire):
         assert wire.one(get(server, timeout=None)).status == 200
 
 
-@pytest.mark.parametrize("library", ["asyncio", "trio"])
-def test_the_async_bound_is_exact_however_slowly_an_answer_drips(library):
-    wire = Wire(library)
+@pytest.mark.parametrize("form", ["asyncio", "trio"])
+def test_the_async_bound_is_exact_however_slowly_an_answer_drips(form, library):
+    wire = Wire(form, library)
     with ScriptedServer(Drip(0.01, 300)) as server:
         started = time.monotonic()
         failed(wire.one(get(server, timeout=0.15)), "timeout", maybe_sent=True)
@@ -286,9 +284,9 @@ def test_a_connection_that_does_not_come_about_in_time_was_never_sent(wire):
 
 def test_waiting_for_a_free_connection_was_never_sent(wire):
     with ScriptedServer(Stall()) as server:
-        limits = httpx.Limits(max_connections=1)
+        limits = wire.httpx.Limits(max_connections=1)
         if wire.form == "sync":
-            client = httpx.Client(limits=limits)
+            client = wire.httpx.Client(limits=limits)
             transport = HttpxTransport(client)
             thread = threading.Thread(target=wire._try, args=(transport.send, get(server)))
             thread.start()
@@ -301,7 +299,7 @@ def test_waiting_for_a_free_connection_was_never_sent(wire):
         else:
 
             async def main():
-                async with httpx.AsyncClient(limits=limits) as client:
+                async with wire.httpx.AsyncClient(limits=limits) as client:
                     transport = AsyncHttpxTransport(client)
                     import anyio
 
@@ -408,7 +406,9 @@ def test_an_address_that_httpx_does_not_understand_was_never_sent(wire):
     failed(wire.one(Request("GET", "memory://", "/x", timeout=1.0)), "connect", maybe_sent=False)
 
 
-class Broken(httpx.BaseTransport, httpx.AsyncBaseTransport):
+class Broken:
+    """A transport of either library, in either form."""
+
     def __init__(self, error):
         self.error = error
 
@@ -418,21 +418,27 @@ class Broken(httpx.BaseTransport, httpx.AsyncBaseTransport):
     async def handle_async_request(self, request):
         raise self.error
 
+    def close(self):
+        pass
+
+    async def aclose(self):
+        pass
+
 
 @pytest.mark.parametrize(
-    ("error", "cause", "maybe_sent"),
+    ("name", "text", "cause", "maybe_sent"),
     [
-        (httpx.WriteTimeout("x"), "timeout", True),
-        (httpx.ReadTimeout(""), "timeout", True),
-        (TimeoutError("x"), "timeout", True),
-        (httpx.WriteError("x"), "reset", True),
-        (httpx.CloseError("x"), "reset", True),
-        (httpx.ProxyError("x"), "connect", False),
-        (httpx.TransportError("x"), "protocol", True),
+        ("WriteTimeout", "x", "timeout", True),
+        ("ReadTimeout", "", "timeout", True),
+        ("TimeoutError", "x", "timeout", True),
+        ("WriteError", "x", "reset", True),
+        ("CloseError", "x", "reset", True),
+        ("ProxyError", "x", "connect", False),
+        ("TransportError", "x", "protocol", True),
     ],
-    ids=lambda given: type(given).__name__,
 )
-def test_every_other_failure_has_its_cause(wire, error, cause, maybe_sent):
+def test_every_other_failure_has_its_cause(wire, name, text, cause, maybe_sent):
+    error = getattr(wire.httpx, name, TimeoutError)(text)
     answer = wire.one(Request("GET", "http://server", "/"), own={"transport": Broken(error)})
     failed(answer, cause, maybe_sent=maybe_sent)
     assert answer.message.endswith(f": {error}" if str(error) else f": {type(error).__name__}")
@@ -457,48 +463,119 @@ def test_a_users_client_is_used_as_it_is_and_not_closed(wire):
     assert closed == [False]
 
 
-def test_the_target_is_sent_byte_for_byte_by_a_users_client_too(wire):
+def test_hundreds_of_odd_targets_are_sent_byte_for_byte_by_a_users_client_too(wire):
     with ScriptedServer() as server:
-        assert told(wire.one(get(server, "/a/../b|c"), own={}))["line"] == "GET /a/../b|c HTTP/1.1"
+        wire.send(*(get(server, target) for target in ODD), own={})
+        lines = [received.partition(b"\r\n")[0].decode() for received in server.received]
+    assert lines == [f"GET {target} HTTP/1.1" for target in ODD]
 
 
 @pytest.mark.parametrize(
-    ("kind", "given", "text"),
-    [
-        (
-            HttpxTransport,
-            httpx.AsyncClient(),
-            "HttpxTransport takes an httpx.Client, not an object of httpx.AsyncClient",
-        ),
-        (HttpxTransport, httpx.Client, "HttpxTransport takes an httpx.Client, not the class httpx.Client"),
-        (HttpxTransport, "http://x", "HttpxTransport takes an httpx.Client, not an object of builtins.str"),
-        (
-            AsyncHttpxTransport,
-            httpx.Client(),
-            "AsyncHttpxTransport takes an httpx.AsyncClient, not an object of httpx.Client",
-        ),
-        (
-            AsyncHttpxTransport,
-            httpx.AsyncClient,
-            "AsyncHttpxTransport takes an httpx.AsyncClient, not the class httpx.AsyncClient",
-        ),
-    ],
+    ("kind", "wanted", "other"),
+    [(HttpxTransport, "Client", "AsyncClient"), (AsyncHttpxTransport, "AsyncClient", "Client")],
 )
-def test_the_other_kind_of_client_is_refused(kind, given, text):
-    with pytest.raises(TypeError, match=f"^{text}$"):
-        kind(given)
+def test_the_other_kind_of_client_is_refused(kind, wanted, other, library):
+    name = library.__name__
+    for given, described in (
+        (getattr(library, other)(), f"an object of {name}.{other}"),
+        (getattr(library, wanted), f"the class {name}.{wanted}"),
+        ("http://x", "an object of builtins.str"),
+    ):
+        with pytest.raises(
+            TypeError, match=f"^{kind.__name__} takes (a|an) {wanted} of httpx or httpx2, not {described}$"
+        ):
+            kind(given)
+
+
+class Traced:
+    """A class that tracing puts in the place of a library's own."""
+
+    @staticmethod
+    def of(kind):
+        return type("Traced", (kind,), {"__module__": "a_tracer"})
+
+
+def test_a_client_of_a_derived_class_is_known_by_its_library(wire):
+    kind = Traced.of(wire.httpx.Client if wire.form == "sync" else wire.httpx.AsyncClient)
+    client = kind(transport=Broken(wire.httpx.ReadError("x")))
+    failed(wire.one(Request("GET", "http://server", "/"), transport=wire.transport(client)), "reset", maybe_sent=True)
+    client.close() if wire.form == "sync" else asyncio.run(client.aclose())
+
+
+class Handmade:
+    """A client of no library's class, which raises what httpx2 would."""
+
+    is_closed = False
+
+    def __init__(self, library):
+        self._library = library
+
+    def build_request(self, *given, **more):
+        return self._library.Request(*given, **{name: more[name] for name in ("headers", "content")})
+
+    def send(self, request, **settings):
+        raise self._library.ConnectError("x")
+
+    def close(self):
+        pass
+
+
+def test_a_client_of_no_librarys_class_is_of_the_one_that_is_named(library):
+    transport = HttpxTransport(Handmade(library), library=library.__name__)
+    with pytest.raises(TransportError, match="no connection"):
+        transport.send(Request("GET", "http://server", "/"))
+
+
+@pytest.mark.parametrize("kind", [HttpxTransport, AsyncHttpxTransport])
+def test_another_library_is_refused(kind):
+    with pytest.raises(TypeError, match="library= is 'httpx' or 'httpx2', not 'requests'"):
+        kind(library="requests")
+
+
+def test_both_libraries_are_transports_by_name(library):
+    spec = transports.get(library.__name__)
+    assert spec.requires == (library.__name__,)
+    assert spec.extra == {"httpx": None, "httpx2": "httpx2"}[library.__name__]
+    with ScriptedServer() as server:
+        transport = spec.create(TransportOptions())
+        transport.send(get(server))
+        assert isinstance(transport._clients.get(), library.Client)
+        transport.close()
+
+
+def test_where_httpx2_is_not_installed_its_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    (info,) = (info for info in transports.listing() if info.name == "httpx2")
+    assert (info.status, info.detail) == ("missing package", 'run: pip install "memtrace-sdk[httpx2]"')
+    with pytest.raises(TransportNotAvailableError, match="transport 'httpx2' needs the package httpx2") as caught:
+        Memtrace("http://server", "key", transport="httpx2")
+    assert caught.value.hint == 'run: pip install "memtrace-sdk[httpx2]"'
+
+
+@pytest.mark.skipif("httpx2" not in {each.__name__ for each in LIBRARIES}, reason="httpx2 needs Python 3.11")
+def test_whole_clients_work_on_httpx2_by_name():
+    fake = FakeMemtrace()
+    with LoopbackServer(fake) as server:
+        key = fake.organisation().api_key
+        with Memtrace(server.url, key, transport="httpx2") as client:
+            client.remember("assistant", "blocking")
+
+        async def main():
+            async with AsyncMemtrace(f"httpx2+{server.url}", key) as client:
+                return [memory.content for memory in (await client.recall("assistant")).memories]
+
+        assert asyncio.run(main()) == ["blocking"]
 
 
 def test_a_users_client_that_is_closed_is_told(wire):
     if wire.form == "sync":
-        client = httpx.Client()
+        client = wire.httpx.Client()
         client.close()
-        transport = HttpxTransport(client)
     else:
-        client = httpx.AsyncClient()
+        client = wire.httpx.AsyncClient()
         asyncio.run(client.aclose())
-        transport = AsyncHttpxTransport(client)
-    with pytest.raises(ClientClosedError, match="httpx client"):
+    transport = wire.transport(client)
+    with pytest.raises(ClientClosedError, match=f"the {wire.httpx.__name__} client"):
         wire.one(Request("GET", "http://server", "/"), transport=transport)
 
 
@@ -506,7 +583,7 @@ def test_a_users_client_that_is_closed_is_told(wire):
 
 
 def test_a_closed_transport_sends_nothing(wire):
-    transport = HttpxTransport() if wire.form == "sync" else AsyncHttpxTransport()
+    transport = wire.transport()
     with ScriptedServer() as server:
         wire.send(get(server), transport=transport)
         wire.send(transport=transport)
@@ -523,7 +600,7 @@ def test_connections_close_with_the_transport():
     with ScriptedServer() as server:
         transport = HttpxTransport()
         transport.send(get(server))
-        client = transport._client
+        client = transport._clients.get()
         transport.close()
         assert client.is_closed
 
@@ -543,7 +620,7 @@ def test_one_client_serves_many_threads():
 
     def use():
         barrier.wait()
-        clients.add(transport._usable_client())
+        clients.add(transport._clients.get())
 
     threads = [threading.Thread(target=use) for _ in range(16)]
     for thread in threads:
@@ -556,23 +633,22 @@ def test_one_client_serves_many_threads():
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("library", ["asyncio", "trio"])
-def test_a_second_event_loop_has_a_pool_of_its_own_and_the_dead_ones_are_let_go(library):
-    transport, clients = AsyncHttpxTransport(), []
+@pytest.mark.parametrize("form", ["asyncio", "trio"])
+def test_a_second_event_loop_has_a_pool_of_its_own_and_the_dead_ones_are_let_go(form, library):
+    transport, clients = AsyncHttpxTransport(library=library.__name__), []
 
     async def main():
         for _ in range(2):
             assert (await transport.send(get(server))).status == 200
-        client, _ = await transport._usable_client()
-        clients.append(weakref.ref(client))
+        clients.append(weakref.ref((await transport._channels.get()).client))
 
     with ScriptedServer() as server:
         for _ in range(4):
-            asyncio.run(main()) if library == "asyncio" else trio.run(main)
+            asyncio.run(main()) if form == "asyncio" else trio.run(main)
         assert len(set(server.ports)) == 4
     gc.collect()
     assert sum(client() is not None for client in clients) <= 1
-    transport._pools.clear()
+    transport._channels._holding.made.clear()
     gc.collect()
 
 
@@ -581,7 +657,7 @@ def test_a_second_event_loop_has_a_pool_of_its_own_and_the_dead_ones_are_let_go(
 def test_closing_on_another_loop_closes_what_is_there():
     async def main():
         await transport.send(get(server))
-        client, _ = await transport._usable_client()
+        client = (await transport._channels.get()).client
         await transport.close()
         return client.is_closed
 
@@ -592,24 +668,25 @@ def test_closing_on_another_loop_closes_what_is_there():
         transport = AsyncHttpxTransport()
         asyncio.run(only_send())
         assert trio.run(main) is True
-        assert len(transport._pools) == 0
+        assert len(transport._channels._holding.made) == 0
     gc.collect()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_child_makes_connections_of_its_own():
+def test_a_forked_child_makes_connections_of_its_own(library):
     script = """
         import asyncio, os, sys
         from memtrace.transport import Request
         from memtrace_transports import AsyncHttpxTransport, HttpxTransport
 
         request = Request("GET", sys.argv[1], "/", timeout=5.0)
-        sync, twin, asynchronous = HttpxTransport(), HttpxTransport(), AsyncHttpxTransport()
+        given = {"library": sys.argv[2]}
+        sync, twin, asynchronous = HttpxTransport(**given), HttpxTransport(**given), AsyncHttpxTransport(**given)
         sync.send(request), twin.send(request)
         loop = asyncio.new_event_loop()
         loop.run_until_complete(asynchronous.send(request))
-        sync._guard.acquire()  # as a thread of the parent that is busy just then
-        asynchronous._guard.acquire()
+        sync._clients._holding.guard.acquire()  # as a thread of the parent that is busy just then
+        asynchronous._channels._holding.guard.acquire()
         child = os.fork()
         if child == 0:
             sync.send(request)
@@ -618,8 +695,8 @@ def test_a_forked_child_makes_connections_of_its_own():
             loop.run_until_complete(asynchronous.send(request))
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        sync._guard.release()
-        asynchronous._guard.release()
+        sync._clients._holding.guard.release()
+        asynchronous._channels._holding.guard.release()
         sync.send(request), twin.send(request)
         loop.run_until_complete(asynchronous.send(request))
         loop.run_until_complete(asynchronous.close())
@@ -628,7 +705,7 @@ def test_a_forked_child_makes_connections_of_its_own():
     """
     with ScriptedServer() as server:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), server.url],
+            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), server.url, library.__name__],
             capture_output=True,
             text=True,
             timeout=60,
@@ -644,25 +721,26 @@ def test_another_process_closes_nothing_and_begins_anew(monkeypatch, wire):
     with ScriptedServer() as server:
         sync = HttpxTransport()
         sync.send(get(server))
-        parents = sync._client
+        parents = sync._clients.get()
         with monkeypatch.context() as patched:
             patched.setattr(os, "getpid", lambda: -1)
             sync.close()
             assert not parents.is_closed
         parents.close()
 
-        transport = HttpxTransport() if wire.form == "sync" else AsyncHttpxTransport()
-        before = transport._guard
+        transport = wire.transport()
+        holder = transport._clients if wire.form == "sync" else transport._channels
+        before = holder._holding
         monkeypatch.setattr(os, "getpid", lambda: -2)
         wire.send(get(server), transport=transport)
-        assert transport._guard is not before
+        assert holder._holding is not before
 
 
 def test_another_process_does_not_close_an_async_pool(monkeypatch):
     async def main():
         transport = AsyncHttpxTransport()
         await transport.send(get(server))
-        client, _ = await transport._usable_client()
+        client = (await transport._channels.get()).client
         with monkeypatch.context() as patched:
             patched.setattr(os, "getpid", lambda: -1)
             await transport.close()
@@ -676,10 +754,10 @@ def test_another_process_does_not_close_an_async_pool(monkeypatch):
 # ---- what people patch and configure in httpx
 
 
-def test_respx_as_a_context_sees_our_calls(wire):
+def test_respx_as_a_context_sees_our_calls(httpx_wire):
     with respx.mock as router:
         route = router.get("http://server/x", params={"a": "1"}).respond(201, json={"mocked": True})
-        answer = wire.one(Request("GET", "http://server", "/x?a=1"))
+        answer = httpx_wire.one(Request("GET", "http://server", "/x?a=1"))
     assert (answer.status, told(answer)) == (201, {"mocked": True})
     assert route.call_count == 1
 
@@ -693,23 +771,23 @@ def test_respx_as_a_decorator_sees_a_whole_client():
 
 
 @pytest.mark.parametrize("using", ["httpx", "httpcore"])
-def test_respx_in_either_of_its_modes_sees_our_calls(wire, using):
+def test_respx_in_either_of_its_modes_sees_our_calls(httpx_wire, using):
     with respx.mock(using=using, base_url="http://server") as router:
         router.get("/x").respond(202)
-        assert wire.one(Request("GET", "http://server", "/x")).status == 202
+        assert httpx_wire.one(Request("GET", "http://server", "/x")).status == 202
 
 
-def test_respx_as_the_transport_of_a_users_client_sees_our_calls(wire):
+def test_respx_as_the_transport_of_a_users_client_sees_our_calls(httpx_wire):
     router = respx.Router()
     router.get("http://server/x").respond(203)
-    handler = router.handler if wire.form == "sync" else router.async_handler
+    handler = router.handler if httpx_wire.form == "sync" else router.async_handler
     own = {"transport": httpx.MockTransport(handler)}
-    assert wire.one(Request("GET", "http://server", "/x"), own=own).status == 203
+    assert httpx_wire.one(Request("GET", "http://server", "/x"), own=own).status == 203
 
 
 def test_what_is_patched_into_send_sees_our_calls(wire, monkeypatch):
     seen = []
-    kind = httpx.Client if wire.form == "sync" else httpx.AsyncClient
+    kind = wire.httpx.Client if wire.form == "sync" else wire.httpx.AsyncClient
     original = kind.send
 
     def send(self, request, **options):

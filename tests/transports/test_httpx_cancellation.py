@@ -15,6 +15,8 @@ import pytest
 from memtrace.exceptions import TransportError
 from memtrace.transport import Request
 from memtrace_transports import AsyncHttpxTransport, _httpx
+from tests.transports.httpx_libraries import on_httpx_and_httpx2
+from tests.transports.repetitions import CANCELLATIONS
 from tests.transports.scripted import ScriptedServer, Stall
 
 on_both_libraries = pytest.mark.parametrize("library", ["asyncio", "trio"])
@@ -167,7 +169,8 @@ def test_variables_of_the_callers_context_are_seen_by_what_is_patched_into_send(
 
 
 @on_both_libraries
-def test_a_scope_around_a_request_frees_its_connection(library):
+@on_httpx_and_httpx2
+def test_a_scope_around_a_request_frees_its_connection(httpx, library):
     async def main():
         async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
             transport = AsyncHttpxTransport(client)
@@ -234,13 +237,14 @@ async def by_wait_for(sent, after):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("cut", [by_cancel, by_wait_for])
 @pytest.mark.parametrize("connections", [10, 4], ids=["one for each task", "some tasks wait for the pool"])
-def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(cut, connections, monkeypatch):
+@on_httpx_and_httpx2
+def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(httpx, cut, connections, monkeypatch):
     monkeypatch.setattr(_httpx, "_CONNECTIONS", connections)
     monkeypatch.setattr(_httpx, "_KEPT_ALIVE", 2)
     chance = random.Random(1)
 
     async def main():
-        transport = AsyncHttpxTransport()
+        transport = AsyncHttpxTransport(library=httpx.__name__)
         await transport.send(get(server.url))
 
         async def some(count):
@@ -249,8 +253,8 @@ def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(cut
                 with contextlib.suppress(asyncio.CancelledError, asyncio.TimeoutError):
                     await cut(transport.send(request), chance.uniform(0, 0.012))
 
-        await asyncio.gather(*(some(20) for _ in range(10)))
-        pool = transport._pool().made._transport._pool
+        await asyncio.gather(*(some(CANCELLATIONS // 5) for _ in range(10)))
+        pool = (await transport._channels.get()).client._transport._pool
         assert pool._requests == []
         assert [each for each in pool.connections if not each.is_idle()] == []
         answers = await asyncio.gather(*(transport.send(get(server.url)) for _ in range(8)))
@@ -262,12 +266,13 @@ def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(cut
 
 
 @on_both_libraries
-def test_a_request_that_finds_no_free_connection_was_surely_not_sent(library, monkeypatch):
+@on_httpx_and_httpx2
+def test_a_request_that_finds_no_free_connection_was_surely_not_sent(httpx, library, monkeypatch):
     monkeypatch.setattr(_httpx, "_CONNECTIONS", 1)
 
     async def main():
-        transport = AsyncHttpxTransport()
-        await transport._usable_client()  # made in a thread, for which nobody waits below
+        transport = AsyncHttpxTransport(library=httpx.__name__)
+        await transport._channels.get()  # made in a thread, for which nobody waits below
         async with anyio.create_task_group() as group:
             group.start_soon(slow, transport)
             await anyio.wait_all_tasks_blocked()
@@ -286,7 +291,8 @@ def test_a_request_that_finds_no_free_connection_was_surely_not_sent(library, mo
 
 
 @on_both_libraries
-def test_the_end_of_the_bound_frees_the_connection(library):
+@on_httpx_and_httpx2
+def test_the_end_of_the_bound_frees_the_connection(httpx, library):
     async def main():
         async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
             transport = AsyncHttpxTransport(client)

@@ -29,9 +29,9 @@ class Making:
 
     def __init__(self, monkeypatch):
         self.begun, self.may_end, self.threads = threading.Event(), threading.Event(), []
-        monkeypatch.setattr(_httpx, "_new_async_client", self._make)
+        monkeypatch.setattr(_httpx, "_new_client", self._make)
 
-    def _make(self, options):
+    def _make(self, *given):
         self.threads.append(threading.current_thread())
         self.begun.set()
         assert self.may_end.wait(10)
@@ -132,7 +132,7 @@ def test_a_transport_that_is_closed_meanwhile_sends_nothing(making, library):
 
 @on_both_libraries
 def test_what_makes_no_client_says_so_each_time(monkeypatch, library):
-    def fails(options):
+    def fails(*given):
         raise OSError("no certificates")
 
     async def main():
@@ -141,14 +141,14 @@ def test_what_makes_no_client_says_so_each_time(monkeypatch, library):
             with pytest.raises(OSError, match="no certificates"):
                 await transport.send(get("http://server"))
 
-    monkeypatch.setattr(_httpx, "_new_async_client", fails)
+    monkeypatch.setattr(_httpx, "_new_client", fails)
     anyio.run(main, backend=library)
 
 
 FIRST_CALL = """
     import json, sys, time
     from memtrace.transport import Request
-    from memtrace_transports import AsyncHttpxTransport, _httpx
+    from memtrace_transports import AsyncHttpxTransport, pools
 
     library, url = sys.argv[1:]
     if library == "asyncio":
@@ -191,7 +191,7 @@ BLOCKING = """
     async def in_this_thread(make):
         return make()
 
-    _httpx._in_thread = in_this_thread
+    pools._in_thread = in_this_thread
 """
 
 

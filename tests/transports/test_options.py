@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
 import warnings
 
 import pytest
@@ -15,6 +16,8 @@ from memtrace.transport import CallContext, Request, TransportError, TransportOp
 from memtrace_transports import AsyncHttpxTransport, HttpxTransport
 from memtrace_transports.tls import _context, context_of
 from tests.conftest import Script
+from tests.transports.httpx_libraries import LIBRARIES
+from tests.transports.kinds import Kind, on_every_kind
 from tests.transports.scripted import Answer, Echo, ScriptedServer, Stall, Zipped
 from tests.transports.tls_server import Authority, TlsServer
 
@@ -110,22 +113,23 @@ def test_every_capability_is_an_option():
 
 
 class Face:
-    """Either httpx transport, made with options; sends one request."""
+    """Either form of the transport on httpx or httpx2, made with options; sends one request."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, library):
         self.kind = kind
+        self.library = library.__name__
 
     def send(self, url, target="/", timeout=5.0, **options):
         request = Request("GET", url, target, timeout=timeout)
         if self.kind == "sync":
-            transport = HttpxTransport(options=TransportOptions(**options))
+            transport = HttpxTransport(options=TransportOptions(**options), library=self.library)
             try:
                 return transport.send(request)
             finally:
                 transport.close()
 
         async def main():
-            transport = AsyncHttpxTransport(options=TransportOptions(**options))
+            transport = AsyncHttpxTransport(options=TransportOptions(**options), library=self.library)
             try:
                 return await transport.send(request)
             finally:
@@ -135,8 +139,13 @@ class Face:
 
 
 @pytest.fixture(params=["sync", "async"])
-def face(request):
-    return Face(request.param)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(params=LIBRARIES, ids=lambda library: library.__name__)
+def face(request, kind):
+    return Face(kind, request.param)
 
 
 def test_the_shorter_of_bound_and_read_timeout_holds(face):
@@ -193,6 +202,11 @@ def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("tls"))
 
 
+@pytest.fixture(scope="module")
+def stranger(authority, tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("stranger"))
+
+
 def test_a_private_authority_is_trusted_as_a_file_and_from_the_environment(face, authority, monkeypatch):
     with TlsServer(authority) as server:
         with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED") as caught:
@@ -222,6 +236,86 @@ def test_a_client_certificate_is_shown(face, authority):
 def test_without_verification_any_certificate_is_taken_and_a_warning_given(face, authority):
     with TlsServer(authority) as server, pytest.warns(UserWarning, match="verify=False"):
         assert face.send(server.url, verify=False).body == b"None"
+
+
+BUNDLES = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+
+
+@pytest.fixture
+def through_requests(monkeypatch):
+    for name in (*BUNDLES, "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return Kind("requests", asynchronous=False)
+
+
+def is_trusted(kind, server, **options):
+    """Whether it gets an answer, and not the refusal of a certificate that nobody vouches for."""
+    (outcome,) = kind.send(Request("GET", server.url, "/", timeout=5.0), **options)
+    if isinstance(outcome, TransportError):
+        assert "CERTIFICATE_VERIFY_FAILED" in outcome.message
+        assert (outcome.cause, outcome.maybe_sent) == ("connect", False)
+    return not isinstance(outcome, TransportError)
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_requests_trusts_the_bundle_that_its_users_name_in_the_environment(
+    through_requests, name, authority, monkeypatch
+):
+    with TlsServer(authority) as server:
+        assert not is_trusted(through_requests, server)
+        monkeypatch.setenv(name, str(authority.ca))
+        assert is_trusted(through_requests, server)
+        assert not is_trusted(through_requests, server, trust_env=False)
+
+
+def test_a_bundle_of_requests_wins_over_ssl_cert_file_and_curls(through_requests, authority, stranger, monkeypatch):
+    with TlsServer(authority) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(stranger.ca))
+        monkeypatch.setenv("CURL_CA_BUNDLE", str(stranger.ca))
+        assert not is_trusted(through_requests, server)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca))
+        assert is_trusted(through_requests, server)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "")
+        monkeypatch.setenv("CURL_CA_BUNDLE", str(authority.ca))
+        assert is_trusted(through_requests, server)
+
+
+def test_a_ca_of_the_options_wins_over_the_bundles(through_requests, authority, stranger, monkeypatch):
+    with TlsServer(authority) as server:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(stranger.ca))
+        assert is_trusted(through_requests, server, ca=authority.ca)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca))
+        assert not is_trusted(through_requests, server, ca=stranger.ca)
+
+
+def test_a_bundle_may_be_a_folder_of_hashed_certificates(through_requests, authority, tmp_path, monkeypatch):
+    asked = ["openssl", "x509", "-hash", "-noout", "-in", str(authority.ca)]
+    hashed = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    shutil.copy(authority.ca, tmp_path / f"{hashed}.0")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    with TlsServer(authority) as server:
+        assert is_trusted(through_requests, server)
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_bundle_that_cannot_be_read_is_named(through_requests, name, tmp_path, monkeypatch):
+    monkeypatch.setenv(name, str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigurationError, match=f"^{name} holds no certificates that can be read: FileNotFoundError"):
+        through_requests.send(Request("GET", "https://127.0.0.1:1", "/", timeout=5.0))
+
+
+def test_without_verification_no_bundle_is_read(through_requests, authority, tmp_path, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with TlsServer(authority) as server, pytest.warns(UserWarning, match="verify=False"):
+        assert is_trusted(through_requests, server, verify=False)
+
+
+@on_every_kind
+def test_the_others_read_no_bundle_of_requests(kind, authority, monkeypatch):
+    for name in BUNDLES:
+        monkeypatch.setenv(name, str(authority.ca))
+    with TlsServer(authority) as server:
+        assert is_trusted(kind, server) == (kind.name == "requests")
 
 
 def test_files_that_hold_no_certificate_are_told(tmp_path, authority):

@@ -1,0 +1,149 @@
+"""The chain of a client: the built-in links, and yours among them. It is put in order when the client is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from memtrace.exceptions import ConfigurationError
+from memtrace.middleware.auth import ApiKeyAuth
+from memtrace.middleware.errors import raise_errors
+from memtrace.middleware.logging import log_attempts
+from memtrace.middleware.placement import Position
+from memtrace.pipeline import Middleware
+
+if TYPE_CHECKING:
+    from memtrace.config import Settings
+
+__all__ = ["BUILT_IN", "Link", "arrange"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """A middleware that is checked and made, with what was said of its place."""
+
+    middleware: Middleware
+    #: The argument that it came by, as in ``middleware[0]``.
+    given: str
+    #: The name by which it was asked for, where that is how.
+    name: str | None = None
+    position: Position | None = None
+
+    def __str__(self) -> str:
+        return self.given if self.name is None else f"{self.given} ({self.name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class _BuiltIn:
+    name: str
+    make: Callable[[Settings], Middleware]
+
+
+@dataclass(frozen=True, slots=True)
+class _Yours:
+    links: Callable[[Settings], Sequence[Link]]
+
+
+_CHAIN: Final[tuple[_BuiltIn | _Yours, ...]] = (
+    _BuiltIn("errors", lambda _: raise_errors),
+    _Yours(lambda settings: settings.middleware),
+    _BuiltIn("auth", lambda settings: ApiKeyAuth(settings.api_key)),
+    _Yours(lambda settings: settings.attempt_middleware),
+    _BuiltIn("log", lambda _: log_attempts),
+)
+
+BUILT_IN: Final[tuple[str, ...]] = tuple(part.name for part in _CHAIN if isinstance(part, _BuiltIn))
+"""The names of the built-in links, outermost first."""
+
+
+def arrange(settings: Settings) -> list[Middleware]:
+    """Every middleware of a client, outermost first.
+
+    Raises `ConfigurationError` for a place beside a link that is not there, two in one place, and places in a circle.
+    """
+    given = [link for part in _CHAIN if isinstance(part, _Yours) for link in part.links(settings)]
+    replacing = _replacing(given)
+    standing: list[Link] = []
+    named: dict[str, list[Link]] = {}
+    for part in _CHAIN:
+        if isinstance(part, _Yours):
+            standing.extend(link for link in part.links(settings) if link.position is None)
+        else:
+            link = replacing.get(part.name) or Link(part.make(settings), part.name)
+            standing.append(link)
+            named[part.name] = [link]
+    for link in given:
+        if link.name is not None:
+            named.setdefault(link.name, []).append(link)
+    beside = _beside(given, named)
+    chain = [link for stands in standing for link in _with_neighbours(stands, beside)]
+    unplaced = [link for links in beside.values() for link in links if link not in chain]
+    if unplaced:
+        raise _circle(unplaced, beside)
+    return [link.middleware for link in chain]
+
+
+def _replacing(given: Sequence[Link]) -> dict[str, Link]:
+    """By the name of a built-in link: what stands in its place."""
+    found: dict[str, Link] = {}
+    for link in given:
+        if link.position is None or link.position.relation != "instead_of":
+            continue
+        name = link.position.link
+        if name not in BUILT_IN:
+            raise _unknown(link, link.position, "which is no built-in link", BUILT_IN)
+        if name in found:
+            raise ConfigurationError(f"{found[name]} and {link} both stand instead of {name!r}; leave one of them out")
+        found[name] = link
+    return found
+
+
+_Beside = Mapping[tuple[str, Link], Sequence[Link]]
+
+
+def _beside(given: Sequence[Link], named: Mapping[str, Sequence[Link]]) -> _Beside:
+    """By relation and link: what is placed there, in the order of the lists."""
+    found: dict[tuple[str, Link], list[Link]] = {}
+    for link in given:
+        position = link.position
+        if position is None or position.relation == "instead_of":
+            continue
+        targets = named.get(position.link, ())
+        if not targets:
+            raise _unknown(link, position, "and this client has no link of that name", list(named))
+        if len(targets) > 1:
+            several = " and ".join(target.given for target in targets)
+            raise ConfigurationError(f"{link} is placed {position}, and several have that name: {several}")
+        found.setdefault((position.relation, targets[0]), []).append(link)
+    return found
+
+
+def _with_neighbours(link: Link, beside: _Beside) -> Iterator[Link]:
+    for other in beside.get(("before", link), ()):
+        yield from _with_neighbours(other, beside)
+    yield link
+    for other in beside.get(("after", link), ()):
+        yield from _with_neighbours(other, beside)
+
+
+def _circle(unplaced: Sequence[Link], beside: _Beside) -> ConfigurationError:
+    """Follow what stands beside what until it repeats; what only hangs on the circle is not named."""
+    targets = {link: target for (_, target), links in beside.items() for link in links}
+    walked = [unplaced[0]]
+    while targets[walked[-1]] not in walked:
+        walked.append(targets[walked[-1]])
+    circle = walked[walked.index(targets[walked[-1]]) :]
+    told = ", ".join(f"{link} {link.position}" for link in circle)
+    return ConfigurationError(f"middleware is placed in a circle: {told}; place one of them beside a built-in link")
+
+
+def _unknown(link: Link, position: Position, problem: str, known: Sequence[str]) -> ConfigurationError:
+    from memtrace.plugins import middlewares, near_name
+
+    hint = None
+    if position.relation != "instead_of" and position.link in middlewares.names():
+        hint = f"{position.link!r} is installed, but acts only where it is named: add it to middleware="
+    return ConfigurationError(
+        f"{link} is placed {position}, {problem}.{near_name(position.link, known)} Known: {', '.join(known)}", hint=hint
+    )

@@ -1,0 +1,34 @@
+"""Tests for what you build on Memtrace: contracts for transports and middleware, and a server that misbehaves on demand."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memtrace.testing.middleware_contract import MiddlewareContract
+    from memtrace.testing.transport_contract import AsyncTransportContract, TransportContract
+
+__all__ = ["AsyncTransportContract", "MiddlewareContract", "TransportContract"]
+
+_PLACES = {
+    "AsyncTransportContract": "memtrace.testing.transport_contract",
+    "MiddlewareContract": "memtrace.testing.middleware_contract",
+    "TransportContract": "memtrace.testing.transport_contract",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _PLACES[name] not in sys.modules:
+        import pytest
+
+        pytest.register_assert_rewrite(_PLACES[name])  # before its import: only then do its assertions show values
+    value = globals()[name] = getattr(importlib.import_module(_PLACES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,227 @@
+"""The contract of a middleware, as a class that pytest runs: subclass it, give it yours, and see what it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import ClassVar
+
+import pytest
+
+from memtrace.exceptions import MemtraceError
+from memtrace.pipeline import Locks, Middleware, compose, drive, drive_async
+from memtrace.testing.planted import CONTENT, KEY, shown_in_error, shown_in_records
+from memtrace.testing.traces import DRIVERS, Driver, Step, run, trace
+from memtrace.transport import CallContext, Headers, Method, Request, Response, Safety, TransportCause, TransportError
+
+__all__ = ["MiddlewareContract"]
+
+Create = Callable[[], Middleware]
+
+
+def _failing(cause: TransportCause, *, maybe_sent: bool) -> Callable[[], TransportError]:
+    return lambda: TransportError(f"the transport failed: {cause}", cause=cause, maybe_sent=maybe_sent)
+
+
+_REFUSED = _failing("connect", maybe_sent=False)
+_RESET = _failing("reset", maybe_sent=True)
+_LATE = _failing("timeout", maybe_sent=True)
+_GARBLED = _failing("protocol", maybe_sent=True)
+
+_SITUATIONS: dict[str, tuple[Step, ...]] = {
+    "answered": (200,),
+    "not found": (404,),
+    "a duplicate": (409,),
+    "refused once": (401, 200),
+    "too many requests": (429, 429, 200),
+    "a server error": (500, 200),
+    "unavailable for long": (503,) * 20,
+    "no connection at first": (_REFUSED, 200),
+    "reset": (_RESET, 200),
+    "late for long": (_LATE,) * 20,
+    "garbled": (_GARBLED, 200),
+    "a fault of the transport": (lambda: ZeroDivisionError("a fault"),),
+}
+
+_CALLS: dict[str, tuple[Method, Safety, bytes | None]] = {
+    "a read": ("GET", "read", None),
+    "a write": ("POST", "once", b'{"content":"x"}'),
+}
+
+situations = pytest.mark.parametrize("situation", _SITUATIONS)
+calls = pytest.mark.parametrize("kind", _CALLS)
+drivers = pytest.mark.parametrize("driver", DRIVERS)
+
+
+class MiddlewareContract:
+    """What every middleware must do, under the blocking driver as under the awaiting ones.
+
+    ::
+
+        class TestMyMiddleware(MiddlewareContract):
+            @pytest.fixture
+            def create(self):
+                return lambda: MyMiddleware(prefix="x")
+    """
+
+    answers_itself: ClassVar[bool] = False
+    """True for one that may answer without sending, as a cache does: what needs a sending is then left out."""
+
+    @pytest.fixture
+    def create(self) -> Create:
+        """Makes the middleware under test, a new one at each call; each subclass overrides this."""
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a fixture `create` that returns a function making yours"
+        )
+
+    def _needs_a_sending(self) -> None:
+        if self.answers_itself:
+            pytest.skip("answers_itself = True")
+
+    @situations
+    @calls
+    def test_it_does_the_same_under_every_driver(self, create: Create, situation: str, kind: str) -> None:
+        """The same requests, the same waits, the same end: what works in the one client works in the other."""
+        steps = _SITUATIONS[situation]
+        blocking, *awaiting = (trace(create(), _request(kind), steps, driver) for driver in DRIVERS)
+        for other in awaiting:
+            assert other == blocking
+
+    @situations
+    @calls
+    @drivers
+    def test_a_call_ends_with_a_response_or_an_error_for_users(
+        self, create: Create, situation: str, kind: str, driver: Driver
+    ) -> None:
+        """A `MemtraceError`, or what the transport raised: no error of the middleware's own making."""
+        try:
+            response = run(create(), _request(kind), _SITUATIONS[situation], driver, [])
+        except (MemtraceError, ZeroDivisionError):
+            return
+        assert isinstance(response, Response)
+
+    @drivers
+    def test_an_answer_comes_through_with_its_status(self, create: Create, driver: Driver) -> None:
+        """A success stays one, and 404 is no success."""
+        assert run(create(), _request("a read"), (200,), driver, []).status == 200
+        with suppress(MemtraceError):
+            assert run(create(), _request("a read"), (404,) * 20, driver, []).status == 404
+
+    @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
+    def test_what_ends_a_program_ends_the_call(self, create: Create, stop: type[BaseException]) -> None:
+        """It comes out as it was thrown in, nothing is sent after it, and the next call is made as if nothing had been."""
+        self._needs_a_sending()
+        middleware, told = create(), list[str]()
+        with pytest.raises(stop):
+            run(middleware, _request("a read"), (stop,), "blocking", told)
+        assert sum(line.startswith("send") for line in told) == 1, "it sent again after the call had to end"
+        assert run(middleware, _request("a read"), (200,), "blocking", []).status == 200
+
+    def test_a_cancelled_task_ends_as_cancelled(self, create: Create) -> None:
+        """While its request is on the way: at once, without another request; and the next call is made as ever."""
+        self._needs_a_sending()
+        middleware = create()
+        sent, cancelled = asyncio.run(_cancelled(middleware))
+        assert cancelled, "the cancelled task did not end as cancelled"
+        assert sent == 1, "it sent again after it was cancelled"
+        assert run(middleware, _request("a read"), (200,), "asyncio", []).status == 200
+
+    def test_one_instance_serves_threads_at_once(self, create: Create) -> None:
+        """32 of them: each gets the answer to its own request."""
+        middleware = create()
+
+        def send(number: int) -> Response:
+            request = _request("a read", f"/api/v1/agents/{number}")
+            return drive(compose((middleware,))(request), _Echo(), Locks(), request.context)
+
+        with ThreadPoolExecutor(32) as threads:
+            answers = [answer.body.decode() for answer in threads.map(send, range(256))]
+        assert answers == [f"/api/v1/agents/{number}" for number in range(256)]
+
+    def test_one_instance_serves_tasks_at_once(self, create: Create) -> None:
+        """32 of them, which take turns at every request."""
+        answers = asyncio.run(_echoes(create(), 32))
+        assert answers == [f"/api/v1/agents/{number}" for number in range(32)]
+
+    @situations
+    @drivers
+    def test_no_error_and_no_log_shows_a_key_or_a_content(
+        self, create: Create, situation: str, driver: Driver, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Neither at DEBUG nor in what it raises."""
+        headers = Headers({"x-api-key": KEY})
+        request = Request("POST", "http://server", "/api/v1/memories", headers, CONTENT.encode())
+        with caplog.at_level(logging.DEBUG):
+            try:
+                run(create(), request, _SITUATIONS[situation], driver, [])
+            except Exception as error:  # noqa: BLE001  # whatever it is must not show them
+                assert shown_in_error(error) == []
+        assert shown_in_records(caplog.records) == []
+
+
+def _request(kind: str, target: str = "/api/v1/memories") -> Request:
+    from memtrace_transports.memory.clock import ManualClock
+
+    method, safety, body = _CALLS[kind]
+    return Request(method, "http://server", target, body=body, timeout=30.0, context=CallContext(ManualClock(), safety))
+
+
+class _Echo:
+    """Answers with the target, after others had their turn."""
+
+    def send(self, request: Request) -> Response:
+        """As told."""
+        time.sleep(0.0005)
+        return Response(200, body=request.target.encode())
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class _EchoInTurns:
+    """Answers with the target, after others had their turn."""
+
+    async def send(self, request: Request) -> Response:
+        """As told."""
+        await asyncio.sleep(0.001)
+        return Response(200, body=request.target.encode())
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class _Waiting:
+    """Waits until its task is cancelled."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.begun = asyncio.Event()
+
+    async def send(self, request: Request) -> Response:
+        """As told."""
+        self.sent += 1
+        self.begun.set()
+        return Response(200, body=b"%d" % await asyncio.sleep(60, 0))
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+async def _cancelled(middleware: Middleware) -> tuple[int, bool]:
+    transport, request = _Waiting(), _request("a read")
+    task = asyncio.ensure_future(drive_async(compose((middleware,))(request), transport, Locks(), request.context))
+    await asyncio.wait_for(transport.begun.wait(), 10)
+    task.cancel()
+    await asyncio.wait((task,), timeout=10)
+    return transport.sent, task.cancelled()
+
+
+async def _echoes(middleware: Middleware, count: int) -> list[str]:
+    locks, transport, handler = Locks(), _EchoInTurns(), compose((middleware,))
+    requests = [_request("a read", f"/api/v1/agents/{number}") for number in range(count)]
+    sending = [drive_async(handler(request), transport, locks, request.context) for request in requests]
+    return [answer.body.decode() for answer in await asyncio.gather(*sending)]

@@ -1,0 +1,345 @@
+"""A real HTTP server on a loopback port that does, for each request, what a test wrote down: also what no server should."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from memtrace.transport import Headers
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "Answer",
+    "CloseAfterReading",
+    "Drip",
+    "Echo",
+    "Garbage",
+    "Received",
+    "ResetAfterReading",
+    "ScriptedServer",
+    "Stall",
+    "Step",
+    "Truncate",
+    "deaf_address",
+    "refusing_address",
+    "unread_address",
+]
+
+
+@dataclass
+class Step:
+    """What the server does with one request; one of the classes below."""
+
+
+@dataclass
+class Answer(Step):
+    """A proper answer after `pause` seconds.
+
+    `chunked` sends it without a length, `zipped` compressed for those who accept that. `hang_up` closes the connection after it,
+    without having said so.
+    """
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    pause: float = 0.0
+    chunked: bool = False
+    zipped: bool = False
+    hang_up: bool = False
+
+
+@dataclass
+class Echo(Step):
+    """Answers with what was received, as JSON: ``line``, ``headers`` (pairs, names in lower case), ``body`` and ``port``."""
+
+
+@dataclass
+class ResetAfterReading(Step):
+    """Reads the request and resets the connection."""
+
+
+@dataclass
+class CloseAfterReading(Step):
+    """Reads the request and closes the connection without a word."""
+
+
+@dataclass
+class Stall(Step):
+    """Reads the request, sends `sent`, and then nothing until the server ends."""
+
+    sent: bytes = b""
+
+
+@dataclass
+class Truncate(Step):
+    """Promises more of a body than comes; with `chunked`, the last chunk is missing."""
+
+    chunked: bool = False
+
+
+@dataclass
+class Garbage(Step):
+    """Answers with these bytes, which are no HTTP."""
+
+    data: bytes = b"\x00\x01 this is no HTTP\r\n\r\n"
+
+
+@dataclass
+class Drip(Step):
+    """Sends a body of `count` bytes one by one, `pause` seconds apart."""
+
+    pause: float = 0.02
+    count: int = 100
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came."""
+
+    line: str
+    headers: Headers
+    body: bytes
+    #: The client's port: one number for one connection.
+    port: int
+
+    @property
+    def target(self) -> str:
+        """The path and query as they stood in the request's first line."""
+        return self.line.split(" ")[1]
+
+    @property
+    def raw(self) -> bytes:
+        """First line, headers, an empty line, body."""
+        head = "".join(f"{name}: {value}\r\n" for name, value in self.headers.pairs)
+        return f"{self.line}\r\n{head}\r\n".encode("latin-1") + self.body
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    @property
+    def _books(self) -> _Server:
+        return cast("_Server", self.server)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # named by the base class
+        """Say nothing."""
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        received = Received(self.requestline, Headers(self.headers.items()), body, self.client_address[1])
+        with self._books.serving():
+            self._do(self._books.next_step(received), received)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  # the names that `http.server` looks for
+
+    @singledispatchmethod
+    def _do(self, step: Step, received: Received) -> None:
+        raise TypeError(f"a server cannot do {step!r}")
+
+    @_do.register
+    def _(self, step: Answer, received: Received) -> None:
+        self._books.ended.wait(step.pause)
+        headers, body = step.headers, step.body
+        if step.zipped and "gzip" in received.headers.get("accept-encoding", ""):
+            headers, body = [*headers, ("Content-Encoding", "gzip")], gzip.compress(body)
+        if step.chunked:
+            self._write(step.status, _chunks(body), [*headers, ("Transfer-Encoding", "chunked")])
+        elif step.status in (204, 304):
+            self._write(step.status, b"", headers)
+        else:
+            self._write(step.status, body, [*headers, ("Content-Length", str(len(body)))])
+        if step.hang_up:
+            self._close()
+
+    @_do.register
+    def _(self, step: Echo, received: Received) -> None:
+        told = {
+            "line": received.line,
+            "headers": [[name.lower(), value] for name, value in received.headers.pairs],
+            "body": received.body.decode("latin-1"),
+            "port": received.port,
+        }
+        self._do(Answer(200, json.dumps(told).encode(), [("Content-Type", "application/json")]), received)
+
+    @_do.register
+    def _(self, step: ResetAfterReading, received: Received) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    @_do.register
+    def _(self, step: CloseAfterReading, received: Received) -> None:
+        self._close()
+
+    @_do.register
+    def _(self, step: Stall, received: Received) -> None:
+        self._send(step.sent)
+        self._books.ended.wait(10)
+        self._close()
+
+    @_do.register
+    def _(self, step: Truncate, received: Received) -> None:
+        if step.chunked:
+            self._write(200, b"4\r\nhalf\r\n", [("Transfer-Encoding", "chunked")])
+        else:
+            self._write(200, b"half", [("Content-Length", "100")])
+        self._close()
+
+    @_do.register
+    def _(self, step: Garbage, received: Received) -> None:
+        self._send(step.data)
+        self._close()
+
+    @_do.register
+    def _(self, step: Drip, received: Received) -> None:
+        self._write(200, b"", [("Content-Length", str(step.count))])
+        for _ in range(step.count):
+            self._send(b"x")
+            self._books.ended.wait(step.pause)
+
+    def _write(self, status: int, body: bytes, headers: list[tuple[str, str]]) -> None:
+        lines = [f"HTTP/1.1 {status} x", *(f"{name}: {value}" for name, value in headers), "", ""]
+        self._send("\r\n".join(lines).encode("latin-1") + body)
+
+    def _send(self, data: bytes) -> None:
+        self.wfile.write(data)
+        self.wfile.flush()
+
+    def _close(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+        self.connection.close()
+
+
+def _chunks(body: bytes) -> bytes:
+    pieces = [body[i : i + 60_000] for i in range(0, len(body), 60_000)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, steps: tuple[Step, ...]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.steps = list(steps)
+        self.received: list[Received] = []
+        self.connections = 0
+        self.busy = self.most_at_once = 0
+        self.ended = threading.Event()
+        self._guard = threading.Lock()  # taken by itself
+
+    def next_step(self, received: Received) -> Step:
+        with self._guard:
+            self.received.append(received)
+            return self.steps.pop(0) if self.steps else Echo()
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        with self._guard:
+            self.busy += 1
+            self.most_at_once = max(self.most_at_once, self.busy)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self.busy -= 1
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away in the middle is no error of a test."""
+
+
+class ScriptedServer:
+    """Serves HTTP/1.1 with keep-alive while its ``with`` block lasts: one step a request, then `Echo`.
+
+    >>> import urllib.request
+    >>> with ScriptedServer(Answer(200, b"first")) as server, urllib.request.urlopen(server.url) as answer:
+    ...     answer.read()
+    b'first'
+    """
+
+    def __init__(self, *steps: Step) -> None:
+        self._server = _Server(steps)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def do(self, *steps: Step) -> None:
+        """Do these with the requests to come, behind the steps that are waiting."""
+        self._server.steps.extend(steps)
+
+    @property
+    def received(self) -> list[Received]:
+        """Every request that was read, in order."""
+        return self._server.received
+
+    @property
+    def connections(self) -> int:
+        """How many connections were accepted."""
+        return self._server.connections
+
+    @property
+    def most_at_once(self) -> int:
+        """The largest number of requests that were being answered at the same time."""
+        return self._server.most_at_once
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.ended.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@contextlib.contextmanager
+def refusing_address() -> Iterator[str]:
+    """An origin at which nobody listens, while the block lasts."""
+    with socket.socket() as bound:  # bound and not listening: nobody else gets the port
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def deaf_address() -> Iterator[str]:
+    """An origin at which a connection does not come about while the block lasts: its queue is full."""
+    with socket.socket() as full, contextlib.ExitStack() as queued:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(2):
+            waiting = queued.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003  # the socket module's own
+            waiting.connect_ex(full.getsockname())
+        yield f"http://127.0.0.1:{full.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def unread_address() -> Iterator[str]:
+    """An origin that takes connections and never reads from them, while the block lasts."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()  # the system takes the connection; nobody accepts it
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -1,0 +1,112 @@
+"""What a middleware does with a call, written down step by step, under each of the drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Final, Literal
+
+from memtrace.pipeline import Locks, Middleware, compose, drive, drive_async
+from memtrace.transport import CallContext, Request, Response, TransportError
+from memtrace_transports.memory.clock import ManualClock
+
+__all__ = ["DRIVERS", "Answers", "AnswersAwaiting", "Driver", "Step", "run", "trace"]
+
+Driver = Literal["blocking", "asyncio", "trio"]
+DRIVERS: Final[tuple[Driver, ...]] = ("blocking", "asyncio", "trio") if find_spec("trio") else ("blocking", "asyncio")
+"""The drivers that can run here."""
+
+Step = int | Callable[[], BaseException]
+"""A status to answer with, or what makes the error to raise."""
+
+
+class _TracingClock(ManualClock):
+    """Passes by sleeping, and writes that down."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, told: list[str]) -> None:
+        super().__init__()
+        self._told = told
+
+    def sleep(self, seconds: float) -> None:
+        """Pass at once."""
+        self._told.append(f"sleep {seconds!r}")
+        super().sleep(seconds)
+
+
+class Answers:
+    """A transport that does one step for each request, and answers 200 from then on; it writes down what it gets."""
+
+    def __init__(self, steps: Sequence[Step], told: list[str]) -> None:
+        self._steps = list(steps)
+        self._told = told
+
+    def send(self, request: Request) -> Response:
+        """Do the next step."""
+        sent = f"send {request.method} {request.url} {sorted(request.headers.items())} {request.body!r}"
+        self._told.append(f"{sent} within {request.timeout}")
+        step = self._steps.pop(0) if self._steps else 200
+        if isinstance(step, int):
+            return Response(step, body=b'{"error":"planted"}' if step >= 400 else b'{"n":%d}' % len(self._told))
+        raise step()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class AnswersAwaiting:
+    """The same, awaiting."""
+
+    def __init__(self, steps: Sequence[Step], told: list[str]) -> None:
+        self._answers = Answers(steps, told)
+
+    async def send(self, request: Request) -> Response:
+        """Do the next step."""
+        return self._answers.send(request)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def run(middleware: Middleware, request: Request, steps: Sequence[Step], driver: Driver, told: list[str]) -> Response:
+    """Make one call through `middleware`; what reaches the transport is added to `told`."""
+    handler = compose((middleware,))
+    if driver == "blocking":
+        return drive(handler(request), Answers(steps, told), Locks(), request.context)
+    transport = AnswersAwaiting(steps, told)
+    return _run_on(driver, lambda: drive_async(handler(request), transport, Locks(), request.context))
+
+
+def _run_on(driver: Driver, function: Callable[[], Awaitable[Response]]) -> Response:
+    if driver == "trio":
+        import trio
+
+        return trio.run(function)
+
+    async def main() -> Response:
+        return await function()
+
+    return asyncio.run(main())
+
+
+def trace(middleware: Middleware, request: Request, steps: Sequence[Step], driver: Driver) -> list[str]:
+    """Every request, every wait, and how it ended: the same for the same middleware under each driver.
+
+    Chance is seeded, and the clock stands still but for waits.
+    """
+    told: list[str] = []
+    context = CallContext(_TracingClock(told), request.context.safety)
+    random.seed(0)
+    try:
+        response = run(middleware, replace(request, context=context), steps, driver, told)
+    except TransportError as error:
+        told.append(f"raised {type(error).__name__} {error.message} {error.cause} {error.maybe_sent}")
+    except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to the trace
+        told.append(f"raised {type(error).__name__} {error}")
+    else:
+        told.append(f"returned {response.status} {sorted(response.headers.items())} {response.body!r}")
+    return told

@@ -1,0 +1,38 @@
+"""What HTTP can carry, for transports on libraries that send more than that, or refuse it with the key in their text."""
+
+from __future__ import annotations
+
+import re
+
+from memtrace.transport import HEADER_NAME, HEADER_VALUE, TransportError
+
+__all__ = ["is_header", "is_target", "unwritable"]
+
+_TARGET = re.compile(r"/[\x21-\x7e]*")
+
+
+def is_target(target: str) -> bool:
+    r"""Whether a path with its query can stand in a request's first line.
+
+    >>> is_target("/a?b=%20"), is_target("/a b"), is_target("*")
+    (True, False, False)
+    """
+    return _TARGET.fullmatch(target) is not None
+
+
+def is_header(name: str, value: str) -> bool:
+    r"""Whether they can stand in a header line.
+
+    >>> is_header("x-api-key", "a key"), is_header("x-api-key", "a key\n")
+    (True, False)
+    """
+    return HEADER_NAME.fullmatch(name) is not None and HEADER_VALUE.fullmatch(value) is not None
+
+
+def unwritable(origin: str, *, maybe_sent: bool = False) -> TransportError:
+    """The error of a request to `origin` that cannot be written; it repeats nothing of it."""
+    return TransportError(
+        f"the request to {origin} cannot be written: a header or the address holds what HTTP does not allow",
+        cause="protocol",
+        maybe_sent=maybe_sent,
+    )

@@ -1,0 +1,76 @@
+"""Each broken transport fails the contract, and only by the tests of the rule that it breaks."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.contracts.broken_transports import (
+    AWAITING,
+    BLOCKING,
+    CannotTellConnectingFromWaiting,
+    KeepsNoConnection,
+    SharesConnectionsWithItsChildren,
+)
+from tests.contracts.plain_transport import Plain
+
+EVERYTHING = (
+    "CANCELLATIONS" in os.environ
+)  # by the nox session `long`: each one against the whole contract, two minutes
+QUICK = ("spec", "methods", "headers", "closes", "refused", "no_http", "redirect", "is_kept")
+
+MODULE = """
+import pytest
+from memtrace.testing import {contract}
+from tests.contracts import broken_transports, plain_transport
+
+class TestIt({contract}):
+    {flags}
+
+    @pytest.fixture
+    def spec(self):
+        return broken_transports.spec_of({place})
+"""
+
+
+def failures(pytester, contract, broken, expected=(), flags=""):
+    """The names of the tests of the contract that fail for this transport, among those that should and some others."""
+    place = f"{broken.__module__.rpartition('.')[2]}.{broken.__name__}"
+    pytester.makepyfile(MODULE.format(contract=contract, place=place, flags=flags))
+    chosen = () if EVERYTHING or not expected else ("-k", " or ".join((*expected, *QUICK)))
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "ignore", "--tb=no", "-q", *chosen)
+    reports = [*result.reprec.getreports("pytest_runtest_logreport")]
+    assert sum(report.passed and report.when == "call" for report in reports) >= 5
+    return {report.nodeid.rpartition("::")[2].partition("[")[0] for report in reports if report.failed}
+
+
+def test_the_transport_that_they_are_made_of_keeps_the_contract(pytester):
+    assert failures(pytester, "TransportContract", Plain) == set()
+
+
+@pytest.mark.parametrize(
+    ("broken", "flag"),
+    [
+        (KeepsNoConnection, "keeps_alive = False"),
+        (SharesConnectionsWithItsChildren, "forks = False"),
+        (CannotTellConnectingFromWaiting, "clocks_connecting = False"),
+    ],
+)
+def test_what_a_transport_cannot_do_may_be_said(pytester, broken, flag):
+    assert failures(pytester, "TransportContract", broken, BLOCKING[broken], flag) == set()
+
+
+@pytest.mark.parametrize("broken", BLOCKING, ids=lambda broken: broken.__name__)
+def test_a_broken_transport_is_caught(pytester, broken):
+    _check(failures(pytester, "TransportContract", broken, BLOCKING[broken]), BLOCKING[broken])
+
+
+@pytest.mark.parametrize("broken", AWAITING, ids=lambda broken: broken.__name__)
+def test_a_broken_async_transport_is_caught(pytester, broken):
+    _check(failures(pytester, "AsyncTransportContract", broken, AWAITING[broken]), AWAITING[broken])
+
+
+def _check(failed, expected):
+    assert sorted(name for name in failed if not name.startswith(tuple(f"test_{rule}" for rule in expected))) == []
+    assert sorted(rule for rule in expected if not any(name.startswith(f"test_{rule}") for name in failed)) == []

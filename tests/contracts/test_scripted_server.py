@@ -1,0 +1,47 @@
+"""The contracts' server does what was written down."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.request
+
+import pytest
+
+from memtrace import testing
+from memtrace.testing import scripted_server
+from memtrace.testing.scripted_server import Answer, Drip, ScriptedServer, Step
+
+
+def test_a_body_drips():
+    with ScriptedServer(Drip(pause=0.001, count=30)) as server, urllib.request.urlopen(server.url) as answer:
+        assert answer.read() == b"x" * 30
+
+
+def test_a_body_that_drips_for_long_comes_at_once_when_the_server_ends():
+    with ScriptedServer(Drip(pause=5, count=30)) as server:
+        answer = urllib.request.urlopen(server.url)
+        assert answer.read(1) == b"x"
+    with answer:
+        assert answer.read() == b"x" * 29
+
+
+def test_what_is_no_step_ends_the_connection():
+    with ScriptedServer(Step()) as server, pytest.raises(http.client.RemoteDisconnected):
+        urllib.request.urlopen(server.url)
+
+
+def test_it_keeps_what_it_received():
+    with ScriptedServer(Answer(), Answer()) as server:
+        urllib.request.urlopen(urllib.request.Request(server.url + "/a?b", b"body", {"X-Trace": "1"})).close()
+        (received,) = server.received
+    assert (received.line, received.target, received.body) == ("POST /a?b HTTP/1.1", "/a?b", b"body")
+    assert received.raw.startswith(b"POST /a?b HTTP/1.1\r\n")
+    assert received.raw.endswith(b"\r\n\r\nbody")
+    assert (server.connections, server.most_at_once) == (1, 1)
+
+
+def test_every_name_is_there():
+    assert [name for name in scripted_server.__all__ if not hasattr(scripted_server, name)] == []
+    assert set(testing.__all__) <= set(dir(testing))
+    with pytest.raises(AttributeError, match="no attribute 'TransportContrakt'"):
+        testing.TransportContrakt  # noqa: B018 - asked for

@@ -1,0 +1,130 @@
+"""Distributions as people publish them: built as wheels, installed by pip into a folder of their own."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from memtrace_transports import FakeMemtrace
+from tests.loopback import LoopbackServer
+
+HERE = Path(__file__).parent
+BUILD = """
+import os, sys
+from hatchling.build import build_wheel
+
+for project in sys.argv[2:]:
+    os.chdir(project)
+    build_wheel(sys.argv[1])
+"""
+PYPROJECT = """
+[build-system]
+requires = ["hatchling>=1.26"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{name}"
+version = "{version}"
+
+[project.entry-points."{group}"]
+{entry} = "{package}"
+"""
+
+
+def run(*command, **options):
+    """A process that has to succeed; gives its output."""
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def install(folder, projects):
+    """Build a wheel of each project, without network, and install them all into a folder of `folder`."""
+    wheels, target = folder / "wheels", folder / "site"
+    wheels.mkdir()
+    run(sys.executable, "-c", BUILD, str(wheels), *map(str, projects))
+    found = sorted(map(str, wheels.glob("*.whl")))
+    assert len(found) == len(projects)
+    options = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet", "--target", str(target))
+    run(sys.executable, "-m", "pip", "--isolated", "install", *options, *found)
+    return target
+
+
+def write_project(folder, name, entry, code, *, version="1.0", group="memtrace.transports"):
+    """A tiny project with one entry point."""
+    project, package = folder / name, name.replace("-", "_")
+    (project / package).mkdir(parents=True)
+    settings = PYPROJECT.format(name=name, version=version, group=group, entry=entry, package=package)
+    (project / "pyproject.toml").write_text(settings, encoding="utf-8")
+    (project / package / "__init__.py").write_text(textwrap.dedent(code), encoding="utf-8")
+    return project
+
+
+class Python:
+    """Fresh Python processes that see a folder of installed distributions, beside the SDK."""
+
+    def __init__(self, site, cwd):
+        self.site = site
+        self._cwd = cwd
+
+    def __call__(self, *arguments, **settings):
+        """Run one with these settings beyond the machine's MEMTRACE_*, any warning an error; gives its output."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MEMTRACE_", "PYTHON"))}
+        environment = {**kept, "PYTHONPATH": str(self.site), "PYTHONIOENCODING": "utf-8", "COLUMNS": "400", **settings}
+        return run(sys.executable, "-W", "error", *arguments, cwd=self._cwd, env=environment)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """The folder in which the two distributions beside this file are installed."""
+    folder = tmp_path_factory.mktemp("published")
+    projects = []
+    for name in ("memtrace-urllib3", "memtrace-tagging"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        projects.append(shutil.copytree(HERE / name, folder / name, ignore=ignored))
+    return install(folder, projects)
+
+
+@pytest.fixture
+def python(published, tmp_path):
+    return Python(published, tmp_path)
+
+
+@pytest.fixture
+def here(published, monkeypatch):
+    """The two distributions importable in this process, and nothing of them left behind."""
+    from memtrace.plugins import middlewares, transports
+
+    monkeypatch.syspath_prepend(published)
+    for registry in (transports, middlewares):
+        monkeypatch.setattr(registry, "_found", None)
+        monkeypatch.setattr(registry, "_specs", {})
+    importlib.invalidate_caches()
+    before = set(sys.modules)
+    yield published
+    for module in set(sys.modules) - before:
+        if module.startswith(("memtrace_urllib3", "memtrace_tagging")):
+            del sys.modules[module]
+
+
+@pytest.fixture
+def server():
+    """A fake Memtrace on a loopback port, with a key; `received` has every request."""
+    fake, received = FakeMemtrace(), []
+    handle = fake.handle
+
+    def noting(request):
+        received.append(request)
+        return handle(request)
+
+    fake.handle = noting
+    with LoopbackServer(fake) as loopback:
+        yield SimpleNamespace(url=loopback.url, key=fake.organisation().api_key, received=received)

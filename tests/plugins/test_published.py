@@ -1,0 +1,150 @@
+"""Two published distributions, a transport and a middleware: installed from wheels, found by name, used for real calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zipfile
+
+import pytest
+
+from memtrace import AsyncMemtrace, ConfigurationError, Memtrace, TransportNotAvailableError
+from memtrace.transport import TransportOptions
+
+CALL = """
+import json, sys
+from memtrace import Memtrace
+
+with Memtrace(sys.argv[1], sys.argv[2], **json.loads(sys.argv[3])) as client:
+    client.remember("assistant", sys.argv[4])
+    found = [memory.content for memory in client.recall("assistant").memories]
+    print(json.dumps([repr(client), found, "memtrace_urllib3.transport" in sys.modules, "httpx" in sys.modules]))
+"""
+
+
+def call(python, server, content="Sent by a plugin", *, url=None, settings=(), **arguments):
+    return json.loads(
+        python("-c", CALL, url or server.url, server.key, json.dumps(arguments), content, **dict(settings))
+    )
+
+
+def third_party(rows):
+    return [row for row in rows if row["distribution"] != "memtrace-sdk"]
+
+
+@pytest.mark.parametrize("way", ["argument", "scheme", "variable"])
+def test_a_fresh_process_sends_through_the_transport_that_was_named(python, server, way):
+    url = server.url.replace("http", "urllib3+http") if way == "scheme" else server.url
+    arguments = {"transport": "urllib3"} if way == "argument" else {}
+    settings = {"MEMTRACE_TRANSPORT": "urllib3"} if way == "variable" else {}
+    described, found, loaded, httpx_loaded = call(python, server, url=url, settings=settings, **arguments)
+    assert described == f"Memtrace('{server.url}', transport='urllib3')"
+    assert found == ["Sent by a plugin"]
+    assert (loaded, httpx_loaded) == (True, False)
+    assert len(server.received) == 2
+
+
+def test_an_installed_transport_that_nobody_names_is_not_loaded(python, server):
+    _, found, loaded, httpx_loaded = call(python, server)
+    assert found == ["Sent by a plugin"]
+    assert (loaded, httpx_loaded) == (False, True)
+
+
+def test_a_fresh_process_uses_the_middleware_that_was_named(python, server):
+    settings = {"MEMTRACE_TAGGING_HEADER": "x-team", "MEMTRACE_TAGGING_VALUE": "blue"}
+    call(python, server, "Tagged", settings=settings, transport="urllib3", middleware=["tagging"])
+    call(python, server, "Not tagged", settings=settings, transport="urllib3")
+    assert [request.headers.get("x-team") for request in server.received] == ["blue", "blue", None, None]
+
+
+def test_both_are_listed_in_a_fresh_process(python):
+    transports = json.loads(python("-m", "memtrace", "transports", "--json"))
+    middleware = json.loads(python("-m", "memtrace", "middleware", "--json"))
+    assert third_party(transports) == [
+        {
+            "kind": "transport",
+            "name": "urllib3",
+            "distribution": "memtrace-urllib3",
+            "version": "1.2.0",
+            "status": "ok",
+            "detail": "",
+        }
+    ]
+    (tagging,) = third_party(middleware)
+    assert (tagging["kind"], tagging["name"]) == ("middleware", "tagging")
+    assert (tagging["distribution"], tagging["version"], tagging["status"]) == ("memtrace-tagging", "0.3.0", "ok")
+    for command, name in (("transports", "urllib3"), ("middleware", "tagging")):
+        assert f"memtrace-{name}" in python("-m", "memtrace", command)
+
+
+def test_the_wheels_say_that_they_are_typed(published):
+    for wheel in (published.parent / "wheels").glob("*.whl"):
+        package = wheel.name.split("-")[0]
+        assert f"{package}/py.typed" in zipfile.ZipFile(wheel).namelist()
+
+
+# ---- in this process
+
+
+def test_the_transport_refuses_options_that_it_does_not_honour(here, server):
+    with pytest.raises(ConfigurationError, match="http2") as caught:
+        Memtrace(server.url, server.key, transport="urllib3", options=TransportOptions(http2=True))
+    assert "urllib3" in caught.value.message
+
+
+def test_the_async_client_is_told_that_the_transport_has_no_async_form(here, server):
+    with pytest.raises(TransportNotAvailableError, match="transport 'urllib3' has no async form"):
+        AsyncMemtrace(server.url, server.key, transport="urllib3")
+
+
+def test_without_its_library_the_transport_says_what_to_install(here, server, monkeypatch):
+    monkeypatch.setattr("memtrace.plugins._is_installed", lambda package: package != "urllib3")
+    with pytest.raises(TransportNotAvailableError, match="transport 'urllib3' needs the package urllib3") as caught:
+        Memtrace(server.url, server.key, transport="urllib3")
+    assert caught.value.hint == "run: pip install urllib3"
+
+
+def test_a_middleware_takes_its_settings_from_the_environment_when_the_client_is_made(here, server, monkeypatch):
+    monkeypatch.setenv("MEMTRACE_TAGGING_VALUE", "first")
+    with Memtrace(server.url, server.key, middleware=["tagging"]) as client:
+        monkeypatch.setenv("MEMTRACE_TAGGING_VALUE", "second")
+        client.list_agents()
+        client.with_options(middleware=["tagging"]).list_agents()
+    assert [request.headers.get("x-tag") for request in server.received] == ["first", "second"]
+
+
+def test_a_middleware_takes_its_settings_from_its_arguments(here, server, monkeypatch):
+    from memtrace_tagging import Tagging
+
+    monkeypatch.setenv("MEMTRACE_TAGGING_VALUE", "of the environment")
+    with Memtrace(server.url, server.key, middleware=[Tagging(header="x-team", value="blue")]) as client:
+        client.list_agents()
+    (request,) = server.received
+    assert (request.headers.get("x-team"), request.headers.get("x-tag")) == ("blue", None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, "MEMTRACE_TAGGING_VALUE"),
+        ({"MEMTRACE_TAGGING_VALUE": "two\nlines"}, "MEMTRACE_TAGGING_VALUE"),
+        ({"MEMTRACE_TAGGING_VALUE": "blue", "MEMTRACE_TAGGING_HEADER": "x team"}, "MEMTRACE_TAGGING_HEADER"),
+    ],
+    ids=["no value", "a value of two lines", "no name of a header"],
+)
+def test_a_wrong_setting_of_a_middleware_is_told_when_the_client_is_made(here, server, monkeypatch, settings, named):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"middleware 'tagging' cannot be made: ConfigurationError: .*{named}"):
+        Memtrace(server.url, server.key, middleware=["tagging"])
+    assert server.received == []
+
+
+def test_the_async_client_uses_the_same_middleware(here, server, monkeypatch):
+    async def main():
+        async with AsyncMemtrace(server.url, server.key, middleware=["tagging"]) as client:
+            await client.list_agents()
+
+    monkeypatch.setenv("MEMTRACE_TAGGING_VALUE", "blue")
+    asyncio.run(main())
+    assert [request.headers.get("x-tag") for request in server.received] == ["blue"]

@@ -1,0 +1,271 @@
+"""What holds for every transport over a network alike: no answer goes astray, no secret gets out, no target is rewritten."""
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import traceback
+
+import pytest
+
+from memtrace.exceptions import ConfigurationError, TransportError
+from memtrace.transport import Headers, Request, Response
+from tests.transports.kinds import on_every_awaiting_kind, on_every_blocking_kind, on_every_kind
+from tests.transports.scripted import (
+    Answer,
+    CloseAfterReading,
+    Echo,
+    Garbage,
+    ResetAfterReading,
+    ScriptedServer,
+    Stall,
+    Truncate,
+    Zipped,
+)
+from tests.transports.targets import ODD
+
+
+def get(url, target="/", **fields):
+    return Request("GET", url, target, **{"timeout": 20.0, **fields})
+
+
+def asked(answer):
+    """The target that an echo was asked for."""
+    return json.loads(answer.body)["line"].split()[1]
+
+
+# ---- targets
+
+
+def lines(server):
+    return [received.partition(b"\r\n")[0].decode() for received in server.received]
+
+
+@on_every_kind
+def test_hundreds_of_odd_targets_reach_the_server_byte_for_byte(kind):
+    with ScriptedServer() as server:
+        answers = kind.send(*(get(server.url, target) for target in ODD))
+        assert {type(answer) for answer in answers} == {Response}
+        assert lines(server) == [f"GET {target} HTTP/1.1" for target in ODD]
+
+
+@on_every_kind
+def test_hundreds_of_odd_targets_pass_a_proxy_byte_for_byte(kind):
+    with ScriptedServer() as proxy:
+        kind.send(*(get("http://server.invalid:81", target) for target in ODD), proxy=proxy.url)
+        assert lines(proxy) == [f"GET http://server.invalid:81{target} HTTP/1.1" for target in ODD]
+
+
+# ---- no answer goes astray
+
+
+@on_every_blocking_kind
+def test_no_answers_cross_among_32_threads_with_one_transport(kind):
+    answers, barrier = {}, threading.Barrier(32)
+
+    def use(number):
+        barrier.wait()
+        for turn in range(5):
+            answers[number, turn] = asked(transport.send(get(server.url, f"/{number}/{turn}")))
+
+    with ScriptedServer() as server:
+        transport = kind.make(max_connections=8)
+        threads = [threading.Thread(target=use, args=(number,)) for number in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        transport.close()
+        assert answers == {(number, turn): f"/{number}/{turn}" for number in range(32) for turn in range(5)}
+        assert len(set(server.ports)) <= 8
+
+
+@on_every_awaiting_kind
+def test_no_answers_cross_among_32_tasks_with_one_transport(kind):
+    async def main():
+        transport = kind.make(max_connections=8)
+
+        async def use(number):
+            return [asked(await transport.send(get(server.url, f"/{number}/{turn}"))) for turn in range(5)]
+
+        answers = await asyncio.gather(*(use(number) for number in range(32)))
+        await transport.close()
+        return answers
+
+    with ScriptedServer() as server:
+        assert asyncio.run(main()) == [[f"/{number}/{turn}" for turn in range(5)] for number in range(32)]
+        assert len(set(server.ports)) <= 8
+
+
+@on_every_awaiting_kind
+def test_no_answers_cross_among_threads_with_an_event_loop_each(kind):
+    transport, answers = kind.make(), {}
+
+    async def use(number):
+        answers[number] = [asked(await transport.send(get(server.url, f"/{number}/{turn}"))) for turn in range(20)]
+        await asyncio.sleep(0)
+        barrier.wait(20)  # nobody closes before all are done
+        await transport.close()
+
+    with ScriptedServer() as server:
+        barrier = threading.Barrier(4)
+        threads = [threading.Thread(target=asyncio.run, args=(use(number),)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert answers == {number: [f"/{number}/{turn}" for turn in range(20)] for number in range(4)}
+        assert len(set(server.ports)) == 4
+
+
+FORKED = """
+    import asyncio, json, os, sys
+    from memtrace.plugins import transports
+    from memtrace.transport import Request, TransportOptions
+
+    name, form, url = sys.argv[1:]
+    spec = transports.get(name)
+    transport = (spec.create_async if form == "async" else spec.create)(TransportOptions())
+
+    def request(who, turn):
+        return Request("GET", url, f"/{who}/{turn}", timeout=20.0)
+
+    def is_crossed(answer, who, turn):
+        return json.loads(answer.body)["line"].split()[1] != f"/{who}/{turn}"
+
+    def crossed(who):
+        if form == "sync":
+            return sum(is_crossed(transport.send(request(who, turn)), who, turn) for turn in range(50))
+
+        async def all_together():
+            answers = await asyncio.gather(*(transport.send(request(who, turn)) for turn in range(50)))
+            return sum(is_crossed(answer, who, turn) for turn, answer in enumerate(answers))
+
+        loop = parents if os.getpid() == parent else asyncio.new_event_loop()
+        return loop.run_until_complete(all_together())
+
+    parent, parents = os.getpid(), asyncio.new_event_loop()
+    found = [crossed("before")]
+    children = []
+    for number in range(4):
+        child = os.fork()
+        if child == 0:
+            os._exit(crossed(f"child{number}"))
+        children.append(child)
+    found.append(crossed("parent"))
+    found.extend(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+    print(found, flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@on_every_kind
+def test_none_of_200_answers_cross_among_forked_children_that_share_a_transport(kind):
+    script = textwrap.dedent(FORKED)
+    with ScriptedServer() as server:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script, *str(kind).split(), server.url],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("[0, 0, 0, 0, 0, 0]\n", "")
+        assert len(server.received) == 300
+
+
+# ---- secrets
+
+
+KEY, CONTENT, PASSWORD = "KEY-planted", "CONTENT-planted", "PASSWORD-planted"
+SECRETS = (KEY, CONTENT, PASSWORD, base64.b64encode(f"me:{PASSWORD}".encode()).decode())
+
+
+def said_by(record):
+    """All that any handler could make of it."""
+    yield logging.Formatter().format(record)
+    yield repr(record.args)
+    yield repr(vars(record))
+    if record.exc_info:
+        yield from told_by(record.exc_info[1])
+
+
+def told_by(error):
+    """All that an error and those behind it say."""
+    yield from traceback.format_exception(error)
+    while error is not None:
+        yield from (str(error), repr(error), repr(error.args), repr(vars(error)))
+        error = error.__cause__ or error.__context__
+
+
+@on_every_kind
+def test_no_log_record_of_any_library_and_no_error_holds_a_secret(kind, caplog):
+    caplog.set_level(logging.DEBUG)
+    steps = (
+        Answer(body=CONTENT.encode()),
+        ResetAfterReading(),
+        CloseAfterReading(),
+        Garbage(),
+        Truncate(),
+        Zipped(200, CONTENT.encode(), broken=True),
+        Echo(),
+        Stall(),
+    )
+    with ScriptedServer(*steps) as server:
+        request = Request("POST", server.url, "/", Headers({"x-api-key": KEY}), CONTENT.encode(), timeout=0.3)
+        outcomes = kind.send(*[request] * len(steps))
+        assert all(KEY.encode() in received and CONTENT.encode() in received for received in server.received)
+        assert len(server.received) == len(steps)
+    with ScriptedServer(Answer(), Answer(407)) as proxy:
+        address = proxy.url.replace("//", f"//me:{PASSWORD}@")
+        through = [
+            get(f"{scheme}://server.invalid", headers=Headers({"x-api-key": KEY})) for scheme in ("http", "https")
+        ]
+        outcomes += kind.send(*through, proxy=address)
+        assert len(proxy.received) == 2
+    assert [type(outcome) for outcome in outcomes] == [
+        Response, *[TransportError] * 5, Response, TransportError, Response, TransportError
+    ]  # fmt: skip
+    told = [saying for record in caplog.records for saying in said_by(record)]
+    assert told
+    for outcome in outcomes:
+        if isinstance(outcome, TransportError):
+            told.extend(told_by(outcome))
+    everything = "\n".join(told)
+    assert [secret for secret in SECRETS if secret in everything] == []
+
+
+# ---- construction
+
+
+@on_every_kind
+@pytest.mark.parametrize("option", ["ca", "client_certificate"])
+def test_a_file_that_holds_no_certificate_is_told_at_construction(kind, option, tmp_path):
+    broken = tmp_path / "broken.pem"
+    broken.write_text("nothing")
+    with pytest.raises(ConfigurationError, match=rf"options\.{option}"):
+        kind.make(**{option: broken})
+
+
+@on_every_kind
+def test_a_missing_verification_is_warned_of_at_construction_and_once(kind):
+    with pytest.warns(UserWarning, match="verify=False") as warned:
+        transport = kind.make(verify=False)
+    with ScriptedServer() as server:  # where a warning would be an error
+        if kind.asynchronous:
+
+            async def main():
+                assert (await transport.send(get(server.url))).status == 200
+                await transport.close()
+
+            asyncio.run(main())
+        else:
+            assert transport.send(get(server.url)).status == 200
+            transport.close()
+    assert len(warned) == 1
