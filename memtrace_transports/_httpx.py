@@ -22,6 +22,7 @@ from memtrace.clock import running_under_trio
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports.lending import Lending
 from memtrace_transports.own_client import described
 from memtrace_transports.pools import LoopClients, ThreadsClient
 from memtrace_transports.tls import deferred_context
@@ -76,33 +77,60 @@ class HttpxTransport:
             raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {described(client)}")
         self._options = _own_options(client, options)
         self._library = _library_of(client, library)
-        self._is_own = client is None
-        make = functools.partial(_new_client, self._library, "Client", self._options, deferred_context(self._options))
-        self._clients: ThreadsClient[httpx.Client] = ThreadsClient(cast("httpx.Client | None", client), make)
+        given = None if client is None else _Yours(cast("httpx.Client", client))
+        make = functools.partial(_new_lending, self._library, self._options, deferred_context(self._options))
+        self._clients: ThreadsClient[_Yours | Lending[httpx.Client]] = ThreadsClient(given, make)
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
-        client = self._clients.get()
+        clients = self._clients.get()
         library = import_module(self._library)
+        timeout = _timeout(library, request.timeout, request.timeout, self._options)
+        client = clients.lend(timeout.pool)
         try:
-            timeout = _timeout(library, request.timeout, request.timeout, self._options)
-            outgoing = _outgoing(library, client, request, timeout, self._options, owned=self._is_own)
-            started = request.context.clock.monotonic()
-            answer = client.send(outgoing, stream=True, follow_redirects=False)
-            with contextlib.closing(answer):
-                parts = _Parts(self._options.max_response_bytes)
-                for part in answer.iter_bytes():
-                    parts.add(part)
-                    _check_pace(request, started)
+            if client is None:
+                raise library.PoolTimeout("all connections are in use")
+            return self._exchange(library, client, request, timeout, owned=isinstance(clients, Lending))
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
             failure = _failure(library, error, request, client)
-        else:
-            return _incoming(answer, parts)
+        finally:
+            if client is not None:
+                clients.give_back(client)
         raise failure  # out here, where it has no context
+
+    def _exchange(
+        self, library: ModuleType, client: httpx.Client, request: Request, timeout: httpx.Timeout, *, owned: bool
+    ) -> Response:
+        outgoing = _outgoing(library, client, request, timeout, self._options, owned=owned)
+        started = request.context.clock.monotonic()
+        answer = client.send(outgoing, stream=True, follow_redirects=False)
+        with contextlib.closing(answer):
+            parts = _Parts(self._options.max_response_bytes)
+            for part in answer.iter_bytes():
+                parts.add(part)
+                _check_pace(request, started)
+        return _incoming(answer, parts)
 
     def close(self) -> None:
         """Close the connections that it made; a second call does nothing."""
         self._clients.close()
+
+
+class _Yours:
+    """A client that was handed over, lent to every thread at once."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def lend(self, patience: float | None) -> httpx.Client | None:
+        """The client, which has its own pool and patience."""
+        return self._client
+
+    def give_back(self, client: httpx.Client) -> None:
+        """Leave it as it is."""
+
+    def close(self) -> None:
+        """As above."""
 
 
 class AsyncHttpxTransport:
@@ -269,17 +297,32 @@ def _library_of(client: object, library: Library | None) -> Library:
     return library or ("httpx2" if "httpx2" in packages else "httpx")
 
 
+def _new_lending(
+    library: Library, options: TransportOptions, tls: Callable[[], ssl.SSLContext]
+) -> Lending[httpx.Client]:
+    kept = options.max_keepalive_connections
+    return Lending(
+        functools.partial(_new_client, library, "Client", options, tls, connections=1),
+        most=options.max_connections or _CONNECTIONS,
+        kept=_KEPT_ALIVE if kept is None else kept,
+        expiry=options.keepalive_expiry or _KEPT_SECONDS,
+        now=options.clock.monotonic,
+    )
+
+
 def _new_client(
     library: Library,
     kind: Literal["Client", "AsyncClient"],
     options: TransportOptions,
     tls: Callable[[], ssl.SSLContext],
+    *,
+    connections: int | None = None,
 ) -> Any:
     module, kept = import_module(library), options.max_keepalive_connections
     return getattr(module, kind)(
         verify=tls(),
         limits=module.Limits(
-            max_connections=options.max_connections or _CONNECTIONS,
+            max_connections=connections or options.max_connections or _CONNECTIONS,
             max_keepalive_connections=_KEPT_ALIVE if kept is None else kept,
             keepalive_expiry=options.keepalive_expiry or _KEPT_SECONDS,
         ),
@@ -391,7 +434,7 @@ def _incoming(answer: httpx.Response, parts: _Parts) -> Response:
 
 
 def _failure(
-    library: ModuleType, error: Exception, request: Request, client: httpx.Client | httpx.AsyncClient
+    library: ModuleType, error: Exception, request: Request, client: httpx.Client | httpx.AsyncClient | None
 ) -> Exception:
     """What to raise for `error`."""
     for matches, cause, maybe_sent, what in _kinds(library):
@@ -401,7 +444,7 @@ def _failure(
             failure = TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent)
             failure.__cause__ = None if _may_hold_a_key(library, error) else error
             return failure
-    if client.is_closed:
+    if client is not None and client.is_closed:
         closed = ClientClosedError(f"the {library.__name__} client of this transport is closed")
         closed.__cause__ = error
         return closed

@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self._books.serving():
             self._do(self._books.next_step(received), received)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  # the names that `http.server` looks for
+    do_GET = do_POST = do_PUT = do_DELETE = do_CONNECT = _serve  # noqa: N815  # the names that `http.server` looks for
 
     @singledispatchmethod
     def _do(self, step: Step, received: Received) -> None:
