@@ -87,15 +87,14 @@ class HttpxTransport:
         library = import_module(self._library)
         timeout = _timeout(library, request.timeout, request.timeout, self._options)
         client = clients.lend(timeout.pool)
+        if client is None:
+            raise _failure(library, library.PoolTimeout("all connections are in use"), request, None)
         try:
-            if client is None:
-                raise library.PoolTimeout("all connections are in use")
             return self._exchange(library, client, request, timeout, owned=isinstance(clients, Lending))
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
             failure = _failure(library, error, request, client)
         finally:
-            if client is not None:
-                clients.give_back(client)
+            clients.give_back(client)
         raise failure  # out here, where it has no context
 
     def _exchange(
