@@ -16,6 +16,7 @@ from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
 from memtrace.middleware.chain import Link
 from memtrace.middleware.placement import Placed, Position
+from memtrace.plugins import HTTP_TRANSPORTS, middlewares, whose
 from memtrace.transport import HEADER_NAME, HEADER_VALUE
 
 if TYPE_CHECKING:
@@ -138,29 +139,47 @@ def check_middleware(chosen: Sequence[Middleware | Placed | str], argument: str)
 
 
 def _link(item: Middleware | Placed | str, given: str) -> Link:
+    if isinstance(item, Position):
+        raise ConfigurationError(
+            f"{given} is a Position, which says where and not what: write {item.relation}({item.link!r}, your_middleware)"
+        )
     wanted, position = (item.middleware, item.position) if isinstance(item, Placed) else (item, None)
-    link = _installed(wanted, given, position) if isinstance(wanted, str) else Link(wanted, given, position=position)
-    if isinstance(link.middleware, type) or not callable(link.middleware):
+    if isinstance(wanted, str):
+        return _installed(wanted, given, position)
+    if not _is_middleware(wanted):
         raise ConfigurationError(
             f"{given} cannot be called with (request, call_next): pass an instance or a generator function"
         )
-    return link
+    return Link(wanted, given, position=position)
+
+
+def _is_middleware(value: object) -> bool:
+    return callable(value) and not isinstance(value, type)
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def _installed(name: str, given: str, position: Position | None) -> Link:
     """The middleware of this name, where it is told to stand; else where its distribution wants it."""
-    from memtrace.plugins import middlewares
-
     try:
         spec = middlewares.get(name)
     except ConfigurationError as error:
         raise ConfigurationError(f"{given}: {error.message}", hint=error.hint) from error.__cause__
+    distribution = middlewares.distribution(name)
+    told = f"{given}: middleware {name!r}{whose(distribution)}"
     try:
         made = spec.create()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ConfigurationError(f"{told} cannot be made: {type(error).__name__}: {error}") from error
+    if not _is_middleware(made):
         raise ConfigurationError(
-            f"{given}: middleware {name!r} cannot be made: {type(error).__name__}: {error}"
-        ) from error
+            f"{told} cannot be used: its create gives {_kind(made)}, which cannot be called with (request, call_next)",
+            hint=f"tell the authors of {distribution[0]}" if distribution else None,
+        )
     return Link(made, given, name, position or spec.position)
 
 
@@ -269,7 +288,14 @@ def parse_base_url(text: str) -> BaseUrl:
         raise _bad_url("it does not begin with a scheme such as http:// or https://")
     transport, scheme = match["transport"], match["scheme"].lower()
     if scheme not in ("http", "https"):
-        return BaseUrl(transport or scheme, f"{scheme}://{_named_place(scheme, match['rest'])}", "")
+        place = _named_place(scheme, match["rest"])
+        for name in (transport, scheme):
+            if name in HTTP_TRANSPORTS:
+                raise _bad_url(
+                    f"the transport {name!r} sends to http:// and https:// only, not to {scheme}://",
+                    hint=f"write {name}+https://host, or {name}+http://host",
+                )
+        return BaseUrl(transport or scheme, f"{scheme}://{place}", "")
     return BaseUrl(transport, *_http_parts(f"{scheme}://{match['rest']}"))
 
 
@@ -322,8 +348,9 @@ def _ascii_host(host: str, *, bracketed: bool) -> str:
     return name
 
 
-def _bad_url(problem: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"base_url (MEMTRACE_BASE_URL) is not a valid address: {problem}",
-        hint="write it like http://localhost:9100 or https://memtrace.example/path, or memory:// for the fake",
-    )
+def _bad_url(
+    problem: str,
+    *,
+    hint: str = "write it like http://localhost:9100 or https://memtrace.example/path, or memory:// for the fake",
+) -> ConfigurationError:
+    return ConfigurationError(f"base_url (MEMTRACE_BASE_URL) is not a valid address: {problem}", hint=hint)

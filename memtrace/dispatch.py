@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from memtrace._version import __version__
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError, UnreadableResponseError
@@ -12,7 +12,7 @@ from memtrace.family import Family
 from memtrace.middleware.chain import arrange
 from memtrace.middleware.errors import describe, error_for, is_failure
 from memtrace.pipeline import compose, drive, drive_async
-from memtrace.plugins import Selection, TransportSpec, select_transport
+from memtrace.plugins import Selection, TransportSpec, select_transport, whose
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
@@ -91,17 +91,11 @@ class Dispatcher(_Calls):
             selection = select_transport(transport, settings.base_url.transport, asynchronous=False)
             _check_scheme(settings, selection.name, transport)
             _check_options(selection, options)
-            return cls(
-                settings,
-                selection.name,
-                Family(
-                    _maker(cast("Callable[[TransportOptions], Transport]", selection.spec.create), settings, options)
-                ),
-            )
+            create = cast("Callable[[TransportOptions], Transport]", selection.spec.create)
+            return cls(settings, selection.name, Family(_maker(selection, create, settings, options, "blocking")))
         _check_not_a_library(transport)
         _check_no_options(transport, options)
-        send = None if isinstance(transport, type) else getattr(transport, "send", None)
-        if not callable(send) or inspect.iscoroutinefunction(send):
+        if not _has(transport, "send", "blocking"):
             raise _wrong_form(transport, "Memtrace", "a blocking send(request)")
         return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
 
@@ -166,20 +160,11 @@ class AsyncDispatcher(_Calls):
             selection = select_transport(transport, settings.base_url.transport, asynchronous=True)
             _check_scheme(settings, selection.name, transport)
             _check_options(selection, options)
-            return cls(
-                settings,
-                selection.name,
-                Family(
-                    _maker(
-                        cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async),
-                        settings,
-                        options,
-                    )
-                ),
-            )
+            create = cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async)
+            return cls(settings, selection.name, Family(_maker(selection, create, settings, options, "async")))
         _check_not_a_library(transport)
         _check_no_options(transport, options)
-        if isinstance(transport, type) or not inspect.iscoroutinefunction(getattr(transport, "send", None)):
+        if not _has(transport, "send", "async"):
             raise _wrong_form(transport, "AsyncMemtrace", "an async send(request)")
         return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
 
@@ -218,11 +203,44 @@ class AsyncDispatcher(_Calls):
             await transport.close()
 
 
+_Form = Literal["blocking", "async"]
+
+
 def _maker(
-    create: Callable[[TransportOptions], T], settings: Settings, options: TransportOptions | None
+    selection: Selection,
+    create: Callable[[TransportOptions], T],
+    settings: Settings,
+    options: TransportOptions | None,
+    form: _Form,
 ) -> Callable[[], T]:
     complete = (options or TransportOptions()).for_client(str(settings.base_url), settings.clock)
-    return lambda: create(complete)
+
+    def make() -> T:
+        made = create(complete)
+        lacking = [method for method in ("send", "close") if not _has(made, method, form)]
+        if lacking:
+            raise _made_no_transport(selection, made, form, lacking)
+        return made
+
+    return make
+
+
+def _has(transport: object, method: str, form: _Form) -> bool:
+    """Whether it has that method, in the form that a client calls."""
+    function = None if isinstance(transport, type) else getattr(transport, method, None)
+    return callable(function) and inspect.iscoroutinefunction(function) is (form == "async")
+
+
+def _made_no_transport(
+    selection: Selection, made: object, form: _Form, lacking: list[str]
+) -> TransportNotAvailableError:
+    maker = "create_async" if form == "async" else "create"
+    parts = " and ".join(f"{form} {'send(request)' if method == 'send' else 'close()'}" for method in lacking)
+    return TransportNotAvailableError(
+        f"transport {selection.name!r}{whose(selection.distribution)} cannot be used: its {maker} gives "
+        f"{_described(made)}, which has no {parts} (asked for because {selection.reason})",
+        hint=f"tell the authors of {selection.distribution[0]}" if selection.distribution else None,
+    )
 
 
 def _check_options(selection: Selection, options: TransportOptions | None) -> None:

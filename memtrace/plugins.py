@@ -11,10 +11,10 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from importlib import metadata
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, cast
+from typing import Final, Generic, Literal, TypeVar, cast
 
 import pluggy
 
@@ -23,9 +23,6 @@ from memtrace.middleware.chain import BUILT_IN
 from memtrace.middleware.placement import Position
 from memtrace.pipeline import Middleware
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = [
     "API_VERSION",
@@ -54,7 +51,8 @@ class TransportSpec:
 
     `create` serves `Memtrace`, `create_async` serves `AsyncMemtrace`; None where there is no such form. `requires` are the
     importable packages it needs, `extra` the extra of memtrace-sdk that installs them. `capabilities` names the fields of
-    `TransportOptions` that it honours; any other one that is given is refused when a client is made.
+    `TransportOptions` that it honours; any other one that is given is refused when a client is made. Raises
+    `ConfigurationError` for a value of another kind, and when it makes neither form.
     """
 
     create: Callable[[TransportOptions], Transport] | None = None
@@ -63,6 +61,28 @@ class TransportSpec:
     extra: str | None = None
     capabilities: frozenset[str] = frozenset()
     api: int = API_VERSION
+
+    def __post_init__(self) -> None:
+        spec = type(self).__name__
+        _check_api(spec, self.api)
+        if self.api != API_VERSION:
+            return  # its rules are not known here; whoever asks for it is told which interface it was written for
+        for form in ("create", "create_async"):
+            _check_maker(
+                spec, form, getattr(self, form), "a function that makes a transport of TransportOptions, or None"
+            )
+        if self.create is None and self.create_async is None:
+            raise ConfigurationError(f"a {spec} must have create, create_async, or both; this one makes no transport")
+        object.__setattr__(self, "requires", _names(spec, "requires", self.requires, "('urllib3',)"))
+        for package in self.requires:
+            if not all(part.isidentifier() for part in package.split(".")):
+                raise ConfigurationError(
+                    f"a {spec}'s requires must hold names as they stand in an import, without versions, not {package!r}"
+                )
+        if not _is_name(self.extra, optional=True):
+            raise ConfigurationError(f"a {spec}'s extra must be a name or None, not {self.extra!r}")
+        able = _names(spec, "capabilities", self.capabilities, "{'headers', 'proxy'}")
+        object.__setattr__(self, "capabilities", frozenset(able))
 
     def missing(self) -> list[str]:
         """The required packages that are not installed."""
@@ -79,7 +99,7 @@ class MiddlewareSpec:
 
     `create` makes one for each client that names it. `position` is where it stands unless the client places it by `before`,
     `after` or `instead_of`; None: where it stands in the client's list. Raises `ConfigurationError` for a position that is
-    no `Position`.
+    no `Position`, and for a `create` that cannot be called.
 
     >>> from memtrace.middleware import Position, log_attempts
     >>> spec = MiddlewareSpec(create=lambda: log_attempts, position=Position("before", "auth"))
@@ -90,10 +110,39 @@ class MiddlewareSpec:
     api: int = API_VERSION
 
     def __post_init__(self) -> None:
+        spec = type(self).__name__
+        _check_api(spec, self.api)
+        if self.api != API_VERSION:
+            return  # as above
+        _check_maker(spec, "create", self.create, "a function that makes a middleware", optional=False)
         if self.position is not None and not isinstance(self.position, Position):
             raise ConfigurationError(
                 f"a MiddlewareSpec's position must be a Position or None, not {type(self.position).__name__}"
             )
+
+
+def _check_api(spec: str, api: object) -> None:
+    if type(api) is not int:
+        raise ConfigurationError(
+            f"a {spec}'s api must be the version of the plugin interface, a whole number, not {api!r}; leave it out"
+        )
+
+
+def _check_maker(spec: str, field: str, value: object, wanted: str, *, optional: bool = True) -> None:
+    if not (callable(value) or (optional and value is None)):
+        raise ConfigurationError(f"a {spec}'s {field} must be {wanted}, not {type(value).__name__}")
+
+
+def _is_name(value: object, *, optional: bool = False) -> bool:
+    return (optional and value is None) or (isinstance(value, str) and value != "")
+
+
+def _names(spec: str, field: str, value: object, example: str) -> tuple[str, ...]:
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        names = tuple(cast("Iterable[object]", value))
+        if all(map(_is_name, names)):
+            return cast("tuple[str, ...]", names)
+    raise ConfigurationError(f"a {spec}'s {field} must hold names, as in {example}, not {value!r}")
 
 
 class HookSpecs:
@@ -180,6 +229,11 @@ class Registry(Generic[SpecT]):
             self._specs[name] = self._load(self._find(name))
         return self._specs[name]
 
+    def distribution(self, name: str) -> tuple[str, str] | None:
+        """Name and version of the distribution that brings the plugin `name`; None where that is not known."""
+        group = [self._builtin_found(name)] if name in self._builtin else self._third_party().get(name, [])
+        return (group[0].distribution, group[0].version) if group else None
+
     def names(self) -> list[str]:
         """Every name that can be asked for, sorted."""
         return sorted({*self._builtin, *self._third_party()})
@@ -208,7 +262,7 @@ class Registry(Generic[SpecT]):
         except MemtraceError as error:
             return "broken", f"{error.message}; {error.hint}" if error.hint else error.message
         if isinstance(spec, TransportSpec) and spec.missing():
-            return "missing package", _install_hint(spec)
+            return "missing package", _install_hint(spec, found.distribution)
         return "ok", ""
 
     # -- finding
@@ -255,7 +309,9 @@ class Registry(Generic[SpecT]):
         where = f"{self.kind} {found.name!r} of {found.distribution} {found.version} ({found.reference})"
         try:
             spec = self._ask(found)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module that calls sys.exit() ends nobody's program
             raise self._error(
                 f"{where} cannot be loaded: {type(error).__name__}: {error}",
                 hint=f"upgrade or uninstall {found.distribution}",
@@ -266,11 +322,7 @@ class Registry(Generic[SpecT]):
                 f"{where} {gives if spec is not None else f'has no function memtrace_{self.kind} that is marked with @hookimpl'}",
                 hint=f"tell the authors of {found.distribution}",
             )
-        if spec.api != API_VERSION:
-            raise self._error(
-                f"{where} was written for plugin interface {spec.api}; this memtrace-sdk has {API_VERSION}",
-                hint=f"upgrade {found.distribution if spec.api < API_VERSION else _OURS}",
-            )
+        _check_fit(spec, where, found.distribution, self._error)
         return spec
 
     def _ask(self, found: _Found) -> object:
@@ -287,6 +339,10 @@ def _is_installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
     except (ImportError, ValueError):  # the package around it is missing, or it was put together by hand
         return package in sys.modules
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  # the package around it cannot be imported: no other plugin's concern
+        return False
 
 
 def _same(one: _Found, other: _Found) -> bool:
@@ -296,16 +352,45 @@ def _same(one: _Found, other: _Found) -> bool:
 
 def near_name(name: str, names: Iterable[str]) -> str:
     """A question for an error's text when one of `names` is close to `name`."""
-    near = difflib.get_close_matches(name, names, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    folded = {known.casefold(): known for known in names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f" Did you mean {folded[near[0]]!r}?" if near else ""
 
 
-def _install_hint(spec: TransportSpec) -> str:
-    return (
-        f'run: pip install "memtrace-sdk[{spec.extra}]"'
-        if spec.extra
-        else f"run: pip install {' '.join(spec.missing())}"
-    )
+def whose(distribution: tuple[str, str] | None) -> str:
+    """What stands behind a plugin's name in an error's text."""
+    return f" of {' '.join(distribution)}" if distribution else ""
+
+
+def _check_fit(
+    spec: TransportSpec | MiddlewareSpec, subject: str, distribution: str, error: type[ConfigurationError]
+) -> None:
+    """Refuse what was written for another plugin interface, or for options that this memtrace-sdk does not have."""
+    if spec.api != API_VERSION:
+        raise error(
+            f"{subject} was written for plugin interface {spec.api}; this memtrace-sdk has {API_VERSION}",
+            hint=f"upgrade {distribution if spec.api < API_VERSION else _OURS}",
+        )
+    options = [option.name for option in fields(TransportOptions)]
+    able = spec.capabilities if isinstance(spec, TransportSpec) else ()
+    for name in sorted(able):
+        if name not in options:
+            raise error(
+                f"{subject} says that it honours {name!r}, which is no option of memtrace-sdk {_own_version()}: it is "
+                f"misspelt, or written for a newer memtrace-sdk.{near_name(name, options)}",
+                hint=f"upgrade {_OURS}; if that does not help, upgrade or uninstall {distribution}",
+            )
+
+
+def _install_hint(spec: TransportSpec, distribution: str | None) -> str:
+    if spec.extra:
+        return f'run: pip install "{_OURS}[{spec.extra}]"'
+    missing = spec.missing()
+    packages = " and ".join(missing)
+    if distribution is None:
+        return f"install what brings {packages}; pip may know it by another name"
+    lacks = f"dependency {packages} is" if len(missing) == 1 else f"dependencies {packages} are"
+    return f"reinstall {distribution}, whose {lacks} missing: pip install --force-reinstall {distribution}"
 
 
 def _own_version() -> str:
@@ -314,19 +399,18 @@ def _own_version() -> str:
     return __version__
 
 
-transports: Final = Registry(
-    "transport",
-    "memtrace.transports",
-    TransportSpec,
-    TransportNotAvailableError,
-    {
-        "aiohttp": "memtrace_transports._aiohttp",
-        "httpx": "memtrace_transports._httpx",
-        "httpx2": "memtrace_transports._httpx2",
-        "memory": "memtrace_transports.memory.plugin",
-        "requests": "memtrace_transports._requests",
-    },
-)
+_BUILT_IN: Final = {
+    "aiohttp": "memtrace_transports._aiohttp",
+    "httpx": "memtrace_transports._httpx",
+    "httpx2": "memtrace_transports._httpx2",
+    "memory": "memtrace_transports.memory.plugin",
+    "requests": "memtrace_transports._requests",
+}
+
+HTTP_TRANSPORTS: Final = frozenset(_BUILT_IN) - {"memory"}
+"""The built-in transports that send to an address of http or https, and to no other."""
+
+transports: Final = Registry("transport", "memtrace.transports", TransportSpec, TransportNotAvailableError, _BUILT_IN)
 """The transports by name."""
 
 middlewares: Final = Registry(
@@ -348,6 +432,8 @@ class Selection:
     name: str
     reason: str
     spec: TransportSpec
+    #: Name and version of the distribution that brings it; None for a spec of your own.
+    distribution: tuple[str, str] | None = None
 
 
 def select_transport(argument: str | TransportSpec | None, url_scheme: str | None, *, asynchronous: bool) -> Selection:
@@ -357,15 +443,12 @@ def select_transport(argument: str | TransportSpec | None, url_scheme: str | Non
     of client.
     """
     if isinstance(argument, TransportSpec):
-        if argument.api != API_VERSION:
-            raise TransportNotAvailableError(
-                f"transport= is a TransportSpec for plugin interface {argument.api}; this memtrace-sdk has {API_VERSION}"
-            )
+        _check_fit(argument, "the TransportSpec of transport=", "what brings the spec", TransportNotAvailableError)
         selection = Selection("your own", "transport= is a TransportSpec", argument)
     else:
         name, reason = _choose(argument, url_scheme, _ASYNC_DEFAULTS if asynchronous else _SYNC_DEFAULTS)
         try:
-            selection = Selection(name, reason, transports.get(name))
+            selection = Selection(name, reason, transports.get(name), transports.distribution(name))
         except TransportNotAvailableError as error:
             hint = error.hint or (
                 "an address of a server begins with http:// or https://" if url_scheme == name else None
@@ -398,11 +481,12 @@ def _check(selection: Selection, *, asynchronous: bool) -> None:
         needs = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"
         raise TransportNotAvailableError(
             f"transport {selection.name!r} needs {needs}, not installed here (asked for because {selection.reason})",
-            hint=_install_hint(spec),
+            hint=_install_hint(spec, selection.distribution[0] if selection.distribution else None),
         )
     if not spec.serves(asynchronous=asynchronous):
         client, form = ("AsyncMemtrace", "async") if asynchronous else ("Memtrace", "sync")
-        fitting = [name for name in transports.names() if _serves(name, asynchronous=asynchronous)]
+        # a third party's would have to be loaded to be named, and nobody asked for it
+        fitting = [name for name in sorted(_BUILT_IN) if _serves(name, asynchronous=asynchronous)]
         raise TransportNotAvailableError(
             f"transport {selection.name!r} has no {form} form, which {client} needs (asked for because {selection.reason}). "
             f"With one: {', '.join(fitting)}"
@@ -412,5 +496,5 @@ def _check(selection: Selection, *, asynchronous: bool) -> None:
 def _serves(name: str, *, asynchronous: bool) -> bool:
     try:
         return transports.get(name).serves(asynchronous=asynchronous)
-    except TransportNotAvailableError:
+    except TransportNotAvailableError:  # a frozen application may have left it out
         return False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import cast
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
@@ -73,8 +73,11 @@ class TransportOptions:
             _check_count(name, getattr(self, name), least=0 if name == "max_keepalive_connections" else 1)
         for name in ("ca", "client_certificate", "client_key"):
             _check_path(name, getattr(self, name), folder=name == "ca")
+        for name in ("verify", "trust_env", "http2"):
+            _check_flag(name, getattr(self, name))
         _check_tls(self)
         _check_proxy(self.proxy)
+        object.__setattr__(self, "headers", _check_headers(self.headers))
 
     def given(self) -> list[str]:
         """The options that differ from their defaults: what a transport has to honour."""
@@ -89,42 +92,83 @@ class TransportOptions:
         return replace(self, url=url, clock=clock)
 
 
-def _check_seconds(name: str, value: float | None) -> None:
+def _check_seconds(name: str, value: object) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not value > 0 or math.isinf(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= threading.TIMEOUT_MAX:
         raise _refused(name, "a number of seconds above 0")
 
 
-def _check_count(name: str, value: int | None, *, least: int) -> None:
-    if value is None:
+def _check_count(name: str, value: object, *, least: int) -> None:
+    if value is None and name != "max_response_bytes":
         return
     if type(value) is not int or value < least:
         raise _refused(name, f"a whole number from {least}")
 
 
-def _check_path(name: str, value: str | os.PathLike[str] | None, *, folder: bool) -> None:
+def _check_flag(name: str, value: object) -> None:
+    if name == "verify" and isinstance(value, (str, os.PathLike)):
+        raise _refused(name, "True or False", hint="a file of certificates is ca=")
+    if not isinstance(value, bool):
+        raise _refused(name, "True or False")
+
+
+def _check_path(name: str, value: object, *, folder: bool) -> None:
     if value is None:
         return
-    path = Path(value)
-    if not (path.is_file() or (folder and path.is_dir())):
-        raise _refused(name, "a file or folder that exists" if folder else "a file that exists")
+    rule = "a file or folder that exists" if folder else "a file that exists"
+    if not value or not isinstance(value, (str, os.PathLike)):  # an empty one would be the folder that we are in
+        raise _refused(name, rule)
+    try:
+        path = Path(value)
+        exists = path.is_file() or (folder and path.is_dir())
+    except (
+        TypeError,
+        ValueError,
+        OSError,
+    ) as error:  # a path of bytes, one too long, or in a folder that is closed to us
+        raise _refused(name, rule) from error
+    if not exists:
+        raise _refused(name, rule)
 
 
 def _check_tls(options: TransportOptions) -> None:
+    if not isinstance(options.client_key_password or "", str):
+        raise _refused("client_key_password", "a text")
     if options.client_certificate is None and (options.client_key or options.client_key_password):
         raise _refused("client_certificate", "given where client_key or client_key_password is")
     if not options.verify and options.ca is not None:
         raise _refused("ca", "left out where verify is False: one trusts a certificate, the other any")
 
 
-def _check_proxy(proxy: str | None) -> None:
-    if proxy is None:
-        return
-    parts = urlsplit(proxy)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+def _check_proxy(proxy: object) -> None:
+    if proxy is not None and not (isinstance(proxy, str) and is_proxy(proxy)):
         raise _refused("proxy", "an address such as http://user:password@proxy.example:3128")
 
 
-def _refused(name: str, rule: str) -> ConfigurationError:
-    return ConfigurationError(f"options.{name} must be {rule}")
+def is_proxy(address: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
+    """Whether it is the address of a proxy: of a scheme that is among these, with a host and perhaps a port that can be."""
+    from memtrace.config import parse_base_url  # which needs this module
+
+    scheme, _, place = address.partition("://")
+    if scheme.lower() not in schemes:
+        return False
+    try:
+        parse_base_url(f"http://{place}")
+    except ConfigurationError:
+        return False
+    return True
+
+
+def _check_headers(headers: object) -> dict[str, str] | None:
+    """A copy, which nobody changes behind our back."""
+    from memtrace.config import check_headers  # which needs this module
+
+    try:
+        return None if headers is None else dict(check_headers(cast("Mapping[str, str]", headers)))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"options.{error.message}", hint=error.hint) from None
+
+
+def _refused(name: str, rule: str, *, hint: str | None = None) -> ConfigurationError:
+    return ConfigurationError(f"options.{name} must be {rule}", hint=hint)

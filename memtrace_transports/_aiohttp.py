@@ -12,25 +12,28 @@ import functools
 import io
 import math
 import ssl
+import zlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from memtrace.clock import running_under_trio
-from memtrace.exceptions import ClientClosedError, ConfigurationError, TransportNotAvailableError
+from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports.answers import Body, Decompressor, check_final
 from memtrace_transports.own_client import described
 from memtrace_transports.pools import LoopClients
+from memtrace_transports.proxies import checked_proxy, environments_proxy, refused_proxy
 from memtrace_transports.tls import TLS_OPTIONS, deferred_context
-from memtrace_transports.writable import is_header, is_target, unwritable
+from memtrace_transports.writable import check_time, is_header, is_target, unwritable
 
 if TYPE_CHECKING:
     import aiohttp
     import yarl
+    from aiohttp import compression_utils
 
 __all__ = ["AiohttpTransport"]
 
@@ -74,7 +77,6 @@ class AiohttpTransport:
         if session is not None and options is not None:
             raise TypeError("AiohttpTransport takes a session or options: your own session has its own settings")
         options = TransportOptions() if options is None else options
-        _check_headers_of(options)
         self._channels = LoopClients(
             None if session is None else _Channel(session, options, None, None),
             functools.partial(_prepare, deferred_context(options)),
@@ -88,6 +90,7 @@ class AiohttpTransport:
                 "aiohttp needs asyncio, and this is another event loop",
                 hint='use transport="httpx", which runs on trio',
             )
+        check_time(request)
         channel = await self._channels.get()
         try:
             return await channel.send(request)
@@ -222,30 +225,20 @@ class _Proxies:
     def of(self, origin: str) -> _Proxy | None:
         """The proxy for `origin`."""
         if origin not in self._known:
-            address = self._options.proxy or (_environments_proxy(origin) if self._options.trust_env else None)
-            self._known[origin] = None if address is None else _proxy(address)
+            self._known[origin] = self._found(origin)
         return self._known[origin]
 
-
-def _environments_proxy(origin: str) -> str | None:
-    parts = urlsplit(origin)
-    proxies = getproxies()
-    address = proxies.get(parts.scheme) or proxies.get("all")
-    if not address or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    return address if "://" in address else f"http://{address}"
+    def _found(self, origin: str) -> _Proxy | None:
+        if self._options.proxy is not None:
+            return _proxy(self._options.proxy)
+        named = environments_proxy(origin) if self._options.trust_env else None
+        return None if named is None else _proxy(checked_proxy(named[1], named[0], "aiohttp", None))
 
 
 def _proxy(address: str) -> _Proxy:
     import yarl
 
     parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise TransportError(
-            "the environment's proxy cannot be used: aiohttp speaks to those of http:// and https:// alone",
-            cause="connect",
-            maybe_sent=False,
-        )
     headers: dict[str, str] = {}
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -256,6 +249,7 @@ def _proxy(address: str) -> _Proxy:
 # ---- requests and responses -----------------------------------------------------------------------------------------
 
 _CONNECTING = 0.95  # of a bound: a connection that does not come about is told from an answer that does not
+_CHUNK = 64 * 1024
 _LARGE = 1 << 20  # from here on aiohttp warns of bytes that it writes at once
 
 
@@ -317,15 +311,25 @@ class _Channel:
     async def _exchange(self, request: Request, url: yarl.URL, timeout: aiohttp.ClientTimeout) -> Response:
         answer = await self._answer(request, url, timeout)
         try:
-            body = await _body(answer, self._options.max_response_bytes, request.origin)
+            body = await self._body(answer, request.origin)
         except BaseException:
             answer.close()  # and its connection, on which the rest may still come
             raise
         return Response(answer.status, Headers(answer.headers.items()), body)
 
+    async def _body(self, answer: aiohttp.ClientResponse, origin: str) -> bytes:
+        check_final(answer.status, origin)
+        encoding = ", ".join(answer.headers.getall("Content-Encoding", ()))
+        body = Body(origin, self._options.max_response_bytes, encoding, _others() if encoding else None)
+        while piece := await answer.content.readany():
+            body.add(piece)
+        return body.whole()
+
     def _answer(
         self, request: Request, url: yarl.URL, timeout: aiohttp.ClientTimeout
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+        if self.session.closed:
+            raise ClientClosedError("the aiohttp session of this transport is closed")
         headers, body = _spelt_alike(request.headers.pairs), request.body
         more: dict[str, Any] = {}
         if self._proxies is not None:
@@ -346,7 +350,7 @@ class _Channel:
             timeout=timeout,
             allow_redirects=False,
             raise_for_status=False,
-            auto_decompress=True,
+            auto_decompress=False,  # it takes streams that were cut off for whole ones
             **more,
         )
 
@@ -414,21 +418,35 @@ def _check_headers(request: Request) -> None:
             raise unwritable(request.origin)
 
 
-async def _body(answer: aiohttp.ClientResponse, most: int, origin: str) -> bytes:
-    """The whole body, decompressed piece by piece, so that one that explodes is left in time."""
-    pieces: list[bytes] = []
-    size = 0
-    while piece := await answer.content.readany():
-        size += len(piece)
-        if size > most:
-            raise TransportError(
-                f"the answer of {origin} is larger than max_response_bytes, {most} bytes",
-                cause="protocol",
-                maybe_sent=True,
-                hint="ask for less, or raise TransportOptions.max_response_bytes",
-            )
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+@functools.lru_cache(maxsize=1)
+def _others() -> dict[str, Callable[[], Decompressor]]:
+    """What undoes the codings that a user may have asked for, depending on what is installed."""
+    from aiohttp import compression_utils as compression
+
+    made: dict[str, Callable[[], Decompressor]] = {}
+    if compression.HAS_BROTLI:
+        made["br"] = lambda: _Foreign(compression.BrotliDecompressor())
+    if compression.HAS_ZSTD:
+        made["zstd"] = lambda: _Foreign(compression.ZSTDDecompressor())
+    return made
+
+
+class _Foreign:
+    """One of aiohttp's decompressors."""
+
+    def __init__(self, foreign: compression_utils.BrotliDecompressor | compression_utils.ZSTDDecompressor) -> None:
+        self._foreign = foreign
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        try:
+            yield self._foreign.decompress_sync(data, _CHUNK)
+            while self._foreign.data_available:
+                yield self._foreign.decompress_sync(b"", _CHUNK)
+        except Exception as error:
+            raise zlib.error(f"{type(error).__name__}: {error}") from error
+
+    def end(self) -> None:
+        """These do not tell a stream that was cut off."""
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -440,15 +458,20 @@ def _unwrapped(error: Exception) -> Exception:
 
 def _failure(error: Exception, request: Request, session: aiohttp.ClientSession) -> Exception:
     """What to raise for `error`."""
-    if isinstance(error, TransportError):
+    if isinstance(error, MemtraceError):
         return error
-    if session.closed:
-        return _caused(ClientClosedError("the aiohttp session of this transport is closed"), error)
+    if isinstance(error, ValueError) and session.trust_env:  # aiohttp's InvalidURL is one too
+        named = environments_proxy(request.origin)
+        if named is not None:  # our address has been checked
+            return refused_proxy(named[0], "aiohttp does not take it")
     for matches, cause, maybe_sent, what in _kinds():
         if isinstance(error, matches):
             reason, behind = _told(error)
             text = f"{what.format(request.origin)}: {reason}"
             return _caused(TransportError(text, cause=cause, maybe_sent=maybe_sent), behind)
+    if session.closed:  # meanwhile, and who knows how far it came
+        text = f"the connection to {request.origin} broke: the aiohttp session was closed"
+        return _caused(TransportError(text, cause="reset", maybe_sent=True), error)
     return error
 
 
@@ -500,9 +523,3 @@ def _kinds() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Transp
 
 def _is_session(given: object) -> bool:
     return all(hasattr(given, name) for name in ("request", "closed", "connector"))
-
-
-def _check_headers_of(options: TransportOptions) -> None:
-    for name, value in (options.headers or {}).items():
-        if not is_header(name, value):
-            raise ConfigurationError(f"options.headers: {name!r} holds what HTTP does not allow in a header")

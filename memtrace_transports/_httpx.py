@@ -22,10 +22,13 @@ from memtrace.clock import running_under_trio
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports.answers import Body, check_final, codings_of, is_ours, unreadable
 from memtrace_transports.lending import Lending
 from memtrace_transports.own_client import described
 from memtrace_transports.pools import LoopClients, ThreadsClient
+from memtrace_transports.proxies import check_environments_proxies, refused_proxy
 from memtrace_transports.tls import deferred_context
+from memtrace_transports.writable import check_time
 
 if TYPE_CHECKING:
     import anyio
@@ -83,6 +86,7 @@ class HttpxTransport:
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        check_time(request)
         clients = self._clients.get()
         library = import_module(self._library)
         timeout = _timeout(library, request.timeout, request.timeout, self._options)
@@ -104,11 +108,11 @@ class HttpxTransport:
         started = request.context.clock.monotonic()
         answer = client.send(outgoing, stream=True, follow_redirects=False)
         with contextlib.closing(answer):
-            parts = _Parts(self._options.max_response_bytes)
-            for part in answer.iter_bytes():
-                parts.add(part)
+            body, is_raw = _begun(library, answer, request.origin, self._options.max_response_bytes)
+            for part in answer.iter_raw() if is_raw else answer.iter_bytes():
+                body.add(part)
                 _check_pace(request, started)
-        return _incoming(answer, parts)
+        return _incoming(answer, body)
 
     def close(self) -> None:
         """Close the connections that it made; a second call does nothing."""
@@ -160,13 +164,15 @@ class AsyncHttpxTransport:
 
     async def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        check_time(request)
         channel = await self._channels.get()
         client, slots = channel.client, channel.slots
         library, bound = import_module(self._library), request.timeout
         timeout = _timeout(library, bound, None if bound is None else bound * _CONNECTING, self._options)
         try:
             outgoing = _outgoing(library, client, request, timeout, self._options, owned=slots is not None)
-            send = functools.partial(_exchange, client, outgoing, self._options.max_response_bytes)
+            begun = functools.partial(_begun, library, origin=request.origin, limit=self._options.max_response_bytes)
+            send = functools.partial(_exchange, client, outgoing, begun)
             if slots is not None:
                 send = functools.partial(_in_slot, library, slots, timeout.pool, send)
             return await _within(bound, send)
@@ -208,17 +214,18 @@ def _new_channel(options: TransportOptions, client: httpx.AsyncClient) -> _Chann
 
 
 _Send = Callable[[], Coroutine[None, None, Response]]
+_Begun = Callable[["httpx.Response"], tuple[Body, bool]]
 
 
-async def _exchange(client: httpx.AsyncClient, outgoing: httpx.Request, limit: int) -> Response:
+async def _exchange(client: httpx.AsyncClient, outgoing: httpx.Request, begun: _Begun) -> Response:
     answer = await client.send(outgoing, stream=True, follow_redirects=False)
     try:
-        parts = _Parts(limit)
-        async for part in answer.aiter_bytes():
-            parts.add(part)
+        body, is_raw = begun(answer)
+        async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
+            body.add(part)
     finally:
         await answer.aclose()
-    return _incoming(answer, parts)
+    return _incoming(answer, body)
 
 
 async def _in_slot(library: ModuleType, slots: anyio.Semaphore, patience: float | None, send: _Send) -> Response:
@@ -318,17 +325,25 @@ def _new_client(
     connections: int | None = None,
 ) -> Any:
     module, kept = import_module(library), options.max_keepalive_connections
-    return getattr(module, kind)(
-        verify=tls(),
-        limits=module.Limits(
-            max_connections=connections or options.max_connections or _CONNECTIONS,
-            max_keepalive_connections=_KEPT_ALIVE if kept is None else kept,
-            keepalive_expiry=options.keepalive_expiry or _KEPT_SECONDS,
-        ),
-        proxy=options.proxy,
-        trust_env=options.trust_env,
-        http2=options.http2,
-    )
+    if options.trust_env and options.proxy is None:
+        check_environments_proxies(library, "socksio")
+    try:
+        return getattr(module, kind)(
+            verify=tls(),
+            limits=module.Limits(
+                max_connections=connections or options.max_connections or _CONNECTIONS,
+                max_keepalive_connections=_KEPT_ALIVE if kept is None else kept,
+                keepalive_expiry=options.keepalive_expiry or _KEPT_SECONDS,
+            ),
+            proxy=options.proxy,
+            trust_env=options.trust_env,
+            http2=options.http2,
+        )
+    except (ValueError, module.InvalidURL):  # such as a host in no_proxy that is none
+        named_by = "the environment (http_proxy, https_proxy, all_proxy or no_proxy)"
+        raise refused_proxy(
+            named_by if options.proxy is None else "options.proxy", f"{library} does not take it"
+        ) from None
 
 
 # ---- requests and responses -----------------------------------------------------------------------------------------
@@ -363,6 +378,8 @@ def _outgoing(
     *,
     owned: bool,
 ) -> httpx.Request:
+    if client.is_closed:
+        raise ClientClosedError(f"the {library.__name__} client of this transport is closed")
     url = library.URL(request.url)
     headers = list(request.headers.pairs)
     headers += [pair for pair in (options.headers or {}).items() if pair[0] not in request.headers]
@@ -400,33 +417,29 @@ def _check_pace(request: Request, started: float) -> None:
         raise TimeoutError("its parts came too slowly")
 
 
-class _Parts:
-    """An answer's body as it comes, up to a bound."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 0
-        self._parts: list[bytes] = []
-
-    def add(self, part: bytes) -> None:
-        self._size += len(part)
-        if self._size > self._limit:
-            raise _TooLongError(self._limit)
-        self._parts.append(part)
-
-    def whole(self) -> bytes:
-        return b"".join(self._parts)
+def _begun(library: ModuleType, answer: httpx.Response, origin: str, limit: int) -> tuple[Body, bool]:
+    """A place for the body of `answer`, and whether its bytes are to be read as they come: the library takes cut ones for whole."""
+    check_final(answer.status_code, origin)
+    encoding = answer.headers.get("content-encoding")
+    if encoding is None:
+        return Body(origin, limit), False
+    refusal = unreadable(origin, encoding, _known_codings(library))
+    if refusal is not None:
+        raise refusal
+    if is_ours(encoding) and not answer.is_stream_consumed:  # as where a hook of the user's has read it
+        return Body(origin, limit, encoding), True
+    return Body(origin, limit), False
 
 
-class _TooLongError(Exception):
-    """An answer is longer than `TransportOptions.max_response_bytes`."""
+@functools.lru_cache(maxsize=2)
+def _known_codings(library: ModuleType) -> list[str]:
+    """Those that the library asks for by itself, depending on what is installed."""
+    client = library.Client(transport=library.BaseTransport(), trust_env=False)
+    return codings_of(client.headers["accept-encoding"])
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"it has more than {limit} bytes; raise options.max_response_bytes if that can be right")
 
-
-def _incoming(answer: httpx.Response, parts: _Parts) -> Response:
-    return Response(answer.status_code, Headers(answer.headers.multi_items()), parts.whole())
+def _incoming(answer: httpx.Response, body: Body) -> Response:
+    return Response(answer.status_code, Headers(answer.headers.multi_items()), body.whole())
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -436,6 +449,8 @@ def _failure(
     library: ModuleType, error: Exception, request: Request, client: httpx.Client | httpx.AsyncClient | None
 ) -> Exception:
     """What to raise for `error`."""
+    if isinstance(error, (TransportError, ClientClosedError)):
+        return error
     for matches, cause, maybe_sent, what in _kinds(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
@@ -443,10 +458,14 @@ def _failure(
             failure = TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent)
             failure.__cause__ = None if _may_hold_a_key(library, error) else error
             return failure
-    if client is not None and client.is_closed:
-        closed = ClientClosedError(f"the {library.__name__} client of this transport is closed")
-        closed.__cause__ = error
-        return closed
+    if client is not None and client.is_closed:  # meanwhile, and who knows how far it came
+        broken = TransportError(
+            f"the connection to {request.origin} broke: the {library.__name__} client was closed",
+            cause="reset",
+            maybe_sent=True,
+        )
+        broken.__cause__ = error
+        return broken
     return error
 
 
@@ -485,6 +504,5 @@ def _kinds(
         (library.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
         ((library.NetworkError, ssl.SSLError), "reset", True, "the connection to {} broke"),  # TLS 1.3 refuses late
         (library.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),
-        (_TooLongError, "protocol", True, "the answer of {} is too long"),
         (library.TransportError, "protocol", True, "the exchange with {} failed"),
     ]

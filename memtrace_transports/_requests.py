@@ -7,21 +7,24 @@ there (tracing, `responses`) sees them, and proxies from the environment work.
 from __future__ import annotations
 
 import functools
+import http
 import http.client
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports.answers import Body, check_final, codings_of, is_ours, unreadable
 from memtrace_transports.own_client import described
 from memtrace_transports.pools import ThreadsClient
+from memtrace_transports.proxies import checked_proxy, environments_proxy
 from memtrace_transports.tls import TLS_OPTIONS, deferred_context
-from memtrace_transports.writable import is_header, is_target, unwritable
+from memtrace_transports.writable import check_time, is_header, is_target, unwritable
 
 if TYPE_CHECKING:
     import ssl
@@ -83,6 +86,7 @@ class RequestsTransport:
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
+        check_time(request)
         session = self._sessions.get()
         exchange = _Exchange(request, self._options)
         try:
@@ -113,7 +117,7 @@ class _Exchange:
 
     def run(self, session: requests.Session, defaults: tuple[tuple[str, str], ...], *, owned: bool) -> Response:
         _check(self.request, defaults)
-        outgoing, settings = (self._ours(defaults), {}) if owned else self._theirs(session)
+        outgoing, settings = self._ours(defaults, session) if owned else self._theirs(session)
         answer = session.send(
             outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
         )
@@ -125,14 +129,20 @@ class _Exchange:
         headers = getattr(answer.raw, "headers", None) or answer.headers
         return Response(answer.status_code, Headers(list(headers.items())), body)
 
-    def _ours(self, defaults: tuple[tuple[str, str], ...]) -> requests.PreparedRequest:
+    def _ours(
+        self, defaults: tuple[tuple[str, str], ...], session: requests.Session
+    ) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """The request without what `prepare` does, which writes the URL anew and looks for cookies, files and netrc."""
+        from requests.utils import resolve_proxies
+
         request, outgoing = self.request, _prepared_class()()
         outgoing.method = request.method
         outgoing.headers = _fields_class().of(self, defaults)
         outgoing.body = request.body
-        outgoing.hooks = {"response": [_unredirected]}
-        return _verbatim(outgoing, request)
+        outgoing.hooks = {"response": [self._final, _unredirected]}
+        prepared = _verbatim(outgoing, request)
+        proxies = resolve_proxies(prepared, dict(session.proxies), session.trust_env)
+        return prepared, {"proxies": _checked(request, proxies)}
 
     def _theirs(self, session: requests.Session) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         import requests
@@ -143,38 +153,53 @@ class _Exchange:
             requests.Request(request.method, request.url, headers=headers, data=request.body)
         )
         vars(outgoing).update(vars(prepared))
-        outgoing.hooks = {**prepared.hooks, "response": [*prepared.hooks["response"], _unredirected]}
+        outgoing.hooks = {**prepared.hooks, "response": [self._final, *prepared.hooks["response"], _unredirected]}
         # with the session's own, or REQUESTS_CA_BUNDLE would win over its `verify`
         settings = session.merge_environment_settings(
             request.url, {}, stream=True, verify=session.verify, cert=session.cert
         )
-        return _verbatim(outgoing, request), dict(settings)
+        proxies = _checked(request, settings["proxies"])
+        return _verbatim(outgoing, request), {**settings, "proxies": proxies}
 
     def _timeout(self) -> urllib3.Timeout:
         import urllib3
 
         bound, options = self.request.timeout, self._options
-        bound = None if bound is None else max(bound, 0.001)  # urllib3 refuses 0
         return urllib3.Timeout(bound, connect=options.connect_timeout, read=options.read_timeout)
 
     def _body(self, answer: requests.Response) -> bytes:
-        pieces, size, limit = [], 0, self._options.max_response_bytes
-        for piece in _pieces(answer):
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit:
-                raise TransportError(
-                    f"the answer of {self.request.origin} is longer than {limit} bytes (options.max_response_bytes)",
-                    cause="protocol",
-                    maybe_sent=True,
-                )
+        body, arriving = _begun(answer, self.request.origin, self._options.max_response_bytes)
+        for piece in arriving:
+            body.add(piece)
             if self._deadline is not None and _monotonic() > self._deadline:
                 raise TransportError(
                     f"no whole answer from {self.request.origin} within {self.request.timeout} s",
                     cause="timeout",
                     maybe_sent=True,
                 )
-        return b"".join(pieces)
+        return body.whole()
+
+    def _final(self, answer: requests.Response, **_: object) -> None:
+        """Refuse any other, and first of all: once its body was read, its connection would be free for the next."""
+        try:
+            check_final(answer.status_code, self.request.origin)
+        except TransportError:
+            answer.close()
+            raise
+
+
+def _checked(request: Request, proxies: MutableMapping[str, str]) -> dict[str, str]:
+    """`proxies`, where requests and urllib3 can use the one for this request; it is given its scheme where it has none."""
+    from requests.utils import select_proxy
+
+    address = select_proxy(request.url, proxies)
+    if not address:
+        return dict(proxies)
+    named = environments_proxy(request.origin)
+    named_by = named[0] if named is not None and named[1] == address else "your session"
+    parts = urlsplit(request.origin)
+    key = f"{parts.scheme}://{parts.hostname}"  # the first that requests looks for
+    return {**proxies, key: checked_proxy(address, named_by, "requests", "socks")}
 
 
 def _check(request: Request, defaults: tuple[tuple[str, str], ...]) -> None:
@@ -197,20 +222,19 @@ def _unredirected(answer: requests.Response, **_: object) -> None:
 # ---- bodies ---------------------------------------------------------------------------------------------------------
 
 
-def _pieces(answer: requests.Response) -> Iterator[bytes]:
-    """The decompressed body, as its bytes arrive.
-
-    Inflated here, since urllib3 takes a compressed body that was cut off for a whole one.
-    """
+def _begun(answer: requests.Response, origin: str, limit: int) -> tuple[Body, Iterator[bytes]]:
+    """A place for the body of `answer`, and its bytes as they arrive: urllib3 takes cut ones for whole when it inflates them."""
     import urllib3
 
-    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    encoding = answer.headers.get("content-encoding", "")
+    refusal = unreadable(origin, encoding, _known_codings()) if encoding else None
+    if refusal is not None:
+        raise refusal
     # a hook of the user's may have read the body, and an adapter of theirs may bring another kind of answer
     read = getattr(answer, "_content_consumed", False) or not isinstance(answer.raw, urllib3.HTTPResponse)
-    if read or encoding not in _WINDOWS:
-        return iter(answer.iter_content(_CHUNK))
-    arriving = _arriving(answer.raw)
-    return arriving if encoding == "identity" else _inflated(arriving, encoding)
+    if read or not is_ours(encoding):
+        return Body(origin, limit), iter(answer.iter_content(_CHUNK))
+    return Body(origin, limit, encoding), _arriving(answer.raw)
 
 
 def _arriving(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
@@ -218,40 +242,11 @@ def _arriving(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
         yield piece
 
 
-_WINDOWS = {"identity": 0, "gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+def _known_codings() -> list[str]:
+    """Those that urllib3 undoes, depending on what is installed."""
+    from urllib3.util import make_headers
 
-
-def _inflated(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    inflater = _Inflater(encoding)
-    for piece in pieces:
-        yield from inflater.feed(piece)
-    inflater.end()
-
-
-class _Inflater:
-    """Decompresses little by little, so that a small body that explodes can be stopped."""
-
-    def __init__(self, encoding: str) -> None:
-        self._encoding = encoding
-        self._stream: zlib._Decompress | None = None
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        full = False
-        while data or full:
-            stream = self._stream = self._stream or zlib.decompressobj(self._window(data))
-            piece = stream.decompress(data, _CHUNK)
-            full, data = len(piece) == _CHUNK, stream.unconsumed_tail
-            yield piece
-            if stream.eof:  # another part may follow
-                full, data, self._stream = False, stream.unused_data, None
-
-    def _window(self, data: bytes) -> int:
-        bare = self._encoding == "deflate" and data[0] & 0x8F != 0x08  # without the frame that zlib puts around it
-        return -zlib.MAX_WBITS if bare else _WINDOWS[self._encoding]
-
-    def end(self) -> None:
-        if self._stream is not None:
-            raise zlib.error("the compressed body is cut off")
+    return codings_of(make_headers(accept_encoding=True)["accept-encoding"])
 
 
 # ---- a session of our own -------------------------------------------------------------------------------------------
@@ -345,10 +340,18 @@ def _as_built(url: str, headers: _Fields) -> tuple[str, Any]:
     return request.target if url.startswith("/") else request.url, fields
 
 
+_MOST_INTERIM = 100
+
+
 def _strict_answer() -> type[http.client.HTTPResponse]:
     class Answer(http.client.HTTPResponse):
         def begin(self) -> None:
             super().begin()
+            for _ in range(_MOST_INTERIM):
+                if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS or self.status >= http.HTTPStatus.OK:
+                    break
+                self.headers = self.msg = None  # type: ignore[assignment]  # as it begins; it skips 100 alone
+                super().begin()
             broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
             if any(isinstance(defect, broken) for defect in self.msg.defects):  # urllib3 only logs it
                 raise http.client.HTTPException("a header line of the answer cannot be read")
@@ -438,7 +441,7 @@ def _failure(error: Exception, exchange: _Exchange) -> Exception:
     """What to raise for `error`."""
     links = list(_links(error))
     kind = next((kind for kind in _kinds() if any(isinstance(link, kind.matches) for link in links)), None)
-    if kind is None:  # our own, or a bug's
+    if kind is None or isinstance(error, TransportError):  # a bug's, or our own
         return error
     origin, sent = exchange.request.origin, exchange.sent
     if kind.withheld:
@@ -486,6 +489,9 @@ def _kinds() -> list[_Kind]:
 
     unwritable = (outer.InvalidURL, outer.InvalidHeader, outer.MissingSchema, inner.LocationValueError, UnicodeError)
     return [
+        _Kind(
+            (inner.InvalidHeader,), "protocol", maybe_sent=True, what="{} did not answer in HTTP"
+        ),  # with two lengths
         _Kind(unwritable, "protocol", maybe_sent=False, what="", withheld=True),
         _Kind((outer.InvalidSchema, inner.NewConnectionError), "connect", maybe_sent=False, what="no connection to {}"),
         _Kind(
@@ -509,7 +515,7 @@ def _kinds() -> list[_Kind]:
         ),
         _Kind((ConnectionError,), "reset", maybe_sent=True, what=_BROKE),
         _Kind(
-            (outer.ContentDecodingError, inner.DecodeError, zlib.error),
+            (outer.ContentDecodingError, inner.DecodeError),
             "protocol",
             maybe_sent=True,
             what="the answer of {} cannot be decompressed",

@@ -66,7 +66,7 @@ class _Clients(Generic[ValueT]):
     """What was made for each user of it, until it is closed."""
 
     def __init__(self) -> None:
-        self.closed = False
+        self.closed: bool = False
         self._holding: _Holding[ValueT] = _Holding()
 
     def _of(self, user: object, make: Callable[[], ValueT]) -> ValueT:

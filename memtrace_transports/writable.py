@@ -1,12 +1,12 @@
-"""What HTTP can carry, for transports on libraries that send more than that, or refuse it with the key in their text."""
+"""What can be sent at all: in time, and in what HTTP can carry, for transports on libraries that send more than that, or refuse it with the key in their text."""
 
 from __future__ import annotations
 
 import re
 
-from memtrace.transport import HEADER_NAME, HEADER_VALUE, TransportError
+from memtrace.transport import HEADER_NAME, HEADER_VALUE, Request, TransportError
 
-__all__ = ["is_header", "is_target", "unwritable"]
+__all__ = ["check_time", "is_header", "is_target", "unwritable"]
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 
@@ -36,3 +36,13 @@ def unwritable(origin: str, *, maybe_sent: bool = False) -> TransportError:
         cause="protocol",
         maybe_sent=maybe_sent,
     )
+
+
+def check_time(request: Request) -> None:
+    """Refuse a request whose time is over before it was sent, as a middleware may have left it."""
+    if request.timeout is not None and not request.timeout > 0:
+        raise TransportError(
+            f"the request to {request.origin} was not sent: it has {request.timeout:g} s left",
+            cause="timeout",
+            maybe_sent=False,
+        )

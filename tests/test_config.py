@@ -378,6 +378,25 @@ def test_bad_base_urls_are_told(text, problem):
     assert "http://localhost:9100" in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["aiohttp", "httpx", "httpx2", "requests"])
+@pytest.mark.parametrize(
+    "text", ["{}://host", "{}://host:9100/path", "{}://", "{}+ftp://host", "{}+{}://host", "own+{}://host"]
+)
+def test_a_transport_that_speaks_http_does_not_stand_in_the_place_of_http(make, name, text):
+    url = text.replace("{}", name)
+    scheme = url.partition("://")[0].rpartition("+")[2]
+    with pytest.raises(
+        ConfigurationError, match=f"the transport '{name}' sends to http:// and https:// only, not to {scheme}:// Hint"
+    ) as caught:
+        make(url, "key")
+    assert caught.value.hint == f"write {name}+https://host, or {name}+http://host"
+
+
+def test_the_name_of_a_transport_in_the_place_of_http_is_told_in_any_case():
+    with pytest.raises(ConfigurationError, match="the transport 'httpx' sends to"):
+        parse_base_url("HTTPX://host")
+
+
 pieces = st.sampled_from(
     [
         "http",

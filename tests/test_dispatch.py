@@ -271,7 +271,10 @@ def test_a_transport_of_the_other_kind_is_refused():
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
 def test_a_spec_makes_its_transport_from_options(client):
     made = []
-    spec = TransportSpec(create=made.append, create_async=made.append)
+    spec = TransportSpec(
+        create=lambda options: made.append(options) or Script(),
+        create_async=lambda options: made.append(options) or AsyncScript(),
+    )
     clock = StoppedClock()
     dispatcher = client("http://server/base/", "key", transport=spec, clock=clock)._dispatcher
     assert made == []

@@ -1,5 +1,6 @@
 """Plugins as people install them: little distributions on the path, found and loaded for real."""
 
+import asyncio
 import importlib
 import sys
 import textwrap
@@ -177,16 +178,41 @@ def test_a_transport_and_a_middleware_may_share_a_name(installed):
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        (MIDDLEWARE.replace("lambda: tag", "lambda: 5"), r"middleware\[0\] cannot be called"),
-        (MIDDLEWARE.replace("lambda: tag", "lambda: 1 / 0"), "middleware 'tag' cannot be made: ZeroDivisionError"),
+        ("5", "cannot be used: its create gives int, which cannot be called with"),
+        ("None", "cannot be used: its create gives NoneType, which cannot"),
+        ("dict", "cannot be used: its create gives the class dict, which cannot"),
+        ("1 / 0", "cannot be made: ZeroDivisionError"),
+        ("exit('no team')", "cannot be made: SystemExit: no team"),
     ],
-    ids=["no middleware", "raises"],
+    ids=["number", "nothing", "class", "raises", "exits"],
 )
-def test_a_middleware_plugin_that_makes_none_is_told(installed, code, told):
+def test_a_middleware_plugin_that_makes_none_is_told_with_its_distribution(installed, code, told):
+    code = MIDDLEWARE.replace("lambda: tag", f"lambda: {code}")
+    installed.add("acme-memtrace", "tag", code, kind="middleware", version="3.1")
+    installed.everywhere()
+    with pytest.raises(
+        ConfigurationError, match=rf"^middleware\[0\]: middleware 'tag' of acme-memtrace 3.1 {told}"
+    ) as caught:
+        Memtrace("http://server", "key", transport=Script(), middleware=["tag"])
+    if "cannot be used" in told:
+        assert caught.value.hint == "tell the authors of acme-memtrace"
+
+
+def test_a_middleware_that_is_interrupted_while_it_is_made_interrupts(installed):
+    code = MIDDLEWARE.replace("lambda: tag", "lambda: (_ for _ in ()).throw(KeyboardInterrupt)")
     installed.add("acme-memtrace", "tag", code, kind="middleware")
     installed.everywhere()
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(KeyboardInterrupt):
         Memtrace("http://server", "key", transport=Script(), middleware=["tag"])
+
+
+def test_the_distribution_of_a_plugin_is_known_without_loading_it(installed):
+    module = installed.add("acme-memtrace", "acme", GOOD, version="3.1")
+    registry = installed.transports()
+    assert registry.distribution("acme") == ("acme-memtrace", "3.1")
+    assert registry.distribution("httpx") == ("memtrace-sdk", metadata.version("memtrace-sdk"))
+    assert registry.distribution("nope") is None
+    assert module not in sys.modules
 
 
 # ---- what can be wrong with one
@@ -205,8 +231,16 @@ def test_a_middleware_plugin_that_makes_none_is_told(installed, code, told):
         (GOOD.replace("return TransportSpec(", "return dict("), "gives dict, not a TransportSpec"),
         (GOOD.replace("return TransportSpec(", "return 1 / 0 or dict("), "cannot be loaded: ZeroDivisionError"),
         (GOOD.replace("create=", "maker="), "cannot be loaded: TypeError"),
+        ("import sys; sys.exit('no gpu')", "cannot be loaded: SystemExit: no gpu"),
+        ("raise GeneratorExit('gone')", "cannot be loaded: GeneratorExit: gone"),
+        ("class Odd(BaseException): pass\nraise Odd('odd')", "cannot be loaded: Odd: odd"),
+        (GOOD.replace("return TransportSpec(", "return exit('no gpu') or dict("), "cannot be loaded: SystemExit: no gpu"),
+        (GOOD.replace("TransportSpec(", "TransportSpec(requires='urllib3', "), "cannot be loaded: ConfigurationError: a TransportSpec's requires must"),
+        (GOOD.replace("TransportSpec(", "TransportSpec(api='2', "), "cannot be loaded: ConfigurationError: a TransportSpec's api must be"),
+        (GOOD.replace("TransportSpec(", "TransportSpec(api=None, "), "cannot be loaded: ConfigurationError: a TransportSpec's api must be"),
     ],
-    ids=["import", "raises", "syntax", "misspelt hook", "wrong arguments", "no mark", "empty", "wrong type", "hook raises", "spec"],
+    ids=["import", "raises", "syntax", "misspelt hook", "wrong arguments", "no mark", "empty", "wrong type", "hook raises", "spec",
+         "exits", "ends", "no Exception", "hook exits", "requires", "api text", "api none"],
 )  # fmt: skip
 def test_a_broken_plugin_is_told_with_its_distribution(installed, code, told):
     installed.add("acme-memtrace", "acme", code, version="3.1")
@@ -219,6 +253,26 @@ def test_a_broken_plugin_is_told_with_its_distribution(installed, code, told):
     assert "acme-memtrace" in caught.value.hint
     assert (line_of(registry.listing(), "acme-memtrace").status) == "broken"
     assert isinstance(registry.get("httpx"), TransportSpec)
+
+
+def test_an_interrupt_while_a_plugin_is_loaded_interrupts(installed):
+    installed.add("acme-memtrace", "acme", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        installed.transports().get("acme")
+
+
+def test_an_option_that_this_sdk_does_not_have_is_refused_with_its_cure(installed):
+    code = GOOD.replace("TransportSpec(", "TransportSpec(capabilities={'headers', 'http3'}, ")
+    installed.add("acme-memtrace", "acme", code, version="3.1")
+    registry = installed.transports()
+    with pytest.raises(
+        TransportNotAvailableError,
+        match=r"^transport 'acme' of acme-memtrace 3.1 .* honours 'http3', which is no option of memtrace-sdk \d.*"
+        r"misspelt, or written for a newer memtrace-sdk. Did you mean 'http2'\?",
+    ) as caught:
+        registry.get("acme")
+    assert caught.value.hint == "upgrade memtrace-sdk; if that does not help, upgrade or uninstall acme-memtrace"
+    assert line_of(registry.listing(), "acme-memtrace").status == "broken"
 
 
 def test_a_missing_attribute_of_a_plugin_is_told(installed):
@@ -235,6 +289,64 @@ def test_another_version_of_the_interface_is_told(installed, api, upgrade):
     ) as caught:
         installed.transports().get("acme")
     assert caught.value.hint == f"upgrade {upgrade}"
+
+
+def test_another_version_of_the_interface_may_have_fields_of_other_kinds(installed):
+    code = GOOD.replace("TransportSpec(", "TransportSpec(api=2, requires={'urllib3': '>=2'}, ")
+    installed.add("acme-memtrace", "acme", code)
+    with pytest.raises(TransportNotAvailableError, match="written for plugin interface 2"):
+        installed.transports().get("acme")
+    installed.add("acme-middleware", "tag", MIDDLEWARE.replace("lambda: tag", "5, api=2"), kind="middleware")
+    with pytest.raises(ConfigurationError, match="written for plugin interface 2"):
+        installed.middleware().get("tag")
+
+
+# ---- specs
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "must have create, create_async, or both"),
+        ({"create": 5}, "'s create must be a function .* or None, not int$"),
+        ({"create": print, "create_async": "x"}, "'s create_async must be a function .* or None, not str$"),
+        ({"create": print, "api": "2"}, "'s api must be .* a whole number, not '2'; leave it out$"),
+        ({"create": print, "api": None}, "'s api must be .*, not None"),
+        ({"create": print, "api": True}, "'s api must be .*, not True"),
+        ({"create": print, "api": 1.0}, "'s api must be .*, not 1.0"),
+        ({"create": print, "requires": "urllib3"}, r"'s requires must hold names, as in \('urllib3',\), not 'urllib3'$"),
+        ({"create": print, "requires": None}, "'s requires must hold names, .* not None$"),
+        ({"create": print, "requires": (5,)}, r"'s requires must hold names, .* not \(5,\)$"),
+        ({"create": print, "requires": b"urllib3"}, "'s requires must hold names, .* not b'urllib3'$"),
+        ({"create": print, "requires": ("urllib3>=2",)}, "as they stand in an import, without versions, not 'urllib3>=2'$"),
+        ({"create": print, "requires": ("ruamel..yaml",)}, "as they stand in an import, .* not 'ruamel..yaml'$"),
+        ({"create": print, "extra": 5}, "'s extra must be a name or None, not 5$"),
+        ({"create": print, "extra": ""}, "'s extra must be a name or None, not ''$"),
+        ({"create": print, "capabilities": "proxy"}, "'s capabilities must hold names, as in {'headers', 'proxy'}, not 'proxy'$"),
+        ({"create": print, "capabilities": 5}, "'s capabilities must hold names, .* not 5$"),
+        ({"create": print, "capabilities": {None}}, "'s capabilities must hold names, .* not {None}$"),
+        ({"create": print, "capabilities": [""]}, r"'s capabilities must hold names, .* not \[''\]$"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_a_spec_of_a_transport_that_is_wrong_is_refused(fields, told):
+    with pytest.raises(ConfigurationError, match=f"^a TransportSpec.*{told}"):
+        TransportSpec(**fields)
+
+
+@pytest.mark.parametrize("fields", [{"create": 5}, {"create": None}, {"create": print, "api": "2"}], ids=str)
+def test_a_spec_of_a_middleware_that_is_wrong_is_refused(fields):
+    with pytest.raises(ConfigurationError, match="^a MiddlewareSpec's (create|api) must be"):
+        MiddlewareSpec(**fields)
+
+
+def test_any_iterable_of_names_will_do_in_a_spec():
+    given = TransportSpec(create=print, requires=["urllib3", "ruamel.yaml"], capabilities=iter(["proxy", "headers"]))
+    kept = TransportSpec(
+        create=print, requires=("urllib3", "ruamel.yaml"), capabilities=frozenset({"headers", "proxy"})
+    )
+    assert given == kept
+    assert hash(given) == hash(kept)
 
 
 def test_two_distributions_with_one_name_are_an_error_only_when_it_is_asked_for(installed):
@@ -281,6 +393,17 @@ def test_an_unknown_name_names_the_near_one_and_all(installed):
         installed.middleware().get("x")
 
 
+def test_a_name_in_another_case_is_not_known_but_near(installed, monkeypatch):
+    installed.add("acme-memtrace", "Plain", GOOD)
+    installed.everywhere()
+    for name, near in (("PLAIN", "Plain"), ("plian", "Plain"), ("HTTPX", "httpx")):
+        monkeypatch.setenv("MEMTRACE_TRANSPORT", name)
+        with pytest.raises(
+            TransportNotAvailableError, match=rf"^no transport is named '{name}'\. Did you mean '{near}'\?"
+        ):
+            Memtrace("http://server", "key")
+
+
 def test_a_distribution_without_metadata_of_its_own_harms_nobody(installed, monkeypatch):
     loose = metadata.EntryPoint("loose", "plugin_of_loose", "memtrace.transports")
     (installed.folder / "plugin_of_loose.py").write_text(textwrap.dedent(GOOD), encoding="utf-8")
@@ -323,7 +446,10 @@ def test_the_listing_has_every_plugin_with_its_status(installed):
         ("extra", "acme-extra", "1.0", "missing package"),
         ("good", "acme-good", "1.2", "ok"),
     ]
-    assert line_of(listing, "acme-bare").detail == "run: pip install not_there_1 not_there_2"
+    assert line_of(listing, "acme-bare").detail == (
+        "reinstall acme-bare, whose dependencies not_there_1 and not_there_2 are missing: "
+        "pip install --force-reinstall acme-bare"
+    )
     assert line_of(listing, "acme-extra").detail == 'run: pip install "memtrace-sdk[acme]"'
     assert line_of(listing, "acme-good").detail == ""
     ours = [info for info in listing if info.distribution == "memtrace-sdk"]
@@ -374,6 +500,15 @@ def test_an_own_spec_of_another_interface_is_refused():
         select_transport(TransportSpec(create=print, api=2), None, asynchronous=False)
 
 
+def test_an_own_spec_with_an_option_that_does_not_exist_is_refused():
+    spec = TransportSpec(create=print, capabilities=frozenset({"prxy"}))
+    with pytest.raises(
+        TransportNotAvailableError,
+        match=r"the TransportSpec of transport= .* 'prxy', which is no option .* mean 'proxy'\?",
+    ):
+        select_transport(spec, None, asynchronous=False)
+
+
 def test_an_own_spec_is_taken_as_it_is():
     spec = TransportSpec(create=lambda options: Script())
     assert select_transport(spec, "nope", asynchronous=False) == Selection(
@@ -410,14 +545,14 @@ def test_a_broken_choice_keeps_its_cause(installed):
     ("spec", "needs", "hint"),
     [
         (
-            TransportSpec(requires=("not_there",), extra="x"),
+            TransportSpec(create=print, requires=("not_there",), extra="x"),
             "the package not_there",
             'run: pip install "memtrace-sdk[x]"',
         ),
         (
-            TransportSpec(requires=("sys", "no_1", "no_2.sub")),
+            TransportSpec(create=print, requires=("sys", "no_1", "no_2.sub")),
             "the packages no_1, no_2.sub",
-            "run: pip install no_1 no_2.sub",
+            "install what brings no_1 and no_2.sub; pip may know it by another name",
         ),
     ],
 )
@@ -427,11 +562,47 @@ def test_a_missing_package_is_named_with_how_to_install_it(spec, needs, hint):
     assert caught.value.hint == hint
 
 
+@pytest.mark.parametrize(
+    ("more", "hint"),
+    [
+        (
+            "",
+            "reinstall acme-memtrace, whose dependency yaml_x is missing: pip install --force-reinstall acme-memtrace",
+        ),
+        ("extra='acme', ", 'run: pip install "memtrace-sdk[acme]"'),
+    ],
+)
+def test_a_missing_package_of_a_plugin_is_told_by_the_plugins_distribution(installed, more, hint):
+    installed.add(
+        "acme-memtrace", "acme", GOOD.replace("TransportSpec(", f"TransportSpec(requires=('yaml_x',), {more}")
+    )
+    installed.everywhere()
+    with pytest.raises(TransportNotAvailableError, match="'acme' needs the package yaml_x, not installed") as caught:
+        Memtrace("http://server", "key", transport="acme")
+    assert caught.value.hint == hint
+    assert line_of(transports.listing(), "acme-memtrace").detail == hint
+
+
+def test_a_package_around_a_required_one_that_breaks_harms_nobody_else(installed):
+    (installed.folder / "breaking_package").mkdir()
+    (installed.folder / "breaking_package" / "__init__.py").write_text("raise SystemExit('no gpu')")
+    code = GOOD.replace("TransportSpec(", "TransportSpec(requires=('breaking_package.part',), ")
+    installed.add("acme-memtrace", "acme", code)
+    assert line_of(installed.transports().listing(), "acme-memtrace").status == "missing package"
+
+
+def test_an_interrupt_while_a_required_package_is_looked_for_interrupts(installed):
+    (installed.folder / "interrupted_package").mkdir()
+    (installed.folder / "interrupted_package" / "__init__.py").write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        TransportSpec(create=print, requires=("interrupted_package.part",)).missing()
+
+
 def test_a_package_put_together_by_hand_counts_as_installed(monkeypatch):
     module = type(sys)("made_by_hand")
     module.__spec__ = None
     monkeypatch.setitem(sys.modules, "made_by_hand", module)
-    assert TransportSpec(requires=("made_by_hand",)).missing() == []
+    assert TransportSpec(create=print, requires=("made_by_hand",)).missing() == []
 
 
 def test_without_httpx_the_default_says_what_to_install(installed, monkeypatch):
@@ -446,7 +617,8 @@ def test_without_httpx_the_default_says_what_to_install(installed, monkeypatch):
 
 def test_a_form_that_a_transport_lacks_is_told_with_those_that_have_it(installed):
     installed.add("acme-sync", "only-sync", GOOD.replace(", create_async=lambda options: AsyncScript()", ""))
-    installed.add("acme-broken", "broken", "1 / 0")
+    other = installed.add("acme-other", "other", GOOD)
+    installed.add("acme-broken", "broken", "import sys; sys.exit('no gpu')")
     installed.everywhere()
     select_transport("only-sync", None, asynchronous=False)
     with pytest.raises(
@@ -454,8 +626,16 @@ def test_a_form_that_a_transport_lacks_is_told_with_those_that_have_it(installed
     ) as caught:
         select_transport("only-sync", None, asynchronous=True)
     assert caught.value.message.endswith("With one: aiohttp, httpx, httpx2, memory")
+    assert other not in sys.modules
     with pytest.raises(TransportNotAvailableError, match="has no sync form, which Memtrace needs"):
         select_transport(TransportSpec(create_async=print), None, asynchronous=False)
+
+
+def test_a_built_in_one_that_a_frozen_application_left_out_is_no_alternative(installed, monkeypatch):
+    installed.everywhere()
+    monkeypatch.setitem(sys.modules, "memtrace_transports._aiohttp", None)
+    with pytest.raises(TransportNotAvailableError, match="With one: httpx, httpx2, memory$"):
+        AsyncMemtrace("http://server", "key", transport="requests")
 
 
 def test_memory_is_never_chosen_by_itself(installed, monkeypatch):
@@ -486,6 +666,79 @@ def test_a_transport_of_the_other_kind_is_refused_when_the_client_is_made(instal
         TransportNotAvailableError, match=f"transport '{name}' has no (a?sync) form.* With one: .*httpx"
     ):
         client("http://server", "key", transport=name)
+
+
+# ---- what a transport's plugin makes
+
+
+CREATED = """
+    from memtrace.plugins import TransportSpec, hookimpl
+    from tests.conftest import AsyncScript, Script
+
+    class Silent:
+        def close(self): ...
+
+    class Open:
+        def send(self, request): ...
+
+    @hookimpl
+    def memtrace_transport():
+        return TransportSpec(create=lambda options: WHAT, create_async=lambda options: WHAT)
+"""
+BOTH = "no FORM send(request) and FORM close()"
+
+
+@pytest.mark.parametrize("form", ["blocking", "async"])
+@pytest.mark.parametrize(
+    ("what", "gives"),
+    [
+        ("None", f"NoneType, which has {BOTH}"),
+        ("5", f"int, which has {BOTH}"),
+        ("Script", f"the class Script, which has {BOTH}"),
+        ("AsyncScript", f"the class AsyncScript, which has {BOTH}"),
+    ],
+)
+def test_what_a_plugin_makes_that_is_no_transport_is_told_with_its_distribution(installed, form, what, gives):
+    with pytest.raises(TransportNotAvailableError) as caught:
+        first_call(installed, form, what)
+    maker = "create_async" if form == "async" else "create"
+    assert caught.value.message == (
+        f"transport 'acme' of acme-memtrace 3.1 cannot be used: its {maker} gives {gives.replace('FORM', form)} "
+        "(asked for because transport='acme')"
+    )
+    assert caught.value.hint == "tell the authors of acme-memtrace"
+
+
+@pytest.mark.parametrize(
+    ("form", "what", "lacks"),
+    [
+        ("blocking", "AsyncScript()", r"no blocking send\(request\) and blocking close\(\)"),
+        ("async", "Script()", r"no async send\(request\) and async close\(\)"),
+        ("blocking", "Silent()", r"no blocking send\(request\) \("),
+        ("blocking", "Open()", r"no blocking close\(\) \("),
+    ],
+)
+def test_what_a_plugin_makes_for_the_other_client_or_by_half_is_told(installed, form, what, lacks):
+    with pytest.raises(TransportNotAvailableError, match=f"which has {lacks}"):
+        first_call(installed, form, what)
+
+
+def first_call(installed, form, what):
+    installed.add("acme-memtrace", "acme", CREATED.replace("WHAT", what), version="3.1")
+    installed.everywhere()
+    if form == "blocking":
+        Memtrace("http://server", "key", transport="acme").health()
+    else:
+        asyncio.run(AsyncMemtrace("http://server", "key", transport="acme").health())
+
+
+def test_an_own_spec_that_makes_no_transport_is_told():
+    client = Memtrace("http://server", "key", transport=TransportSpec(create=lambda options: options))
+    with pytest.raises(
+        TransportNotAvailableError, match="^transport 'your own' cannot be used: its create gives TransportOptions"
+    ) as caught:
+        client.health()
+    assert caught.value.hint is None
 
 
 def test_the_mark_is_pluggys():

@@ -47,12 +47,31 @@ class Position:
 class Placed:
     """A middleware with its place. Made by `before`, `after` and `instead_of`, for the lists of a client.
 
+    Raises `ConfigurationError` for a middleware that has a place already, and for a position that is no `Position`.
+
     >>> before("auth", "tracing")
     Placed(middleware='tracing', position=Position(relation='before', link='auth'))
     """
 
     middleware: Middleware | str
     position: Position
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.position, Position):
+            raise ConfigurationError(
+                f"a Placed's position must be a Position, not {type(self.position).__name__}: write before('auth', ...), "
+                "after or instead_of, which make both"
+            )
+        if isinstance(self.middleware, Placed):
+            raise ConfigurationError(
+                f"a middleware has one place, and this one has two, {self.position} and {self.middleware.position}: "
+                "leave one of them out"
+            )
+        if isinstance(self.middleware, Position):
+            raise ConfigurationError(
+                f"what is placed {self.position} is a Position, {self.middleware}, and no middleware: write "
+                f"{self.position.relation}({self.position.link!r}, your_middleware)"
+            )
 
 
 def before(link: str, middleware: Middleware | str) -> Placed:

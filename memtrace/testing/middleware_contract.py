@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import ClassVar
+from functools import partial
+from importlib.util import find_spec
+from inspect import isfunction, isgenerator
+from typing import ClassVar, cast
 
 import pytest
 
 from memtrace.exceptions import MemtraceError
 from memtrace.pipeline import Locks, Middleware, compose, drive, drive_async
-from memtrace.testing.planted import CONTENT, KEY, shown_in_error, shown_in_records
-from memtrace.testing.traces import DRIVERS, Driver, Step, run, trace
+from memtrace.testing.planted import CONTENT, KEY, is_shown, shown_in_error, shown_in_records
+from memtrace.testing.traces import DRIVERS, Driver, Step, run, trace, within
 from memtrace.transport import CallContext, Headers, Method, Request, Response, Safety, TransportCause, TransportError
 
 __all__ = ["MiddlewareContract"]
@@ -31,6 +34,14 @@ _REFUSED = _failing("connect", maybe_sent=False)
 _RESET = _failing("reset", maybe_sent=True)
 _LATE = _failing("timeout", maybe_sent=True)
 _GARBLED = _failing("protocol", maybe_sent=True)
+
+
+def _name_of_step(step: Step) -> str:
+    if isinstance(step, int):
+        return str(step)
+    error = step()
+    return error.cause if isinstance(error, TransportError) else type(error).__name__
+
 
 _SITUATIONS: dict[str, tuple[Step, ...]] = {
     "answered": (200,),
@@ -52,9 +63,12 @@ _CALLS: dict[str, tuple[Method, Safety, bytes | None]] = {
     "a write": ("POST", "once", b'{"content":"x"}'),
 }
 
-situations = pytest.mark.parametrize("situation", _SITUATIONS)
-calls = pytest.mark.parametrize("kind", _CALLS)
-drivers = pytest.mark.parametrize("driver", DRIVERS)
+_situations = pytest.mark.parametrize("situation", _SITUATIONS)
+_calls = pytest.mark.parametrize("kind", _CALLS)
+_WITHOUT_TRIO = pytest.mark.skipif(find_spec("trio") is None, reason="trio is not installed")
+_drivers = pytest.mark.parametrize("driver", ["blocking", "asyncio", pytest.param("trio", marks=_WITHOUT_TRIO)])
+_LONGEST = 10.0
+"""Seconds after which something waits that must not."""
 
 
 class MiddlewareContract:
@@ -70,6 +84,15 @@ class MiddlewareContract:
 
     answers_itself: ClassVar[bool] = False
     """True for one that may answer without sending, as a cache does: what needs a sending is then left out."""
+    changes_bodies: ClassVar[bool] = False
+    """True for one that sends or returns another body than it was given."""
+    volatile_headers: ClassVar[frozenset[str]] = frozenset()
+    """Names, in lower case, of headers that have another value each time, as a request id has."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if isfunction(cls.__dict__.get("create")):
+            raise TypeError(f"{cls.__name__}.create needs the decorator @pytest.fixture")
 
     @pytest.fixture
     def create(self) -> Create:
@@ -78,89 +101,172 @@ class MiddlewareContract:
             f"{type(self).__name__} needs a fixture `create` that returns a function making yours"
         )
 
+    def _needs_bodies(self) -> None:
+        if self.changes_bodies:
+            pytest.skip("changes_bodies = True")
+
     def _needs_a_sending(self) -> None:
         if self.answers_itself:
             pytest.skip("answers_itself = True")
 
-    @situations
-    @calls
+    @_situations
+    @_calls
     def test_it_does_the_same_under_every_driver(self, create: Create, situation: str, kind: str) -> None:
         """The same requests, the same waits, the same end: what works in the one client works in the other."""
-        steps = _SITUATIONS[situation]
-        blocking, *awaiting = (trace(create(), _request(kind), steps, driver) for driver in DRIVERS)
+        steps, volatile = _SITUATIONS[situation], self.volatile_headers
+        blocking, *awaiting = (
+            within(_LONGEST, partial(trace, _made(create), _request(kind), steps, driver, volatile))
+            for driver in DRIVERS
+        )
         for other in awaiting:
-            assert other == blocking
+            assert other == blocking, "what it does under an awaiting driver, and under the blocking one"
 
-    @situations
-    @calls
-    @drivers
+    @_situations
+    @_calls
+    @_drivers
     def test_a_call_ends_with_a_response_or_an_error_for_users(
         self, create: Create, situation: str, kind: str, driver: Driver
     ) -> None:
         """A `MemtraceError`, or what the transport raised: no error of the middleware's own making."""
+        call = partial(run, _made(create), _request(kind), _SITUATIONS[situation], driver, [])
         try:
-            response = run(create(), _request(kind), _SITUATIONS[situation], driver, [])
+            response = within(_LONGEST, call)
         except (MemtraceError, ZeroDivisionError):
             return
         assert isinstance(response, Response)
 
-    @drivers
+    @_drivers
+    @pytest.mark.parametrize("step", [_REFUSED, _RESET, _LATE, _GARBLED, 404, 503], ids=_name_of_step)
+    def test_a_failure_stays_a_failure(self, create: Create, driver: Driver, step: Step) -> None:
+        """Of a call that never gets through, nobody is told that it did."""
+        self._needs_a_sending()
+        call = partial(run, _made(create), _request("a write"), (step,) * 40, driver, [])
+        try:
+            response = within(_LONGEST, call)
+        except MemtraceError:
+            return
+        assert response.status >= 400, "a failed call came out as a success"
+
+    @_drivers
+    @pytest.mark.parametrize("step", [_RESET, _LATE, _GARBLED], ids=_name_of_step)
+    def test_a_write_that_may_have_been_stored_is_not_sent_again(
+        self, create: Create, driver: Driver, step: Step
+    ) -> None:
+        """What is ``once`` is done again each time: `request.context.safety` says so."""
+        told: list[str] = []
+        with suppress(MemtraceError):
+            within(_LONGEST, partial(run, _made(create), _request("a write"), (step, 200), driver, told))
+        assert _sent(told) <= 1, "a write with an unknown outcome was sent again"
+
+    @_drivers
+    @_calls
+    def test_a_call_that_succeeds_is_sent_once(self, create: Create, driver: Driver, kind: str) -> None:
+        """And its body arrives, and comes back, as it is."""
+        self._needs_a_sending()
+        told: list[str] = []
+        request = _request(kind)
+        response = within(_LONGEST, partial(run, _made(create), request, (200,), driver, told))
+        assert _sent(told) == 1
+        if not self.changes_bodies:
+            assert f" {request.body!r} within" in "".join(told), "another body was sent than the client's"
+            assert response.body == b'{"n":%d}' % len(told), "another body came back than the server's"
+
+    def test_it_does_not_sleep_on_the_event_loop(self, create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It waits by ``yield from sleep(...)``."""
+        slept: list[float] = []
+        monkeypatch.setattr(time, "sleep", slept.append)
+        for steps in _SITUATIONS.values():
+            with suppress(Exception):  # other tests look at them
+                within(_LONGEST, partial(run, _made(create), _request("a read"), steps, "asyncio", []))
+        assert slept == [], "time.sleep was called, which stops every other task"
+
+    @_drivers
     def test_an_answer_comes_through_with_its_status(self, create: Create, driver: Driver) -> None:
         """A success stays one, and 404 is no success."""
-        assert run(create(), _request("a read"), (200,), driver, []).status == 200
+        call = partial(run, _made(create), _request("a read"), (200,), driver, [])
+        assert within(_LONGEST, call).status == 200
         with suppress(MemtraceError):
-            assert run(create(), _request("a read"), (404,) * 20, driver, []).status == 404
+            call = partial(run, _made(create), _request("a read"), (404,) * 20, driver, [])
+            assert within(_LONGEST, call).status == 404
 
     @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
     def test_what_ends_a_program_ends_the_call(self, create: Create, stop: type[BaseException]) -> None:
         """It comes out as it was thrown in, nothing is sent after it, and the next call is made as if nothing had been."""
         self._needs_a_sending()
-        middleware, told = create(), list[str]()
+        middleware, told = _made(create), list[str]()
         with pytest.raises(stop):
-            run(middleware, _request("a read"), (stop,), "blocking", told)
-        assert sum(line.startswith("send") for line in told) == 1, "it sent again after the call had to end"
-        assert run(middleware, _request("a read"), (200,), "blocking", []).status == 200
+            within(_LONGEST, partial(run, middleware, _request("a read"), (stop,), "blocking", told))
+        assert _sent(told) == 1, "it sent again after the call had to end"
+        call = partial(run, middleware, _request("a read"), (200,), "blocking", [])
+        assert within(_LONGEST, call).status == 200
 
     def test_a_cancelled_task_ends_as_cancelled(self, create: Create) -> None:
         """While its request is on the way: at once, without another request; and the next call is made as ever."""
         self._needs_a_sending()
-        middleware = create()
-        sent, cancelled = asyncio.run(_cancelled(middleware))
+        middleware = _made(create)
+        sent, cancelled = within(2 * _LONGEST, lambda: asyncio.run(_cancelled(middleware)))
         assert cancelled, "the cancelled task did not end as cancelled"
         assert sent == 1, "it sent again after it was cancelled"
-        assert run(middleware, _request("a read"), (200,), "asyncio", []).status == 200
+        call = partial(run, middleware, _request("a read"), (200,), "asyncio", [])
+        assert within(_LONGEST, call).status == 200
 
     def test_one_instance_serves_threads_at_once(self, create: Create) -> None:
         """32 of them: each gets the answer to its own request."""
-        middleware = create()
+        self._needs_bodies()
+        middleware = _made(create)
 
         def send(number: int) -> Response:
             request = _request("a read", f"/api/v1/agents/{number}")
             return drive(compose((middleware,))(request), _Echo(), Locks(), request.context)
 
-        with ThreadPoolExecutor(32) as threads:
-            answers = [answer.body.decode() for answer in threads.map(send, range(256))]
+        def all_at_once() -> list[str]:
+            with ThreadPoolExecutor(32) as threads:
+                return [answer.body.decode() for answer in threads.map(send, range(256))]
+
+        answers = within(_LONGEST, all_at_once)
         assert answers == [f"/api/v1/agents/{number}" for number in range(256)]
 
     def test_one_instance_serves_tasks_at_once(self, create: Create) -> None:
         """32 of them, which take turns at every request."""
-        answers = asyncio.run(_echoes(create(), 32))
+        self._needs_bodies()
+        middleware = _made(create)
+        answers = within(_LONGEST, lambda: asyncio.run(_echoes(middleware, 32)))
         assert answers == [f"/api/v1/agents/{number}" for number in range(32)]
 
-    @situations
-    @drivers
+    @_situations
+    @_drivers
     def test_no_error_and_no_log_shows_a_key_or_a_content(
-        self, create: Create, situation: str, driver: Driver, caplog: pytest.LogCaptureFixture
+        self,
+        create: Create,
+        situation: str,
+        driver: Driver,
+        caplog: pytest.LogCaptureFixture,
+        capfd: pytest.CaptureFixture[str],
     ) -> None:
-        """Neither at DEBUG nor in what it raises."""
+        """Neither at DEBUG, nor in what it raises, nor printed."""
         headers = Headers({"x-api-key": KEY})
         request = Request("POST", "http://server", "/api/v1/memories", headers, CONTENT.encode())
         with caplog.at_level(logging.DEBUG):
             try:
-                run(create(), request, _SITUATIONS[situation], driver, [])
+                within(_LONGEST, partial(run, _made(create), request, _SITUATIONS[situation], driver, []))
             except Exception as error:  # noqa: BLE001  # whatever it is must not show them
                 assert shown_in_error(error) == []
         assert shown_in_records(caplog.records) == []
+        assert not is_shown("".join(capfd.readouterr())), "a planted key or content was printed"
+
+
+def _made(create: Create) -> Middleware:
+    try:
+        made: object = create()
+    except TypeError as error:
+        pytest.fail(f"the fixture create gives a function without arguments, as lambda: Mine(); it failed: {error}")
+    if isgenerator(made) or not callable(made):
+        pytest.fail(f"the fixture create gives a function that makes a middleware; it made {type(made).__name__}")
+    return cast("Middleware", made)
+
+
+def _sent(told: list[str]) -> int:
+    return sum(line.startswith("send") for line in told)
 
 
 def _request(kind: str, target: str = "/api/v1/memories") -> Request:

@@ -6,7 +6,7 @@ import logging
 import traceback
 from collections.abc import Iterable
 
-__all__ = ["CONTENT", "KEY", "shown_in_error", "shown_in_records"]
+__all__ = ["CONTENT", "KEY", "is_shown", "shown_in_error", "shown_in_records"]
 
 KEY = "planted-key-5d41402abc4b2a76"
 CONTENT = "planted-content-7d793037a0760186"
@@ -20,12 +20,12 @@ def shown_in_error(error: BaseException) -> list[str]:
         "args": repr(error.args),
         "traceback": "".join(traceback.format_exception(error)),
     }
-    return [f"{type(error).__name__}: {name}" for name, text in faces.items() if _holds_secret(text)]
+    return [f"{type(error).__name__}: {name}" for name, text in faces.items() if is_shown(text)]
 
 
 def shown_in_records(records: Iterable[logging.LogRecord]) -> list[str]:
     """The log records that show a secret: in their message, their arguments, or the error that they carry."""
-    return [f"{record.name}: {record.msg}" for record in records if _holds_secret(_all_of(record))]
+    return [f"{record.name}: {record.msg}" for record in records if is_shown(_all_of(record))]
 
 
 def _all_of(record: logging.LogRecord) -> str:
@@ -35,5 +35,6 @@ def _all_of(record: logging.LogRecord) -> str:
     return "".join(shown)
 
 
-def _holds_secret(text: str) -> bool:
+def is_shown(text: str) -> bool:
+    """Whether a text holds one of them."""
     return KEY in text or CONTENT in text

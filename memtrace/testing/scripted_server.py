@@ -48,7 +48,7 @@ class Answer(Step):
     """A proper answer after `pause` seconds.
 
     `chunked` sends it without a length, `zipped` compressed for those who accept that. `hang_up` closes the connection after it,
-    without having said so.
+    without having said so. `interim` are statuses below 200 that go ahead of it, before the pause.
     """
 
     status: int = 200
@@ -58,6 +58,7 @@ class Answer(Step):
     chunked: bool = False
     zipped: bool = False
     hang_up: bool = False
+    interim: tuple[int, ...] = ()
 
 
 @dataclass
@@ -84,9 +85,13 @@ class Stall(Step):
 
 @dataclass
 class Truncate(Step):
-    """Promises more of a body than comes; with `chunked`, the last chunk is missing."""
+    """Promises more of a body than comes; with `chunked`, the last chunk is missing.
+
+    With `zipped` all that was promised comes, and the end of what was compressed is missing, for those who accept that.
+    """
 
     chunked: bool = False
+    zipped: bool = False
 
 
 @dataclass
@@ -152,6 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     @_do.register
     def _(self, step: Answer, received: Received) -> None:
+        for status in step.interim:
+            self._write(status, b"", [("X-Interim", "1")])
         self._books.ended.wait(step.pause)
         headers, body = step.headers, step.body
         if step.zipped and "gzip" in received.headers.get("accept-encoding", ""):
@@ -193,7 +200,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     @_do.register
     def _(self, step: Truncate, received: Received) -> None:
-        if step.chunked:
+        if step.zipped and "gzip" in received.headers.get("accept-encoding", ""):
+            body = gzip.compress(b"half of it" * 1000)[:-8]  # the checksum and the length of what was compressed
+            self._write(200, body, [("Content-Encoding", "gzip"), ("Content-Length", str(len(body)))])
+        elif step.chunked:
             self._write(200, b"4\r\nhalf\r\n", [("Transfer-Encoding", "chunked")])
         else:
             self._write(200, b"half", [("Content-Length", "100")])
@@ -240,7 +250,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.steps = list(steps)
         self.received: list[Received] = []
-        self.connections = 0
+        self.connections = self.open_connections = 0
         self.busy = self.most_at_once = 0
         self.ended = threading.Event()
         self._guard = threading.Lock()  # taken by itself
@@ -262,8 +272,15 @@ class _Server(ThreadingHTTPServer):
                 self.busy -= 1
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self.connections += 1
+        with self._guard:
+            self.connections += 1
+            self.open_connections += 1
         super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._guard:
+            self.open_connections -= 1
+        super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away in the middle is no error of a test."""
@@ -281,7 +298,7 @@ class ScriptedServer:
     def __init__(self, *steps: Step) -> None:
         self._server = _Server(steps)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url: str = f"http://127.0.0.1:{self._server.server_port}"
 
     def do(self, *steps: Step) -> None:
         """Do these with the requests to come, behind the steps that are waiting."""
@@ -296,6 +313,11 @@ class ScriptedServer:
     def connections(self) -> int:
         """How many connections were accepted."""
         return self._server.connections
+
+    @property
+    def open_connections(self) -> int:
+        """How many of them are open."""
+        return self._server.open_connections
 
     @property
     def most_at_once(self) -> int:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from memtrace.transport import AsyncTransport, Request, Response, Transport
+import pytest
+
+from memtrace.transport import AsyncTransport, Headers, Request, Response, Transport
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["AsyncSubject", "Backend", "Subject", "SyncSubject"]
+__all__ = ["AsyncSubject", "Backend", "Subject", "SyncSubject", "checked"]
 
 Backend = Literal["asyncio", "trio"]
 """An event loop that an async transport may run on."""
@@ -45,36 +48,50 @@ class Subject(Protocol):
         ...
 
 
+def checked(response: object) -> Response:
+    """What a transport returned, which has to be a `Response` with `Headers` and bytes."""
+    if not isinstance(response, Response):
+        pytest.fail(f"send returned {type(response).__name__}: a memtrace.transport.Response is due")
+    kinds = (type(response.headers), type(response.body))
+    if kinds != (Headers, bytes):
+        pytest.fail("the Response that send returned needs memtrace.transport.Headers, and its body as bytes")
+    return response
+
+
 class SyncSubject:
     """A blocking transport as it is."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self._threads: list[ThreadPoolExecutor] = []
 
     def send(self, request: Request) -> Response:
         """Send and wait."""
-        return self.transport.send(request)
+        return checked(self.transport.send(request))
 
     def start(self, request: Request) -> Future[Response]:
-        """Send in a thread of its own."""
-        thread = ThreadPoolExecutor(1)
-        self._threads.append(thread)
-        return thread.submit(self.transport.send, request)
+        """Send in a thread of its own, which nothing waits for when it never ends."""
+        future: Future[Response] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(self.send(request))
+            except BaseException as error:  # noqa: BLE001  # whoever asks for the result gets it
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        return future
 
     def send_apart(self, requests: Sequence[Request]) -> list[Response]:
         """Send one after the other."""
-        return [self.transport.send(request) for request in requests]
+        return [self.send(request) for request in requests]
 
     def close(self) -> None:
         """Close the transport."""
         self.transport.close()
 
     def end(self) -> None:
-        """Close, and wait for the threads."""
+        """Close it."""
         self.transport.close()
-        for thread in self._threads:
-            thread.shutdown()
 
 
 class AsyncSubject:
@@ -98,11 +115,14 @@ class AsyncSubject:
 
     def send(self, request: Request) -> Response:
         """Send and wait."""
-        return self.portal.call(self.transport.send, request)
+        return self.portal.call(self._send, request)
 
     def start(self, request: Request) -> Future[Response]:
         """Send in a task of its own."""
-        return self.portal.start_task_soon(self.transport.send, request)
+        return self.portal.start_task_soon(self._send, request)
+
+    async def _send(self, request: Request) -> Response:
+        return checked(await self.transport.send(request))
 
     def send_apart(self, requests: Sequence[Request]) -> list[Response]:
         """Send one after the other on an event loop that begins and ends here."""
@@ -112,7 +132,7 @@ class AsyncSubject:
         return anyio.run(self._send_all, requests, backend=self.backend)
 
     async def _send_all(self, requests: Sequence[Request]) -> list[Response]:
-        return [await self.transport.send(request) for request in requests]
+        return [await self._send(request) for request in requests]
 
     def cancel(self, request: Request, is_sent: Callable[[], bool]) -> bool:
         """Send, cancel the task once `is_sent`, and tell whether it ended as cancelled."""
@@ -171,5 +191,6 @@ class AsyncSubject:
         """Close, end the event loop, and collect what loops that ended before have left behind."""
         with self._stack:
             self.close()
+            self.portal.call(self.portal.stop, True)  # noqa: FBT003  # and cancel what has not ended
         if self._was_apart:
             gc.collect()

@@ -22,5 +22,6 @@ TARGETS: Final[tuple[str, ...]] = (
     "/a/",
     "/a/./b",
     "/a/../b",
+    f"/?q={'x' * 6000}",
 )
 """Over 200 targets as the SDK may build them, or as a base URL may bring them."""

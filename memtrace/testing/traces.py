@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
+
+import pytest
 
 from memtrace.pipeline import Locks, Middleware, compose, drive, drive_async
 from memtrace.transport import CallContext, Request, Response, TransportError
 from memtrace_transports.memory.clock import ManualClock
 
-__all__ = ["DRIVERS", "Answers", "AnswersAwaiting", "Driver", "Step", "run", "trace"]
+__all__ = ["DRIVERS", "Answers", "AnswersAwaiting", "Driver", "Step", "run", "trace", "within"]
+
+ResultT = TypeVar("ResultT")
 
 Driver = Literal["blocking", "asyncio", "trio"]
 DRIVERS: Final[tuple[Driver, ...]] = ("blocking", "asyncio", "trio") if find_spec("trio") else ("blocking", "asyncio")
@@ -21,6 +28,14 @@ DRIVERS: Final[tuple[Driver, ...]] = ("blocking", "asyncio", "trio") if find_spe
 
 Step = int | Callable[[], BaseException]
 """A status to answer with, or what makes the error to raise."""
+
+
+class _Told(list[str]):
+    """A trace, and which headers' values do not belong into it."""
+
+    def __init__(self, volatile: AbstractSet[str]) -> None:
+        super().__init__()
+        self.volatile = volatile
 
 
 class _TracingClock(ManualClock):
@@ -47,8 +62,9 @@ class Answers:
 
     def send(self, request: Request) -> Response:
         """Do the next step."""
-        sent = f"send {request.method} {request.url} {sorted(request.headers.items())} {request.body!r}"
-        self._told.append(f"{sent} within {request.timeout}")
+        volatile = getattr(self._told, "volatile", ())
+        headers = sorted((name, "..." if name in volatile else value) for name, value in request.headers.items())
+        self._told.append(f"send {request.method} {request.url} {headers} {request.body!r} within {request.timeout}")
         step = self._steps.pop(0) if self._steps else 200
         if isinstance(step, int):
             return Response(step, body=b'{"error":"planted"}' if step >= 400 else b'{"n":%d}' % len(self._told))
@@ -93,12 +109,35 @@ def _run_on(driver: Driver, function: Callable[[], Awaitable[Response]]) -> Resp
     return asyncio.run(main())
 
 
-def trace(middleware: Middleware, request: Request, steps: Sequence[Step], driver: Driver) -> list[str]:
+def within(seconds: float, function: Callable[[], ResultT]) -> ResultT:
+    """What a function returns or raises; a failure of the test where it does not end within `seconds`."""
+    outcome: Future[ResultT] = Future()
+
+    def target() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # noqa: BLE001  # raised below
+            outcome.set_exception(error)
+
+    threading.Thread(target=target, daemon=True).start()
+    wait((outcome,), seconds)
+    if not outcome.done():
+        pytest.fail(f"it did not end within {seconds:g} seconds: does it hold a lock, or loop, across a yield?")
+    return outcome.result()
+
+
+def trace(
+    middleware: Middleware,
+    request: Request,
+    steps: Sequence[Step],
+    driver: Driver,
+    volatile: AbstractSet[str] = frozenset(),
+) -> list[str]:
     """Every request, every wait, and how it ended: the same for the same middleware under each driver.
 
-    Chance is seeded, and the clock stands still but for waits.
+    Chance is seeded, and the clock stands still but for waits. The values of `volatile` headers are left out.
     """
-    told: list[str] = []
+    told: list[str] = _Told(volatile)
     context = CallContext(_TracingClock(told), request.context.safety)
     random.seed(0)
     try:

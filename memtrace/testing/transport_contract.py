@@ -8,19 +8,22 @@ import multiprocessing
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
 from functools import partial
-from inspect import signature
+from importlib.util import find_spec
+from inspect import isfunction, signature
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 import pytest
 
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import API_VERSION, TransportSpec
-from memtrace.testing.planted import CONTENT, KEY, shown_in_error, shown_in_records
+from memtrace.testing.planted import CONTENT, KEY, is_shown, shown_in_error, shown_in_records
 from memtrace.testing.scripted_server import (
     Answer,
     CloseAfterReading,
+    Drip,
     Garbage,
     ResetAfterReading,
     ScriptedServer,
@@ -38,16 +41,21 @@ from memtrace.transport import Headers, Method, Request, Response, TransportErro
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
 
+    from _pytest.mark import ParameterSet
+
 __all__ = ["AsyncTransportContract", "TransportContract"]
 
 _BOUND = 0.25
 """Seconds that a request which is bound to fail in time is given."""
 _PATIENCE = 5.0
 """Seconds that any other request is given."""
-_SLACK = 3.0
+_SLACK = 1.5
 """Seconds beyond a bound that are put down to a slow machine."""
 
 _LEFT_OPEN = pytest.mark.filterwarnings("ignore::ResourceWarning")  # by libraries, when a loop or a request ends early
+
+
+_OF_HTTP = frozenset({"host", "accept", "accept-encoding", "connection", "content-length", "user-agent"})
 
 
 class Make(Protocol):
@@ -72,6 +80,8 @@ class _Contract:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if isfunction(cls.__dict__.get("spec")):
+            raise TypeError(f"{cls.__name__}.spec needs the decorator @pytest.fixture")
         if not cls.network:
             for name in dir(cls):
                 if name.startswith("test_") and "server" in signature(getattr(cls, name)).parameters:
@@ -144,6 +154,12 @@ class _Contract:
         (received,) = server.received
         assert (received.line, received.body) == (f"{method} /api/v1/memories HTTP/1.1", body or b"")
 
+    def test_no_header_is_added_but_those_of_http_itself(self, server: ScriptedServer, subject: Subject) -> None:
+        """No content type that nobody gave, no cookie, nothing of the library's own."""
+        subject.send(Request("POST", server.url, "/", body=b"x", timeout=_PATIENCE))
+        (received,) = server.received
+        assert sorted({name.lower() for name, _ in received.headers.pairs} - _OF_HTTP) == []
+
     def test_targets_go_out_byte_for_byte(self, server: ScriptedServer, subject: Subject) -> None:
         """Percent-encoded or not, dots and doubled slashes included: the SDK has encoded what needed it."""
         for target in TARGETS:
@@ -166,11 +182,12 @@ class _Contract:
 
     def test_headers_go_out_as_they_are(self, server: ScriptedServer, subject: Subject) -> None:
         """Repeated ones by themselves and in order; nothing is said about the letters' case."""
-        given = [("x-api-key", "k"), ("X-Trace", "1"), ("x-trace", "2"), ("Content-Type", "application/json")]
+        long = "k" * 6000
+        given = [("x-api-key", long), ("X-Trace", "1"), ("x-trace", "2"), ("Content-Type", "application/json")]
         subject.send(Request("POST", server.url, "/", Headers(given), b"{}", timeout=_PATIENCE))
         (received,) = server.received
         sent = [received.headers.get_all(name) for name in ("x-api-key", "x-trace", "content-type")]
-        assert sent == [["k"], ["1", "2"], ["application/json"]]
+        assert sent == [[long], ["1", "2"], ["application/json"]]
 
     # -- answers come back as they are
 
@@ -224,7 +241,52 @@ class _Contract:
             subject.send(_get(server.url))
         assert "cookie" not in server.received[1].headers
 
+    def test_an_interim_answer_is_not_taken_for_the_answer(self, server: ScriptedServer, subject: Subject) -> None:
+        """What a proxy says ahead of it, such as 103: the answer comes all the same, or the exchange fails as a whole."""
+        server.do(Answer(200, b"first", interim=(102, 103), pause=0.05), Answer(200, b"second"))
+        bodies = []
+        for _ in range(2):
+            try:
+                response = subject.send(_get(server.url))
+            except TransportError:
+                server.do(Answer(200, b"second"))
+            else:
+                assert response.status == 200
+                bodies.append(response.body)
+        assert bodies in ([b"first", b"second"], [b"second"]), "an answer was given to another request"
+
     # -- connections
+
+    def test_closing_it_closes_its_connections(self, server: ScriptedServer, subject: Subject) -> None:
+        """All of them, soon."""
+        answers = [subject.start(_get(server.url, timeout=30.0)) for _ in range(3)]
+        for answer in answers:
+            answer.result()
+        subject.close()
+        _until(lambda: server.open_connections == 0)
+        assert server.open_connections == 0, "connections that stay open"
+
+    def test_closing_it_under_way_says_that_the_request_was_sent(
+        self, server: ScriptedServer, subject: Subject
+    ) -> None:
+        """Or waits for its answer; the server has the request."""
+        server.do(Answer(pause=0.5))
+        answer = subject.start(_post(server.url, timeout=30.0))
+        _until(lambda: len(server.received) == 1)
+        subject.close()
+        try:
+            response = answer.result()
+        except TransportError as error:
+            assert error.maybe_sent is True
+        else:
+            assert response.status == 200
+
+    def test_requests_do_not_wait_for_each_other(self, server: ScriptedServer, subject: Subject) -> None:
+        """Four that take their time are under way at once."""
+        server.do(*[Answer(pause=0.3)] * 4)
+        answers = [subject.start(_get(server.url, timeout=30.0)) for _ in range(4)]
+        assert [answer.result().status for answer in answers] == [200] * 4
+        assert server.most_at_once > 1, "one request at a time"
 
     def test_a_connection_is_kept_for_the_next_request(self, server: ScriptedServer, subject: Subject) -> None:
         """TCP and TLS take several round trips."""
@@ -270,8 +332,10 @@ class _Contract:
             for child in children:
                 child.start()
         _send_numbered(subject, server.url, 4, wrong)
+        end = time.monotonic() + 30
         for child in children:
-            child.join(30)
+            child.join(max(end - time.monotonic(), 0))
+            child.kill()  # one that hangs; the others have ended
         assert [child.exitcode for child in children] == [0] * 4, "a child of the fork failed"
         assert [wrong.get() for _ in range(5)] == [[]] * 5, "answers that belong to another request"
 
@@ -331,10 +395,18 @@ class _Contract:
         time.sleep(2 * _BOUND)
         assert subject.send(_get(server.url)).body == b"own"
 
-    @pytest.mark.parametrize("step", [Truncate(), Truncate(chunked=True)], ids=["with a length", "in chunks"])
+    @pytest.mark.parametrize(
+        "step", [Truncate(), Truncate(chunked=True)], ids=["with a length", "in chunks"]
+    )  # fmt: skip
     def test_a_body_that_is_cut_short_is_no_answer(self, server: ScriptedServer, subject: Subject, step: Step) -> None:
         """A part of a list of memories would look like all of it."""
         server.do(step)
+        error = _failure(subject, _post(server.url))
+        assert (error.cause in ("reset", "protocol"), error.maybe_sent) == (True, True)
+
+    def test_a_compressed_body_without_its_end_is_no_answer(self, server: ScriptedServer, subject: Subject) -> None:
+        """Though all bytes came that were promised."""
+        server.do(Truncate(zipped=True))
         error = _failure(subject, _post(server.url))
         assert (error.cause in ("reset", "protocol"), error.maybe_sent) == (True, True)
 
@@ -361,9 +433,13 @@ class _Contract:
     # -- secrets
 
     def test_no_error_and_no_log_shows_a_key_or_a_content(
-        self, server: ScriptedServer, make: Make, caplog: pytest.LogCaptureFixture
+        self,
+        server: ScriptedServer,
+        make: Make,
+        caplog: pytest.LogCaptureFixture,
+        capfd: pytest.CaptureFixture[str],
     ) -> None:
-        """Neither of the transport nor of its library, at DEBUG, for failures of every kind."""
+        """Neither of the transport nor of its library, at DEBUG, nor what they print, for failures of every kind."""
         steps = [
             Answer(200, CONTENT.encode()),
             ResetAfterReading(),
@@ -382,6 +458,7 @@ class _Contract:
             ]  # fmt: skip
         assert shown == [], "errors that show a planted key or content"
         assert shown_in_records(caplog.records) == [], "log records that show a planted key or content"
+        assert not is_shown("".join(capfd.readouterr())), "a planted key or content was printed"
 
     # -- options, as far as they are among the capabilities
 
@@ -515,8 +592,8 @@ class TransportContract(_Contract):
     @pytest.fixture
     def make(self, spec: TransportSpec) -> Iterator[Make]:
         """Makes transports with options; closes them in the end."""
-        assert spec.create is not None, "the spec has no create: use AsyncTransportContract"
-        create = spec.create
+        create = _checked_spec(spec).create
+        assert create is not None, "the spec has no create: use AsyncTransportContract"
         with ExitStack() as stack:
 
             def make(**options: object) -> Subject:
@@ -545,13 +622,14 @@ class AsyncTransportContract(_Contract):
     def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
         """Run everything on each of the event loops."""
         if "backend" in metafunc.fixturenames:
-            metafunc.parametrize("backend", cast("type[AsyncTransportContract]", metafunc.cls).backends)
+            backends = cast("type[AsyncTransportContract]", metafunc.cls).backends
+            metafunc.parametrize("backend", [_runnable(backend) for backend in backends])
 
     @pytest.fixture
     def make(self, spec: TransportSpec, backend: Backend) -> Iterator[Make]:
         """Makes transports with options; closes them in the end."""
-        assert spec.create_async is not None, "the spec has no create_async: use TransportContract"
-        create = spec.create_async
+        create = _checked_spec(spec).create_async
+        assert create is not None, "the spec has no create_async: use TransportContract"
         with ExitStack() as stack:
 
             def make(**options: object) -> AsyncSubject:
@@ -572,6 +650,12 @@ class AsyncTransportContract(_Contract):
         subject.send(_get(server.url))  # the first one may import and load certificates
         assert subject.silence_while(_get(server.url)) < 0.4, "seconds for which no other task had a turn"
 
+    def test_a_body_that_drips_is_bounded_as_a_whole(self, server: ScriptedServer, subject: AsyncSubject) -> None:
+        """The request's `timeout` is exact, however often a byte comes."""
+        server.do(Drip(pause=0.05, count=200))
+        error = _failure(subject, _post(server.url, timeout=_BOUND))
+        assert (error.cause, error.maybe_sent) == ("timeout", True)
+
     def test_a_cancelled_request_gives_its_connection_back(
         self, server: ScriptedServer, spec: TransportSpec, make: Make
     ) -> None:
@@ -581,7 +665,7 @@ class AsyncTransportContract(_Contract):
         server.do(*[Stall()] * 20)
         for number in range(1, 21):
             is_sent = partial(_has_received, server, number)
-            assert subject.cancel(_get(server.url, timeout=30.0), is_sent), "it did not end as cancelled"
+            assert subject.cancel(_get(server.url), is_sent), "it did not end as cancelled"
         assert subject.send(_get(server.url)).status == 200
 
     @_LEFT_OPEN
@@ -590,6 +674,16 @@ class AsyncTransportContract(_Contract):
         for turn in range(3):
             (answer,) = subject.send_apart([_get(server.url, f"/{turn}")])
             assert _line(answer) == f"GET /{turn} HTTP/1.1"
+
+
+def _runnable(backend: Backend) -> ParameterSet:
+    missing = backend == "trio" and find_spec("trio") is None
+    return pytest.param(backend, marks=pytest.mark.skipif(missing, reason="trio is not installed"))
+
+
+def _checked_spec(spec: object) -> TransportSpec:
+    assert isinstance(spec, TransportSpec), f"the fixture spec gives {type(spec).__name__}: a TransportSpec is due"
+    return spec
 
 
 # ---- requests, and what became of them ------------------------------------------------------------------------------
@@ -615,11 +709,14 @@ def _line(response: Response) -> str:
 def _failure(subject: Subject, request: Request) -> TransportError:
     """The error that sending raises, well within the time that it may take."""
     started = time.monotonic()
+    longest = _SLACK + min(request.timeout or _PATIENCE, _PATIENCE)
     try:
-        response = subject.send(request)
+        response = subject.start(request).result(longest + _PATIENCE)
     except TransportError as error:
-        assert time.monotonic() - started < _SLACK + (request.timeout or 0), "it took longer than it may"
+        assert time.monotonic() - started < longest, "it took longer than it may"
         return error
+    except FutureTimeoutError:
+        pytest.fail(f"send did not end within {longest + _PATIENCE:g} seconds")
     except Exception as error:  # noqa: BLE001  # whatever else it raises breaks the contract
         pytest.fail(
             f"send raised {type(error).__module__}.{type(error).__qualname__}: nothing but TransportError is due"

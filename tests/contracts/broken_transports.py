@@ -6,12 +6,15 @@ import asyncio
 import functools
 import http.client
 import logging
+import threading
 import time
 import zlib
+from dataclasses import replace
 
 import aiohttp  # noqa: F401 - pytester forgets what is imported first within its runs
 import anyio._backends._asyncio  # noqa: F401 - as above
 
+from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec
 from memtrace.transport import Headers, Request, Response, TransportError
 from memtrace_transports import AiohttpTransport
@@ -256,7 +259,7 @@ class ClosesNothing(Plain):
         self.closed = False
 
 
-@noticed_by("a_second_close", "a_used_one_closes_twice", "a_closed_one", "one_that_is_closed_after_use")
+@noticed_by("a_second_close", "a_used_one_closes_twice", "a_closed_one", "one_that_is_closed_after_use", "closing_it")
 class ClosesOnce(Plain):
     def close(self):
         if self.closed:
@@ -276,6 +279,71 @@ class LogsBodies(Plain):
     def body(self, request):
         logging.getLogger("broken").debug("sending %r", request.body)
         return request.body
+
+
+@noticed_by("closing_it_closes_its_connections")
+class KeepsItsConnectionsOpen(Plain):
+    left = []  # noqa: RUF012 - nothing of it is collected
+
+    def close(self):
+        self.left.extend(self.idle)
+        self.idle = []
+        super().close()
+
+
+@noticed_by("no_error_and_no_log")
+class PrintsWhatItSends(Plain):
+    def body(self, request):
+        print("sending", request.body)  # noqa: T201 - the fault
+        return request.body
+
+
+@noticed_by("no_header_is_added")
+class AddsAContentType(Plain):
+    def headers(self, request):
+        given = [] if "content-type" in request.headers else [("Content-Type", "text/plain")]
+        return [*request.headers.pairs, *given]
+
+
+@noticed_by("headers_go_out_as_they_are")
+class CutsLongHeaders(Plain):
+    def headers(self, request):
+        return [(name, value[:4096]) for name, value in request.headers.pairs]
+
+
+@noticed_by("requests_do_not_wait_for_each_other")
+class SendsOneAtATime(Plain):
+    def __init__(self, options):
+        super().__init__(options)
+        self.turn = threading.Lock()
+
+    def send(self, request):
+        with self.turn:
+            return super().send(request)
+
+
+@noticed_by("an_interim_answer")
+class TakesAnInterimAnswerForTheAnswer(Plain):
+    def read(self, connection, end):
+        answer = connection.getresponse()
+        if answer.status >= 200:
+            return Response(answer.status, Headers(answer.getheaders()), answer.read()), not answer.will_close
+        return Response(answer.status), True
+
+
+@noticed_by("an_answer_that_does_not_come_in_time", "a_connection_that_does_not", "an_answer_that_came_late")
+class WaitsTooLong(Plain):
+    def send(self, request):
+        return super().send(replace(request, timeout=request.timeout and request.timeout * 8))
+
+
+@noticed_by("closing_it_under_way")
+class SaysThatARequestUnderWayWasNotSent(Plain):
+    def send(self, request):
+        response = super().send(request)
+        if self.closed:
+            raise ClientClosedError
+        return response
 
 
 @noticed_by("option_headers")

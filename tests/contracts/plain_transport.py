@@ -87,6 +87,8 @@ class Plain:
     def read(self, connection, end):
         connection.sock.settimeout(max(end - time.monotonic(), 0.001))
         answer = connection.getresponse()
+        if answer.status < 200:  # the library skips 100 alone
+            raise http.client.HTTPException
         body = self.read_body(connection, answer, end)
         return Response(answer.status, Headers(answer.getheaders()), body), not answer.will_close
 

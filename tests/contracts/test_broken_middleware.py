@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
+import time
+import uuid
+from dataclasses import replace
 
 import pytest
 
 from memtrace.middleware import call, sleep
+from memtrace.testing import MiddlewareContract, TransportContract, middleware_contract
 from memtrace.transport import Response, TransportError
 
 BROKEN = {}
@@ -42,7 +47,7 @@ class ForgetsToGiveItsSlotBack:
         return response
 
 
-@noticed_by("one_instance_serves_threads", "one_instance_serves_tasks")
+@noticed_by("one_instance_serves_threads", "one_instance_serves_tasks", "a_call_that_succeeds")
 class KeepsTheRequestInItself:
     def __call__(self, request, call_next):
         self.request = request
@@ -70,7 +75,9 @@ async def wait():
     """Only an event loop can run it."""
 
 
-@noticed_by("it_does_the_same", "an_answer_comes_through", "what_ends", "one_instance_serves_threads")
+@noticed_by(
+    "it_does_the_same", "an_answer_comes_through", "what_ends", "one_instance_serves_threads", "a_call_that_succeeds"
+)
 class NeedsAnEventLoop:
     def __call__(self, request, call_next):
         yield from call(wait)
@@ -95,11 +102,76 @@ class RaisesErrorsOfItsOwn:
         return response
 
 
-@noticed_by("an_answer_comes_through")
+@noticed_by("an_answer_comes_through", "a_failure_stays_a_failure")
 class TurnsFailuresIntoSuccesses:
     def __call__(self, request, call_next):
         response = yield from call_next(request)
         return Response(200) if response.status == 404 else response
+
+
+@noticed_by("a_failure_stays_a_failure")
+class SwallowsFailures:
+    def __call__(self, request, call_next):
+        try:
+            return (yield from call_next(request))
+        except TransportError as error:
+            if not error.maybe_sent:
+                raise
+            return Response(200, body=b"{}")
+
+
+@noticed_by("a_write_that_may_have_been_stored")
+class RepeatsWrites:
+    def __call__(self, request, call_next):
+        try:
+            return (yield from call_next(request))
+        except TransportError:
+            return (yield from call_next(request))
+
+
+@noticed_by("a_call_that_succeeds_is_sent_once")
+class SendsTwice:
+    def __call__(self, request, call_next):
+        response = yield from call_next(request)
+        if response.status == 200:
+            response = yield from call_next(request)
+        return response
+
+
+@noticed_by("a_call_that_succeeds_is_sent_once")
+class DropsBodies:
+    def __call__(self, request, call_next):
+        return (yield from call_next(replace(request, body=None)))
+
+
+@noticed_by("it_does_not_sleep_on_the_event_loop")
+class SleepsOnTheLoop:
+    def __call__(self, request, call_next):
+        time.sleep(0.001)
+        return (yield from call_next(request))
+
+
+@noticed_by("no_error_and_no_log")
+class PrintsHeaders:
+    def __call__(self, request, call_next):
+        print(request.headers.pairs)  # noqa: T201 - the fault
+        return (yield from call_next(request))
+
+
+@noticed_by("one_instance_serves_tasks")
+class HoldsALockAcrossAYield:
+    def __init__(self):
+        self.guard = threading.Lock()
+
+    def __call__(self, request, call_next):
+        with self.guard:
+            return (yield from call_next(request))
+
+
+@noticed_by("it_does_the_same")
+class NumbersItsRequestsAnew:
+    def __call__(self, request, call_next):
+        return (yield from call_next(request.with_header("x-request-id", str(uuid.uuid4()))))
 
 
 MODULE = """
@@ -108,22 +180,39 @@ from memtrace.testing import MiddlewareContract
 from tests.contracts import test_broken_middleware as broken
 
 class TestIt(MiddlewareContract):
+    {flags}
+
     @pytest.fixture
     def create(self):
         return broken.{name}
 """
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
-def test_a_broken_middleware_is_caught(pytester, broken):
-    pytester.makepyfile(MODULE.format(name=broken.__name__))
+def failures(pytester, broken, flags=""):
+    pytester.makepyfile(MODULE.format(name=broken.__name__, flags=flags))
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "ignore", "--tb=no", "-q")
     reports = [*result.reprec.getreports("pytest_runtest_logreport")]
-    failed = {report.nodeid.rpartition("::")[2].partition("[")[0] for report in reports if report.failed}
-    expected = BROKEN[broken]
+    assert any(report.passed and report.when == "call" for report in reports)
+    return {report.nodeid.rpartition("::")[2].partition("[")[0] for report in reports if report.failed}
+
+
+@pytest.mark.parametrize(
+    ("broken", "flag"),
+    [
+        (NumbersItsRequestsAnew, 'volatile_headers = frozenset({"x-request-id"})'),
+        (DropsBodies, "changes_bodies = True"),
+    ],
+)
+def test_what_a_middleware_means_to_do_may_be_said(pytester, broken, flag):
+    assert failures(pytester, broken, flag) == set()
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_middleware_is_caught(pytester, broken, monkeypatch):
+    monkeypatch.setattr(middleware_contract, "_LONGEST", 1.5)
+    failed, expected = failures(pytester, broken), BROKEN[broken]
     assert sorted(name for name in failed if not name.startswith(tuple(f"test_{rule}" for rule in expected))) == []
     assert sorted(rule for rule in expected if not any(name.startswith(f"test_{rule}") for name in failed)) == []
-    assert any(report.passed and report.when == "call" for report in reports)
 
 
 def test_one_that_answers_by_itself_may_say_so(pytester):
@@ -144,7 +233,27 @@ def test_one_that_answers_by_itself_may_say_so(pytester):
                 return lambda: answer
     """)
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "ignore", "-q", "-k", "ends")
-    result.assert_outcomes(passed=72, skipped=5)
+    assert result.ret == pytest.ExitCode.OK
+    assert result.parseoutcomes()["skipped"] == 5
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        ("broken.LogsHeaders()", "missing 2 required positional arguments"),
+        ("lambda: 3", "it made int"),
+    ],
+)
+def test_a_fixture_that_makes_no_middleware_is_told_what_is_due(pytester, made, text):
+    pytester.makepyfile(MODULE.format(name="LogsHeaders", flags="").replace("broken.LogsHeaders", made))
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "ignore", "-q", "-k", "comes_through")
+    result.stdout.fnmatch_lines([f"*Failed: the fixture create gives a function*{text}*"])
+
+
+@pytest.mark.parametrize(("contract", "name"), [(MiddlewareContract, "create"), (TransportContract, "spec")])
+def test_a_fixture_without_its_decorator_is_told(contract, name):
+    with pytest.raises(TypeError, match=f"Mine.{name} needs the decorator @pytest.fixture"):
+        type("Mine", (contract,), {name: lambda self: None})
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ def every_effect(request, call_next):
         yield from call(len, "a function that may block")
     try:
         response = yield from call_next(request)
-    except TransportError:
+    except TransportError as error:
+        if error.maybe_sent:
+            raise
         yield from sleep(0.25)
         response = yield from call_next(request)
     return response

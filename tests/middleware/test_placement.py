@@ -5,7 +5,17 @@ import logging
 import pytest
 
 from memtrace import ConfigurationError, ConnectionFailedError, MemtraceError, NotFoundError, TransportError
-from memtrace.middleware import ApiKeyAuth, Position, Response, after, before, instead_of, log_attempts, raise_errors
+from memtrace.middleware import (
+    ApiKeyAuth,
+    Placed,
+    Position,
+    Response,
+    after,
+    before,
+    instead_of,
+    log_attempts,
+    raise_errors,
+)
 from memtrace.middleware.chain import BUILT_IN, arrange
 from memtrace.plugins import MiddlewareSpec, middlewares
 from tests.faces import json_response
@@ -250,7 +260,11 @@ def test_a_copy_with_another_key_sends_it(face):
         ([before("auth", "nope")], r"^middleware\[0\]: no middleware is named 'nope'"),
         ([before("auth", 5)], r"^middleware\[0\] cannot be called"),
         ([before("auth", Named)], r"^middleware\[0\] cannot be called"),
-        ([before("auth", before("log", A))], r"^middleware\[0\] cannot be called"),
+        (
+            [A, Position("after", "auth")],
+            r"^middleware\[1\] is a Position, which says where and not what: write after\('auth', your_middleware\)$",
+        ),
+        ([before("AUTH", A)], r"^middleware\[0\] is placed before 'AUTH', .* Did you mean 'auth'\?"),
         (before("auth", A), "^middleware must be a list or tuple"),
     ],
 )
@@ -290,6 +304,35 @@ def test_a_place_whose_name_does_not_come_first_is_told(place):
         place(A, "auth")
 
 
+@pytest.mark.parametrize("place", [before, after, instead_of])
+def test_a_middleware_that_has_a_place_is_not_given_another(place):
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"has two, {place.__name__.replace('_', ' ')} 'auth' and after 'log': leave one of them out$",
+    ):
+        place("auth", after("log", A))
+
+
+def test_a_position_is_not_placed():
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^what is placed before 'auth' is a Position, after 'log', and no middleware: write before\('auth', your",
+    ):
+        before("auth", Position("after", "log"))
+
+
+@pytest.mark.parametrize("position", ["auth", None, ("before", "auth"), before("auth", A)], ids=repr)
+def test_what_is_placed_by_hand_needs_a_position(position):
+    with pytest.raises(
+        ConfigurationError, match=r"^a Placed's position must be a Position, not .*: write before\('auth'"
+    ):
+        Placed(A, position)
+
+
+def test_what_is_placed_by_hand_stands_in_its_place(face):
+    assert chain(made(face, [Placed(A, Position("after", "auth"))])) == "errors auth A log"
+
+
 def test_a_position_knows_three_relations():
     with pytest.raises(ConfigurationError, match="one of before, after, instead_of, not 'beside'"):
         Position("beside", "auth")
@@ -304,6 +347,15 @@ def test_a_position_knows_three_relations():
 def test_a_specs_position_is_a_position(position):
     with pytest.raises(ConfigurationError, match="^a MiddlewareSpec's position must be a Position or None, not "):
         MiddlewareSpec(create=lambda: A, position=position)
+
+
+def test_what_cannot_be_called_and_comes_from_no_known_distribution_is_told_by_its_name(face, monkeypatch):
+    monkeypatch.setitem(middlewares._specs, "tag", MiddlewareSpec(create=lambda: 5))
+    with pytest.raises(
+        ConfigurationError, match=r"^middleware\[0\]: middleware 'tag' cannot be used: its create gives int"
+    ) as caught:
+        made(face, ["tag"])
+    assert caught.value.hint is None
 
 
 # ---- the place of a built-in one

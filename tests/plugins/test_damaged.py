@@ -40,6 +40,8 @@ def damages(kind):
         ("taker", "4.0", TAKEN[kind], "raise AssertionError('a built-in name was given away')"),
         ("future", "9.9", "future", plugin(kind, more=", api=99")),
         ("misspelt", "0.2", "misspelt", plugin(kind, hook=f"memtrace_{kind}s")),
+        ("exits", "1.1", "exits", "import sys; sys.exit('no gpu in this machine')"),
+        ("worded", "1.3", "worded", plugin(kind, more=", api='2'")),
     ]
 
 
@@ -69,6 +71,8 @@ STATUSES = [
     ("taker", "shadowed", "4.0", "belongs to a built-in"),
     ("future", "broken", "9.9", "was written for plugin interface 99"),
     ("misspelt", "broken", "0.2", "unknown hook"),
+    ("exits", "broken", "1.1", "cannot be loaded: SystemExit: no gpu in this machine"),
+    ("worded", "broken", "1.3", "api must be the version of the plugin interface"),
 ]
 
 
@@ -119,6 +123,8 @@ CURES = [
     ("broken", ["acme-{kind}-broken 2.1", "it was built for another machine", "upgrade or uninstall acme-{kind}-broken"]),
     ("twin", ["acme-{kind}-twin-one 1.0", "acme-{kind}-twin-two 3.2", "uninstall all but one"]),
     ("future", ["acme-{kind}-future 9.9", "plugin interface 99", "upgrade memtrace-sdk"]),
+    ("exits", ["acme-{kind}-exits 1.1", "no gpu in this machine", "upgrade or uninstall acme-{kind}-exits"]),
+    ("worded", ["acme-{kind}-worded 1.3", "a whole number, not '2'", "upgrade or uninstall acme-{kind}-worded"]),
     ("misspelt", ["acme-{kind}-misspelt 0.2", "memtrace_{kind}s", "upgrade or uninstall acme-{kind}-misspelt"]),
 ]  # fmt: skip
 

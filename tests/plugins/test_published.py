@@ -101,7 +101,9 @@ def test_without_its_library_the_transport_says_what_to_install(here, server, mo
     monkeypatch.setattr("memtrace.plugins._is_installed", lambda package: package != "urllib3")
     with pytest.raises(TransportNotAvailableError, match="transport 'urllib3' needs the package urllib3") as caught:
         Memtrace(server.url, server.key, transport="urllib3")
-    assert caught.value.hint == "run: pip install urllib3"
+    assert caught.value.hint == (
+        "reinstall memtrace-urllib3, whose dependency urllib3 is missing: pip install --force-reinstall memtrace-urllib3"
+    )
 
 
 def test_a_middleware_takes_its_settings_from_the_environment_when_the_client_is_made(here, server, monkeypatch):
@@ -135,7 +137,7 @@ def test_a_middleware_takes_its_settings_from_its_arguments(here, server, monkey
 def test_a_wrong_setting_of_a_middleware_is_told_when_the_client_is_made(here, server, monkeypatch, settings, named):
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigurationError, match=f"middleware 'tagging' cannot be made: ConfigurationError: .*{named}"):
+    with pytest.raises(ConfigurationError, match=f"'tagging' of memtrace-tagging 0.3.0 cannot be made: .*{named}"):
         Memtrace(server.url, server.key, middleware=["tagging"])
     assert server.received == []
 

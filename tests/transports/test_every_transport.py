@@ -9,16 +9,25 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import traceback
 
 import pytest
 
-from memtrace.exceptions import ConfigurationError, TransportError
+from memtrace.exceptions import ClientClosedError, ConfigurationError, MemtraceError, TransportError
 from memtrace.transport import Headers, Request, Response
-from tests.transports.kinds import on_every_awaiting_kind, on_every_blocking_kind, on_every_kind
+from tests.transports.kinds import (
+    FORMS,
+    Yours,
+    on_every_awaiting_kind,
+    on_every_blocking_kind,
+    on_every_form,
+    on_every_kind,
+)
 from tests.transports.scripted import (
     Answer,
     CloseAfterReading,
+    Drip,
     Echo,
     Garbage,
     ResetAfterReading,
@@ -178,6 +187,113 @@ def test_none_of_200_answers_cross_among_forked_children_that_share_a_transport(
         )
         assert (done.stdout, done.stderr) == ("[0, 0, 0, 0, 0, 0]\n", "")
         assert len(server.received) == 300
+
+
+# ---- time
+
+
+@on_every_form
+@pytest.mark.parametrize("timeout", [0.0, 0, -1.0, float("nan")])
+def test_a_request_whose_time_is_over_is_not_sent(form, timeout):
+    with ScriptedServer() as server:
+        (error,) = form.send(get(server.url, timeout=timeout))
+        assert isinstance(error, TransportError)
+        assert (error.cause, error.maybe_sent) == ("timeout", False)
+        assert "was not sent" in error.message
+        assert server.connections == 0
+
+
+@on_every_form
+def test_a_body_that_drips_without_end_is_left_at_the_bound(form):
+    with ScriptedServer(Drip(0.05, 400)) as server:
+        began = time.monotonic()
+        (error,) = form.send(get(server.url, timeout=0.5))
+        assert isinstance(error, TransportError)
+        assert (error.cause, error.maybe_sent) == ("timeout", True)
+        assert 0.5 <= time.monotonic() - began < 3  # with the making of the transport
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FORMS if str(kind) in ("httpx sync", "httpx2 sync")], ids=str)
+def test_a_thread_that_finds_no_free_connection_has_sent_nothing(kind):
+    def use():
+        with pytest.raises(TransportError, match="no answer"):
+            transport.send(get(server.url, timeout=0.5))
+
+    with ScriptedServer(Stall()) as server:
+        transport = kind.make(max_connections=1, pool_timeout=0.05)
+        thread = threading.Thread(target=use)
+        thread.start()
+        until_received(server)
+        with pytest.raises(TransportError, match="all connections are in use") as caught:
+            transport.send(get(server.url))
+        thread.join()
+        transport.close()
+    assert (caught.value.cause, caught.value.maybe_sent) == ("timeout", False)
+
+
+# ---- closing while a request is on its way
+
+
+def post(url):
+    return Request("POST", url, "/", body=b"{}", timeout=20.0)
+
+
+def until_received(server):
+    while not server.received:
+        threading.Event().wait(0.01)
+
+
+def own_client(transport):
+    """What `close` leaves open, of a transport on its user's client."""
+    clients = transport._sessions if hasattr(transport, "_sessions") else transport._clients
+    return clients._given
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if not form.asynchronous], ids=str)
+def test_closing_in_another_thread_denies_no_request_that_the_server_has(form):
+    outcomes = []
+
+    def use():
+        try:
+            outcomes.append(transport.send(post(server.url)))
+        except MemtraceError as error:
+            outcomes.append(error)
+
+    with ScriptedServer(Answer(pause=0.3)) as server:
+        transport = form.make()
+        thread = threading.Thread(target=use)
+        thread.start()
+        until_received(server)
+        closing = own_client(transport) or transport
+        (closing._client if hasattr(closing, "_client") else closing).close()
+        thread.join()
+        (outcome,) = outcomes
+        if not isinstance(outcome, Response):
+            assert (type(outcome), outcome.cause, outcome.maybe_sent) == (TransportError, "reset", True)
+        transport.close()
+        with pytest.raises(ClientClosedError):
+            transport.send(post(server.url))
+        assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form.asynchronous], ids=str)
+def test_closing_in_another_task_denies_no_request_that_the_server_has(form):
+    async def main():
+        transport = form.make()
+        sending = asyncio.create_task(transport.send(post(server.url)))
+        await asyncio.to_thread(until_received, server)
+        channel = await transport._channels.get()
+        await (channel if isinstance(form, Yours) else transport).close()
+        with pytest.raises(TransportError) as caught:
+            await sending
+        assert (caught.value.cause, caught.value.maybe_sent) == ("reset", True)
+        with pytest.raises(ClientClosedError):
+            await transport.send(post(server.url))
+        await transport.close()
+
+    with ScriptedServer(Stall()) as server:
+        asyncio.run(main())
+        assert len(server.received) == 1
 
 
 # ---- secrets

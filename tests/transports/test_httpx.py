@@ -581,6 +581,25 @@ def test_a_users_client_that_is_closed_is_told(wire):
         wire.one(Request("GET", "http://server", "/"), transport=transport)
 
 
+def test_a_users_client_that_is_closed_while_a_request_is_on_its_way_denies_nothing(wire):
+    def close(request):
+        client.close()
+        raise RuntimeError("odd")
+
+    async def close_async(request):
+        await client.aclose()
+        raise RuntimeError("odd")
+
+    if wire.form == "sync":
+        client = wire.httpx.Client(event_hooks={"request": [close]})
+    else:
+        client = wire.httpx.AsyncClient(event_hooks={"request": [close_async]})
+    with pytest.raises(TransportError, match="client was closed") as caught:
+        raise wire.one(Request("GET", "http://server", "/"), transport=wire.transport(client))
+    assert (caught.value.cause, caught.value.maybe_sent) == ("reset", True)
+    assert str(caught.value.__cause__) == "odd"
+
+
 # ---- the life of a transport
 
 

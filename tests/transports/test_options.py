@@ -24,17 +24,75 @@ from tests.transports.tls_server import Authority, TlsServer
 # ---- what makes sense
 
 
+class BytesPath:
+    def __fspath__(self):
+        return b"ca.pem"
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [(name, value) for name in ("connect_timeout", "read_timeout", "write_timeout", "pool_timeout", "keepalive_expiry")
      for value in (0, -1, float("nan"), float("inf"), True)]
     + [(name, value) for name in ("max_connections", "max_response_bytes") for value in (0, -1, 1.5, True)]
+    + [("connect_timeout", "5"), ("read_timeout", 1e300), ("write_timeout", 10**400), ("pool_timeout", [1])]
+    + [("max_connections", "5"), ("max_keepalive_connections", 1.0), ("max_response_bytes", None)]
+    + [(name, value) for name in ("verify", "trust_env", "http2") for value in (None, 0, 1, "yes")]
+    + [(name, value) for name in ("ca", "client_certificate", "client_key")
+       for value in (5, b"ca.pem", BytesPath(), "a\0b", "a" * 5000, "", True)]
+    + [("client_key_password", b"secret"), ("client_key_password", 5)]
+    + [("proxy", proxy) for proxy in ("", 5, b"http://proxy:3128", "http://proxy:port", "http://proxy:65536", "http://a..b:1",
+                                      "http://a b:1", "http://[::1:1", "http://proxy?a=b", "ftp://proxy", "http://p#w@proxy:1")]
     + [("max_keepalive_connections", -1), ("ca", "/no/such/file"), ("client_key", "/no/such/file")]
     + [("proxy", "proxy:3128"), ("proxy", "socks5://proxy"), ("proxy", "http://")],
 )  # fmt: skip
 def test_a_value_that_makes_no_sense_is_refused_with_its_name(field, value):
     with pytest.raises(ConfigurationError, match=rf"options\.{field} must be"):
         TransportOptions(**{field: value})
+
+
+def test_a_file_given_as_verify_is_told_its_place(tmp_path):
+    for given in ("ca.pem", tmp_path):
+        with pytest.raises(ConfigurationError, match=r"options\.verify must be True or False .*ca="):
+            TransportOptions(verify=given)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://proxy", "https://proxy:1", "HTTP://me:pass@proxy:3128/", "http://[::1]:80", "http://127.0.0.1:1"]
+)
+def test_the_address_of_a_proxy_is_taken(proxy):
+    assert TransportOptions(proxy=proxy).proxy == proxy
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ([("x-a", "b")], r"options\.headers must be a mapping"),
+        ("x-a: b", r"options\.headers must be a mapping"),
+        ({"x-a": 1}, r"options\.headers\['x-a'\] must be a text"),
+        ({1: "a"}, r"options\.headers\[1\] must be a text"),
+        ({"x-a": b"b"}, r"options\.headers\['x-a'\] must be a text"),
+        ({"x-a": "planted\n"}, r"options\.headers\['x-a'\] cannot be sent"),
+        ({"x a": "planted"}, r"options\.headers\['x a'\] cannot be sent"),
+        ({"x-a": "pl\xe4nted"}, r"options\.headers\['x-a'\] cannot be sent"),
+        ({"X-API-Key": "planted"}, r"options\.headers\['X-API-Key'\] cannot be set: pass api_key="),
+        ({"Content-Type": "planted"}, r"options\.headers\['Content-Type'\] cannot be set"),
+        ({"host": "planted"}, r"options\.headers\['host'\] cannot be set"),
+        ({"content-length": "9"}, r"options\.headers\['content-length'\] cannot be set"),
+        ({"transfer-encoding": "planted"}, r"options\.headers\['transfer-encoding'\] cannot be set"),
+    ],
+)
+def test_headers_that_cannot_be_sent_or_are_not_the_users_are_refused(headers, reason):
+    with pytest.raises(ConfigurationError, match=reason) as caught:
+        TransportOptions(headers=headers)
+    assert "planted" not in str(caught.value)
+
+
+def test_headers_that_are_changed_later_change_nothing():
+    given = {"x-a": "b"}
+    options = TransportOptions(headers=given)
+    given["x-a"] = "\n"
+    assert options.headers == {"x-a": "b"}
+    assert options.for_client("http://server", SystemClock()).headers == {"x-a": "b"}
 
 
 def test_settings_of_tls_that_do_not_go_together_are_refused(tmp_path):

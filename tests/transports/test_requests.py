@@ -277,7 +277,7 @@ def test_a_small_body_that_explodes_is_stopped():
     answers = [Answer(200, bomb, [("Content-Encoding", "gzip")]), Answer(200, b"x" * 1000), Answer(200, b"x" * 1001)]
     with ScriptedServer(*answers) as server, ours(max_response_bytes=1000) as transport:
         error = failed(transport, get(server), "protocol", maybe_sent=True)
-        assert "longer than 1000 bytes" in error.message
+        assert "more than 1000 bytes" in error.message
         assert len(transport.send(get(server)).body) == 1000
         failed(transport, get(server), "protocol", maybe_sent=True)
 
@@ -356,11 +356,6 @@ def test_a_tls_handshake_that_stalls_was_never_sent():
 def test_an_answer_that_does_not_come_in_time(bounds):
     with ScriptedServer(Stall()) as server, ours(read_timeout=bounds.pop("read", None)) as transport:
         failed(transport, get(server, **bounds), "timeout", maybe_sent=True)
-
-
-def test_no_time_at_all_is_a_timeout(transport):
-    with ScriptedServer(Stall()) as server:
-        failed(transport, get(server, timeout=0.0), "timeout", maybe_sent=True)
 
 
 def test_a_users_session_waits_no_longer_either():
@@ -723,7 +718,8 @@ def test_a_proxy_that_is_not_there_means_no_connection():
         failed(transport, get("http://server.invalid"), "connect", maybe_sent=False)
 
 
-def test_a_socks_proxy_of_the_environment_without_its_package_means_no_connection(monkeypatch):
+def test_a_socks_proxy_of_the_environment_that_requests_cannot_use_means_no_connection(monkeypatch):
+    monkeypatch.setattr("memtrace_transports.proxies.find_spec", lambda name: name)
     monkeypatch.setattr("requests.adapters.SOCKSProxyManager", no_socks)
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     with ours() as transport:
