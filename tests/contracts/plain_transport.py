@@ -63,7 +63,10 @@ class Plain:
 
     def give_back(self, connection):
         with self.guard:
-            self.idle.append(connection)
+            if not self.closed:
+                self.idle.append(connection)
+                return
+        connection.close()
 
     def write(self, connection, request, end):
         body = self.body(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -32,6 +33,15 @@ class TestIt({contract}):
     def spec(self):
         return broken_transports.spec_of({place})
 """
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # some of them leave connections behind
+
+
+@pytest.fixture(autouse=True)
+def _what_is_left_behind_goes_with_its_test():
+    yield
+    gc.collect()
 
 
 def failures(pytester, contract, broken, expected=(), flags=""):
