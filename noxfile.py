@@ -63,13 +63,32 @@ def long(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """200,000 requests that nobody would send, against the fake in process and against its server."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "tests/fake/test_fuzz.py", *session.posargs, env={"FUZZ": "200000"})
+
+
+@nox.session(python=PYTHONS)
+def plugins(session: nox.Session) -> None:
+    """Our pytest plugin beside others: pytest-xdist, pytest-asyncio, anyio's, and starlette's test client."""
+    session.install("-e", ".[dev]", "pytest-xdist", "pytest-asyncio", "starlette")
+    asyncio = ("-o", "asyncio_default_fixture_loop_scope=function")  # it warns where that is not said
+    session.run("pytest", *asyncio, "-n4", "tests/testing/with_plugins/under_xdist.py")
+    session.run("pytest", *asyncio, "tests/testing/with_plugins/under_asyncio.py")
+    session.run("pytest", *asyncio, "tests/testing/with_plugins/under_anyio.py")
+    session.run("pytest", *asyncio, "tests/testing", "tests/fake/test_asgi.py")
+
+
+@nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
     """Ratios against peers in the same run; the earlier SDK lives in an environment of its own."""
-    session.install("-e", ".")
+    session.install("-e", ".[requests]", "respx", "responses")
     earlier = Path(session.create_tmp()) / "earlier"
     session.run("python", "-m", "venv", str(earlier))
     session.run(str(earlier / "bin" / "pip"), "install", "--quiet", "memtrace-sdk==0.2.0", external=True)
     session.run("python", "benchmarks/call_overhead.py", "--earlier", str(earlier / "bin" / "python"), *session.posargs)
+    session.run("python", "benchmarks/fake.py")
 
 
 def _wheel(session: nox.Session) -> Path:

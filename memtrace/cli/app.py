@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -68,6 +68,17 @@ The key is read from MEMTRACE_API_KEY, never from the command line, and is not
 shown. MEMTRACE_TIMEOUT bounds each request.
 Exit status: 0 when all is well, 1 when a check failed, 2 when the configuration
 is missing or wrong.
+"""
+
+_SERVE_EXAMPLES = """\b
+Examples:
+  memtrace-sdk serve-fake
+  memtrace-sdk serve-fake --port 9100 --org acme=mtk_of_acme
+  memtrace-sdk serve-fake --clock manual --visibility server --json
+
+\b
+The control routes under /_fake add organisations, seed rows, move the clock
+and plan faults; anybody who can reach the port can use them.
 """
 
 
@@ -205,3 +216,40 @@ def doctor(
     from memtrace.cli.doctor import run_doctor
 
     raise typer.Exit(run_doctor(url, transport, as_json=as_json))
+
+
+@app.command(
+    "serve-fake", epilog=_SERVE_EXAMPLES, short_help="Serve a fake Memtrace server, for tests in any language."
+)
+def serve_fake(
+    *,
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
+    clock: Annotated[
+        Literal["real", "manual"], typer.Option(help="manual stands still until /_fake/clock/advance moves it.")
+    ] = "real",
+    visibility: Annotated[
+        Literal["immediate", "server"], typer.Option(help="server shows writes as late as the real one does.")
+    ] = "immediate",
+    org: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key; repeat it for more."),
+    ] = None,
+    control: Annotated[
+        bool, typer.Option("--control/--no-control", help="Offer the control routes under /_fake, without a key.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON: url, api_key, org_id.")] = False,
+) -> None:
+    """Serve an in-memory fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. It forgets all when it ends."""
+    from memtrace.cli.serve import run_server
+
+    status = run_server(
+        host=host,
+        port=port,
+        manual_clock=clock == "manual",
+        visibility=visibility,
+        orgs=org or [],
+        control=control,
+        as_json=as_json,
+    )
+    raise typer.Exit(status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from memtrace.transport import Headers, Response
@@ -15,8 +15,7 @@ from memtrace_transports.memory.refusals import Refusal
 __all__ = ["Call", "decode_fields", "json_response", "read_query", "refusal_response", "text_response"]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """The variable segments of the path, not percent-decoded; the query; the body with its content type."""
 
     segments: tuple[str, ...]
@@ -29,15 +28,23 @@ class Call:
 
         Raises Refusal, 400, for another content type and for what is no JSON.
         """
-        kind = self.content_type.partition(";")[0].lower()
-        if kind.startswith("application/x-www-form-urlencoded"):
+        if self.is_form:
             return Members()
-        if not kind.endswith("json"):
+        if not self._kind.endswith("json"):
             raise _unreadable("Unprocessable Entity")
         try:
             return parse(self.body)
         except JsonSyntaxError as error:
             raise _unreadable(str(error)) from None
+
+    @property
+    def _kind(self) -> str:
+        return self.content_type.partition(";")[0].lower()
+
+    @property
+    def is_form(self) -> bool:
+        """Whether the body is a form, by its content type."""
+        return self._kind.startswith("application/x-www-form-urlencoded")
 
     def fields(self, struct: Struct) -> Fields:
         """The body's fields as `struct` wants them. Raises Refusal, 400, for what does not fit."""
@@ -62,6 +69,8 @@ def read_query(query: str) -> dict[str, str]:
     >>> read_query("tags=a%2Cb+c&limit=1&limit=2&x")
     {'tags': 'a,b c', 'limit': '1', 'x': ''}
     """
+    if not query:
+        return {"": ""}
     found: dict[str, str] = {}
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
@@ -73,10 +82,13 @@ def _decoded(text: str) -> str:
     return decode_utf8(unquote_to_bytes(text.replace("+", " ").encode("utf-8", "replace")))
 
 
+_JSON = Headers([("Content-Type", "application/json")])
+
+
 def json_response(status: int, value: Writable) -> Response:
     """`value` as a JSON answer."""
     body = write(value).encode("utf-8", "replace")
-    return Response(status, Headers([("Content-Type", "application/json")]), body)
+    return Response(status, _JSON, body)
 
 
 def text_response(status: int, text: str) -> Response:

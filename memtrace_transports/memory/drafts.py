@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from sys import intern
+from typing import NamedTuple
 
 from memtrace_transports.memory.json_fields import Fields, JsonTypeError, Struct, fold_name
 from memtrace_transports.memory.json_reader import Members, Parsed
@@ -34,8 +35,7 @@ _MEMORY_TYPES = frozenset({"episodic", "session", "decision", "entity"})
 _KEY_BYTES = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """The fields of a memory to be written; empty ones are absent."""
 
     agent_id: str
@@ -52,19 +52,20 @@ class Draft:
     @classmethod
     def from_fields(cls, fields: Fields) -> Draft:
         """The draft that a decoded body describes, with the server's defaults and the duplicate key filled in."""
-        agent_id, content = fields.text("agent_id"), fields.text("content")
-        event_type = fields.text("event_type") or "general"
+        text = fields.texts.get
+        agent_id, content, event_type = text("agent_id", ""), text("content", ""), text("event_type") or "general"
+        metadata = fields.members("metadata")
         return cls(
-            agent_id=agent_id,
-            session_id=fields.text("session_id"),
-            memory_type=fields.text("memory_type") or "episodic",
-            event_type=event_type,
-            content=content,
-            metadata=compact_object(fields.members("metadata") or {}),
-            tags=fields.strings("tags"),
-            dedup_key=fields.text("dedup_key") or generated_key(agent_id, event_type, content),
-            importance=fields.number("importance"),
-            parent_id=fields.text("parent_id"),
+            agent_id,
+            text("session_id", ""),
+            text("memory_type") or "episodic",
+            event_type,
+            content,
+            compact_object(metadata) if metadata else "",
+            fields.strings("tags"),
+            text("dedup_key") or generated_key(agent_id, event_type, content),
+            fields.number("importance"),
+            text("parent_id", ""),
         )
 
     def fault(self) -> str | None:
@@ -78,28 +79,39 @@ class Draft:
         return self._pattern_fault()
 
     def _pattern_fault(self) -> str | None:
-        checks = (
-            ("agent_id", identifier_fault(self.agent_id)),
-            ("session_id", identifier_fault(self.session_id)),
-            ("event_type", type_fault(self.event_type)),
-            *((f"tag '{tag}'", tag_fault(tag)) for tag in self.tags),
-        )
-        return next((f"invalid {name}: {fault}" for name, fault in checks if fault), None)
+        fault = identifier_fault(self.agent_id)
+        if fault:
+            return f"invalid agent_id: {fault}"
+        fault = identifier_fault(self.session_id)
+        if fault:
+            return f"invalid session_id: {fault}"
+        fault = type_fault(self.event_type)
+        if fault:
+            return f"invalid event_type: {fault}"
+        for tag in self.tags:
+            fault = tag_fault(tag)
+            if fault:
+                return f"invalid tag '{tag}': {fault}"
+        return None
 
     def row(self, time: int) -> Row:
-        """What storage keeps of it; `time` in microseconds. A single empty tag is lost in the joining."""
+        """What storage keeps of it; `time` in microseconds. A single empty tag is lost in the joining.
+
+        Of each text that many rows share there is one object.
+        """
+        agent_id, session_id, memory_type, event_type, content, metadata, tags, dedup_key, importance, parent_id = self
         return Row(
-            time=time,
-            agent_id=self.agent_id,
-            session_id=self.session_id,
-            memory_type=self.memory_type,
-            event_type=self.event_type,
-            content=self.content,
-            metadata=self.metadata,
-            tags=",".join(self.tags),
-            dedup_key=self.dedup_key,
-            importance=self.importance,
-            parent_id=self.parent_id,
+            time,
+            intern(agent_id),
+            intern(session_id),
+            intern(memory_type),
+            intern(event_type),
+            content,
+            metadata,
+            intern(",".join(tags)) if tags else "",
+            dedup_key,
+            importance,
+            parent_id,
         )
 
 
@@ -114,7 +126,7 @@ def read_batch(body: Parsed) -> list[Draft]:
     items: list[Parsed] = []
     if isinstance(body, Members):
         for name, value in body.pairs:
-            if fold_name(name) == "memories":
+            if len(name) == len("memories") and fold_name(name) == "memories":
                 found = _items(value)
                 if found is None:
                     return []

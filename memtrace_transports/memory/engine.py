@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from memtrace_transports.memory.drafts import Draft
@@ -11,12 +12,13 @@ from memtrace_transports.memory.identifiers import Identifiers
 from memtrace_transports.memory.organisations import Organisation, OrganisationState, StorageState, Visibility
 from memtrace_transports.memory.patterns import identifier_fault
 from memtrace_transports.memory.refusals import Refusal, no_storage, storage_unreachable, unreadable_time
-from memtrace_transports.memory.store import AgentCounts, Row, Store
+from memtrace_transports.memory.store import AgentCounts, Row, Selection, Store, StoreSnapshot
+from memtrace_transports.memory.strict import warn_of_collision, warn_of_substrings
 from memtrace_transports.memory.timeline import Stamp, Timeline
 from memtrace_transports.memory.timestamps import DAY, UnreadableTimeError
 from memtrace_transports.memory.write_buffer import WriteBuffer
 
-__all__ = ["Engine", "Written"]
+__all__ = ["Engine", "EngineSnapshot", "Written"]
 
 
 class Written(NamedTuple):
@@ -25,6 +27,17 @@ class Written(NamedTuple):
     row: Row
     stamp: Stamp
     tags: list[str]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class EngineSnapshot:
+    """The state of an engine at one moment; nothing in it changes."""
+
+    rows: StoreSnapshot
+    organisations: tuple[OrganisationState, ...]
+    by_key: Mapping[str, str]
+    by_name: Mapping[str, str]
+    revoked: frozenset[str]
 
 
 class Engine:
@@ -41,14 +54,18 @@ class Engine:
         *,
         visibility: Visibility = "immediate",
         any_key: bool = False,
+        strict: bool = False,
     ) -> None:
+        self.strict = strict
         self.timeline = timeline
         self.identifiers = identifiers
         self._store = store
         self._visibility: Visibility = visibility
         self._any_key = any_key
         self._by_id: dict[str, OrganisationState] = {}
-        self._by_key: dict[str, OrganisationState] = {}
+        self._by_key: dict[str, str] = {}
+        self._by_name: dict[str, str] = {}
+        self._revoked: set[str] = set()
 
     # organisations
 
@@ -57,8 +74,22 @@ class Engine:
         org_id = self.identifiers.new("org")
         public = Organisation(name or org_id, org_id, api_key or self.identifiers.new_key())
         state = OrganisationState(public, "up", self._visibility, WriteBuffer(self.timeline.started))
-        self._by_id[org_id] = self._by_key[public.api_key] = state
+        self._by_id[org_id] = state
+        self._by_name[public.name] = org_id
+        self._by_key[public.api_key] = org_id
         return state
+
+    def named(self, name: str, api_key: str = "") -> OrganisationState:
+        """The organisation of this name, made at its first mention, with this key as well."""
+        org_id = self._by_name.get(name)
+        if org_id is not None:
+            state = self._by_id[org_id]
+            if api_key and self._by_key.get(api_key) != org_id:
+                self.add_key(state, api_key)
+            return state
+        if api_key in self._by_key:
+            raise ValueError("this key is taken")
+        return self.add_organisation(name, api_key=api_key)
 
     def organisations(self) -> Iterator[OrganisationState]:
         """All organisations, oldest first."""
@@ -68,20 +99,53 @@ class Engine:
         """The organisation of this id."""
         return self._by_id.get(org_id)
 
+    def known(self, api_key: str) -> OrganisationState | None:
+        """Whose key this is, None where it is nobody's."""
+        org_id = self._by_key.get(api_key)
+        return None if org_id is None else self._by_id[org_id]
+
     def organisation_of(self, api_key: str) -> OrganisationState | None:
-        """Whose key this is; with `any_key`, a key that nobody has makes an organisation."""
-        found = self._by_key.get(api_key)
-        if found is None and self._any_key:
+        """Whose key this is; with `any_key`, a key that nobody has had makes an organisation."""
+        found = self.known(api_key)
+        if found is None and self._any_key and api_key not in self._revoked:
             return self.add_organisation(api_key=api_key)
         return found
+
+    def add_key(self, org: OrganisationState, api_key: str = "") -> str:
+        """One more key of an organisation. Raises ValueError for one that somebody has."""
+        key = api_key or self.identifiers.new_key()
+        if key in self._by_key:
+            raise ValueError("this key is taken")
+        self._by_key[key] = org.org_id
+        return key
+
+    def revoke_key(self, api_key: str) -> None:
+        """Refuse this key from now on; the oldest that is left takes its place. Raises ValueError for one that nobody has."""
+        org_id = self._by_key.pop(api_key, None)
+        if org_id is None:
+            raise ValueError("nobody has this key")
+        self._revoked.add(api_key)
+        org = self._by_id[org_id]
+        left = [key for key, owner in self._by_key.items() if owner == org_id]
+        if org.public.api_key == api_key and left:
+            org.public = replace(org.public, api_key=left[0])
 
     def set_storage(self, org: OrganisationState, storage: StorageState) -> None:
         """Change what an organisation's storage does from now on."""
         self.deliver(org)
+        org.down_until = None
         if storage == "up" and org.storage != "up":
             org.buffer.resume(self.timeline.elapsed())
         org.storage = storage
         self.deliver(org)
+
+    def suspend(self, org: OrganisationState, microseconds: int) -> None:
+        """Make storage that can be reached unreachable, and reachable again after this time, or the longest of several."""
+        self.deliver(org)
+        until = max(org.down_until or 0, self.timeline.elapsed() + microseconds)
+        if org.storage == "up" or org.down_until is not None:
+            self.set_storage(org, "down")
+            org.down_until = until
 
     def set_visibility(self, org: OrganisationState, visibility: Visibility) -> None:
         """Change when an organisation's writes can be read, from now on."""
@@ -89,16 +153,45 @@ class Engine:
         org.visibility = visibility
         self.deliver(org)
 
+    # snapshots
+
+    def snapshot(self) -> EngineSnapshot:
+        """The state as it is: rows, organisations, keys, agents, sessions, and writes on their way."""
+        return EngineSnapshot(
+            self._store.snapshot(),
+            tuple(org.copy() for org in self.organisations()),
+            dict(self._by_key),
+            dict(self._by_name),
+            frozenset(self._revoked),
+        )
+
+    def restore(self, snapshot: EngineSnapshot) -> None:
+        """Go back, or forward, to a state of this engine. Identifiers and the clock go on from where they are."""
+        self._store.restore(snapshot.rows)
+        self._by_id = {org.org_id: org.copy() for org in snapshot.organisations}
+        self._by_key, self._by_name = dict(snapshot.by_key), dict(snapshot.by_name)
+        self._revoked = set(snapshot.revoked)
+
     # writes on their way
 
     def deliver(self, org: OrganisationState) -> None:
         """Move the writes that have arrived by now into the store. Every request of an organisation begins with it."""
+        if org.down_until is not None:
+            self._come_back(org, org.down_until)
+        if org.visibility == "immediate":
+            self.deliver_all(org)
+        if org.buffer.is_empty():
+            return
         elapsed = self.timeline.elapsed()
         if org.storage == "up":
-            if org.visibility == "immediate":
-                self.deliver_all(org)
             org.buffer.tick(elapsed)
         self._arrive(org, org.buffer.arrived(elapsed))
+
+    def _come_back(self, org: OrganisationState, at: int) -> None:
+        """End the time for which storage was suspended, once it is over."""
+        if at <= self.timeline.elapsed():
+            org.buffer.resume(at)
+            org.storage, org.down_until = "up", None
 
     def deliver_all(self, org: OrganisationState) -> None:
         """Make every write of `org` arrive at once, unless its storage cannot be reached."""
@@ -128,7 +221,7 @@ class Engine:
         """
         if org.storage == "none":
             raise no_storage()
-        if org.storage == "up" and self._is_duplicate(org, draft.dedup_key):
+        if org.storage == "up" and self._is_duplicate(org, draft):
             return None
         stamp = self.timeline.stamp()
         row = draft.row(stamp.microseconds)
@@ -137,11 +230,17 @@ class Engine:
             self.flush(org)
         return Written(row, stamp, list(draft.tags))
 
-    def _is_duplicate(self, org: OrganisationState, key: str) -> bool:
+    def _is_duplicate(self, org: OrganisationState, draft: Draft) -> bool:
+        key = draft.dedup_key
         if "\\" in key or "\0" in key:
             return False
         stored = self._store.last_stored(org.org_id, key)
-        return stored is not None and stored > self.timeline.now() - DAY
+        if stored is None or stored <= self.timeline.now() - DAY:
+            return False
+        if self.strict:
+            (row,) = self._store.select(org.org_id, Selection(after=stored - 1, before=stored + 1))
+            warn_of_collision(row.content, draft.content)
+        return True
 
     def seed(self, org: OrganisationState, drafts: Iterable[tuple[Draft, int]]) -> None:
         """Store rows in the past, `age` microseconds ago, without asking for duplicates; they can be read at once.
@@ -149,12 +248,14 @@ class Engine:
         Rows of one age keep their order, a microsecond apart; the last of them is a microsecond older than its age,
         as if that had just passed.
         """
+        self.deliver(org)
         now = self.timeline.now()
+        on_their_way = org.buffer.times()
         free: dict[int, int] = {}
         rows: list[Row] = []
         for draft, age in reversed(list(drafts)):
             time = free.get(age, now - age - 1)
-            while self._store.holds(org.org_id, time):
+            while time in on_their_way or self._store.holds(org.org_id, time):
                 time -= 1
             free[age] = time - 1
             rows.append(draft.row(time))
@@ -177,7 +278,10 @@ class Engine:
             selection = filters.selection(self.timeline.now())
         except UnreadableTimeError as error:
             raise unreadable_time(action, str(error)) from None
-        return self._store.select(org.org_id, selection)
+        rows = self._store.select(org.org_id, selection)
+        if self.strict:
+            warn_of_substrings(rows, filters.tags)
+        return rows
 
     def counts(self, org: OrganisationState, agent_id: str) -> AgentCounts:
         """Statistics of an agent's arrived memories; all zero while storage is down. Does not flush."""
@@ -192,4 +296,6 @@ class Engine:
 
     def arcs(self) -> Mapping[str, bool]:
         """Whether storage can be reached, for every organisation that has one."""
+        for org in self.organisations():
+            self.deliver(org)
         return {org.org_id: org.storage == "up" for org in self.organisations() if org.storage != "none"}

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.transport import Request, Response
-from memtrace_transports.memory import wire
+from memtrace_transports.memory.call_log import CallLog
 from memtrace_transports.memory.clock import ManualClock
 from memtrace_transports.memory.drafts import CREATE_MEMORY, Draft
-from memtrace_transports.memory.engine import Engine
+from memtrace_transports.memory.engine import Engine, EngineSnapshot
+from memtrace_transports.memory.exchange import Exchange
+from memtrace_transports.memory.faults import FaultPlan
 from memtrace_transports.memory.identifiers import Identifiers
 from memtrace_transports.memory.json_fields import Struct
 from memtrace_transports.memory.json_reader import parse
 from memtrace_transports.memory.json_writer import compact_object
 from memtrace_transports.memory.organisations import Organisation, OrganisationState, StorageState, Visibility
+from memtrace_transports.memory.patterns import identifier_fault
 from memtrace_transports.memory.refusals import Refusal
-from memtrace_transports.memory.registry import Agent
+from memtrace_transports.memory.registry import Agent, Session
+from memtrace_transports.memory.service import serve
 from memtrace_transports.memory.store import MemoryStore
 from memtrace_transports.memory.timeline import Timeline
 from memtrace_transports.memory.timestamps import SECOND
@@ -29,10 +35,19 @@ if TYPE_CHECKING:
     from memtrace.middleware.placement import Placed
     from memtrace.pipeline import Middleware
 
-__all__ = ["FakeMemtrace", "Organisation"]
+__all__ = ["FakeMemtrace", "Organisation", "Snapshot"]
 
 _SEED = Struct("memory.SeedRequest", {**CREATE_MEMORY.fields, "age_s": "float64"})
-_SEED_AGENT = Struct("agent.SeedRequest", {"config": "map[string]interface {}"})
+_SEED_OBJECT = Struct("seed.Request", {"object": "map[string]interface {}"})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Snapshot:
+    """A state of a fake, for `FakeMemtrace.restore`."""
+
+    fake: FakeMemtrace
+    engine: Engine
+    state: EngineSnapshot
 
 
 class FakeMemtrace:
@@ -44,6 +59,11 @@ class FakeMemtrace:
     `visibility` is what new organisations get: ``immediate``, or ``server`` for the real server's delay, in which a
     write can be read, and is recognised as a duplicate, only about a second later. With `any_key` a key that the
     fake does not know makes an organisation of its own at its first use.
+
+    In `strict` mode a request that asks for what the real server would silently ignore or cap raises `StrictModeError`, and one
+    that is only surprising warns with `StrictModeWarning`; over a socket the first is answered 400.
+
+    `faults` is what goes wrong by plan, `calls` the log of what came.
 
     >>> fake = FakeMemtrace()
     >>> fake.organisation("acme").name
@@ -57,13 +77,17 @@ class FakeMemtrace:
         seed: int = 0,
         visibility: Visibility = "immediate",
         any_key: bool = False,
+        strict: bool = False,
     ) -> None:
         self._clock: Clock = clock or SystemClock()
-        self._lock = threading.Lock()
-        self._engine = Engine(
-            Timeline(self._clock), MemoryStore(), Identifiers(seed), visibility=visibility, any_key=any_key
+        self._lock = threading.RLock()  # before those of plan and log; a fault's `when` may use the fake
+        timeline, identifiers = Timeline(self._clock), Identifiers(seed)
+        self._new_engine: Callable[[], Engine] = lambda: Engine(
+            timeline, MemoryStore(), identifiers, visibility=visibility, any_key=any_key, strict=strict
         )
-        self._by_name: dict[str, OrganisationState] = {}
+        self._engine = self._new_engine()
+        self.faults: FaultPlan = FaultPlan()
+        self.calls: CallLog = CallLog()
 
     @property
     def clock(self) -> Clock:
@@ -71,16 +95,42 @@ class FakeMemtrace:
         return self._clock
 
     def organisation(
-        self, name: str = "default", *, storage: StorageState | None = None, visibility: Visibility | None = None
+        self,
+        name: str = "default",
+        *,
+        storage: StorageState | None = None,
+        visibility: Visibility | None = None,
+        api_key: str | None = None,
     ) -> Organisation:
-        """The organisation of this name, made at its first mention; `storage` and `visibility` change it where given."""
+        """The organisation of this name, made at its first mention; `storage` and `visibility` change it where given.
+
+        With `api_key` this is its key; one that is there already gets it as one more. Raises ValueError for a key that
+        somebody has, or that no header can carry.
+        """
+        if api_key is not None and _KEY.fullmatch(api_key) is None:
+            raise ValueError("a key is printable ASCII without white space")
         with self._lock:
-            state = self._named(name)
+            state = self._engine.named(name, api_key or "")
             if storage is not None:
                 self._engine.set_storage(state, storage)
             if visibility is not None:
                 self._engine.set_visibility(state, visibility)
             return state.public
+
+    def new_organisation(self, *, storage: StorageState = "up", visibility: Visibility | None = None) -> Organisation:
+        """One more organisation, named by its id."""
+        with self._lock:
+            state = self._engine.add_organisation()
+            self._engine.set_storage(state, storage)
+            if visibility is not None:
+                self._engine.set_visibility(state, visibility)
+            return state.public
+
+    def organisation_by_id(self, org_id: str) -> Organisation | None:
+        """The organisation of this id, None where there is none."""
+        with self._lock:
+            state = self._engine.organisation(org_id)
+            return None if state is None else state.public
 
     def set_storage(self, org: Organisation | str, storage: StorageState) -> None:
         """Make an organisation's storage reachable (``up``), not configured (``none``) or unreachable (``down``).
@@ -116,18 +166,19 @@ class FakeMemtrace:
     ) -> str:
         """Register an agent, with this `id` where given; returns its id.
 
-        Raises ValueError when the name is empty, or the name or the id is taken.
+        Raises ValueError when the name is empty, the name or the id is taken, or the id is none that a memory can have.
         """
         if not name:
             raise ValueError("name is required")
-        body = parse(json.dumps({"config": config and dict(config)}).encode())
+        _check_id(id)
+        config_text = _object_text(config)
         with self._lock:
             registry = self._state(org).registry
             agent = Agent(
                 id=id or self._engine.identifiers.new("agent"),
                 name=name,
                 description=description,
-                config=compact_object(_SEED_AGENT.decode(body).members("config") or {}),
+                config=config_text,
                 created=self._engine.timeline.stamp(),
             )
             if registry.has_agent(agent.id):
@@ -138,6 +189,48 @@ class FakeMemtrace:
                 raise ValueError(refusal.text) from None
         return agent.id
 
+    def seed_session(
+        self,
+        org: Organisation | str,
+        agent_id: str,
+        *,
+        id: str | None = None,  # noqa: A002 - what answers call it
+        metadata: Mapping[str, object] | None = None,
+        status: str = "active",
+    ) -> str:
+        """Open a session of a registered agent, with this `id` and in this `status` where given; returns its id.
+
+        Raises ValueError when there is no agent of this id, the session's id is taken or none that a memory can have, or the
+        status is empty.
+
+        >>> fake = FakeMemtrace()
+        >>> fake.seed_session("acme", fake.seed_agent("acme", "support bot"), id="sess_of_the_test")
+        'sess_of_the_test'
+        """
+        if not status:
+            raise ValueError("status is required")
+        _check_id(id)
+        metadata_text = _object_text(metadata)
+        with self._lock:
+            registry = self._state(org).registry
+            now = self._engine.timeline.stamp()
+            session = Session(
+                id=id or self._engine.identifiers.new("sess"),
+                agent_id=agent_id,
+                status=status,
+                metadata=metadata_text,
+                created=now,
+                updated=now,
+                closed=now if status == "closed" else None,
+            )
+            if registry.find_session(session.id) is not None:
+                raise ValueError(f"there is a session with the id {session.id!r} already")
+            try:
+                registry.add_session(session)
+            except Refusal:
+                raise ValueError(f"there is no agent with the id {agent_id!r}") from None
+        return session.id
+
     def settle(self) -> None:
         """Let every write of every organisation become readable.
 
@@ -145,6 +238,8 @@ class FakeMemtrace:
         storage that is not up goes on waiting.
         """
         with self._lock:
+            for state in self._engine.organisations():
+                self._engine.deliver(state)
             if isinstance(self._clock, ManualClock):
                 missing = self._engine.settled_at() - self._engine.timeline.elapsed()
                 self._clock.advance(max(missing, 0) / SECOND)
@@ -157,10 +252,68 @@ class FakeMemtrace:
     def handle(self, request: Request) -> Response:
         """Answer one request, whatever its method, target, headers and body are.
 
-        Raises TransportError, cause ``reset``, for a body over 4 MiB, where the server cuts the connection.
+        Waits by the clock where the fault plan says so, within `request.timeout`. Raises TransportError, cause ``reset``, for a
+        body over 4 MiB, where the server cuts the connection, and what the fault plan says.
+        """
+        exchange = self.exchange(request).within(request.timeout)
+        if exchange.waits:
+            self._clock.sleep(exchange.waits)
+        return exchange.result()
+
+    async def handle_async(self, request: Request) -> Response:
+        """As `handle`, for an event loop."""
+        exchange = self.exchange(request).within(request.timeout)
+        if exchange.waits:
+            await self._clock.async_sleep(exchange.waits)
+        return exchange.result()
+
+    def exchange(self, request: Request) -> Exchange:
+        """What becomes of one request, and when: for a server that hands the answer on itself. Never waits."""
+        with self._lock:
+            return serve(self._engine, self.faults, self.calls, request)
+
+    def add_key(self, org: Organisation | str) -> str:
+        """One more API key of an organisation."""
+        with self._lock:
+            return self._engine.add_key(self._state(org))
+
+    def revoke_key(self, api_key: str) -> None:
+        """Refuse this key from now on, with ``any_key`` as well. Raises ValueError for one that nobody has.
+
+        New clients of its organisation get the oldest key that is left; with none left they are refused too.
         """
         with self._lock:
-            return wire.answer(self._engine, request)
+            self._engine.revoke_key(api_key)
+
+    def snapshot(self) -> Snapshot:
+        """The state as it is now: rows, organisations, keys, agents, sessions, writes on their way. Costs next to nothing.
+
+        >>> fake = FakeMemtrace()
+        >>> before = fake.snapshot()
+        >>> client = fake.client()
+        >>> memory = client.remember("assistant", "User likes tea")
+        >>> fake.restore(before)
+        """
+        with self._lock:
+            return Snapshot(self, self._engine, self._engine.snapshot())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go to a state that `snapshot` gave, as often as you like, in any order. The clock, the log and the faults stay.
+
+        Raises ValueError for a snapshot of another fake.
+        """
+        if snapshot.fake is not self:
+            raise ValueError("this snapshot belongs to another fake")
+        with self._lock:
+            self._engine = snapshot.engine  # another one where a reset came between
+            self._engine.restore(snapshot.state)
+
+    def reset(self) -> None:
+        """Forget rows, organisations, keys, faults and calls. The clock never goes back."""
+        with self._lock:
+            self._engine = self._new_engine()
+            self.calls.clear()
+        self.faults.clear()
 
     def client(
         self,
@@ -220,16 +373,10 @@ class FakeMemtrace:
 
     def _state(self, org: Organisation | str) -> OrganisationState:
         if isinstance(org, str):
-            return self._named(org)
+            return self._engine.named(org)
         state = self._engine.organisation(org.org_id)
         if state is None:
             raise ValueError(f"{org!r} belongs to another fake")
-        return state
-
-    def _named(self, name: str) -> OrganisationState:
-        state = self._by_name.get(name)
-        if state is None:
-            state = self._by_name[name] = self._engine.add_organisation(name)
         return state
 
 
@@ -245,4 +392,17 @@ def _seed_draft(row: Mapping[str, object]) -> tuple[Draft, int]:
     return draft, round(age * SECOND)
 
 
+def _check_id(id_: str | None) -> None:
+    fault = identifier_fault(id_ or "")
+    if fault is not None:
+        raise ValueError(fault)
+
+
+def _object_text(given: Mapping[str, object] | None) -> str:
+    """An object as it is stored, by way of JSON, so that nothing is shared with the caller; "" when empty."""
+    body = parse(json.dumps({"object": given and dict(given)}).encode())
+    return compact_object(_SEED_OBJECT.decode(body).members("object") or {})
+
+
+_KEY = re.compile(r"[\x21-\x7e]+")
 _LARGEST_AGE = 50 * 365.25 * 86_400

@@ -11,7 +11,7 @@ from memtrace_transports.memory.patterns import identifier_fault, tag_fault, tri
 from memtrace_transports.memory.store import Selection
 from memtrace_transports.memory.timestamps import read_bound
 
-__all__ = ["SEARCH", "Filters", "Page", "read_list_filters", "read_page", "read_search_filters"]
+__all__ = ["SEARCH", "Filters", "Page", "read_integer", "read_list_filters", "read_page", "read_search_filters"]
 
 SEARCH = Struct(
     "memory.SearchQuery",
@@ -101,7 +101,7 @@ def read_page(text: str) -> Page:
     >>> read_page("20"), read_page("1001"), read_page("-1")
     (Page(limit=20, full_at=20), Page(limit=100, full_at=1001), Page(limit=100, full_at=100))
     """
-    asked = _read_integer(text)
+    asked = read_integer(text)
     if asked is None or asked <= 0:
         return Page(_LIST_LIMIT, _LIST_LIMIT)
     return Page(asked if asked <= _LARGEST_LIMIT else _LIST_LIMIT, asked)
@@ -118,7 +118,7 @@ def read_list_filters(query: Mapping[str, str]) -> Filters:
         since=query.get("since", ""),
         until=query.get("until", ""),
         limit=read_page(query.get("limit", "")).limit,
-        offset=max(_read_integer(query.get("offset", "")) or 0, 0),
+        offset=max(read_integer(query.get("offset", "")) or 0, 0),
         oldest_first=query.get("order") == "asc",
     )
 
@@ -145,7 +145,7 @@ def _one(name: str) -> Sequence[str]:
     return (name,) if name else ()
 
 
-def _read_integer(text: str) -> int | None:
+def read_integer(text: str) -> int | None:
     """A 64-bit integer as Go reads one, None for anything else."""
     found = _INTEGER.fullmatch(text)
     if found is None:

@@ -47,29 +47,23 @@ class Struct:
         if not isinstance(body, Members):
             raise JsonTypeError(f"json: cannot unmarshal {_kind(body)} into Go value of type {self.name}")
         for written, value in body.pairs:
-            name = fold_name(written)
+            name = written if written in self.fields else fold_name(written)
             go_type = self.fields.get(name)
-            if go_type is not None:
+            if go_type == "string" and isinstance(value, str):
+                found.texts[name] = whole_characters(value)
+            elif go_type is not None:
                 self._put(found, name, go_type, value)
         return found
 
     def _put(self, found: Fields, name: str, go_type: GoType, value: Parsed) -> None:
-        if go_type == "string":
-            self._put_text(found, name, value)
-        elif go_type == "[]string":
+        if go_type == "[]string":
             self._put_texts(found, name, value)
         elif go_type == "map[string]interface {}":
             self._put_members(found, name, value)
-        elif isinstance(value, Number):
+        elif go_type != "string" and isinstance(value, Number):
             self._put_number(found, name, go_type, value)
         elif value is not None:
             raise self._mismatch(name, _kind(value), go_type)
-
-    def _put_text(self, found: Fields, name: str, value: Parsed) -> None:
-        if isinstance(value, str):
-            found.texts[name] = whole_characters(value)
-        elif value is not None:
-            raise self._mismatch(name, _kind(value), "string")
 
     def _put_texts(self, found: Fields, name: str, value: Parsed) -> None:
         if value is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias, cast
 
 __all__ = ["JsonSyntaxError", "Members", "Number", "Parsed", "decode_utf8", "parse", "whole_characters"]
 
@@ -50,11 +50,12 @@ def parse(body: bytes) -> Parsed:
     Traceback (most recent call last):
     memtrace_transports.memory.json_reader.JsonSyntaxError: invalid character '}' looking for beginning of object key string
     """
+    text = decode_utf8(body).strip(" \t\r\n")
     try:
-        parsed: Parsed = _DECODER.decode(decode_utf8(body))
+        parsed, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return _Scanner(body).read()
-    return parsed
+    return cast("Parsed", parsed) if end == len(text) else _Scanner(body).read()
 
 
 def decode_utf8(data: bytes) -> str:
@@ -66,7 +67,7 @@ def decode_utf8(data: bytes) -> str:
 
 
 def _object(pairs: list[tuple[str, Parsed]]) -> Members:
-    return Members([(whole_characters(name), value) for name, value in pairs])
+    return Members([(name if name.isascii() else whole_characters(name), value) for name, value in pairs])
 
 
 def _constant(name: str) -> NoReturn:
@@ -78,7 +79,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=Number, parse_f
 
 def whole_characters(text: str) -> str:
     """`text` with U+FFFD for each half of a surrogate pair that stands alone."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def _quoted(byte: int) -> str:

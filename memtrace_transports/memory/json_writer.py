@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from json.encoder import encode_basestring
+from json.encoder import encode_basestring as quoted
 from typing import TypeAlias
 
 from memtrace_transports.memory.json_reader import Members, Number, Parsed, whole_characters
 
-__all__ = ["RawJson", "Writable", "compact_object", "float_text", "write"]
+__all__ = ["RawJson", "Writable", "compact_object", "float_text", "quoted", "write"]
 
 
 class RawJson(str):
@@ -27,10 +27,8 @@ def write(value: Writable) -> str:
     >>> write({"count": 2, "f": 1.0, "rows": [RawJson('{"b":1}'), "x"]})
     '{"count":2,"f":1,"rows":[{"b":1},"x"]}'
     """
-    if isinstance(value, RawJson):
-        return value
     if isinstance(value, str):
-        return encode_basestring(value)
+        return value if isinstance(value, RawJson) else quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -39,7 +37,7 @@ def write(value: Writable) -> str:
         return str(value)
     if isinstance(value, list):
         return f"[{','.join([write(item) for item in value])}]"
-    return "{" + ",".join([f"{encode_basestring(name)}:{write(item)}" for name, item in value.items()]) + "}"
+    return "{" + ",".join([f"{quoted(name)}:{write(item)}" for name, item in value.items()]) + "}"
 
 
 def float_text(number: float) -> str:
@@ -103,7 +101,7 @@ def _scalar(item: _Scalar) -> str:
     if isinstance(item, Number):
         return float_text(float(item.text))
     if isinstance(item, str):
-        return encode_basestring(whole_characters(item))
+        return quoted(whole_characters(item))
     if item is None:
         return "null"
     return "true" if item else "false"
@@ -113,7 +111,7 @@ def _object_parts(members: Iterable[tuple[str, Parsed]]) -> list[Parsed | RawJso
     """What makes up an object, last first, as a stack wants it."""
     parts: list[Parsed | RawJson] = [RawJson("{")]
     for position, (name, value) in enumerate(sorted(dict(members).items(), key=lambda member: member[0])):
-        parts.append(RawJson(f"{',' if position else ''}{encode_basestring(name)}:"))
+        parts.append(RawJson(f"{',' if position else ''}{quoted(name)}:"))
         parts.append(value)
     parts.append(RawJson("}"))
     return parts[::-1]

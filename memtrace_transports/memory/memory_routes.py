@@ -9,7 +9,7 @@ from memtrace_transports.memory.calls import Call, decode_fields, json_response
 from memtrace_transports.memory.drafts import CREATE_MEMORY, Draft, read_batch
 from memtrace_transports.memory.engine import Engine, Written
 from memtrace_transports.memory.filters import SEARCH, Filters, Page, read_list_filters, read_page, read_search_filters
-from memtrace_transports.memory.json_writer import RawJson, Writable
+from memtrace_transports.memory.json_writer import RawJson, Writable, float_text, quoted, write
 from memtrace_transports.memory.organisations import OrganisationState
 from memtrace_transports.memory.refusals import Refusal
 from memtrace_transports.memory.store import Row
@@ -53,7 +53,7 @@ def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[Draft]
             written.append(stored)
     engine.flush(org)
     memories: list[Writable] = [_written_json(org.org_id, item) for item in written]
-    return json_response(201, {"memories": memories, "count": len(memories)})
+    return json_response(201, {"count": len(memories), "memories": memories})
 
 
 def list_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
@@ -103,27 +103,27 @@ def _only(query: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     return {name: query[name] for name in names if name in query}
 
 
-def _written_json(org_id: str, written: Written) -> Writable:
+def _written_json(org_id: str, written: Written) -> RawJson:
     return _memory_json(org_id, written.row, written.stamp.text(), written.tags)
 
 
-def _row_json(org_id: str, row: Row) -> Writable:
+def _row_json(org_id: str, row: Row) -> RawJson:
     return _memory_json(org_id, row, rfc3339(row.time), row.tags.split(",") if row.tags else [])
 
 
-def _memory_json(org_id: str, row: Row, time: str, tags: Sequence[str]) -> Writable:
-    members: dict[str, Writable] = {
-        "time": time,
-        "org_id": org_id,
-        "agent_id": row.agent_id,
-        "session_id": row.session_id,
-        "memory_type": row.memory_type,
-        "event_type": row.event_type,
-        "content": row.content,
-        "metadata": RawJson(row.metadata),
-        "tags": list(tags),
-        "dedup_key": row.dedup_key,
-        "importance": row.importance,
-        "parent_id": row.parent_id,
-    }
-    return {name: value for name, value in members.items() if value}
+def _memory_json(org_id: str, row: Row, time: str, tags: Sequence[str]) -> RawJson:
+    session = f'"session_id":{quoted(row.session_id)},' if row.session_id else ""
+    text = (
+        f'{{"time":"{time}","org_id":{quoted(org_id)},"agent_id":{quoted(row.agent_id)},{session}'
+        f'"memory_type":{quoted(row.memory_type)},"event_type":{quoted(row.event_type)},"content":{quoted(row.content)}'
+    )
+    if row.metadata:
+        text += f',"metadata":{row.metadata}'
+    if tags:
+        text += f',"tags":{write(list(tags))}'
+    text += f',"dedup_key":{quoted(row.dedup_key)}'
+    if row.importance:
+        text += f',"importance":{float_text(row.importance)}'
+    if row.parent_id:
+        text += f',"parent_id":{quoted(row.parent_id)}'
+    return RawJson(text + "}")

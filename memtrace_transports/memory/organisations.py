@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from memtrace_transports.memory.registry import Registry
@@ -35,6 +35,12 @@ class OrganisationState:
     visibility: Visibility
     buffer: WriteBuffer
     registry: Registry = field(default_factory=Registry)
+    #: When storage that was taken down for a time comes back, in microseconds of `Timeline.elapsed`.
+    down_until: int | None = None
+
+    def copy(self) -> OrganisationState:
+        """Another one in the same state."""
+        return replace(self, buffer=self.buffer.copy(), registry=self.registry.copy())
 
     @property
     def org_id(self) -> str:

@@ -12,7 +12,7 @@ from memtrace_transports.memory.timestamps import SECOND
 __all__ = ["Agent", "Registry", "Session"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Agent:
     """A registered agent; `config` is JSON text, "" when empty."""
 
@@ -33,7 +33,7 @@ class Agent:
         return members
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Session:
     """A session; `metadata` is JSON text, "" when empty."""
 
@@ -69,7 +69,7 @@ class Registry:
         self._agents: dict[str, Agent] = {}
         self._names: dict[str, str] = {}
         self._sessions: dict[str, Session] = {}
-        self._sessions_of: dict[str, list[Session]] = {}
+        self._sessions_of: dict[str, list[str]] = {}
 
     def add_agent(self, agent: Agent) -> None:
         """Register `agent`. Its name has to be new in the organisation, in exactly this case."""
@@ -108,7 +108,11 @@ class Registry:
         if session.agent_id not in self._agents:
             raise Refusal(400, "failed to create session: FOREIGN KEY constraint failed")
         self._sessions[session.id] = session
-        self._sessions_of.setdefault(session.agent_id, []).append(session)
+        self._sessions_of.setdefault(session.agent_id, []).append(session.id)
+
+    def replace_session(self, session: Session) -> None:
+        """Put `session` in the place of the one with its id."""
+        self._sessions[session.id] = session
 
     def find_session(self, session_id: str) -> Session | None:
         """The session of this id."""
@@ -116,5 +120,13 @@ class Registry:
 
     def sessions(self, agent_id: str = "") -> list[Session]:
         """All sessions, or those of one agent, newest first."""
-        found = self._sessions_of.get(agent_id, []) if agent_id else list(self._sessions.values())
-        return found[::-1]
+        if not agent_id:
+            return list(self._sessions.values())[::-1]
+        return [self._sessions[session_id] for session_id in reversed(self._sessions_of.get(agent_id, []))]
+
+    def copy(self) -> Registry:
+        """Another one with the same agents and sessions, which never change in place."""
+        other = Registry()
+        other._agents, other._names, other._sessions = self._agents.copy(), self._names.copy(), self._sessions.copy()
+        other._sessions_of = {agent_id: ids.copy() for agent_id, ids in self._sessions_of.items()}
+        return other

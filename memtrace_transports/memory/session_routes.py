@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memtrace.transport import Response
 from memtrace_transports.memory.calls import Call, json_response
-from memtrace_transports.memory.context import context_text
+from memtrace_transports.memory.context import CONTEXT, context_text
 from memtrace_transports.memory.engine import Engine
 from memtrace_transports.memory.filters import Filters
 from memtrace_transports.memory.json_fields import Fields, Struct
@@ -19,7 +21,6 @@ __all__ = ["create_session", "get_session", "list_sessions", "session_context", 
 
 _CREATE = Struct("session.CreateRequest", {"agent_id": "string", "metadata": "map[string]interface {}"})
 _UPDATE = Struct("session.UpdateRequest", {"status": "string", "metadata": "map[string]interface {}"})
-_CONTEXT = Struct("session.ContextRequest", {"since": "string", "include_types": "[]string", "max_tokens": "int"})
 _CONTEXT_ROWS = 100
 
 
@@ -45,7 +46,7 @@ def list_sessions(engine: Engine, org: OrganisationState, call: Call) -> Respons
     """``GET /sessions``: all of them, or those of one agent's id."""
     found = org.registry.sessions(call.query.get("agent_id", ""))
     sessions: list[Writable] = [session.json(org.org_id) for session in found]
-    return json_response(200, {"sessions": sessions, "count": len(sessions)})
+    return json_response(200, {"count": len(sessions), "sessions": sessions})
 
 
 def get_session(engine: Engine, org: OrganisationState, call: Call) -> Response:
@@ -62,13 +63,16 @@ def update_session(engine: Engine, org: OrganisationState, call: Call) -> Respon
     session = org.registry.find_session(call.segments[0])
     if session is None:
         raise Refusal(400, "session not found")
-    session.updated = engine.timeline.stamp()
-    session.status = fields.text("status") or session.status
-    if fields.text("status") == "closed":
-        session.closed = session.updated
-    metadata = fields.members("metadata")
-    if metadata is not None:
-        session.metadata = compact_object(metadata)
+    status, metadata = fields.text("status"), fields.members("metadata")
+    now = engine.timeline.stamp()
+    session = replace(
+        session,
+        updated=now,
+        status=status or session.status,
+        closed=now if status == "closed" else session.closed,
+        metadata=session.metadata if metadata is None else compact_object(metadata),
+    )
+    org.registry.replace_session(session)
     return json_response(200, session.json(org.org_id))
 
 
@@ -93,7 +97,7 @@ def session_context(engine: Engine, org: OrganisationState, call: Call) -> Respo
 def _lenient_fields(call: Call) -> Fields:
     """The body's fields; none at all where it cannot be read, or one of them is of the wrong type."""
     try:
-        return call.fields(_CONTEXT)
+        return call.fields(CONTEXT)
     except Refusal:
         return Fields()
 

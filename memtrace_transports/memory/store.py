@@ -2,73 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from bisect import bisect_left, bisect_right, insort
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from operator import attrgetter
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
-__all__ = ["AgentCounts", "MemoryStore", "Row", "Selection", "Store"]
+from memtrace_transports.memory.store_rows import AgentCounts, Row, Selection
+from memtrace_transports.memory.store_series import BLOCK_ROWS, Series, encoded
+from memtrace_transports.memory.store_snapshots import History, StoreSnapshot
 
+__all__ = ["AgentCounts", "MemoryStore", "Row", "Selection", "Store", "StoreSnapshot"]
 
-class Row(NamedTuple):
-    """One memory as storage keeps it: `time` in whole microseconds, `tags` joined by commas, `metadata` as JSON text."""
-
-    time: int
-    agent_id: str
-    session_id: str
-    memory_type: str
-    event_type: str
-    content: str
-    metadata: str
-    tags: str
-    dedup_key: str
-    importance: float
-    parent_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which rows to read. Empty texts and None do not filter; `after` and `before` (microseconds) are exclusive."""
-
-    agent_id: str = ""
-    session_id: str = ""
-    memory_types: frozenset[str] | None = None
-    event_types: frozenset[str] | None = None
-    #: Each has to occur somewhere in the joined tags.
-    tags: tuple[str, ...] = ()
-    contains: str = ""
-    min_importance: float | None = None
-    after: int | None = None
-    before: int | None = None
-    limit: int = 100
-    offset: int = 0
-    oldest_first: bool = False
-
-    def admits(self, row: Row) -> bool:
-        """Whether `row` passes every filter but the time window."""
-        return (
-            (not self.agent_id or row.agent_id == self.agent_id)
-            and (not self.session_id or row.session_id == self.session_id)
-            and (self.memory_types is None or row.memory_type in self.memory_types)
-            and (self.event_types is None or row.event_type in self.event_types)
-            and all(tag in row.tags for tag in self.tags)
-            and self.contains in row.content
-            and (self.min_importance is None or row.importance >= self.min_importance)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class AgentCounts:
-    """What statistics count of one agent's memories."""
-
-    total: int
-    recent: int
-    recent_errors: int
-    by_type: dict[str, int]
+_SEARCH_GAIN = 8
+"""How many rows, roughly, can be searched as part of blocks in the time that it takes to look into one."""
 
 
 class Store(Protocol):
@@ -94,91 +39,152 @@ class Store(Protocol):
         """Statistics of one agent; recent is what is newer than `since`, in microseconds."""
         ...
 
+    def snapshot(self) -> StoreSnapshot:
+        """What the store holds now, to come back to."""
+        ...
 
-_time = attrgetter("time")
+    def restore(self, snapshot: StoreSnapshot) -> None:
+        """Hold again what was held at `snapshot`, which stays valid. Raises ValueError for one of another store."""
+        ...
 
 
 class MemoryStore:
-    """A `Store` in lists: rows in order of time for each organisation, and again for each of its agents and sessions.
+    """A `Store` in memory: rows in order of time for each organisation, and again for each of its agents and sessions.
 
-    A read takes the shortest list that holds all it asks for, bisects the time window, walks from the end that was
-    asked for and stops when the page is full.
+    A read takes the series that is cheapest to walk, bisects the time window, walks from the end that was asked for
+    and stops when the page is full. A text is looked for in whole blocks of an organisation's rows at once. A
+    snapshot copies nothing.
     """
 
-    def __init__(self) -> None:
-        self._by_org: dict[str, list[Row]] = {}
-        self._by_agent: dict[tuple[str, str], list[Row]] = {}
-        self._by_session: dict[tuple[str, str], list[Row]] = {}
-        self._types: dict[tuple[str, str], Counter[str]] = {}
-        self._stored: dict[tuple[str, str], int] = {}
+    def __init__(self, block_rows: int = BLOCK_ROWS) -> None:
+        """`block_rows` is how many rows make a block of a series."""
+        self._block_rows = block_rows
+        self._by_id: dict[str, _Organisation] = {}
+        self._history = History(self._undo, self._redo)
 
     def add(self, org_id: str, row: Row) -> None:
         """Keep `row` at its place in time."""
-        row = _interned(row)
-        agent = (org_id, row.agent_id)
-        _insert(self._by_org.setdefault(org_id, []), row)
-        _insert(self._by_agent.setdefault(agent, []), row)
-        if row.session_id:
-            _insert(self._by_session.setdefault((org_id, row.session_id), []), row)
-        self._types.setdefault(agent, Counter())[row.memory_type] += 1
-        key = (org_id, row.dedup_key)
-        self._stored[key] = max(row.time, self._stored.get(key, row.time))
+        org = self._by_id.get(org_id)
+        if org is None:
+            org = self._by_id[org_id] = _Organisation(self._block_rows)
+        if self._history.is_kept:
+            self._history.note(_Addition(org, row, org.stored.get(row.dedup_key)))
+        org.add(row)
 
     def holds(self, org_id: str, time: int) -> bool:
         """Whether a row of this organisation has exactly this time."""
-        rows = self._by_org.get(org_id, [])
-        place = bisect_left(rows, time, key=_time)
-        return place < len(rows) and rows[place].time == time
+        org = self._by_id.get(org_id)
+        return org is not None and org.rows.holds(time)
 
     def last_stored(self, org_id: str, dedup_key: str) -> int | None:
         """The newest time at which a row with this key was stored."""
-        return self._stored.get((org_id, dedup_key))
+        org = self._by_id.get(org_id)
+        return None if org is None else org.stored.get(dedup_key)
 
     def select(self, org_id: str, selection: Selection) -> list[Row]:
         """The rows that `selection` asks for."""
-        rows = self._shortest(org_id, selection)
-        first = 0 if selection.after is None else bisect_right(rows, selection.after, key=_time)
-        end = len(rows) if selection.before is None else bisect_left(rows, selection.before, key=_time)
-        places = range(first, end) if selection.oldest_first else range(end - 1, first - 1, -1)
-        if selection.offset >= len(places):
+        org = self._by_id.get(org_id)
+        series = None if org is None else org.cheapest(selection)
+        if org is None or series is None or selection.offset >= len(series):
             return []
-        matching = _matching(rows, places, selection)
-        return list(islice(matching, selection.offset, selection.offset + selection.limit))
+        needle = encoded(selection.contains) if series is org.rows else b""
+        runs = series.runs(selection.after, selection.before, oldest_first=selection.oldest_first, needle=needle)
+        return list(islice(_matching(runs, selection), selection.offset, selection.offset + selection.limit))
 
     def counts(self, org_id: str, agent_id: str, since: int) -> AgentCounts:
         """Statistics of one agent."""
-        agent = (org_id, agent_id)
-        rows = self._by_agent.get(agent, [])
-        first = bisect_right(rows, since, key=_time)
-        errors = sum(row.event_type == "error" for row in islice(rows, first, None))
-        return AgentCounts(len(rows), len(rows) - first, errors, dict(self._types.get(agent, {})))
+        org = self._by_id.get(org_id)
+        if org is None or agent_id not in org.agents:
+            return AgentCounts(0, 0, 0, {})
+        series = org.agents[agent_id]
+        recent = list(chain.from_iterable(series.runs(since, None, oldest_first=True)))
+        errors = sum(row.event_type == "error" for row in recent)
+        return AgentCounts(len(series), len(recent), errors, dict(org.types[agent_id]))
 
-    def _shortest(self, org_id: str, selection: Selection) -> Sequence[Row]:
-        lists = [self._by_org.get(org_id, [])]
-        if selection.agent_id:
-            lists.append(self._by_agent.get((org_id, selection.agent_id), []))
-        if selection.session_id:
-            lists.append(self._by_session.get((org_id, selection.session_id), []))
-        return min(lists, key=len)
+    def snapshot(self) -> StoreSnapshot:
+        """What the store holds now, in constant time."""
+        return self._history.snapshot()
+
+    def restore(self, snapshot: StoreSnapshot) -> None:
+        """Hold again what was held at `snapshot`, in a time that grows with the rows that differ."""
+        self._history.restore(snapshot)
+
+    @staticmethod
+    def _undo(addition: _Addition) -> None:
+        addition.org.remove(addition.row, addition.stored_before)
+
+    @staticmethod
+    def _redo(addition: _Addition) -> None:
+        addition.org.add(addition.row)
 
 
-def _matching(rows: Sequence[Row], places: Iterable[int], selection: Selection) -> Iterator[Row]:
-    return (row for row in map(rows.__getitem__, places) if selection.admits(row))
+class _Organisation:
+    """One organisation's rows with their indexes: series by agent and session, types by agent, times by key."""
+
+    __slots__ = ("_block_rows", "agents", "rows", "sessions", "stored", "types")
+
+    def __init__(self, block_rows: int) -> None:
+        self._block_rows = block_rows
+        self.rows = Series(block_rows)
+        self.agents: dict[str, Series] = {}
+        self.sessions: dict[str, Series] = {}
+        self.types: dict[str, dict[str, int]] = {}
+        self.stored: dict[str, int] = {}
+
+    def add(self, row: Row) -> None:
+        self.rows.add(row)
+        self._series(self.agents, row.agent_id).add(row)
+        if row.session_id:
+            self._series(self.sessions, row.session_id).add(row)
+        types = self.types.setdefault(row.agent_id, {})
+        types[row.memory_type] = types.get(row.memory_type, 0) + 1
+        stored = self.stored.get(row.dedup_key)
+        if stored is None or stored < row.time:
+            self.stored[row.dedup_key] = row.time
+
+    def remove(self, row: Row, stored_before: int | None) -> None:
+        """Take out the row that was added last; `stored_before` is what `stored` had for its key until then."""
+        self.rows.remove(row.time)
+        self.agents[row.agent_id].remove(row.time)
+        if row.session_id:
+            self.sessions[row.session_id].remove(row.time)
+        types = self.types[row.agent_id]
+        types[row.memory_type] -= 1
+        if not types[row.memory_type]:
+            del types[row.memory_type]
+        if stored_before is None:
+            del self.stored[row.dedup_key]
+        else:
+            self.stored[row.dedup_key] = stored_before
+
+    def cheapest(self, selection: Selection) -> Series | None:
+        """The series with all that `selection` asks for that takes least to walk; None when there is nothing."""
+        series = [self.rows]
+        for index, name in ((self.agents, selection.agent_id), (self.sessions, selection.session_id)):
+            if name:
+                if name not in index:
+                    return None
+                series.append(index[name])
+        shortest = min(series, key=len)
+        if selection.contains and len(self.rows) < _SEARCH_GAIN * len(shortest):
+            return self.rows
+        return shortest
+
+    def _series(self, index: dict[str, Series], name: str) -> Series:
+        found = index.get(name)
+        if found is None:
+            found = index[name] = Series(self._block_rows)
+        return found
 
 
-def _insert(rows: list[Row], row: Row) -> None:
-    if not rows or rows[-1].time < row.time:
-        rows.append(row)
-    else:
-        insort(rows, row, key=_time)
+class _Addition(NamedTuple):
+    """A row that was added, and what its key's newest time was before."""
+
+    org: _Organisation
+    row: Row
+    stored_before: int | None
 
 
-def _interned(row: Row) -> Row:
-    """`row` with one object for each of the texts that many rows share."""
-    return row._replace(
-        agent_id=sys.intern(row.agent_id),
-        session_id=sys.intern(row.session_id),
-        memory_type=sys.intern(row.memory_type),
-        event_type=sys.intern(row.event_type),
-        tags=sys.intern(row.tags),
-    )
+def _matching(runs: Iterator[Sequence[Row]], selection: Selection) -> Iterator[Row]:
+    rows = chain.from_iterable(runs)
+    return rows if selection.is_plain() else filter(selection.admits, rows)

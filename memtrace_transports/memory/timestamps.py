@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 __all__ = ["DAY", "SECOND", "UnreadableTimeError", "duration_text", "read_bound", "read_relative", "rfc3339"]
 
@@ -12,6 +13,7 @@ HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_DIGITS = len("1970-01-01T00:00:00")
 _UNITS = {"h": HOUR, "d": DAY, "m": 60 * SECOND}
 _LARGEST = {"h": 8760, "d": 365, "m": 8760}
 _RELATIVE = re.compile(r"([0-9]+)([hdm])")
@@ -33,9 +35,13 @@ def rfc3339(microseconds: int, nanoseconds: int = 0) -> str:
     ('2026-01-01T00:00:00.25Z', '2026-01-01T00:00:00.250000007Z')
     """
     seconds, rest = divmod(microseconds, SECOND)
-    whole = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
     fraction = f".{rest:06d}{nanoseconds:03d}".rstrip("0").rstrip(".")
-    return f"{whole}{fraction}Z"
+    return f"{_whole_seconds(seconds)}{fraction}Z"
+
+
+@lru_cache(maxsize=1024)
+def _whole_seconds(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:_DIGITS]
 
 
 def read_relative(text: str) -> int | None:

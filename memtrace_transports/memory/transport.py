@@ -17,7 +17,7 @@ class MemoryTransport:
         self._closed = False
 
     def send(self, request: Request) -> Response:
-        """Have the fake answer. Raises TransportError where the server would cut the connection."""
+        """Have the fake answer. Raises TransportError where the server would cut the connection, and by the fault plan."""
         if self._closed:
             raise ClientClosedError
         return self.fake.handle(request)
@@ -38,10 +38,10 @@ class AsyncMemoryTransport:
         self._closed = False
 
     async def send(self, request: Request) -> Response:
-        """Have the fake answer. Raises TransportError where the server would cut the connection."""
+        """Have the fake answer. Raises TransportError where the server would cut the connection, and by the fault plan."""
         if self._closed:
             raise ClientClosedError
-        return self.fake.handle(request)
+        return await self.fake.handle_async(request)
 
     async def close(self) -> None:
         """Refuse further requests; the fake keeps what it holds."""

@@ -4,139 +4,125 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from email.utils import formatdate
+from functools import lru_cache
 
 from memtrace.exceptions import TransportError
 from memtrace.transport import Headers, Request, Response
-from memtrace_transports.memory import agent_routes, memory_routes, session_routes
-from memtrace_transports.memory.calls import Call, json_response, read_query, refusal_response, text_response
+from memtrace_transports.memory import strict
+from memtrace_transports.memory.calls import Call, json_response, refusal_response, text_response
 from memtrace_transports.memory.engine import Engine
 from memtrace_transports.memory.json_writer import Writable
 from memtrace_transports.memory.organisations import OrganisationState
 from memtrace_transports.memory.refusals import Refusal, no_storage
+from memtrace_transports.memory.routes import Place
 from memtrace_transports.memory.timestamps import SECOND, duration_text
 
-__all__ = ["BODY_LIMIT", "answer"]
+__all__ = ["BODY_LIMIT", "answer", "dated", "first_values", "key_of"]
 
 BODY_LIMIT = 4 * 1024 * 1024
 """The largest body in bytes; over it the server cuts the connection."""
 
-_Handler = Callable[[Engine, OrganisationState, Call], Response]
 _OpenHandler = Callable[[Engine], Response]
 
-_PREFIX = ("api", "v1")
-_ROUTES: Mapping[tuple[str, ...], Mapping[str, _Handler]] = {
-    ("memories",): {"GET": memory_routes.list_memories, "POST": memory_routes.create_memories},
-    ("memories", "*"): {"GET": memory_routes.find_memory},
-    ("search",): {"POST": memory_routes.search_memories},
-    ("agents",): {"GET": agent_routes.list_agents, "POST": agent_routes.create_agent},
-    ("agents", "*"): {"GET": agent_routes.get_agent, "DELETE": agent_routes.delete_agent},
-    ("agents", "*", "memories"): {"GET": memory_routes.agent_memories},
-    ("agents", "*", "stats"): {"GET": agent_routes.agent_stats},
-    ("sessions",): {"GET": session_routes.list_sessions, "POST": session_routes.create_session},
-    ("sessions", "*"): {"GET": session_routes.get_session, "PUT": session_routes.update_session},
-    ("sessions", "*", "memories"): {"GET": memory_routes.session_memories},
-    ("sessions", "*", "context"): {"POST": session_routes.session_context},
-}
 
+def answer(engine: Engine, request: Request, place: Place, headers: Mapping[str, str]) -> Response:
+    """Answer one request as the server does; `headers` are its `first_values`.
 
-def answer(engine: Engine, request: Request) -> Response:
-    """Answer one request as the server does. `request.method` may be any text.
-
-    Raises TransportError, cause ``reset``, for a body over `BODY_LIMIT`, and nothing else.
+    Raises TransportError, cause ``reset``, for a body over `BODY_LIMIT`, and in strict mode `StrictModeError`.
     """
     if len(request.body or b"") > BODY_LIMIT:
         raise TransportError("the server cut the connection", cause="reset", maybe_sent=True)
     try:
-        response = _route(engine, request)
+        response = _route(engine, request, place, headers)
     except Refusal as refusal:
         response = refusal_response(refusal)
-    return _finished(engine, request.method, response)
+    return dated(engine, request.method, response)
 
 
-def _finished(engine: Engine, method: str, response: Response) -> Response:
+def dated(engine: Engine, method: str, response: Response) -> Response:
     """`response` with its date, and without its body where HEAD asked."""
-    date = formatdate(engine.timeline.now() // SECOND, usegmt=True)
-    headers = Headers([("Date", date), *response.headers.pairs])
-    return replace(response, headers=headers, body=b"" if method == "HEAD" else response.body)
+    headers = Headers((("Date", _date(engine.timeline.now() // SECOND)), *response.headers.pairs))
+    return Response(response.status, headers, b"" if method == "HEAD" else response.body)
 
 
-def _route(engine: Engine, request: Request) -> Response:
-    target = request.target.partition("#")[0]
-    path, _, query = target.partition("?")
-    segments = tuple(path.rstrip("/").split("/")[1:]) if path.startswith("/") else ()
-    folded = tuple(segment.lower() for segment in segments)
-    if folded[:2] != _PREFIX:
-        return _open_route(engine, request.method, path, folded)
-    org = _authenticate(engine, request.headers)
+@lru_cache(maxsize=16)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
+
+
+def _route(engine: Engine, request: Request, place: Place, headers: Mapping[str, str]) -> Response:
+    if place.is_open:
+        return _open_route(engine, place)
+    org = _authenticate(engine, headers)
     engine.deliver(org)
-    handlers = _ROUTES.get(_pattern(folded[2:]))
-    if handlers is None:
-        return _no_route(request.method, path)
-    handler = handlers.get(_read_method(request.method))
-    if handler is None:
+    if place.methods is None:
+        return _no_route(place)
+    route = place.route
+    if route is None:
         return _no_method()
-    content_type = _first(request.headers, "content-type")
-    return handler(engine, org, Call(segments[3:4], read_query(query), content_type, request.body or b""))
+    call = Call(place.segments, place.query, headers.get("content-type", ""), request.body or b"")
+    if engine.strict:
+        strict.check_query(route.operation, route.parameters, request.target)
+        strict.check_body(route.operation, route.fields, call)
+    return route.handler(engine, org, call)
 
 
-def _pattern(segments: tuple[str, ...]) -> tuple[str, ...]:
-    """The path with its variable segment starred; what is empty there is no segment."""
-    if len(segments) > 1 and segments[1]:
-        return (segments[0], "*", *segments[2:])
-    return segments
-
-
-def _open_route(engine: Engine, method: str, path: str, folded: tuple[str, ...]) -> Response:
+def _open_route(engine: Engine, place: Place) -> Response:
     """The two routes that need no key."""
-    handler = _OPEN_ROUTES.get(folded)
+    handler = _OPEN_ROUTES.get(place.folded)
     if handler is None:
-        return _no_route(method, path)
-    return handler(engine) if _read_method(method) == "GET" else _no_method()
+        return _no_route(place)
+    return handler(engine) if place.read_method == "GET" else _no_method()
 
 
-def _read_method(method: str) -> str:
-    """HEAD works where GET does."""
-    return "GET" if method == "HEAD" else method
-
-
-def _no_route(method: str, path: str) -> Response:
-    return text_response(
-        404, f"Cannot {method} {html.escape(path).replace('&quot;', '&#34;').replace('&#x27;', '&#39;')}"
-    )
+def _no_route(place: Place) -> Response:
+    path = html.escape(place.path).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+    return text_response(404, f"Cannot {place.method} {path}")
 
 
 def _no_method() -> Response:
     return text_response(405, "Method Not Allowed")
 
 
-def _authenticate(engine: Engine, headers: Headers) -> OrganisationState:
-    """Whose request this is: ``x-api-key`` first, then ``Authorization`` with or without ``Bearer``."""
-    key = _first(headers, "x-api-key")
-    if not key:
-        authorization = _first(headers, "authorization")
-        if not authorization:
-            raise Refusal(401, "missing API key")
-        key = authorization.removeprefix("Bearer ")
-        if key == "Bearer" or " " in key:  # no key, and no new one with `any_key`: another scheme, or "bearer"
-            raise Refusal(401, "invalid API key")
-    org = engine.organisation_of(key)
+def _authenticate(engine: Engine, headers: Mapping[str, str]) -> OrganisationState:
+    """Whose request this is."""
+    key = key_of(headers)
+    if key is None:
+        raise Refusal(401, "missing API key")
+    org = engine.organisation_of(key) if key else None
     if org is None:
         raise Refusal(401, "invalid API key")
     return org
 
 
-def _first(headers: Headers, name: str) -> str:
-    """The first value of a header, trimmed; "" when there is none."""
-    values = headers.get_all(name)
-    return values[0].strip(" \t") if values else ""
+def key_of(headers: Mapping[str, str]) -> str | None:
+    """The key that a request carries: ``x-api-key`` first, then ``Authorization`` with or without ``Bearer``.
+
+    None where there is neither, "" for what cannot be a key: another scheme, or "bearer".
+    """
+    key = headers.get("x-api-key")
+    if key:
+        return key
+    authorization = headers.get("authorization")
+    if not authorization:
+        return None
+    key = authorization.removeprefix("Bearer ")
+    return "" if key == "Bearer" or " " in key else key
+
+
+def first_values(headers: Headers) -> dict[str, str]:
+    """The first value of each header, trimmed, by its name in lower case."""
+    found: dict[str, str] = {}
+    for name, value in headers.pairs:
+        found.setdefault(name.lower(), value.strip(" \t"))
+    return found
 
 
 def _health(engine: Engine) -> Response:
     """``GET /health``: always well."""
     uptime = duration_text(engine.timeline.elapsed() - engine.timeline.started)
-    members: dict[str, Writable] = {"status": "ok", "service": "memtrace", "uptime": uptime, "arc": _arcs(engine)}
+    members: dict[str, Writable] = {"arc": _arcs(engine), "service": "memtrace", "status": "ok", "uptime": uptime}
     return json_response(200, members)
 
 
@@ -144,14 +130,14 @@ def _ready(engine: Engine) -> Response:
     """``GET /ready``: ready when there is storage and all of it can be reached."""
     arcs = _arcs(engine)
     if not arcs:
-        return json_response(503, {"status": "not ready", "reason": "no_instances", "hint": no_storage().hint})
+        return json_response(503, {"hint": no_storage().hint, "reason": "no_instances", "status": "not ready"})
     if not all(arcs.values()):
-        return json_response(503, {"status": "not ready", "arc": arcs})
-    return json_response(200, {"status": "ready", "arc": arcs})
+        return json_response(503, {"arc": arcs, "status": "not ready"})
+    return json_response(200, {"arc": arcs, "status": "ready"})
 
 
 def _arcs(engine: Engine) -> dict[str, Writable]:
-    return {**engine.arcs()}
+    return dict(sorted(engine.arcs().items()))
 
 
 _OPEN_ROUTES: Mapping[tuple[str, ...], _OpenHandler] = {("health",): _health, ("ready",): _ready}

@@ -38,6 +38,10 @@ class WriteBuffer:
         """Whether enough rows wait for the buffer to flush by itself."""
         return len(self._waiting) >= _FLUSH_ROWS
 
+    def is_empty(self) -> bool:
+        """Whether no row is here."""
+        return not self._waiting and not self._sent
+
     def resume(self, now: int) -> None:
         """Storage can be reached again: what waits goes with the next tick."""
         self._first_at = now
@@ -73,6 +77,18 @@ class WriteBuffer:
         if self._waiting:
             return self._next_tick() + _ARRIVAL
         return self._sent[-1][0] if self._sent else None
+
+    def times(self) -> frozenset[int]:
+        """The times of the rows that are here."""
+        return frozenset(row.time for rows in (self._waiting, *(sent for _, sent in self._sent)) for row in rows)
+
+    def copy(self) -> WriteBuffer:
+        """Another one in the same state."""
+        other = WriteBuffer(self._epoch)
+        other._first_at = self._first_at
+        other._waiting = self._waiting.copy()
+        other._sent = deque((time, list(rows)) for time, rows in self._sent)
+        return other
 
     def _next_tick(self) -> int:
         return self._first_at + SECOND - (self._first_at - self._epoch) % SECOND

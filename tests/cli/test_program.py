@@ -17,7 +17,7 @@ import memtrace.cli
 from memtrace import MemtraceError
 from tests.cli.conftest import locomo
 
-COMMANDS = ("demo", "transports", "doctor")
+COMMANDS = ("demo", "transports", "doctor", "serve-fake")
 
 
 class TestHelp:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from memtrace_transports.memory import FakeMemtrace, ManualClock
+from tests.faces import Face
 from tests.fake.caller import Caller
 
 
@@ -26,3 +29,17 @@ def api(fake: FakeMemtrace) -> Caller:
 def late(fake: FakeMemtrace) -> Caller:
     """An organisation whose writes take as long as on the real server."""
     return Caller(fake, fake.organisation("late", visibility="server"))
+
+
+@pytest.fixture
+def strict(clock: ManualClock) -> FakeMemtrace:
+    """A fake in strict mode."""
+    return FakeMemtrace(clock=clock, strict=True)
+
+
+@pytest.fixture(params=["sync", "async"])
+def face(request):
+    """Each test that asks for it holds for both clients."""
+    loop = asyncio.new_event_loop()
+    yield Face(request.param, loop)
+    loop.close()

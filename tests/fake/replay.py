@@ -206,7 +206,9 @@ def _difference(wanted: Json, got: Json, compare: str) -> str | None:
     if compare == "count":
         return None if wanted["json"]["count"] == got["json"].get("count") == _rows(got["json"]) else "count"
     if "json" in wanted:
-        return None if _same(wanted["json"], got.get("json")) else "body"
+        if not _same(wanted["json"], got.get("json")):
+            return "body"
+        return None if _names(wanted["json"]) == _names(got["json"]) else "order"
     return None if wanted.get("text") == got.get("text") else "text"
 
 
@@ -220,8 +222,15 @@ def _rows(body: Json) -> int:
     return len(lists[0]) if lists else 0
 
 
+def _names(value: Json) -> Json:
+    """The names of the members of every object, in the order in which they were written."""
+    if isinstance(value, dict):
+        return [(name, _names(item)) for name, item in value.items()]
+    return [_names(item) for item in value] if isinstance(value, list) else None
+
+
 def _same(wanted: Json, got: Json) -> bool:
-    """Equal as JSON: 1 and 1.0 are one number, true and 1 are not."""
+    """Equal as JSON, whatever the order of members: 1 and 1.0 are one number, true and 1 are not."""
     if isinstance(wanted, list) and isinstance(got, list):
         return len(wanted) == len(got) and all(map(_same, wanted, got))
     if isinstance(wanted, dict) and isinstance(got, dict):

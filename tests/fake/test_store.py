@@ -1,53 +1,76 @@
-"""Rows and indexes: a selection is what walking through all rows would give."""
+"""The store against a list: whatever is added, read, counted and restored, both say the same."""
 
 from __future__ import annotations
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from collections import Counter
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from memtrace_transports.memory.store import AgentCounts, MemoryStore, Row, Selection
 
+ORGS = ["org_1", "org_2"]
 TYPES = ["episodic", "decision"]
-ROWS = st.lists(
-    st.builds(
-        Row,
-        time=st.integers(0, 30),
-        agent_id=st.sampled_from(["a", "b"]),
-        session_id=st.sampled_from(["", "s", "t"]),
-        memory_type=st.sampled_from(TYPES),
-        event_type=st.sampled_from(["general", "error"]),
-        content=st.sampled_from(["tea", "teapot", "cup"]),
-        metadata=st.just(""),
-        tags=st.sampled_from(["", "ui", "gui,nav"]),
-        dedup_key=st.sampled_from(["k", "l"]),
-        importance=st.sampled_from([0.0, 0.5, 1.0]),
-        parent_id=st.just(""),
-    ),
-    unique_by=lambda row: row.time,
-    max_size=25,
+CONTENTS = [
+    "tea",
+    "teapot",
+    "cup of tea",
+    "",
+    "\0",
+    "a\0b",
+    "\xff",
+    "\u00e9t\u00e9",
+    "\U0001f375 tea",
+    "\ud83c",
+    "\ud83c\udf75",
+]
+NEEDLES = [
+    "",
+    "tea",
+    "pot",
+    "at",
+    "teacup",
+    "tea\0",
+    "\0",
+    "\xff",
+    "t\u00e9",
+    "\U0001f375",
+    "\ud83c",
+    "\udf75",
+    "\udf75tea",
+]
+TIMES = st.integers(0, 60)
+ROWS = st.builds(
+    Row,
+    time=TIMES,
+    agent_id=st.sampled_from(["a", "a", "b"]),
+    session_id=st.sampled_from(["", "s", "t"]),
+    memory_type=st.sampled_from(TYPES),
+    event_type=st.sampled_from(["general", "error"]),
+    content=st.sampled_from(CONTENTS) | st.text(max_size=3),
+    metadata=st.just(""),
+    tags=st.sampled_from(["", "ui", "gui,nav"]),
+    dedup_key=st.sampled_from(["k", "l"]),
+    importance=st.sampled_from([0.0, 0.5, 1.0]),
+    parent_id=st.just(""),
 )
 SELECTIONS = st.builds(
     Selection,
-    agent_id=st.sampled_from(["", "a", "b", "z"]),
-    session_id=st.sampled_from(["", "s", "z"]),
+    agent_id=st.sampled_from(["", "", "a", "b", "z"]),
+    session_id=st.sampled_from(["", "", "s", "z"]),
     memory_types=st.none() | st.frozensets(st.sampled_from(TYPES)),
     event_types=st.none() | st.just(frozenset({"error"})),
-    tags=st.sampled_from([(), ("ui",), ("ui", "nav")]),
-    contains=st.sampled_from(["", "tea", "pot"]),
+    tags=st.sampled_from([(), (), ("ui",), ("ui", "nav")]),
+    contains=st.sampled_from(NEEDLES) | st.text(max_size=2),
     min_importance=st.none() | st.just(0.5),
-    after=st.none() | st.integers(0, 30),
-    before=st.none() | st.integers(0, 30),
-    limit=st.integers(1, 5),
+    after=st.none() | TIMES,
+    before=st.none() | TIMES,
+    limit=st.integers(1, 20),
     offset=st.integers(0, 5),
     oldest_first=st.booleans(),
 )
-
-
-def stored(rows: list[Row]) -> MemoryStore:
-    store = MemoryStore()
-    for row in rows:
-        store.add("org", row)
-    return store
 
 
 def walked(rows: list[Row], selection: Selection) -> list[Row]:
@@ -62,39 +85,120 @@ def walked(rows: list[Row], selection: Selection) -> list[Row]:
     return found[selection.offset : selection.offset + selection.limit]
 
 
-@given(ROWS, SELECTIONS)
-@settings(deadline=None, max_examples=300)
-def test_a_selection_is_what_walking_through_all_rows_gives(rows: list[Row], selection: Selection) -> None:
-    assert stored(rows).select("org", selection) == walked(rows, selection)
+class StoreMachine(RuleBasedStateMachine):
+    """A store in small blocks, and for each organisation a list of what was added to it."""
+
+    snapshots = Bundle("snapshots")
+
+    @initialize(block_rows=st.integers(1, 4))
+    def begin(self, block_rows):
+        self.store = MemoryStore(block_rows)
+        self.rows: dict[str, list[Row]] = {org: [] for org in ORGS}
+
+    @rule(org=st.sampled_from(ORGS), rows=st.lists(ROWS, max_size=8))
+    def add_anywhere(self, org, rows):
+        for row in rows:
+            if not self.store.holds(org, row.time):
+                self.add(org, row)
+
+    @rule(org=st.sampled_from(ORGS), rows=st.lists(ROWS, max_size=8))
+    def add_newest(self, org, rows):
+        for row in rows:
+            newest = max((row.time for row in self.rows[org]), default=0)
+            self.add(org, row._replace(time=newest + 1))
+
+    def add(self, org, row):
+        self.store.add(org, row)
+        self.rows[org].append(row)
+
+    @rule(target=snapshots)
+    def snapshot(self):
+        return self.store.snapshot(), {org: list(rows) for org, rows in self.rows.items()}
+
+    @rule(snapshot=snapshots)
+    def restore(self, snapshot):
+        taken, rows = snapshot
+        self.store.restore(taken)
+        self.rows = {org: list(found) for org, found in rows.items()}
+
+    @rule(org=st.sampled_from(ORGS), selections=st.lists(SELECTIONS, min_size=1, max_size=6))
+    def select(self, org, selections):
+        for selection in selections:
+            assert self.store.select(org, selection) == walked(self.rows[org], selection)
+
+    @rule(org=st.sampled_from(ORGS), needle=st.sampled_from(NEEDLES) | st.text(max_size=2))
+    def search(self, org, needle):
+        selection = Selection(contains=needle)
+        assert self.store.select(org, selection) == walked(self.rows[org], selection)
+
+    @rule(org=st.sampled_from(ORGS), agent_id=st.sampled_from(["a", "b", "z"]), since=TIMES)
+    def count(self, org, agent_id, since):
+        mine = [row for row in self.rows[org] if row.agent_id == agent_id]
+        recent = [row for row in mine if row.time > since]
+        errors = sum(row.event_type == "error" for row in recent)
+        counts = AgentCounts(len(mine), len(recent), errors, dict(Counter(row.memory_type for row in mine)))
+        assert self.store.counts(org, agent_id, since) == counts
+
+    @invariant()
+    def keys_and_times_are_known(self):
+        for org in ORGS:
+            rows = self.rows[org]
+            times = {row.time for row in rows}
+            assert all(self.store.holds(org, time) == (time in times) for time in range(-1, 64))
+            for key in ("k", "l", "z"):
+                newest = max((row.time for row in rows if row.dedup_key == key), default=None)
+                assert self.store.last_stored(org, key) == newest
 
 
-@given(ROWS, st.integers(0, 30))
-@settings(deadline=None)
-def test_statistics_are_what_counting_all_rows_gives(rows: list[Row], since: int) -> None:
-    mine = [row for row in rows if row.agent_id == "a"]
-    recent = [row for row in mine if row.time > since]
-    types = {name: sum(row.memory_type == name for row in mine) for name in TYPES}
-    assert stored(rows).counts("org", "a", since) == AgentCounts(
-        len(mine),
-        len(recent),
-        sum(row.event_type == "error" for row in recent),
-        {name: count for name, count in types.items() if count},
-    )
+test_a_store_is_what_a_list_of_its_rows_would_be = StoreMachine.TestCase
+test_a_store_is_what_a_list_of_its_rows_would_be.settings = settings(
+    deadline=None, max_examples=60, stateful_step_count=25
+)
 
 
-@given(ROWS)
-@settings(deadline=None)
-def test_keys_and_times_are_known(rows: list[Row]) -> None:
-    store, times = stored(rows), {row.time for row in rows}
-    assert all(store.holds("org", time) == (time in times) for time in range(32))
-    for key in ("k", "l"):
-        assert store.last_stored("org", key) == max((row.time for row in rows if row.dedup_key == key), default=None)
+def row(time: int, **fields) -> Row:
+    known = {"agent_id": "a", "content": "tea", "memory_type": "entity", "dedup_key": "k", **fields}
+    texts = ("session_id", "event_type", "metadata", "tags", "parent_id")
+    return Row(time=time, importance=0.0, **{**dict.fromkeys(texts, ""), **known})
 
 
 def test_organisations_do_not_meet() -> None:
-    store = stored([Row(1, "a", "s", "entity", "x", "tea", "", "", "k", 0.0, "")])
+    store = MemoryStore()
+    store.add("org", row(1, session_id="s"))
     assert store.select("other", Selection()) == []
     assert store.select("other", Selection(agent_id="a", session_id="s")) == []
     assert store.last_stored("other", "k") is None
     assert store.counts("other", "a", 0) == AgentCounts(0, 0, 0, {})
     assert not store.holds("other", 1)
+
+
+@pytest.mark.parametrize("start", [0, 500, 1000])
+def test_a_page_may_reach_over_many_blocks(start: int) -> None:
+    store = MemoryStore()
+    rows = [row(time) for time in range(2000)]
+    for each in [*rows[start:], *rows[:start]]:
+        store.add("org", each)
+    assert store.select("org", Selection(limit=1000, offset=500)) == rows[500:1500][::-1]
+    assert store.select("org", Selection(after=299, before=1700, limit=2000, oldest_first=True)) == rows[300:1700]
+    assert store.select("org", Selection(offset=2**63 - 1)) == []
+
+
+@pytest.mark.parametrize(("content", "needle"), [("ab", "ba"), ("a\xff", "\xffa"), ("\ud83d\ude00", "\ude00\ud83d")])
+def test_a_text_is_not_found_across_the_border_of_two_rows(content: str, needle: str) -> None:
+    store = MemoryStore()
+    for time in range(5):
+        store.add("org", row(time, content=content))
+    assert store.select("org", Selection(contains=needle)) == []
+    store.add("org", row(9, content=content + content))
+    assert store.select("org", Selection(contains=needle)) == [row(9, content=content + content)]
+
+
+@pytest.mark.parametrize("agents", [1, 20])
+def test_a_text_of_one_agent_is_found_whether_it_has_few_rows_or_all(agents: int) -> None:
+    store = MemoryStore()
+    rows = [row(time, agent_id=f"a{time % agents}", content=f"{time // 20} cups") for time in range(200)]
+    for each in rows:
+        store.add("org", each)
+    found = [each for each in rows if each.agent_id == "a0" and "7 cups" in each.content]
+    assert found
+    assert store.select("org", Selection(agent_id="a0", contains="7 cups", oldest_first=True)) == found

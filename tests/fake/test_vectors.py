@@ -39,3 +39,10 @@ def test_a_wrong_answer_is_noticed(fake: FakeMemtrace, clock: ManualClock) -> No
         if scenario["name"] == "create-minimal":
             scenario["steps"][0]["response"]["json"]["content"] += "!"
             assert [found.what for found in replay(scenario, fake, clock, in_process(fake)) if found] == ["body"]
+
+
+def test_members_in_another_order_are_noticed(fake: FakeMemtrace, clock: ManualClock) -> None:
+    scenario = deepcopy(next(scenario for scenario in SCENARIOS if scenario["name"] == "create-minimal"))
+    members = scenario["steps"][0]["response"]["json"]
+    members["time"] = members.pop("time")
+    assert [found.what for found in replay(scenario, fake, clock, in_process(fake)) if found] == ["order"]

@@ -179,7 +179,7 @@ def test_a_batch_answers_its_rows_and_leaves_duplicates_out(api: Caller) -> None
     api.add("a")
     items = [{"agent_id": "bot", "content": content} for content in "abb"]
     answer = api.post("/memories", {"memories": items})
-    assert (answer.status, list(answer.json), answer.json["count"]) == (201, ["memories", "count"], 2)
+    assert (answer.status, list(answer.json), answer.json["count"]) == (201, ["count", "memories"], 2)
     assert api.contents() == ["a", "b", "b"]
     assert api.post("/memories", {"memories": items}).json == {"memories": [], "count": 0}
 

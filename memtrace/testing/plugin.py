@@ -1,0 +1,119 @@
+"""The pytest plugin: a fake server for each test, with clients of it. It is loaded by every pytest, so that it imports little."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+if TYPE_CHECKING:
+    from memtrace import AsyncMemtrace, Memtrace
+    from memtrace_transports import FakeMemtrace
+    from memtrace_transports.memory import LoggedCall, StorageState, Visibility
+
+__all__ = ["async_memtrace_client", "memtrace_client", "memtrace_fake", "memtrace_server"]
+
+_MARKER = "memtrace"
+_HELP = (
+    "memtrace(*, org='default', clock='manual', visibility='immediate', storage='up', strict=True, seed=0): "
+    "settings of the fake Memtrace server that this test gets"
+)
+_SHOWN_CALLS = 20
+_FAKE = pytest.StashKey["FakeMemtrace"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker ``memtrace``."""
+    config.addinivalue_line("markers", _HELP)
+
+
+class _Settings:
+    """What the marker says; the one nearest to the test wins, setting by setting."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self.org: str = "default"
+        self.clock: Literal["manual", "real"] = "manual"
+        self.visibility: Visibility = "immediate"
+        self.storage: StorageState = "up"
+        self.strict: bool = True
+        self.seed: int = 0
+        for mark in reversed(list(request.node.iter_markers(_MARKER))):
+            self._take(mark)
+
+    def _take(self, mark: pytest.Mark) -> None:
+        unknown = sorted(set(mark.kwargs) - set(vars(self)))
+        if mark.args or unknown:
+            what = f"does not know {unknown[0]}" if unknown else "takes keywords only"
+            raise pytest.UsageError(f"the marker memtrace {what}: {_HELP}")
+        for name, value in mark.kwargs.items():
+            if name in _CHOICES and value not in _CHOICES[name]:
+                raise pytest.UsageError(f"the marker memtrace takes {name} as one of {', '.join(_CHOICES[name])}")
+            if type(value) is not type(getattr(self, name)):
+                raise pytest.UsageError(f"the marker memtrace takes {name} as {type(getattr(self, name)).__name__}")
+        vars(self).update(mark.kwargs)
+
+
+_CHOICES = {"clock": ("manual", "real"), "visibility": ("immediate", "server"), "storage": ("up", "none", "down")}
+
+
+@pytest.fixture
+def memtrace_fake(request: pytest.FixtureRequest) -> FakeMemtrace:
+    """A `FakeMemtrace` of this test alone: strict, on a `ManualClock`, unless the marker ``memtrace`` says otherwise."""
+    from memtrace_transports import FakeMemtrace, ManualClock
+
+    settings = _Settings(request)
+    fake = FakeMemtrace(
+        clock=ManualClock() if settings.clock == "manual" else None,
+        seed=settings.seed,
+        visibility=settings.visibility,
+        strict=settings.strict,
+    )
+    fake.organisation(settings.org, storage=settings.storage)
+    request.node.stash[_FAKE] = fake
+    return fake
+
+
+@pytest.fixture
+def memtrace_client(request: pytest.FixtureRequest, memtrace_fake: FakeMemtrace) -> Iterator[Memtrace]:
+    """A client of `memtrace_fake`."""
+    with memtrace_fake.client(_Settings(request).org) as client:
+        yield client
+
+
+@pytest.fixture
+def async_memtrace_client(request: pytest.FixtureRequest, memtrace_fake: FakeMemtrace) -> AsyncMemtrace:
+    """An async client of `memtrace_fake`. It belongs to no event loop, so that any plugin's will do, and needs no closing."""
+    return memtrace_fake.async_client(_Settings(request).org)
+
+
+@pytest.fixture
+def memtrace_server(memtrace_fake: FakeMemtrace) -> Iterator[str]:
+    """The URL of `memtrace_fake` on a port, for code that makes its own client. Needs the extra ``server``."""
+    from memtrace_transports.memory.server import LiveServer
+
+    with LiveServer(memtrace_fake) as server:
+        yield server.url
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Show a failed test's last calls: operations, paths and statuses, no contents and no keys."""
+    report = yield
+    fake = item.stash.get(_FAKE, None)
+    if fake is not None and report.failed and len(fake.calls):
+        calls = fake.calls[-_SHOWN_CALLS:]
+        title = f"calls of the fake Memtrace server (the last {len(calls)} of {len(fake.calls)})"
+        report.sections.append((title, "\n".join(_shown(call) for call in calls)))
+    if fake is not None and call.when == "teardown":
+        del item.stash[_FAKE]  # items live until the end of the run
+    return report
+
+
+def _shown(call: LoggedCall) -> str:
+    """One call on a line; what was searched for in a path is a content."""
+    return _SEARCHED.sub("/memories/...", str(call), count=1)
+
+
+_SEARCHED = re.compile(r"/memories/\S.*(?= -> )", re.IGNORECASE | re.DOTALL)

@@ -1,0 +1,210 @@
+"""The fault plan: what goes wrong with which calls, the same in every run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Literal, TypeAlias, get_args
+
+from memtrace_transports.memory.call_log import LoggedCall, check_operation
+from memtrace_transports.memory.organisations import Organisation
+
+__all__ = ["Fault", "FaultKind", "FaultPlan"]
+
+FaultKind: TypeAlias = Literal[
+    "status", "delay", "refused", "reset", "truncated", "garbled", "slow_body", "storage_down"
+]
+"""What can go wrong.
+
+``status``: another answer than the server's own, as of a proxy. ``delay``: the answer comes later. ``refused``: no connection.
+``reset``: the connection breaks without an answer. ``truncated``: the answer is cut short. ``garbled``: it is half of a JSON text.
+``slow_body``: the answer's body takes its time. ``storage_down``: the organisation's storage cannot be reached for a while.
+"""
+
+_NEEDS_SECONDS = ("delay", "slow_body", "storage_down")
+_APPLIES = ("status", "reset")
+_BODY = b'{"error":"service unavailable"}'
+_HEADERS: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
+_LONGEST = 10 * 365.25 * 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Where:
+    """Which calls a fault is for."""
+
+    on: str | None
+    org: Organisation | str | None
+    when: Callable[[LoggedCall], bool] | None
+
+    def holds(self, call: LoggedCall) -> bool:
+        """Whether all that was asked for holds. Raises what `when` raises."""
+        return self._on_matches(call) and self._org_matches(call) and (self.when is None or self.when(call))
+
+    def _on_matches(self, call: LoggedCall) -> bool:
+        if self.on is None:
+            return True
+        if " " in self.on:
+            return fnmatchcase(f"{call.method} {call.path}", self.on)
+        return fnmatchcase(call.operation, self.on)
+
+    def _org_matches(self, call: LoggedCall) -> bool:
+        if self.org is None:
+            return True
+        if isinstance(self.org, Organisation):
+            return call.org_id == self.org.org_id
+        return self.org in (call.org, call.org_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault. It hits the `nth` of the calls that match, counted from when it was added, and `times` of them in a row.
+
+    `on` is an operation (``"memories.add"``, ``"sessions.*"``) or a method and path (``"GET /api/v1/memories*"``); `org` an
+    organisation, its name or id; `when` a function of the call; None matches all. `times` None means all from then on.
+    `applied` says for a ``reset`` or a ``status`` that the server has done what was asked before it went wrong.
+    `status`, `body` and `headers` are the answer of a ``status``, `seconds` the time of a ``delay``, ``slow_body`` or
+    ``storage_down``, by the fake's clock: a `ManualClock` lets a delay pass at once.
+
+    A ``storage_down`` hits calls of an organisation alone; storage that is missing, or down until you say otherwise, stays so.
+    What `when` raises comes out of the call.
+
+    Raises ValueError for an operation that does not exist and for settings that do not fit together.
+
+    >>> Fault("reset", on="memories.add", nth=2, applied=True).describe()
+    'reset after it was applied, on memories.add, call 2'
+    """
+
+    kind: FaultKind
+    on: str | None = None
+    org: Organisation | str | None = None
+    when: Callable[[LoggedCall], bool] | None = None
+    nth: int = 1
+    times: int | None = 1
+    applied: bool = False
+    status: int = 503
+    body: bytes = _BODY
+    headers: Mapping[str, str] = field(default_factory=lambda: _HEADERS, hash=False)
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(FaultKind):
+            raise ValueError(f"kind must be one of {', '.join(get_args(FaultKind))}, not {self.kind!r}")
+        if self.on is not None and " " not in self.on:
+            check_operation(self.on)
+        if self.nth < 1 or (self.times is not None and self.times < 1):
+            raise ValueError("nth and times are counted from 1")
+        if self.applied and self.kind not in _APPLIES:
+            raise ValueError(f"applied is for {' and '.join(_APPLIES)}")
+        if (self.seconds is not None) != (self.kind in _NEEDS_SECONDS):
+            raise ValueError(f"seconds is for {', '.join(_NEEDS_SECONDS)}, and needed there")
+        if self.seconds is not None and not 0 <= self.seconds < _LONGEST:
+            raise ValueError("seconds must be a number from 0 to 10 years")
+        if not 200 <= self.status <= 599:
+            raise ValueError("status must be from 200 to 599")
+        if not isinstance(self.body, bytes):
+            raise ValueError("body must be bytes")  # noqa: TRY004 - the documented kind, with all other settings
+        object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
+        if self.kind != "status" and (self.status, self.body, self.headers) != (503, _BODY, _HEADERS):
+            raise ValueError("status, body and headers are for a status")
+
+    def describe(self) -> str:
+        """The fault in words."""
+        what = f"status {self.status}" if self.kind == "status" else self.kind
+        parts = [what + (" after it was applied" if self.applied else ""), f"on {self.on or 'any call'}"]
+        if self.org is not None:
+            parts.append(f"of {self.org if isinstance(self.org, str) else self.org.name}")
+        last = "" if self.times == 1 else " and all that follow" if self.times is None else f" to {self.last}"
+        return f"{', '.join(parts)}, call{'' if self.times == 1 else 's'} {self.nth}{last}"
+
+    @property
+    def last(self) -> float:
+        """The number of the last matching call that it hits."""
+        return float("inf") if self.times is None else self.nth + self.times - 1
+
+
+@dataclass(slots=True)
+class _Planned:
+    fault: Fault
+    where: _Where
+    seen: int = 0
+    hit: int = 0
+
+    def matches(self, call: LoggedCall) -> bool:
+        return (self.fault.kind != "storage_down" or call.org_id is not None) and self.where.holds(call)
+
+    @property
+    def is_left(self) -> bool:
+        return self.hit < (self.fault.times or 1)
+
+
+class FaultPlan:
+    """The faults of one fake server, in the order in which they were added; the first that is due hits a call.
+
+    >>> from memtrace_transports import FakeMemtrace
+    >>> fake = FakeMemtrace()
+    >>> fake.faults.add(Fault("status", status=429, headers={"Retry-After": "2"}))
+    >>> fake.client().agents.list()
+    Traceback (most recent call last):
+    memtrace.exceptions.RateLimitError: ...
+    >>> fake.faults.assert_all_used()
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()  # taken by itself, or inside the lock of the fake
+        self._planned: list[_Planned] = []
+
+    def add(self, *faults: Fault) -> None:
+        """Plan these as well; their calls are counted from now on."""
+        planned = [_Planned(fault, _Where(on=fault.on, org=fault.org, when=fault.when)) for fault in faults]
+        with self._guard:
+            self._planned.extend(planned)
+
+    def clear(self) -> None:
+        """Forget all faults. Storage that one of them has taken down comes back when its time is over."""
+        with self._guard:
+            self._planned.clear()
+
+    def next(self, call: LoggedCall) -> Fault | None:
+        """The fault that hits this call, if any; every fault that the call matches counts it.
+
+        Raises what a fault's `when` raises; then no fault counts the call.
+        """
+        with self._guard:
+            plan = list(self._planned)
+        matching = [planned for planned in plan if planned.matches(call)]  # a `when` may use this plan
+        due: _Planned | None = None
+        with self._guard:
+            for planned in matching:
+                planned.seen += 1
+                if due is None and planned.fault.nth <= planned.seen <= planned.fault.last:
+                    due = planned
+            if due is None:
+                return None
+            due.hit += 1
+            return due.fault
+
+    def unused(self) -> list[Fault]:
+        """The faults that have hit fewer calls than they should; one without an end needs one."""
+        with self._guard:
+            return [planned.fault for planned in self._planned if planned.is_left]
+
+    def assert_all_used(self) -> None:
+        """Raise AssertionError where a fault has not hit all its calls: the test does not test what it says."""
+        with self._guard:
+            left = [
+                f"{planned.fault.describe()}: hit {planned.hit} of {planned.seen} matching calls"
+                for planned in self._planned
+                if planned.is_left
+            ]
+        if left:
+            raise AssertionError("faults that were not used up:\n  " + "\n  ".join(left))
+
+    def __len__(self) -> int:
+        with self._guard:
+            return len(self._planned)
+
+    def __repr__(self) -> str:
+        return f"<FaultPlan, {len(self)} faults>"

@@ -1,0 +1,340 @@
+"""serve-fake: what it prints, how it ends, and that clients of any language get the fake's answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from memtrace import ConnectionFailedError, Memtrace, MemtraceError, NotFoundError, RateLimitError
+from memtrace.cli import serve
+from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
+from tests.cli.conftest import SHARED
+from tests.fake.replay import load, over_socket, replay
+
+HERE = Path(__file__).parent
+NODE = shutil.which("node")
+WIRE = SHARED / "wire"
+PATIENCE = 60
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start ``memtrace-sdk serve-fake --json`` as a process; gives it and what it printed first."""
+    running = []
+
+    def run(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-X", "dev", "-m", "memtrace", "serve-fake", "--json", *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process, json.loads(process.stdout.readline() or process.stderr.read())
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def end(process, number):
+    """Exit status and everything else that was printed."""
+    process.send_signal(number)
+    return process.wait(PATIENCE), *process.communicate()
+
+
+def opened(url):
+    return closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE))
+
+
+class TestAsAProcess:
+    def test_json_is_one_line_that_a_client_can_use(self, start):
+        _, told = start()
+        assert told.keys() == {"url", "api_key", "org_id"}
+        assert urlsplit(told["url"]).hostname == "127.0.0.1"
+        with Memtrace(told["url"], told["api_key"]) as client:
+            assert client.remember("bot", "likes tea").org_id == told["org_id"]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_it_with_0_whatever_is_open_and_under_way(self, start, number):
+        process, told = start()
+        with opened(told["url"]) as kept, opened(told["url"]) as waiting:
+            fault = {"kind": "delay", "on": "ready", "seconds": 3600}
+            kept.request("POST", "/_fake/faults", json.dumps({"faults": [fault]}))
+            kept.getresponse().read()
+            waiting.request("GET", "/ready")
+            calls = []
+            while not calls:
+                kept.request("GET", "/_fake/calls")
+                calls = json.loads(kept.getresponse().read())["calls"]
+            started = time.monotonic()
+            assert end(process, number) == (0, "", "")
+            assert time.monotonic() - started < 20
+            with pytest.raises((ConnectionError, http.client.HTTPException)):
+                waiting.getresponse()
+
+    def test_a_signal_at_once_ends_it_as_well(self, start):
+        process, _ = start()
+        assert end(process, signal.SIGTERM) == (0, "", "")
+
+    def test_the_recorded_vectors_come_out_equal(self, start):
+        _, told = start("--clock", "manual", "--visibility", "server")
+        with opened(told["url"]) as console:
+            remote = _Remote(console)
+            send = over_socket(told["url"])
+            scenarios = load(HERE.parent / "fake" / "vectors")
+            found = [found for scenario in scenarios for found in replay(scenario, remote, remote, send) if found]
+        assert found == []
+
+    @pytest.mark.skipif(not WIRE.exists(), reason="../shared/wire is not there")
+    def test_the_projects_independent_replay_finds_no_difference(self, start):
+        _, told = start("--clock", "manual")
+        files = sorted(map(str, (WIRE / "vectors").glob("*.json")))
+        command = [sys.executable, str(WIRE / "replay.py"), told["url"], *files]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        equal, _, total = done.stdout.split(" vectors equal")[0].rpartition("\n")[2].partition(" of ")
+        assert (done.returncode, equal) == (0, total), done.stdout + done.stderr
+
+
+class _Remote:
+    """What `replay` asks of a fake and its clock, by the control routes of a server elsewhere."""
+
+    def __init__(self, console):
+        self.console = console
+
+    def post(self, path, body):
+        self.console.request("POST", f"/_fake/{path}", json.dumps(body))
+        answer = self.console.getresponse()
+        value = json.loads(answer.read())
+        assert answer.status == 200, value
+        return value
+
+    def organisation(self, name, *, storage, visibility):
+        made = self.post("orgs", {"arc": storage, "visibility": visibility})
+        return _Organisation(made["org_id"], made["api_key"])
+
+    def seed(self, organisation, rows):
+        self.post(f"orgs/{organisation.org_id}/seed", {"memories": rows})
+
+    def settle(self):
+        self.post("settle", {})
+
+    def advance(self, seconds):
+        self.post("clock/advance", {"seconds": seconds})
+
+
+class _Organisation:
+    def __init__(self, org_id, api_key):
+        self.org_id, self.api_key = org_id, api_key
+
+
+class TestOtherLanguages:
+    @pytest.mark.skipif(NODE is None, reason="node is not installed")
+    def test_node_gets_the_same_answers_as_the_python_client(self, start):
+        process, told = start("--clock", "manual")
+        command = [NODE, str(HERE / "walk_through.mjs"), told["url"], told["api_key"]]
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        answers = json.loads(done.stdout)
+        assert [status for _, _, status, _ in answers] == [
+            *[201] * 4, *[200] * 5, 404, 429, "cut", 200
+        ]  # fmt: skip
+        assert _without_durations(answers) == _without_durations(_by_python())
+        assert end(process, signal.SIGINT) == (0, "", "")
+
+
+def _by_python():
+    """What the Python client gets for the same requests, from a fake in the same state."""
+    answers = []
+
+    def note(request, call_next):
+        try:
+            response = yield from call_next(request)
+        except MemtraceError:
+            answers.append([request.method, request.target, "cut", None])
+            raise
+        body = json.loads(response.body) if response.body else None
+        answers.append([request.method, request.target, response.status, body])
+        return response
+
+    clock = ManualClock()
+    fake = FakeMemtrace(clock=clock)
+    client = fake.client(attempt_middleware=[note])
+    agent = client.agents.register(name="assistant")
+    session = client.sessions.create(agent_id=agent.id)
+    for content in ("User prefers dark mode", "User likes té 🫖"):
+        client.memories.add(agent_id=agent.id, session_id=session.id, content=content, tags=["ui"])
+    client.sessions.context(session.id, since="24h")
+    client.memories.search(content_contains="dark")
+    clock.advance(60)
+    client.memories.list(agent_id=agent.id, order="asc")
+    client.sessions.close(session.id)
+    client.agents.stats(agent.id)
+    with pytest.raises(NotFoundError):
+        client.agents.get("nobody")
+    fake.faults.add(Fault("status", status=429), Fault("reset", on="agents.list", applied=True))
+    with pytest.raises(RateLimitError):
+        client.sessions.list()
+    with pytest.raises(ConnectionFailedError):
+        client.agents.list()
+    client.agents.list()
+    return answers
+
+
+def _without_durations(answers):
+    for _, _, _, body in answers:
+        if isinstance(body, dict):
+            body.pop("query_time_ms", None)
+    return answers
+
+
+@pytest.fixture
+def serve_once(invoke, environment):
+    """Run the command in this process, and end it by a signal once it answers; `during` is called before that."""
+
+    def run(*arguments, during=lambda url: None, number=signal.SIGTERM):
+        begin = serve.LiveServer.start
+
+        def start_and_end(server):
+            begin(server)
+            during(server.url)
+            threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
+
+        environment.setattr(serve.LiveServer, "start", start_and_end)
+        before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+        result = invoke("serve-fake", *arguments)
+        assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+        return result
+
+    return run
+
+
+def test_the_text_form_says_where_with_which_key_and_how_to_stop(serve_once):
+    result = serve_once("--org", "acme=mtk_of_acme", "--org", "globex=mtk_of_globex")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0].startswith("A fake Memtrace server answers at http://127.0.0.1:")
+    url = lines[0].rpartition(" ")[2]
+    assert lines[1:] == [
+        f"MEMTRACE_BASE_URL={url}",
+        "MEMTRACE_API_KEY=mtk_of_acme",
+        "Another key, of globex: mtk_of_globex",
+        "Stop it with Ctrl-C.",
+    ]
+
+
+def test_the_json_form_tells_of_several_organisations(serve_once):
+    told = json.loads(serve_once("--json", "--org", "acme=mtk_of_acme", "--org", "globex").output)
+    assert [org["name"] for org in told["orgs"]] == ["acme", "globex"]
+    assert told["api_key"] == told["orgs"][0]["api_key"] == "mtk_of_acme"
+    assert told["orgs"][1]["api_key"].startswith("mtk_")
+
+
+def test_its_port_can_be_chosen_and_both_signals_end_it(serve_once):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        result = serve_once("--json", "--port", str(port), number=number)
+        assert (result.exit_code, json.loads(result.output)["url"]) == (0, f"http://127.0.0.1:{port}")
+
+
+def get(url, path, key=""):
+    with opened(url) as connection:
+        connection.request("GET", path, headers={"x-api-key": key})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def test_without_control_there_are_no_control_routes(serve_once):
+    found = []
+    serve_once("--no-control", during=lambda url: found.append(get(url, "/_fake/calls")))
+    assert found == [(404, b"Cannot GET /_fake/calls")]
+
+
+@pytest.mark.parametrize(("visibility", "count"), [("immediate", 1), ("server", 0)])
+def test_visibility_is_that_of_its_organisations(serve_once, visibility, count):
+    found = []
+
+    def during(url):
+        with Memtrace(url, "mtk_x") as client:
+            client.remember("bot", "likes tea")
+            found.append(client.recall("bot").count)
+
+    serve_once("--visibility", visibility, "--clock", "manual", "--org", "acme=mtk_x", during=during)
+    assert found == [count]
+
+
+@pytest.mark.parametrize("text", ["=mtk_secret", "acme=", ""])
+def test_an_organisation_without_name_or_key_is_refused(invoke, text):
+    result = invoke("serve-fake", "--org", text)
+    assert result.exit_code == 2
+    assert "--org is NAME or NAME=KEY" in result.output
+    assert "mtk_secret" not in result.output
+
+
+def test_a_key_that_is_taken_or_cannot_be_sent_is_refused(invoke):
+    for arguments in (["a=mtk_secret", "b=mtk_secret"], ["a=mtk secret"]):
+        result = invoke("serve-fake", *(word for text in arguments for word in ("--org", text)))
+        assert result.exit_code == 2
+        assert "key" in result.output
+        assert "secret" not in result.output
+
+
+def test_a_taken_port_is_a_plain_error(invoke):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = invoke("serve-fake", "--port", str(port))
+    assert result.exit_code == 1
+    assert result.output == f"memtrace-sdk: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+
+
+def test_an_unknown_host_is_a_plain_error(invoke):
+    result = invoke("serve-fake", "--host", "no.such.host.invalid")
+    assert result.exit_code == 1
+    assert "cannot listen on no.such.host.invalid port 0: " in result.output
+
+
+def test_a_port_that_is_none_is_refused(invoke):
+    assert invoke("serve-fake", "--port", "65536").exit_code == 2
+
+
+def test_without_uvicorn_it_says_what_to_install(invoke, environment):
+    environment.setitem(sys.modules, "uvicorn", None)
+    result = invoke("serve-fake")
+    assert result.exit_code == 2
+    assert result.output.splitlines()[1:] == ['run: pip install "memtrace-sdk[server]"']
+
+
+def test_output_that_nobody_reads_ends_it_and_its_server(invoke, environment):
+    servers = []
+    begin = serve.LiveServer.start
+
+    def start(server):
+        begin(server)
+        servers.append(server)
+
+    def broken(text):
+        raise BrokenPipeError
+
+    environment.setattr(serve.LiveServer, "start", start)
+    environment.setattr(serve.typer, "echo", broken)
+    assert invoke("serve-fake").exit_code == 141
+    assert servers[0].url == ""

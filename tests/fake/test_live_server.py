@@ -1,0 +1,348 @@
+"""The fake on a port: real clients, connections that are cut, wrong HTTP, starting and stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import logging
+import socket
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+
+from memtrace import AsyncMemtrace, Memtrace, RateLimitError, UnreadableResponseError
+from memtrace.exceptions import ConfigurationError, RequestTimeoutError, TransportError
+from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
+from memtrace_transports.memory.server import LiveServer
+from tests.fake.replay import load, over_socket, replay
+
+PATIENCE = 30
+
+
+class Blocking:
+    """Calls of the SDK over one of its transports."""
+
+    def __init__(self, transport, url, key, timeout):
+        self.client = Memtrace(url, key, transport=transport, timeout=timeout)
+
+    def remember(self, content):
+        return self.client.remember("bot", content)
+
+    def close(self):
+        self.client.close()
+
+
+class Awaiting:
+    def __init__(self, transport, url, key, timeout):
+        self.runner = asyncio.Runner() if sys.version_info >= (3, 11) else None
+        self.loop = self.runner.get_loop() if self.runner else asyncio.new_event_loop()
+        self.client = AsyncMemtrace(url, key, transport=transport, timeout=timeout)
+
+    def remember(self, content):
+        return self.loop.run_until_complete(self.client.remember("bot", content))
+
+    def close(self):
+        self.loop.run_until_complete(self.client.close())
+        self.loop.run_until_complete(asyncio.sleep(0.05))  # aiohttp's connections need turns of the loop to end
+        self.loop.close()
+
+
+KINDS = {
+    "httpx": (Blocking, "httpx"),
+    "requests": (Blocking, "requests"),
+    "async httpx": (Awaiting, "httpx"),
+    "aiohttp": (Awaiting, "aiohttp"),
+}
+
+
+@pytest.fixture
+def server(fake):
+    with LiveServer(fake) as running:
+        yield running
+
+
+@pytest.fixture
+def connection(server):
+    with closing(http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE)) as opened:
+        yield opened
+
+
+@pytest.fixture(params=KINDS)
+def connect(request, server):
+    form, transport = KINDS[request.param]
+    opened = []
+
+    def make(timeout=PATIENCE):
+        opened.append(form(transport, server.url, server.fake.organisation().api_key, timeout))
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.close()
+
+
+def stored(fake):
+    return [memory.content for memory in fake.client().memories.list(order="asc").memories]
+
+
+class TestFaultsReachRealClients:
+    @pytest.mark.parametrize(("kind", "applied"), [("refused", False), ("reset", False), ("reset", True)])
+    def test_a_cut_connection_is_a_transport_error(self, connect, fake, kind, applied):
+        client = connect()
+        client.remember("before")  # the connection that is cut is one that was kept
+        fake.faults.add(Fault(kind, applied=applied))
+        with pytest.raises(TransportError) as caught:
+            client.remember("likes tea")
+        assert caught.value.cause == "reset"
+        client.remember("after")
+        assert stored(fake) == ["before", *(["likes tea"] if applied else []), "after"]
+        fake.faults.assert_all_used()
+
+    def test_a_truncated_answer_is_a_transport_error_and_was_applied(self, connect, fake):
+        fake.faults.add(Fault("truncated"))
+        client = connect()
+        with pytest.raises(TransportError) as caught:
+            client.remember("likes tea")
+        assert caught.value.maybe_sent
+        assert stored(fake) == ["likes tea"]
+
+    def test_half_of_a_json_text_cannot_be_read(self, connect, fake):
+        fake.faults.add(Fault("garbled"))
+        with pytest.raises(UnreadableResponseError):
+            connect().remember("likes tea")
+
+    def test_a_status_with_its_headers_and_body(self, connect, fake):
+        fake.faults.add(Fault("status", status=429, body=b'{"error":"slow down"}', headers={"Retry-After": "7"}))
+        with pytest.raises(RateLimitError, match="slow down") as caught:
+            connect().remember("likes tea")
+        assert caught.value.status_code == 429
+        assert stored(fake) == []
+
+    @pytest.mark.parametrize("kind", ["delay", "slow_body"])
+    def test_an_answer_that_takes_its_time_comes_whole_by_the_fakes_clock(self, connect, fake, clock, kind):
+        fake.faults.add(Fault(kind, seconds=3600))
+        assert connect().remember("likes tea").content == "likes tea"
+        assert clock.monotonic() >= 3600
+
+
+@pytest.mark.parametrize("kind", ["delay", "slow_body"])
+def test_on_a_real_clock_a_late_answer_runs_into_the_clients_timeout(kind):
+    fake = FakeMemtrace()
+    fake.faults.add(Fault(kind, seconds=60))
+    with LiveServer(fake) as server, Memtrace(server.url, fake.organisation().api_key, timeout=0.3) as client:
+        with pytest.raises(RequestTimeoutError):
+            client.remember("bot", "likes tea")
+        started = time.monotonic()
+    assert time.monotonic() - started < 10, "the answer that nobody waits for any more does not hold the server up"
+
+
+def test_storage_that_is_down_by_plan_answers_as_the_server_does(server, connection):
+    server.fake.faults.add(Fault("storage_down", seconds=60))
+    connection.request("GET", "/api/v1/memories", headers={"x-api-key": server.fake.organisation().api_key})
+    answer = connection.getresponse()
+    assert (answer.status, b"failed to query memories" in answer.read()) == (500, True)
+
+
+class TestHttp:
+    def test_a_connection_is_kept(self, server, connection):
+        agent = server.fake.seed_agent("default", "bob")
+        kept = set()
+        for method, target, status in (
+            ("GET", "/health", 200),
+            ("HEAD", "/health", 200),
+            ("DELETE", f"/api/v1/agents/{agent}", 204),
+            ("PATCH", "/api/v1/agents", 405),
+            ("POST", "/_fake/settle", 200),
+            ("GET", "/nope", 404),
+        ):
+            connection.request(method, target, headers={"x-api-key": server.fake.organisation().api_key})
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.read())) == (status, method not in {"HEAD", "DELETE"})
+            kept.add(connection.sock)
+        assert len(kept) == 1
+
+    def test_an_answer_names_no_software_and_has_the_fakes_date(self, connection):
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        assert [value for name, value in answer.getheaders() if name in {"date", "server"}] == [
+            "Thu, 01 Jan 2026 00:00:00 GMT"
+        ]
+
+    def test_a_body_over_the_limit_cuts_the_connection(self, connection):
+        def send():
+            connection.request("POST", "/api/v1/memories", b"x" * (4 * 1024 * 1024 + 1))
+            connection.getresponse()
+
+        with pytest.raises(ConnectionError):
+            send()
+
+    def test_a_chunked_body_is_a_body(self, server, connection):
+        parts = iter([b'{"agent_id": "bot",', b'"content": "likes tea"}'])
+        headers = {"x-api-key": server.fake.organisation().api_key, "Content-Type": "application/json"}
+        connection.request("POST", "/api/v1/memories", parts, headers, encode_chunked=True)
+        assert connection.getresponse().status == 201
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"no HTTP\r\n\r\n",
+            b"GET /health\r\n\r\n",
+            b"GET /health HTTP/1.1\r\n\r\n",  # without a host
+            b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+            b"GET /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+            b"GET /h\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        ],
+    )
+    def test_what_is_no_http_is_answered_400_and_the_server_goes_on(self, server, connection, sent):
+        with socket.create_connection(urlsplit(server.url)[1].split(":"), timeout=PATIENCE) as raw:
+            raw.sendall(sent)
+            answer = b"".join(iter(lambda: raw.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
+
+    def test_two_requests_at_once_on_one_connection_are_answered_in_order(self, server):
+        with socket.create_connection(urlsplit(server.url)[1].split(":"), timeout=PATIENCE) as raw:
+            raw.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: raw.recv(65_536), b""))
+        assert answer.index(b"Cannot GET /a") < answer.index(b"Cannot GET /b")
+
+    def test_an_upgrade_is_not_made(self, connection):
+        connection.request("GET", "/health", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+        assert connection.getresponse().status == 200
+
+
+def test_the_recorded_vectors_come_out_equal(fake, clock):
+    scenarios = list(load(Path(__file__).parent / "vectors"))
+    with LiveServer(fake) as server:
+        send = over_socket(server.url)
+        assert [found for scenario in scenarios for found in replay(scenario, fake, clock, send) if found] == []
+
+
+class TestRunning:
+    def test_it_is_on_the_loopback_address_and_each_has_a_port(self):
+        with LiveServer(FakeMemtrace()) as one, LiveServer(FakeMemtrace()) as two:
+            assert one.url.startswith("http://127.0.0.1:")
+            assert one.url != two.url
+            assert repr(one) == f"<LiveServer {one.url}>"
+
+    def test_an_ipv6_address_stands_in_brackets(self):
+        try:
+            with LiveServer(FakeMemtrace(), host="::1") as server:
+                assert server.url.startswith("http://[::1]:")
+        except OSError as error:
+            pytest.skip(f"no IPv6 here: {error}")
+
+    def test_it_can_be_started_again_and_stopped_twice(self, fake):
+        server = LiveServer(fake)
+        server.stop()
+        for _ in range(2):
+            assert (server.url, repr(server)) == ("", "<LiveServer not started>")
+            server.start()
+            with Memtrace(server.url, fake.organisation().api_key) as client:
+                assert client.ready()
+            server.stop()
+            server.stop()
+
+    def test_starting_it_twice_is_a_mistake(self, server):
+        with pytest.raises(RuntimeError, match="runs already"):
+            server.start()
+
+    def test_a_taken_port_is_an_error_and_leaves_nothing_open(self, server):
+        taken = LiveServer(FakeMemtrace(), port=urlsplit(server.url).port)
+        with pytest.raises(OSError, match="Address already in use"):
+            taken.start()
+        taken.stop()
+
+    def test_an_unknown_host_is_an_error(self):
+        with pytest.raises(OSError, match=r"."):
+            LiveServer(FakeMemtrace(), host="no.such.host.invalid").start()
+
+    def test_without_uvicorn_it_says_what_to_install(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "uvicorn", None)
+        with pytest.raises(ConfigurationError, match="needs the package uvicorn") as caught:
+            LiveServer(FakeMemtrace()).start()
+        assert caught.value.hint == 'run: pip install "memtrace-sdk[server]"'
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_server_that_ends_before_it_answers_is_an_error(self, monkeypatch):
+        async def startup(self, sockets=None):
+            raise SystemExit(3)
+
+        monkeypatch.setattr(uvicorn.Server, "startup", startup)
+        server = LiveServer(FakeMemtrace())
+        with pytest.raises(OSError, match="ended before it could answer"):
+            server.start()
+        assert server.url == ""
+
+    def test_after_its_end_nobody_listens_and_no_thread_is_left(self, fake):
+        with LiveServer(fake) as server:
+            address = urlsplit(server.url)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((address.hostname, address.port), timeout=PATIENCE)
+        assert "memtrace fake server" not in {thread.name for thread in threading.enumerate()}
+
+    def test_it_stops_in_time_with_kept_connections_and_requests_under_way(self):
+        fake = FakeMemtrace()
+        fake.faults.add(Fault("delay", on="ready", seconds=3600), Fault("slow_body", on="unknown", seconds=3600))
+        server = LiveServer(fake)
+        server.start()
+        address = urlsplit(server.url)[1].split(":")
+        kept, half, waiting, reading = (socket.create_connection(address, timeout=PATIENCE) for _ in range(4))
+        kept.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.recv(1)
+        half.sendall(b"POST /api/v1/memories HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        waiting.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        reading.sendall(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n")
+        while len(fake.calls) < 3:
+            time.sleep(0.005)
+        started = time.monotonic()
+        server.stop()
+        assert time.monotonic() - started < 10
+        for opened in (kept, half, waiting, reading):
+            opened.close()
+
+    def test_nothing_is_logged_but_a_crash(self, fake, caplog, monkeypatch):
+        caplog.set_level(logging.DEBUG)
+        levels = [logging.getLogger(name).level for name in ("uvicorn.error", "uvicorn.access")]
+        fake.faults.add(Fault("reset"), Fault("truncated", nth=2))
+        with LiveServer(fake) as server:
+            logging.getLogger("uvicorn.error").warning("of another thread")
+            send = over_socket(server.url)
+            assert [send("GET", "/health", {}, None) for _ in range(2)] == [None, None]
+            assert send("GET", "/health", {}, None).status == 200
+            assert [record.getMessage() for record in caplog.records] == ["of another thread"]
+            monkeypatch.setattr(fake, "exchange", lambda request: 1 / 0)
+            assert send("GET", "/health", {}, None).status == 500
+        assert "ZeroDivisionError" in caplog.text
+        assert [logging.getLogger(name).level for name in ("uvicorn.error", "uvicorn.access")] == levels
+        assert logging.getLogger("uvicorn.error").filters == []
+
+
+def test_many_clients_at_once_lose_nothing(server):
+    key = server.fake.organisation().api_key
+
+    def work(number):
+        with Memtrace(server.url, key, timeout=PATIENCE) as client:
+            for turn in range(10):
+                client.remember("bot", f"{number}.{turn}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert sorted(stored(server.fake)) == sorted(f"{number}.{turn}" for number in range(8) for turn in range(10))
+
+
+def test_a_server_of_a_manual_clock_keeps_time_only_by_control(connection, clock):
+    assert isinstance(clock, ManualClock)
+    connection.request("POST", "/_fake/clock/advance", b'{"seconds": 60}')
+    assert connection.getresponse().read() == b'{"time": 1767225660.0}'
+    assert clock.monotonic() == 60
