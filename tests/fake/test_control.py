@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from memtrace_transports.memory.control import Controls
-from memtrace_transports.memory.faults import OPERATIONS
+from memtrace_transports.memory.call_log import OPERATIONS
 from tests.fake.caller import Caller
 
 
@@ -117,7 +117,7 @@ class TestFaults:
             "headers": {"Retry-After": "2"},
         }
         assert console.post("faults", {"faults": [fault]}) == {}
-        told = [f"status 429, on memories.add, of {caller.org.org_id}, call 2 to 3"]
+        told = [f"status 429, on memories.add, of {caller.org.org_id}, calls 2 to 3"]
         assert console.send("GET", "faults") == (200, {"unused": told})
         answers = [caller.add(str(number)) for number in range(4)]
         assert [answer.status for answer in answers] == [201, 429, 429, 201]
@@ -132,7 +132,7 @@ class TestFaults:
     def test_null_is_what_is_left_out(self, console):
         fault = {"kind": "delay", "seconds": 1, "on": None, "org": None, "times": None}
         console.post("faults", {"faults": [fault]})
-        assert console.send("GET", "faults")[1] == {"unused": ["delay, on any call, call 1 and all that follow"]}
+        assert console.send("GET", "faults")[1] == {"unused": ["delay, on any call, calls 1 and all that follow"]}
 
     def test_deleting_clears_them(self, console, fake):
         console.post("faults", {"faults": [{"kind": "reset", "times": None}]})
