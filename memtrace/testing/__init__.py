@@ -17,6 +17,7 @@ _PLACES = {
     "MiddlewareContract": "memtrace.testing.middleware_contract",
     "TransportContract": "memtrace.testing.transport_contract",
 }
+_RULES = "memtrace.testing.rules"  # and all modules in it
 
 
 def __getattr__(name: str) -> object:
@@ -25,7 +26,8 @@ def __getattr__(name: str) -> object:
     if _PLACES[name] not in sys.modules:
         import pytest
 
-        pytest.register_assert_rewrite(_PLACES[name])  # before its import: only then do its assertions show values
+        late = {_PLACES[name], _RULES} - set(sys.modules)
+        pytest.register_assert_rewrite(*late)  # before their import: only then do their assertions show values
     value = globals()[name] = getattr(importlib.import_module(_PLACES[name]), name)
     return value
 

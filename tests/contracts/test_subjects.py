@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from memtrace.testing import transport_contract
+from memtrace.testing.rules import exchanges
 from memtrace.testing.subjects import checked
 from memtrace.transport import Headers, Request, Response
 
@@ -29,7 +29,7 @@ def test_a_send_that_never_ends_fails_its_test(monkeypatch):
         def start(self, request):
             return Future()
 
-    monkeypatch.setattr(transport_contract, "_PATIENCE", 0.01)
-    monkeypatch.setattr(transport_contract, "_SLACK", 0.01)
+    monkeypatch.setattr(exchanges, "PATIENCE", 0.01)
+    monkeypatch.setattr(exchanges, "_SLACK", 0.01)
     with pytest.raises(pytest.fail.Exception, match="send did not end within 0.03 seconds"):
-        transport_contract._failure(Never(), Request("GET", "http://server", "/"))
+        exchanges.failure(Never(), Request("GET", "http://server", "/"))

@@ -1,0 +1,67 @@
+"""The requests that the rules send, and what became of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import cast
+
+import pytest
+
+from memtrace.testing.planted import CONTENT, KEY
+from memtrace.testing.subjects import Subject
+from memtrace.transport import Headers, Request, Response, TransportError
+
+__all__ = ["BOUND", "LEFT_OPEN", "PATIENCE", "failure", "get", "line", "post", "until"]
+
+BOUND: float = 0.25
+"""Seconds that a request which is bound to fail in time is given."""
+PATIENCE: float = 5.0
+"""Seconds that any other request is given."""
+_SLACK = 1.5
+"""Seconds beyond a bound that are put down to a slow machine."""
+
+LEFT_OPEN: pytest.MarkDecorator = pytest.mark.filterwarnings("ignore::ResourceWarning")
+"""For what libraries leave open when a loop or a request ends early."""
+
+
+def get(origin: str, target: str = "/", *, timeout: float = PATIENCE, headers: Headers | None = None) -> Request:
+    """A request that stores nothing."""
+    return Request("GET", origin, target, headers or Headers(), timeout=timeout)
+
+
+def post(origin: str, timeout: float | None = PATIENCE) -> Request:
+    """A request with the planted key and content."""
+    return Request("POST", origin, "/api/v1/memories", Headers({"x-api-key": KEY}), CONTENT.encode(), timeout=timeout)
+
+
+def line(response: Response) -> str:
+    """The first line of the request that was echoed."""
+    return cast("str", json.loads(response.body)["line"])
+
+
+def failure(subject: Subject, request: Request) -> TransportError:
+    """The error that sending raises, well within the time that it may take."""
+    started = time.monotonic()
+    longest = _SLACK + min(request.timeout or PATIENCE, PATIENCE)
+    try:
+        response = subject.start(request).result(longest + PATIENCE)
+    except TransportError as error:
+        assert time.monotonic() - started < longest, "it took longer than it may"
+        return error
+    except FutureTimeoutError:
+        pytest.fail(f"send did not end within {longest + PATIENCE:g} seconds")
+    except Exception as error:  # noqa: BLE001  # whatever else it raises breaks the contract
+        pytest.fail(
+            f"send raised {type(error).__module__}.{type(error).__qualname__}: nothing but TransportError is due"
+        )
+    pytest.fail(f"send returned status {response.status} where a TransportError was due")
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for it, as long as any request is given."""
+    end = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.005)
