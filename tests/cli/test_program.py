@@ -67,7 +67,9 @@ class TestWithoutTheExtra:
         )
 
 
-MAIN = str(Path(memtrace.__file__).with_name("__main__.py"))  # by its path: pytest's loader of plugins has no code to run
+MAIN = str(
+    Path(memtrace.__file__).with_name("__main__.py")
+)  # by its path: pytest's loader of plugins has no code to run
 
 
 class TestEnds:

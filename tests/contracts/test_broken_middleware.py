@@ -250,6 +250,13 @@ def test_a_fixture_that_makes_no_middleware_is_told_what_is_due(pytester, made, 
     result.stdout.fnmatch_lines([f"*Failed: the fixture create gives a function*{text}*"])
 
 
+def test_a_contract_without_a_network_can_be_subclassed_further():
+    first = type("First", (TransportContract,), {"network": False})
+    second = type("Second", (first,), {})
+    assert second.test_no_status_raises is None
+    assert callable(second.test_a_second_close_does_nothing)
+
+
 @pytest.mark.parametrize(("contract", "name"), [(MiddlewareContract, "create"), (TransportContract, "spec")])
 def test_a_fixture_without_its_decorator_is_told(contract, name):
     with pytest.raises(TypeError, match=f"Mine.{name} needs the decorator @pytest.fixture"):

@@ -41,7 +41,8 @@ class Fixtures:
             raise TypeError(f"{cls.__name__}.spec needs the decorator @pytest.fixture")
         if not cls.network:
             for name in dir(cls):
-                if name.startswith("test_") and "server" in signature(getattr(cls, name)).parameters:
+                test = getattr(cls, name)
+                if name.startswith("test_") and callable(test) and "server" in signature(test).parameters:
                     setattr(cls, name, None)  # pytest collects functions only
 
     @pytest.fixture
