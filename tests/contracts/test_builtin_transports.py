@@ -20,6 +20,25 @@ class TestAsyncHttpx(AsyncTransportContract):
         return transports.get("httpx")
 
 
+on_httpx2 = pytest.mark.skipif(bool(transports.get("httpx2").missing()), reason="httpx2 needs Python 3.11")
+
+
+@on_httpx2
+class TestHttpx2(TransportContract):
+    @pytest.fixture
+    def spec(self):
+        return transports.get("httpx2")
+
+
+@on_httpx2
+class TestAsyncHttpx2(AsyncTransportContract):
+    backends = ("asyncio", "trio")
+
+    @pytest.fixture
+    def spec(self):
+        return transports.get("httpx2")
+
+
 class TestRequests(TransportContract):
     @pytest.fixture
     def spec(self):
