@@ -9,8 +9,11 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any, overload
 from urllib.parse import unquote
+
+from memtrace_transports.memory.organisations import Organisation
 
 __all__ = ["OPERATIONS", "CallLog", "LoggedCall", "check_operation"]
 
@@ -73,9 +76,10 @@ class LoggedCall:
         Empty as far as the body is no JSON object.
         """
         if self._arguments is None:
-            self._arguments = {**_fields(self.body), **self.query}
+            found = {**_fields(self.body), **self.query}
             if self.variable is not None:
-                self._arguments[self.variable[0]] = unquote(self.variable[1])
+                found[self.variable[0]] = unquote(self.variable[1])
+            self._arguments = MappingProxyType(found)
         return self._arguments
 
     def differing(self, arguments: Mapping[str, object]) -> list[str]:
@@ -146,23 +150,31 @@ class CallLog(Sequence[LoggedCall]):
             self._bytes = 0
 
     def filter(
-        self, operation: str = "*", *, org: str | None = None, status_code: int | None = None, **arguments: object
+        self,
+        operation: str = "*",
+        *,
+        org: Organisation | str | None = None,
+        status_code: int | None = None,
+        **arguments: object,
     ) -> CallLog:
         """The calls of an operation, an organisation (its name or id), with this status of the answer and these arguments."""
         check_operation(operation)
+        whose = org.org_id if isinstance(org, Organisation) else org
+        if not (whose is None or isinstance(whose, str)):
+            raise TypeError(f"org must be an organisation, its name or its id, not {type(org).__name__}")
         return CallLog(
             [
                 call
                 for call in self
                 if fnmatchcase(call.operation, operation)
-                and (org is None or org in (call.org, call.org_id))
+                and (whose is None or whose in (call.org, call.org_id))
                 and (status_code is None or call.status == status_code)
                 and not call.differing(arguments)
             ]
         )
 
     def assert_called(
-        self, operation: str, *, org: str | None = None, times: int | None = None, **arguments: object
+        self, operation: str, *, org: Organisation | str | None = None, times: int | None = None, **arguments: object
     ) -> None:
         """Raise AssertionError unless there was such a call, or exactly so many; the message shows the near misses.
 
@@ -172,13 +184,13 @@ class CallLog(Sequence[LoggedCall]):
         if (times is None and found) or (times is not None and len(found) == times):
             return
         wanted = f"{operation}({', '.join(f'{name}={_shown(value)}' for name, value in arguments.items())})"
-        whose = "" if org is None else f" by {org}"
+        whose = "" if org is None else f" by {org.name if isinstance(org, Organisation) else org}"
         often = f"was called {_times(len(found))}" if found else "was never called"
         due = "" if times is None else f", not {_times(times)}"
         near = (self if org is None else self.filter(org=org))._near(operation, arguments)  # noqa: SLF001 - of this class
         raise AssertionError("\n  ".join([f"{wanted} {often}{whose}{due}", *near]))
 
-    def assert_not_called(self, operation: str, *, org: str | None = None, **arguments: object) -> None:
+    def assert_not_called(self, operation: str, *, org: Organisation | str | None = None, **arguments: object) -> None:
         """Raise AssertionError where there was such a call."""
         self.assert_called(operation, org=org, times=0, **arguments)
 

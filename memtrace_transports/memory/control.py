@@ -84,18 +84,21 @@ class Controls:
     # -- one method a route
 
     def _add_organisation(self, body: _Body) -> object:
+        _check_fields(body, "arc", "visibility")
         arc = _choice(body, "arc", ("up", "none", "down"), "up")
         visibility = _choice(body, "visibility", ("immediate", "server"), None)
         org = self._fake.new_organisation(storage=cast("Any", arc), visibility=cast("Any", visibility))
         return {"org_id": org.org_id, "api_key": org.api_key}
 
     def _seed(self, org: Organisation, body: _Body) -> object:
+        _check_fields(body, "memories")
         rows = body.get("memories")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise _BadControlError("memories must be a list of objects")
         return {"count": self._fake.seed(org, rows)}
 
     def _set_arc(self, org: Organisation, body: _Body) -> object:
+        _check_fields(body, "state")
         state = _choice(body, "state", ("up", "none", "down"), "")
         if not state:
             raise _BadControlError("state must be one of up, none, down")
@@ -107,6 +110,7 @@ class Controls:
         return {}
 
     def _advance(self, body: _Body) -> object:
+        _check_fields(body, "seconds")
         seconds = body.get("seconds")
         if not _is_number(seconds) or not 0 <= seconds < _LONGEST:
             raise _BadControlError("seconds must be a number from 0 to 10 years")
@@ -119,6 +123,7 @@ class Controls:
         return {"time": clock.wall()}
 
     def _add_faults(self, body: _Body) -> object:
+        _check_fields(body, "faults")
         faults = body.get("faults")
         if not isinstance(faults, list):
             raise _BadControlError("faults must be a list of objects")
@@ -186,6 +191,12 @@ def _body(request: Request) -> _Body:
     if not isinstance(body, dict):
         raise _BadControlError("the body must be an object")
     return body
+
+
+def _check_fields(body: _Body, *names: str) -> None:
+    unknown = sorted(set(body) - set(names))
+    if unknown:
+        raise _BadControlError(f"the unknown field {unknown[0]!r}; known: {', '.join(names)}")
 
 
 def _choice(body: _Body, name: str, choices: tuple[str, ...], default: str | None) -> str | None:

@@ -13,7 +13,7 @@ from memtrace_transports.memory.json_writer import compact_object
 from memtrace_transports.memory.patterns import identifier_fault, tag_fault, type_fault
 from memtrace_transports.memory.store import Row
 
-__all__ = ["CREATE_MEMORY", "Draft", "read_batch"]
+__all__ = ["CREATE_MEMORY", "Draft", "generated_key", "read_batch"]
 
 CREATE_MEMORY = Struct(
     "memory.CreateRequest",

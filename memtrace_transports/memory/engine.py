@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from memtrace_transports.memory.drafts import Draft
+from memtrace_transports.memory.drafts import Draft, generated_key
 from memtrace_transports.memory.filters import Filters
 from memtrace_transports.memory.identifiers import Identifiers
 from memtrace_transports.memory.organisations import Organisation, OrganisationState, StorageState, Visibility
@@ -60,6 +60,7 @@ class Engine:
         self.timeline = timeline
         self.identifiers = identifiers
         self._store = store
+        _check_visibility(visibility)
         self._visibility: Visibility = visibility
         self._any_key = any_key
         self._by_id: dict[str, OrganisationState] = {}
@@ -131,7 +132,9 @@ class Engine:
             org.public = replace(org.public, api_key=left[0])
 
     def set_storage(self, org: OrganisationState, storage: StorageState) -> None:
-        """Change what an organisation's storage does from now on."""
+        """Change what an organisation's storage does from now on. Raises ValueError for a state that there is not."""
+        if storage not in get_args(StorageState):
+            raise ValueError(f"storage must be one of {', '.join(get_args(StorageState))}, not {storage!r}")
         self.deliver(org)
         org.down_until = None
         if storage == "up" and org.storage != "up":
@@ -148,7 +151,8 @@ class Engine:
             org.down_until = until
 
     def set_visibility(self, org: OrganisationState, visibility: Visibility) -> None:
-        """Change when an organisation's writes can be read, from now on."""
+        """Change when an organisation's writes can be read, from now on. Raises ValueError as above."""
+        _check_visibility(visibility)
         self.deliver(org)
         org.visibility = visibility
         self.deliver(org)
@@ -239,7 +243,8 @@ class Engine:
             return False
         if self.strict:
             (row,) = self._store.select(org.org_id, Selection(after=stored - 1, before=stored + 1))
-            warn_of_collision(row.content, draft.content)
+            if key == generated_key(draft.agent_id, draft.event_type, draft.content):  # else it was meant
+                warn_of_collision(row.content, draft.content)
         return True
 
     def seed(self, org: OrganisationState, drafts: Iterable[tuple[Draft, int]]) -> None:
@@ -299,3 +304,8 @@ class Engine:
         for org in self.organisations():
             self.deliver(org)
         return {org.org_id: org.storage == "up" for org in self.organisations() if org.storage != "none"}
+
+
+def _check_visibility(visibility: object) -> None:
+    if visibility not in get_args(Visibility):
+        raise ValueError(f"visibility must be one of {', '.join(get_args(Visibility))}, not {visibility!r}")

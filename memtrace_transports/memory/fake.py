@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memtrace.clock import Clock, SystemClock
@@ -115,7 +115,7 @@ class FakeMemtrace:
                 self._engine.set_storage(state, storage)
             if visibility is not None:
                 self._engine.set_visibility(state, visibility)
-            return state.public
+            return state.public if api_key is None else replace(state.public, api_key=api_key)
 
     def new_organisation(self, *, storage: StorageState = "up", visibility: Visibility | None = None) -> Organisation:
         """One more organisation, named by its id."""
@@ -382,12 +382,15 @@ class FakeMemtrace:
 
 def _seed_draft(row: Mapping[str, object]) -> tuple[Draft, int]:
     """A row to be seeded and its age in microseconds, by way of JSON, so that nothing is shared with the caller."""
+    unknown = sorted(name for name in row if name not in _SEED.fields)
+    if unknown:
+        raise ValueError(f"a row to be seeded has no field {unknown[0]!r}, but {', '.join(sorted(_SEED.fields))}")
     fields = _SEED.decode(parse(json.dumps(dict(row)).encode()))
     draft, age = Draft.from_fields(fields), fields.number("age_s")
     fault = draft.fault()
     if fault is not None:
         raise ValueError(fault)
-    if not 0 <= age <= _LARGEST_AGE:
+    if "age_s" not in row or not 0 <= age <= _LARGEST_AGE:
         raise ValueError("age_s is how many seconds ago the row was stored, from 0 to 50 years")
     return draft, round(age * SECOND)
 

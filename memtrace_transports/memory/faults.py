@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
+from memtrace.transport import HEADER_NAME, HEADER_VALUE
 from memtrace_transports.memory.call_log import LoggedCall, check_operation
 from memtrace_transports.memory.organisations import Organisation
 
@@ -94,18 +95,30 @@ class Fault:
             raise ValueError(f"kind must be one of {', '.join(get_args(FaultKind))}, not {self.kind!r}")
         if self.on is not None and " " not in self.on:
             check_operation(self.on)
-        if self.nth < 1 or (self.times is not None and self.times < 1):
-            raise ValueError("nth and times are counted from 1")
+        self._check_calls()
+        self._check_what_happens()
+
+    def _check_calls(self) -> None:
+        if not _counts(self.nth) or not (self.times is None or _counts(self.times)):
+            raise ValueError("nth and times are whole numbers, counted from 1")
+        if not (self.org is None or isinstance(self.org, (str, Organisation))):
+            raise ValueError("org must be an organisation, its name or its id")
+        if not (self.when is None or callable(self.when)):
+            raise ValueError("when must be a function of the call")
+
+    def _check_what_happens(self) -> None:
         if self.applied and self.kind not in _APPLIES:
             raise ValueError(f"applied is for {' and '.join(_APPLIES)}")
         if (self.seconds is not None) != (self.kind in _NEEDS_SECONDS):
             raise ValueError(f"seconds is for {', '.join(_NEEDS_SECONDS)}, and needed there")
-        if self.seconds is not None and not 0 <= self.seconds < _LONGEST:
+        if self.seconds is not None and not (_is_number(self.seconds) and 0 <= self.seconds < _LONGEST):
             raise ValueError("seconds must be a number from 0 to 10 years")
-        if not 200 <= self.status <= 599:
-            raise ValueError("status must be from 200 to 599")
+        if not _counts(self.status) or not 200 <= self.status <= 599:
+            raise ValueError("status must be a whole number from 200 to 599")
         if not isinstance(self.body, bytes):
             raise ValueError("body must be bytes")  # noqa: TRY004 - the documented kind, with all other settings
+        if not all(_is_header(name, value) for name, value in self.headers.items()):
+            raise ValueError("headers must be names and values that HTTP can carry: printable ASCII")
         object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
         if self.kind != "status" and (self.status, self.body, self.headers) != (503, _BODY, _HEADERS):
             raise ValueError("status, body and headers are for a status")
@@ -168,13 +181,14 @@ class FaultPlan:
             self._planned.clear()
 
     def next(self, call: LoggedCall) -> Fault | None:
-        """The fault that hits this call, if any; every fault that the call matches counts it.
+        """The fault that hits this call, if any; every fault that the call matches counts it, until it can hit no more.
 
         Raises what a fault's `when` raises; then no fault counts the call.
         """
         with self._guard:
             plan = list(self._planned)
-        matching = [planned for planned in plan if planned.matches(call)]  # a `when` may use this plan
+        open_ones = [planned for planned in plan if planned.seen < planned.fault.last]
+        matching = [planned for planned in open_ones if planned.matches(call)]  # a `when` may use this plan
         due: _Planned | None = None
         with self._guard:
             for planned in matching:
@@ -208,3 +222,20 @@ class FaultPlan:
 
     def __repr__(self) -> str:
         return f"<FaultPlan, {len(self)} faults>"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _counts(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _is_header(name: object, value: object) -> bool:
+    return (
+        isinstance(name, str)
+        and isinstance(value, str)
+        and HEADER_NAME.fullmatch(name) is not None
+        and HEADER_VALUE.fullmatch(value) is not None
+    )

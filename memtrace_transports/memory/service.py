@@ -35,6 +35,8 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
     org = engine.organisation_of(key) if key and not place.is_open else None
     call = _logged(engine, request, place, org)
     try:
+        if engine.strict and org is not None:  # before a fault is used up
+            wire.check_strictly(request, place, headers)
         fault = faults.next(call)
         call.fault = fault.kind if fault is not None else None
         exchange = _exchange(engine, request, fault, org, partial(_served, engine, request, place, headers))

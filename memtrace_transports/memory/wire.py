@@ -18,7 +18,7 @@ from memtrace_transports.memory.refusals import Refusal, no_storage
 from memtrace_transports.memory.routes import Place
 from memtrace_transports.memory.timestamps import SECOND, duration_text
 
-__all__ = ["BODY_LIMIT", "answer", "dated", "first_values", "key_of"]
+__all__ = ["BODY_LIMIT", "answer", "check_strictly", "dated", "first_values", "key_of"]
 
 BODY_LIMIT = 4 * 1024 * 1024
 """The largest body in bytes; over it the server cuts the connection."""
@@ -29,7 +29,7 @@ _OpenHandler = Callable[[Engine], Response]
 def answer(engine: Engine, request: Request, place: Place, headers: Mapping[str, str]) -> Response:
     """Answer one request as the server does; `headers` are its `first_values`.
 
-    Raises TransportError, cause ``reset``, for a body over `BODY_LIMIT`, and in strict mode `StrictModeError`.
+    Raises TransportError, cause ``reset``, for a body over `BODY_LIMIT`.
     """
     if len(request.body or b"") > BODY_LIMIT:
         raise TransportError("the server cut the connection", cause="reset", maybe_sent=True)
@@ -62,10 +62,16 @@ def _route(engine: Engine, request: Request, place: Place, headers: Mapping[str,
     if route is None:
         return _no_method()
     call = Call(place.segments, place.query, headers.get("content-type", ""), request.body or b"")
-    if engine.strict:
+    return route.handler(engine, org, call)
+
+
+def check_strictly(request: Request, place: Place, headers: Mapping[str, str]) -> None:
+    """Raise StrictModeError for what the route would silently ignore or cap, and warn of what is surprising."""
+    route = place.route
+    if route is not None:
+        call = Call(place.segments, place.query, headers.get("content-type", ""), request.body or b"")
         strict.check_query(route.operation, route.parameters, request.target)
         strict.check_body(route.operation, route.fields, call)
-    return route.handler(engine, org, call)
 
 
 def _open_route(engine: Engine, place: Place) -> Response:

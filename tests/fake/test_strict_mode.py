@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from memtrace import AddMemoryRequest, ConflictError, InvalidRequestError
+from memtrace import AddMemoryRequest, ConflictError, ConnectionFailedError, InvalidRequestError
 from memtrace.cli.walkthrough import walk_through
-from memtrace_transports.memory import FakeMemtrace, StrictModeError, StrictModeWarning
+from memtrace.transport import Headers, Request
+from memtrace_transports.memory import FakeMemtrace, Fault, StrictModeError, StrictModeWarning
 from tests.docs import pages
 from tests.fake.caller import Caller
 
@@ -301,8 +302,22 @@ def test_contents_that_differ_after_byte_200_only_warn(strict, face):
     with pytest.raises(ConflictError):
         client.remember("a", "é" * 100 + "one")
     client.memories.add(agent_id="b", content="one", dedup_key="k")
-    with pytest.warns(StrictModeWarning, match="or dedup_key, count"), pytest.raises(ConflictError):
+    with pytest.raises(ConflictError):  # and no warning: a key of one's own is there for that
         client.memories.add(agent_id="c", content="two", dedup_key="k")
+
+
+def test_strict_mode_looks_before_a_fault_is_used_up(strict):
+    client = strict.client()
+    strict.faults.add(Fault("refused", on="memories.list"))
+    with pytest.raises(StrictModeError, match="limit=5000"):
+        strict.handle(_asking(strict, "/api/v1/memories?limit=5000"))
+    with pytest.raises(ConnectionFailedError):
+        client.recall("a")
+    strict.faults.assert_all_used()
+
+
+def _asking(fake, target):
+    return Request("GET", "http://server", target, Headers({"x-api-key": fake.organisation().api_key}))
 
 
 def test_a_type_that_matches_nothing_warns(api):
