@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -67,21 +67,24 @@ class TestWithoutTheExtra:
         )
 
 
-MAIN = str(
-    Path(memtrace.__file__).with_name("__main__.py")
-)  # by its path: pytest's loader of plugins has no code to run
+def run_main_module(name):
+    """Run it from its file, as `runpy` would: pytest's loader of plugins has no code to run. Gives its globals."""
+    path = Path(memtrace.__file__).with_name("__main__.py")
+    found = {"__name__": name, "__spec__": importlib.util.spec_from_file_location("memtrace.__main__", path)}
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), found)
+    return found
 
 
 class TestEnds:
     def test_python_m_memtrace_is_the_program(self, environment, capsys):
         environment.setattr(sys, "argv", ["memtrace", "--version"])
         with pytest.raises(SystemExit) as caught:
-            runpy.run_path(MAIN, run_name="__main__")
+            run_main_module("__main__")
         assert caught.value.code == 0
         assert capsys.readouterr().out == f"memtrace-sdk {memtrace.__version__}\n"
 
     def test_importing_the_main_module_runs_nothing(self):
-        assert runpy.run_path(MAIN, run_name="memtrace.__main__")["main"] is memtrace.cli.main
+        assert run_main_module("memtrace.__main__")["main"] is memtrace.cli.main
 
     @pytest.mark.parametrize(
         ("error", "status", "told"),
