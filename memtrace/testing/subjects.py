@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import pytest
 
+from memtrace.testing.threads import in_thread
 from memtrace.transport import AsyncTransport, Headers, Request, Response, Transport
 
 if TYPE_CHECKING:
@@ -70,16 +71,7 @@ class SyncSubject:
 
     def start(self, request: Request) -> Future[Response]:
         """Send in a thread of its own, which nothing waits for when it never ends."""
-        future: Future[Response] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(self.send(request))
-            except BaseException as error:  # noqa: BLE001  # whoever asks for the result gets it
-                future.set_exception(error)
-
-        threading.Thread(target=run, daemon=True).start()
-        return future
+        return in_thread(partial(self.send, request))
 
     def send_apart(self, requests: Sequence[Request]) -> list[Response]:
         """Send one after the other."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
 from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Final, Literal, TypeVar
@@ -15,6 +14,7 @@ from typing import Final, Literal, TypeVar
 import pytest
 
 from memtrace.pipeline import Locks, Middleware, compose, drive, drive_async
+from memtrace.testing.threads import in_thread
 from memtrace.transport import CallContext, Request, Response, TransportError
 from memtrace_transports.memory.clock import ManualClock
 
@@ -111,15 +111,7 @@ def _run_on(driver: Driver, function: Callable[[], Awaitable[Response]]) -> Resp
 
 def within(seconds: float, function: Callable[[], ResultT]) -> ResultT:
     """What a function returns or raises; a failure of the test where it does not end within `seconds`."""
-    outcome: Future[ResultT] = Future()
-
-    def target() -> None:
-        try:
-            outcome.set_result(function())
-        except BaseException as error:  # noqa: BLE001  # raised below
-            outcome.set_exception(error)
-
-    threading.Thread(target=target, daemon=True).start()
+    outcome = in_thread(function)
     wait((outcome,), seconds)
     if not outcome.done():
         pytest.fail(f"it did not end within {seconds:g} seconds: does it hold a lock, or loop, across a yield?")
