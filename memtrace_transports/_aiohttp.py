@@ -24,6 +24,7 @@ from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAv
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports.answers import Body, Decompressor, check_final
+from memtrace_transports.bounds import connecting_part, kept_seconds, least, most_connections
 from memtrace_transports.own_client import described
 from memtrace_transports.pools import LoopClients
 from memtrace_transports.proxies import checked_proxy, environments_proxy, refused_proxy
@@ -105,8 +106,6 @@ class AiohttpTransport:
 
 # ---- sessions of our own --------------------------------------------------------------------------------------------
 
-_CONNECTIONS = 100
-_KEPT_SECONDS = 30.0
 _NOT_BY_ITSELF = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -121,7 +120,7 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel
 
     connector = aiohttp.TCPConnector(
         limit=0,  # our own slots bound it
-        keepalive_timeout=options.keepalive_expiry or _KEPT_SECONDS,
+        keepalive_timeout=kept_seconds(options),
         ssl=context,
     )
     session = aiohttp.ClientSession(
@@ -132,7 +131,7 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel
         skip_auto_headers=_NOT_BY_ITSELF,
         trust_env=False,  # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once
     )
-    return _Channel(session, options, _Slots(options.max_connections or _CONNECTIONS), _Proxies(options))
+    return _Channel(session, options, _Slots(most_connections(options)), _Proxies(options))
 
 
 class _NotAgainError(Exception):
@@ -248,7 +247,6 @@ def _proxy(address: str) -> _Proxy:
 
 # ---- requests and responses -----------------------------------------------------------------------------------------
 
-_CONNECTING = 0.95  # of a bound: a connection that does not come about is told from an answer that does not
 _CHUNK = 64 * 1024
 _LARGE = 1 << 20  # from here on aiohttp warns of bytes that it writes at once
 
@@ -296,7 +294,7 @@ class _Channel:
     async def _exchange_in_turn(self, slots: _Slots, request: Request, url: yarl.URL) -> Response:
         loop, bound = asyncio.get_running_loop(), request.timeout
         started = loop.time()
-        await slots.take(_least(self._options.pool_timeout, _part(bound)))
+        await slots.take(least(self._options.pool_timeout, connecting_part(bound)))
         try:
             left = None if bound is None else max(bound - (loop.time() - started), 0.001)
             return await self._exchange(request, url, self._timeout(left))
@@ -306,7 +304,9 @@ class _Channel:
     def _timeout(self, bound: float | None) -> aiohttp.ClientTimeout:
         # aiohttp's `connect` holds for name look-up, TCP, proxy and TLS together, as `connect_timeout` says; it would
         # hold for the waiting for a free connection too, which our slots do before
-        return _timeout(bound, _least(self._options.connect_timeout, _part(bound)), self._options.read_timeout, None)
+        return _timeout(
+            bound, least(self._options.connect_timeout, connecting_part(bound)), self._options.read_timeout, None
+        )
 
     async def _exchange(self, request: Request, url: yarl.URL, timeout: aiohttp.ClientTimeout) -> Response:
         answer = await self._answer(request, url, timeout)
@@ -361,14 +361,6 @@ def _spelt_alike(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(spelling.setdefault(name.lower(), name), value) for name, value in pairs]
 
 
-def _part(bound: float | None) -> float | None:
-    return None if bound is None else bound * _CONNECTING
-
-
-def _least(one: float | None, other: float | None) -> float | None:
-    return min((value for value in (one, other) if value is not None), default=None)
-
-
 @functools.lru_cache(maxsize=64)
 def _timeout(
     total: float | None, connect: float | None, sock_read: float | None, sock_connect: float | None
@@ -386,7 +378,7 @@ def _timeout(
 
 def _theirs(own: aiohttp.ClientTimeout, bound: float | None) -> aiohttp.ClientTimeout:
     """The user's time-outs of each phase, within the bound of the attempt."""
-    return _timeout(bound, _least(own.connect, _part(bound)), own.sock_read, own.sock_connect)
+    return _timeout(bound, least(own.connect, connecting_part(bound)), own.sock_read, own.sock_connect)
 
 
 def _url(request: Request) -> yarl.URL:

@@ -23,6 +23,7 @@ from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports.answers import Body, check_final, codings_of, is_ours, unreadable
+from memtrace_transports.bounds import connecting_part, kept_seconds, least, most_connections
 from memtrace_transports.lending import Lending
 from memtrace_transports.own_client import described
 from memtrace_transports.pools import LoopClients, ThreadsClient
@@ -168,7 +169,7 @@ class AsyncHttpxTransport:
         channel = await self._channels.get()
         client, slots = channel.client, channel.slots
         library, bound = import_module(self._library), request.timeout
-        timeout = _timeout(library, bound, None if bound is None else bound * _CONNECTING, self._options)
+        timeout = _timeout(library, bound, connecting_part(bound), self._options)
         try:
             outgoing = _outgoing(library, client, request, timeout, self._options, owned=slots is not None)
             begun = functools.partial(_begun, library, origin=request.origin, limit=self._options.max_response_bytes)
@@ -207,7 +208,7 @@ class _Channel:
 def _new_channel(options: TransportOptions, client: httpx.AsyncClient) -> _Channel:
     import anyio
 
-    return _Channel(client, anyio.Semaphore(options.max_connections or _CONNECTIONS))
+    return _Channel(client, anyio.Semaphore(most_connections(options)))
 
 
 # ---- an exchange, which asyncio and trio break off differently -----------------------------------------------------
@@ -284,9 +285,7 @@ async def _end(exchange: asyncio.Task[Response]) -> None:
 
 # ---- clients of our own ---------------------------------------------------------------------------------------------
 
-_CONNECTIONS = 100
 _KEPT_ALIVE = 20  # httpx looks at every open connection at each request: 100 made 50 tasks three times slower than 20
-_KEPT_SECONDS = 30.0
 
 
 def _own_options(client: object, options: TransportOptions | None) -> TransportOptions:
@@ -309,9 +308,9 @@ def _new_lending(
     kept = options.max_keepalive_connections
     return Lending(
         functools.partial(_new_client, library, "Client", options, tls, connections=1),
-        most=options.max_connections or _CONNECTIONS,
+        most=most_connections(options),
         kept=_KEPT_ALIVE if kept is None else kept,
-        expiry=options.keepalive_expiry or _KEPT_SECONDS,
+        expiry=kept_seconds(options),
         now=options.clock.monotonic,
     )
 
@@ -331,9 +330,9 @@ def _new_client(
         return getattr(module, kind)(
             verify=tls(),
             limits=module.Limits(
-                max_connections=connections or options.max_connections or _CONNECTIONS,
+                max_connections=connections or most_connections(options),
                 max_keepalive_connections=_KEPT_ALIVE if kept is None else kept,
-                keepalive_expiry=options.keepalive_expiry or _KEPT_SECONDS,
+                keepalive_expiry=kept_seconds(options),
             ),
             proxy=options.proxy,
             trust_env=options.trust_env,
@@ -349,24 +348,17 @@ def _new_client(
 # ---- requests and responses -----------------------------------------------------------------------------------------
 
 
-_CONNECTING = 0.95  # of an async bound: a connection that does not come about is told from an answer that does not
-
-
 def _timeout(
     library: ModuleType, bound: float | None, connecting: float | None, options: TransportOptions
 ) -> httpx.Timeout:
     """The shorter of the attempt's bound and the phase's own."""
     timeout: httpx.Timeout = library.Timeout(
-        connect=_least(connecting, options.connect_timeout),
-        read=_least(bound, options.read_timeout),
-        write=_least(bound, options.write_timeout),
-        pool=_least(connecting, options.pool_timeout),
+        connect=least(connecting, options.connect_timeout),
+        read=least(bound, options.read_timeout),
+        write=least(bound, options.write_timeout),
+        pool=least(connecting, options.pool_timeout),
     )
     return timeout
-
-
-def _least(*seconds: float | None) -> float | None:
-    return min((each for each in seconds if each is not None), default=None)
 
 
 def _outgoing(

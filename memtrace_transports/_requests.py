@@ -20,6 +20,7 @@ from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports.answers import Body, check_final, codings_of, is_ours, unreadable
+from memtrace_transports.bounds import most_connections
 from memtrace_transports.own_client import described
 from memtrace_transports.pools import ThreadsClient
 from memtrace_transports.proxies import checked_proxy, environments_proxy
@@ -251,7 +252,6 @@ def _known_codings() -> list[str]:
 
 # ---- a session of our own -------------------------------------------------------------------------------------------
 
-_CONNECTIONS = 100
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # the names that requests has for it, in its order
 
 
@@ -265,7 +265,7 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
     session.trust_env = options.trust_env and options.proxy is None
     if options.proxy is not None:
         session.proxies = {"all": options.proxy}
-    adapter = _adapter_class()(options.max_connections or _CONNECTIONS, tls())
+    adapter = _adapter_class()(most_connections(options), tls())
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

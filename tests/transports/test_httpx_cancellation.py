@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from memtrace.exceptions import TransportError
-from memtrace.transport import Request
-from memtrace_transports import AsyncHttpxTransport, _httpx
+from memtrace.transport import Request, TransportOptions
+from memtrace_transports import AsyncHttpxTransport
 from tests.transports.httpx_libraries import on_httpx_and_httpx2
 from tests.transports.repetitions import CANCELLATIONS
 from tests.transports.scripted import ScriptedServer, Stall
@@ -238,13 +238,12 @@ async def by_wait_for(sent, after):
 @pytest.mark.parametrize("cut", [by_cancel, by_wait_for])
 @pytest.mark.parametrize("connections", [10, 4], ids=["one for each task", "some tasks wait for the pool"])
 @on_httpx_and_httpx2
-def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(httpx, cut, connections, monkeypatch):
-    monkeypatch.setattr(_httpx, "_CONNECTIONS", connections)
-    monkeypatch.setattr(_httpx, "_KEPT_ALIVE", 2)
+def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(httpx, cut, connections):
+    options = TransportOptions(max_connections=connections, max_keepalive_connections=2)
     chance = random.Random(1)
 
     async def main():
-        transport = AsyncHttpxTransport(library=httpx.__name__)
+        transport = AsyncHttpxTransport(options=options, library=httpx.__name__)
         await transport.send(get(server.url))
 
         async def some(count):
@@ -267,11 +266,9 @@ def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(htt
 
 @on_both_libraries
 @on_httpx_and_httpx2
-def test_a_request_that_finds_no_free_connection_was_surely_not_sent(httpx, library, monkeypatch):
-    monkeypatch.setattr(_httpx, "_CONNECTIONS", 1)
-
+def test_a_request_that_finds_no_free_connection_was_surely_not_sent(httpx, library):
     async def main():
-        transport = AsyncHttpxTransport(library=httpx.__name__)
+        transport = AsyncHttpxTransport(options=TransportOptions(max_connections=1), library=httpx.__name__)
         await transport._channels.get()  # made in a thread, for which nobody waits below
         async with anyio.create_task_group() as group:
             group.start_soon(slow, transport)
