@@ -18,20 +18,13 @@ from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec
 from memtrace.transport import Headers, Request, Response, TransportError
 from memtrace_transports import AiohttpTransport
+from tests.contracts import noticing
 from tests.contracts.plain_transport import Plain
 
 BLOCKING = {}
 AWAITING = {}
 
-
-def noticed_by(*tests, table=BLOCKING):
-    """Put a broken transport into the table, with the tests that fail for it."""
-
-    def note(broken):
-        table[broken] = tests
-        return broken
-
-    return note
+noticed_by = functools.partial(noticing.noticed_by, table=BLOCKING)
 
 
 @noticed_by("no_status_raises")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import threading
@@ -14,18 +15,11 @@ import pytest
 from memtrace.middleware import call, sleep
 from memtrace.testing import MiddlewareContract, TransportContract, middleware_contract
 from memtrace.transport import Response, TransportError
+from tests.contracts import noticing
 
 BROKEN = {}
 
-
-def noticed_by(*tests):
-    """Put a broken middleware into the table, with the tests that fail for it."""
-
-    def note(broken):
-        BROKEN[broken] = tests
-        return broken
-
-    return note
+noticed_by = functools.partial(noticing.noticed_by, table=BROKEN)
 
 
 @noticed_by("what_ends_a_program", "a_cancelled_task")
@@ -189,11 +183,7 @@ class TestIt(MiddlewareContract):
 
 
 def failures(pytester, broken, flags=""):
-    pytester.makepyfile(MODULE.format(name=broken.__name__, flags=flags))
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "ignore", "--tb=no", "-q")
-    reports = [*result.reprec.getreports("pytest_runtest_logreport")]
-    assert any(report.passed and report.when == "call" for report in reports)
-    return {report.nodeid.rpartition("::")[2].partition("[")[0] for report in reports if report.failed}
+    return noticing.failures(pytester, MODULE.format(name=broken.__name__, flags=flags))
 
 
 @pytest.mark.parametrize(
@@ -210,9 +200,7 @@ def test_what_a_middleware_means_to_do_may_be_said(pytester, broken, flag):
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
 def test_a_broken_middleware_is_caught(pytester, broken, monkeypatch):
     monkeypatch.setattr(middleware_contract, "_LONGEST", 1.5)
-    failed, expected = failures(pytester, broken), BROKEN[broken]
-    assert sorted(name for name in failed if not name.startswith(tuple(f"test_{rule}" for rule in expected))) == []
-    assert sorted(rule for rule in expected if not any(name.startswith(f"test_{rule}") for name in failed)) == []
+    assert noticing.astray(failures(pytester, broken), BROKEN[broken]) == ([], [])
 
 
 def test_one_that_answers_by_itself_may_say_so(pytester):

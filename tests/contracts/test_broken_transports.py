@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from tests.contracts import noticing
 from tests.contracts.broken_transports import (
     AWAITING,
     BLOCKING,
@@ -47,12 +48,9 @@ def _what_is_left_behind_goes_with_its_test():
 def failures(pytester, contract, broken, expected=(), flags=""):
     """The names of the tests of the contract that fail for this transport, among those that should and some others."""
     place = f"{broken.__module__.rpartition('.')[2]}.{broken.__name__}"
-    pytester.makepyfile(MODULE.format(contract=contract, place=place, flags=flags))
+    source = MODULE.format(contract=contract, place=place, flags=flags)
     chosen = () if EVERYTHING or not expected else ("-k", " or ".join((*expected, *QUICK)))
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "ignore", "--tb=no", "-q", *chosen)
-    reports = [*result.reprec.getreports("pytest_runtest_logreport")]
-    assert sum(report.passed and report.when == "call" for report in reports) >= 5
-    return {report.nodeid.rpartition("::")[2].partition("[")[0] for report in reports if report.failed}
+    return noticing.failures(pytester, source, *chosen, least=5)
 
 
 def test_the_transport_that_they_are_made_of_keeps_the_contract(pytester):
@@ -73,14 +71,11 @@ def test_what_a_transport_cannot_do_may_be_said(pytester, broken, flag):
 
 @pytest.mark.parametrize("broken", BLOCKING, ids=lambda broken: broken.__name__)
 def test_a_broken_transport_is_caught(pytester, broken):
-    _check(failures(pytester, "TransportContract", broken, BLOCKING[broken]), BLOCKING[broken])
+    failed = failures(pytester, "TransportContract", broken, BLOCKING[broken])
+    assert noticing.astray(failed, BLOCKING[broken]) == ([], [])
 
 
 @pytest.mark.parametrize("broken", AWAITING, ids=lambda broken: broken.__name__)
 def test_a_broken_async_transport_is_caught(pytester, broken):
-    _check(failures(pytester, "AsyncTransportContract", broken, AWAITING[broken]), AWAITING[broken])
-
-
-def _check(failed, expected):
-    assert sorted(name for name in failed if not name.startswith(tuple(f"test_{rule}" for rule in expected))) == []
-    assert sorted(rule for rule in expected if not any(name.startswith(f"test_{rule}") for name in failed)) == []
+    failed = failures(pytester, "AsyncTransportContract", broken, AWAITING[broken])
+    assert noticing.astray(failed, AWAITING[broken]) == ([], [])
