@@ -88,15 +88,10 @@ class Dispatcher(_Calls):
     ) -> Dispatcher:
         """A dispatcher with a transport of its own, selected now and made at the first call."""
         if transport is None or isinstance(transport, (str, TransportSpec)):
-            selection = select_transport(transport, settings.base_url.transport, asynchronous=False)
-            _check_scheme(settings, selection.name, transport)
-            _check_options(selection, options)
+            selection = _selected(transport, options, settings, "blocking")
             create = cast("Callable[[TransportOptions], Transport]", selection.spec.create)
             return cls(settings, selection.name, Family(_maker(selection, create, settings, options, "blocking")))
-        _check_not_a_library(transport)
-        _check_no_options(transport, options)
-        if not _has(transport, "send", "blocking"):
-            raise _wrong_form(transport, "Memtrace", "a blocking send(request)")
+        _check_handed_over(transport, options, "blocking")
         return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
 
     def copy(self, settings: Settings) -> Dispatcher:
@@ -157,15 +152,10 @@ class AsyncDispatcher(_Calls):
     ) -> AsyncDispatcher:
         """A dispatcher with a transport of its own, selected now and made at the first call."""
         if transport is None or isinstance(transport, (str, TransportSpec)):
-            selection = select_transport(transport, settings.base_url.transport, asynchronous=True)
-            _check_scheme(settings, selection.name, transport)
-            _check_options(selection, options)
+            selection = _selected(transport, options, settings, "async")
             create = cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async)
             return cls(settings, selection.name, Family(_maker(selection, create, settings, options, "async")))
-        _check_not_a_library(transport)
-        _check_no_options(transport, options)
-        if not _has(transport, "send", "async"):
-            raise _wrong_form(transport, "AsyncMemtrace", "an async send(request)")
+        _check_handed_over(transport, options, "async")
         return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
 
     def copy(self, settings: Settings) -> AsyncDispatcher:
@@ -204,6 +194,28 @@ class AsyncDispatcher(_Calls):
 
 
 _Form = Literal["blocking", "async"]
+
+
+def _selected(
+    asked: str | TransportSpec | None, options: TransportOptions | None, settings: Settings, form: _Form
+) -> Selection:
+    """The transport to be made, which serves the address and honours the options."""
+    selection = select_transport(asked, settings.base_url.transport, asynchronous=form == "async")
+    _check_scheme(settings, selection.name, asked)
+    _check_options(selection, options)
+    return selection
+
+
+def _check_handed_over(transport: object, options: TransportOptions | None, form: _Form) -> None:
+    """Refuse what is no transport for this kind of client, and options beside one."""
+    _check_not_a_library(transport)
+    _check_no_options(transport, options)
+    if not _has(transport, "send", form):
+        client, article = ("AsyncMemtrace", "an") if form == "async" else ("Memtrace", "a")
+        raise TransportNotAvailableError(
+            f"{client} needs a transport with {article} {form} send(request); {_described(transport)} has none. "
+            "Pass a transport's name, an instance for this kind of client, or a TransportSpec"
+        )
 
 
 def _maker(
@@ -267,13 +279,6 @@ def _check_scheme(settings: Settings, name: str, asked: object) -> None:
         raise ConfigurationError(
             f"transport={name!r} does not fit base_url, whose scheme {scheme}:// names another transport"
         )
-
-
-def _wrong_form(transport: object, client: str, wanted: str) -> TransportNotAvailableError:
-    return TransportNotAvailableError(
-        f"{client} needs a transport with {wanted}; {_described(transport)} has none. "
-        "Pass a transport's name, an instance for this kind of client, or a TransportSpec"
-    )
 
 
 def _check_not_a_library(transport: object) -> None:
