@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, unquote, urlsplit
 
+from memtrace.addresses import AddressError, http_parts
 from memtrace.clock import Clock, SystemClock
+from memtrace.durations import is_seconds
 from memtrace.exceptions import ConfigurationError
+from memtrace.header_fields import check_headers
 from memtrace.middleware.chain import Link
 from memtrace.middleware.placement import Placed, Position
 from memtrace.plugins import HTTP_TRANSPORTS, middlewares, whose
-from memtrace.transport import HEADER_NAME, HEADER_VALUE
 
 if TYPE_CHECKING:
     from memtrace.pipeline import Middleware
@@ -29,7 +27,6 @@ __all__ = [
     "Settings",
     "Unset",
     "changed",
-    "check_headers",
     "check_key",
     "check_middleware",
     "check_seconds",
@@ -212,13 +209,9 @@ def check_seconds(value: float | None, name: str) -> float | None:
     """Seconds above 0, or None for no bound."""
     if value is None:
         return None
-    if not _is_number(value) or not 0 < value <= threading.TIMEOUT_MAX:
+    if not is_seconds(value):
         raise ConfigurationError(f"{name} must be a number of seconds above 0, or None for no bound")
     return float(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -238,41 +231,9 @@ def check_key(api_key: str) -> str:
     return api_key
 
 
-_OWN_HEADERS = {
-    "x-api-key": "pass api_key= instead",
-    "content-type": "the SDK sets it",
-    "content-length": "the transport sets it",
-    "host": "the transport sets it",
-    "transfer-encoding": "the transport sets it",
-}
-
-
-def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    """Headers for every request of a client; those that the SDK or the transport sets are refused."""
-    if headers is None:
-        return ()
-    if not isinstance(headers, Mapping):
-        raise ConfigurationError("headers must be a mapping of names to values")
-    for name, value in headers.items():
-        if not _are_texts(name, value):
-            raise ConfigurationError(f"headers[{name!r}] must be a text, name and value")
-        if HEADER_NAME.fullmatch(name) is None or HEADER_VALUE.fullmatch(value) is None:
-            raise ConfigurationError(
-                f"headers[{name!r}] cannot be sent: name and value must be printable ASCII without line breaks"
-            )
-        if name.lower() in _OWN_HEADERS:
-            raise ConfigurationError(f"headers[{name!r}] cannot be set: {_OWN_HEADERS[name.lower()]}")
-    return tuple(headers.items())
-
-
-def _are_texts(*values: object) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
 # ---- base URLs ------------------------------------------------------------------------------------------------------
 
 _SCHEME = re.compile(r"(?:(?P<transport>[A-Za-z][\w.-]*)\+)?(?P<scheme>[A-Za-z][\w.-]*)://(?P<rest>.*)", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 def parse_base_url(text: str) -> BaseUrl:
@@ -296,7 +257,10 @@ def parse_base_url(text: str) -> BaseUrl:
                     hint=f"write {name}+https://host, or {name}+http://host",
                 )
         return BaseUrl(transport or scheme, f"{scheme}://{place}", "")
-    return BaseUrl(transport, *_http_parts(f"{scheme}://{match['rest']}"))
+    try:
+        return BaseUrl(transport, *http_parts(f"{scheme}://{match['rest']}"))
+    except AddressError as error:
+        raise _bad_url(str(error)) from None
 
 
 def _named_place(scheme: str, rest: str) -> str:
@@ -310,42 +274,6 @@ def _named_place(scheme: str, rest: str) -> str:
             "nothing can follow memory://, since two clients never share its store; hand both the same FakeMemtrace"
         )
     return rest.rstrip("/")
-
-
-def _http_parts(url: str) -> tuple[str, str, str | None]:
-    if re.search(r"[\s\x00-\x1f\x7f\\]", url):
-        raise _bad_url("it holds white space, a control character or a backslash")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-        host = _ascii_host(parts.hostname or "", bracketed=parts.netloc.rpartition("@")[2].startswith("["))
-    except ValueError:
-        raise _bad_url("its host or port is not valid") from None
-    if parts.query or parts.fragment or url.endswith(("?", "#")):
-        raise _bad_url("it holds a query or a fragment")
-    if not parts.path.isascii():
-        raise _bad_url("its path holds a character that is not ASCII; percent-encode it")
-    if not host:
-        raise _bad_url("it has no host")
-    default = 443 if parts.scheme == "https" else 80
-    suffix = "" if port is None or port == default else f":{port}"
-    return f"{parts.scheme}://{host}{suffix}", parts.path.rstrip("/"), _basic(parts)
-
-
-def _basic(parts: SplitResult) -> str | None:
-    if parts.username is None and parts.password is None:
-        return None
-    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
-
-
-def _ascii_host(host: str, *, bracketed: bool) -> str:
-    if bracketed and "%" not in host:
-        return f"[{IPv6Address(host)}]"
-    name = host.encode("idna").decode("ascii")  # also refuses what no resolver takes: empty and too long labels
-    if name and _HOST.fullmatch(name) is None:
-        raise ValueError(name)
-    return name
 
 
 def _bad_url(

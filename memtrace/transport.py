@@ -6,13 +6,13 @@ library appears here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, cast, runtime_checkable
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import TransportCause, TransportError
+from memtrace.header_fields import HEADER_NAME, HEADER_VALUE
 from memtrace.transport_options import TransportOptions
 
 __all__ = [
@@ -40,11 +40,6 @@ Safety = Literal["read", "repeatable", "keyed", "once"]
 ``read`` changes nothing; ``repeatable`` leaves the same state however often it is applied; ``keyed`` is recognised
 by the server as a duplicate, once the first has arrived in its storage; ``once`` is done again each time.
 """
-
-
-HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
-"""What HTTP lets stand in a header: printable ASCII, without white space at the ends of a value."""
 
 
 class Headers(Mapping[str, str]):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import cast
 
+from memtrace.addresses import is_proxy
 from memtrace.clock import Clock, SystemClock
+from memtrace.durations import is_seconds
 from memtrace.exceptions import ConfigurationError
+from memtrace.header_fields import check_headers
 
 __all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "TransportOptions"]
 
@@ -93,9 +95,7 @@ class TransportOptions:
 
 
 def _check_seconds(name: str, value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= threading.TIMEOUT_MAX:
+    if value is not None and not is_seconds(value):
         raise _refused(name, "a number of seconds above 0")
 
 
@@ -146,24 +146,8 @@ def _check_proxy(proxy: object) -> None:
         raise _refused("proxy", "an address such as http://user:password@proxy.example:3128")
 
 
-def is_proxy(address: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
-    """Whether it is the address of a proxy: of a scheme that is among these, with a host and perhaps a port that can be."""
-    from memtrace.config import parse_base_url  # which needs this module
-
-    scheme, _, place = address.partition("://")
-    if scheme.lower() not in schemes:
-        return False
-    try:
-        parse_base_url(f"http://{place}")
-    except ConfigurationError:
-        return False
-    return True
-
-
 def _check_headers(headers: object) -> dict[str, str] | None:
     """A copy, which nobody changes behind our back."""
-    from memtrace.config import check_headers  # which needs this module
-
     try:
         return None if headers is None else dict(check_headers(cast("Mapping[str, str]", headers)))
     except ConfigurationError as error:

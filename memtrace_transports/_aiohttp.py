@@ -6,7 +6,6 @@ aiohttp is imported inside functions, and its sessions are made on the event loo
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import functools
 import io
@@ -17,8 +16,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from memtrace.addresses import basic_credentials
 from memtrace.clock import running_under_trio
 from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
 from memtrace.plugins import TransportSpec, hookimpl
@@ -238,10 +238,8 @@ def _proxy(address: str) -> _Proxy:
     import yarl
 
     parts = urlsplit(address)
-    headers: dict[str, str] = {}
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Proxy-Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    credentials = basic_credentials(parts)
+    headers = {} if credentials is None else {"Proxy-Authorization": credentials}
     return _Proxy(yarl.URL(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"), headers)
 
 

@@ -6,8 +6,8 @@ import os
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from memtrace.addresses import is_proxy
 from memtrace.exceptions import ConfigurationError
-from memtrace.transport_options import is_proxy
 
 __all__ = ["check_environments_proxies", "checked_proxy", "environments_proxy", "refused_proxy", "variable_of"]
 

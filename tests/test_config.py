@@ -15,12 +15,12 @@ from memtrace.config import (
     UNSET,
     BaseUrl,
     Unset,
-    check_headers,
     check_key,
     check_timeout,
     parse_base_url,
 )
 from memtrace.exceptions import ConfigurationError
+from memtrace.header_fields import check_headers
 from tests.conftest import AsyncScript, Script, StoppedClock
 
 

@@ -152,7 +152,7 @@ def test_the_version_is_the_packages():
 # ---- arrows
 
 CORE_MAY_LEAVE = ("testing", "cli")  # these two may import memtrace_transports
-FOR_TRANSPORTS = {"transport", "transport_options", "plugins", "exceptions", "models", "clock"}
+FOR_TRANSPORTS = {"transport", "transport_options", "plugins", "exceptions", "models", "clock", "addresses"}
 
 
 def sources(package):

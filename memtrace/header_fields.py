@@ -1,0 +1,44 @@
+"""What HTTP lets stand in a header, and which headers a user may set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from memtrace.exceptions import ConfigurationError
+
+__all__ = ["HEADER_NAME", "HEADER_VALUE", "check_headers"]
+
+HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
+"""What HTTP lets stand in a header: printable ASCII, without white space at the ends of a value."""
+
+_OWN_HEADERS = {
+    "x-api-key": "pass api_key= instead",
+    "content-type": "the SDK sets it",
+    "content-length": "the transport sets it",
+    "host": "the transport sets it",
+    "transfer-encoding": "the transport sets it",
+}
+
+
+def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Headers for every request of a client; those that the SDK or the transport sets are refused."""
+    if headers is None:
+        return ()
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError("headers must be a mapping of names to values")
+    for name, value in headers.items():
+        if not _are_texts(name, value):
+            raise ConfigurationError(f"headers[{name!r}] must be a text, name and value")
+        if HEADER_NAME.fullmatch(name) is None or HEADER_VALUE.fullmatch(value) is None:
+            raise ConfigurationError(
+                f"headers[{name!r}] cannot be sent: name and value must be printable ASCII without line breaks"
+            )
+        if name.lower() in _OWN_HEADERS:
+            raise ConfigurationError(f"headers[{name!r}] cannot be set: {_OWN_HEADERS[name.lower()]}")
+    return tuple(headers.items())
+
+
+def _are_texts(*values: object) -> bool:
+    return all(isinstance(value, str) for value in values)
