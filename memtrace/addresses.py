@@ -25,6 +25,8 @@ def http_parts(url: str) -> tuple[str, str, str | None]:
     """
     if re.search(r"[\s\x00-\x1f\x7f\\]", url):
         raise AddressError("it holds white space, a control character or a backslash")
+    if re.search(r"[\ud800-\udfff]", url):  # as a variable has it whose bytes are no UTF-8
+        raise AddressError("it holds half of a Unicode character")
     try:
         parts = urlsplit(url)
         port = parts.port

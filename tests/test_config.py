@@ -357,6 +357,7 @@ def test_good_base_urls(text, transport, origin, path):
         ("http://.a", "host or port"),
         ("http://" + "a" * 64, "host or port"),
         ("http://a,b", "host or port"),
+        ("http://user\udcff:planted@server", "half of a Unicode character"),
         ("http://a%41", "host or port"),
         ("pigeon://user:planted@server", "credentials"),
         ("memory://shared", "never share"),

@@ -41,7 +41,8 @@ class BytesPath:
        for value in (5, b"ca.pem", BytesPath(), "a\0b", "a" * 5000, "", True)]
     + [("client_key_password", b"secret"), ("client_key_password", 5)]
     + [("proxy", proxy) for proxy in ("", 5, b"http://proxy:3128", "http://proxy:port", "http://proxy:65536", "http://a..b:1",
-                                      "http://a b:1", "http://[::1:1", "http://proxy?a=b", "ftp://proxy", "http://p#w@proxy:1")]
+                                      "http://a b:1", "http://[::1:1", "http://proxy?a=b", "ftp://proxy", "http://p#w@proxy:1",
+                                      "http://u\udcff:pw@proxy:1")]
     + [("max_keepalive_connections", -1), ("ca", "/no/such/file"), ("client_key", "/no/such/file")]
     + [("proxy", "proxy:3128"), ("proxy", "socks5://proxy"), ("proxy", "http://")],
 )  # fmt: skip
