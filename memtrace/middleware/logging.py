@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from memtrace.middleware.errors import is_failure
 from memtrace.pipeline import CallNext, Flow
 from memtrace.transport import Request, Response, TransportError
 
@@ -27,7 +28,7 @@ def log_attempts(request: Request, call_next: CallNext) -> Flow[Response]:
     except TransportError as error:
         _log(logging.WARNING, request, 0, error.cause, clock.monotonic() - started)
         raise
-    failed = response.status >= 300 and response.status != 409 and response.status not in request.context.accepts
+    failed = is_failure(response, request) and response.status != 409
     _log(
         logging.WARNING if failed else logging.DEBUG,
         request,
