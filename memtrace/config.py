@@ -15,7 +15,8 @@ from memtrace.exceptions import ConfigurationError
 from memtrace.header_fields import check_headers
 from memtrace.middleware.chain import Link
 from memtrace.middleware.placement import Placed, Position
-from memtrace.plugins import HTTP_TRANSPORTS, middlewares, whose
+from memtrace.naming import kind_of, whose
+from memtrace.plugins import HTTP_TRANSPORTS, middlewares
 
 if TYPE_CHECKING:
     from memtrace.pipeline import Middleware
@@ -154,10 +155,6 @@ def _is_middleware(value: object) -> bool:
     return callable(value) and not isinstance(value, type)
 
 
-def _kind(value: object) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-
-
 def _installed(name: str, given: str, position: Position | None) -> Link:
     """The middleware of this name, where it is told to stand; else where its distribution wants it."""
     try:
@@ -174,7 +171,7 @@ def _installed(name: str, given: str, position: Position | None) -> Link:
         raise ConfigurationError(f"{told} cannot be made: {type(error).__name__}: {error}") from error
     if not _is_middleware(made):
         raise ConfigurationError(
-            f"{told} cannot be used: its create gives {_kind(made)}, which cannot be called with (request, call_next)",
+            f"{told} cannot be used: its create gives {kind_of(made)}, which cannot be called with (request, call_next)",
             hint=f"tell the authors of {distribution[0]}" if distribution else None,
         )
     return Link(made, given, name, position or spec.position)

@@ -11,8 +11,9 @@ from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotA
 from memtrace.family import Family
 from memtrace.middleware.chain import arrange
 from memtrace.middleware.errors import describe, error_for, is_failure
+from memtrace.naming import kind_of, whose
 from memtrace.pipeline import compose, drive, drive_async
-from memtrace.plugins import Selection, TransportSpec, select_transport, whose
+from memtrace.plugins import Selection, TransportSpec, select_transport
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def _check_handed_over(transport: object, options: TransportOptions | None, form
     if not _has(transport, "send", form):
         client, article = ("AsyncMemtrace", "an") if form == "async" else ("Memtrace", "a")
         raise TransportNotAvailableError(
-            f"{client} needs a transport with {article} {form} send(request); {_described(transport)} has none. "
+            f"{client} needs a transport with {article} {form} send(request); {kind_of(transport)} has none. "
             "Pass a transport's name, an instance for this kind of client, or a TransportSpec"
         )
 
@@ -250,7 +251,7 @@ def _made_no_transport(
     parts = " and ".join(f"{form} {'send(request)' if method == 'send' else 'close()'}" for method in lacking)
     return TransportNotAvailableError(
         f"transport {selection.name!r}{whose(selection.distribution)} cannot be used: its {maker} gives "
-        f"{_described(made)}, which has no {parts} (asked for because {selection.reason})",
+        f"{kind_of(made)}, which has no {parts} (asked for because {selection.reason})",
         hint=f"tell the authors of {selection.distribution[0]}" if selection.distribution else None,
     )
 
@@ -289,7 +290,3 @@ def _check_not_a_library(transport: object) -> None:
             f"transport= is a client of the library {library}, not a transport",
             hint="hand it to a transport of memtrace_transports, as in HttpxTransport(client=...)",
         )
-
-
-def _described(transport: object) -> str:
-    return f"the class {transport.__name__}" if isinstance(transport, type) else type(transport).__name__

@@ -6,7 +6,6 @@ one, so that a broken one harms only those who ask for it. Names of the built-in
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import os
@@ -21,6 +20,7 @@ import pluggy
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
 from memtrace.middleware.chain import BUILT_IN
 from memtrace.middleware.placement import Position
+from memtrace.naming import near_name
 from memtrace.pipeline import Middleware
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
 
@@ -348,18 +348,6 @@ def _is_installed(package: str) -> bool:
 def _same(one: _Found, other: _Found) -> bool:
     """One distribution that is found twice, as in an editable install beside its own source."""
     return (one.distribution, one.reference) == (other.distribution, other.reference)
-
-
-def near_name(name: str, names: Iterable[str]) -> str:
-    """A question for an error's text when one of `names` is close to `name`."""
-    folded = {known.casefold(): known for known in names}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1)
-    return f" Did you mean {folded[near[0]]!r}?" if near else ""
-
-
-def whose(distribution: tuple[str, str] | None) -> str:
-    """What stands behind a plugin's name in an error's text."""
-    return f" of {' '.join(distribution)}" if distribution else ""
 
 
 def _check_fit(

@@ -11,6 +11,7 @@ from memtrace.middleware.auth import ApiKeyAuth
 from memtrace.middleware.errors import raise_errors
 from memtrace.middleware.logging import log_attempts
 from memtrace.middleware.placement import Position
+from memtrace.naming import near_name
 from memtrace.pipeline import Middleware
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _circle(unplaced: Sequence[Link], beside: _Beside) -> ConfigurationError:
 
 
 def _unknown(link: Link, position: Position, problem: str, known: Sequence[str]) -> ConfigurationError:
-    from memtrace.plugins import middlewares, near_name
+    from memtrace.plugins import middlewares
 
     hint = None
     if position.relation != "instead_of" and position.link in middlewares.names():

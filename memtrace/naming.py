@@ -1,0 +1,29 @@
+"""How error texts name what was given to the SDK, and what is installed beside it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["kind_of", "near_name", "whose"]
+
+
+def kind_of(value: object) -> str:
+    """The class of a value, or the class that it is.
+
+    >>> kind_of(3), kind_of(int)
+    ('int', 'the class int')
+    """
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def near_name(name: str, names: Iterable[str]) -> str:
+    """A question for an error's text when one of `names` is close to `name`."""
+    folded = {known.casefold(): known for known in names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f" Did you mean {folded[near[0]]!r}?" if near else ""
+
+
+def whose(distribution: tuple[str, str] | None) -> str:
+    """What stands behind a plugin's name in an error's text."""
+    return f" of {' '.join(distribution)}" if distribution else ""
