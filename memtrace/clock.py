@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, runtime_checkable
+
+from memtrace.event_loops import running_under_trio
 
 __all__ = ["Clock", "SystemClock"]
 
@@ -68,39 +68,3 @@ class SystemClock:
 
     def __repr__(self) -> str:
         return "SystemClock()"
-
-
-def running_under_trio() -> bool:
-    """Whether the code that awaits runs on trio: then no asyncio loop is running here."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return True
-    return False
-
-
-def running_loop() -> object:
-    """What stands for the running event loop: it can be a weak key, and goes when the loop does."""
-    if running_under_trio():
-        import trio
-
-        return trio.lowlevel.current_root_task()
-    return asyncio.get_running_loop()
-
-
-def has_ended(loop: object) -> bool:
-    """Whether this is an event loop of asyncio that was closed: what hangs on it may keep it alive all the same."""
-    return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
-
-
-def shielded() -> AbstractContextManager[object]:
-    """A block whose awaiting goes on after the scope around it was cancelled; asyncio's own cancellation comes only once."""
-    if running_under_trio():
-        import trio
-
-        return trio.CancelScope(shield=True)
-    if "anyio" in sys.modules:
-        import anyio
-
-        return anyio.CancelScope(shield=True)
-    return nullcontext()

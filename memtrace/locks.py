@@ -7,12 +7,13 @@ import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from memtrace.clock import has_ended, running_loop, running_under_trio
+from memtrace.event_loops import has_ended, new_lock, running_loop
 
 if TYPE_CHECKING:
+    import trio
     from typing_extensions import Self
 
 __all__ = ["HeldLock", "Locks"]
@@ -50,7 +51,7 @@ class Locks:
     def _begin(self) -> None:
         self._guard = threading.Lock()
         self._by_thread: dict[str, threading.Lock] = {}
-        self._by_loop: WeakKeyDictionary[object, dict[str, _AsyncLock]] = WeakKeyDictionary()
+        self._by_loop: WeakKeyDictionary[object, dict[str, asyncio.Lock | trio.Lock]] = WeakKeyDictionary()
         self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
 
     def of_threads(self, name: str) -> threading.Lock:
@@ -63,7 +64,7 @@ class Locks:
         if self._pid != os.getpid():  # a thread of the parent may have held a lock, and is not here to free it
             self._begin()
 
-    def of_tasks(self, name: str) -> _AsyncLock:
+    def of_tasks(self, name: str) -> asyncio.Lock | trio.Lock:
         """The lock `name` for tasks of the running event loop."""
         self._begin_after_fork()
         loop = running_loop()
@@ -74,18 +75,5 @@ class Locks:
                 self._by_loop[loop] = {}
             locks = self._by_loop[loop]
             if name not in locks:
-                locks[name] = _new_async_lock()
+                locks[name] = new_lock()
             return locks[name]
-
-
-class _AsyncLock(Protocol):
-    async def acquire(self) -> object: ...
-    def release(self) -> None: ...
-
-
-def _new_async_lock() -> _AsyncLock:
-    if running_under_trio():
-        import trio
-
-        return trio.Lock()
-    return asyncio.Lock()

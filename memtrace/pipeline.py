@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import GeneratorType
 from typing import Generic, Protocol, TypeVar, cast, overload
 
-from memtrace.clock import running_under_trio
+from memtrace.event_loops import running_under_trio
 from memtrace.exceptions import DeadlineExceededError, MiddlewareError
 from memtrace.locks import HeldLock, Locks
 from memtrace.transport import AsyncTransport, CallContext, Request, Response, Transport, TransportError

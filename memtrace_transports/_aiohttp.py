@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memtrace.addresses import basic_credentials
-from memtrace.clock import running_under_trio
+from memtrace.event_loops import running_under_trio
 from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions

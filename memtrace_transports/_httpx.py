@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from memtrace.clock import running_under_trio
+from memtrace.event_loops import running_under_trio
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions

@@ -7,14 +7,11 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from memtrace.clock import has_ended, running_loop, running_under_trio, shielded
+from memtrace.event_loops import has_ended, new_lock, running_loop, running_under_trio, shielded
 from memtrace.exceptions import ClientClosedError
-
-if TYPE_CHECKING:
-    import trio
 
 __all__ = ["Channel", "LoopClients", "ThreadsClient"]
 
@@ -172,7 +169,7 @@ class _Making(Generic[ChannelT, PreparedT]):
         self._prepare = prepare
         self._finish = finish
         self._prepared: list[PreparedT] = []
-        self._turn = _new_lock()
+        self._turn = new_lock()
         self._preparing = threading.Lock()  # against the thread that a cancelled task left behind
 
     async def run(self, clients: LoopClients[ChannelT, PreparedT]) -> ChannelT | None:
@@ -189,14 +186,6 @@ class _Making(Generic[ChannelT, PreparedT]):
             if not self._prepared:
                 self._prepared.append(self._prepare())
             return self._prepared[0]
-
-
-def _new_lock() -> asyncio.Lock | trio.Lock:
-    if running_under_trio():
-        import trio
-
-        return trio.Lock()
-    return asyncio.Lock()
 
 
 async def _in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:

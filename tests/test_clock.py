@@ -5,7 +5,7 @@ import time
 import pytest
 import trio
 
-from memtrace.clock import Clock, SystemClock, has_ended, running_loop
+from memtrace.clock import Clock, SystemClock
 from tests.conftest import StoppedClock
 
 
@@ -41,13 +41,3 @@ def test_it_sleeps_and_not_below_zero(seconds, least):
 def test_its_repr_is_how_it_is_made():
     assert repr(SystemClock()) == "SystemClock()"
     assert isinstance(pickle.loads(pickle.dumps(SystemClock())), SystemClock)
-
-
-def test_a_loop_stands_for_itself_while_it_runs():
-    async def main():
-        assert running_loop() is running_loop()
-        assert not has_ended(running_loop())
-        return running_loop()
-
-    assert has_ended(asyncio.run(main()))
-    assert not has_ended(trio.run(main))

@@ -152,7 +152,16 @@ def test_the_version_is_the_packages():
 # ---- arrows
 
 CORE_MAY_LEAVE = ("testing", "cli")  # these two may import memtrace_transports
-FOR_TRANSPORTS = {"transport", "transport_options", "plugins", "exceptions", "models", "clock", "addresses"}
+FOR_TRANSPORTS = {
+    "transport",
+    "transport_options",
+    "plugins",
+    "exceptions",
+    "models",
+    "clock",
+    "addresses",
+    "event_loops",
+}
 
 
 def sources(package):

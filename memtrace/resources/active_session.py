@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
-from memtrace.clock import shielded
+from memtrace.event_loops import shielded
 from memtrace.models import (
     AddMemoryRequest,
     ContextOptions,
