@@ -29,7 +29,7 @@ from memtrace_transports.own_client import described
 from memtrace_transports.pools import LoopClients
 from memtrace_transports.proxies import checked_proxy, environments_proxy, refused_proxy
 from memtrace_transports.tls import TLS_OPTIONS, deferred_context
-from memtrace_transports.writable import check_time, is_header, is_target, unwritable
+from memtrace_transports.writable import check_time, check_writable, unwritable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -277,8 +277,8 @@ class _Channel:
 
     async def send(self, request: Request) -> Response:
         """Send `request` within its bound, waiting for a connection included."""
+        check_writable(request)  # aiohttp sends most of it
         url, bound = _url(request), request.timeout
-        _check_headers(request)
         if self.slots is None:
             return await self._exchange(request, url, _theirs(self.session.timeout, bound))
         if not self.slots.free:
@@ -383,7 +383,7 @@ def _url(request: Request) -> yarl.URL:
     """The address, whose target goes out byte for byte."""
     origin = _parsed(request.origin)
     url = _parsed(request.url)
-    if not is_target(request.target) or origin is None or url is None:
+    if origin is None or url is None:
         raise unwritable(request.origin)
     if url.raw_path_qs != request.target:  # it drops an empty query and what it takes for a fragment
         return origin.with_path(request.target, encoded=True)
@@ -399,13 +399,6 @@ def _parsed(address: str) -> yarl.URL | None:
     except ValueError:
         return None
     return url if host else None
-
-
-def _check_headers(request: Request) -> None:
-    """Refuse what is no header: aiohttp sends most of it."""
-    for name, value in request.headers.pairs:
-        if not is_header(name, value):
-            raise unwritable(request.origin)
 
 
 @functools.lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ from memtrace_transports.own_client import described
 from memtrace_transports.pools import ThreadsClient
 from memtrace_transports.proxies import checked_proxy, environments_proxy
 from memtrace_transports.tls import TLS_OPTIONS, deferred_context
-from memtrace_transports.writable import check_time, is_header, is_target, unwritable
+from memtrace_transports.writable import check_time, check_writable, unwritable
 
 if TYPE_CHECKING:
     import ssl
@@ -117,7 +117,7 @@ class _Exchange:
         self._deadline = None if request.timeout is None else _monotonic() + request.timeout
 
     def run(self, session: requests.Session, defaults: tuple[tuple[str, str], ...], *, owned: bool) -> Response:
-        _check(self.request, defaults)
+        check_writable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
         outgoing, settings = self._ours(defaults, session) if owned else self._theirs(session)
         answer = session.send(
             outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
@@ -201,13 +201,6 @@ def _checked(request: Request, proxies: MutableMapping[str, str]) -> dict[str, s
     parts = urlsplit(request.origin)
     key = f"{parts.scheme}://{parts.hostname}"  # the first that requests looks for
     return {**proxies, key: checked_proxy(address, named_by, "requests", "socks")}
-
-
-def _check(request: Request, defaults: tuple[tuple[str, str], ...]) -> None:
-    """Refuse what HTTP does not allow, before requests, urllib3 and http.client each tell it with the key in their text."""
-    headers = (*request.headers.pairs, *defaults)
-    if not (is_target(request.target) and all(is_header(name, value) for name, value in headers)):
-        raise unwritable(request.origin)
 
 
 def _verbatim(outgoing: _Prepared, request: Request) -> requests.PreparedRequest:

@@ -6,27 +6,18 @@ import re
 
 from memtrace.transport import HEADER_NAME, HEADER_VALUE, Request, TransportError
 
-__all__ = ["check_time", "is_header", "is_target", "unwritable"]
+__all__ = ["check_time", "check_writable", "unwritable"]
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 
 
-def is_target(target: str) -> bool:
-    r"""Whether a path with its query can stand in a request's first line.
-
-    >>> is_target("/a?b=%20"), is_target("/a b"), is_target("*")
-    (True, False, False)
-    """
-    return _TARGET.fullmatch(target) is not None
-
-
-def is_header(name: str, value: str) -> bool:
-    r"""Whether they can stand in a header line.
-
-    >>> is_header("x-api-key", "a key"), is_header("x-api-key", "a key\n")
-    (True, False)
-    """
-    return HEADER_NAME.fullmatch(name) is not None and HEADER_VALUE.fullmatch(value) is not None
+def check_writable(request: Request) -> None:
+    """Refuse a target that cannot stand in a request's first line, and what cannot stand in a header line."""
+    if _TARGET.fullmatch(request.target) is None:
+        raise unwritable(request.origin)
+    for name, value in request.headers.pairs:
+        if HEADER_NAME.fullmatch(name) is None or HEADER_VALUE.fullmatch(value) is None:
+            raise unwritable(request.origin)
 
 
 def unwritable(origin: str, *, maybe_sent: bool = False) -> TransportError:
