@@ -5,16 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
+
+from memtrace_transports.pools import Closable
 
 __all__ = ["Lending"]
-
-
-class Closable(Protocol):
-    """A library's client."""
-
-    def close(self) -> None:
-        """Close its connections."""
 
 
 ClientT = TypeVar("ClientT", bound=Closable)

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from memtrace.event_loops import has_ended, new_lock, running_loop, running_under_trio, shielded
 from memtrace.exceptions import ClientClosedError
 
-__all__ = ["Channel", "LoopClients", "ThreadsClient"]
+__all__ = ["Channel", "Closable", "LoopClients", "ThreadsClient"]
 
 
 class Closable(Protocol):
