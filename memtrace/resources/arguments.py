@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from memtrace.exceptions import InvalidRequestError
 from memtrace.models import AddMemoryRequest, ListOptions, TimeBound
+from memtrace.naming import near_name
 from memtrace.operations import required
 from memtrace.timebounds import TIME_RULE
 
@@ -53,8 +53,7 @@ def newest(agent_id: str, since: TimeBound) -> ListOptions:
 def _built(model: type[ModelT], fields: Mapping[str, object]) -> ModelT:
     for name in fields:
         if name not in model.model_fields:
-            near = difflib.get_close_matches(name, model.model_fields, n=1)
-            raise TypeError(f"unexpected keyword argument {name!r}.{f' Did you mean {near[0]!r}?' if near else ''}")
+            raise TypeError(f"unexpected keyword argument {name!r}.{near_name(name, model.model_fields)}")
     try:
         return model(**fields)
     except ValidationError as error:
