@@ -58,6 +58,12 @@ __all__ = [
 TransportCause = Literal["connect", "timeout", "reset", "protocol"]
 """Why no answer came: no connection, no answer in time, a connection that broke, bytes that are no HTTP."""
 
+RESPONSE_BODY_KEPT = 4096
+"""Bytes of an answer that an error keeps."""
+
+NO_MEMTRACE_THERE = "check that base_url (MEMTRACE_BASE_URL) is the address of a Memtrace server"
+"""The hint of an error whose answer no Memtrace server gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:

@@ -16,7 +16,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from memtrace.clock import Clock
-from memtrace.exceptions import PayloadTooLargeError, UnreadableResponseError
+from memtrace.exceptions import (
+    NO_MEMTRACE_THERE,
+    RESPONSE_BODY_KEPT,
+    PayloadTooLargeError,
+    UnreadableResponseError,
+)
 from memtrace.models import (
     WIRE,
     AddMemoryRequest,
@@ -406,9 +411,9 @@ def _unreadable(response: Response, expected: str, problem: str) -> UnreadableRe
         f"the server's answer of {len(response.body)} bytes ({response.headers.get('content-type', 'no content type')}) "
         f"is no {expected}: {problem}",
         response.status,
-        hint="check that base_url (MEMTRACE_BASE_URL) is the address of a Memtrace server",
+        hint=NO_MEMTRACE_THERE,
     )
-    unreadable.response_body = response.body[:4096]
+    unreadable.response_body = response.body[:RESPONSE_BODY_KEPT]
     return unreadable
 
 

@@ -6,6 +6,8 @@ import json
 import re
 
 from memtrace.exceptions import (
+    NO_MEMTRACE_THERE,
+    RESPONSE_BODY_KEPT,
     AuthenticationError,
     ConflictError,
     ConnectionFailedError,
@@ -26,7 +28,6 @@ from memtrace.transport import Request, Response
 
 __all__ = ["describe", "error_for", "is_failure", "raise_errors"]
 
-_BODY_KEPT = 4096
 _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more closely
 _TEXT_SHOWN = 300
 _ERROR_SHOWN = 2000
@@ -111,7 +112,7 @@ def error_for(response: Response, request: Request) -> MemtraceError:
     error = _from_status(response, text, request)
     error.status_code = response.status
     error.hint = hint or error.hint
-    error.response_body = response.body[:_BODY_KEPT]
+    error.response_body = response.body[:RESPONSE_BODY_KEPT]
     describe(error, request)
     if request.context.safety != "read" and _may_have_stored(error):
         error.maybe_applied = True
@@ -131,7 +132,7 @@ def _error_text(response: Response) -> tuple[str, str | None]:
     try:
         content = json.loads(response.body)
     except (ValueError, RecursionError):
-        text = " ".join(response.body[:_BODY_KEPT].decode("utf-8", "replace").split())
+        text = " ".join(response.body[:RESPONSE_BODY_KEPT].decode("utf-8", "replace").split())
         return _cut(text, _TEXT_SHOWN) or f"HTTP {response.status}", None
     error, hint = (content.get("error"), content.get("hint")) if isinstance(content, dict) else (None, None)
     if not isinstance(error, str) or not error:
@@ -152,17 +153,17 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
             text, code="agent_in_use", hint="sessions hold this agent: one that ever had a session cannot be deleted"
         )
     if status == 404 or (status == 400 and text == "session not found"):
-        return NotFoundError(text, hint=None if response.body.startswith(b"{") else _WRONG_BASE)
+        return NotFoundError(text, hint=None if response.body.startswith(b"{") else NO_MEMTRACE_THERE)
     if status == 400 or (status == 500 and _ARGUMENT.match(text)):
         return _invalid(text)
     if status < 400:
         return ServerError(
             f"the server redirects to {_location(response)}; redirects are not followed",
             code="redirect",
-            hint=_WRONG_BASE,
+            hint=NO_MEMTRACE_THERE,
         )
     if status == 405:
-        return ServerError(text, hint=_WRONG_BASE)
+        return ServerError(text, hint=NO_MEMTRACE_THERE)
     made = _BY_STATUS.get(status)
     if made is None:
         return ServerError(text, status)
@@ -172,7 +173,6 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
     return kind(text, status, hint=hint)
 
 
-_WRONG_BASE = "check that base_url (MEMTRACE_BASE_URL) is the address of a Memtrace server"
 _DUPLICATE = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
 _BY_STATUS: dict[int, tuple[type[MemtraceError], str | None]] = {
     401: (AuthenticationError, "check api_key (MEMTRACE_API_KEY)"),
