@@ -6,7 +6,7 @@ import re
 
 from memtrace.transport import HEADER_NAME, HEADER_VALUE, Request, TransportError
 
-__all__ = ["check_time", "check_writable", "unwritable"]
+__all__ = ["check_time", "check_writable", "is_header", "unwritable"]
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 
@@ -16,8 +16,17 @@ def check_writable(request: Request) -> None:
     if _TARGET.fullmatch(request.target) is None:
         raise unwritable(request.origin)
     for name, value in request.headers.pairs:
-        if HEADER_NAME.fullmatch(name) is None or HEADER_VALUE.fullmatch(value) is None:
+        if not is_header(name, value):
             raise unwritable(request.origin)
+
+
+def is_header(name: str, value: str) -> bool:
+    r"""Whether they can stand in a header line.
+
+    >>> is_header("x-api-key", "a key"), is_header("x-api-key", "a key\n")
+    (True, False)
+    """
+    return HEADER_NAME.fullmatch(name) is not None and HEADER_VALUE.fullmatch(value) is not None
 
 
 def unwritable(origin: str, *, maybe_sent: bool = False) -> TransportError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -10,9 +9,11 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from memtrace.transport import Headers, Method, Request, Response
+from memtrace_transports.memory.calls import refusal_response
 from memtrace_transports.memory.control import CONTROL_BODY_LIMIT, PREFIX, Controls
 from memtrace_transports.memory.exchange import Exchange
 from memtrace_transports.memory.fake import FakeMemtrace
+from memtrace_transports.memory.refusals import Refusal
 from memtrace_transports.memory.strict import StrictModeError, StrictModeWarning
 from memtrace_transports.memory.wire import BODY_LIMIT
 
@@ -73,9 +74,7 @@ class FakeApp:
         try:
             exchange = self.fake.exchange(request)
         except (StrictModeError, StrictModeWarning) as error:  # the second where warnings are errors
-            refusal = json.dumps({"error": f"strict mode: {error}"}).encode()
-            refused = Response(400, Headers({"Content-Type": "application/json"}), refusal)
-            await self._answer(send, request, refused)
+            await self._answer(send, request, refusal_response(Refusal(400, f"strict mode: {error}")))
             return
         if exchange.seconds:
             await self.fake.clock.async_sleep(exchange.seconds)

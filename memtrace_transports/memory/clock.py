@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import threading
+from typing import TypeGuard
 
-__all__ = ["ManualClock"]
+__all__ = ["ManualClock", "is_span"]
 
 _NANOSECONDS = 1_000_000_000
+_YEAR = 365.25 * 86_400
+_LONGEST = 10 * _YEAR
+_LAST_MOMENT = 3030 * _YEAR
+
+
+def is_span(value: object) -> TypeGuard[float]:
+    """Whether it is a number of seconds, from 0 to 10 years, as a fault or a control route may ask for.
+
+    >>> is_span(0.5), is_span(-1), is_span(True), is_span("1")
+    (True, False, False, False)
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LONGEST
 
 
 class ManualClock:
@@ -25,7 +38,12 @@ class ManualClock:
     __slots__ = ("_elapsed", "_lock", "_start")
 
     def __init__(self, start: float = 1_767_225_600.0) -> None:
-        """Begin at `start`, in seconds since 1970-01-01T00:00:00Z; by default 2026-01-01T00:00:00Z."""
+        """Begin at `start`, in seconds since 1970-01-01T00:00:00Z; by default 2026-01-01T00:00:00Z.
+
+        Raises ValueError for a start after the year 5000.
+        """
+        if not start <= _LAST_MOMENT:
+            raise ValueError(f"a clock begins before the year 5000: ManualClock({start!r})")
         self._start = round(start * _NANOSECONDS)
         self._elapsed = 0
         self._lock = threading.Lock()
@@ -41,10 +59,16 @@ class ManualClock:
             return (self._start + self._elapsed) / _NANOSECONDS
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass. Raises ValueError when they are negative: a clock never goes back."""
+        """Let `seconds` pass.
+
+        Raises ValueError when they are negative, since a clock never goes back, and when they lead beyond the year 5000, since
+        dates end.
+        """
         if not seconds >= 0:
             raise ValueError(f"a clock cannot go back: advance({seconds!r})")
         with self._lock:
+            if seconds > _LAST_MOMENT - (self._start + self._elapsed) / _NANOSECONDS:
+                raise ValueError(f"the clock goes no further than the year 5000: advance({seconds!r})")
             self._elapsed += round(seconds * _NANOSECONDS)
 
     def sleep(self, seconds: float) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
-from memtrace.transport import HEADER_NAME, HEADER_VALUE, Headers, Request, Response
-from memtrace_transports.memory.clock import ManualClock
+from memtrace.transport import Headers, Request, Response
+from memtrace_transports.memory.clock import ManualClock, is_span
 from memtrace_transports.memory.fake import FakeMemtrace, Snapshot
 from memtrace_transports.memory.faults import Fault
 from memtrace_transports.memory.organisations import Organisation
+from memtrace_transports.writable import is_header
 
 __all__ = ["CONTROL_BODY_LIMIT", "PREFIX", "Controls"]
 
@@ -112,13 +113,11 @@ class Controls:
     def _advance(self, body: _Body) -> object:
         _check_fields(body, "seconds")
         seconds = body.get("seconds")
-        if not _is_number(seconds) or not 0 <= seconds < _LONGEST:
+        if not is_span(seconds):
             raise _BadControlError("seconds must be a number from 0 to 10 years")
         clock = self._fake.clock
         if not isinstance(clock, ManualClock):
             raise _BadControlError("the clock of this server is the machine's own; start it with --clock manual")
-        if clock.wall() + seconds > _LAST_MOMENT:
-            raise _BadControlError("the clock goes no further than the year 5000")
         clock.advance(seconds)
         return {"time": clock.wall()}
 
@@ -174,11 +173,6 @@ class Controls:
         return {}
 
 
-_YEAR = 365.25 * 86_400
-_LONGEST = 10 * _YEAR
-_LAST_MOMENT = 3030 * _YEAR
-
-
 def _body(request: Request) -> _Body:
     if not request.body:
         return {}
@@ -225,10 +219,6 @@ def _fault(given: object, position: int) -> Fault:
         raise _BadControlError(f"{where}: {error}") from error
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -239,8 +229,7 @@ def _is_text(value: object) -> bool:
 
 def _are_headers(value: object) -> bool:
     return isinstance(value, dict) and all(
-        HEADER_NAME.fullmatch(name) and isinstance(field, str) and HEADER_VALUE.fullmatch(field)
-        for name, field in value.items()
+        isinstance(field, str) and is_header(name, field) for name, field in value.items()
     )
 
 
@@ -258,7 +247,7 @@ _FAULT_FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "status": ("a whole number", _is_whole),
     "body": ("a text", _is_text),
     "headers": ("an object of texts that HTTP can carry", _are_headers),
-    "seconds": ("a number or null", _or_null(_is_number)),
+    "seconds": ("a number from 0 to 10 years, or null", _or_null(is_span)),
 }
 
 

@@ -37,7 +37,7 @@ class Exchange:
 
     def within(self, timeout: float | None) -> Exchange:
         """As a client sees it that waits no longer than `timeout` seconds."""
-        if timeout is None or self.seconds + self.body_seconds <= timeout:
+        if timeout is None or self.waits <= timeout:
             return self
         late = Failure("timeout", maybe_sent=True, text=f"no answer in {timeout} seconds, by the fault plan")
         return replace(self, failure=late, seconds=timeout, body_seconds=0.0)

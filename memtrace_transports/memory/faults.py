@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypeGuard, get_args
 
-from memtrace.transport import HEADER_NAME, HEADER_VALUE
 from memtrace_transports.memory.call_log import LoggedCall, check_operation
+from memtrace_transports.memory.clock import is_span
 from memtrace_transports.memory.organisations import Organisation
+from memtrace_transports.writable import is_header
 
 __all__ = ["Fault", "FaultKind", "FaultPlan"]
 
@@ -29,7 +30,6 @@ _NEEDS_SECONDS = ("delay", "slow_body", "storage_down")
 _APPLIES = ("status", "reset")
 _BODY = b'{"error":"service unavailable"}'
 _HEADERS: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
-_LONGEST = 10 * 365.25 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +111,15 @@ class Fault:
             raise ValueError(f"applied is for {' and '.join(_APPLIES)}")
         if (self.seconds is not None) != (self.kind in _NEEDS_SECONDS):
             raise ValueError(f"seconds is for {', '.join(_NEEDS_SECONDS)}, and needed there")
-        if self.seconds is not None and not (_is_number(self.seconds) and 0 <= self.seconds < _LONGEST):
+        if self.seconds is not None and not is_span(self.seconds):
             raise ValueError("seconds must be a number from 0 to 10 years")
         if not _counts(self.status) or not 200 <= self.status <= 599:
             raise ValueError("status must be a whole number from 200 to 599")
         if not isinstance(self.body, bytes):
             raise ValueError("body must be bytes")  # noqa: TRY004 - the documented kind, with all other settings
-        if not all(_is_header(name, value) for name, value in self.headers.items()):
+        if not all(
+            _is_text(name) and _is_text(value) and is_header(name, value) for name, value in self.headers.items()
+        ):
             raise ValueError("headers must be names and values that HTTP can carry: printable ASCII")
         object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
         if self.kind != "status" and (self.status, self.body, self.headers) != (503, _BODY, _HEADERS):
@@ -224,18 +226,9 @@ class FaultPlan:
         return f"<FaultPlan, {len(self)} faults>"
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str)
 
 
 def _counts(value: object) -> bool:
     return type(value) is int and value >= 1
-
-
-def _is_header(name: object, value: object) -> bool:
-    return (
-        isinstance(name, str)
-        and isinstance(value, str)
-        and HEADER_NAME.fullmatch(name) is not None
-        and HEADER_VALUE.fullmatch(value) is not None
-    )

@@ -47,6 +47,21 @@ def test_it_never_goes_back(seconds: float) -> None:
         ManualClock().advance(seconds)
 
 
+@pytest.mark.parametrize("seconds", [1e12, 10**400, float("inf")])
+def test_it_goes_no_further_than_dates_do(seconds: float) -> None:
+    clock = ManualClock()
+    for move in (clock.advance, clock.sleep):
+        with pytest.raises(ValueError, match="no further than the year 5000"):
+            move(seconds)
+    assert clock.monotonic() == 0
+
+
+@pytest.mark.parametrize("start", [1e12, float("inf"), float("nan")])
+def test_it_begins_where_dates_are(start: float) -> None:
+    with pytest.raises(ValueError, match=r"before the year 5000: ManualClock\("):
+        ManualClock(start)
+
+
 def test_threads_lose_no_time() -> None:
     clock = ManualClock()
     with ThreadPoolExecutor(8) as pool:

@@ -97,7 +97,8 @@ class TestTheClock:
         body = json.dumps({"seconds": 9 * 365 * 86_400}).encode()
         answers = [console.send("POST", "clock/advance", body) for _ in range(400)]
         assert answers[0][0] == 200
-        assert answers[-1] == (400, {"error": "the clock goes no further than the year 5000"})
+        status, answer = answers[-1]
+        assert (status, answer["error"].partition(":")[0]) == (400, "the clock goes no further than the year 5000")
         caller = console.caller()
         assert caller.add().status == 201
         assert caller.get("/memories?since=24h").json["count"] == 1
@@ -274,7 +275,7 @@ BAD = [
     ("POST", "faults", {"faults": [{"kind": "status", "headers": {"a b": "x"}}]}, 400, "headers must be an object"),
     ("POST", "faults", {"faults": [{"kind": "status", "headers": {"a": "x\r\nb: y"}}]}, 400, "that HTTP can carry"),
     ("POST", "faults", {"faults": [{"kind": "delay"}]}, 400, "seconds is for delay, slow_body, storage_down"),
-    ("POST", "faults", {"faults": [{"kind": "delay", "seconds": "1"}]}, 400, "seconds must be a number or null"),
+    ("POST", "faults", {"faults": [{"kind": "delay", "seconds": "1"}]}, 400, "from 0 to 10 years, or null"),
     ("POST", "faults", b'{"faults": [{"kind": "delay", "seconds": NaN}]}', 400, "seconds must be a number"),
     ("POST", "restore", None, 400, "id must be the id of a snapshot"),
     ("POST", "restore", {"id": 1}, 400, "id must be the id of a snapshot"),
