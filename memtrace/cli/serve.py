@@ -31,6 +31,9 @@ def run_server(
     as_json: bool,
 ) -> int:
     """Serve until SIGINT or SIGTERM comes; returns the exit status. Prints where, and a key, once it answers."""
+    if manual_clock and not control:
+        show_error("--clock manual stands still until /_fake/clock/advance moves it, which --no-control leaves out")
+        return 2
     fake = FakeMemtrace(clock=ManualClock() if manual_clock else None, visibility=visibility)
     try:
         organisations = [_organisation(fake, text) for text in orgs or ["default"]]

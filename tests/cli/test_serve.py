@@ -254,6 +254,12 @@ def test_its_port_can_be_chosen_and_both_signals_end_it(serve_once):
         assert (result.exit_code, json.loads(result.output)["url"]) == (0, f"http://127.0.0.1:{port}")
 
 
+def test_a_clock_that_nobody_could_move_is_refused(invoke):
+    result = invoke("serve-fake", "--no-control", "--clock", "manual")
+    assert result.exit_code == 2
+    assert "/_fake/clock/advance moves it, which --no-control leaves out" in result.stderr
+
+
 def get(url, path, key=""):
     with opened(url) as connection:
         connection.request("GET", path, headers={"x-api-key": key})
