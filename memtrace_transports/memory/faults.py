@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, TypeGuard, get_args
 from memtrace_transports.memory.call_log import LoggedCall, check_operation
 from memtrace_transports.memory.clock import is_span
 from memtrace_transports.memory.organisations import Organisation
+from memtrace_transports.memory.route_patterns import check_route
 from memtrace_transports.writable import is_header
 
 __all__ = ["Fault", "FaultKind", "FaultPlan"]
@@ -63,6 +64,9 @@ class _Where:
 class Fault:
     """One fault. It hits the `nth` of the calls that match, counted from when it was added, and `times` of them in a row.
 
+    Where several faults of a plan are due at one call, the one that was added first hits it. The others count it as well, and stay
+    due for the next calls that they match.
+
     `on` is an operation (``"memories.add"``, ``"sessions.*"``) or a method and path (``"GET /api/v1/memories*"``); `org` an
     organisation, its name or id; `when` a function of the call; None matches all. `times` None means all from then on.
     `applied` says for a ``reset`` or a ``status`` that the server has done what was asked before it went wrong.
@@ -72,7 +76,7 @@ class Fault:
     A ``storage_down`` hits calls of an organisation alone; storage that is missing, or down until you say otherwise, stays so.
     What `when` raises comes out of the call.
 
-    Raises ValueError for an operation that does not exist and for settings that do not fit together.
+    Raises ValueError for an operation or a route that does not exist and for settings that do not fit together.
 
     >>> Fault("reset", on="memories.add", nth=2, applied=True).describe()
     'reset after it was applied, on memories.add, call 2'
@@ -93,8 +97,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
             raise ValueError(f"kind must be one of {', '.join(get_args(FaultKind))}, not {self.kind!r}")
-        if self.on is not None and " " not in self.on:
-            check_operation(self.on)
+        if self.on is not None:
+            (check_route if " " in self.on else check_operation)(self.on)
         self._check_calls()
         self._check_what_happens()
 
@@ -131,13 +135,14 @@ class Fault:
         parts = [what + (" after it was applied" if self.applied else ""), f"on {self.on or 'any call'}"]
         if self.org is not None:
             parts.append(f"of {self.org if isinstance(self.org, str) else self.org.name}")
-        last = "" if self.times == 1 else " and all that follow" if self.times is None else f" to {self.last}"
+        last = (
+            ""
+            if self.times == 1
+            else " and all that follow"
+            if self.times is None
+            else f" to {self.nth + self.times - 1}"
+        )
         return f"{', '.join(parts)}, call{'' if self.times == 1 else 's'} {self.nth}{last}"
-
-    @property
-    def last(self) -> float:
-        """The number of the last matching call that it hits."""
-        return float("inf") if self.times is None else self.nth + self.times - 1
 
 
 @dataclass(slots=True)
@@ -151,12 +156,20 @@ class _Planned:
         return (self.fault.kind != "storage_down" or call.org_id is not None) and self.where.holds(call)
 
     @property
+    def is_open(self) -> bool:
+        return self.fault.times is None or self.hit < self.fault.times
+
+    @property
+    def is_due(self) -> bool:
+        return self.is_open and self.seen >= self.fault.nth
+
+    @property
     def is_left(self) -> bool:
         return self.hit < (self.fault.times or 1)
 
 
 class FaultPlan:
-    """The faults of one fake server, in the order in which they were added; the first that is due hits a call.
+    """The faults of one fake server, in the order in which they were added; the first that is due hits a call, the others wait.
 
     >>> from memtrace_transports import FakeMemtrace
     >>> fake = FakeMemtrace()
@@ -183,20 +196,20 @@ class FaultPlan:
             self._planned.clear()
 
     def next(self, call: LoggedCall) -> Fault | None:
-        """The fault that hits this call, if any; every fault that the call matches counts it, until it can hit no more.
+        """The fault that hits this call, if any: the first that is due.
+
+        Every fault that the call matches counts it, until it is used up; one that is due and does not come first stays due.
 
         Raises what a fault's `when` raises; then no fault counts the call.
         """
         with self._guard:
             plan = list(self._planned)
-        open_ones = [planned for planned in plan if planned.seen < planned.fault.last]
+        open_ones = [planned for planned in plan if planned.is_open]
         matching = [planned for planned in open_ones if planned.matches(call)]  # a `when` may use this plan
-        due: _Planned | None = None
         with self._guard:
             for planned in matching:
                 planned.seen += 1
-                if due is None and planned.fault.nth <= planned.seen <= planned.fault.last:
-                    due = planned
+            due = next((planned for planned in matching if planned.is_due), None)
             if due is None:
                 return None
             due.hit += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ from memtrace_transports.memory.engine import Engine
 from memtrace_transports.memory.filters import SEARCH
 from memtrace_transports.memory.organisations import OrganisationState
 
-__all__ = ["Place", "Route", "locate"]
+__all__ = ["Place", "Route", "locate", "served"]
 
 Handler = Callable[[Engine, OrganisationState, Call], Response]
 
@@ -91,6 +91,21 @@ _ROUTES: Mapping[tuple[str, ...], Mapping[str, Route]] = {
 }  # fmt: skip
 
 
+_OPEN = (("health",), ("ready",))
+
+
+def served() -> Iterator[str]:
+    """Method and path of every route, a star for what varies; HEAD works where GET does."""
+    routes: Mapping[tuple[str, ...], Iterable[str]] = {
+        **dict.fromkeys(_OPEN, ("GET",)),
+        **{(*_PREFIX, *path): methods for path, methods in _ROUTES.items()},
+    }
+    for path, methods in routes.items():
+        for method in methods:
+            for name in ("GET", "HEAD") if method == "GET" else (method,):
+                yield f"{name} /{'/'.join(path)}"
+
+
 @dataclass(slots=True)
 class Place:
     """Where a request goes: its path, the path's segments in lower case, and the methods of the route, None without one."""
@@ -111,7 +126,7 @@ class Place:
     @property
     def is_served_openly(self) -> bool:
         """Whether it is one of the two routes that need no key."""
-        return self.folded in (("health",), ("ready",))
+        return self.folded in _OPEN
 
     @property
     def route(self) -> Route | None:

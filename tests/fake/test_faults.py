@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from fnmatch import fnmatchcase
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from memtrace import (
     ConnectionFailedError,
@@ -80,6 +83,57 @@ def test_other_calls_are_left_alone(fake, on):
     assert fake.faults.unused() == [Fault("refused", on=on)]
 
 
+@pytest.mark.parametrize(
+    "on",
+    [
+        *("* *", "GET /*", "* /api/*", "*T /health", "HEAD /ready", "GET /api/v1/agents/bot-7/stats", "G?T *"),
+        *("GET /api/v1/memories/*", "GET /api/v1/memories/some text", "PUT /api/v1/sessions/*", "GET /API/v1/Agents/"),
+        *(
+            "POST /api/v1/[ms]*",
+            "DELETE /api/v1/agents/[!a]*",
+            "* */memories",
+            "GET /api/v1/*/*/memories",
+            "GET /api/v1/agents/[",
+        ),
+    ],
+)
+def test_a_path_that_some_route_can_have_is_taken(on):
+    assert Fault("refused", on=on).on == on
+
+
+@pytest.mark.parametrize(
+    ("on", "told"),
+    [
+        ("GET /api/v1/agent", r"did you mean 'GET /api/v1/agents'\?"),
+        ("get /api/v1/agents", r"did you mean 'GET /api/v1/agents'\?"),
+        ("POST /v1/memories", r"did you mean 'POST /api/v1/memories'\?"),
+        ("GET api/v1/memories", "did you mean 'GET /api/v1/memories'"),
+        ("PATCH /api/v1/sessions/*", "did you mean '[A-Z]+ /api/v1/sessions/"),
+        ("GET /api/v1/agents/*/stat", "did you mean 'GET /api/v1/agents/\\*/stats'"),
+        ("GET /api/v1/agents//stats", "did you mean"),
+        ("POST /api/v1/agents/*/memories", "did you mean"),
+        ("* /nowhere", 'is no route of the server. What has no route is "unknown"'),
+        ("GET /api/v1/memories?limit=5", "a path has no query"),
+        ("GET ", "is no route of the server"),
+    ],
+)
+def test_a_path_that_no_route_can_have_is_refused_with_the_nearest(on, told):
+    with pytest.raises(ValueError, match=told):
+        Fault("refused", on=on)
+
+
+ROUTES = ("/health", "/api/v1/memories", "/api/v1/agents/b-7", "/api/v1/sessions/[a]/memories", "/API/v1/agents/")
+
+
+@given(st.data(), st.sampled_from(ROUTES), st.sampled_from(["GET", "HEAD"]))
+def test_a_pattern_that_a_served_call_has_is_never_refused(data, path, method):
+    call = f"{method} {path}"
+    ways = [st.sampled_from([char] * 4 + ["?", "*", f"[{char}]", "[!~]", f"*{char}"]) for char in path]
+    pattern = f"{method} {''.join(data.draw(st.tuples(*ways)))}"
+    assume(fnmatchcase(call, pattern))  # a bracket that nothing closes is one
+    Fault("refused", on=pattern)
+
+
 def test_a_fault_is_for_one_organisation_by_name_by_id_or_itself(fake, face):
     acme = fake.organisation("acme")
     for org in ("acme", acme.org_id, acme):
@@ -131,12 +185,40 @@ def test_such_a_function_may_use_the_fake_and_its_plan(fake):
     assert client.agents.list().count == 0
 
 
-def test_of_two_faults_that_are_due_the_first_hits_and_both_count(fake):
+def test_of_faults_that_are_due_the_first_hits_and_the_others_stay_due_for_the_next_call(fake):
     client = fake.client()
     fake.faults.add(Fault("refused"), Fault("status", status=500), Fault("status", status=429, nth=2))
     assert isinstance(failure(client.agents.list), ConnectionFailedError)
+    assert isinstance(failure(client.agents.list), ServerError)
     assert isinstance(failure(client.agents.list), RateLimitError)
-    assert fake.faults.unused() == [Fault("status", status=500)]
+    assert client.agents.list().count == 0
+    fake.faults.assert_all_used()
+
+
+def test_a_fault_that_waits_for_another_hits_as_many_calls_as_it_should(fake):
+    client = fake.client()
+    fake.faults.add(Fault("refused", nth=2, times=2), Fault("status", status=429, times=3))
+    kinds = [type(failure(client.agents.list)) for _ in range(5)]
+    first, second = ConnectionFailedError, RateLimitError
+    assert kinds == [second, first, first, second, second]
+    assert client.agents.list().count == 0
+    fake.faults.assert_all_used()
+
+
+def test_a_fault_without_an_end_keeps_those_after_it_from_hitting(fake):
+    client = fake.client()
+    fake.faults.add(Fault("refused", times=None), Fault("status", status=429))
+    for _ in range(3):
+        assert isinstance(failure(client.agents.list), ConnectionFailedError)
+    assert fake.faults.unused() == [Fault("status", status=429)]
+
+
+def test_a_fault_that_waits_hits_only_what_it_matches(fake):
+    client = fake.client()
+    fake.faults.add(Fault("refused"), Fault("status", status=429, on="agents.list"))
+    assert isinstance(failure(client.agents.list), ConnectionFailedError)
+    assert client.sessions.list().count == 0
+    assert isinstance(failure(client.agents.list), RateLimitError)
 
 
 def test_calls_without_a_route_or_a_key_are_hit_as_well(fake):
