@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+import traceback
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytest
 
 if TYPE_CHECKING:
     from memtrace import AsyncMemtrace, Memtrace
     from memtrace_transports import FakeMemtrace
-    from memtrace_transports.memory import LoggedCall, StorageState, Visibility
+    from memtrace_transports.memory import LoggedCall, StorageState, StrictModeError, Visibility
 
 __all__ = ["async_memtrace_client", "memtrace_client", "memtrace_fake", "memtrace_server"]
 
@@ -29,17 +31,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _HELP)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a wrong marker, on a test that asks for no fixture as well."""
+    _Settings(item)
+
+
 class _Settings:
     """What the marker says; the one nearest to the test wins, setting by setting."""
 
-    def __init__(self, request: pytest.FixtureRequest) -> None:
+    def __init__(self, item: pytest.Item) -> None:
         self.org: str = "default"
         self.clock: Literal["manual", "real"] = "manual"
         self.visibility: Visibility = "immediate"
         self.storage: StorageState = "up"
         self.strict: bool = True
         self.seed: int = 0
-        for mark in reversed(list(request.node.iter_markers(_MARKER))):
+        for mark in reversed(list(item.iter_markers(_MARKER))):
             self._take(mark)
 
     def _take(self, mark: pytest.Mark) -> None:
@@ -59,11 +66,14 @@ _CHOICES = {"clock": ("manual", "real"), "visibility": ("immediate", "server"), 
 
 
 @pytest.fixture
-def memtrace_fake(request: pytest.FixtureRequest) -> FakeMemtrace:
-    """A `FakeMemtrace` of this test alone: strict, on a `ManualClock`, unless the marker ``memtrace`` says otherwise."""
+def memtrace_fake(request: pytest.FixtureRequest) -> Iterator[FakeMemtrace]:
+    """A `FakeMemtrace` of this test alone: strict, on a `ManualClock`, unless the marker ``memtrace`` says otherwise.
+
+    A refusal of strict mode that did not reach the test fails it at its end, unless the test takes it out of `strict_errors`.
+    """
     from memtrace_transports import FakeMemtrace, ManualClock
 
-    settings = _Settings(request)
+    settings = _Settings(request.node)
     fake = FakeMemtrace(
         clock=ManualClock() if settings.clock == "manual" else None,
         seed=settings.seed,
@@ -72,20 +82,23 @@ def memtrace_fake(request: pytest.FixtureRequest) -> FakeMemtrace:
     )
     fake.organisation(settings.org, storage=settings.storage)
     request.node.stash[_FAKE] = fake
-    return fake
+    yield fake
+    unseen = _unseen(list(fake.strict_errors), request.node)
+    if unseen:
+        pytest.fail("\n  ".join([_UNSEEN, *unseen]) + _MEANT, pytrace=False)
 
 
 @pytest.fixture
 def memtrace_client(request: pytest.FixtureRequest, memtrace_fake: FakeMemtrace) -> Iterator[Memtrace]:
     """A client of `memtrace_fake`."""
-    with memtrace_fake.client(_Settings(request).org) as client:
+    with memtrace_fake.client(_Settings(request.node).org) as client:
         yield client
 
 
 @pytest.fixture
 def async_memtrace_client(request: pytest.FixtureRequest, memtrace_fake: FakeMemtrace) -> AsyncMemtrace:
     """An async client of `memtrace_fake`. It belongs to no event loop, so that any plugin's will do, and needs no closing."""
-    return memtrace_fake.async_client(_Settings(request).org)
+    return memtrace_fake.async_client(_Settings(request.node).org)
 
 
 @pytest.fixture
@@ -95,6 +108,27 @@ def memtrace_server(memtrace_fake: FakeMemtrace) -> Iterator[str]:
 
     with LiveServer(memtrace_fake) as server:
         yield server.url
+
+
+_UNSEEN = "strict mode refused requests, and the test did not see it:"
+_MEANT = "\nWhere that is meant, say memtrace_fake.strict_errors.clear(), or mark the test with memtrace(strict=False)."
+
+
+def _unseen(errors: Iterable[StrictModeError], item: pytest.Item) -> list[str]:
+    """The rules of the errors that were handled before they came to a line of the test's module, or to what runs tests."""
+    module, function = getattr(item, "module", None), cast("Any", getattr(item, "obj", None))
+    places = getattr(module, "__dict__", None), getattr(inspect.unwrap(function), "__globals__", None)
+    seen: dict[str, bool] = {}
+    for error in errors:
+        passed = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)]
+        in_test = any(names is place for names in passed for place in places)
+        in_runner = any(str(names.get("__name__")).startswith(_RUNNERS) for names in passed)
+        is_taken = not passed  # by assertRaises, which strips what it has caught
+        seen[str(error)] = seen.get(str(error), False) or in_test or in_runner or is_taken
+    return [rule for rule, is_seen in seen.items() if not is_seen]
+
+
+_RUNNERS = ("_pytest.", "unittest.case", "doctest")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from memtrace_transports.memory.refusals import Refusal
 from memtrace_transports.memory.registry import Agent, Session
 from memtrace_transports.memory.service import serve
 from memtrace_transports.memory.store import MemoryStore
+from memtrace_transports.memory.strict import StrictModeError
 from memtrace_transports.memory.timeline import Timeline
 from memtrace_transports.memory.timestamps import SECOND
 
@@ -63,7 +65,7 @@ class FakeMemtrace:
     In `strict` mode a request that asks for what the real server would silently ignore or cap raises `StrictModeError`, and one
     that is only surprising warns with `StrictModeWarning`; over a socket the first is answered 400.
 
-    `faults` is what goes wrong by plan, `calls` the log of what came.
+    `faults` is what goes wrong by plan, `calls` the log of what came, `strict_errors` the newest 100 that strict mode has raised.
 
     >>> fake = FakeMemtrace()
     >>> fake.organisation("acme").name
@@ -88,6 +90,7 @@ class FakeMemtrace:
         self._engine = self._new_engine()
         self.faults: FaultPlan = FaultPlan()
         self.calls: CallLog = CallLog()
+        self.strict_errors: deque[StrictModeError] = deque(maxlen=_KEPT_ERRORS)
 
     @property
     def clock(self) -> Clock:
@@ -270,7 +273,11 @@ class FakeMemtrace:
     def exchange(self, request: Request) -> Exchange:
         """What becomes of one request, and when: for a server that hands the answer on itself. Never waits."""
         with self._lock:
-            return serve(self._engine, self.faults, self.calls, request)
+            try:
+                return serve(self._engine, self.faults, self.calls, request)
+            except StrictModeError as error:
+                self.strict_errors.append(error)
+                raise
 
     def add_key(self, org: Organisation | str) -> str:
         """One more API key of an organisation."""
@@ -309,10 +316,11 @@ class FakeMemtrace:
             self._engine.restore(snapshot.state)
 
     def reset(self) -> None:
-        """Forget rows, organisations, keys, faults and calls. The clock never goes back."""
+        """Forget rows, organisations, keys, faults, calls and strict errors. The clock never goes back."""
         with self._lock:
             self._engine = self._new_engine()
             self.calls.clear()
+            self.strict_errors.clear()
         self.faults.clear()
 
     def client(
@@ -408,4 +416,5 @@ def _object_text(given: Mapping[str, object] | None) -> str:
 
 
 _KEY = re.compile(r"[\x21-\x7e]+")
+_KEPT_ERRORS = 100
 _LARGEST_AGE = 50 * 365.25 * 86_400

@@ -253,6 +253,17 @@ def test_the_error_passes_by_what_handles_the_sdks_errors_and_is_in_the_log(api,
     assert str(strict.calls[-1]) == "memories.list: GET /api/v1/memories -> no answer (strict mode)"
 
 
+def test_the_newest_100_errors_are_kept_until_they_are_cleared_or_the_fake_is_reset(api, strict):
+    for limit in range(1001, 1103):
+        with pytest.raises(StrictModeError):
+            api.get(f"/memories?limit={limit}")
+    assert len(strict.strict_errors) == 100
+    assert str(strict.strict_errors[0]).startswith("memories.list: limit=1003 silently")
+    assert str(strict.strict_errors[-1]).startswith("memories.list: limit=1102 silently")
+    strict.reset()
+    assert not strict.strict_errors
+
+
 def test_what_the_client_refuses_never_reaches_the_fake(strict, face):
     with pytest.raises(InvalidRequestError):
         face.of(strict).memories.list(limit=1001)

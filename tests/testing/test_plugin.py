@@ -154,6 +154,121 @@ def test_a_wrong_marker_is_told(run, settings, told):
     assert told in result.stdout.str()
 
 
+def test_a_wrong_marker_is_told_of_a_test_without_a_fixture_too(run):
+    source = """
+        import pytest
+
+        @pytest.mark.memtrace(visibilty="server")
+        def test_it():
+            pass
+
+        @pytest.mark.memtrace(visibility="server")
+        def test_right():
+            pass
+    """
+    result = run(source)
+    result.assert_outcomes(errors=1, passed=1)
+    assert "the marker memtrace does not know visibilty: memtrace(" in result.stdout.str()
+
+
+class TestARefusalOfStrictMode:
+    MODULE = """
+        from memtrace.transport import Headers, Request
+
+        def ask(fake, target="/api/v1/memories?limit=5000"):
+            key = Headers({"x-api-key": fake.organisation().api_key})
+            fake.handle(Request("GET", "http://fake", target, key))
+
+        def carefree(fake, target="/api/v1/memories?limit=5000"):
+            try:
+                ask(fake, target)
+            except Exception:
+                pass
+    """
+
+    @pytest.fixture
+    def judge(self, run, pytester):
+        """Run a test of code in a module of its own."""
+        pytester.makepyfile(under_test=self.MODULE)
+
+        def judge(source):
+            return run(
+                "import asyncio\nimport pytest\nimport unittest\nfrom under_test import *\n"
+                + re.sub("^ {12}", "", source, flags=re.MULTILINE)
+            )
+
+        return judge
+
+    def test_that_the_code_under_test_swallows_fails_the_test_at_its_end_with_the_rule(self, judge):
+        source = """
+            def test_it(memtrace_fake):
+                for target in ("/api/v1/memories?limit=5000", "/api/v1/memories?limit=5000", "/api/v1/agents?limit=1"):
+                    carefree(memtrace_fake, target)
+        """
+        result = judge(source)
+        result.assert_outcomes(passed=1, errors=1)
+        result.stdout.fnmatch_lines(
+            [
+                "strict mode refused requests, and the test did not see it:",
+                "  memories.list: limit=5000 silently becomes 100, *",
+                "  agents.list does not read the parameter 'limit', and ignores it; it reads none",
+                "Where that is meant, say memtrace_fake.strict_errors.clear(), or mark the test with memtrace(strict=False).",
+                "*calls of the fake Memtrace server (the last 3 of 3)*",
+                "memories.list: GET /api/v1/memories -> no answer (strict mode)",
+            ]
+        )
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "with pytest.raises(AssertionError): ask(memtrace_fake)",
+            "carefree(memtrace_fake); pytest.raises(AssertionError, ask, memtrace_fake)",
+            "unittest.TestCase().assertRaises(AssertionError, ask, memtrace_fake)",
+            "with pytest.raises(AssertionError): asyncio.run(asyncio.to_thread(ask, memtrace_fake))",
+            "carefree(memtrace_fake); memtrace_fake.strict_errors.clear()",
+            "carefree(memtrace_fake, '/api/v1/memories?limit=5')",
+        ],
+    )
+    def test_that_the_test_sees_or_clears_fails_nothing(self, judge, body):
+        judge(f"def test_it(memtrace_fake):\n    {body}\n").assert_outcomes(passed=1)
+
+    def test_that_a_test_from_another_module_sees_fails_nothing(self, judge, pytester):
+        shared = "class Shared:\n    def test_it(self, memtrace_fake):\n        with pytest.raises(AssertionError): ask(memtrace_fake)\n"
+        pytester.makepyfile(shared="import pytest\nfrom under_test import ask\n" + shared)
+        judge("from shared import Shared\nclass TestIt(Shared): pass\n").assert_outcomes(passed=1)
+
+    def test_that_fails_the_test_itself_is_told_once(self, judge):
+        judge("def test_it(memtrace_fake): ask(memtrace_fake)\n").assert_outcomes(failed=1)
+
+    def test_that_was_answered_over_http_fails_the_test_as_well(self, judge):
+        source = """
+            from contextlib import closing
+            from http.client import HTTPConnection
+
+            def test_it(memtrace_fake, memtrace_server):
+                with closing(HTTPConnection(memtrace_server.removeprefix("http://"))) as connection:
+                    key = {"x-api-key": memtrace_fake.organisation().api_key}
+                    connection.request("GET", "/api/v1/agents?limit=1", headers=key)
+                    assert connection.getresponse().status == 400
+        """
+        judge(source).assert_outcomes(passed=1, errors=1)
+
+    def test_that_a_doctest_shows_fails_nothing(self, judge, pytester):
+        pytester.makefile(
+            ".txt",
+            test_page="""
+            >>> from under_test import ask
+            >>> ask(getfixture("memtrace_fake"))
+            Traceback (most recent call last):
+            memtrace_transports.memory.strict.StrictModeError: memories.list: ...
+            """,
+        )
+        pytester.syspathinsert()
+        pytester.makeini("[pytest]\ndoctest_optionflags = ELLIPSIS\n")
+        result = pytester.runpytest_inprocess("test_page.txt", plugins=[memtrace.testing.plugin])
+        result.assert_outcomes(passed=1)
+
+
 def test_the_marker_is_told_among_the_others(run):
     run("", "--markers").stdout.fnmatch_lines(["@pytest.mark.memtrace([*], org='default', clock='manual',*"])
 
