@@ -15,6 +15,7 @@ from memtrace_transports.memory.organisations import OrganisationState
 from memtrace_transports.memory.patterns import identifier_fault, type_fault
 from memtrace_transports.memory.refusals import Refusal
 from memtrace_transports.memory.registry import Session
+from memtrace_transports.memory.strict import warn_of_cut_context
 from memtrace_transports.memory.timestamps import read_relative
 
 __all__ = ["create_session", "get_session", "list_sessions", "session_context", "update_session"]
@@ -87,9 +88,12 @@ def session_context(engine: Engine, org: OrganisationState, call: Call) -> Respo
         session_id=session_id,
         memory_types=types,
         since="24h" if read_relative(since) is None else since,
-        limit=_CONTEXT_ROWS,
+        limit=_CONTEXT_ROWS + engine.strict,
     )
-    rows = engine.read(org, filters, "query session context")
+    found = engine.read(org, filters, "query session context")
+    if engine.strict:
+        warn_of_cut_context(len(found), _CONTEXT_ROWS)
+    rows = found[:_CONTEXT_ROWS]
     text = context_text(session_id, rows)
     return json_response(200, {"session_id": session_id, "context": text, "memory_count": len(rows)})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from memtrace_transports.memory.calls import Call, read_query
@@ -23,9 +23,11 @@ __all__ = [
     "check_body",
     "check_query",
     "warn_of_collision",
+    "warn_of_cut_context",
     "warn_of_substrings",
 ]
 
+_UNMATCHED_IN_KEYS = frozenset("\\\0")
 _MEMORY_TYPES = ("episodic", "session", "decision", "entity")
 _PACKAGES = ("memtrace", "memtrace_transports")
 
@@ -107,8 +109,10 @@ def _check_readable(operation: str, reason: str) -> None:
 
 def _check_members(operation: str, read: AbstractSet[str], members: Members) -> None:
     fields = _fields(operation, read, members)
-    if operation == "memories.add" and fields.get("memories"):
+    if operation == "memories.add" and fields.get("memories") is not None:
         _check_batch(operation, fields)
+    elif operation == "memories.add":
+        _warn_of_key(operation, fields)
     if operation == "memories.search":
         _check_search(operation, fields)
     if operation == "sessions.context":
@@ -136,11 +140,12 @@ def _check_batch(operation: str, fields: dict[str, Parsed]) -> None:
         )
     for item in items if isinstance(items, list) else ():
         if isinstance(item, Members):
-            _fields(operation, CREATE_MEMORY.fields.keys(), item)
+            _warn_of_key(operation, _fields(operation, CREATE_MEMORY.fields.keys(), item))
 
 
 def _check_search(operation: str, fields: dict[str, Parsed]) -> None:
     limit, order, until, types = (fields.get(name) for name in ("limit", "order", "until", "memory_types"))
+    contains, importance = fields.get("content_contains"), fields.get("min_importance")
     if isinstance(limit, Number):
         asked = read_integer(limit.text)
         if asked is not None:  # else the server refuses it
@@ -151,6 +156,18 @@ def _check_search(operation: str, fields: dict[str, Parsed]) -> None:
         _check_until(operation, until)
     if isinstance(types, list):
         _warn_of_types(operation, "memory_types", types)
+    if isinstance(contains, str) and "\0" in contains:
+        raise StrictModeError(f"{operation}: the NUL in content_contains is silently left out")
+    if isinstance(importance, Number):
+        _check_importance(operation, importance.text)
+
+
+def _check_importance(operation: str, written: str) -> None:
+    asked = float(written)
+    if asked < 0:
+        raise StrictModeError(f"{operation}: min_importance={written} is ignored, since it is below 0; leave it out")
+    if asked != float(f"{asked:.6f}"):
+        _warn(f"{operation}: min_importance={written} is rounded to {asked:.6f}")
 
 
 def _check_context(operation: str, members: Members, fields: dict[str, Parsed]) -> None:
@@ -199,6 +216,18 @@ def _warn_of_types(operation: str, name: str, values: Iterable[Parsed]) -> None:
     for value in values:
         if value not in _MEMORY_TYPES:
             _warn(f"{operation}: {name} {value!r} is none of {', '.join(_MEMORY_TYPES)}, and matches nothing")
+
+
+def _warn_of_key(operation: str, fields: Mapping[str, Parsed]) -> None:
+    key = fields.get("dedup_key")
+    if isinstance(key, str) and not _UNMATCHED_IN_KEYS.isdisjoint(key):
+        _warn(f"{operation}: a dedup_key with a backslash or a NUL never matches: the same memory is stored again")
+
+
+def warn_of_cut_context(found: int, kept: int) -> None:
+    """Warn where a context leaves out rows that it was asked for."""
+    if found > kept:
+        _warn(f"sessions.context: there are more than {kept} rows, and the context holds the newest {kept} alone")
 
 
 def warn_of_substrings(rows: Iterable[Row], tags: Sequence[str]) -> None:

@@ -168,6 +168,9 @@ BODIES = [
     ("POST", "/memories", {"memories": [{"memories": []}]}, "does not read the field 'memories'"),
     ("POST", "/memories", {"memories": [{"agent_id": "a"}], "content": "x"}, "beside memories the field 'content'"),
     ("POST", "/memories", {"memories": "x", "agent_id": "a", "content": "x"}, "beside memories the field 'agent_id'"),
+    ("POST", "/memories", {"memories": [], "agent_id": "a", "content": "x"}, "beside memories the field 'agent_id'"),
+    ("POST", "/search", {"content_contains": "a\0b"}, "the NUL in content_contains is silently left out"),
+    ("POST", "/search", {"min_importance": -0.5}, "min_importance=-0.5 is ignored, since it is below 0"),
     ("POST", "/search", {"offset": 5}, "memories.search does not read the field 'offset', and ignores it; it reads"),
     ("POST", "/search", {"limit": 1001}, "limit=1001 silently becomes 50, since it is no whole number from 1 to 1000"),
     ("POST", "/search", {"limit": 0}, "limit=0 silently becomes 50"),
@@ -232,6 +235,15 @@ def test_a_form_is_an_error_where_fields_are_read(api):
         ("POST", "/memories", b'{"memories":["x"]}', 400),
         ("POST", "/memories", b'{"memories":{"a":1}}', 400),
         ("POST", "/search", b'{"limit":1.5}', 400),
+        ("POST", "/search", b'{"min_importance":0,"content_contains":null}', 200),
+        ("POST", "/search", b'{"min_importance":-0.0,"content_contains":""}', 200),
+        ("POST", "/search", b'{"min_importance":0.123456,"content_contains":"x"}', 200),
+        ("POST", "/search", b'{"min_importance":1e999}', 400),
+        ("POST", "/search", b'{"min_importance":"-1","content_contains":0}', 400),
+        ("POST", "/search", b'{"agent_id":"a\\u0000","tags":["\\u0000"]}', 500),
+        ("GET", "/memories?agent_id=a%00", b"", 500),
+        ("POST", "/memories", b'{"agent_id":"a","content":"x\\u0000y\\\\","dedup_key":"k"}', 201),
+        ("POST", "/memories", b'{"agent_id":"a","content":"x","dedup_key":1}', 400),
         ("POST", "/search", b'{"limit":"5","order":1,"until":1,"memory_types":1}', 400),
         ("POST", "/search", b'{"limit":1,"order":"","until":"","memory_types":["episodic"]}', 200),
         ("POST", "/sessions/s/context", b"", 200),
@@ -315,6 +327,37 @@ def test_contents_that_differ_after_byte_200_only_warn(strict, face):
     client.memories.add(agent_id="b", content="one", dedup_key="k")
     with pytest.raises(ConflictError):  # and no warning: a key of one's own is there for that
         client.memories.add(agent_id="c", content="two", dedup_key="k")
+
+
+@pytest.mark.parametrize("key", ["a\0b", "C:\\notes"])
+def test_a_key_that_never_matches_warns(strict, face, key):
+    client = face.of(strict)
+    for _ in range(2):
+        with pytest.warns(StrictModeWarning, match="a dedup_key with a backslash or a NUL never matches"):
+            client.memories.add(agent_id="b", content="one", dedup_key=key)
+    with pytest.warns(StrictModeWarning, match=r"memories\.add: a dedup_key"):
+        client.memories.add_many([AddMemoryRequest(agent_id="b", content="one", dedup_key=key)])
+
+
+@pytest.mark.parametrize(("asked", "used"), [(0.50000004, "0.500000"), (4e-7, "0.000000"), (0.1234567, "0.123457")])
+def test_an_importance_that_is_rounded_warns(strict, face, asked, used):
+    with pytest.warns(StrictModeWarning, match=f"min_importance=.* is rounded to {used}$"):
+        face.of(strict).memories.search(min_importance=asked)
+
+
+def test_a_context_of_more_than_100_rows_warns_and_is_what_the_server_answers(strict, face):
+    client = face.of(strict)
+    row = {"agent_id": "a", "session_id": "s", "age_s": 60}
+    strict.seed("default", [{**row, "content": f"{number}"} for number in range(100)])
+    whole = client.sessions.context("s")
+    assert (whole.memory_count, whole.context.count("\n- [")) == (100, 100)
+    strict.seed("default", [{**row, "age_s": 30, "content": "newest"}])
+    with pytest.warns(
+        StrictModeWarning, match="there are more than 100 rows, and the context holds the newest 100 alone"
+    ):
+        cut = client.sessions.context("s")
+    assert (cut.memory_count, cut.context.count("\n- [")) == (100, 100)
+    assert "newest" in cut.context
 
 
 def test_strict_mode_looks_before_a_fault_is_used_up(strict):
