@@ -31,8 +31,9 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EngineSnapshot:
-    """The state of an engine at one moment; nothing in it changes."""
+    """The state of an engine at one moment, `taken` in microseconds of `Timeline.elapsed`; nothing in it changes."""
 
+    taken: int
     rows: StoreSnapshot
     organisations: tuple[OrganisationState, ...]
     by_key: Mapping[str, str]
@@ -162,6 +163,7 @@ class Engine:
     def snapshot(self) -> EngineSnapshot:
         """The state as it is: rows, organisations, keys, agents, sessions, and writes on their way."""
         return EngineSnapshot(
+            self.timeline.elapsed(),
             self._store.snapshot(),
             tuple(org.copy() for org in self.organisations()),
             dict(self._by_key),
@@ -170,9 +172,13 @@ class Engine:
         )
 
     def restore(self, snapshot: EngineSnapshot) -> None:
-        """Go back, or forward, to a state of this engine. Identifiers and the clock go on from where they are."""
+        """Go back, or forward, to a state of this engine. Identifiers and the clock go on from where they are.
+
+        Writes on their way arrive, and storage that is down for a time comes back, as long after this as after the snapshot.
+        """
+        later = self.timeline.elapsed() - snapshot.taken
         self._store.restore(snapshot.rows)
-        self._by_id = {org.org_id: org.copy() for org in snapshot.organisations}
+        self._by_id = {org.org_id: org.copy(later) for org in snapshot.organisations}
         self._by_key, self._by_name = dict(snapshot.by_key), dict(snapshot.by_name)
         self._revoked = set(snapshot.revoked)
 

@@ -307,6 +307,9 @@ class FakeMemtrace:
     def restore(self, snapshot: Snapshot) -> None:
         """Go to a state that `snapshot` gave, as often as you like, in any order. The clock, the log and the faults stay.
 
+        What was on its way goes on from there: a write that could be read 0.4 s after the snapshot can be read 0.4 s from now, and
+        storage that a fault has taken down comes back as late. Rows keep the times at which they were stored.
+
         Raises ValueError for a snapshot of another fake.
         """
         if snapshot.fake is not self:

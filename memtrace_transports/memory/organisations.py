@@ -38,9 +38,10 @@ class OrganisationState:
     #: When storage that was taken down for a time comes back, in microseconds of `Timeline.elapsed`.
     down_until: int | None = None
 
-    def copy(self) -> OrganisationState:
-        """Another one in the same state."""
-        return replace(self, buffer=self.buffer.copy(), registry=self.registry.copy())
+    def copy(self, later: int = 0) -> OrganisationState:
+        """Another one in the same state, to which everything that is due happens so many microseconds `later`."""
+        down_until = None if self.down_until is None else self.down_until + later
+        return replace(self, buffer=self.buffer.copy(later), registry=self.registry.copy(), down_until=down_until)
 
     @property
     def org_id(self) -> str:

@@ -82,12 +82,12 @@ class WriteBuffer:
         """The times of the rows that are here."""
         return frozenset(row.time for rows in (self._waiting, *(sent for _, sent in self._sent)) for row in rows)
 
-    def copy(self) -> WriteBuffer:
-        """Another one in the same state."""
-        other = WriteBuffer(self._epoch)
-        other._first_at = self._first_at
+    def copy(self, later: int = 0) -> WriteBuffer:
+        """Another one in the same state, whose ticker and whose rows are so many microseconds `later`."""
+        other = WriteBuffer(self._epoch + later)
+        other._first_at = self._first_at + later
         other._waiting = self._waiting.copy()
-        other._sent = deque((time, list(rows)) for time, rows in self._sent)
+        other._sent = deque((time + later, list(rows)) for time, rows in self._sent)
         return other
 
     def _next_tick(self) -> int:

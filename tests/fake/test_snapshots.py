@@ -111,8 +111,14 @@ def test_the_state_of_storage_goes_back(fake, face, clock):
         client.memories.list()
     clock.advance(10)
     assert client.memories.list().count == 0
-    fake.restore(down)
-    assert client.memories.list().count == 0
+    for _ in range(2):
+        clock.advance(7)
+        fake.restore(down)
+        clock.advance(9.9)
+        with pytest.raises(ServerError):
+            client.memories.list()
+        clock.advance(0.1)
+        assert client.memories.list().count == 0
 
 
 def test_writes_on_their_way_are_in_a_snapshot(fake, clock):
@@ -125,8 +131,11 @@ def test_writes_on_their_way_are_in_a_snapshot(fake, clock):
     clock.advance(2)
     assert late.contents() == ["waiting", "next"]
     fake.restore(waiting)
+    assert late.contents() == []
+    clock.advance(0.1)
     assert late.contents() == ["waiting"]
     fake.restore(sent)
+    clock.advance(1.1)
     assert late.contents() == ["waiting", "next"]
     fake.restore(waiting)
     late.add("other")
@@ -135,20 +144,43 @@ def test_writes_on_their_way_are_in_a_snapshot(fake, clock):
     assert late.add("waiting").status == 409
 
 
-def test_restoring_does_not_make_a_write_arrive_before_its_time(fake, clock):
+def count(caller: Caller) -> int:
+    """How many have arrived, without flushing the others."""
+    return caller.get("/agents/bot/stats").json["memory_count"]
+
+
+def test_writes_on_their_way_arrive_as_long_after_a_restore_as_after_the_snapshot(fake, clock):
     late = Caller(fake, fake.organisation("late", visibility="server"))
     clock.advance(1.25)
+    late.add("waiting for the tick at 2 s")
+    waiting = fake.snapshot()
+    late.get("/memories")
+    sent = fake.snapshot()
+    for passed in (0.0, 0.3, 1.0, 100.0):
+        clock.advance(passed)
+        for snapshot, seconds in ((waiting, 0.85), (sent, 0.1)):
+            fake.restore(snapshot)
+            clock.advance(seconds - 0.01)
+            assert count(late) == 0
+            clock.advance(0.01)
+            assert count(late) == 1
+            assert [memory["time"] for memory in late.get("/memories").json["memories"]] == ["2026-01-01T00:00:01.25Z"]
+
+
+def test_a_snapshot_after_a_restore_is_as_far_as_that(fake, clock):
+    late = Caller(fake, fake.organisation("late", visibility="server"))
     late.add("x")
-    snapshot = fake.snapshot()
-    for _ in range(2):
-        fake.restore(snapshot)
-        assert late.get("/agents/bot/stats").json["memory_count"] == 0
-        clock.advance(0.25)
-    clock.advance(0.25)
-    fake.restore(snapshot)
-    assert late.get("/agents/bot/stats").json["memory_count"] == 0
-    clock.advance(0.1)
-    assert late.get("/agents/bot/stats").json["memory_count"] == 1
+    first = fake.snapshot()
+    clock.advance(5)
+    fake.restore(first)
+    clock.advance(0.6)
+    second = fake.snapshot()
+    clock.advance(5)
+    fake.restore(second)
+    clock.advance(0.49)
+    assert count(late) == 0
+    clock.advance(0.01)
+    assert count(late) == 1
 
 
 def test_the_clock_ids_log_and_faults_go_on(fake, clock):
