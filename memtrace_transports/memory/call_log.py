@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, overload
 from urllib.parse import unquote
 
-from memtrace_transports.memory.organisations import Organisation
+from memtrace_transports.memory.organisations import Organisation, check_fake
 
 __all__ = ["OPERATIONS", "CallLog", "LoggedCall", "check_operation"]
 
@@ -130,7 +130,9 @@ class CallLog(Sequence[LoggedCall]):
     [201]
     """
 
-    def __init__(self, calls: Sequence[LoggedCall] = ()) -> None:
+    def __init__(self, calls: Sequence[LoggedCall] = (), *, fake: int = 0) -> None:
+        """`fake` is the number of the server whose calls they are: an `Organisation` of another is refused."""
+        self._fake = fake
         self._guard = threading.Lock()  # taken by itself, or inside the lock of the fake
         self._calls: deque[LoggedCall] = deque(calls)
         self._bytes = sum(map(_size, self._calls))
@@ -159,6 +161,7 @@ class CallLog(Sequence[LoggedCall]):
     ) -> CallLog:
         """The calls of an operation, an organisation (its name or id), with this status of the answer and these arguments."""
         check_operation(operation)
+        check_fake(org, self._fake)
         whose = org.org_id if isinstance(org, Organisation) else org
         if not (whose is None or isinstance(whose, str)):
             raise TypeError(f"org must be an organisation, its name or its id, not {type(org).__name__}")
@@ -170,7 +173,8 @@ class CallLog(Sequence[LoggedCall]):
                 and (whose is None or whose in (call.org, call.org_id))
                 and (status_code is None or call.status == status_code)
                 and not call.differing(arguments)
-            ]
+            ],
+            fake=self._fake,
         )
 
     def assert_called(
@@ -209,7 +213,7 @@ class CallLog(Sequence[LoggedCall]):
     def __getitem__(self, index: slice) -> CallLog: ...
     def __getitem__(self, index: int | slice) -> LoggedCall | CallLog:
         calls = self._copy()
-        return CallLog(calls[index]) if isinstance(index, slice) else calls[index]
+        return CallLog(calls[index], fake=self._fake) if isinstance(index, slice) else calls[index]
 
     def __iter__(self) -> Iterator[LoggedCall]:
         return iter(self._copy())

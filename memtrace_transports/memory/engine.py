@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 
 from memtrace_transports.memory.drafts import Draft, generated_key
 from memtrace_transports.memory.filters import Filters
-from memtrace_transports.memory.identifiers import Identifiers
+from memtrace_transports.memory.identifiers import Identifiers, is_id
 from memtrace_transports.memory.organisations import Organisation, OrganisationState, StorageState, Visibility
 from memtrace_transports.memory.patterns import identifier_fault
 from memtrace_transports.memory.refusals import Refusal, no_storage, storage_unreachable, unreadable_time
@@ -56,6 +56,7 @@ class Engine:
         visibility: Visibility = "immediate",
         any_key: bool = False,
         strict: bool = False,
+        fake: int = 0,
     ) -> None:
         self.strict = strict
         self.timeline = timeline
@@ -64,6 +65,7 @@ class Engine:
         _check_visibility(visibility)
         self._visibility: Visibility = visibility
         self._any_key = any_key
+        self._fake = fake
         self._by_id: dict[str, OrganisationState] = {}
         self._by_key: dict[str, str] = {}
         self._by_name: dict[str, str] = {}
@@ -74,7 +76,7 @@ class Engine:
     def add_organisation(self, name: str = "", *, api_key: str = "") -> OrganisationState:
         """Make an organisation, with its id for a name and a new key unless others are given."""
         org_id = self.identifiers.new("org")
-        public = Organisation(name or org_id, org_id, api_key or self.identifiers.new_key())
+        public = Organisation(name or org_id, org_id, api_key or self.identifiers.new_key(), self._fake)
         state = OrganisationState(public, "up", self._visibility, WriteBuffer(self.timeline.started))
         self._by_id[org_id] = state
         self._by_name[public.name] = org_id
@@ -82,13 +84,18 @@ class Engine:
         return state
 
     def named(self, name: str, api_key: str = "") -> OrganisationState:
-        """The organisation of this name, made at its first mention, with this key as well."""
-        org_id = self._by_name.get(name)
-        if org_id is not None:
+        """The organisation of this name or this id, made at the first mention of a name, with this key as well.
+
+        Raises ValueError for an id that no organisation has.
+        """
+        org_id = self._by_name.get(name, name)
+        if org_id in self._by_id:
             state = self._by_id[org_id]
             if api_key and self._by_key.get(api_key) != org_id:
                 self.add_key(state, api_key)
             return state
+        if is_id(name, "org"):
+            raise ValueError(f"there is no organisation with the id {name}")
         if api_key in self._by_key:
             raise ValueError("this key is taken")
         return self.add_organisation(name, api_key=api_key)

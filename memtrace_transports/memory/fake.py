@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -22,7 +23,13 @@ from memtrace_transports.memory.identifiers import Identifiers
 from memtrace_transports.memory.json_fields import Struct
 from memtrace_transports.memory.json_reader import parse
 from memtrace_transports.memory.json_writer import compact_object
-from memtrace_transports.memory.organisations import Organisation, OrganisationState, StorageState, Visibility
+from memtrace_transports.memory.organisations import (
+    Organisation,
+    OrganisationState,
+    StorageState,
+    Visibility,
+    check_fake,
+)
 from memtrace_transports.memory.patterns import identifier_fault
 from memtrace_transports.memory.refusals import Refusal
 from memtrace_transports.memory.registry import Agent, Session
@@ -84,12 +91,19 @@ class FakeMemtrace:
         self._clock: Clock = clock or SystemClock()
         self._lock = threading.RLock()  # before those of plan and log; a fault's `when` may use the fake
         timeline, identifiers = Timeline(self._clock), Identifiers(seed)
+        self._number = next(_NUMBERS)
         self._new_engine: Callable[[], Engine] = lambda: Engine(
-            timeline, MemoryStore(), identifiers, visibility=visibility, any_key=any_key, strict=strict
+            timeline,
+            MemoryStore(),
+            identifiers,
+            visibility=visibility,
+            any_key=any_key,
+            strict=strict,
+            fake=self._number,
         )
         self._engine = self._new_engine()
-        self.faults: FaultPlan = FaultPlan()
-        self.calls: CallLog = CallLog()
+        self.faults: FaultPlan = FaultPlan(fake=self._number)
+        self.calls: CallLog = CallLog(fake=self._number)
         self.strict_errors: deque[StrictModeError] = deque(maxlen=_KEPT_ERRORS)
 
     @property
@@ -107,8 +121,8 @@ class FakeMemtrace:
     ) -> Organisation:
         """The organisation of this name, made at its first mention; `storage` and `visibility` change it where given.
 
-        With `api_key` this is its key; one that is there already gets it as one more. Raises ValueError for a key that
-        somebody has, or that no header can carry.
+        With `api_key` this is its key; one that is there already gets it as one more. An organisation's id will do for its name.
+        Raises ValueError for a key that somebody has, or that no header can carry, and for an id that no organisation has.
         """
         if api_key is not None and _KEY.fullmatch(api_key) is None:
             raise ValueError("a key is printable ASCII without white space")
@@ -385,9 +399,10 @@ class FakeMemtrace:
     def _state(self, org: Organisation | str) -> OrganisationState:
         if isinstance(org, str):
             return self._engine.named(org)
+        check_fake(org, self._number)
         state = self._engine.organisation(org.org_id)
         if state is None:
-            raise ValueError(f"{org!r} belongs to another fake")
+            raise ValueError(f"there is no {org!r}: it is of another fake, or a reset or a restore came after it")
         return state
 
 
@@ -418,6 +433,7 @@ def _object_text(given: Mapping[str, object] | None) -> str:
     return compact_object(_SEED_OBJECT.decode(body).members("object") or {})
 
 
+_NUMBERS = itertools.count(1)
 _KEY = re.compile(r"[\x21-\x7e]+")
 _KEPT_ERRORS = 100
 _LARGEST_AGE = 50 * 365.25 * 86_400

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, TypeGuard, get_args
 
 from memtrace_transports.memory.call_log import LoggedCall, check_operation
 from memtrace_transports.memory.clock import is_span
-from memtrace_transports.memory.organisations import Organisation
+from memtrace_transports.memory.organisations import Organisation, check_fake
 from memtrace_transports.memory.route_patterns import check_route
 from memtrace_transports.writable import is_header
 
@@ -180,12 +180,19 @@ class FaultPlan:
     >>> fake.faults.assert_all_used()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fake: int = 0) -> None:
+        """`fake` is the number of the server whose plan it is: an `Organisation` of another is refused."""
+        self._fake = fake
         self._guard = threading.Lock()  # taken by itself, or inside the lock of the fake
         self._planned: list[_Planned] = []
 
     def add(self, *faults: Fault) -> None:
-        """Plan these as well; their calls are counted from now on."""
+        """Plan these as well; their calls are counted from now on.
+
+        Raises ValueError, and plans none, where one is for an `Organisation` of another fake.
+        """
+        for fault in faults:
+            check_fake(fault.org, self._fake)
         planned = [_Planned(fault, _Where(on=fault.on, org=fault.org, when=fault.when)) for fault in faults]
         with self._guard:
             self._planned.extend(planned)

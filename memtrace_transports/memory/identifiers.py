@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64encode
 from random import Random
 
-__all__ = ["Identifiers"]
+__all__ = ["Identifiers", "is_id"]
+
+
+def is_id(text: str, kind: str) -> bool:
+    """Whether `text` has the form of an identifier of this kind.
+
+    >>> is_id(Identifiers(1).new("org"), "org"), is_id("org_of_the_test", "org")
+    (True, False)
+    """
+    return re.fullmatch(rf"{kind}_[0-9a-f]{{24}}", text) is not None
 
 
 class Identifiers:

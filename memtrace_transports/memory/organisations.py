@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from memtrace_transports.memory.registry import Registry
 from memtrace_transports.memory.write_buffer import WriteBuffer
 
-__all__ = ["Organisation", "OrganisationState", "StorageState", "Visibility"]
+__all__ = ["Organisation", "OrganisationState", "StorageState", "Visibility", "check_fake"]
 
 StorageState: TypeAlias = Literal["up", "none", "down"]
 """An organisation's Arc: reachable, not configured, or not reachable."""
@@ -19,11 +19,21 @@ Visibility: TypeAlias = Literal["immediate", "server"]
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """An organisation of a fake server. Its `repr` does not show the key."""
+    """An organisation of a fake server. Its `repr` does not show the key.
+
+    `fake` is the number of that server in this process, 0 where nobody said so.
+    """
 
     name: str
     org_id: str
     api_key: str = field(repr=False)
+    fake: int = field(default=0, repr=False, compare=False)
+
+
+def check_fake(org: object, fake: int) -> None:
+    """Raise ValueError for an organisation of another fake, though its name and its id be the same."""
+    if isinstance(org, Organisation) and fake and org.fake and org.fake != fake:
+        raise ValueError(f"{org!r} belongs to another fake")
 
 
 @dataclass(slots=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from memtrace.clock import SystemClock
-from memtrace_transports.memory import FakeMemtrace, ManualClock
+from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock, Organisation
 from tests.fake.caller import API, Caller
 
 
@@ -43,6 +45,73 @@ def test_two_fakes_never_meet() -> None:
     with pytest.raises(ValueError, match="belongs to another fake") as caught:
         other.set_storage(one.organisation(), "down")
     assert one.organisation().api_key not in str(caught.value)
+
+
+USES = {
+    "set_storage": lambda fake, org: fake.set_storage(org, "down"),
+    "seed": lambda fake, org: fake.seed(org, []),
+    "seed_agent": lambda fake, org: fake.seed_agent(org, "bob"),
+    "seed_session": lambda fake, org: fake.seed_session(org, "bob"),
+    "add_key": lambda fake, org: fake.add_key(org),
+    "client": lambda fake, org: fake.client(org),
+    "async_client": lambda fake, org: fake.async_client(org),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_an_organisation_of_a_twin_is_refused_though_its_name_and_id_are_the_same(use: str) -> None:
+    fake, twin = FakeMemtrace(), FakeMemtrace()
+    own, other = fake.organisation("acme"), twin.organisation("acme", api_key="of_the_twin")
+    assert (other.name, other.org_id) == (own.name, own.org_id)
+    with pytest.raises(ValueError, match="belongs to another fake") as caught:
+        USES[use](fake, other)
+    assert "of_the_twin" not in str(caught.value)
+
+
+def test_a_plan_and_a_log_refuse_an_organisation_of_a_twin() -> None:
+    fake, twin = FakeMemtrace(), FakeMemtrace()
+    own, other = fake.organisation(), twin.organisation()
+    assert own == other
+    with pytest.raises(ValueError, match="belongs to another fake"):
+        fake.faults.add(Fault("refused"), Fault("refused", org=other))
+    assert len(fake.faults) == 0
+    fake.client().agents.list()
+    for log in (fake.calls, fake.calls[:], fake.calls.filter()):
+        with pytest.raises(ValueError, match="belongs to another fake"):
+            log.assert_not_called("agents.list", org=other)
+        log.assert_called("agents.list", org=own)
+
+
+def test_an_organisation_is_its_fakes_own_after_a_copy_and_when_made_by_hand(fake: FakeMemtrace) -> None:
+    org = fake.organisation("acme", api_key="key")
+    by_hand = Organisation(org.name, org.org_id, org.api_key)
+    for given in (org, copy.deepcopy(org), pickle.loads(pickle.dumps(org)), by_hand):
+        fake.client(given).agents.list()
+    fake.calls.assert_called("agents.list", org=by_hand, times=4)
+
+
+@pytest.mark.parametrize("use", [*USES, "organisation"])
+def test_an_id_that_no_organisation_has_is_refused_and_makes_none(use: str) -> None:
+    fake, org_id = FakeMemtrace(), FakeMemtrace(seed=7).organisation().org_id
+    with pytest.raises(ValueError, match=f"there is no organisation with the id {org_id}"):
+        USES.get(use, FakeMemtrace.organisation)(fake, org_id)
+    assert repr(fake) == "<FakeMemtrace, 0 organisations>"
+
+
+def test_an_id_resolves_to_its_organisation(fake: FakeMemtrace) -> None:
+    acme = fake.organisation("acme")
+    assert fake.organisation(acme.org_id) == acme
+    assert fake.organisation(acme.org_id, api_key="another").name == "acme"
+    fake.client(acme.org_id).remember("bot", "x")
+    assert fake.client("acme").recall("bot").count == 1
+    assert fake.organisation("org_of_the_test").name == "org_of_the_test"
+
+
+def test_an_organisation_from_before_a_reset_is_refused(fake: FakeMemtrace) -> None:
+    acme = fake.organisation("acme")
+    fake.reset()
+    with pytest.raises(ValueError, match="or a reset or a restore came after it"):
+        fake.client(acme)
 
 
 def test_its_clock_is_the_machines_unless_another_is_given(fake: FakeMemtrace, clock: ManualClock) -> None:
