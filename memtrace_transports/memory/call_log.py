@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ from types import MappingProxyType
 from typing import Any, overload
 from urllib.parse import unquote
 
+from memtrace_transports.memory.calls import Call
+from memtrace_transports.memory.memory_routes import is_batch
 from memtrace_transports.memory.organisations import Organisation, check_fake
 
 __all__ = ["OPERATIONS", "CallLog", "LoggedCall", "check_operation"]
@@ -36,6 +39,7 @@ _SENT_AS = {
 """Methods of the client that have no route of their own."""
 
 _KEPT_CALLS = 10_000
+_OWN_BYTES = 500
 _KEPT_BYTES = 32 * 1024 * 1024
 
 
@@ -48,51 +52,72 @@ def check_operation(pattern: str) -> None:
     raise ValueError(f"{pattern!r} is no operation{hint} There are {', '.join(OPERATIONS)}")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class LoggedCall:
     """One request that reached the server, and what became of it.
 
-    `operation` is its route by the name of the client's method, ``unknown`` where there is no route. `status` is that of the
-    answer, 0 where there was none. `fault` says what went wrong by plan. `at` is seconds since 1970 by the fake's clock.
+    `status` is that of the answer, 0 where there was none. `fault` says what went wrong by plan. `at` is seconds since 1970 by the
+    fake's clock.
     """
 
-    operation: str
+    _route: str
     method: str
     path: str
     at: float
     org: str | None
     org_id: str | None
-    variable: tuple[str, str] | None = field(repr=False)
-    query: Mapping[str, str] = field(repr=False)
-    body: bytes | None = field(repr=False)
+    variable: tuple[str, str] | None
+    query: Mapping[str, str]
+    body: bytes | None
+    content_type: str = ""
     status: int = 0
     fault: str | None = None
-    _arguments: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
+    _operation: str | None = field(default=None, init=False)
+
+    @property
+    def operation(self) -> str:
+        """Its route by the name of the client's method, ``unknown`` where there is no route.
+
+        ``memories.add_many`` is what the server reads as a batch; the body is looked at when this is asked for the first time.
+        """
+        if self._operation is None:
+            self._operation = self._route
+            if self._route == "memories.add" and is_batch(Call((), {}, self.content_type, self.body or b"")):
+                self._operation = "memories.add_many"
+        return self._operation
 
     @property
     def arguments(self) -> Mapping[str, Any]:
         """What was asked for: the body's fields, the query's parameters as texts, the id or text in the path.
 
-        Empty as far as the body is no JSON object.
+        Empty as far as the body is no JSON object. It is read anew each time, since what is read takes more room than the body.
         """
-        if self._arguments is None:
-            found = {**_fields(self.body), **self.query}
-            if self.variable is not None:
-                found[self.variable[0]] = unquote(self.variable[1])
-            self._arguments = MappingProxyType(found)
-        return self._arguments
+        found = {**_fields(self.body), **self.query}
+        if self.variable is not None:
+            found[self.variable[0]] = unquote(self.variable[1])
+        return MappingProxyType(found)
 
     def differing(self, arguments: Mapping[str, object]) -> list[str]:
         """The names of the arguments that this call has otherwise, or not at all. A number equals its text in a query."""
-        return [
-            name
-            for name, wanted in arguments.items()
-            if name not in self.arguments or not _equal(self.arguments[name], wanted)
-        ]
+        if not arguments:
+            return []
+        own = self.arguments
+        return [name for name, wanted in arguments.items() if name not in own or not _equal(own[name], wanted)]
+
+    @property
+    def size(self) -> int:
+        """The bytes of memory that it holds."""
+        texts = [self.method, self.path, self.content_type, *(self.variable or ())]
+        texts += self.query
+        texts += self.query.values()
+        return _OWN_BYTES + sum(map(sys.getsizeof, (self.body, self.query, *texts)))
 
     def __str__(self) -> str:
         what = f"{self.operation}: {self.method} {self.path} -> {self.status or 'no answer'}"
         return what + (f" ({self.fault})" if self.fault else "")
+
+    def __repr__(self) -> str:
+        return f"<LoggedCall, {self}>"
 
 
 def _fields(body: bytes | None) -> dict[str, Any]:
@@ -109,11 +134,6 @@ def _equal(found: object, wanted: object) -> bool:
     if isinstance(found, str) and isinstance(wanted, (list, tuple)):
         return found == ",".join(str(each) for each in wanted)
     return found == (list(wanted) if isinstance(wanted, tuple) else wanted)
-
-
-def _size(call: LoggedCall) -> int:
-    """Roughly the bytes that a call holds."""
-    return len(call.body or b"") + len(call.path) + sum(len(name) + len(value) for name, value in call.query.items())
 
 
 class CallLog(Sequence[LoggedCall]):
@@ -134,16 +154,17 @@ class CallLog(Sequence[LoggedCall]):
         """`fake` is the number of the server whose calls they are: an `Organisation` of another is refused."""
         self._fake = fake
         self._guard = threading.Lock()  # taken by itself, or inside the lock of the fake
-        self._calls: deque[LoggedCall] = deque(calls)
-        self._bytes = sum(map(_size, self._calls))
+        self._calls = deque((call, call.size) for call in calls)
+        self._bytes = sum(size for _, size in self._calls)
 
     def add(self, call: LoggedCall) -> None:
-        """Write down one more; the oldest go when there are too many, or their bodies too large."""
+        """Write down one more; the oldest go when there are too many, or they are too large."""
+        size = call.size
         with self._guard:
-            self._calls.append(call)
-            self._bytes += _size(call)
+            self._calls.append((call, size))
+            self._bytes += size
             while len(self._calls) > _KEPT_CALLS or (self._bytes > _KEPT_BYTES and len(self._calls) > 1):
-                self._bytes -= _size(self._calls.popleft())
+                self._bytes -= self._calls.popleft()[1]
 
     def clear(self) -> None:
         """Forget all calls so far."""
@@ -226,7 +247,7 @@ class CallLog(Sequence[LoggedCall]):
 
     def _copy(self) -> list[LoggedCall]:
         with self._guard:
-            return list(self._calls)
+            return [call for call, _ in self._calls]
 
 
 _SHOWN = 5
@@ -244,5 +265,6 @@ def _times(count: int) -> str:
 
 def _difference(call: LoggedCall, arguments: Mapping[str, object]) -> str:
     names = call.differing(arguments)
-    told = [f"{name}={_shown(call.arguments[name])}" if name in call.arguments else f"no {name}" for name in names]
+    own = call.arguments
+    told = [f"{name}={_shown(own[name])}" if name in own else f"no {name}" for name in names]
     return f", with {', '.join(told)}" if told else ""

@@ -19,6 +19,7 @@ __all__ = [
     "agent_memories",
     "create_memories",
     "find_memory",
+    "is_batch",
     "list_memories",
     "search_memories",
     "session_memories",
@@ -39,6 +40,17 @@ def create_memories(engine: Engine, org: OrganisationState, call: Call) -> Respo
     if written is None:
         raise Refusal(409, "duplicate memory")
     return json_response(201, _written_json(org.org_id, written))
+
+
+def is_batch(call: Call) -> bool:
+    """Whether `create_memories` reads this body as a batch."""
+    lower = call.body.lower()
+    if b"memorie" not in lower and b"\\u" not in lower:  # then no field of it can be called memories
+        return False
+    try:
+        return bool(read_batch(call.parsed()))
+    except Refusal:
+        return False
 
 
 def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[Draft]) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,9 +10,11 @@ from memtrace.exceptions import TransportError
 from memtrace.transport import Headers, Request, Response
 from memtrace_transports.memory import wire
 from memtrace_transports.memory.call_log import CallLog, LoggedCall
+from memtrace_transports.memory.calls import Call
 from memtrace_transports.memory.engine import Engine
 from memtrace_transports.memory.exchange import Exchange, Failure
 from memtrace_transports.memory.faults import Fault, FaultPlan
+from memtrace_transports.memory.memory_routes import is_batch
 from memtrace_transports.memory.organisations import OrganisationState
 from memtrace_transports.memory.routes import Place, locate
 from memtrace_transports.memory.strict import StrictModeError
@@ -33,7 +34,7 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
     headers = wire.first_values(request.headers)
     key = wire.key_of(headers)
     org = engine.organisation_of(key) if key and not place.is_open else None
-    call = _logged(engine, request, place, org)
+    call = _logged(engine, request, place, headers, org)
     try:
         if engine.strict and org is not None:  # before a fault is used up
             wire.check_strictly(request, place, headers)
@@ -50,14 +51,17 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
     return exchange
 
 
-def _logged(engine: Engine, request: Request, place: Place, org: OrganisationState | None) -> LoggedCall:
-    route = place.route
+def _logged(
+    engine: Engine, request: Request, place: Place, headers: Mapping[str, str], org: OrganisationState | None
+) -> LoggedCall:
+    route, body, content_type = place.route, request.body, headers.get("content-type", "")
     operation = route.operation if route is not None else _open_operation(place)
-    body = request.body
-    if operation == "memories.add" and body is not None and _BATCH.search(body) is not None:
-        operation = "memories.add_many"
+    if body is not None and len(body) > wire.BODY_LIMIT:  # too large to be kept and looked at later
+        if operation == "memories.add" and is_batch(Call((), {}, content_type, body)):
+            operation = "memories.add_many"
+        body = None
     return LoggedCall(
-        operation=operation,
+        operation,
         method=place.method,
         path=place.path,
         at=engine.timeline.clock.wall(),
@@ -65,15 +69,13 @@ def _logged(engine: Engine, request: Request, place: Place, org: OrganisationSta
         org_id=None if org is None else org.org_id,
         variable=(route.variable, place.segments[0]) if route is not None and route.variable else None,
         query=dict(place.query),
-        body=body if body is not None and len(body) <= wire.BODY_LIMIT else None,
+        body=body,
+        content_type=content_type,
     )
 
 
 def _open_operation(place: Place) -> str:
     return place.folded[0] if place.is_served_openly and place.read_method == "GET" else "unknown"
-
-
-_BATCH = re.compile(rb'\A\s*\{\s*"memories"\s*:\s*\[')
 
 
 def _exchange(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from memtrace import AddMemoryRequest, MemtraceError
+from memtrace import AddMemoryRequest, MemtraceError, TransportError
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import CallLog, FakeMemtrace, Fault, LoggedCall, call_log
+from memtrace_transports.memory.calls import read_query
 from tests.fake.caller import API, Caller
 
 
@@ -20,7 +22,7 @@ def told(log: CallLog, *args, **kwargs) -> list[str]:
 
 def made(body: bytes | None = None, path: str = API + "/memories", **query: str) -> LoggedCall:
     return LoggedCall(
-        operation="memories.add",
+        "memories.add",
         method="POST",
         path=path,
         at=0.0,
@@ -123,7 +125,60 @@ def test_a_connection_that_the_server_cut_has_no_status(fake):
     key = Headers({"x-api-key": fake.organisation().api_key})
     exchange = fake.exchange(Request("POST", "", API + "/memories", key, b"x" * (4 * 1024 * 1024 + 1)))
     assert exchange.failure.cause == "reset"
-    assert [(call.status, call.body) for call in fake.calls] == [(0, None)]
+    assert [(call.operation, call.status, call.body) for call in fake.calls] == [("memories.add", 0, None)]
+
+
+def test_a_batch_that_is_too_large_is_logged_as_one(fake):
+    api = Caller(fake, fake.organisation())
+    large = [{"agent_id": "bot", "content": "x" * 2_000_000} for _ in range(3)]
+    for path in ("/memories", "/search"):
+        with pytest.raises(TransportError):
+            api.post(path, {"memories": large})
+    assert [(call.operation, call.body) for call in fake.calls] == [
+        ("memories.add_many", None),
+        ("memories.search", None),
+    ]
+
+
+BATCH = b'{"agent_id":"a","content":"x"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "operation", "status"),
+    [
+        (b'{"memories":[%s]}' % BATCH, "application/json", "memories.add_many", 201),
+        (b'{"agent_id":"a","memories":[%s]}' % BATCH, "application/json", "memories.add_many", 201),
+        (b' {"Memorie\xc5\xbf" : [%s]}' % BATCH, "application/vnd.x+json", "memories.add_many", 201),
+        (b'{"\\u006demor\\u0069es":[%s]}' % BATCH, "application/json", "memories.add_many", 201),
+        (b'{"memories":[{}]}', "application/json", "memories.add_many", 500),
+        (b'{"memories":[null,{"tags":["t"]}]}', "application/json", "memories.add_many", 500),
+        (b'{"memories":[]}', "application/json", "memories.add", 400),
+        (b'{"memories":[],"agent_id":"a","content":"x"}', "application/json", "memories.add", 201),
+        (b'{"memories":[1],"agent_id":"a","content":"x"}', "application/json", "memories.add", 201),
+        (b'{"memories":[{"content":1}],"agent_id":"a","content":"x"}', "application/json", "memories.add", 201),
+        (b'{"memories":[{}],"memories":null,"agent_id":"a","content":"x"}', "application/json", "memories.add", 201),
+        (b'{"metadata":{"memories":[{}]},"agent_id":"a","content":"x"}', "application/json", "memories.add", 201),
+        (b'{"agent_id":"a","content":"{\\"memories\\":[{}]}"}', "application/json", "memories.add", 201),
+        (b'{"memories":[%s]} x' % BATCH, "application/json", "memories.add", 400),
+        (b'{"memories":[%s' % BATCH, "application/json", "memories.add", 400),
+        (b'[{"memories":[%s]}]' % BATCH, "application/json", "memories.add", 400),
+        (b'{"memories":[%s]}' % BATCH, "text/plain", "memories.add", 400),
+        (b'{"memories":[%s]}' % BATCH, "application/x-www-form-urlencoded", "memories.add", 400),
+        (b"", "application/json", "memories.add", 400),
+        (None, "application/json", "memories.add", 400),
+    ],
+)
+def test_a_batch_is_what_the_server_reads_as_one(fake, body, content_type, operation, status):
+    answer = Caller(fake, fake.organisation()).raw("POST", "/memories", body, content_type)
+    assert (fake.calls[0].operation, answer.status) == (operation, status)
+    assert answer.status >= 400 or ("memories" in answer.json) == (operation == "memories.add_many")
+
+
+def test_a_fault_can_be_for_batches_alone(fake):
+    api = Caller(fake, fake.organisation())
+    fake.faults.add(Fault("status", on="memories.add_many"))
+    assert api.add("x").status == 201
+    assert api.post("/memories", {"agent_id": "a", "memories": [{"agent_id": "a", "content": "y"}]}).status == 503
 
 
 def test_the_largest_body_that_the_server_takes_is_kept(fake):
@@ -298,6 +353,41 @@ def test_large_calls_are_kept_up_to_32_mebibytes(large):
     assert len(log) == 1
     log.add(made(b"small"))
     assert [call.body for call in log] == [b"small"]
+
+
+def test_calls_of_very_many_tiny_parameters_are_kept_up_to_32_mebibytes():
+    log, query = CallLog(), "&".join(f"{number:x}" for number in range(50_000))
+    tracemalloc.start()
+    for _ in range(8):
+        log.add(made(path="/", **read_query(query)))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 16 * 1024 * 1024 < held < 33 * 1024 * 1024
+    assert len(log) < 8
+
+
+def test_the_log_of_small_calls_takes_no_more_than_it_counts(fake):
+    api = Caller(fake, fake.organisation())
+    for number in range(500):
+        api.get(f"/memories?agent_id=a{number}&limit=5")
+    tracemalloc.start()
+    fake.calls.clear()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(500):
+        api.get(f"/memories?agent_id=a{number}&limit=5")
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert held < sum(call.size for call in fake.calls) * 1.2
+
+
+def test_reading_arguments_makes_a_log_no_larger():
+    body = b'{"a":[%s{}]}' % (b"{}," * 20_000)
+    log = CallLog([made(body) for _ in range(10)])
+    tracemalloc.start()
+    log.assert_called("memories.add", a=[{}] * 20_001)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < len(body)
 
 
 def test_reading_and_forgetting_while_others_write_loses_no_count():
