@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         UpdateSessionRequest,
     )
     from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
+    from memtrace.retry import RetryPolicy
 
 __all__ = [
     "ActiveSession",
@@ -93,6 +94,7 @@ __all__ = [
     "RegisterAgentRequest",
     "RequestInfo",
     "RequestTimeoutError",
+    "RetryPolicy",
     "SearchQuery",
     "SearchResult",
     "ServerError",
@@ -153,6 +155,7 @@ _PLACES = {
     "UpdateSessionRequest": "memtrace.models",
     "ActiveSession": "memtrace.resources.active_session",
     "AsyncActiveSession": "memtrace.resources.active_session",
+    "RetryPolicy": "memtrace.retry",
 }
 _SUBMODULES = frozenset(
     {
@@ -165,7 +168,9 @@ _SUBMODULES = frozenset(
         "models",
         "pipeline",
         "plugins",
+        "recovery",
         "resources",
+        "retry",
         "transport",
     }
 )

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from memtrace import operations, procedures
-from memtrace.config import DEFAULT_TIMEOUT, UNSET, Unset, changed, resolve
+from memtrace.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, changed, resolve
 from memtrace.dispatch import Dispatcher
 from memtrace.models import (
     AddMemoryRequest,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from memtrace.middleware.placement import Placed
     from memtrace.pipeline import Middleware
     from memtrace.plugins import TransportSpec
+    from memtrace.retry import Dedup, RetryPolicy
     from memtrace.transport import Transport, TransportOptions
 
 __all__ = ["Memtrace"]
@@ -53,7 +54,8 @@ class Memtrace:
     What is left out comes from the environment: MEMTRACE_BASE_URL, MEMTRACE_API_KEY, MEMTRACE_TRANSPORT and
     MEMTRACE_TIMEOUT. `timeout` is for one attempt, in seconds; None means no
     bound. The async client keeps to it exactly; the blocking one applies it to each wait on the socket. `deadline` is for the call with all its
-    attempts and waits, in seconds. `transport` is a name (``"httpx"``,
+    attempts and waits, in seconds; `retry` says when a call that failed is made again, and `dedup` whose duplicate
+    key a memory gets that has none. `transport` is a name (``"httpx"``,
     ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call, with these
     `options`: pools, TLS, proxies, bounds. `middleware` runs once a
     call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one, and `before`,
@@ -77,10 +79,12 @@ class Memtrace:
         *,
         timeout: float | None = DEFAULT_TIMEOUT,
         deadline: float | None = None,
+        retry: RetryPolicy = DEFAULT_RETRY,
         transport: str | Transport | TransportSpec | None = None,
         options: TransportOptions | None = None,
         middleware: Sequence[Middleware | Placed | str] = (),
         attempt_middleware: Sequence[Middleware | Placed | str] = (),
+        dedup: Dedup = "server",
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -89,6 +93,8 @@ class Memtrace:
             api_key,
             timeout=timeout,
             deadline=deadline,
+            retry=retry,
+            dedup=dedup,
             middleware=middleware,
             attempt_middleware=attempt_middleware,
             headers=headers,
@@ -109,6 +115,8 @@ class Memtrace:
         api_key: str | Unset = UNSET,
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
+        retry: RetryPolicy | Unset = UNSET,
+        dedup: Dedup | Unset = UNSET,
         middleware: Sequence[Middleware | Placed | str] | Unset = UNSET,
         attempt_middleware: Sequence[Middleware | Placed | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
@@ -123,6 +131,8 @@ class Memtrace:
             api_key=api_key,
             timeout=timeout,
             deadline=deadline,
+            retry=retry,
+            dedup=dedup,
             middleware=middleware,
             attempt_middleware=attempt_middleware,
             headers=headers,
@@ -180,7 +190,7 @@ class Memtrace:
         Sends nothing when an item breaks a rule. Raises the server's error when nothing was stored, else `BatchError`, whose
         `result` says which items were. `memories.add_many` gives one outcome for each item instead.
         """
-        return self._dispatcher.run(procedures.add_strictly(memories))
+        return self._dispatcher.run(procedures.add_strictly(memories, self._dispatcher.settings.dedup))
 
     def list_memories(self, opts: ListOptions) -> MemoryList:
         """Read memories by filters; as `memories.list`."""

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from memtrace.addresses import AddressError, http_parts
 from memtrace.clock import Clock, SystemClock
@@ -17,19 +17,23 @@ from memtrace.middleware.chain import Link
 from memtrace.middleware.placement import Placed, Position
 from memtrace.naming import kind_of, whose
 from memtrace.plugins import HTTP_TRANSPORTS, middlewares
+from memtrace.retry import Dedup, RetryPolicy
 
 if TYPE_CHECKING:
     from memtrace.pipeline import Middleware
 
 __all__ = [
+    "DEFAULT_RETRY",
     "DEFAULT_TIMEOUT",
     "UNSET",
     "BaseUrl",
     "Settings",
     "Unset",
     "changed",
+    "check_dedup",
     "check_key",
     "check_middleware",
+    "check_retry",
     "check_seconds",
     "check_timeout",
     "parse_base_url",
@@ -38,6 +42,9 @@ __all__ = [
 
 DEFAULT_TIMEOUT: Final = float("30")  # an object of its own: `is` tells the default from a caller's 30.0
 """Seconds that one attempt may take."""
+
+DEFAULT_RETRY: Final = RetryPolicy()
+"""Three attempts."""
 
 
 class Unset:
@@ -76,6 +83,8 @@ class Settings:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     clock: Clock
     deadline: float | None = None
+    retry: RetryPolicy = DEFAULT_RETRY
+    dedup: Dedup = "server"
 
 
 def resolve(
@@ -84,6 +93,8 @@ def resolve(
     *,
     timeout: float | None,
     deadline: float | None = None,
+    retry: RetryPolicy = DEFAULT_RETRY,
+    dedup: Dedup = "server",
     middleware: Sequence[Middleware | Placed | str],
     attempt_middleware: Sequence[Middleware | Placed | str],
     headers: Mapping[str, str] | None,
@@ -98,6 +109,8 @@ def resolve(
         api_key=check_key(_given(api_key, "api_key", "MEMTRACE_API_KEY")),
         timeout=_timeout(timeout),
         deadline=check_seconds(deadline, "deadline"),
+        retry=check_retry(retry),
+        dedup=check_dedup(dedup),
         middleware=check_middleware(middleware, "middleware"),
         attempt_middleware=check_middleware(attempt_middleware, "attempt_middleware"),
         headers=check_headers(headers),
@@ -111,6 +124,8 @@ def changed(
     api_key: str | Unset,
     timeout: float | Unset | None,
     deadline: float | Unset | None,
+    retry: RetryPolicy | Unset,
+    dedup: Dedup | Unset,
     middleware: Sequence[Middleware | Placed | str] | Unset,
     attempt_middleware: Sequence[Middleware | Placed | str] | Unset,
     headers: Mapping[str, str] | Unset,
@@ -121,6 +136,8 @@ def changed(
         api_key=settings.api_key if isinstance(api_key, Unset) else check_key(api_key),
         timeout=settings.timeout if isinstance(timeout, Unset) else check_timeout(timeout),
         deadline=settings.deadline if isinstance(deadline, Unset) else check_seconds(deadline, "deadline"),
+        retry=settings.retry if isinstance(retry, Unset) else check_retry(retry),
+        dedup=settings.dedup if isinstance(dedup, Unset) else check_dedup(dedup),
         middleware=settings.middleware if isinstance(middleware, Unset) else check_middleware(middleware, "middleware"),
         attempt_middleware=settings.attempt_middleware
         if isinstance(attempt_middleware, Unset)
@@ -209,6 +226,22 @@ def check_seconds(value: float | None, name: str) -> float | None:
     if not is_seconds(value):
         raise ConfigurationError(f"{name} must be a number of seconds above 0, or None for no bound")
     return float(value)
+
+
+def check_retry(policy: RetryPolicy) -> RetryPolicy:
+    """A policy, and no number of attempts."""
+    if not isinstance(policy, RetryPolicy):
+        raise ConfigurationError(
+            f"retry must be a RetryPolicy, not {kind_of(policy)}: RetryPolicy(max_attempts=1) turns repeating off"
+        )
+    return policy
+
+
+def check_dedup(dedup: Dedup) -> Dedup:
+    """``server`` or ``unique``."""
+    if dedup not in get_args(Dedup):
+        raise ConfigurationError(f"dedup must be one of {', '.join(get_args(Dedup))}")
+    return dedup
 
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")

@@ -44,7 +44,9 @@ class _Calls:
 
     def _request(self, operation: Operation[T]) -> Request:
         settings = self.settings
-        context = CallContext(settings.clock, operation.safety, operation.accepts)
+        context = CallContext(
+            settings.clock, operation.safety, operation.accepts, parse=operation.parse, recovery=operation.recovery
+        )
         if settings.deadline is not None:
             context.deadline = context.started + settings.deadline
         return Request(
@@ -63,7 +65,7 @@ class _Calls:
         if is_failure(response, request):
             raise error_for(response, request)
         try:
-            return operation.parse(response)
+            return cast("T", request.context.read(response))
         except UnreadableResponseError as error:
             describe(error, request)
             error.retryable = operation.safety in ("read", "repeatable")

@@ -99,6 +99,8 @@ class MemtraceError(Exception):
     attempts: int
     #: Seconds from the call's beginning to the error.
     elapsed: float
+    #: What made the newest repetition necessary; None where there was one attempt.
+    last_cause: MemtraceError | None
     #: Whether a write may have been stored all the same.
     maybe_applied: bool
     #: Whether the same call may simply be made again: it can succeed then, and cannot store anything twice.
@@ -115,6 +117,7 @@ class MemtraceError(Exception):
         self.request = None
         self.attempts = 0
         self.elapsed = 0.0
+        self.last_cause = None
         self.maybe_applied = False
         self.retryable = False
         self.response_body = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode
+from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -42,6 +43,15 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
+from memtrace.recovery import (
+    AgentRecovery,
+    BatchRecovery,
+    DeletionRecovery,
+    MemoryRecovery,
+    Recovery,
+    is_recognised,
+)
+from memtrace.retry import Dedup
 from memtrace.rules import (
     check_id,
     check_limit,
@@ -61,6 +71,7 @@ __all__ = [
     "MAX_BODY",
     "AddedMemories",
     "Operation",
+    "RefusedItem",
     "add_memories",
     "add_memory",
     "agent_memories",
@@ -82,6 +93,7 @@ __all__ = [
     "session_context",
     "session_memories",
     "update_session",
+    "with_unique_key",
 ]
 
 T = TypeVar("T")
@@ -109,6 +121,8 @@ class Operation(Generic[T]):
     safety: Safety
     body: bytes | None = None
     accepts: frozenset[int] = _NO_STATUSES
+    #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
+    recovery: Recovery | None = None
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------
@@ -119,17 +133,47 @@ class AddedMemories(BaseModel):
 
     memories: list[Memory]
     count: int
+    #: The item that the server refused, after it had stored what stands before it: an answer that recovery put together.
+    refused: RefusedItem | None = None
 
 
-def add_memory(request: AddMemoryRequest) -> Operation[Memory]:
-    """Store one memory. A duplicate of the last 24 hours is a 409."""
-    return Operation("memories.add", "POST", f"{_API}/memories", _reader(Memory), "keyed", memory_body(request))
+class RefusedItem(BaseModel):
+    """The item of a batch that the server refused, by its place from 0, and its words."""
+
+    item: int
+    error: str
 
 
-def add_memories(bodies: Sequence[bytes]) -> Operation[AddedMemories]:
-    """Store several memories, each a `memory_body`; not empty, since the server reads an empty batch as one memory."""
+def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
+    """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``unique``, has none."""
+    unique = dedup == "unique" and not request.dedup_key
+    if unique:
+        request = with_unique_key(request)
+    body = memory_body(request)
+    if not is_recognised(request):
+        return Operation("memories.add", "POST", f"{_API}/memories", _reader(Memory), "once", body)
+    recovery = MemoryRecovery(request, unique=unique)
+    return Operation("memories.add", "POST", f"{_API}/memories", _reader(Memory), "keyed", body, recovery=recovery)
+
+
+def with_unique_key(request: AddMemoryRequest) -> AddMemoryRequest:
+    """A copy with a duplicate key that nothing else has."""
+    return request.model_copy(update={"dedup_key": uuid4().hex})
+
+
+def add_memories(requests: Sequence[AddMemoryRequest], bodies: Sequence[bytes]) -> Operation[AddedMemories]:
+    """Store several memories, each with its `memory_body`; not empty, since the server reads an empty batch as one memory."""
     body = b'{"memories":[' + b",".join(bodies) + b"]}"
-    return Operation("memories.add_many", "POST", f"{_API}/memories", _reader(AddedMemories), "keyed", body)
+    safety: Safety = "keyed" if all(map(is_recognised, requests)) else "once"
+    return Operation(
+        "memories.add_many",
+        "POST",
+        f"{_API}/memories",
+        _reader(AddedMemories),
+        safety,
+        body,
+        recovery=BatchRecovery(requests),
+    )
 
 
 def memory_body(request: AddMemoryRequest) -> bytes:
@@ -242,7 +286,15 @@ def _tags(tags: str | list[str] | None) -> str | None:
 def register_agent(request: RegisterAgentRequest) -> Operation[Agent]:
     """Register an agent. A taken name is a 409."""
     require(request.name, "name")
-    return Operation("agents.register", "POST", f"{_API}/agents", _reader(Agent), "keyed", _body(request))
+    return Operation(
+        "agents.register",
+        "POST",
+        f"{_API}/agents",
+        _reader(Agent),
+        "keyed",
+        _body(request),
+        recovery=AgentRecovery(request),
+    )
 
 
 def list_agents() -> Operation[AgentList]:
@@ -264,7 +316,7 @@ def agent_stats(agent_id: str) -> Operation[AgentStats]:
 def delete_agent(agent_id: str) -> Operation[None]:
     """Delete an agent by id; its memories stay. One that ever had a session cannot be deleted."""
     path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}"
-    return Operation("agents.delete", "DELETE", path, _read_nothing, "repeatable")
+    return Operation("agents.delete", "DELETE", path, _read_nothing, "repeatable", recovery=DeletionRecovery())
 
 
 # ---- sessions -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ A procedure yields through `step` only, which returns each operation's result or
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TypeVar, cast
@@ -21,7 +20,18 @@ from memtrace.exceptions import (
     UnreadableResponseError,
 )
 from memtrace.models import AddMemoryRequest, Agent, Memory, RegisterAgentRequest
-from memtrace.operations import MAX_BODY, Operation, add_memories, get_agent, list_agents, memory_body, register_agent
+from memtrace.operations import (
+    MAX_BODY,
+    Operation,
+    add_memories,
+    get_agent,
+    list_agents,
+    memory_body,
+    register_agent,
+    with_unique_key,
+)
+from memtrace.recovery import content_key
+from memtrace.retry import Dedup
 from memtrace.rules import refuse
 
 __all__ = ["Procedure", "add_in_chunks", "add_strictly", "get_or_register", "step"]
@@ -73,32 +83,32 @@ def get_or_register(request: RegisterAgentRequest) -> Procedure[Agent]:
 # ---- batches --------------------------------------------------------------------------------------------------------
 
 
-def add_in_chunks(requests: Iterable[AddMemoryRequest]) -> Procedure[BatchResult]:
+def add_in_chunks(requests: Iterable[AddMemoryRequest], dedup: Dedup = "server") -> Procedure[BatchResult]:
     """Store memories in requests of at most 100 items and 4 MiB, one outcome an item.
 
     Takes items as it goes. One that breaks a rule is not sent. After a request that failed nothing more is sent.
     """
     refused: list[Outcome] = []
-    outcomes = yield from _send_in_chunks(_valid_items(requests, refused))
+    outcomes = yield from _send_in_chunks(_valid_items(requests, dedup, refused))
     return BatchResult(tuple(sorted(outcomes + refused, key=lambda outcome: outcome.index)))
 
 
-def _valid_items(requests: Iterable[AddMemoryRequest], refused: list[Outcome]) -> Iterator[_Item]:
+def _valid_items(requests: Iterable[AddMemoryRequest], dedup: Dedup, refused: list[Outcome]) -> Iterator[_Item]:
     for index, request in enumerate(requests):
         try:
-            item = _Item(index, request)
+            item = _Item(index, request, dedup)
         except MemtraceError as error:
             refused.append(Outcome(index, "failed", error=error))
         else:
             yield item
 
 
-def add_strictly(requests: Iterable[AddMemoryRequest]) -> Procedure[list[Memory]]:
+def add_strictly(requests: Iterable[AddMemoryRequest], dedup: Dedup = "server") -> Procedure[list[Memory]]:
     """Store memories and return the rows that the server answered, duplicates left out.
 
     Sends nothing when an item breaks a rule. Raises the server's own error when nothing was stored, else `BatchError`.
     """
-    items = [_Item(index, request) for index, request in enumerate(requests)]
+    items = [_Item(index, request, dedup) for index, request in enumerate(requests)]
     result = BatchResult(tuple((yield from _send_in_chunks(items))))
     first_error = next((outcome.error for outcome in result if outcome.error is not None), None)
     if first_error is not None and not result.stored and not result.duplicates:
@@ -110,11 +120,14 @@ def add_strictly(requests: Iterable[AddMemoryRequest]) -> Procedure[list[Memory]
 class _Item:
     """One valid item of a batch: its place, its bytes and the key by which its row is known in the answer."""
 
-    __slots__ = ("body", "index", "key")
+    __slots__ = ("body", "index", "key", "request")
 
-    def __init__(self, index: int, request: AddMemoryRequest) -> None:
+    def __init__(self, index: int, request: AddMemoryRequest, dedup: Dedup) -> None:
         if not isinstance(request, AddMemoryRequest):
             raise refuse(f"memories[{index}]", "an AddMemoryRequest", f"{type(request).__name__} was given")
+        if dedup == "unique" and not request.dedup_key:
+            request = with_unique_key(request)
+        self.request = request
         self.index = index
         try:
             self.body = memory_body(request)
@@ -124,14 +137,7 @@ class _Item:
                 )
         except MemtraceError as error:
             raise _located(error, index) from None
-        self.key = request.dedup_key or _content_key(request)
-
-
-def _content_key(request: AddMemoryRequest) -> str:
-    """The server's own duplicate key: agent, event and the first 200 bytes of the content."""
-    content = request.content.encode()[:200]
-    event = request.event_type or "general"
-    return hashlib.sha256(f"{request.agent_id}|{event}|".encode() + content).hexdigest()[:32]
+        self.key = request.dedup_key or content_key(request)
 
 
 def _chunks(items: Iterable[_Item]) -> Iterable[list[_Item]]:
@@ -162,8 +168,13 @@ def _send_in_chunks(items: Iterable[_Item]) -> Procedure[list[Outcome]]:
 
 def _add_chunk(chunk: Sequence[_Item]) -> Procedure[tuple[list[Outcome], MemtraceError | None]]:
     try:
-        answer = yield from step(add_memories([item.body for item in chunk]))
-        return _match(chunk, answer.memories), None
+        answer = yield from step(add_memories([item.request for item in chunk], [item.body for item in chunk]))
+        if answer.refused is None:
+            return _match(chunk, answer.memories), None
+        place = answer.refused.item
+        bad = InvalidRequestError(answer.refused.error, 500)
+        outcomes = _match(chunk[:place], answer.memories)
+        return outcomes + [Outcome(item.index, "failed", error=bad) for item in chunk[place:]], bad
     except MemtraceError as error:
         unsure = len(chunk) if error.maybe_applied else 0
         refused = _REFUSED_ITEM.match(error.message)

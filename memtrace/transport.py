@@ -6,14 +6,17 @@ library appears here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
 from memtrace.clock import Clock, SystemClock
-from memtrace.exceptions import TransportCause, TransportError
+from memtrace.exceptions import MemtraceError, TransportCause, TransportError
 from memtrace.header_fields import HEADER_NAME, HEADER_VALUE
 from memtrace.transport_options import TransportOptions
+
+if TYPE_CHECKING:
+    from memtrace.recovery import Recovery
 
 __all__ = [
     "HEADER_NAME",
@@ -134,11 +137,25 @@ class CallContext:
     maybe_applied: bool = False
     #: The newest failure of an attempt.
     last_cause: TransportError | None = None
+    #: What made the newest repetition necessary; None while there is none.
+    repeated_after: MemtraceError | None = None
+    #: Reads an answer of this call. Raises `UnreadableResponseError`.
+    parse: Callable[[Response], object] | None = None
+    #: What the operation knows of its own repetition, where there is something to know.
+    recovery: Recovery | None = None
     state: dict[object, object] = field(default_factory=dict)
+
+    _read: tuple[Response, object] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.started < 0:
             self.started = self.clock.monotonic()
+
+    def read(self, response: Response) -> object:
+        """What this answer says to this call, by `parse`, which runs once for each answer. Raises `UnreadableResponseError`."""
+        if self._read is None or self._read[0] is not response:
+            self._read = (response, None if self.parse is None else self.parse(response))
+        return self._read[1]
 
     def elapsed(self) -> float:
         """Seconds since the call began."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 
-from memtrace import AsyncMemtrace, Memtrace
+from memtrace import AsyncMemtrace, Memtrace, RetryPolicy
 from memtrace.transport import Headers, Response
+
+ONCE = RetryPolicy(max_attempts=1)
 
 
 class Recorder:

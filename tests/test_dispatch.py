@@ -26,6 +26,7 @@ from memtrace.plugins import TransportSpec
 from memtrace.procedures import step
 from memtrace.transport import Response
 from tests.conftest import AsyncScript, Script, StoppedClock
+from tests.faces import ONCE
 
 
 class Dispatch:
@@ -173,7 +174,7 @@ def test_an_answer_that_cannot_be_read_may_have_been_a_success(dispatch, safety,
         raise UnreadableResponseError("no JSON", response.status)
 
     with pytest.raises(UnreadableResponseError) as caught:
-        dispatch.send(operation(parse, safety=safety))
+        dispatch.send(operation(parse, safety=safety), retry=ONCE)
     error = caught.value
     assert (error.status_code, error.attempts, error.maybe_applied, error.retryable) == (
         200,
@@ -227,7 +228,7 @@ def test_a_procedure_may_handle_a_failure(dispatch):
         return (yield from step(operation(lambda response: cause)))
 
     gone = TransportError("gone", cause="reset")
-    assert dispatch.do(dispatch.make(gone), "run", procedure()) == "reset"
+    assert dispatch.do(dispatch.make(gone, retry=ONCE), "run", procedure()) == "reset"
 
 
 def test_a_failure_that_a_procedure_leaves_comes_out(dispatch):
@@ -297,7 +298,7 @@ def test_a_transport_by_name_must_fit_the_address(client):
 def test_every_error_of_a_call_is_one_of_the_sdk(dispatch):
     for answer in (302, 400, 401, 404, 405, 409, 413, 418, 429, 500, 502, 503, TransportError("gone")):
         with pytest.raises(MemtraceError):
-            dispatch.send(operation(), answer)
+            dispatch.send(operation(), answer, retry=ONCE)
 
 
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])

@@ -6,6 +6,7 @@ from memtrace.middleware.auth import ApiKeyAuth
 from memtrace.middleware.errors import raise_errors
 from memtrace.middleware.logging import log_attempts
 from memtrace.middleware.placement import Placed, Position, after, before, instead_of
+from memtrace.middleware.retry import Retry
 from memtrace.pipeline import CallNext, Flow, HeldLock, Middleware, call, lock, sleep
 from memtrace.transport import CallContext, Headers, Request, Response, TransportError
 
@@ -21,6 +22,7 @@ __all__ = [
     "Position",
     "Request",
     "Response",
+    "Retry",
     "TransportError",
     "after",
     "before",

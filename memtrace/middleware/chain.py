@@ -11,6 +11,7 @@ from memtrace.middleware.auth import ApiKeyAuth
 from memtrace.middleware.errors import raise_errors
 from memtrace.middleware.logging import log_attempts
 from memtrace.middleware.placement import Position
+from memtrace.middleware.retry import Retry
 from memtrace.naming import near_name
 from memtrace.pipeline import Middleware
 
@@ -49,6 +50,7 @@ class _Yours:
 _CHAIN: Final[tuple[_BuiltIn | _Yours, ...]] = (
     _BuiltIn("errors", lambda _: raise_errors),
     _Yours(lambda settings: settings.middleware),
+    _BuiltIn("retry", lambda settings: Retry(settings.retry)),
     _BuiltIn("auth", lambda settings: ApiKeyAuth(settings.api_key)),
     _Yours(lambda settings: settings.attempt_middleware),
     _BuiltIn("log", lambda _: log_attempts),

@@ -26,7 +26,7 @@ from memtrace.exceptions import (
 from memtrace.pipeline import CallNext, Flow
 from memtrace.transport import Request, Response
 
-__all__ = ["describe", "error_for", "is_failure", "raise_errors"]
+__all__ = ["describe", "error_for", "is_failure", "is_storage_failure", "raise_errors"]
 
 _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more closely
 _TEXT_SHOWN = 300
@@ -64,21 +64,50 @@ def describe(error: MemtraceError, request: Request) -> None:
     error.request = RequestInfo(request.method, request.path, request.operation)
     error.attempts = context.attempt
     error.elapsed = context.elapsed()
+    error.last_cause = context.repeated_after
     if isinstance(error, TransportError) and error.maybe_sent and context.safety != "read":
         context.maybe_applied = True  # a middleware may have raised it, past the transport's own books
     error.maybe_applied = context.maybe_applied
     error.retryable = _is_retryable(error, request)
+    if error.maybe_applied:
+        _tell_how_to_look(error)
+
+
+def _tell_how_to_look(error: MemtraceError) -> None:
+    """Add to the hint how to find out whether a write was applied."""
+    look = _LOOKS.get(error.request.operation) if error.request is not None else None
+    if look is not None and not (error.hint or "").endswith(look):
+        error.hint = look if error.hint is None else f"{error.hint}; {look}"
+
+
+_LOOK_FOR_ROWS = "before you write it again, look for it: memories.list(agent_id=...), about two seconds later"
+_LOOKS = {
+    "memories.add": _LOOK_FOR_ROWS,
+    "memories.add_many": _LOOK_FOR_ROWS,
+    "sessions.create": "before you create another, look for it: sessions.list(agent_id=...), by created_at",
+    "agents.register": "before you register it again, look for it: agents.get_or_register(name=...) finds it",
+}
 
 
 def _is_retryable(error: MemtraceError, request: Request) -> bool:
-    repeatable = request.context.safety in ("read", "repeatable")
-    if not repeatable and request.context.maybe_applied:
+    context = request.context
+    repeatable = context.safety in ("read", "repeatable")
+    if not repeatable and context.maybe_applied:
         return False
     if isinstance(error, (TransportError, RateLimitError)):
         return True
     if isinstance(error, ServerError):
         return error.status_code == 503 or (repeatable and error.status_code in (500, 502, 504))
     return False
+
+
+def is_storage_failure(error: MemtraceError) -> bool:
+    """Whether the server said that its storage failed, and not that it could not read an argument."""
+    text = error.message
+    return error.status_code == 500 and "query" in text and "Arc" in text and _UNREADABLE.search(text) is None
+
+
+_UNREADABLE = re.compile("conver(?:t|sion)|timestamp field format", re.IGNORECASE)
 
 
 # ---- without an answer ----------------------------------------------------------------------------------------------
@@ -116,6 +145,7 @@ def error_for(response: Response, request: Request) -> MemtraceError:
     describe(error, request)
     if request.context.safety != "read" and _may_have_stored(error):
         error.maybe_applied = True
+        _tell_how_to_look(error)
     return error
 
 

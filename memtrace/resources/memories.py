@@ -37,7 +37,9 @@ class Memories:
         Raises `ConflictError` when the same agent, event and content (its first 200 bytes), or the same `dedup_key`, was
         stored within 24 hours; `InvalidRequestError` for a field that the server would refuse, before anything is sent.
         """
-        return self._dispatcher.send(operations.add_memory(model_from(AddMemoryRequest, request, fields)))
+        return self._dispatcher.send(
+            operations.add_memory(model_from(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
+        )
 
     def add_many(self, requests: Iterable[AddMemoryRequest]) -> BatchResult:
         """Store memories in requests of at most 100 items and 4 MiB; one outcome for each item, in order.
@@ -45,7 +47,7 @@ class Memories:
         An item that breaks a rule is ``failed`` and not sent, one that the server has already is ``duplicate``. After a
         request that failed nothing more is sent. Raises nothing for an item: see `BatchResult.raise_for_failures`.
         """
-        return self._dispatcher.run(procedures.add_in_chunks(requests))
+        return self._dispatcher.run(procedures.add_in_chunks(requests, self._dispatcher.settings.dedup))
 
     @overload
     def list(self, options: ListOptions) -> MemoryList: ...
@@ -104,7 +106,9 @@ class AsyncMemories:
         Raises `ConflictError` when the same agent, event and content (its first 200 bytes), or the same `dedup_key`, was
         stored within 24 hours; `InvalidRequestError` for a field that the server would refuse, before anything is sent.
         """
-        return await self._dispatcher.send(operations.add_memory(model_from(AddMemoryRequest, request, fields)))
+        return await self._dispatcher.send(
+            operations.add_memory(model_from(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
+        )
 
     async def add_many(self, requests: Iterable[AddMemoryRequest]) -> BatchResult:
         """Store memories in requests of at most 100 items and 4 MiB; one outcome for each item, in order.
@@ -112,7 +116,7 @@ class AsyncMemories:
         An item that breaks a rule is ``failed`` and not sent, one that the server has already is ``duplicate``. After a
         request that failed nothing more is sent. Raises nothing for an item: see `BatchResult.raise_for_failures`.
         """
-        return await self._dispatcher.run(procedures.add_in_chunks(requests))
+        return await self._dispatcher.run(procedures.add_in_chunks(requests, self._dispatcher.settings.dedup))
 
     @overload
     async def list(self, options: ListOptions) -> MemoryList: ...

@@ -173,7 +173,7 @@ class FaultPlan:
 
     >>> from memtrace_transports import FakeMemtrace
     >>> fake = FakeMemtrace()
-    >>> fake.faults.add(Fault("status", status=429, headers={"Retry-After": "2"}))
+    >>> fake.faults.add(Fault("status", status=429, headers={"Retry-After": "60"}))
     >>> fake.client().agents.list()
     Traceback (most recent call last):
     memtrace.exceptions.RateLimitError: ...

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from memtrace import ConnectionFailedError, Memtrace, MemtraceError, NotFoundError, RateLimitError
+from memtrace import ConnectionFailedError, Memtrace, MemtraceError, NotFoundError, RateLimitError, RetryPolicy
 from memtrace.cli import serve
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from tests.cli.conftest import SHARED
@@ -174,7 +174,7 @@ def _by_python():
 
     clock = ManualClock()
     fake = FakeMemtrace(clock=clock)
-    client = fake.client(attempt_middleware=[note])
+    client = fake.client(attempt_middleware=[note]).with_options(retry=RetryPolicy(max_attempts=1))
     agent = client.agents.register(name="assistant")
     session = client.sessions.create(agent_id=agent.id)
     for content in ("User prefers dark mode", "User likes té 🫖"):

@@ -29,7 +29,7 @@ from memtrace import (
     RegisterAgentRequest,
     SearchQuery,
 )
-from tests.faces import json_response
+from tests.faces import ONCE, json_response
 
 ROW = '{"time":"2026-01-01T00:00:00Z","org_id":"o","agent_id":"a","memory_type":"episodic","event_type":"general","content":"c"}'
 MEMORIES = f'{{"memories":[{ROW}],"count":1,"has_more":false}}'
@@ -228,8 +228,8 @@ def test_an_answer_is_of_the_model_that_it_always_was(face):
         (500, "{}", MemtraceError, "HTTP 500"),
     ],
 )
-def test_statuses_raise_what_they_always_raised_and_nothing_is_repeated(face, status, body, kind, message):
-    client, transport = face.scripted(lambda _: json_response(status, body))
+def test_statuses_raise_what_they_always_raised_and_once_means_once(face, status, body, kind, message):
+    client, transport = face.scripted(lambda _: json_response(status, body), retry=ONCE)
     with pytest.raises(kind) as caught:
         client.remember("a", "c")
     assert (caught.value.message, caught.value.status_code) == (message, status)

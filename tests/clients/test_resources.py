@@ -24,9 +24,11 @@ from memtrace import (
     UnreadableResponseError,
     UpdateSessionRequest,
 )
+from memtrace.recovery import content_key
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.clients.test_earlier_api import AGENT, MEMORIES, ROW, SESSION
-from tests.faces import json_response
+from tests.conftest import StoppedClock
+from tests.faces import ONCE, json_response
 
 
 @pytest.fixture
@@ -343,7 +345,7 @@ def test_a_page_of_another_server_is_not_taken_for_an_answer(face):
 
 def test_an_unreadable_answer_says_so_without_showing_it(face):
     for body in ("<html>planted secret</html>", '{"time": "planted secret"}', "[1]", ""):
-        client, _ = face.scripted(json_response(201, body))
+        client, _ = face.scripted(json_response(201, body), retry=ONCE)
         with pytest.raises(UnreadableResponseError, match="is no Memory.*base_url") as caught:
             client.remember("a", "c")
         assert "planted secret" not in str(caught.value)
@@ -462,7 +464,7 @@ def test_the_flat_form_refuses_an_invalid_item_before_anything_is_sent(face):
 def test_a_request_that_surely_did_not_arrive_fails_its_items_and_stops_the_rest(face):
     first = {"memories": [json.loads(ROW)] * 100, "count": 100}
     refused = TransportError("refused", cause="connect", maybe_sent=False)
-    client, transport = face.scripted(json_response(201, json.dumps(first)), refused)
+    client, transport = face.scripted(json_response(201, json.dumps(first)), refused, retry=ONCE)
     result = client.memories.add_many(AddMemoryRequest(agent_id="a", content=str(n)) for n in range(250))
     assert len(transport.requests) == 2
     assert [outcome.status for outcome in result] == ["stored"] * 100 + ["failed"] * 150
@@ -472,15 +474,35 @@ def test_a_request_that_surely_did_not_arrive_fails_its_items_and_stops_the_rest
 
 
 def test_a_request_that_may_have_arrived_leaves_its_items_unknown(face):
-    client, _ = face.scripted(TransportError("reset", cause="reset", maybe_sent=True))
+    client, _ = face.scripted(TransportError("reset", cause="reset", maybe_sent=True), retry=ONCE)
     result = client.memories.add_many(AddMemoryRequest(agent_id="a", content=str(n)) for n in range(3))
     assert result.unknown == [0, 1, 2]
     assert not result.ok
 
 
-def test_a_batch_that_the_server_stored_in_half_says_from_where(face):
-    client, _ = face.scripted(json_response(500, '{"error":"failed to create memory 2: disk is full"}'))
-    result = client.memories.add_many(AddMemoryRequest(agent_id="a", content=str(n)) for n in range(4))
+HALF = json_response(500, '{"error":"failed to create memory 2: disk is full"}')
+
+
+def test_of_a_batch_that_the_server_stored_in_half_each_outcome_is_found_out(face):
+    requests = [AddMemoryRequest(agent_id="a", content=str(n)) for n in range(4)]
+    nothing = json_response(200, '{"memories": []}')
+    row = {**json.loads(ROW), "content": "1", "dedup_key": content_key(requests[1])}
+    found = json_response(200, json.dumps({"memories": [row]}))
+    clock = StoppedClock()
+    client, transport = face.scripted(HALF, nothing, found, clock=clock)
+    result = client.memories.add_many(requests)
+    assert [outcome.status for outcome in result] == ["duplicate", "stored", "failed", "failed"]
+    assert result.outcomes[1].memory.content == "1"
+    assert result.outcomes[2].error.message == "failed to create memory 2: disk is full"
+    assert clock.sleeps == [1.25, 0.25]
+    assert [request.method for request in transport.requests] == ["POST", "GET", "GET"]
+
+
+def test_of_a_batch_stored_in_half_nothing_is_claimed_when_the_server_cannot_be_asked(face):
+    requests = [AddMemoryRequest(agent_id="a", content=str(n)) for n in range(4)]
+    gone = json_response(401, '{"error":"invalid API key"}')
+    client, _ = face.scripted(HALF, gone, clock=StoppedClock())
+    result = client.memories.add_many(requests)
     assert [outcome.status for outcome in result] == ["unknown", "unknown", "failed", "failed"]
 
 
@@ -491,7 +513,7 @@ def test_the_flat_form_raises_the_servers_error_when_nothing_was_stored(face):
         client.add_memories(items)
     assert caught.value.status_code == 401
     rows = {"memories": [json.loads(ROW)] * 100, "count": 100}
-    client, _ = face.scripted(json_response(201, json.dumps(rows)), json_response(503, '{"error":"down"}'))
+    client, _ = face.scripted(json_response(201, json.dumps(rows)), json_response(503, '{"error":"down"}'), retry=ONCE)
     with pytest.raises(MemtraceError, match="100 stored, 50 failed") as caught:
         client.add_memories(items)
     assert caught.value.code == "batch"

@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,8 +44,8 @@ def request(safety="once", **fields):
     return Request("POST", "http://server", "/api/v1/memories?x=1", operation="memories.add", context=context, **fields)
 
 
-def mapped(response, safety="once"):
-    return error_for(response, request(safety))
+def mapped(response, safety="once", **fields):
+    return error_for(response, replace(request(safety), **fields))
 
 
 @pytest.mark.parametrize(
@@ -147,9 +148,9 @@ def test_only_a_503_is_about_an_arc_instance():
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_hint_of_the_server_goes_before_our_own(status):
-    assert mapped(answer(status, "down", hint="call us")).hint == "call us"
-    assert mapped(answer(status, "down", hint="")).hint is None
-    assert mapped(answer(status, "down", hint=5)).hint is None
+    assert mapped(answer(status, "down", hint="call us"), operation="agents.list").hint == "call us"
+    assert mapped(answer(status, "down", hint=""), operation="agents.list").hint is None
+    assert mapped(answer(status, "down", hint=5), operation="agents.list").hint is None
     assert mapped(answer(401, "no", hint="")).hint == "check api_key (MEMTRACE_API_KEY)"
 
 
@@ -379,8 +380,27 @@ def test_a_failed_transport_becomes_what_fits_its_cause(runner, cause, kind, hin
 def test_a_hint_of_the_transport_is_kept(runner):
     for cause in ("connect", "timeout"):
         with pytest.raises(TransportError) as caught:
-            runner.call(raise_errors, TransportError("x", cause=cause, hint="theirs"))
+            runner.call(raise_errors, TransportError("x", cause=cause, hint="theirs"), operation="agents.list")
         assert caught.value.hint == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("operation", "look"),
+    [
+        ("memories.add", "memories.list("),
+        ("memories.add_many", "memories.list("),
+        ("sessions.create", "sessions.list("),
+        ("agents.register", "agents.get_or_register("),
+    ],
+)
+def test_what_may_have_been_applied_says_how_to_look(runner, operation, look):
+    with pytest.raises(TransportError) as caught:
+        runner.call(raise_errors, TransportError("x", cause="reset", hint="theirs"), operation=operation)
+    assert caught.value.hint.startswith("theirs; before you ")
+    assert caught.value.hint.count(look) == 1
+    with pytest.raises(TransportError) as caught:
+        runner.call(raise_errors, TransportError("x", cause="reset", hint="theirs"), operation="sessions.close")
+    assert caught.value.hint == "theirs"
 
 
 @pytest.mark.parametrize("kind", [ConnectionFailedError, RequestTimeoutError, DeadlineExceededError])

@@ -57,7 +57,7 @@ def test_a_place_beside_a_link_that_is_not_there_names_the_distributions_middlew
 
 def test_what_is_installed_and_not_named_is_no_place_and_the_error_says_so(face, installed):
     module = installed.add("acme-tag", "tag", MIDDLEWARE, kind="middleware")
-    with pytest.raises(ConfigurationError, match="no link of that name. Known: errors, auth, log") as caught:
+    with pytest.raises(ConfigurationError, match="no link of that name. Known: errors, retry, auth, log") as caught:
         face.scripted(EMPTY, middleware=[before("tag", lambda request, call_next: call_next(request))])
     assert caught.value.hint == "'tag' is installed, but acts only where it is named: add it to middleware="
     assert module not in sys.modules
@@ -86,5 +86,5 @@ def test_a_distribution_that_brings_a_built_in_name_is_shadowed_and_never_loaded
 def test_the_listing_has_the_built_in_links_and_then_what_is_installed(installed):
     installed.add("acme-tag", "tag", MIDDLEWARE, kind="middleware")
     names = [info.name for info in middlewares.listing()]
-    assert names[:3] == ["errors", "auth", "log"]
-    assert names.index("tag") >= 3
+    assert names[:4] == ["errors", "retry", "auth", "log"]
+    assert names.index("tag") >= 4

@@ -15,6 +15,7 @@ from memtrace.models import AddMemoryRequest
 from memtrace.transport import Response
 from memtrace_transports import AsyncHttpxTransport, HttpxTransport
 from tests.conftest import AsyncScript, Script
+from tests.faces import ONCE
 from tests.transports.scripted import Answer, Refuse, ResetAfterReading, ScriptedServer
 
 KEY = "planted-key-4711"
@@ -159,12 +160,12 @@ def test_neither_key_nor_content_is_in_a_record_error_or_repr_of_a_call_by_httpx
     errors = []
 
     with ScriptedServer(step, step) as server:
-        with Memtrace(server.url, KEY) as client, pytest.raises(MemtraceError) as caught:
+        with Memtrace(server.url, KEY, retry=ONCE) as client, pytest.raises(MemtraceError) as caught:
             client.remember("assistant", CONTENT)
         errors.append(caught.value)
 
         async def main():
-            async with AsyncMemtrace(server.url, KEY) as client:
+            async with AsyncMemtrace(server.url, KEY, retry=ONCE) as client:
                 with pytest.raises(MemtraceError) as caught:
                     await client.remember("assistant", CONTENT)
                 errors.append(caught.value)

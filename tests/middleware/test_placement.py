@@ -10,6 +10,7 @@ from memtrace.middleware import (
     Placed,
     Position,
     Response,
+    Retry,
     after,
     before,
     instead_of,
@@ -18,7 +19,7 @@ from memtrace.middleware import (
 )
 from memtrace.middleware.chain import BUILT_IN, arrange
 from memtrace.plugins import MiddlewareSpec, middlewares
-from tests.faces import json_response
+from tests.faces import ONCE, json_response
 
 EMPTY = json_response(200, '{"agents": [], "count": 0}')
 
@@ -57,10 +58,9 @@ def install(monkeypatch):
 
 def chain(client):
     """The names of what stands in a client's chain, outermost first; an attribute of the client itself tells each."""
-    known = {raise_errors: "errors", log_attempts: "log"}
+    known = {raise_errors: "errors", log_attempts: "log", ApiKeyAuth: "auth", Retry: "retry"}
     return " ".join(
-        "auth" if isinstance(link, ApiKeyAuth) else known.get(link) or link.name
-        for link in arrange(client._dispatcher.settings)
+        known.get(link) or known.get(type(link)) or link.name for link in arrange(client._dispatcher.settings)
     )
 
 
@@ -73,34 +73,36 @@ def made(face, middleware=(), attempt_middleware=(), **settings):
 
 
 def test_the_built_in_links_stand_in_this_order():
-    assert BUILT_IN == ("errors", "auth", "log")
+    assert BUILT_IN == ("errors", "retry", "auth", "log")
 
 
 def test_without_a_place_the_lists_stand_around_auth(face):
-    assert chain(made(face)) == "errors auth log"
-    assert chain(made(face, [A, B], [C, D])) == "errors A B auth C D log"
-    assert chain(made(face, [A, A], [A])) == "errors A A auth A log"
+    assert chain(made(face)) == "errors retry auth log"
+    assert chain(made(face, [A, B], [C, D])) == "errors A B retry auth C D log"
+    assert chain(made(face, [A, A], [A])) == "errors A A retry auth A log"
 
 
 @pytest.mark.parametrize(
     ("middleware", "attempt_middleware", "expected"),
     [
-        ([before("errors", A)], [], "A errors auth log"),
-        ([after("errors", A), B], [], "errors A B auth log"),
-        ([B, after("errors", A)], [C], "errors A B auth C log"),
-        ([before("auth", A), B], [C], "errors B A auth C log"),
-        ([after("auth", A), B], [C], "errors B auth A C log"),
-        ([before("log", A)], [B], "errors auth B A log"),
-        ([after("log", A)], [B], "errors auth B log A"),
-        ([], [before("errors", A), B], "A errors auth B log"),
-        ([before("auth", A), before("auth", B)], [before("auth", C)], "errors A B C auth log"),
-        ([after("auth", A), after("auth", B)], [after("auth", C)], "errors auth A B C log"),
-        ([after("auth", A), before("auth", B), after("auth", C)], [before("auth", D)], "errors B D auth A C log"),
-        ([after("errors", A), before("auth", B)], [], "errors A B auth log"),
-        ([before("auth", A), after("log", A), A], [], "errors A A auth log A"),
-        ([instead_of("auth", A)], [B], "errors A B log"),
-        ([instead_of("errors", A), B], [instead_of("log", C)], "A B auth C"),
-        ([before("auth", A), instead_of("auth", B), after("auth", C)], [], "errors A B C log"),
+        ([before("errors", A)], [], "A errors retry auth log"),
+        ([after("errors", A), B], [], "errors A B retry auth log"),
+        ([B, after("errors", A)], [C], "errors A B retry auth C log"),
+        ([before("auth", A), B], [C], "errors B retry A auth C log"),
+        ([after("auth", A), B], [C], "errors B retry auth A C log"),
+        ([before("log", A)], [B], "errors retry auth B A log"),
+        ([after("log", A)], [B], "errors retry auth B log A"),
+        ([], [before("errors", A), B], "A errors retry auth B log"),
+        ([before("auth", A), before("auth", B)], [before("auth", C)], "errors retry A B C auth log"),
+        ([after("auth", A), after("auth", B)], [after("auth", C)], "errors retry auth A B C log"),
+        ([after("auth", A), before("auth", B), after("auth", C)], [before("auth", D)], "errors retry B D auth A C log"),
+        ([after("errors", A), before("auth", B)], [], "errors A retry B auth log"),
+        ([before("auth", A), after("log", A), A], [], "errors A retry A auth log A"),
+        ([instead_of("auth", A)], [B], "errors retry A B log"),
+        ([instead_of("errors", A), B], [instead_of("log", C)], "A B retry auth C"),
+        ([before("auth", A), instead_of("auth", B), after("auth", C)], [], "errors retry A B C log"),
+        ([before("retry", A), B], [after("retry", C), D], "errors B A retry C auth D log"),
+        ([instead_of("retry", A), B], [], "errors B A auth log"),
     ],
 )
 def test_a_middleware_stands_where_its_place_says(face, middleware, attempt_middleware, expected):
@@ -132,14 +134,14 @@ def test_before_auth_the_key_is_not_there_yet_and_after_it_is(face):
 @pytest.mark.parametrize(
     ("middleware", "attempt_middleware", "expected"),
     [
-        (["tag"], [], "errors tag auth log"),
-        ([A], ["tag", B], "errors A auth tag B log"),
-        ([before("tag", A), B, "tag"], [], "errors B A tag auth log"),
-        ([after("tag", A)], [B, "tag", C], "errors auth B tag A C log"),
-        ([before("auth", "tag"), after("tag", A), before("tag", B)], [C], "errors B tag A auth C log"),
-        ([before("tag", A), before("trace", "tag"), "trace"], [], "errors A tag trace auth log"),
-        ([instead_of("auth", "tag"), before("tag", A), after("auth", B)], [], "errors A tag B log"),
-        (["tag", "tag"], [], "errors tag tag auth log"),
+        (["tag"], [], "errors tag retry auth log"),
+        ([A], ["tag", B], "errors A retry auth tag B log"),
+        ([before("tag", A), B, "tag"], [], "errors B A tag retry auth log"),
+        ([after("tag", A)], [B, "tag", C], "errors retry auth B tag A C log"),
+        ([before("auth", "tag"), after("tag", A), before("tag", B)], [C], "errors retry B tag A auth C log"),
+        ([before("tag", A), before("trace", "tag"), "trace"], [], "errors A tag trace retry auth log"),
+        ([instead_of("auth", "tag"), before("tag", A), after("auth", B)], [], "errors retry A tag B log"),
+        (["tag", "tag"], [], "errors tag tag retry auth log"),
     ],
 )
 def test_an_installed_middleware_is_a_place_too_wherever_it_stands(
@@ -153,10 +155,10 @@ def test_an_installed_middleware_is_a_place_too_wherever_it_stands(
 @pytest.mark.parametrize(
     ("position", "expected"),
     [
-        (None, "errors A tag auth log"),
-        (Position("before", "errors"), "tag errors A auth log"),
-        (Position("after", "log"), "errors A auth log tag"),
-        (Position("instead_of", "auth"), "errors A tag log"),
+        (None, "errors A tag retry auth log"),
+        (Position("before", "errors"), "tag errors A retry auth log"),
+        (Position("after", "log"), "errors A retry auth log tag"),
+        (Position("instead_of", "auth"), "errors A retry tag log"),
     ],
 )
 def test_an_installed_middleware_stands_where_its_distribution_says(face, install, position, expected):
@@ -167,9 +169,9 @@ def test_an_installed_middleware_stands_where_its_distribution_says(face, instal
 @pytest.mark.parametrize(
     ("placed", "expected"),
     [
-        (before("auth", "tag"), "errors tag auth log"),
-        (after("auth", "tag"), "errors auth tag log"),
-        (instead_of("log", "tag"), "errors auth tag"),
+        (before("auth", "tag"), "errors retry tag auth log"),
+        (after("auth", "tag"), "errors retry auth tag log"),
+        (instead_of("log", "tag"), "errors retry auth tag"),
     ],
 )
 def test_the_clients_word_wins_over_the_distributions(face, install, placed, expected):
@@ -195,11 +197,11 @@ def test_only_what_is_named_is_made_and_no_call_arranges_anything(face, install,
 def test_a_copy_is_put_in_order_anew_with_what_it_keeps(face, install):
     tags = install("tag")
     client = made(face, ["tag", A], [before("tag", B)])
-    assert chain(client) == "errors B tag A auth log"
-    assert chain(client.with_options()) == "errors B tag A auth log"
-    assert chain(client.with_options(attempt_middleware=[after("tag", C)])) == "errors tag C A auth log"
-    assert chain(client.with_options(middleware=[instead_of("auth", "tag")])) == "errors B tag log"
-    assert chain(client) == "errors B tag A auth log"
+    assert chain(client) == "errors B tag A retry auth log"
+    assert chain(client.with_options()) == "errors B tag A retry auth log"
+    assert chain(client.with_options(attempt_middleware=[after("tag", C)])) == "errors tag C A retry auth log"
+    assert chain(client.with_options(middleware=[instead_of("auth", "tag")])) == "errors retry B tag log"
+    assert chain(client) == "errors B tag A retry auth log"
     assert len(tags) == 2
 
 
@@ -225,19 +227,19 @@ def test_a_copy_with_another_key_sends_it(face):
     [
         (
             [A, before("atuh", B)],
-            r"^middleware\[1\] is placed before 'atuh', and this .* name. Did you mean 'auth'\? Known: errors, auth, log$",
+            r"^middleware\[1\] is placed before 'atuh', and this .* name. Did you mean 'auth'\? Known: errors, retry, auth, log$",
         ),
         (
             ["tag", after("zzz", "trace")],
-            r"middleware\[1\] \('trace'\) is placed after 'zzz', .* name. Known: errors, auth, log, tag, trace$",
+            r"middleware\[1\] \('trace'\) is placed after 'zzz', .* name. Known: errors, retry, auth, log, tag, trace$",
         ),
         (
             ["tag", instead_of("tag", A)],
-            r"middleware\[1\] is placed instead of 'tag', which is no built-in link. Known: errors, auth, log$",
+            r"middleware\[1\] is placed instead of 'tag', which is no built-in link. Known: errors, retry, auth, log$",
         ),
         (
             [instead_of("logs", A)],
-            r"instead of 'logs', which is no built-in link. Did you mean 'log'\? Known: errors, auth, log$",
+            r"instead of 'logs', which is no built-in link. Did you mean 'log'\? Known: errors, retry, auth, log$",
         ),
         (
             [instead_of("auth", A), B, instead_of("auth", "tag")],
@@ -330,7 +332,7 @@ def test_what_is_placed_by_hand_needs_a_position(position):
 
 
 def test_what_is_placed_by_hand_stands_in_its_place(face):
-    assert chain(made(face, [Placed(A, Position("after", "auth"))])) == "errors auth A log"
+    assert chain(made(face, [Placed(A, Position("after", "auth"))])) == "errors retry auth A log"
 
 
 def test_a_position_knows_three_relations():
@@ -393,7 +395,7 @@ def test_in_the_place_of_log_nothing_is_logged(face, caplog):
 @pytest.mark.parametrize("status", [302, 404, 503])
 def test_in_the_place_of_errors_what_is_let_through_raises_at_the_end(face, status):
     refused = json_response(status, '{"error": "not here"}')
-    client, _ = face.scripted(refused, middleware=[instead_of("errors", passes)])
+    client, _ = face.scripted(refused, middleware=[instead_of("errors", passes)], retry=ONCE)
     with pytest.raises(MemtraceError, match=r"\[agents.get: GET /api/v1/agents/x") as caught:
         client.agents.get("x")
     assert (caught.value.status_code, caught.value.attempts) == (status, 1)
@@ -423,7 +425,7 @@ def test_in_the_place_of_errors_another_exception_may_be_raised(face):
 
 def test_in_the_place_of_errors_a_broken_connection_comes_out_as_it_was_and_says_of_which_call(face):
     gone = TransportError("gone", cause="reset", maybe_sent=True)
-    client, _ = face.scripted(gone, middleware=[instead_of("errors", passes)])
+    client, _ = face.scripted(gone, middleware=[instead_of("errors", passes)], retry=ONCE)
     with pytest.raises(TransportError) as caught:
         client.remember("assistant", "content")
     error = caught.value
@@ -442,7 +444,7 @@ def test_outside_of_errors_failures_are_exceptions(face):
             raise
 
     client, _ = face.scripted(
-        Response(404), TransportError("gone", cause="reset"), middleware=[before("errors", catch)]
+        Response(404), TransportError("gone", cause="reset"), middleware=[before("errors", catch)], retry=ONCE
     )
     with pytest.raises(NotFoundError):
         client.agents.get("x")

@@ -1,0 +1,221 @@
+"""Retry: makes a call again that failed, where that can neither lose a thing nor do it twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
+from memtrace.middleware.errors import error_for, is_failure, is_storage_failure
+from memtrace.pipeline import CallNext, Flow, sleep
+from memtrace.recovery import Inquiry, Recovery, ServerClock, settling_read
+from memtrace.retry import SETTLE_AFTER_READ, SETTLE_BEFORE_READ, RetryPolicy
+from memtrace.transport import Request, Response
+
+__all__ = ["Retry"]
+
+_Standing = Literal["final", "not_applied", "maybe_applied", "read_failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """How one attempt ended."""
+
+    standing: _Standing
+    response: Response | None = None
+    error: MemtraceError | None = None
+
+    def result(self) -> Response:
+        """The answer. Raises where there was none."""
+        if self.response is not None:
+            return self.response
+        raise self.error or RuntimeError("an attempt has an answer or an error")
+
+
+class Retry:
+    """Repeats what failed, as a `RetryPolicy` says.
+
+    What surely was not applied (no connection, 429, 503 of a server with storage) is repeated for every call. What may have
+    been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Safety`; before a write of
+    memories is, the first attempt settles in the server's storage, so that it is recognised. A read is also repeated
+    after a 500 that says that the storage failed. No other answer is.
+    """
+
+    __slots__ = ("_policy",)
+
+    def __init__(self, policy: RetryPolicy | None = None) -> None:
+        self._policy = RetryPolicy() if policy is None else policy
+
+    def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
+        """Send until there is an answer to be had, or no attempt is left."""
+        attempt = yield from _try(request, call_next)
+        if attempt.standing == "final" and attempt.response is not None:
+            recovery = request.context.recovery
+            if recovery is None or attempt.response.status < 300:
+                return attempt.response
+        return (yield from _Call(self._policy, request, call_next).after(attempt))
+
+    def __repr__(self) -> str:
+        return f"Retry({self._policy!r})"
+
+
+class _Call:
+    """One call that did not end with its first attempt."""
+
+    def __init__(self, policy: RetryPolicy, request: Request, call_next: CallNext) -> None:
+        self._policy = policy
+        self._request = request
+        self._context = request.context
+        self._call_next = call_next
+        self._server_clock = ServerClock(request.context)
+        #: Whether an attempt may be on its way into storage still.
+        self._unsettled = False
+
+    def after(self, attempt: _Attempt) -> Flow[Response]:
+        """The answer to have after this first attempt. Raises where there is none."""
+        uncertain = False
+        recovery = self._context.recovery
+        for number in range(1, self._policy.max_attempts + 1):
+            if attempt.response is not None:
+                self._server_clock.note(attempt.response)
+                if recovery is not None and recovery.concerns(attempt.response, uncertain=uncertain):
+                    return (yield from self._recovered(recovery, attempt.response))
+            if attempt.standing == "maybe_applied" and self._context.safety != "read":
+                uncertain = self._unsettled = self._context.maybe_applied = True
+            if attempt.standing == "final" or number == self._policy.max_attempts:
+                break
+            if not (yield from self._prepared(attempt, number)):
+                break
+            self._context.repeated_after = attempt.error
+            attempt = yield from _try(self._request, self._call_next)
+        return attempt.result()
+
+    def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
+        """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""
+        inquiry = Inquiry(self._server_clock.began, self._read, self._settle)
+        try:
+            return (yield from recovery.recover(self._request, response, inquiry))
+        except MemtraceError as error:
+            if response.status != 409:
+                return response  # it is true as it is, and less exact
+            error.hint = "an earlier attempt may have stored it, and looking for it failed; look again later"
+            error.request = None  # of the read: this error is about the call
+            raise
+
+    # ---- before a repeat
+
+    def _prepared(self, attempt: _Attempt, number: int) -> Flow[bool]:
+        """Wait as is due; whether the call may be made again."""
+        if not self._may_repeat(attempt):
+            return False
+        wait = self._wait(attempt, number)
+        if wait is None:
+            return False
+        recovery = self._context.recovery
+        if self._unsettled and recovery is not None and recovery.settles:
+            if not self._has_time_for(wait + self._settling_seconds):
+                return False
+            yield from sleep(wait)
+            return (yield from self._has_settled())
+        if not self._has_time_for(wait):
+            return False
+        yield from sleep(wait)
+        return True
+
+    def _may_repeat(self, attempt: _Attempt) -> bool:
+        safety = self._context.safety
+        if attempt.standing == "maybe_applied":
+            return safety in ("read", "repeatable") or (safety == "keyed" and self._context.recovery is not None)
+        return attempt.standing == "not_applied" or safety == "read"
+
+    def _wait(self, attempt: _Attempt, number: int) -> float | None:
+        """Seconds until the next attempt; None where the server asks for more than the policy allows."""
+        asked = 0.0 if attempt.response is None else _retry_after(attempt.response, self._context.clock.wall())
+        if asked > self._policy.max_retry_after:
+            return None
+        recovery = self._context.recovery
+        if attempt.standing == "maybe_applied" and recovery is not None and recovery.settles:
+            return asked  # settling is wait enough
+        return max(asked, self._policy.backoff(number))
+
+    def _has_time_for(self, seconds: float) -> bool:
+        remaining = self._context.remaining()
+        return remaining is None or seconds < remaining
+
+    # ---- settling
+
+    @property
+    def _settling_seconds(self) -> float:
+        return SETTLE_AFTER_READ + (SETTLE_BEFORE_READ if self._policy.settle == "wait" else 0.0)
+
+    def _has_settled(self) -> Flow[bool]:
+        try:
+            yield from self._settle()
+        except MemtraceError:
+            return False  # storage is down: a duplicate would not be seen
+        return True
+
+    def _settle(self) -> Flow[None]:
+        """Wait until what has reached the server is seen by its reads and its check for duplicates."""
+        if self._policy.settle == "wait":
+            yield from sleep(SETTLE_BEFORE_READ)
+        yield from self._read(settling_read(self._request))
+        yield from sleep(SETTLE_AFTER_READ)
+        self._unsettled = False
+
+    def _read(self, request: Request) -> Flow[Response]:
+        attempt = yield from _try(request, self._call_next)
+        response = yield from _Call(self._policy, request, self._call_next).after(attempt)
+        self._server_clock.note(response)
+        if is_failure(response, request):
+            raise error_for(response, request)
+        request.context.read(response)
+        return response
+
+
+def _try(request: Request, call_next: CallNext) -> Flow[_Attempt]:
+    try:
+        response = yield from call_next(request)
+    except TransportError as error:
+        return _Attempt("maybe_applied" if error.maybe_sent else "not_applied", error=error)
+    if is_failure(response, request):
+        return _judged(response, request)
+    try:
+        request.context.read(response)
+    except UnreadableResponseError as error:
+        return _Attempt("maybe_applied", response, error)
+    return _Attempt("final", response)
+
+
+def _judged(response: Response, request: Request) -> _Attempt:
+    """How it stands with a call that was answered with a failure."""
+    error = error_for(response, request)
+    if response.status == 429 or (response.status == 503 and error.code != "no_arc_instance"):
+        return _Attempt("not_applied", response, error)
+    if response.status in (502, 504):
+        return _Attempt("maybe_applied", response, error)
+    if request.context.safety == "read" and is_storage_failure(error):
+        return _Attempt("read_failed", response, error)
+    return _Attempt("final", response, error)
+
+
+def _retry_after(response: Response, now: float) -> float:
+    """The seconds that the server asks for; 0 where it does not. A date is taken against the answer's own."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    until = _date(text)
+    if until is None:
+        return 0.0
+    sent = _date(response.headers.get("date", ""))
+    return max(until - (now if sent is None else sent), 0.0)
+
+
+def _date(text: str) -> float | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()

@@ -1,0 +1,369 @@
+"""What a repeat finds of an attempt whose answer was lost: one `Recovery` for each operation that leaves traces.
+
+Source: the observed behaviour of Memtrace 0.2.0, "Duplicates, and when a repeat is safe".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Protocol, cast
+from urllib.parse import quote, urlencode
+
+from memtrace.exceptions import NotFoundError, UnreadableResponseError
+from memtrace.transport import CallContext, Headers, Request, Response
+
+if TYPE_CHECKING:
+    from memtrace.models import AddMemoryRequest, RegisterAgentRequest
+    from memtrace.pipeline import Flow
+
+__all__ = [
+    "AgentRecovery",
+    "BatchRecovery",
+    "DeletionRecovery",
+    "Inquiry",
+    "MemoryRecovery",
+    "Recovery",
+    "ServerClock",
+    "content_key",
+    "is_recognised",
+    "reading",
+    "settling_read",
+]
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What a recovery may do to find out."""
+
+    #: The earliest moment at which the call can have begun, by the server's clock, UTC.
+    began: datetime
+    #: Makes a read, repeated where it fails. Raises `MemtraceError` where it fails for good.
+    read: Callable[[Request], Flow[Response]]
+    #: Waits until everything that has reached the server can be read. Raises `MemtraceError` where that is not known.
+    settle: Callable[[], Flow[None]]
+
+
+class Recovery(Protocol):
+    """What an operation knows of its own repetition. Retry runs it; it reads, and never writes."""
+
+    @property
+    def settles(self) -> bool:
+        """Whether a repeat is recognised only once the first attempt has arrived in storage: writes of memories."""
+        ...
+
+    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+        """Whether this answer may speak of an earlier attempt; `uncertain` where there was one without an answer."""
+        ...
+
+    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+        """The answer that the call would have had, or `response` where it stands.
+
+        Sets ``request.context.maybe_applied`` to False where the call surely left nothing behind.
+        """
+        ...
+
+
+class ServerClock:
+    """When a call began, by the server's clock, as its ``Date`` headers tell; by ours until there is one.
+
+    The header has whole seconds, so that what it gives is up to a second too early, never too late.
+    """
+
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
+        self._began: float | None = None
+
+    def note(self, response: Response) -> None:
+        """Take an answer's ``Date`` into account."""
+        try:
+            date = parsedate_to_datetime(response.headers.get("date", ""))
+        except ValueError:
+            return
+        began = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp() - self._context.elapsed()
+        self._began = began if self._began is None else max(began, self._began)
+
+    @property
+    def began(self) -> datetime:
+        """The earliest moment at which the call can have begun, UTC."""
+        began = self._context.clock.wall() - self._context.elapsed() - 1 if self._began is None else self._began
+        return datetime.fromtimestamp(began, timezone.utc)
+
+
+# ---- reads ----------------------------------------------------------------------------------------------------------
+
+
+def reading(
+    request: Request, route: str, query: Mapping[str, str | int], parse: Callable[[Response], object]
+) -> Request:
+    """A read beside `request`, with its address, headers, bounds and notes; `route` stands under ``/api/v1``."""
+    call = request.context
+    context = CallContext(
+        call.clock, "read", started=call.started, deadline=call.deadline, state=call.state, parse=parse
+    )
+    prefix = request.target.rpartition("/api/v1/")[0]
+    target = f"{prefix}/api/v1/{route}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+    headers = Headers([pair for pair in request.headers.pairs if pair[0].lower() != "content-type"])
+    operation = f"{route.partition('/')[0]}.{'get' if '/' in route else 'list'}"
+    return replace(
+        request, method="GET", target=target, headers=headers, body=None, operation=operation, context=context
+    )
+
+
+def settling_read(request: Request) -> Request:
+    """The read before a repeat: the cheapest one that hands on what waits in the server's buffer."""
+    return reading(request, "memories", {"since": "1m", "limit": 1}, _rows)
+
+
+_PAGE = 1000
+
+
+def _rows_since(request: Request, query: Mapping[str, str], inquiry: Inquiry) -> Flow[list[Row]]:
+    """The rows stored since the call began, oldest first.
+
+    Pages by offset: what arrives in between moves rows towards the end, so that some come twice and none is missed.
+    """
+    since = (inquiry.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # the bound is exclusive
+    found: list[Row] = []
+    while True:
+        filters: dict[str, str | int] = {**query, "since": since, "order": "asc", "limit": _PAGE, "offset": len(found)}
+        page = _rows((yield from inquiry.read(reading(request, "memories", filters, _rows))))
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+def _rows(response: Response) -> Sequence[Row]:
+    return cast("Sequence[Row]", _members(response, "memories"))
+
+
+def _agents(response: Response) -> Sequence[Row]:
+    return cast("Sequence[Row]", _members(response, "agents"))
+
+
+def _members(response: Response, name: str) -> object:
+    content = _object(response)
+    rows = content.get(name)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UnreadableResponseError(f"the server's answer of {len(response.body)} bytes holds no {name}")
+    return rows
+
+
+def _object(response: Response) -> Row:
+    try:
+        content = json.loads(response.body)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise UnreadableResponseError(
+            f"the server's answer of {len(response.body)} bytes is no JSON object", response.status
+        )
+    return content
+
+
+def _answer(response: Response, status: int, content: object) -> Response:
+    return Response(status, response.headers, json.dumps(content).encode())
+
+
+# ---- memories -------------------------------------------------------------------------------------------------------
+
+
+def content_key(request: AddMemoryRequest) -> str:
+    """The server's own duplicate key: agent, event and the first 200 bytes of the content."""
+    content = request.content.encode()[:200]
+    event = request.event_type or "general"
+    return hashlib.sha256(f"{request.agent_id}|{event}|".encode() + content).hexdigest()[:32]
+
+
+def is_recognised(request: AddMemoryRequest) -> bool:
+    """Whether the server recognises a repeat of this memory: a key with a backslash or a NUL matches nothing."""
+    key = request.dedup_key or ""
+    return "\\" not in key and "\0" not in key
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MemoryRecovery:
+    """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one."""
+
+    memory: AddMemoryRequest
+    #: Whether the key was made for this call alone.
+    unique: bool = False
+
+    @property
+    def settles(self) -> bool:
+        """True: the check for duplicates does not see writes of the last moment."""
+        return True
+
+    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+        """A conflict after an uncertain attempt."""
+        return uncertain and response.status == 409
+
+    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+        """Look the row up. One of the same key and contents, stored since the call began, is the result."""
+        key = self.memory.dedup_key or content_key(self.memory)
+        filters = {"agent_id": self.memory.agent_id}
+        rows = yield from _rows_since(request, filters, inquiry)
+        for row in rows:
+            if row.get("dedup_key") == key and (self.unique or row.get("content") == self.memory.content):
+                return _answer(response, 201, row)
+        if self.unique:
+            raise UnreadableResponseError("the memory is stored, but its row was not found", 409)
+        request.context.maybe_applied = False
+        return response
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BatchRecovery:
+    """Several memories in one request: which rows an attempt without an answer, or one that was refused half-way, left."""
+
+    memories: Sequence[AddMemoryRequest]
+
+    @property
+    def settles(self) -> bool:
+        """True, as for one memory."""
+        return True
+
+    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+        """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
+        if response.status == 201:
+            return uncertain and len(_rows(response)) < len(self.memories)
+        return bool(_refused_item(response))
+
+    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+        """An answer with the row of every item that this call stored, and the refused item where there is one."""
+        refused = _refused_item(response)
+        answered: Sequence[Row] = ()
+        if refused is None:
+            answered, items = _rows(response), self.memories
+        else:
+            items = self.memories[:refused]
+            yield from inquiry.settle()
+        agents = {item.agent_id for item in items}
+        filters = {"agent_id": next(iter(agents))} if len(agents) == 1 else {}
+        found = yield from _rows_since(request, filters, inquiry)
+        rows = _in_order(items, answered, found)
+        content: dict[str, object] = {"memories": rows, "count": len(rows)}
+        if refused is not None:
+            content["refused"] = {"item": refused, "error": _object(response)["error"]}
+        return _answer(response, 201, content)
+
+
+def _in_order(items: Sequence[AddMemoryRequest], answered: Sequence[Row], found: Sequence[Row]) -> list[Row]:
+    """The row of each item that has one; what was answered and is found as well counts once."""
+    by_key: dict[object, dict[str, Row]] = {}
+    for row in (*answered, *found):
+        by_key.setdefault(row.get("dedup_key"), {}).setdefault(_microseconds(row), row)
+    rows: list[Row] = []
+    for item in items:
+        left = by_key.get(item.dedup_key or content_key(item))
+        if left:
+            rows.append(left.pop(min(left)))
+    return rows
+
+
+def _microseconds(row: Row) -> str:
+    """A row's time as it is read later: an answer to a write has nanoseconds."""
+    seconds, _, fraction = str(row.get("time")).removesuffix("Z").partition(".")
+    return f"{seconds}.{fraction[:6]:0<6}"
+
+
+def _refused_item(response: Response) -> int | None:
+    """The number of the item that the server refused after it had stored those before it."""
+    if response.status != 500:
+        return None
+    try:
+        text = _object(response).get("error")
+    except UnreadableResponseError:
+        return None
+    words = text.split(":")[0].split(" ") if isinstance(text, str) else []
+    return int(words[-1]) if words[:-1] == ["failed", "to", "create", "memory"] and words[-1].isdecimal() else None
+
+
+# ---- agents ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AgentRecovery:
+    """A registration: a taken name after an attempt without an answer may be that attempt's own agent."""
+
+    agent: RegisterAgentRequest
+
+    @property
+    def settles(self) -> bool:
+        """False: the server looks at once."""
+        return False
+
+    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+        """A conflict after an uncertain attempt."""
+        return uncertain and response.status == 409
+
+    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+        """Fetch the agent of this name. One that is described alike, and registered since the call began, is the result."""
+        row = yield from self._fetch(request, inquiry)
+        if row is not None and self._describes(row) and _is_since(row.get("created_at"), inquiry.began):
+            return _answer(response, 201, row)
+        request.context.maybe_applied = False
+        return response
+
+    def _fetch(self, request: Request, inquiry: Inquiry) -> Flow[Row | None]:
+        """The agent of this name; from the list where the name cannot stand in a path, or is another's id."""
+        name = self.agent.name
+        if quote(name, safe="") == name and name not in (".", ".."):
+            try:
+                response = yield from inquiry.read(reading(request, f"agents/{name}", {}, _object))
+            except NotFoundError:
+                return None
+            row = _object(response)
+            if row.get("name") == name:
+                return row
+        response = yield from inquiry.read(reading(request, "agents", {}, _agents))
+        return next((row for row in _agents(response) if row.get("name") == name), None)
+
+    def _describes(self, row: Row) -> bool:
+        wanted = json.loads(self.agent.model_dump_json(exclude_none=True))
+        return (row.get("description") or "") == (wanted.get("description") or "") and _as_stored(
+            row.get("config") or {}
+        ) == _as_stored(wanted.get("config") or {})
+
+
+def _as_stored(value: object) -> object:
+    """A JSON value with its numbers as the server keeps them, as 64-bit floats."""
+    if isinstance(value, dict):
+        return {name: _as_stored(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_as_stored(each) for each in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _is_since(text: object, began: datetime) -> bool:
+    """Whether a time in whole seconds, cut, can lie after `began`."""
+    try:
+        time = datetime.fromisoformat(f"{str(text)[:19]}+00:00")
+    except ValueError:
+        return False
+    return time + timedelta(seconds=1) > began
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DeletionRecovery:
+    """A deletion: what is not there after an attempt without an answer was deleted by that attempt."""
+
+    @property
+    def settles(self) -> bool:
+        """False: the server looks at once."""
+        return False
+
+    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+        """The server's own 404 after an uncertain attempt, and not the one for an agent that sessions hold."""
+        return uncertain and response.status == 404 and b"agent not found" in response.body
+
+    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+        """The answer to a deletion."""
+        return Response(204, response.headers)
+        yield  # a flow, like the others

@@ -1,0 +1,108 @@
+"""Batches whose answer is lost: every item's outcome is found out, and none is stored twice."""
+
+import json
+
+import pytest
+
+from memtrace import AddMemoryRequest
+from memtrace_transports.memory import Fault
+from tests.faces import json_response
+from tests.retry.test_memories import NOTHING, WAYS, contents
+from tests.retry.test_repeats import DOWN, Scripted, broken
+
+LOST = Fault("reset", on="memories.add_many", applied=True)
+
+
+def items(*texts, **fields):
+    return [AddMemoryRequest(agent_id="assistant", content=text, **fields) for text in texts]
+
+
+def told(result):
+    return [(outcome.status, outcome.memory.content if outcome.memory else None) for outcome in result]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(w.kind, on="memories.add_many", applied=w.applied, **({"status": w.status} if w.kind == "status" else {}))
+        for w in WAYS
+    ],
+    ids=lambda fault: fault.describe(),
+)
+def test_a_batch_is_stored_once_with_the_outcome_of_each_item(fake, client, fault):
+    client.remember("assistant", "old")
+    fake.clock.advance(60)
+    fake.faults.add(fault)
+    result = client.memories.add_many(
+        [*items("one", "old", "two"), AddMemoryRequest(agent_id="other", content="three")]
+    )
+    assert told(result) == [("stored", "one"), ("duplicate", None), ("stored", "two"), ("stored", "three")]
+    assert contents(fake) == ["old", "one", "two", "three"]
+    fake.faults.assert_all_used()
+
+
+def test_equal_items_of_one_batch_are_each_stored_and_each_found(fake, client):
+    fake.faults.add(LOST)
+    result = client.memories.add_many(items("same", "same", "else", "same"))
+    assert told(result) == [("stored", "same"), ("stored", "same"), ("stored", "else"), ("stored", "same")]
+    assert contents(fake) == ["same", "same", "else", "same"]
+    assert len({memory.time for memory in result.stored}) == 4
+
+
+def test_of_chunks_only_the_lost_one_is_sent_again(fake, client):
+    fake.faults.add(Fault("reset", on="memories.add_many", nth=2, applied=True))
+    result = client.memories.add_many(items(*map(str, range(250))))
+    assert [memory.content for memory in result.stored] == [str(n) for n in range(250)]
+    assert contents(fake) == [str(n) for n in range(250)]
+    assert len(fake.calls.filter("memories.add_many")) == 4
+
+
+def test_a_key_that_the_server_never_matches_leaves_its_chunk_unknown(fake, client):
+    fake.faults.add(LOST)
+    result = client.memories.add_many([*items("a"), *items("b", dedup_key="back\\slash")])
+    assert result.unknown == [0, 1]
+    assert len(fake.calls.filter("memories.add_many")) == 1
+
+
+def test_what_cannot_be_looked_up_counts_as_stored_before(face):
+    answer = json_response(201, '{"memories": [], "count": 0}')
+    scripted = Scripted(face, broken(), NOTHING, answer, *[DOWN] * 3)
+    assert scripted.client.memories.add_many(items("a")).duplicates == [0]
+
+
+def test_a_row_that_is_both_answered_and_found_counts_once(face):
+    def row(time, key):
+        return {
+            "time": time,
+            "org_id": "o",
+            "agent_id": "assistant",
+            "memory_type": "episodic",
+            "event_type": "general",
+            "content": "c",
+            "dedup_key": key,
+        }
+
+    answered = json_response(201, json.dumps({"memories": [row("2027-01-15T08:16:42.1234567Z", "k1")], "count": 1}))
+    found = json_response(
+        200,
+        json.dumps({"memories": [row("2027-01-15T08:16:41Z", "k0"), row("2027-01-15T08:16:42.123456Z", "k1")]}),
+    )
+    scripted = Scripted(face, broken(), NOTHING, answered, found)
+    result = scripted.client.memories.add_many(
+        [*items("c", dedup_key="k1"), *items("c", dedup_key="k0"), *items("c", dedup_key="k1")]
+    )
+    assert [outcome.status for outcome in result] == ["stored", "stored", "duplicate"]
+
+
+@pytest.mark.parametrize(
+    "text", ["failed to create memory 0: agent_id is required", "failed to create memory x: y", "disk is full", 5]
+)
+def test_an_item_that_is_refused_first_or_a_text_of_another_kind_is_not_looked_into(face, text):
+    scripted = Scripted(face, json_response(500, json.dumps({"error": text})))
+    assert not scripted.client.memories.add_many(items("a", "b")).stored
+    assert scripted.sent == ["POST"]
+
+
+def test_a_500_that_is_no_json_is_not_looked_into(face):
+    scripted = Scripted(face, json_response(500, "<html>"))
+    assert scripted.client.memories.add_many(items("a", "b")).unknown == [0, 1]
