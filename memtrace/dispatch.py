@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from memtrace._version import __version__
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError, UnreadableResponseError
 from memtrace.family import Family
-from memtrace.middleware.chain import arrange
+from memtrace.middleware.chain import arrange, is_built_in
 from memtrace.middleware.errors import describe, error_for, is_failure
 from memtrace.naming import kind_of, whose
 from memtrace.pipeline import compose, drive, drive_async
@@ -34,7 +34,7 @@ class _Calls:
     def __init__(self, settings: Settings, transport_name: str) -> None:
         self.settings = settings
         self.transport_name = transport_name
-        self._handler = compose(arrange(settings))
+        self._handler = compose(arrange(settings), is_built_in)
         own = {"accept": "application/json", "user-agent": _USER_AGENT}
         if settings.base_url.authorization is not None:
             own["authorization"] = settings.base_url.authorization

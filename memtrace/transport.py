@@ -7,7 +7,7 @@ library appears here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
 from memtrace.clock import Clock, SystemClock
@@ -62,7 +62,10 @@ class Headers(Mapping[str, str]):
     """The fields as they were given, in order."""
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        self.pairs = tuple(cast("Mapping[str, str]", fields).items()) if isinstance(fields, Mapping) else tuple(fields)
+        if isinstance(fields, tuple) or not isinstance(fields, Mapping):  # a tuple first: asking an ABC takes time
+            self.pairs = tuple(fields)
+        else:
+            self.pairs = tuple(cast("Mapping[str, str]", fields).items())
         self._index: dict[str, str] | None = None
 
     def _joined(self) -> dict[str, str]:
@@ -98,7 +101,8 @@ class Headers(Mapping[str, str]):
                 f"the value of the header {name!r} cannot be sent: printable ASCII without white space at its ends is due"
             )
         wanted = name.lower()
-        return Headers([*(pair for pair in self.pairs if pair[0].lower() != wanted), (name, value)])
+        kept = [pair for pair in self.pairs if pair[0].lower() != wanted]
+        return Headers((*kept, (name, value)))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Headers):
@@ -196,7 +200,10 @@ class Request:
 
     def with_header(self, name: str, value: str) -> Request:
         """A copy in which the header `name` has this one value."""
-        return replace(self, headers=self.headers.set(name, value))
+        headers = self.headers.set(name, value)
+        return Request(
+            self.method, self.origin, self.target, headers, self.body, self.operation, self.timeout, self.context
+        )
 
     def __repr__(self) -> str:
         size = "no body" if self.body is None else f"{len(self.body)} bytes"

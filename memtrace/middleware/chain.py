@@ -18,7 +18,7 @@ from memtrace.pipeline import Middleware
 if TYPE_CHECKING:
     from memtrace.config import Settings
 
-__all__ = ["BUILT_IN", "Link", "arrange"]
+__all__ = ["BUILT_IN", "Link", "arrange", "is_built_in"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +58,11 @@ _CHAIN: Final[tuple[_BuiltIn | _Yours, ...]] = (
 
 BUILT_IN: Final[tuple[str, ...]] = tuple(part.name for part in _CHAIN if isinstance(part, _BuiltIn))
 """The names of the built-in links, outermost first."""
+
+
+def is_built_in(middleware: Middleware) -> bool:
+    """Whether this is one of ours."""
+    return isinstance(middleware, (ApiKeyAuth, Retry)) or middleware in (raise_errors, log_attempts)
 
 
 def arrange(settings: Settings) -> list[Middleware]:

@@ -34,6 +34,9 @@ class _Attempt:
         raise self.error or RuntimeError("an attempt has an answer or an error")
 
 
+_SUCCESS = _Attempt("final")  # without its answer, so that there is one for all
+
+
 class Retry:
     """Repeats what failed, as a `RetryPolicy` says.
 
@@ -50,11 +53,14 @@ class Retry:
 
     def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
         """Send until there is an answer to be had, or no attempt is left."""
-        attempt = yield from _try(request, call_next)
-        if attempt.standing == "final" and attempt.response is not None:
-            recovery = request.context.recovery
-            if recovery is None or attempt.response.status < 300:
-                return attempt.response
+        try:
+            response = yield from call_next(request)
+        except TransportError as error:
+            attempt = _unanswered(error)
+        else:
+            attempt = _judged(response, request)
+            if attempt is _SUCCESS:
+                return response
         return (yield from _Call(self._policy, request, call_next).after(attempt))
 
     def __repr__(self) -> str:
@@ -179,18 +185,23 @@ def _try(request: Request, call_next: CallNext) -> Flow[_Attempt]:
     try:
         response = yield from call_next(request)
     except TransportError as error:
-        return _Attempt("maybe_applied" if error.maybe_sent else "not_applied", error=error)
-    if is_failure(response, request):
-        return _judged(response, request)
-    try:
-        request.context.read(response)
-    except UnreadableResponseError as error:
-        return _Attempt("maybe_applied", response, error)
-    return _Attempt("final", response)
+        return _unanswered(error)
+    attempt = _judged(response, request)
+    return _Attempt("final", response) if attempt is _SUCCESS else attempt
+
+
+def _unanswered(error: TransportError) -> _Attempt:
+    return _Attempt("maybe_applied" if error.maybe_sent else "not_applied", error=error)
 
 
 def _judged(response: Response, request: Request) -> _Attempt:
-    """How it stands with a call that was answered with a failure."""
+    """How it stands with a call that was answered."""
+    if not is_failure(response, request):
+        try:
+            request.context.read(response)
+        except UnreadableResponseError as unreadable:
+            return _Attempt("maybe_applied", response, unreadable)
+        return _SUCCESS
     error = error_for(response, request)
     if response.status == 429 or (response.status == 503 and error.code != "no_arc_instance"):
         return _Attempt("not_applied", response, error)
