@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from memtrace._version import __version__
@@ -14,12 +14,13 @@ from memtrace.middleware.errors import describe, error_for, is_failure
 from memtrace.naming import kind_of, whose
 from memtrace.pipeline import compose, drive, drive_async
 from memtrace.plugins import Selection, TransportSpec, select_transport
+from memtrace.procedures.steps import Course, Pause
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
     from memtrace.config import Settings
     from memtrace.operations import Operation
-    from memtrace.procedures import Procedure
+    from memtrace.procedures.steps import Procedure, Step, Stream
 
 __all__ = ["AsyncDispatcher", "Dispatcher"]
 
@@ -113,17 +114,40 @@ class Dispatcher(_Calls):
         return self._result(operation, request, response)
 
     def run(self, procedure: Procedure[T]) -> T:
-        """Run a procedure: each operation that it yields, in turn."""
-        outcome: object = None
-        while True:
+        """Run a procedure: each step that it yields, in turn. Returns what it returns, and raises what it lets out."""
+        course = Course(procedure)
+        try:
+            self._advance(course)
+        finally:
+            course.close()
+        return course.returned
+
+    def stream(self, stream: Stream[T]) -> Iterator[T]:
+        """What a stream emits, one by one. Nothing is done before the first is asked for; closing this closes the stream."""
+        course = Course(stream)
+        try:
+            while self._advance(course):
+                yield course.item
+        finally:
+            course.close()
+
+    def _advance(self, course: Course[T]) -> bool:
+        """Do its steps until it emits an item, which is True, or ends. Only an `Exception` is thrown in."""
+        step = course.resume()
+        while step is not None:
             try:
-                operation = procedure.send(outcome)
-            except StopIteration as stop:
-                return stop.value  # type: ignore[no-any-return]  # what the generator returns is a T
-            try:
-                outcome = self.send(operation)
-            except MemtraceError as error:
-                outcome = error
+                result = self._do(step)
+            except Exception as error:  # noqa: BLE001  # the procedure decides
+                step = course.throw(error)
+            else:
+                step = course.resume(result)
+        return not course.ended
+
+    def _do(self, step: Step) -> object:
+        if not isinstance(step, Pause):
+            return self.send(step)
+        self.settings.clock.sleep(step.seconds)
+        return None
 
     def close(self) -> None:
         """Leave the family; the last one closes the transport."""
@@ -177,17 +201,40 @@ class AsyncDispatcher(_Calls):
         return self._result(operation, request, response)
 
     async def run(self, procedure: Procedure[T]) -> T:
-        """Run a procedure: each operation that it yields, in turn."""
-        outcome: object = None
-        while True:
+        """Run a procedure: each step that it yields, in turn. Returns what it returns, and raises what it lets out."""
+        course = Course(procedure)
+        try:
+            await self._advance(course)
+        finally:
+            course.close()
+        return course.returned
+
+    async def stream(self, stream: Stream[T]) -> AsyncIterator[T]:
+        """What a stream emits, one by one. Nothing is done before the first is asked for; closing this closes the stream."""
+        course = Course(stream)
+        try:
+            while await self._advance(course):
+                yield course.item
+        finally:
+            course.close()
+
+    async def _advance(self, course: Course[T]) -> bool:
+        """Do its steps until it emits an item, which is True, or ends. Only an `Exception` is thrown in."""
+        step = course.resume()
+        while step is not None:
             try:
-                operation = procedure.send(outcome)
-            except StopIteration as stop:
-                return stop.value  # type: ignore[no-any-return]  # what the generator returns is a T
-            try:
-                outcome = await self.send(operation)
-            except MemtraceError as error:
-                outcome = error
+                result = await self._do(step)
+            except Exception as error:  # noqa: BLE001  # the procedure decides
+                step = course.throw(error)
+            else:
+                step = course.resume(result)
+        return not course.ended
+
+    async def _do(self, step: Step) -> object:
+        if not isinstance(step, Pause):
+            return await self.send(step)
+        await self.settings.clock.async_sleep(step.seconds)
+        return None
 
     async def close(self) -> None:
         """Leave the family; the last one closes the transport."""

@@ -23,7 +23,6 @@ from memtrace.exceptions import (
 from memtrace.operations import Operation
 from memtrace.pipeline import compose
 from memtrace.plugins import TransportSpec
-from memtrace.procedures import step
 from memtrace.transport import Response
 from tests.conftest import AsyncScript, Script, StoppedClock
 from tests.faces import ONCE
@@ -204,47 +203,6 @@ def test_a_mistake_in_a_middleware_says_where(dispatch):
 
     with pytest.raises(MiddlewareError, match=r"wrong is no generator function.*\[things.get: GET /base/x"):
         dispatch.send(operation(), middleware=[wrong])
-
-
-# ---- procedures
-
-
-def test_a_procedure_gets_each_result_and_returns_its_own(dispatch):
-    def procedure():
-        first = yield from step(operation(lambda response: 1))
-        second = yield from step(operation(lambda response: 2))
-        return first, second
-
-    assert dispatch.do(dispatch.make(), "run", procedure()) == (1, 2)
-    assert len(dispatch.transport.requests) == 2
-
-
-def test_a_procedure_may_handle_a_failure(dispatch):
-    def procedure():
-        try:
-            yield from step(operation())
-        except TransportError as error:
-            cause = error.cause
-        return (yield from step(operation(lambda response: cause)))
-
-    gone = TransportError("gone", cause="reset")
-    assert dispatch.do(dispatch.make(gone, retry=ONCE), "run", procedure()) == "reset"
-
-
-def test_a_failure_that_a_procedure_leaves_comes_out(dispatch):
-    def procedure():
-        yield from step(operation())
-
-    with pytest.raises(NotFoundError):
-        dispatch.do(dispatch.make(404), "run", procedure())
-
-
-def test_a_procedure_that_asks_for_nothing_returns_at_once(dispatch):
-    def procedure():
-        return 7
-        yield
-
-    assert dispatch.do(dispatch.make(), "run", procedure()) == 7
 
 
 # ---- which transport

@@ -29,13 +29,13 @@ PAIRS = [
     (HttpxTransport, AsyncHttpxTransport),
     (MemoryTransport, AsyncMemoryTransport),
 ]
-PLAIN_IN_BOTH = {"with_options", "open", "copy", "fake"}
+PLAIN_IN_BOTH = {"with_options", "open", "copy", "fake", "stream", "iter", "memories_iter"}
 
 
 def asynchronous(text):
     """A sync annotation or docstring, as the async face has to say it."""
     kinds = "|".join(sync.__name__ for sync, _ in PAIRS) + "|Transport"
-    text = re.sub(rf"\b({kinds})\b", r"Async\1", text)
+    text = re.sub(rf"\b({kinds}|Iterator)\b", r"Async\1", text)
     return re.sub(r"(httpx2?)\.Client\b", r"\1.AsyncClient", text)
 
 

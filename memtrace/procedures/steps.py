@@ -1,0 +1,107 @@
+"""What a procedure is made of: operations and pauses, and, in a stream, the items that it emits as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from memtrace.operations import Operation
+
+__all__ = ["Course", "Emitted", "Pause", "Procedure", "Step", "Stream", "emit", "pause", "step"]
+
+T = TypeVar("T")
+A = TypeVar("A")
+I_co = TypeVar("I_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A wait, in seconds of the client's clock. Made by `pause`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted(Generic[I_co]):
+    """One item of a stream. Made by `emit`."""
+
+    item: I_co
+
+
+Step = Operation[object] | Pause
+"""What a dispatcher does for a procedure."""
+
+Procedure = Generator[Step, object, T]
+"""A generator that yields steps and returns a `T`. Write ``yield from`` before every one that you use."""
+
+Stream = Generator[Step | Emitted[T], object, None]
+"""A procedure that emits `T`s as it goes, and returns nothing."""
+
+
+def step(operation: Operation[T]) -> Procedure[T]:
+    """One operation; raises what the dispatcher's `send` raises.
+
+    Write ``agent = yield from step(get_agent(name))``.
+    """
+    return cast("T", (yield cast("Operation[object]", operation)))
+
+
+def pause(seconds: float) -> Procedure[None]:
+    """A wait by the client's clock, in seconds.
+
+    Write ``yield from pause(0.15)``.
+    """
+    yield Pause(seconds)
+
+
+def emit(item: T) -> Stream[T]:
+    """One item of a stream, given to whoever iterates; the stream stands still until the next one is asked for.
+
+    Write ``yield from emit(row)``.
+    """
+    yield Emitted(item)
+
+
+class Course(Generic[T]):
+    """A procedure or a stream under way: what both dispatchers do alike with one.
+
+    `resume` and `throw` give the next step to be done, or None where there is none: the course then has `ended`, with
+    `returned`, or it has emitted an `item`.
+    """
+
+    __slots__ = ("_generator", "ended", "item", "returned")
+
+    #: The newest item that was emitted.
+    item: T
+    #: What the procedure returned.
+    returned: T
+
+    def __init__(self, generator: Procedure[T] | Stream[T]) -> None:
+        self._generator = cast("Generator[Step | Emitted[T], object, T]", generator)
+        self.ended = False
+
+    def resume(self, result: object = None) -> Step | None:
+        """Hand in what the last step gave."""
+        return self._go_on(self._generator.send, result)
+
+    def throw(self, error: Exception) -> Step | None:
+        """Throw in what the last step raised. The procedure may handle it; otherwise it comes out here."""
+        return self._go_on(self._generator.throw, error)
+
+    def _go_on(self, way: Callable[[A], Step | Emitted[T]], given: A) -> Step | None:
+        try:
+            effect = way(given)
+        except StopIteration as stop:
+            self.ended, self.returned = True, stop.value
+            return None
+        if isinstance(effect, Emitted):
+            self.item = effect.item
+            return None
+        return effect
+
+    def close(self) -> None:
+        """End it where it stands. Something else ends it then: that comes out, and not what closing raises."""
+        with suppress(Exception):
+            self._generator.close()
