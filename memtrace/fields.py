@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from typing_extensions import Required
 
-    from memtrace.models import MemoryType, Order, TimeBound
+    from memtrace.models import MemoryType, Order, TagsMatch, TimeBound
 
 __all__ = [
     "AddMemoryFields",
@@ -54,6 +54,7 @@ class _ReadFields(TypedDict, total=False):
     memory_type: str | None
     event_type: str | None
     tags: str | list[str] | None
+    tags_match: TagsMatch
     since: TimeBound | None
     until: TimeBound | None
     limit: int | None
@@ -88,6 +89,7 @@ class SearchFields(TypedDict, total=False):
     memory_types: list[str] | None
     event_types: list[str] | None
     tags: list[str] | None
+    tags_match: TagsMatch
     content_contains: str | None
     since: TimeBound | None
     until: TimeBound | None

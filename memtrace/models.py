@@ -30,6 +30,7 @@ __all__ = [
     "Session",
     "SessionContext",
     "SessionList",
+    "TagsMatch",
     "TimeBound",
     "UpdateSessionRequest",
 ]
@@ -39,6 +40,10 @@ MemoryType = Literal["episodic", "session", "decision", "entity"]
 
 Order = Literal["asc", "desc"]
 """Oldest first, or newest first (the server's default)."""
+
+TagsMatch = Literal["substring", "exact"]
+"""How a tag that is asked for has to match: as a part of a row's joined tags, case-sensitive (the server's own way:
+``ui`` finds ``gui``), or as one of its tags."""
 
 TimeBound = str | Annotated[timedelta, Strict()] | Annotated[datetime, Strict()]
 """A point in time: the server's text (``"24h"``, ``"7d"``, ``"30m"``, ``"2026-01-31T12:00:00Z"``), a `timedelta`
@@ -115,10 +120,13 @@ class Memory(_Received):
 
 
 class MemoryList(_Received):
-    """A page of memories. `has_more` is true also when the last page is exactly full."""
+    """Memories that were read."""
 
     memories: list[Memory]
+    #: How many these are.
     count: int
+    #: Whether more match. The server's own answer, up to 1000 rows, is true also when the last page is exactly full.
+    #: Put together from several pages it is exact; only with ``tags_match="exact"`` true may mean rows that were not read.
     has_more: bool
 
 
@@ -129,13 +137,15 @@ class ListOptions(_Sent):
     session_id: str | None = None
     memory_type: str | None = None
     event_type: str | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match, each as a part of the stored tags: ``ui`` matches ``gui``.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
     tags: str | list[str] | None = None
+    #: Not sent. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in their place.
+    tags_match: TagsMatch = "substring"
     #: Only what is newer.
     since: TimeBound | None = None
     #: Only what is older.
     until: TimeBound | None = None
-    #: 1 to 1000; 100 when left out.
+    #: How many rows at most, from 1; 100 when left out. Above 1000 they are read page by page.
     limit: int | None = None
     #: How many to skip.
     offset: int | None = None
@@ -149,21 +159,23 @@ class SearchQuery(_Sent):
     session_id: str | None = None
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
-    #: All must match, each as a part of the stored tags: ``ui`` matches ``gui``.
+    #: All must match.
     tags: list[str] | None = None
+    #: Not sent. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in their place.
+    tags_match: TagsMatch = "substring"
     #: A part of the content, in this case; no wildcards.
     content_contains: str | None = None
     since: TimeBound | None = None
     until: TimeBound | None = None
     #: At least this; 0 and less do not filter.
     min_importance: float | None = None
-    #: 1 to 1000; 50 when left out.
+    #: How many rows at most, from 1; 50 when left out. Above 1000 they are read page by page.
     limit: int | None = None
     order: Order | None = None
 
 
 class SearchResult(_Received):
-    """What a search found, and how long the storage took, in milliseconds."""
+    """What a search found, and how long the storage took, in milliseconds, over all pages."""
 
     results: list[Memory]
     count: int

@@ -86,6 +86,8 @@ __all__ = [
     "list_memories",
     "list_sessions",
     "memory_body",
+    "of_agent",
+    "of_session",
     "ready",
     "register_agent",
     "required",
@@ -196,9 +198,9 @@ def required(value: str, field: str) -> str:
     return value
 
 
-def list_memories(options: ListOptions, clock: Clock) -> Operation[MemoryList]:
+def list_memories(options: ListOptions, clock: Clock, name: str = "memories.list") -> Operation[MemoryList]:
     """Read memories by filters, newest first unless asked otherwise."""
-    return _list("memories.list", f"{_API}/memories", options, clock)
+    return _list(name, f"{_API}/memories", options, clock)
 
 
 def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
@@ -206,12 +208,9 @@ def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Operati
 
     The agent's own route ignores tags, until, offset and session_id: with one of these the general route is asked.
     """
-    options = options.model_copy(update={"agent_id": None})
     if any(map(_is_given, (options.tags, options.until, options.offset, options.session_id))):
-        require(agent_id, "agent_id")
-        since = options.since if _is_given(options.since) else "24h"
-        options = options.model_copy(update={"agent_id": agent_id, "since": since})
-        return _list("agents.memories", f"{_API}/memories", options, clock)
+        return list_memories(of_agent(agent_id, options), clock, "agents.memories")
+    options = options.model_copy(update={"agent_id": None})
     return _list("agents.memories", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/memories", options, clock)
 
 
@@ -220,14 +219,31 @@ def session_memories(session_id: str, options: ListOptions, clock: Clock) -> Ope
 
     The session's own route reads only memory_type, since, limit and order: with another option the general route is asked.
     """
-    options = options.model_copy(update={"session_id": None})
     if any(map(_is_given, (options.tags, options.until, options.offset, options.agent_id, options.event_type))):
-        require(session_id, "session_id")
-        options = options.model_copy(update={"session_id": session_id})
-        return _list("sessions.memories", f"{_API}/memories", options, clock)
+        return list_memories(of_session(session_id, options), clock, "sessions.memories")
+    options = options.model_copy(update={"session_id": None})
     return _list(
         "sessions.memories", f"{_API}/sessions/{path_segment(session_id, 'session_id')}/memories", options, clock
     )
+
+
+def of_agent(agent_id: str, options: ListOptions) -> ListOptions:
+    """The options with which the general route reads one agent's memories, of the last 24 hours by default.
+
+    Raises `InvalidRequestError` when `agent_id` is empty: as a filter it would mean everyone.
+    """
+    require(agent_id, "agent_id")
+    since = options.since if _is_given(options.since) else "24h"
+    return options.model_copy(update={"agent_id": agent_id, "since": since})
+
+
+def of_session(session_id: str, options: ListOptions) -> ListOptions:
+    """The options with which the general route reads one session's memories.
+
+    Raises `InvalidRequestError` when `session_id` is empty: as a filter it would mean every session.
+    """
+    require(session_id, "session_id")
+    return options.model_copy(update={"session_id": session_id})
 
 
 def _is_given(option: object) -> bool:
@@ -244,7 +260,7 @@ def search_memories(query: SearchQuery, clock: Clock) -> Operation[SearchResult]
     check_tags(query.tags)
     check_limit(query.limit)
     times = {"since": to_wire(query.since, "since", clock), "until": to_wire(query.until, "until", clock)}
-    body = _body(query.model_copy(update=times))
+    body = _body(query.model_copy(update=times), exclude={"tags_match"})
     return Operation("memories.search", "POST", f"{_API}/search", _reader(SearchResult), "read", body)
 
 
@@ -390,10 +406,10 @@ class _Readiness(BaseModel):
 # ---- bodies, queries and answers ------------------------------------------------------------------------------------
 
 
-def _body(model: BaseModel) -> bytes:
+def _body(model: BaseModel, exclude: set[str] | None = None) -> bytes:
     """`model` as JSON without its None fields; what lies inside metadata is sent as it is."""
     try:
-        body = model.model_dump_json(exclude_none=True).encode()
+        body = model.model_dump_json(exclude=exclude, exclude_none=True).encode()
         if b"NaN" in body or b"Infinity" in body:
             json.loads(body, parse_constant=_refuse_constant)
     except (PydanticSerializationError, ValueError) as error:

@@ -14,6 +14,7 @@ from memtrace.exceptions import InvalidRequestError
 
 __all__ = [
     "MAX_LIMIT",
+    "check_count",
     "check_id",
     "check_limit",
     "check_offset",
@@ -78,8 +79,14 @@ def check_tags(values: Iterable[str] | None, field: str = "tags") -> None:
         check_tag(value, f"{field}[{i}]")
 
 
+def check_count(value: int | None) -> None:
+    """Refuse a number of rows below 1, for which the server would silently take its default."""
+    if value is not None and value < 1:
+        raise refuse("limit", "1 or more", "the server would silently take its default instead")
+
+
 def check_limit(value: int | None) -> None:
-    """Refuse a limit that the server would silently replace by its default."""
+    """Refuse a limit of one request that the server would silently replace by its default."""
     if value is not None and not 1 <= value <= MAX_LIMIT:
         raise refuse("limit", f"from 1 to {MAX_LIMIT}", "the server would silently take its default instead")
 

@@ -14,7 +14,7 @@ from memtrace.exceptions import InvalidRequestError
 from memtrace.models import TimeBound
 from memtrace.rules import refuse
 
-__all__ = ["to_lookback", "to_wire"]
+__all__ = ["to_lookback", "to_moment", "to_wire"]
 
 LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), as in '24h', '7d', '30m'"
 TIME_RULE = (
@@ -51,6 +51,20 @@ def to_wire(value: TimeBound | None, field: str, clock: Clock) -> str | None:
     if value and not _is_lookback(value) and not _is_timestamp(value):
         raise refuse(field, TIME_RULE)
     return value or None
+
+
+def to_moment(value: TimeBound | None, field: str, clock: Clock) -> str | None:
+    """The same bound as `to_wire`, as a point in time that does not move on: a look-back ends at the clock's now.
+
+    >>> from memtrace.clock import SystemClock
+    >>> to_moment("2026-01-31", "since", SystemClock()), to_moment("24h", "since", SystemClock())  # doctest: +ELLIPSIS
+    ('2026-01-31', '20...Z')
+    """
+    text = to_wire(value, field, clock)
+    match = _LOOKBACK.fullmatch(text) if text else None
+    if match is None:
+        return text
+    return _timestamp(_before_now(int(match[1]) * dict(_UNITS)[match[2]], field, clock), field)
 
 
 def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None:

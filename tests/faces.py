@@ -53,7 +53,7 @@ def json_response(status, text):
 
 
 class Blocking:
-    """An async object whose coroutines are run at once, on a loop of its own."""
+    """An async object whose coroutines and iterators are run at once, on a loop of its own."""
 
     def __init__(self, target, loop):
         self.__dict__["_target"] = target
@@ -65,11 +65,25 @@ class Blocking:
     def _wrapped(self, value):
         if inspect.iscoroutine(value):
             return self._wrapped(self._loop.run_until_complete(value))
+        if inspect.isasyncgen(value):
+            return self._items(value)
         if inspect.ismethod(value):
             return lambda *args, **kwargs: self._wrapped(value(*args, **kwargs))
         if hasattr(value, "_dispatcher"):
             return Blocking(value, self._loop)
         return value
+
+    def _items(self, items):
+        """An async iterator as a blocking one; closing it closes that."""
+        try:
+            while True:
+                try:
+                    item = self._loop.run_until_complete(anext(items))
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            self._loop.run_until_complete(items.aclose())
 
     def __enter__(self):
         self._loop.run_until_complete(self._target.__aenter__())

@@ -19,6 +19,7 @@ from memtrace.models import (
     Session,
     SessionContext,
 )
+from memtrace.procedures import reading
 from memtrace.resources import arguments
 from memtrace.resources.arguments import model_from
 
@@ -122,7 +123,7 @@ class ActiveSession(_Opened):
         """Read this session's memories, newest first; as `sessions.memories`."""
         self._refuse(fields, "session_id")
         chosen = model_from(ListOptions, options, fields)
-        return self._dispatcher.send(operations.session_memories(self.id, chosen, self._dispatcher.settings.clock))
+        return self._dispatcher.run(reading.session_memories(self.id, chosen, self._dispatcher.settings.clock))
 
     @overload
     def context(self, options: ContextOptions) -> SessionContext: ...
@@ -178,9 +179,7 @@ class AsyncActiveSession(_Opened):
         """Read this session's memories, newest first; as `sessions.memories`."""
         self._refuse(fields, "session_id")
         chosen = model_from(ListOptions, options, fields)
-        return await self._dispatcher.send(
-            operations.session_memories(self.id, chosen, self._dispatcher.settings.clock)
-        )
+        return await self._dispatcher.run(reading.session_memories(self.id, chosen, self._dispatcher.settings.clock))
 
     @overload
     async def context(self, options: ContextOptions) -> SessionContext: ...

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations, procedures
-from memtrace.models import Agent, AgentList, AgentStats, ListOptions, MemoryList, RegisterAgentRequest
+from memtrace.models import Agent, AgentList, AgentStats, ListOptions, Memory, MemoryList, RegisterAgentRequest
+from memtrace.procedures import reading
 from memtrace.resources.arguments import model_from
 
 if TYPE_CHECKING:
@@ -68,7 +70,16 @@ class Agents:
         Every option works: those that the agent's own route ignores go to the general one. An unknown id gives an empty list.
         """
         chosen = model_from(ListOptions, options, fields)
-        return self._dispatcher.send(operations.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
+        return self._dispatcher.run(reading.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    def memories_iter(self, agent_id: str, options: ListOptions | None = None) -> Iterator[Memory]: ...
+    @overload
+    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> Iterator[Memory]: ...
+    def memories_iter(self, agent_id: str, options: ListOptions | None = None, **fields: object) -> Iterator[Memory]:
+        """Every memory of an agent's id, of the last 24 hours unless `since` says otherwise; as `memories.iter`."""
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.stream(reading.iter_agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     def delete(self, agent_id: str) -> None:
         """Delete an agent by id, not by name; its memories stay.
@@ -129,7 +140,18 @@ class AsyncAgents:
         Every option works: those that the agent's own route ignores go to the general one. An unknown id gives an empty list.
         """
         chosen = model_from(ListOptions, options, fields)
-        return await self._dispatcher.send(operations.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
+        return await self._dispatcher.run(reading.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    def memories_iter(self, agent_id: str, options: ListOptions | None = None) -> AsyncIterator[Memory]: ...
+    @overload
+    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> AsyncIterator[Memory]: ...
+    def memories_iter(
+        self, agent_id: str, options: ListOptions | None = None, **fields: object
+    ) -> AsyncIterator[Memory]:
+        """Every memory of an agent's id, of the last 24 hours unless `since` says otherwise; as `memories.iter`."""
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.stream(reading.iter_agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     async def delete(self, agent_id: str) -> None:
         """Delete an agent by id, not by name; its memories stay.

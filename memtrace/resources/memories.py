@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations, procedures
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
+from memtrace.procedures import reading
 from memtrace.resources import arguments
 from memtrace.resources.arguments import episode, model_from, newest
 
@@ -56,12 +57,28 @@ class Memories:
     def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read memories by filters, newest first unless `order` is ``asc``; 100 unless `limit` says otherwise.
 
-        A tag matches as a part of the stored tags: ``ui`` finds ``gui`` too. Bounds of time are exclusive.
-        Raises `InvalidRequestError` for a `limit` outside 1 to 1000 and for a filter that the server would refuse.
+        A tag matches as a part of the stored tags, ``ui`` finds ``gui`` too, unless `tags_match` is ``exact``. Bounds of time
+        are exclusive. Up to 1000 rows are one request; more, or exact tags, are read page by page as `iter` does.
+        Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
         """
-        return self._dispatcher.send(
-            operations.list_memories(model_from(ListOptions, options, fields), self._dispatcher.settings.clock)
-        )
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.run(reading.list_memories(chosen, self._dispatcher.settings.clock))
+
+    @overload
+    def iter(self, options: ListOptions) -> Iterator[Memory]: ...
+    @overload
+    def iter(self, **fields: Unpack[ListFields]) -> Iterator[Memory]: ...
+    def iter(self, options: ListOptions | None = None, **fields: object) -> Iterator[Memory]:
+        """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
+
+        Reads in pages of 1000, one at a time, by time and not by offset: what others write meanwhile moves nothing. Newest
+        first, such memories are not among them; oldest first, they come at the end. `limit` is how many to give at most (all
+        when left out), `offset` how many to skip. A relative `since` or `until` counts from this call, by the client's clock.
+        Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
+        server would refuse, and from the iteration what `list` raises.
+        """
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.stream(reading.iter_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
     def search(self, query: SearchQuery) -> SearchResult: ...
@@ -70,11 +87,11 @@ class Memories:
     def search(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
         """Search memories by filters and a part of their content, in this case; 50 unless `limit` says otherwise.
 
-        Raises `InvalidRequestError` for a `limit` outside 1 to 1000 and for a filter that the server would refuse.
+        Up to 1000 rows are one request; more, or exact tags, are read page by page. Raises `InvalidRequestError` for a `limit`
+        below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
         """
-        return self._dispatcher.send(
-            operations.search_memories(model_from(SearchQuery, query, fields), self._dispatcher.settings.clock)
-        )
+        chosen = model_from(SearchQuery, query, fields)
+        return self._dispatcher.run(reading.search_memories(chosen, self._dispatcher.settings.clock))
 
     def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``. Raises as `add` does."""
@@ -125,12 +142,28 @@ class AsyncMemories:
     async def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read memories by filters, newest first unless `order` is ``asc``; 100 unless `limit` says otherwise.
 
-        A tag matches as a part of the stored tags: ``ui`` finds ``gui`` too. Bounds of time are exclusive.
-        Raises `InvalidRequestError` for a `limit` outside 1 to 1000 and for a filter that the server would refuse.
+        A tag matches as a part of the stored tags, ``ui`` finds ``gui`` too, unless `tags_match` is ``exact``. Bounds of time
+        are exclusive. Up to 1000 rows are one request; more, or exact tags, are read page by page as `iter` does.
+        Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
         """
-        return await self._dispatcher.send(
-            operations.list_memories(model_from(ListOptions, options, fields), self._dispatcher.settings.clock)
-        )
+        chosen = model_from(ListOptions, options, fields)
+        return await self._dispatcher.run(reading.list_memories(chosen, self._dispatcher.settings.clock))
+
+    @overload
+    def iter(self, options: ListOptions) -> AsyncIterator[Memory]: ...
+    @overload
+    def iter(self, **fields: Unpack[ListFields]) -> AsyncIterator[Memory]: ...
+    def iter(self, options: ListOptions | None = None, **fields: object) -> AsyncIterator[Memory]:
+        """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
+
+        Reads in pages of 1000, one at a time, by time and not by offset: what others write meanwhile moves nothing. Newest
+        first, such memories are not among them; oldest first, they come at the end. `limit` is how many to give at most (all
+        when left out), `offset` how many to skip. A relative `since` or `until` counts from this call, by the client's clock.
+        Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
+        server would refuse, and from the iteration what `list` raises.
+        """
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.stream(reading.iter_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
     async def search(self, query: SearchQuery) -> SearchResult: ...
@@ -139,11 +172,11 @@ class AsyncMemories:
     async def search(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
         """Search memories by filters and a part of their content, in this case; 50 unless `limit` says otherwise.
 
-        Raises `InvalidRequestError` for a `limit` outside 1 to 1000 and for a filter that the server would refuse.
+        Up to 1000 rows are one request; more, or exact tags, are read page by page. Raises `InvalidRequestError` for a `limit`
+        below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
         """
-        return await self._dispatcher.send(
-            operations.search_memories(model_from(SearchQuery, query, fields), self._dispatcher.settings.clock)
-        )
+        chosen = model_from(SearchQuery, query, fields)
+        return await self._dispatcher.run(reading.search_memories(chosen, self._dispatcher.settings.clock))
 
     async def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``. Raises as `add` does."""

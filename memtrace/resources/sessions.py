@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
@@ -9,12 +10,14 @@ from memtrace.models import (
     ContextOptions,
     CreateSessionRequest,
     ListOptions,
+    Memory,
     MemoryList,
     Session,
     SessionContext,
     SessionList,
     UpdateSessionRequest,
 )
+from memtrace.procedures import reading
 from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
 from memtrace.resources.arguments import model_from
 
@@ -97,7 +100,18 @@ class Sessions:
         Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
         """
         chosen = model_from(ListOptions, options, fields)
-        return self._dispatcher.send(operations.session_memories(session_id, chosen, self._dispatcher.settings.clock))
+        return self._dispatcher.run(reading.session_memories(session_id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    def memories_iter(self, session_id: str, options: ListOptions | None = None) -> Iterator[Memory]: ...
+    @overload
+    def memories_iter(self, session_id: str, **fields: Unpack[SessionMemoriesFields]) -> Iterator[Memory]: ...
+    def memories_iter(self, session_id: str, options: ListOptions | None = None, **fields: object) -> Iterator[Memory]:
+        """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.stream(
+            reading.iter_session_memories(session_id, chosen, self._dispatcher.settings.clock)
+        )
 
 
 class AsyncSessions:
@@ -172,6 +186,17 @@ class AsyncSessions:
         Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
         """
         chosen = model_from(ListOptions, options, fields)
-        return await self._dispatcher.send(
-            operations.session_memories(session_id, chosen, self._dispatcher.settings.clock)
+        return await self._dispatcher.run(reading.session_memories(session_id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    def memories_iter(self, session_id: str, options: ListOptions | None = None) -> AsyncIterator[Memory]: ...
+    @overload
+    def memories_iter(self, session_id: str, **fields: Unpack[SessionMemoriesFields]) -> AsyncIterator[Memory]: ...
+    def memories_iter(
+        self, session_id: str, options: ListOptions | None = None, **fields: object
+    ) -> AsyncIterator[Memory]:
+        """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
+        chosen = model_from(ListOptions, options, fields)
+        return self._dispatcher.stream(
+            reading.iter_session_memories(session_id, chosen, self._dispatcher.settings.clock)
         )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError
-from memtrace.timebounds import to_lookback, to_wire
+from memtrace.timebounds import to_lookback, to_moment, to_wire
 
 
 class Noon:
@@ -175,3 +175,26 @@ def test_any_text_is_sent_unchanged_or_refused(text):
             assert convert(text, "since", NOON) == (text or None)
         except InvalidRequestError as error:
             assert error.field == "since"
+
+
+@pytest.mark.parametrize(
+    ("bound", "text"),
+    [
+        ("24h", "2026-01-30T12:00:00Z"),
+        ("007d", "2026-01-24T12:00:00Z"),
+        ("30m", "2026-01-31T11:30:00Z"),
+        (timedelta(days=1), "2026-01-30T12:00:00Z"),
+        (timedelta(seconds=1), "2026-01-31T11:59:59Z"),
+        (datetime(2026, 1, 1, tzinfo=timezone.utc), "2026-01-01T00:00:00Z"),
+        ("2026-01-01", "2026-01-01"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_bound_that_stands_still_is_a_point_in_time(bound, text):
+    assert to_moment(bound, "since", NOON) == text
+
+
+def test_a_bound_that_the_server_cannot_read_cannot_stand_still_either():
+    with pytest.raises(InvalidRequestError, match="until must be"):
+        to_moment("1w", "until", NOON)

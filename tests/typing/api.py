@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta, timezone
 
 from typing_extensions import assert_type
@@ -31,6 +32,12 @@ def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.memories.add(AddMemoryRequest(agent_id="a", content="c")), Memory)
     assert_type(client.memories.list(since=timedelta(days=1), until=datetime.now(timezone.utc), tags="a,b"), MemoryList)
     assert_type(client.memories.list(ListOptions(tags=["a"])), MemoryList)
+    assert_type(client.memories.list(tags="ui", tags_match="exact", limit=5000), MemoryList)
+    assert_type(client.memories.iter(ListOptions(order="asc")), Iterator[Memory])
+    assert_type(client.memories.iter(agent_id="a", since="24h"), Iterator[Memory])
+    assert_type(client.agents.memories_iter("a"), Iterator[Memory])
+    assert_type(client.agents.memories_iter("a", session_id="s"), Iterator[Memory])
+    assert_type(client.sessions.memories_iter("s", ListOptions()), Iterator[Memory])
     assert_type(client.memories.search(content_contains="x"), SearchResult)
     assert_type(client.memories.add_many([AddMemoryRequest(agent_id="a", content="c")]), BatchResult)
     assert_type(client.add_memories([AddMemoryRequest(agent_id="a", content="c")]), list[Memory])
@@ -49,6 +56,9 @@ def keywords_and_models(client: Memtrace) -> None:
 async def the_same_awaited(client: AsyncMemtrace) -> None:
     assert_type(await client.memories.add(agent_id="a", content="c"), Memory)
     assert_type(await client.recall("a", since=timedelta(hours=1)), MemoryList)
+    assert_type(client.memories.iter(agent_id="a"), AsyncIterator[Memory])
+    async for memory in client.sessions.memories_iter("s"):
+        assert_type(memory, Memory)
     async with client.sessions.open(agent_id="a") as session:
         assert_type(session, AsyncActiveSession)
         assert_type(await session.decide("d", "r"), Memory)
@@ -58,6 +68,7 @@ def what_is_wrong_is_an_error(client: Memtrace) -> None:
     client.memories.add(agent_id="a", contnt="c")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     client.memories.add(agent_id="a", content="c", memory_type="nope")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.memories.list(limit="many")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    client.memories.iter(tags="ui", tags_match="whole")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.recall(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -1,0 +1,181 @@
+"""Reading memories: in one request where the server gives what was asked for, else page by page.
+
+What an endpoint of an agent or a session ignores, the bounds and offsets of pages among it, goes to the general one with
+the id as a filter. Arguments are checked when a procedure is made, before it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from memtrace import operations
+from memtrace.clock import Clock
+from memtrace.exceptions import InvalidRequestError
+from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, SearchResult
+from memtrace.operations import of_agent, of_session
+from memtrace.procedures.keyset import PAGE_SIZE, Page, Walk
+from memtrace.procedures.steps import Procedure, Stream, emit, step
+from memtrace.rules import MAX_LIMIT, check_count
+from memtrace.timebounds import to_moment
+
+__all__ = [
+    "agent_memories",
+    "iter_agent_memories",
+    "iter_memories",
+    "iter_session_memories",
+    "list_memories",
+    "search_memories",
+    "session_memories",
+]
+
+_LIST_LIMIT = 100
+_SEARCH_LIMIT = 50
+
+
+# ---- lists ----------------------------------------------------------------------------------------------------------
+
+
+def list_memories(options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE) -> Procedure[MemoryList]:
+    """Read memories by filters, 100 unless `limit` says otherwise."""
+    if _is_one_request(options):
+        return step(operations.list_memories(options, clock))
+    return _collected(options, clock, "memories.list", page_size)
+
+
+def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Procedure[MemoryList]:
+    """Read one agent's memories, of the last 24 hours unless `since` says otherwise; 100 unless `limit` does."""
+    if _is_one_request(options):
+        return step(operations.agent_memories(agent_id, options, clock))
+    return _collected(of_agent(agent_id, options), clock, "agents.memories", PAGE_SIZE)
+
+
+def session_memories(session_id: str, options: ListOptions, clock: Clock) -> Procedure[MemoryList]:
+    """Read one session's memories, 100 unless `limit` says otherwise."""
+    if _is_one_request(options):
+        return step(operations.session_memories(session_id, options, clock))
+    return _collected(of_session(session_id, options), clock, "sessions.memories", PAGE_SIZE)
+
+
+def _is_one_request(wanted: ListOptions | SearchQuery) -> bool:
+    check_count(wanted.limit)
+    return (wanted.limit is None or wanted.limit <= MAX_LIMIT) and _exact_tags(wanted) is None
+
+
+def _collected(options: ListOptions, clock: Clock, name: str, page_size: int) -> Procedure[MemoryList]:
+    limit = _LIST_LIMIT if options.limit is None else options.limit
+    # One row more tells whether there is one; the next one with these exact tags may be far away.
+    walk = _walk(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
+    rows = yield from _all_of(walk)
+    has_more = walk.has_more or len(rows) > limit
+    del rows[limit:]
+    return MemoryList(memories=rows, count=len(rows), has_more=has_more)
+
+
+def _all_of(walk: Walk) -> Procedure[list[Memory]]:
+    rows: list[Memory] = []
+    while not walk.ended:
+        rows += yield from walk.page()
+    return rows
+
+
+# ---- one row after the other ----------------------------------------------------------------------------------------
+
+
+def iter_memories(options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE) -> Stream[Memory]:
+    """Every memory that the filters find, in order; at most `limit`, where that is given."""
+    return _emitted(_walk(options, clock, "memories.list", options.limit, page_size))
+
+
+def iter_agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Stream[Memory]:
+    """`iter_memories` of one agent, of the last 24 hours unless `since` says otherwise."""
+    return _emitted(_walk(of_agent(agent_id, options), clock, "agents.memories", options.limit))
+
+
+def iter_session_memories(session_id: str, options: ListOptions, clock: Clock) -> Stream[Memory]:
+    """`iter_memories` of one session."""
+    return _emitted(_walk(of_session(session_id, options), clock, "sessions.memories", options.limit))
+
+
+def _emitted(walk: Walk) -> Stream[Memory]:
+    while not walk.ended:
+        for row in (yield from walk.page()):  # no name for the page: it is gone before the next one comes
+            yield from emit(row)
+
+
+def _walk(options: ListOptions, clock: Clock, name: str, at_most: int | None, page_size: int = PAGE_SIZE) -> Walk:
+    """The way over what `options` find. Raises `InvalidRequestError` for what the server would refuse or ignore."""
+    check_count(options.limit)
+    operations.list_memories(options.model_copy(update={"limit": None}), clock)
+
+    def read(page: Page) -> Procedure[list[Memory]]:
+        asked = {"since": page.since, "until": page.until, "limit": page.limit, "offset": page.offset or None}
+        answer = yield from step(operations.list_memories(options.model_copy(update=asked), clock, name))
+        return answer.memories
+
+    return Walk(
+        read,
+        to_moment(options.since, "since", clock),
+        to_moment(options.until, "until", clock),
+        oldest_first=options.order == "asc",
+        skip=options.offset or 0,
+        keep=_exact_tags(options),
+        at_most=at_most,
+        page_size=page_size,
+    )
+
+
+# ---- search ---------------------------------------------------------------------------------------------------------
+
+
+def search_memories(query: SearchQuery, clock: Clock, *, page_size: int = PAGE_SIZE) -> Procedure[SearchResult]:
+    """Search memories by filters and a part of their content, 50 unless `limit` says otherwise."""
+    if _is_one_request(query):
+        return step(operations.search_memories(query, clock))
+    return _searched(query, clock, page_size)
+
+
+def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Procedure[SearchResult]:
+    spent = 0
+
+    def read(page: Page) -> Procedure[list[Memory]]:
+        nonlocal spent
+        if page.offset:
+            raise _no_offset(page.limit)
+        asked = {"since": page.since, "until": page.until, "limit": page.limit}
+        answer = yield from step(operations.search_memories(query.model_copy(update=asked), clock))
+        spent += answer.query_time_ms
+        return answer.results
+
+    walk = Walk(
+        read,
+        to_moment(query.since, "since", clock),
+        to_moment(query.until, "until", clock),
+        oldest_first=query.order == "asc",
+        keep=_exact_tags(query),
+        at_most=_SEARCH_LIMIT if query.limit is None else query.limit,
+        page_size=page_size,
+    )
+    rows = yield from _all_of(walk)
+    return SearchResult(results=rows, count=len(rows), query_time_ms=spent)
+
+
+def _no_offset(page_size: int) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{page_size} rows or more of one microsecond are found, and the server's search cannot give those after the first {page_size}",
+        field="limit",
+        rule=f"at most {page_size} where so many rows have one time",
+        code="too_many_at_once",
+        hint="narrow the search by agent_id or session_id, or read with memories.iter",
+    )
+
+
+# ---- tags -----------------------------------------------------------------------------------------------------------
+
+
+def _exact_tags(wanted: ListOptions | SearchQuery) -> Callable[[Memory], bool] | None:
+    """Whether a row has every tag that is asked for; None where the server's own choice stands."""
+    if wanted.tags_match == "substring" or not wanted.tags:
+        return None
+    given = wanted.tags.split(",") if isinstance(wanted.tags, str) else wanted.tags
+    asked = frozenset(tag.strip(" ") for tag in given) - {""}
+    return (lambda row: asked.issubset(row.tags or ())) if asked else None
