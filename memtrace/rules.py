@@ -18,6 +18,7 @@ __all__ = [
     "check_id",
     "check_limit",
     "check_offset",
+    "check_seconds",
     "check_tag",
     "check_tags",
     "check_type",
@@ -95,6 +96,12 @@ def check_offset(value: int | None) -> None:
     """Refuse an offset that the server cannot read as a 64-bit number from 0: it would silently take 0 for it."""
     if value is not None and not 0 <= value < 2**63:
         raise refuse("offset", "0 or more, and below 2**63", "the server would silently take 0 instead")
+
+
+def check_seconds(value: object, field: str) -> None:
+    """Refuse what is no number of seconds to wait: a negative one, an endless one, none at all."""
+    if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise refuse(field, "a number of seconds, 0 or more", "it says how long to wait")
 
 
 def path_segment(value: str, field: str) -> str:

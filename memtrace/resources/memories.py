@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, overload
 
 from memtrace import operations, procedures
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
-from memtrace.procedures import reading
+from memtrace.procedures import reading, visibility
 from memtrace.resources import arguments
 from memtrace.resources.arguments import episode, model_from, newest
 
@@ -34,13 +34,40 @@ class Memories:
     def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
 
-        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second.
+        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second;
+        `add_visible` waits for it.
         Raises `ConflictError` when the same agent, event and content (its first 200 bytes), or the same `dedup_key`, was
         stored within 24 hours; `InvalidRequestError` for a field that the server would refuse, before anything is sent.
         """
         return self._dispatcher.send(
             operations.add_memory(model_from(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
         )
+
+    @overload
+    def add_visible(self, request: AddMemoryRequest, *, visible_within: float = 5.0) -> Memory: ...
+    @overload
+    def add_visible(self, *, visible_within: float = 5.0, **fields: Unpack[AddMemoryFields]) -> Memory: ...
+    def add_visible(
+        self, request: AddMemoryRequest | None = None, *, visible_within: float = 5.0, **fields: object
+    ) -> Memory:
+        """Store one memory as `add` does, and return it as it is read, once it can be.
+
+        Waits `visible_within` seconds from the answer to the write; as `wait_until_visible`. Raises as `add` does, and as that
+        does: an error with `maybe_applied` then, since the server has taken the memory.
+        """
+        chosen = model_from(AddMemoryRequest, request, fields)
+        clock = self._dispatcher.settings.clock
+        return self._dispatcher.run(visibility.add_visible(chosen, visible_within, clock))
+
+    def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
+        """Wait until a memory that a write returned can be read, and return it as it is read.
+
+        The server answers a write before that: reading has it store what it holds, and 0.1 to 0.15 s later it shows it; what
+        went to another server process takes about 1.1 s. So this reads, waits 0.15 s by the client's clock, and reads again.
+        Raises `DeadlineExceededError` (code ``not_visible``) after `timeout` seconds, and at once what `list` raises.
+        """
+        clock = self._dispatcher.settings.clock
+        return self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
 
     def add_many(self, requests: Iterable[AddMemoryRequest]) -> BatchResult:
         """Store memories in requests of at most 100 items and 4 MiB; one outcome for each item, in order.
@@ -119,13 +146,40 @@ class AsyncMemories:
     async def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
 
-        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second.
+        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second;
+        `add_visible` waits for it.
         Raises `ConflictError` when the same agent, event and content (its first 200 bytes), or the same `dedup_key`, was
         stored within 24 hours; `InvalidRequestError` for a field that the server would refuse, before anything is sent.
         """
         return await self._dispatcher.send(
             operations.add_memory(model_from(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
         )
+
+    @overload
+    async def add_visible(self, request: AddMemoryRequest, *, visible_within: float = 5.0) -> Memory: ...
+    @overload
+    async def add_visible(self, *, visible_within: float = 5.0, **fields: Unpack[AddMemoryFields]) -> Memory: ...
+    async def add_visible(
+        self, request: AddMemoryRequest | None = None, *, visible_within: float = 5.0, **fields: object
+    ) -> Memory:
+        """Store one memory as `add` does, and return it as it is read, once it can be.
+
+        Waits `visible_within` seconds from the answer to the write; as `wait_until_visible`. Raises as `add` does, and as that
+        does: an error with `maybe_applied` then, since the server has taken the memory.
+        """
+        chosen = model_from(AddMemoryRequest, request, fields)
+        clock = self._dispatcher.settings.clock
+        return await self._dispatcher.run(visibility.add_visible(chosen, visible_within, clock))
+
+    async def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
+        """Wait until a memory that a write returned can be read, and return it as it is read.
+
+        The server answers a write before that: reading has it store what it holds, and 0.1 to 0.15 s later it shows it; what
+        went to another server process takes about 1.1 s. So this reads, waits 0.15 s by the client's clock, and reads again.
+        Raises `DeadlineExceededError` (code ``not_visible``) after `timeout` seconds, and at once what `list` raises.
+        """
+        clock = self._dispatcher.settings.clock
+        return await self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
 
     async def add_many(self, requests: Iterable[AddMemoryRequest]) -> BatchResult:
         """Store memories in requests of at most 100 items and 4 MiB; one outcome for each item, in order.

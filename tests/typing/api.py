@@ -30,6 +30,9 @@ from memtrace_transports import AsyncHttpxTransport, FakeMemtrace, HttpxTranspor
 def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.memories.add(agent_id="a", content="c", memory_type="decision", tags=["t"]), Memory)
     assert_type(client.memories.add(AddMemoryRequest(agent_id="a", content="c")), Memory)
+    assert_type(client.memories.add_visible(agent_id="a", content="c", visible_within=2), Memory)
+    added = client.memories.add_visible(AddMemoryRequest(agent_id="a", content="c"), visible_within=0.5)
+    assert_type(client.memories.wait_until_visible(added, timeout=1), Memory)
     assert_type(client.memories.list(since=timedelta(days=1), until=datetime.now(timezone.utc), tags="a,b"), MemoryList)
     assert_type(client.memories.list(ListOptions(tags=["a"])), MemoryList)
     assert_type(client.memories.list(tags="ui", tags_match="exact", limit=5000), MemoryList)
@@ -68,6 +71,7 @@ def what_is_wrong_is_an_error(client: Memtrace) -> None:
     client.memories.add(agent_id="a", contnt="c")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     client.memories.add(agent_id="a", content="c", memory_type="nope")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.memories.list(limit="many")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    client.memories.add_visible(agent_id="a", content="c", timeout=2)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     client.memories.iter(tags="ui", tags_match="whole")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.recall(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -1,0 +1,150 @@
+"""Waiting until a memory can be read, by the delays of the real server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from memtrace import (
+    AddMemoryRequest,
+    ConflictError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    Memory,
+    ServerError,
+    TransportError,
+)
+from memtrace_transports import FakeMemtrace, ManualClock
+from tests.clients.test_earlier_api import ROW
+from tests.conftest import StoppedClock
+from tests.faces import json_response
+
+NOTHING = '{"memories":[],"count":0,"has_more":false}'
+
+
+@pytest.fixture
+def fake():
+    return FakeMemtrace(clock=ManualClock(), visibility="server")
+
+
+def rows(*changes):
+    made = [{**json.loads(ROW), **change} for change in changes]
+    return json_response(200, json.dumps({"memories": made, "count": len(made), "has_more": False}))
+
+
+def test_a_memory_is_given_back_once_it_can_be_read(face, fake):
+    client = face.of(fake)
+    written = client.memories.add(agent_id="a", content="c", tags=["t"], session_id="s")
+    assert client.memories.list().count == 0
+    before = fake.clock.monotonic()
+    read = client.memories.wait_until_visible(written)
+    assert (read.content, read.tags, read.time) == ("c", ["t"], written.time)
+    assert fake.clock.monotonic() - before == pytest.approx(0.15)
+
+
+def test_what_add_visible_stores_can_be_read_when_it_returns(face, fake):
+    client = face.of(fake)
+    for number in range(3):
+        read = client.memories.add_visible(agent_id="a", content=f"fact {number}")
+        assert client.memories.list(limit=1).memories == [read]
+    read = client.memories.add_visible(AddMemoryRequest(agent_id="a", content="last"), visible_within=1)
+    assert client.memories.list().count == 4
+    assert fake.clock.monotonic() < 1
+
+
+def test_the_right_one_is_found_among_those_of_its_moment(face):
+    client, transport = face.scripted(
+        lambda _: rows(
+            {"content": "other", "dedup_key": "k"},
+            {"content": "c", "dedup_key": "other"},
+            {"content": "c", "dedup_key": "k", "tags": ["right"]},
+        )
+    )
+    for key, tags in (("k", ["right"]), (None, None)):
+        memory = Memory(**{**json.loads(ROW), "dedup_key": key, "session_id": "s"})
+        assert client.memories.wait_until_visible(memory).tags == tags
+    target = transport.last.target
+    assert target.startswith(
+        "/api/v1/memories?agent_id=a&session_id=s&event_type=general&since=2025-12-31T23%3A59%3A59.999999Z"
+    )
+    assert "until=2026-01-01T00%3A00%3A00.000002Z&limit=1000" in target
+
+
+def test_reads_come_015_s_apart_until_the_time_is_over(face):
+    clock = StoppedClock()
+    client, transport = face.scripted(lambda _: json_response(200, NOTHING), clock=clock)
+    with pytest.raises(DeadlineExceededError, match=r"within 0.4 s, in 4 reads") as caught:
+        client.memories.wait_until_visible(Memory(**json.loads(ROW)), timeout=0.4)
+    assert clock.sleeps == pytest.approx([0.15, 0.15, 0.1])
+    error = caught.value
+    assert (error.code, error.attempts, len(transport.requests)) == ("not_visible", 4, 4)
+    assert error.elapsed == pytest.approx(0.4)
+    assert error.retryable
+    assert not error.maybe_applied
+    assert "client.ready()" in error.hint
+
+
+def test_the_time_a_read_takes_counts(face):
+    clock = StoppedClock()
+
+    def slow(request):
+        clock.now += 3
+        return json_response(200, NOTHING)
+
+    client, transport = face.scripted(slow, clock=clock)
+    with pytest.raises(DeadlineExceededError):
+        client.memories.wait_until_visible(Memory(**json.loads(ROW)))
+    assert len(transport.requests) == 2
+    client.memories.list()
+    with pytest.raises(DeadlineExceededError, match="in 1 reads"):
+        client.memories.wait_until_visible(Memory(**json.loads(ROW)), timeout=0)
+
+
+def test_storage_that_is_down_is_told_at_once(face, fake):
+    client = face.of(fake)
+    written = client.memories.add(agent_id="a", content="c")
+    fake.set_storage("default", "down")
+    with pytest.raises(ServerError, match="failed to query"):
+        client.memories.wait_until_visible(written)
+    assert len(fake.calls) == 2
+
+
+def test_what_fails_after_the_write_says_that_the_memory_was_taken(face, fake):
+    client = face.of(fake)
+    fake.set_storage("default", "down")
+    with pytest.raises(ServerError) as caught:
+        client.memories.add_visible(agent_id="a", content="c")
+    assert caught.value.maybe_applied
+    assert not caught.value.retryable
+    assert "wait_until_visible may be called again" in caught.value.hint
+    for last in (json_response(200, NOTHING), TransportError("gone", cause="connect", maybe_sent=False)):
+        client, _ = face.scripted(json_response(201, ROW), last)
+        with pytest.raises(TransportError) as caught:
+            client.memories.add_visible(agent_id="a", content="c", visible_within=0)
+        assert caught.value.maybe_applied
+        assert not caught.value.retryable
+
+
+def test_a_write_that_fails_is_not_waited_for(face, fake):
+    client = face.of(fake)
+    client.memories.add_visible(agent_id="a", content="c")
+    with pytest.raises(ConflictError) as caught:
+        client.memories.add_visible(agent_id="a", content="c")
+    assert not caught.value.maybe_applied
+    with pytest.raises(InvalidRequestError, match="content"):
+        client.memories.add_visible(agent_id="a", content="")
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), None, "5"])
+def test_what_is_no_number_of_seconds_is_refused_before_anything_is_sent(face, seconds):
+    client, transport = face.scripted()
+    with pytest.raises(InvalidRequestError, match="timeout must be a number of seconds"):
+        client.memories.wait_until_visible(Memory(**json.loads(ROW)), timeout=seconds)
+    with pytest.raises(InvalidRequestError, match="visible_within must be a number of seconds"):
+        client.memories.add_visible(agent_id="a", content="c", visible_within=seconds)
+    assert not transport.requests
+
+
+def test_how_long_to_wait_is_no_field_of_a_memory():
+    assert "visible_within" not in AddMemoryRequest.model_fields
