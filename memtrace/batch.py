@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,10 +11,14 @@ from memtrace.exceptions import BatchError, MemtraceError
 if TYPE_CHECKING:
     from memtrace.models import Memory
 
-__all__ = ["BatchResult", "Outcome", "OutcomeStatus"]
+__all__ = ["BatchProgress", "BatchResult", "OnFailure", "Outcome", "OutcomeStatus", "Progress"]
 
 OutcomeStatus = Literal["stored", "duplicate", "failed", "unknown"]
 """``duplicate``: the server has it from the last 24 hours. ``unknown``: no answer says whether it was stored."""
+
+
+OnFailure = Literal["stop", "continue"]
+"""What happens to the rest of a batch after a request that failed: it is not sent, or sent all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,27 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchProgress:
+    """How far a batch is, in items. The four outcomes add up to `done`."""
+
+    stored: int = 0
+    duplicate: int = 0
+    failed: int = 0
+    unknown: int = 0
+    #: How many there are in all; None where the batch has no length.
+    total: int | None = None
+
+    @property
+    def done(self) -> int:
+        """Items whose outcome is known to the caller."""
+        return self.stored + self.duplicate + self.failed + self.unknown
+
+
+Progress = Callable[[BatchProgress], None]
+"""What is told after each request of a batch how far it is. What it raises ends the batch."""
+
+
+@dataclass(frozen=True, slots=True)
 class BatchResult:
     """One outcome for each item, in the order in which they were given.
 
@@ -39,6 +64,11 @@ class BatchResult:
     """
 
     outcomes: tuple[Outcome, ...]
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> BatchResult:
+        """The outcomes of all items, put in order."""
+        return cls(tuple(sorted(outcomes, key=lambda outcome: outcome.index)))
 
     @property
     def stored(self) -> list[Memory]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from memtrace import operations, procedures
+from memtrace import operations
 from memtrace.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, changed, resolve
 from memtrace.dispatch import Dispatcher
 from memtrace.models import (
@@ -29,6 +29,7 @@ from memtrace.models import (
     SessionList,
     TimeBound,
 )
+from memtrace.procedures.batches import check_all, rows_of
 from memtrace.resources import arguments
 from memtrace.resources.agents import Agents
 from memtrace.resources.arguments import episode, newest
@@ -190,7 +191,7 @@ class Memtrace:
         Sends nothing when an item breaks a rule. Raises the server's error when nothing was stored, else `BatchError`, whose
         `result` says which items were. `memories.add_many` gives one outcome for each item instead.
         """
-        return self._dispatcher.run(procedures.add_strictly(memories, self._dispatcher.settings.dedup))
+        return rows_of(self._memories.add_many(check_all(memories)))
 
     def list_memories(self, opts: ListOptions) -> MemoryList:
         """Read memories by filters; as `memories.list`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from memtrace.procedures.agents import get_or_register
-from memtrace.procedures.batches import add_in_chunks, add_strictly
 from memtrace.procedures.steps import Procedure, Stream, emit, pause, step
 
-__all__ = ["Procedure", "Stream", "add_in_chunks", "add_strictly", "emit", "get_or_register", "pause", "step"]
+__all__ = ["Procedure", "Stream", "emit", "get_or_register", "pause", "step"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
+from typing import get_args
 
-from memtrace.batch import BatchResult, Outcome
+from memtrace.batch import BatchProgress, BatchResult, OnFailure, Outcome, OutcomeStatus, Progress
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError, UnreadableResponseError
 from memtrace.models import AddMemoryRequest, Memory
 from memtrace.operations import MAX_BODY, add_memories, memory_body, with_unique_key
@@ -14,49 +16,21 @@ from memtrace.recovery import content_key
 from memtrace.retry import Dedup
 from memtrace.rules import refuse
 
-__all__ = ["add_in_chunks", "add_strictly"]
+__all__ = ["CHUNK", "Batch", "Chunk", "Item", "Sent", "check_all", "rows_of", "send_chunk"]
 
-_FRAME = len(b'{"memories":[]}')
 CHUNK = 100
 """Items a request: the server takes 1.1 ms an item then, and 3.3 ms at 1,000."""
 
+_FRAME = len(b'{"memories":[]}')
+_MOST_ITEMS = 1000
+_MOST_REQUESTS = 64
 
-def add_in_chunks(requests: Iterable[AddMemoryRequest], dedup: Dedup = "server") -> Procedure[BatchResult]:
-    """Store memories in requests of at most 100 items and 4 MiB, one outcome an item.
 
-    Takes items as it goes. One that breaks a rule is not sent. After a request that failed nothing more is sent.
+class Item:
+    """One valid item of a batch: its place, its bytes and the key by which its row is known in the answer.
+
+    Raises `InvalidRequestError` and `PayloadTooLargeError`, with its place, for what the server would not take.
     """
-    refused: list[Outcome] = []
-    outcomes = yield from _send_in_chunks(_valid_items(requests, dedup, refused))
-    return BatchResult(tuple(sorted(outcomes + refused, key=lambda outcome: outcome.index)))
-
-
-def _valid_items(requests: Iterable[AddMemoryRequest], dedup: Dedup, refused: list[Outcome]) -> Iterator[_Item]:
-    for index, request in enumerate(requests):
-        try:
-            item = _Item(index, request, dedup)
-        except MemtraceError as error:
-            refused.append(Outcome(index, "failed", error=error))
-        else:
-            yield item
-
-
-def add_strictly(requests: Iterable[AddMemoryRequest], dedup: Dedup = "server") -> Procedure[list[Memory]]:
-    """Store memories and return the rows that the server answered, duplicates left out.
-
-    Sends nothing when an item breaks a rule. Raises the server's own error when nothing was stored, else `BatchError`.
-    """
-    items = [_Item(index, request, dedup) for index, request in enumerate(requests)]
-    result = BatchResult(tuple((yield from _send_in_chunks(items))))
-    first_error = next((outcome.error for outcome in result if outcome.error is not None), None)
-    if first_error is not None and not result.stored and not result.duplicates:
-        raise first_error
-    result.raise_for_failures()
-    return result.stored
-
-
-class _Item:
-    """One valid item of a batch: its place, its bytes and the key by which its row is known in the answer."""
 
     __slots__ = ("body", "index", "key", "request")
 
@@ -78,56 +52,66 @@ class _Item:
         self.key = request.dedup_key or content_key(request)
 
 
-def _chunks(items: Iterable[_Item]) -> Iterable[list[_Item]]:
-    chunk: list[_Item] = []
-    size = 0
-    for item in items:
-        added = len(item.body) + bool(chunk)  # and a comma
-        if chunk and (len(chunk) == CHUNK or size + added > MAX_BODY - _FRAME):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(item)
-        size += added
-    if chunk:
-        yield chunk
+Chunk = Sequence[Item]
+"""The items of one request."""
 
 
-def _send_in_chunks(items: Iterable[_Item]) -> Procedure[list[Outcome]]:
-    outcomes: list[Outcome] = []
-    failure: MemtraceError | None = None
-    for chunk in _chunks(items):
-        if failure is None:
-            results, failure = yield from _add_chunk(chunk)
-        else:
-            results = [Outcome(item.index, "failed", error=_not_sent(failure)) for item in chunk]
-        outcomes += results
-    return outcomes
+def check_all(requests: Iterable[AddMemoryRequest]) -> list[AddMemoryRequest]:
+    """All of `requests`, none of which breaks a rule. Raises as `Item` does."""
+    return [Item(index, request, "server").request for index, request in enumerate(requests)]
 
 
-def _add_chunk(chunk: Sequence[_Item]) -> Procedure[tuple[list[Outcome], MemtraceError | None]]:
+def rows_of(result: BatchResult) -> list[Memory]:
+    """The rows that were stored. Raises the server's own error when nothing was stored, else `BatchError`."""
+    first_error = next((outcome.error for outcome in result if outcome.error is not None), None)
+    if first_error is not None and not result.stored and not result.duplicates:
+        raise first_error
+    result.raise_for_failures()
+    return result.stored
+
+
+# ---- one request ----------------------------------------------------------------------------------------------------
+
+
+class Sent:
+    """What became of the items of one request: their outcomes, why the request failed if it did, and what was left unsent."""
+
+    __slots__ = ("error", "left", "outcomes")
+
+    def __init__(self, outcomes: list[Outcome], error: MemtraceError | None = None, left: Chunk = ()) -> None:
+        self.outcomes = outcomes
+        self.error = error
+        self.left = left
+
+
+def send_chunk(chunk: Chunk) -> Procedure[Sent]:
+    """Store the items of one request. The server stores what stands before an item that it refuses, and nothing from it on."""
     try:
         answer = yield from step(add_memories([item.request for item in chunk], [item.body for item in chunk]))
         if answer.refused is None:
-            return _match(chunk, answer.memories), None
-        place = answer.refused.item
+            return Sent(_match(chunk, answer.memories))
+        place = min(answer.refused.item, len(chunk) - 1)
         bad = InvalidRequestError(answer.refused.error, 500)
-        outcomes = _match(chunk[:place], answer.memories)
-        return outcomes + [Outcome(item.index, "failed", error=bad) for item in chunk[place:]], bad
+        outcomes = [*_match(chunk[:place], answer.memories), Outcome(chunk[place].index, "failed", error=bad)]
+        return Sent(outcomes, bad, chunk[place + 1 :])
     except MemtraceError as error:
-        unsure = len(chunk) if error.maybe_applied else 0
-        refused = _REFUSED_ITEM.match(error.message)
-        if refused:  # the server stored what came before this item, and nothing from it on
-            unsure = int(refused[1])
-        return [
-            Outcome(item.index, "unknown" if place < unsure else "failed", error=error)
-            for place, item in enumerate(chunk)
-        ], error
+        return _failed(chunk, error)
+
+
+def _failed(chunk: Chunk, error: MemtraceError) -> Sent:
+    refused = _REFUSED_ITEM.match(error.message)
+    if refused is None:
+        status: OutcomeStatus = "unknown" if error.maybe_applied else "failed"
+        return Sent([Outcome(item.index, status, error=error) for item in chunk], error)
+    place = min(int(refused[1]), len(chunk) - 1)
+    before = [Outcome(item.index, "unknown", error=error) for item in chunk[:place]]
+    return Sent([*before, Outcome(chunk[place].index, "failed", error=error)], error, chunk[place + 1 :])
 
 
 _REFUSED_ITEM = re.compile(r"failed to create memory (\d+):")
 
 
-def _match(chunk: Sequence[_Item], rows: Sequence[Memory]) -> list[Outcome]:
+def _match(chunk: Chunk, rows: Sequence[Memory]) -> list[Outcome]:
     """Find each item's row: rows come in the items' order, and those of duplicates are left out."""
     if len(rows) == len(chunk):
         return [Outcome(item.index, "stored", memory=row) for item, row in zip(chunk, rows, strict=True)]
@@ -146,6 +130,122 @@ def _match(chunk: Sequence[_Item], rows: Sequence[Memory]) -> list[Outcome]:
     return outcomes
 
 
+# ---- all of them ----------------------------------------------------------------------------------------------------
+
+
+class Batch:
+    """A batch under way: what is to be sent next, and how far it is. It takes items as it goes.
+
+    Both clients do the same with it: for each wave of `waves` they run its chunks, hand in what came of each, and give out the
+    outcomes. Raises `InvalidRequestError` for a `chunk` or a `concurrency` out of bounds.
+    """
+
+    def __init__(
+        self,
+        requests: Iterable[AddMemoryRequest],
+        dedup: Dedup,
+        *,
+        chunk: int,
+        concurrency: int,
+        on_failure: OnFailure,
+        progress: Progress | None,
+    ) -> None:
+        _check_count(chunk, "chunk", _MOST_ITEMS)
+        _check_count(concurrency, "concurrency", _MOST_REQUESTS)
+        if on_failure not in get_args(OnFailure):
+            raise refuse("on_failure", " or ".join(map(repr, get_args(OnFailure))), "there is no other")
+        self.concurrency = concurrency
+        self._size = chunk
+        self._stops = on_failure == "stop"
+        self._failure: MemtraceError | None = None
+        self._known: list[Outcome] = []
+        self._left: list[Chunk] = []
+        self._tell = progress
+        self._progress = BatchProgress(total=len(requests) if isinstance(requests, Sized) else None)
+        self._chunks = self._cut(requests, dedup)
+
+    def waves(self) -> Iterator[list[Chunk]]:
+        """What is to be sent together, again and again; then nothing is left. A wave may be empty, with outcomes to be taken."""
+        while True:
+            wave, self._left = self._left[: self.concurrency], self._left[self.concurrency :]
+            raised = self._fill(wave)
+            if wave and self._stops and self._failure is not None:
+                self._known += [_not_sent(item, self._failure) for chunk in wave for item in chunk]
+                wave = []
+            elif not wave and not self._known and raised is None:
+                return
+            yield wave
+            if raised is not None:
+                raise raised
+
+    def _fill(self, wave: list[Chunk]) -> Exception | None:
+        """Add what is to be sent next; what taking an item raised comes after the items before it."""
+        while len(wave) < self.concurrency:
+            try:
+                chunk = next(self._chunks, None)
+            except Exception as error:  # noqa: BLE001  # what was taken before it is sent first
+                return error
+            if not chunk:
+                return None  # the end, or many invalid items that are to be told
+            wave.append(chunk)
+        return None
+
+    def take(self, sent: Sent) -> None:
+        """Hand in what became of a chunk."""
+        self._known += sent.outcomes
+        if sent.error is not None and self._failure is None:
+            self._failure = sent.error
+        if sent.left:
+            self._left.append(sent.left)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What is newly known; then `progress` is told."""
+        known, self._known = self._known, []
+        counts = dict.fromkeys(("stored", "duplicate", "failed", "unknown"), 0)
+        for outcome in known:
+            counts[outcome.status] += 1
+            yield outcome
+        now = self._progress
+        self._progress = replace(now, **{status: getattr(now, status) + more for status, more in counts.items()})
+        if self._tell is not None and known:
+            self._tell(self._progress)
+
+    def _cut(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[list[Item]]:
+        """Chunks of valid items, and an empty one after each `chunk` invalid ones. What `requests` raises comes after the rest."""
+        chunk: list[Item] = []
+        size = invalid = 0
+        try:
+            for index, request in enumerate(requests):
+                try:
+                    item = Item(index, request, dedup)
+                except MemtraceError as error:
+                    self._known.append(Outcome(index, "failed", error=error))
+                    invalid += 1
+                    if invalid % self._size == 0:
+                        yield []
+                    continue
+                added = len(item.body) + bool(chunk)  # and a comma
+                if chunk and size + added > MAX_BODY - _FRAME:
+                    yield chunk
+                    chunk, size = [], 0
+                chunk.append(item)
+                size += added
+                if len(chunk) == self._size:
+                    yield chunk
+                    chunk, size = [], 0
+        except Exception:
+            if chunk:
+                yield chunk
+            raise
+        if chunk:
+            yield chunk
+
+
+def _check_count(value: object, name: str, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise refuse(name, f"a whole number from 1 to {most}", "no other makes sense")
+
+
 def _located(error: MemtraceError, index: int) -> MemtraceError:
     """The same error, with the item's place in front."""
     if isinstance(error, InvalidRequestError):
@@ -158,9 +258,9 @@ def _located(error: MemtraceError, index: int) -> MemtraceError:
     return type(error)(f"memories[{index}]: {error.message}", 0, hint=error.hint)
 
 
-def _not_sent(failure: MemtraceError) -> MemtraceError:
+def _not_sent(item: Item, failure: MemtraceError) -> Outcome:
     error = MemtraceError(
         f"not sent, because an earlier request of this batch failed: {failure.message}", code="not_sent"
     )
     error.retryable = True
-    return error
+    return Outcome(item.index, "failed", error=error)

@@ -14,6 +14,7 @@ from memtrace.exceptions import DeadlineExceededError, MemtraceError
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList
 from memtrace.operations import Operation
 from memtrace.procedures.steps import Procedure, pause, step
+from memtrace.retry import Dedup
 from memtrace.rules import MAX_LIMIT, check_seconds
 
 __all__ = ["DELAY", "add_visible", "wait_until_visible"]
@@ -34,10 +35,10 @@ def wait_until_visible(memory: Memory, timeout: float, clock: Clock) -> Procedur
     return _awaited(memory, _reading(memory, clock), timeout, clock)
 
 
-def add_visible(request: AddMemoryRequest, visible_within: float, clock: Clock) -> Procedure[Memory]:
+def add_visible(request: AddMemoryRequest, dedup: Dedup, visible_within: float, clock: Clock) -> Procedure[Memory]:
     """Store a memory, then wait for it. What fails after the write says that it may be stored."""
     check_seconds(visible_within, "visible_within")
-    return _added(operations.add_memory(request), visible_within, clock)
+    return _added(operations.add_memory(request, dedup), visible_within, clock)
 
 
 def _added(operation: Operation[Memory], visible_within: float, clock: Clock) -> Procedure[Memory]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, overload
 
-from memtrace import operations, procedures
+from memtrace import operations
+from memtrace.batch import BatchResult, OnFailure, Outcome, Progress
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
 from memtrace.procedures import reading, visibility
-from memtrace.resources import arguments
+from memtrace.procedures.batches import CHUNK, Batch
+from memtrace.resources import arguments, batching
 from memtrace.resources.arguments import episode, model_from, newest
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from memtrace.batch import BatchResult
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
     from memtrace.fields import AddMemoryFields, ListFields, SearchFields
 
@@ -56,8 +57,8 @@ class Memories:
         does: an error with `maybe_applied` then, since the server has taken the memory.
         """
         chosen = model_from(AddMemoryRequest, request, fields)
-        clock = self._dispatcher.settings.clock
-        return self._dispatcher.run(visibility.add_visible(chosen, visible_within, clock))
+        settings = self._dispatcher.settings
+        return self._dispatcher.run(visibility.add_visible(chosen, settings.dedup, visible_within, settings.clock))
 
     def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
         """Wait until a memory that a write returned can be read, and return it as it is read.
@@ -69,13 +70,47 @@ class Memories:
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
 
-    def add_many(self, requests: Iterable[AddMemoryRequest]) -> BatchResult:
-        """Store memories in requests of at most 100 items and 4 MiB; one outcome for each item, in order.
+    def add_many(
+        self,
+        requests: Iterable[AddMemoryRequest],
+        *,
+        chunk: int = CHUNK,
+        concurrency: int = 1,
+        on_failure: OnFailure = "stop",
+        progress: Progress | None = None,
+    ) -> BatchResult:
+        """Store memories in requests of `chunk` items and at most 4 MiB; one outcome for each item, in order.
 
-        An item that breaks a rule is ``failed`` and not sent, one that the server has already is ``duplicate``. After a
-        request that failed nothing more is sent. Raises nothing for an item: see `BatchResult.raise_for_failures`.
+        As `add_iter`, when its outcomes are wanted together. Raises nothing for an item: see `BatchResult.raise_for_failures`.
         """
-        return self._dispatcher.run(procedures.add_in_chunks(requests, self._dispatcher.settings.dedup))
+        outcomes = self.add_iter(
+            requests, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress
+        )
+        return BatchResult.of(outcomes)
+
+    def add_iter(
+        self,
+        requests: Iterable[AddMemoryRequest],
+        *,
+        chunk: int = CHUNK,
+        concurrency: int = 1,
+        on_failure: OnFailure = "stop",
+        progress: Progress | None = None,
+    ) -> Iterator[Outcome]:
+        """Store memories in requests of `chunk` items and at most 4 MiB, and give each item's outcome once it is known.
+
+        Takes `chunk` times `concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
+        when the next outcome is asked for: whoever stops has the outcome of all that was sent. An item that breaks a rule is
+        ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
+        ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
+        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each wave.
+
+        Raises `InvalidRequestError` for a `chunk` outside 1 to 1000 or a `concurrency` outside 1 to 64, and what `requests` and
+        `progress` raise, after the outcomes of what was taken before.
+        """
+        dedup = self._dispatcher.settings.dedup
+        batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)
+        return batching.send(self._dispatcher, batch)
 
     @overload
     def list(self, options: ListOptions) -> MemoryList: ...
@@ -168,8 +203,10 @@ class AsyncMemories:
         does: an error with `maybe_applied` then, since the server has taken the memory.
         """
         chosen = model_from(AddMemoryRequest, request, fields)
-        clock = self._dispatcher.settings.clock
-        return await self._dispatcher.run(visibility.add_visible(chosen, visible_within, clock))
+        settings = self._dispatcher.settings
+        return await self._dispatcher.run(
+            visibility.add_visible(chosen, settings.dedup, visible_within, settings.clock)
+        )
 
     async def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
         """Wait until a memory that a write returned can be read, and return it as it is read.
@@ -181,13 +218,47 @@ class AsyncMemories:
         clock = self._dispatcher.settings.clock
         return await self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
 
-    async def add_many(self, requests: Iterable[AddMemoryRequest]) -> BatchResult:
-        """Store memories in requests of at most 100 items and 4 MiB; one outcome for each item, in order.
+    async def add_many(
+        self,
+        requests: Iterable[AddMemoryRequest],
+        *,
+        chunk: int = CHUNK,
+        concurrency: int = 1,
+        on_failure: OnFailure = "stop",
+        progress: Progress | None = None,
+    ) -> BatchResult:
+        """Store memories in requests of `chunk` items and at most 4 MiB; one outcome for each item, in order.
 
-        An item that breaks a rule is ``failed`` and not sent, one that the server has already is ``duplicate``. After a
-        request that failed nothing more is sent. Raises nothing for an item: see `BatchResult.raise_for_failures`.
+        As `add_iter`, when its outcomes are wanted together. Raises nothing for an item: see `BatchResult.raise_for_failures`.
         """
-        return await self._dispatcher.run(procedures.add_in_chunks(requests, self._dispatcher.settings.dedup))
+        outcomes = self.add_iter(
+            requests, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress
+        )
+        return BatchResult.of([outcome async for outcome in outcomes])
+
+    def add_iter(
+        self,
+        requests: Iterable[AddMemoryRequest],
+        *,
+        chunk: int = CHUNK,
+        concurrency: int = 1,
+        on_failure: OnFailure = "stop",
+        progress: Progress | None = None,
+    ) -> AsyncIterator[Outcome]:
+        """Store memories in requests of `chunk` items and at most 4 MiB, and give each item's outcome once it is known.
+
+        Takes `chunk` times `concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
+        when the next outcome is asked for: whoever stops has the outcome of all that was sent. An item that breaks a rule is
+        ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
+        ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
+        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each wave.
+
+        Raises `InvalidRequestError` for a `chunk` outside 1 to 1000 or a `concurrency` outside 1 to 64, and what `requests` and
+        `progress` raise, after the outcomes of what was taken before.
+        """
+        dedup = self._dispatcher.settings.dedup
+        batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)
+        return batching.send_async(self._dispatcher, batch)
 
     @overload
     async def list(self, options: ListOptions) -> MemoryList: ...

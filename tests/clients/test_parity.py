@@ -29,7 +29,7 @@ PAIRS = [
     (HttpxTransport, AsyncHttpxTransport),
     (MemoryTransport, AsyncMemoryTransport),
 ]
-PLAIN_IN_BOTH = {"with_options", "open", "copy", "fake", "stream", "iter", "memories_iter"}
+PLAIN_IN_BOTH = {"with_options", "open", "copy", "fake", "stream", "iter", "memories_iter", "add_iter"}
 
 
 def asynchronous(text):

@@ -18,7 +18,7 @@ from memtrace import (
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.clients.test_earlier_api import ROW
 from tests.conftest import StoppedClock
-from tests.faces import json_response
+from tests.faces import ONCE, json_response
 
 NOTHING = '{"memories":[],"count":0,"has_more":false}'
 
@@ -102,7 +102,7 @@ def test_the_time_a_read_takes_counts(face):
 
 
 def test_storage_that_is_down_is_told_at_once(face, fake):
-    client = face.of(fake)
+    client = face.of(fake).with_options(retry=ONCE)
     written = client.memories.add(agent_id="a", content="c")
     fake.set_storage("default", "down")
     with pytest.raises(ServerError, match="failed to query"):
@@ -111,7 +111,7 @@ def test_storage_that_is_down_is_told_at_once(face, fake):
 
 
 def test_what_fails_after_the_write_says_that_the_memory_was_taken(face, fake):
-    client = face.of(fake)
+    client = face.of(fake).with_options(retry=ONCE)
     fake.set_storage("default", "down")
     with pytest.raises(ServerError) as caught:
         client.memories.add_visible(agent_id="a", content="c")
@@ -119,7 +119,7 @@ def test_what_fails_after_the_write_says_that_the_memory_was_taken(face, fake):
     assert not caught.value.retryable
     assert "wait_until_visible may be called again" in caught.value.hint
     for last in (json_response(200, NOTHING), TransportError("gone", cause="connect", maybe_sent=False)):
-        client, _ = face.scripted(json_response(201, ROW), last)
+        client, _ = face.scripted(json_response(201, ROW), last, retry=ONCE)
         with pytest.raises(TransportError) as caught:
             client.memories.add_visible(agent_id="a", content="c", visible_within=0)
         assert caught.value.maybe_applied

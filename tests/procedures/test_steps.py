@@ -14,6 +14,7 @@ from memtrace import AsyncMemtrace, Memtrace, NotFoundError, TransportError
 from memtrace.operations import Operation
 from memtrace.procedures import emit, pause, step
 from tests.conftest import AsyncScript, Script, StoppedClock
+from tests.faces import ONCE
 
 
 class Runs:
@@ -26,7 +27,7 @@ class Runs:
     def dispatcher(self, *steps):
         client, transport = (Memtrace, Script) if self.form == "sync" else (AsyncMemtrace, AsyncScript)
         self.transport = transport(*steps)
-        return client("http://server", "key", transport=self.transport, clock=self.clock)._dispatcher
+        return client("http://server", "key", transport=self.transport, clock=self.clock, retry=ONCE)._dispatcher
 
     def run(self, procedure, *steps):
         result = self.dispatcher(*steps).run(procedure)
