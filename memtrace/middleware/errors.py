@@ -23,7 +23,9 @@ from memtrace.exceptions import (
     ServerError,
     TransportError,
 )
+from memtrace.middleware.causes import held_agent, unknown_agent, unreadable_time, without_sql
 from memtrace.pipeline import CallNext, Flow
+from memtrace.timebounds import TIME_RULE
 from memtrace.transport import Request, Response
 
 __all__ = ["describe", "error_for", "is_failure", "is_storage_failure", "raise_errors"]
@@ -167,7 +169,7 @@ def _error_text(response: Response) -> tuple[str, str | None]:
     error, hint = (content.get("error"), content.get("hint")) if isinstance(content, dict) else (None, None)
     if not isinstance(error, str) or not error:
         return f"HTTP {response.status}", None
-    return _cut(error, _ERROR_SHOWN), _cut(hint, _ERROR_SHOWN) if isinstance(hint, str) and hint else None
+    return _cut(without_sql(error), _ERROR_SHOWN), _cut(hint, _ERROR_SHOWN) if isinstance(hint, str) and hint else None
 
 
 def _cut(text: str, length: int) -> str:
@@ -178,14 +180,18 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
     status = response.status
     if status == 503 and "arc instance" in text.lower():
         return NoArcInstanceError(text)
-    if status == 404 and "FOREIGN KEY" in text:
-        return ConflictError(
-            text, code="agent_in_use", hint="sessions hold this agent: one that ever had a session cannot be deleted"
-        )
+    held = held_agent(text, request) if status == 404 else None
+    if held is not None:
+        return ConflictError(held, code="agent_in_use", hint="an agent that ever had a session cannot be deleted")
     if status == 404 or (status == 400 and text == "session not found"):
         return NotFoundError(text, hint=None if response.body.startswith(b"{") else NO_MEMTRACE_THERE)
     if status == 400 or (status == 500 and _ARGUMENT.match(text)):
-        return _invalid(text)
+        return _invalid(text, request)
+    field = unreadable_time(text, request) if status == 500 else None
+    if field is not None:
+        return InvalidRequestError(
+            f"{field} is no time that the server's storage can read", field=field, rule=TIME_RULE
+        )
     if status < 400:
         return ServerError(
             f"the server redirects to {_location(response)}; redirects are not followed",
@@ -219,10 +225,11 @@ _RULES = {"memory_type": "one of episodic, session, decision, entity"}
 _OUR_NAMES = {"tag": "tags", "include_type": "include_types"}
 
 
-def _invalid(text: str) -> InvalidRequestError:
-    if "FOREIGN KEY" in text:
+def _invalid(text: str, request: Request) -> InvalidRequestError:
+    unknown = unknown_agent(text, request)
+    if unknown is not None:
         return InvalidRequestError(
-            text,
+            unknown,
             field="agent_id",
             rule="the id of a registered agent",
             code="unknown_agent",

@@ -4,6 +4,7 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -121,10 +122,108 @@ def test_an_unknown_agent_says_where_ids_come_from():
     assert "get_or_register" in error.hint
 
 
-def test_an_agent_that_sessions_hold_says_so():
-    error = mapped(answer(404, "FOREIGN KEY constraint failed"))
+def test_an_unknown_agent_is_named():
+    asked = request(body=b'{"agent_id": "nobody", "metadata": {"note": "planted"}}')
+    error = error_for(answer(400, "failed to create session: FOREIGN KEY constraint failed"), asked)
+    assert error.message == "no agent has the id 'nobody': failed to create session: FOREIGN KEY constraint failed"
+    assert (error.field, error.code) == ("agent_id", "unknown_agent")
+    assert "planted" not in str(error)
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{", b"[]", b'{"agent_id": 3}', b'{"agent_id": ""}', b"[" * 100_000])
+def test_an_unknown_agent_that_no_body_tells_keeps_the_servers_text(body):
+    error = error_for(answer(400, "failed to create session: FOREIGN KEY constraint failed"), request(body=body))
+    assert error.message == "failed to create session: FOREIGN KEY constraint failed"
+    assert error.code == "unknown_agent"
+
+
+def test_an_agent_that_sessions_hold_is_named():
+    asked = Request("DELETE", "http://server", "/api/v1/agents/agent%201", operation="agents.delete")
+    error = error_for(answer(404, "FOREIGN KEY constraint failed"), asked)
+    assert type(error) is ConflictError
     assert error.status_code == 404
-    assert "sessions hold this agent" in error.hint
+    assert error.message == "sessions hold the agent 'agent 1': FOREIGN KEY constraint failed"
+    assert "cannot be deleted" in error.hint
+
+
+def test_an_id_in_a_message_is_cut():
+    asked = Request("DELETE", "http://server", f"/api/v1/agents/{'a' * 5000}")
+    assert len(error_for(answer(404, "FOREIGN KEY constraint failed"), asked).message) < 200
+
+
+def engine(value, operator, kind="invalid timestamp field format"):
+    """What the real server answers, as it was recorded."""
+    return (
+        'failed to query memories: Arc query failed (status 500): {"success":false,"columns":null,"data":null,'
+        f'"row_count":0,"error":"arrow query failed: Conversion Error: {kind}: \\"{value}\\", expected format is (YYYY-MM-DD'
+        f" HH:MM:SS)\\n\\nLINE 1: ... content LIKE '%planted%' AND time \\u003{operator} '{value}' ORDER BY time\"}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "text", "field"),
+    [
+        ("/x?since=abc", None, engine("abc", "e"), "since"),
+        ("/x?until=0h&since=1h", None, engine("0h", "c"), "until"),
+        (
+            "/x?since=1h&until=2020-13-01",
+            None,
+            engine("2020-13-01", "c", "timestamp field value out of range"),
+            "until",
+        ),
+        ("/x?since=2020-01-01T00%3A00%3A00%2B99%3A99", None, engine("another spelling", "e"), "since"),
+        ("/x", b'{"since": "1h", "until": "366d"}', engine("366d", "c"), "until"),
+        ("/x", b'{"since": "a", "until": "a"}', engine("a", "e"), "since"),
+        (
+            "/x?since=1w",
+            None,
+            "failed to query memories: Arc query failed (status 500): could not convert string '1w' to TIMESTAMP",
+            "since",
+        ),
+    ],
+)
+def test_a_time_that_the_storage_cannot_read_is_named_without_its_query(target, body, text, field):
+    asked = Request("GET", "http://server", target, body=body)
+    error = error_for(answer(500, text), asked)
+    assert type(error) is InvalidRequestError
+    assert (error.field, error.status_code, error.retryable) == (field, 500, False)
+    assert error.message == f"{field} is no time that the server's storage can read"
+    assert error.rule.startswith("a whole number from 1 to 8760")
+
+
+def recorded():
+    """Every answer of the real server to a time that it could not read."""
+    for file in sorted((Path(__file__).parents[1] / "fake" / "vectors").glob("*.json")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if "Conversion Error" in line:
+                yield json.loads(line.rstrip(","))
+
+
+def test_each_recorded_failure_to_read_a_time_names_the_one_that_was_wrong():
+    seen = set()
+    for vector in recorded():
+        asked, given = vector["request"], vector["response"]
+        body = json.dumps(asked["json"]).encode() if "json" in asked else None
+        request = Request(asked["method"], "http://server", asked["path"], body=body)
+        error = error_for(Response(given["status"], body=json.dumps(given["json"]).encode()), request)
+        assert isinstance(error, InvalidRequestError)
+        assert error.field in f"{asked['path']} {asked.get('json')}"
+        assert error.field == ("since" if "time \\u003e" in given["json"]["error"] else "until")
+        seen.add(error.field)
+    assert seen == {"since", "until"}
+
+
+@pytest.mark.parametrize("target", ["/x", "/x?since=1h&until=2h"])
+def test_a_time_that_nobody_gave_is_a_failure_of_the_server(target):
+    error = error_for(answer(500, engine("abc", "e")), Request("GET", "http://server", target))
+    assert type(error) is ServerError
+    assert "invalid timestamp field format" in error.message
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\\n"])
+def test_what_was_searched_for_is_not_in_the_message_of_the_storage(line_end):
+    text = f"Binder Error: no such column{line_end}{line_end}LINE 1: ... content LIKE '%planted%'{line_end}   ^"
+    assert mapped(answer(500, text)).message == "Binder Error: no such column"
 
 
 @pytest.mark.parametrize(

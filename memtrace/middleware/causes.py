@@ -1,0 +1,81 @@
+"""What the server's texts mean for one request: which id was unknown or is held, which time could not be read.
+
+Its database and its storage engine tell failures in their own words, which name neither. The request knows; of it only ids are
+named, never contents or keys.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, unquote
+
+from memtrace.transport import Request
+
+__all__ = ["held_agent", "unknown_agent", "unreadable_time", "without_sql"]
+
+_FOREIGN_KEY = "FOREIGN KEY"
+_LONGEST_ID = 128
+_UNREADABLE_TIME = re.compile(
+    r"""(?:invalid timestamp field format|timestamp field value out of range): \\?"(?P<quoted>.*?)\\?"|"""
+    r"""could not convert string '(?P<converted>.*?)' to TIMESTAMP"""
+)
+_SQL = re.compile(r"(?:\\n|\n)+LINE \d+: .*", re.DOTALL)
+
+
+def unknown_agent(text: str, request: Request) -> str | None:
+    """The message for a session of an agent that is not registered; None where `text` says something else.
+
+    >>> request = Request("POST", "http://server", "/api/v1/sessions", body=b'{"agent_id": "bot"}')
+    >>> unknown_agent("failed to create session: FOREIGN KEY constraint failed", request)
+    "no agent has the id 'bot': failed to create session: FOREIGN KEY constraint failed"
+    """
+    if _FOREIGN_KEY not in text:
+        return None
+    agent_id = _fields(request).get("agent_id")
+    return f"no agent has the id {_shown(agent_id)}: {text}" if agent_id else text
+
+
+def held_agent(text: str, request: Request) -> str | None:
+    """The message for an agent that cannot be deleted because of its sessions; None where `text` says something else.
+
+    >>> request = Request("DELETE", "http://server", "/api/v1/agents/bot")
+    >>> held_agent("FOREIGN KEY constraint failed", request)
+    "sessions hold the agent 'bot': FOREIGN KEY constraint failed"
+    """
+    if _FOREIGN_KEY not in text:
+        return None
+    agent_id = unquote(request.path.rpartition("/")[2])
+    return f"sessions hold the agent {_shown(agent_id)}: {text}" if request.method == "DELETE" else text
+
+
+def unreadable_time(text: str, request: Request) -> str | None:
+    """Which of ``since`` and ``until`` the storage engine could not read; None where `text` does not say so."""
+    found = _UNREADABLE_TIME.search(text)
+    if found is None:
+        return None
+    sent = {**dict(parse_qsl(request.target.partition("?")[2])), **_fields(request)}
+    given = [name for name in ("since", "until") if sent.get(name)]
+    if len(given) == 1:
+        return given[0]
+    value = found["quoted"] or found["converted"]
+    return next((name for name in given if sent[name] == value), None)
+
+
+def without_sql(text: str) -> str:
+    """`text` without the engine's excerpt of its query, which may hold what was searched for."""
+    return _SQL.sub("", text)
+
+
+def _fields(request: Request) -> Mapping[str, str]:
+    """The texts at the top of a JSON body."""
+    try:
+        body = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return {name: value for name, value in body.items() if isinstance(value, str)} if isinstance(body, dict) else {}
+
+
+def _shown(agent_id: str) -> str:
+    return repr(agent_id if len(agent_id) <= _LONGEST_ID else agent_id[:_LONGEST_ID] + "…")
