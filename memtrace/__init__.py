@@ -12,7 +12,7 @@ from memtrace._version import __version__
 
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
-    from memtrace.batch import BatchResult, Outcome
+    from memtrace.batch import BatchProgress, BatchResult, Outcome
     from memtrace.client import Memtrace
     from memtrace.clock import Clock, SystemClock
     from memtrace.exceptions import (
@@ -69,6 +69,7 @@ __all__ = [
     "AsyncMemtrace",
     "AuthenticationError",
     "BatchError",
+    "BatchProgress",
     "BatchResult",
     "ClientClosedError",
     "Clock",
@@ -111,6 +112,7 @@ __all__ = [
 
 _PLACES = {
     "AsyncMemtrace": "memtrace.async_client",
+    "BatchProgress": "memtrace.batch",
     "BatchResult": "memtrace.batch",
     "Outcome": "memtrace.batch",
     "Memtrace": "memtrace.client",

@@ -113,8 +113,8 @@ class Face:
         transport = Recorder(*script) if self.kind == "sync" else AsyncRecorder(*script)
         return self.client("http://server.test", "mtk_key", transport=transport, **settings), transport
 
-    def of(self, fake, org="default"):
+    def of(self, fake, org="default", **settings):
         """A client of one organisation of a fake."""
         if self.kind == "sync":
-            return fake.client(org=org)
-        return Blocking(fake.async_client(org=org), self._loop)
+            return fake.client(org=org, **settings)
+        return Blocking(fake.async_client(org=org, **settings), self._loop)

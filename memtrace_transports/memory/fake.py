@@ -40,9 +40,10 @@ from memtrace_transports.memory.timeline import Timeline
 from memtrace_transports.memory.timestamps import SECOND
 
 if TYPE_CHECKING:
-    from memtrace import AsyncMemtrace, Memtrace
+    from memtrace import AsyncMemtrace, Memtrace, RetryPolicy
     from memtrace.middleware.placement import Placed
     from memtrace.pipeline import Middleware
+    from memtrace.retry import Dedup
 
 __all__ = ["FakeMemtrace", "Organisation", "Snapshot"]
 
@@ -345,18 +346,24 @@ class FakeMemtrace:
         org: Organisation | str = "default",
         *,
         timeout: float | None = 30.0,
+        deadline: float | None = None,
+        retry: RetryPolicy | None = None,
+        dedup: Dedup = "server",
         middleware: Sequence[Middleware | Placed | str] = (),
         attempt_middleware: Sequence[Middleware | Placed | str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> Memtrace:
         """A client of this server, with the key of `org` and this server's clock."""
-        from memtrace import Memtrace
+        from memtrace import Memtrace, RetryPolicy
         from memtrace_transports.memory.transport import MemoryTransport
 
         return Memtrace(
             "memory://",
             self._key(org),
             timeout=timeout,
+            deadline=deadline,
+            retry=retry or RetryPolicy(),
+            dedup=dedup,
             transport=MemoryTransport(self),
             middleware=middleware,
             attempt_middleware=attempt_middleware,
@@ -369,18 +376,24 @@ class FakeMemtrace:
         org: Organisation | str = "default",
         *,
         timeout: float | None = 30.0,
+        deadline: float | None = None,
+        retry: RetryPolicy | None = None,
+        dedup: Dedup = "server",
         middleware: Sequence[Middleware | Placed | str] = (),
         attempt_middleware: Sequence[Middleware | Placed | str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> AsyncMemtrace:
         """An async client of this server, with the key of `org` and this server's clock."""
-        from memtrace import AsyncMemtrace
+        from memtrace import AsyncMemtrace, RetryPolicy
         from memtrace_transports.memory.transport import AsyncMemoryTransport
 
         return AsyncMemtrace(
             "memory://",
             self._key(org),
             timeout=timeout,
+            deadline=deadline,
+            retry=retry or RetryPolicy(),
+            dedup=dedup,
             transport=AsyncMemoryTransport(self),
             middleware=middleware,
             attempt_middleware=attempt_middleware,

@@ -102,7 +102,7 @@ def test_the_time_a_read_takes_counts(face):
 
 
 def test_storage_that_is_down_is_told_at_once(face, fake):
-    client = face.of(fake).with_options(retry=ONCE)
+    client = face.of(fake, retry=ONCE)
     written = client.memories.add(agent_id="a", content="c")
     fake.set_storage("default", "down")
     with pytest.raises(ServerError, match="failed to query"):
@@ -111,7 +111,7 @@ def test_storage_that_is_down_is_told_at_once(face, fake):
 
 
 def test_what_fails_after_the_write_says_that_the_memory_was_taken(face, fake):
-    client = face.of(fake).with_options(retry=ONCE)
+    client = face.of(fake, retry=ONCE)
     fake.set_storage("default", "down")
     with pytest.raises(ServerError) as caught:
         client.memories.add_visible(agent_id="a", content="c")

@@ -21,6 +21,7 @@ from memtrace import (
 )
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import FakeMemtrace, Fault, LoggedCall, MemoryTransport
+from tests.faces import ONCE
 from tests.fake.caller import API, Caller
 
 
@@ -28,7 +29,7 @@ def stored(fake: FakeMemtrace, org="default") -> list[str]:
     """What has been stored, whatever the plan still holds."""
     fake.faults.clear()
     fake.settle()
-    return [memory.content for memory in fake.client(org).memories.list(order="asc").memories]
+    return [memory.content for memory in fake.client(org, retry=ONCE).memories.list(order="asc").memories]
 
 
 def failure(call) -> MemtraceError:
@@ -41,7 +42,7 @@ def failure(call) -> MemtraceError:
 
 
 def test_the_nth_call_of_an_operation_is_hit_and_no_other(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     fake.faults.add(Fault("reset", on="memories.add", nth=2))
     client.agents.list()
     client.remember("bot", "one")
@@ -53,7 +54,7 @@ def test_the_nth_call_of_an_operation_is_hit_and_no_other(fake, face):
 
 
 def test_several_calls_in_a_row_are_hit_or_all_that_follow(fake):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(
         Fault("refused", on="agents.list", times=2), Fault("refused", on="sessions.list", nth=2, times=None)
     )
@@ -70,7 +71,7 @@ def test_several_calls_in_a_row_are_hit_or_all_that_follow(fake):
 
 @pytest.mark.parametrize("on", ["agents.*", "*.list", "GET /api/v1/agents", "* /api/*", None])
 def test_a_fault_is_for_operations_or_for_methods_and_paths(fake, on):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused", on=on))
     with pytest.raises(ConnectionFailedError):
         client.agents.list()
@@ -79,7 +80,7 @@ def test_a_fault_is_for_operations_or_for_methods_and_paths(fake, on):
 @pytest.mark.parametrize("on", ["sessions.*", "POST /api/v1/agents", "memories.list"])
 def test_other_calls_are_left_alone(fake, on):
     fake.faults.add(Fault("refused", on=on))
-    assert fake.client().agents.list().count == 0
+    assert fake.client(retry=ONCE).agents.list().count == 0
     assert fake.faults.unused() == [Fault("refused", on=on)]
 
 
@@ -138,14 +139,14 @@ def test_a_fault_is_for_one_organisation_by_name_by_id_or_itself(fake, face):
     acme = fake.organisation("acme")
     for org in ("acme", acme.org_id, acme):
         fake.faults.add(Fault("refused", org=org))
-        assert face.of(fake, "globex").agents.list().count == 0
+        assert face.of(fake, "globex", retry=ONCE).agents.list().count == 0
         with pytest.raises(ConnectionFailedError):
-            face.of(fake, "acme").agents.list()
+            face.of(fake, "acme", retry=ONCE).agents.list()
         fake.faults.assert_all_used()
 
 
 def test_a_function_of_the_call_chooses(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     fake.faults.add(Fault("refused", on="memories.add", when=lambda call: call.arguments["agent_id"] == "a2"))
     client.remember("a1", "x")
     with pytest.raises(ConnectionFailedError):
@@ -154,7 +155,7 @@ def test_a_function_of_the_call_chooses(fake, face):
 
 
 def test_what_such_a_function_raises_comes_out_of_the_call_and_no_fault_counts_it(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     fake.faults.add(Fault("refused", nth=2), Fault("reset", when=lambda call: call.arguments["missing"]))
     with pytest.raises(KeyError, match="missing"):
         client.agents.list()
@@ -164,7 +165,7 @@ def test_what_such_a_function_raises_comes_out_of_the_call_and_no_fault_counts_i
 
 
 def test_a_fault_before_one_whose_function_raises_does_not_count_the_call(fake):
-    client, willing = fake.client(), []
+    client, willing = fake.client(retry=ONCE), []
     fake.faults.add(Fault("refused"), Fault("reset", nth=9, when=lambda call: willing[0]))
     with pytest.raises(IndexError):
         client.agents.list()
@@ -178,7 +179,7 @@ def test_such_a_function_may_use_the_fake_and_its_plan(fake):
         fake.faults.clear()
         return call.org_id == fake.organisation("acme").org_id and not fake.calls and fake.snapshot() is not None
 
-    client = fake.client("acme")
+    client = fake.client("acme", retry=ONCE)
     fake.faults.add(Fault("refused", when=is_first))
     with pytest.raises(ConnectionFailedError):
         client.agents.list()
@@ -186,7 +187,7 @@ def test_such_a_function_may_use_the_fake_and_its_plan(fake):
 
 
 def test_of_faults_that_are_due_the_first_hits_and_the_others_stay_due_for_the_next_call(fake):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused"), Fault("status", status=500), Fault("status", status=429, nth=2))
     assert isinstance(failure(client.agents.list), ConnectionFailedError)
     assert isinstance(failure(client.agents.list), ServerError)
@@ -196,7 +197,7 @@ def test_of_faults_that_are_due_the_first_hits_and_the_others_stay_due_for_the_n
 
 
 def test_a_fault_that_waits_for_another_hits_as_many_calls_as_it_should(fake):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused", nth=2, times=2), Fault("status", status=429, times=3))
     kinds = [type(failure(client.agents.list)) for _ in range(5)]
     first, second = ConnectionFailedError, RateLimitError
@@ -206,7 +207,7 @@ def test_a_fault_that_waits_for_another_hits_as_many_calls_as_it_should(fake):
 
 
 def test_a_fault_without_an_end_keeps_those_after_it_from_hitting(fake):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused", times=None), Fault("status", status=429))
     for _ in range(3):
         assert isinstance(failure(client.agents.list), ConnectionFailedError)
@@ -214,7 +215,7 @@ def test_a_fault_without_an_end_keeps_those_after_it_from_hitting(fake):
 
 
 def test_a_fault_that_waits_hits_only_what_it_matches(fake):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused"), Fault("status", status=429, on="agents.list"))
     assert isinstance(failure(client.agents.list), ConnectionFailedError)
     assert client.sessions.list().count == 0
@@ -235,7 +236,7 @@ def test_calls_without_a_route_or_a_key_are_hit_as_well(fake):
 
 def test_a_status_has_its_body_and_headers(fake, face):
     fake.faults.add(Fault("status", status=429, body=b'{"error":"slow down"}', headers={"Retry-After": "2"}))
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     error = failure(lambda: client.remember("bot", "x"))
     assert isinstance(error, RateLimitError)
     assert (error.message, error.maybe_applied, error.retryable) == ("slow down", False, True)
@@ -244,7 +245,7 @@ def test_a_status_has_its_body_and_headers(fake, face):
 
 def test_a_status_is_answered_in_the_place_of_what_was_done(fake, face):
     fake.faults.add(Fault("status", status=500, applied=True))
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     error = failure(lambda: client.remember("bot", "x"))
     assert isinstance(error, ServerError)
     assert error.maybe_applied
@@ -261,7 +262,7 @@ def test_a_status_has_a_date_and_its_headers_and_no_body_for_head(fake):
 
 def test_a_refused_connection_has_stored_nothing_and_the_client_knows(fake, face):
     fake.faults.add(Fault("refused"))
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     error = failure(lambda: client.remember("bot", "x"))
     assert isinstance(error, ConnectionFailedError)
     assert (error.cause, error.maybe_applied, error.retryable) == ("connect", False, True)
@@ -271,7 +272,7 @@ def test_a_refused_connection_has_stored_nothing_and_the_client_knows(fake, face
 @pytest.mark.parametrize("applied", [False, True])
 def test_after_a_reset_the_client_does_not_know_whether_it_was_stored(fake, face, applied):
     fake.faults.add(Fault("reset", applied=applied))
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     error = failure(lambda: client.remember("bot", "x"))
     assert isinstance(error, ConnectionFailedError)
     assert (error.cause, error.maybe_applied, error.retryable) == ("reset", True, False)
@@ -280,7 +281,7 @@ def test_after_a_reset_the_client_does_not_know_whether_it_was_stored(fake, face
 
 def test_a_truncated_answer_is_an_error_that_says_so_and_the_write_is_stored(fake, face):
     fake.faults.add(Fault("truncated"))
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     error = failure(lambda: client.remember("bot", "x"))
     assert isinstance(error, TransportError)
     assert (error.cause, error.maybe_applied) == ("protocol", True)
@@ -290,7 +291,7 @@ def test_a_truncated_answer_is_an_error_that_says_so_and_the_write_is_stored(fak
 
 def test_a_garbled_answer_is_an_error_that_says_so_and_the_write_is_stored(fake, face):
     fake.faults.add(Fault("garbled"))
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     error = failure(lambda: client.remember("bot", "x"))
     assert isinstance(error, UnreadableResponseError)
     assert (error.status_code, error.maybe_applied) == (201, True)
@@ -299,7 +300,7 @@ def test_a_garbled_answer_is_an_error_that_says_so_and_the_write_is_stored(fake,
 
 
 def test_a_garbled_answer_that_should_have_no_body_is_an_error_too(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     agent = fake.seed_agent("default", "bob")
     fake.faults.add(Fault("garbled"))
     error = failure(lambda: client.agents.delete(agent))
@@ -310,7 +311,7 @@ def test_a_garbled_answer_that_should_have_no_body_is_an_error_too(fake, face):
 @pytest.mark.parametrize("kind", ["delay", "slow_body"])
 def test_a_late_answer_takes_its_time_by_the_fakes_clock_and_nobody_waits(fake, face, clock, kind):
     fake.faults.add(Fault(kind, seconds=25))
-    client, started = face.of(fake), time.monotonic()
+    client, started = face.of(fake, retry=ONCE), time.monotonic()
     client.remember("bot", "x")
     assert time.monotonic() - started < 5
     assert clock.monotonic() == 25
@@ -319,7 +320,7 @@ def test_a_late_answer_takes_its_time_by_the_fakes_clock_and_nobody_waits(fake, 
 @pytest.mark.parametrize("kind", ["delay", "slow_body"])
 def test_an_answer_later_than_the_timeout_is_a_timeout_and_the_write_is_stored(fake, face, clock, kind):
     fake.faults.add(Fault(kind, seconds=31))
-    client, started = face.of(fake), time.monotonic()
+    client, started = face.of(fake, retry=ONCE), time.monotonic()
     error = failure(lambda: client.remember("bot", "x"))
     assert isinstance(error, RequestTimeoutError)
     assert (error.maybe_applied, error.retryable) == (True, False)
@@ -330,7 +331,7 @@ def test_an_answer_later_than_the_timeout_is_a_timeout_and_the_write_is_stored(f
 
 def test_a_delay_does_not_hold_up_others(face):
     fake = FakeMemtrace()
-    other = fake.client()
+    other = fake.client(retry=ONCE)
     seen = []
 
     class WhileWaiting:
@@ -349,7 +350,7 @@ def test_a_delay_does_not_hold_up_others(face):
 
     fake._clock = WhileWaiting()
     fake.faults.add(Fault("delay", seconds=1.5))
-    face.of(fake).remember("bot", "x")
+    face.of(fake, retry=ONCE).remember("bot", "x")
     assert seen == [(1.5, ["x"])]
 
 
@@ -357,7 +358,7 @@ def test_a_delay_does_not_hold_up_others(face):
 def test_a_delay_is_real_under_a_real_clock(face, kind):
     fake = FakeMemtrace()
     fake.faults.add(Fault(kind, seconds=0.05))
-    client, started = face.of(fake), time.monotonic()
+    client, started = face.of(fake, retry=ONCE), time.monotonic()
     client.agents.list()
     assert time.monotonic() - started >= 0.05
 
@@ -373,7 +374,7 @@ def test_a_connection_that_the_server_cuts_by_itself_stays_cut(fake):
 
 
 def test_storage_goes_down_comes_back_by_the_clock_and_what_waited_arrives(fake, face, clock):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     client.remember("bot", "before")
     fake.faults.add(Fault("storage_down", on="memories.add", seconds=10))
     client.remember("bot", "while")
@@ -406,7 +407,7 @@ def test_settling_after_the_time_is_over_shows_what_waited(fake, clock):
 
 
 def test_of_two_times_without_storage_the_one_that_ends_later_counts(fake, clock):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(Fault("storage_down", seconds=10), Fault("storage_down", nth=2, seconds=1))
     for _ in range(2):
         with pytest.raises(ServerError):
@@ -423,7 +424,7 @@ def test_storage_that_is_missing_or_taken_down_by_hand_does_not_come_back(fake, 
     fake.set_storage("acme", "down")
     fake.faults.add(*[Fault("storage_down", org=org, seconds=1) for org in ("default", "acme")])
     for org, kind in (("default", NoArcInstanceError), ("acme", ServerError)):
-        client = fake.client(org)
+        client = fake.client(org, retry=ONCE)
         for _ in range(2):
             with pytest.raises(kind):
                 client.memories.list()
@@ -432,7 +433,7 @@ def test_storage_that_is_missing_or_taken_down_by_hand_does_not_come_back(fake, 
 
 
 def test_storage_that_is_brought_up_by_hand_stays_up(fake, clock):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(Fault("storage_down", seconds=10))
     with pytest.raises(ServerError):
         client.memories.list()
@@ -446,8 +447,8 @@ def test_storage_that_is_brought_up_by_hand_stays_up(fake, clock):
 def test_storage_of_the_other_organisations_stays_up(fake):
     fake.faults.add(Fault("storage_down", org="acme", seconds=10))
     with pytest.raises(ServerError):
-        fake.client("acme").memories.list()
-    assert fake.client("globex").memories.list().count == 0
+        fake.client("acme", retry=ONCE).memories.list()
+    assert fake.client("globex", retry=ONCE).memories.list().count == 0
 
 
 def test_only_a_call_of_an_organisation_takes_storage_down(fake):
@@ -479,7 +480,7 @@ def test_the_first_call_of_any_key_can_be_hit(clock):
 
 
 def test_faults_that_were_not_used_up_are_told_with_what_they_hit(fake):
-    fake.client()
+    fake.client(retry=ONCE)
     fake.faults.add(
         Fault("reset", on="memories.add", nth=2, applied=True),
         Fault("status", status=429, org="acme", times=3),
@@ -487,9 +488,9 @@ def test_faults_that_were_not_used_up_are_told_with_what_they_hit(fake):
     )
     fake.faults.add(Fault("refused"))
     with pytest.raises(ConnectionFailedError):
-        fake.client().remember("bot", "x")
+        fake.client(retry=ONCE).remember("bot", "x")
     with pytest.raises(RateLimitError):
-        fake.client("acme").agents.list()
+        fake.client("acme", retry=ONCE).agents.list()
     with pytest.raises(AssertionError) as caught:
         fake.faults.assert_all_used()
     assert str(caught.value).splitlines() == [
@@ -504,12 +505,12 @@ def test_a_plan_has_a_length_and_can_be_forgotten(fake):
     fake.faults.add(Fault("refused", times=None), Fault("reset"))
     assert (len(fake.faults), repr(fake.faults)) == (2, "<FaultPlan, 2 faults>")
     fake.faults.clear()
-    assert fake.client().agents.list().count == 0
+    assert fake.client(retry=ONCE).agents.list().count == 0
     fake.faults.assert_all_used()
 
 
 def test_calls_before_a_fault_was_added_do_not_count(fake):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     client.agents.list()
     fake.faults.add(Fault("refused", nth=2))
     client.agents.list()
@@ -522,9 +523,9 @@ def test_one_fault_may_stand_in_several_plans_and_places(fake, clock):
     fake.faults.add(fault, fault)
     other.faults.add(fault)
     for each in (fake, other, fake):
-        each.client()
+        each.client(retry=ONCE)
     with pytest.raises(ConnectionFailedError):
-        other.client().agents.list()
+        other.client(retry=ONCE).agents.list()
     with pytest.raises(AssertionError):
         fake.faults.assert_all_used()
 

@@ -20,6 +20,7 @@ from memtrace import AsyncMemtrace, Memtrace, RateLimitError, UnreadableResponse
 from memtrace.exceptions import ConfigurationError, RequestTimeoutError, TransportError
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from memtrace_transports.memory.server import LiveServer
+from tests.faces import ONCE
 from tests.fake.replay import load, over_socket, replay
 
 PATIENCE = 30
@@ -29,7 +30,7 @@ class Blocking:
     """Calls of the SDK over one of its transports."""
 
     def __init__(self, transport, url, key, timeout):
-        self.client = Memtrace(url, key, transport=transport, timeout=timeout)
+        self.client = Memtrace(url, key, transport=transport, timeout=timeout, retry=ONCE)
 
     def remember(self, content):
         return self.client.remember("bot", content)
@@ -42,7 +43,7 @@ class Awaiting:
     def __init__(self, transport, url, key, timeout):
         self.runner = asyncio.Runner() if sys.version_info >= (3, 11) else None
         self.loop = self.runner.get_loop() if self.runner else asyncio.new_event_loop()
-        self.client = AsyncMemtrace(url, key, transport=transport, timeout=timeout)
+        self.client = AsyncMemtrace(url, key, transport=transport, timeout=timeout, retry=ONCE)
 
     def remember(self, content):
         return self.loop.run_until_complete(self.client.remember("bot", content))
@@ -135,7 +136,10 @@ class TestFaultsReachRealClients:
 def test_on_a_real_clock_a_late_answer_runs_into_the_clients_timeout(kind):
     fake = FakeMemtrace()
     fake.faults.add(Fault(kind, seconds=60))
-    with LiveServer(fake) as server, Memtrace(server.url, fake.organisation().api_key, timeout=0.3) as client:
+    with (
+        LiveServer(fake) as server,
+        Memtrace(server.url, fake.organisation().api_key, timeout=0.3, retry=ONCE) as client,
+    ):
         with pytest.raises(RequestTimeoutError):
             client.remember("bot", "likes tea")
         started = time.monotonic()

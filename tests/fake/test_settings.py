@@ -8,6 +8,7 @@ import pytest
 
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
+from tests.faces import ONCE
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_faults_seconds_are_a_number(seconds):
 def test_the_log_takes_an_organisation_its_name_or_its_id():
     fake = FakeMemtrace()
     acme, globex = fake.organisation("acme"), fake.organisation("globex")
-    fake.client(acme).remember("a", "b")
+    fake.client(acme, retry=ONCE).remember("a", "b")
     for org in (acme, "acme", acme.org_id):
         fake.calls.assert_called("memories.add", org=org, times=1)
     fake.calls.assert_not_called("memories.add", org=globex)
@@ -70,7 +71,7 @@ def test_the_log_takes_an_organisation_its_name_or_its_id():
 
 def test_the_arguments_of_a_call_cannot_be_changed():
     fake = FakeMemtrace()
-    fake.client().remember("a", "b")
+    fake.client(retry=ONCE).remember("a", "b")
     with pytest.raises(TypeError):
         fake.calls[0].arguments["agent_id"] = "evil"
 
@@ -80,12 +81,12 @@ def test_an_organisation_that_gets_a_key_is_told_with_it():
     first = fake.organisation("acme", api_key="one")
     second = fake.organisation("acme", api_key="two")
     assert (first.api_key, second.api_key, first.org_id) == ("one", "two", second.org_id)
-    fake.client(second).remember("a", "b")
+    fake.client(second, retry=ONCE).remember("a", "b")
 
 
 def test_a_fault_that_can_hit_no_more_counts_no_more():
     fake = FakeMemtrace()
-    client, asked = fake.client(), []
+    client, asked = fake.client(retry=ONCE), []
     fake.faults.add(Fault("status", on="agents.list", when=lambda call: asked.append(call) or True))
     for _ in range(3):
         with pytest.raises(Exception, match="service unavailable") if not asked else contextlib.nullcontext():

@@ -6,6 +6,7 @@ import pytest
 
 from memtrace import AuthenticationError, ConnectionFailedError, NotFoundError, ServerError
 from memtrace_transports.memory import FakeMemtrace, Fault
+from tests.faces import ONCE
 from tests.fake.caller import Caller
 
 
@@ -14,7 +15,7 @@ def contents(client) -> list[str]:
 
 
 def test_a_fake_goes_back_and_forth_between_states(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     empty = fake.snapshot()
     client.remember("bot", "one")
     one = fake.snapshot()
@@ -36,7 +37,7 @@ def test_a_fake_goes_back_and_forth_between_states(fake, face):
 
 
 def test_agents_sessions_and_their_changes_go_back(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     fake.seed_agent("default", "bob", id="bob_1")
     session = fake.seed_session("default", "bob_1", metadata={"a": 1})
     before = fake.snapshot()
@@ -55,7 +56,7 @@ def test_agents_sessions_and_their_changes_go_back(fake, face):
 
 
 def test_a_duplicate_is_none_after_its_first_was_taken_back(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     client.agents.list()
     before = fake.snapshot()
     client.remember("bot", "x")
@@ -65,7 +66,7 @@ def test_a_duplicate_is_none_after_its_first_was_taken_back(fake, face):
 
 
 def test_organisations_and_keys_go_back(fake, face):
-    client, key = face.of(fake), fake.organisation().api_key
+    client, key = face.of(fake, retry=ONCE), fake.organisation().api_key
     before = fake.snapshot()
     late_key = fake.add_key("default")
     late_org = fake.organisation("late")
@@ -87,7 +88,7 @@ def test_organisations_and_keys_go_back(fake, face):
 
 def test_a_revoked_key_of_a_fake_that_takes_any_goes_back(clock):
     fake = FakeMemtrace(clock=clock, any_key=True)
-    client = fake.client().with_options(api_key="own")
+    client = fake.client(retry=ONCE).with_options(api_key="own")
     client.remember("bot", "x")
     before = fake.snapshot()
     fake.revoke_key("own")
@@ -98,7 +99,7 @@ def test_a_revoked_key_of_a_fake_that_takes_any_goes_back(clock):
 
 
 def test_the_state_of_storage_goes_back(fake, face, clock):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     up = fake.snapshot()
     fake.faults.add(Fault("storage_down", seconds=10))
     with pytest.raises(ServerError):
@@ -184,7 +185,7 @@ def test_a_snapshot_after_a_restore_is_as_far_as_that(fake, clock):
 
 
 def test_the_clock_ids_log_and_faults_go_on(fake, clock):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     before = fake.snapshot()
     first = client.agents.register(name="bob").id
     fake.faults.add(Fault("refused", nth=2))
@@ -199,7 +200,7 @@ def test_the_clock_ids_log_and_faults_go_on(fake, clock):
 
 
 def test_times_rise_over_a_restore(fake):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     before = fake.snapshot()
     first = client.remember("bot", "x").time
     fake.restore(before)
@@ -208,14 +209,14 @@ def test_times_rise_over_a_restore(fake):
 
 def test_a_snapshot_of_another_fake_is_refused(fake, clock):
     other = FakeMemtrace(clock=clock)
-    fake.client().remember("bot", "x")
+    fake.client(retry=ONCE).remember("bot", "x")
     with pytest.raises(ValueError, match="belongs to another fake"):
         fake.restore(other.snapshot())
-    assert contents(fake.client()) == ["x"]
+    assert contents(fake.client(retry=ONCE)) == ["x"]
 
 
 def test_a_snapshot_shows_no_key_and_no_content(fake):
-    client, key = fake.client(), fake.organisation().api_key
+    client, key = fake.client(retry=ONCE), fake.organisation().api_key
     client.remember("bot", "likes tea")
     snapshot = fake.snapshot()
     for text in (repr(snapshot), repr(snapshot.state)):
@@ -227,7 +228,7 @@ def test_a_snapshot_shows_no_key_and_no_content(fake):
 
 
 def test_a_reset_forgets_rows_organisations_keys_faults_and_calls(fake, face, clock):
-    client, acme = face.of(fake, "acme"), fake.organisation("acme")
+    client, acme = face.of(fake, "acme", retry=ONCE), fake.organisation("acme")
     client.remember("bot", "x")
     fake.seed_agent("acme", "bob")
     fake.faults.add(Fault("refused", times=None))
@@ -237,13 +238,13 @@ def test_a_reset_forgets_rows_organisations_keys_faults_and_calls(fake, face, cl
     with pytest.raises(AuthenticationError):
         client.agents.list()
     assert fake.organisation_by_id(acme.org_id) is None
-    again = face.of(fake, "acme")
+    again = face.of(fake, "acme", retry=ONCE)
     assert (again.memories.list().count, again.agents.list().count) == (0, 0)
     assert again.health().arc == {fake.organisation("acme").org_id: True}
 
 
 def test_a_reset_can_be_taken_back_by_a_snapshot(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     client.remember("bot", "x")
     before = fake.snapshot()
     fake.reset()
@@ -253,7 +254,7 @@ def test_a_reset_can_be_taken_back_by_a_snapshot(fake, face):
 
 def test_a_reset_forgets_revoked_keys(clock):
     fake = FakeMemtrace(clock=clock, any_key=True)
-    client = fake.client().with_options(api_key="own")
+    client = fake.client(retry=ONCE).with_options(api_key="own")
     client.agents.list()
     fake.revoke_key("own")
     fake.reset()

@@ -13,6 +13,7 @@ from memtrace.cli.walkthrough import walk_through
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import FakeMemtrace, Fault, StrictModeError, StrictModeWarning
 from tests.docs import pages
+from tests.faces import ONCE
 from tests.fake.caller import Caller
 
 
@@ -278,7 +279,7 @@ def test_the_newest_100_errors_are_kept_until_they_are_cleared_or_the_fake_is_re
 
 def test_what_the_client_refuses_never_reaches_the_fake(strict, face):
     with pytest.raises(InvalidRequestError):
-        face.of(strict).memories.list(limit=1001)
+        face.of(strict).memories.list(limit=0)
     with pytest.raises(InvalidRequestError):
         face.of(strict).sessions.context("s", since="2026-01-01")
     assert not strict.calls
@@ -361,7 +362,7 @@ def test_a_context_of_more_than_100_rows_warns_and_is_what_the_server_answers(st
 
 
 def test_strict_mode_looks_before_a_fault_is_used_up(strict):
-    client = strict.client()
+    client = strict.client(retry=ONCE)
     strict.faults.add(Fault("refused", on="memories.list"))
     with pytest.raises(StrictModeError, match="limit=5000"):
         strict.handle(_asking(strict, "/api/v1/memories?limit=5000"))
@@ -385,7 +386,7 @@ def test_a_type_that_matches_nothing_warns(api):
 
 
 def test_outside_of_strict_mode_nothing_warns(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     client.memories.add(agent_id="a", content="x" * 200 + "1", tags=["gui"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
