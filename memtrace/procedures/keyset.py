@@ -79,7 +79,7 @@ class Walk:
         """
         asked = self._page_size
         if self._left is not None and self._keep is None:
-            asked = min(asked, self._left + self._skip)
+            asked = min(asked, self._left)
         rows = yield from self._read(self._next(asked))
         if len(rows) < asked:
             self._leave_window()
@@ -89,7 +89,7 @@ class Walk:
 
     def _suffice(self, rows: list[Memory]) -> bool:
         """Whether nothing has to be read after these."""
-        return self._left is not None and self._keep is None and len(rows) - self._skip >= self._left
+        return self._left is not None and self._keep is None and len(rows) >= self._left
 
     def _next(self, limit: int) -> Page:
         near, far = self._near, self._far

@@ -132,7 +132,7 @@ def expected(status, text):
         return NotFoundError
     if status == 503:
         return NoArcInstanceError
-    if status == 400 or text.startswith(("invalid ", "failed to create memory ")):
+    if status == 400 or text.startswith(("invalid ", "failed to create memory ")) or "Conversion Error" in text:
         return InvalidRequestError
     return ServerError
 
@@ -146,10 +146,16 @@ ERRORS = [
 def test_every_recorded_error_becomes_the_right_exception(request_, response):
     body = json.dumps(response["json"]) if "json" in response else response.get("text", "")
     text = response["json"]["error"] if "json" in response else body
-    sent = Request(request_["method"], "http://server.test", request_["path"], operation="test")
+    given = json.dumps(request_["json"]).encode() if "json" in request_ else None
+    sent = Request(request_["method"], "http://server.test", request_["path"], body=given, operation="test")
     error = error_for(Response(response["status"], Headers(), body.encode()), sent)
     assert type(error) is expected(response["status"], text)
-    assert error.message == text or text.startswith(error.message.removesuffix("…"))
+    if "Conversion Error" in text:
+        assert error.message == f"{error.field} is no time that the server's storage can read"
+    elif "FOREIGN KEY" in text:
+        assert error.message.endswith(f"': {text}")
+    else:
+        assert error.message == text or text.startswith(error.message.removesuffix("…"))
     assert error.status_code == response["status"]
     if "hint" in response.get("json", {}):
         assert error.hint == response["json"]["hint"]
