@@ -146,7 +146,7 @@ class RefusedItem(BaseModel):
     error: str
 
 
-def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
+def add_memory(request: AddMemoryRequest, dedup: Dedup) -> Operation[Memory]:
     """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``unique``, has none."""
     unique = dedup == "unique" and not request.dedup_key
     if unique:

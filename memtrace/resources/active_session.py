@@ -108,12 +108,12 @@ class ActiveSession(_Opened):
     def remember(self, content: str, **fields: Unpack[RememberFields]) -> Memory:
         """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
         request = self._memory(content, fields)
-        return self._dispatcher.send(operations.add_memory(request))
+        return self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
 
     def decide(self, decision: str, reasoning: str) -> Memory:
         """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
         request = arguments.decision(self.agent_id, decision, reasoning).model_copy(update={"session_id": self.id})
-        return self._dispatcher.send(operations.add_memory(request))
+        return self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
 
     @overload
     def recall(self, options: ListOptions) -> MemoryList: ...
@@ -164,12 +164,12 @@ class AsyncActiveSession(_Opened):
     async def remember(self, content: str, **fields: Unpack[RememberFields]) -> Memory:
         """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
         request = self._memory(content, fields)
-        return await self._dispatcher.send(operations.add_memory(request))
+        return await self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
 
     async def decide(self, decision: str, reasoning: str) -> Memory:
         """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
         request = arguments.decision(self.agent_id, decision, reasoning).model_copy(update={"session_id": self.id})
-        return await self._dispatcher.send(operations.add_memory(request))
+        return await self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
 
     @overload
     async def recall(self, options: ListOptions) -> MemoryList: ...

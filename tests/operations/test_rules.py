@@ -33,7 +33,7 @@ CLOCK = SystemClock()
 
 
 def add(**fields):
-    return add_memory(AddMemoryRequest(**{"agent_id": "a1", "content": "x", **fields}))
+    return add_memory(AddMemoryRequest(**{"agent_id": "a1", "content": "x", **fields}), "server")
 
 
 @pytest.mark.parametrize(

@@ -271,3 +271,18 @@ def test_a_server_whose_clock_is_an_hour_off_is_understood(face):
     fake.faults.add(WAYS[1])
     with pytest.raises(ConflictError):
         client.remember("assistant", "old")
+
+
+def test_every_way_of_writing_one_memory_takes_the_clients_keys(face, fake):
+    client = face.of(fake, dedup="unique")
+    agent = client.agents.register(name="bot")
+    with client.sessions.open(agent_id=agent.id) as session:
+        for _ in range(2):
+            client.remember("a", "same")
+            client.decide("a", "same", "why")
+            client.add_memory(AddMemoryRequest(agent_id="a", content="same"))
+            client.memories.add_visible(agent_id="a", content="same")
+            client.add_memories([AddMemoryRequest(agent_id="a", content="same")])
+            session.remember("same")
+            session.decide("same", "why")
+    assert contents(fake) == ["same"] * 14
