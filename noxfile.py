@@ -69,6 +69,20 @@ def fuzz(session: nox.Session) -> None:
     session.run("pytest", "tests/fake/test_fuzz.py", *session.posargs, env={"FUZZ": "200000"})
 
 
+@nox.session(python="3.11")
+def chaos(session: nox.Session) -> None:
+    """5,000 writes a run through a proxy that breaks a fifth of the requests, where the suite has 150; shows the figures."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "tests/chaos/test_runs.py", *session.posargs, env={"CHAOS": "5000"})
+
+
+@nox.session(python="3.11")
+def soak(session: nox.Session) -> None:
+    """Clients at work for 10 minutes in the same noise, within limits of memory and files: `nox -s soak -- 20` for 20 s."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "tests.chaos.soak", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def plugins(session: nox.Session) -> None:
     """Our pytest plugin beside others: pytest-xdist, pytest-asyncio, anyio's, and starlette's test client."""
