@@ -30,6 +30,7 @@ __all__ = [
     "Recovery",
     "ServerClock",
     "content_key",
+    "http_date",
     "is_recognised",
     "reading",
     "settling_read",
@@ -44,6 +45,8 @@ class Inquiry:
 
     #: The earliest moment at which the call can have begun, by the server's clock, UTC.
     began: datetime
+    #: Whether the server said so: else `began` is by our own clock, which may be hours off.
+    is_dated: bool
     #: Makes a read, repeated where it fails. Raises `MemtraceError` where it fails for good.
     read: Callable[[Request], Flow[Response]]
     #: Waits until everything that has reached the server can be read. Raises `MemtraceError` where that is not known.
@@ -73,7 +76,8 @@ class Recovery(Protocol):
 class ServerClock:
     """When a call began, by the server's clock, as its ``Date`` headers tell; by ours until there is one.
 
-    The header has whole seconds, so that what it gives is up to a second too early, never too late.
+    The header has whole seconds, so that what it gives is up to a second too early, never too late. It has to be the server's
+    own: what a proxy answers in the server's place has the proxy's time.
     """
 
     def __init__(self, context: CallContext) -> None:
@@ -81,19 +85,39 @@ class ServerClock:
         self._began: float | None = None
 
     def note(self, response: Response) -> None:
-        """Take an answer's ``Date`` into account."""
-        try:
-            date = parsedate_to_datetime(response.headers.get("date", ""))
-        except ValueError:
+        """Take the ``Date`` of an answer of the server into account."""
+        date = http_date(response.headers.get("date", ""))
+        if date is None or not 0 <= date < _YEAR_9999:
             return
-        began = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp() - self._context.elapsed()
+        began = date - self._context.elapsed()
         self._began = began if self._began is None else max(began, self._began)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether an answer had a date."""
+        return self._began is not None
 
     @property
     def began(self) -> datetime:
         """The earliest moment at which the call can have begun, UTC."""
         began = self._context.clock.wall() - self._context.elapsed() - 1 if self._began is None else self._began
         return datetime.fromtimestamp(began, timezone.utc)
+
+
+_YEAR_9999 = datetime(9999, 1, 1, tzinfo=timezone.utc).timestamp()
+
+
+def http_date(text: str) -> float | None:
+    """A date of a header, in seconds since 1970; None for what is none.
+
+    >>> http_date("Thu, 01 Jan 1970 00:01:00 GMT")
+    60.0
+    """
+    try:
+        date = parsedate_to_datetime(text)
+        return date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()
+    except (ValueError, OverflowError):  # the second for a year, or a zone, of very many digits
+        return None
 
 
 # ---- reads ----------------------------------------------------------------------------------------------------------
@@ -214,7 +238,8 @@ class MemoryRecovery:
                 return _answer(response, 201, row)
         if self.unique:
             raise UnreadableResponseError("the memory is stored, but its row was not found", 409)
-        request.context.maybe_applied = False
+        if inquiry.is_dated:
+            request.context.maybe_applied = False
         return response
 
 
@@ -308,7 +333,8 @@ class AgentRecovery:
         row = yield from self._fetch(request, inquiry)
         if row is not None and self._describes(row) and _is_since(row.get("created_at"), inquiry.began):
             return _answer(response, 201, row)
-        request.context.maybe_applied = False
+        if inquiry.is_dated or row is None or not self._describes(row):
+            request.context.maybe_applied = False
         return response
 
     def _fetch(self, request: Request, inquiry: Inquiry) -> Flow[Row | None]:

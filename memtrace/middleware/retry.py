@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timezone
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
 from memtrace.middleware.errors import error_for, is_failure, is_storage_failure
 from memtrace.pipeline import CallNext, Flow, sleep
-from memtrace.recovery import Inquiry, Recovery, ServerClock, settling_read
+from memtrace.recovery import Inquiry, Recovery, ServerClock, http_date, settling_read
 from memtrace.retry import SETTLE_AFTER_READ, SETTLE_BEFORE_READ, RetryPolicy
 from memtrace.transport import Request, Response
 
@@ -84,7 +82,7 @@ class _Call:
         uncertain = False
         recovery = self._context.recovery
         for number in range(1, self._policy.max_attempts + 1):
-            if attempt.response is not None:
+            if attempt.response is not None and attempt.standing == "final":  # else it is a proxy's, or cannot be read
                 self._server_clock.note(attempt.response)
                 if recovery is not None and recovery.concerns(attempt.response, uncertain=uncertain):
                     return (yield from self._recovered(recovery, attempt.response))
@@ -100,7 +98,7 @@ class _Call:
 
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""
-        inquiry = Inquiry(self._server_clock.began, self._read, self._settle)
+        inquiry = Inquiry(self._server_clock.began, self._server_clock.is_known, self._read, self._settle)
         try:
             return (yield from recovery.recover(self._request, response, inquiry))
         except MemtraceError as error:
@@ -174,9 +172,9 @@ class _Call:
     def _read(self, request: Request) -> Flow[Response]:
         attempt = yield from _try(request, self._call_next)
         response = yield from _Call(self._policy, request, self._call_next).after(attempt)
-        self._server_clock.note(response)
         if is_failure(response, request):
             raise error_for(response, request)
+        self._server_clock.note(response)
         request.context.read(response)
         return response
 
@@ -217,16 +215,8 @@ def _retry_after(response: Response, now: float) -> float:
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
-    until = _date(text)
+    until = http_date(text)
     if until is None:
         return 0.0
-    sent = _date(response.headers.get("date", ""))
+    sent = http_date(response.headers.get("date", ""))
     return max(until - (now if sent is None else sent), 0.0)
-
-
-def _date(text: str) -> float | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()
