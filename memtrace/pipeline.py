@@ -163,6 +163,10 @@ def _send(request: Request) -> Flow[Response]:
         if error.maybe_sent and context.safety != "read":
             context.maybe_applied = True
         raise
+    except BaseException:  # a cancellation, an interrupt, a defect of the transport: the request may be on its way
+        if context.safety != "read":
+            context.maybe_applied = True
+        raise
     if not isinstance(response, Response):
         raise TypeError(f"the transport's send returned {type(response).__name__}, not a memtrace.transport.Response")
     if context.safety != "read" and (response.status < 300 or (response.status > 501 and response.status != 503)):
