@@ -8,7 +8,7 @@ import pytest
 
 import memtrace
 import memtrace.exceptions
-from tests.docs import pages, transports_table
+from tests.docs import delivery_table, pages, transports_table
 
 
 @pytest.mark.parametrize("page", transports_table.PAGES, ids=pages.name_of)
@@ -16,6 +16,14 @@ def test_the_table_of_transports_is_what_their_specs_say(page):
     wanted = transports_table.table()
     assert transports_table.table_in(page) == wanted, (
         f"{pages.name_of(page)} should have this table; `{transports_table.COMMAND}` writes it:\n\n{wanted}"
+    )
+
+
+@pytest.mark.parametrize("part", ["summary", "cells"])
+def test_the_tables_of_delivery_are_what_the_tests_of_delivery_hold(part):
+    wanted = getattr(delivery_table, part)()
+    assert getattr(delivery_table, f"{part}_in")(delivery_table.PAGE) == wanted, (
+        f"{pages.name_of(delivery_table.PAGE)} differs from tests/chaos/delivery.py; `{delivery_table.COMMAND}` writes it"
     )
 
 
