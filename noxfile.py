@@ -57,9 +57,11 @@ def alone(session: nox.Session, library: str) -> None:
 
 @nox.session(python="3.11")
 def long(session: nox.Session) -> None:
-    """Property tests with many more examples, and 1,000 calls cancelled at random where the suite has 100."""
+    """Property tests with many more examples, ten times the calls that are cancelled at random, and thirty times the sequences of faults."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "--hypothesis-profile=long", *session.posargs, env={"CANCELLATIONS": "1000"})
+    session.run(
+        "pytest", "--hypothesis-profile=long", *session.posargs, env={"CANCELLATIONS": "1000", "SEQUENCES": "3000"}
+    )
 
 
 @nox.session(python="3.11")

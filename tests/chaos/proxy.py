@@ -39,7 +39,7 @@ class Event:
 
 
 class ChaosProxy:
-    """Hands requests on to `upstream`, and breaks `share` of them, in its ``with`` block; of new connections a quarter as many.
+    """Hands requests on to `upstream`, and breaks `share` of them, in its ``with`` block; of new connections a tenth as many.
 
     The n-th request, and the n-th connection, meet the same fault in every run of one seed; which call the n-th request is
     may differ where several threads call. A request whose client has given up is not delivered any more.
@@ -139,7 +139,7 @@ class ChaosProxy:
         self._open.add(writer)
         self._upstreams.add(upstream)
         try:
-            if Random(f"{self._seed} connection {number}").random() < self.share / 4:
+            if Random(f"{self._seed} connection {number}").random() < self.share / 10:
                 self.hits[REFUSED] += 1
                 self._reset(writer)
             else:

@@ -18,7 +18,7 @@ from tests.chaos.workload import World, no_threads_left, run_tasks, run_threads,
 
 COUNT = int(os.environ.get("CHAOS", "150"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-EVERY = 120 if COUNT < 1000 else 1000
+EVERY = 120 if COUNT < 1000 else 2500
 TIMEOUT = 1.5
 
 
