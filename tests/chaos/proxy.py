@@ -97,7 +97,7 @@ class ChaosProxy:
     async def _serve(self) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
-        self._accepting = asyncio.create_task(self._accept())
+        self._loop.add_reader(self._listening, self._accept)
         self._ready.set()
         await self._ended.wait()
         if self._restarting is not None:
@@ -105,8 +105,7 @@ class ChaosProxy:
         await self._kill()
 
     async def _kill(self) -> None:
-        self._accepting.cancel()
-        await asyncio.wait([self._accepting])
+        self._loop.remove_reader(self._listening)
         self._listening.close()
         while self._tasks:
             for writer in list(self._open):
@@ -120,20 +119,23 @@ class ChaosProxy:
         await self._kill()
         await asyncio.sleep(0.1)
         self._listening = self._listen(self._port)
-        self._accepting = asyncio.create_task(self._accept())
+        self._loop.add_reader(self._listening, self._accept)
 
     # ---- connections
 
-    async def _accept(self) -> None:
-        """Not by `asyncio.start_server`, which loses a connection that comes while it is closed."""
-        while True:
-            connection, _ = await self._loop.sock_accept(self._listening)
-            self.connections += 1
-            task = asyncio.create_task(self._converse(connection, self.connections))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _accept(self) -> None:
+        """Take a connection; asyncio's own servers, and `sock_accept`, lose one that comes while they are closed."""
+        try:
+            connection, _ = self._listening.accept()
+        except OSError:  # it has gone again
+            return
+        self.connections += 1
+        task = self._loop.create_task(self._converse(connection, self.connections))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _converse(self, connection: socket.socket, number: int) -> None:
+        connection.setblocking(False)  # noqa: FBT003 - the socket module's own
         reader, writer = await asyncio.open_connection(sock=connection, limit=2**22)
         upstream = _Upstream(self._upstream)
         self._open.add(writer)
