@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
 from memtrace.middleware.errors import error_for, is_failure, is_storage_failure
@@ -27,9 +27,9 @@ class _Attempt:
 
     def result(self) -> Response:
         """The answer. Raises where there was none."""
-        if self.response is not None:
-            return self.response
-        raise self.error or RuntimeError("an attempt has an answer or an error")
+        if self.response is None:
+            raise cast("MemtraceError", self.error)  # it has one of the two
+        return self.response
 
 
 _SUCCESS = _Attempt("final")  # without its answer, so that there is one for all
@@ -81,7 +81,8 @@ class _Call:
         """The answer to have after this first attempt. Raises where there is none."""
         uncertain = False
         recovery = self._context.recovery
-        for number in range(1, self._policy.max_attempts + 1):
+        number = 1
+        while True:
             if attempt.response is not None and attempt.standing == "final":  # else it is a proxy's, or cannot be read
                 self._server_clock.note(attempt.response)
                 if recovery is not None and recovery.concerns(attempt.response, uncertain=uncertain):
@@ -89,12 +90,12 @@ class _Call:
             if attempt.standing == "maybe_applied" and self._context.safety != "read":
                 uncertain = self._unsettled = self._context.maybe_applied = True
             if attempt.standing == "final" or number == self._policy.max_attempts:
-                break
+                return attempt.result()
             if not (yield from self._prepared(attempt, number)):
-                break
+                return attempt.result()
             self._context.repeated_after = attempt.error
             attempt = yield from _try(self._request, self._call_next)
-        return attempt.result()
+            number += 1
 
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""
@@ -112,21 +113,13 @@ class _Call:
 
     def _prepared(self, attempt: _Attempt, number: int) -> Flow[bool]:
         """Wait as is due; whether the call may be made again."""
-        if not self._may_repeat(attempt):
-            return False
-        wait = self._wait(attempt, number)
-        if wait is None:
-            return False
+        wait = self._wait(attempt, number) if self._may_repeat(attempt) else None
         recovery = self._context.recovery
-        if self._unsettled and recovery is not None and recovery.settles:
-            if not self._has_time_for(wait + self._settling_seconds):
-                return False
-            yield from sleep(wait)
-            return (yield from self._has_settled())
-        if not self._has_time_for(wait):
+        settles = self._unsettled and recovery is not None and recovery.settles
+        if wait is None or not self._has_time_for(wait + (self._settling_seconds if settles else 0.0)):
             return False
         yield from sleep(wait)
-        return True
+        return (yield from self._has_settled()) if settles else True
 
     def _may_repeat(self, attempt: _Attempt) -> bool:
         safety = self._context.safety

@@ -16,6 +16,7 @@ from memtrace.exceptions import TransportError
 from memtrace_transports import AsyncHttpxTransport
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from memtrace_transports.memory.asgi import FakeApp
+from tests.faces import ONCE
 
 LIMIT = 4 * 1024 * 1024
 
@@ -71,6 +72,7 @@ class TestUnderHttpx:
             fake.organisation().api_key,
             transport=AsyncHttpxTransport(client=library),
             clock=fake.clock,
+            retry=ONCE,
         )
 
     def test_a_client_writes_and_reads(self, client):

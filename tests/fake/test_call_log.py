@@ -11,6 +11,7 @@ from memtrace import AddMemoryRequest, MemtraceError, TransportError
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import CallLog, FakeMemtrace, Fault, LoggedCall, call_log
 from memtrace_transports.memory.calls import read_query
+from tests.faces import ONCE
 from tests.fake.caller import API, Caller
 
 
@@ -109,7 +110,7 @@ def test_no_key_is_in_the_log(fake):
 
 
 def test_what_went_wrong_by_plan_is_in_the_log(fake, face):
-    client = face.of(fake)
+    client = face.of(fake, retry=ONCE)
     kinds = ("refused", "reset", "truncated", "status", "garbled")
     fake.faults.add(*[Fault(kind, nth=n) for n, kind in enumerate(kinds, 1)], Fault("delay", nth=6, seconds=99))
     for _ in range(6):
@@ -308,7 +309,7 @@ def test_without_a_near_miss_it_is_shown_what_was_called_instead(fake):
 
 
 def test_a_wrong_number_of_calls_is_told(fake):
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(Fault("reset", nth=2))
     client.agents.list()
     with pytest.raises(MemtraceError):

@@ -11,6 +11,7 @@ import pytest
 
 from memtrace import AddMemoryRequest, ConnectionFailedError
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
+from tests.faces import ONCE
 from tests.fake.caller import Caller
 
 THREADS, EACH, TASKS = 32, 40, 1000
@@ -98,7 +99,7 @@ def test_threads_and_tasks_of_several_organisations_on_one_fake_do_not_mix():
 
 def test_a_fault_for_the_nth_call_hits_one_call_of_many_threads():
     fake = FakeMemtrace()
-    client = fake.client()
+    client = fake.client(retry=ONCE)
     fake.faults.add(Fault("reset", on="memories.add", nth=100, times=7), Fault("refused", on="agents.*"))
 
     def write(number: int) -> bool:
