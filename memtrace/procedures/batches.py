@@ -16,12 +16,14 @@ from memtrace.recovery import content_key
 from memtrace.retry import Dedup
 from memtrace.rules import refuse
 
-__all__ = ["CHUNK", "Batch", "Chunk", "Item", "Sent", "check_all", "rows_of", "send_chunk"]
+__all__ = ["CHUNK", "CHUNK_BYTES", "Batch", "Chunk", "Item", "Sent", "check_all", "item_body", "rows_of", "send_chunk"]
 
 CHUNK = 100
 """Items a request: the server takes 1.1 ms an item then, and 3.3 ms at 1,000."""
 
 _FRAME = len(b'{"memories":[]}')
+CHUNK_BYTES = MAX_BODY - _FRAME
+"""Bytes of the items of a request, with a comma between each two."""
 _MOST_ITEMS = 1000
 _MOST_REQUESTS = 64
 
@@ -42,14 +44,21 @@ class Item:
         self.request = request
         self.index = index
         try:
-            self.body = memory_body(request)
-            if len(self.body) > MAX_BODY - _FRAME:
-                raise PayloadTooLargeError(
-                    f"the request body has {len(self.body) + _FRAME} bytes; the server takes {MAX_BODY}", 0
-                )
+            self.body = item_body(request)
         except MemtraceError as error:
             raise _located(error, index) from None
         self.key = request.dedup_key or content_key(request)
+
+
+def item_body(request: AddMemoryRequest) -> bytes:
+    """One memory as it is sent in a batch.
+
+    Raises `InvalidRequestError` for what the server would refuse; `PayloadTooLargeError` when a batch of it alone is over 4 MiB.
+    """
+    body = memory_body(request)
+    if len(body) > CHUNK_BYTES:
+        raise PayloadTooLargeError(f"the request body has {len(body) + _FRAME} bytes; the server takes {MAX_BODY}", 0)
+    return body
 
 
 Chunk = Sequence[Item]
@@ -225,7 +234,7 @@ class Batch:
                         yield []
                     continue
                 added = len(item.body) + bool(chunk)  # and a comma
-                if chunk and size + added > MAX_BODY - _FRAME:
+                if chunk and size + added > CHUNK_BYTES:
                     yield chunk
                     chunk, size = [], 0
                 chunk.append(item)
