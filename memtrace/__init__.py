@@ -13,11 +13,14 @@ from memtrace._version import __version__
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
     from memtrace.batch import BatchProgress, BatchResult, Outcome
+    from memtrace.buffer import AsyncWriteBuffer, BufferCounts, WriteBuffer
     from memtrace.client import Memtrace
     from memtrace.clock import Clock, SystemClock
     from memtrace.exceptions import (
         AuthenticationError,
         BatchError,
+        BufferDrainError,
+        BufferFullError,
         ClientClosedError,
         ConfigurationError,
         ConflictError,
@@ -67,10 +70,14 @@ __all__ = [
     "AgentStats",
     "AsyncActiveSession",
     "AsyncMemtrace",
+    "AsyncWriteBuffer",
     "AuthenticationError",
     "BatchError",
     "BatchProgress",
     "BatchResult",
+    "BufferCounts",
+    "BufferDrainError",
+    "BufferFullError",
     "ClientClosedError",
     "Clock",
     "ConfigurationError",
@@ -107,6 +114,7 @@ __all__ = [
     "TransportNotAvailableError",
     "UnreadableResponseError",
     "UpdateSessionRequest",
+    "WriteBuffer",
     "__version__",
 ]
 
@@ -115,11 +123,16 @@ _PLACES = {
     "BatchProgress": "memtrace.batch",
     "BatchResult": "memtrace.batch",
     "Outcome": "memtrace.batch",
+    "AsyncWriteBuffer": "memtrace.buffer",
+    "BufferCounts": "memtrace.buffer",
+    "WriteBuffer": "memtrace.buffer",
     "Memtrace": "memtrace.client",
     "Clock": "memtrace.clock",
     "SystemClock": "memtrace.clock",
     "AuthenticationError": "memtrace.exceptions",
     "BatchError": "memtrace.exceptions",
+    "BufferDrainError": "memtrace.exceptions",
+    "BufferFullError": "memtrace.exceptions",
     "ClientClosedError": "memtrace.exceptions",
     "ConfigurationError": "memtrace.exceptions",
     "ConflictError": "memtrace.exceptions",
@@ -163,6 +176,7 @@ _SUBMODULES = frozenset(
     {
         "async_client",
         "batch",
+        "buffer",
         "client",
         "clock",
         "exceptions",

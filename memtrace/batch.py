@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchProgress", "BatchResult", "OnFailure", "Outcome", "OutcomeStatus", "Progress"]
 
-OutcomeStatus = Literal["stored", "duplicate", "failed", "unknown"]
-"""``duplicate``: the server has it from the last 24 hours. ``unknown``: no answer says whether it was stored."""
+OutcomeStatus = Literal["stored", "duplicate", "failed", "unknown", "dropped"]
+"""``duplicate``: the server has it from the last 24 hours. ``unknown``: no answer says whether it was stored.
+``dropped``: a write buffer that was full let it go, unsent; no batch has such an item."""
 
 
 OnFailure = Literal["stop", "continue"]
@@ -29,7 +30,7 @@ class Outcome:
     status: OutcomeStatus
     #: The stored row, where `status` is ``stored``.
     memory: Memory | None = None
-    #: Why, where `status` is ``failed`` or ``unknown``.
+    #: Why, where `status` is ``failed``, ``unknown`` or ``dropped``.
     error: MemtraceError | None = None
 
 

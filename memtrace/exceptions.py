@@ -17,6 +17,8 @@
     │   ├── RequestTimeoutError      no answer in time
     │   └── DeadlineExceededError    the call's own bound has passed
     ├── BatchError                   some items of a batch were not stored; it says which
+    ├── BufferFullError              a write buffer has no room for another memory
+    ├── BufferDrainError             a write buffer could not send all in time; it has the rest
     ├── ConfigurationError           a client cannot be made from these arguments
     │   └── TransportNotAvailableError
     ├── MiddlewareError              a middleware broke its contract
@@ -25,15 +27,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from memtrace.batch import BatchResult
+    from memtrace.buffer import BufferCounts
+    from memtrace.models import AddMemoryRequest
 
 __all__ = [
     "AuthenticationError",
     "BatchError",
+    "BufferDrainError",
+    "BufferFullError",
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
@@ -350,6 +357,40 @@ class BatchError(MemtraceError):
     ) -> None:
         super().__init__(message, status_code, code=code, hint=hint)
         self.result = result
+
+
+class BufferFullError(MemtraceError):
+    """A write buffer holds `max_pending` memories already, so that this one was not taken; or was dropped for a newer one."""
+
+    _code = "buffer_full"
+
+
+class BufferDrainError(MemtraceError):
+    """A write buffer was closed before all that it had accepted was stored: the time for that was over, or it was interrupted.
+
+    `maybe_applied` says whether a request was under way then.
+    """
+
+    _code = "buffer_drain"
+
+    #: What was surely not sent, oldest first, each with its duplicate key where the client makes one.
+    unsent: list[AddMemoryRequest]
+    #: What became of everything that the buffer accepted; None only where the error was made by hand.
+    counts: BufferCounts | None
+
+    def __init__(
+        self,
+        message: str = "Some memories were not sent",
+        status_code: int = 0,
+        *,
+        unsent: Sequence[AddMemoryRequest] = (),
+        counts: BufferCounts | None = None,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+        self.unsent = list(unsent)
+        self.counts = counts
 
 
 class ConfigurationError(MemtraceError):

@@ -10,6 +10,8 @@ from memtrace.batch import BatchResult
 from memtrace.exceptions import (
     AuthenticationError,
     BatchError,
+    BufferDrainError,
+    BufferFullError,
     ClientClosedError,
     ConfigurationError,
     ConflictError,
@@ -33,6 +35,8 @@ from memtrace.exceptions import (
 CODES = {
     AuthenticationError: (401, "authentication"),
     BatchError: (0, "batch"),
+    BufferDrainError: (0, "buffer_drain"),
+    BufferFullError: (0, "buffer_full"),
     ClientClosedError: (0, "client_closed"),
     ConfigurationError: (0, "configuration"),
     ConflictError: (409, "conflict"),

@@ -16,6 +16,7 @@ from memtrace.resources.arguments import episode, model_from, newest
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from memtrace.buffer import AsyncWriteBuffer, OnResult, WhenFull, WriteBuffer
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
     from memtrace.fields import AddMemoryFields, ListFields, SearchFields
 
@@ -111,6 +112,29 @@ class Memories:
         dedup = self._dispatcher.settings.dedup
         batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)
         return batching.send(self._dispatcher, batch)
+
+    def buffered(
+        self,
+        *,
+        max_items: int = 100,
+        max_age: float = 1.0,
+        max_pending: int = 10_000,
+        when_full: WhenFull = "block",
+        max_block: float | None = None,
+        on_result: OnResult | None = None,
+        drain_timeout: float = 30.0,
+    ) -> WriteBuffer:
+        """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
+
+        It sends when `max_items` wait (100 at most), or the oldest has waited `max_age` seconds. It holds at most
+        `max_pending`; then `when_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
+        `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
+        waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
+        """
+        from memtrace.buffer import BufferLimits, WriteBuffer
+
+        limits = BufferLimits(max_items, max_age, max_pending, when_full, max_block, drain_timeout)
+        return WriteBuffer(self._dispatcher, limits, on_result)
 
     @overload
     def list(self, options: ListOptions) -> MemoryList: ...
@@ -259,6 +283,29 @@ class AsyncMemories:
         dedup = self._dispatcher.settings.dedup
         batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)
         return batching.send_async(self._dispatcher, batch)
+
+    def buffered(
+        self,
+        *,
+        max_items: int = 100,
+        max_age: float = 1.0,
+        max_pending: int = 10_000,
+        when_full: WhenFull = "block",
+        max_block: float | None = None,
+        on_result: OnResult | None = None,
+        drain_timeout: float = 30.0,
+    ) -> AsyncWriteBuffer:
+        """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
+
+        It sends when `max_items` wait (100 at most), or the oldest has waited `max_age` seconds. It holds at most
+        `max_pending`; then `when_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
+        `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
+        waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
+        """
+        from memtrace.buffer import AsyncWriteBuffer, BufferLimits
+
+        limits = BufferLimits(max_items, max_age, max_pending, when_full, max_block, drain_timeout)
+        return AsyncWriteBuffer(self._dispatcher, limits, on_result)
 
     @overload
     async def list(self, options: ListOptions) -> MemoryList: ...

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from memtrace import AsyncMemtrace, Memtrace
+from memtrace import AsyncMemtrace, AsyncWriteBuffer, Memtrace, WriteBuffer
 from memtrace.dispatch import AsyncDispatcher, Dispatcher
 from memtrace.resources import (
     ActiveSession,
@@ -25,11 +25,12 @@ PAIRS = [
     (Agents, AsyncAgents),
     (Sessions, AsyncSessions),
     (ActiveSession, AsyncActiveSession),
+    (WriteBuffer, AsyncWriteBuffer),
     (Dispatcher, AsyncDispatcher),
     (HttpxTransport, AsyncHttpxTransport),
     (MemoryTransport, AsyncMemoryTransport),
 ]
-PLAIN_IN_BOTH = {"with_options", "open", "copy", "fake", "stream", "iter", "memories_iter", "add_iter"}
+PLAIN_IN_BOTH = {"with_options", "open", "buffered", "copy", "fake", "stream", "iter", "memories_iter", "add_iter"}
 
 
 def asynchronous(text):

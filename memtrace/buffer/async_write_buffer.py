@@ -1,0 +1,133 @@
+"""The write buffer of the async client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+from asyncio import Future
+from types import TracebackType
+from typing import TYPE_CHECKING, overload
+
+from memtrace.batch import Outcome
+from memtrace.buffer.admission import admitted
+from memtrace.buffer.ledger import BufferCounts
+from memtrace.buffer.limits import BufferLimits
+from memtrace.buffer.tasks import TaskOutbox
+from memtrace.buffer.telling import OnResult, check_listener, log_failed_drain
+from memtrace.event_loops import running_under_trio
+from memtrace.exceptions import BufferDrainError, ConfigurationError
+from memtrace.models import AddMemoryRequest
+from memtrace.resources.arguments import model_from
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from memtrace.dispatch import AsyncDispatcher
+    from memtrace.fields import AddMemoryFields
+
+__all__ = ["AsyncWriteBuffer"]
+
+
+class AsyncWriteBuffer:
+    """Memories that are sent in the background, many in a request; made by ``client.memories.buffered()``.
+
+    A task sends; it begins with the first memory and ends with the block. A buffer belongs to one event loop, of asyncio: under
+    trio it raises `ConfigurationError`. A forked child begins with an empty buffer of its own, and its parent's memories are
+    never sent by it.
+
+    >>> from memtrace import AsyncMemtrace
+    >>> async def main():
+    ...     async with AsyncMemtrace("memory://", "any key") as client, client.memories.buffered() as buffer:
+    ...         future = await buffer.add(agent_id="assistant", content="User prefers dark mode")
+    ...     return (await future).status, buffer.counts.stored
+    >>> asyncio.run(main())
+    ('stored', 1)
+    """
+
+    def __init__(self, dispatcher: AsyncDispatcher, limits: BufferLimits, on_result: OnResult | None) -> None:
+        check_listener(on_result)
+        self._dispatcher = dispatcher
+        self._outbox = TaskOutbox(dispatcher, limits, on_result)
+        self._heirs: dict[int, TaskOutbox] = {}
+
+    def _of_this_process(self) -> TaskOutbox:
+        outbox, pid = self._outbox, os.getpid()
+        if outbox.pid != pid:
+            outbox = self._outbox = self._heirs.setdefault(pid, outbox.for_child())
+        return outbox
+
+    def _of_this_loop(self) -> TaskOutbox:
+        outbox = self._of_this_process()
+        if running_under_trio():
+            raise ConfigurationError(
+                "a write buffer of AsyncMemtrace runs on asyncio, and no event loop of asyncio is running here",
+                hint="under trio use memories.add_many, or a buffer of Memtrace with when_full='raise'",
+            )
+        loop = asyncio.get_running_loop()
+        if outbox.loop not in (None, loop):
+            raise RuntimeError("this write buffer belongs to another event loop; make one for each")
+        outbox.loop = loop
+        return outbox
+
+    @overload
+    async def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
+    @overload
+    async def add(self, **fields: Unpack[AddMemoryFields]) -> Future[Outcome]: ...
+    async def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
+        """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
+
+        The outcome's `index` is the memory's number in this buffer, from 0. Raises `InvalidRequestError` and
+        `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `when_full` says so or
+        `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
+        """
+        given = model_from(AddMemoryRequest, request, fields)
+        return await self._of_this_loop().put(*admitted(given, self._dispatcher.settings.dedup))
+
+    async def flush(self, timeout: float | None = None) -> bool:
+        """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
+
+        False when `timeout` seconds were not enough; what is left goes on. Raises `RuntimeError` where it would wait for
+        itself: in `on_result` and in middleware.
+        """
+        return await self._of_this_loop().flush(timeout)
+
+    async def close(self) -> None:
+        """Send what waits, for at most `drain_timeout` seconds, and end. A second call does nothing.
+
+        Raises `BufferDrainError` when that was not enough: what was not sent is ``failed`` and in `unsent`, what was under way is
+        ``unknown``. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
+        would wait for itself: in `on_result` and in middleware.
+        """
+        await self._of_this_loop().close()
+
+    @property
+    def counts(self) -> BufferCounts:
+        """What became of the memories, at this moment."""
+        return self._of_this_process().ledger.counts
+
+    @property
+    def unsent(self) -> list[AddMemoryRequest]:
+        """What was accepted and surely not sent when the buffer ended, oldest first; dropped ones are not among them."""
+        return list(self._of_this_process().ledger.unsent)
+
+    async def __aenter__(self) -> Self:
+        self._of_this_loop()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self.close()
+        except BufferDrainError as left:
+            if error is None:
+                raise
+            log_failed_drain(left)
+
+    def __del__(self) -> None:
+        outbox = getattr(self, "_outbox", None)
+        if outbox is not None and outbox.pid == os.getpid() and not outbox.ledger.closing:
+            if outbox.ledger.pending:
+                warnings.warn(f"a write buffer was not closed: {outbox.ledger.counts}", ResourceWarning, stacklevel=1)
+            outbox.let_go()

@@ -1,0 +1,77 @@
+"""How much a write buffer holds, how long, and what happens when there is no room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal, get_args
+
+from memtrace.clock import Clock, SystemClock
+from memtrace.exceptions import ConfigurationError
+from memtrace.procedures.batches import CHUNK
+
+__all__ = ["BufferLimits", "WhenFull", "patience"]
+
+WhenFull = Literal["block", "raise", "drop_oldest"]
+"""``block``: `add` waits for room. ``raise``: it raises `BufferFullError`. ``drop_oldest``: what has waited longest goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferLimits:
+    """The settings of one buffer; times in seconds by the client's clock. Raises `ConfigurationError`.
+
+    >>> BufferLimits(max_items=500)
+    Traceback (most recent call last):
+    memtrace.exceptions.ConfigurationError: max_items must be a whole number from 1 to 100
+    """
+
+    #: A request is sent when so many wait, and holds no more.
+    max_items: int = CHUNK
+    #: A request is sent when the oldest that waits was accepted so long ago.
+    max_age: float = 1.0
+    #: How many are held at most, waiting and under way.
+    max_pending: int = 10_000
+    when_full: WhenFull = "block"
+    #: How long `add` waits for room at most; None is without bound.
+    max_block: float | None = None
+    #: How long closing waits for what is pending.
+    drain_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not _is_whole(self.max_items) or not 1 <= self.max_items <= CHUNK:
+            raise ConfigurationError(f"max_items must be a whole number from 1 to {CHUNK}")
+        if not _is_whole(self.max_pending) or self.max_pending < 1:
+            raise ConfigurationError("max_pending must be a whole number of 1 or more")
+        for name in ("max_age", "drain_timeout"):
+            if not _is_duration(getattr(self, name)):
+                raise ConfigurationError(f"{name} must be a number of seconds, 0 or more")
+        if self.max_block is not None and not _is_duration(self.max_block):
+            raise ConfigurationError("max_block must be None or a number of seconds, 0 or more")
+        if self.when_full not in get_args(WhenFull):
+            raise ConfigurationError(f"when_full must be one of {', '.join(get_args(WhenFull))}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value) and value >= 0
+
+
+_LONGEST = 3600.0
+_LOOK = 0.01
+
+
+def patience(clock: Clock, until: float | None) -> float | None:
+    """Real seconds to wait before looking at `clock` again, for `until` to come by it; None is without bound.
+
+    Time that a test moves makes no noise: another clock than the machine's is looked at every 0.01 s.
+
+    >>> patience(SystemClock(), None) is None
+    True
+    """
+    if until is None:
+        return None
+    left = max(until - clock.monotonic(), 0.0)
+    return min(left, _LONGEST if isinstance(clock, SystemClock) else _LOOK)
