@@ -62,6 +62,7 @@ nitpick_ignore_regex = [
         r"(datetime|timedelta|Self|TracebackType|BaseModel|Mapping|Sequence|Iterable|Iterator|Callable|Coroutine|Generator|Unpack)",
     ),
     ("py:.*", r"(.*\.)?(T|A|SpecT|ModelT|TransportT)"),
+    ("py:class", r"Console"),  # of rich
     ("py:class", r"Unset"),  # the default of with_options: what was not given
     ("py:class", r"Library"),  # the names of two libraries, which the docstring gives
 ]

@@ -49,7 +49,10 @@ class _WaitingRoom:
     def call(self) -> None:
         """Let all that wait look again."""
         while self._turns:
-            self._turns.pop().release()
+            turn = next(iter(self._turns))
+            if turn.locked():  # an interruption may have come between these lines, and they begin anew
+                turn.release()
+            self._turns.discard(turn)
 
 
 class Outbox:

@@ -128,14 +128,18 @@ class _Call:
         return attempt.standing == "not_applied" or safety == "read"
 
     def _wait(self, attempt: _Attempt, number: int) -> float | None:
-        """Seconds until the next attempt; None where the server asks for more than the policy allows."""
+        """Seconds until the next attempt, before settling; None where the server asks for more than the policy allows."""
+        recovery = self._context.recovery
+        if attempt.standing == "maybe_applied" and recovery is not None and recovery.settles:
+            number = 0  # settling is wait enough
+        return self._pause(attempt, number)
+
+    def _pause(self, attempt: _Attempt, number: int) -> float | None:
+        """The backoff after this many attempts, none after 0, or as long as the server asks for."""
         asked = 0.0 if attempt.response is None else _retry_after(attempt.response, self._context.clock.wall())
         if asked > self._policy.max_retry_after:
             return None
-        recovery = self._context.recovery
-        if attempt.standing == "maybe_applied" and recovery is not None and recovery.settles:
-            return asked  # settling is wait enough
-        return max(asked, self._policy.backoff(number))
+        return max(asked, self._policy.backoff(number) if number else 0.0)
 
     def _has_time_for(self, seconds: float) -> bool:
         remaining = self._context.remaining()
@@ -156,9 +160,19 @@ class _Call:
 
     def _settle(self) -> Flow[None]:
         """Wait until what has reached the server is seen by its reads and its check for duplicates."""
-        if self._policy.settle == "wait":
-            yield from sleep(SETTLE_BEFORE_READ)
-        yield from self._read(settling_read(self._request))
+        number = 1
+        while True:
+            if self._policy.settle == "wait":  # again after a read that failed: storage may have been down until then
+                yield from sleep(SETTLE_BEFORE_READ)
+            attempt = yield from _try(settling_read(self._request), self._call_next)
+            if attempt.error is None:
+                break
+            wait = self._pause(attempt, number)
+            if attempt.standing == "final" or number == self._policy.max_attempts or wait is None:
+                raise attempt.error
+            yield from sleep(wait)
+            number += 1
+        self._server_clock.note(attempt.result())
         yield from sleep(SETTLE_AFTER_READ)
         self._unsettled = False
 

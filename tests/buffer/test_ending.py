@@ -23,6 +23,7 @@ from memtrace import (
     ClientClosedError,
     ConfigurationError,
 )
+from memtrace.buffer.threads import _WaitingRoom
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
 from tests.buffer.faces import ONCE, SyncFace, contents, memory
@@ -271,6 +272,15 @@ def test_an_interruption_of_the_end_goes_out_and_every_outcome_is_known(caplog):
     face.end()
     buffer.close()
     join(buffer)
+
+
+def test_a_call_that_was_interrupted_half_way_can_be_made_again():
+    room = _WaitingRoom()
+    turns = [room.enter(), room.enter()]
+    turns[0].release()  # and no further
+    room.call()
+    assert [turn.acquire(timeout=0) for turn in turns] == [True, True]
+    room.call()
 
 
 def test_an_interruption_at_any_moment_leaves_no_lock_held_and_no_outcome_open():

@@ -61,7 +61,9 @@ class Uses(RuleBasedStateMachine):
     def fail(self, settings):
         kind = settings["kind"]
         rest = {name: value for name, value in settings.items() if name != "kind"}
-        self.fake.faults.add(Fault(kind, on="memories.add_many", **rest))
+        # Storage that goes down at a repeat itself lets it be stored again, whatever a client does.
+        on = "memories.list" if kind == "storage_down" else "memories.add_many"
+        self.fake.faults.add(Fault(kind, on=on, **rest))
 
     @rule()
     def hold_back(self):
@@ -96,6 +98,7 @@ class Uses(RuleBasedStateMachine):
         for status in ("stored", "duplicate", "failed", "dropped", "unknown"):
             assert statuses.count(status) == getattr(counts, status)
         assert sorted(outcome.index for outcome in self.heard) == list(range(len(self.futures)))
+        self.fake.faults.clear()
         self.fake.set_storage("default", "up")
         found = [int(text.removeprefix("memory ")) for text in contents(self.fake)]
         assert found == sorted(set(found))

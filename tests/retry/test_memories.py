@@ -286,3 +286,27 @@ def test_every_way_of_writing_one_memory_takes_the_clients_keys(face, fake):
             session.remember("same")
             session.decide("same", "why")
     assert contents(fake) == ["same"] * 14
+
+
+def test_each_read_that_fails_before_a_repeat_begins_the_settling_anew(fake, client):
+    fake.faults.add(
+        Fault("reset", on="memories.add", applied=True),
+        Fault("status", on="memories.list", status=503, times=2, headers={"Retry-After": "4"}),
+    )
+    client.remember("assistant", "User likes tea")
+    assert fake.clock.monotonic() == 3 * 1.25 + 2 * 4 + 0.25
+    fake.faults.add(Fault("reset", on="memories.add", applied=True), Fault("refused", on="memories.list", times=2))
+    began = fake.clock.monotonic()
+    client.with_options(retry=RetryPolicy(settle="read", jitter=lambda: 1.0)).remember("assistant", "User likes cake")
+    assert fake.clock.monotonic() == began + 0.25 + 0.5 + 0.25
+    assert contents(fake) == ["User likes tea", "User likes cake"]
+
+
+def test_a_settling_read_that_may_not_be_repeated_in_time_ends_the_call(fake, client):
+    fake.faults.add(
+        Fault("reset", on="memories.add", applied=True),
+        Fault("status", on="memories.list", status=429, headers={"Retry-After": "3600"}),
+    )
+    with pytest.raises(ConnectionFailedError) as caught:
+        client.remember("assistant", "User likes tea")
+    assert (caught.value.maybe_applied, fake.clock.monotonic()) == (True, 1.25)
