@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Protocol, runtime_checkable
 
@@ -64,6 +63,8 @@ class SystemClock:
 
             await trio.sleep(max(seconds, 0))
         else:
+            import asyncio
+
             await asyncio.sleep(max(seconds, 0))
 
     def __repr__(self) -> str:

@@ -16,7 +16,6 @@ from memtrace.header_fields import check_headers
 from memtrace.middleware.chain import Link
 from memtrace.middleware.placement import Placed, Position
 from memtrace.naming import kind_of, whose
-from memtrace.plugins import HTTP_TRANSPORTS, middlewares
 from memtrace.retry import Dedup, RetryPolicy
 
 if TYPE_CHECKING:
@@ -174,6 +173,8 @@ def _is_middleware(value: object) -> bool:
 
 def _installed(name: str, given: str, position: Position | None) -> Link:
     """The middleware of this name, where it is told to stand; else where its distribution wants it."""
+    from memtrace.plugins import middlewares
+
     try:
         spec = middlewares.get(name)
     except ConfigurationError as error:
@@ -280,6 +281,8 @@ def parse_base_url(text: str) -> BaseUrl:
     transport, scheme = match["transport"], match["scheme"].lower()
     if scheme not in ("http", "https"):
         place = _named_place(scheme, match["rest"])
+        from memtrace.plugins import HTTP_TRANSPORTS
+
         for name in (transport, scheme):
             if name in HTTP_TRANSPORTS:
                 raise _bad_url(

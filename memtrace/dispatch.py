@@ -13,13 +13,13 @@ from memtrace.middleware.chain import arrange, is_built_in
 from memtrace.middleware.errors import describe, error_for, is_failure
 from memtrace.naming import kind_of, whose
 from memtrace.pipeline import compose, drive, drive_async
-from memtrace.plugins import Selection, TransportSpec, select_transport
 from memtrace.procedures.steps import Course, Pause
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
     from memtrace.config import Settings
     from memtrace.operations import Operation
+    from memtrace.plugins import Selection, TransportSpec
     from memtrace.procedures.steps import Procedure, Step, Stream
 
 __all__ = ["AsyncDispatcher", "Dispatcher"]
@@ -91,6 +91,8 @@ class Dispatcher(_Calls):
         options: TransportOptions | None = None,
     ) -> Dispatcher:
         """A dispatcher with a transport of its own, selected now and made at the first call."""
+        from memtrace.plugins import TransportSpec
+
         if transport is None or isinstance(transport, (str, TransportSpec)):
             selection = _selected(transport, options, settings, "blocking")
             create = cast("Callable[[TransportOptions], Transport]", selection.spec.create)
@@ -178,6 +180,8 @@ class AsyncDispatcher(_Calls):
         options: TransportOptions | None = None,
     ) -> AsyncDispatcher:
         """A dispatcher with a transport of its own, selected now and made at the first call."""
+        from memtrace.plugins import TransportSpec
+
         if transport is None or isinstance(transport, (str, TransportSpec)):
             selection = _selected(transport, options, settings, "async")
             create = cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async)
@@ -250,6 +254,8 @@ def _selected(
     asked: str | TransportSpec | None, options: TransportOptions | None, settings: Settings, form: _Form
 ) -> Selection:
     """The transport to be made, which serves the address and honours the options."""
+    from memtrace.plugins import select_transport
+
     selection = select_transport(asked, settings.base_url.transport, asynchronous=form == "async")
     _check_scheme(settings, selection.name, asked)
     _check_options(selection, options)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -22,6 +20,8 @@ def run_all(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
     """
     if len(calls) < 2:
         return [_given(call) for call in calls]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(len(calls), thread_name_prefix="memtrace-batch") as threads:
         futures = [threads.submit(copy_context().run, _given, call) for call in calls]
         return [future.result() for future in futures]
@@ -40,6 +40,8 @@ async def run_all_async(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T |
         return [await _awaited(call) for call in calls]
     if running_under_trio():
         return await _in_nursery(calls)
+    import asyncio
+
     tasks = [asyncio.ensure_future(_awaited(call)) for call in calls]
     try:
         await asyncio.wait(tasks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from weakref import WeakKeyDictionary
 from memtrace.event_loops import has_ended, new_lock, running_loop
 
 if TYPE_CHECKING:
+    import asyncio
+
     import trio
     from typing_extensions import Self
 

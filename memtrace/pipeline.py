@@ -6,7 +6,6 @@ asks for (blocking or awaiting) and hands back the result or throws in the excep
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
@@ -371,6 +370,8 @@ async def _before_deadline(waiting: Awaitable[A], context: CallContext, undo: Ca
         with trio.move_on_after(max(remaining, 0)):
             return await waiting
         raise _deadline_passed("while it waited")
+    import asyncio
+
     task = asyncio.ensure_future(waiting)
     try:
         await asyncio.wait((task,), timeout=max(remaining, 0))
@@ -468,6 +469,8 @@ async def _call_awaiting(effect: _Call) -> object:
 
         (result,) = await trio.to_thread.run_sync(_call_boxed, effect)
     else:
+        import asyncio
+
         (result,) = await asyncio.to_thread(_call_boxed, effect)
     return await result if inspect.isawaitable(result) else result
 
