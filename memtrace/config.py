@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from memtrace.addresses import AddressError, http_parts
 from memtrace.clock import Clock, SystemClock
-from memtrace.durations import is_seconds
 from memtrace.exceptions import ConfigurationError
 from memtrace.header_fields import check_headers
 from memtrace.middleware.chain import Link
 from memtrace.middleware.placement import Placed, Position
 from memtrace.naming import kind_of, whose
+from memtrace.quantities import is_seconds
 from memtrace.retry import Dedup, RetryPolicy
 
 if TYPE_CHECKING:

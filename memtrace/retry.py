@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from memtrace.exceptions import ConfigurationError
+from memtrace.quantities import is_duration, is_whole
 
 __all__ = ["SETTLE_AFTER_READ", "SETTLE_BEFORE_READ", "Dedup", "RetryPolicy", "Settle"]
 
@@ -60,10 +61,11 @@ class RetryPolicy:
     jitter: Callable[[], float] = field(default=random.random, repr=False)
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.max_attempts) or self.max_attempts < 1:
+        if not is_whole(self.max_attempts) or self.max_attempts < 1:
             raise ConfigurationError("retry.max_attempts must be a whole number of 1 or more; 1 turns repeating off")
         for name in ("initial_backoff", "max_backoff", "max_retry_after"):
-            if not _is_duration(getattr(self, name)):
+            value = getattr(self, name)
+            if not is_duration(value) or value > _LONGEST:
                 raise ConfigurationError(f"retry.{name} must be a number of seconds from 0 to {_LONGEST}")
         if self.settle not in get_args(Settle):
             raise ConfigurationError(f"retry.settle must be one of {', '.join(get_args(Settle))}")
@@ -81,11 +83,3 @@ class RetryPolicy:
 
 
 _LONGEST = 86_400
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_duration(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _LONGEST

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from memtrace.exceptions import InvalidRequestError
+from memtrace.quantities import is_duration
 
 __all__ = [
     "MAX_LIMIT",
@@ -100,7 +101,7 @@ def check_offset(value: int | None) -> None:
 
 def check_seconds(value: object, field: str) -> None:
     """Refuse what is no number of seconds to wait: a negative one, an endless one, none at all."""
-    if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+    if not is_duration(value):
         raise refuse(field, "a number of seconds, 0 or more", "it says how long to wait")
 
 

@@ -10,9 +10,9 @@ from typing import cast
 
 from memtrace.addresses import is_proxy
 from memtrace.clock import Clock, SystemClock
-from memtrace.durations import is_seconds
 from memtrace.exceptions import ConfigurationError
 from memtrace.header_fields import check_headers
+from memtrace.quantities import is_seconds
 
 __all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "TransportOptions"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal, get_args
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
 from memtrace.procedures.batches import CHUNK
+from memtrace.quantities import is_duration, is_whole
 
 __all__ = ["BufferLimits", "WhenFull", "patience"]
 
@@ -38,25 +38,17 @@ class BufferLimits:
     drain_timeout: float = 30.0
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.max_items) or not 1 <= self.max_items <= CHUNK:
+        if not is_whole(self.max_items) or not 1 <= self.max_items <= CHUNK:
             raise ConfigurationError(f"max_items must be a whole number from 1 to {CHUNK}")
-        if not _is_whole(self.max_pending) or self.max_pending < 1:
+        if not is_whole(self.max_pending) or self.max_pending < 1:
             raise ConfigurationError("max_pending must be a whole number of 1 or more")
         for name in ("max_age", "drain_timeout"):
-            if not _is_duration(getattr(self, name)):
+            if not is_duration(getattr(self, name)):
                 raise ConfigurationError(f"{name} must be a number of seconds, 0 or more")
-        if self.max_block is not None and not _is_duration(self.max_block):
+        if self.max_block is not None and not is_duration(self.max_block):
             raise ConfigurationError("max_block must be None or a number of seconds, 0 or more")
         if self.when_full not in get_args(WhenFull):
             raise ConfigurationError(f"when_full must be one of {', '.join(get_args(WhenFull))}")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_duration(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value) and value >= 0
 
 
 _LONGEST = 3600.0

@@ -12,6 +12,7 @@ from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLa
 from memtrace.models import AddMemoryRequest, Memory
 from memtrace.operations import MAX_BODY, add_memories, memory_body, with_unique_key
 from memtrace.procedures.steps import Procedure, step
+from memtrace.quantities import is_whole
 from memtrace.recovery import content_key
 from memtrace.retry import Dedup
 from memtrace.rules import refuse
@@ -277,7 +278,7 @@ class Batch:
 
 
 def _check_count(value: object, name: str, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+    if not is_whole(value) or not 1 <= value <= most:
         raise refuse(name, f"a whole number from 1 to {most}", "no other makes sense")
 
 
