@@ -129,7 +129,8 @@ class Dispatcher(_Calls):
         course = Course(stream)
         try:
             while self._advance(course):
-                yield course.item
+                yield from course.items
+                course.items = ()  # a page is gone before the next one comes
         finally:
             course.close()
 
@@ -218,7 +219,9 @@ class AsyncDispatcher(_Calls):
         course = Course(stream)
         try:
             while await self._advance(course):
-                yield course.item
+                for item in course.items:
+                    yield item
+                course.items = ()  # as in the blocking form
         finally:
             course.close()
 

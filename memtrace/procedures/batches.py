@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from dataclasses import replace
 from typing import get_args
 
 from memtrace.batch import BatchProgress, BatchResult, OnFailure, Outcome, OutcomeStatus, Progress
@@ -237,12 +237,18 @@ class Batch:
     def outcomes(self) -> Iterator[Outcome]:
         """What is newly known; then `progress` is told."""
         known, self._known = self._known, []
-        counts = dict.fromkeys(("stored", "duplicate", "failed", "unknown"), 0)
+        counts: Counter[str] = Counter()
         for outcome in known:
             counts[outcome.status] += 1
             yield outcome
         now = self._progress
-        self._progress = replace(now, **{status: getattr(now, status) + more for status, more in counts.items()})
+        self._progress = BatchProgress(
+            stored=now.stored + counts["stored"],
+            duplicate=now.duplicate + counts["duplicate"],
+            failed=now.failed + counts["failed"],
+            unknown=now.unknown + counts["unknown"],
+            total=now.total,
+        )
         if self._tell is not None and known:
             self._tell(self._progress)
 

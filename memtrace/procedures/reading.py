@@ -14,7 +14,7 @@ from memtrace.exceptions import InvalidRequestError
 from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, SearchResult
 from memtrace.operations import of_agent, of_session
 from memtrace.procedures.keyset import PAGE_SIZE, Page, Walk
-from memtrace.procedures.steps import Procedure, Stream, emit, step
+from memtrace.procedures.steps import Procedure, Stream, emit_all, step
 from memtrace.rules import MAX_LIMIT, check_count
 from memtrace.timebounds import to_moment
 
@@ -98,8 +98,7 @@ def iter_session_memories(session_id: str, options: ListOptions, clock: Clock) -
 
 def _emitted(walk: Walk) -> Stream[Memory]:
     while not walk.ended:
-        for row in (yield from walk.page()):  # no name for the page: it is gone before the next one comes
-            yield from emit(row)
+        yield from emit_all((yield from walk.page()))
 
 
 def _walk(options: ListOptions, clock: Clock, name: str, at_most: int | None, page_size: int = PAGE_SIZE) -> Walk:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from memtrace.operations import Operation
 
-__all__ = ["Course", "Emitted", "Pause", "Procedure", "Step", "Stream", "emit", "pause", "step"]
+__all__ = ["Course", "Emitted", "Pause", "Procedure", "Step", "Stream", "emit", "emit_all", "pause", "step"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -25,9 +25,9 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Emitted(Generic[I_co]):
-    """One item of a stream. Made by `emit`."""
+    """Items of a stream. Made by `emit` and `emit_all`."""
 
-    item: I_co
+    items: Sequence[I_co]
 
 
 Step = Operation[object] | Pause
@@ -61,20 +61,28 @@ def emit(item: T) -> Stream[T]:
 
     Write ``yield from emit(row)``.
     """
-    yield Emitted(item)
+    yield Emitted((item,))
+
+
+def emit_all(items: Sequence[T]) -> Stream[T]:
+    """Items of a stream, given one after the other; the stream stands still until there is none left.
+
+    Write ``yield from emit_all(rows)``.
+    """
+    yield Emitted(items)
 
 
 class Course(Generic[T]):
     """A procedure or a stream under way: what both dispatchers do alike with one.
 
     `resume` and `throw` give the next step to be done, or None where there is none: the course then has `ended`, with
-    `returned`, or it has emitted an `item`.
+    `returned`, or it has emitted `items`.
     """
 
-    __slots__ = ("_generator", "ended", "item", "returned")
+    __slots__ = ("_generator", "ended", "items", "returned")
 
-    #: The newest item that was emitted.
-    item: T
+    #: The newest items that were emitted.
+    items: Sequence[T]
     #: What the procedure returned.
     returned: T
 
@@ -97,7 +105,7 @@ class Course(Generic[T]):
             self.ended, self.returned = True, stop.value
             return None
         if isinstance(effect, Emitted):
-            self.item = effect.item
+            self.items = effect.items
             return None
         return effect
 

@@ -1,0 +1,86 @@
+"""Ways of doing the same thing, in turn, each in a process of its own; ratios with their spread."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def measured(command, **settings):
+    """The number that a command prints last."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **settings)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return float(done.stdout.split()[-1])
+
+
+def in_turn(ways, rounds):
+    """What each way takes in each round; `ways` are functions by name."""
+    found = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            found[name].append(way())
+    return found
+
+
+class Report:
+    """Prints figures and ratios as they come, and keeps them for a file."""
+
+    def __init__(self):
+        self._lines = []
+
+    def figures(self, found, unit, scale=1.0):
+        """The median of each way."""
+        for name, values in found.items():
+            median = statistics.median(values) * scale
+            print(f"{name:60} {median:12.2f} {unit}", flush=True)
+            self._lines.append({"name": name, "median": median, "unit": unit, "values": [v * scale for v in values]})
+
+    def ratio(self, found, one, other, target=None):
+        """One way against another, round by round, with the target that it is to keep."""
+        if one not in found or other not in found:
+            return
+        ratios = [first / second for first, second in zip(found[one], found[other], strict=True)]
+        median = statistics.median(ratios)
+        aim = "" if target is None else f", at {target[0]} {target[1]} asked"
+        print(f"{one} / {other} = {median:.3f} ({min(ratios):.3f} to {max(ratios):.3f}){aim}", flush=True)
+        self._lines.append({"name": f"{one} / {other}", "median": median, "values": ratios, "target": target})
+
+    def write(self, path):
+        """Everything as JSON, where a path is given."""
+        if path is not None:
+            Path(path).write_text(json.dumps(self._lines, indent=1) + "\n", encoding="utf-8")
+
+
+def add_arguments(parser, rounds=7):
+    """The arguments that these benchmarks have in common."""
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--earlier", help="a Python that has memtrace-sdk 0.2.0")
+    parser.add_argument("--json", help="a file for the figures")
+
+
+def pythons(given):
+    """Ours, and that of memtrace-sdk 0.2.0 where there is one."""
+    return {"ours": sys.executable, **({"memtrace-sdk 0.2.0": given.earlier} if given.earlier else {})}
+
+
+class Served:
+    """A program of this folder that serves, and prints its address first."""
+
+    def __init__(self, *command):
+        self._process = subprocess.Popen(
+            [sys.executable, *map(str, command)], stdout=subprocess.PIPE, text=True, cwd=HERE
+        )
+        self.url = self._process.stdout.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._process.terminate()
+        self._process.wait()
