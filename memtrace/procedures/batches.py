@@ -253,25 +253,19 @@ class Batch:
             self._tell(self._progress)
 
     def _cut(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[list[Item]]:
-        """Chunks of valid items, and an empty one after each `chunk` invalid ones. What `requests` raises comes after the rest."""
+        """Chunks of valid items; an empty one where there is something to tell. What `requests` raises comes after the rest."""
         chunk: list[Item] = []
-        size = invalid = 0
+        size = 0
         try:
-            for index, request in enumerate(requests):
-                try:
-                    item = Item(index, request, dedup)
-                except MemtraceError as error:
-                    self._known.append(Outcome(index, "failed", error=error))
-                    invalid += 1
-                    if invalid % self._size == 0:
-                        yield []
+            for item in self._items(requests, dedup):
+                if item is None:
+                    yield []
                     continue
-                added = len(item.body) + bool(chunk)  # and a comma
-                if chunk and size + added > CHUNK_BYTES:
+                if chunk and size + 1 + len(item.body) > CHUNK_BYTES:
                     yield chunk
                     chunk, size = [], 0
+                size += len(item.body) + bool(chunk)  # and a comma
                 chunk.append(item)
-                size += added
                 if len(chunk) == self._size:
                     yield chunk
                     chunk, size = [], 0
@@ -281,6 +275,20 @@ class Batch:
             raise
         if chunk:
             yield chunk
+
+    def _items(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[Item | None]:
+        """The valid items; None after so many invalid ones as a chunk has, which are known by then."""
+        invalid = 0
+        for index, request in enumerate(requests):
+            try:
+                item = Item(index, request, dedup)
+            except MemtraceError as error:
+                self._known.append(Outcome(index, "failed", error=error))
+                invalid += 1
+                if invalid % self._size == 0:
+                    yield None
+            else:
+                yield item
 
 
 def _check_count(value: object, name: str, most: int) -> None:
