@@ -39,7 +39,7 @@ _SENT_AS = {
 """Methods of the client that have no route of their own."""
 
 _KEPT_CALLS = 10_000
-_OWN_BYTES = 500
+_OWN_BYTES = 800  # and those of a few short texts
 _KEPT_BYTES = 32 * 1024 * 1024
 
 
@@ -107,10 +107,11 @@ class LoggedCall:
     @property
     def size(self) -> int:
         """The bytes of memory that it holds."""
-        texts = [self.method, self.path, self.content_type, *(self.variable or ())]
-        texts += self.query
-        texts += self.query.values()
-        return _OWN_BYTES + sum(map(sys.getsizeof, (self.body, self.query, *texts)))
+        size = _OWN_BYTES + len(self.body or b"") + sys.getsizeof(self.path) + sys.getsizeof(self.content_type)
+        if self.query or self.variable:
+            texts = (*(self.variable or ()), *self.query, *self.query.values())
+            size += sum(map(sys.getsizeof, (self.query, *texts)))
+        return size
 
     def __str__(self) -> str:
         what = f"{self.operation}: {self.method} {self.path} -> {self.status or 'no answer'}"

@@ -29,7 +29,7 @@ class Number:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Members:
     """An object's members in the order in which they were sent, repeated names included."""
 
@@ -51,8 +51,9 @@ def parse(body: bytes) -> Parsed:
     memtrace_transports.memory.json_reader.JsonSyntaxError: invalid character '}' looking for beginning of object key string
     """
     text = decode_utf8(body).strip(" \t\r\n")
+    decoder = _PLAIN_DECODER if text.isascii() and "\\u" not in text else _DECODER
     try:
-        parsed, end = _DECODER.raw_decode(text)
+        parsed, end = decoder.raw_decode(text)
     except (ValueError, RecursionError):
         return _Scanner(body).read()
     return cast("Parsed", parsed) if end == len(text) else _Scanner(body).read()
@@ -75,6 +76,9 @@ def _constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=_constant)
+_PLAIN_DECODER = json.JSONDecoder(  # for names that need no second look
+    object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=_constant
+)
 
 
 def whole_characters(text: str) -> str:

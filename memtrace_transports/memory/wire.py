@@ -42,13 +42,13 @@ def answer(engine: Engine, request: Request, place: Place, headers: Mapping[str,
 
 def dated(engine: Engine, method: str, response: Response) -> Response:
     """`response` with its date, and without its body where HEAD asked."""
-    headers = Headers((("Date", _date(engine.timeline.now() // SECOND)), *response.headers.pairs))
+    headers = _dated(engine.timeline.now() // SECOND, response.headers.pairs)
     return Response(response.status, headers, b"" if method == "HEAD" else response.body)
 
 
 @lru_cache(maxsize=16)
-def _date(seconds: int) -> str:
-    return formatdate(seconds, usegmt=True)
+def _dated(seconds: int, pairs: tuple[tuple[str, str], ...]) -> Headers:
+    return Headers((("Date", formatdate(seconds, usegmt=True)), *pairs))
 
 
 def _route(engine: Engine, request: Request, place: Place, headers: Mapping[str, str]) -> Response:
