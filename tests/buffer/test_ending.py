@@ -222,15 +222,20 @@ def test_nothing_that_a_users_function_raises_ends_the_thread(where, caplog):
         if stops:
             raise stops.pop()
 
+    registered = threading.Event()
+
     def middleware(request, call_next):
-        stop()
+        assert registered.wait(10)  # a callback of a future that is done runs at once, and here
+        if where == "middleware":
+            stop()
         return (yield from call_next(request))
 
-    client = FakeMemtrace().client(middleware=[middleware] if where == "middleware" else [])
+    client = FakeMemtrace().client(middleware=[middleware])
     with client.memories.buffered(max_items=1, on_result=stop if where == "on_result" else None) as buffer:
         first = buffer.add(**memory(0))
         if where == "callback":
             first.add_done_callback(stop)
+        registered.set()
         buffer.flush()
         second = buffer.add(**memory(1))
     assert second.result(0).status == "stored"
