@@ -54,6 +54,7 @@ from memtrace.recovery import (
 from memtrace.retry import Dedup
 from memtrace.rules import (
     check_id,
+    check_importance,
     check_limit,
     check_offset,
     check_tag,
@@ -259,6 +260,7 @@ def search_memories(query: SearchQuery, clock: Clock) -> Operation[SearchResult]
     check_types(query.event_types, "event_types")
     check_tags(query.tags)
     check_limit(query.limit)
+    check_importance(query.min_importance)
     times = {"since": to_wire(query.since, "since", clock), "until": to_wire(query.until, "until", clock)}
     body = _body(query.model_copy(update=times), exclude={"tags_match"})
     return Operation("memories.search", "POST", f"{_API}/search", _reader(SearchResult), "read", body)

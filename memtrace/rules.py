@@ -17,6 +17,7 @@ __all__ = [
     "MAX_LIMIT",
     "check_count",
     "check_id",
+    "check_importance",
     "check_limit",
     "check_offset",
     "check_seconds",
@@ -97,6 +98,12 @@ def check_offset(value: int | None) -> None:
     """Refuse an offset that the server cannot read as a 64-bit number from 0: it would silently take 0 for it."""
     if value is not None and not 0 <= value < 2**63:
         raise refuse("offset", "0 or more, and below 2**63", "the server would silently take 0 instead")
+
+
+def check_importance(value: float | None) -> None:
+    """Refuse a least importance below 0: the server would silently take it for none."""
+    if value is not None and value < 0:
+        raise refuse("min_importance", "0 or more", "the server would silently ignore it")
 
 
 def check_seconds(value: object, field: str) -> None:

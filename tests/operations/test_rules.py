@@ -135,6 +135,7 @@ def test_a_filter_that_the_server_would_refuse_or_ignore_is_refused(options, fie
         ({"event_types": ["a b"]}, "event_types[0]"),
         ({"tags": ["a b"]}, "tags[0]"),
         ({"limit": 1001}, "limit"),
+        ({"min_importance": -0.1}, "min_importance"),
         ({"min_importance": float("nan")}, "min_importance"),
         ({"since": "now"}, "since"),
     ],
