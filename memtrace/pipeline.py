@@ -159,18 +159,17 @@ def _send(request: Request) -> Flow[Response]:
         response: object = yield _Send(request)
     except TransportError as error:
         context.last_cause = error
-        if error.maybe_sent and context.safety != "read":
-            context.maybe_applied = True
+        if error.maybe_sent:
+            context.admit()
         raise
     except BaseException:  # a cancellation, an interrupt, a defect of the transport: the request may be on its way
-        if context.safety != "read":
-            context.maybe_applied = True
+        context.admit()
         raise
     if not isinstance(response, Response):
         raise TypeError(f"the transport's send returned {type(response).__name__}, not a memtrace.transport.Response")
-    if context.safety != "read" and (response.status < 300 or (response.status > 501 and response.status != 503)):
+    if response.status < 300 or (response.status > 501 and response.status != 503):
         # What fails from here on fails after a success; and a proxy's 502 or 504 says nothing of the server behind it.
-        context.maybe_applied = True
+        context.admit()
     return response
 
 

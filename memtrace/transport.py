@@ -139,6 +139,8 @@ class CallContext:
     attempt: int = 0
     #: Whether a write of this call may have reached the server without an answer that says so.
     maybe_applied: bool = False
+    #: The number of the newest attempt whose request may have been applied; 0 while there is none.
+    applied_attempt: int = 0
     #: The newest failure of an attempt.
     last_cause: TransportError | None = None
     #: What made the newest repetition necessary; None while there is none.
@@ -160,6 +162,11 @@ class CallContext:
         if self._read is None or self._read[0] is not response:
             self._read = (response, None if self.parse is None else self.parse(response))
         return self._read[1]
+
+    def admit(self) -> None:
+        """Note that the newest attempt's request may have been applied, unless it only reads."""
+        if self.safety != "read":
+            self.maybe_applied, self.applied_attempt = True, self.attempt
 
     def elapsed(self) -> float:
         """Seconds since the call began."""

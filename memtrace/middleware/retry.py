@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
@@ -87,6 +87,8 @@ class _Call:
                 self._server_clock.note(attempt.response)
                 if recovery is not None and recovery.concerns(attempt.response, uncertain=uncertain):
                     return (yield from self._recovered(recovery, attempt.response))
+            if attempt.standing == "not_applied" and self._context.applied_attempt == self._context.attempt > 0:
+                attempt = replace(attempt, standing="maybe_applied")  # an attempt middleware changed what had come
             if attempt.standing == "maybe_applied" and self._context.safety != "read":
                 uncertain = self._unsettled = self._context.maybe_applied = True
             if attempt.standing == "final" or number == self._policy.max_attempts:

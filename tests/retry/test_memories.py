@@ -155,6 +155,40 @@ def test_after_settling_an_attempt_that_surely_failed_only_waits(fake, client):
     assert contents(fake) == ["User likes tea"]
 
 
+def hiding_the_first_answer_by(way):
+    """An attempt middleware that gives away, or raises, this in place of the first answer."""
+
+    def hide(request, call_next):
+        response = yield from call_next(request)
+        if request.operation != "memories.add" or request.context.attempt > 1:
+            return response
+        if isinstance(way, Exception):
+            raise way
+        return way
+
+    return hide
+
+
+@pytest.mark.parametrize("settings", [{}, {"dedup": "unique"}], ids=["server's key", "key of the call"])
+@pytest.mark.parametrize("way", [saying(503), saying(429), refused()], ids=["503", "429", "refused"])
+def test_an_attempt_middleware_that_hides_an_answer_does_not_have_the_memory_stored_twice(fake, client, way, settings):
+    hiding = client.with_options(attempt_middleware=[hiding_the_first_answer_by(way)], **settings)
+    assert hiding.remember("assistant", "User likes tea").content == "User likes tea"
+    assert contents(fake) == ["User likes tea"]
+
+
+def test_a_session_whose_answer_an_attempt_middleware_hides_is_not_opened_twice(fake, client):
+    def hide(request, call_next):
+        yield from call_next(request)
+        return saying(503)
+
+    agent = client.agents.register(name="assistant")
+    with pytest.raises(MemtraceError) as caught:
+        client.with_options(attempt_middleware=[hide]).sessions.create(agent_id=agent.id)
+    assert (caught.value.attempts, caught.value.maybe_applied) == (1, True)
+    assert fake.client().sessions.list().count == 1
+
+
 def test_a_deadline_without_time_to_settle_leaves_the_outcome_unknown_at_once(fake, client):
     fake.faults.add(WAYS[0])
     with pytest.raises(ConnectionFailedError) as caught:
