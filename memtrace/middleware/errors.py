@@ -28,7 +28,7 @@ from memtrace.pipeline import CallNext, Flow
 from memtrace.timebounds import TIME_RULE
 from memtrace.transport import Request, Response
 
-__all__ = ["describe", "error_for", "is_failure", "is_storage_failure", "raise_errors"]
+__all__ = ["as_raised", "describe", "error_for", "is_failure", "is_storage_failure", "raise_errors"]
 
 _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more closely
 _TEXT_SHOWN = 300
@@ -39,15 +39,11 @@ def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
     """Raise the `MemtraceError` that fits a failed call; outermost, so that every other middleware still sees statuses."""
     try:
         response = yield from call_next(request)
-    except TransportError as error:
-        specific = _specific(error, request)
-        describe(specific, request)
-        if specific is error:
-            raise
-        raise specific from (error.__cause__ or error)
     except MemtraceError as error:
-        describe(error, request)
-        raise
+        told = as_raised(error, request)
+        if told is error:
+            raise
+        raise told from told.__cause__
     if is_failure(response, request):
         raise error_for(response, request)
     return response
@@ -56,6 +52,15 @@ def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
 def is_failure(response: Response, request: Request) -> bool:
     """Whether this answer is none that the operation can read: 300 and above, unless it accepts the status."""
     return response.status >= 300 and response.status not in request.context.accepts
+
+
+def as_raised(error: MemtraceError, request: Request) -> MemtraceError:
+    """`error` as it comes out of the call: described, and of the class that its cause asks for."""
+    told = _specific(error, request) if isinstance(error, TransportError) else error
+    describe(told, request)
+    if told is not error:
+        told.__cause__ = error.__cause__ or error
+    return told
 
 
 def describe(error: MemtraceError, request: Request) -> None:

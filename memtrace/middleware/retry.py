@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
-from memtrace.middleware.errors import error_for, is_failure, is_storage_failure
+from memtrace.middleware.errors import as_raised, error_for, is_failure, is_storage_failure
 from memtrace.pipeline import CallNext, Flow, sleep
 from memtrace.recovery import Inquiry, Recovery, ServerClock, http_date, settling_read
 from memtrace.retry import SETTLE_AFTER_READ, SETTLE_BEFORE_READ, RetryPolicy
@@ -95,9 +95,15 @@ class _Call:
                 return attempt.result()
             if not (yield from self._prepared(attempt, number)):
                 return attempt.result()
-            self._context.repeated_after = attempt.error
+            self._note(attempt)
             attempt = yield from _try(self._request, self._call_next)
             number += 1
+
+    def _note(self, attempt: _Attempt) -> None:
+        """Keep what made the next attempt necessary; without what came before it, or each attempt would add to a chain."""
+        if attempt.error is not None:
+            cause = self._context.repeated_after = as_raised(attempt.error, self._request)
+            cause.last_cause = None
 
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""

@@ -1,6 +1,8 @@
 """What is made again, what is not, and after what waits; on scripted answers and a clock that stands still."""
 
+import copy
 import json
+import pickle
 
 import pytest
 
@@ -135,9 +137,19 @@ def test_the_last_attempts_failure_comes_out_and_tells_of_the_one_before(face):
         scripted.client.agents.list()
     error = caught.value
     assert (error.status_code, error.attempts, error.elapsed, error.maybe_applied) == (503, 3, 0.75, False)
-    assert isinstance(error.last_cause, TransportError)
-    assert error.last_cause.message == "broken"
+    assert isinstance(error.last_cause, ConnectionFailedError)
+    assert (error.last_cause.message, error.last_cause.attempts) == ("broken", 2)
+    assert "broken [agents.list: GET /api/v1/agents, 2 attempts" in str(error.last_cause)
     assert "3 attempts, 0.750 s" in str(error)
+
+
+@pytest.mark.parametrize("failure", [broken, lambda: saying(503)], ids=["reset", "503"])
+def test_an_error_after_many_attempts_pickles_and_copies_like_any_other(face, failure):
+    scripted = Scripted(face, *[failure() for _ in range(1000)], retry=RetryPolicy(max_attempts=1000))
+    with pytest.raises(MemtraceError) as caught:
+        scripted.client.agents.list()
+    for twin in (pickle.loads(pickle.dumps(caught.value)), copy.deepcopy(caught.value)):
+        assert (twin.attempts, twin.last_cause.attempts, twin.last_cause.last_cause) == (1000, 999, None)
 
 
 def test_one_attempt_means_one(face):
