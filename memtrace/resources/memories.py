@@ -101,10 +101,10 @@ class Memories:
         """Store memories in requests of `chunk` items and at most 4 MiB, and give each item's outcome once it is known.
 
         Takes `chunk` times `concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
-        when the next outcome is asked for: whoever stops has the outcome of all that was sent. An item that breaks a rule is
-        ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
+        when the next outcome is asked for: whoever stops behind the last of a round has the outcome of all that was sent. An
+        item that breaks a rule is ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
         ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
-        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each wave.
+        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
 
         Raises `InvalidRequestError` for a `chunk` outside 1 to 1000 or a `concurrency` outside 1 to 64, and what `requests` and
         `progress` raise, after the outcomes of what was taken before.
@@ -272,10 +272,10 @@ class AsyncMemories:
         """Store memories in requests of `chunk` items and at most 4 MiB, and give each item's outcome once it is known.
 
         Takes `chunk` times `concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
-        when the next outcome is asked for: whoever stops has the outcome of all that was sent. An item that breaks a rule is
-        ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
+        when the next outcome is asked for: whoever stops behind the last of a round has the outcome of all that was sent. An
+        item that breaks a rule is ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
         ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
-        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each wave.
+        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
 
         Raises `InvalidRequestError` for a `chunk` outside 1 to 1000 or a `concurrency` outside 1 to 64, and what `requests` and
         `progress` raise, after the outcomes of what was taken before.
