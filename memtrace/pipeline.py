@@ -155,6 +155,7 @@ def _send(request: Request) -> Flow[Response]:
         if request.timeout is None or request.timeout > remaining:
             request = replace(request, timeout=remaining)
     context.attempt += 1
+    context.sent = request.body
     try:
         response: object = yield _Send(request)
     except TransportError as error:

@@ -230,17 +230,25 @@ class MemoryRecovery:
 
     def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
         """Look the row up. One of the same key and contents, stored since the call began, is the result."""
-        key = self.memory.dedup_key or content_key(self.memory)
-        filters = {"agent_id": self.memory.agent_id}
+        memory = self._as_sent(request.context.sent)
+        key = memory.dedup_key or content_key(memory)
+        filters = {"agent_id": memory.agent_id}
         rows = yield from _rows_since(request, filters, inquiry)
         for row in rows:
-            if row.get("dedup_key") == key and (self.unique or row.get("content") == self.memory.content):
+            if row.get("dedup_key") == key and (self.unique or row.get("content") == memory.content):
                 return _answer(response, 201, row)
         if self.unique:
             raise UnreadableResponseError("the memory is stored, but its row was not found", 409)
         if inquiry.is_dated:
             request.context.maybe_applied = False
         return response
+
+    def _as_sent(self, body: bytes | None) -> AddMemoryRequest:
+        """The memory as it went out: a middleware may encrypt its content, or choose its key."""
+        try:
+            return type(self.memory).model_validate_json(body or b"")
+        except ValueError:  # no memory of ours any more
+            return self.memory
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -265,9 +273,9 @@ class BatchRecovery:
         refused = _refused_item(response)
         answered: Sequence[Row] = ()
         if refused is None:
-            answered, items = _rows(response), self.memories
+            answered, items = _rows(response), self._as_sent(request.context.sent)
         else:
-            items = self.memories[:refused]
+            items = self._as_sent(request.context.sent)[:refused]
             yield from inquiry.settle()
         agents = {item.agent_id for item in items}
         filters = {"agent_id": next(iter(agents))} if len(agents) == 1 else {}
@@ -277,6 +285,14 @@ class BatchRecovery:
         if refused is not None:
             content["refused"] = {"item": refused, "error": _object(response)["error"]}
         return _answer(response, 201, content)
+
+    def _as_sent(self, body: bytes | None) -> Sequence[AddMemoryRequest]:
+        """The memories as they went out, as for one."""
+        try:
+            sent = json.loads(body or b"")["memories"]
+            return [type(item).model_validate(each) for item, each in zip(self.memories, sent, strict=True)]
+        except (ValueError, TypeError, KeyError):
+            return self.memories
 
 
 def _in_order(items: Sequence[AddMemoryRequest], answered: Sequence[Row], found: Sequence[Row]) -> list[Row]:

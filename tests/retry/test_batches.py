@@ -1,13 +1,15 @@
 """Batches whose answer is lost: every item's outcome is found out, and none is stored twice."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from memtrace import AddMemoryRequest
+from memtrace.recovery import content_key
 from memtrace_transports.memory import Fault
 from tests.faces import json_response
-from tests.retry.test_memories import NOTHING, WAYS, contents
+from tests.retry.test_memories import NOTHING, WAYS, contents, row
 from tests.retry.test_repeats import DOWN, Scripted, broken
 
 LOST = Fault("reset", on="memories.add_many", applied=True)
@@ -47,6 +49,39 @@ def test_equal_items_of_one_batch_are_each_stored_and_each_found(fake, client):
     assert told(result) == [("stored", "same"), ("stored", "same"), ("stored", "else"), ("stored", "same")]
     assert contents(fake) == ["same", "same", "else", "same"]
     assert len({memory.time for memory in result.stored}) == 4
+
+
+def changing(change):
+    """A middleware that has this done to the memories of a batch."""
+
+    def middleware(request, call_next):
+        if request.operation == "memories.add_many":
+            memories = change(json.loads(request.body)["memories"])
+            request = replace(request, body=json.dumps({"memories": memories}).encode())
+        return (yield from call_next(request))
+
+    return middleware
+
+
+def test_memories_that_a_middleware_changes_are_known_by_what_was_sent(fake, client):
+    reverse = changing(lambda memories: [{**memory, "content": memory["content"][::-1]} for memory in memories])
+    fake.faults.add(LOST)
+    result = client.with_options(middleware=[reverse]).memories.add_many(items("one", "two"))
+    assert told(result) == [("stored", "eno"), ("stored", "owt")]
+    assert contents(fake) == ["eno", "owt"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda memories: memories[:1], lambda memories: 1, lambda memories: [{}, {}]],
+    ids=["fewer", "none", "bad"],
+)
+def test_where_other_things_were_sent_the_memories_that_were_given_are_looked_for(face, change):
+    empty = json_response(201, '{"memories": [], "count": 0}')
+    stored = [row("2026-01-01T00:00:00Z", dedup_key=content_key(each)) for each in items("one", "two")]
+    found = json_response(200, json.dumps({"memories": stored}))
+    scripted = Scripted(face, broken(), NOTHING, empty, found, middleware=[changing(change)])
+    assert [outcome.status for outcome in scripted.client.memories.add_many(items("one", "two"))] == ["stored"] * 2
 
 
 def test_of_chunks_only_the_lost_one_is_sent_again(fake, client):

@@ -1,12 +1,14 @@
 """A memory whose answer is lost is stored once, and the call says which: the fake has the real server's delays."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from memtrace import AddMemoryRequest, ConflictError, ConnectionFailedError, MemtraceError, RetryPolicy
 from memtrace.exceptions import UnreadableResponseError
+from memtrace.recovery import content_key
 from memtrace.transport import Headers, Response
 from memtrace_transports import AsyncMemoryTransport, FakeMemtrace, ManualClock, MemoryTransport
 from memtrace_transports.memory import Fault
@@ -175,6 +177,35 @@ def test_an_attempt_middleware_that_hides_an_answer_does_not_have_the_memory_sto
     hiding = client.with_options(attempt_middleware=[hiding_the_first_answer_by(way)], **settings)
     assert hiding.remember("assistant", "User likes tea").content == "User likes tea"
     assert contents(fake) == ["User likes tea"]
+
+
+@pytest.mark.parametrize("where", ["middleware", "attempt_middleware"])
+def test_a_memory_that_a_middleware_changes_is_known_by_what_was_sent(fake, client, where):
+    def reverse(request, call_next):
+        if request.operation == "memories.add":
+            body = json.loads(request.body)
+            request = replace(request, body=json.dumps({**body, "content": body["content"][::-1]}).encode())
+        return (yield from call_next(request))
+
+    fake.faults.add(WAYS[0])
+    assert client.with_options(**{where: [reverse]}).remember("assistant", "tea").content == "aet"
+    fake.clock.advance(60)
+    fake.faults.add(WAYS[1])
+    with pytest.raises(ConflictError) as caught:
+        client.with_options(**{where: [reverse]}).remember("assistant", "tea")
+    assert not caught.value.maybe_applied
+    assert contents(fake) == ["aet"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"content": "other"}'], ids=["none", "a list", "not whole"])
+def test_where_no_memory_was_sent_the_one_that_was_given_is_looked_for(face, body):
+    def other(request, call_next):
+        return (yield from call_next(replace(request, body=body) if request.method == "POST" else request))
+
+    key = content_key(AddMemoryRequest(agent_id="a", content="c"))
+    found = json_response(200, json.dumps({"memories": [row("2026-01-01T00:00:00Z", dedup_key=key)]}))
+    scripted = Scripted(face, broken(), NOTHING, CONFLICT, found, attempt_middleware=[other])
+    assert scripted.client.remember("a", "c").dedup_key == key
 
 
 def test_a_session_whose_answer_an_attempt_middleware_hides_is_not_opened_twice(fake, client):
