@@ -173,7 +173,7 @@ class Batch:
     """A batch under way: what is to be sent next, and how far it is. It takes items as it goes.
 
     Both clients do the same with it: for each wave of `waves` they run its chunks, hand in what came of each, and give out the
-    outcomes. Raises `InvalidRequestError` for a `chunk` or a `concurrency` out of bounds.
+    outcomes. Raises `InvalidRequestError` for what is no iterable, and for a `chunk` or a `concurrency` out of bounds.
     """
 
     def __init__(
@@ -186,6 +186,7 @@ class Batch:
         on_failure: OnFailure,
         progress: Progress | None,
     ) -> None:
+        _check_several(requests)
         _check_count(chunk, "chunk", _MOST_ITEMS)
         _check_count(concurrency, "concurrency", _MOST_REQUESTS)
         if on_failure not in get_args(OnFailure):
@@ -289,6 +290,12 @@ class Batch:
                     yield None
             else:
                 yield item
+
+
+def _check_several(requests: object) -> None:
+    """Refuse what cannot be iterated over, and one memory, which gives its fields then."""
+    if isinstance(requests, AddMemoryRequest) or not isinstance(requests, Iterable):
+        raise refuse("requests", "an iterable of AddMemoryRequest", f"{type(requests).__name__} was given")
 
 
 def _check_count(value: object, name: str, most: int) -> None:

@@ -106,8 +106,8 @@ class Memories:
         ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
         repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
 
-        Raises `InvalidRequestError` for a `chunk` outside 1 to 1000 or a `concurrency` outside 1 to 64, and what `requests` and
-        `progress` raise, after the outcomes of what was taken before.
+        Raises `InvalidRequestError` for one memory in place of several, a `chunk` outside 1 to 1000 or a `concurrency` outside
+        1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
         """
         dedup = self._dispatcher.settings.dedup
         batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)
@@ -277,8 +277,8 @@ class AsyncMemories:
         ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
         repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
 
-        Raises `InvalidRequestError` for a `chunk` outside 1 to 1000 or a `concurrency` outside 1 to 64, and what `requests` and
-        `progress` raise, after the outcomes of what was taken before.
+        Raises `InvalidRequestError` for one memory in place of several, a `chunk` outside 1 to 1000 or a `concurrency` outside
+        1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
         """
         dedup = self._dispatcher.settings.dedup
         batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)

@@ -199,6 +199,24 @@ def test_invalid_items_are_told_without_waiting_for_valid_ones(face, fake):
     assert not fake.calls
 
 
+async def awaited():
+    yield AddMemoryRequest(agent_id="importer", content="row 0")
+
+
+@pytest.mark.parametrize(
+    ("given_", "kind"),
+    [(INVALID, "AddMemoryRequest"), (None, "NoneType"), (awaited(), "async_generator")],
+    ids=["one memory", "None", "an async generator"],
+)
+def test_what_is_no_iterable_of_memories_is_refused_at_once(face, fake, given_, kind):
+    for method in ("add_many", "add_iter"):
+        with pytest.raises(
+            InvalidRequestError, match=f"requests must be an iterable of .*: {kind} was given"
+        ) as caught:
+            getattr(face.of(fake).memories, method)(given_)
+        assert caught.value.field == "requests"
+
+
 @given(
     st.lists(st.booleans(), max_size=60),
     st.integers(1, 9),
