@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from memtrace._version import __version__
@@ -124,7 +124,7 @@ class Dispatcher(_Calls):
             course.close()
         return course.returned
 
-    def stream(self, stream: Stream[T]) -> Iterator[T]:
+    def stream(self, stream: Stream[T]) -> Generator[T, None, None]:
         """What a stream emits, one by one. Nothing is done before the first is asked for; closing this closes the stream."""
         course = Course(stream)
         try:
@@ -214,7 +214,7 @@ class AsyncDispatcher(_Calls):
             course.close()
         return course.returned
 
-    async def stream(self, stream: Stream[T]) -> AsyncIterator[T]:
+    async def stream(self, stream: Stream[T]) -> AsyncGenerator[T, None]:
         """What a stream emits, one by one. Nothing is done before the first is asked for; closing this closes the stream."""
         course = Course(stream)
         try:

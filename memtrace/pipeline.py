@@ -15,7 +15,7 @@ from types import GeneratorType
 from typing import Generic, Protocol, TypeVar, cast, overload
 
 from memtrace.event_loops import running_under_trio
-from memtrace.exceptions import DeadlineExceededError, MiddlewareError
+from memtrace.exceptions import ClientClosedError, DeadlineExceededError, MiddlewareError
 from memtrace.locks import HeldLock, Locks
 from memtrace.transport import AsyncTransport, CallContext, Request, Response, Transport, TransportError
 
@@ -162,6 +162,8 @@ def _send(request: Request) -> Flow[Response]:
         context.last_cause = error
         if error.maybe_sent:
             context.admit()
+        raise
+    except ClientClosedError:  # a transport that is closed sends nothing
         raise
     except BaseException:  # a cancellation, an interrupt, a defect of the transport: the request may be on its way
         context.admit()

@@ -155,9 +155,12 @@ def _rows_since(request: Request, query: Mapping[str, str], inquiry: Inquiry) ->
     """
     since = (inquiry.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # the bound is exclusive
     found: list[Row] = []
+    page: Sequence[Row] = []
     while True:
         filters: dict[str, str | int] = {**query, "since": since, "order": "asc", "limit": _PAGE, "offset": len(found)}
-        page = _rows((yield from inquiry.read(reading(request, "memories", filters, _rows))))
+        before, page = page, _rows((yield from inquiry.read(reading(request, "memories", filters, _rows))))
+        if page and page == before:
+            raise UnreadableResponseError("the server gives the same rows again and again: is a cache in front of it?")
         found += page
         if len(page) < _PAGE:
             return found

@@ -81,10 +81,10 @@ def describe(error: MemtraceError, request: Request) -> None:
 
 
 def _tell_how_to_look(error: MemtraceError) -> None:
-    """Add to the hint how to find out whether a write was applied."""
+    """Say first how to find out whether a write was applied."""
     look = _LOOKS.get(error.request.operation) if error.request is not None else None
-    if look is not None and not (error.hint or "").endswith(look):
-        error.hint = look if error.hint is None else f"{error.hint}; {look}"
+    if look is not None and not (error.hint or "").startswith(look):
+        error.hint = look if error.hint is None else f"{look}; {error.hint}"
 
 
 _LOOK_FOR_ROWS = "before you write it again, look for it: memories.list(agent_id=...), about two seconds later"
@@ -136,7 +136,8 @@ def _specific(error: TransportError, request: Request) -> TransportError:
 
 
 def _remade(kind: type[TransportError], error: TransportError, hint: str) -> TransportError:
-    return kind(error.message, cause=error.cause, maybe_sent=error.maybe_sent, hint=hint)
+    own = None if error.code == TransportError().code else error.code  # a transport may have a slug of its own
+    return kind(error.message, cause=error.cause, maybe_sent=error.maybe_sent, code=own, hint=hint)
 
 
 # ---- from an answer -------------------------------------------------------------------------------------------------

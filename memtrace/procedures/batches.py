@@ -141,7 +141,8 @@ def _failed(chunk: Chunk, error: MemtraceError) -> Sent:
         return Sent([Outcome(item.index, status, error=error) for item in chunk], error)
     place = min(int(refused[1]), len(chunk) - 1)
     before = [Outcome(item.index, "unknown", error=error) for item in chunk[:place]]
-    return Sent([*before, Outcome(chunk[place].index, "failed", error=error)], error, chunk[place + 1 :])
+    bad = InvalidRequestError(error.message, error.status_code)  # the other says that some may have been stored
+    return Sent([*before, Outcome(chunk[place].index, "failed", error=bad)], error, chunk[place + 1 :])
 
 
 _REFUSED_ITEM = re.compile(r"failed to create memory (\d+):")

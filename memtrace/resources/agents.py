@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations, procedures
@@ -73,10 +73,12 @@ class Agents:
         return self._dispatcher.run(reading.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def memories_iter(self, agent_id: str, options: ListOptions | None = None) -> Iterator[Memory]: ...
+    def memories_iter(self, agent_id: str, options: ListOptions | None = None) -> Generator[Memory, None, None]: ...
     @overload
-    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> Iterator[Memory]: ...
-    def memories_iter(self, agent_id: str, options: ListOptions | None = None, **fields: object) -> Iterator[Memory]:
+    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> Generator[Memory, None, None]: ...
+    def memories_iter(
+        self, agent_id: str, options: ListOptions | None = None, **fields: object
+    ) -> Generator[Memory, None, None]:
         """Every memory of an agent's id, of the last 24 hours unless `since` says otherwise; as `memories.iter`."""
         chosen = model_from(ListOptions, options, fields)
         return self._dispatcher.stream(reading.iter_agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
@@ -143,12 +145,12 @@ class AsyncAgents:
         return await self._dispatcher.run(reading.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def memories_iter(self, agent_id: str, options: ListOptions | None = None) -> AsyncIterator[Memory]: ...
+    def memories_iter(self, agent_id: str, options: ListOptions | None = None) -> AsyncGenerator[Memory, None]: ...
     @overload
-    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> AsyncIterator[Memory]: ...
+    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> AsyncGenerator[Memory, None]: ...
     def memories_iter(
         self, agent_id: str, options: ListOptions | None = None, **fields: object
-    ) -> AsyncIterator[Memory]:
+    ) -> AsyncGenerator[Memory, None]:
         """Every memory of an agent's id, of the last 24 hours unless `since` says otherwise; as `memories.iter`."""
         chosen = model_from(ListOptions, options, fields)
         return self._dispatcher.stream(reading.iter_agent_memories(agent_id, chosen, self._dispatcher.settings.clock))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["send", "send_async"]
 
 
-def send(dispatcher: Dispatcher, batch: Batch) -> Iterator[Outcome]:
+def send(dispatcher: Dispatcher, batch: Batch) -> Generator[Outcome, None, None]:
     """The outcome of each item, as it is known. What is no `MemtraceError` comes out after the others' outcomes."""
     for wave in batch.waves():
         results = run_all([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])
@@ -26,7 +26,7 @@ def send(dispatcher: Dispatcher, batch: Batch) -> Iterator[Outcome]:
             raise raised
 
 
-async def send_async(dispatcher: AsyncDispatcher, batch: Batch) -> AsyncIterator[Outcome]:
+async def send_async(dispatcher: AsyncDispatcher, batch: Batch) -> AsyncGenerator[Outcome, None]:
     """As `send`, awaiting."""
     for wave in batch.waves():
         results = await run_all_async([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
@@ -97,7 +97,7 @@ class Memories:
         concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Store memories in requests of `chunk` items and at most 4 MiB, and give each item's outcome once it is known.
 
         Takes `chunk` times `concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
@@ -151,10 +151,10 @@ class Memories:
         return self._dispatcher.run(reading.list_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
-    def iter(self, options: ListOptions) -> Iterator[Memory]: ...
+    def iter(self, options: ListOptions) -> Generator[Memory, None, None]: ...
     @overload
-    def iter(self, **fields: Unpack[ListFields]) -> Iterator[Memory]: ...
-    def iter(self, options: ListOptions | None = None, **fields: object) -> Iterator[Memory]:
+    def iter(self, **fields: Unpack[ListFields]) -> Generator[Memory, None, None]: ...
+    def iter(self, options: ListOptions | None = None, **fields: object) -> Generator[Memory, None, None]:
         """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
 
         Reads in pages of 1000, one at a time, by time and not by offset: what others write meanwhile moves nothing. Newest
@@ -268,7 +268,7 @@ class AsyncMemories:
         concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
-    ) -> AsyncIterator[Outcome]:
+    ) -> AsyncGenerator[Outcome, None]:
         """Store memories in requests of `chunk` items and at most 4 MiB, and give each item's outcome once it is known.
 
         Takes `chunk` times `concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
@@ -322,10 +322,10 @@ class AsyncMemories:
         return await self._dispatcher.run(reading.list_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
-    def iter(self, options: ListOptions) -> AsyncIterator[Memory]: ...
+    def iter(self, options: ListOptions) -> AsyncGenerator[Memory, None]: ...
     @overload
-    def iter(self, **fields: Unpack[ListFields]) -> AsyncIterator[Memory]: ...
-    def iter(self, options: ListOptions | None = None, **fields: object) -> AsyncIterator[Memory]:
+    def iter(self, **fields: Unpack[ListFields]) -> AsyncGenerator[Memory, None]: ...
+    def iter(self, options: ListOptions | None = None, **fields: object) -> AsyncGenerator[Memory, None]:
         """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
 
         Reads in pages of 1000, one at a time, by time and not by offset: what others write meanwhile moves nothing. Newest

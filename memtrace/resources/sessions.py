@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
@@ -103,10 +103,14 @@ class Sessions:
         return self._dispatcher.run(reading.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def memories_iter(self, session_id: str, options: ListOptions | None = None) -> Iterator[Memory]: ...
+    def memories_iter(self, session_id: str, options: ListOptions | None = None) -> Generator[Memory, None, None]: ...
     @overload
-    def memories_iter(self, session_id: str, **fields: Unpack[SessionMemoriesFields]) -> Iterator[Memory]: ...
-    def memories_iter(self, session_id: str, options: ListOptions | None = None, **fields: object) -> Iterator[Memory]:
+    def memories_iter(
+        self, session_id: str, **fields: Unpack[SessionMemoriesFields]
+    ) -> Generator[Memory, None, None]: ...
+    def memories_iter(
+        self, session_id: str, options: ListOptions | None = None, **fields: object
+    ) -> Generator[Memory, None, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
         chosen = model_from(ListOptions, options, fields)
         return self._dispatcher.stream(
@@ -189,12 +193,14 @@ class AsyncSessions:
         return await self._dispatcher.run(reading.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def memories_iter(self, session_id: str, options: ListOptions | None = None) -> AsyncIterator[Memory]: ...
+    def memories_iter(self, session_id: str, options: ListOptions | None = None) -> AsyncGenerator[Memory, None]: ...
     @overload
-    def memories_iter(self, session_id: str, **fields: Unpack[SessionMemoriesFields]) -> AsyncIterator[Memory]: ...
+    def memories_iter(
+        self, session_id: str, **fields: Unpack[SessionMemoriesFields]
+    ) -> AsyncGenerator[Memory, None]: ...
     def memories_iter(
         self, session_id: str, options: ListOptions | None = None, **fields: object
-    ) -> AsyncIterator[Memory]:
+    ) -> AsyncGenerator[Memory, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
         chosen = model_from(ListOptions, options, fields)
         return self._dispatcher.stream(

@@ -43,7 +43,7 @@ def writes(count: int, seed: int) -> list[Write]:
 
 @dataclass
 class Books:
-    """What the SDK said of each mark: stored, failed, unknown."""
+    """What the SDK said of each mark: stored, duplicate, failed, unknown."""
 
     said: dict[str, str] = field(default_factory=dict)
     errors: dict[str, MemtraceError] = field(default_factory=dict)

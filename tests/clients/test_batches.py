@@ -9,7 +9,15 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace import AddMemoryRequest, AsyncMemtrace, BatchError, BatchProgress, InvalidRequestError, Memtrace
+from memtrace import (
+    AddMemoryRequest,
+    AsyncMemtrace,
+    BatchError,
+    BatchProgress,
+    ClientClosedError,
+    InvalidRequestError,
+    Memtrace,
+)
 from memtrace.transport import Response
 from memtrace_transports import AsyncMemoryTransport, FakeMemtrace, ManualClock, MemoryTransport
 from memtrace_transports.memory import Fault
@@ -392,3 +400,10 @@ def test_the_flat_form_says_in_its_error_what_was_stored(face, fake):
     with pytest.raises(BatchError) as caught:
         face.of(fake).add_memories(list(requests(150)))
     assert (len(caught.value.result.stored), len(caught.value.result.failed)) == (100, 50)
+
+
+def test_what_a_closed_transport_refuses_was_surely_not_sent(face):
+    client, _ = face.scripted(ClientClosedError())
+    result = client.memories.add_many(requests(1))
+    assert result.failed == [0]
+    assert not result.outcomes[0].error.maybe_applied

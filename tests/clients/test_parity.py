@@ -36,7 +36,8 @@ PLAIN_IN_BOTH = {"with_options", "open", "buffered", "copy", "fake", "stream", "
 def asynchronous(text):
     """A sync annotation or docstring, as the async face has to say it."""
     kinds = "|".join(sync.__name__ for sync, _ in PAIRS) + "|Transport"
-    text = re.sub(rf"\b({kinds}|Iterator)\b", r"Async\1", text)
+    text = re.sub(rf"\b({kinds})\b", r"Async\1", text)
+    text = re.sub(r"\bGenerator\[(\w+), None, None\]", r"AsyncGenerator[\1, None]", text)
     return re.sub(r"(httpx2?)\.Client\b", r"\1.AsyncClient", text)
 
 

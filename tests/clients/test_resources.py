@@ -504,6 +504,7 @@ def test_of_a_batch_stored_in_half_nothing_is_claimed_when_the_server_cannot_be_
     client, _ = face.scripted(HALF, gone, clock=StoppedClock())
     result = client.memories.add_many(requests)
     assert [outcome.status for outcome in result] == ["unknown", "unknown", "failed", "failed"]
+    assert [outcome.error.maybe_applied for outcome in result] == [True, True, False, False]
 
 
 def test_the_flat_form_raises_the_servers_error_when_nothing_was_stored(face):

@@ -495,7 +495,8 @@ def test_a_hint_of_the_transport_is_kept(runner):
 def test_what_may_have_been_applied_says_how_to_look(runner, operation, look):
     with pytest.raises(TransportError) as caught:
         runner.call(raise_errors, TransportError("x", cause="reset", hint="theirs"), operation=operation)
-    assert caught.value.hint.startswith("theirs; before you ")
+    assert caught.value.hint.startswith("before you ")
+    assert caught.value.hint.endswith("; theirs")
     assert caught.value.hint.count(look) == 1
     with pytest.raises(TransportError) as caught:
         runner.call(raise_errors, TransportError("x", cause="reset", hint="theirs"), operation="sessions.close")
@@ -622,3 +623,12 @@ def test_neither_key_nor_content_nor_query_is_in_an_error(runner):
         with pytest.raises(MemtraceError) as caught:
             runner.call([raise_errors, adding], step, target="/x?q=planted-query", body=b"planted-body")
         assert "planted" not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
+
+
+def test_a_slug_of_a_transports_own_is_kept(runner):
+    with pytest.raises(ConnectionFailedError) as caught:
+        runner.call(raise_errors, TransportError("x", cause="connect", code="no_route"))
+    assert caught.value.code == "no_route"
+    with pytest.raises(ConnectionFailedError) as caught:
+        runner.call(raise_errors, TransportError("x", cause="connect"))
+    assert caught.value.code == "connection_failed"

@@ -245,7 +245,7 @@ def test_a_conflict_that_cannot_be_looked_up_says_that_it_may_be_stored(face):
         scripted.client.remember("assistant", "c")
     error = caught.value
     assert (error.maybe_applied, error.attempts, error.request.operation) == (True, 2, "memories.add")
-    assert error.hint.startswith("an earlier attempt may have stored it, and looking for it failed")
+    assert "an earlier attempt may have stored it, and looking for it failed" in error.hint
     scripted = Scripted(face, broken(), NOTHING, CONFLICT, *[refused() for _ in range(3)])
     with pytest.raises(ConnectionFailedError) as caught:
         scripted.client.remember("assistant", "c")
@@ -375,3 +375,11 @@ def test_a_settling_read_that_may_not_be_repeated_in_time_ends_the_call(fake, cl
     with pytest.raises(ConnectionFailedError) as caught:
         client.remember("assistant", "User likes tea")
     assert (caught.value.maybe_applied, fake.clock.monotonic()) == (True, 1.25)
+
+
+def test_a_server_that_gives_the_same_rows_for_ever_is_not_asked_for_ever(face):
+    full = json_response(200, json.dumps({"memories": [row("2026-01-01T00:00:08.7Z")] * 1000}))
+    scripted = Scripted(face, broken(), NOTHING, CONFLICT, full, full)
+    with pytest.raises(UnreadableResponseError, match="the same rows again and again") as caught:
+        scripted.client.memories.add(agent_id="assistant", content="c", dedup_key="other")
+    assert caught.value.maybe_applied

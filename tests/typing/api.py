@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from datetime import datetime, timedelta, timezone
 
 from typing_extensions import assert_type
@@ -36,11 +36,11 @@ def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.memories.list(since=timedelta(days=1), until=datetime.now(timezone.utc), tags="a,b"), MemoryList)
     assert_type(client.memories.list(ListOptions(tags=["a"])), MemoryList)
     assert_type(client.memories.list(tags="ui", tags_match="exact", limit=5000), MemoryList)
-    assert_type(client.memories.iter(ListOptions(order="asc")), Iterator[Memory])
-    assert_type(client.memories.iter(agent_id="a", since="24h"), Iterator[Memory])
-    assert_type(client.agents.memories_iter("a"), Iterator[Memory])
-    assert_type(client.agents.memories_iter("a", session_id="s"), Iterator[Memory])
-    assert_type(client.sessions.memories_iter("s", ListOptions()), Iterator[Memory])
+    assert_type(client.memories.iter(ListOptions(order="asc")), Generator[Memory, None, None])
+    assert_type(client.memories.iter(agent_id="a", since="24h"), Generator[Memory, None, None])
+    assert_type(client.agents.memories_iter("a"), Generator[Memory, None, None])
+    assert_type(client.agents.memories_iter("a", session_id="s"), Generator[Memory, None, None])
+    assert_type(client.sessions.memories_iter("s", ListOptions()), Generator[Memory, None, None])
     assert_type(client.memories.search(content_contains="x"), SearchResult)
     assert_type(client.memories.add_many([AddMemoryRequest(agent_id="a", content="c")]), BatchResult)
     assert_type(client.add_memories([AddMemoryRequest(agent_id="a", content="c")]), list[Memory])
@@ -59,7 +59,7 @@ def keywords_and_models(client: Memtrace) -> None:
 async def the_same_awaited(client: AsyncMemtrace) -> None:
     assert_type(await client.memories.add(agent_id="a", content="c"), Memory)
     assert_type(await client.recall("a", since=timedelta(hours=1)), MemoryList)
-    assert_type(client.memories.iter(agent_id="a"), AsyncIterator[Memory])
+    assert_type(client.memories.iter(agent_id="a"), AsyncGenerator[Memory, None])
     async for memory in client.sessions.memories_iter("s"):
         assert_type(memory, Memory)
     async with client.sessions.open(agent_id="a") as session:
