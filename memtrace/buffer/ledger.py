@@ -52,11 +52,11 @@ class Item(Generic[FutureT]):
     __slots__ = ("accepted_at", "future", "number", "outcome", "request", "size")
 
     def __init__(self, number: int, request: AddMemoryRequest, size: int, accepted_at: float, future: FutureT) -> None:
-        self.number = number
-        self.request = request
-        self.size = size
-        self.accepted_at = accepted_at
-        self.future = future
+        self.number: int = number
+        self.request: AddMemoryRequest = request
+        self.size: int = size
+        self.accepted_at: float = accepted_at
+        self.future: FutureT = future
         self.outcome: Outcome | None = None
 
 

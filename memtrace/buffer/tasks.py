@@ -56,7 +56,7 @@ class TaskOutbox:
     def __init__(
         self, dispatcher: AsyncDispatcher, limits: BufferLimits, on_result: OnResult | None, *, closing: bool = False
     ) -> None:
-        self.pid = os.getpid()
+        self.pid: int = os.getpid()
         self.ledger: Ledger[Future[Outcome]] = Ledger(limits)
         self.ledger.closing = closing
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -65,8 +65,8 @@ class Outbox:
     def __init__(
         self, dispatcher: Dispatcher, limits: BufferLimits, on_result: OnResult | None, *, closing: bool = False
     ) -> None:
-        self.pid = os.getpid()
-        self.guard = threading.Lock()
+        self.pid: int = os.getpid()
+        self.guard: threading.Lock = threading.Lock()
         self.ledger: Ledger[Future[Outcome]] = Ledger(limits)
         self.ledger.closing = closing
         self._dispatcher = dispatcher

@@ -54,13 +54,13 @@ class Item:
             raise refuse(f"memories[{index}]", "an AddMemoryRequest", f"{type(request).__name__} was given")
         if dedup == "unique" and not request.dedup_key:
             request = with_unique_key(request)
-        self.request = request
-        self.index = index
+        self.request: AddMemoryRequest = request
+        self.index: int = index
         try:
-            self.body = item_body(request)
+            self.body: bytes = item_body(request)
         except MemtraceError as error:
             raise _located(error, index) from None
-        self.key = request.dedup_key or content_key(request)
+        self.key: str = request.dedup_key or content_key(request)
 
 
 def item_body(request: AddMemoryRequest) -> bytes:
@@ -101,9 +101,9 @@ class Sent:
     __slots__ = ("error", "left", "outcomes")
 
     def __init__(self, outcomes: list[Outcome], error: MemtraceError | None = None, left: Chunk = ()) -> None:
-        self.outcomes = outcomes
-        self.error = error
-        self.left = left
+        self.outcomes: list[Outcome] = outcomes
+        self.error: MemtraceError | None = error
+        self.left: Chunk = left
 
 
 def send_chunk(chunk: Chunk) -> Procedure[Sent]:

@@ -65,7 +65,7 @@ class Walk:
         self._skip, self._offset = (0, skip) if keep is None else (skip, 0)
         self._mark: datetime | None = None
         self._within: datetime | None = None
-        self.has_more = True
+        self.has_more: bool = True
 
     @property
     def ended(self) -> bool:

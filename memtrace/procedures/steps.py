@@ -88,7 +88,7 @@ class Course(Generic[T]):
 
     def __init__(self, generator: Procedure[T] | Stream[T]) -> None:
         self._generator = cast("Generator[Step | Emitted[T], object, T]", generator)
-        self.ended = False
+        self.ended: bool = False
 
     def resume(self, result: object = None) -> Step | None:
         """Hand in what the last step gave."""
