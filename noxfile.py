@@ -15,6 +15,7 @@ nox.options.sessions = ["tests"]
 HERE = Path(__file__).parent
 PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 BESIDE_TESTS = ["docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"]
+PARALLEL = ["-n", "2", "--dist", "loadfile"]
 
 
 @nox.session(python=PYTHONS)
@@ -22,7 +23,7 @@ def tests(session: nox.Session) -> None:
     """The tests against the built wheel, away from the source tree, with branch coverage."""
     session.install(f"{_wheel(session)}[dev]")
     _leave_the_source_tree(session)
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -31,7 +32,7 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """The tests on the lowest allowed version of every direct dependency."""
     session.install("--resolution=lowest-direct", "-e", ".[dev]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
@@ -88,7 +89,7 @@ def soak(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def plugins(session: nox.Session) -> None:
     """Our pytest plugin beside others: pytest-xdist, pytest-asyncio, anyio's, and starlette's test client."""
-    session.install("-e", ".[dev]", "pytest-xdist", "pytest-asyncio", "starlette")
+    session.install("-e", ".[dev]", "pytest-asyncio", "starlette")
     asyncio = ("-o", "asyncio_default_fixture_loop_scope=function")  # it warns where that is not said
     session.run("pytest", *asyncio, "-n4", "tests/testing/with_plugins/under_xdist.py")
     session.run("pytest", *asyncio, "tests/testing/with_plugins/under_asyncio.py")

@@ -101,9 +101,9 @@ class _Call:
 
     def _note(self, attempt: _Attempt) -> None:
         """Keep what made the next attempt necessary; without what came before it, or each attempt would add to a chain."""
-        if attempt.error is not None:
-            cause = self._context.repeated_after = as_raised(attempt.error, self._request)
-            cause.last_cause = None
+        error = cast("MemtraceError", attempt.error)  # only a success has none, and is not repeated
+        cause = self._context.repeated_after = as_raised(error, self._request)
+        cause.last_cause = None
 
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""

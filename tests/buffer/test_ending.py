@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import pickle
 import signal
 import subprocess
@@ -294,6 +295,7 @@ def test_an_interruption_at_any_moment_leaves_no_lock_held_and_no_outcome_open()
         [sys.executable, Path(__file__).with_name("interruptions.py")],
         capture_output=True,
         text=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
         timeout=120,
         check=False,
     )

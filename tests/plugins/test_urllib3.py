@@ -137,6 +137,7 @@ def test_no_cookie_is_kept(transport):
         ("deflate", zlib.compress(b"whole body")),
         ("identity", b"whole body"),
     ],
+    ids=["gzip in two members", "X-GZip", "deflate", "identity"],
 )
 def test_bodies_are_decompressed(transport, encoding, sent):
     with ScriptedServer(Answer(200, sent, [("Content-Encoding", encoding)])) as server:
