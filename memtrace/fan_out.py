@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
+from threading import Thread
 from typing import TypeVar
 
 from memtrace.event_loops import running_under_trio
@@ -14,17 +15,48 @@ T = TypeVar("T")
 
 
 def run_all(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
-    """What each of `calls` gave or raised, in their order. One call runs in this thread, several each in one of its own.
+    """What each of `calls` gave or raised, in their order: the first in this thread, the others each in one of its own.
 
-    Returns when the last has ended. So does an interrupt come out, since a blocking call cannot be stopped from outside.
+    Where no more threads can be had, the rest runs in this one. Returns when the last has ended. So does an interrupt come out,
+    since a blocking call cannot be stopped from outside.
     """
     if len(calls) < 2:
         return [_given(call) for call in calls]
-    from concurrent.futures import ThreadPoolExecutor
+    results: dict[int, T | Exception] = {}
+    stops: list[BaseException] = []
 
-    with ThreadPoolExecutor(len(calls), thread_name_prefix="memtrace-batch") as threads:
-        futures = [threads.submit(copy_context().run, _given, call) for call in calls]
-        return [future.result() for future in futures]
+    def note(place: int) -> None:
+        try:
+            if not stops:  # after an interrupt nothing more is begun
+                results[place] = _given(calls[place])
+        except BaseException as stop:  # noqa: BLE001  # raised when all have ended
+            stops.append(stop)
+
+    threads, here = _started(len(calls), note)
+    try:
+        for place in here:
+            note(place)
+    finally:
+        for thread in threads:
+            thread.join()
+    if stops:
+        raise stops[0]
+    return [results[place] for place in range(len(calls))]
+
+
+def _started(count: int, work: Callable[[int], None]) -> tuple[list[Thread], list[int]]:
+    """The threads that do `work` from place 1 on, and the places that are left for this one."""
+    threads: list[Thread] = []
+    for place in range(1, count):
+        thread = Thread(target=copy_context().run, args=(work, place), name=f"memtrace-batch-{place}")
+        try:
+            thread.start()
+        except (
+            RuntimeError
+        ):  # no more can be had; an executor would have queued the call, and told nobody what became of it
+            return threads, [0, *range(place, count)]
+        threads.append(thread)
+    return threads, [0]
 
 
 def _given(call: Callable[[], T]) -> T | Exception:
