@@ -42,7 +42,30 @@ def readme(session: nox.Session) -> None:
     _leave_the_source_tree(session)
     session.run("memtrace-sdk", "demo")
     session.run("memtrace-sdk", "transports")
-    session.run("python", "-c", "from memtrace import Memtrace; Memtrace('memory://', 'k').remember('a', 'b')")
+    session.run("python", "-W", "error", "-m", "tests.readme", "README.md")
+
+
+@nox.session(python="3.11")
+def release(session: nox.Session) -> None:
+    """What would be published, in dist/: the wheel, the source, and the bill of materials of an empty environment with it."""
+    dist = HERE / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.install("build", "twine", "cyclonedx-bom")
+    session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
+    wheel, source = next(dist.glob("*.whl")), next(dist.glob("*.tar.gz"))
+    session.run("twine", "check", "--strict", str(wheel), str(source))
+    empty = Path(session.create_tmp()) / "empty"
+    session.run("python", "-m", "venv", "--clear", str(empty))
+    python = str(empty / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", str(source), external=True)  # builds a wheel from it
+    session.run(python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel), external=True)
+    session.run("python", "-m", "tests.release", str(wheel), str(source))
+    session.run(python, "-I", "-c", "import memtrace; print(memtrace.__version__)", external=True)
+    session.run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "pip", "setuptools", external=True)
+    bill = f"{wheel.name.partition('-py3')[0]}.cdx.json"
+    session.run(
+        "cyclonedx-py", "environment", "--pyproject", "pyproject.toml", "--output-file", str(dist / bill), python
+    )
 
 
 @nox.session(python="3.11", venv_backend="venv")
