@@ -1,0 +1,19 @@
+"""Context for prompts, built by the client: whole memories, within a budget, fenced as data."""
+
+from __future__ import annotations
+
+from memtrace.context.forms import ContextForm
+from memtrace.context.options import PromptContextOptions
+from memtrace.context.prompt import Message, PromptContext, build_context
+from memtrace.context.tokens import MESSAGE_TOKENS, TokenCounter, estimate_tokens
+
+__all__ = [
+    "MESSAGE_TOKENS",
+    "ContextForm",
+    "Message",
+    "PromptContext",
+    "PromptContextOptions",
+    "TokenCounter",
+    "build_context",
+    "estimate_tokens",
+]
