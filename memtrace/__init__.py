@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from memtrace.buffer import AsyncWriteBuffer, BufferCounts, WriteBuffer
     from memtrace.client import Memtrace
     from memtrace.clock import Clock, SystemClock
+    from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.exceptions import (
         AuthenticationError,
         BatchError,
@@ -98,6 +99,8 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "PayloadTooLargeError",
+    "PromptContext",
+    "PromptContextOptions",
     "RateLimitError",
     "RegisterAgentRequest",
     "RequestInfo",
@@ -129,6 +132,8 @@ _PLACES = {
     "Memtrace": "memtrace.client",
     "Clock": "memtrace.clock",
     "SystemClock": "memtrace.clock",
+    "PromptContext": "memtrace.context",
+    "PromptContextOptions": "memtrace.context",
     "AuthenticationError": "memtrace.exceptions",
     "BatchError": "memtrace.exceptions",
     "BufferDrainError": "memtrace.exceptions",
@@ -179,6 +184,7 @@ _SUBMODULES = frozenset(
         "buffer",
         "client",
         "clock",
+        "context",
         "exceptions",
         "middleware",
         "models",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from typing_extensions import Required
 
+    from memtrace.context import ContextForm, TokenCounter
     from memtrace.models import MemoryType, Order, TagsMatch, TimeBound
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ContextFields",
     "CreateSessionFields",
     "ListFields",
+    "PromptContextFields",
     "RegisterAgentFields",
     "RememberFields",
     "SearchFields",
@@ -126,3 +128,20 @@ class ContextFields(TypedDict, total=False):
     max_tokens: int | None
     include_types: list[str] | None
     since: TimeBound | None
+
+
+class PromptContextFields(TypedDict, total=False):
+    """The fields of `PromptContextOptions`."""
+
+    max_tokens: int | None
+    count_tokens: TokenCounter
+    form: ContextForm
+    memory_types: list[str] | None
+    event_types: list[str] | None
+    tags: str | list[str] | None
+    tags_match: TagsMatch
+    min_importance: float | None
+    since: TimeBound | None
+    until: TimeBound | None
+    metadata_keys: list[str]
+    show_agents: bool

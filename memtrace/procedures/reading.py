@@ -26,6 +26,7 @@ __all__ = [
     "list_memories",
     "search_memories",
     "session_memories",
+    "session_walk",
 ]
 
 _LIST_LIMIT = 100
@@ -93,7 +94,12 @@ def iter_agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> St
 
 def iter_session_memories(session_id: str, options: ListOptions, clock: Clock) -> Stream[Memory]:
     """`iter_memories` of one session."""
-    return _emitted(_walk(of_session(session_id, options), clock, "sessions.memories", options.limit))
+    return _emitted(session_walk(session_id, options, clock, "sessions.memories"))
+
+
+def session_walk(session_id: str, options: ListOptions, clock: Clock, name: str) -> Walk:
+    """The way over what `options` find of one session; `name` is that of its operations."""
+    return _walk(of_session(session_id, options), clock, name, options.limit)
 
 
 def _emitted(walk: Walk) -> Stream[Memory]:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
+from memtrace.context import PromptContext, PromptContextOptions
 from memtrace.event_loops import shielded
 from memtrace.models import (
     AddMemoryRequest,
@@ -19,7 +20,7 @@ from memtrace.models import (
     Session,
     SessionContext,
 )
-from memtrace.procedures import reading
+from memtrace.procedures import prompting, reading
 from memtrace.resources import arguments
 from memtrace.resources.arguments import model_from
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
-    from memtrace.fields import ContextFields, RememberFields, SessionMemoriesFields
+    from memtrace.fields import ContextFields, PromptContextFields, RememberFields, SessionMemoriesFields
 
 __all__ = ["ActiveSession", "AsyncActiveSession"]
 
@@ -134,6 +135,16 @@ class ActiveSession(_Opened):
         chosen = model_from(ContextOptions, options, fields)
         return self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))
 
+    @overload
+    def prompt_context(self, options: PromptContextOptions) -> PromptContext: ...
+    @overload
+    def prompt_context(self, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
+    def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
+        """Write this session's memories into a prompt, in the client; as `sessions.prompt_context`."""
+        chosen = model_from(PromptContextOptions, options, fields)
+        clock = self._dispatcher.settings.clock
+        return self._dispatcher.run(prompting.session_prompt_context(self.id, chosen, clock))
+
 
 class AsyncActiveSession(_Opened):
     """A session that remembers; made by ``client.sessions.open(agent_id=...)``, closed at the end of its block.
@@ -189,3 +200,13 @@ class AsyncActiveSession(_Opened):
         """Have the server write this session's memories as Markdown; as `sessions.context`."""
         chosen = model_from(ContextOptions, options, fields)
         return await self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    async def prompt_context(self, options: PromptContextOptions) -> PromptContext: ...
+    @overload
+    async def prompt_context(self, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
+    async def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
+        """Write this session's memories into a prompt, in the client; as `sessions.prompt_context`."""
+        chosen = model_from(PromptContextOptions, options, fields)
+        clock = self._dispatcher.settings.clock
+        return await self._dispatcher.run(prompting.session_prompt_context(self.id, chosen, clock))

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
+from memtrace.context import PromptContext, PromptContextOptions
 from memtrace.models import (
     ContextOptions,
     CreateSessionRequest,
@@ -17,7 +18,7 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.procedures import reading
+from memtrace.procedures import prompting, reading
 from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
 from memtrace.resources.arguments import model_from
 
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
-    from memtrace.fields import ContextFields, CreateSessionFields, SessionMemoriesFields, UpdateSessionFields
+    from memtrace.fields import (
+        ContextFields,
+        CreateSessionFields,
+        PromptContextFields,
+        SessionMemoriesFields,
+        UpdateSessionFields,
+    )
 
 __all__ = ["AsyncSessions", "Sessions"]
 
@@ -84,11 +91,28 @@ class Sessions:
     def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
 
-        This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes. An unknown session gives
-        the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
+        This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes; `prompt_context` does
+        neither. An unknown session gives the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
         """
         chosen = model_from(ContextOptions, options, fields)
         return self._dispatcher.send(operations.session_context(session_id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
+    @overload
+    def prompt_context(self, session_id: str, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
+    def prompt_context(
+        self, session_id: str, options: PromptContextOptions | None = None, **fields: object
+    ) -> PromptContext:
+        """Write a session's memories into a prompt, in the client: each as a whole, oldest first, fenced as data.
+
+        `max_tokens` bounds all of it; then newer and more important memories stay. As the session grows, the beginning stays
+        the same for as long as it can. All of the session is read, 1000 memories a request; an unknown one gives an empty
+        context. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
+        """
+        chosen = model_from(PromptContextOptions, options, fields)
+        clock = self._dispatcher.settings.clock
+        return self._dispatcher.run(prompting.session_prompt_context(session_id, chosen, clock))
 
     @overload
     def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
@@ -172,13 +196,30 @@ class AsyncSessions:
     async def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
 
-        This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes. An unknown session gives
-        the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
+        This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes; `prompt_context` does
+        neither. An unknown session gives the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
         """
         chosen = model_from(ContextOptions, options, fields)
         return await self._dispatcher.send(
             operations.session_context(session_id, chosen, self._dispatcher.settings.clock)
         )
+
+    @overload
+    async def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
+    @overload
+    async def prompt_context(self, session_id: str, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
+    async def prompt_context(
+        self, session_id: str, options: PromptContextOptions | None = None, **fields: object
+    ) -> PromptContext:
+        """Write a session's memories into a prompt, in the client: each as a whole, oldest first, fenced as data.
+
+        `max_tokens` bounds all of it; then newer and more important memories stay. As the session grows, the beginning stays
+        the same for as long as it can. All of the session is read, 1000 memories a request; an unknown one gives an empty
+        context. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
+        """
+        chosen = model_from(PromptContextOptions, options, fields)
+        clock = self._dispatcher.settings.clock
+        return await self._dispatcher.run(prompting.session_prompt_context(session_id, chosen, clock))
 
     @overload
     async def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...

@@ -35,6 +35,7 @@ _SENT_AS = {
     "agents.get_or_register": "agents.register",
     "sessions.open": "sessions.create",
     "sessions.close": "sessions.update",
+    "sessions.prompt_context": "memories.list",
 }
 """Methods of the client that have no route of their own."""
 

@@ -10,7 +10,8 @@ import typing_extensions
 from pydantic import ValidationError
 
 import memtrace
-from memtrace import fields, models
+import memtrace.context
+from memtrace import PromptContextOptions, fields, models
 from memtrace.models import (
     WIRE,
     AddMemoryRequest,
@@ -151,13 +152,14 @@ PAIRS = [
     (CreateSessionRequest, fields.CreateSessionFields, set()),
     (UpdateSessionRequest, fields.UpdateSessionFields, set()),
     (ContextOptions, fields.ContextFields, set()),
+    (PromptContextOptions, fields.PromptContextFields, set()),
     (AddMemoryRequest, fields.RememberFields, {"agent_id", "session_id", "content"}),
 ]
 
 
 @pytest.mark.parametrize(("model", "keywords", "left_out"), PAIRS)
 def test_the_keyword_form_has_the_models_fields_and_types(model, keywords, left_out):
-    scope = {**vars(models), **vars(typing), "Required": typing_extensions.Required}
+    scope = {**vars(models), **vars(memtrace.context), **vars(typing), "Required": typing_extensions.Required}
     hints = {name: eval(hint.__forward_arg__, scope) for name, hint in _annotations(keywords).items()}
     expected = {name: field.annotation for name, field in model.model_fields.items() if name not in left_out}
     assert set(hints) == set(expected)

@@ -19,10 +19,13 @@ from memtrace import (
     Memory,
     MemoryList,
     Memtrace,
+    PromptContext,
+    PromptContextOptions,
     SearchResult,
     Session,
     SessionContext,
 )
+from memtrace.context import Message, build_context
 from memtrace.middleware import CallNext, Flow, Request, Response, call, lock, sleep
 from memtrace_transports import AsyncHttpxTransport, FakeMemtrace, HttpxTransport, ManualClock
 
@@ -48,6 +51,13 @@ def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.agents.memories("a", limit=3), MemoryList)
     assert_type(client.sessions.update("s", status="paused"), Session)
     assert_type(client.sessions.context("s", max_tokens=3), SessionContext)
+    context = client.sessions.prompt_context(
+        "s", max_tokens=3, count_tokens=len, form="xml", tags="ui", since="2026-01-31"
+    )
+    assert_type(context, PromptContext)
+    assert_type(context.messages, list[Message])
+    assert_type(client.sessions.prompt_context("s", PromptContextOptions(form="messages")), PromptContext)
+    assert_type(build_context(client.memories.iter(agent_id="a"), max_tokens=3, metadata_keys={"k"}), PromptContext)
     assert_type(client.health(), Health)
     assert_type(client.ready(), bool)
     assert_type(client.with_options(timeout=None, api_key="k"), Memtrace)
@@ -65,6 +75,7 @@ async def the_same_awaited(client: AsyncMemtrace) -> None:
     async with client.sessions.open(agent_id="a") as session:
         assert_type(session, AsyncActiveSession)
         assert_type(await session.decide("d", "r"), Memory)
+        assert_type(await session.prompt_context(max_tokens=3), PromptContext)
 
 
 def what_is_wrong_is_an_error(client: Memtrace) -> None:
@@ -73,6 +84,7 @@ def what_is_wrong_is_an_error(client: Memtrace) -> None:
     client.memories.list(limit="many")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.memories.add_visible(agent_id="a", content="c", timeout=2)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     client.memories.iter(tags="ui", tags_match="whole")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    client.sessions.prompt_context("s", form="html")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.recall(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
