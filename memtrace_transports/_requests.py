@@ -80,8 +80,7 @@ class RequestsTransport:
         if options is not None and not isinstance(options, TransportOptions):
             raise TypeError(f"options= takes TransportOptions, not {described(options)}")
         self._options = options or TransportOptions()
-        self._defaults = tuple((self._options.headers or {}).items())
-        self._is_own = session is None
+        self._ours = _Ours(self._options) if session is None else None
         tls = deferred_context(self._options, bundles=_BUNDLES)
         self._sessions = ThreadsClient(session, functools.partial(_new_session, self._options, tls))
 
@@ -91,7 +90,7 @@ class RequestsTransport:
         session = self._sessions.get()
         exchange = _Exchange(request, self._options)
         try:
-            return exchange.run(session, self._defaults, owned=self._is_own)
+            return exchange.run(session, self._ours)
         except Exception as error:  # noqa: BLE001  # those of requests are translated, others raised again
             failure = _failure(error, exchange)
         raise failure  # out here, where it has no context
@@ -116,9 +115,10 @@ class _Exchange:
         self._options = options
         self._deadline = None if request.timeout is None else _monotonic() + request.timeout
 
-    def run(self, session: requests.Session, defaults: tuple[tuple[str, str], ...], *, owned: bool) -> Response:
+    def run(self, session: requests.Session, ours: _Ours | None) -> Response:
+        """Send it by `session`, which is the user's where nothing is known of `ours`."""
         check_writable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
-        outgoing, settings = self._ours(defaults, session) if owned else self._theirs(session)
+        outgoing, settings = self._theirs(session) if ours is None else self._prepared(session, ours)
         answer = session.send(
             outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
         )
@@ -130,20 +130,15 @@ class _Exchange:
         headers = getattr(answer.raw, "headers", None) or answer.headers
         return Response(answer.status_code, Headers(list(headers.items())), body)
 
-    def _ours(
-        self, defaults: tuple[tuple[str, str], ...], session: requests.Session
-    ) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+    def _prepared(self, session: requests.Session, ours: _Ours) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """The request without what `prepare` does, which writes the URL anew and looks for cookies, files and netrc."""
-        from requests.utils import resolve_proxies
-
         request, outgoing = self.request, _prepared_class()()
         outgoing.method = request.method
-        outgoing.headers = _fields_class().of(self, defaults)
+        outgoing.headers = _fields_class().of(self, ours.headers)
         outgoing.body = request.body
         outgoing.hooks = {"response": [self._final, _unredirected]}
         prepared = _verbatim(outgoing, request)
-        proxies = resolve_proxies(prepared, dict(session.proxies), session.trust_env)
-        return prepared, {"proxies": _checked(request, proxies)}
+        return prepared, {"proxies": ours.proxies(session, prepared, request)}
 
     def _theirs(self, session: requests.Session) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         import requests
@@ -187,6 +182,29 @@ class _Exchange:
         except TransportError:
             answer.close()
             raise
+
+
+class _Ours:
+    """What belongs to requests through a session of our own: the options' headers, and the proxies on the way to an origin.
+
+    Those of the environment are as they were at the first request to it: to read them takes a third of a call.
+    """
+
+    def __init__(self, options: TransportOptions) -> None:
+        self.headers = tuple((options.headers or {}).items())
+        self._proxies: dict[str, dict[str, str]] = {}
+
+    def proxies(
+        self, session: requests.Session, prepared: requests.PreparedRequest, request: Request
+    ) -> dict[str, str]:
+        """By scheme and host, as requests takes them."""
+        known = self._proxies.get(request.origin)
+        if known is None:
+            from requests.utils import resolve_proxies
+
+            proxies = resolve_proxies(prepared, dict(session.proxies), session.trust_env)
+            known = self._proxies[request.origin] = _checked(request, proxies)
+        return dict(known)
 
 
 def _checked(request: Request, proxies: MutableMapping[str, str]) -> dict[str, str]:
