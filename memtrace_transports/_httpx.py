@@ -12,11 +12,11 @@ import functools
 import math
 import ssl
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
 from memtrace.event_loops import running_under_trio
 from memtrace.exceptions import ClientClosedError
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     import anyio
     import httpx
     import httpx2  # type: ignore[import-not-found,unused-ignore]  # needs Python 3.11
+
+    from memtrace_transports.async_lending import AsyncLending, OneForAll
+
+    _Channel = OneForAll[httpx.AsyncClient] | AsyncLending[httpx.AsyncClient]
 
 __all__ = ["AsyncHttpxTransport", "HttpxTransport", "spec_of"]
 
@@ -81,6 +85,7 @@ class HttpxTransport:
             raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {described(client)}")
         self._options = _own_options(client, options)
         self._library = _library_of(client, library)
+        self._requests = _new_requests(client, self._library, self._options)
         given = None if client is None else _Yours(cast("httpx.Client", client))
         make = functools.partial(_new_lending, self._library, self._options, deferred_context(self._options))
         self._clients: ThreadsClient[_Yours | Lending[httpx.Client]] = ThreadsClient(given, make)
@@ -90,22 +95,20 @@ class HttpxTransport:
         check_time(request)
         clients = self._clients.get()
         library = import_module(self._library)
-        timeout = _timeout(library, request.timeout, request.timeout, self._options)
-        client = clients.lend(timeout.pool)
+        timeout = _timeout(self._options, request.timeout, request.timeout)
+        client = clients.lend(timeout["pool"])
         if client is None:
             raise _failure(library, library.PoolTimeout("all connections are in use"), request, None)
         try:
-            return self._exchange(library, client, request, timeout, owned=isinstance(clients, Lending))
+            return self._exchange(library, client, request, timeout)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
             failure = _failure(library, error, request, client)
         finally:
             clients.give_back(client)
         raise failure  # out here, where it has no context
 
-    def _exchange(
-        self, library: ModuleType, client: httpx.Client, request: Request, timeout: httpx.Timeout, *, owned: bool
-    ) -> Response:
-        outgoing = _outgoing(library, client, request, timeout, self._options, owned=owned)
+    def _exchange(self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout) -> Response:
+        outgoing = self._requests.made(library, client, request, timeout)
         started = request.context.clock.monotonic()
         answer = client.send(outgoing, stream=True, follow_redirects=False)
         with contextlib.closing(answer):
@@ -155,102 +158,95 @@ class AsyncHttpxTransport:
             raise TypeError(f"AsyncHttpxTransport takes an AsyncClient of httpx or httpx2, not {described(client)}")
         self._options = _own_options(client, options)
         self._library = _library_of(client, library)
+        self._requests = _new_requests(client, self._library, self._options)
+        make = functools.partial(_new_async_client, self._library, self._options, deferred_context(self._options))
         self._channels: LoopClients[_Channel, httpx.AsyncClient] = LoopClients(
-            None if client is None else _Channel(cast("httpx.AsyncClient", client), None),
-            functools.partial(
-                _new_client, self._library, "AsyncClient", self._options, deferred_context(self._options)
-            ),
-            functools.partial(_new_channel, self._options),
+            None if client is None else _yours(cast("httpx.AsyncClient", client)),
+            make,
+            functools.partial(_new_channel, self._options, make),
         )
 
     async def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
         check_time(request)
         channel = await self._channels.get()
-        client, slots = channel.client, channel.slots
-        library, bound = import_module(self._library), request.timeout
-        timeout = _timeout(library, bound, connecting_part(bound), self._options)
+        library, client = import_module(self._library), None
         try:
-            outgoing = _outgoing(library, client, request, timeout, self._options, owned=slots is not None)
-            begun = functools.partial(_begun, library, origin=request.origin, limit=self._options.max_response_bytes)
-            send = functools.partial(_exchange, client, outgoing, begun)
-            if slots is not None:
-                send = functools.partial(_in_slot, library, slots, timeout.pool, send)
-            return await _within(bound, send)
+            scope = _scope(request.timeout)
+            timeout = _timeout(self._options, request.timeout, connecting_part(request.timeout))
+            client = await channel.lend(timeout["pool"])
+            if client is None:
+                failure = _failure(library, library.PoolTimeout("all connections are in use"), request, None)
+            else:
+                try:
+                    outgoing = self._requests.made(library, client, request, timeout)
+                    send = functools.partial(self._exchange, library, client, outgoing, request.origin)
+                    return await _within(scope, send)
+                finally:
+                    await channel.give_back(client)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
             failure = _failure(library, error, request, client)
         raise failure  # out here, where it has no context
+
+    async def _exchange(
+        self, library: ModuleType, client: httpx.AsyncClient, outgoing: httpx.Request, origin: str
+    ) -> Response:
+        answer = await client.send(outgoing, stream=True, follow_redirects=False)
+        try:
+            body, is_raw = _begun(library, answer, origin, self._options.max_response_bytes)
+            async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
+                body.add(part)
+        finally:
+            await answer.aclose()
+        return _incoming(answer, body)
 
     async def close(self) -> None:
         """Close the connections that it made on this event loop; a second call does nothing."""
         await self._channels.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Channel:
-    """A client, and a slot for each connection of one of our own.
+def _yours(client: httpx.AsyncClient) -> _Channel:
+    from memtrace_transports.async_lending import OneForAll
 
-    Requests queue here for a slot and never in httpcore, which forgets the connection that it has given to a request in its
-    queue when that request is cancelled.
-    """
-
-    client: httpx.AsyncClient
-    slots: anyio.Semaphore | None
-
-    async def close(self) -> None:
-        """Close the client."""
-        await self.client.aclose()
-
-    def forget(self) -> None:
-        """Leave its sockets to the garbage collector: httpx cannot close them without their event loop."""
+    return OneForAll(client)
 
 
-def _new_channel(options: TransportOptions, client: httpx.AsyncClient) -> _Channel:
-    import anyio
+def _new_channel(
+    options: TransportOptions, make: Callable[[], httpx.AsyncClient], first: httpx.AsyncClient
+) -> _Channel:
+    from memtrace_transports.async_lending import AsyncLending, OneForAll
 
-    return _Channel(client, anyio.Semaphore(most_connections(options)))
+    most = most_connections(options)
+    if options.http2:  # one connection carries many requests
+        return OneForAll(first, most=most)
+    return AsyncLending(
+        first,
+        make,
+        most=most,
+        kept=_most_kept(options),
+        expiry=kept_seconds(options),
+        now=options.clock.monotonic,
+    )
 
 
 # ---- an exchange, which asyncio and trio break off differently -----------------------------------------------------
 
 
 _Send = Callable[[], Coroutine[None, None, Response]]
-_Begun = Callable[["httpx.Response"], tuple[Body, bool]]
 
 
-async def _exchange(client: httpx.AsyncClient, outgoing: httpx.Request, begun: _Begun) -> Response:
-    answer = await client.send(outgoing, stream=True, follow_redirects=False)
-    try:
-        body, is_raw = begun(answer)
-        async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
-            body.add(part)
-    finally:
-        await answer.aclose()
-    return _incoming(answer, body)
-
-
-async def _in_slot(library: ModuleType, slots: anyio.Semaphore, patience: float | None, send: _Send) -> Response:
+def _scope(bound: float | None) -> anyio.CancelScope:
     import anyio
 
-    with anyio.move_on_after(patience) as waiting:
-        await slots.acquire()
-    if waiting.cancelled_caught:
-        raise library.PoolTimeout("all connections are in use")
-    try:
-        return await send()
-    finally:
-        slots.release()
+    return anyio.CancelScope(deadline=math.inf if bound is None else anyio.current_time() + bound)
 
 
-async def _within(bound: float | None, send: _Send) -> Response:
-    """Send, for `bound` seconds at most.
+async def _within(scope: anyio.CancelScope, send: _Send) -> Response:
+    """Send, until the deadline of `scope` at most.
 
     A task that asyncio cancels breaks off httpcore's cleaning up too, and its connection stays taken for good. So there the
     exchange has a task of its own, which is only ever ended through its scope, as trio ends every task.
     """
-    import anyio
-
-    scope = anyio.CancelScope(deadline=math.inf if bound is None else anyio.current_time() + bound)
     exchange = _within_scope(scope, send)
     return await exchange if running_under_trio() else await _apart(asyncio.create_task(exchange), scope)
 
@@ -285,7 +281,7 @@ async def _end(exchange: asyncio.Task[Response]) -> None:
 
 # ---- clients of our own ---------------------------------------------------------------------------------------------
 
-_KEPT_ALIVE = 20  # httpx looks at every open connection at each request: 100 made 50 tasks three times slower than 20
+_KEPT_IN_ONE_POOL = 20
 
 
 def _own_options(client: object, options: TransportOptions | None) -> TransportOptions:
@@ -305,14 +301,28 @@ def _library_of(client: object, library: Library | None) -> Library:
 def _new_lending(
     library: Library, options: TransportOptions, tls: Callable[[], ssl.SSLContext]
 ) -> Lending[httpx.Client]:
-    kept = options.max_keepalive_connections
     return Lending(
         functools.partial(_new_client, library, "Client", options, tls, connections=1),
         most=most_connections(options),
-        kept=_KEPT_ALIVE if kept is None else kept,
+        kept=_most_kept(options),
         expiry=kept_seconds(options),
         now=options.clock.monotonic,
     )
+
+
+def _most_kept(options: TransportOptions) -> int:
+    """All, unless they share a pool, which looks at each at every request: 100 made 50 tasks three times slower than 20."""
+    if options.max_keepalive_connections is not None:
+        return options.max_keepalive_connections
+    return _KEPT_IN_ONE_POOL if options.http2 else most_connections(options)
+
+
+def _new_async_client(
+    library: Library, options: TransportOptions, tls: Callable[[], ssl.SSLContext]
+) -> httpx.AsyncClient:
+    connections = most_connections(options) if options.http2 else 1
+    client: httpx.AsyncClient = _new_client(library, "AsyncClient", options, tls, connections=connections)
+    return client
 
 
 def _new_client(
@@ -321,17 +331,17 @@ def _new_client(
     options: TransportOptions,
     tls: Callable[[], ssl.SSLContext],
     *,
-    connections: int | None = None,
+    connections: int,
 ) -> Any:
-    module, kept = import_module(library), options.max_keepalive_connections
+    module = import_module(library)
     if options.trust_env and options.proxy is None:
         check_environments_proxies(library, "socksio")
     try:
-        return getattr(module, kind)(
+        return _cookieless(getattr(module, kind), module)(
             verify=tls(),
             limits=module.Limits(
-                max_connections=connections or most_connections(options),
-                max_keepalive_connections=_KEPT_ALIVE if kept is None else kept,
+                max_connections=connections,
+                max_keepalive_connections=_most_kept(options),
                 keepalive_expiry=kept_seconds(options),
             ),
             proxy=options.proxy,
@@ -345,53 +355,127 @@ def _new_client(
         ) from None
 
 
+@functools.lru_cache(maxsize=4)
+def _cookieless(kind: Any, library: ModuleType) -> Any:
+    """A class of clients that keep no cookies: to look for them in an answer takes a tenth of a call."""
+    if not isinstance(kind, type):  # some people put a function in its place
+        return kind
+
+    class NoCookies(library.Cookies):  # type: ignore[misc,name-defined]  # whichever of the two
+        def extract_cookies(self, response: httpx.Response) -> None:
+            """Leave them."""
+
+    class Cookieless(kind):  # type: ignore[misc]  # whichever of the four
+        cookies = NoCookies()
+
+    return Cookieless
+
+
 # ---- requests and responses -----------------------------------------------------------------------------------------
 
 
-def _timeout(
-    library: ModuleType, bound: float | None, connecting: float | None, options: TransportOptions
-) -> httpx.Timeout:
+class _Timeout(TypedDict):
+    """The library's extension ``timeout``: seconds of each phase."""
+
+    connect: float | None
+    read: float | None
+    write: float | None
+    pool: float | None
+
+
+def _timeout(options: TransportOptions, bound: float | None, connecting: float | None) -> _Timeout:
     """The shorter of the attempt's bound and the phase's own."""
-    timeout: httpx.Timeout = library.Timeout(
-        connect=least(connecting, options.connect_timeout),
-        read=least(bound, options.read_timeout),
-        write=least(bound, options.write_timeout),
-        pool=least(connecting, options.pool_timeout),
-    )
-    return timeout
+    return {
+        "connect": least(connecting, options.connect_timeout),
+        "read": least(bound, options.read_timeout),
+        "write": least(bound, options.write_timeout),
+        "pool": least(connecting, options.pool_timeout),
+    }
 
 
-def _outgoing(
-    library: ModuleType,
-    client: httpx.Client | httpx.AsyncClient,
-    request: Request,
-    timeout: httpx.Timeout,
-    options: TransportOptions,
-    *,
-    owned: bool,
-) -> httpx.Request:
+class _Requests(Protocol):
+    """How requests of ours become the library's."""
+
+    def made(
+        self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
+    ) -> httpx.Request:
+        """`request`, to be sent by `client`; its target goes out byte for byte."""
+        ...
+
+
+def _new_requests(client: object, library: Library, options: TransportOptions) -> _Requests:
+    return _RequestsOfOurs(options) if client is None else _RequestsOfYours()
+
+
+class _RequestsOfYours:
+    """Requests with what the user's client adds to each."""
+
+    def made(
+        self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
+    ) -> httpx.Request:
+        _check_open(library, client)
+        url, target = library.URL(request.url), request.target.encode("ascii")
+        headers = list(request.headers.pairs)
+        outgoing = client.build_request(
+            request.method, url, headers=headers, content=request.body, timeout=library.Timeout(**timeout)
+        )
+        if url.raw_path != target:
+            outgoing.url = _verbatim_class(library)(outgoing.url, target)  # which may have parameters of the client's
+        return outgoing
+
+
+class _RequestsOfOurs:
+    """Requests with the options' headers. An address and a set of headers are put together once: they take a tenth of a call."""
+
+    def __init__(self, options: TransportOptions) -> None:
+        self._defaults = tuple((options.headers or {}).items())
+        self._url = functools.lru_cache(maxsize=256)(_url)
+        self._headers = functools.lru_cache(maxsize=64)(self._put_together)
+
+    def made(
+        self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
+    ) -> httpx.Request:
+        _check_open(library, client)
+        body = request.body or b""
+        url = self._url(library, request.origin, request.target)
+        headers = self._headers(library, request.method, request.origin, request.headers.pairs, sized=bool(body))
+        outgoing: httpx.Request = library.Request(
+            request.method, url, headers=headers, stream=library.ByteStream(body), extensions={"timeout": timeout}
+        )
+        if body and "content-length" not in request.headers:
+            outgoing.headers["Content-Length"] = str(len(body))
+        outgoing.url = url  # of which the library has made a plain one
+        outgoing.read()  # for whoever looks at its content
+        return outgoing
+
+    def _put_together(
+        self, library: ModuleType, method: str, origin: str, pairs: tuple[tuple[str, str], ...], *, sized: bool
+    ) -> httpx.Headers:
+        """The headers as the library completes them; where `sized`, with a length that is not the right one yet."""
+        given = {name.lower() for name, _ in pairs}
+        added = [*self._defaults, ("accept-encoding", "gzip, deflate")]
+        fields = [*pairs, *(field for field in added if field[0].lower() not in given)]
+        completed: httpx.Request = library.Request(method, origin, headers=fields, content=b"?" if sized else None)
+        return completed.headers
+
+
+def _check_open(library: ModuleType, client: httpx.Client | httpx.AsyncClient) -> None:
     if client.is_closed:
         raise ClientClosedError(f"the {library.__name__} client of this transport is closed")
-    url = library.URL(request.url)
-    headers = list(request.headers.pairs)
-    headers += [pair for pair in (options.headers or {}).items() if pair[0] not in request.headers]
-    if owned:
-        if "accept-encoding" not in request.headers:
-            headers.append(("accept-encoding", "gzip, deflate"))
-        outgoing: httpx.Request = library.Request(request.method, url, headers=headers, content=request.body)
-        outgoing.extensions["timeout"] = timeout.as_dict()
-    else:
-        outgoing = client.build_request(request.method, url, headers=headers, content=request.body, timeout=timeout)
-    target = request.target.encode("ascii")
-    if url.raw_path != target:  # the library writes some paths anew; the server must get ours
-        outgoing.url = _verbatim_url(library)(outgoing.url, target)
-    return outgoing
+
+
+def _url(library: ModuleType, origin: str, target: str) -> httpx.URL:
+    return _verbatim(library, library.URL(origin + target), target)
+
+
+def _verbatim(library: ModuleType, url: httpx.URL, target: str) -> httpx.URL:
+    """`url` with our target, since the library writes some of them anew; its extension ``target`` would do, but breaks proxies."""
+    raw_path = target.encode("ascii")
+    return url if url.raw_path == raw_path else _verbatim_class(library)(url, raw_path)
 
 
 @functools.lru_cache(maxsize=2)
-def _verbatim_url(library: ModuleType) -> Callable[[httpx.URL, bytes], httpx.URL]:
-    """A URL whose path and query go out as they are; httpcore's extension ``target`` would do, but breaks proxies."""
-
+def _verbatim_class(library: ModuleType) -> Callable[[httpx.URL, bytes], httpx.URL]:
     class VerbatimURL(library.URL):  # type: ignore[misc,name-defined]  # whichever of the two
         def __init__(self, url: httpx.URL, target: bytes) -> None:
             super().__init__(url)
@@ -412,13 +496,14 @@ def _check_pace(request: Request, started: float) -> None:
 def _begun(library: ModuleType, answer: httpx.Response, origin: str, limit: int) -> tuple[Body, bool]:
     """A place for the body of `answer`, and whether its bytes are to be read as they come: the library takes cut ones for whole."""
     check_final(answer.status_code, origin)
-    encoding = answer.headers.get("content-encoding")
-    if encoding is None:
-        return Body(origin, limit), False
+    is_raw = not answer.is_stream_consumed  # else a hook of the user's has read it
+    if "content-encoding" not in answer.headers:
+        return Body(origin, limit), is_raw
+    encoding = answer.headers["content-encoding"]
     refusal = unreadable(origin, encoding, _known_codings(library))
     if refusal is not None:
         raise refusal
-    if is_ours(encoding) and not answer.is_stream_consumed:  # as where a hook of the user's has read it
+    if is_ours(encoding) and is_raw:
         return Body(origin, limit, encoding), True
     return Body(origin, limit), False
 

@@ -212,6 +212,16 @@ def test_cookies_are_not_kept(wire):
         assert b"planted" not in server.received[1]
 
 
+def test_a_client_of_ours_does_not_even_store_them(library):
+    with ScriptedServer(Answer(200, headers=[("Set-Cookie", "a=planted; Path=/")])) as server:
+        transport = HttpxTransport(library=library.__name__)
+        transport.send(get(server))
+        client = transport._clients.get().lend(None)
+        assert isinstance(client, library.Client)
+        assert len(client.cookies.jar) == len(client._cookies.jar) == 0
+        client.close()
+
+
 def test_a_connection_is_used_again(wire):
     with ScriptedServer() as server:
         wire.send(*[get(server)] * 3)
@@ -654,6 +664,14 @@ def test_many_threads_share_their_clients():
     transport.close()
 
 
+async def newest(transport):
+    """The client that an async transport lends next."""
+    channel = await transport._channels.get()
+    client = await channel.lend(None)
+    await channel.give_back(client)
+    return client
+
+
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("form", ["asyncio", "trio"])
@@ -663,7 +681,7 @@ def test_a_second_event_loop_has_a_pool_of_its_own_and_the_dead_ones_are_let_go(
     async def main():
         for _ in range(2):
             assert (await transport.send(get(server))).status == 200
-        clients.append(weakref.ref((await transport._channels.get()).client))
+        clients.append(weakref.ref(await newest(transport)))
 
     with ScriptedServer() as server:
         for _ in range(4):
@@ -680,7 +698,7 @@ def test_a_second_event_loop_has_a_pool_of_its_own_and_the_dead_ones_are_let_go(
 def test_closing_on_another_loop_closes_what_is_there():
     async def main():
         await transport.send(get(server))
-        client = (await transport._channels.get()).client
+        client = await newest(transport)
         await transport.close()
         return client.is_closed
 
@@ -764,7 +782,7 @@ def test_another_process_does_not_close_an_async_pool(monkeypatch):
     async def main():
         transport = AsyncHttpxTransport()
         await transport.send(get(server))
-        client = (await transport._channels.get()).client
+        client = await newest(transport)
         with monkeypatch.context() as patched:
             patched.setattr(os, "getpid", lambda: -1)
             await transport.close()
@@ -776,6 +794,41 @@ def test_another_process_does_not_close_an_async_pool(monkeypatch):
 
 
 # ---- what people patch and configure in httpx
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        (
+            {"body": b"abc"},
+            [("host", "{}"), ("x-one", "1"), ("accept-encoding", "gzip, deflate"), ("content-length", "3")],
+        ),
+        ({}, [("host", "{}"), ("content-length", "0"), ("x-one", "1"), ("accept-encoding", "gzip, deflate")]),
+        (
+            {
+                "body": b"abc",
+                "headers": Headers([("Content-Length", "3"), ("Host", "other"), ("accept-encoding", "br")]),
+            },
+            [("content-length", "3"), ("host", "other"), ("accept-encoding", "br")],
+        ),
+    ],
+)
+def test_a_patched_send_sees_the_request_complete(wire, monkeypatch, fields, sent):
+    seen = []
+    kind = wire.httpx.Client if wire.form == "sync" else wire.httpx.AsyncClient
+    original = kind.send
+
+    def send(self, request, **options):
+        seen.append((request.headers.multi_items(), request.content, request.extensions["timeout"]["write"]))
+        return original(self, request, **options)
+
+    monkeypatch.setattr(kind, "send", send)
+    with ScriptedServer() as server:
+        request = Request("POST", server.url, "/x", **{"headers": Headers([("X-One", "1")]), "timeout": 5.0, **fields})
+        wire.send(request, request)
+        host = server.url.partition("://")[2]
+    expected = [(name, value.format(host)) for name, value in sent]
+    assert seen == [(expected, fields.get("body", b""), 5.0)] * 2
 
 
 def test_respx_as_a_context_sees_our_calls(httpx_wire):
@@ -807,6 +860,31 @@ def test_respx_as_the_transport_of_a_users_client_sees_our_calls(httpx_wire):
     handler = router.handler if httpx_wire.form == "sync" else router.async_handler
     own = {"transport": httpx.MockTransport(handler)}
     assert httpx_wire.one(Request("GET", "http://server", "/x"), own=own).status == 203
+
+
+def test_a_function_in_the_place_of_the_class_makes_our_clients(monkeypatch):
+    import httpx
+
+    kind, made = httpx.AsyncClient, []
+
+    def make(**settings):
+        made.append((settings["http2"], settings["limits"]))
+        return kind(**{**settings, "http2": False})
+
+    async def main(**options):
+        transport = AsyncHttpxTransport(options=TransportOptions(**options))
+        await asyncio.gather(*(transport.send(get(server)) for _ in range(3)))
+        await transport.close()
+
+    monkeypatch.setattr(httpx, "AsyncClient", make)
+    with ScriptedServer() as server:
+        asyncio.run(main(keepalive_expiry=7))
+        asyncio.run(main(keepalive_expiry=7, http2=True))
+        asyncio.run(main(keepalive_expiry=7, http2=True, max_keepalive_connections=2, max_connections=5))
+    single = httpx.Limits(max_connections=1, max_keepalive_connections=100, keepalive_expiry=7)
+    shared = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=7)
+    fewer = httpx.Limits(max_connections=5, max_keepalive_connections=2, keepalive_expiry=7)
+    assert made == [(False, single)] * 3 + [(True, shared), (True, fewer)]
 
 
 def test_what_is_patched_into_send_sees_our_calls(wire, monkeypatch):

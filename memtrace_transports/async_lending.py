@@ -1,0 +1,144 @@
+"""Clients of an awaiting library: each lent to one task at a time, or one for all. For asyncio and trio."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import anyio
+
+from memtrace.event_loops import shielded
+from memtrace.exceptions import ClientClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+__all__ = ["AsyncClosable", "AsyncLending", "OneForAll"]
+
+
+class AsyncClosable(Protocol):
+    """An awaiting library's client."""
+
+    def aclose(self) -> Awaitable[None]:
+        """Close its connections."""
+        ...
+
+
+ClientT = TypeVar("ClientT", bound=AsyncClosable)
+
+
+class OneForAll(Generic[ClientT]):
+    """Lends one client to every task; `most` at once where it says so.
+
+    Who waits does so here and never in httpcore, which forgets the connection that it has given to a request in its queue when
+    that request is cancelled.
+    """
+
+    def __init__(self, client: ClientT, *, most: int | None = None) -> None:
+        self._client = client
+        self._slots = None if most is None else anyio.Semaphore(most)
+
+    async def lend(self, patience: float | None) -> ClientT | None:
+        """The client, to be given back; None where its turn does not come within `patience` seconds."""
+        if self._slots is not None and not await _taken(self._slots, patience):
+            return None
+        return self._client
+
+    async def give_back(self, client: ClientT) -> None:
+        """Let the next have it."""
+        if self._slots is not None:
+            self._slots.release()
+
+    async def close(self) -> None:
+        """Close it."""
+        await self._client.aclose()
+
+    def forget(self) -> None:
+        """Leave its sockets to the garbage collector: httpx cannot close them without their event loop."""
+
+
+class AsyncLending(Generic[ClientT]):
+    """Lends clients, each with one connection, so that no two tasks ever meet in one of them.
+
+    httpcore looks at every connection of a client at each request: 50 tasks with a client each make three times the requests
+    of 50 tasks with one. At most `most` are lent at once. The newest is lent first; at most `kept` wait for that, each for
+    `expiry` seconds.
+    """
+
+    def __init__(
+        self,
+        first: ClientT,
+        make: Callable[[], ClientT],
+        *,
+        most: int,
+        kept: int,
+        expiry: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._make = make
+        self._kept = kept
+        self._expiry = expiry
+        self._now = now
+        self._slots = anyio.Semaphore(most)
+        self._waiting = deque([(now(), first)])
+        self._lent: set[ClientT] = set()
+        self._closed = False
+
+    async def lend(self, patience: float | None) -> ClientT | None:
+        """A client, to be given back; None where none comes free within `patience` seconds. Raises `ClientClosedError`."""
+        if not await _taken(self._slots, patience):
+            return None
+        try:
+            client = self._next()
+        except BaseException:
+            self._slots.release()
+            raise
+        self._lent.add(client)
+        return client
+
+    def _next(self) -> ClientT:
+        if self._closed:  # meanwhile
+            raise ClientClosedError("this transport is closed")
+        return self._waiting.pop()[1] if self._waiting else self._make()
+
+    async def give_back(self, client: ClientT) -> None:
+        """Keep it for the next, or close it; and close what has waited too long."""
+        now = self._now()
+        self._lent.discard(client)
+        self._waiting.append((now, client))
+        ended: list[ClientT] = []
+        while self._waiting and (
+            self._closed or len(self._waiting) > self._kept or self._waiting[0][0] < now - self._expiry
+        ):
+            ended.append(self._waiting.popleft()[1])
+        self._slots.release()
+        await _close(ended)
+
+    async def close(self) -> None:
+        """Close all, those that are lent too."""
+        self._closed = True
+        ended = [*self._lent, *(client for _, client in self._waiting)]
+        self._waiting.clear()
+        await _close(ended)
+
+    def forget(self) -> None:
+        """As of one for all."""
+
+
+async def _taken(slots: anyio.Semaphore, patience: float | None) -> bool:
+    """Whether a slot came free in time."""
+    try:
+        slots.acquire_nowait()
+    except anyio.WouldBlock:
+        with anyio.move_on_after(patience) as waiting:
+            await slots.acquire()
+        return not waiting.cancelled_caught
+    return True
+
+
+async def _close(clients: list[ClientT]) -> None:
+    if clients:
+        with shielded():
+            for client in clients:
+                await client.aclose()

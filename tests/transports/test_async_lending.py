@@ -1,0 +1,143 @@
+"""Async clients are lent to one task at a time, within bounds, on asyncio and on trio."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from memtrace.exceptions import ClientClosedError
+from memtrace_transports.async_lending import AsyncLending, OneForAll
+from memtrace_transports.memory import ManualClock
+
+
+class Client:
+    closed = False
+
+    async def aclose(self):
+        await anyio.lowlevel.checkpoint()
+        self.closed = True
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def run(request):
+    return lambda main: anyio.run(main, backend=request.param)
+
+
+def lending(*, most=3, kept=2, expiry=30.0, clock=None, make=Client):
+    return AsyncLending(Client(), make, most=most, kept=kept, expiry=expiry, now=(clock or ManualClock()).monotonic)
+
+
+async def given_back(lent, count):
+    """So many that were lent at once, given back in their order."""
+    clients = [await lent.lend(None) for _ in range(count)]
+    for client in clients:
+        await lent.give_back(client)
+    return clients
+
+
+def test_the_one_that_was_given_back_last_is_lent_first(run):
+    async def main():
+        lent = lending()
+        one, two = await given_back(lent, 2)
+        assert one is not two
+        assert [await lent.lend(None), await lent.lend(None)] == [two, one]
+
+    run(main)
+
+
+@pytest.mark.parametrize("make", [lambda: lending(most=1), lambda: OneForAll(Client(), most=1)])
+def test_no_more_are_lent_at_once_than_there_may_be(run, make):
+    async def main():
+        lent = make()
+        client = await lent.lend(None)
+        assert await lent.lend(0.01) is None
+        got = []
+
+        async def wait():
+            got.append(await lent.lend(10))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            assert got == []
+            await lent.give_back(client)
+        assert got == [client]
+
+    run(main)
+
+
+def test_one_that_cannot_be_made_takes_no_place(run):
+    def fail():
+        raise OSError("no certificates")
+
+    async def main():
+        lent = lending(most=2, make=fail)
+        await lent.lend(None)
+        for _ in range(3):
+            with pytest.raises(OSError, match="no certificates"):
+                await lent.lend(0.01)
+
+    run(main)
+
+
+def test_no_more_wait_than_are_kept(run):
+    async def main():
+        one, two = await given_back(lending(kept=1), 2)
+        assert (one.closed, two.closed) == (True, False)
+        (one,) = await given_back(lending(kept=0), 1)
+        assert one.closed
+
+    run(main)
+
+
+def test_one_that_has_waited_too_long_is_closed_by_the_next_that_is_given_back(run):
+    async def main():
+        clock = ManualClock()
+        lent = lending(expiry=30.0, clock=clock)
+        one, two = await given_back(lent, 2)
+        clock.advance(31)
+        assert await lent.lend(None) is two
+        await lent.give_back(two)
+        assert (one.closed, two.closed) == (True, False)
+
+    run(main)
+
+
+def test_one_is_closed_whole_though_the_task_that_gives_it_back_is_cancelled(run):
+    async def main():
+        lent = lending(kept=0)
+        client = await lent.lend(None)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await lent.give_back(client)
+        assert client.closed
+
+    run(main)
+
+
+def test_closing_closes_all_and_nothing_is_lent_after_it(run):
+    async def main():
+        lent = lending(most=2)
+        one, two = [await lent.lend(None) for _ in range(2)]
+        await lent.give_back(one)
+        await lent.close()
+        assert (one.closed, two.closed) == (True, True)
+        await lent.give_back(two)
+        for _ in range(3):
+            with pytest.raises(ClientClosedError):
+                await lent.lend(0.01)
+
+    run(main)
+
+
+def test_one_for_all_is_lent_to_all_and_closed_once_for_all(run):
+    async def main():
+        client = Client()
+        lent = OneForAll(client)
+        assert [await lent.lend(None) for _ in range(200)] == [client] * 200
+        await lent.give_back(client)
+        await lent.close()
+        assert client.closed
+
+    run(main)
