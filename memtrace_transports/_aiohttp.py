@@ -29,7 +29,7 @@ from memtrace_transports.own_client import described
 from memtrace_transports.pools import LoopClients
 from memtrace_transports.proxies import checked_proxy, environments_proxy, refused_proxy
 from memtrace_transports.tls import TLS_OPTIONS, deferred_context
-from memtrace_transports.writable import check_time, check_writable, unwritable
+from memtrace_transports.writable import check_fields, check_target, check_time, unwritable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -106,8 +106,6 @@ class AiohttpTransport:
 
 # ---- sessions of our own --------------------------------------------------------------------------------------------
 
-_NOT_BY_ITSELF = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-
 
 def _prepare(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     import aiohttp  # noqa: F401  # 0.15 s, which no event loop should stand still for
@@ -128,7 +126,6 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=options.headers,
         middlewares=(_once,),
-        skip_auto_headers=_NOT_BY_ITSELF,
         trust_env=False,  # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once
     )
     return _Channel(session, options, _Slots(most_connections(options)), _Proxies(options))
@@ -250,7 +247,10 @@ _LARGE = 1 << 20  # from here on aiohttp warns of bytes that it writes at once
 
 
 class _Channel:
-    """A session, and what an exchange through it needs; `slots` and `proxies` are None for a session of the user's."""
+    """A session, and what an exchange through it needs; `slots` and `proxies` are None for a session of the user's.
+
+    What repeats from call to call, addresses, headers and time-outs, is put together once: it takes a tenth of a call.
+    """
 
     def __init__(
         self,
@@ -263,6 +263,9 @@ class _Channel:
         self.slots = slots
         self._options = options
         self._proxies = proxies
+        self._url = functools.lru_cache(maxsize=256)(_url)
+        self._settings = functools.lru_cache(maxsize=64)(self._put_together)
+        self._timeout = functools.lru_cache(maxsize=64)(self._new_timeout)
 
     async def close(self) -> None:
         """Close the session."""
@@ -277,37 +280,35 @@ class _Channel:
 
     async def send(self, request: Request) -> Response:
         """Send `request` within its bound, waiting for a connection included."""
-        check_writable(request)  # aiohttp sends most of it
-        url, bound = _url(request), request.timeout
         if self.slots is None:
-            return await self._exchange(request, url, _theirs(self.session.timeout, bound))
+            return await self._exchange(request, _theirs(self.session.timeout, request.timeout))
         if not self.slots.free:
-            return await self._exchange_in_turn(self.slots, request, url)
+            return await self._exchange_in_turn(self.slots, request)
         self.slots.free -= 1
         try:
-            return await self._exchange(request, url, self._timeout(bound))
+            return await self._exchange(request, self._timeout(request.timeout))
         finally:
             self.slots.give()
 
-    async def _exchange_in_turn(self, slots: _Slots, request: Request, url: yarl.URL) -> Response:
+    async def _exchange_in_turn(self, slots: _Slots, request: Request) -> Response:
         loop, bound = asyncio.get_running_loop(), request.timeout
         started = loop.time()
         await slots.take(least(self._options.pool_timeout, connecting_part(bound)))
         try:
             left = None if bound is None else max(bound - (loop.time() - started), 0.001)
-            return await self._exchange(request, url, self._timeout(left))
+            return await self._exchange(request, self._new_timeout(left))
         finally:
             slots.give()
 
-    def _timeout(self, bound: float | None) -> aiohttp.ClientTimeout:
+    def _new_timeout(self, bound: float | None) -> aiohttp.ClientTimeout:
         # aiohttp's `connect` holds for name look-up, TCP, proxy and TLS together, as `connect_timeout` says; it would
         # hold for the waiting for a free connection too, which our slots do before
         return _timeout(
             bound, least(self._options.connect_timeout, connecting_part(bound)), self._options.read_timeout, None
         )
 
-    async def _exchange(self, request: Request, url: yarl.URL, timeout: aiohttp.ClientTimeout) -> Response:
-        answer = await self._answer(request, url, timeout)
+    async def _exchange(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
+        answer = await self._answer(request, timeout)
         try:
             body = await self._body(answer, request.origin)
         except BaseException:
@@ -319,38 +320,47 @@ class _Channel:
         check_final(answer.status, origin)
         encoding = ", ".join(answer.headers.getall("Content-Encoding", ()))
         body = Body(origin, self._options.max_response_bytes, encoding, _others() if encoding else None)
-        while piece := await answer.content.readany():
-            body.add(piece)
+        while not answer.content.at_eof():
+            body.add(await answer.content.readany())
         return body.whole()
 
-    def _answer(
-        self, request: Request, url: yarl.URL, timeout: aiohttp.ClientTimeout
-    ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+    def _answer(self, request: Request, timeout: aiohttp.ClientTimeout) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+        url, body = self._url(request.origin, request.target), request.body
+        settings = self._settings(request.method, request.origin, request.headers.pairs)
         if self.session.closed:
             raise ClientClosedError("the aiohttp session of this transport is closed")
-        headers, body = _spelt_alike(request.headers.pairs), request.body
-        more: dict[str, Any] = {}
+        data = body if body is None or len(body) < _LARGE else io.BytesIO(body)
+        return self.session.request(request.method, url, data=data, timeout=timeout, **settings)
+
+    def _put_together(self, method: str, origin: str, pairs: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+        """What is the same for all requests of a method to an origin with these headers."""
+        import multidict
+
+        check_fields(pairs, origin)  # aiohttp sends most of it
+        headers = _spelt_alike(pairs)
+        settings: dict[str, Any] = {
+            "allow_redirects": False,
+            "raise_for_status": False,
+            "auto_decompress": False,  # it takes streams that were cut off for whole ones
+        }
         if self._proxies is not None:
-            if "accept-encoding" not in request.headers:
+            given = {name.lower() for name, _ in pairs}
+            if "accept-encoding" not in given:
                 headers.append(("Accept-Encoding", "gzip, deflate"))
-            proxy = self._proxies.of(request.origin)
+            settings["skip_auto_headers"] = [name for name in _BY_ITSELF if name not in given] or None
+            if method == "POST":
+                settings["middlewares"] = ()  # which aiohttp never sends again
+            proxy = self._proxies.of(origin)
             if proxy is not None:
-                more = {"proxy": proxy.url}
-                if url.scheme == "https":
-                    more["proxy_headers"] = proxy.headers
+                settings["proxy"] = proxy.url
+                if origin.startswith("https:"):
+                    settings["proxy_headers"] = proxy.headers
                 else:
                     headers.extend(proxy.headers.items())
-        return self.session.request(
-            request.method,
-            url,
-            headers=headers,
-            data=body if body is None or len(body) < _LARGE else io.BytesIO(body),
-            timeout=timeout,
-            allow_redirects=False,
-            raise_for_status=False,
-            auto_decompress=False,  # it takes streams that were cut off for whole ones
-            **more,
-        )
+        return {**settings, "headers": multidict.CIMultiDictProxy(multidict.CIMultiDict(headers))}
+
+
+_BY_ITSELF = ("accept", "user-agent", "content-type")  # what aiohttp adds; it takes time to tell it not to
 
 
 def _spelt_alike(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -379,14 +389,15 @@ def _theirs(own: aiohttp.ClientTimeout, bound: float | None) -> aiohttp.ClientTi
     return _timeout(bound, least(own.connect, connecting_part(bound)), own.sock_read, own.sock_connect)
 
 
-def _url(request: Request) -> yarl.URL:
+def _url(origin: str, target: str) -> yarl.URL:
     """The address, whose target goes out byte for byte."""
-    origin = _parsed(request.origin)
-    url = _parsed(request.url)
-    if origin is None or url is None:
-        raise unwritable(request.origin)
-    if url.raw_path_qs != request.target:  # it drops an empty query and what it takes for a fragment
-        return origin.with_path(request.target, encoded=True)
+    check_target(target, origin)
+    place = _parsed(origin)
+    url = _parsed(origin + target)
+    if place is None or url is None:
+        raise unwritable(origin)
+    if url.raw_path_qs != target:  # it drops an empty query and what it takes for a fragment
+        return place.with_path(target, encoded=True)
     return url
 
 
@@ -394,7 +405,7 @@ def _parsed(address: str) -> yarl.URL | None:
     import yarl
 
     try:
-        url = yarl.URL(address, encoded=True)  # its own cache makes this cheap
+        url = yarl.URL(address, encoded=True)
         host = url.raw_host  # taken apart only now, when a port may turn out to be none
     except ValueError:
         return None

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from memtrace.transport import HEADER_NAME, HEADER_VALUE, Request, TransportError
 
-__all__ = ["check_time", "check_writable", "is_header", "unwritable"]
+__all__ = ["check_fields", "check_target", "check_time", "check_writable", "is_header", "unwritable"]
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 
 
 def check_writable(request: Request) -> None:
     """Refuse a target that cannot stand in a request's first line, and what cannot stand in a header line."""
-    if _TARGET.fullmatch(request.target) is None:
-        raise unwritable(request.origin)
-    for name, value in request.headers.pairs:
+    check_target(request.target, request.origin)
+    check_fields(request.headers.pairs, request.origin)
+
+
+def check_target(target: str, origin: str) -> None:
+    """Refuse what cannot stand in a request's first line."""
+    if _TARGET.fullmatch(target) is None:
+        raise unwritable(origin)
+
+
+def check_fields(pairs: Iterable[tuple[str, str]], origin: str) -> None:
+    """Refuse what cannot stand in a header line."""
+    for name, value in pairs:
         if not is_header(name, value):
-            raise unwritable(request.origin)
+            raise unwritable(origin)
 
 
 def is_header(name: str, value: str) -> bool:
