@@ -18,6 +18,16 @@ BESIDE_TESTS = ["docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproje
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
 
 
+BENCHMARKS = {
+    "call_overhead": "earlier",
+    "imports": "earlier",
+    "clients": "earlier",
+    "reading": "earlier",
+    "batches": "alone",
+    "fake": "alone",
+}
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The tests against the built wheel, away from the source tree, with branch coverage."""
@@ -122,13 +132,18 @@ def plugins(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
-    """Ratios against peers in the same run; the earlier SDK lives in an environment of its own."""
-    session.install("-e", ".[requests]", "respx", "responses")
+    """Ratios against peers in the same run, and as JSON in benchmarks/results; the earlier SDK lives in an environment of its own."""
+    session.install("-e", ".[aiohttp,requests]", "respx", "responses")
     earlier = Path(session.create_tmp()) / "earlier"
-    session.run("python", "-m", "venv", str(earlier))
-    session.run(str(earlier / "bin" / "pip"), "install", "--quiet", "memtrace-sdk==0.2.0", external=True)
-    session.run("python", "benchmarks/call_overhead.py", "--earlier", str(earlier / "bin" / "python"), *session.posargs)
-    session.run("python", "benchmarks/fake.py")
+    session.run("python", "-m", "venv", "--clear", str(earlier))
+    python = earlier / "bin" / "python"
+    session.run(str(python), "-m", "pip", "install", "--quiet", "memtrace-sdk==0.2.0", external=True)
+    results = HERE / "benchmarks" / "results"
+    results.mkdir(exist_ok=True)
+    for name, beside in BENCHMARKS.items():
+        peer = ["--earlier", str(python)] if beside == "earlier" else []
+        file = str(results / f"{name}.json")
+        session.run("python", f"benchmarks/{name}.py", *peer, "--json", file, *session.posargs)
 
 
 def _wheel(session: nox.Session) -> Path:

@@ -17,6 +17,7 @@ import tracemalloc
 from sys import intern
 
 from constant_server import ROW
+from rounds import Report
 
 from memtrace import Memtrace
 from memtrace.transport import Response
@@ -78,13 +79,14 @@ def compare(title, one, other, *, repeats=1):
     """Print what both ways take and the ratio, over rounds in which they take turns."""
     gc.collect()
     found = [(timed(one, repeats), timed(other, repeats)) for _ in range(compare.rounds)]
-    ratios = [first / second for first, second in found]
-    first, second = (statistics.median(side) * 1e6 for side in zip(*found, strict=True))
-    span = f"{min(ratios):.2f} to {max(ratios):.2f}"
-    print(f"{title:78} {first:10.1f} us / {second:10.1f} us = {statistics.median(ratios):6.2f} ({span})", flush=True)
+    one, other = title.rsplit(" / ", 1)
+    pair = {one: [first for first, _ in found], other: [second for _, second in found]}
+    REPORT.figures(pair, "us", 1e6)
+    REPORT.ratio(pair, one, other)
 
 
 compare.rounds = 9
+REPORT = Report()
 
 
 def memory(rows):
@@ -102,7 +104,8 @@ def memory(rows):
         del lengths, row
         store.select(ORG, Selection(contains=ABSENT))
         gc.collect()
-        print(f"bytes a row of {median:.0f} characters, {title}: {tracemalloc.get_traced_memory()[0] / rows:.0f}")
+        taken = tracemalloc.get_traced_memory()[0] / rows
+        REPORT.figures({f"a row of {median:.0f} characters, {title}": [taken]}, "bytes")
         tracemalloc.stop()
         store = None
 
@@ -165,7 +168,7 @@ def against_sqlite(many, rows):
         seconds["sqlite"] += between - started
         seconds["store"] += time.perf_counter() - between
     database.execute("commit")
-    print(f"insert, sqlite / store: {seconds['sqlite'] / seconds['store']:.2f}", flush=True)
+    REPORT.ratio({f"insert, {name}": [taken] for name, taken in seconds.items()}, "insert, sqlite", "insert, store")
     store = None
     newest = "select * from memories where org_id = ? and agent_id = ? order by time desc limit 100"
     text = "select * from memories where org_id = ? and instr(content, ?) > 0 order by time desc limit 100"
@@ -217,6 +220,7 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=500)
+    parser.add_argument("--json", help="a file for the figures")
     given = parser.parse_args()
     compare.rounds = given.rounds
     memory(max(given.rows // 5, 1))
@@ -225,6 +229,7 @@ def main():
     many = filled(given.rows)
     reads(many, given.rows, max(given.rows // 100, 1))
     against_sqlite(many, given.rows)
+    REPORT.write(given.json)
 
 
 if __name__ == "__main__":

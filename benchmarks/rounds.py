@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import platform
 import statistics
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -33,13 +36,22 @@ class Report:
 
     def __init__(self):
         self._lines = []
+        self._title = None
+
+    def title(self, title):
+        """What the following figures and ratios are about."""
+        print(f"\n{title}", flush=True)
+        self._title = title
+
+    def _keep(self, line):
+        self._lines.append(line if self._title is None else {"title": self._title, **line})
 
     def figures(self, found, unit, scale=1.0):
         """The median of each way."""
         for name, values in found.items():
             median = statistics.median(values) * scale
             print(f"{name:60} {median:12.2f} {unit}", flush=True)
-            self._lines.append({"name": name, "median": median, "unit": unit, "values": [v * scale for v in values]})
+            self._keep({"name": name, "median": median, "unit": unit, "values": [v * scale for v in values]})
 
     def ratio(self, found, one, other, target=None):
         """One way against another, round by round, with the target that it is to keep."""
@@ -47,14 +59,35 @@ class Report:
             return
         ratios = [first / second for first, second in zip(found[one], found[other], strict=True)]
         median = statistics.median(ratios)
-        aim = "" if target is None else f", at {target[0]} {target[1]} asked"
+        aim = (
+            ""
+            if target is None
+            else f", at {target[0]} {target[1]} asked{'' if _is_met(median, *target) else ': MISSED'}"
+        )
         print(f"{one} / {other} = {median:.3f} ({min(ratios):.3f} to {max(ratios):.3f}){aim}", flush=True)
-        self._lines.append({"name": f"{one} / {other}", "median": median, "values": ratios, "target": target})
+        self._keep({"name": f"{one} / {other}", "median": median, "values": ratios, "target": target})
 
     def write(self, path):
         """Everything as JSON, where a path is given."""
         if path is not None:
-            Path(path).write_text(json.dumps(self._lines, indent=1) + "\n", encoding="utf-8")
+            content = {"versions": versions(), "measured": self._lines}
+            Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+LIBRARIES = ("memtrace-sdk", "pydantic", "httpx", "httpcore", "requests", "urllib3", "aiohttp")
+
+
+def versions():
+    """Of this Python, and of what is installed in it."""
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found
+
+
+def _is_met(ratio, side, bound):
+    return ratio <= bound if side == "most" else ratio >= bound
 
 
 def add_arguments(parser, rounds=7):
