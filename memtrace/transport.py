@@ -63,7 +63,7 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         if isinstance(fields, tuple) or not isinstance(fields, Mapping):  # a tuple first: asking an ABC takes time
-            self.pairs = tuple(fields)
+            self.pairs = tuple([(name, value) for name, value in fields])  # lists too become pairs, which can be hashed
         else:
             self.pairs = tuple(cast("Mapping[str, str]", fields).items())
         self._index: dict[str, str] | None = None

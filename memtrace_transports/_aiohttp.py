@@ -262,10 +262,9 @@ class _Channel:
         self.session = session
         self.slots = slots
         self._options = options
-        self._proxies = proxies
         self._url = functools.lru_cache(maxsize=256)(_url)
-        self._settings = functools.lru_cache(maxsize=64)(self._put_together)
-        self._timeout = functools.lru_cache(maxsize=64)(self._new_timeout)
+        self._settings = functools.lru_cache(maxsize=64)(functools.partial(_put_together, proxies))
+        self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_own_timeout, options))
 
     async def close(self) -> None:
         """Close the session."""
@@ -296,16 +295,9 @@ class _Channel:
         await slots.take(least(self._options.pool_timeout, connecting_part(bound)))
         try:
             left = None if bound is None else max(bound - (loop.time() - started), 0.001)
-            return await self._exchange(request, self._new_timeout(left))
+            return await self._exchange(request, _own_timeout(self._options, left))
         finally:
             slots.give()
-
-    def _new_timeout(self, bound: float | None) -> aiohttp.ClientTimeout:
-        # aiohttp's `connect` holds for name look-up, TCP, proxy and TLS together, as `connect_timeout` says; it would
-        # hold for the waiting for a free connection too, which our slots do before
-        return _timeout(
-            bound, least(self._options.connect_timeout, connecting_part(bound)), self._options.read_timeout, None
-        )
 
     async def _exchange(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
         answer = await self._answer(request, timeout)
@@ -332,35 +324,38 @@ class _Channel:
         data = body if body is None or len(body) < _LARGE else io.BytesIO(body)
         return self.session.request(request.method, url, data=data, timeout=timeout, **settings)
 
-    def _put_together(self, method: str, origin: str, pairs: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-        """What is the same for all requests of a method to an origin with these headers."""
-        import multidict
-
-        check_fields(pairs, origin)  # aiohttp sends most of it
-        headers = _spelt_alike(pairs)
-        settings: dict[str, Any] = {
-            "allow_redirects": False,
-            "raise_for_status": False,
-            "auto_decompress": False,  # it takes streams that were cut off for whole ones
-        }
-        if self._proxies is not None:
-            given = {name.lower() for name, _ in pairs}
-            if "accept-encoding" not in given:
-                headers.append(("Accept-Encoding", "gzip, deflate"))
-            settings["skip_auto_headers"] = [name for name in _BY_ITSELF if name not in given] or None
-            if method == "POST":
-                settings["middlewares"] = ()  # which aiohttp never sends again
-            proxy = self._proxies.of(origin)
-            if proxy is not None:
-                settings["proxy"] = proxy.url
-                if origin.startswith("https:"):
-                    settings["proxy_headers"] = proxy.headers
-                else:
-                    headers.extend(proxy.headers.items())
-        return {**settings, "headers": multidict.CIMultiDictProxy(multidict.CIMultiDict(headers))}
-
 
 _BY_ITSELF = ("accept", "user-agent", "content-type")  # what aiohttp adds; it takes time to tell it not to
+
+
+def _put_together(
+    proxies: _Proxies | None, method: str, origin: str, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    """What is the same for all requests of a method to an origin with these headers."""
+    import multidict
+
+    check_fields(pairs, origin)  # aiohttp sends most of it
+    headers = _spelt_alike(pairs)
+    settings: dict[str, Any] = {
+        "allow_redirects": False,
+        "raise_for_status": False,
+        "auto_decompress": False,  # it takes streams that were cut off for whole ones
+    }
+    if proxies is not None:
+        given = {name.lower() for name, _ in pairs}
+        if "accept-encoding" not in given:
+            headers.append(("Accept-Encoding", "gzip, deflate"))
+        settings["skip_auto_headers"] = [name for name in _BY_ITSELF if name not in given] or None
+        if method == "POST":
+            settings["middlewares"] = ()  # which aiohttp never sends again
+        proxy = proxies.of(origin)
+        if proxy is not None:
+            settings["proxy"] = proxy.url
+            if origin.startswith("https:"):
+                settings["proxy_headers"] = proxy.headers
+            else:
+                headers.extend(proxy.headers.items())
+    return {**settings, "headers": multidict.CIMultiDictProxy(multidict.CIMultiDict(headers))}
 
 
 def _spelt_alike(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -382,6 +377,12 @@ def _timeout(
         sock_connect=sock_connect,
         ceil_threshold=math.inf,  # it rounds longer times up to whole seconds: ours are exact
     )
+
+
+def _own_timeout(options: TransportOptions, bound: float | None) -> aiohttp.ClientTimeout:
+    # aiohttp's `connect` holds for name look-up, TCP, proxy and TLS together, as `connect_timeout` says; it would hold for
+    # the waiting for a free connection too, which our slots do before
+    return _timeout(bound, least(options.connect_timeout, connecting_part(bound)), options.read_timeout, None)
 
 
 def _theirs(own: aiohttp.ClientTimeout, bound: float | None) -> aiohttp.ClientTimeout:

@@ -428,9 +428,9 @@ class _RequestsOfOurs:
     """Requests with the options' headers. An address and a set of headers are put together once: they take a tenth of a call."""
 
     def __init__(self, options: TransportOptions) -> None:
-        self._defaults = tuple((options.headers or {}).items())
+        defaults = tuple((options.headers or {}).items())
         self._url = functools.lru_cache(maxsize=256)(_url)
-        self._headers = functools.lru_cache(maxsize=64)(self._put_together)
+        self._headers = functools.lru_cache(maxsize=64)(functools.partial(_put_together, defaults))
 
     def made(
         self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
@@ -448,15 +448,22 @@ class _RequestsOfOurs:
         outgoing.read()  # for whoever looks at its content
         return outgoing
 
-    def _put_together(
-        self, library: ModuleType, method: str, origin: str, pairs: tuple[tuple[str, str], ...], *, sized: bool
-    ) -> httpx.Headers:
-        """The headers as the library completes them; where `sized`, with a length that is not the right one yet."""
-        given = {name.lower() for name, _ in pairs}
-        added = [*self._defaults, ("accept-encoding", "gzip, deflate")]
-        fields = [*pairs, *(field for field in added if field[0].lower() not in given)]
-        completed: httpx.Request = library.Request(method, origin, headers=fields, content=b"?" if sized else None)
-        return completed.headers
+
+def _put_together(
+    defaults: tuple[tuple[str, str], ...],
+    library: ModuleType,
+    method: str,
+    origin: str,
+    pairs: tuple[tuple[str, str], ...],
+    *,
+    sized: bool,
+) -> httpx.Headers:
+    """The headers as the library completes them; where `sized`, with a length that is not the right one yet."""
+    given = {name.lower() for name, _ in pairs}
+    added = [*defaults, ("accept-encoding", "gzip, deflate")]
+    fields = [*pairs, *(field for field in added if field[0].lower() not in given)]
+    completed: httpx.Request = library.Request(method, origin, headers=fields, content=b"?" if sized else None)
+    return completed.headers
 
 
 def _check_open(library: ModuleType, client: httpx.Client | httpx.AsyncClient) -> None:

@@ -104,23 +104,27 @@ class AsyncLending(Generic[ClientT]):
 
     async def give_back(self, client: ClientT) -> None:
         """Keep it for the next, or close it; and close what has waited too long."""
-        now = self._now()
         self._lent.discard(client)
-        self._waiting.append((now, client))
-        ended: list[ClientT] = []
-        while self._waiting and (
-            self._closed or len(self._waiting) > self._kept or self._waiting[0][0] < now - self._expiry
-        ):
-            ended.append(self._waiting.popleft()[1])
+        self._waiting.append((self._now(), client))
         self._slots.release()
-        await _close(ended)
+        await self._close_oldest()
 
     async def close(self) -> None:
         """Close all, those that are lent too."""
         self._closed = True
-        ended = [*self._lent, *(client for _, client in self._waiting)]
-        self._waiting.clear()
-        await _close(ended)
+        self._waiting.extend((self._now(), client) for client in self._lent)
+        await self._close_oldest()
+
+    async def _close_oldest(self) -> None:
+        """Close those that are not to wait any longer; where the task is cancelled, the next one goes on."""
+        while self._is_over():
+            with shielded():
+                await self._waiting.popleft()[1].aclose()
+
+    def _is_over(self) -> bool:
+        if not self._waiting:
+            return False
+        return self._closed or len(self._waiting) > self._kept or self._waiting[0][0] < self._now() - self._expiry
 
     def forget(self) -> None:
         """As of one for all."""
@@ -135,10 +139,3 @@ async def _taken(slots: anyio.Semaphore, patience: float | None) -> bool:
             await slots.acquire()
         return not waiting.cancelled_caught
     return True
-
-
-async def _close(clients: list[ClientT]) -> None:
-    if clients:
-        with shielded():
-            for client in clients:
-                await client.aclose()

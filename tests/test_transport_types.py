@@ -76,6 +76,10 @@ def test_set_is_what_get_gives(fields, name, value):
     assert changed.get_all(name) == [value]
 
 
+def test_fields_given_as_lists_become_pairs():
+    assert Headers([["X-One", "1"]]).pairs == Headers((["X-One", "1"],)).pairs == (("X-One", "1"),)
+
+
 def test_headers_equal_headers_only():
     assert Headers({"a": "1"}) != Headers({"a": "2"})
     assert Headers({"a": "1"}) != {"a": "1"}

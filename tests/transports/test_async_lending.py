@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import anyio.lowlevel
 import pytest
@@ -114,6 +116,24 @@ def test_one_is_closed_whole_though_the_task_that_gives_it_back_is_cancelled(run
         assert client.closed
 
     run(main)
+
+
+def test_a_task_that_is_cancelled_while_it_closes_one_leaves_the_others_to_the_next():
+    async def main():
+        clock = ManualClock()
+        lent = lending(kept=3, expiry=30.0, clock=clock)
+        one, two, three = await given_back(lent, 3)
+        clock.advance(31)
+        task = asyncio.create_task(given_back(lent, 1))
+        await asyncio.sleep(0)
+        task.cancel()  # the task itself, which no scope keeps off
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (one.closed, two.closed, three.closed) == (False, False, False)
+        await given_back(lent, 1)
+        assert (two.closed, three.closed) == (True, False)
+
+    asyncio.run(main())
 
 
 def test_closing_closes_all_and_nothing_is_lent_after_it(run):
