@@ -366,7 +366,7 @@ def deaf():
 
 @pytest.mark.parametrize(
     ("timeout", "given"),
-    [(0.15, {}), (None, {"connect_timeout": 0.15}), (5.0, {"connect_timeout": 0.15}), (0.15, {"own": {}})],
+    [(0.6, {}), (None, {"connect_timeout": 0.15}), (5.0, {"connect_timeout": 0.15}), (0.15, {"own": {}})],
 )
 def test_a_connection_that_does_not_come_about_in_time_was_never_sent(timeout, given):
     with deaf() as url:
