@@ -34,8 +34,8 @@ __all__ = [
     "TransportOptions",
 ]
 
-Method = Literal["GET", "POST", "PUT", "DELETE"]
-"""The methods that the server's routes use."""
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+"""The methods of requests. The SDK's own operations use GET, POST, PUT and DELETE."""
 
 Safety = Literal["read", "repeatable", "keyed", "once"]
 """What a repeat of a call does.

@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self._books.serving():
             self._do(self._books.next_step(received), received)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_CONNECT = _serve  # noqa: N815  # the names that `http.server` looks for
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _serve  # noqa: N815  # the names that `http.server` looks for
 
     @singledispatchmethod
     def _do(self, step: Step, received: Received) -> None:
@@ -167,6 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(step.status, _chunks(body), [*headers, ("Transfer-Encoding", "chunked")])
         elif step.status in (204, 304):
             self._write(step.status, b"", headers)
+        elif received.line.startswith("HEAD "):
+            self._write(step.status, b"", [*headers, ("Content-Length", str(len(body)))])
         else:
             self._write(step.status, body, [*headers, ("Content-Length", str(len(body)))])
         if step.hang_up:

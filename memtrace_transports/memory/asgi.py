@@ -122,7 +122,7 @@ async def _body(receive: Receive, limit: int) -> bytes | None:
 
 def _body_of(request: Request, response: Response) -> bytes:
     """The body that can be sent: none after HEAD, and none with a status that has none."""
-    return b"" if request.method == cast("Method", "HEAD") or response.status in _BODILESS else response.body
+    return b"" if request.method == "HEAD" or response.status in _BODILESS else response.body
 
 
 def _start(response: Response, body: bytes) -> Message:

@@ -89,7 +89,16 @@ class LeavesBodiesCompressed(Plain):
 class BoundsBodiesTooLate(LeavesBodiesCompressed):
     def read_body(self, connection, answer, end):
         body = Plain.read_body(self, connection, answer, end)
-        return zlib.decompress(body, 31) if answer.getheader("content-encoding") else body
+        return zlib.decompress(body, 31) if body and answer.getheader("content-encoding") else body
+
+
+@noticed_by("an_answer_to_head", "methods_go_out")
+class TakesALengthForABody(Plain):
+    def read_body(self, connection, answer, end):
+        body = super().read_body(connection, answer, end)
+        if len(body) < int(answer.getheader("content-length", 0)):
+            raise self.error("the answer is cut short", "protocol", maybe_sent=True)
+        return body
 
 
 @noticed_by("bodies_go_out_whole")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace.testing.rules.exchanges import get, post
+from memtrace.testing.rules.exchanges import PATIENCE, get, post
 from memtrace.testing.rules.fixtures import Fixtures
 from memtrace.testing.scripted_server import Answer, ScriptedServer
 from memtrace.testing.subjects import Subject
-from memtrace.transport import Response, TransportError
+from memtrace.transport import Request, Response, TransportError
 
 __all__ = ["Answers"]
 
@@ -41,6 +41,19 @@ class Answers(Fixtures):
         body = b'{"content":"again and again"}' * 500
         server.do(Answer(200, body, zipped=True))
         assert subject.send(get(server.url)).body == body
+
+    @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "compressed"])
+    def test_an_answer_to_head_has_its_headers_and_no_body(
+        self,
+        server: ScriptedServer,
+        subject: Subject,
+        zipped: bool,  # noqa: FBT001
+    ) -> None:
+        """Its length, and its coding, are those of the answer to GET; no byte of that comes, and the connection is good for more."""
+        server.do(Answer(200, b"x" * 1000, [("X-Kind", "long")], zipped=zipped), Answer(200, b"next"))
+        response = subject.send(Request("HEAD", server.url, "/", timeout=PATIENCE))
+        assert (response.status, response.headers["x-kind"], response.body) == (200, "long", b"")
+        assert subject.send(get(server.url)).body == b"next"
 
     def test_headers_come_back(self, server: ScriptedServer, subject: Subject) -> None:
         """In any case, repeated ones in order."""

@@ -19,10 +19,10 @@ _OF_HTTP = frozenset({"host", "accept", "accept-encoding", "connection", "conten
 class Requests(Fixtures):
     """What the server receives is what the SDK gave."""
 
-    @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
     def test_methods_go_out_as_they_are(self, server: ScriptedServer, subject: Subject, method: Method) -> None:
-        """Each with a body, but for GET."""
-        body = None if method == "GET" else b'{"a":1}'
+        """Each with a body, but for GET and HEAD."""
+        body = None if method in ("GET", "HEAD") else b'{"a":1}'
         subject.send(Request(method, server.url, "/api/v1/memories", body=body, timeout=PATIENCE))
         (received,) = server.received
         assert (received.line, received.body) == (f"{method} /api/v1/memories HTTP/1.1", body or b"")
