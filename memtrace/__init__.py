@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         SessionList,
         UpdateSessionRequest,
     )
+    from memtrace.raw import RawResponse
     from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
     from memtrace.retry import RetryPolicy
 
@@ -102,6 +103,7 @@ __all__ = [
     "PromptContext",
     "PromptContextOptions",
     "RateLimitError",
+    "RawResponse",
     "RegisterAgentRequest",
     "RequestInfo",
     "RequestTimeoutError",
@@ -173,6 +175,7 @@ _PLACES = {
     "SessionContext": "memtrace.models",
     "SessionList": "memtrace.models",
     "UpdateSessionRequest": "memtrace.models",
+    "RawResponse": "memtrace.raw",
     "ActiveSession": "memtrace.resources.active_session",
     "AsyncActiveSession": "memtrace.resources.active_session",
     "RetryPolicy": "memtrace.retry",
@@ -188,8 +191,10 @@ _SUBMODULES = frozenset(
         "exceptions",
         "middleware",
         "models",
+        "operations",
         "pipeline",
         "plugins",
+        "raw",
         "recovery",
         "resources",
         "retry",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from memtrace import operations
 from memtrace.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, changed, resolve
@@ -30,6 +30,7 @@ from memtrace.models import (
     TimeBound,
 )
 from memtrace.procedures.batches import check_all, rows_of
+from memtrace.raw import Parameter, RawResponse, RawSafety, route
 from memtrace.resources import arguments
 from memtrace.resources.agents import AsyncAgents
 from memtrace.resources.arguments import episode, newest
@@ -41,12 +42,15 @@ if TYPE_CHECKING:
 
     from memtrace.clock import Clock
     from memtrace.middleware.placement import Placed
+    from memtrace.operations import Operation
     from memtrace.pipeline import Middleware
     from memtrace.plugins import TransportSpec
     from memtrace.retry import Dedup, RetryPolicy
-    from memtrace.transport import AsyncTransport, TransportOptions
+    from memtrace.transport import AsyncTransport, Method, Response, TransportOptions
 
 __all__ = ["AsyncMemtrace"]
+
+T = TypeVar("T")
 
 
 class AsyncMemtrace:
@@ -169,6 +173,53 @@ class AsyncMemtrace:
     async def ready(self) -> bool:
         """Whether the server's storage can be reached; False on its 503."""
         return await self._dispatcher.send(operations.ready())
+
+    # -- raw access
+
+    async def send(self, operation: Operation[T]) -> RawResponse[T]:
+        """Run an operation of `memtrace.operations`, or one of your own, and keep the status and the headers with its result.
+
+        It goes the way of every call: middleware, retries, `deadline`, errors. Raises what the operation's own method raises; a
+        failure gives no `RawResponse`.
+        """
+        return await self._dispatcher.send_raw(operation)
+
+    async def request(
+        self,
+        method: Method,
+        path: str,
+        *,
+        params: Mapping[str, Parameter] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        safety: RawSafety | None = None,
+        accepts: Collection[int] = (),
+        operation: str = "request",
+    ) -> Response:
+        """Call a route that the SDK does not know, the way of every call: middleware, retries, `deadline`, auth, errors.
+
+        `path` is percent-encoded and begins with ``/``; `params` are added to its query. The body is `json` (a JSON value, or a
+        pydantic model without its None fields) or `content`, whose content type goes into `headers`. `safety` says what a repeat does:
+        ``read`` (nothing) for GET and HEAD, else ``once``, which is never repeated when it may have been applied; ``repeatable``
+        leaves the same state however often it is applied. `operation` is what logs and errors call it.
+
+        Raises the `MemtraceError` of a status of 300 and above, unless `accepts` has it, and `InvalidRequestError` for what
+        cannot be sent. The answer is not read: see `Response.json`.
+        """
+        return await self._dispatcher.send(
+            route(
+                method,
+                path,
+                params=params,
+                json=json,
+                content=content,
+                headers=headers,
+                safety=safety,
+                accepts=accepts,
+                operation=operation,
+            )
+        )
 
     # -- memories
 

@@ -7,13 +7,20 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from memtrace._version import __version__
-from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError, UnreadableResponseError
+from memtrace.exceptions import (
+    ConfigurationError,
+    MemtraceError,
+    RequestInfo,
+    TransportNotAvailableError,
+    UnreadableResponseError,
+)
 from memtrace.family import Family
 from memtrace.middleware.chain import arrange, is_built_in
 from memtrace.middleware.errors import describe, error_for, is_failure
 from memtrace.naming import kind_of, whose
 from memtrace.pipeline import compose, drive, drive_async
 from memtrace.procedures.steps import Course, Pause
+from memtrace.raw import RawResponse
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
@@ -50,11 +57,14 @@ class _Calls:
         )
         if settings.deadline is not None:
             context.deadline = context.started + settings.deadline
+        headers = self._headers if operation.body is None else self._headers_of_body
+        for name, value in operation.headers:
+            headers = headers.set(name, value)
         return Request(
             operation.method,
             settings.base_url.origin,
             settings.base_url.path + operation.target,
-            self._headers if operation.body is None else self._headers_of_body,
+            headers,
             operation.body,
             operation.name,
             settings.timeout,
@@ -71,6 +81,14 @@ class _Calls:
             describe(error, request)
             error.retryable = operation.safety in ("read", "repeatable")
             raise
+
+    def _raw(self, operation: Operation[T], request: Request, response: Response) -> RawResponse[T]:
+        parsed = self._result(operation, request, response)
+        about = RequestInfo(request.method, request.path, request.operation)
+        context = request.context
+        return RawResponse(
+            response.status, response.headers, response.body, parsed, context.elapsed(), context.attempt, about
+        )
 
 
 class Dispatcher(_Calls):
@@ -106,14 +124,23 @@ class Dispatcher(_Calls):
 
     def send(self, operation: Operation[T]) -> T:
         """Run one operation."""
-        transport = self._family.transport(self)
         request = self._request(operation)
+        response = self._answer(request)
+        return self._result(operation, request, response)
+
+    def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
+        """Run one operation, and keep what came with its result."""
+        request = self._request(operation)
+        response = self._answer(request)
+        return self._raw(operation, request, response)
+
+    def _answer(self, request: Request) -> Response:
+        transport = self._family.transport(self)
         try:
-            response = drive(self._handler(request), transport, self._family.locks, request.context)
+            return drive(self._handler(request), transport, self._family.locks, request.context)
         except MemtraceError as error:
             describe(error, request)  # a middleware may stand outside of `errors`, or in its place
             raise
-        return self._result(operation, request, response)
 
     def run(self, procedure: Procedure[T]) -> T:
         """Run a procedure: each step that it yields, in turn. Returns what it returns, and raises what it lets out."""
@@ -196,14 +223,23 @@ class AsyncDispatcher(_Calls):
 
     async def send(self, operation: Operation[T]) -> T:
         """Run one operation."""
-        transport = self._family.transport(self)
         request = self._request(operation)
+        response = await self._answer(request)
+        return self._result(operation, request, response)
+
+    async def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
+        """Run one operation, and keep what came with its result."""
+        request = self._request(operation)
+        response = await self._answer(request)
+        return self._raw(operation, request, response)
+
+    async def _answer(self, request: Request) -> Response:
+        transport = self._family.transport(self)
         try:
-            response = await drive_async(self._handler(request), transport, self._family.locks, request.context)
+            return await drive_async(self._handler(request), transport, self._family.locks, request.context)
         except MemtraceError as error:
             describe(error, request)  # as in the blocking form
             raise
-        return self._result(operation, request, response)
 
     async def run(self, procedure: Procedure[T]) -> T:
         """Run a procedure: each step that it yields, in turn. Returns what it returns, and raises what it lets out."""

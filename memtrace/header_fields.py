@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from memtrace.exceptions import ConfigurationError
 
-__all__ = ["HEADER_NAME", "HEADER_VALUE", "check_headers"]
+__all__ = ["HEADER_NAME", "HEADER_VALUE", "check_headers", "header_problem"]
 
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
@@ -29,15 +29,21 @@ def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], .
     if not isinstance(headers, Mapping):
         raise ConfigurationError("headers must be a mapping of names to values")
     for name, value in headers.items():
-        if not _are_texts(name, value):
-            raise ConfigurationError(f"headers[{name!r}] must be a text, name and value")
-        if HEADER_NAME.fullmatch(name) is None or HEADER_VALUE.fullmatch(value) is None:
-            raise ConfigurationError(
-                f"headers[{name!r}] cannot be sent: name and value must be printable ASCII without line breaks"
-            )
-        if name.lower() in _OWN_HEADERS:
-            raise ConfigurationError(f"headers[{name!r}] cannot be set: {_OWN_HEADERS[name.lower()]}")
+        problem = header_problem(name, value)
+        if problem is not None:
+            raise ConfigurationError(f"headers[{name!r}] {problem}")
     return tuple(headers.items())
+
+
+def header_problem(name: str, value: str, allowed: frozenset[str] = frozenset()) -> str | None:
+    """What keeps a user from setting this header, said without its value; `allowed` are lower-case names that may be set here."""
+    if not _are_texts(name, value):
+        return "must be a text, name and value"
+    if HEADER_NAME.fullmatch(name) is None or HEADER_VALUE.fullmatch(value) is None:
+        return "cannot be sent: name and value must be printable ASCII without line breaks"
+    if name.lower() in _OWN_HEADERS.keys() - allowed:
+        return f"cannot be set: {_OWN_HEADERS[name.lower()]}"
+    return None
 
 
 def _are_texts(*values: object) -> bool:

@@ -16,13 +16,8 @@ from uuid import uuid4
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from memtrace.clock import Clock
-from memtrace.exceptions import (
-    NO_MEMTRACE_THERE,
-    RESPONSE_BODY_KEPT,
-    PayloadTooLargeError,
-    UnreadableResponseError,
-)
+from memtrace.clock import Clock, SystemClock
+from memtrace.exceptions import PayloadTooLargeError
 from memtrace.models import (
     WIRE,
     AddMemoryRequest,
@@ -89,6 +84,7 @@ __all__ = [
     "memory_body",
     "of_agent",
     "of_session",
+    "reader",
     "ready",
     "register_agent",
     "required",
@@ -97,6 +93,7 @@ __all__ = [
     "session_memories",
     "update_session",
     "with_unique_key",
+    "within_limit",
 ]
 
 T = TypeVar("T")
@@ -107,6 +104,7 @@ MAX_BODY = 4 * 1024 * 1024
 
 _API = "/api/v1"
 _NO_STATUSES: frozenset[int] = frozenset()
+_SYSTEM_CLOCK = SystemClock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +122,8 @@ class Operation(Generic[T]):
     safety: Safety
     body: bytes | None = None
     accepts: frozenset[int] = _NO_STATUSES
+    #: Header fields of this request alone; they win over the client's.
+    headers: tuple[tuple[str, str], ...] = ()
     #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
     recovery: Recovery | None = None
 
@@ -147,16 +147,16 @@ class RefusedItem(BaseModel):
     error: str
 
 
-def add_memory(request: AddMemoryRequest, dedup: Dedup) -> Operation[Memory]:
+def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
     """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``unique``, has none."""
     unique = dedup == "unique" and not request.dedup_key
     if unique:
         request = with_unique_key(request)
     body = memory_body(request)
     if not is_recognised(request):
-        return Operation("memories.add", "POST", f"{_API}/memories", _reader(Memory), "once", body)
+        return Operation("memories.add", "POST", f"{_API}/memories", reader(Memory), "once", body)
     recovery = MemoryRecovery(request, unique=unique)
-    return Operation("memories.add", "POST", f"{_API}/memories", _reader(Memory), "keyed", body, recovery=recovery)
+    return Operation("memories.add", "POST", f"{_API}/memories", reader(Memory), "keyed", body, recovery=recovery)
 
 
 def with_unique_key(request: AddMemoryRequest) -> AddMemoryRequest:
@@ -172,7 +172,7 @@ def add_memories(requests: Sequence[AddMemoryRequest], bodies: Sequence[bytes]) 
         "memories.add_many",
         "POST",
         f"{_API}/memories",
-        _reader(AddedMemories),
+        reader(AddedMemories),
         safety,
         body,
         recovery=BatchRecovery(requests),
@@ -199,12 +199,14 @@ def required(value: str, field: str) -> str:
     return value
 
 
-def list_memories(options: ListOptions, clock: Clock, name: str = "memories.list") -> Operation[MemoryList]:
+def list_memories(
+    options: ListOptions, clock: Clock = _SYSTEM_CLOCK, name: str = "memories.list"
+) -> Operation[MemoryList]:
     """Read memories by filters, newest first unless asked otherwise."""
     return _list(name, f"{_API}/memories", options, clock)
 
 
-def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
+def agent_memories(agent_id: str, options: ListOptions, clock: Clock = _SYSTEM_CLOCK) -> Operation[MemoryList]:
     """Read one agent's memories, of the last 24 hours unless `since` says otherwise.
 
     The agent's own route ignores tags, until, offset and session_id: with one of these the general route is asked.
@@ -215,7 +217,7 @@ def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Operati
     return _list("agents.memories", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/memories", options, clock)
 
 
-def session_memories(session_id: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
+def session_memories(session_id: str, options: ListOptions, clock: Clock = _SYSTEM_CLOCK) -> Operation[MemoryList]:
     """Read one session's memories, of all times unless `since` says otherwise.
 
     The session's own route reads only memory_type, since, limit and order: with another option the general route is asked.
@@ -252,7 +254,7 @@ def _is_given(option: object) -> bool:
     return option is not None and option not in ("", [], 0)
 
 
-def search_memories(query: SearchQuery, clock: Clock) -> Operation[SearchResult]:
+def search_memories(query: SearchQuery, clock: Clock = _SYSTEM_CLOCK) -> Operation[SearchResult]:
     """Search memories by filters and a part of their content."""
     check_id(query.agent_id, "agent_id")
     check_id(query.session_id, "session_id")
@@ -260,10 +262,11 @@ def search_memories(query: SearchQuery, clock: Clock) -> Operation[SearchResult]
     check_types(query.event_types, "event_types")
     check_tags(query.tags)
     check_limit(query.limit)
+    _check_match(query)
     check_importance(query.min_importance)
     times = {"since": to_wire(query.since, "since", clock), "until": to_wire(query.until, "until", clock)}
     body = _body(query.model_copy(update=times), exclude={"tags_match"})
-    return Operation("memories.search", "POST", f"{_API}/search", _reader(SearchResult), "read", body)
+    return Operation("memories.search", "POST", f"{_API}/search", reader(SearchResult), "read", body)
 
 
 def _list(name: str, path: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
@@ -272,6 +275,7 @@ def _list(name: str, path: str, options: ListOptions, clock: Clock) -> Operation
     check_type(options.memory_type, "memory_type")
     check_type(options.event_type, "event_type")
     check_limit(options.limit)
+    _check_match(options)
     check_offset(options.offset)
     query = {
         "agent_id": options.agent_id,
@@ -285,7 +289,15 @@ def _list(name: str, path: str, options: ListOptions, clock: Clock) -> Operation
         "offset": options.offset,
         "order": options.order,
     }
-    return Operation(name, "GET", _with_query(path, query), _reader(MemoryList), "read")
+    return Operation(name, "GET", _with_query(path, query), reader(MemoryList), "read")
+
+
+def _check_match(options: ListOptions | SearchQuery) -> None:
+    """Refuse what one request cannot do."""
+    if options.tags_match == "exact":
+        raise refuse(
+            "tags_match", "'substring' in an operation", "only client.memories reads on past what a tag is a part of"
+        )
 
 
 def _tags(tags: str | list[str] | None) -> str | None:
@@ -308,7 +320,7 @@ def register_agent(request: RegisterAgentRequest) -> Operation[Agent]:
         "agents.register",
         "POST",
         f"{_API}/agents",
-        _reader(Agent),
+        reader(Agent),
         "keyed",
         _body(request),
         recovery=AgentRecovery(request),
@@ -317,18 +329,18 @@ def register_agent(request: RegisterAgentRequest) -> Operation[Agent]:
 
 def list_agents() -> Operation[AgentList]:
     """List all agents of the organisation."""
-    return Operation("agents.list", "GET", f"{_API}/agents", _reader(AgentList), "read")
+    return Operation("agents.list", "GET", f"{_API}/agents", reader(AgentList), "read")
 
 
 def get_agent(agent_id: str) -> Operation[Agent]:
     """Fetch an agent by id or name. The server does not decode paths, so a name with other than plain characters is a 404."""
-    return Operation("agents.get", "GET", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}", _reader(Agent), "read")
+    return Operation("agents.get", "GET", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}", reader(Agent), "read")
 
 
 def agent_stats(agent_id: str) -> Operation[AgentStats]:
     """Count what is stored under an agent's id."""
     path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/stats"
-    return Operation("agents.stats", "GET", path, _reader(AgentStats), "read")
+    return Operation("agents.stats", "GET", path, reader(AgentStats), "read")
 
 
 def delete_agent(agent_id: str) -> Operation[None]:
@@ -343,40 +355,40 @@ def delete_agent(agent_id: str) -> Operation[None]:
 def create_session(request: CreateSessionRequest) -> Operation[Session]:
     """Open a session for a registered agent, by the agent's id."""
     require(request.agent_id, "agent_id")
-    return Operation("sessions.create", "POST", f"{_API}/sessions", _reader(Session), "once", _body(request))
+    return Operation("sessions.create", "POST", f"{_API}/sessions", reader(Session), "once", _body(request))
 
 
 def get_session(session_id: str) -> Operation[Session]:
     """Fetch a session."""
-    return Operation("sessions.get", "GET", _session_path(session_id), _reader(Session), "read")
+    return Operation("sessions.get", "GET", _session_path(session_id), reader(Session), "read")
 
 
 def list_sessions(agent_id: str | None = None) -> Operation[SessionList]:
     """List sessions, of one agent's id or of all."""
     return Operation(
-        "sessions.list", "GET", _with_query(f"{_API}/sessions", {"agent_id": agent_id}), _reader(SessionList), "read"
+        "sessions.list", "GET", _with_query(f"{_API}/sessions", {"agent_id": agent_id}), reader(SessionList), "read"
     )
 
 
 def update_session(session_id: str, request: UpdateSessionRequest) -> Operation[Session]:
     """Change a session's status or metadata. The server answers an unknown one with 400."""
-    return Operation(
-        "sessions.update", "PUT", _session_path(session_id), _reader(Session), "repeatable", _body(request)
-    )
+    return Operation("sessions.update", "PUT", _session_path(session_id), reader(Session), "repeatable", _body(request))
 
 
 def close_session(session_id: str) -> Operation[Session]:
     """Set a session's status to closed; closing it again moves closed_at."""
     body = _body(UpdateSessionRequest(status="closed"))
-    return Operation("sessions.close", "PUT", _session_path(session_id), _reader(Session), "repeatable", body)
+    return Operation("sessions.close", "PUT", _session_path(session_id), reader(Session), "repeatable", body)
 
 
-def session_context(session_id: str, options: ContextOptions, clock: Clock) -> Operation[SessionContext]:
+def session_context(
+    session_id: str, options: ContextOptions, clock: Clock = _SYSTEM_CLOCK
+) -> Operation[SessionContext]:
     """Have the server write a session's memories as Markdown."""
     check_types(options.include_types, "include_types")
     body = _body(options.model_copy(update={"since": to_lookback(options.since, "since", clock)}))
     return Operation(
-        "sessions.context", "POST", f"{_session_path(session_id)}/context", _reader(SessionContext), "read", body
+        "sessions.context", "POST", f"{_session_path(session_id)}/context", reader(SessionContext), "read", body
     )
 
 
@@ -389,7 +401,7 @@ def _session_path(session_id: str) -> str:
 
 def health() -> Operation[Health]:
     """Ask whether the server runs; needs no valid key."""
-    return Operation("health", "GET", "/health", _reader(Health), "read")
+    return Operation("health", "GET", "/health", reader(Health), "read")
 
 
 def ready() -> Operation[bool]:
@@ -398,7 +410,7 @@ def ready() -> Operation[bool]:
 
 
 def _is_ready(response: Response) -> bool:
-    return response.status < 400 and _reader(_Readiness)(response).status == "ready"
+    return response.status < 400 and reader(_Readiness)(response).status == "ready"
 
 
 class _Readiness(BaseModel):
@@ -418,6 +430,11 @@ def _body(model: BaseModel, exclude: set[str] | None = None) -> bytes:
         raise refuse(
             _unwritable_field(model), "JSON: whole Unicode characters, finite numbers", "it cannot be written"
         ) from error
+    return within_limit(body)
+
+
+def within_limit(body: bytes) -> bytes:
+    """`body`, unless it is over 4 MiB, which raises `PayloadTooLargeError`."""
     if len(body) > MAX_BODY:
         raise PayloadTooLargeError(
             f"the request body has {len(body)} bytes; the server takes {MAX_BODY}", 0, hint="store it in parts"
@@ -450,11 +467,16 @@ def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
     return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 
-def _reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
-    reader = _READERS.get(model)
-    if reader is None:
-        reader = _READERS[model] = _make_reader(model)
-    return reader  # type: ignore[return-value]  # the table maps each model to its own reader
+def reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
+    """What reads an answer as `model`: the `parse` of an operation. It raises `UnreadableResponseError`.
+
+    >>> reader(Health)(Response(200, body=b'{"status": "ok", "service": "memtrace", "uptime": "5s"}')).uptime
+    '5s'
+    """
+    read = _READERS.get(model)
+    if read is None:
+        read = _READERS[model] = _make_reader(model)
+    return read  # type: ignore[return-value]  # the table maps each model to its own reader
 
 
 _READERS: dict[type[BaseModel], Callable[[Response], BaseModel]] = {}
@@ -469,24 +491,12 @@ def _make_reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(map(str, first["loc"]))
-            raise _unreadable(
-                response, model.__name__, f"{place}: {first['type']}" if place else first["type"]
-            ) from None
+            problem = f"{place}: {first['type']}" if place else first["type"]
+            raise response.unreadable(model.__name__, problem) from None
 
     return read
 
 
-def _unreadable(response: Response, expected: str, problem: str) -> UnreadableResponseError:
-    unreadable = UnreadableResponseError(
-        f"the server's answer of {len(response.body)} bytes ({response.headers.get('content-type', 'no content type')}) "
-        f"is no {expected}: {problem}",
-        response.status,
-        hint=NO_MEMTRACE_THERE,
-    )
-    unreadable.response_body = response.body[:RESPONSE_BODY_KEPT]
-    return unreadable
-
-
 def _read_nothing(response: Response) -> None:
     if response.body:
-        raise _unreadable(response, "empty answer", f"{len(response.body)} bytes")
+        raise response.unreadable("empty answer", f"{len(response.body)} bytes")

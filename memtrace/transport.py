@@ -6,12 +6,20 @@ library appears here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 from memtrace.clock import Clock, SystemClock
-from memtrace.exceptions import MemtraceError, TransportCause, TransportError
+from memtrace.exceptions import (
+    NO_MEMTRACE_THERE,
+    RESPONSE_BODY_KEPT,
+    MemtraceError,
+    TransportCause,
+    TransportError,
+    UnreadableResponseError,
+)
 from memtrace.header_fields import HEADER_NAME, HEADER_VALUE
 from memtrace.transport_options import TransportOptions
 
@@ -226,6 +234,28 @@ class Response:
     status: int
     headers: Headers = _NO_HEADERS
     body: bytes = b""
+
+    def json(self) -> Any:
+        """The body's JSON value. Raises `UnreadableResponseError` where it is none.
+
+        >>> Response(200, body=b'{"count": 2}').json()
+        {'count': 2}
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise self.unreadable("JSON", type(error).__name__) from None
+
+    def unreadable(self, expected: str, problem: str) -> UnreadableResponseError:
+        """The error for an answer that is not what was expected. Its text holds nothing of the body."""
+        error = UnreadableResponseError(
+            f"the server's answer of {len(self.body)} bytes ({self.headers.get('content-type', 'no content type')}) "
+            f"is no {expected}: {problem}",
+            self.status,
+            hint=NO_MEMTRACE_THERE,
+        )
+        error.response_body = self.body[:RESPONSE_BODY_KEPT]
+        return error
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {len(self.body)} bytes>"

@@ -190,7 +190,7 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
     if held is not None:
         return ConflictError(held, code="agent_in_use", hint="an agent that ever had a session cannot be deleted")
     if status == 404 or (status == 400 and text == "session not found"):
-        return NotFoundError(text, hint=None if response.body.startswith(b"{") else NO_MEMTRACE_THERE)
+        return NotFoundError(text, hint=None if response.body.startswith(b"{") else _NO_ROUTE_THERE)
     if status == 400 or (status == 500 and _ARGUMENT.match(text)):
         return _invalid(text, request)
     field = unreadable_time(text, request) if status == 500 else None
@@ -205,7 +205,7 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
             hint=NO_MEMTRACE_THERE,
         )
     if status == 405:
-        return ServerError(text, hint=NO_MEMTRACE_THERE)
+        return ServerError(text, hint=_NO_ROUTE_THERE)
     made = _BY_STATUS.get(status)
     if made is None:
         return ServerError(text, status)
@@ -215,6 +215,7 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
     return kind(text, status, hint=hint)
 
 
+_NO_ROUTE_THERE = f"{NO_MEMTRACE_THERE} that has this route"
 _DUPLICATE = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
 _BY_STATUS: dict[int, tuple[type[MemtraceError], str | None]] = {
     401: (AuthenticationError, "check api_key (MEMTRACE_API_KEY)"),

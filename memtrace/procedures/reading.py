@@ -7,6 +7,7 @@ the id as a filter. Arguments are checked when a procedure is made, before it ru
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from memtrace import operations
 from memtrace.clock import Clock
@@ -29,6 +30,8 @@ __all__ = [
     "session_walk",
 ]
 
+QueryT = TypeVar("QueryT", ListOptions, SearchQuery)
+
 _LIST_LIMIT = 100
 _SEARCH_LIMIT = 50
 
@@ -39,21 +42,21 @@ _SEARCH_LIMIT = 50
 def list_memories(options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE) -> Procedure[MemoryList]:
     """Read memories by filters, 100 unless `limit` says otherwise."""
     if _is_one_request(options):
-        return step(operations.list_memories(options, clock))
+        return step(operations.list_memories(_as_sent(options), clock))
     return _collected(options, clock, "memories.list", page_size)
 
 
 def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Procedure[MemoryList]:
     """Read one agent's memories, of the last 24 hours unless `since` says otherwise; 100 unless `limit` does."""
     if _is_one_request(options):
-        return step(operations.agent_memories(agent_id, options, clock))
+        return step(operations.agent_memories(agent_id, _as_sent(options), clock))
     return _collected(of_agent(agent_id, options), clock, "agents.memories", PAGE_SIZE)
 
 
 def session_memories(session_id: str, options: ListOptions, clock: Clock) -> Procedure[MemoryList]:
     """Read one session's memories, 100 unless `limit` says otherwise."""
     if _is_one_request(options):
-        return step(operations.session_memories(session_id, options, clock))
+        return step(operations.session_memories(session_id, _as_sent(options), clock))
     return _collected(of_session(session_id, options), clock, "sessions.memories", PAGE_SIZE)
 
 
@@ -110,11 +113,12 @@ def _emitted(walk: Walk) -> Stream[Memory]:
 def _walk(options: ListOptions, clock: Clock, name: str, at_most: int | None, page_size: int = PAGE_SIZE) -> Walk:
     """The way over what `options` find. Raises `InvalidRequestError` for what the server would refuse or ignore."""
     check_count(options.limit)
-    operations.list_memories(options.model_copy(update={"limit": None}), clock)
+    sent = _as_sent(options)
+    operations.list_memories(sent.model_copy(update={"limit": None}), clock)
 
     def read(page: Page) -> Procedure[list[Memory]]:
         asked = {"since": page.since, "until": page.until, "limit": page.limit, "offset": page.offset or None}
-        answer = yield from step(operations.list_memories(options.model_copy(update=asked), clock, name))
+        answer = yield from step(operations.list_memories(sent.model_copy(update=asked), clock, name))
         return answer.memories
 
     return Walk(
@@ -135,7 +139,7 @@ def _walk(options: ListOptions, clock: Clock, name: str, at_most: int | None, pa
 def search_memories(query: SearchQuery, clock: Clock, *, page_size: int = PAGE_SIZE) -> Procedure[SearchResult]:
     """Search memories by filters and a part of their content, 50 unless `limit` says otherwise."""
     if _is_one_request(query):
-        return step(operations.search_memories(query, clock))
+        return step(operations.search_memories(_as_sent(query), clock))
     return _searched(query, clock, page_size)
 
 
@@ -147,7 +151,7 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Procedure[Sea
         if page.offset:
             raise _no_offset(page.limit)
         asked = {"since": page.since, "until": page.until, "limit": page.limit}
-        answer = yield from step(operations.search_memories(query.model_copy(update=asked), clock))
+        answer = yield from step(operations.search_memories(_as_sent(query).model_copy(update=asked), clock))
         spent += answer.query_time_ms
         return answer.results
 
@@ -175,6 +179,11 @@ def _no_offset(page_size: int) -> InvalidRequestError:
 
 
 # ---- tags -----------------------------------------------------------------------------------------------------------
+
+
+def _as_sent(wanted: QueryT) -> QueryT:
+    """Without the choice of tags that is made here."""
+    return wanted if wanted.tags_match == "substring" else wanted.model_copy(update={"tags_match": "substring"})
 
 
 def _exact_tags(wanted: ListOptions | SearchQuery) -> Callable[[Memory], bool] | None:

@@ -74,6 +74,7 @@ def test_the_examples_of_middleware_and_transports_pass_strict_type_checking(tmp
         "readme_middleware": [client, *pages.python_blocks(readme)],
         "middleware": pages.python_blocks((pages.ROOT / "docs" / "middleware.md").read_text(encoding="utf-8")),
         "plugins": pages.python_blocks((pages.ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")),
+        "raw": [client, *pages.python_blocks((pages.ROOT / "docs" / "raw.md").read_text(encoding="utf-8"))],
         "transports": pages.python_blocks((pages.ROOT / "docs" / "transports.md").read_text(encoding="utf-8")),
     }
     files = []

@@ -118,7 +118,7 @@ def test_every_recorded_answer_parses_and_dumps_back_to_the_same_json(request_, 
     if model is None:
         assert request_["path"].startswith("/ready")
         return
-    read = operations._reader(model)(Response(response["status"], Headers(), json.dumps(answer).encode()))
+    read = operations.reader(model)(Response(response["status"], Headers(), json.dumps(answer).encode()))
     assert comparable(read.model_dump(mode="json", exclude_unset=True)) == comparable(answer)
     read.model_dump_json()
 
