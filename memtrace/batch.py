@@ -118,6 +118,12 @@ class BatchResult:
     def _indexes(self, status: OutcomeStatus) -> list[int]:
         return [outcome.index for outcome in self.outcomes if outcome.status == status]
 
+    def _repr_html_(self) -> str:
+        """As notebooks show it."""
+        from memtrace.notebook import html_of
+
+        return html_of(self)
+
     def __len__(self) -> int:
         return len(self.outcomes)
 

@@ -62,6 +62,12 @@ class _Sent(BaseModel):
 class _Received(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow")
 
+    def _repr_html_(self) -> str:
+        """As notebooks show it."""
+        from memtrace.notebook import html_of
+
+        return html_of(self)
+
 
 # ---- memories -------------------------------------------------------------------------------------------------------
 
