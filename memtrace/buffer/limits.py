@@ -22,7 +22,7 @@ class BufferLimits:
 
     >>> BufferLimits(max_items=500)
     Traceback (most recent call last):
-    memtrace.exceptions.ConfigurationError: max_items must be a whole number from 1 to 100
+    memtrace.exceptions.ConfigurationError: max_items must be a whole number from 1 to 100 (docs: errors/configuration)
     """
 
     #: A request is sent when so many wait, and holds no more.

@@ -14,8 +14,9 @@ from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[2]
 MANUAL = sorted((ROOT / "docs").glob("*.md"))
-WITH_EXAMPLES = [ROOT / "README.md", *MANUAL]
-ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL]
+ERRORS = sorted((ROOT / "docs" / "errors").glob("*.md"))
+WITH_EXAMPLES = [ROOT / "README.md", *MANUAL, *ERRORS]
+ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL, *ERRORS]
 
 _FENCE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
@@ -30,6 +31,11 @@ def name_of(page: Path) -> str:
 def python_blocks(text: str) -> list[str]:
     """What stands in blocks marked ``python``."""
     return [match["code"] for match in _FENCE.finditer(text) if match["language"].strip() == "python"]
+
+
+def consoles(text: str) -> list[str]:
+    """What stands in blocks marked ``pycon``."""
+    return [match["code"] for match in _FENCE.finditer(text) if match["language"].strip() == "pycon"]
 
 
 def section(text: str, heading: str) -> str:

@@ -40,7 +40,7 @@ def test_a_client_takes_a_policy_and_nothing_else(wrong):
 
 @pytest.mark.parametrize("wrong", ["client", None, True, ["server"]])
 def test_dedup_is_one_of_two_words(wrong):
-    with pytest.raises(ConfigurationError, match="^dedup must be one of server, unique$"):
+    with pytest.raises(ConfigurationError, match="^dedup must be one of server, unique .docs: errors/[a-z_]+.$"):
         Memtrace("memory://", "key", dedup=wrong)
     with Memtrace("memory://", "key") as client, pytest.raises(ConfigurationError, match="^dedup must be"):
         client.with_options(dedup=wrong)
