@@ -164,9 +164,17 @@ def with_unique_key(request: AddMemoryRequest) -> AddMemoryRequest:
     return request.model_copy(update={"dedup_key": uuid4().hex})
 
 
-def add_memories(requests: Sequence[AddMemoryRequest], bodies: Sequence[bytes]) -> Operation[AddedMemories]:
-    """Store several memories, each with its `memory_body`; not empty, since the server reads an empty batch as one memory."""
-    body = b'{"memories":[' + b",".join(bodies) + b"]}"
+def add_memories(
+    requests: Sequence[AddMemoryRequest], bodies: Sequence[bytes] | None = None
+) -> Operation[AddedMemories]:
+    """Store several memories; `bodies` are their `memory_body`, where somebody has them already.
+
+    Raises `InvalidRequestError` for an empty batch, which the server reads as one memory.
+    """
+    if not requests:
+        raise refuse("memories", "not empty", "the server would read an empty batch as one memory")
+    written = [memory_body(request) for request in requests] if bodies is None else bodies
+    body = within_limit(b'{"memories":[' + b",".join(written) + b"]}")
     safety: Safety = "keyed" if all(map(is_recognised, requests)) else "once"
     return Operation(
         "memories.add_many",

@@ -95,7 +95,7 @@ def test_an_operation_keeps_its_recovery(face, fake):
         operations.health,
         operations.ready,
         lambda: operations.register_agent(RegisterAgentRequest(name="n")),
-        lambda: operations.add_memories([TEA], [operations.memory_body(TEA)]),
+        lambda: operations.add_memories([TEA]),
     ],
 )
 def test_every_operation_can_be_sent_without_a_clock_of_ones_own(face, fake, make):
@@ -115,6 +115,16 @@ def test_one_operation_cannot_match_tags_exactly(make):
     with pytest.raises(InvalidRequestError) as raised:
         make()
     assert raised.value.field == "tags_match"
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(InvalidRequestError, match="memories must be not empty"):
+        operations.add_memories([])
+
+
+def test_a_batch_over_the_servers_limit_is_refused():
+    with pytest.raises(PayloadTooLargeError):
+        operations.add_memories([TEA.model_copy(update={"content": "x" * 2_500_000})] * 2)
 
 
 def test_one_operation_reads_at_most_a_thousand_rows():
