@@ -130,4 +130,6 @@ def _no_settings_of_the_machine(monkeypatch):
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-settings.register_profile("long", max_examples=2000)
+settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+settings.register_profile("long", max_examples=2000, deadline=None)
+settings.load_profile("suite")
