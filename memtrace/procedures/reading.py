@@ -28,6 +28,7 @@ __all__ = [
     "search_memories",
     "session_memories",
     "session_walk",
+    "walk_over",
 ]
 
 QueryT = TypeVar("QueryT", ListOptions, SearchQuery)
@@ -68,7 +69,7 @@ def _is_one_request(wanted: ListOptions | SearchQuery) -> bool:
 def _collected(options: ListOptions, clock: Clock, name: str, page_size: int) -> Procedure[MemoryList]:
     limit = _LIST_LIMIT if options.limit is None else options.limit
     # One row more tells whether there is one; the next one with these exact tags may be far away.
-    walk = _walk(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
+    walk = walk_over(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
     rows = yield from _all_of(walk)
     has_more = walk.has_more or len(rows) > limit
     del rows[limit:]
@@ -87,12 +88,12 @@ def _all_of(walk: Walk) -> Procedure[list[Memory]]:
 
 def iter_memories(options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE) -> Stream[Memory]:
     """Every memory that the filters find, in order; at most `limit`, where that is given."""
-    return _emitted(_walk(options, clock, "memories.list", options.limit, page_size))
+    return _emitted(walk_over(options, clock, "memories.list", options.limit, page_size))
 
 
 def iter_agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Stream[Memory]:
     """`iter_memories` of one agent, of the last 24 hours unless `since` says otherwise."""
-    return _emitted(_walk(of_agent(agent_id, options), clock, "agents.memories", options.limit))
+    return _emitted(walk_over(of_agent(agent_id, options), clock, "agents.memories", options.limit))
 
 
 def iter_session_memories(session_id: str, options: ListOptions, clock: Clock) -> Stream[Memory]:
@@ -102,7 +103,7 @@ def iter_session_memories(session_id: str, options: ListOptions, clock: Clock) -
 
 def session_walk(session_id: str, options: ListOptions, clock: Clock, name: str) -> Walk:
     """The way over what `options` find of one session; `name` is that of its operations."""
-    return _walk(of_session(session_id, options), clock, name, options.limit)
+    return walk_over(of_session(session_id, options), clock, name, options.limit)
 
 
 def _emitted(walk: Walk) -> Stream[Memory]:
@@ -110,7 +111,7 @@ def _emitted(walk: Walk) -> Stream[Memory]:
         yield from emit_all((yield from walk.page()))
 
 
-def _walk(options: ListOptions, clock: Clock, name: str, at_most: int | None, page_size: int = PAGE_SIZE) -> Walk:
+def walk_over(options: ListOptions, clock: Clock, name: str, at_most: int | None, page_size: int = PAGE_SIZE) -> Walk:
     """The way over what `options` find. Raises `InvalidRequestError` for what the server would refuse or ignore."""
     check_count(options.limit)
     sent = _as_sent(options)

@@ -6,6 +6,7 @@ does. What went to another server process is stored there within about 1.1 s.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from memtrace import operations
@@ -17,7 +18,7 @@ from memtrace.procedures.steps import Procedure, pause, step
 from memtrace.retry import Dedup
 from memtrace.rules import MAX_LIMIT, check_seconds
 
-__all__ = ["DELAY", "add_visible", "wait_until_visible"]
+__all__ = ["DELAY", "add_visible", "wait_until_all_visible", "wait_until_visible"]
 
 DELAY = 0.15
 """Seconds from one read to the next."""
@@ -39,6 +40,36 @@ def add_visible(request: AddMemoryRequest, dedup: Dedup, visible_within: float, 
     """Store a memory, then wait for it. What fails after the write says that it may be stored."""
     check_seconds(visible_within, "visible_within")
     return _added(operations.add_memory(request, dedup), visible_within, clock)
+
+
+def wait_until_all_visible(memories: Sequence[Memory], timeout: float, clock: Clock) -> Procedure[None]:
+    """Read until all of `memories` are there: rows of one agent and one session, each with a duplicate key of its own.
+
+    One read sees up to 1000 of them. What fails says that they may be stored: they were written before.
+    """
+    check_seconds(timeout, "timeout")
+    return _all_awaited(sorted(memories, key=lambda memory: memory.time), timeout, clock)
+
+
+def _all_awaited(missing: list[Memory], timeout: float, clock: Clock) -> Procedure[None]:
+    started = clock.monotonic()
+    reads = 0
+    try:
+        while missing:
+            rows = (yield from step(_window(missing[0], missing[-1], clock))).memories
+            reads += 1
+            there = {row.dedup_key for row in rows}
+            before, missing = missing, [memory for memory in missing if memory.dedup_key not in there]
+            if not missing or (len(rows) == MAX_LIMIT and len(missing) < len(before)):
+                continue  # a full page ends before the others
+            elapsed = clock.monotonic() - started
+            if timeout - elapsed < _NOTHING_LEFT:
+                raise _not_visible(timeout, elapsed, reads)
+            yield from pause(min(DELAY, timeout - elapsed))
+    except MemtraceError as error:
+        error.maybe_applied, error.retryable = True, False
+        error.hint = "the server has taken what was written: do not write it again"
+        raise
 
 
 def _added(operation: Operation[Memory], visible_within: float, clock: Clock) -> Procedure[Memory]:
@@ -68,8 +99,13 @@ def _awaited(memory: Memory, reading: Operation[MemoryList], timeout: float, clo
 
 def _reading(memory: Memory, clock: Clock) -> Operation[MemoryList]:
     """What reads the rows of its microsecond, and of the next one should the storage round."""
-    window = {"since": memory.time - _MICROSECOND, "until": memory.time + 2 * _MICROSECOND, "limit": MAX_LIMIT}
-    options = ListOptions(agent_id=memory.agent_id, session_id=memory.session_id, event_type=memory.event_type)
+    return _window(memory, memory, clock, event_type=memory.event_type)
+
+
+def _window(first: Memory, last: Memory, clock: Clock, event_type: str | None = None) -> Operation[MemoryList]:
+    """What reads the rows between two of one agent and one session, oldest first."""
+    window = {"since": first.time - _MICROSECOND, "until": last.time + 2 * _MICROSECOND, "limit": MAX_LIMIT}
+    options = ListOptions(agent_id=first.agent_id, session_id=first.session_id, event_type=event_type, order="asc")
     return operations.list_memories(options.model_copy(update=window), clock)
 
 

@@ -15,8 +15,9 @@ from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 ROOT = Path(__file__).parents[2]
 MANUAL = sorted((ROOT / "docs").glob("*.md"))
 ERRORS = sorted((ROOT / "docs" / "errors").glob("*.md"))
-WITH_EXAMPLES = [ROOT / "README.md", *MANUAL, *ERRORS]
-ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL, *ERRORS]
+INTEGRATIONS = sorted((ROOT / "docs" / "integrations").glob("*.md"))
+WITH_EXAMPLES = [ROOT / "README.md", *MANUAL, *ERRORS, *INTEGRATIONS]
+ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL, *ERRORS, *INTEGRATIONS]
 
 _FENCE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL

@@ -1,0 +1,43 @@
+"""Ids of frameworks, which may be any text, as ids that the server takes."""
+
+from __future__ import annotations
+
+import hashlib
+
+from memtrace.exceptions import InvalidRequestError
+from memtrace.rules import check_id, require
+
+__all__ = ["check_owner", "id_for"]
+
+_PREFIX = "id-"
+
+
+def id_for(text: str) -> str:
+    """An id of the server for any text: the text where it is one already, else ``id-`` and 32 hex digits made from it.
+
+    The same text gives the same id, everywhere and for ever; two texts never share one. Raises `InvalidRequestError` for the
+    empty text.
+
+    >>> id_for("thread_42"), id_for("user:42")
+    ('thread_42', 'id-ea3fd43be1e57d62e163dae19fc740bd')
+    """
+    require(text, "text")
+    try:
+        check_id(text, "text")
+    except InvalidRequestError:
+        return _made_from(text)
+    return _made_from(text) if text.startswith(_PREFIX) else text
+
+
+def _made_from(text: str) -> str:
+    return _PREFIX + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def check_owner(value: str, field: str) -> None:
+    """Refuse an id that the server would not take, and tell of `id_for`."""
+    require(value, field)
+    try:
+        check_id(value, field)
+    except InvalidRequestError as error:
+        error.hint = f"memtrace.integrations.identifiers.id_for({field}) makes an id of any text"
+        raise
