@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 # autodoc imports a module as type checkers see it, which the models of these frameworks do not survive: they come first.
-for framework in ("agents", "langchain_core.chat_history"):
+for framework in ("agents", "langchain_core.chat_history", "langgraph.store.base"):
     importlib.import_module(framework)
 
 project = "memtrace-sdk"
@@ -62,8 +62,8 @@ add_module_names = False
 nitpick_ignore_regex = [
     ("py:.*", r"(abc|_?asyncio|concurrent|os|collections|datetime|enum|types|typing|typing_extensions|ssl)\..*"),
     ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx2?|requests|pluggy)\..*"),
-    ("py:.*", r"(agents|langchain_core)\..*"),
-    ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem)"),  # of these frameworks
+    ("py:.*", r"(agents|langchain_core|langgraph)\..*"),
+    ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem|Op|Result)"),  # of these frameworks
     (
         "py:class",
         r"(datetime|timedelta|Self|TracebackType|BaseModel|Mapping|Sequence|Iterable|Iterator|Callable|Coroutine|Generator|Unpack)",

@@ -1,0 +1,493 @@
+"""The store for LangGraph, against its base class, its store in memory, its graphs, and the fake.
+
+LangGraph publishes no contract for stores (langgraph-checkpoint-conformance is about checkpointers): its store in memory is the
+model that ours is compared with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+pytest.importorskip("langgraph.store.base", reason="the package langgraph-checkpoint is not installed")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from langgraph.store.base import BaseStore, GetOp, Item, ListNamespacesOp, MatchCondition, PutOp, SearchItem, SearchOp
+from langgraph.store.memory import InMemoryStore
+
+from memtrace import BatchError, ConfigurationError, InvalidRequestError, PayloadTooLargeError, UnreadableResponseError
+from memtrace.integrations.langgraph import MemtraceStore
+from memtrace_transports.memory import Fault
+from tests.faces import ONCE
+from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
+
+USER = ("users", "42")
+
+
+def store_of(fake, **settings):
+    return MemtraceStore(fake.client(), fake.async_client(), **{"agent_id": "assistant", **settings})
+
+
+def keys(items):
+    return [item.key for item in items]
+
+
+# ---- items
+
+
+def test_an_item_is_put_read_changed_and_deleted(fake):
+    store = store_of(fake)
+    assert isinstance(store, BaseStore)
+    assert store.get(USER, "prefs") is None
+    store.put(USER, "prefs", {"theme": "dark"})
+    first = store.get(USER, "prefs")
+    assert (first.namespace, first.key, first.value) == (USER, "prefs", {"theme": "dark"})
+    assert first.created_at == first.updated_at
+    assert first.created_at.utcoffset() is not None
+    store.put(USER, "prefs", {"theme": "light"})
+    second = store.get(USER, "prefs")
+    assert second.value == {"theme": "light"}
+    assert first.created_at == second.created_at < second.updated_at
+    store.delete(USER, "prefs")
+    assert store.get(USER, "prefs") is None
+    store.put(USER, "prefs", {})
+    assert store.get(USER, "prefs").value == {}
+    assert store.get(USER, "prefs").created_at > second.updated_at
+
+
+def test_it_does_so_awaited(fake):
+    async def program(store):
+        await store.aput(USER, "prefs", {"theme": "dark"})
+        await store.aput(USER, "gone", {})
+        await store.adelete(USER, "gone")
+        return await store.aget(USER, "prefs"), await store.asearch(("users",)), await store.alist_namespaces()
+
+    item, found, namespaces = run(program, store_of(fake))
+    assert isinstance(item, Item)
+    assert [type(each) for each in found] == [SearchItem]
+    assert (item.value, found[0].value, namespaces) == ({"theme": "dark"}, {"theme": "dark"}, [USER])
+    assert found[0].score is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(TEXTS.filter(lambda text: text and "." not in text and "\0" not in text), min_size=1, max_size=3).map(
+        tuple
+    ),
+    TEXTS,
+    st.dictionaries(TEXTS, JSON, max_size=4),
+    VISIBILITIES,
+)
+def test_any_namespace_key_and_value_come_back_as_they_are(namespace, key, value, visibility):
+    store = store_of(fake_of(visibility))
+    store.batch([PutOp(namespace, key, value)])
+    (item,) = store.batch([GetOp(namespace, key)])
+    assert (item.namespace, item.key) == (namespace, key)
+    assert json.dumps(item.value) == json.dumps(value)
+    assert store.batch([SearchOp(namespace[:1])])[0][0].value == value
+    assert store.batch([ListNamespacesOp()]) == [[namespace]]
+
+
+def test_a_value_that_was_given_is_not_shared(fake):
+    store = store_of(fake)
+    value = {"tags": ["a"]}
+    store.put(USER, "prefs", value)
+    value["tags"].append("b")
+    store.get(USER, "prefs").value["tags"].append("c")
+    assert store.get(USER, "prefs").value == {"tags": ["a"]}
+
+
+def test_people_can_read_an_item(fake):
+    store = store_of(fake)
+    store.put(USER, "prefs", {"city": "Århus"})
+    store.delete(USER, "prefs")
+    deleted, put = fake.client().memories.list(agent_id="assistant").memories
+    assert (put.content, put.event_type, put.memory_type) == ('prefs: {"city": "Århus"}', "item_put", "entity")
+    assert (deleted.content, deleted.event_type) == ("prefs: deleted", "item_deleted")
+    assert put.tags[0] == "langgraph"
+
+
+def test_what_is_not_there_is_not_deleted(fake):
+    store = store_of(fake)
+    store.delete(USER, "prefs")
+    assert fake.client().memories.list().count == 0
+
+
+def test_stores_of_two_agents_do_not_meet(fake):
+    one, two = store_of(fake), store_of(fake, agent_id="other")
+    one.put(USER, "prefs", {"a": 1})
+    assert two.get(USER, "prefs") is None
+    assert two.list_namespaces() == []
+
+
+def test_labels_are_not_run_together(fake):
+    store = store_of(fake)
+    store.put(("a", "b"), "k", {"n": 1})
+    store.put(("a b",), "k", {"n": 2})
+    store.put(("ab",), "k", {"n": 3})
+    assert [item.value["n"] for item in store.search(("a",))] == [1]
+    assert store.get(("ab",), "k").value == {"n": 3}
+
+
+def test_a_batch_reads_what_was_there_before_and_then_puts(fake):
+    store = store_of(fake)
+    store.put(USER, "a", {"n": 1})
+    results = store.batch(
+        [
+            PutOp(USER, "a", {"n": 2}),
+            GetOp(USER, "a"),
+            PutOp(USER, "b", {"n": 3}),
+            PutOp(USER, "b", {"n": 4}),
+            PutOp(USER, "c", {"n": 5}),
+            PutOp(USER, "c", None),
+            SearchOp(("users",)),
+            ListNamespacesOp(),
+        ]
+    )
+    assert [type(result) for result in results] == [type(None), Item, *[type(None)] * 4, list, list]
+    assert results[1].value == {"n": 1}
+    assert keys(results[6]) == ["a"]
+    assert {item.key: item.value["n"] for item in store.search(USER)} == {"a": 2, "b": 4}
+    assert store.batch([]) == []
+
+
+def test_more_puts_than_a_request_takes_are_stored(fake):
+    store = store_of(fake)
+    store.batch([PutOp(USER, f"k{n}", {"n": n}) for n in range(120)])
+    assert len(store.search(USER, limit=1000)) == 120
+
+
+# ---- search
+
+
+def test_a_search_gives_what_was_put_last_first(fake):
+    store = store_of(fake)
+    for key in "abcd":
+        store.put(USER, key, {})
+    store.put(USER, "b", {"again": True})
+    store.delete(USER, "c")
+    assert keys(store.search(("users",))) == ["b", "d", "a"]
+    assert keys(store.search(USER, limit=2)) == ["b", "d"]
+    assert keys(store.search(USER, limit=2, offset=2)) == ["a"]
+    assert store.search(USER, limit=0) == []
+    assert store.search(("users", "4")) == []
+    assert keys(store.search(())) == ["b", "d", "a"]
+
+
+def test_a_search_goes_on_over_pages_of_old_versions(fake):
+    store = store_of(fake)
+    store.put(USER, "old", {"n": 0})
+    store.batch([PutOp(USER, f"k{n}", {"n": n}) for n in range(60)])
+    for round_ in range(2):
+        store.batch([PutOp(USER, f"k{n}", {"n": n, "round": round_}) for n in range(60)])
+    assert len(store.search(USER, limit=61)) == 61
+    assert keys(store.search(USER, limit=10, filter={"n": 0})) == ["k0", "old"]
+
+
+VALUES = {
+    "a": {"n": 1, "color": "red", "nested": {"x": 1, "y": [1, 2]}, "flag": True},
+    "b": {"n": 2.5, "color": "blue", "nested": {"x": 2}, "flag": False},
+    "c": {"n": None, "list": [1, {"z": 1}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, "abc"),
+        (None, "abc"),
+        ({"color": "red"}, "a"),
+        ({"color": None}, "c"),
+        ({"color": {"$eq": "blue"}}, "b"),
+        ({"color": {"$ne": "blue"}}, "ac"),
+        ({"n": {"$gt": 1}}, "b"),
+        ({"n": {"$gte": 1}}, "ab"),
+        ({"n": {"$lt": 2.5}}, "a"),
+        ({"n": {"$lte": 2.5, "$ne": 1}}, "b"),
+        ({"color": {"$gt": "blue"}}, "a"),
+        ({"color": {"$gt": 1}}, ""),
+        ({"flag": {"$gt": 0}}, ""),
+        ({"nested": {"x": 1}}, "a"),
+        ({"nested": {"x": {"$gte": 1}}}, "ab"),
+        ({"nested": {"y": [1, 2]}}, "a"),
+        ({"nested": {"y": [1]}}, ""),
+        ({"list": (1, {"z": 1})}, "c"),
+        ({"list": 1}, ""),
+        ({"color": {"x": 1}}, ""),
+        ({"n": 1, "color": "blue"}, ""),
+    ],
+)
+def test_a_filter_chooses_by_values(fake, wanted, found):
+    store = store_of(fake)
+    store.batch([PutOp(USER, key, value) for key, value in VALUES.items()])
+    assert sorted(keys(store.search(USER, filter=wanted))) == list(found)
+
+
+# ---- namespaces
+
+
+NAMESPACES = [("a", "b", "c"), ("a", "b", "d", "e"), ("a", "b", "d", "i"), ("a", "c", "f"), ("b", "a", "f"), ("x",)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, NAMESPACES),
+        ({"prefix": ("a", "b")}, NAMESPACES[:3]),
+        ({"suffix": ("f",)}, NAMESPACES[3:5]),
+        ({"prefix": ("a",), "suffix": ("f",)}, NAMESPACES[3:4]),
+        ({"prefix": ("a", "*", "f")}, NAMESPACES[3:4]),
+        ({"prefix": ("*", "a")}, NAMESPACES[4:5]),
+        ({"suffix": ("*", "f")}, NAMESPACES[3:5]),
+        ({"prefix": ("a", "b"), "max_depth": 3}, [("a", "b", "c"), ("a", "b", "d")]),
+        ({"max_depth": 1}, [("a",), ("b",), ("x",)]),
+        ({"limit": 2}, NAMESPACES[:2]),
+        ({"offset": 4}, NAMESPACES[4:]),
+        ({"prefix": ("nope",)}, []),
+    ],
+)
+def test_namespaces_are_listed_by_beginning_end_and_depth(fake, asked, found):
+    store, model = store_of(fake), InMemoryStore()
+    for each in (store, model):
+        each.batch([PutOp(namespace, "k", {}) for namespace in NAMESPACES])
+    assert store.list_namespaces(**asked) == model.list_namespaces(**asked) == found
+
+
+def test_a_namespace_without_items_is_none(fake):
+    store = store_of(fake)
+    store.put(USER, "a", {})
+    store.put(("other",), "a", {})
+    store.delete(USER, "a")
+    assert store.list_namespaces() == [("other",)]
+
+
+# ---- what it cannot do is refused
+
+
+@pytest.mark.parametrize(
+    ("op", "said"),
+    [
+        (PutOp(USER, "k", {}, ttl=5), r"ops\[1\].ttl must be None"),
+        (PutOp(USER, "k", {}, index=["text"]), r"ops\[1\].index must be None or False"),
+        (SearchOp(USER, query="what does the user like?"), r"ops\[1\].query must be None"),
+    ],
+)
+def test_what_the_store_cannot_do_is_refused_before_anything_is_sent(fake, op, said):
+    store = store_of(fake)
+    with pytest.raises(NotImplementedError, match=said):
+        store.batch([PutOp(USER, "good", {}), op])
+    assert len(fake.calls) == 0
+
+
+def test_it_is_refused_in_the_methods_too(fake):
+    store = store_of(fake)
+    with pytest.raises(NotImplementedError, match="TTL is not supported"):
+        store.put(USER, "k", {}, ttl=5)
+    with pytest.raises(NotImplementedError, match="query"):
+        run(lambda: store.asearch(USER, query="likes"))
+    store.put(USER, "k", {}, index=False, ttl=None)
+    assert keys(store.search(USER, query="")) == ["k"]
+
+
+@pytest.mark.parametrize(
+    ("op", "said"),
+    [
+        (PutOp(USER, "k", {"a": object()}), r"ops\[1\].value must be JSON"),
+        (PutOp(USER, "k", {1: 2}), r"ops\[1\].value must be JSON"),
+        (PutOp(USER, "k", [1]), r"ops\[1\].value must be a mapping"),
+        (PutOp(USER, 7, {}), r"ops\[1\].key must be a text"),
+        (PutOp("users", "k", {}), r"ops\[1\].namespace must be a tuple of texts"),
+        (GetOp(("users", 42), "k"), r"ops\[1\].namespace must be a tuple of texts"),
+        (SearchOp("users"), r"ops\[1\].namespace_prefix must be a tuple of texts"),
+        (SearchOp(USER, filter=[1]), r"ops\[1\].filter must be a dict"),
+        (SearchOp(USER, filter={"a": {"$in": [1]}}), r"ops\[1\].filter must be values, or operators"),
+        (SearchOp(USER, filter={"a": {"b": {"$eq": 1, "c": 2}}}), r"ops\[1\].filter must be values, or operators"),
+        (SearchOp(USER, limit=-1), r"ops\[1\].limit must be a whole number of 0 or more"),
+        (SearchOp(USER, limit=None), r"ops\[1\].limit must be a whole number of 0 or more"),
+        (SearchOp(USER, offset=-1), r"ops\[1\].offset must be a whole number of 0 or more"),
+        (ListNamespacesOp(limit=-1), r"ops\[1\].limit must be a whole number of 0 or more"),
+        (ListNamespacesOp(max_depth=0), r"ops\[1\].max_depth must be None, or a whole number of 1 or more"),
+        (ListNamespacesOp((MatchCondition("infix", ("a",)),)), r"ops\[1\].match_conditions must be of type prefix"),
+        (ListNamespacesOp((MatchCondition("prefix", (1,)),)), r"ops\[1\].match_conditions must be a tuple of texts"),
+        ("get", r"ops\[1\] must be a GetOp"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_sent(fake, op, said):
+    store = store_of(fake)
+    with pytest.raises(InvalidRequestError, match=said):
+        store.batch([PutOp(USER, "good", {}), op])
+    assert len(fake.calls) == 0
+
+
+def test_an_item_that_is_too_large_is_refused_and_nothing_stored(fake):
+    store = store_of(fake)
+    with pytest.raises(PayloadTooLargeError, match=r"memories\[1\]"):
+        store.batch([PutOp(USER, "a", {}), PutOp(USER, "b", {"text": "b" * 3_000_000})])
+    assert store.search(USER) == []
+
+
+def test_of_a_batch_that_broke_off_the_error_says_what_was_stored(fake):
+    store = MemtraceStore(fake.client(retry=ONCE), agent_id="assistant")
+    fake.faults.add(Fault("refused", on="memories.add_many", nth=2))
+    with pytest.raises(BatchError) as caught:
+        store.batch([PutOp(USER, f"k{n}", {}) for n in range(150)])
+    assert len(caught.value.result.stored) == 100
+
+
+@pytest.mark.parametrize(
+    "item", ["[]", '{"namespace": ["a"]}', '{"namespace": ["a"], "key": "k", "created_at": "soon"}']
+)
+def test_a_record_that_is_no_item_is_told(fake, item):
+    fake.client().memories.add_visible(
+        agent_id="assistant",
+        content="secret",
+        tags=["langgraph"],
+        metadata={"record": "put", "item": item, "sequence": 1},
+    )
+    with pytest.raises(UnreadableResponseError, match="a record of langgraph holds no namespace, key and value"):
+        store_of(fake).search(())
+
+
+def test_a_memory_of_somebody_else_with_the_same_tags_is_passed_over(fake):
+    store, client = store_of(fake), fake.client()
+    store.put(USER, "prefs", {"theme": "dark"})
+    (row,) = client.memories.list(agent_id="assistant").memories
+    client.memories.add_visible(agent_id="assistant", content="a note", tags=row.tags)
+    assert store.get(USER, "prefs").value == {"theme": "dark"}
+    assert keys(store.search(USER)) == ["prefs"]
+
+
+def test_without_waiting_reads_see_a_put_later():
+    fake = fake_of("server")
+    store = store_of(fake, visible_within=None)
+    store.put(USER, "a", {})
+    assert store.get(USER, "a") is None
+    fake.settle()
+    assert store.get(USER, "a").value == {}
+
+
+# ---- which client
+
+
+def test_a_blocking_client_alone_serves_both_ways(fake):
+    store = MemtraceStore(fake.client(), agent_id="assistant")
+    run(lambda: store.aput(USER, "a", {"n": 1}))
+    assert store.get(USER, "a") == run(lambda: store.aget(USER, "a"))
+
+
+def test_an_async_client_alone_serves_awaited_calls(fake):
+    store = MemtraceStore(async_client=fake.async_client(), agent_id="assistant")
+    run(lambda: store.aput(USER, "a", {"n": 1}))
+    assert run(lambda: store.aget(USER, "a")).value == {"n": 1}
+    with pytest.raises(ConfigurationError, match="MemtraceStore has no blocking client"):
+        store.get(USER, "a")
+
+
+def test_settings_are_checked_when_a_store_is_made(fake):
+    with pytest.raises(InvalidRequestError, match="agent_id must be a letter"):
+        store_of(fake, agent_id="1")
+    with pytest.raises(InvalidRequestError, match="visible_within"):
+        store_of(fake, visible_within="5")
+    with pytest.raises(ConfigurationError, match="MemtraceStore needs a client"):
+        MemtraceStore(agent_id="assistant")
+
+
+def test_puts_at_once_are_all_kept(fake):
+    async def program(store):
+        await asyncio.gather(*(store.aput(USER, f"k{n}", {"n": n}) for n in range(20)))
+        return await store.asearch(USER, limit=50)
+
+    assert sorted(item.value["n"] for item in run(program, store_of(fake))) == list(range(20))
+
+
+# ---- beside the store in memory
+
+
+LABELS = st.sampled_from(["a", "b", "*"])
+PLACES = st.tuples(st.lists(LABELS, min_size=1, max_size=3).map(tuple), st.sampled_from(["k", "l"]))
+NUMBERS = st.fixed_dictionaries({"n": st.integers(0, 3), "s": st.sampled_from(["x", "y"])})
+FILTERS = st.none() | st.fixed_dictionaries(
+    {},
+    optional={
+        "n": st.integers(0, 3)
+        | st.dictionaries(st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"]), st.integers(0, 3), min_size=1),
+        "s": st.sampled_from(["x", "z"]),
+        "missing": st.none(),
+    },
+)
+
+
+def plain(items):
+    return sorted((item.namespace, item.key, json.dumps(item.value, sort_keys=True)) for item in items)
+
+
+class Beside(RuleBasedStateMachine):
+    """Our store gives what LangGraph's store in memory gives."""
+
+    @initialize(visibility=VISIBILITIES)
+    def start(self, visibility):
+        self.ours, self.theirs = store_of(fake_of(visibility)), InMemoryStore()
+
+    def both(self, *ops):
+        return self.ours.batch(ops), self.theirs.batch(ops)
+
+    @rule(puts=st.lists(st.tuples(PLACES, st.none() | NUMBERS), min_size=1, max_size=4))
+    def put(self, puts):
+        ours, theirs = self.both(*(PutOp(*place, value) for place, value in puts))
+        assert ours == theirs
+
+    @rule(place=PLACES)
+    def get(self, place):
+        (ours,), (theirs,) = self.both(GetOp(*place))
+        assert plain([ours] if ours else []) == plain([theirs] if theirs else [])
+
+    @rule(prefix=st.lists(LABELS, max_size=2).map(tuple), wanted=FILTERS)
+    def search(self, prefix, wanted):
+        (ours,), (theirs,) = self.both(SearchOp(prefix, filter=wanted, limit=100))
+        assert plain(ours) == plain(theirs)
+        pages = [
+            self.ours.batch([SearchOp(prefix, filter=wanted, limit=2, offset=n)])[0] for n in range(0, len(ours), 2)
+        ]
+        assert [item for page in pages for item in page] == ours
+
+    @rule(
+        paths=st.lists(
+            st.builds(MatchCondition, st.sampled_from(["prefix", "suffix"]), st.lists(LABELS, max_size=2).map(tuple)),
+            max_size=2,
+        ),
+        depth=st.none() | st.integers(1, 3),
+        limit=st.integers(0, 4),
+        offset=st.integers(0, 2),
+    )
+    def list_namespaces(self, paths, depth, limit, offset):
+        alive = InMemoryStore()  # theirs lists namespaces whose items are all deleted
+        alive.batch([PutOp(item.namespace, item.key, item.value) for item in self.theirs.search((), limit=1000)])
+        op = ListNamespacesOp(tuple(paths), depth, limit, offset)
+        assert self.ours.batch([op]) == alive.batch([op])
+
+
+TestBeside = Beside.TestCase
+TestBeside.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+
+
+# ---- in a graph
+
+
+def test_nodes_of_a_graph_use_it(fake):
+    graphs = pytest.importorskip("langgraph.graph", reason="the package langgraph is not installed")
+
+    def remember(state: dict, *, store: BaseStore) -> dict:
+        seen = store.get(USER, "count")
+        store.put(USER, "count", {"n": (seen.value["n"] if seen else 0) + 1})
+        return {"n": store.get(USER, "count").value["n"]}
+
+    graph = graphs.StateGraph(dict)
+    graph.add_node("remember", remember)
+    graph.add_edge(graphs.START, "remember")
+    compiled = graph.compile(store=store_of(fake))
+    assert [compiled.invoke({})["n"] for _ in range(3)] == [1, 2, 3]
+    assert run(lambda: compiled.ainvoke({}))["n"] == 4
