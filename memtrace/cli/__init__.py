@@ -7,7 +7,7 @@ import sys
 
 __all__ = ["main"]
 
-_NEEDED = ("rich", "typer")
+_NEEDED = ("platformdirs", "rich", "tomlkit", "typer")
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     missing = [package for package in _NEEDED if importlib.util.find_spec(package) is None]
     if missing:
         sys.stderr.write(
-            f"memtrace-sdk: the console needs {' and '.join(missing)}, not installed here. "
+            f"memtrace-sdk: the console needs {_listed(missing)}, not installed here. "
             'Run: pip install "memtrace-sdk[cli]"\n'
         )
         raise SystemExit(2)
@@ -24,4 +24,9 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:  # during the imports; commands handle their own
+        sys.stderr.write("memtrace-sdk: interrupted\n")
         raise SystemExit(130) from None
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

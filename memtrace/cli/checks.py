@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from memtrace.cli.connection import Choice, Connection, choose
+from memtrace.cli.exits import CommandError
+from memtrace.cli.wording import in_console_words
 from memtrace.client import Memtrace
 from memtrace.config import DEFAULT_TIMEOUT, Settings, resolve
 from memtrace.exceptions import (
@@ -49,9 +51,9 @@ class Diagnosis:
         return 1 if failed else 0
 
 
-def examine(url: str | None, transport: str | None) -> Diagnosis:
-    """Check the configuration, given and from the environment, and the server that it names. Raises nothing for a failure."""
-    examination = _Examination(url, transport)
+def examine(choice: Choice) -> Diagnosis:
+    """Check the configuration, given and found, and the server that it names. Raises nothing for a failure."""
+    examination = _Examination(choice)
     examination.run()
     done = examination.checks
     skipped = [Check(name, "skipped", f"not tried, because {done[-1].name} failed") for name in _NAMES[len(done) :]]
@@ -60,14 +62,20 @@ def examine(url: str | None, transport: str | None) -> Diagnosis:
 
 @dataclass(slots=True)
 class _Examination:
-    url: str | None
-    transport: str | None
+    choice: Choice
     checks: list[Check] = field(default_factory=list)
+    key: str | None = field(default=None, repr=False)
 
     def run(self) -> None:
         """Stop at the first check without which the next ones mean nothing."""
-        settings = self._configuration()
-        client = None if settings is None else self._client(settings)
+        try:
+            connection = choose(self.choice)
+        except CommandError as error:
+            self._failed("configuration", error.message, "memtrace-sdk profiles list shows what is there")
+            return
+        self.key = connection.api_key
+        settings = self._configuration(connection)
+        client = None if settings is None else self._client(settings, connection)
         if client is None:
             return
         with client:
@@ -75,23 +83,27 @@ class _Examination:
                 self._read(client)
 
     def _ok(self, name: CheckName, found: str) -> None:
-        self.checks.append(Check(name, "ok", _for_display(found)))
+        self.checks.append(Check(name, "ok", self._shown(found)))
 
     def _failed(self, name: CheckName, found: str, advice: str) -> None:
-        self.checks.append(Check(name, "failed", _for_display(found), _for_display(advice)))
+        self.checks.append(Check(name, "failed", self._shown(found), self._shown(advice)))
 
-    def _configuration(self) -> Settings | None:
-        url = os.environ.get("MEMTRACE_BASE_URL") if self.url is None else self.url
+    def _shown(self, text: str) -> str:
+        return in_console_words(text, self.key)
+
+    def _configuration(self, connection: Connection) -> Settings | None:
         problems: list[tuple[str, str]] = []
-        if not url:
-            problems.append(("no address", "pass --url, or set MEMTRACE_BASE_URL to the server's address"))
-        if not os.environ.get("MEMTRACE_API_KEY"):
+        if not connection.url:
+            problems.append(
+                ("no address", "pass --url, set MEMTRACE_BASE_URL to the server's address, or name a --profile")
+            )
+        if not connection.api_key:
             problems.append(("no key", "set MEMTRACE_API_KEY: a key is never taken from the command line"))
         try:
             settings = resolve(
-                url or "memory://",
-                os.environ.get("MEMTRACE_API_KEY") or "none",
-                timeout=DEFAULT_TIMEOUT,
+                connection.url or "memory://",
+                connection.api_key or "none",
+                timeout=DEFAULT_TIMEOUT if connection.timeout is None else connection.timeout,
                 middleware=(),
                 attempt_middleware=(),
                 headers=None,
@@ -101,20 +113,15 @@ class _Examination:
             problems.append((error.message, error.hint or "correct the option or the variable"))
         else:
             if not problems:
-                self._ok("configuration", self._described(settings))
+                self._ok("configuration", _described(settings, connection))
                 return settings
         self._failed("configuration", *("; ".join(texts) for texts in zip(*problems, strict=True)))
         return None
 
-    def _described(self, settings: Settings) -> str:
-        source = "MEMTRACE_BASE_URL" if self.url is None else "--url"
-        address = re.sub(r"//[^/]*@", "//***@", str(settings.base_url)).partition("?")[0]
-        return f"{address} from {source}, key from MEMTRACE_API_KEY, {settings.timeout:g} s an attempt"
-
-    def _client(self, settings: Settings) -> Memtrace | None:
+    def _client(self, settings: Settings, connection: Connection) -> Memtrace | None:
         try:
-            selection = select_transport(self.transport, settings.base_url.transport, asynchronous=False)
-            client = Memtrace(self.url, transport=self.transport)
+            selection = select_transport(connection.transport, settings.base_url.transport, asynchronous=False)
+            client = connection.client()
         except ConfigurationError as error:
             self._failed("transport", error.message, error.hint or "see what is there with: memtrace-sdk transports")
             return None
@@ -163,18 +170,8 @@ _ADD_STORAGE = "ask an admin to run `memtrace org add-arc <org_id>`"
 _PROXY = "look at what stands between here and the server, then try again"
 
 
-# what the SDK calls its arguments, and what they are here
-_OPTIONS = {
-    "base_url (MEMTRACE_BASE_URL)": "--url (MEMTRACE_BASE_URL)",
-    "api_key (MEMTRACE_API_KEY)": "MEMTRACE_API_KEY",
-    "timeout (MEMTRACE_TIMEOUT)": "MEMTRACE_TIMEOUT",
-    "timeout= (MEMTRACE_TIMEOUT)": "MEMTRACE_TIMEOUT",
-}
-
-
-def _for_display(text: str) -> str:
-    """In the console's words, and without the key: a server, or a proxy in front of it, may repeat it in its answer."""
-    for argument, option in _OPTIONS.items():
-        text = text.replace(argument, option)
-    key = os.environ.get("MEMTRACE_API_KEY")
-    return re.sub(rf"(?<![0-9A-Za-z]){re.escape(key)}(?![0-9A-Za-z])", "***", text) if key else text
+def _described(settings: Settings, connection: Connection) -> str:
+    address = re.sub(r"//[^/]*@", "//***@", str(settings.base_url)).partition("?")[0]
+    return (
+        f"{address} from {connection.url_source}, key from {connection.key_source}, {settings.timeout:g} s an attempt"
+    )

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, cast
+from typing import Any
 from urllib.parse import quote
 
+from memtrace.cli.json_lines import LineError, parse_line, readable
 from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
 
-__all__ = ["ConversationError", "LoadReport", "Turn", "load", "read_turns"]
-
-
-class ConversationError(Exception):
-    """A conversation cannot be read on; its text names the file and, where they are known, line and field."""
-
-    def __init__(self, file: str, problem: str, *, line: int | None = None, field: str | None = None) -> None:
-        self.file = file
-        self.problem = problem
-        self.line = line
-        self.field = field
-        place = file
-        place += f", line {line}" if line is not None else ""
-        place += f', field "{field}"' if field is not None else ""
-        super().__init__(f"{place}: {problem}")
+__all__ = ["LoadReport", "Turn", "load", "read_turns"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +50,15 @@ _KINDS: dict[tuple[type, ...], str] = {_NAME: "a whole number or a text", (str,)
 def read_turns(lines: Iterable[bytes], file: str) -> Iterator[Turn]:
     """The turns of a binary stream, one a line; blank lines are passed over.
 
-    Raises `ConversationError` where the stream cannot be read, and at the first line that is not UTF-8, not a JSON
+    Raises `LineError` where the stream cannot be read, and at the first line that is not UTF-8, not a JSON
     object, or lacks a field.
     """
     end = 0
-    for number, raw in enumerate(_readable(lines, file), 1):
+    for number, raw in enumerate(readable(lines, file), 1):
         end += len(raw)
-        text = _decoded(raw, file, number)
-        if not text.strip():
+        fields = parse_line(raw, file, number)
+        if fields is None:
             continue
-        fields = _parsed(text, file, number)
         for name, types in _FIELDS.items():
             _check(fields, name, types, file, number)
         if fields.get("caption") is not None:
@@ -91,58 +76,6 @@ def read_turns(lines: Iterable[bytes], file: str) -> Iterator[Turn]:
         )
 
 
-def _readable(lines: Iterable[bytes], file: str) -> Iterator[bytes]:
-    try:
-        yield from lines
-    except OSError as error:
-        raise ConversationError(file, f"cannot be read: {error.strerror}") from error
-
-
-def _decoded(raw: bytes, file: str, line: int) -> str:
-    try:
-        return raw.decode("utf-8-sig" if line == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        raise ConversationError(
-            file, f"byte {error.start + 1} of the line is not UTF-8; convert the file to UTF-8", line=line
-        ) from None
-
-
-def _parsed(text: str, file: str, line: int) -> dict[str, Any]:
-    try:
-        value = json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
-        json.dumps(value, ensure_ascii=False).encode()  # finds half a surrogate pair, in whatever field it stands
-    except json.JSONDecodeError as error:
-        problem = f"not JSON: {error.msg} at column {error.colno}"
-    except UnicodeEncodeError:
-        problem = "a text holds half of a surrogate pair, which UTF-8 cannot express"
-    except (ValueError, OverflowError):
-        problem = "a number is not finite, or too large for a 64-bit float"
-    except RecursionError:
-        problem = "nested too deeply"
-    else:
-        if isinstance(value, dict):
-            return cast("dict[str, Any]", value)
-        problem = "not a JSON object; each line is one turn, written as {...}"
-    raise ConversationError(file, problem, line=line)
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(text)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise OverflowError
-    return value
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    float(value)  # the server keeps numbers as 64-bit floats
-    return value
-
-
 def _check(fields: dict[str, Any], name: str, types: tuple[type, ...], file: str, line: int) -> None:
     if name not in fields:
         problem = f"is missing; each line needs {', '.join(_FIELDS)}"
@@ -152,7 +85,7 @@ def _check(fields: dict[str, Any], name: str, types: tuple[type, ...], file: str
         problem = "is empty; it must be a text with at least one character"
     else:
         return
-    raise ConversationError(file, problem, line=line, field=name)
+    raise LineError(file, problem, line=line, field=name)
 
 
 def _json_type(value: object) -> str:
@@ -191,14 +124,14 @@ def load(client: Memtrace, turns: Iterable[Turn], report: LoadReport, on_chunk: 
     """Store turns, in requests of at most 100, and count them in `report`.
 
     Each speaker of each conversation becomes an agent, each session of a conversation a session whose owner is its first
-    speaker. `on_chunk` is called with the last turn of each request. When `turns` raises `ConversationError`, what came
+    speaker. `on_chunk` is called with the last turn of each request. When `turns` raises `LineError`, what came
     before is stored; it is also raised for a turn that the server would refuse.
     """
     loader = _Loader(client, report, on_chunk)
     try:
         for turn in turns:
             loader.take(turn)
-    except ConversationError:
+    except LineError:
         loader.flush()
         raise
     loader.flush()
@@ -263,10 +196,10 @@ class _Loader:
         return self._report.sessions[session]
 
 
-def _refused(turn: Turn, error: MemtraceError) -> ConversationError:
+def _refused(turn: Turn, error: MemtraceError) -> LineError:
     problem = re.sub(r"^memories\[\d+\][.:] ?", "", error.message)
     field_name = "text" if isinstance(error, PayloadTooLargeError) else None
-    return ConversationError(turn.file, f"cannot be stored: {problem}", line=turn.line, field=field_name)
+    return LineError(turn.file, f"cannot be stored: {problem}", line=turn.line, field=field_name)
 
 
 def _key(*parts: int | str) -> str:

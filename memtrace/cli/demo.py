@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from memtrace.cli.conversation import ConversationError, LoadReport, Turn, load, read_turns
+from memtrace.cli.conversation import LoadReport, Turn, load, read_turns
+from memtrace.cli.input import open_file, standard_input
+from memtrace.cli.json_lines import LineError
 from memtrace.cli.terminal import make_console, show, show_error, visible
 from memtrace.cli.walkthrough import WalkThrough, walk_through
 from memtrace.client import Memtrace
@@ -110,7 +111,7 @@ def run_conversation(file: str) -> int:
             with _opened(file) as source:
                 _load(client, source, report)
                 name = source.name
-        except ConversationError as error:
+        except LineError as error:
             show_error(str(error), f"Stored before that: {_counts_line(report)}")
             return 2
         _show_conversation(client, name, report)
@@ -129,24 +130,14 @@ class _Source:
 @contextmanager
 def _opened(file: str) -> Iterator[_Source]:
     if file == "-":
-        # stdin is None where the process was started without one
-        yield _Source("standard input", sys.stdin.buffer if sys.stdin is not None else io.BytesIO(), None)
+        yield _Source("standard input", standard_input(), None)
     elif file == "sample":
         content = resources.files("memtrace.cli").joinpath("conversation.jsonl").read_bytes()
         yield _Source(file, io.BytesIO(content), len(content))
     else:
-        with _open_file(file) as stream:
+        with open_file(file) as stream:
             status = os.fstat(stream.fileno())
             yield _Source(file, stream, status.st_size if stat.S_ISREG(status.st_mode) else None)
-
-
-def _open_file(file: str) -> IO[bytes]:
-    try:
-        return open(file, "rb")  # noqa: PTH123  # the text as it was given; the caller closes it
-    except OSError as error:
-        raise ConversationError(file, f"cannot be read: {error.strerror}; give a file of JSON lines") from error
-    except ValueError:
-        raise ConversationError(file, "cannot be read: no file has such a name") from None
 
 
 def _load(client: Memtrace, source: _Source, report: LoadReport) -> None:

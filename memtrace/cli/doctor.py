@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memtrace.cli.checks import Diagnosis, examine
+from memtrace.cli.connection import Choice
 from memtrace.cli.terminal import make_console, show, show_json, visible
 
 __all__ = ["run_doctor"]
@@ -15,9 +16,9 @@ __all__ = ["run_doctor"]
 _STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 
 
-def run_doctor(url: str | None, transport: str | None, *, as_json: bool) -> int:
+def run_doctor(choice: Choice, *, as_json: bool) -> int:
     """Examine, print what was found, and return the exit status."""
-    diagnosis = examine(url, transport)
+    diagnosis = examine(choice)
     if as_json:
         checks = [asdict(check) for check in diagnosis.checks]
         show_json({"ok": diagnosis.exit_status == 0, "checks": checks})

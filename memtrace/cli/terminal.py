@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import typer
 from rich.console import Console, RenderableType
 
-__all__ = ["make_console", "show", "show_error", "show_json", "visible"]
+__all__ = ["make_console", "show", "show_error", "show_json", "show_lines", "visible"]
 
 _PIPE_WIDTH = 100
 
@@ -64,3 +64,11 @@ def visible(text: str) -> str:
     'one two \\x1b[31mred'
     """
     return _UNSAFE.sub(lambda match: " " if match[0] in "\n\r\t" else ascii(match[0])[1:-1], text)
+
+
+def show_lines(text: str) -> None:
+    """Print a text of several lines: as it is in a pipe, with nothing that a terminal obeys on one."""
+    console = make_console()
+    if console.is_terminal:
+        text = "\n".join(visible(line) for line in text.split("\n"))
+    console.file.write(text if text.endswith("\n") else text + "\n")

@@ -16,12 +16,13 @@ INTERFERING = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "TERM", "
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch):
+def environment(monkeypatch, tmp_path):
     """No setting of the machine reaches the console."""
     for name in [*os.environ]:
         if name in INTERFERING or name.startswith("MEMTRACE_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPATH", str(Path(memtrace.__file__).parents[1]))
+    monkeypatch.setenv("MEMTRACE_CONFIG", str(tmp_path / "settings" / "config.toml"))
     return monkeypatch
 
 
@@ -51,6 +52,26 @@ def execute(tmp_path):
         )
 
     return run
+
+
+KEY = "mtk_of_acme"
+
+
+@pytest.fixture
+def server(memtrace_fake, memtrace_server, environment):
+    """The fake on a port, and in the environment, with the key of an organisation."""
+    memtrace_fake.organisation("acme", api_key=KEY)
+    environment.setenv("MEMTRACE_BASE_URL", memtrace_server)
+    environment.setenv("MEMTRACE_API_KEY", KEY)
+    environment.setenv("NO_PROXY", "127.0.0.1")
+    return memtrace_server
+
+
+@pytest.fixture
+def client(memtrace_fake, server):
+    """A client of the same organisation, past the port."""
+    with memtrace_fake.client("acme") as client:
+        yield client
 
 
 def turn(**fields):

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from memtrace import Memtrace
-from memtrace.cli.conversation import ConversationError, LoadReport, load, read_turns
+from memtrace.cli.conversation import LoadReport, load, read_turns
+from memtrace.cli.json_lines import LineError
 from tests.cli.conftest import turn
 
 
@@ -16,7 +17,7 @@ def read(*lines):
 
 
 def problem_of(*lines):
-    with pytest.raises(ConversationError) as caught:
+    with pytest.raises(LineError) as caught:
         read(*lines)
     return caught.value
 
@@ -92,7 +93,7 @@ class TestReading:
         ("line", "problem"),
         [
             (b"{secret", "not JSON: Expecting property name enclosed in double quotes at column 2"),
-            (b'["secret"]', "not a JSON object; each line is one turn, written as {...}"),
+            (b'["secret"]', "not a JSON object; each line is one, written as {...}"),
             (b'{"text": "secret \xff"}', "byte 18 of the line is not UTF-8; convert the file to UTF-8"),
             (b'{"text": "\\ud800"}', "a text holds half of a surrogate pair, which UTF-8 cannot express"),
             (b'{"x": NaN}', "a number is not finite, or too large for a 64-bit float"),
@@ -117,7 +118,7 @@ class TestReading:
 
         turns = read_turns(lines(), "chat.jsonl")
         assert next(turns).line == 1
-        with pytest.raises(ConversationError, match=r"^chat\.jsonl: cannot be read: Input/output error$"):
+        with pytest.raises(LineError, match=r"^chat\.jsonl: cannot be read: Input/output error$"):
             next(turns)
 
 
@@ -173,7 +174,7 @@ class TestLoading:
     def test_what_stands_before_a_bad_line_is_stored_and_counted(self, client):
         report = LoadReport()
         lines = [*(turn(id=number) for number in range(150)), b"nonsense\n", turn(id="after")]
-        with pytest.raises(ConversationError, match=r"^chat\.jsonl, line 151: not JSON"):
+        with pytest.raises(LineError, match=r"^chat\.jsonl, line 151: not JSON"):
             load(client, read_turns(lines, "chat.jsonl"), report, lambda turn: None)
         assert (report.read, report.stored) == (150, 150)
         assert len(client.memories.list(limit=1000).memories) == 150
@@ -181,7 +182,7 @@ class TestLoading:
     def test_a_turn_over_the_servers_size_is_named_and_the_others_are_counted(self, client):
         report = LoadReport()
         lines = [turn(), turn(id="1:2", text="a" * (4 * 1024 * 1024))]
-        with pytest.raises(ConversationError, match="cannot be stored: the request body has") as caught:
+        with pytest.raises(LineError, match="cannot be stored: the request body has") as caught:
             load(client, read_turns(lines, "chat.jsonl"), report, lambda turn: None)
         assert (caught.value.line, caught.value.field, report.stored) == (2, "text", 1)
 
@@ -189,7 +190,7 @@ class TestLoading:
         deep = []
         for _ in range(300):
             deep = [deep]
-        with pytest.raises(ConversationError, match="cannot be stored: metadata") as caught:
+        with pytest.raises(LineError, match="cannot be stored: metadata") as caught:
             loaded(client, turn(), turn(id="1:2", deep=deep))
         assert (caught.value.line, caught.value.field) == (2, None)
 

@@ -10,7 +10,8 @@ from threading import Thread
 import pytest
 
 from memtrace import plugins
-from memtrace.cli.checks import examine
+from memtrace.cli import checks
+from memtrace.cli.connection import Choice
 from memtrace.plugins import TransportSpec
 from tests.loopback import LoopbackServer
 
@@ -22,6 +23,10 @@ def server(environment):
         environment.setenv("MEMTRACE_API_KEY", server.fake.organisation("acme").api_key)
         environment.setenv("NO_PROXY", "127.0.0.1")
         yield server
+
+
+def examine(url, transport, profile=None):
+    return checks.examine(Choice(url=url, transport=transport, profile=profile))
 
 
 def statuses(diagnosis):

@@ -89,7 +89,7 @@ class TestEnds:
     @pytest.mark.parametrize(
         ("error", "status", "told"),
         [
-            (KeyboardInterrupt(), 130, ""),
+            (KeyboardInterrupt(), 130, "memtrace-sdk: interrupted\n"),
             (BrokenPipeError(), 141, ""),
             (
                 OSError(errno.ENOSPC, "No space left"),

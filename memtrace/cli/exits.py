@@ -1,0 +1,79 @@
+"""How the console ends: every exit status, once."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from memtrace.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    ConflictError,
+    InvalidRequestError,
+    MemtraceError,
+    NoArcInstanceError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RateLimitError,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["CommandError", "ExitStatus", "status_of"]
+
+
+class ExitStatus(IntEnum):
+    """What a command tells the program that started it."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """A status that knows what it means."""
+        status = int.__new__(cls, value)
+        status._value_ = value
+        status.meaning = meaning
+        return status
+
+    OK = 0, "all is well"
+    FAILED = 1, "a check of the doctor failed, or the command could not do its work"
+    USAGE = 2, "an option, the configuration or the input is missing or wrong"
+    NOT_FOUND = 3, "the server knows nothing of this name"
+    CONFLICT = 4, "stored already, within the last 24 hours"
+    DENIED = 5, "the server does not accept the key"
+    UNAVAILABLE = 6, "no answer, no storage or too many requests: try again later"
+    UNKNOWN = 7, "no answer says whether it was stored"
+    INCOMPLETE = 8, "done, but for lines that were refused"
+    INTERRUPTED = 130, "interrupted with Ctrl-C"
+    BROKEN_PIPE = 141, "nobody reads the output any more"
+
+
+class CommandError(Exception):
+    """A command cannot go on: one line that says why and what to do, further lines, and the exit status."""
+
+    def __init__(self, message: str, status: ExitStatus, *more: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.more = more
+
+
+_UNAVAILABLE = (502, 503, 504)
+_STATUSES: tuple[tuple[tuple[type[MemtraceError], ...], ExitStatus], ...] = (
+    ((AuthenticationError,), ExitStatus.DENIED),
+    ((NotFoundError,), ExitStatus.NOT_FOUND),
+    ((ConflictError,), ExitStatus.CONFLICT),
+    ((InvalidRequestError, PayloadTooLargeError, ConfigurationError), ExitStatus.USAGE),
+    ((TransportError, NoArcInstanceError, RateLimitError), ExitStatus.UNAVAILABLE),
+)
+
+
+def status_of(error: MemtraceError) -> ExitStatus:
+    """The exit status that says the same as an error of the SDK."""
+    if error.maybe_applied:
+        return ExitStatus.UNKNOWN
+    for kinds, status in _STATUSES:
+        if isinstance(error, kinds):
+            return status
+    return ExitStatus.UNAVAILABLE if error.status_code in _UNAVAILABLE else ExitStatus.FAILED

@@ -1,0 +1,58 @@
+"""Options that several commands have, each described once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from memtrace.cli.connection import Choice
+
+__all__ = ["JsonOption", "ProfileOption", "TimeoutOption", "TransportOption", "UrlOption", "choice_of", "profile_names"]
+
+
+def profile_names() -> list[str]:
+    """What a shell can complete."""
+    from memtrace.cli import profiles
+    from memtrace.cli.exits import CommandError
+
+    try:
+        return list(profiles.load().profiles)
+    except CommandError:  # a shell that completes shows no errors
+        return []
+
+
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="NAME",
+        autocompletion=profile_names,
+        help="A profile of the config file. Without it: MEMTRACE_PROFILE.",
+    ),
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="The server's address, with the key of MEMTRACE_API_KEY. Without it: MEMTRACE_BASE_URL."
+    ),
+]
+TransportOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="A transport by name. Without it: what the address names, else MEMTRACE_TRANSPORT."
+    ),
+]
+TimeoutOption = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="For one attempt. Without it: MEMTRACE_TIMEOUT, else 30.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def choice_of(profile: str | None, url: str | None, transport: str | None, timeout: float | None) -> Choice:
+    """What the options say, for `memtrace.cli.connection`."""
+    from memtrace.cli.connection import Choice
+
+    return Choice(profile=profile, url=url, transport=transport, timeout=timeout)

@@ -1,0 +1,291 @@
+"""remember, recall, search, context, agents, sessions and stats, against a server on a port."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memtrace_transports.memory import Fault
+from tests.cli.conftest import KEY
+
+
+def on_a_terminal(*arguments):
+    """What a command writes to a terminal."""
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+    near, far = pty.openpty()
+    done = subprocess.run([sys.executable, "-m", "memtrace", *arguments], stdin=far, stdout=far, check=True, timeout=60)
+    seen = os.read(near, 65536)
+    os.close(near)
+    os.close(far)
+    assert done.returncode == 0
+    return seen
+
+
+def table(result):
+    """The cells of each line; the header first."""
+    assert result.exit_code == 0, result.output
+    return [line.split() for line in result.stdout.splitlines()]
+
+
+class TestRemember:
+    def test_every_option_reaches_the_memory(self, invoke, client):
+        options = [
+            "--type", "decision", "--event", "choice", "--tag", "ui", "--tag", "gui", "--importance", "0.5",
+            "--session", "sess_1", "--metadata", '{"why": null, "n": 1.5}', "--dedup-key", "mine", "--wait",
+        ]  # fmt: skip
+        result = invoke("remember", "assistant", "Open in dark mode", *options, "--json")
+        assert result.exit_code == 0, result.output
+        (stored,) = client.recall("assistant").memories
+        assert json.loads(result.stdout) == json.loads(stored.model_dump_json(exclude_unset=True))
+        assert (stored.memory_type, stored.event_type, stored.tags) == ("decision", "choice", ["ui", "gui"])
+        assert (stored.importance, stored.session_id, stored.dedup_key) == (0.5, "sess_1", "mine")
+        assert stored.metadata == {"why": None, "n": 1.5}
+
+    def test_people_see_the_row(self, invoke, client):
+        header, row = table(invoke("remember", "assistant", "User prefers dark mode", "--tag", "ui"))
+        assert header == ["time", "agent", "type", "event", "tags", "content"]
+        assert row[2:] == ["assistant", "episodic", "general", "ui", "User", "prefers", "dark", "mode"]
+
+    def test_a_hyphen_reads_the_standard_input_without_its_last_line_break(self, invoke, client):
+        assert invoke("remember", "assistant", "-", stdin="two\nlines\n").exit_code == 0
+        assert client.recall("assistant").memories[0].content == "two\nlines"
+
+    def test_a_duplicate_is_one_line_and_status_4(self, invoke, client):
+        client.remember("assistant", "User prefers dark mode")
+        result = invoke("remember", "assistant", "User prefers dark mode")
+        assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (4, "", 1)
+        assert "another dedup_key keeps both" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["no spaces please", "secret"], "agent_id must be a letter"),
+            (["assistant", "secret", "--metadata", "{secret"], "--metadata: not JSON: Expecting property name"),
+            (["assistant", "secret", "--metadata", ""], "--metadata is empty; it must be a JSON object"),
+            (["assistant", "secret", "--metadata", "[1]"], "--metadata: not a JSON object"),
+            (["assistant", "secret", "--importance", "2"], "importance"),
+            (["assistant", ""], "content must be"),
+        ],
+    )
+    def test_bad_input_is_refused_unsent_in_one_line(self, invoke, server, memtrace_fake, arguments, told):
+        result = invoke("remember", *arguments)
+        assert (result.exit_code, len(memtrace_fake.calls)) == (2, 0)
+        assert told in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert "secret" not in result.output
+
+    def test_input_that_is_not_utf8_is_refused(self, invoke, server):
+        result = invoke("remember", "assistant", "-", stdin=b"\xff")
+        assert (result.exit_code, result.stderr) == (2, "memtrace-sdk: the standard input is not UTF-8; convert it\n")
+
+    @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="this system has no /proc")
+    def test_input_that_cannot_be_read_is_told(self, execute, server, tmp_path):
+        with Path("/proc/self/mem").open("rb") as unreadable:
+            result = execute("remember", "assistant", "-", stdin=unreadable)
+        assert (result.returncode, result.stderr) == (
+            2,
+            "memtrace-sdk: the standard input cannot be read: Input/output error\n",
+        )
+
+    def test_a_lost_answer_ends_with_status_7(self, invoke, client, memtrace_fake):
+        memtrace_fake.faults.add(
+            Fault("reset", on="memories.add", applied=True), Fault("status", on="memories.list", status=500, times=None)
+        )
+        result = invoke("remember", "assistant", "secret")
+        assert result.exit_code == 7
+        assert "may have been applied" in result.stderr
+        assert "secret" not in result.stderr
+
+
+class TestRecall:
+    def test_the_newest_come_first_and_the_rest_is_told_of(self, invoke, client, memtrace_fake):
+        for number in range(3):
+            memtrace_fake.clock.advance(1)
+            client.remember("assistant", f"Step {number}")
+        result = invoke("recall", "assistant", "--limit", "2")
+        assert [row[-1] for row in table(result)[1:]] == ["2", "1"]
+        assert "the newest 2; for more: --limit N" in result.stderr
+
+    def test_nothing_is_told_on_stderr_alone(self, invoke, client):
+        result = invoke("recall", "assistant")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "memtrace-sdk: nothing was found\n")
+
+    def test_since_chooses(self, invoke, client, memtrace_fake):
+        client.remember("assistant", "old")
+        memtrace_fake.clock.advance(48 * 3600)
+        assert json.loads(invoke("recall", "assistant", "--json").stdout)["count"] == 0
+        found = json.loads(invoke("recall", "assistant", "--since", "3d", "--json").stdout)
+        assert (found["count"], found["memories"][0]["content"]) == (1, "old")
+
+    def test_an_empty_agent_is_not_everyone(self, invoke, server):
+        assert invoke("recall", "").exit_code == 2
+
+    def test_a_content_in_a_pipe_is_one_line_and_obeyed_by_no_terminal(self, invoke, client):
+        client.remember("assistant", "one\n" + "word " * 100 + "\x1b[31m")
+        assert len(invoke("recall", "assistant").stdout.splitlines()) == 2
+        assert "\x1b" not in invoke("recall", "assistant").stdout
+
+    def test_columns_is_how_wide_a_table_is(self, invoke, client, environment):
+        client.remember("assistant", "word " * 100)
+        environment.setenv("COLUMNS", "80")
+        lines = invoke("recall", "assistant").stdout.splitlines()
+        assert len(lines) > 4
+        assert max(map(len, lines)) <= 80
+
+
+class TestSearch:
+    @pytest.mark.memtrace(strict=False)  # which refuses to find gui where ui is asked for
+    def test_every_option_reaches_the_query(self, invoke, client, memtrace_fake):
+        client.memories.add(
+            agent_id="a", session_id="s", event_type="e", content="dark mode", tags=["ui"], importance=0.9
+        )
+        client.memories.add(
+            agent_id="a", session_id="s", event_type="e", content="dark mode too", tags=["gui"], importance=0.9
+        )
+        options = [
+            "--agent",
+            "a",
+            "--session",
+            "s",
+            "--type",
+            "episodic",
+            "--event",
+            "e",
+            "--tag",
+            "ui",
+            "--since",
+            "2020-01-01",
+        ]
+        memtrace_fake.clock.advance(1)
+        found = json.loads(
+            invoke("search", "dark", *options, "--min-importance", "0.5", "--order", "asc", "--json").stdout
+        )
+        assert [row["content"] for row in found["results"]] == ["dark mode", "dark mode too"]
+        exact = json.loads(invoke("search", *options, "--exact-tags", "--until", "2999-01-01", "--json").stdout)
+        assert [row["content"] for row in exact["results"]] == ["dark mode"]
+
+    def test_a_full_answer_says_that_there_may_be_more(self, invoke, client):
+        client.remember("assistant", "dark mode")
+        result = invoke("search", "dark", "--limit", "1")
+        assert len(table(result)) == 2
+        assert "there may be more: --limit N" in result.stderr
+
+    def test_less_than_asked_for_is_all(self, invoke, client):
+        client.remember("assistant", "dark mode")
+        assert invoke("search", "dark").stderr == ""
+
+    def test_a_limit_that_the_server_would_replace_is_refused(self, invoke, server):
+        assert invoke("search", "--limit", "0").exit_code == 2
+
+
+class TestContext:
+    def test_the_servers_markdown_comes_as_it_is(self, invoke, client):
+        agent = client.agents.register(name="assistant")
+        session = client.sessions.create(agent_id=agent.id)
+        client.memories.add(agent_id=agent.id, session_id=session.id, content="likes tea", memory_type="decision")
+        client.memories.add(agent_id=agent.id, session_id=session.id, content="was seen")
+        written = client.sessions.context(session.id).context
+        assert invoke("context", session.id).stdout == written
+        assert json.loads(invoke("context", session.id, "--json").stdout)["context"] == written
+        assert "was seen" not in invoke("context", session.id, "--type", "decision").stdout
+
+    def test_a_terminal_obeys_nothing_in_it(self, client):
+        client.memories.add(agent_id="a", session_id="sess_1", content="a \x1b[31mred one")
+        terminal = on_a_terminal("context", "sess_1")
+        assert b"a \\x1b[31mred one\r\n" in terminal
+        assert b"\x1b" not in terminal
+
+    def test_a_since_that_would_silently_be_another_is_refused(self, invoke, server):
+        assert invoke("context", "sess_1", "--since", "2026-01-01").exit_code == 2
+
+
+class TestRegistry:
+    def test_agents(self, invoke, client):
+        empty = invoke("agents")
+        assert (empty.exit_code, empty.stdout) == (0, "")
+        agent = client.agents.register(name="assistant", description="helps")
+        (header, row) = table(invoke("agents"))
+        assert (header, row[0], row[1], row[-1]) == (
+            ["id", "name", "created", "description"],
+            agent.id,
+            "assistant",
+            "helps",
+        )
+        assert json.loads(invoke("agents", agent.id, "--json").stdout)["agents"][0]["id"] == agent.id
+        assert table(invoke("agents", "assistant"))[1][0] == agent.id
+
+    def test_an_unknown_agent_is_status_3(self, invoke, server):
+        result = invoke("agents", "nobody")
+        assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (3, "", 1)
+
+    def test_sessions(self, invoke, client):
+        assert "no session" in invoke("sessions").stderr
+        first, second = (client.agents.register(name=name) for name in ("a", "b"))
+        one, two = (client.sessions.create(agent_id=agent.id) for agent in (first, second))
+        client.sessions.close(one.id)
+        assert {row[0] for row in table(invoke("sessions"))[1:]} == {one.id, two.id}
+        assert json.loads(invoke("sessions", "--agent", second.id, "--json").stdout)["sessions"][0]["id"] == two.id
+        assert table(invoke("sessions", one.id))[1][2] == "closed"
+        assert invoke("sessions", one.id, "--agent", first.id).exit_code == 2
+
+    def test_stats(self, invoke, client):
+        assert "name the id" in invoke("stats").stderr
+        agent = client.agents.register(name="a")
+        client.remember(agent.id, "one")
+        client.decide("importer", "two", "why")
+        assert [row[:2] for row in table(invoke("stats"))[1:]] == [[agent.id, "1"]]
+        found = json.loads(invoke("stats", agent.id, "importer", "--json").stdout)
+        assert [(row["agent_id"], row["memory_count"]) for row in found["stats"]] == [(agent.id, 1), ("importer", 1)]
+
+
+COMMANDS = (
+    ["remember", "a", "secret"], ["recall", "a"], ["search"], ["context", "s"], ["agents"], ["sessions"], ["stats", "a"],
+    ["tail"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+class TestEveryCommand:
+    def test_a_wrong_key_is_status_5_and_not_shown(self, invoke, server, environment, tmp_path, arguments):
+        environment.chdir(tmp_path)
+        environment.setenv("MEMTRACE_API_KEY", "mtk_wrong")
+        result = invoke(*arguments, stdin="{}")
+        assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (5, "", 1)
+        assert "mtk_wrong" not in result.output
+
+    def test_without_a_server_it_says_what_to_set(self, invoke, tmp_path, environment, arguments):
+        environment.chdir(tmp_path)
+        result = invoke(*arguments)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+        assert "no address and no key of a server: set MEMTRACE_BASE_URL" in result.stderr
+
+    def test_a_key_on_the_command_line_is_refused_and_not_repeated(self, invoke, arguments):
+        result = invoke(*arguments, "--api-key=mtk_secret")
+        assert result.exit_code == 2
+        assert "mtk_secret" not in result.output
+
+    def test_its_help_has_examples(self, invoke, arguments):
+        assert f"Examples:\n    memtrace-sdk {arguments[0]}" in invoke(arguments[0], "--help").output
+
+
+def test_a_wrong_timeout_names_its_option(invoke, server):
+    result = invoke("recall", "a", "--timeout", "-1")
+    assert (result.exit_code, "--timeout (MEMTRACE_TIMEOUT) must be a number" in result.stderr) == (2, True)
+
+
+def test_an_address_without_a_key_is_not_enough(invoke):
+    result = invoke("remember", "a", "b", "--url", "memory://")
+    assert result.exit_code == 2
+    assert "no key of a server" in result.stderr
+
+
+def test_the_memory_transport_with_a_key_works_and_is_told_to_forget(invoke, environment):
+    environment.setenv("MEMTRACE_API_KEY", KEY)
+    result = invoke("remember", "a", "b", "--url", "memory://", "--timeout", "3", "--transport", "memory")
+    assert result.exit_code == 0
+    assert "all that it holds goes when this command ends" in result.stderr
