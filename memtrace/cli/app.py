@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from memtrace.cli.commands import fake, memories, profiles, registry, setup
+from memtrace.cli.commands import fake, memories, profiles, registry, setup, transfer
 from memtrace.cli.ends import quiet_ends
 from memtrace.cli.exits import ExitStatus
 
@@ -88,6 +88,8 @@ app.command(epilog=memories.TAIL, short_help="Show memories as they come.")(memo
 app.command(epilog=registry.AGENTS, short_help="Show the registered agents.")(registry.agents)
 app.command(epilog=registry.SESSIONS, short_help="Show the sessions.")(registry.sessions)
 app.command(epilog=registry.STATS, short_help="Count what is stored.")(registry.stats)
+app.command(epilog=transfer.EXPORT, short_help="Write memories to a file of JSON lines.")(transfer.export)
+app.command("import", epilog=transfer.IMPORT, short_help="Store the memories of such a file.")(transfer.import_)
 app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.")
 app.command(epilog=setup.DOCTOR, short_help="Find out why a server does not answer.")(setup.doctor)
 app.command(epilog=setup.TRANSPORTS, short_help="List the installed transports.")(setup.transports)

@@ -245,7 +245,7 @@ class TestRegistry:
 
 COMMANDS = (
     ["remember", "a", "secret"], ["recall", "a"], ["search"], ["context", "s"], ["agents"], ["sessions"], ["stats", "a"],
-    ["tail"],
+    ["tail"], ["export", "-"], ["export", "out.jsonl"], ["import", "-"],
 )  # fmt: skip
 
 

@@ -1,0 +1,338 @@
+"""export: what is in the file, and that an interruption at any moment harms nothing."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+
+import pytest
+
+from memtrace.cli import files
+from memtrace.cli.rows import LATE, Recent, line_of
+from memtrace.cli.transfer import exporting
+from memtrace.cli.transfer.exporting import FileExport
+from memtrace.models import ListOptions
+from memtrace_transports.memory import Fault
+
+
+@pytest.fixture(autouse=True)
+def folder(environment, tmp_path):
+    """Where the commands run."""
+    environment.chdir(tmp_path)
+    return tmp_path
+
+
+def fill(fake, count, *, apart=1.0):
+    fake.seed(
+        "acme",
+        [
+            {
+                "agent_id": "a" if number % 2 else "b",
+                "content": f"Row {number} é",
+                "age_s": (count - number) * apart + 1,
+            }
+            for number in range(count)
+        ],
+    )
+
+
+def contents(path):
+    opened = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8", newline="\n") as stream:
+        return [json.loads(line)["content"] for line in stream]
+
+
+def rows(count):
+    return [f"Row {number} é" for number in range(count)]
+
+
+def left(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("out."))
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
+class TestToAFile:
+    def test_every_memory_is_a_line_as_the_server_gives_it(self, invoke, client, memtrace_fake, folder, name):
+        fill(memtrace_fake, 2500)
+        result = invoke("export", name)
+        assert (result.exit_code, result.stdout) == (0, f"Exported 2,500 memories to {name}\n")
+        assert contents(folder / name) == rows(2500)
+        assert left(folder) == [name]
+
+    def test_an_empty_organisation_gives_an_empty_file(self, invoke, client, folder, name):
+        result = invoke("export", name, "--json")
+        assert json.loads(result.stdout) == {"file": name, "exported": 0, "resumed": 0}
+        assert contents(folder / name) == []
+
+    @pytest.mark.parametrize("moment", range(1, 9))
+    @pytest.mark.parametrize("raised", [KeyboardInterrupt, OSError])
+    def test_the_same_command_goes_on_after_an_interruption(
+        self, invoke, client, memtrace_fake, folder, environment, name, moment, raised
+    ):
+        environment.setattr(exporting, "_BLOCK_ROWS", 10)
+        fill(memtrace_fake, 60)
+        left_over = moment
+
+        def interrupted(part, block):
+            nonlocal left_over
+            left_over -= 1
+            if not left_over:
+                part._stream.write(b'{"half')  # the process dies while it writes
+                part._stream.flush()
+                raise raised(28, "No space left on device")
+            append(part, block)
+
+        append = exporting.PartialFile.append
+        environment.setattr(exporting.PartialFile, "append", interrupted)
+        first = invoke("export", name)
+        if moment <= 6:
+            kept = 10 * (moment - 1)
+            assert first.exit_code == (130 if raised is KeyboardInterrupt else 1)
+            assert first.stderr.splitlines()[1].startswith(f"{kept} memories so far are kept in {name}.")
+            assert not (folder / name).exists()
+            client.remember("a", "Row 60 é")
+            second = invoke("export", name, "--json")
+            assert json.loads(second.stdout) == {"file": name, "exported": 61, "resumed": kept}
+            assert contents(folder / name) == rows(61)
+        else:
+            assert first.exit_code == 0
+            assert contents(folder / name) == rows(60)
+        assert left(folder) == [name]
+
+    def test_a_failing_server_leaves_what_was_read(self, invoke, client, memtrace_fake, folder, name):
+        fill(memtrace_fake, 2500)
+        memtrace_fake.faults.add(
+            Fault("status", status=500, body=b'{"error":"boom"}', on="memories.list", nth=4, times=None)
+        )
+        first = invoke("export", name)
+        assert first.exit_code == 1
+        assert "memories so far are kept in" in first.stderr.splitlines()[1]
+        memtrace_fake.faults.clear()
+        assert json.loads(invoke("export", name, "--json").stdout)["resumed"] > 900
+        assert contents(folder / name) == rows(2500)
+
+
+class TestPartialFiles:
+    def interrupt(self, environment, part=exporting.PartialFile):
+        def interrupted(part):
+            raise KeyboardInterrupt
+
+        finish = part.finish
+        environment.setattr(part, "finish", interrupted)
+        return lambda: environment.setattr(part, "finish", finish)
+
+    def test_late_rows_come_and_equal_rows_stay_as_many(self, invoke, client, memtrace_fake, folder, environment):
+        seed = lambda *rows: memtrace_fake.seed(  # noqa: E731
+            "acme", [{"agent_id": "a", "content": text, "age_s": age} for text, age in rows]
+        )
+        seed(("1", 30), ("3", 5), ("3", 5))
+        restore = self.interrupt(environment)
+        assert "3 memories so far" in invoke("export", "out.jsonl").stderr
+        restore()
+        seed(("2", 6), ("3", 5))
+        assert json.loads(invoke("export", "out.jsonl", "--json").stdout) == {
+            "file": "out.jsonl",
+            "exported": 5,
+            "resumed": 3,
+        }
+        assert sorted(contents(folder / "out.jsonl")) == ["1", "2", "3", "3", "3"]
+
+    def test_another_choice_of_memories_begins_a_file_of_its_own(
+        self, invoke, client, memtrace_fake, folder, environment
+    ):
+        fill(memtrace_fake, 4)
+        restore = self.interrupt(environment)
+        invoke("export", "out.jsonl")
+        restore()
+        assert json.loads(invoke("export", "out.jsonl", "--agent", "a", "--json").stdout)["exported"] == 2
+        assert len(left(folder)) == 2
+
+    def test_another_organisation_begins_a_file_of_its_own(self, invoke, client, memtrace_fake, folder, environment):
+        fill(memtrace_fake, 4)
+        memtrace_fake.organisation("globex", api_key="mtk_of_globex")
+        memtrace_fake.client("globex").remember("a", "theirs")
+        restore = self.interrupt(environment)
+        invoke("export", "out.jsonl")
+        restore()
+        environment.setenv("MEMTRACE_API_KEY", "mtk_of_globex")
+        invoke("export", "out.jsonl")
+        assert contents(folder / "out.jsonl") == ["theirs"]
+
+    @pytest.mark.parametrize("bound", [["--since", "24h"], ["--until", "1m"]])
+    def test_a_bound_that_counts_from_now_begins_anew(self, invoke, client, memtrace_fake, folder, environment, bound):
+        client.remember("a", "here")
+        restore = self.interrupt(environment)
+        result = invoke("export", "out.jsonl", *bound)
+        assert (result.exit_code, left(folder)) == (130, [])
+        assert result.stderr.splitlines()[1].startswith("Nothing is kept")
+        restore()
+
+    def test_what_a_killed_process_left_of_such_an_export_is_not_used(self, client, folder):
+        client.remember("a", "here")
+        wanted = ListOptions(until="1m")
+        killed = FileExport(client, wanted, folder / "out.jsonl", "server")
+        killed._part_path().write_text('{"time":"2020-01-01T00:00:00Z","content":"old"}\n')
+        killed.run(lambda count: None)
+        assert "old" not in (folder / "out.jsonl").read_text()
+
+    def test_two_processes_do_not_write_one_file(self, invoke, client, folder):
+        client.remember("a", "here")
+        export = FileExport(
+            client, ListOptions(tags_match="exact"), folder / "out.jsonl", os.environ["MEMTRACE_BASE_URL"]
+        )
+        held = exporting.PartialFile(export._part_path(), folder / "out.jsonl", anew=False)
+        result = invoke("export", "out.jsonl")
+        held.close()
+        assert (result.exit_code, result.stderr) == (
+            1,
+            f"memtrace-sdk: {folder / 'out.jsonl'} is being exported by another process; wait for it\n",
+        )
+
+    @pytest.mark.parametrize("junk", [b"\x00\x00\n", b'{"time": 5}\n', b"\xff\n", b"{}\n", b"[]\n"])
+    def test_what_is_no_line_of_ours_is_cut_off(self, client, folder, junk):
+        client.remember("a", "here")
+        export = FileExport(client, ListOptions(), folder / "out.jsonl", "server")
+        export._part_path().write_bytes(junk)
+        assert (export.run(lambda count: None), export.resumed) == (1, 0)
+        assert contents(folder / "out.jsonl") == ["here"]
+
+    def test_a_bound_stays_when_an_export_goes_on(self, client, memtrace_fake, folder):
+        memtrace_fake.seed("acme", [{"agent_id": "a", "content": str(age), "age_s": age} for age in (6, 4, 2)])
+        since = client.memories.list(order="asc", limit=1).memories[0].time
+        export = FileExport(client, ListOptions(since=since), folder / "out.jsonl", "server")
+        export._part_path().write_text(line_of(client.memories.list(order="asc", offset=1, limit=1).memories[0]) + "\n")
+        assert (export.run(lambda count: None), export.resumed) == (2, 1)
+        assert contents(folder / "out.jsonl") == ["4", "2"]
+
+    def test_a_long_file_is_gone_on_with(self, client, memtrace_fake, folder):
+        fill(memtrace_fake, 3000)
+        lines = [line_of(memory) + "\n" for memory in client.memories.iter(order="asc", limit=2500)]
+        export = FileExport(client, ListOptions(), folder / "out.jsonl", "server")
+        export._part_path().write_text("".join(lines), encoding="utf-8")
+        assert (export.run(lambda count: None), export.resumed) == (3000, 2500)
+        assert contents(folder / "out.jsonl") == rows(3000)
+
+    def test_large_contents_make_more_blocks(self, client, folder, environment):
+        environment.setattr(exporting, "_BLOCK_CHARACTERS", 10)
+        for text in "abc":
+            client.remember("a", text)
+        counts = []
+        FileExport(client, ListOptions(), folder / "out.jsonl.gz", "server").run(counts.append)
+        assert counts == [1, 2, 3]
+
+
+class TestFiles:
+    def test_one_that_is_there_is_replaced_only_by_force(self, invoke, client, folder):
+        client.remember("a", "here")
+        (folder / "out.jsonl").write_text("mine")
+        result = invoke("export", "out.jsonl")
+        assert (result.exit_code, (folder / "out.jsonl").read_text()) == (2, "mine")
+        assert "--force to replace it" in result.stderr
+        assert invoke("export", "out.jsonl", "--force").stdout == "Exported 1 memory to out.jsonl\n"
+
+    def test_a_folder_is_no_file(self, invoke, server, folder):
+        (folder / "out.jsonl").mkdir()
+        assert "is no file" in invoke("export", "out.jsonl", "--force").stderr
+
+    def test_a_folder_that_is_not_there_is_told(self, invoke, server):
+        result = invoke("export", "nowhere/out.jsonl")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "memtrace-sdk: nowhere/out.jsonl cannot be written: No such file or directory\n",
+        )
+
+    @pytest.mark.memtrace(strict=False)  # which refuses to find gui where ui is asked for
+    def test_every_filter_chooses(self, invoke, client, memtrace_fake):
+        client.memories.add(agent_id="a", session_id="s", event_type="e", content="yes", tags=["ui"])
+        client.memories.add(agent_id="a", session_id="s", event_type="e", content="no", tags=["gui"])
+        options = ["--agent", "a", "--session", "s", "--type", "episodic", "--event", "e", "--tag", "ui"]
+        result = invoke("export", "-", *options, "--since", "2020-01-01", "--until", "2999-01-01")
+        assert [json.loads(line)["content"] for line in result.stdout.splitlines()] == ["yes"]
+
+    def test_a_resumed_export_says_so_to_people(self, invoke, client, memtrace_fake, folder, environment):
+        fill(memtrace_fake, 3)
+        restore = TestPartialFiles().interrupt(environment)
+        invoke("export", "out.jsonl")
+        restore()
+        assert invoke("export", "out.jsonl").stdout == "Exported 3 memories to out.jsonl, 3 of them in an earlier run\n"
+
+
+class TestToTheStandardOutput:
+    def test_the_lines_come_and_nothing_else(self, execute, client, memtrace_fake):
+        fill(memtrace_fake, 3)
+        result = execute("export", "-")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert [json.loads(line)["content"] for line in result.stdout.splitlines()] == rows(3)
+
+    def test_a_summary_has_no_place_there(self, invoke, server):
+        assert invoke("export", "-", "--json").exit_code == 2
+
+    def test_a_reader_that_goes_ends_it_quietly(self, client, memtrace_fake):
+        fill(memtrace_fake, 5000)
+        command = f"{sys.executable} -m memtrace export - | head -1"
+        done = subprocess.run(
+            ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=True
+        )
+        assert (done.stdout.splitlines()[1], done.stderr) == ("141", "")
+
+
+class TestRecent:
+    def test_equal_rows_are_counted(self, memtrace_client):
+        time = memtrace_client.remember("a", "b").time
+        recent = Recent()
+        assert [recent.is_new("x", time), recent.is_new("x", time)] == [True, True]
+        recent.begin()
+        assert [recent.is_new("x", time) for _ in range(3)] == [False, False, True]
+
+    def test_what_is_old_is_forgotten(self, memtrace_client):
+        time = memtrace_client.remember("a", "b").time
+        recent = Recent()
+        recent.note("x", time)
+        recent.note("y", time + LATE + timedelta(seconds=1))
+        recent.note("x", time)
+        recent.begin()
+        assert set(recent._times) == {"y"}
+
+
+class TestLocks:
+    def test_a_system_without_them_goes_without(self, environment, tmp_path):
+        environment.setitem(sys.modules, "fcntl", None)
+        with (tmp_path / "file").open("w") as stream:
+            assert files.lock(stream.fileno())
+
+    def test_a_file_system_without_them_goes_without(self):
+        reader, writer = os.pipe()
+        os.close(writer)
+        os.close(reader)
+        assert files.lock(reader)  # no such file: any error but "held by another"
+
+
+def test_a_killed_export_is_gone_on_with(client, memtrace_fake, folder, server):
+    fill(memtrace_fake, 5000)
+    command = [sys.executable, "-m", "memtrace", "export", "out.jsonl.gz", "--json"]
+    held = threading.Event()
+
+    def wait(request):
+        if len(memtrace_fake.calls) >= 4:
+            held.wait(20)
+        return False
+
+    memtrace_fake.faults.add(Fault("status", on="memories.list", times=None, when=wait))
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while len(memtrace_fake.calls) < 4:
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    held.set()
+    assert len(left(folder)) == 1
+    memtrace_fake.faults.clear()
+    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert told["exported"] == 5000
+    assert told["resumed"] >= 1000
+    assert contents(folder / "out.jsonl.gz") == rows(5000)
