@@ -173,7 +173,7 @@ def _is_middleware(value: object) -> bool:
 
 def _installed(name: str, given: str, position: Position | None) -> Link:
     """The middleware of this name, where it is told to stand; else where its distribution wants it."""
-    from memtrace.plugins import middlewares
+    from memtrace.plugins import install_hint, middlewares
 
     try:
         spec = middlewares.get(name)
@@ -181,6 +181,13 @@ def _installed(name: str, given: str, position: Position | None) -> Link:
         raise ConfigurationError(f"{given}: {error.message}", hint=error.hint) from error.__cause__
     distribution = middlewares.distribution(name)
     told = f"{given}: middleware {name!r}{whose(distribution)}"
+    missing = spec.missing()
+    if missing:
+        packages = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        raise ConfigurationError(
+            f"{told} needs {packages}, not installed here",
+            hint=install_hint(spec, distribution[0] if distribution else None),
+        )
     try:
         made = spec.create()
     except KeyboardInterrupt:

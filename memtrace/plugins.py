@@ -73,20 +73,14 @@ class TransportSpec:
             )
         if self.create is None and self.create_async is None:
             raise ConfigurationError(f"a {spec} must have create, create_async, or both; this one makes no transport")
-        object.__setattr__(self, "requires", _names(spec, "requires", self.requires, "('urllib3',)"))
-        for package in self.requires:
-            if not all(part.isidentifier() for part in package.split(".")):
-                raise ConfigurationError(
-                    f"a {spec}'s requires must hold names as they stand in an import, without versions, not {package!r}"
-                )
-        if not _is_name(self.extra, optional=True):
-            raise ConfigurationError(f"a {spec}'s extra must be a name or None, not {self.extra!r}")
+        object.__setattr__(self, "requires", _packages(spec, self.requires))
+        _check_extra(spec, self.extra)
         able = _names(spec, "capabilities", self.capabilities, "{'headers', 'proxy'}")
         object.__setattr__(self, "capabilities", frozenset(able))
 
     def missing(self) -> list[str]:
         """The required packages that are not installed."""
-        return [package for package in self.requires if not _is_installed(package)]
+        return _missing(self.requires)
 
     def serves(self, *, asynchronous: bool) -> bool:
         """Whether there is a form for this kind of client."""
@@ -98,8 +92,9 @@ class MiddlewareSpec:
     """How a middleware is made. A plugin's ``memtrace_middleware`` hook returns one.
 
     `create` makes one for each client that names it. `position` is where it stands unless the client places it by `before`,
-    `after` or `instead_of`; None: where it stands in the client's list. Raises `ConfigurationError` for a position that is
-    no `Position`, and for a `create` that cannot be called.
+    `after` or `instead_of`; None: where it stands in the client's list. `requires` and `extra` are those of a `TransportSpec`.
+    Raises `ConfigurationError` for a position that is no `Position`, for a `create` that cannot be called, and for what is no
+    name of a package.
 
     >>> from memtrace.middleware import Position, log_attempts
     >>> spec = MiddlewareSpec(create=lambda: log_attempts, position=Position("before", "auth"))
@@ -107,6 +102,8 @@ class MiddlewareSpec:
 
     create: Callable[[], Middleware]
     position: Position | None = None
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
     api: int = API_VERSION
 
     def __post_init__(self) -> None:
@@ -119,6 +116,12 @@ class MiddlewareSpec:
             raise ConfigurationError(
                 f"a MiddlewareSpec's position must be a Position or None, not {type(self.position).__name__}"
             )
+        object.__setattr__(self, "requires", _packages(spec, self.requires))
+        _check_extra(spec, self.extra)
+
+    def missing(self) -> list[str]:
+        """The required packages that are not installed."""
+        return _missing(self.requires)
 
 
 def _check_api(spec: str, api: object) -> None:
@@ -135,6 +138,25 @@ def _check_maker(spec: str, field: str, value: object, wanted: str, *, optional:
 
 def _is_name(value: object, *, optional: bool = False) -> bool:
     return (optional and value is None) or (isinstance(value, str) and value != "")
+
+
+def _packages(spec: str, requires: object) -> tuple[str, ...]:
+    packages = _names(spec, "requires", requires, "('urllib3',)")
+    for package in packages:
+        if not all(part.isidentifier() for part in package.split(".")):
+            raise ConfigurationError(
+                f"a {spec}'s requires must hold names as they stand in an import, without versions, not {package!r}"
+            )
+    return packages
+
+
+def _check_extra(spec: str, extra: object) -> None:
+    if not _is_name(extra, optional=True):
+        raise ConfigurationError(f"a {spec}'s extra must be a name or None, not {extra!r}")
+
+
+def _missing(requires: tuple[str, ...]) -> list[str]:
+    return [package for package in requires if not _is_installed(package)]
 
 
 def _names(spec: str, field: str, value: object, example: str) -> tuple[str, ...]:
@@ -261,8 +283,8 @@ class Registry(Generic[SpecT]):
             spec = self._load(found)
         except MemtraceError as error:
             return "broken", f"{error.message}; {error.hint}" if error.hint else error.message
-        if isinstance(spec, TransportSpec) and spec.missing():
-            return "missing package", _install_hint(spec, found.distribution)
+        if spec.missing():
+            return "missing package", install_hint(spec, found.distribution)
         return "ok", ""
 
     # -- finding
@@ -370,7 +392,8 @@ def _check_fit(
             )
 
 
-def _install_hint(spec: TransportSpec, distribution: str | None) -> str:
+def install_hint(spec: TransportSpec | MiddlewareSpec, distribution: str | None) -> str:
+    """How to get the packages that `spec` requires and that are missing here."""
     if spec.extra:
         return f'run: pip install "{_OURS}[{spec.extra}]"'
     missing = spec.missing()
@@ -469,7 +492,7 @@ def _check(selection: Selection, *, asynchronous: bool) -> None:
         needs = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"
         raise TransportNotAvailableError(
             f"transport {selection.name!r} needs {needs}, not installed here (asked for because {selection.reason})",
-            hint=_install_hint(spec, selection.distribution[0] if selection.distribution else None),
+            hint=install_hint(spec, selection.distribution[0] if selection.distribution else None),
         )
     if not spec.serves(asynchronous=asynchronous):
         client, form = ("AsyncMemtrace", "async") if asynchronous else ("Memtrace", "sync")

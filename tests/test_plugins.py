@@ -334,9 +334,20 @@ def test_a_spec_of_a_transport_that_is_wrong_is_refused(fields, told):
         TransportSpec(**fields)
 
 
-@pytest.mark.parametrize("fields", [{"create": 5}, {"create": None}, {"create": print, "api": "2"}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"create": 5},
+        {"create": None},
+        {"create": print, "api": "2"},
+        {"create": print, "requires": "opentelemetry"},
+        {"create": print, "requires": ("opentelemetry>=1",)},
+        {"create": print, "extra": ""},
+    ],
+    ids=str,
+)
 def test_a_spec_of_a_middleware_that_is_wrong_is_refused(fields):
-    with pytest.raises(ConfigurationError, match="^a MiddlewareSpec's (create|api) must be"):
+    with pytest.raises(ConfigurationError, match="^a MiddlewareSpec's (create|api|requires|extra) must (be|hold)"):
         MiddlewareSpec(**fields)
 
 

@@ -71,6 +71,40 @@ def test_a_wrong_position_is_told_with_the_distribution(installed):
         middlewares.get("signer")
 
 
+@pytest.mark.parametrize(
+    ("more", "needs", "hint"),
+    [
+        (
+            "requires=('not_there_1', 'not_there_2')",
+            "the packages not_there_1, not_there_2",
+            (
+                "reinstall acme-signer, whose dependencies not_there_1 and not_there_2 are missing: "
+                "pip install --force-reinstall acme-signer"
+            ),
+        ),
+        (
+            "requires=('os', 'not.there'), extra='acme'",
+            "the package not.there",
+            'run: pip install "memtrace-sdk[acme]"',
+        ),
+    ],
+    ids=["dependencies", "extra"],
+)
+def test_a_package_that_is_missing_is_told_to_whoever_names_the_middleware_and_it_is_not_made(
+    face, installed, more, needs, hint
+):
+    code = SIGNER.replace("create=lambda: sign", f"create=lambda: 1 / 0, {more}")
+    installed.add("acme-signer", "signer", code, kind="middleware")
+    with pytest.raises(ConfigurationError) as caught:
+        signed(face, "signer")
+    assert caught.value.message == (
+        f"middleware[0]: middleware 'signer' of acme-signer 1.0 needs {needs}, not installed here"
+    )
+    assert caught.value.hint == hint
+    info = line_of(middlewares.listing(), "acme-signer")
+    assert (info.status, info.detail) == ("missing package", hint)
+
+
 def test_a_distribution_that_brings_a_built_in_name_is_shadowed_and_never_loaded(face, installed):
     module = installed.add("acme-auth", "auth", "raise AssertionError('loaded')", kind="middleware")
     with pytest.raises(ConfigurationError, match="'auth' is a built-in middleware"):
