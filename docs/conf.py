@@ -70,6 +70,7 @@ nitpick_ignore_regex = [
     ),
     ("py:.*", r"(.*\.)?(T|A|SpecT|ModelT|TransportT)"),
     ("py:class", r"Console"),  # of rich
+    ("py:.*", r"(opentelemetry\..*|TracerProvider|MeterProvider|contextlib\..*)"),
     ("py:class", r"Unset"),  # the default of with_options: what was not given
     ("py:class", r"Library"),  # the names of two libraries, which the docstring gives
 ]

@@ -424,8 +424,13 @@ HTTP_TRANSPORTS: Final = frozenset(_BUILT_IN) - {"memory"}
 transports: Final = Registry("transport", "memtrace.transports", TransportSpec, TransportNotAvailableError, _BUILT_IN)
 """The transports by name."""
 
+_OUR_MIDDLEWARE: Final = {
+    "opentelemetry": "memtrace.integrations.opentelemetry.calls",
+    "opentelemetry-attempts": "memtrace.integrations.opentelemetry.attempts",
+}
+
 middlewares: Final = Registry(
-    "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, {}, links=BUILT_IN
+    "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, _OUR_MIDDLEWARE, links=BUILT_IN
 )
 """The middleware by name. What is installed acts only when it is named; the built-in ones are in every client."""
 

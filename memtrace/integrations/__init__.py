@@ -1,1 +1,1 @@
-"""What joins Memtrace to agents' frameworks: one module a framework, each with an extra of the same name."""
+"""What connects Memtrace to other people's frameworks, one module or package each; none is loaded unless it is imported."""

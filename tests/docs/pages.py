@@ -13,11 +13,10 @@ from sybil.parsers.abstract import DocTestStringParser
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[2]
-MANUAL = sorted((ROOT / "docs").glob("*.md"))
+MANUAL = sorted((ROOT / "docs").rglob("*.md"))
 ERRORS = sorted((ROOT / "docs" / "errors").glob("*.md"))
-INTEGRATIONS = sorted((ROOT / "docs" / "integrations").glob("*.md"))
-WITH_EXAMPLES = [ROOT / "README.md", *MANUAL, *ERRORS, *INTEGRATIONS]
-ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL, *ERRORS, *INTEGRATIONS]
+WITH_EXAMPLES = [ROOT / "README.md", *MANUAL]
+ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL]
 
 _FENCE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
