@@ -7,6 +7,7 @@ import pytest
 
 from memtrace import AsyncMemtrace, AsyncWriteBuffer, Memtrace, WriteBuffer
 from memtrace.dispatch import AsyncDispatcher, Dispatcher
+from memtrace.integrations.tools import AsyncMemoryTools, MemoryTools
 from memtrace.resources import (
     ActiveSession,
     Agents,
@@ -27,10 +28,22 @@ PAIRS = [
     (ActiveSession, AsyncActiveSession),
     (WriteBuffer, AsyncWriteBuffer),
     (Dispatcher, AsyncDispatcher),
+    (MemoryTools, AsyncMemoryTools),
     (HttpxTransport, AsyncHttpxTransport),
     (MemoryTransport, AsyncMemoryTransport),
 ]
-PLAIN_IN_BOTH = {"with_options", "open", "buffered", "copy", "fake", "stream", "iter", "memories_iter", "add_iter"}
+PLAIN_IN_BOTH = {
+    "with_options",
+    "open",
+    "buffered",
+    "copy",
+    "fake",
+    "stream",
+    "iter",
+    "memories_iter",
+    "add_iter",
+    "schemas",
+}
 
 
 def asynchronous(text):

@@ -1,0 +1,340 @@
+"""What a model's calls do, and what it is told."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtrace import (
+    AuthenticationError,
+    ConfigurationError,
+    ConflictError,
+    InvalidRequestError,
+    Memtrace,
+    NoArcInstanceError,
+    RetryPolicy,
+)
+from memtrace.integrations.tools import TOOLS, MemoryTools, ToolResult
+from memtrace_transports import FakeMemtrace
+from memtrace_transports.memory import Fault
+
+ONCE = RetryPolicy(max_attempts=1)
+
+
+def shown(result):
+    assert not result.is_error, result.text
+    return json.loads(result.text)
+
+
+# ---- what is done
+
+
+def test_remember_stores_an_episode_of_the_bound_agent_and_session(made, fake):
+    tools = made(session_id="sess_1")
+    result = tools.call("remember", {"content": "User likes tea", "tags": ["taste"], "importance": 0.5})
+    assert result == ToolResult("Stored.")
+    (row,) = fake.client().memories.list().memories
+    assert (row.agent_id, row.session_id, row.memory_type, row.event_type) == (
+        "assistant",
+        "sess_1",
+        "episodic",
+        "general",
+    )
+    assert (row.content, row.tags, row.importance) == ("User likes tea", ["taste"], 0.5)
+
+
+def test_decide_stores_a_decision_with_its_reasoning_and_recall_shows_both(made, fake):
+    tools = made(session_id="sess_1")
+    assert tools.call("decide", {"decision": "Serve tea", "reasoning": "the user likes it"}) == ToolResult("Stored.")
+    (row,) = fake.client().memories.list().memories
+    assert (row.session_id, row.memory_type, row.metadata) == (
+        "sess_1",
+        "decision",
+        {"reasoning": "the user likes it"},
+    )
+    (told,) = shown(tools.call("recall", None))["memories"]
+    assert told == {
+        "time": row.time.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "type": "decision",
+        "content": "Serve tea",
+        "reasoning": "the user likes it",
+    }
+
+
+def test_recall_gives_the_newest_first_and_says_whether_there_are_more(made, fake):
+    client = fake.client()
+    for number in range(25):
+        client.remember("assistant", f"number {number}")
+        fake.clock.advance(60)
+    tools = made()
+    told = shown(tools.call("recall", "{}"))
+    assert [memory["content"] for memory in told["memories"]] == [f"number {n}" for n in range(24, 4, -1)]
+    assert told["more"] is True
+    told = shown(tools.call("recall", {"limit": 25}))
+    assert (len(told["memories"]), told["more"]) == (25, False)
+    assert len(shown(tools.call("recall", {"since": "3m"}))["memories"]) == 2
+    assert shown(tools.call("recall", {"since": None, "limit": None})) == shown(tools.call("recall", ""))
+
+
+def test_search_finds_by_every_argument(made, fake):
+    client = fake.client()
+    client.memories.add(agent_id="assistant", content="User likes tea", tags=["taste"], importance=0.9)
+    client.memories.add(agent_id="assistant", content="User likes coffee", tags=["taste"], importance=0.1)
+    client.decide("assistant", "Serve tea", "the user likes it")
+    client.remember("another", "User likes tea, too")
+    tools = made()
+
+    def found(**arguments):
+        return {memory["content"] for memory in shown(tools.call("search", arguments))["memories"]}
+
+    assert found(text="tea") == {"User likes tea", "Serve tea"}
+    assert found(text="TEA") == set()
+    assert found(tags=["taste"]) == {"User likes tea", "User likes coffee"}
+    assert found(memory_types=["decision"]) == {"Serve tea"}
+    assert found(min_importance=0.5) == {"User likes tea"}
+    assert found(text="likes", since="1h", limit=1) == {"User likes coffee"}
+    assert found() == {"User likes tea", "User likes coffee", "Serve tea"}
+    assert shown(tools.call("search", {"limit": 3}))["more"] is False
+    assert shown(tools.call("search", {"limit": 2}))["more"] is True
+
+
+def test_a_memory_is_shown_with_what_it_has_and_without_the_applications_metadata(made, fake):
+    fake.client().memories.add(
+        agent_id="assistant",
+        content="User opened the settings",
+        event_type="observation",
+        tags=["ui"],
+        importance=0.25,
+        metadata={"trace": "abc", "reasoning": "none"},
+    )
+    (told,) = shown(made().call("recall", {}))["memories"]
+    told.pop("time")
+    assert told == {
+        "type": "episodic",
+        "event": "observation",
+        "content": "User opened the settings",
+        "tags": ["ui"],
+        "importance": 0.25,
+    }
+
+
+def test_reading_is_of_the_agent_or_of_the_session_alone(made, fake):
+    client = fake.client()
+    for session in ("sess_1", "sess_2"):
+        client.memories.add(agent_id="assistant", session_id=session, content=f"of {session}")
+    for tool in ("recall", "search"):
+        of_agent = shown(made(session_id="sess_1").call(tool, {}))["memories"]
+        of_session = shown(made(session_id="sess_1", read_from="session").call(tool, {}))["memories"]
+        assert len(of_agent) == 2
+        assert [memory["content"] for memory in of_session] == ["of sess_1"]
+
+
+def test_a_prefix_is_part_of_the_name_that_is_called(made):
+    tools = made(prefix="memory_")
+    assert tools.call("memory_remember", {"content": "x"}) == ToolResult("Stored.")
+    assert tools.call("remember", {"content": "x"}).is_error
+
+
+# ---- the bound of an answer
+
+
+def test_an_answer_holds_as_many_memories_as_its_bound_lets_in(made, fake):
+    client = fake.client()
+    for number in range(50):
+        client.remember("assistant", f"{number} " + "word " * 20)
+        fake.clock.advance(1)
+    result = made(max_chars=1000).call("recall", {"limit": 50})
+    told = shown(result)
+    assert len(result.text) <= 1000
+    assert 3 <= len(told["memories"]) < 50
+    assert told["more"] is True
+    assert told["memories"][0]["content"].startswith("49 ")
+
+
+def test_one_memory_that_is_too_long_is_cut_and_says_so(made, fake):
+    content = 'é"\n' * 5000
+    fake.client().memories.add(agent_id="assistant", content=content, tags=["t"])
+    result = made(max_chars=1000).call("recall", {})
+    (told,) = shown(result)["memories"]
+    assert told["content_cut"] is True
+    assert content.startswith(told["content"])
+    assert 980 <= len(result.text) <= 1000
+
+
+@given(contents=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=600), max_size=8))
+def test_no_answer_is_over_its_bound_and_what_it_shows_is_what_is_stored(contents):
+    fake = FakeMemtrace()
+    client = fake.client(dedup="unique")
+    for content in contents:
+        client.remember("assistant", content)
+    result = MemoryTools(client, agent_id="assistant", max_chars=1000).call("recall", {})
+    told = shown(result)
+    assert len(result.text) <= 1000
+    stored = [memory.content for memory in client.recall("assistant").memories]
+    for memory, content in zip(told["memories"], stored, strict=False):
+        assert content.startswith(memory["content"]) if "content_cut" in memory else content == memory["content"]
+    assert told["more"] == (len(told["memories"]) < len(stored))
+    assert bool(told["memories"]) == bool(stored)
+
+
+# ---- what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("forget", {}, "there is no tool 'forget'. There are: remember, recall, search, decide"),
+        ("Recal", {}, "there is no tool 'Recal'. Did you mean 'recall'? There are: remember, recall, search, decide"),
+        ("remember", {}, "content: Field required"),
+        ("remember", {"content": ""}, "content must be a text that is not empty: it is required"),
+        ("remember", {"content": 5}, "content: Input should be a valid string"),
+        ("remember", {"content": "x", "tags": ["ok", "not ok"]}, "tags[1] must be letters, digits, underscores, hyphens or dots, at most 64 characters: the server does not accept another"),
+        ("remember", {"content": "x", "tags": ["ok", 5]}, "tags[1]: Input should be a valid string"),
+        ("remember", {"content": "x", "importance": 2}, "importance: Input should be less than or equal to 1"),
+        ("remember", {"content": "x", "importance": float("nan")}, "importance: Input should be a finite number"),
+        ("remember", {"contents": "x"}, "arguments: there is no argument 'contents'. Did you mean 'content'?"),
+        ("remember", {"content": "x", "agent_id": "other"}, "arguments: there is no argument 'agent_id'."),
+        ("remember", '{"content": "x"', "arguments: they are no valid JSON"),
+        ("remember", "[" * 100_000, "arguments: they are no valid JSON"),
+        ("remember", '["x"]', "arguments: they are something else"),
+        ("recall", {"limit": 0}, "limit: Input should be greater than or equal to 1"),
+        ("recall", {"limit": 101}, "limit: Input should be less than or equal to 100"),
+        ("recall", {"since": "yesterday"}, "since must be "),
+        ("search", {"memory_types": ["wishes"]}, "memory_types[0]: Input should be 'episodic', 'session', 'decision' or 'entity'"),
+        ("search", {"text": "\ud800"}, "text must be JSON: whole Unicode characters"),
+        ("decide", {"decision": "", "reasoning": "x"}, "decision must be a text that is not empty: it is required"),
+        ("decide", {"decision": "x"}, "reasoning: Field required"),
+    ],
+)  # fmt: skip
+def test_a_call_that_is_wrong_is_told_with_what_to_correct(made, fake, name, arguments, told):
+    result = made().call(name, arguments)
+    assert result.is_error
+    assert isinstance(result.error, InvalidRequestError)
+    assert result.text.startswith(f"Not done: {told}")
+    assert result.text.endswith(". Correct it and call again.")
+    assert fake.client().memories.list().count == 0
+
+
+def test_a_tool_that_is_not_offered_is_not_done(made, fake):
+    result = made(tools=["recall", "search"]).call("remember", {"content": "x"})
+    assert result.text == "Not done: there is no tool 'remember'. There are: recall, search. Correct it and call again."
+    assert fake.client().memories.list().count == 0
+
+
+def test_a_duplicate_is_no_failure_and_says_what_to_do(made):
+    tools = made()
+    tools.call("remember", {"content": "User likes tea"})
+    result = tools.call("remember", {"content": "User likes tea"})
+    assert (result.is_error, type(result.error)) == (False, ConflictError)
+    assert result.text.startswith("Not stored: the same was stored within the last 24 hours")
+
+
+def test_what_is_too_long_for_the_server_is_told(made):
+    result = made().call("remember", {"content": "x" * (4 * 1024 * 1024)})
+    assert (result.is_error, result.text) == (True, "Not done: this is too long. Shorten it and call again.")
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (Fault("reset"), "The memory did not answer."),
+        (Fault("status", status=503), "The memory did not answer."),
+        (Fault("status", status=401), "The memory cannot be used now."),
+    ],
+    ids=["no answer", "busy", "refused"],
+)
+def test_of_a_server_that_fails_a_model_learns_only_what_to_do(face, fake, made, fault, text):
+    fake.faults.add(fault)
+    result = made(face.of(fake, retry=ONCE)).call("recall", {})
+    assert result.is_error
+    assert result.text.startswith(text)
+    assert result.error is not None
+    assert not any(word in result.text for word in ("http", "key", "MEMTRACE", "api", "401", "503"))
+
+
+def test_a_write_whose_outcome_is_unknown_is_told_as_that(face, fake, made):
+    fake.faults.add(Fault("reset", on="memories.add", applied=True))
+    result = made(face.of(fake, retry=ONCE)).call("remember", {"content": "User likes tea"})
+    assert (result.is_error, result.error.maybe_applied) == (True, True)
+    assert result.text.startswith("It is not known whether this was stored.")
+
+
+def test_what_the_application_has_to_mend_is_in_the_error(made, fake, face):
+    client = face.client("memory://", "k")
+    client.close()
+    result = made(client).call("recall", {})
+    assert result.text.startswith("The memory cannot be used now.")
+    assert result.error.code == "client_closed"
+    fake.organisation("empty", api_key="mtk_empty", storage="none")
+    result = made(face.of(fake, "empty")).call("recall", {})
+    assert isinstance(result.error, NoArcInstanceError)
+    result = made(face.of(fake).with_options(api_key="wrong")).call("recall", {})
+    assert isinstance(result.error, AuthenticationError)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+KNOWN = st.sampled_from(["content", "tags", "importance", "since", "limit", "text", "memory_types", "decision", "reasoning"])  # fmt: skip
+
+
+@given(
+    name=st.sampled_from([*TOOLS, "other"]),
+    arguments=JSON.map(json.dumps) | st.text(max_size=30) | st.dictionaries(KNOWN | st.text(max_size=5), JSON, max_size=4),
+)  # fmt: skip
+def test_whatever_a_model_writes_it_gets_a_text_back(name, arguments):
+    with Memtrace("memory://", "k") as client:
+        result = MemoryTools(client, agent_id="assistant").call(name, arguments)
+    assert isinstance(result.text, str)
+    assert result.text
+    assert result.is_error == (result.error is not None)
+
+
+def test_an_error_of_the_application_comes_out(fake):
+    class Broken:
+        memories = None
+
+    with pytest.raises(AttributeError):
+        MemoryTools(Broken(), agent_id="assistant").call("recall", {})
+
+
+# ---- what the application says
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "told"),
+    [
+        ({"agent_id": ""}, InvalidRequestError, "agent_id must be a text that is not empty"),
+        ({"agent_id": "no spaces"}, InvalidRequestError, "agent_id must be a letter"),
+        ({"session_id": "no spaces"}, InvalidRequestError, "session_id must be a letter"),
+        ({"read_from": "session"}, ConfigurationError, "read_from='session' needs a session_id"),
+        ({"read_from": "all"}, ConfigurationError, "read_from must be one of agent, session"),
+        ({"max_chars": 999}, ConfigurationError, "max_chars must be a whole number, 1000 or more"),
+        ({"max_chars": True}, ConfigurationError, "max_chars must be"),
+        ({"tools": ["forget"]}, ConfigurationError, "there is no tool 'forget'"),
+    ],
+)
+def test_what_cannot_be_is_refused_when_the_tools_are_made(made, settings, kind, told):
+    with pytest.raises(kind, match=told):
+        made(**settings)
+
+
+def test_a_result_is_a_message_in_each_providers_form():
+    result = ToolResult("the text", is_error=True)
+    assert result.message("openai", "call_1") == {"role": "tool", "tool_call_id": "call_1", "content": "the text"}
+    assert result.message("openai-responses", "call_1") == {
+        "type": "function_call_output",
+        "call_id": "call_1",
+        "output": "the text",
+    }
+    assert result.message("anthropic", "toolu_1") == {
+        "type": "tool_result",
+        "tool_use_id": "toolu_1",
+        "content": "the text",
+        "is_error": True,
+    }
+    with pytest.raises(ConfigurationError, match="form must be one of"):
+        result.message("gemini", "call_1")
