@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import mcp.server.lowlevel  # noqa: F401  # first here: its models cannot be built while autodoc imports them
 from sphinx.util.nodes import make_refnode
 
 from memtrace import __version__
@@ -70,6 +71,7 @@ nitpick_ignore_regex = [
     ),
     ("py:.*", r"(.*\.)?(T|A|SpecT|ModelT|TransportT)"),
     ("py:class", r"Console"),  # of rich
+    ("py:.*", r"(mcp|starlette)\..*|Server|ASGIApp|Scope|Receive|Send"),
     ("py:.*", r"(opentelemetry\..*|TracerProvider|MeterProvider|contextlib\..*)"),
     ("py:class", r"Unset"),  # the default of with_options: what was not given
     ("py:class", r"Library"),  # the names of two libraries, which the docstring gives

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from memtrace.cli.commands import fake, memories, profiles, registry, setup, transfer
+from memtrace.cli.commands import fake, mcp, memories, profiles, registry, setup, transfer
 from memtrace.cli.ends import quiet_ends
 from memtrace.cli.exits import ExitStatus
 
@@ -98,3 +98,4 @@ app.command(epilog=fake.DEMO, short_help="Walk through the SDK, without a server
 app.command("serve-fake", epilog=fake.SERVE, short_help="Serve a fake Memtrace server, for tests in any language.")(
     fake.serve_fake
 )
+app.command(epilog=mcp.MCP, short_help="Serve an agent's memory as tools of the Model Context Protocol.")(mcp.mcp)

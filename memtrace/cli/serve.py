@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 
 import typer
 
+from memtrace.cli.signals import at_the_end
 from memtrace.cli.terminal import show_error, visible
 from memtrace.exceptions import ConfigurationError
 from memtrace_transports.memory import FakeMemtrace, ManualClock, Organisation, Visibility
@@ -41,7 +39,8 @@ def run_server(
         show_error(str(error))
         return 2
     server = LiveServer(fake, host=host, port=port, control=control)
-    with _until_told() as told:
+    told = threading.Event()
+    with at_the_end(told.set):
         try:
             server.start()
         except ConfigurationError as error:
@@ -79,20 +78,3 @@ def _announce(url: str, organisations: Sequence[Organisation], *, as_json: bool)
     for org in others:
         typer.echo(f"Another key, of {visible(org.name)}: {org.api_key}")
     typer.echo("Stop it with Ctrl-C.")
-
-
-@contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; what they did before is put back."""
-    told = threading.Event()
-
-    def tell(number: int, frame: FrameType | None) -> None:
-        told.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, tell) for number in numbers]
-    try:
-        yield told
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

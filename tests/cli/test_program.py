@@ -17,7 +17,7 @@ import memtrace.cli
 from memtrace import MemtraceError
 from tests.cli.conftest import locomo
 
-COMMANDS = ("demo", "transports", "doctor", "serve-fake")
+COMMANDS = ("demo", "transports", "middleware", "doctor", "serve-fake", "mcp")
 
 
 class TestHelp:

@@ -1,7 +1,7 @@
 """What spans say of an address: nothing that could be a content."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtrace.integrations.opentelemetry.addresses import route_of, server_of, shown_url
@@ -48,6 +48,7 @@ def test_a_url_is_shown_without_what_could_be_a_content(target, shown):
     assert shown_url(ORIGIN, target) == ORIGIN + shown
 
 
+@settings(deadline=None)
 @given(path=st.lists(PARTS, max_size=4), query=st.lists(st.tuples(PARTS, PARTS), max_size=4))
 def test_nothing_of_an_unknown_path_and_no_value_of_a_query_is_shown(path, query):
     marked = [f"SECRET{part}" for part in path]

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtrace import (
@@ -162,6 +162,7 @@ def test_one_memory_that_is_too_long_is_cut_and_says_so(made, fake):
     assert 980 <= len(result.text) <= 1000
 
 
+@settings(deadline=None)  # the first example imports what it needs
 @given(contents=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=600), max_size=8))
 def test_no_answer_is_over_its_bound_and_what_it_shows_is_what_is_stored(contents):
     fake = FakeMemtrace()
@@ -281,6 +282,7 @@ JSON = st.recursive(
 KNOWN = st.sampled_from(["content", "tags", "importance", "since", "limit", "text", "memory_types", "decision", "reasoning"])  # fmt: skip
 
 
+@settings(deadline=None)  # the first example imports what it needs
 @given(
     name=st.sampled_from([*TOOLS, "other"]),
     arguments=JSON.map(json.dumps) | st.text(max_size=30) | st.dictionaries(KNOWN | st.text(max_size=5), JSON, max_size=4),

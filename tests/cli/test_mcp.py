@@ -1,0 +1,228 @@
+"""``memtrace-sdk mcp`` as a process, by the real client: over the standard streams, and over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx2
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+
+from memtrace_transports import FakeMemtrace
+from memtrace_transports.memory.server import LiveServer
+
+PATIENCE = 60
+
+
+@pytest.fixture
+def served():
+    """A fake server on a port, and the environment of a program that uses it."""
+    fake = FakeMemtrace()
+    key = fake.organisation("acme", api_key="mtk_planted").api_key
+    with LiveServer(fake) as server:
+        yield fake, {**os.environ, "MEMTRACE_BASE_URL": server.url, "MEMTRACE_API_KEY": key, "NO_PROXY": "*"}
+
+
+@pytest.fixture
+def over_streams(served, tmp_path):
+    """Start the program as a model's host does, and do something with the connection."""
+
+    def run(work, *arguments, **environment):
+        command = [sys.executable, "-m", "memtrace", "mcp", *arguments]
+        parameters = StdioServerParameters(command=command[0], args=command[1:], env={**served[1], **environment})
+
+        async def main():
+            async with Client(parameters, read_timeout_seconds=PATIENCE) as model:
+                return await work(model)
+
+        return asyncio.run(main())
+
+    return run
+
+
+@pytest.fixture
+def over_http(served, tmp_path):
+    """Start the program with ``--http``; gives the process and the address that it printed."""
+    running = []
+
+    def start(*arguments, **environment):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "memtrace", "mcp", "--agent", "assistant", *arguments],
+            cwd=tmp_path,
+            env={**served[1], **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        line = process.stderr.readline()
+        return process, re.search(r"http://\S+/mcp", line)[0]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+async def remembers(model):
+    stored = await model.call_tool("remember", {"content": "User likes tea"})
+    found = await model.call_tool("recall", {})
+    return stored.content[0].text, found.content[0].text
+
+
+class TestOverTheStandardStreams:
+    def test_a_model_remembers_on_a_server_and_recalls_it(self, over_streams, served):
+        stored, found = over_streams(remembers, "--agent", "assistant", "--session", "sess_1")
+        assert stored == "Stored."
+        assert '"content": "User likes tea"' in found
+        (row,) = served[0].client(org="acme").memories.list().memories
+        assert (row.agent_id, row.session_id, row.content) == ("assistant", "sess_1", "User likes tea")
+
+    def test_it_works_on_the_fake_in_memory_too(self, over_streams, served):
+        assert over_streams(remembers, "--agent", "assistant", "--url", "memory://")[0] == "Stored."
+        assert served[0].client(org="acme").memories.list().count == 0
+
+    def test_read_only_offers_what_reads_under_the_prefix(self, over_streams):
+        listed = over_streams(
+            lambda model: model.list_tools(), "--agent", "assistant", "--read-only", "--prefix", "memory_"
+        )
+        assert [tool.name for tool in listed.tools] == ["memory_recall", "memory_search"]
+
+    def test_reading_from_the_session_leaves_the_rest_of_the_agent_out(self, over_streams, served):
+        client = served[0].client(org="acme")
+        for session in ("sess_1", "sess_2"):
+            client.memories.add(agent_id="assistant", session_id=session, content=f"of {session}")
+        result = over_streams(
+            lambda model: model.call_tool("recall", {}),
+            *("--agent", "assistant", "--session", "sess_1", "--read-from", "session"),
+        )
+        assert "of sess_1" in result.content[0].text
+        assert "of sess_2" not in result.content[0].text
+
+    def test_a_key_that_the_server_refuses_is_a_result_for_the_model(self, over_streams):
+        result = over_streams(
+            lambda model: model.call_tool("recall", {}), "--agent", "assistant", MEMTRACE_API_KEY="mtk_wrong"
+        )
+        assert (result.is_error, "cannot be used now" in result.content[0].text) == (True, True)
+
+    def test_it_ends_with_its_input_and_writes_nothing_but_the_protocol(self, served, execute):
+        done = execute("mcp", "--agent", "assistant", env=served[1], stdin=subprocess.DEVNULL)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_it_with_status_0(self, served, number, tmp_path):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "memtrace", "mcp", "--agent", "assistant"],
+            cwd=tmp_path,
+            env=served[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        request = '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}\n'
+        process.stdin.write(request)
+        process.stdin.flush()
+        assert '"serverInfo"' in process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr.read() == ""
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()
+
+
+class TestOverHttp:
+    def test_a_model_remembers_on_a_server_and_recalls_it(self, over_http, served):
+        _, address = over_http("--http", "127.0.0.1:0")
+
+        async def main():
+            async with Client(address, read_timeout_seconds=PATIENCE) as model:
+                return await remembers(model)
+
+        stored, found = asyncio.run(main())
+        assert (stored, "User likes tea" in found) == ("Stored.", True)
+        assert served[0].client(org="acme").memories.list().count == 1
+
+    def test_with_a_token_only_those_who_send_it_get_in(self, over_http):
+        _, address = over_http("--http", "127.0.0.1:0", MEMTRACE_MCP_TOKEN="mcp_planted")
+        assert httpx2.post(address, json={}, trust_env=False).status_code == 401
+
+        async def main():
+            headers = {"authorization": "Bearer mcp_planted"}
+            async with httpx2.AsyncClient(headers=headers, trust_env=False) as http:
+                transport = streamable_http_client(address, http_client=http)
+                async with Client(transport, read_timeout_seconds=PATIENCE) as model:
+                    return await remembers(model)
+
+        assert asyncio.run(main())[0] == "Stored."
+
+    def test_a_page_of_another_site_is_refused(self, over_http):
+        _, address = over_http("--http", "127.0.0.1:0")
+        refused = httpx2.post(address, json={}, headers={"origin": "http://evil.example"}, trust_env=False)
+        assert refused.status_code == 403
+        refused = httpx2.post(address, json={}, headers={"host": "evil.example"}, trust_env=False)
+        assert refused.status_code == 421
+
+    @pytest.mark.parametrize(
+        ("number", "environment"), [(signal.SIGINT, {"MEMTRACE_MCP_TOKEN": "mcp_planted"}), (signal.SIGTERM, {})]
+    )
+    def test_a_signal_ends_it_with_status_0_and_no_secret_was_printed(self, over_http, number, environment):
+        process, _ = over_http("--http", "[::1]:0" if socket.has_ipv6 else "127.0.0.1:0", **environment)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, output) == (0, "")
+        assert "planted" not in errors
+
+    def test_a_port_that_is_taken_is_told_with_status_1(self, served, execute):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            done = execute("mcp", "--agent", "a", "--http", f"127.0.0.1:{port}", env=served[1])
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"memtrace-sdk: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+class TestWhatCannotBe:
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["--agent", "no spaces"], "agent_id must be a letter"),
+            (["--agent", "a", "--session", "no spaces"], "session_id must be a letter"),
+            (["--agent", "a", "--read-from", "session"], "read_from='session' needs a session_id"),
+            (["--agent", "a", "--prefix", "my "], "prefix must be of letters"),
+            (["--agent", "a", "--url", "ftp://x"], "MEMTRACE_BASE_URL"),
+            (["--agent", "a", "--http", "8765"], "--http is HOST:PORT"),
+            (["--agent", "a", "--http", "localhost:99999"], "--http is HOST:PORT"),
+            (["--agent", "a", "--http", "0.0.0.0:0"], "--http 0.0.0.0:0 can be reached by others"),
+            (["--agent", "a", "--http", "memory.example:0"], "can be reached by others"),
+            (["--agent", "a", "--http", "127.0.0.2:0"], "can be reached by others"),
+        ],
+    )
+    def test_an_option_that_is_wrong_ends_with_status_2(self, invoke, environment, arguments, told):
+        environment.setenv("MEMTRACE_API_KEY", "mtk_planted")
+        environment.setenv("MEMTRACE_BASE_URL", "http://127.0.0.1:9")
+        result = invoke("mcp", *arguments)
+        assert result.exit_code == 2
+        assert told in result.output.replace("\n", " ")
+        assert "planted" not in result.output
+
+    def test_a_key_that_is_missing_is_told(self, invoke):
+        result = invoke("mcp", "--agent", "a", "--url", "memory://")
+        assert result.exit_code == 2
+        assert "MEMTRACE_API_KEY" in result.output
+
+    def test_without_the_package_it_says_what_to_install(self, invoke, environment):
+        for name in [name for name in sys.modules if name.startswith("memtrace.integrations.mcp")]:
+            environment.delitem(sys.modules, name)
+        environment.setitem(sys.modules, "mcp", None)
+        environment.setitem(sys.modules, "mcp.server.lowlevel", None)
+        result = invoke("mcp", "--agent", "a", "--url", "memory://")
+        assert result.exit_code == 2
+        assert "this command needs the package mcp, not installed here" in result.output
+        assert 'pip install "memtrace-sdk[mcp]"' in result.output
