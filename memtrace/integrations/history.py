@@ -116,7 +116,7 @@ class History:
             records = yield from moments.next()
             if records is None:
                 break
-            removed |= {record.item for record in records if record.kind == _REMOVED}
+            removed |= {record.item for record in records if record.kind == _REMOVED and isinstance(record.item, str)}
             for record in records:
                 if record.kind == _CLEARED:
                     return found[:limit]

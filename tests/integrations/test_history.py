@@ -127,6 +127,19 @@ def test_an_item_that_another_took_back_in_the_same_moment_is_not_given_twice():
     assert last.metadata["item"] == '"b"'
 
 
+def test_a_removal_that_names_no_item_removes_none(fake):
+    talk = Talk(fake.client())
+    talk.add("a")
+    talk.client.memories.add_visible(
+        agent_id="assistant",
+        session_id="thread",
+        content="odd",
+        tags=["test-format"],
+        metadata={"record": "removed", "item": "[1]", "sequence": 1},
+    )
+    assert talk.items() == ["a"]
+
+
 def test_a_removal_whose_answer_was_lost_removes_one_item(fake):
     talk = Talk(fake.client())
     talk.add("a", "b", "c")
