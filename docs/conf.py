@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 # autodoc imports a module as type checkers see it, which the models of these frameworks do not survive: they come first.
-for framework in ("agents", "langchain_core.chat_history", "langgraph.store.base"):
+for framework in ("agents", "langchain_core.chat_history", "langgraph.store.base", "anthropic"):
     importlib.import_module(framework)
 
 project = "memtrace-sdk"
@@ -65,6 +65,11 @@ nitpick_ignore_regex = [
     ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx2?|requests|pluggy)\..*"),
     ("py:.*", r"(agents|langchain_core|langgraph)\..*"),
     ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem|Op|Result)"),  # of these frameworks
+    ("py:.*", r"anthropic\..*"),
+    (
+        "py:class",
+        r"Beta\w+",
+    ),  # of these frameworks
     (
         "py:class",
         r"(datetime|timedelta|Self|TracebackType|BaseModel|Mapping|Sequence|Iterable|Iterator|Callable|Coroutine|Generator|Unpack)",
