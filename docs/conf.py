@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 # autodoc imports a module as type checkers see it, which the models of these frameworks do not survive: they come first.
-for framework in ("agents", "langchain_core.chat_history", "langgraph.store.base", "anthropic"):
+for framework in ("agents", "langchain_core.chat_history", "langgraph.store.base", "anthropic", "claude_agent_sdk"):
     importlib.import_module(framework)
 
 project = "memtrace-sdk"
@@ -66,9 +66,10 @@ nitpick_ignore_regex = [
     ("py:.*", r"(agents|langchain_core|langgraph)\..*"),
     ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem|Op|Result)"),  # of these frameworks
     ("py:.*", r"anthropic\..*"),
+    ("py:.*", r"(anthropic|claude_agent_sdk)\..*"),
     (
         "py:class",
-        r"Beta\w+",
+        r"(Beta\w+|Session(Key|ListSubkeysKey|StoreEntry|StoreListEntry|SummaryEntry))",
     ),  # of these frameworks
     (
         "py:class",
