@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = ["kind_of", "near_name", "whose"]
@@ -19,6 +18,8 @@ def kind_of(value: object) -> str:
 
 def near_name(name: str, names: Iterable[str]) -> str:
     """A question for an error's text when one of `names` is close to `name`."""
+    import difflib  # nobody needs it who makes no mistake
+
     folded = {known.casefold(): known for known in names}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
     return f" Did you mean {folded[near[0]]!r}?" if near else ""

@@ -6,19 +6,16 @@ them, and proxies from the environment work.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
-import math
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
-from memtrace.event_loops import running_under_trio
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
@@ -32,7 +29,6 @@ from memtrace_transports.tls import deferred_context
 from memtrace_transports.writable import check_time
 
 if TYPE_CHECKING:
-    import anyio
     import httpx
     import httpx2  # type: ignore[import-not-found,unused-ignore]  # needs Python 3.11
 
@@ -87,7 +83,8 @@ class HttpxTransport:
         self._library = _library_of(client, library)
         self._requests = _new_requests(client, self._library, self._options)
         given = None if client is None else _Yours(cast("httpx.Client", client))
-        make = functools.partial(_new_lending, self._library, self._options, deferred_context(self._options))
+        tls = deferred_context(self._options, blocking=True)
+        make = functools.partial(_new_lending, self._library, self._options, tls)
         self._clients: ThreadsClient[_Yours | Lending[httpx.Client]] = ThreadsClient(given, make)
 
     def send(self, request: Request) -> Response:
@@ -168,11 +165,13 @@ class AsyncHttpxTransport:
 
     async def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        from memtrace_transports.async_exchange import begun_scope, within
+
         check_time(request)
         channel = await self._channels.get()
         library, client = import_module(self._library), None
         try:
-            scope = _scope(request.timeout)
+            scope = begun_scope(request.timeout)
             timeout = _timeout(self._options, request.timeout, connecting_part(request.timeout))
             client = await channel.lend(timeout["pool"])
             if client is None:
@@ -181,7 +180,7 @@ class AsyncHttpxTransport:
                 try:
                     outgoing = self._requests.made(library, client, request, timeout)
                     send = functools.partial(self._exchange, library, client, outgoing, request.origin)
-                    return await _within(scope, send)
+                    return await within(scope, send)
                 finally:
                     await channel.give_back(client)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
@@ -227,56 +226,6 @@ def _new_channel(
         expiry=kept_seconds(options),
         now=options.clock.monotonic,
     )
-
-
-# ---- an exchange, which asyncio and trio break off differently -----------------------------------------------------
-
-
-_Send = Callable[[], Coroutine[None, None, Response]]
-
-
-def _scope(bound: float | None) -> anyio.CancelScope:
-    import anyio
-
-    return anyio.CancelScope(deadline=math.inf if bound is None else anyio.current_time() + bound)
-
-
-async def _within(scope: anyio.CancelScope, send: _Send) -> Response:
-    """Send, until the deadline of `scope` at most.
-
-    A task that asyncio cancels breaks off httpcore's cleaning up too, and its connection stays taken for good. So there the
-    exchange has a task of its own, which is only ever ended through its scope, as trio ends every task.
-    """
-    exchange = _within_scope(scope, send)
-    return await exchange if running_under_trio() else await _apart(asyncio.create_task(exchange), scope)
-
-
-async def _within_scope(scope: anyio.CancelScope, send: _Send) -> Response:
-    with scope:
-        return await send()
-    raise TimeoutError
-
-
-async def _apart(exchange: asyncio.Task[Response], scope: anyio.CancelScope) -> Response:
-    try:
-        await asyncio.wait((exchange,))  # which leaves the task alone when it is cancelled
-    except asyncio.CancelledError:
-        scope.cancel()
-        await _end(exchange)
-        raise
-    return exchange.result()
-
-
-async def _end(exchange: asyncio.Task[Response]) -> None:
-    """Wait until it has ended, however often the waiting is cancelled meanwhile."""
-    import anyio
-
-    with anyio.CancelScope(shield=True):  # a scope of the caller's would cancel the waiting again and again
-        while not exchange.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait((exchange,))
-    if not exchange.cancelled():
-        exchange.exception()  # looked at, or asyncio complains that nobody did
 
 
 # ---- clients of our own ---------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class RequestsTransport:
             raise TypeError(f"options= takes TransportOptions, not {described(options)}")
         self._options = options or TransportOptions()
         self._ours = _Ours(self._options) if session is None else None
-        tls = deferred_context(self._options, bundles=_BUNDLES)
+        tls = deferred_context(self._options, bundles=_BUNDLES, blocking=True)
         self._sessions = ThreadsClient(session, functools.partial(_new_session, self._options, tls))
 
     def send(self, request: Request) -> Response:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -193,6 +191,9 @@ async def _in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:
         import trio
 
         return await trio.to_thread.run_sync(prepare)
+    import asyncio  # late, as in memtrace.event_loops
+    from concurrent.futures import ThreadPoolExecutor
+
     executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
     try:
         return await asyncio.get_running_loop().run_in_executor(executor, prepare)

@@ -65,6 +65,15 @@ def test_making_a_client_and_naming_the_httpx_transport_loads_no_http_library():
     assert loaded_by(code) & HTTP == set()
 
 
+@pytest.mark.parametrize("transport", ["httpx", "requests"])
+def test_a_blocking_call_loads_no_event_loop(transport):
+    call = f"Memtrace('http://127.0.0.1:1', 'key', transport={transport!r}, retry=RetryPolicy(max_attempts=1)).health()"
+    code = f"import contextlib\nfrom memtrace import ConnectionFailedError, Memtrace, RetryPolicy\nwith contextlib.suppress(ConnectionFailedError): {call}"
+    loaded = loaded_by(f"import sys\nsys.modules['trio'] = None\n{code}")  # which httpcore imports where it is there
+    assert {"memtrace.plugins", "memtrace_transports.pools", "memtrace_transports.tls"} <= loaded
+    assert loaded & {"asyncio", "memtrace_transports.async_exchange", "memtrace_transports.async_lending"} == set()
+
+
 def test_errors_alone_load_nothing_heavy():
     assert loaded_by("from memtrace import NotFoundError\nimport memtrace.exceptions") & HEAVY == set()
 

@@ -17,7 +17,7 @@ from memtrace_transports import AsyncHttpxTransport, HttpxTransport
 from memtrace_transports.tls import _context, context_of
 from tests.conftest import Script
 from tests.transports.httpx_libraries import LIBRARIES
-from tests.transports.kinds import Kind, on_every_kind
+from tests.transports.kinds import Kind, on_every_blocking_kind, on_every_kind
 from tests.transports.scripted import Answer, Echo, ScriptedServer, Stall, Zipped
 from tests.transports.tls_server import Authority, TlsServer
 
@@ -301,9 +301,13 @@ BUNDLES = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
 
 
 @pytest.fixture
-def through_requests(monkeypatch):
+def no_bundles(monkeypatch):
     for name in (*BUNDLES, "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def through_requests(no_bundles):
     return Kind("requests", asynchronous=False)
 
 
@@ -392,6 +396,42 @@ def test_a_broken_environment_is_named(tmp_path, monkeypatch):
         context_of(TransportOptions())
     with warnings.catch_warnings():
         context_of(TransportOptions(trust_env=False))
+
+
+@on_every_blocking_kind
+def test_a_client_of_an_http_address_reads_no_certificates(kind, no_bundles, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with ScriptedServer() as server:
+        (answer,) = kind.send(Request("GET", server.url, "/", timeout=5.0), url=server.url)
+    assert answer.status == 200
+
+
+@on_every_kind
+def test_one_of_an_https_address_reads_them_before_it_connects(kind, no_bundles, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigurationError, match="^SSL_CERT_FILE or SSL_CERT_DIR holds no certificates"):
+        kind.send(Request("GET", "https://127.0.0.1:1", "/", timeout=5.0), url="https://server")
+
+
+@on_every_kind
+def test_one_of_an_http_address_trusts_whom_others_trust_where_it_is_led_to_https(
+    kind, no_bundles, authority, stranger, monkeypatch
+):
+    with TlsServer(authority) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+        assert is_trusted(kind, server, url="http://server")
+        monkeypatch.setenv("SSL_CERT_FILE", str(stranger.ca))
+        assert not is_trusted(kind, server, url="http://server")
+
+
+@on_every_blocking_kind
+def test_and_has_no_connection_where_it_cannot_read_them(kind, no_bundles, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with ScriptedServer() as server:
+        address = server.url.replace("http:", "https:")
+        (error,) = kind.send(Request("GET", address, "/", timeout=5.0), url=server.url)
+    assert (error.cause, error.maybe_sent) == ("connect", False)
+    assert "SSL_CERT_FILE or SSL_CERT_DIR holds no certificates" in error.message
 
 
 def test_contexts_are_shared_by_equal_options():
