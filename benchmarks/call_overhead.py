@@ -1,7 +1,7 @@
 """What a call costs over the bare library, and against memtrace-sdk 0.2.0: ratios, in turn, on one loopback server.
 
 python benchmarks/call_overhead.py                                   # against the bare libraries
-python benchmarks/call_overhead.py --earlier OTHER_ENVIRONMENT/bin/python   # and against memtrace-sdk 0.2.0
+python benchmarks/call_overhead.py --environment earlier=OTHER_ENVIRONMENT/bin/python   # and against memtrace-sdk 0.2.0
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 from contextlib import ExitStack, contextmanager
 
-from rounds import HERE, Report, Served, add_arguments, pythons
+from rounds import HERE, Report, Served, add_arguments, chosen, pythons
 
 OURS = {
     "sync httpx, ours": "remember",
@@ -82,6 +81,12 @@ def measure(ways, rounds, calls):
     return {"wall": wall, "CPU": work}
 
 
+def where(given, way):
+    """The Python for a way: a bare library may have an environment of its own."""
+    bare = [library for library in ("httpx", "requests", "aiohttp") if f"{library}, bare" in way]
+    return chosen(given, bare[0] if bare else "ours")
+
+
 def with_difference(found):
     alone, five = found.get("constant transport"), found.get("constant transport, 5 middlewares")
     if alone and five:
@@ -95,7 +100,7 @@ def main():
     parser.add_argument("--only", default="", help="ways whose name begins like this, and those of memtrace-sdk 0.2.0")
     given = parser.parse_args()
     programs = pythons(given)
-    ways = {way: (sys.executable, name) for way, name in OURS.items() if way.startswith(given.only)}
+    ways = {way: (where(given, way), name) for way, name in OURS.items() if way.startswith(given.only)}
     if "memtrace-sdk 0.2.0" in programs:
         ways |= {way: (programs["memtrace-sdk 0.2.0"], name) for way, name in EARLIER.items()}
     report = Report()

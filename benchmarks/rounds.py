@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -15,11 +16,17 @@ HERE = Path(__file__).parent
 
 
 def measured(command, **settings):
-    """The number that a command prints last."""
+    """The number, or the list of numbers, that a command prints last."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **settings)
     if done.returncode:
         raise SystemExit(done.stderr)
-    return float(done.stdout.split()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def resident():
+    """The bytes of memory that this process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def in_turn(ways, rounds):
@@ -93,13 +100,29 @@ def _is_met(ratio, side, bound):
 def add_arguments(parser, rounds=7):
     """The arguments that these benchmarks have in common."""
     parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--earlier", help="a Python that has memtrace-sdk 0.2.0")
+    parser.add_argument(
+        "--environment",
+        action="append",
+        default=[],
+        metavar="NAME=PYTHON",
+        help="where to find one of: ours, earlier (memtrace-sdk 0.2.0), httpx, requests, aiohttp",
+    )
     parser.add_argument("--json", help="a file for the figures")
+
+
+def chosen(given, name):
+    """The Python that was given for `name`, or this one."""
+    return _environments(given).get(name, sys.executable)
 
 
 def pythons(given):
     """Ours, and that of memtrace-sdk 0.2.0 where there is one."""
-    return {"ours": sys.executable, **({"memtrace-sdk 0.2.0": given.earlier} if given.earlier else {})}
+    earlier = _environments(given).get("earlier")
+    return {"ours": chosen(given, "ours"), **({"memtrace-sdk 0.2.0": earlier} if earlier else {})}
+
+
+def _environments(given):
+    return dict(each.split("=", 1) for each in given.environment)
 
 
 class Served:
