@@ -18,13 +18,15 @@ BESIDE_TESTS = ["docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproje
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
 
 
-BENCHMARKS = {
-    "call_overhead": "earlier",
-    "imports": "earlier",
-    "clients": "earlier",
-    "reading": "earlier",
-    "batches": "alone",
-    "fake": "alone",
+ANCHORS = {"earlier": "memtrace-sdk==0.2.0", "httpx": "httpx", "requests": "requests", "aiohttp": "aiohttp"}
+BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it compares with the anchors
+    "call_overhead": ([], True),
+    "imports": ([], True),
+    "clients": ([], True),
+    "reading": (["--rows", "1000000"], True),
+    "batches": (["--rows", "100000"], False),
+    "fake": ([], False),
+    "growth": ([], False),
 }
 
 
@@ -132,18 +134,32 @@ def plugins(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
-    """Ratios against peers in the same run, and as JSON in benchmarks/results; the earlier SDK lives in an environment of its own."""
-    session.install("-e", ".[aiohttp,requests]", "respx", "responses")
-    earlier = Path(session.create_tmp()) / "earlier"
-    session.run("python", "-m", "venv", "--clear", str(earlier))
-    python = earlier / "bin" / "python"
-    session.run(str(python), "-m", "pip", "install", "--quiet", "memtrace-sdk==0.2.0", external=True)
+    """Ratios against peers in the same run: JSON in benchmarks/results, table and charts for docs/performance.md; an idle hour.
+
+    `nox -s bench -- reading growth` runs these alone.
+    """
+    wheel = _wheel(session)
+    session.install(f"{wheel}[aiohttp,requests]", "respx", "responses")
+    environments = {name: _environment(session, name, package) for name, package in ANCHORS.items()}
     results = HERE / "benchmarks" / "results"
     results.mkdir(exist_ok=True)
-    for name, beside in BENCHMARKS.items():
-        peer = ["--earlier", str(python)] if beside == "earlier" else []
-        file = str(results / f"{name}.json")
-        session.run("python", f"benchmarks/{name}.py", *peer, "--json", file, *session.posargs)
+    for name in session.posargs or BENCHMARKS:
+        arguments, compares = BENCHMARKS[name]
+        beside = dict(environments) if compares else {}
+        if name == "imports":  # extras would be found, and some are imported where they are
+            beside["ours"] = _environment(session, "ours", str(wheel))
+        places = [f"--environment={place}={python}" for place, python in beside.items()]
+        session.run("python", f"benchmarks/{name}.py", *arguments, *places, "--json", str(results / f"{name}.json"))
+    session.run("python", "benchmarks/charts.py", str(results), str(HERE / "docs" / "_static" / "performance"))
+
+
+def _environment(session: nox.Session, name: str, package: str) -> str:
+    """The Python of an environment that has nothing but this package and what it needs."""
+    folder = Path(session.create_tmp()) / name
+    session.run("python", "-m", "venv", "--clear", str(folder))
+    python = str(folder / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", package, external=True)
+    return python
 
 
 def _wheel(session: nox.Session) -> Path:

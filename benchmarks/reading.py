@@ -97,7 +97,7 @@ def lists(url, rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_arguments(parser, rounds=5)
-    parser.add_argument("--rows", type=int, default=50_000, help="a multiple of 4,000")
+    parser.add_argument("--rows", type=int, default=50_000, help="a multiple of 4,000, from 8,000")
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
