@@ -155,7 +155,7 @@ def bench(session: nox.Session) -> None:
 
 def _environment(session: nox.Session, name: str, package: str) -> str:
     """The Python of an environment that has nothing but this package and what it needs."""
-    folder = Path(session.create_tmp()) / name
+    folder = Path(session.create_tmp()).resolve() / name  # some programs run elsewhere
     session.run("python", "-m", "venv", "--clear", str(folder))
     python = str(folder / "bin" / "python")
     session.run(python, "-m", "pip", "install", "--quiet", package, external=True)
