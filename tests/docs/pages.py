@@ -38,6 +38,12 @@ def consoles(text: str) -> list[str]:
     return [match["code"] for match in _FENCE.finditer(text) if match["language"].strip() == "pycon"]
 
 
+def tables_of_contents(text: str) -> list[list[str]]:
+    """The entries of each toctree of a page, without its options."""
+    tables = [match["code"] for match in _FENCE.finditer(text) if match["language"].strip() == "{toctree}"]
+    return [[line for line in table.splitlines() if line and not line.startswith(":")] for table in tables]
+
+
 def section(text: str, heading: str) -> str:
     """The section of a page under this second-level heading."""
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
