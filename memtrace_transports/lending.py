@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from memtrace.exceptions import ClientClosedError
 from memtrace_transports.pools import Closable
 
 __all__ = ["Lending"]
@@ -35,17 +36,22 @@ class Lending(Generic[ClientT]):
         self._closed = False
 
     def lend(self, patience: float | None) -> ClientT | None:
-        """A client, to be given back; None where none comes free within `patience` seconds."""
+        """A client, to be given back; None where none comes free within `patience` seconds. Raises `ClientClosedError`."""
         if not self._slots.acquire(timeout=patience):
             return None
         try:
-            with self._guard:
-                if self._waiting:
-                    return self._waiting.pop()[1]
-            return self._make()
+            return self._next()
         except BaseException:
             self._slots.release()
             raise
+
+    def _next(self) -> ClientT:
+        with self._guard:
+            if self._closed:  # meanwhile
+                raise ClientClosedError("this transport is closed")
+            if self._waiting:
+                return self._waiting.pop()[1]
+        return self._make()
 
     def give_back(self, client: ClientT) -> None:
         """Keep it for the next, or close it; and close what has waited too long."""

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from memtrace.exceptions import ClientClosedError
 from memtrace_transports.lending import Lending
 from memtrace_transports.memory import ManualClock
 
@@ -86,6 +87,16 @@ def test_closing_closes_those_that_wait_now_and_those_that_are_lent_when_they_co
     assert (one.closed, two.closed) == (True, False)
     lent.give_back(two)
     assert two.closed
+
+
+def test_who_waits_for_a_place_while_all_is_closed_gets_no_new_connection():
+    lent = lending(most=1)
+    client = lent.lend(None)
+    lent.close()
+    lent.give_back(client)
+    for _ in range(2):
+        with pytest.raises(ClientClosedError):
+            lent.lend(0.01)
 
 
 def test_a_client_that_fails_to_close_gives_its_place_back():
