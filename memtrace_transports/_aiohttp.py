@@ -174,7 +174,7 @@ class _Slots:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it was given, and the task cancelled before it could go on
+            if turn.done() and not turn.cancelled() and turn.exception() is None:  # given, and the task then cancelled
                 self.give()
             raise
         finally:

@@ -437,6 +437,21 @@ def test_a_slot_that_is_given_to_a_task_cancelled_meanwhile_goes_to_the_next():
     asyncio.run(main())
 
 
+def test_a_task_cancelled_as_its_waiting_ends_gives_back_no_slot_that_it_never_had():
+    async def main():
+        slots = _aiohttp._Slots(1)
+        await slots.take(None)
+        turn = asyncio.ensure_future(slots.take(5))
+        await asyncio.sleep(0)
+        slots._give_up(slots._waiting[0])
+        turn.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+        assert slots.free == 0
+
+    asyncio.run(main())
+
+
 def test_a_slot_given_as_the_waiting_ends_is_not_lost():
     async def main():
         slots = _aiohttp._Slots(1)
