@@ -94,11 +94,12 @@ class _Context(ssl.SSLContext):
     def trust(self, trusted: _Trusted | None) -> None:
         """Say who is to be trusted."""
         self._unread = trusted
-        self._reading = threading.Lock()
+        self._reading = {os.getpid(): threading.Lock()}
 
     def read(self) -> None:
         """Read the certificates, once."""
-        with self._reading:
+        # by process: at a fork a thread of the parent may have held the lock, and is not in the child to free it
+        with self._reading.setdefault(os.getpid(), threading.Lock()):
             if self._unread is not None:
                 _trust(self, self._unread)
                 self._unread = None

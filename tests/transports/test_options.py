@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
+import ssl
 import subprocess
+import threading
 import warnings
 
 import pytest
@@ -446,3 +450,33 @@ def test_without_certifi_the_systems_certificates_are_trusted(monkeypatch):
     _context.cache_clear()
     assert context_of(TransportOptions(trust_env=False)).verify_mode.name == "CERT_REQUIRED"
     _context.cache_clear()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_while_certificates_are_read_reads_them_itself(monkeypatch):
+    from memtrace_transports import tls
+
+    reading, go_on, trust = threading.Event(), threading.Event(), tls._trust
+
+    def slow(*given):
+        reading.set()
+        go_on.wait(10)
+        trust(*given)
+
+    monkeypatch.setattr(tls, "_trust", slow)
+    context = tls._Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.trust(tls._Trusted())
+    thread = threading.Thread(target=context.read)
+    thread.start()
+    assert reading.wait(10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: there are threads
+        child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # which ends a child that waits for ever
+        go_on.set()
+        context.read()
+        os._exit(0 if context.cert_store_stats()["x509_ca"] else 1)
+    go_on.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
