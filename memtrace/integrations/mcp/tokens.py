@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from memtrace.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["RequireToken"]
 
+_POLICY_VIOLATION: Final = 1008
+
 
 class RequireToken:
     """An ASGI application around another: a request without ``Authorization: Bearer TOKEN`` gets a 401.
 
-    Put it around what ``memory_server(tools).streamable_http_app()`` gives.
+    Put it around what ``memory_server(tools).streamable_http_app()`` gives. A WebSocket, which MCP does not use, is refused.
+    Raises `ConfigurationError` for an empty token, which everybody knows.
     """
 
     def __init__(self, application: ASGIApp, token: str) -> None:
+        if not token.strip():
+            raise ConfigurationError("RequireToken needs a token, and an empty one was given")
         self._application = application
         self._expected = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
         if scope["type"] == "http" and not self._is_allowed(scope):
             body = b'{"error": "this server wants its token: Authorization: Bearer TOKEN"}'
             headers = [

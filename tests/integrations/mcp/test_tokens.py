@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from memtrace.exceptions import ConfigurationError
 from memtrace.integrations.mcp import RequireToken
 
 
@@ -55,3 +56,15 @@ def test_without_it_the_answer_is_401_and_nothing_is_passed_on(headers):
 
 def test_the_beginning_and_the_end_of_the_application_are_no_requests():
     assert sent({"type": "lifespan"}) == [{"type": "passed", "scope": "lifespan"}]
+
+
+def test_a_web_socket_is_refused():
+    assert sent({"type": "websocket", "headers": [(b"authorization", GOOD)]}) == [
+        {"type": "websocket.close", "code": 1008}
+    ]
+
+
+@pytest.mark.parametrize("token", ["", "  ", "\n"])
+def test_a_token_that_everybody_knows_is_refused(token):
+    with pytest.raises(ConfigurationError, match="an empty one was given"):
+        RequireToken(application, token)
