@@ -7,7 +7,7 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, unquote, urlsplit
 
-__all__ = ["AddressError", "basic_credentials", "http_parts", "is_proxy"]
+__all__ = ["AddressError", "basic_credentials", "http_parts", "is_proxy", "without_content"]
 
 
 class AddressError(ValueError):
@@ -75,3 +75,15 @@ def is_proxy(address: str, schemes: tuple[str, ...] = ("http", "https")) -> bool
     except AddressError:
         return False
     return True
+
+
+_TEXT_OF_A_MEMORY = re.compile(r"(/api/v1/memories/)[^\s?]+", re.IGNORECASE)
+
+
+def without_content(text: str) -> str:
+    """A path, or a text that names one, without the part of a memory's content that ``GET /memories/{text}`` has in it.
+
+    >>> without_content("/api/v1/memories/what%20was%20said"), without_content("/api/v1/memories")
+    ('/api/v1/memories/REDACTED', '/api/v1/memories')
+    """
+    return _TEXT_OF_A_MEMORY.sub(r"\1REDACTED", text)

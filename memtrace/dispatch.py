@@ -84,7 +84,7 @@ class _Calls:
 
     def _raw(self, operation: Operation[T], request: Request, response: Response) -> RawResponse[T]:
         parsed = self._result(operation, request, response)
-        about = RequestInfo(request.method, request.path, request.operation)
+        about = RequestInfo(request.method, request.shown_path, request.operation)
         context = request.context
         return RawResponse(
             response.status, response.headers, response.body, parsed, context.elapsed(), context.attempt, about

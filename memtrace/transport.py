@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
+from memtrace.addresses import without_content
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import (
     NO_MEMTRACE_THERE,
@@ -215,6 +216,11 @@ class Request:
         """The target without its query."""
         return self.target.partition("?")[0]
 
+    @property
+    def shown_path(self) -> str:
+        """The path as logs and errors show it: without the text of a memory that it looks for."""
+        return without_content(self.path)
+
     def with_header(self, name: str, value: str) -> Request:
         """A copy in which the header `name` has this one value."""
         headers = self.headers.set(name, value)
@@ -224,7 +230,7 @@ class Request:
 
     def __repr__(self) -> str:
         size = "no body" if self.body is None else f"{len(self.body)} bytes"
-        return f"<Request {self.method} {self.path} {self.operation or 'unnamed'}, {size}>"
+        return f"<Request {self.method} {self.shown_path} {self.operation or 'unnamed'}, {size}>"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from memtrace.addresses import without_content
 from memtrace.exceptions import (
     NO_MEMTRACE_THERE,
     RESPONSE_BODY_KEPT,
@@ -68,7 +69,7 @@ def describe(error: MemtraceError, request: Request) -> None:
     if error.request is not None:
         return
     context = request.context
-    error.request = RequestInfo(request.method, request.path, request.operation)
+    error.request = RequestInfo(request.method, request.shown_path, request.operation)
     error.attempts = context.attempt
     error.elapsed = context.elapsed()
     error.last_cause = context.repeated_after
@@ -171,7 +172,7 @@ def _error_text(response: Response) -> tuple[str, str | None]:
         content = json.loads(response.body)
     except (ValueError, RecursionError):
         text = " ".join(response.body[:RESPONSE_BODY_KEPT].decode("utf-8", "replace").split())
-        return _cut(text, _TEXT_SHOWN) or f"HTTP {response.status}", None
+        return _cut(without_content(text), _TEXT_SHOWN) or f"HTTP {response.status}", None  # "Cannot GET", and the path
     error, hint = (content.get("error"), content.get("hint")) if isinstance(content, dict) else (None, None)
     if not isinstance(error, str) or not error:
         return f"HTTP {response.status}", None
@@ -261,4 +262,4 @@ def _rule(text: str, name: str) -> str | None:
 def _location(response: Response) -> str:
     """Where a redirect points to, without query, fragment and credentials."""
     place = re.split("[?#]", response.headers.get("location", ""), maxsplit=1)[0]
-    return _cut(re.sub("//[^/]*@", "//", place, count=1), _TEXT_SHOWN) or "an unnamed place"
+    return _cut(without_content(re.sub("//[^/]*@", "//", place, count=1)), _TEXT_SHOWN) or "an unnamed place"

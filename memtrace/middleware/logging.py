@@ -46,7 +46,7 @@ def _log(level: int, request: Request, status: int, outcome: str, seconds: float
     fields = {
         "memtrace_operation": request.operation,
         "memtrace_method": request.method,
-        "memtrace_path": request.path,
+        "memtrace_path": request.shown_path,
         "memtrace_status": status,
         "memtrace_attempt": attempt,
         "memtrace_seconds": seconds,
@@ -56,7 +56,7 @@ def _log(level: int, request: Request, status: int, outcome: str, seconds: float
         "%s: %s %s -> %s in %.1f ms (attempt %d)",
         request.operation,
         request.method,
-        request.path,
+        request.shown_path,
         outcome,
         seconds * 1000,
         attempt,

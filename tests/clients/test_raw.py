@@ -403,6 +403,29 @@ def test_a_body_over_the_servers_limit_is_refused(face):
     assert transport.requests == []
 
 
+SPOKEN = ["what-was-said", "what%20was%20said", "what-was-said/more", "what-was-said&more/stats"]
+
+
+@pytest.mark.parametrize("route", ["/api/v1/memories/", "/API/V1/Memories/"])
+@pytest.mark.parametrize("text", SPOKEN)
+def test_the_text_of_a_memory_in_a_path_is_in_no_log_and_no_error(face, fake, caplog, route, text):
+    caplog.set_level("DEBUG")
+    with pytest.raises(NotFoundError) as raised:
+        face.of(fake, "acme").request("GET", route + text)
+    assert raised.value.request.path == f"{route}REDACTED"
+    assert "said" not in f"{raised.value}{caplog.text}{[record.__dict__ for record in caplog.records]}"
+    client, transport = face.scripted(Response(200, Headers(), b"{}"))
+    client.request("GET", route + text)
+    assert transport.requests[0].target == route + text
+
+
+def test_a_redirect_shows_no_text_of_a_memory(face):
+    moved = Response(308, Headers({"location": "https://other.test/api/v1/memories/what-was-said"}), b"")
+    client, _ = face.scripted(moved)
+    with pytest.raises(ServerError, match="redirects to https://other.test/api/v1/memories/REDACTED;"):
+        client.request("GET", "/api/v1/memories/what-was-said")
+
+
 # ---- reading an answer ----------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ def route_of(path: str) -> str | None:
     >>> route_of("/api/v1/agents/support-bot/stats"), route_of("/health"), route_of("/api/v1/agents/a/b/c")
     ('/api/v1/agents/{agent_id}/stats', '/health', None)
     """
-    if path.endswith(("/health", "/ready")):
+    if path.endswith(("/health", "/ready")) and "/api/v1/" not in path:
         return path
     match = _API.fullmatch(path)
     if match is None:
@@ -41,7 +41,7 @@ def route_of(path: str) -> str | None:
     prefix, resource, identifier, rest = match["prefix"], match["resource"], match["id"], match["rest"] or ""
     if identifier is None:
         return f"{prefix}/api/v1/{resource}"
-    if resource not in _IDS or (rest and rest not in _PARTS):
+    if resource not in _IDS or (rest and (resource == "memories" or rest not in _PARTS)):
         return None
     return f"{prefix}/api/v1/{resource}/{{{_IDS[resource]}}}{rest}"
 

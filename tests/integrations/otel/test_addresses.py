@@ -40,6 +40,8 @@ def test_a_route_has_names_in_place_of_ids_and_is_none_where_it_is_not_known(pat
         ("/api/v1/memories?words+alone&=x&Odd name=x&since=1h", "/api/v1/memories?REDACTED&REDACTED&REDACTED&since=REDACTED"),
         ("/api/v1/sessions/sess_1/memories?limit=3", "/api/v1/sessions/sess_1/memories?limit=REDACTED"),
         ("/api/v1/memories/what%20was%20said", "/api/v1/memories/REDACTED"),
+        ("/api/v1/memories/what%20was%20said/stats", "/api/v1/memories/REDACTED"),
+        ("/api/v1/memories/what%20was%20said/health", "/api/v1/memories/REDACTED"),
         ("/v2/api/v1/unknown/what/was/said", "/v2/api/v1/unknown/REDACTED"),
         ("/elsewhere/said", "/REDACTED"),
     ],
