@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from memtrace.cli import profiles
 from memtrace.cli.exits import CommandError, ExitStatus, status_of
@@ -16,7 +17,11 @@ from memtrace.cli.keys import key_of
 from memtrace.cli.terminal import show_error
 from memtrace.cli.wording import in_console_words
 from memtrace.client import Memtrace
+from memtrace.config import DEFAULT_TIMEOUT
 from memtrace.exceptions import ConfigurationError, MemtraceError
+
+if TYPE_CHECKING:
+    from memtrace.async_client import AsyncMemtrace
 
 __all__ = ["Choice", "Connection", "check_key", "check_profile", "choose", "connected", "opened"]
 
@@ -46,9 +51,30 @@ class Connection:
 
     def client(self) -> Memtrace:
         """A client. Raises `ConfigurationError`."""
-        if self.timeout is None:
-            return Memtrace(self.url, self.api_key, transport=self.transport)
-        return Memtrace(self.url, self.api_key, transport=self.transport, timeout=self.timeout)
+        timeout = DEFAULT_TIMEOUT if self.timeout is None else self.timeout
+        return Memtrace(self.url, self.api_key, transport=self.transport, timeout=timeout)
+
+    def async_client(self, *, deadline: float) -> AsyncMemtrace:
+        """An async client. Raises `ConfigurationError`."""
+        from memtrace.async_client import AsyncMemtrace
+
+        timeout = DEFAULT_TIMEOUT if self.timeout is None else self.timeout
+        return AsyncMemtrace(self.url, self.api_key, transport=self.transport, timeout=timeout, deadline=deadline)
+
+    def check(self) -> None:
+        """Refuse a connection without an address or a key. Raises `CommandError`."""
+        missing = [what for what, given in (("address", self.url), ("key", self.api_key)) if not given]
+        if missing:
+            advice = "set MEMTRACE_BASE_URL and MEMTRACE_API_KEY, or make a profile: memtrace-sdk profiles add --help"
+            raise CommandError(f"no {' and no '.join(missing)} of a server: {advice}", ExitStatus.USAGE)
+
+    def told(self, error: MemtraceError) -> CommandError:
+        """An error of its client, in the console's words and without the key."""
+        text = in_console_words(str(error), self.api_key)
+        if self.profile is not None:
+            text = text.replace("--url (MEMTRACE_BASE_URL)", self.url_source)
+            text = text.replace("MEMTRACE_API_KEY", f"its key in {self.key_source}")
+        return CommandError(text, status_of(error))
 
 
 def choose(choice: Choice) -> Connection:
@@ -108,21 +134,14 @@ def connected(choice: Choice) -> Iterator[Memtrace]:
 @contextmanager
 def opened(connection: Connection) -> Iterator[Memtrace]:
     """As `connected`, of a connection that was chosen already."""
-    missing = [what for what, given in (("address", connection.url), ("key", connection.api_key)) if not given]
-    if missing:
-        advice = "set MEMTRACE_BASE_URL and MEMTRACE_API_KEY, or make a profile: memtrace-sdk profiles add --help"
-        raise CommandError(f"no {' and no '.join(missing)} of a server: {advice}", ExitStatus.USAGE)
+    connection.check()
     try:
         with connection.client() as client:
             if str(connection.url).startswith("memory:"):
                 show_error("memory:// is a fake in this process: all that it holds goes when this command ends")
             yield client
     except MemtraceError as error:
-        text = in_console_words(str(error), connection.api_key)
-        if connection.profile is not None:
-            text = text.replace("--url (MEMTRACE_BASE_URL)", connection.url_source)
-            text = text.replace("MEMTRACE_API_KEY", f"its key in {connection.key_source}")
-        raise CommandError(text, status_of(error)) from None
+        raise connection.told(error) from None
 
 
 def check_profile(name: str, profile: profiles.Profile) -> None:

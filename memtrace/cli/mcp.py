@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import re
@@ -10,6 +11,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
+from memtrace.cli.connection import choose
+from memtrace.cli.exits import CommandError, ExitStatus
 from memtrace.cli.signals import at_the_end
 from memtrace.cli.terminal import show_error
 from memtrace.exceptions import ConfigurationError, InvalidRequestError
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
     from memtrace.async_client import AsyncMemtrace
+    from memtrace.cli.connection import Choice, Connection
     from memtrace.integrations.tools import ReadFrom
 
 __all__ = ["run_mcp"]
@@ -30,22 +34,24 @@ _PLACE = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<por
 
 
 def run_mcp(
+    choice: Choice,
     *,
     agent: str,
     session: str | None,
-    url: str | None,
     read_from: ReadFrom,
     read_only: bool,
     prefix: str,
     http: str | None,
 ) -> int:
-    """Serve until the input ends, or SIGINT or SIGTERM comes; returns the exit status."""
+    """Serve until the input ends, or SIGINT or SIGTERM comes; returns the exit status. Raises `CommandError`."""
+    _check_package()
+    connection = choose(choice)
+    connection.check()
     try:
         place = None if http is None else _place(http)
-        client, server = _made(agent, session, url, read_from, prefix, read_only=read_only)
+        client, server = _made(connection, agent, session, read_from, prefix, read_only=read_only)
     except (ConfigurationError, InvalidRequestError) as error:
-        show_error(error.message, error.hint or "")
-        return 2
+        raise connection.told(error) from None
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="memtrace-sdk: %(message)s")
     if place is None:
         with at_the_end(lambda: os._exit(0)):  # at once: a thread that reads the input cannot be interrupted
@@ -63,21 +69,26 @@ def run_mcp(
     return 0
 
 
-def _made(
-    agent: str, session: str | None, url: str | None, read_from: ReadFrom, prefix: str, *, read_only: bool
-) -> tuple[AsyncMemtrace, Server[dict[str, Any]]]:
-    """The client, configured by the environment, and the server over it. Raises for what cannot be."""
+def _check_package() -> None:
     try:
-        from memtrace.integrations.mcp import memory_server
+        importlib.import_module("memtrace.integrations.mcp")
     except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"this command needs the package {(error.name or 'mcp').partition('.')[0]}, not installed here",
-            hint='run: pip install "memtrace-sdk[mcp]"',
+        package = (error.name or "mcp").partition(".")[0]
+        raise CommandError(
+            f"this command needs the package {package}, not installed here",
+            ExitStatus.USAGE,
+            'run: pip install "memtrace-sdk[mcp]"',
         ) from error
-    from memtrace.async_client import AsyncMemtrace
+
+
+def _made(
+    connection: Connection, agent: str, session: str | None, read_from: ReadFrom, prefix: str, *, read_only: bool
+) -> tuple[AsyncMemtrace, Server[dict[str, Any]]]:
+    """The client and the server over it. Raises for what cannot be."""
+    from memtrace.integrations.mcp import memory_server
     from memtrace.integrations.tools import TOOLS, AsyncMemoryTools
 
-    client = AsyncMemtrace(url, deadline=_DEADLINE)
+    client = connection.async_client(deadline=_DEADLINE)
     tools = AsyncMemoryTools(
         client,
         agent_id=agent,

@@ -78,6 +78,15 @@ async def remembers(model):
 
 
 class TestOverTheStandardStreams:
+    def test_a_profile_names_the_server_and_the_variable_of_its_key(self, served, over_streams, tmp_path):
+        fake, environment = served
+        profile = f'[profiles.acme]\nbase_url = "{environment["MEMTRACE_BASE_URL"]}"\nkey_variable = "ACME_KEY"\n'
+        (tmp_path / "config.toml").write_text(profile, encoding="utf-8")
+        names = {"MEMTRACE_CONFIG": str(tmp_path / "config.toml"), "ACME_KEY": environment["MEMTRACE_API_KEY"]}
+        others = {"MEMTRACE_BASE_URL": "http://127.0.0.1:9", "MEMTRACE_API_KEY": "of another"}
+        assert over_streams(remembers, "--agent", "assistant", "--profile", "acme", **names, **others)[0] == "Stored."
+        assert fake.client("acme").recall("assistant").count == 1
+
     def test_a_model_remembers_on_a_server_and_recalls_it(self, over_streams, served):
         stored, found = over_streams(remembers, "--agent", "assistant", "--session", "sess_1")
         assert stored == "Stored."
@@ -211,6 +220,11 @@ class TestWhatCannotBe:
         assert result.exit_code == 2
         assert told in result.output.replace("\n", " ")
         assert "planted" not in result.output
+
+    def test_a_profile_that_is_not_there_is_told(self, invoke):
+        result = invoke("mcp", "--agent", "a", "--profile", "acme")
+        assert result.exit_code == 2
+        assert "acme" in result.output
 
     def test_a_key_that_is_missing_is_told(self, invoke):
         result = invoke("mcp", "--agent", "a", "--url", "memory://")

@@ -204,6 +204,66 @@ class TestContext:
         assert invoke("context", "sess_1", "--since", "2026-01-01").exit_code == 2
 
 
+class TestContextForAPrompt:
+    @pytest.fixture
+    def session(self, client):
+        for n in range(3):
+            client.memories.add(
+                agent_id="assistant", session_id="sess_1", content=f"{n} {'long ' * 40}", event_type="observation"
+            )
+        client.memories.add(
+            agent_id="assistant", session_id="sess_1", content="Use tea", memory_type="decision", importance=1
+        )
+        return "sess_1"
+
+    def test_it_is_what_the_sdk_writes_with_each_memory_whole(self, invoke, client, session):
+        made = client.sessions.prompt_context(session)
+        result = invoke("context", session, "--prompt")
+        assert (result.exit_code, result.stdout.rstrip("\n"), result.stderr) == (0, made.text.rstrip("\n"), "")
+        assert result.stdout.count("long " * 40) == 3
+
+    def test_types_and_the_look_back_choose(self, invoke, session):
+        result = invoke("context", session, "--prompt", "--type", "decision", "--since", "2025-12-31")
+        assert "Use tea" in result.stdout
+        assert "long" not in result.stdout
+
+    def test_a_budget_is_kept_and_what_is_left_out_is_told(self, invoke, client, session):
+        made = client.sessions.prompt_context(session, max_tokens=200, form="xml")
+        result = invoke("context", session, "--prompt", "--max-tokens", "200", "--form", "xml")
+        assert result.stdout.rstrip("\n") == made.text.rstrip("\n")
+        assert made.left_out > 0
+        assert f"{made.left_out} more did not fit: --max-tokens N" in result.stderr
+
+    def test_a_budget_that_holds_no_memory_is_told(self, invoke, session):
+        result = invoke("context", session, "--prompt", "--max-tokens", "1")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "no memory fits: raise --max-tokens" in result.stderr
+
+    def test_messages_are_json(self, invoke, client, session):
+        made = client.sessions.prompt_context(session, form="messages")
+        assert json.loads(invoke("context", session, "--prompt", "--form", "messages").stdout) == made.messages
+
+    def test_of_an_unknown_session_there_is_nothing(self, invoke, server):
+        result = invoke("context", "sess_2", "--prompt")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "nothing was found" in result.stderr
+        assert json.loads(invoke("context", "sess_2", "--prompt", "--form", "messages").stdout) == []
+
+    def test_json_has_the_context_and_its_memories(self, invoke, client, session):
+        made = client.sessions.prompt_context(session)
+        told = json.loads(invoke("context", session, "--prompt", "--json").stdout)
+        assert told["text"] == made.text
+        assert told["messages"] == made.messages
+        assert [told[name] for name in ("tokens", "left_out", "generation")] == [made.tokens, 0, made.generation]
+        assert [memory["content"] for memory in told["memories"]] == [memory.content for memory in made.memories]
+
+    @pytest.mark.parametrize("option", [("--max-tokens", "100"), ("--form", "xml")])
+    def test_a_setting_of_prompt_without_it_is_refused(self, invoke, option):
+        result = invoke("context", "sess_1", *option)
+        assert result.exit_code == 2
+        assert f"{option[0]} goes with --prompt" in result.stderr
+
+
 class TestRegistry:
     def test_agents(self, invoke, client):
         empty = invoke("agents")

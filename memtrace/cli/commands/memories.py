@@ -12,6 +12,7 @@ from memtrace.cli.options import JsonOption, ProfileOption, TimeoutOption, Trans
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from memtrace.context import PromptContext
     from memtrace.models import Memory
 
 __all__ = ["context", "recall", "remember", "search", "tail"]
@@ -193,19 +194,33 @@ CONTEXT = """\b
 Examples:
   memtrace-sdk context sess_0123456789abcdef01234567
   memtrace-sdk context sess_0123456789abcdef01234567 --since 7d --type decision
+  memtrace-sdk context sess_0123456789abcdef01234567 --prompt --max-tokens 2000
 
 \b
 The server takes 100 memories at most and cuts each at 80 bytes. A session that
-it does not know gives the heading alone.
+it does not know gives the heading alone. With --prompt the console writes all
+of the session, each memory whole, as sessions.prompt_context does; tokens are
+estimated.
 """
 
 
 def context(
     session: Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")],
     *,
-    since: Annotated[str, typer.Option(metavar="TIME", help="How far back: 30m, 24h, 7d.")] = "24h",
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How far back: 30m, 24h, 7d. Without it: 24h, or all with --prompt."),
+    ] = None,
     memory_type: Annotated[
         list[str] | None, typer.Option("--type", metavar="TYPE", help="Only this kind; repeat it for more.")
+    ] = None,
+    prompt: Annotated[bool, typer.Option("--prompt", help="Whole memories, written by the console.")] = False,
+    max_tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="With --prompt: how many tokens at most.")
+    ] = None,
+    form: Annotated[
+        Literal["markdown", "xml", "messages"] | None,
+        typer.Option(help="With --prompt: how it is written; messages is JSON. Without it: markdown."),
     ] = None,
     profile: ProfileOption = None,
     url: UrlOption = None,
@@ -213,11 +228,23 @@ def context(
     timeout: TimeoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a session's context: the Markdown that the server writes for a prompt."""
+    """Show a session's context for a prompt: the server's Markdown, or with --prompt whole memories in a budget."""
     from memtrace.cli.connection import connected
+    from memtrace.cli.exits import CommandError, ExitStatus
     from memtrace.cli.terminal import show_json, show_lines
 
-    with connected(choice_of(profile, url, transport, timeout)) as client:
+    if not prompt and (max_tokens is not None or form is not None):
+        given = "--form" if max_tokens is None else "--max-tokens"
+        raise CommandError(f"{given} goes with --prompt: the server has neither", ExitStatus.USAGE)
+    choice = choice_of(profile, url, transport, timeout)
+    if prompt:
+        with connected(choice) as client:
+            made = client.sessions.prompt_context(
+                session, since=since, memory_types=memory_type, max_tokens=max_tokens, form=form or "markdown"
+            )
+        _show_prompt(made, as_json=as_json, as_messages=form == "messages")
+        return
+    with connected(choice) as client:
         written = client.sessions.context(session, since=since, include_types=memory_type)
     if as_json:
         show_json(written.model_dump(mode="json", exclude_unset=True))
@@ -277,6 +304,24 @@ def _show_memories(memories: Sequence[Memory]) -> None:
         show_table(memories_table(memories))
     else:
         show_error("nothing was found")
+
+
+def _show_prompt(made: PromptContext, *, as_json: bool, as_messages: bool) -> None:
+    from memtrace.cli.terminal import show_error, show_json, show_lines
+
+    if as_json:
+        memories = [memory.model_dump(mode="json", exclude_unset=True) for memory in made.memories]
+        counts = {"tokens": made.tokens, "left_out": made.left_out, "generation": made.generation}
+        show_json({"text": made.text, "messages": made.messages, **counts, "memories": memories})
+        return
+    if not made.memories:
+        show_error("nothing was found" if not made.left_out else "no memory fits: raise --max-tokens")
+    if as_messages:
+        show_json(made.messages)
+    elif made.memories:
+        show_lines(made.text)
+    if made.memories and made.left_out:
+        show_error(f"{made.left_out} more did not fit: --max-tokens N")
 
 
 def _show_as_they_come(memories: Sequence[Memory], *, as_json: bool) -> None:
