@@ -242,6 +242,14 @@ def test_a_spec_makes_its_transport_from_options(client):
 
 
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+def test_options_of_another_type_are_refused_with_what_to_write(client):
+    with pytest.raises(
+        ConfigurationError, match=r"options must be a TransportOptions of memtrace\.transport, not dict"
+    ):
+        client("http://server", "key", options={"http2": True})
+
+
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
 def test_a_transport_by_name_must_fit_the_address(client):
     with pytest.raises(ConfigurationError, match="transport='httpx' does not fit base_url, whose scheme memory://"):
         client("memory://", "key", transport="httpx")

@@ -183,6 +183,13 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[:length] + "…"
 
 
+def _conflict(text: str, request: Request) -> ConflictError:
+    if text == "duplicate memory":
+        return ConflictError(text, code="duplicate_memory", hint=_DUPLICATE)
+    taken = request.operation == "agents.register"
+    return ConflictError(text, hint=_TAKEN if taken else None)
+
+
 def _from_status(response: Response, text: str, request: Request) -> MemtraceError:
     status = response.status
     if status == 503 and "arc instance" in text.lower():
@@ -207,20 +214,20 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
         )
     if status == 405:
         return ServerError(text, hint=_NO_ROUTE_THERE)
+    if status == 409:
+        return _conflict(text, request)
     made = _BY_STATUS.get(status)
     if made is None:
         return ServerError(text, status)
     kind, hint = made
-    if status == 409 and text == "duplicate memory":
-        return ConflictError(text, status, code="duplicate_memory", hint=_DUPLICATE)
     return kind(text, status, hint=hint)
 
 
 _NO_ROUTE_THERE = f"{NO_MEMTRACE_THERE} that has this route"
 _DUPLICATE = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
+_TAKEN = "client.agents.get_or_register(name=...) gives the one that is there"
 _BY_STATUS: dict[int, tuple[type[MemtraceError], str | None]] = {
     401: (AuthenticationError, "check api_key (MEMTRACE_API_KEY)"),
-    409: (ConflictError, None),
     413: (PayloadTooLargeError, None),
     429: (RateLimitError, None),
 }

@@ -7,11 +7,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from memtrace.exceptions import InvalidRequestError
+from memtrace.model_errors import refusal
 from memtrace.models import AddMemoryRequest, ListOptions, TimeBound
-from memtrace.naming import near_name
+from memtrace.naming import kind_of, near_name
 from memtrace.operations import required
-from memtrace.timebounds import TIME_RULE
 
 __all__ = ["decision", "episode", "model_from", "newest"]
 
@@ -29,7 +28,10 @@ def model_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str, o
     if fields:
         raise TypeError(f"pass {model.__name__}(...) or its fields as keywords, not both")
     if not isinstance(given, model):
-        raise TypeError(f"expected {model.__name__} or its fields as keywords, not {type(given).__name__}")
+        fields_of = ", ".join(model.model_fields)
+        raise TypeError(
+            f"expected {model.__name__} or its fields as keywords, not {kind_of(given)}; the fields are {fields_of}"
+        )
     return given
 
 
@@ -57,8 +59,4 @@ def _built(model: type[ModelT], fields: Mapping[str, object]) -> ModelT:
     try:
         return model(**fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        places = first["loc"]
-        field = f"{places[0]}" + "".join(f"[{place}]" for place in places if isinstance(place, int))
-        rule = TIME_RULE if field in ("since", "until") else first["msg"]
-        raise InvalidRequestError(f"{field}: {rule}", field=field, rule=rule) from None
+        raise refusal(error) from None

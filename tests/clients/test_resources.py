@@ -90,12 +90,19 @@ def test_another_type_than_the_model_is_an_error(face):
         client.memories.add({"agent_id": "a", "content": "c"})
 
 
+def test_a_text_in_place_of_the_model_is_told_the_fields(face):
+    client, transport = face.scripted(json_response(200, MEMORIES))
+    with pytest.raises(TypeError, match=r"not str; the fields are .*content_contains"):
+        client.memories.search("dark mode")
+    assert not transport.requests
+
+
 def test_a_bad_keyword_value_names_field_and_rule_without_the_value(face):
     client, transport = face.scripted(json_response(201, ROW))
     with pytest.raises(InvalidRequestError) as caught:
         client.memories.add(agent_id="a", content="planted secret", importance=3)
     assert caught.value.field == "importance"
-    assert "less than or equal to 1" in caught.value.rule
+    assert "at most 1" in caught.value.rule
     assert "planted secret" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert not transport.requests
@@ -208,6 +215,14 @@ def test_get_or_register_does_not_take_an_agents_id_for_a_name(face, fake):
     other = client.agents.register(name="other")
     named_like_it = client.agents.register(name=other.id)
     assert client.agents.get_or_register(name=other.id).id == named_like_it.id
+
+
+def test_a_name_that_is_taken_is_told_how_to_get_its_agent(face, fake):
+    client = face.of(fake)
+    client.agents.register(name="assistant")
+    with pytest.raises(ConflictError) as caught:
+        client.agents.register(name="assistant")
+    assert caught.value.hint == "client.agents.get_or_register(name=...) gives the one that is there"
 
 
 def test_get_or_register_tells_the_conflict_when_the_agent_is_gone_again(face):

@@ -17,6 +17,7 @@ from memtrace.cli.transfer.identity import Keys
 from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError
+from memtrace.model_errors import broken_rule
 from memtrace.models import AddMemoryRequest, Memory
 
 __all__ = ["ImportPlan", "ImportReport", "import_lines"]
@@ -151,8 +152,8 @@ class _Importer:
         try:
             request = AddMemoryRequest(**given)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            raise self._error(number, str(first["loc"][0]), first["msg"]) from None
+            field, rule, kind = broken_rule(error)
+            raise self._error(number, field, f"must be {rule}{kind}") from None
         return request.model_copy(
             update={"dedup_key": self._keys.of(fields), "metadata": self._metadata(request, fields.get("time"))}
         )

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memtrace.exceptions import InvalidRequestError
+from memtrace.model_errors import refusal
 from memtrace.models import AddMemoryRequest, ListOptions, MemoryType, SearchQuery
 from memtrace.naming import near_name
 from memtrace.resources.arguments import decision
@@ -174,10 +175,7 @@ def arguments_from(model: type[ArgumentsT], given: str | Mapping[str, Any] | Non
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        head, *rest = first["loc"]
-        place = f"{head}" + "".join(f"[{part}]" for part in rest if isinstance(part, int))
-        raise _refused(place, first["msg"], first["msg"]) from None
+        raise refusal(error) from None
 
 
 def _object(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -1,0 +1,60 @@
+"""What pydantic finds wrong with a field, as the SDK says it: the field, and the rule after "must be"."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from memtrace.exceptions import InvalidRequestError
+from memtrace.naming import kind_of
+from memtrace.timebounds import TIME_RULE
+
+__all__ = ["broken_rule", "refusal"]
+
+_KINDS = {
+    "string_type": "a text",
+    "list_type": "a list",
+    "dict_type": "a dict",
+    "bool_type": "True or False",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "callable_type": "a function",
+}
+_RULES = {
+    "missing": "given",
+    "finite_number": "a finite number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "literal_error": "{expected}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+}
+
+
+def refusal(error: ValidationError) -> InvalidRequestError:
+    """The SDK's error for the first field that a model does not take. It holds no value."""
+    field, rule, given = broken_rule(error)
+    return InvalidRequestError(f"{field} must be {rule}{given}", field=field, rule=rule)
+
+
+def broken_rule(error: ValidationError) -> tuple[str, str, str]:
+    """The first field that a model does not take, its rule, and for a wrong type the words that name the type.
+
+    >>> from memtrace.models import AddMemoryRequest
+    >>> try:
+    ...     AddMemoryRequest(agent_id="assistant", content=["no text"])
+    ... except ValidationError as error:
+    ...     broken_rule(error)
+    ('content', 'a text', ', not list')
+    """
+    first = error.errors(include_url=False)[0]
+    places, kind = first["loc"], first["type"]
+    field = f"{places[0]}" + "".join(f"[{place}]" for place in places[1:] if isinstance(place, int))
+    given = f", not {kind_of(first['input'])}"
+    if field in ("since", "until"):
+        return field, TIME_RULE, given
+    if kind in _KINDS:
+        return field, _KINDS[kind], given
+    if kind in _RULES:
+        return field, _RULES[kind].format_map(first.get("ctx", {})), ""
+    return field, f"what its type allows: {first['msg']}", ""
