@@ -72,7 +72,8 @@ class History:
     def pop(self, clock: Clock) -> Procedure[Any]:
         """Remove the last item and give it; None where there is none.
 
-        The key of the removal is made of the item's: of two that take back the same item, the server recognises the second.
+        The key of the removal is made of the item's: of two that take back the same item, the server recognises the second where
+        it comes a second later or more; of two at the same moment both may get the item, which is removed once.
         """
         taken: set[str] = set()
         while found := (yield from self._newest(1, clock, frozenset(taken))):

@@ -84,7 +84,10 @@ class MemtraceSession:
         await self._dispatcher.run(self._history.add([_entry(i, item) for i, item in enumerate(items)], self._clock))
 
     async def pop_item(self) -> TResponseInputItem | None:
-        """Take the last item back and return it; None when there is none. It stays on the server, and is read no more."""
+        """Take the last item back and return it; None when there is none. It stays on the server, and is read no more.
+
+        Two calls at the same moment may both get the same item: let one at a time take back from a session.
+        """
         item: TResponseInputItem | None = await self._dispatcher.run(self._history.pop(self._clock))
         return item
 
