@@ -17,6 +17,7 @@ from mcp.types import (
 )
 
 from memtrace._version import __version__
+from memtrace.integrations.tools.arguments import shown_name
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -64,7 +65,7 @@ def memory_server(tools: AsyncMemoryTools, *, name: str = "memtrace") -> Server[
     ) -> CallToolResult:
         result = await tools.call(params.name, params.arguments)
         if result.is_error:
-            _logger.warning("the tool %r failed: %s", params.name, result.error)
+            _logger.warning("the tool %s failed: %s", shown_name(params.name), result.error)
         return CallToolResult(content=[TextContent(type="text", text=result.text)], is_error=result.is_error)
 
     return Server(

@@ -26,6 +26,7 @@ __all__ = [
     "Remember",
     "Search",
     "arguments_from",
+    "shown_name",
 ]
 
 MemoryRequest = AddMemoryRequest | ListOptions | SearchQuery
@@ -35,6 +36,7 @@ MAX_ROWS = 100
 """The most memories that one call reads."""
 
 _DEFAULT_ROWS = 20
+_LONGEST_NAME = 64
 
 _SINCE = "Only what is newer than this: a number and m, h or d, such as 30m, 24h or 7d. Leave it out for all times."
 _LIMIT = "How many memories to read at most, newest first. 20 when left out."
@@ -170,12 +172,19 @@ def arguments_from(model: type[ArgumentsT], given: str | Mapping[str, Any] | Non
         if name not in model.model_fields:
             known = ", ".join(model.model_fields)
             raise _refused(
-                "arguments", f"of {known}", f"there is no argument {name!r}.{near_name(name, model.model_fields)}"
+                "arguments",
+                f"of {known}",
+                f"there is no argument {shown_name(name)}.{near_name(name, model.model_fields)}",
             )
     try:
         return model.model_validate(fields)
     except ValidationError as error:
         raise refusal(error) from None
+
+
+def shown_name(name: str) -> str:
+    """A name that a model made up, as errors and logs show it: its beginning, where it is long."""
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
 
 
 def _object(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from memtrace.exceptions import ConfigurationError, InvalidRequestError
-from memtrace.integrations.tools.arguments import Binding, MemoryRequest, arguments_from
+from memtrace.integrations.tools.arguments import Binding, MemoryRequest, arguments_from, shown_name
 from memtrace.integrations.tools.definitions import Definition, ToolName, definitions_of
 from memtrace.naming import near_name
 from memtrace.quantities import is_whole
@@ -69,7 +69,7 @@ class Scope:
         if definition is None:
             offered = ", ".join(self._by_name)
             raise InvalidRequestError(
-                f"there is no tool {name!r}.{near_name(name, self._by_name)} There are: {offered}",
+                f"there is no tool {shown_name(name)}.{near_name(name, self._by_name)} There are: {offered}",
                 field="name",
                 rule=f"one of {offered}",
             )

@@ -84,6 +84,12 @@ def test_a_call_that_is_wrong_is_a_result_that_says_what_to_correct(ask):
     assert result.content[0].text.startswith("Not done: limit: ")
 
 
+def test_a_warning_about_a_tool_of_a_very_long_name_is_short(ask, caplog):
+    with caplog.at_level(logging.WARNING, "memtrace"):
+        assert ask(lambda model: model.call_tool("x" * 100_000, {})).is_error
+    assert max(len(record.getMessage()) for record in caplog.records if record.name == "memtrace") < 500
+
+
 def test_a_memory_that_cannot_be_reached_is_a_result_and_its_reason_a_warning(ask, fake, caplog):
     fake.faults.add(Fault("status", status=401))
     with caplog.at_level(logging.WARNING, "memtrace"):

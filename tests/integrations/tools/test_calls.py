@@ -217,6 +217,14 @@ def test_a_call_that_is_wrong_is_told_with_what_to_correct(made, fake, name, arg
     assert fake.client().memories.list().count == 0
 
 
+@pytest.mark.parametrize("call", [("x" * 100_000, {}), ("remember", {"x" * 100_000: 1})])
+def test_a_name_that_a_model_made_up_is_told_in_short(made, call):
+    result = made().call(*call)
+    assert result.is_error
+    assert len(result.text) < 300
+    assert len(str(result.error)) < 300
+
+
 def test_a_tool_that_is_not_offered_is_not_done(made, fake):
     result = made(tools=["recall", "search"]).call("remember", {"content": "x"})
     assert result.text == "Not done: there is no tool 'remember'. There are: recall, search. Correct it and call again."
