@@ -81,7 +81,7 @@ def test_a_model_remembers_and_finds_it(ask, fake):
 def test_a_call_that_is_wrong_is_a_result_that_says_what_to_correct(ask):
     result = ask(lambda model: model.call_tool("recall", {"limit": 500}))
     assert result.is_error
-    assert result.content[0].text.startswith("Not done: limit: ")
+    assert result.content[0].text.startswith("Not done: limit must be at most 100. ")
 
 
 def test_a_warning_about_a_tool_of_a_very_long_name_is_short(ask, caplog):
