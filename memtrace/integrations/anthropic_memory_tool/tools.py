@@ -26,6 +26,7 @@ from memtrace.integrations.anthropic_memory_tool.commands import (
     View,
 )
 from memtrace.integrations.anthropic_memory_tool.log import FileLog
+from memtrace.integrations.faces import async_dispatcher, dispatcher
 from memtrace.rules import check_id, check_seconds, refuse, require
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class MemtraceMemoryTool(BetaAbstractMemoryTool):
         cache_control: BetaCacheControlEphemeralParam | None = None,
     ) -> None:
         super().__init__(cache_control=cache_control)
-        self._dispatcher = client._dispatcher  # noqa: SLF001  # of this package; users have no need of it
+        self._dispatcher = dispatcher(client, "MemtraceMemoryTool")
         self._files = _Files(agent_id, max_file_size, visible_within)
 
     def _run(self, command: Command) -> str:
@@ -136,7 +137,7 @@ class AsyncMemtraceMemoryTool(BetaAsyncAbstractMemoryTool):
         cache_control: BetaCacheControlEphemeralParam | None = None,
     ) -> None:
         super().__init__(cache_control=cache_control)
-        self._dispatcher = client._dispatcher  # noqa: SLF001  # as above
+        self._dispatcher = async_dispatcher(client, "AsyncMemtraceMemoryTool")
         self._files = _Files(agent_id, max_file_size, visible_within)
 
     async def _run(self, command: Command) -> str:
