@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from memtrace.exceptions import InvalidRequestError, RequestInfo
 from memtrace.header_fields import header_problem
 from memtrace.operations import Operation, within_limit
-from memtrace.rules import WHOLE_CHARACTERS, refuse
+from memtrace.rules import WHOLE_CHARACTERS, is_text, refuse
 from memtrace.transport import Headers, Method, Response
 
 __all__ = ["Parameter", "RawResponse", "RawSafety", "route"]
@@ -120,7 +120,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
 def _name(operation: str) -> str:
-    if not _is_text(operation) or _NAME.fullmatch(operation) is None:
+    if not is_text(operation) or _NAME.fullmatch(operation) is None:
         rule = "a letter, then letters, digits, '_', '.' or '-', at most 64 characters"
         raise refuse("operation", rule, "it stands in logs and errors")
     return operation
@@ -133,7 +133,7 @@ _QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 
 
 def _target(target: str, params: Mapping[str, Parameter] | None) -> str:
-    if not _is_text(target):
+    if not is_text(target):
         raise refuse("path", "a text", f"{type(target).__name__} was given")
     path, mark, query = target.partition("?")
     if "://" in path:
@@ -150,7 +150,7 @@ def _target(target: str, params: Mapping[str, Parameter] | None) -> str:
 def _pairs(params: Mapping[str, Parameter]) -> Iterator[tuple[str, str]]:
     for name, value in params.items():
         field = f"params[{name!r}]"
-        if not _is_text(name):
+        if not is_text(name):
             raise refuse(field, "a text", f"{type(name).__name__} was given")
         for one in [value] if value is None or isinstance(value, (str, int, float)) else _texts(value, field):
             if one is not None:
@@ -174,11 +174,6 @@ def _written(value: str | float, field: str) -> str:
     except UnicodeEncodeError:
         raise refuse(field, WHOLE_CHARACTERS, "it holds half of one") from None
     return text
-
-
-def _is_text(value: object) -> bool:
-    """`isinstance`, where the annotation promises what a caller may not have kept."""
-    return isinstance(value, str)
 
 
 # ---- the body -------------------------------------------------------------------------------------------------------

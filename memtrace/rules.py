@@ -25,6 +25,7 @@ __all__ = [
     "check_tags",
     "check_type",
     "check_types",
+    "is_text",
     "path_segment",
     "refuse",
     "require",
@@ -118,7 +119,7 @@ def path_segment(value: str, field: str) -> str:
     >>> path_segment("../admin", "agent_id")
     '..%2Fadmin'
     """
-    if not _is_text(value):
+    if not is_text(value):
         raise refuse(field, "a text", f"{type(value).__name__} was given")
     if value in ("", ".", ".."):
         raise refuse(field, "neither empty nor '.' nor '..'", "it stands in a path")
@@ -128,10 +129,10 @@ def path_segment(value: str, field: str) -> str:
         raise refuse(field, WHOLE_CHARACTERS, "it holds half of one") from None
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """`isinstance`, where the annotation promises what a caller may not have kept."""
     return isinstance(value, str)
 
 
 def _matches(pattern: re.Pattern[str], value: str) -> bool:
-    return _is_text(value) and pattern.fullmatch(value) is not None
+    return is_text(value) and pattern.fullmatch(value) is not None

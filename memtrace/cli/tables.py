@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
+from typing import TypeVar
 
+from pydantic import BaseModel
 from rich.table import Table
 from rich.text import Text
 
 from memtrace.cli.profiles import Config
-from memtrace.cli.terminal import make_console, show, visible
+from memtrace.cli.terminal import make_console, show, show_error, show_json, visible
 from memtrace.models import Agent, AgentStats, Memory, Session
 
 __all__ = [
@@ -19,9 +21,12 @@ __all__ = [
     "memory_line",
     "profiles_table",
     "sessions_table",
+    "show_found",
     "show_table",
     "stats_table",
 ]
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _UNBROKEN = 10_000
 
@@ -32,6 +37,19 @@ def show_table(table: Table) -> None:
     if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         console.width = _UNBROKEN
     show(console, table)
+
+
+def show_found(
+    name: str, found: Sequence[ModelT], table: Callable[[Sequence[ModelT]], Table], none: str, *, as_json: bool
+) -> None:
+    """Print what the server listed as a table, or as JSON under `name`; `none` says on stderr that there is nothing."""
+    if as_json:
+        rows = [each.model_dump(mode="json", exclude_unset=True) for each in found]
+        show_json({name: rows, "count": len(rows)})
+    elif found:
+        show_table(table(found))
+    else:
+        show_error(none)
 
 
 def memories_table(memories: Iterable[Memory]) -> Table:

@@ -29,18 +29,11 @@ def agents(
 ) -> None:
     """Show the registered agents."""
     from memtrace.cli.connection import connected
-    from memtrace.cli.tables import agents_table, show_table
-    from memtrace.cli.terminal import show_error, show_json
+    from memtrace.cli.tables import agents_table, show_found
 
     with connected(choice_of(profile, url, transport, timeout)) as client:
         found = [client.agents.get(agent)] if agent is not None else client.agents.list().agents
-    if as_json:
-        rows = [each.model_dump(mode="json", exclude_unset=True) for each in found]
-        show_json({"agents": rows, "count": len(rows)})
-    elif found:
-        show_table(agents_table(found))
-    else:
-        show_error("no agent is registered; memories need none")
+    show_found("agents", found, agents_table, "no agent is registered; memories need none", as_json=as_json)
 
 
 SESSIONS = """\b
@@ -64,20 +57,13 @@ def sessions(
     """Show the sessions, the newest first."""
     from memtrace.cli.connection import connected
     from memtrace.cli.exits import CommandError, ExitStatus
-    from memtrace.cli.tables import sessions_table, show_table
-    from memtrace.cli.terminal import show_error, show_json
+    from memtrace.cli.tables import sessions_table, show_found
 
     if session is not None and agent is not None:
         raise CommandError("SESSION and --agent do not go together: leave one out", ExitStatus.USAGE)
     with connected(choice_of(profile, url, transport, timeout)) as client:
         found = [client.sessions.get(session)] if session is not None else client.sessions.list(agent).sessions
-    if as_json:
-        rows = [each.model_dump(mode="json", exclude_unset=True) for each in found]
-        show_json({"sessions": rows, "count": len(rows)})
-    elif found:
-        show_table(sessions_table(found))
-    else:
-        show_error("there is no session")
+    show_found("sessions", found, sessions_table, "there is no session", as_json=as_json)
 
 
 STATS = """\b
@@ -102,16 +88,15 @@ def stats(
 ) -> None:
     """Count what is stored."""
     from memtrace.cli.connection import connected
-    from memtrace.cli.tables import show_table, stats_table
-    from memtrace.cli.terminal import show_error, show_json
+    from memtrace.cli.tables import show_found, stats_table
 
     with connected(choice_of(profile, url, transport, timeout)) as client:
         ids = agent or [each.id for each in client.agents.list().agents]
         found = [client.agents.stats(each) for each in ids]
-    if as_json:
-        rows = [each.model_dump(mode="json", exclude_unset=True) for each in found]
-        show_json({"stats": rows, "count": len(rows)})
-    elif found:
-        show_table(stats_table(found))
-    else:
-        show_error("no agent is registered; name the id that memories are stored under: memtrace-sdk stats AGENT")
+    show_found(
+        "stats",
+        found,
+        stats_table,
+        "no agent is registered; name the id that memories are stored under: memtrace-sdk stats AGENT",
+        as_json=as_json,
+    )
