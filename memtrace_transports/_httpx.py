@@ -285,15 +285,16 @@ def _new_client(
     module = import_module(library)
     if options.trust_env and options.proxy is None:
         check_environments_proxies(library, "socksio")
+    context = tls()
     try:
         return _cookieless(getattr(module, kind), module)(
-            verify=tls(),
+            verify=context,
             limits=module.Limits(
                 max_connections=connections,
                 max_keepalive_connections=_most_kept(options),
                 keepalive_expiry=kept_seconds(options),
             ),
-            proxy=options.proxy,
+            proxy=_proxy(module, options.proxy, context),
             trust_env=options.trust_env,
             http2=options.http2,
         )
@@ -302,6 +303,15 @@ def _new_client(
         raise refused_proxy(
             named_by if options.proxy is None else "options.proxy", f"{library} does not take it"
         ) from None
+
+
+def _proxy(module: ModuleType, address: str | None, context: ssl.SSLContext) -> httpx.Proxy | None:
+    """The proxy of the options; one that is spoken to over TLS is trusted as the server is."""
+    if address is None:
+        return None
+    over_tls = address.lower().startswith("https:")
+    proxy: httpx.Proxy = module.Proxy(address, ssl_context=context if over_tls else None)
+    return proxy
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,4 +1,7 @@
-"""TLS settings out of transport options: one context for equal options, since each takes 25 ms to make."""
+"""TLS settings out of transport options: one context for equal options, since each takes 25 ms to make.
+
+Files are looked at when a client is made: one whose certificates were renewed since the last has a context of its own.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,20 @@ def _unread_context(options: TransportOptions, *, bundles: tuple[str, ...]) -> _
         )
     paths = (options.client_certificate, options.client_key)
     certificate, key = (None if path is None else os.fspath(path) for path in paths)
-    return _context(_trusted(options, bundles), certificate, key, options.client_key_password)
+    trusted = _trusted(options, bundles)
+    named = (certificate, key) if trusted is None else (certificate, key, trusted.file, trusted.folder)
+    return _context(trusted, certificate, key, options.client_key_password, tuple(map(_state, named)))
+
+
+def _state(path: str | None) -> tuple[int, int, int] | None:
+    """What changes when a file is replaced or written anew; None where there is none."""
+    if path is None:
+        return None
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +136,13 @@ class _Context(ssl.SSLContext):
 
 
 @functools.lru_cache(maxsize=32)
-def _context(trusted: _Trusted | None, certificate: str | None, key: str | None, password: str | None) -> _Context:
+def _context(
+    trusted: _Trusted | None,
+    certificate: str | None,
+    key: str | None,
+    password: str | None,
+    states: tuple[object, ...],  # another state of the files is another context
+) -> _Context:
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.trust(trusted)
     if trusted is None:

@@ -385,6 +385,17 @@ def test_the_others_read_no_bundle_of_requests(kind, authority, monkeypatch):
         assert is_trusted(kind, server) == (kind.name == "requests")
 
 
+@on_every_kind
+def test_a_proxy_that_is_spoken_to_over_tls_is_trusted_as_the_server_is(kind, no_bundles, authority, stranger):
+    asked = Request("GET", "http://server.invalid", "/", timeout=5.0)
+    with TlsServer(authority) as proxy:
+        (answer,) = kind.send(asked, proxy=proxy.url, ca=authority.ca)
+        assert answer.body == b"None"
+        (refused,) = kind.send(asked, proxy=proxy.url, ca=stranger.ca)
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.message
+    assert (refused.cause, refused.maybe_sent) == ("connect", False)
+
+
 def test_files_that_hold_no_certificate_are_told(tmp_path, authority):
     empty = tmp_path / "empty.pem"
     empty.write_text("nothing")
@@ -441,6 +452,17 @@ def test_and_has_no_connection_where_it_cannot_read_them(kind, no_bundles, tmp_p
 def test_contexts_are_shared_by_equal_options():
     first = context_of(TransportOptions())
     assert context_of(TransportOptions(read_timeout=1)) is first
+
+
+def test_a_client_that_is_made_after_a_renewal_has_the_new_files(face, authority, stranger, tmp_path):
+    renewed = tmp_path / "ca.pem"
+    with TlsServer(authority) as server:
+        shutil.copy(stranger.ca, renewed)
+        with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED"):
+            face.send(server.url, ca=renewed)
+        renewed.unlink()
+        shutil.copy(authority.ca, renewed)
+        assert face.send(server.url, ca=renewed).body == b"None"
 
 
 def test_without_certifi_the_systems_certificates_are_trusted(monkeypatch):
