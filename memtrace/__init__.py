@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from memtrace.raw import RawResponse
     from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
     from memtrace.retry import RetryPolicy
+    from memtrace.transport_options import TransportOptions
 
 __all__ = [
     "ActiveSession",
@@ -117,6 +118,7 @@ __all__ = [
     "SystemClock",
     "TransportError",
     "TransportNotAvailableError",
+    "TransportOptions",
     "UnreadableResponseError",
     "UpdateSessionRequest",
     "WriteBuffer",
@@ -179,6 +181,7 @@ _PLACES = {
     "ActiveSession": "memtrace.resources.active_session",
     "AsyncActiveSession": "memtrace.resources.active_session",
     "RetryPolicy": "memtrace.retry",
+    "TransportOptions": "memtrace.transport_options",
 }
 _SUBMODULES = frozenset(
     {

@@ -179,8 +179,8 @@ class AsyncMemtrace:
     async def send(self, operation: Operation[T]) -> RawResponse[T]:
         """Run an operation of `memtrace.operations`, or one of your own, and keep the status and the headers with its result.
 
-        It goes the way of every call: middleware, retries, `deadline`, errors. Raises what the operation's own method raises; a
-        failure gives no `RawResponse`.
+        It goes the way of every call: middleware, retries, `deadline`, errors. Raises what the operation's own method raises (a
+        failure gives no `RawResponse`), and `TypeError` for what is no operation.
         """
         return await self._dispatcher.send_raw(operation)
 

@@ -129,7 +129,8 @@ class Dispatcher(_Calls):
         return self._result(operation, request, response)
 
     def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
-        """Run one operation, and keep what came with its result."""
+        """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""
+        _check_operation(operation)
         request = self._request(operation)
         response = self._answer(request)
         return self._raw(operation, request, response)
@@ -228,7 +229,8 @@ class AsyncDispatcher(_Calls):
         return self._result(operation, request, response)
 
     async def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
-        """Run one operation, and keep what came with its result."""
+        """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""
+        _check_operation(operation)
         request = self._request(operation)
         response = await self._answer(request)
         return self._raw(operation, request, response)
@@ -284,6 +286,16 @@ class AsyncDispatcher(_Calls):
         transport = self._family.leave(self)
         if transport is not None:
             await transport.close()
+
+
+def _check_operation(operation: object) -> None:
+    from memtrace.operations import Operation
+
+    if not isinstance(operation, Operation):
+        raise TypeError(
+            f"send needs an Operation, such as memtrace.operations.health() makes, not {kind_of(operation)}; "
+            "request(method, path) sends to any route"
+        )
 
 
 _Form = Literal["blocking", "async"]

@@ -108,10 +108,10 @@ class Face:
             return Memtrace(*args, **settings)
         return Blocking(AsyncMemtrace(*args, **settings), self._loop)
 
-    def scripted(self, *script, **settings):
+    def scripted(self, *script, url="http://server.test", **settings):
         """A client and the transport that notes its requests."""
         transport = Recorder(*script) if self.kind == "sync" else AsyncRecorder(*script)
-        return self.client("http://server.test", "mtk_key", transport=transport, **settings), transport
+        return self.client(url, "mtk_key", transport=transport, **settings), transport
 
     def of(self, fake, org="default", **settings):
         """A client of one organisation of a fake."""

@@ -198,7 +198,7 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
     if held is not None:
         return ConflictError(held, code="agent_in_use", hint="an agent that ever had a session cannot be deleted")
     if status == 404 or (status == 400 and text == "session not found"):
-        return NotFoundError(text, hint=None if response.body.startswith(b"{") else _NO_ROUTE_THERE)
+        return NotFoundError(text, hint=None if response.body.startswith(b"{") else _no_route(request))
     if status == 400 or (status == 500 and _ARGUMENT.match(text)):
         return _invalid(text, request)
     field = unreadable_time(text, request) if status == 500 else None
@@ -213,7 +213,7 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
             hint=NO_MEMTRACE_THERE,
         )
     if status == 405:
-        return ServerError(text, hint=_NO_ROUTE_THERE)
+        return ServerError(text, hint=_no_route(request))
     if status == 409:
         return _conflict(text, request)
     made = _BY_STATUS.get(status)
@@ -223,7 +223,12 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
     return kind(text, status, hint=hint)
 
 
-_NO_ROUTE_THERE = f"{NO_MEMTRACE_THERE} that has this route"
+def _no_route(request: Request) -> str:
+    if "/api/v1/api/v1/" in request.target:
+        return "base_url ends in /api/v1, which the client adds itself: leave it out"
+    return f"{NO_MEMTRACE_THERE} that has this route"
+
+
 _DUPLICATE = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
 _TAKEN = "client.agents.get_or_register(name=...) gives the one that is there"
 _BY_STATUS: dict[int, tuple[type[MemtraceError], str | None]] = {

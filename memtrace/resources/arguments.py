@@ -11,6 +11,7 @@ from memtrace.model_errors import refusal
 from memtrace.models import AddMemoryRequest, ListOptions, TimeBound
 from memtrace.naming import kind_of, near_name
 from memtrace.operations import required
+from memtrace.rules import is_text, refuse
 
 __all__ = ["decision", "episode", "model_from", "newest"]
 
@@ -41,7 +42,9 @@ def episode(agent_id: str, content: str) -> AddMemoryRequest:
 
 
 def decision(agent_id: str, content: str, reasoning: str) -> AddMemoryRequest:
-    """What `decide` stores."""
+    """What `decide` stores. A decision that is no text, or an empty one, is refused by that name."""
+    if not is_text(content) or not content:
+        raise refuse("decision", "a text that is not empty", "it is required")
     fields = {"memory_type": "decision", "event_type": "decision", "metadata": {"reasoning": reasoning}}
     return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content, **fields})
 

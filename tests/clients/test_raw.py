@@ -219,6 +219,22 @@ def test_a_failure_raises_the_mapped_error(face, fake):
     assert not_allowed.value.status_code == 405
 
 
+def test_an_address_that_has_the_clients_own_path_already_is_told(face):
+    client, _ = face.scripted(Response(404, body=b"404 page not found"), url="http://server/api/v1")
+    with pytest.raises(NotFoundError) as raised:
+        client.memories.list()
+    assert raised.value.hint == "base_url ends in /api/v1, which the client adds itself: leave it out"
+
+
+@pytest.mark.parametrize("given", ["x", None, operations.health])
+def test_what_is_no_operation_is_refused_by_its_kind(face, fake, given):
+    with pytest.raises(
+        TypeError, match=r"needs an Operation, such as .*, not (str|NoneType|function); request\("
+    ) as raised:
+        face.of(fake, "acme").send(given)
+    assert "health" in str(raised.value)
+
+
 @pytest.mark.parametrize("accepts", [{404}, [404], range(400, 500)])
 def test_an_accepted_status_is_an_answer(face, fake, accepts):
     assert face.of(fake, "acme").request("GET", "/api/v1/nothing", accepts=accepts).status == 404

@@ -112,7 +112,9 @@ def test_the_three_words_refuse_bad_values_as_the_long_form_does(face):
     client, transport = face.scripted(json_response(201, ROW))
     for call, field in (
         (lambda: client.remember("a", None), "content"),
-        (lambda: client.decide("a", 3, "r"), "content"),
+        (lambda: client.decide("a", 3, "r"), "decision"),
+        (lambda: client.decide("a", "", "r"), "decision"),
+        (lambda: client.memories.decide("a", ["x"], "r"), "decision"),
         (lambda: client.recall("a", since=object()), "since"),
     ):
         with pytest.raises(InvalidRequestError) as caught:

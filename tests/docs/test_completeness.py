@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import metadata
 
 import pytest
 
@@ -50,3 +51,9 @@ def test_every_public_name_is_in_the_reference():
     text = (pages.ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     missing = [name for name in memtrace.__all__ if not re.search(rf"\bmemtrace\.{name}\b", text)]
     assert missing == []
+
+
+def test_the_readme_names_every_extra_and_no_other():
+    extras = set(metadata("memtrace-sdk").get_all("Provides-Extra") or ()) - {"dev", "dev-core"}
+    listed = (pages.ROOT / "README.md").read_text(encoding="utf-8").partition("All extras: ")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([^`]+)`", listed)) == extras

@@ -137,7 +137,7 @@ A tag matches as a part of the stored tags, ui finds gui too, unless
 
 
 def search(
-    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="A part of the content.")] = None,
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="A part of the content.")] = None,
     *,
     agent: _AgentOption = None,
     session: _SessionOption = None,
