@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import io
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import IO
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from memtrace.cli.conversation import LoadReport, Turn, load, read_turns
-from memtrace.cli.input import open_file, standard_input
+from memtrace.cli.input import open_file, size_of, standard_input
 from memtrace.cli.json_lines import LineError
+from memtrace.cli.progress import measuring
 from memtrace.cli.terminal import make_console, show, show_error, visible
 from memtrace.cli.walkthrough import WalkThrough, walk_through
 from memtrace.client import Memtrace
@@ -136,26 +134,14 @@ def _opened(file: str) -> Iterator[_Source]:
         yield _Source(file, io.BytesIO(content), len(content))
     else:
         with open_file(file) as stream:
-            status = os.fstat(stream.fileno())
-            yield _Source(file, stream, status.st_size if stat.S_ISREG(status.st_mode) else None)
+            yield _Source(file, stream, size_of(stream))
 
 
 def _load(client: Memtrace, source: _Source, report: LoadReport) -> None:
-    console = make_console(stderr=True)
-    with Progress(
-        TextColumn("Loading"),
-        BarColumn(),
-        TaskProgressColumn(show_speed=False),
-        TextColumn("{task.fields[turns]:,} turns"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_interactive or source.stream.isatty(),
-    ) as progress:
-        task = progress.add_task("", total=source.size, turns=0)
+    with measuring("Loading", source.size, told="0 turns", silent=source.stream.isatty()) as show_progress:
 
         def advance(turn: Turn) -> None:
-            progress.update(task, completed=turn.end, turns=report.stored)
+            show_progress(turn.end, f"{report.stored:,} turns")
 
         load(client, read_turns(source.stream, source.name), report, advance)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import sys
 from typing import IO, Any
 
 from memtrace.cli.exits import CommandError, ExitStatus
 from memtrace.cli.json_lines import LineError, parse_line
 
-__all__ = ["json_object", "open_file", "standard_input", "text_of"]
+__all__ = ["json_object", "open_file", "size_of", "standard_input", "text_of"]
 
 
 def standard_input() -> IO[bytes]:
@@ -25,6 +27,12 @@ def open_file(file: str) -> IO[bytes]:
         raise LineError(file, f"cannot be read: {error.strerror}; give a file of JSON lines") from error
     except ValueError:
         raise LineError(file, "cannot be read: no file has such a name") from None
+
+
+def size_of(file: IO[bytes]) -> int | None:
+    """The bytes of an open file; None for a pipe or a device."""
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def text_of(argument: str) -> str:

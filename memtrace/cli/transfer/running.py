@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import gzip
-import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import IO, cast
 
 import typer
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from memtrace.cli.connection import Choice, choose, opened
 from memtrace.cli.ends import telling
 from memtrace.cli.exits import CommandError, ExitStatus
 from memtrace.cli.files import lock
-from memtrace.cli.input import open_file, standard_input
+from memtrace.cli.input import open_file, size_of, standard_input
 from memtrace.cli.json_lines import LineError
-from memtrace.cli.terminal import make_console, show_error, show_json
+from memtrace.cli.progress import counting, measuring
+from memtrace.cli.terminal import show_error, show_json
 from memtrace.cli.transfer.exporting import FileExport, export_lines, target_of
 from memtrace.cli.transfer.importing import ImportPlan, ImportReport, import_lines
 from memtrace.clock import SystemClock
@@ -42,10 +40,10 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
     connection = choose(choice)
     target = target_of(file, force=force)
     exports: list[FileExport] = []
-    with telling(lambda: _kept(exports)), opened(connection) as client, _counting() as progress:
+    with telling(lambda: _kept(exports)), opened(connection) as client, counting("Exporting") as show_progress:
         export = FileExport(client, wanted, target, str(connection.url))
         exports.append(export)
-        count = _written(export, progress, file)
+        count = _written(export, show_progress, file)
     if as_json:
         show_json({"file": file, "exported": count, "resumed": export.resumed})
     else:
@@ -53,10 +51,9 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
         typer.echo(f"Exported {_memories(count)} to {file}{more}")
 
 
-def _written(export: FileExport, progress: Progress, file: str) -> int:
-    task = progress.add_task("Exporting", total=None, told="")
+def _written(export: FileExport, show_progress: Callable[[str], None], file: str) -> int:
     try:
-        return export.run(lambda count: progress.update(task, told=_memories(count)))
+        return export.run(lambda count: show_progress(_memories(count)))
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}", ExitStatus.FAILED) from None
     finally:
@@ -79,21 +76,6 @@ def _memories(count: int) -> str:
 
 def _lines(count: int) -> str:
     return f"{count:,} {'line' if count == 1 else 'lines'}"
-
-
-@contextmanager
-def _counting() -> Iterator[Progress]:
-    console = make_console(stderr=True)
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.fields[told]}"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_interactive,
-    ) as progress:
-        yield progress
 
 
 # ---- import ---------------------------------------------------------------------------------------------------------
@@ -153,30 +135,19 @@ def _opened(file: str) -> Iterator[_Source]:
     with open_file(file) as raw:
         if not lock(raw.fileno()):
             raise CommandError(f"{file} is being imported by another process; wait for it", ExitStatus.FAILED)
-        status = os.fstat(raw.fileno())
         lines = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if file.endswith(".gz") else raw
-        yield _Source(lines, raw, status.st_size if stat.S_ISREG(status.st_mode) else None)
+        yield _Source(lines, raw, size_of(raw))
 
 
 @contextmanager
 def _measuring(source: _Source, report: ImportReport) -> Iterator[Callable[[], None]]:
     """A bar on a terminal, which moves as the file is read."""
-    console = make_console(stderr=True)
-    with Progress(
-        TextColumn("Importing"),
-        BarColumn(),
-        TaskProgressColumn(show_speed=False),
-        TextColumn("{task.fields[told]}"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_interactive or source.raw.isatty(),
-    ) as progress:
-        task = progress.add_task("", total=source.size, told="looking at what is there")
+    with measuring(
+        "Importing", source.size, told="looking at what is there", silent=source.raw.isatty()
+    ) as show_progress:
 
         def advance() -> None:
-            told = f"{report.stored:,} stored, {report.present:,} there already"
             completed = 0 if source.size is None else source.raw.tell()
-            progress.update(task, completed=completed, told=told)
+            show_progress(completed, f"{report.stored:,} stored, {report.present:,} there already")
 
         yield advance
