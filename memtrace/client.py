@@ -29,8 +29,6 @@ from memtrace.models import (
     SessionList,
     TimeBound,
 )
-from memtrace.procedures.batches import check_all, rows_of
-from memtrace.raw import Parameter, RawResponse, RawSafety, route
 from memtrace.resources import arguments
 from memtrace.resources.agents import Agents
 from memtrace.resources.arguments import episode, newest
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     from memtrace.operations import Operation
     from memtrace.pipeline import Middleware
     from memtrace.plugins import TransportSpec
+    from memtrace.raw import Parameter, RawResponse, RawSafety
     from memtrace.retry import Dedup, RetryPolicy
     from memtrace.transport import Method, Response, Transport, TransportOptions
 
@@ -204,6 +203,8 @@ class Memtrace:
         Raises the `MemtraceError` of a status of 300 and above, unless `accepts` has it, and `InvalidRequestError` for what
         cannot be sent. The answer is not read: see `Response.json`.
         """
+        from memtrace.raw import route
+
         return self._dispatcher.send(
             route(
                 method,
@@ -242,6 +243,8 @@ class Memtrace:
         Sends nothing when an item breaks a rule. Raises the server's error when nothing was stored, else `BatchError`, whose
         `result` says which items were. `memories.add_many` gives one outcome for each item instead.
         """
+        from memtrace.procedures.batches import check_all, rows_of
+
         return rows_of(self._memories.add_many(check_all(memories)))
 
     def list_memories(self, opts: ListOptions) -> MemoryList:

@@ -20,7 +20,6 @@ from memtrace.middleware.errors import describe, error_for, is_failure
 from memtrace.naming import kind_of, whose
 from memtrace.pipeline import compose, drive, drive_async
 from memtrace.procedures.steps import Course, Pause
-from memtrace.raw import RawResponse
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from memtrace.operations import Operation
     from memtrace.plugins import Selection, TransportSpec
     from memtrace.procedures.steps import Procedure, Step, Stream
+    from memtrace.raw import RawResponse
 
 __all__ = ["AsyncDispatcher", "Dispatcher"]
 
@@ -83,6 +83,8 @@ class _Calls:
             raise
 
     def _raw(self, operation: Operation[T], request: Request, response: Response) -> RawResponse[T]:
+        from memtrace.raw import RawResponse
+
         parsed = self._result(operation, request, response)
         about = RequestInfo(request.method, request.shown_path, request.operation)
         context = request.context

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from importlib import metadata
-from typing import Final, Generic, Literal, TypeVar, cast
+from typing import Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 import pluggy
 
@@ -195,8 +195,7 @@ class PluginInfo:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """A plugin that was seen and not loaded."""
 
     name: str
@@ -441,8 +440,7 @@ _SYNC_DEFAULTS = ("httpx", "httpx2", "requests")  # never "memory": it would los
 _ASYNC_DEFAULTS = ("httpx", "httpx2", "aiohttp")
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Which transport, and why."""
 
     name: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 from urllib.parse import quote, urlencode
 
 from memtrace.exceptions import NotFoundError, UnreadableResponseError
@@ -39,8 +39,7 @@ __all__ = [
 Row = Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
+class Inquiry(NamedTuple):
     """What a recovery may do to find out."""
 
     #: The earliest moment at which the call can have begun, by the server's clock, UTC.
@@ -214,13 +213,17 @@ def is_recognised(request: AddMemoryRequest) -> bool:
     return "\\" not in key and "\0" not in key
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class MemoryRecovery:
-    """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one."""
+    """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one.
 
-    memory: AddMemoryRequest
-    #: Whether the key was made for this call alone.
-    unique: bool = False
+    `unique` says that its key was made for this call alone.
+    """
+
+    __slots__ = ("_memory", "_unique")
+
+    def __init__(self, memory: AddMemoryRequest, *, unique: bool = False) -> None:
+        self._memory = memory
+        self._unique = unique
 
     @property
     def settles(self) -> bool:
@@ -238,9 +241,9 @@ class MemoryRecovery:
         filters = {"agent_id": memory.agent_id}
         rows = yield from _rows_since(request, filters, inquiry)
         for row in rows:
-            if row.get("dedup_key") == key and (self.unique or row.get("content") == memory.content):
+            if row.get("dedup_key") == key and (self._unique or row.get("content") == memory.content):
                 return _answer(response, 201, row)
-        if self.unique:
+        if self._unique:
             raise UnreadableResponseError("the memory is stored, but its row was not found", 409)
         if inquiry.is_dated:
             request.context.maybe_applied = False
@@ -249,16 +252,18 @@ class MemoryRecovery:
     def _as_sent(self, body: bytes | None) -> AddMemoryRequest:
         """The memory as it went out: a middleware may encrypt its content, or choose its key."""
         try:
-            return type(self.memory).model_validate_json(body or b"")
+            return type(self._memory).model_validate_json(body or b"")
         except ValueError:  # no memory of ours any more
-            return self.memory
+            return self._memory
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class BatchRecovery:
     """Several memories in one request: which rows an attempt without an answer, or one that was refused half-way, left."""
 
-    memories: Sequence[AddMemoryRequest]
+    __slots__ = ("_memories",)
+
+    def __init__(self, memories: Sequence[AddMemoryRequest]) -> None:
+        self._memories = memories
 
     @property
     def settles(self) -> bool:
@@ -268,7 +273,7 @@ class BatchRecovery:
     def concerns(self, response: Response, *, uncertain: bool) -> bool:
         """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
         if response.status == 201:
-            return uncertain and len(_rows(response)) < len(self.memories)
+            return uncertain and len(_rows(response)) < len(self._memories)
         return bool(_refused_item(response))
 
     def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
@@ -293,9 +298,9 @@ class BatchRecovery:
         """The memories as they went out, as for one."""
         try:
             sent = json.loads(body or b"")["memories"]
-            return [type(item).model_validate(each) for item, each in zip(self.memories, sent, strict=True)]
+            return [type(item).model_validate(each) for item, each in zip(self._memories, sent, strict=True)]
         except (ValueError, TypeError, KeyError):
-            return self.memories
+            return self._memories
 
 
 def _in_order(items: Sequence[AddMemoryRequest], answered: Sequence[Row], found: Sequence[Row]) -> list[Row]:
@@ -332,11 +337,13 @@ def _refused_item(response: Response) -> int | None:
 # ---- agents ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class AgentRecovery:
     """A registration: a taken name after an attempt without an answer may be that attempt's own agent."""
 
-    agent: RegisterAgentRequest
+    __slots__ = ("_agent",)
+
+    def __init__(self, agent: RegisterAgentRequest) -> None:
+        self._agent = agent
 
     @property
     def settles(self) -> bool:
@@ -358,7 +365,7 @@ class AgentRecovery:
 
     def _fetch(self, request: Request, inquiry: Inquiry) -> Flow[Row | None]:
         """The agent of this name; from the list where the name cannot stand in a path, or is another's id."""
-        name = self.agent.name
+        name = self._agent.name
         if quote(name, safe="") == name and name not in (".", ".."):
             try:
                 response = yield from inquiry.read(reading(request, f"agents/{name}", {}, _object))
@@ -371,7 +378,7 @@ class AgentRecovery:
         return next((row for row in _agents(response) if row.get("name") == name), None)
 
     def _describes(self, row: Row) -> bool:
-        wanted = json.loads(self.agent.model_dump_json(exclude_none=True))
+        wanted = json.loads(self._agent.model_dump_json(exclude_none=True))
         return (row.get("description") or "") == (wanted.get("description") or "") and _as_stored(
             row.get("config") or {}
         ) == _as_stored(wanted.get("config") or {})
@@ -395,9 +402,10 @@ def _is_since(text: object, began: datetime) -> bool:
     return time + timedelta(seconds=1) > began
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class DeletionRecovery:
     """A deletion: what is not there after an attempt without an answer was deleted by that attempt."""
+
+    __slots__ = ()
 
     @property
     def settles(self) -> bool:

@@ -11,10 +11,9 @@ import ssl
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from memtrace.exceptions import ConfigurationError
 from memtrace.transport import TransportOptions
@@ -75,8 +74,7 @@ def _state(path: str | None) -> tuple[int, int, int] | None:
     return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trusted:
+class _Trusted(NamedTuple):
     """Whom to trust, and who says so; neither a file nor a folder stands for the usual ones."""
 
     file: str | None = None

@@ -60,6 +60,18 @@ def test_importing_a_client_and_a_model_loads_no_http_library():
     assert loaded_by("from memtrace import Memtrace, AsyncMemtrace, AddMemoryRequest") & HTTP == set()
 
 
+def test_a_client_loads_batches_prompts_raw_access_and_buffers_where_they_are_used():
+    later = {
+        f"memtrace.{name}"
+        for name in ("batch", "buffer", "context", "procedures.batches", "procedures.prompting", "raw")
+    }
+    loaded = loaded_by(
+        "from memtrace import Memtrace, AsyncMemtrace\nMemtrace('memory://', 'key').remember('assistant', 'tea')"
+    )
+    assert "memtrace.resources.memories" in loaded
+    assert loaded & later == set()
+
+
 def test_making_a_client_and_naming_the_httpx_transport_loads_no_http_library():
     code = "from memtrace import Memtrace\nMemtrace('http://server', 'key')\nfrom memtrace_transports import HttpxTransport\nHttpxTransport()"
     assert loaded_by(code) & HTTP == set()

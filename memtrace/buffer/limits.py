@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
-from memtrace.procedures.batches import CHUNK
 from memtrace.quantities import is_duration, is_whole
+from memtrace.rules import CHUNK
 
 __all__ = ["BufferLimits", "WhenFull", "patience"]
 

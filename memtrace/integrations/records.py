@@ -28,12 +28,12 @@ from memtrace.batch import BatchResult, Outcome
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, UnreadableResponseError
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryType
-from memtrace.procedures.batches import CHUNK, Batch, check_all, rows_of, send_chunk
+from memtrace.procedures.batches import Batch, check_all, rows_of, send_chunk
 from memtrace.procedures.keyset import PAGE_SIZE, Walk
 from memtrace.procedures.reading import walk_over
 from memtrace.procedures.steps import Procedure
 from memtrace.procedures.visibility import wait_until_all_visible
-from memtrace.rules import check_type, refuse
+from memtrace.rules import CHUNK, check_type, refuse
 
 __all__ = ["Format", "Moments", "Record", "event_type_of", "json_text", "unreadable", "write"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from memtrace.exceptions import ConfigurationError
 from memtrace.middleware.auth import ApiKeyAuth
@@ -36,14 +36,12 @@ class Link:
         return self.given if self.name is None else f"{self.given} ({self.name!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class _BuiltIn:
+class _BuiltIn(NamedTuple):
     name: str
     make: Callable[[Settings], Middleware]
 
 
-@dataclass(frozen=True, slots=True)
-class _Yours:
+class _Yours(NamedTuple):
     links: Callable[[Settings], Sequence[Link]]
 
 

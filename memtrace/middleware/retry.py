@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
 from memtrace.middleware.errors import as_raised, error_for, is_failure, is_storage_failure
@@ -17,8 +16,7 @@ __all__ = ["Retry"]
 _Standing = Literal["final", "not_applied", "maybe_applied", "read_failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
+class _Attempt(NamedTuple):
     """How one attempt ended."""
 
     standing: _Standing
@@ -88,7 +86,7 @@ class _Call:
                 if recovery is not None and recovery.concerns(attempt.response, uncertain=uncertain):
                     return (yield from self._recovered(recovery, attempt.response))
             if attempt.standing == "not_applied" and self._context.applied_attempt == self._context.attempt > 0:
-                attempt = replace(attempt, standing="maybe_applied")  # an attempt middleware changed what had come
+                attempt = attempt._replace(standing="maybe_applied")  # an attempt middleware changed what had come
             if attempt.standing == "maybe_applied" and self._context.safety != "read":
                 uncertain = self._unsettled = self._context.maybe_applied = True
             if attempt.standing == "final" or number == self._policy.max_attempts:

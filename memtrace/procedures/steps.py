@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from memtrace.operations import Operation
 
@@ -16,18 +15,19 @@ A = TypeVar("A")
 I_co = TypeVar("I_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """A wait, in seconds of the client's clock. Made by `pause`."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
 class Emitted(Generic[I_co]):
     """Items of a stream. Made by `emit` and `emit_all`."""
 
-    items: Sequence[I_co]
+    __slots__ = ("items",)
+
+    def __init__(self, items: Sequence[I_co]) -> None:
+        self.items: Sequence[I_co] = items
 
 
 Step = Operation[object] | Pause

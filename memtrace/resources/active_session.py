@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
-from memtrace.context import PromptContext, PromptContextOptions
 from memtrace.event_loops import shielded
 from memtrace.models import (
     AddMemoryRequest,
@@ -20,13 +19,14 @@ from memtrace.models import (
     Session,
     SessionContext,
 )
-from memtrace.procedures import prompting, reading
+from memtrace.procedures import reading
 from memtrace.resources import arguments
 from memtrace.resources.arguments import model_from
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
     from memtrace.fields import ContextFields, PromptContextFields, RememberFields, SessionMemoriesFields
 
@@ -141,6 +141,9 @@ class ActiveSession(_Opened):
     def prompt_context(self, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
     def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
         """Write this session's memories into a prompt, in the client; as `sessions.prompt_context`."""
+        from memtrace.context import PromptContextOptions
+        from memtrace.procedures import prompting
+
         chosen = model_from(PromptContextOptions, options, fields)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(prompting.session_prompt_context(self.id, chosen, clock))
@@ -207,6 +210,9 @@ class AsyncActiveSession(_Opened):
     async def prompt_context(self, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
     async def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
         """Write this session's memories into a prompt, in the client; as `sessions.prompt_context`."""
+        from memtrace.context import PromptContextOptions
+        from memtrace.procedures import prompting
+
         chosen = model_from(PromptContextOptions, options, fields)
         clock = self._dispatcher.settings.clock
         return await self._dispatcher.run(prompting.session_prompt_context(self.id, chosen, clock))

@@ -6,16 +6,16 @@ from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
-from memtrace.batch import BatchResult, OnFailure, Outcome, Progress
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
 from memtrace.procedures import reading, visibility
-from memtrace.procedures.batches import CHUNK, Batch
-from memtrace.resources import arguments, batching
+from memtrace.resources import arguments
 from memtrace.resources.arguments import episode, model_from, newest
+from memtrace.rules import CHUNK
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from memtrace.batch import BatchResult, OnFailure, Outcome, Progress
     from memtrace.buffer import AsyncWriteBuffer, OnResult, WhenFull, WriteBuffer
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
     from memtrace.fields import AddMemoryFields, ListFields, SearchFields
@@ -84,6 +84,8 @@ class Memories:
 
         As `add_iter`, when its outcomes are wanted together. Raises nothing for an item: see `BatchResult.raise_for_failures`.
         """
+        from memtrace.batch import BatchResult
+
         outcomes = self.add_iter(
             requests, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress
         )
@@ -109,6 +111,9 @@ class Memories:
         Raises `InvalidRequestError` for one memory in place of several, a `chunk` outside 1 to 1000 or a `concurrency` outside
         1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
         """
+        from memtrace.procedures.batches import Batch
+        from memtrace.resources import batching
+
         dedup = self._dispatcher.settings.dedup
         batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)
         return batching.send(self._dispatcher, batch)
@@ -255,6 +260,8 @@ class AsyncMemories:
 
         As `add_iter`, when its outcomes are wanted together. Raises nothing for an item: see `BatchResult.raise_for_failures`.
         """
+        from memtrace.batch import BatchResult
+
         outcomes = self.add_iter(
             requests, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress
         )
@@ -280,6 +287,9 @@ class AsyncMemories:
         Raises `InvalidRequestError` for one memory in place of several, a `chunk` outside 1 to 1000 or a `concurrency` outside
         1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
         """
+        from memtrace.procedures.batches import Batch
+        from memtrace.resources import batching
+
         dedup = self._dispatcher.settings.dedup
         batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)
         return batching.send_async(self._dispatcher, batch)

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
-from memtrace.context import PromptContext, PromptContextOptions
 from memtrace.models import (
     ContextOptions,
     CreateSessionRequest,
@@ -18,13 +17,14 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.procedures import prompting, reading
+from memtrace.procedures import reading
 from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
 from memtrace.resources.arguments import model_from
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
     from memtrace.fields import (
         ContextFields,
@@ -110,6 +110,9 @@ class Sessions:
         the same for as long as it can. All of the session is read, 1000 memories a request; an unknown one gives an empty
         context. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
         """
+        from memtrace.context import PromptContextOptions
+        from memtrace.procedures import prompting
+
         chosen = model_from(PromptContextOptions, options, fields)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(prompting.session_prompt_context(session_id, chosen, clock))
@@ -217,6 +220,9 @@ class AsyncSessions:
         the same for as long as it can. All of the session is read, 1000 memories a request; an unknown one gives an empty
         context. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
         """
+        from memtrace.context import PromptContextOptions
+        from memtrace.procedures import prompting
+
         chosen = model_from(PromptContextOptions, options, fields)
         clock = self._dispatcher.settings.clock
         return await self._dispatcher.run(prompting.session_prompt_context(session_id, chosen, clock))
