@@ -139,7 +139,7 @@ def bench(session: nox.Session) -> None:
     `nox -s bench -- reading growth` runs these alone.
     """
     wheel = _wheel(session)
-    session.install(f"{wheel}[aiohttp,requests]", "respx", "responses")
+    session.install(f"{wheel}[aiohttp,requests,server]", "respx", "responses")
     environments = {name: _environment(session, name, package) for name, package in ANCHORS.items()}
     results = HERE / "benchmarks" / "results"
     results.mkdir(exist_ok=True)

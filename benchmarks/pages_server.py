@@ -6,6 +6,7 @@ python benchmarks/pages_server.py ROWS
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import sys
 from datetime import datetime
@@ -21,8 +22,9 @@ ROW = (
 REQUEST = re.compile(rb"GET (\S+) HTTP/1\.1\r\n(?:[^\r]+\r\n)*\r\n")
 
 
+@functools.lru_cache(maxsize=8)
 def page(target, rows):
-    """The rows that this target asks for, and the answer around them."""
+    """The rows that this target asks for, and the answer around them; the last ones are kept, for lists that are asked for again."""
     asked = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
     begin = int(asked.get("offset", 0))
     if "until" in asked:

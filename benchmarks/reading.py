@@ -15,7 +15,7 @@ import time
 
 from rounds import HERE, Report, Served, add_arguments, chosen, in_turn, measured, pythons, resident
 
-LISTS = 8
+LISTS = 20
 
 
 def every_row(url):

@@ -368,7 +368,7 @@ def _check_options(selection: Selection, options: TransportOptions | None) -> No
     """Refuse what is no `TransportOptions`, and what the transport would drop."""
     if options is not None and not isinstance(options, TransportOptions):
         raise ConfigurationError(
-            f"options must be a TransportOptions of memtrace.transport, not {kind_of(options)}, "
+            f"options must be a memtrace.TransportOptions, not {kind_of(options)}, "
             "as in TransportOptions(connect_timeout=5)"
         )
     dropped = [name for name in options.given() if name not in selection.spec.capabilities] if options else []

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, Strict, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
     "AddMemoryRequest",
@@ -52,7 +53,26 @@ before now, or an aware `datetime`."""
 WIRE = {"memtrace": "wire"}
 """The validation context of parsing an answer of the server."""
 
-_MEMORY_TYPES = frozenset(get_args(MemoryType))
+
+class _KnownMemoryType:
+    """One of `MemoryType`, or any text where it comes from the wire. As a validator in Python it takes a twentieth of a list."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        known = get_args(MemoryType)
+        newer = core_schema.with_info_after_validator_function(_from_the_wire, core_schema.str_schema())
+        return core_schema.union_schema(
+            [core_schema.literal_schema([*known]), newer],
+            mode="left_to_right",
+            custom_error_type="memory_type",
+            custom_error_message=f"must be one of {', '.join(known)}",
+        )
+
+
+def _from_the_wire(value: str, info: ValidationInfo) -> str:
+    if info.context is not WIRE:
+        raise ValueError
+    return value
 
 
 class _Sent(BaseModel):
@@ -108,7 +128,7 @@ class Memory(_Received):
     org_id: str
     agent_id: str
     session_id: str | None = None
-    memory_type: str
+    memory_type: Annotated[str, _KnownMemoryType]
     event_type: str
     content: str
     metadata: dict[str, Any] | None = None
@@ -116,13 +136,6 @@ class Memory(_Received):
     dedup_key: str | None = None
     importance: float | None = None
     parent_id: str | None = None
-
-    @field_validator("memory_type")
-    @classmethod
-    def _known_type(cls, value: str, info: ValidationInfo) -> str:
-        if value not in _MEMORY_TYPES and info.context is not WIRE:
-            raise ValueError(f"must be one of {', '.join(get_args(MemoryType))}")
-        return value
 
 
 class MemoryList(_Received):

@@ -18,6 +18,7 @@ from pydantic_core import PydanticSerializationError
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import PayloadTooLargeError
+from memtrace.garbage import LARGE, uncollected
 from memtrace.models import (
     WIRE,
     AddMemoryRequest,
@@ -493,9 +494,13 @@ _READERS: dict[type[BaseModel], Callable[[Response], BaseModel]] = {}
 def _make_reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
     validate = model.__pydantic_validator__.validate_json
 
+    def parse(body: bytes) -> ModelT:
+        return validate(body, context=WIRE)  # type: ignore[no-any-return]  # a model's validator makes that model
+
     def read(response: Response) -> ModelT:
+        body = response.body
         try:
-            return validate(response.body, context=WIRE)  # type: ignore[no-any-return]  # a model's validator makes that model
+            return parse(body) if len(body) < LARGE else uncollected(lambda: parse(body))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(map(str, first["loc"]))

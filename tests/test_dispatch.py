@@ -243,9 +243,7 @@ def test_a_spec_makes_its_transport_from_options(client):
 
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
 def test_options_of_another_type_are_refused_with_what_to_write(client):
-    with pytest.raises(
-        ConfigurationError, match=r"options must be a TransportOptions of memtrace\.transport, not dict"
-    ):
+    with pytest.raises(ConfigurationError, match=r"options must be a memtrace\.TransportOptions, not dict"):
         client("http://server", "key", options={"http2": True})
 
 
