@@ -61,7 +61,7 @@ def _walk_through_tree(seen: WalkThrough) -> Tree:
         _memory_line(seen.observation),
     )
     _call(session, 'session.decide("Open in dark mode", "the user prefers it")', _memory_line(seen.decision))
-    _call(session, "session.context(max_tokens=2000).context", *filter(None, _context_lines(seen.context)))
+    _call(session, "session.context().context", *filter(None, _context_lines(seen.context)))
     _call(tree, 'client.memories.search(content_contains="dark mode")', *map(_memory_line, seen.found.results))
     _call(tree, "client.memories.recall(agent.id)", *map(_memory_line, seen.recalled.memories))
     stats = seen.stats

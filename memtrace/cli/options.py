@@ -9,7 +9,17 @@ import typer
 if TYPE_CHECKING:
     from memtrace.cli.connection import Choice
 
-__all__ = ["JsonOption", "ProfileOption", "TimeoutOption", "TransportOption", "UrlOption", "choice_of", "profile_names"]
+__all__ = [
+    "AgentOption",
+    "JsonOption",
+    "ProfileOption",
+    "SessionOption",
+    "TimeoutOption",
+    "TransportOption",
+    "UrlOption",
+    "choice_of",
+    "profile_names",
+]
 
 
 def profile_names() -> list[str]:
@@ -49,6 +59,20 @@ TimeoutOption = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="For one attempt. Without it: MEMTRACE_TIMEOUT, else 30.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def _not_empty(value: str | None) -> str | None:
+    if value == "":
+        raise typer.BadParameter("it is empty, and would show everyone's memories: leave it out, or give an id")
+    return value
+
+
+AgentOption = Annotated[
+    str | None, typer.Option(metavar="ID", callback=_not_empty, help="Only what this agent remembers.")
+]
+SessionOption = Annotated[
+    str | None, typer.Option(metavar="ID", callback=_not_empty, help="Only what belongs to this session.")
+]
 
 
 def choice_of(profile: str | None, url: str | None, transport: str | None, timeout: float | None) -> Choice:

@@ -32,7 +32,7 @@ def walk_through(client: Memtrace) -> WalkThrough:
         preference = session.remember("User prefers dark mode", tags=["ui"], importance=0.8)
         observation = session.remember("User opened the settings", event_type="observation")
         decision = session.decide("Open in dark mode", "the user prefers it")
-        context = session.context(max_tokens=2000)
+        context = session.context()
     return WalkThrough(
         agent=agent,
         session=session.session,

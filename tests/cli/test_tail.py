@@ -177,7 +177,7 @@ class TestTheProgram:
         process = start("--json")
         process.stdout.readline()
         memtrace_fake.faults.add(Fault("status", status=503, on="memories.list", times=3))
-        assert "no answer for now, trying on: " in process.stderr.readline()
+        assert "no answer for now, still trying: " in process.stderr.readline()
         memtrace_fake.faults.add(Fault("status", status=401, body=b'{"error":"invalid API key"}', on="memories.list"))
         assert process.wait(60) == 5
         assert len(process.stderr.read().splitlines()) == 1

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from memtrace.cli.options import JsonOption, ProfileOption, TimeoutOption, TransportOption, UrlOption, choice_of
+from memtrace.cli.options import (
+    AgentOption,
+    JsonOption,
+    ProfileOption,
+    SessionOption,
+    TimeoutOption,
+    TransportOption,
+    UrlOption,
+    choice_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["context", "recall", "remember", "search", "tail"]
 
-_AgentOption = Annotated[str | None, typer.Option(metavar="ID", help="Only what this agent remembers.")]
-_SessionOption = Annotated[str | None, typer.Option(metavar="ID", help="Only what belongs to this session.")]
 _EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
 _TagOption = Annotated[
-    list[str] | None, typer.Option(metavar="TAG", help="Only what has this tag; repeat it for more, all must match.")
+    list[str] | None,
+    typer.Option(metavar="TAG", help="Only what has a tag with this in it; repeat it for more, all must match."),
 ]
+_ExactTagsOption = Annotated[bool, typer.Option("--exact-tags", help="Only what has these very tags.")]
 _SinceOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Only what is newer: 30m, 24h, 7d, or a time as 2026-01-31T12:00:00Z."),
@@ -130,7 +139,7 @@ Examples:
   memtrace-sdk search error --tag billing --exact-tags --order asc --json
 
 \b
-TEXT is a part of the content, in this case; there are no wildcards.
+TEXT is a part of the content, case-sensitive; there are no wildcards.
 A tag matches as a part of the stored tags, ui finds gui too, unless
 --exact-tags is given.
 """
@@ -139,8 +148,8 @@ A tag matches as a part of the stored tags, ui finds gui too, unless
 def search(
     text: Annotated[str | None, typer.Argument(metavar="TEXT", help="A part of the content.")] = None,
     *,
-    agent: _AgentOption = None,
-    session: _SessionOption = None,
+    agent: AgentOption = None,
+    session: SessionOption = None,
     memory_type: Annotated[
         list[str] | None,
         typer.Option("--type", metavar="TYPE", help="Only this kind; repeat it for more, any matches."),
@@ -149,7 +158,7 @@ def search(
         list[str] | None, typer.Option(metavar="EVENT", help="Only this event type; repeat it for more, any matches.")
     ] = None,
     tag: _TagOption = None,
-    exact_tags: Annotated[bool, typer.Option("--exact-tags", help="Only what has these very tags.")] = False,
+    exact_tags: _ExactTagsOption = False,
     min_importance: Annotated[
         float | None, typer.Option(metavar="N", help="Only what is at least so important.")
     ] = None,
@@ -265,11 +274,12 @@ Ctrl-C ends it. With --json each memory is one line of JSON.
 
 def tail(
     *,
-    agent: _AgentOption = None,
-    session: _SessionOption = None,
+    agent: AgentOption = None,
+    session: SessionOption = None,
     memory_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")] = None,
     event: _EventOption = None,
     tag: _TagOption = None,
+    exact_tags: _ExactTagsOption = False,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many to begin with.")] = 10,
     interval: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long to wait between two looks.")
@@ -287,11 +297,18 @@ def tail(
     from memtrace.clock import SystemClock
     from memtrace.models import ListOptions
 
-    wanted = ListOptions(agent_id=agent, session_id=session, memory_type=memory_type, event_type=event, tags=tag)
+    wanted = ListOptions(
+        agent_id=agent,
+        session_id=session,
+        memory_type=memory_type,
+        event_type=event,
+        tags=tag,
+        tags_match="exact" if exact_tags else "substring",
+    )
     with connected(choice_of(profile, url, transport, timeout)) as client:
         for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
             if isinstance(come, Outage):
-                show_error(f"no answer for now, trying on: {come.error.message}")
+                show_error(f"no answer for now, still trying: {come.error.message}")
             else:
                 _show_as_they_come(come, as_json=as_json)
 

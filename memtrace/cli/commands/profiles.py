@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from memtrace.cli.once import OnceCommand
 from memtrace.cli.options import JsonOption, profile_names
 
 __all__ = ["profiles"]
@@ -32,7 +33,7 @@ profiles: typer.Typer = typer.Typer(
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autocompletion=profile_names)]
 
 
-@profiles.command("list", epilog="\b\nExamples:\n  memtrace-sdk profiles list --json\n")
+@profiles.command("list", cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles list --json\n")
 def list_(*, as_json: JsonOption = False) -> None:
     """Show the profiles; the default has a star."""
     from memtrace.cli import profiles as stored
@@ -49,7 +50,9 @@ def list_(*, as_json: JsonOption = False) -> None:
         show_error("there is no profile; make one with: memtrace-sdk profiles add NAME --url URL")
 
 
-@profiles.command(epilog="\b\nExamples:\n  memtrace-sdk profiles add local --url http://localhost:9100 --default\n")
+@profiles.command(
+    cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles add local --url http://localhost:9100 --default\n"
+)
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A new name, or one to replace.")],
     *,
@@ -73,7 +76,7 @@ def add(
         typer.echo(f"Store its key with: memtrace-sdk profiles set-key {name}")
 
 
-@profiles.command(epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n")
+@profiles.command(cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n")
 def remove(name: _Name) -> None:
     """Remove a profile, and its key from the keyring."""
     from memtrace.cli import keys
@@ -86,7 +89,7 @@ def remove(name: _Name) -> None:
     typer.echo(f"The profile {name} is removed")
 
 
-@profiles.command(epilog="\b\nExamples:\n  memtrace-sdk profiles default local\n")
+@profiles.command(cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles default local\n")
 def default(name: _Name) -> None:
     """Choose the profile that is used where nothing else is said."""
     from memtrace.cli import profiles as stored
@@ -97,6 +100,7 @@ def default(name: _Name) -> None:
 
 @profiles.command(
     "set-key",
+    cls=OnceCommand,
     epilog="\b\nExamples:\n  memtrace-sdk profiles set-key local\n  pass show memtrace | memtrace-sdk profiles set-key local\n",
 )
 def set_key(name: _Name) -> None:
@@ -117,7 +121,7 @@ def set_key(name: _Name) -> None:
     typer.echo(f"The key of {name} is in the keyring")
 
 
-@profiles.command(epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
+@profiles.command(cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
 def path() -> None:
     """Show where the file is."""
     from memtrace.cli import profiles as stored

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from memtrace.cli.options import JsonOption, ProfileOption, TimeoutOption, TransportOption, UrlOption, choice_of
+from memtrace.cli.options import (
+    AgentOption,
+    JsonOption,
+    ProfileOption,
+    SessionOption,
+    TimeoutOption,
+    TransportOption,
+    UrlOption,
+    choice_of,
+)
 
 __all__ = ["export", "import_"]
 
@@ -27,8 +36,8 @@ FILE.*.part, and the same command goes on from it after an interruption, unless
 def export(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file to make; - is the standard output.")],
     *,
-    agent: Annotated[str | None, typer.Option(metavar="ID", help="Only what this agent remembers.")] = None,
-    session: Annotated[str | None, typer.Option(metavar="ID", help="Only what belongs to this session.")] = None,
+    agent: AgentOption = None,
+    session: SessionOption = None,
     memory_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")] = None,
     event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")] = None,
     tag: Annotated[

@@ -1,0 +1,37 @@
+"""What the options of all commands have in common."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("tail", "--type", "a", "--type", "b"), "--type"),
+        (("export", "x", "--agent", "a", "--agent", "a"), "--agent"),
+        (("search", "--since", "1h", "--since=2h"), "--since"),
+        (("profiles", "add", "x", "--url", "http://a", "--url", "http://b"), "--url"),
+        (("agents", "-p", "a", "--profile", "b"), "--profile"),
+    ],
+)
+def test_an_option_of_one_value_is_refused_where_it_is_given_twice(invoke, arguments, option):
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert f"'{option}" in result.output or f"/ '{option}" in result.output
+    assert "it has one value, and is given twice" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [("search", "--tag", "a", "--tag", "b", "--type", "a", "--type", "b"), ("search", "--json", "--json")]
+)
+def test_an_option_of_many_values_or_none_may_be_repeated(invoke, arguments):
+    assert "given twice" not in invoke(*arguments).output
+
+
+@pytest.mark.parametrize("command", [("search",), ("tail",), ("export", "x")])
+@pytest.mark.parametrize("option", ["--agent", "--session"])
+def test_an_empty_id_does_not_stand_for_everyone(invoke, command, option):
+    result = invoke(*command, option, "")
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}': it is empty" in result.output
