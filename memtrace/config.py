@@ -206,7 +206,10 @@ def _given(value: str | None, argument: str, variable: str) -> str:
     chosen = os.environ.get(variable) if value is None else value
     if not chosen:
         problem = "is missing" if chosen is None else "is empty"
-        raise ConfigurationError(f"{argument} {problem}: pass {argument}= or set {variable}")
+        raise ConfigurationError(
+            f"{argument} {problem}: pass {argument}= or set {variable}",
+            hint='to try it without a server: Memtrace("memory://", "any key")',
+        )
     if not isinstance(chosen, str):
         raise ConfigurationError(f"{argument} must be a text, not {type(chosen).__name__}")
     return chosen

@@ -290,15 +290,20 @@ class RateLimitError(MemtraceError):
 
     _code = "rate_limited"
 
+    #: The seconds that the last answer asks to wait; None where it does not say.
+    retry_after: float | None
+
     def __init__(
         self,
         message: str = "Too many requests",
         status_code: int = 429,
         *,
+        retry_after: float | None = None,
         code: str | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, status_code, code=code, hint=hint)
+        self.retry_after = retry_after
 
 
 class PayloadTooLargeError(MemtraceError):
@@ -388,7 +393,7 @@ class RequestTimeoutError(TransportError):
 
 
 class DeadlineExceededError(TransportError):
-    """The bound of the whole call has passed."""
+    """The bound of the whole call has passed, or a memory could not be read in time (code ``not_visible``)."""
 
     _code = "deadline_exceeded"
 

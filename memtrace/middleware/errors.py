@@ -26,10 +26,11 @@ from memtrace.exceptions import (
 )
 from memtrace.middleware.causes import held_agent, unknown_agent, unreadable_time, without_sql
 from memtrace.pipeline import CallNext, Flow
+from memtrace.recovery import http_date
 from memtrace.timebounds import TIME_RULE
 from memtrace.transport import Request, Response
 
-__all__ = ["as_raised", "describe", "error_for", "is_failure", "is_storage_failure", "raise_errors"]
+__all__ = ["as_raised", "describe", "error_for", "is_failure", "is_storage_failure", "raise_errors", "retry_after"]
 
 _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more closely
 _TEXT_SHOWN = 300
@@ -198,7 +199,7 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
     if held is not None:
         return ConflictError(held, code="agent_in_use", hint="an agent that ever had a session cannot be deleted")
     if status == 404 or (status == 400 and text == "session not found"):
-        return NotFoundError(text, hint=None if response.body.startswith(b"{") else _no_route(request))
+        return NotFoundError(text, hint=_by_its_id(request) if response.body.startswith(b"{") else _no_route(request))
     if status == 400 or (status == 500 and _ARGUMENT.match(text)):
         return _invalid(text, request)
     field = unreadable_time(text, request) if status == 500 else None
@@ -210,17 +211,52 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
         return ServerError(
             f"the server redirects to {_location(response)}; redirects are not followed",
             code="redirect",
-            hint=NO_MEMTRACE_THERE,
+            hint="put that address into base_url (MEMTRACE_BASE_URL), if it is the server's",
         )
     if status == 405:
         return ServerError(text, hint=_no_route(request))
     if status == 409:
         return _conflict(text, request)
-    made = _BY_STATUS.get(status)
-    if made is None:
-        return ServerError(text, status)
-    kind, hint = made
-    return kind(text, status, hint=hint)
+    return _of_the_service(response, text, request)
+
+
+def _of_the_service(response: Response, text: str, request: Request) -> MemtraceError:
+    """The error of a status that says nothing of this call's arguments."""
+    status = response.status
+    if status == 401:
+        return AuthenticationError(text, hint="check api_key (MEMTRACE_API_KEY)")
+    if status == 413:
+        return PayloadTooLargeError(text, hint=_SMALLER)
+    if status == 429:
+        return RateLimitError(text, retry_after=retry_after(response, request.context.clock.wall()), hint=_SLOWER)
+    error = ServerError(text, status, hint=_DOWN if status in (502, 503, 504) else None)
+    if is_storage_failure(error):
+        error.hint = _WITHOUT_STORAGE
+    return error
+
+
+def retry_after(response: Response, now: float) -> float | None:
+    """The seconds that an answer asks to wait, where it does. A date is taken against the answer's own, else `now`."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    until = http_date(text)
+    if until is None:
+        return None
+    sent = http_date(response.headers.get("date", ""))
+    return max(until - (now if sent is None else sent), 0.0)
+
+
+def _by_its_id(request: Request) -> str | None:
+    """What to do about a name in a path that finds no agent, or cannot find one."""
+    asked = request.path.rpartition("/")[2]
+    if request.operation == "agents.get" and "%" in asked:
+        return (
+            "a name with other than letters, digits, '-', '.', '_' and '~' is never found by a path: use the agent's id"
+        )
+    if request.operation == "agents.delete" and not asked.startswith("agent_"):
+        return "delete takes the agent's id, and not its name"
+    return None
 
 
 def _no_route(request: Request) -> str:
@@ -231,11 +267,10 @@ def _no_route(request: Request) -> str:
 
 _DUPLICATE = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
 _TAKEN = "client.agents.get_or_register(name=...) gives the one that is there"
-_BY_STATUS: dict[int, tuple[type[MemtraceError], str | None]] = {
-    401: (AuthenticationError, "check api_key (MEMTRACE_API_KEY)"),
-    413: (PayloadTooLargeError, None),
-    429: (RateLimitError, None),
-}
+_SMALLER = "a proxy before the server takes less: give a smaller chunk=, or store it in parts"
+_SLOWER = "send less at once, or let a call wait longer: RetryPolicy(max_retry_after=...)"
+_DOWN = "the server, or a proxy before it, is down or busy: try again later; memtrace-sdk doctor looks at the way there"
+_WITHOUT_STORAGE = "the organisation's storage (Arc) does not answer: look with client.ready(), and tell an admin"
 _ITEM = re.compile(r"failed to create memory (\d+): ")
 _ARGUMENT = re.compile(
     r"(?:failed to create memory (?P<item>\d+): )?"

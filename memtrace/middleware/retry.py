@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, cast
 
 from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
-from memtrace.middleware.errors import as_raised, error_for, is_failure, is_storage_failure
+from memtrace.middleware.errors import as_raised, error_for, is_failure, is_storage_failure, retry_after
 from memtrace.pipeline import CallNext, Flow, sleep
-from memtrace.recovery import Inquiry, Recovery, ServerClock, http_date, settling_read
+from memtrace.recovery import Inquiry, Recovery, ServerClock, settling_read
 from memtrace.retry import SETTLE_AFTER_READ, SETTLE_BEFORE_READ, RetryPolicy
 from memtrace.transport import Request, Response
 
@@ -142,7 +142,8 @@ class _Call:
 
     def _pause(self, attempt: _Attempt, number: int) -> float | None:
         """The backoff after this many attempts, none after 0, or as long as the server asks for."""
-        asked = 0.0 if attempt.response is None else _retry_after(attempt.response, self._context.clock.wall())
+        answer = attempt.response
+        asked = 0.0 if answer is None else retry_after(answer, self._context.clock.wall()) or 0.0
         if asked > self._policy.max_retry_after:
             return None
         return max(asked, self._policy.backoff(number) if number else 0.0)
@@ -221,15 +222,3 @@ def _judged(response: Response, request: Request) -> _Attempt:
     if request.context.safety == "read" and is_storage_failure(error):
         return _Attempt("read_failed", response, error)
     return _Attempt("final", response, error)
-
-
-def _retry_after(response: Response, now: float) -> float:
-    """The seconds that the server asks for; 0 where it does not. A date is taken against the answer's own."""
-    text = response.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    until = http_date(text)
-    if until is None:
-        return 0.0
-    sent = http_date(response.headers.get("date", ""))
-    return max(until - (now if sent is None else sent), 0.0)

@@ -1,6 +1,7 @@
 """From what came back, or did not, to the exception that says so; the texts are the server's own."""
 
 import json
+import pickle
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -245,12 +246,66 @@ def test_only_a_503_is_about_an_arc_instance():
     assert type(mapped(answer(500, "no arc instance"))) is ServerError
 
 
-@pytest.mark.parametrize("status", [500, 503])
-def test_a_hint_of_the_server_goes_before_our_own(status):
+@pytest.mark.parametrize(("status", "own"), [(500, None), (503, "the server, or a proxy before it, is down or busy")])
+def test_a_hint_of_the_server_goes_before_our_own(status, own):
     assert mapped(answer(status, "down", hint="call us"), operation="agents.list").hint == "call us"
-    assert mapped(answer(status, "down", hint=""), operation="agents.list").hint is None
-    assert mapped(answer(status, "down", hint=5), operation="agents.list").hint is None
+    for none in ("", 5):
+        hint = mapped(answer(status, "down", hint=none), operation="agents.list").hint
+        assert hint is None if own is None else hint.startswith(own)
     assert mapped(answer(401, "no", hint="")).hint == "check api_key (MEMTRACE_API_KEY)"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "operation", "hint"),
+    [
+        (
+            500,
+            "failed to query Arc: connection refused",
+            "memories.list",
+            "the organisation's storage (Arc) does not answer",
+        ),
+        (502, "bad gateway", "agents.list", "the server, or a proxy before it, is down or busy: try again later"),
+        (503, "overloaded", "agents.list", "the server, or a proxy before it, is down or busy: try again later"),
+        (504, "gateway timeout", "agents.list", "the server, or a proxy before it, is down or busy: try again later"),
+        (429, "slow down", "agents.list", "send less at once, or let a call wait longer"),
+        (413, "too large", "agents.list", "a proxy before the server takes less"),
+        (302, "moved", "agents.list", "put that address into base_url (MEMTRACE_BASE_URL)"),
+    ],
+)
+def test_the_failures_of_the_night_say_what_to_do(status, text, operation, hint):
+    assert mapped(answer(status, text), operation=operation).hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("operation", "asked", "hint"),
+    [
+        ("agents.get", "the%20assistant", "a name with other than letters"),
+        ("agents.get", "assistant", None),
+        ("agents.delete", "assistant", "delete takes the agent's id, and not its name"),
+        ("agents.delete", "agent_0a5d2f346baa9455e3e70682", None),
+        ("sessions.get", "the%20session", None),
+    ],
+)
+def test_an_agent_that_a_path_does_not_find_may_be_found_by_its_id(operation, asked, hint):
+    found = mapped(answer(404, "agent not found"), operation=operation, target=f"/api/v1/agents/{asked}").hint
+    assert found is None if hint is None else found.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT", "date": "Thu, 01 Jan 1970 00:00:18 GMT"}, 42.0),
+        ({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT", "date": "Thu, 01 Jan 1970 00:02:00 GMT"}, 0.0),
+    ],
+)
+def test_a_rate_limit_says_how_long_the_server_asks_to_wait(headers, seconds):
+    error = mapped(Response(429, Headers(headers), b'{"error": "slow down"}'))
+    assert error.retry_after == seconds
+    assert pickle.loads(pickle.dumps(error)).retry_after == seconds
 
 
 @pytest.mark.parametrize(("status", "body"), [(404, b"Cannot GET /nope"), (405, b"Method Not Allowed")])
