@@ -98,7 +98,9 @@ def clients(most, rounds):
     yield "clients", "time", "clients that are there at once", curves
 
 
-def middlewares(calls, rounds):
+def middlewares(most, rounds):
+    calls = min(most, 2000)
+
     def calling(size):
         client = Memtrace("http://localhost:9100", KEY, transport=Constant(), middleware=[pass_on] * size)
 

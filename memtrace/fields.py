@@ -90,7 +90,7 @@ class SearchFields(TypedDict, total=False):
     session_id: str | None
     memory_types: list[str] | None
     event_types: list[str] | None
-    tags: list[str] | None
+    tags: str | list[str] | None
     tags_match: TagsMatch
     content_contains: str | None
     since: TimeBound | None

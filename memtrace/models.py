@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, Strict, ValidationInfo
+from pydantic import VERSION, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, Strict, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
@@ -75,12 +75,18 @@ def _from_the_wire(value: str, info: ValidationInfo) -> str:
     return value
 
 
+# A twentieth of the import; before pydantic 2.14 two threads that use a model first, at once, can fail.
+_DEFERRED = tuple(map(int, VERSION.split(".")[:2])) >= (2, 14)
+
+
 class _Sent(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, ser_json_inf_nan="constants")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        hide_input_in_errors=True, ser_json_inf_nan="constants", defer_build=_DEFERRED
+    )
 
 
 class _Received(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow", defer_build=_DEFERRED)
 
     def _repr_html_(self) -> str:
         """As notebooks show it."""
@@ -104,7 +110,7 @@ class AddMemoryRequest(_Sent):
     #: The session that it belongs to; it need not exist.
     session_id: str | None = None
     memory_type: MemoryType = "episodic"
-    #: A letter, then letters, digits or ``_``, 64 characters at most. Stats count ``error`` by itself.
+    #: A letter, then letters, digits or ``_``, 64 characters at most. Stats count ``error`` separately.
     event_type: str = "general"
     #: What is remembered; not empty.
     content: str
@@ -178,11 +184,11 @@ class SearchQuery(_Sent):
     session_id: str | None = None
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
-    #: All must match.
-    tags: list[str] | None = None
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    tags: str | list[str] | None = None
     #: Not sent. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in their place.
     tags_match: TagsMatch = "substring"
-    #: A part of the content, in this case; no wildcards.
+    #: A part of the content, case-sensitive; no wildcards.
     content_contains: str | None = None
     since: TimeBound | None = None
     until: TimeBound | None = None
@@ -227,7 +233,7 @@ class Agent(_Received):
 
 
 class AgentList(_Received):
-    """All agents of the organisation, the newest second first."""
+    """All agents of the organisation, newest first; those of one second in no promised order."""
 
     agents: list[Agent]
     count: int
@@ -259,7 +265,9 @@ class CreateSessionRequest(_Sent):
 
 
 class UpdateSessionRequest(_Sent):
-    """A change to a session: None leaves as it is, ``{}`` clears the metadata."""
+    """A change to a session: None leaves as it is, ``{}`` clears the metadata. A field that there is not is refused."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     #: Any text; ``closed`` closes.
     status: str | None = None

@@ -269,12 +269,13 @@ def search_memories(query: SearchQuery, clock: Clock = _SYSTEM_CLOCK) -> Operati
     check_id(query.session_id, "session_id")
     check_types(query.memory_types, "memory_types")
     check_types(query.event_types, "event_types")
-    check_tags(query.tags)
+    tags = _tag_list(query.tags)
+    check_tags(tags)
     check_limit(query.limit)
     _check_match(query)
     check_importance(query.min_importance)
     times = {"since": to_wire(query.since, "since", clock), "until": to_wire(query.until, "until", clock)}
-    body = _body(query.model_copy(update=times), exclude={"tags_match"})
+    body = _body(query.model_copy(update={**times, "tags": tags}), exclude={"tags_match"})
     return Operation("memories.search", "POST", f"{_API}/search", reader(SearchResult), "read", body)
 
 
@@ -317,6 +318,13 @@ def _tags(tags: str | list[str] | None) -> str | None:
         return tags
     check_tags(tags)
     return ",".join(tags) if tags else None
+
+
+def _tag_list(tags: str | list[str] | None) -> list[str] | None:
+    """Tags as a search takes them; in a text they are separated by commas, as in a list's query."""
+    if not isinstance(tags, str):
+        return tags
+    return [tag for tag in (part.strip(" ") for part in tags.split(",")) if tag]
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------

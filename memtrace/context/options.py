@@ -19,7 +19,7 @@ class PromptContextOptions(BaseModel):
     Filters are joined by "and", the values of one list of types by "or"; None and an empty list do not filter.
     """
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="forbid")
 
     #: What the whole context may have, from 1; without one all memories are in it.
     max_tokens: int | None = None

@@ -84,6 +84,7 @@ class _Opened:
 class ActiveSession(_Opened):
     """A session that remembers; made by ``client.sessions.open(agent_id=...)``, closed at the end of its block.
 
+    What is called after the block still goes to the session, closed as it is: the server does not mind.
     An error inside the block is never replaced by a failure to close: that one is logged.
     """
 
@@ -121,7 +122,7 @@ class ActiveSession(_Opened):
     @overload
     def recall(self, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
     def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read this session's memories, newest first; as `sessions.memories`."""
+        """Read this session's memories of all times, newest first, 100 unless `limit` says otherwise; as `sessions.memories`."""
         self._refuse(fields, "session_id")
         chosen = model_from(ListOptions, options, fields)
         return self._dispatcher.run(reading.session_memories(self.id, chosen, self._dispatcher.settings.clock))
@@ -152,6 +153,7 @@ class ActiveSession(_Opened):
 class AsyncActiveSession(_Opened):
     """A session that remembers; made by ``client.sessions.open(agent_id=...)``, closed at the end of its block.
 
+    What is called after the block still goes to the session, closed as it is: the server does not mind.
     An error inside the block is never replaced by a failure to close: that one is logged.
     """
 
@@ -190,7 +192,7 @@ class AsyncActiveSession(_Opened):
     @overload
     async def recall(self, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
     async def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read this session's memories, newest first; as `sessions.memories`."""
+        """Read this session's memories of all times, newest first, 100 unless `limit` says otherwise; as `sessions.memories`."""
         self._refuse(fields, "session_id")
         chosen = model_from(ListOptions, options, fields)
         return await self._dispatcher.run(reading.session_memories(self.id, chosen, self._dispatcher.settings.clock))

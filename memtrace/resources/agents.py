@@ -45,7 +45,7 @@ class Agents:
         return self._dispatcher.run(procedures.get_or_register(model_from(RegisterAgentRequest, request, fields)))
 
     def list(self) -> AgentList:
-        """All agents, the newest second first; the server has no pages here."""
+        """All agents, newest first; those of one second in no promised order. The server has no pages here."""
         return self._dispatcher.send(operations.list_agents())
 
     def get(self, agent_id: str) -> Agent:
@@ -57,7 +57,10 @@ class Agents:
         return self._dispatcher.send(operations.get_agent(agent_id))
 
     def stats(self, agent_id: str) -> AgentStats:
-        """Count what is stored under an agent's id; it need not be registered, and names are not resolved."""
+        """Count what is stored under an agent's id; it need not be registered, and names are not resolved.
+
+        Raises `NoArcInstanceError` where the organisation has no storage.
+        """
         return self._dispatcher.send(operations.agent_stats(agent_id))
 
     @overload
@@ -117,7 +120,7 @@ class AsyncAgents:
         return await self._dispatcher.run(procedures.get_or_register(model_from(RegisterAgentRequest, request, fields)))
 
     async def list(self) -> AgentList:
-        """All agents, the newest second first; the server has no pages here."""
+        """All agents, newest first; those of one second in no promised order. The server has no pages here."""
         return await self._dispatcher.send(operations.list_agents())
 
     async def get(self, agent_id: str) -> Agent:
@@ -129,7 +132,10 @@ class AsyncAgents:
         return await self._dispatcher.send(operations.get_agent(agent_id))
 
     async def stats(self, agent_id: str) -> AgentStats:
-        """Count what is stored under an agent's id; it need not be registered, and names are not resolved."""
+        """Count what is stored under an agent's id; it need not be registered, and names are not resolved.
+
+        Raises `NoArcInstanceError` where the organisation has no storage.
+        """
         return await self._dispatcher.send(operations.agent_stats(agent_id))
 
     @overload

@@ -13,7 +13,7 @@ from memtrace.naming import kind_of, near_name
 from memtrace.operations import required
 from memtrace.rules import is_text, refuse
 
-__all__ = ["decision", "episode", "model_from", "newest"]
+__all__ = ["decision", "episode", "filters_from", "model_from", "newest"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -34,6 +34,17 @@ def model_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str, o
             f"expected {model.__name__} or its fields as keywords, not {kind_of(given)}; the fields are {fields_of}"
         )
     return given
+
+
+def filters_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str, object]) -> ModelT:
+    """`model_from` for what reads everyone's memories: an empty id among the fields is refused, since it would not filter.
+
+    In options that are made by hand it keeps the server's meaning, which code for 0.2.0 may rely on.
+    """
+    for name in ("agent_id", "session_id"):
+        if fields.get(name) == "":
+            raise refuse(name, "None or a text that is not empty", "an empty one would not filter")
+    return model_from(model, given, fields)
 
 
 def episode(agent_id: str, content: str) -> AddMemoryRequest:

@@ -9,7 +9,7 @@ from memtrace import operations
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
 from memtrace.procedures import reading, visibility
 from memtrace.resources import arguments
-from memtrace.resources.arguments import episode, model_from, newest
+from memtrace.resources.arguments import episode, filters_from, model_from, newest
 from memtrace.rules import CHUNK
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Memories:
         are exclusive. Up to 1000 rows are one request; more, or exact tags, are read page by page as `iter` does.
         Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
         """
-        chosen = model_from(ListOptions, options, fields)
+        chosen = filters_from(ListOptions, options, fields)
         return self._dispatcher.run(reading.list_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -168,7 +168,7 @@ class Memories:
         Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
         server would refuse, and from the iteration what `list` raises.
         """
-        chosen = model_from(ListOptions, options, fields)
+        chosen = filters_from(ListOptions, options, fields)
         return self._dispatcher.stream(reading.iter_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -176,12 +176,12 @@ class Memories:
     @overload
     def search(self, **fields: Unpack[SearchFields]) -> SearchResult: ...
     def search(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
-        """Search memories by filters and a part of their content, in this case; 50 unless `limit` says otherwise.
+        """Search memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
 
         Up to 1000 rows are one request; more, or exact tags, are read page by page. Raises `InvalidRequestError` for a `limit`
         below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
         """
-        chosen = model_from(SearchQuery, query, fields)
+        chosen = filters_from(SearchQuery, query, fields)
         return self._dispatcher.run(reading.search_memories(chosen, self._dispatcher.settings.clock))
 
     def remember(self, agent_id: str, content: str) -> Memory:
@@ -189,7 +189,7 @@ class Memories:
         return self.add(episode(agent_id, content))
 
     def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
-        """Read an agent's newest 100 memories since then, newest first."""
+        """Read an agent's newest 100 memories since `since`, newest first. Raises `InvalidRequestError` for an empty agent."""
         return self.list(newest(agent_id, since))
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
@@ -328,7 +328,7 @@ class AsyncMemories:
         are exclusive. Up to 1000 rows are one request; more, or exact tags, are read page by page as `iter` does.
         Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
         """
-        chosen = model_from(ListOptions, options, fields)
+        chosen = filters_from(ListOptions, options, fields)
         return await self._dispatcher.run(reading.list_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -344,7 +344,7 @@ class AsyncMemories:
         Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
         server would refuse, and from the iteration what `list` raises.
         """
-        chosen = model_from(ListOptions, options, fields)
+        chosen = filters_from(ListOptions, options, fields)
         return self._dispatcher.stream(reading.iter_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -352,12 +352,12 @@ class AsyncMemories:
     @overload
     async def search(self, **fields: Unpack[SearchFields]) -> SearchResult: ...
     async def search(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
-        """Search memories by filters and a part of their content, in this case; 50 unless `limit` says otherwise.
+        """Search memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
 
         Up to 1000 rows are one request; more, or exact tags, are read page by page. Raises `InvalidRequestError` for a `limit`
         below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
         """
-        chosen = model_from(SearchQuery, query, fields)
+        chosen = filters_from(SearchQuery, query, fields)
         return await self._dispatcher.run(reading.search_memories(chosen, self._dispatcher.settings.clock))
 
     async def remember(self, agent_id: str, content: str) -> Memory:
@@ -365,7 +365,7 @@ class AsyncMemories:
         return await self.add(episode(agent_id, content))
 
     async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
-        """Read an agent's newest 100 memories since then, newest first."""
+        """Read an agent's newest 100 memories since `since`, newest first. Raises `InvalidRequestError` for an empty agent."""
         return await self.list(newest(agent_id, since))
 
     async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:

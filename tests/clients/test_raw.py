@@ -141,7 +141,7 @@ def test_an_operation_of_ones_own_reads_a_model_of_ones_own(face):
     report = operations.Operation("reports.get", "GET", "/api/v2/report", operations.reader(Report), "read")
     assert client.send(report).parsed.rows == 3
     assert transport.last.operation == "reports.get"
-    with pytest.raises(UnreadableResponseError, match="is no Report: rows: int_parsing"):
+    with pytest.raises(UnreadableResponseError, match="is not readable as Report: rows: int_parsing"):
         client.with_options(retry=RetryPolicy(max_attempts=1)).send(report)
 
 
@@ -450,7 +450,7 @@ def test_a_redirect_shows_no_text_of_a_memory(face):
 )
 def test_a_body_that_is_no_json_says_so_without_showing_it(body):
     response = Response(200, Headers({"content-type": "text/html"}), body)
-    with pytest.raises(UnreadableResponseError, match="is no JSON") as raised:
+    with pytest.raises(UnreadableResponseError, match="is not readable as JSON") as raised:
         response.json()
     assert "secret" not in str(raised.value)
     assert raised.value.response_body == body[:4096]

@@ -97,6 +97,18 @@ def test_a_text_in_place_of_the_model_is_told_the_fields(face):
     assert not transport.requests
 
 
+@pytest.mark.parametrize("name", ["agent_id", "session_id"])
+def test_an_empty_id_is_no_filter_for_everyones_memories(face, name):
+    client, transport = face.scripted(json_response(200, MEMORIES))
+    for call in (client.memories.list, client.memories.iter, client.memories.search):
+        with pytest.raises(InvalidRequestError, match="would not filter") as caught:
+            call(**{name: ""})
+        assert caught.value.field == name
+    assert not transport.requests
+    client.memories.list(ListOptions(agent_id=""))
+    assert len(transport.requests) == 1
+
+
 def test_a_bad_keyword_value_names_field_and_rule_without_the_value(face):
     client, transport = face.scripted(json_response(201, ROW))
     with pytest.raises(InvalidRequestError) as caught:
@@ -363,7 +375,7 @@ def test_a_page_of_another_server_is_not_taken_for_an_answer(face):
 def test_an_unreadable_answer_says_so_without_showing_it(face):
     for body in ("<html>planted secret</html>", '{"time": "planted secret"}', "[1]", ""):
         client, _ = face.scripted(json_response(201, body), retry=ONCE)
-        with pytest.raises(UnreadableResponseError, match="is no Memory.*base_url") as caught:
+        with pytest.raises(UnreadableResponseError, match="is not readable as Memory.*base_url") as caught:
             client.remember("a", "c")
         assert "planted secret" not in str(caught.value)
         assert caught.value.maybe_applied
@@ -591,3 +603,12 @@ def test_repr_shows_address_and_transport_and_never_the_key(face):
     assert "memory://" in repr(client)
     assert "transport='memory'" in repr(client)
     assert "planted-secret-key" not in repr(client) + repr(vars(client)) if face.kind == "sync" else True
+
+
+@pytest.mark.parametrize(("tags", "sent"), [("ui, nav", ["ui", "nav"]), (["ui"], ["ui"]), ("", [])])
+def test_a_search_takes_tags_as_a_list_does(face, tags, sent):
+    client, transport = face.scripted(json_response(200, '{"results": [], "count": 0, "query_time_ms": 1}'))
+    client.memories.search(tags=tags)
+    assert json.loads(transport.last.body)["tags"] == sent
+    with pytest.raises(InvalidRequestError, match=r"tags\[1\] must be letters"):
+        client.memories.search(tags="ui,no space")
