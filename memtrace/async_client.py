@@ -149,7 +149,7 @@ class AsyncMemtrace:
         return other
 
     async def close(self) -> None:
-        """Close the connections, unless an open `with_options` copy or you own them. A second call does nothing."""
+        """Close this client, and with the last of its `with_options` copies the connections; a transport of yours stays open."""
         await self._dispatcher.close()
 
     async def __aenter__(self) -> Self:
@@ -170,7 +170,7 @@ class AsyncMemtrace:
         return await self._dispatcher.send(operations.health())
 
     async def ready(self) -> bool:
-        """Whether the server's storage can be reached; False on its 503."""
+        """Whether the server's storage can be reached; False on its 503. Raises `TransportError` where nothing answers."""
         return await self._dispatcher.send(operations.ready())
 
     # -- raw access
@@ -229,7 +229,7 @@ class AsyncMemtrace:
         return await self.add_memory(episode(agent_id, content))
 
     async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
-        """Read an agent's newest 100 memories since then, newest first; as `memories.recall`."""
+        """Read an agent's newest 100 memories since `since`, newest first; as `memories.recall`."""
         return await self.list_memories(newest(agent_id, since))
 
     async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:

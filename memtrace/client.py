@@ -146,7 +146,7 @@ class Memtrace:
         return other
 
     def close(self) -> None:
-        """Close the connections, unless an open `with_options` copy or you own them. A second call does nothing."""
+        """Close this client, and with the last of its `with_options` copies the connections; a transport of yours stays open."""
         self._dispatcher.close()
 
     def __enter__(self) -> Self:
@@ -167,7 +167,7 @@ class Memtrace:
         return self._dispatcher.send(operations.health())
 
     def ready(self) -> bool:
-        """Whether the server's storage can be reached; False on its 503."""
+        """Whether the server's storage can be reached; False on its 503. Raises `TransportError` where nothing answers."""
         return self._dispatcher.send(operations.ready())
 
     # -- raw access
@@ -226,7 +226,7 @@ class Memtrace:
         return self.add_memory(episode(agent_id, content))
 
     def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
-        """Read an agent's newest 100 memories since then, newest first; as `memories.recall`."""
+        """Read an agent's newest 100 memories since `since`, newest first; as `memories.recall`."""
         return self.list_memories(newest(agent_id, since))
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:

@@ -503,7 +503,7 @@ def _check(selection: Selection, *, asynchronous: bool) -> None:
         fitting = [name for name in sorted(_BUILT_IN) if _serves(name, asynchronous=asynchronous)]
         raise TransportNotAvailableError(
             f"transport {selection.name!r} has no {form} form, which {client} needs (asked for because {selection.reason}). "
-            f"With one: {', '.join(fitting)}"
+            f"These have one: {', '.join(fitting)}"
         )
 
 

@@ -19,7 +19,7 @@ Settle = Literal["wait", "read"]
 """
 
 Dedup = Literal["server", "unique"]
-"""Whose duplicate key a memory gets that has none.
+"""Which duplicate key a memory gets when you give it none.
 
 ``server``: the server's own, so that the same agent, event and first 200 bytes of content are a duplicate within 24 hours.
 ``unique``: one made for each call, so that equal memories are all kept, and only a repeat of the call is recognised.

@@ -45,7 +45,7 @@ _TYPE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 _TAG = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 
 
-def refuse(field: str, rule: str, reason: str = "the server does not accept another") -> InvalidRequestError:
+def refuse(field: str, rule: str, reason: str = "the server accepts nothing else") -> InvalidRequestError:
     """The error for an argument that breaks a rule; its text names the field, the rule and the reason, never the value."""
     return InvalidRequestError(f"{field} must be {rule}: {reason}", field=field, rule=rule)
 

@@ -256,7 +256,7 @@ class Response:
         """The error for an answer that is not what was expected. Its text holds nothing of the body."""
         error = UnreadableResponseError(
             f"the server's answer of {len(self.body)} bytes ({self.headers.get('content-type', 'no content type')}) "
-            f"is no {expected}: {problem}",
+            f"is not readable as {expected}: {problem}",
             self.status,
             hint=NO_MEMTRACE_THERE,
         )

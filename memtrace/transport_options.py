@@ -55,7 +55,7 @@ class TransportOptions:
     verify: bool = True
     #: ``http://user:password@proxy:3128`` for all requests, in place of the environment's.
     proxy: str | None = field(default=None, repr=False)
-    #: False reads neither proxies nor certificates nor netrc from the environment.
+    #: False reads neither proxies nor certificates from the environment.
     trust_env: bool = True
     #: True speaks HTTP/2 where the server does.
     http2: bool = False

@@ -641,7 +641,7 @@ def test_a_form_that_a_transport_lacks_is_told_with_those_that_have_it(installed
         TransportNotAvailableError, match="transport 'only-sync' has no async form, which AsyncMemtrace needs"
     ) as caught:
         select_transport("only-sync", None, asynchronous=True)
-    assert caught.value.message.endswith("With one: aiohttp, httpx, httpx2, memory")
+    assert caught.value.message.endswith("These have one: aiohttp, httpx, httpx2, memory")
     assert other not in sys.modules
     with pytest.raises(TransportNotAvailableError, match="has no sync form, which Memtrace needs"):
         select_transport(TransportSpec(create_async=print), None, asynchronous=False)
@@ -650,7 +650,9 @@ def test_a_form_that_a_transport_lacks_is_told_with_those_that_have_it(installed
 def test_a_built_in_one_that_a_frozen_application_left_out_is_no_alternative(installed, monkeypatch):
     installed.everywhere()
     monkeypatch.setitem(sys.modules, "memtrace_transports._aiohttp", None)
-    with pytest.raises(TransportNotAvailableError, match="With one: httpx, httpx2, memory .docs: errors/[a-z_]+.$"):
+    with pytest.raises(
+        TransportNotAvailableError, match="These have one: httpx, httpx2, memory .docs: errors/[a-z_]+.$"
+    ):
         AsyncMemtrace("http://server", "key", transport="requests")
 
 
@@ -679,7 +681,7 @@ def test_the_first_default_that_is_installed_is_taken(installed, monkeypatch, as
 @pytest.mark.parametrize(("client", "name"), [(Memtrace, "aiohttp"), (AsyncMemtrace, "requests")])
 def test_a_transport_of_the_other_kind_is_refused_when_the_client_is_made(installed, client, name):
     with pytest.raises(
-        TransportNotAvailableError, match=f"transport '{name}' has no (a?sync) form.* With one: .*httpx"
+        TransportNotAvailableError, match=f"transport '{name}' has no (a?sync) form.* These have one: .*httpx"
     ):
         client("http://server", "key", transport=name)
 

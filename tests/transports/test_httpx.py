@@ -302,7 +302,7 @@ def test_waiting_for_a_free_connection_was_never_sent(wire):
             thread.start()
             while not server.received:
                 time.sleep(0.001)
-            error = wire._try(transport.send, get(server, timeout=0.1))
+            error = wire._try(transport.send, get(server, timeout=0.5))
             server._server.ended.set()
             thread.join()
             client.close()
@@ -322,7 +322,7 @@ def test_waiting_for_a_free_connection_was_never_sent(wire):
                         while not server.received:  # noqa: ASYNC110 - it is set in a thread
                             await anyio.sleep(0.001)
                         try:
-                            await transport.send(get(server, timeout=0.1))
+                            await transport.send(get(server, timeout=0.5))
                         except TransportError as error:
                             server._server.ended.set()
                             return error

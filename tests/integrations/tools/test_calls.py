@@ -190,7 +190,7 @@ def test_no_answer_is_over_its_bound_and_what_it_shows_is_what_is_stored(content
         ("remember", {}, "content must be given"),
         ("remember", {"content": ""}, "content must be a text that is not empty: it is required"),
         ("remember", {"content": 5}, "content must be a text, not int"),
-        ("remember", {"content": "x", "tags": ["ok", "not ok"]}, "tags[1] must be letters, digits, underscores, hyphens or dots, at most 64 characters: the server does not accept another"),
+        ("remember", {"content": "x", "tags": ["ok", "not ok"]}, "tags[1] must be letters, digits, underscores, hyphens or dots, at most 64 characters: the server accepts nothing else"),
         ("remember", {"content": "x", "tags": ["ok", 5]}, "tags[1] must be a text, not int"),
         ("remember", {"content": "x", "importance": 2}, "importance must be at most 1"),
         ("remember", {"content": "x", "importance": float("nan")}, "importance must be a finite number"),
