@@ -134,7 +134,7 @@ def plugins(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
-    """Ratios against peers in the same run: JSON in benchmarks/results, table and charts for docs/performance.md; an idle hour.
+    """Ratios against peers in the same run: JSON in benchmarks/results, table and charts for docs/performance.md; a quarter of an idle hour.
 
     `nox -s bench -- reading growth` runs these alone.
     """
