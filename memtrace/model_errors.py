@@ -47,7 +47,9 @@ def broken_rule(error: ValidationError) -> tuple[str, str, str]:
     ...     broken_rule(error)
     ('content', 'a text', ', not list')
     """
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # of the forms that a field can have, the one in which most was right
+    first = max((each for each in errors if each["loc"][:1] == errors[0]["loc"][:1]), key=lambda each: len(each["loc"]))
     places, kind = first["loc"], first["type"]
     field = f"{places[0]}" + "".join(f"[{place}]" for place in places[1:] if isinstance(place, int))
     given = f", not {kind_of(first['input'])}"

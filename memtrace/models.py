@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import VERSION, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, Strict, ValidationInfo
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, ValidationInfo
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
@@ -68,25 +69,23 @@ class _KnownMemoryType:
             custom_error_message=f"must be one of {', '.join(known)}",
         )
 
+    @staticmethod
+    def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(core_schema.str_schema())
+
 
 def _from_the_wire(value: str, info: ValidationInfo) -> str:
-    if info.context is not WIRE:
+    if info.context is not WIRE and value not in get_args(MemoryType):  # an enum of texts is none of the literals
         raise ValueError
     return value
 
 
-# A twentieth of the import; before pydantic 2.14 two threads that use a model first, at once, can fail.
-_DEFERRED = tuple(map(int, VERSION.split(".")[:2])) >= (2, 14)
-
-
 class _Sent(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        hide_input_in_errors=True, ser_json_inf_nan="constants", defer_build=_DEFERRED
-    )
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, ser_json_inf_nan="constants")
 
 
 class _Received(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow", defer_build=_DEFERRED)
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow")
 
     def _repr_html_(self) -> str:
         """As notebooks show it."""

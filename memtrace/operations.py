@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -18,7 +18,6 @@ from pydantic_core import PydanticSerializationError
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import PayloadTooLargeError
-from memtrace.garbage import LARGE, uncollected
 from memtrace.models import (
     WIRE,
     AddMemoryRequest,
@@ -126,7 +125,7 @@ class Operation(Generic[T]):
     #: Header fields of this request alone; they win over the client's.
     headers: tuple[tuple[str, str], ...] = ()
     #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
-    recovery: Recovery | None = None
+    recovery: Recovery | None = field(default=None, compare=False)
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------
@@ -502,13 +501,9 @@ _READERS: dict[type[BaseModel], Callable[[Response], BaseModel]] = {}
 def _make_reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
     validate = model.__pydantic_validator__.validate_json
 
-    def parse(body: bytes) -> ModelT:
-        return validate(body, context=WIRE)  # type: ignore[no-any-return]  # a model's validator makes that model
-
     def read(response: Response) -> ModelT:
-        body = response.body
         try:
-            return parse(body) if len(body) < LARGE else uncollected(lambda: parse(body))
+            return validate(response.body, context=WIRE)  # type: ignore[no-any-return]  # a model's validator makes that model
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(map(str, first["loc"]))

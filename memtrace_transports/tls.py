@@ -34,7 +34,7 @@ def deferred_context(
     """
     if options.ca is None and options.client_certificate is None and options.verify:
         make = _unread_context if blocking and options.url.startswith("http:") else context_of
-        return functools.partial(make, options, bundles=bundles)
+        return functools.lru_cache(maxsize=1)(functools.partial(make, options, bundles=bundles))
     context = context_of(options, bundles=bundles)
     return lambda: context
 

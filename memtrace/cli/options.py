@@ -18,6 +18,7 @@ __all__ = [
     "TransportOption",
     "UrlOption",
     "choice_of",
+    "not_empty",
     "profile_names",
 ]
 
@@ -61,17 +62,18 @@ TimeoutOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def _not_empty(value: str | None) -> str | None:
+def not_empty(value: str | None) -> str | None:
+    """Refuse an empty id, as an unset variable of a shell gives it."""
     if value == "":
-        raise typer.BadParameter("it is empty, and would show everyone's memories: leave it out, or give an id")
+        raise typer.BadParameter("it is empty, and would leave out nobody: leave it out, or give an id")
     return value
 
 
 AgentOption = Annotated[
-    str | None, typer.Option(metavar="ID", callback=_not_empty, help="Only what this agent remembers.")
+    str | None, typer.Option(metavar="ID", callback=not_empty, help="Only what this agent remembers.")
 ]
 SessionOption = Annotated[
-    str | None, typer.Option(metavar="ID", callback=_not_empty, help="Only what belongs to this session.")
+    str | None, typer.Option(metavar="ID", callback=not_empty, help="Only what belongs to this session.")
 ]
 
 

@@ -13,6 +13,13 @@ _OPTIONS = {
     "timeout (MEMTRACE_TIMEOUT)": "--timeout (MEMTRACE_TIMEOUT)",
     "timeout= (MEMTRACE_TIMEOUT)": "--timeout (MEMTRACE_TIMEOUT)",
     "timeout=": "--timeout",
+    "base_url ends in": "the server's address ends in",
+    "which the client adds itself": "which is added to it",
+    ", or let a call wait longer: RetryPolicy(max_retry_after=...)": "",
+    "look with client.ready(), and tell": "look with memtrace-sdk doctor, and tell",
+    "; memtrace-sdk doctor looks at the way there": ", or look with memtrace-sdk doctor",
+    "give a smaller chunk=, or store it in parts": "store it in parts",
+    'to try it without a server: Memtrace("memory://", "any key")': "to try it without a server: memtrace-sdk demo",
 }
 
 

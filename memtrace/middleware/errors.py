@@ -260,7 +260,7 @@ def _by_its_id(request: Request) -> str | None:
 
 
 def _no_route(request: Request) -> str:
-    if "/api/v1/api/v1/" in request.target:
+    if "/api/v1/api/v1/" in request.target or request.path.endswith(("/api/v1/health", "/api/v1/ready")):
         return "base_url ends in /api/v1, which the client adds itself: leave it out"
     return f"{NO_MEMTRACE_THERE} that has this route"
 

@@ -29,8 +29,15 @@ def test_an_option_of_many_values_or_none_may_be_repeated(invoke, arguments):
     assert "given twice" not in invoke(*arguments).output
 
 
-@pytest.mark.parametrize("command", [("search",), ("tail",), ("export", "x")])
-@pytest.mark.parametrize("option", ["--agent", "--session"])
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (command, option)
+        for command in (("search",), ("tail",), ("export", "x"), ("sessions",))
+        for option in ("--agent", "--session")
+        if (command, option) != (("sessions",), "--session")
+    ],
+)
 def test_an_empty_id_does_not_stand_for_everyone(invoke, command, option):
     result = invoke(*command, option, "")
     assert result.exit_code == 2

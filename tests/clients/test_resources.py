@@ -612,3 +612,5 @@ def test_a_search_takes_tags_as_a_list_does(face, tags, sent):
     assert json.loads(transport.last.body)["tags"] == sent
     with pytest.raises(InvalidRequestError, match=r"tags\[1\] must be letters"):
         client.memories.search(tags="ui,no space")
+    with pytest.raises(InvalidRequestError, match=r"^tags\[1\] must be a text, not int"):
+        client.memories.search(tags=["a", 5])

@@ -276,6 +276,12 @@ def test_the_failures_of_the_night_say_what_to_do(status, text, operation, hint)
     assert mapped(answer(status, text), operation=operation).hint.startswith(hint)
 
 
+@pytest.mark.parametrize("target", ["/api/v1/api/v1/memories", "/api/v1/health", "/behind/api/v1/ready"])
+def test_an_address_that_ends_in_the_clients_own_path_is_told(target):
+    error = mapped(Response(404, body=b"Cannot GET it"), target=target)
+    assert error.hint == "base_url ends in /api/v1, which the client adds itself: leave it out"
+
+
 @pytest.mark.parametrize(
     ("operation", "asked", "hint"),
     [

@@ -4,6 +4,7 @@ import json
 import pickle
 import typing
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 
 import pytest
 import typing_extensions
@@ -181,3 +182,22 @@ def _annotations(keywords):
 def test_every_model_is_at_the_top_level():
     exported = [name for name in models.__all__ if isinstance(getattr(models, name), type)]
     assert {name for name in exported if name in memtrace.__all__} == set(exported)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: UpdateSessionRequest(state="closed"), lambda: PromptContextOptions(max_token=5)]
+)
+def test_a_field_that_there_is_not_is_refused_by_the_models_that_0_2_0_did_not_have(make):
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        make()
+
+
+def test_the_kind_of_a_memory_may_be_an_enum_of_texts_and_is_a_text_in_the_schema():
+    class Kind(str, Enum):
+        EPISODIC = "episodic"
+        OTHER = "other"
+
+    assert Memory(**{**ROW, "memory_type": Kind.EPISODIC}).memory_type == "episodic"
+    with pytest.raises(ValidationError, match="must be one of episodic, session, decision, entity"):
+        Memory(**{**ROW, "memory_type": Kind.OTHER})
+    assert Memory.model_json_schema()["properties"]["memory_type"]["type"] == "string"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace import InvalidRequestError, PayloadTooLargeError
+from memtrace import InvalidRequestError, PayloadTooLargeError, operations
 from memtrace.clock import SystemClock
 from memtrace.models import (
     AddMemoryRequest,
@@ -187,3 +187,10 @@ def test_any_other_text_stands_in_a_path_as_one_segment(text):
     assert "?" not in segment
     assert segment.isascii()
     assert unquote(segment) == text
+
+
+def test_operations_that_send_alike_are_equal():
+    tea = AddMemoryRequest(agent_id="a", content="tea")
+    for make in (lambda: operations.add_memory(tea), lambda: operations.delete_agent("a"), operations.health):
+        assert make() == make()
+    assert operations.add_memory(tea) != operations.delete_agent("a")

@@ -18,7 +18,7 @@ from memtrace.clock import SystemClock
 from memtrace.plugins import transports
 from memtrace.transport import CallContext, Request, TransportError, TransportOptions
 from memtrace_transports import AsyncHttpxTransport, HttpxTransport
-from memtrace_transports.tls import _context, context_of
+from memtrace_transports.tls import _context, context_of, deferred_context
 from tests.conftest import Script
 from tests.transports.httpx_libraries import LIBRARIES
 from tests.transports.kinds import Kind, on_every_blocking_kind, on_every_kind
@@ -463,6 +463,16 @@ def test_a_client_that_is_made_after_a_renewal_has_the_new_files(face, authority
         renewed.unlink()
         shutil.copy(authority.ca, renewed)
         assert face.send(server.url, ca=renewed).body == b"None"
+
+
+def test_a_client_keeps_the_certificates_that_it_has_read(authority, tmp_path, no_bundles, monkeypatch):
+    bundle = tmp_path / "ca.pem"
+    shutil.copy(authority.ca, bundle)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    give = deferred_context(TransportOptions(url="https://server"))
+    context = give()
+    bundle.unlink()
+    assert give() is context
 
 
 def test_without_certifi_the_systems_certificates_are_trusted(monkeypatch):

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from memtrace.cli.options import JsonOption, ProfileOption, TimeoutOption, TransportOption, UrlOption, choice_of
+from memtrace.cli.options import (
+    JsonOption,
+    ProfileOption,
+    TimeoutOption,
+    TransportOption,
+    UrlOption,
+    choice_of,
+    not_empty,
+)
 
 __all__ = ["agents", "sessions", "stats"]
 
@@ -19,7 +27,7 @@ Examples:
 
 
 def agents(
-    agent: Annotated[str | None, typer.Argument(metavar="[AGENT]", help="Only this one, by id or name.")] = None,
+    agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Only this one, by id or name.")] = None,
     *,
     profile: ProfileOption = None,
     url: UrlOption = None,
@@ -45,9 +53,11 @@ Examples:
 
 
 def sessions(
-    session: Annotated[str | None, typer.Argument(metavar="[SESSION]", help="Only this one, by id.")] = None,
+    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="Only this one, by id.")] = None,
     *,
-    agent: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this agent, by id.")] = None,
+    agent: Annotated[
+        str | None, typer.Option(metavar="ID", callback=not_empty, help="Only those of this agent, by id.")
+    ] = None,
     profile: ProfileOption = None,
     url: UrlOption = None,
     transport: TransportOption = None,
@@ -78,7 +88,7 @@ agent. Without one: all registered agents.
 
 
 def stats(
-    agent: Annotated[list[str] | None, typer.Argument(metavar="[AGENT]...", help="Whose: one id or more.")] = None,
+    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="Whose: one id or more.")] = None,
     *,
     profile: ProfileOption = None,
     url: UrlOption = None,
