@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
 from typing import Annotated, Any
@@ -81,33 +82,26 @@ def program(
     """Work with a Memtrace server, try its Python SDK without one, and find out why one does not answer."""
 
 
-app.command(cls=OnceCommand, epilog=memories.REMEMBER, short_help="Store a memory.")(memories.remember)
-app.command(cls=OnceCommand, epilog=memories.RECALL, short_help="Show what an agent remembers.")(memories.recall)
-app.command(cls=OnceCommand, epilog=memories.SEARCH, short_help="Search the memories of all agents.")(memories.search)
-app.command(cls=OnceCommand, epilog=memories.CONTEXT, short_help="Show a session's context for a prompt.")(
-    memories.context
-)
-app.command(cls=OnceCommand, epilog=memories.TAIL, short_help="Show memories as they come.")(memories.tail)
-app.command(cls=OnceCommand, epilog=registry.AGENTS, short_help="Show the registered agents.")(registry.agents)
-app.command(cls=OnceCommand, epilog=registry.SESSIONS, short_help="Show the sessions.")(registry.sessions)
-app.command(cls=OnceCommand, epilog=registry.STATS, short_help="Count what is stored.")(registry.stats)
-app.command(cls=OnceCommand, epilog=transfer.EXPORT, short_help="Write memories to a file of JSON lines.")(
-    transfer.export
-)
-app.command("import", cls=OnceCommand, epilog=transfer.IMPORT, short_help="Store the memories of such a file.")(
-    transfer.import_
-)
+_command = functools.partial(app.command, cls=OnceCommand)
+
+_command(epilog=memories.REMEMBER, short_help="Store a memory.")(memories.remember)
+_command(epilog=memories.RECALL, short_help="Show what an agent remembers.")(memories.recall)
+_command(epilog=memories.SEARCH, short_help="Search the memories of all agents.")(memories.search)
+_command(epilog=memories.CONTEXT, short_help="Show a session's context for a prompt.")(memories.context)
+_command(epilog=memories.TAIL, short_help="Show memories as they come.")(memories.tail)
+_command(epilog=registry.AGENTS, short_help="Show the registered agents.")(registry.agents)
+_command(epilog=registry.SESSIONS, short_help="Show the sessions.")(registry.sessions)
+_command(epilog=registry.STATS, short_help="Count what is stored.")(registry.stats)
+_command(epilog=transfer.EXPORT, short_help="Write memories to a file of JSON lines.")(transfer.export)
+_command("import", epilog=transfer.IMPORT, short_help="Store the memories of such a file.")(transfer.import_)
 app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.")
-app.command(cls=OnceCommand, epilog=setup.DOCTOR, short_help="Find out why a server does not answer.")(setup.doctor)
-app.command(cls=OnceCommand, epilog=setup.TRANSPORTS, short_help="List the installed transports.")(setup.transports)
-app.command(cls=OnceCommand, epilog=setup.MIDDLEWARE, short_help="List the installed middleware.")(setup.middleware)
-app.command(cls=OnceCommand, epilog=fake.DEMO, short_help="Walk through the SDK, without a server.")(fake.demo)
-app.command(
+_command(epilog=setup.DOCTOR, short_help="Find out why a server does not answer.")(setup.doctor)
+_command(epilog=setup.TRANSPORTS, short_help="List the installed transports.")(setup.transports)
+_command(epilog=setup.MIDDLEWARE, short_help="List the installed middleware.")(setup.middleware)
+_command(epilog=fake.DEMO, short_help="Walk through the SDK, without a server.")(fake.demo)
+_command(
     "serve-fake",
-    cls=OnceCommand,
     epilog=fake.SERVE,
     short_help="Serve a fake Memtrace server, for tests in any language.",
 )(fake.serve_fake)
-app.command(
-    cls=OnceCommand, epilog=mcp.MCP, short_help="Serve an agent's memory as tools of the Model Context Protocol."
-)(mcp.mcp)
+_command(epilog=mcp.MCP, short_help="Serve an agent's memory as tools of the Model Context Protocol.")(mcp.mcp)
