@@ -63,6 +63,7 @@ add_module_names = False
 nitpick_ignore_regex = [
     ("py:.*", r"(abc|_?asyncio|concurrent|os|collections|datetime|enum|types|typing|typing_extensions|ssl)\..*"),
     ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx2?|requests|pluggy)\..*"),
+    ("py:class", r"memtrace\.models\._KnownMemoryType"),  # how a text is checked
     ("py:.*", r"(agents|langchain_core|langgraph)\..*"),
     ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem|Op|Result)"),  # of these frameworks
     ("py:.*", r"anthropic\..*"),

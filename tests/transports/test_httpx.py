@@ -287,7 +287,7 @@ def test_a_connection_that_does_not_come_about_in_time_was_never_sent(wire):
             waiting = queued.enter_context(socket.socket())
             waiting.setblocking(False)  # noqa: FBT003 - the socket module's own
             waiting.connect_ex(full.getsockname())
-        request = Request("POST", f"http://127.0.0.1:{full.getsockname()[1]}", "/", timeout=0.2)
+        request = Request("POST", f"http://127.0.0.1:{full.getsockname()[1]}", "/", timeout=0.8)
         error = failed(wire.one(request), "timeout", maybe_sent=False)
     assert error.message.startswith("no connection to http://127.0.0.1:")
 
