@@ -120,7 +120,12 @@ def test_the_exports_of_both_packages_are_in_plain_order():
 
 @pytest.mark.parametrize("name", [*modules(memtrace), *modules(memtrace_transports)])
 def test_all_is_sorted_and_true(name):
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:  # a framework, of which the lowest versions are tested without
+        if not name.startswith("memtrace.integrations."):
+            raise
+        pytest.skip(f"needs a framework: {error}")
     exported = getattr(module, "__all__", [])
     assert list(exported) == sorted(set(exported), key=constants_then_classes)
     for each in exported:
