@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 import memtrace
 
+collect_ignore = [] if find_spec("mcp") else ["test_mcp.py"]  # the lowest versions
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 INTERFERING = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "TERM", "PYTHONIOENCODING")
 

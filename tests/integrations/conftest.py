@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from memtrace_transports import FakeMemtrace, ManualClock
+
+FRAMEWORKS = {
+    "anthropic": "anthropic_memory_tool",
+    "claude_agent_sdk": "claude_agent_sdk",
+    "mcp": "mcp",
+    "opentelemetry": "otel",
+}
+collect_ignore = [folder for package, folder in FRAMEWORKS.items() if find_spec(package) is None]  # the lowest versions
 
 
 @pytest.fixture(params=["immediate", "server"])
