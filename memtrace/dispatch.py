@@ -18,13 +18,13 @@ from memtrace.family import Family
 from memtrace.middleware.chain import arrange, is_built_in
 from memtrace.middleware.errors import describe, error_for, is_failure
 from memtrace.naming import kind_of, whose
+from memtrace.operations import Operation
 from memtrace.pipeline import compose, drive, drive_async
 from memtrace.procedures.steps import Course, Pause
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
     from memtrace.config import Settings
-    from memtrace.operations import Operation
     from memtrace.plugins import Selection, TransportSpec
     from memtrace.procedures.steps import Procedure, Step, Stream
     from memtrace.raw import RawResponse
@@ -291,8 +291,6 @@ class AsyncDispatcher(_Calls):
 
 
 def _check_operation(operation: object) -> None:
-    from memtrace.operations import Operation
-
     if not isinstance(operation, Operation):
         raise TypeError(
             f"send needs an Operation, such as memtrace.operations.health() makes, not {kind_of(operation)}; "

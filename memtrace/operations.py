@@ -59,6 +59,7 @@ from memtrace.rules import (
     path_segment,
     refuse,
     require,
+    split_tags,
 )
 from memtrace.timebounds import to_lookback, to_wire
 from memtrace.transport import Method, Response, Safety
@@ -268,7 +269,7 @@ def search_memories(query: SearchQuery, clock: Clock = _SYSTEM_CLOCK) -> Operati
     check_id(query.session_id, "session_id")
     check_types(query.memory_types, "memory_types")
     check_types(query.event_types, "event_types")
-    tags = _tag_list(query.tags)
+    tags = split_tags(query.tags) if isinstance(query.tags, str) else query.tags
     check_tags(tags)
     check_limit(query.limit)
     _check_match(query)
@@ -312,18 +313,11 @@ def _check_match(options: ListOptions | SearchQuery) -> None:
 def _tags(tags: str | list[str] | None) -> str | None:
     """Tags as the server's comma-separated text; in a list each stands for itself, so that a comma is refused."""
     if isinstance(tags, str):
-        for tag in tags.split(","):
-            check_tag(tag.strip(" "), "tags")
+        for tag in split_tags(tags):
+            check_tag(tag, "tags")
         return tags
     check_tags(tags)
     return ",".join(tags) if tags else None
-
-
-def _tag_list(tags: str | list[str] | None) -> list[str] | None:
-    """Tags as a search takes them; in a text they are separated by commas, as in a list's query."""
-    if not isinstance(tags, str):
-        return tags
-    return [tag for tag in (part.strip(" ") for part in tags.split(",")) if tag]
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------

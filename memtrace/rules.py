@@ -30,6 +30,7 @@ __all__ = [
     "path_segment",
     "refuse",
     "require",
+    "split_tags",
 ]
 
 ID_RULE = "a letter, then letters, digits, underscores or hyphens, at most 128 characters"
@@ -84,6 +85,15 @@ def check_tags(values: Iterable[str] | None, field: str = "tags") -> None:
     """`check_tag` for each of a list."""
     for i, value in enumerate(values or ()):
         check_tag(value, f"{field}[{i}]")
+
+
+def split_tags(text: str) -> list[str]:
+    """The tags of a text in which commas separate them, as the server reads it.
+
+    >>> split_tags("ui, nav,")
+    ['ui', 'nav']
+    """
+    return [tag for part in text.split(",") if (tag := part.strip(" "))]
 
 
 def check_count(value: int | None) -> None:

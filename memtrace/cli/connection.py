@@ -51,15 +51,17 @@ class Connection:
 
     def client(self) -> Memtrace:
         """A client. Raises `ConfigurationError`."""
-        timeout = DEFAULT_TIMEOUT if self.timeout is None else self.timeout
-        return Memtrace(self.url, self.api_key, transport=self.transport, timeout=timeout)
+        return Memtrace(self.url, self.api_key, transport=self.transport, timeout=self._seconds)
 
     def async_client(self, *, deadline: float) -> AsyncMemtrace:
         """An async client. Raises `ConfigurationError`."""
         from memtrace.async_client import AsyncMemtrace
 
-        timeout = DEFAULT_TIMEOUT if self.timeout is None else self.timeout
-        return AsyncMemtrace(self.url, self.api_key, transport=self.transport, timeout=timeout, deadline=deadline)
+        return AsyncMemtrace(self.url, self.api_key, transport=self.transport, timeout=self._seconds, deadline=deadline)
+
+    @property
+    def _seconds(self) -> float:
+        return DEFAULT_TIMEOUT if self.timeout is None else self.timeout
 
     def check(self) -> None:
         """Refuse a connection without an address or a key. Raises `CommandError`."""

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentOption",
+    "EventOption",
     "JsonOption",
+    "KindOption",
     "ProfileOption",
     "SessionOption",
     "TimeoutOption",
@@ -75,6 +77,10 @@ AgentOption = Annotated[
 SessionOption = Annotated[
     str | None, typer.Option(metavar="ID", callback=not_empty, help="Only what belongs to this session.")
 ]
+
+
+KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")]
+EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
 
 
 def choice_of(profile: str | None, url: str | None, transport: str | None, timeout: float | None) -> Choice:

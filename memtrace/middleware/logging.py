@@ -42,11 +42,11 @@ def log_attempts(request: Request, call_next: CallNext) -> Flow[Response]:
 def _log(level: int, request: Request, status: int, outcome: str, seconds: float) -> None:
     if not _logger.isEnabledFor(level):
         return
-    attempt = request.context.attempt
+    attempt, path = request.context.attempt, request.shown_path
     fields = {
         "memtrace_operation": request.operation,
         "memtrace_method": request.method,
-        "memtrace_path": request.shown_path,
+        "memtrace_path": path,
         "memtrace_status": status,
         "memtrace_attempt": attempt,
         "memtrace_seconds": seconds,
@@ -56,7 +56,7 @@ def _log(level: int, request: Request, status: int, outcome: str, seconds: float
         "%s: %s %s -> %s in %.1f ms (attempt %d)",
         request.operation,
         request.method,
-        request.shown_path,
+        path,
         outcome,
         seconds * 1000,
         attempt,

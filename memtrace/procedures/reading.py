@@ -16,7 +16,7 @@ from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, Search
 from memtrace.operations import of_agent, of_session
 from memtrace.procedures.keyset import PAGE_SIZE, Page, Walk
 from memtrace.procedures.steps import Procedure, Stream, emit_all, step
-from memtrace.rules import MAX_LIMIT, check_count
+from memtrace.rules import MAX_LIMIT, check_count, split_tags
 from memtrace.timebounds import to_moment
 
 __all__ = [
@@ -191,6 +191,5 @@ def _exact_tags(wanted: ListOptions | SearchQuery) -> Callable[[Memory], bool] |
     """Whether a row has every tag that is asked for; None where the server's own choice stands."""
     if wanted.tags_match == "substring" or not wanted.tags:
         return None
-    given = wanted.tags.split(",") if isinstance(wanted.tags, str) else wanted.tags
-    asked = frozenset(tag.strip(" ") for tag in given) - {""}
+    asked = frozenset(split_tags(wanted.tags) if isinstance(wanted.tags, str) else wanted.tags) - {""}
     return (lambda row: asked.issubset(row.tags or ())) if asked else None

@@ -54,8 +54,7 @@ def episode(agent_id: str, content: str) -> AddMemoryRequest:
 
 def decision(agent_id: str, content: str, reasoning: str) -> AddMemoryRequest:
     """What `decide` stores. A decision that is no text, or an empty one, is refused by that name."""
-    if not is_text(content) or not content:
-        raise refuse("decision", "a text that is not empty", "it is required")
+    required(content if is_text(content) else "", "decision")
     fields = {"memory_type": "decision", "event_type": "decision", "metadata": {"reasoning": reasoning}}
     return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content, **fields})
 

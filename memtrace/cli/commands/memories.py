@@ -9,7 +9,9 @@ import typer
 
 from memtrace.cli.options import (
     AgentOption,
+    EventOption,
     JsonOption,
+    KindOption,
     ProfileOption,
     SessionOption,
     TimeoutOption,
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["context", "recall", "remember", "search", "tail"]
 
-_EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
 _TagOption = Annotated[
     list[str] | None,
     typer.Option(metavar="TAG", help="Only what has a tag with this in it; repeat it for more, all must match."),
@@ -276,8 +277,8 @@ def tail(
     *,
     agent: AgentOption = None,
     session: SessionOption = None,
-    memory_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")] = None,
-    event: _EventOption = None,
+    memory_type: KindOption = None,
+    event: EventOption = None,
     tag: _TagOption = None,
     exact_tags: _ExactTagsOption = False,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many to begin with.")] = 10,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Annotated
 
@@ -30,10 +31,12 @@ profiles: typer.Typer = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Name servers, for --profile.", epilog=PROFILES
 )
 
+_command = functools.partial(profiles.command, cls=OnceCommand)
+
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autocompletion=profile_names)]
 
 
-@profiles.command("list", cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles list --json\n")
+@_command("list", epilog="\b\nExamples:\n  memtrace-sdk profiles list --json\n")
 def list_(*, as_json: JsonOption = False) -> None:
     """Show the profiles; the default has a star."""
     from memtrace.cli import profiles as stored
@@ -50,9 +53,7 @@ def list_(*, as_json: JsonOption = False) -> None:
         show_error("there is no profile; make one with: memtrace-sdk profiles add NAME --url URL")
 
 
-@profiles.command(
-    cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles add local --url http://localhost:9100 --default\n"
-)
+@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles add local --url http://localhost:9100 --default\n")
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A new name, or one to replace.")],
     *,
@@ -76,7 +77,7 @@ def add(
         typer.echo(f"Store its key with: memtrace-sdk profiles set-key {name}")
 
 
-@profiles.command(cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n")
+@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n")
 def remove(name: _Name) -> None:
     """Remove a profile, and its key from the keyring."""
     from memtrace.cli import keys
@@ -89,7 +90,7 @@ def remove(name: _Name) -> None:
     typer.echo(f"The profile {name} is removed")
 
 
-@profiles.command(cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles default local\n")
+@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles default local\n")
 def default(name: _Name) -> None:
     """Choose the profile that is used where nothing else is said."""
     from memtrace.cli import profiles as stored
@@ -98,9 +99,8 @@ def default(name: _Name) -> None:
     typer.echo(f"The profile {name} is the default")
 
 
-@profiles.command(
+@_command(
     "set-key",
-    cls=OnceCommand,
     epilog="\b\nExamples:\n  memtrace-sdk profiles set-key local\n  pass show memtrace | memtrace-sdk profiles set-key local\n",
 )
 def set_key(name: _Name) -> None:
@@ -121,7 +121,7 @@ def set_key(name: _Name) -> None:
     typer.echo(f"The key of {name} is in the keyring")
 
 
-@profiles.command(cls=OnceCommand, epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
+@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
 def path() -> None:
     """Show where the file is."""
     from memtrace.cli import profiles as stored

@@ -8,7 +8,9 @@ import typer
 
 from memtrace.cli.options import (
     AgentOption,
+    EventOption,
     JsonOption,
+    KindOption,
     ProfileOption,
     SessionOption,
     TimeoutOption,
@@ -38,8 +40,8 @@ def export(
     *,
     agent: AgentOption = None,
     session: SessionOption = None,
-    memory_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")] = None,
-    event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")] = None,
+    memory_type: KindOption = None,
+    event: EventOption = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="Only what has this very tag; repeat it for more.")
     ] = None,
