@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,47 @@ from hypothesis import settings
 
 from memtrace.pipeline import Locks, compose, drive, drive_async
 from memtrace.transport import CallContext, Request, Response
+from tests import sampling
+
+# ---- what runs ------------------------------------------------------------------------------------------------------
+
+settings.register_profile("dev", max_examples=5, deadline=None)  # a busy machine is no failure, here and below
+settings.register_profile("default", max_examples=25, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None)
+settings.register_profile("long", max_examples=2000, deadline=None)
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("memtrace-sdk's own tests")
+    group.addoption("--whole", action="store_true", help="run every case, and the tests marked slow")
+    group.addoption("--sample-seed", type=int, metavar="N", help="draw the samples of an earlier run again")
+
+
+def pytest_configure(config):
+    option = config.option
+    if option.sample_seed is None:  # the workers of pytest-xdist are handed the controller's
+        option.sample_seed = random.randrange(1_000_000)
+    sampling.begin(seed=option.sample_seed, whole=option.whole)
+    settings.load_profile(config.getoption("--hypothesis-profile") or ("ci" if option.whole else "default"))
+
+
+def pytest_report_header(config):
+    if config.option.whole:
+        return "cases: all (--whole)"
+    return f"cases: samples, drawn again with --sample-seed={config.option.sample_seed}; all with --whole"
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the tests marked slow out, unless the run is whole, chooses markers itself, or names them one by one."""
+    if config.option.whole or config.option.markexpr or any("::" in str(arg) for arg in config.args):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+# ---- fixtures and what they are made of ----------------------------------------------------------------------------
 
 
 class StoppedClock:
@@ -128,8 +170,3 @@ def _no_settings_of_the_machine(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-settings.register_profile("suite", deadline=None)  # a busy machine is no failure
-settings.register_profile("long", max_examples=2000, deadline=None)
-settings.load_profile("suite")
