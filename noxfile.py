@@ -1,4 +1,7 @@
-"""What `.ci/run` leaves out: other Pythons, lowest versions, the wheel by itself, long runs, benchmarks."""
+"""What `.ci/run` leaves out: other Pythons, lowest versions, the wheel by itself, long runs, benchmarks.
+
+`nox --list` shows them all; CONTRIBUTING.md says which to run for which change.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,19 @@ nox.options.error_on_external_run = True
 nox.options.sessions = ["tests"]
 
 HERE = Path(__file__).parent
-PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
-BESIDE_TESTS = ["docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"]
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+TESTING = nox.project.dependency_groups(PROJECT, "test", "frameworks")
+BESIDE_TESTS = [
+    "docs",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "pyproject.toml",
+    ".github",
+    ".pre-commit-config.yaml",
+    ".readthedocs.yaml",
+]
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
 
 
@@ -30,12 +44,23 @@ BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it co
 }
 
 
+# ---- the tests ------------------------------------------------------------------------------------------------------
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The tests against the built wheel, away from the source tree, with branch coverage."""
-    session.install(f"{_wheel(session)}[dev]")
+    """The default run, as in the README, against the built wheel and away from the source tree."""
+    session.install(str(_wheel(session)), *TESTING)
     _leave_the_source_tree(session)
-    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def whole(session: nox.Session) -> None:
+    """Every case of every test against the built wheel, with branch coverage."""
+    session.install(str(_wheel(session)), *TESTING)
+    _leave_the_source_tree(session)
+    session.run("coverage", "run", "-m", "pytest", "--whole", *PARALLEL, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -43,8 +68,32 @@ def tests(session: nox.Session) -> None:
 @nox.session(python="3.10", venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests on the lowest allowed version of every direct dependency; without the frameworks, which need newer ones."""
-    session.install("--resolution=lowest-direct", "-e", ".[dev-core]")
+    session.install("--resolution=lowest-direct", "-e", ".", "--group", "test")
     session.run("pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session(python="3.11")
+def mutation(session: nox.Session) -> None:
+    """The mutation gate: each rule of the fake is broken once, and a recorded exchange has to notice."""
+    _install_the_source_tree(session)
+    session.run("pytest", "--whole", "tests/fake/test_mutation_gate.py", *PARALLEL, *session.posargs)
+
+
+@nox.session(python="3.11")
+def broken(session: nox.Session) -> None:
+    """Each broken transport and middleware against its whole contract: every fault is caught, and by nothing but its rule."""
+    _install_the_source_tree(session)
+    session.run("pytest", "--whole", "tests/contracts", *PARALLEL, *session.posargs, env={"CANCELLATIONS": "1000"})
+
+
+@nox.session(name="typed-docs", python="3.11")
+def typed_docs(session: nox.Session) -> None:
+    """Strict type checking of every example of the documentation."""
+    _install_the_source_tree(session)
+    session.run("pytest", "--whole", "tests/docs/test_examples.py", "-k", "type_checking", *session.posargs)
+
+
+# ---- what is published ----------------------------------------------------------------------------------------------
 
 
 @nox.session(python=PYTHONS)
@@ -91,45 +140,55 @@ def alone(session: nox.Session, library: str) -> None:
     session.run("python", "-m", "tests.alone", library)
 
 
+# ---- long runs ------------------------------------------------------------------------------------------------------
+
+
 @nox.session(python="3.11")
 def long(session: nox.Session) -> None:
     """Property tests with many more examples, ten times the calls that are cancelled at random, and thirty times the sequences of faults."""
-    session.install("-e", ".[dev]")
+    _install_the_source_tree(session)
     session.run(
-        "pytest", "--hypothesis-profile=long", *session.posargs, env={"CANCELLATIONS": "1000", "SEQUENCES": "3000"}
+        "pytest",
+        "--whole",
+        "--hypothesis-profile=long",
+        *session.posargs,
+        env={"CANCELLATIONS": "1000", "SEQUENCES": "3000"},
     )
 
 
 @nox.session(python="3.11")
 def fuzz(session: nox.Session) -> None:
     """200,000 requests that nobody would send, against the fake in process and against its server."""
-    session.install("-e", ".[dev]")
-    session.run("pytest", "tests/fake/test_fuzz.py", *session.posargs, env={"FUZZ": "200000"})
+    _install_the_source_tree(session)
+    session.run("pytest", "--whole", "tests/fake/test_fuzz.py", *session.posargs, env={"FUZZ": "200000"})
 
 
 @nox.session(python="3.11")
 def chaos(session: nox.Session) -> None:
     """5,000 writes a run through a proxy that breaks a fifth of the requests, where the suite has 150; shows the figures."""
-    session.install("-e", ".[dev]")
-    session.run("pytest", "tests/chaos/test_runs.py", *session.posargs, env={"CHAOS": "5000"})
+    _install_the_source_tree(session)
+    session.run("pytest", "--whole", "tests/chaos/test_runs.py", *session.posargs, env={"CHAOS": "5000"})
 
 
 @nox.session(python="3.11")
 def soak(session: nox.Session) -> None:
     """Clients at work for 10 minutes in the same noise, within limits of memory and files: `nox -s soak -- 20` for 20 s."""
-    session.install("-e", ".[dev]")
+    _install_the_source_tree(session)
     session.run("python", "-m", "tests.chaos.soak", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def plugins(session: nox.Session) -> None:
     """Our pytest plugin beside others: pytest-xdist, pytest-asyncio, anyio's, and starlette's test client."""
-    session.install("-e", ".[dev]", "pytest-asyncio", "starlette")
+    _install_the_source_tree(session, "pytest-asyncio", "starlette")
     asyncio = ("-o", "asyncio_default_fixture_loop_scope=function")  # it warns where that is not said
     session.run("pytest", *asyncio, "-n4", "tests/testing/with_plugins/under_xdist.py")
     session.run("pytest", *asyncio, "tests/testing/with_plugins/under_asyncio.py")
     session.run("pytest", *asyncio, "tests/testing/with_plugins/under_anyio.py")
     session.run("pytest", *asyncio, "tests/testing", "tests/fake/test_asgi.py")
+
+
+# ---- benchmarks -----------------------------------------------------------------------------------------------------
 
 
 @nox.session(python="3.11")
@@ -169,6 +228,10 @@ def _wheel(session: nox.Session) -> Path:
     session.install("build")
     session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), silent=True)
     return next(folder.glob("*.whl")).resolve()
+
+
+def _install_the_source_tree(session: nox.Session, *more: str) -> None:
+    session.install("-e", str(HERE), *TESTING, *more)
 
 
 def _leave_the_source_tree(session: nox.Session) -> None:
