@@ -45,7 +45,7 @@ class Step:
 
 @dataclass
 class Answer(Step):
-    """A proper answer after `pause` seconds.
+    """A proper answer after `pause` seconds, or once `ScriptedServer.end_pauses` was called.
 
     `chunked` sends it without a length, `zipped` compressed for those who accept that. `hang_up` closes the connection after it,
     without having said so. `interim` are statuses below 200 that go ahead of it, before the pause.
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _(self, step: Answer, received: Received) -> None:
         for status in step.interim:
             self._write(status, b"", [("X-Interim", "1")])
-        self._books.ended.wait(step.pause)
+        self._books.hurried.wait(step.pause)
         headers, body = step.headers, step.body
         if step.zipped and "gzip" in received.headers.get("accept-encoding", ""):
             headers, body = [*headers, ("Content-Encoding", "gzip")], gzip.compress(body)
@@ -254,6 +254,7 @@ class _Server(ThreadingHTTPServer):
         self.received: list[Received] = []
         self.connections = self.open_connections = 0
         self.busy = self.most_at_once = 0
+        self.hurried = threading.Event()  # no pause is kept from then on
         self.ended = threading.Event()
         self._guard = threading.Lock()  # taken by itself
 
@@ -306,6 +307,10 @@ class ScriptedServer:
         """Do these with the requests to come, behind the steps that are waiting."""
         self._server.steps.extend(steps)
 
+    def end_pauses(self) -> None:
+        """Send what waits for its pause to end, and make no more pauses before an `Answer`."""
+        self._server.hurried.set()
+
     @property
     def received(self) -> list[Received]:
         """Every request that was read, in order."""
@@ -322,6 +327,11 @@ class ScriptedServer:
         return self._server.open_connections
 
     @property
+    def at_once(self) -> int:
+        """How many requests are being answered."""
+        return self._server.busy
+
+    @property
     def most_at_once(self) -> int:
         """The largest number of requests that were being answered at the same time."""
         return self._server.most_at_once
@@ -333,6 +343,7 @@ class ScriptedServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._server.hurried.set()
         self._server.ended.set()
         self._server.shutdown()
         self._thread.join()

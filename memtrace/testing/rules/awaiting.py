@@ -19,7 +19,7 @@ class Awaiting(Fixtures):
 
     def test_other_tasks_run_while_it_waits(self, server: ScriptedServer, subject: AsyncSubject) -> None:
         """Nothing blocks the event loop."""
-        server.do(Answer(), Answer(pause=0.6))
+        server.do(Answer(), Answer(pause=0.5))
         subject.send(get(server.url))  # the first one may import and load certificates
         assert subject.silence_while(get(server.url)) < 0.4, "seconds for which no other task had a turn"
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import time
 import warnings
+from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
 import pytest
 
-from memtrace.testing.rules.exchanges import LEFT_OPEN, get, line, post, until
+from memtrace.testing.rules.exchanges import BOUND, LEFT_OPEN, PATIENCE, get, line, post, until
 from memtrace.testing.rules.fixtures import Fixtures
 from memtrace.testing.scripted_server import Answer, ScriptedServer
 from memtrace.testing.subjects import Subject
+from memtrace.testing.threads import in_thread
 from memtrace.transport import TransportError
 
 if TYPE_CHECKING:
@@ -37,10 +39,13 @@ class Connections(Fixtures):
         self, server: ScriptedServer, subject: Subject
     ) -> None:
         """Or waits for its answer; the server has the request."""
-        server.do(Answer(pause=0.5))
+        server.do(Answer(pause=PATIENCE))
         answer = subject.start(post(server.url, timeout=30.0))
         until(lambda: len(server.received) == 1)
-        subject.close()
+        closing = in_thread(subject.close)
+        wait((closing,), BOUND)  # one that waits for the answer ends with it
+        server.end_pauses()
+        closing.result(30.0)
         try:
             response = answer.result()
         except TransportError as error:
@@ -50,8 +55,10 @@ class Connections(Fixtures):
 
     def test_requests_do_not_wait_for_each_other(self, server: ScriptedServer, subject: Subject) -> None:
         """Four that take their time are under way at once."""
-        server.do(*[Answer(pause=0.3)] * 4)
+        server.do(*[Answer(pause=1.0)] * 4)
         answers = [subject.start(get(server.url, timeout=30.0)) for _ in range(4)]
+        until(lambda: server.most_at_once > 1 or any(answer.done() for answer in answers))
+        server.end_pauses()
         assert [answer.result().status for answer in answers] == [200] * 4
         assert server.most_at_once > 1, "one request at a time"
 

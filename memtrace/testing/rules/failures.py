@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from memtrace.testing.rules.exchanges import BOUND, failure, get, post
+from memtrace.testing.rules.exchanges import BOUND, PATIENCE, failure, get, post, until
 from memtrace.testing.rules.fixtures import Fixtures
 from memtrace.testing.scripted_server import (
     Answer,
@@ -77,9 +75,10 @@ class Failures(Fixtures):
 
     def test_an_answer_that_came_late_is_given_to_nobody(self, server: ScriptedServer, subject: Subject) -> None:
         """Its connection is closed, or the next request would get it."""
-        server.do(Answer(200, b"late", pause=2 * BOUND), Answer(200, b"own"))
+        server.do(Answer(200, b"late", pause=PATIENCE), Answer(200, b"own"))
         failure(subject, get(server.url, timeout=BOUND))
-        time.sleep(2 * BOUND)
+        server.end_pauses()
+        until(lambda: server.at_once == 0)
         assert subject.send(get(server.url)).body == b"own"
 
     @pytest.mark.parametrize(

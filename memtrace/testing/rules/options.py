@@ -7,7 +7,7 @@ import time
 import pytest
 
 from memtrace.plugins import TransportSpec
-from memtrace.testing.rules.exchanges import BOUND, LEFT_OPEN, failure, get, post, until
+from memtrace.testing.rules.exchanges import BOUND, LEFT_OPEN, PATIENCE, failure, get, post, until
 from memtrace.testing.rules.fixtures import Fixtures, Make
 from memtrace.testing.scripted_server import Answer, ScriptedServer, Stall, deaf_address, unread_address
 from memtrace.transport import Headers, Request
@@ -56,20 +56,21 @@ class Options(Fixtures):
     def test_option_pool_timeout(self, server: ScriptedServer, spec: TransportSpec, make: Make) -> None:
         """Bounds the wait for a free connection; nothing can have been sent."""
         _needs(spec, "max_connections", "pool_timeout")
-        server.do(Answer(pause=4 * BOUND))
+        server.do(Answer(pause=PATIENCE))
         subject = make(max_connections=1, pool_timeout=BOUND)
         first = subject.start(get(server.url, timeout=30.0))
         until(lambda: len(server.received) == 1)
         error = failure(subject, post(server.url, timeout=30.0))
         assert (error.cause, error.maybe_sent) == ("timeout", False)
+        server.end_pauses()
         assert first.result().status == 200
 
     def test_option_keepalive_expiry(self, server: ScriptedServer, spec: TransportSpec, make: Make) -> None:
         """An idle connection is not used any more after these seconds."""
         _needs(spec, "keepalive_expiry")
-        subject = make(keepalive_expiry=0.1)
+        subject = make(keepalive_expiry=0.05)
         subject.send(get(server.url))
-        time.sleep(0.3)
+        time.sleep(0.15)
         subject.send(get(server.url))
         assert server.connections == 2
 
