@@ -11,16 +11,29 @@ from tests.contracts import noticing
 from tests.contracts.broken_transports import (
     AWAITING,
     BLOCKING,
+    BlocksTheLoop,
     CannotTellConnectingFromWaiting,
+    KeepsItsConnectionsOpen,
     KeepsNoConnection,
     SharesConnectionsWithItsChildren,
+    WaitsLongForTheBody,
+    WaitsTooLong,
 )
 from tests.contracts.plain_transport import Plain
+from tests.sampling import is_whole, sample
 
 EVERYTHING = (
     "CANCELLATIONS" in os.environ
 )  # by the nox session `long`: each one against the whole contract, two minutes
 QUICK = ("spec", "methods", "headers", "closes", "refused", "no_http", "redirect", "is_kept")
+
+SLOW = {
+    BlocksTheLoop,
+    KeepsItsConnectionsOpen,
+    SharesConnectionsWithItsChildren,
+    WaitsLongForTheBody,
+    WaitsTooLong,
+}
 
 MODULE = """
 import pytest
@@ -36,7 +49,10 @@ class TestIt({contract}):
 """
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # some of them leave connections behind
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # some of them leave connections behind
+]
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +69,14 @@ def failures(pytester, contract, broken, expected=(), flags=""):
     return noticing.failures(pytester, source, *chosen, least=5)
 
 
-def test_the_transport_that_they_are_made_of_keeps_the_contract(pytester):
-    assert failures(pytester, "TransportContract", Plain) == set()
+def quick(table):
+    """Those that are caught within a second, unless the run is whole."""
+    return [broken for broken in table if is_whole() or broken not in SLOW]
+
+
+@pytest.mark.parametrize("rules", [QUICK, pytest.param((), marks=pytest.mark.slow)], ids=["some of it", "all of it"])
+def test_the_transport_that_they_are_made_of_keeps_the_contract(pytester, rules):
+    assert failures(pytester, "TransportContract", Plain, rules) == set()
 
 
 @pytest.mark.parametrize(
@@ -69,13 +91,13 @@ def test_what_a_transport_cannot_do_may_be_said(pytester, broken, flag):
     assert failures(pytester, "TransportContract", broken, BLOCKING[broken], flag) == set()
 
 
-@pytest.mark.parametrize("broken", BLOCKING, ids=lambda broken: broken.__name__)
+@pytest.mark.parametrize("broken", sample(quick(BLOCKING), 6), ids=lambda broken: broken.__name__)
 def test_a_broken_transport_is_caught(pytester, broken):
     failed = failures(pytester, "TransportContract", broken, BLOCKING[broken])
     assert noticing.astray(failed, BLOCKING[broken]) == ([], [])
 
 
-@pytest.mark.parametrize("broken", AWAITING, ids=lambda broken: broken.__name__)
+@pytest.mark.parametrize("broken", sample(quick(AWAITING), 1), ids=lambda broken: broken.__name__)
 def test_a_broken_async_transport_is_caught(pytester, broken):
     failed = failures(pytester, "AsyncTransportContract", broken, AWAITING[broken])
     assert noticing.astray(failed, AWAITING[broken]) == ([], [])

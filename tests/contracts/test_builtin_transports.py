@@ -5,64 +5,54 @@ import pytest
 from memtrace.plugins import transports
 from memtrace.testing import AsyncTransportContract, TransportContract
 
-
-class TestHttpx(TransportContract):
-    @pytest.fixture
-    def spec(self):
-        return transports.get("httpx")
-
-
-class TestAsyncHttpx(AsyncTransportContract):
-    backends = ("asyncio", "trio")
-
-    @pytest.fixture
-    def spec(self):
-        return transports.get("httpx")
-
-
+pytestmark = pytest.mark.network
 on_httpx2 = pytest.mark.skipif(bool(transports.get("httpx2").missing()), reason="httpx2 needs Python 3.11")
 
 
-@on_httpx2
-class TestHttpx2(TransportContract):
+class Named:
+    """Names the transport."""
+
+    library: str
+
     @pytest.fixture
     def spec(self):
-        return transports.get("httpx2")
+        return transports.get(self.library)
 
 
-@on_httpx2
-class TestAsyncHttpx2(AsyncTransportContract):
+class TestHttpx(Named, TransportContract):
+    library = "httpx"
+
+
+class TestAsyncHttpx(Named, AsyncTransportContract):
+    library = "httpx"
     backends = ("asyncio", "trio")
 
-    @pytest.fixture
-    def spec(self):
-        return transports.get("httpx2")
+
+@on_httpx2
+class TestHttpx2(Named, TransportContract):
+    library = "httpx2"
 
 
-class TestRequests(TransportContract):
-    @pytest.fixture
-    def spec(self):
-        return transports.get("requests")
-
-
-class TestAiohttp(AsyncTransportContract):
-    @pytest.fixture
-    def spec(self):
-        return transports.get("aiohttp")
-
-
-class TestMemory(TransportContract):
-    network = False
-
-    @pytest.fixture
-    def spec(self):
-        return transports.get("memory")
-
-
-class TestAsyncMemory(AsyncTransportContract):
-    network = False
+@on_httpx2
+class TestAsyncHttpx2(Named, AsyncTransportContract):
+    library = "httpx2"
     backends = ("asyncio", "trio")
 
-    @pytest.fixture
-    def spec(self):
-        return transports.get("memory")
+
+class TestRequests(Named, TransportContract):
+    library = "requests"
+
+
+class TestAiohttp(Named, AsyncTransportContract):
+    library = "aiohttp"
+
+
+class TestMemory(Named, TransportContract):
+    library = "memory"
+    network = False
+
+
+class TestAsyncMemory(Named, AsyncTransportContract):
+    library = "memory"
+    network = False
+    backends = ("asyncio", "trio")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -12,8 +14,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from memtrace.integrations.opentelemetry import OpenTelemetryAttempts, OpenTelemetryCalls
 from memtrace.middleware import after, before
 from tests.clients.conftest import face
+from tests.contracts.drawing import draw, each_situation
 
 __all__ = ["collected", "face"]
+
+
+def pytest_collection_modifyitems(config, items):
+    draw(config, items, Path(__file__).parent / "test_contract.py", each_situation)
 
 
 def traceparent(span):
