@@ -13,6 +13,7 @@ from memtrace.transport import TransportError
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 from tests.chaos.workload import World as NoisyWorld
 from tests.chaos.workload import no_threads_left
+from tests.sampling import sample
 from tests.transports.repetitions import CANCELLATIONS
 
 
@@ -141,7 +142,7 @@ def test_a_task_can_be_cancelled_at_every_step(name):
     async def broken_off(at):
         world = World(at, lambda: asyncio.current_task().cancel(), AsyncMemtrace, AsyncTransport)
         task = asyncio.create_task(call(world.client))
-        await asyncio.wait([task], timeout=5)
+        await asyncio.wait([task], timeout=30)
         assert task.done()
         assert asyncio.all_tasks() == {asyncio.current_task()}
         if not world.steps.is_reached:
@@ -150,7 +151,7 @@ def test_a_task_can_be_cancelled_at_every_step(name):
         assert task.cancelled()
         world.check(whole=whole)
         world.steps.at = -1
-        await asyncio.wait_for(world.client.agents.list(), 5)  # the lock is free
+        await asyncio.wait_for(world.client.agents.list(), 30)  # the lock is free
         return True
 
     async def main():
@@ -215,7 +216,8 @@ def test_a_middleware_can_interrupt_every_attempt(name, moment):
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # asyncio's own, of a connect that was broken off
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.network
+@pytest.mark.parametrize("transport", sample(["httpx", "aiohttp"], 1))
 def test_tasks_that_are_cancelled_at_random_in_all_the_noise_leave_nothing_open(transport):
     pytest.importorskip(transport)
     chance = Random(1)
@@ -238,7 +240,7 @@ def test_tasks_that_are_cancelled_at_random_in_all_the_noise_leave_nothing_open(
 
     async def gone(world):
         """Whether the proxy sees no connection any more, a moment later."""
-        for _ in range(200):
+        for _ in range(3000):
             if world.proxy.open_connections == 0:
                 break
             await asyncio.sleep(0.01)

@@ -211,5 +211,5 @@ def no_threads_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(30)
     assert set(threading.enumerate()) - before == set()
