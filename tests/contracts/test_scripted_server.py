@@ -9,7 +9,11 @@ import pytest
 
 from memtrace import testing
 from memtrace.testing import scripted_server
+from memtrace.testing.rules.exchanges import until
 from memtrace.testing.scripted_server import Answer, Drip, ScriptedServer, Step
+from memtrace.testing.threads import in_thread
+
+pytestmark = pytest.mark.network
 
 
 def test_a_body_drips():
@@ -23,6 +27,18 @@ def test_a_body_that_drips_for_long_comes_at_once_when_the_server_ends():
         assert answer.read(1) == b"x"
     with answer:
         assert answer.read() == b"x" * 29
+
+
+def test_pauses_end_when_it_is_told_so():
+    with ScriptedServer(*[Answer(200, b"at last", pause=60)] * 2) as server:
+        first = in_thread(lambda: urllib.request.urlopen(server.url).read())
+        until(lambda: server.at_once == 1)
+        server.end_pauses()
+        assert first.result(30) == b"at last"
+        with urllib.request.urlopen(server.url) as second:
+            assert second.read() == b"at last"
+        until(lambda: server.at_once == 0)
+        assert (server.at_once, server.most_at_once) == (0, 1)
 
 
 def test_what_is_no_step_ends_the_connection():

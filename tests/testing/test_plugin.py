@@ -21,6 +21,7 @@ from memtrace_transports.memory.server import LiveServer
 
 NAME = "memtrace.testing.plugin"
 INSTALLED = any(point.value == NAME for point in entry_points(group="pytest11"))
+pytestmark = pytest.mark.network
 COVERAGE = "[run]\nbranch = true\nsource_pkgs = memtrace\n[report]\nexclude_also = if TYPE_CHECKING:\n"
 SOURCE = str(Path(memtrace.__file__).parents[1])
 
@@ -243,7 +244,6 @@ class TestARefusalOfStrictMode:
     def test_that_fails_the_test_itself_is_told_once(self, judge):
         judge("def test_it(memtrace_fake): ask(memtrace_fake)\n").assert_outcomes(failed=1)
 
-    @pytest.mark.network
     def test_that_was_answered_over_http_fails_the_test_as_well(self, judge):
         source = """
             from contextlib import closing
