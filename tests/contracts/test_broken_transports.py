@@ -29,6 +29,7 @@ QUICK = ("spec", "methods", "headers", "closes", "refused", "no_http", "redirect
 
 SLOW = {
     BlocksTheLoop,
+    CannotTellConnectingFromWaiting,
     KeepsItsConnectionsOpen,
     SharesConnectionsWithItsChildren,
     WaitsLongForTheBody,
