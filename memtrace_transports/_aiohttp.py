@@ -24,7 +24,7 @@ from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAv
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports.answers import Body, Decompressor, check_final
-from memtrace_transports.bounds import connecting_part, kept_seconds, least, most_connections
+from memtrace_transports.bounds import came_out_of, kept_seconds, least, most_connections
 from memtrace_transports.own_client import described
 from memtrace_transports.pools import LoopClients
 from memtrace_transports.proxies import checked_proxy, environments_proxy, refused_proxy
@@ -96,7 +96,7 @@ class AiohttpTransport:
         try:
             return await channel.send(request)
         except Exception as error:  # noqa: BLE001  # those of aiohttp are translated, others raised again
-            failure = _failure(_unwrapped(error), request, channel.session)
+            failure = _failure(_plain(error), request, channel.session)
         raise failure  # out here, where it has no context
 
     async def close(self) -> None:
@@ -292,7 +292,7 @@ class _Channel:
     async def _exchange_in_turn(self, slots: _Slots, request: Request) -> Response:
         loop, bound = asyncio.get_running_loop(), request.timeout
         started = loop.time()
-        await slots.take(least(self._options.pool_timeout, connecting_part(bound)))
+        await slots.take(least(self._options.pool_timeout, bound))
         try:
             left = None if bound is None else max(bound - (loop.time() - started), 0.001)
             return await self._exchange(request, _own_timeout(self._options, left))
@@ -382,12 +382,12 @@ def _timeout(
 def _own_timeout(options: TransportOptions, bound: float | None) -> aiohttp.ClientTimeout:
     # aiohttp's `connect` holds for name look-up, TCP, proxy and TLS together, as `connect_timeout` says; it would hold for
     # the waiting for a free connection too, which our slots do before
-    return _timeout(bound, least(options.connect_timeout, connecting_part(bound)), options.read_timeout, None)
+    return _timeout(bound, options.connect_timeout, options.read_timeout, None)
 
 
 def _theirs(own: aiohttp.ClientTimeout, bound: float | None) -> aiohttp.ClientTimeout:
     """The user's time-outs of each phase, within the bound of the attempt."""
-    return _timeout(bound, least(own.connect, connecting_part(bound)), own.sock_read, own.sock_connect)
+    return _timeout(bound, own.connect, own.sock_read, own.sock_connect)
 
 
 def _url(origin: str, target: str) -> yarl.URL:
@@ -447,8 +447,15 @@ class _Foreign:
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def _unwrapped(error: Exception) -> Exception:
-    return error.error if isinstance(error, _NotAgainError) else error
+def _plain(error: Exception) -> Exception:
+    """`error` without what carries it; where the bound passed while connecting, which aiohttp does not tell, what it calls that."""
+    if isinstance(error, _NotAgainError):
+        return error.error
+    if type(error) is asyncio.TimeoutError and came_out_of(error.__cause__, "aiohttp.connector", "connect"):
+        import aiohttp
+
+        return aiohttp.ConnectionTimeoutError("it did not come about")
+    return error
 
 
 def _failure(error: Exception, request: Request, session: aiohttp.ClientSession) -> Exception:

@@ -16,11 +16,12 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
+from memtrace.event_loops import shielded
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports.answers import Body, check_final, codings_of, is_ours, unreadable
-from memtrace_transports.bounds import connecting_part, kept_seconds, least, most_connections
+from memtrace_transports.bounds import came_out_of, kept_seconds, least, most_connections
 from memtrace_transports.lending import Lending
 from memtrace_transports.own_client import described
 from memtrace_transports.pools import LoopClients, ThreadsClient
@@ -92,7 +93,7 @@ class HttpxTransport:
         check_time(request)
         clients = self._clients.get()
         library = import_module(self._library)
-        timeout = _timeout(self._options, request.timeout, request.timeout)
+        timeout = _timeout(self._options, request.timeout)
         client = clients.lend(timeout["pool"])
         if client is None:
             raise _failure(library, library.PoolTimeout("all connections are in use"), request, None)
@@ -169,28 +170,39 @@ class AsyncHttpxTransport:
 
         check_time(request)
         channel = await self._channels.get()
-        library, client = import_module(self._library), None
+        library, client, progress = import_module(self._library), None, _Progress()
         try:
             scope = begun_scope(request.timeout)
-            timeout = _timeout(self._options, request.timeout, connecting_part(request.timeout))
+            timeout = _timeout(self._options, request.timeout)
             client = await channel.lend(timeout["pool"])
             if client is None:
                 failure = _failure(library, library.PoolTimeout("all connections are in use"), request, None)
             else:
                 try:
                     outgoing = self._requests.made(library, client, request, timeout)
-                    send = functools.partial(self._exchange, library, client, outgoing, request.origin)
+                    if request.timeout is not None:
+                        outgoing.extensions.setdefault("trace", progress)
+                    send = functools.partial(self._exchange, library, client, outgoing, request.origin, progress)
                     return await within(scope, send)
                 finally:
                     await channel.give_back(client)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
-            failure = _failure(library, error, request, client)
+            failure = _failure(library, progress.told(library, error), request, client)
         raise failure  # out here, where it has no context
 
     async def _exchange(
-        self, library: ModuleType, client: httpx.AsyncClient, outgoing: httpx.Request, origin: str
+        self,
+        library: ModuleType,
+        client: httpx.AsyncClient,
+        outgoing: httpx.Request,
+        origin: str,
+        progress: _Progress,
     ) -> Response:
-        answer = await client.send(outgoing, stream=True, follow_redirects=False)
+        try:
+            answer = await client.send(outgoing, stream=True, follow_redirects=False)
+        except BaseException as error:
+            await progress.broken_off(library, error)
+            raise
         try:
             body, is_raw = _begun(library, answer, origin, self._options.max_response_bytes)
             async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
@@ -342,14 +354,57 @@ class _Timeout(TypedDict):
     pool: float | None
 
 
-def _timeout(options: TransportOptions, bound: float | None, connecting: float | None) -> _Timeout:
+def _timeout(options: TransportOptions, bound: float | None) -> _Timeout:
     """The shorter of the attempt's bound and the phase's own."""
     return {
-        "connect": least(connecting, options.connect_timeout),
+        "connect": least(bound, options.connect_timeout),
         "read": least(bound, options.read_timeout),
         "write": least(bound, options.write_timeout),
-        "pool": least(connecting, options.pool_timeout),
+        "pool": least(bound, options.pool_timeout),
     }
+
+
+class _Progress:
+    """How far a request came by the end of its bound, so that one that was surely not sent is told from one that may have been.
+
+    It is the request's extension ``trace``, which httpcore awaits at each step. It takes itself out of the extensions when
+    sending begins: a call over a kept connection awaits it twice. Transports of another make tell nothing.
+    """
+
+    __slots__ = ("_connecting", "_sending", "_stream", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting = self._connecting = self._sending = False
+        self._stream: Any = None
+
+    async def __call__(self, step: str, info: dict[str, Any]) -> None:
+        self._connecting = True
+        if step.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
+            self._stream = info["return_value"]
+        if step.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
+            self._sending, self._stream = True, None
+            extensions = info["request"].extensions
+            if extensions.get("trace") is self:  # and not a tracer that calls it
+                del extensions["trace"]
+
+    async def broken_off(self, library: ModuleType, error: BaseException) -> None:
+        """Note whether `error` met the request in the queue of a user's pool; close what httpcore leaves open.
+
+        It tells no step of its queue, and it forgets the socket of a TLS handshake that is cancelled.
+        """
+        self._waiting = came_out_of(error, library.__name__.replace("httpx", "httpcore"), "wait_for_connection")
+        if self._stream is not None and not isinstance(error, Exception):
+            with shielded():
+                await self._stream.aclose()
+
+    def told(self, library: ModuleType, error: Exception) -> Exception:
+        """`error`, or where it is the end of the bound and sending had not begun, what the library calls that."""
+        if not isinstance(error, TimeoutError) or self._sending:
+            return error
+        if self._connecting:
+            timeout: Exception = library.ConnectTimeout("it did not come about")
+            return timeout
+        return library.PoolTimeout("all connections are in use") if self._waiting else error
 
 
 class _Requests(Protocol):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
+
 from memtrace.transport import TransportOptions
 
-__all__ = ["connecting_part", "kept_seconds", "least", "most_connections"]
+__all__ = ["came_out_of", "kept_seconds", "least", "most_connections"]
 
 _CONNECTIONS = 100
 _KEPT_SECONDS = 30.0
-_CONNECTING = 0.95  # of a bound: a connection that does not come about is told from an answer that does not
 
 
 def most_connections(options: TransportOptions) -> int:
@@ -21,11 +22,6 @@ def kept_seconds(options: TransportOptions) -> float:
     return options.keepalive_expiry or _KEPT_SECONDS
 
 
-def connecting_part(bound: float | None) -> float | None:
-    """The part of an attempt's bound within which a connection has to come about, where the bound holds for all of it."""
-    return None if bound is None else bound * _CONNECTING
-
-
 def least(*seconds: float | None) -> float | None:
     """The shortest of these; None, which is no bound, only where none of them is one.
 
@@ -33,3 +29,12 @@ def least(*seconds: float | None) -> float | None:
     (0.5, None)
     """
     return min((each for each in seconds if each is not None), default=None)
+
+
+def came_out_of(error: BaseException | None, package: str, function: str) -> bool:
+    """Whether `error` came out of this function of a package: that is where an exchange stood when its bound passed."""
+    frames = [frame for frame, _ in traceback.walk_tb(None if error is None else error.__traceback__)]
+    return any(
+        frame.f_code.co_name == function and f"{frame.f_globals.get('__name__')}.".startswith(f"{package}.")
+        for frame in frames
+    )

@@ -14,6 +14,7 @@ from memtrace.testing.scripted_server import (
     ResetAfterReading,
     Stall,
     Truncate,
+    deaf_address,
     refusing_address,
 )
 
@@ -29,6 +30,7 @@ __all__ = [
     "Stall",
     "Truncate",
     "Zipped",
+    "deaf_address",
 ]
 
 

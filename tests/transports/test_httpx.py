@@ -14,6 +14,7 @@ import time
 import traceback
 import weakref
 
+import anyio
 import httpx
 import pytest
 import respx
@@ -39,6 +40,7 @@ from tests.transports.scripted import (
     Stall,
     Truncate,
     Zipped,
+    deaf_address,
 )
 from tests.transports.targets import ODD
 
@@ -280,16 +282,113 @@ def test_the_async_bound_is_exact_however_slowly_an_answer_drips(form, library):
 
 
 def test_a_connection_that_does_not_come_about_in_time_was_never_sent(wire):
-    with socket.socket() as full, contextlib.ExitStack() as queued:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(2):  # as many as wait without being accepted; the next one gets no answer at all
-            waiting = queued.enter_context(socket.socket())
-            waiting.setblocking(False)  # noqa: FBT003 - the socket module's own
-            waiting.connect_ex(full.getsockname())
-        request = Request("POST", f"http://127.0.0.1:{full.getsockname()[1]}", "/", timeout=0.8)
-        error = failed(wire.one(request), "timeout", maybe_sent=False)
+    with deaf_address() as url:
+        error = failed(wire.one(Request("POST", url, "/", timeout=0.1)), "timeout", maybe_sent=False)
     assert error.message.startswith("no connection to http://127.0.0.1:")
+
+
+@pytest.fixture
+def silent():
+    """The port of a socket that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def test_a_tls_handshake_that_stalls_was_never_sent(wire, silent):
+    request = Request("POST", f"https://127.0.0.1:{silent}", "/", timeout=0.1)
+    error = failed(wire.one(request, own={"verify": False}), "timeout", maybe_sent=False)
+    assert error.message.startswith("no connection to https://127.0.0.1:")
+
+
+@pytest.mark.parametrize("form", ["asyncio", "trio"])
+def test_a_tunnel_that_does_not_come_about_in_time_carried_nothing(form, library, silent):
+    own = {"proxy": f"http://127.0.0.1:{silent}"}
+    request = Request("POST", "https://server.invalid", "/", timeout=0.1)
+    failed(Wire(form, library).one(request, own=own), "timeout", maybe_sent=False)
+
+
+class SendsTwice:
+    """A transport of the user's that sends each request again, to another address, where the connection breaks."""
+
+    def __init__(self, library, elsewhere):
+        self._inner = library.AsyncHTTPTransport()
+        self._library = library
+        self._elsewhere = elsewhere
+
+    async def handle_async_request(self, request):
+        try:
+            return await self._inner.handle_async_request(request)
+        except self._library.RemoteProtocolError:
+            request.url = self._library.URL(self._elsewhere)
+            return await self._inner.handle_async_request(request)
+
+    async def aclose(self):
+        await self._inner.aclose()
+
+
+@pytest.mark.parametrize("form", ["asyncio", "trio"])
+def test_a_request_that_a_users_transport_sent_before_it_connects_again_may_have_been_sent(form, library):
+    with ScriptedServer(CloseAfterReading()) as server, deaf_address() as url:
+        own = {"transport": SendsTwice(library, url)}
+        failed(Wire(form, library).one(post(server, timeout=0.5), own=own), "timeout", maybe_sent=True)
+        assert len(server.received) == 1
+
+
+class Sleeping:
+    """A transport of the user's that tells nothing of how far it comes."""
+
+    async def handle_async_request(self, request):
+        await anyio.sleep_forever()
+
+    async def aclose(self):
+        pass
+
+
+@pytest.mark.parametrize("form", ["asyncio", "trio"])
+def test_what_a_transport_of_another_make_did_within_the_bound_is_not_known(form, library):
+    request = Request("POST", "http://server", "/", timeout=0.05)
+    failed(Wire(form, library).one(request, own={"transport": Sleeping()}), "timeout", maybe_sent=True)
+
+
+@pytest.mark.parametrize("form", ["asyncio", "trio"])
+def test_a_tracer_of_the_users_hears_all_and_stays_where_it_is(form, library):
+    steps, left = [], []
+
+    async def hook(request):
+        ours = request.extensions["trace"]
+
+        async def tracer(step, info):
+            steps.append(step)
+            await ours(step, info)
+
+        request.extensions["trace"] = tracer
+
+    async def look(response):
+        left.append("trace" in response.request.extensions)
+
+    with ScriptedServer() as server:
+        wire = Wire(form, library)
+        answer = wire.one(get(server), own={"event_hooks": {"request": [hook], "response": [look]}})
+    assert answer.status == 200
+    assert {"http11.send_request_headers.started", "http11.receive_response_headers.complete"} <= set(steps)
+    assert left == [True]
+
+
+@pytest.mark.parametrize("form", ["asyncio", "trio"])
+@pytest.mark.parametrize("timeout", [5.0, None])
+def test_a_request_is_followed_no_further_than_to_its_sending_and_only_within_a_bound(form, library, timeout):
+    before, after = [], []
+
+    async def hook(request):
+        before.append("trace" in request.extensions)
+
+    async def look(response):
+        after.append("trace" in response.request.extensions)
+
+    with ScriptedServer() as server:
+        wire = Wire(form, library)
+        wire.one(get(server, timeout=timeout), own={"event_hooks": {"request": [hook], "response": [look]}})
+    assert (before, after) == ([timeout is not None], [False])
 
 
 def test_waiting_for_a_free_connection_was_never_sent(wire):
@@ -298,11 +397,11 @@ def test_waiting_for_a_free_connection_was_never_sent(wire):
         if wire.form == "sync":
             client = wire.httpx.Client(limits=limits)
             transport = HttpxTransport(client)
-            thread = threading.Thread(target=wire._try, args=(transport.send, get(server)))
+            thread = threading.Thread(target=wire._try, args=(transport.send, get(server, timeout=None)))
             thread.start()
             while not server.received:
                 time.sleep(0.001)
-            error = wire._try(transport.send, get(server, timeout=0.5))
+            error = wire._try(transport.send, get(server, timeout=0.1))
             server._server.ended.set()
             thread.join()
             client.close()
@@ -311,18 +410,17 @@ def test_waiting_for_a_free_connection_was_never_sent(wire):
             async def main():
                 async with wire.httpx.AsyncClient(limits=limits) as client:
                     transport = AsyncHttpxTransport(client)
-                    import anyio
 
                     async def first():
                         with contextlib.suppress(TransportError):
-                            await transport.send(get(server))
+                            await transport.send(get(server, timeout=None))
 
                     async with anyio.create_task_group() as group:
                         group.start_soon(first)
                         while not server.received:  # noqa: ASYNC110 - it is set in a thread
                             await anyio.sleep(0.001)
                         try:
-                            await transport.send(get(server, timeout=0.5))
+                            await transport.send(get(server, timeout=0.1))
                         except TransportError as error:
                             server._server.ended.set()
                             return error

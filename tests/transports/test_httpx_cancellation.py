@@ -277,13 +277,13 @@ def test_a_request_that_finds_no_free_connection_was_surely_not_sent(httpx, libr
             group.start_soon(slow, transport)
             await anyio.wait_all_tasks_blocked()
             with pytest.raises(TransportError, match="no free connection .* all connections are in use") as caught:
-                await transport.send(get(server.url, timeout=0.4))
+                await transport.send(get(server.url, timeout=0.1))
             group.cancel_scope.cancel()
         await transport.close()
         return caught.value
 
     async def slow(transport):
-        await transport.send(get(server.url))
+        await transport.send(get(server.url, timeout=None))
 
     with ScriptedServer(Stall()) as server:
         error = anyio.run(main, backend=library)
