@@ -12,6 +12,7 @@ from memtrace.exceptions import TransportError
 from memtrace.plugins import transports
 from memtrace.transport import TransportOptions
 from memtrace_transports import AiohttpTransport, AsyncHttpxTransport, HttpxTransport, RequestsTransport
+from tests.sampling import crossed
 
 NETWORK = [name for name in ("aiohttp", "httpx", "httpx2", "requests") if not transports.get(name).missing()]
 
@@ -118,6 +119,9 @@ KINDS = [
 FORMS = [*KINDS, *(Yours(kind) for kind in KINDS)]
 
 on_every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
-on_every_form = pytest.mark.parametrize("form", FORMS, ids=str)
+# each kind once, on a client of its own or on its user's; a whole run takes both
+on_every_form = pytest.mark.parametrize(
+    "form", [Yours(kind) if is_yours else kind for kind, is_yours in crossed(KINDS, [False, True])], ids=str
+)
 on_every_blocking_kind = pytest.mark.parametrize("kind", [each for each in KINDS if not each.asynchronous], ids=str)
 on_every_awaiting_kind = pytest.mark.parametrize("kind", [each for each in KINDS if each.asynchronous], ids=str)

@@ -1,7 +1,9 @@
-"""How often chance gets its turn: CANCELLATIONS in the environment, which the nox session `long` raises."""
+"""How often chance gets its turn: CANCELLATIONS in the environment, which the nox session `long` raises, else less by default."""
 
 from __future__ import annotations
 
 import os
 
-CANCELLATIONS = int(os.environ.get("CANCELLATIONS", "100"))
+from tests.sampling import is_whole
+
+CANCELLATIONS = int(os.environ.get("CANCELLATIONS", "100" if is_whole() else "30"))

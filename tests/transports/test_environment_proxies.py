@@ -10,11 +10,11 @@ import pytest
 from memtrace.exceptions import ConfigurationError
 from memtrace.transport import Request
 from memtrace_transports import proxies
+from tests.sampling import crossed
 from tests.transports.kinds import FORMS, KINDS, on_every_kind
 from tests.transports.scripted import ScriptedServer
 
 READING = [form for form in FORMS if "yours" not in str(form) or form.name in ("aiohttp", "requests")]
-on_every_form_that_reads_it = pytest.mark.parametrize("form", READING, ids=str)
 
 
 @pytest.fixture(autouse=True)
@@ -58,30 +58,29 @@ BROKEN = [
 ]
 
 
-@on_every_form_that_reads_it
-@pytest.mark.parametrize("address", BROKEN)
-@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY"])
+@pytest.mark.parametrize(
+    ("form", "address", "variable"), crossed(READING, BROKEN, ["http_proxy", "HTTP_PROXY"]), ids=str
+)
 def test_an_address_that_is_none_is_told_by_its_variable_and_without_its_password(form, address, variable, environment):
     environment.setenv(variable, address)
     refused(form, variable)
 
 
-@on_every_kind
-@pytest.mark.parametrize("address", BROKEN)
+@pytest.mark.parametrize(("kind", "address"), crossed(KINDS, BROKEN), ids=str)
 def test_a_proxy_for_all_schemes_is_told_by_its_variable(kind, address, environment):
     environment.setenv("all_proxy", address)
     refused(kind, "all_proxy", asked("https"))
 
 
-@on_every_kind
-@pytest.mark.parametrize("address", ["ftp://me:PASSWORD@proxy:1", "://me:PASSWORD@proxy:1"])
+@pytest.mark.parametrize(
+    ("kind", "address"), crossed(KINDS, ["ftp://me:PASSWORD@proxy:1", "://me:PASSWORD@proxy:1"]), ids=str
+)
 def test_a_proxy_of_an_odd_kind_is_told(kind, address, environment):
     environment.setenv("http_proxy", address)
     assert "HTTP" in refused(kind, "http_proxy")
 
 
-@on_every_kind
-@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4", "SOCKS5"])
+@pytest.mark.parametrize(("kind", "scheme"), crossed(KINDS, ["socks5", "socks5h", "socks4", "SOCKS5"]), ids=str)
 def test_a_socks_proxy_without_its_package_is_told_with_what_to_install(kind, scheme, environment):
     environment.setattr(proxies, "find_spec", lambda name: None)
     environment.setenv("http_proxy", f"{scheme}://me:PASSWORD@127.0.0.1:1")
@@ -106,6 +105,7 @@ def test_a_no_proxy_that_httpx_cannot_read_is_told(kind, environment):
     refused(kind, THE_ENVIRONMENT)
 
 
+@pytest.mark.network
 @on_every_kind
 def test_what_is_broken_and_not_asked_for_is_no_matter(kind, environment):
     environment.setenv("http_proxy", BROKEN[0])
@@ -117,8 +117,14 @@ def test_what_is_broken_and_not_asked_for_is_no_matter(kind, environment):
         assert answer.status == 200
 
 
-@pytest.mark.parametrize("form", [form for form in READING if str(form) != "aiohttp async yours"], ids=str)
-@pytest.mark.parametrize("prefix", ["me:PASSWORD@", "", "http://me:PASSWORD@"])
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("form", "prefix"),
+    crossed(
+        [form for form in READING if str(form) != "aiohttp async yours"], ["me:PASSWORD@", "", "http://me:PASSWORD@"]
+    ),
+    ids=str,
+)
 def test_a_proxy_is_used_with_its_credentials_whether_its_scheme_is_given_or_not(form, prefix, environment):
     with ScriptedServer() as proxy:
         environment.setenv("http_proxy", prefix + proxy.url.removeprefix("http://"))

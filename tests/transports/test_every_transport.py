@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 import os
@@ -9,19 +10,20 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 import traceback
+from dataclasses import replace
 
 import pytest
 
 from memtrace.exceptions import ClientClosedError, ConfigurationError, MemtraceError, TransportError
 from memtrace.transport import Headers, Request, Response
+from tests.sampling import crossed, sample
 from tests.transports.kinds import (
     FORMS,
+    KINDS,
     Yours,
     on_every_awaiting_kind,
     on_every_blocking_kind,
-    on_every_form,
     on_every_kind,
 )
 from tests.transports.scripted import (
@@ -37,6 +39,8 @@ from tests.transports.scripted import (
     Zipped,
 )
 from tests.transports.targets import ODD
+
+pytestmark = pytest.mark.network
 
 
 def get(url, target="/", **fields):
@@ -174,7 +178,7 @@ FORKED = """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@on_every_kind
+@pytest.mark.parametrize("kind", sample(KINDS, 1), ids=str)
 def test_none_of_200_answers_cross_among_forked_children_that_share_a_transport(kind):
     script = textwrap.dedent(FORKED)
     with ScriptedServer() as server:
@@ -192,8 +196,7 @@ def test_none_of_200_answers_cross_among_forked_children_that_share_a_transport(
 # ---- time
 
 
-@on_every_form
-@pytest.mark.parametrize("timeout", [0.0, 0, -1.0, float("nan")])
+@pytest.mark.parametrize(("form", "timeout"), crossed(FORMS, [0.0, 0, -1.0, float("nan")]), ids=str)
 def test_a_request_whose_time_is_over_is_not_sent(form, timeout):
     with ScriptedServer() as server:
         (error,) = form.send(get(server.url, timeout=timeout))
@@ -203,21 +206,19 @@ def test_a_request_whose_time_is_over_is_not_sent(form, timeout):
         assert server.connections == 0
 
 
-@on_every_form
+@pytest.mark.parametrize("form", sample(FORMS, 6), ids=str)
 def test_a_body_that_drips_without_end_is_left_at_the_bound(form):
-    with ScriptedServer(Drip(0.05, 400)) as server:
-        began = time.monotonic()
-        (error,) = form.send(get(server.url, timeout=0.5))
+    with ScriptedServer(Echo(), Drip(0.05, 400)) as server:
+        _, error = form.send(get(server.url), get(server.url, timeout=0.3))
         assert isinstance(error, TransportError)
         assert (error.cause, error.maybe_sent) == ("timeout", True)
-        assert 0.5 <= time.monotonic() - began < 3  # with the making of the transport
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FORMS if str(kind) in ("httpx sync", "httpx2 sync")], ids=str)
 def test_a_thread_that_finds_no_free_connection_has_sent_nothing(kind):
     def use():
-        with pytest.raises(TransportError, match="no answer"):
-            transport.send(get(server.url, timeout=0.5))
+        with contextlib.suppress(TransportError):
+            transport.send(get(server.url, timeout=None))
 
     with ScriptedServer(Stall()) as server:
         transport = kind.make(max_connections=1, pool_timeout=0.05)
@@ -226,6 +227,7 @@ def test_a_thread_that_finds_no_free_connection_has_sent_nothing(kind):
         until_received(server)
         with pytest.raises(TransportError, match="all connections are in use") as caught:
             transport.send(get(server.url))
+        server._server.ended.set()
         thread.join()
         transport.close()
     assert (caught.value.cause, caught.value.maybe_sent) == ("timeout", False)
@@ -249,7 +251,7 @@ def own_client(transport):
     return clients._given
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if not form.asynchronous], ids=str)
+@pytest.mark.parametrize("form", sample([form for form in FORMS if not form.asynchronous], 3), ids=str)
 def test_closing_in_another_thread_denies_no_request_that_the_server_has(form):
     outcomes = []
 
@@ -334,8 +336,8 @@ def test_no_log_record_of_any_library_and_no_error_holds_a_secret(kind, caplog):
         Stall(),
     )
     with ScriptedServer(*steps) as server:
-        request = Request("POST", server.url, "/", Headers({"x-api-key": KEY}), CONTENT.encode(), timeout=0.3)
-        outcomes = kind.send(*[request] * len(steps))
+        request = Request("POST", server.url, "/", Headers({"x-api-key": KEY}), CONTENT.encode(), timeout=20.0)
+        outcomes = kind.send(*[request] * (len(steps) - 1), replace(request, timeout=0.3))
         assert all(KEY.encode() in received and CONTENT.encode() in received for received in server.received)
         assert len(server.received) == len(steps)
     with ScriptedServer(Answer(), Answer(407)) as proxy:
@@ -360,8 +362,7 @@ def test_no_log_record_of_any_library_and_no_error_holds_a_secret(kind, caplog):
 # ---- construction
 
 
-@on_every_kind
-@pytest.mark.parametrize("option", ["ca", "client_certificate"])
+@pytest.mark.parametrize(("kind", "option"), crossed(KINDS, ["ca", "client_certificate"]), ids=str)
 def test_a_file_that_holds_no_certificate_is_told_at_construction(kind, option, tmp_path):
     broken = tmp_path / "broken.pem"
     broken.write_text("nothing")

@@ -15,9 +15,13 @@ import pytest
 from memtrace.exceptions import TransportError
 from memtrace.transport import Request, TransportOptions
 from memtrace_transports import AsyncHttpxTransport
-from tests.transports.httpx_libraries import on_httpx_and_httpx2
+from tests.sampling import crossed
+from tests.transports.garbage import collected
+from tests.transports.httpx_libraries import LIBRARIES, on_both_loops_and_libraries
 from tests.transports.repetitions import CANCELLATIONS
-from tests.transports.scripted import ScriptedServer, Stall
+from tests.transports.scripted import Echo, ScriptedServer, Stall
+
+pytestmark = pytest.mark.network
 
 on_both_libraries = pytest.mark.parametrize("library", ["asyncio", "trio"])
 
@@ -66,12 +70,14 @@ def complaints(main):
         await main()
         gc.collect()
 
-    asyncio.run(listening())
+    with collected():
+        asyncio.run(listening())
     return told
 
 
-@pytest.mark.parametrize("error", [None, httpx.ReadError("x"), ZeroDivisionError()], ids=repr)
-@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("error", "times"), crossed([None, httpx.ReadError("x"), ZeroDivisionError()], [1, 2, 5]), ids=repr
+)
 def test_cleaning_up_is_waited_for_however_often_the_task_is_cancelled(error, times):
     async def main():
         async with sending(error) as (slow, task):
@@ -168,8 +174,7 @@ def test_variables_of_the_callers_context_are_seen_by_what_is_patched_into_send(
     assert seen == ["span"]
 
 
-@on_both_libraries
-@on_httpx_and_httpx2
+@on_both_loops_and_libraries
 def test_a_scope_around_a_request_frees_its_connection(httpx, library):
     async def main():
         async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
@@ -235,9 +240,11 @@ async def by_wait_for(sent, after):
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # asyncio's own, of a connect that was broken off
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("cut", [by_cancel, by_wait_for])
-@pytest.mark.parametrize("connections", [10, 4], ids=["one for each task", "some tasks wait for the pool"])
-@on_httpx_and_httpx2
+@pytest.mark.parametrize(
+    ("httpx", "cut", "connections"),
+    crossed(LIBRARIES, [by_cancel, by_wait_for], [10, 4]),  # where there are fewer than the 10 tasks, some wait for one
+    ids=lambda value: str(getattr(value, "__name__", value)),
+)
 def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(httpx, cut, connections):
     options = TransportOptions(max_connections=connections, max_keepalive_connections=2)
     chance = random.Random(1)
@@ -267,8 +274,7 @@ def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(htt
         assert complaints(main) == []
 
 
-@on_both_libraries
-@on_httpx_and_httpx2
+@on_both_loops_and_libraries
 def test_a_request_that_finds_no_free_connection_was_surely_not_sent(httpx, library):
     async def main():
         transport = AsyncHttpxTransport(options=TransportOptions(max_connections=1), library=httpx.__name__)
@@ -290,15 +296,15 @@ def test_a_request_that_finds_no_free_connection_was_surely_not_sent(httpx, libr
     assert (error.cause, error.maybe_sent) == ("timeout", False)
 
 
-@on_both_libraries
-@on_httpx_and_httpx2
+@on_both_loops_and_libraries
 def test_the_end_of_the_bound_frees_the_connection(httpx, library):
     async def main():
         async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
             transport = AsyncHttpxTransport(client)
+            await transport.send(get(server.url))
             with pytest.raises(TransportError, match="no answer"):
                 await transport.send(get(server.url, timeout=0.05))
             return (await transport.send(get(server.url))).status
 
-    with ScriptedServer(Stall()) as server:
+    with ScriptedServer(Echo(), Stall()) as server:
         assert anyio.run(main, backend=library) == 200

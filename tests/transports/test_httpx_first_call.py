@@ -206,6 +206,8 @@ def largest_gap(library, url, *, blocking):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
+@pytest.mark.network
 @on_both_libraries
 def test_the_first_call_lets_other_tasks_run(library):
     with ScriptedServer() as server:

@@ -1,7 +1,6 @@
 """Clients made at the first use: how often, for whom, and what happens to them in a fork, another loop and at the end."""
 
 import asyncio
-import gc
 import os
 import threading
 import weakref
@@ -11,6 +10,7 @@ import trio
 
 from memtrace.exceptions import ClientClosedError
 from memtrace_transports.pools import LoopClients, ThreadsClient
+from tests.transports.garbage import collected
 
 
 class Client:
@@ -94,13 +94,13 @@ def test_threads_of_a_forked_child_get_one_client_that_is_not_the_parents(monkey
 
 
 def test_a_child_keeps_what_it_inherited_and_does_not_close_it(monkeypatch):
-    clients = ThreadsClient(None, Maker())
-    parents = weakref.ref(clients.get())
-    clients._make.made.clear()
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    childs = clients.get()
-    clients.close()
-    gc.collect()
+    with collected():
+        clients = ThreadsClient(None, Maker())
+        parents = weakref.ref(clients.get())
+        clients._make.made.clear()
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        childs = clients.get()
+        clients.close()
     assert parents() is not None
     assert (parents().done, childs.done) == ([], ["closed"])
 

