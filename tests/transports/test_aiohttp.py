@@ -490,19 +490,21 @@ def test_the_next_request_after_a_failure_works():
 
 
 UNWRITABLE = {
-    str(changed): changed
-    for changed in (
-        {"target": "/é"},
-        {"target": "/\x7f"},
-        {"target": "/a b"},
-        {"target": "no-slash"},
-        {"origin": "http://host:99999"},
-        {"origin": "http://["},
-        {"headers": Headers({"x-api-key": "SECRETé"})},
-        {"headers": Headers({"bad name": "SECRET"})},
-        {"headers": Headers({"x-api-key": "SECRET\r\nx: y"})},
-        {"headers": Headers({"x-api-key": "SECRET\0"})},
-        {"headers": Headers({"x-api-key": " SECRET"})},
+    f"{next(iter(changed))} {number}": changed
+    for number, changed in enumerate(
+        (
+            {"target": "/é"},
+            {"target": "/\x7f"},
+            {"target": "/a b"},
+            {"target": "no-slash"},
+            {"origin": "http://host:99999"},
+            {"origin": "http://["},
+            {"headers": Headers({"x-api-key": "SECRETé"})},
+            {"headers": Headers({"bad name": "SECRET"})},
+            {"headers": Headers({"x-api-key": "SECRET\r\nx: y"})},
+            {"headers": Headers({"x-api-key": "SECRET\0"})},
+            {"headers": Headers({"x-api-key": " SECRET"})},
+        )
     )
 }
 

@@ -431,12 +431,12 @@ def sayings(error):
 
 
 UNWRITABLE = {
-    str(changed): changed
-    for changed in (
+    f"{next(iter(changed))} {number}": changed
+    for number, changed in enumerate((
         *({"headers": Headers({"x-api-key": key})} for key in ["SECRET\n", "SECRET\r\nx: y", "SECRET\0", "SECRETé€", " SECRET"]),
         {"headers": Headers({"bad name": "SECRET"})},
         *({"target": target} for target in ["/é?SECRET", "/a b?SECRET", "SECRET", "/x\nSECRET", "/\x7fSECRET"]),
-    )
+    ))
 }  # fmt: skip
 
 
