@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import memtrace
+from memtrace_transports import FakeMemtrace, ManualClock
+from memtrace_transports.memory.server import LiveServer
 
 collect_ignore = [] if find_spec("mcp") else ["test_mcp.py"]  # the lowest versions
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -56,7 +58,48 @@ def execute(tmp_path):
     return run
 
 
+@pytest.fixture
+def at_once(environment):
+    """Waiting takes the clients of `invoke` no time."""
+    environment.setattr("memtrace.config.SystemClock", ManualClock)
+
+
 KEY = "mtk_of_acme"
+
+
+class _Present:
+    """The fake of the test that runs now."""
+
+    def __init__(self):
+        self.fake = FakeMemtrace()
+
+    def __getattr__(self, name):
+        return getattr(self.fake, name)
+
+
+@pytest.fixture(scope="module")
+def _standing_server():
+    present = _Present()
+    with LiveServer(present, control=False) as server:
+        yield present, server.url
+
+
+@pytest.fixture
+def serving(_standing_server):
+    """Puts a fake on the port that the tests of a module share, one after another; gives the address."""
+    present, url = _standing_server
+
+    def serve(fake):
+        present.fake = fake
+        return url
+
+    return serve
+
+
+@pytest.fixture
+def memtrace_server(memtrace_fake, serving):
+    """As the plugin's, on the shared port."""
+    return serving(memtrace_fake)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,10 @@ from memtrace.cli.transfer import exporting
 from memtrace.cli.transfer.exporting import FileExport
 from memtrace.models import ListOptions
 from memtrace_transports.memory import Fault
+from tests.sampling import crossed
+
+pytestmark = pytest.mark.network
+FORMATS = ["out.jsonl", "out.jsonl.gz"]
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +61,8 @@ def left(folder):
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("out."))
 
 
-@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
 class TestToAFile:
+    @pytest.mark.parametrize("name", FORMATS)
     def test_every_memory_is_a_line_as_the_server_gives_it(self, invoke, client, memtrace_fake, folder, name):
         fill(memtrace_fake, 2500)
         result = invoke("export", name)
@@ -65,13 +70,13 @@ class TestToAFile:
         assert contents(folder / name) == rows(2500)
         assert left(folder) == [name]
 
+    @pytest.mark.parametrize("name", FORMATS)
     def test_an_empty_organisation_gives_an_empty_file(self, invoke, client, folder, name):
         result = invoke("export", name, "--json")
         assert json.loads(result.stdout) == {"file": name, "exported": 0, "resumed": 0}
         assert contents(folder / name) == []
 
-    @pytest.mark.parametrize("moment", range(1, 9))
-    @pytest.mark.parametrize("raised", [KeyboardInterrupt, OSError])
+    @pytest.mark.parametrize(("name", "moment", "raised"), crossed(FORMATS, range(1, 9), [KeyboardInterrupt, OSError]))
     def test_the_same_command_goes_on_after_an_interruption(
         self, invoke, client, memtrace_fake, folder, environment, name, moment, raised
     ):
@@ -105,6 +110,7 @@ class TestToAFile:
             assert contents(folder / name) == rows(60)
         assert left(folder) == [name]
 
+    @pytest.mark.parametrize("name", FORMATS)
     def test_a_failing_server_leaves_what_was_read(self, invoke, client, memtrace_fake, folder, name):
         fill(memtrace_fake, 2500)
         memtrace_fake.faults.add(
@@ -264,10 +270,10 @@ class TestFiles:
 
 
 class TestToTheStandardOutput:
-    def test_the_lines_come_and_nothing_else(self, execute, client, memtrace_fake):
+    def test_the_lines_come_and_nothing_else(self, invoke, client, memtrace_fake):
         fill(memtrace_fake, 3)
-        result = execute("export", "-")
-        assert (result.returncode, result.stderr) == (0, "")
+        result = invoke("export", "-")
+        assert (result.exit_code, result.stderr) == (0, "")
         assert [json.loads(line)["content"] for line in result.stdout.splitlines()] == rows(3)
 
     def test_a_summary_has_no_place_there(self, invoke, server):
@@ -313,26 +319,27 @@ class TestLocks:
         assert files.lock(reader)  # no such file: any error but "held by another"
 
 
-def test_a_killed_export_is_gone_on_with(client, memtrace_fake, folder, server):
+def test_a_killed_export_is_gone_on_with(invoke, client, memtrace_fake, folder):
     fill(memtrace_fake, 5000)
     command = [sys.executable, "-m", "memtrace", "export", "out.jsonl.gz", "--json"]
     held = threading.Event()
 
     def wait(request):
         if len(memtrace_fake.calls) >= 4:
-            held.wait(20)
+            held.wait(60)
         return False
 
     memtrace_fake.faults.add(Fault("status", on="memories.list", times=None, when=wait))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while len(memtrace_fake.calls) < 4:
         assert process.poll() is None
+        time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     held.set()
     assert len(left(folder)) == 1
     memtrace_fake.faults.clear()
-    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    told = json.loads(invoke("export", "out.jsonl.gz", "--json").stdout)
     assert told["exported"] == 5000
     assert told["resumed"] >= 1000
     assert contents(folder / "out.jsonl.gz") == rows(5000)

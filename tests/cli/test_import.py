@@ -18,16 +18,18 @@ from hypothesis import strategies as st
 from memtrace.cli.transfer import importing, running
 from memtrace.cli.transfer.identity import Keys
 from memtrace.cli.transfer.importing import ImportPlan, ImportReport, import_lines
+from memtrace.clock import SystemClock
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
-from memtrace_transports.memory.server import LiveServer
+from tests.sampling import crossed, sample
 
+pytestmark = pytest.mark.network
 DAY = 24 * 3600
 GO_ON = "run the same command again to go on, nothing is stored twice."
 
 
 @pytest.fixture(autouse=True)
-def folder(environment, tmp_path):
+def folder(environment, tmp_path, at_once):
     """Where the commands run; time passes at once there."""
     environment.chdir(tmp_path)
     environment.setattr(running, "SystemClock", ManualClock)
@@ -136,23 +138,25 @@ def stopping(moment, after, error):
     return middleware
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before it is sent", "before its answer is read"])
-@pytest.mark.parametrize("visibility", ["immediate", "server"])
-@pytest.mark.parametrize("pause", [0, 2 * DAY], ids=["at once", "two days later"])
-def test_an_import_may_end_at_any_request_and_be_run_again(after, visibility, pause):
+@pytest.mark.parametrize(
+    ("moment", "visibility", "pause"),
+    crossed(["before it is sent", "before its answer is read"], ["immediate", "server"], ["at once", "two days later"]),
+)
+def test_an_import_may_end_at_any_request_and_be_run_again(moment, visibility, pause):
+    after = moment == "before its answer is read"
     rows = [line.encode() for line in lines(350)]
     ended = 0
-    for moment in range(1, 12):
+    for number in range(1, 12):
         clock = ManualClock()
         fake = FakeMemtrace(clock=clock, visibility=visibility)
         report = ImportReport()
-        with fake.client("acme", attempt_middleware=[stopping(moment, after, Stop())]) as client:
+        with fake.client("acme", attempt_middleware=[stopping(number, after, Stop())]) as client:
             try:
                 import_lines(client, rows, ImportPlan(name="f"), report, clock=clock, on_chunk=lambda: None)
             except Stop:
                 ended += 1
                 assert report.stored + report.unknown <= report.read
-        clock.advance(pause)
+        clock.advance(0 if pause == "at once" else 2 * DAY)
         with fake.client("acme") as client:
             second = ImportReport()
             import_lines(client, rows, ImportPlan(name="f"), second, clock=clock, on_chunk=lambda: None)
@@ -184,7 +188,7 @@ line_texts = st.dictionaries(
 
 
 @given(st.lists(line_texts, max_size=8))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_line_is_stored_once_or_refused_whatever_stands_in_it(texts):
     clock = ManualClock()
     with FakeMemtrace(clock=clock).client() as client:
@@ -288,19 +292,20 @@ class TestFiles:
             "memtrace-sdk: nowhere.jsonl: cannot be read: No such file or directory; give a file of JSON lines\n",
         )
 
-    def test_two_processes_do_not_import_one_file(self, execute, server, folder):
+    def test_two_processes_do_not_import_one_file(self, invoke, server, folder):
         write(folder / "in.jsonl", lines(1))
         with (folder / "in.jsonl").open("rb") as held:
             assert running.lock(held.fileno())
-            result = execute("import", "in.jsonl")
-        assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
+            result = invoke("import", "in.jsonl")
+        assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
         assert "is being imported by another process" in result.stderr
 
-    def test_a_pipe_can_be_a_file(self, execute, client, folder):
+    def test_a_pipe_can_be_a_file(self, invoke, client, folder):
         os.mkfifo(folder / "pipe")
         writer = subprocess.Popen(["bash", "-c", 'echo \'{"agent_id":"a","content":"b"}\' > pipe'], cwd=folder)
-        assert execute("import", "pipe").returncode == 0
+        assert invoke("import", "pipe").exit_code == 0
         assert writer.wait() == 0
+        assert stored(client) == ["b"]
 
 
 class TestFailures:
@@ -349,28 +354,34 @@ class TestFailures:
         assert (report.stored, stored(client)) == (1, ["Line 0"])
 
 
-def start(folder, *arguments, **options):
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace.cli as c; c.main()"
+RUN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace.cli as c; c.main()"
+AT_ONCE = "import memtrace_transports as m, memtrace.cli.transfer.running as r; r.SystemClock = m.ManualClock; "
+
+
+def start(folder, *arguments, code=RUN):
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
     )
 
 
 @pytest.fixture
-def real(environment):
-    """A server with the real one's delays and clock, and its fake."""
-    fake = FakeMemtrace(visibility="server")
-    fake.organisation("acme", api_key="mtk_of_acme")
-    with LiveServer(fake) as server:
-        environment.setenv("MEMTRACE_BASE_URL", server.url)
+def delayed(environment, serving):
+    """A server with the real one's delays, and its fake; `clock` is what both go by."""
+
+    def serve(clock):
+        fake = FakeMemtrace(clock=clock, visibility="server")
+        fake.organisation("acme", api_key="mtk_of_acme")
+        environment.setenv("MEMTRACE_BASE_URL", serving(fake))
         environment.setenv("MEMTRACE_API_KEY", "mtk_of_acme")
         environment.setenv("NO_PROXY", "127.0.0.1")
-        yield fake
+        environment.setattr(running, "SystemClock", lambda: fake.clock)
+        return fake
+
+    return serve
 
 
 def wait_for(fake, process, adds):
@@ -379,26 +390,45 @@ def wait_for(fake, process, adds):
         time.sleep(0.001)
 
 
+def check_that_none_is_lost_and_none_there_twice(fake, told, count, adds):
+    assert told["stored"] + told["present"] == count
+    assert told["present"] >= 100 * (adds - 1)
+    fake.settle()
+    with fake.client("acme") as client:
+        assert stored(client) == sorted(f"Line {number}" for number in range(count))
+
+
+@pytest.mark.parametrize("adds", sample([1, 7], 1))
+def test_a_killed_process_leaves_nothing_lost_and_nothing_twice(delayed, invoke, folder, adds):
+    fake = delayed(ManualClock())
+    write(folder / "in.jsonl", lines(1500))
+    process = start(folder, "import", "in.jsonl", code=AT_ONCE + RUN)
+    wait_for(fake, process, adds)
+    process.kill()
+    process.communicate()
+    told = json.loads(invoke("import", "in.jsonl", "--json").stdout)
+    check_that_none_is_lost_and_none_there_twice(fake, told, 1500, adds)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("adds", [1, 7])
-def test_a_killed_process_leaves_nothing_lost_and_nothing_twice(real, folder, adds):
+def test_by_the_real_clock_the_process_after_a_killed_one_waits_long_enough(delayed, folder, adds):
+    fake = delayed(SystemClock())
     write(folder / "in.jsonl", lines(3000))
     process = start(folder, "import", "in.jsonl")
-    wait_for(real, process, adds)
+    wait_for(fake, process, adds)
     process.kill()
     process.communicate()
     again = start(folder, "import", "in.jsonl", "--json")
     told = json.loads(again.communicate(timeout=120)[0])
-    assert told["stored"] + told["present"] == 3000
-    assert told["present"] >= 100 * (adds - 1)
-    real.settle()
-    with real.client("acme") as client:
-        assert stored(client) == sorted(f"Line {number}" for number in range(3000))
+    check_that_none_is_lost_and_none_there_twice(fake, told, 3000, adds)
 
 
-def test_ctrl_c_says_what_is_stored(real, folder):
+def test_ctrl_c_says_what_is_stored(delayed, folder):
+    fake = delayed(ManualClock())
     write(folder / "in.jsonl", lines(5000))
-    process = start(folder, "import", "in.jsonl")
-    wait_for(real, process, 3)
+    process = start(folder, "import", "in.jsonl", code=AT_ONCE + RUN)
+    wait_for(fake, process, 3)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output, len(errors.splitlines())) == (130, "", 2)
@@ -406,8 +436,8 @@ def test_ctrl_c_says_what_is_stored(real, folder):
     told = errors.splitlines()[1]
     assert told.startswith("Of ")
     sure = int(told.split(" read ")[1].split()[0].replace(",", ""))
-    real.settle()
-    with real.client("acme") as client:
+    fake.settle()
+    with fake.client("acme") as client:
         assert sure <= len(stored(client)) <= sure + 100
 
 

@@ -13,6 +13,8 @@ import pytest
 from memtrace_transports.memory import Fault
 from tests.cli.conftest import KEY
 
+pytestmark = pytest.mark.network
+
 
 def on_a_terminal(*arguments):
     """What a command writes to a terminal."""
@@ -92,7 +94,7 @@ class TestRemember:
             "memtrace-sdk: the standard input cannot be read: Input/output error\n",
         )
 
-    def test_a_lost_answer_ends_with_status_7(self, invoke, client, memtrace_fake):
+    def test_a_lost_answer_ends_with_status_7(self, invoke, client, memtrace_fake, at_once):
         memtrace_fake.faults.add(
             Fault("reset", on="memories.add", applied=True), Fault("status", on="memories.list", status=500, times=None)
         )
