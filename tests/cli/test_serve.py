@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,7 +20,9 @@ from memtrace.cli import serve
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from tests.cli.conftest import SHARED
 from tests.fake.replay import load, over_socket, replay
+from tests.sampling import sample
 
+pytestmark = pytest.mark.network
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
 WIRE = SHARED / "wire"
@@ -70,7 +69,7 @@ class TestAsAProcess:
         with Memtrace(told["url"], told["api_key"]) as client:
             assert client.remember("bot", "likes tea").org_id == told["org_id"]
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", sample([signal.SIGINT, signal.SIGTERM], 1))
     def test_a_signal_ends_it_with_0_whatever_is_open_and_under_way(self, start, number):
         process, told = start()
         with opened(told["url"]) as kept, opened(told["url"]) as waiting:
@@ -82,9 +81,7 @@ class TestAsAProcess:
             while not calls:
                 kept.request("GET", "/_fake/calls")
                 calls = json.loads(kept.getresponse().read())["calls"]
-            started = time.monotonic()
             assert end(process, number) == (0, "", "")
-            assert time.monotonic() - started < 20
             with pytest.raises((ConnectionError, http.client.HTTPException)):
                 waiting.getresponse()
 
@@ -97,15 +94,16 @@ class TestAsAProcess:
         with opened(told["url"]) as console:
             remote = _Remote(console)
             send = over_socket(told["url"])
-            scenarios = load(HERE.parent / "fake" / "vectors")
+            scenarios = sample(load(HERE.parent / "fake" / "vectors"), 10)
             found = [found for scenario in scenarios for found in replay(scenario, remote, remote, send) if found]
         assert found == []
 
     @pytest.mark.skipif(not WIRE.exists(), reason="../shared/wire is not there")
-    def test_the_projects_independent_replay_finds_no_difference(self, start):
+    def test_the_projects_independent_replay_finds_no_difference(self, start, tmp_path):
         _, told = start("--clock", "manual")
-        files = sorted(map(str, (WIRE / "vectors").glob("*.json")))
-        command = [sys.executable, str(WIRE / "replay.py"), told["url"], *files]
+        scenarios = sample(load(WIRE / "vectors"), 10)
+        (tmp_path / "vectors.json").write_text(json.dumps(scenarios), encoding="utf-8")
+        command = [sys.executable, str(WIRE / "replay.py"), told["url"], str(tmp_path / "vectors.json")]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         equal, _, total = done.stdout.split(" vectors equal")[0].rpartition("\n")[2].partition(" of ")
         assert (done.returncode, equal) == (0, total), done.stdout + done.stderr
@@ -205,7 +203,7 @@ def _without_durations(answers):
 
 @pytest.fixture
 def serve_once(invoke, environment):
-    """Run the command in this process, and end it by a signal once it answers; `during` is called before that."""
+    """Run the command in this process, and end it by a signal as soon as it answers; `during` is called before that."""
 
     def run(*arguments, during=lambda url: None, number=signal.SIGTERM):
         begin = serve.LiveServer.start
@@ -213,7 +211,7 @@ def serve_once(invoke, environment):
         def start_and_end(server):
             begin(server)
             during(server.url)
-            threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
+            signal.raise_signal(number)
 
         environment.setattr(serve.LiveServer, "start", start_and_end)
         before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
@@ -247,11 +245,12 @@ def test_the_json_form_tells_of_several_organisations(serve_once):
 
 def test_its_port_can_be_chosen_and_both_signals_end_it(serve_once):
     with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # it keeps others off the port, and not the server
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    for number in (signal.SIGINT, signal.SIGTERM):
-        result = serve_once("--json", "--port", str(port), number=number)
-        assert (result.exit_code, json.loads(result.output)["url"]) == (0, f"http://127.0.0.1:{port}")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            result = serve_once("--json", "--port", str(port), number=number)
+            assert (result.exit_code, json.loads(result.output)["url"]) == (0, f"http://127.0.0.1:{port}")
 
 
 def test_a_clock_that_nobody_could_move_is_refused(invoke):
