@@ -1,4 +1,4 @@
-"""``memtrace-sdk mcp`` as a process, by the real client: over the standard streams, and over HTTP."""
+"""``memtrace-sdk mcp`` by the real client: over the standard streams, and over HTTP, in this process and as one of its own."""
 
 from __future__ import annotations
 
@@ -9,37 +9,46 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 
-import httpx2
 import pytest
-from mcp import Client, StdioServerParameters
-from mcp.client.streamable_http import streamable_http_client
 
+from memtrace.cli import mcp as command
 from memtrace_transports import FakeMemtrace
-from memtrace_transports.memory.server import LiveServer
+from tests.sampling import is_whole, sample
 
+pytestmark = [pytest.mark.network, pytest.mark.framework]
 PATIENCE = 60
+WAYS = ["in this process", "as a process"]
 
 
 @pytest.fixture
-def served():
+def served(serving):
     """A fake server on a port, and the environment of a program that uses it."""
     fake = FakeMemtrace()
     key = fake.organisation("acme", api_key="mtk_planted").api_key
-    with LiveServer(fake) as server:
-        yield fake, {**os.environ, "MEMTRACE_BASE_URL": server.url, "MEMTRACE_API_KEY": key, "NO_PROXY": "*"}
+    return fake, {**os.environ, "MEMTRACE_BASE_URL": serving(fake), "MEMTRACE_API_KEY": key, "NO_PROXY": "*"}
+
+
+def connected(server):
+    from mcp import Client
+
+    return Client(server, read_timeout_seconds=PATIENCE)
 
 
 @pytest.fixture
-def over_streams(served, tmp_path):
+def over_pipes(served):
     """Start the program as a model's host does, and do something with the connection."""
 
     def run(work, *arguments, **environment):
-        command = [sys.executable, "-m", "memtrace", "mcp", *arguments]
-        parameters = StdioServerParameters(command=command[0], args=command[1:], env={**served[1], **environment})
+        from mcp import StdioServerParameters
+        from mcp.client.stdio import stdio_client
+
+        arguments = ["-m", "memtrace", "mcp", *arguments]
+        parameters = StdioServerParameters(command=sys.executable, args=arguments, env={**served[1], **environment})
 
         async def main():
-            async with Client(parameters, read_timeout_seconds=PATIENCE) as model:
+            async with connected(stdio_client(parameters, errlog=sys.__stderr__)) as model:
                 return await work(model)
 
         return asyncio.run(main())
@@ -48,7 +57,42 @@ def over_streams(served, tmp_path):
 
 
 @pytest.fixture
-def over_http(served, tmp_path):
+def run_here(served, invoke, environment):
+    """Run the command in this process, with `serve` in the place of its function `name`."""
+
+    def run(name, serve, *arguments, **settings):
+        for variable, value in {**served[1], **settings}.items():
+            environment.setenv(variable, value)
+        environment.setattr(command, name, serve)
+        environment.setattr(command, "at_the_end", lambda tell: nullcontext())
+        result = invoke("mcp", *arguments)
+        assert (result.exit_code, result.stdout) == (0, ""), result.output
+        return result.stderr
+
+    return run
+
+
+@pytest.fixture(params=WAYS if is_whole() else WAYS[:1])
+def over_streams(request, run_here):
+    """Do something with a connection to the program; its streams go through memory where it runs in this process."""
+    if request.param == "as a process":
+        return request.getfixturevalue("over_pipes")
+
+    def run(work, *arguments, **settings):
+        answers = []
+
+        async def serve(client, server):
+            async with client, connected(server) as model:
+                answers.append(await work(model))
+
+        assert run_here("_over_streams", serve, *arguments, **settings) == ""
+        return answers[0]
+
+    return run
+
+
+@pytest.fixture
+def start_http(served, tmp_path):
     """Start the program with ``--http``; gives the process and the address that it printed."""
     running = []
 
@@ -71,6 +115,45 @@ def over_http(served, tmp_path):
         process.communicate()
 
 
+@pytest.fixture(params=WAYS if is_whole() else WAYS[:1])
+def over_http(request, run_here):
+    """Do something at the address at which the program serves over HTTP."""
+
+    def within(work, **settings):
+        answers = []
+        serve = command._over_http
+
+        async def serve_and_work(client, serving, listening):
+            running = asyncio.create_task(serve(client, serving, listening))
+            while not serving.started:  # noqa: ASYNC110  # uvicorn has no event for it
+                await asyncio.sleep(0.001)
+            address = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
+            try:
+                answers.append((address, await work(address)))
+            finally:
+                serving.should_exit = True
+                await running
+
+        told = run_here("_over_http", serve_and_work, "--agent", "assistant", "--http", "127.0.0.1:0", **settings)
+        ((address, answer),) = answers
+        assert told == f"memtrace-sdk: MCP over HTTP at {address}\n"
+        return answer
+
+    def without(work, **settings):
+        _, address = request.getfixturevalue("start_http")("--http", "127.0.0.1:0", **settings)
+        return asyncio.run(work(address))
+
+    return within if request.param == "in this process" else without
+
+
+async def post(address, **headers):
+    """The status of an answer to a request that is no program's."""
+    import httpx2
+
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        return (await http.post(address, json={}, headers=headers)).status_code
+
+
 async def remembers(model):
     stored = await model.call_tool("remember", {"content": "User likes tea"})
     found = await model.call_tool("recall", {})
@@ -87,8 +170,8 @@ class TestOverTheStandardStreams:
         assert over_streams(remembers, "--agent", "assistant", "--profile", "acme", **names, **others)[0] == "Stored."
         assert fake.client("acme").recall("assistant").count == 1
 
-    def test_a_model_remembers_on_a_server_and_recalls_it(self, over_streams, served):
-        stored, found = over_streams(remembers, "--agent", "assistant", "--session", "sess_1")
+    def test_a_model_remembers_on_a_server_and_recalls_it(self, over_pipes, served):
+        stored, found = over_pipes(remembers, "--agent", "assistant", "--session", "sess_1")
         assert stored == "Stored."
         assert '"content": "User likes tea"' in found
         (row,) = served[0].client(org="acme").memories.list().memories
@@ -125,7 +208,7 @@ class TestOverTheStandardStreams:
         done = execute("mcp", "--agent", "assistant", env=served[1], stdin=subprocess.DEVNULL)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", sample([signal.SIGINT, signal.SIGTERM], 1))
     def test_a_signal_ends_it_with_status_0(self, served, number, tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-m", "memtrace", "mcp", "--agent", "assistant"],
@@ -149,51 +232,51 @@ class TestOverTheStandardStreams:
 
 class TestOverHttp:
     def test_a_model_remembers_on_a_server_and_recalls_it(self, over_http, served):
-        _, address = over_http("--http", "127.0.0.1:0")
-
-        async def main():
-            async with Client(address, read_timeout_seconds=PATIENCE) as model:
+        async def work(address):
+            async with connected(address) as model:
                 return await remembers(model)
 
-        stored, found = asyncio.run(main())
+        stored, found = over_http(work)
         assert (stored, "User likes tea" in found) == ("Stored.", True)
         assert served[0].client(org="acme").memories.list().count == 1
 
     def test_with_a_token_only_those_who_send_it_get_in(self, over_http):
-        _, address = over_http("--http", "127.0.0.1:0", MEMTRACE_MCP_TOKEN="mcp_planted")
-        assert httpx2.post(address, json={}, trust_env=False).status_code == 401
+        async def work(address):
+            import httpx2
+            from mcp.client.streamable_http import streamable_http_client
 
-        async def main():
             headers = {"authorization": "Bearer mcp_planted"}
-            async with httpx2.AsyncClient(headers=headers, trust_env=False) as http:
-                transport = streamable_http_client(address, http_client=http)
-                async with Client(transport, read_timeout_seconds=PATIENCE) as model:
-                    return await remembers(model)
+            async with (
+                httpx2.AsyncClient(headers=headers, trust_env=False) as http,
+                connected(streamable_http_client(address, http_client=http)) as model,
+            ):
+                return await post(address), await remembers(model)
 
-        assert asyncio.run(main())[0] == "Stored."
+        refused, (stored, _) = over_http(work, MEMTRACE_MCP_TOKEN="mcp_planted")
+        assert (refused, stored) == (401, "Stored.")
 
     def test_a_page_of_another_site_is_refused(self, over_http):
-        _, address = over_http("--http", "127.0.0.1:0")
-        refused = httpx2.post(address, json={}, headers={"origin": "http://evil.example"}, trust_env=False)
-        assert refused.status_code == 403
-        refused = httpx2.post(address, json={}, headers={"host": "evil.example"}, trust_env=False)
-        assert refused.status_code == 421
+        async def work(address):
+            return await post(address, origin="http://evil.example"), await post(address, host="evil.example")
+
+        assert over_http(work) == (403, 421)
 
     @pytest.mark.parametrize(
-        ("number", "environment"), [(signal.SIGINT, {"MEMTRACE_MCP_TOKEN": "mcp_planted"}), (signal.SIGTERM, {})]
+        ("number", "environment"),
+        sample([(signal.SIGINT, {"MEMTRACE_MCP_TOKEN": "mcp_planted"}), (signal.SIGTERM, {})], 1),
     )
-    def test_a_signal_ends_it_with_status_0_and_no_secret_was_printed(self, over_http, number, environment):
-        process, _ = over_http("--http", "[::1]:0" if socket.has_ipv6 else "127.0.0.1:0", **environment)
+    def test_a_signal_ends_it_with_status_0_and_no_secret_was_printed(self, start_http, number, environment):
+        process, _ = start_http("--http", "[::1]:0" if socket.has_ipv6 else "127.0.0.1:0", **environment)
         process.send_signal(number)
         output, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, output) == (0, "")
         assert "planted" not in errors
 
-    def test_a_port_that_is_taken_is_told_with_status_1(self, served, execute):
+    def test_a_port_that_is_taken_is_told_with_status_1(self, invoke, server):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            done = execute("mcp", "--agent", "a", "--http", f"127.0.0.1:{port}", env=served[1])
-        assert (done.returncode, done.stdout) == (1, "")
+            done = invoke("mcp", "--agent", "a", "--http", f"127.0.0.1:{port}")
+        assert (done.exit_code, done.stdout) == (1, "")
         assert done.stderr == f"memtrace-sdk: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
