@@ -15,6 +15,8 @@ from memtrace.cli.connection import Choice
 from memtrace.plugins import TransportSpec
 from tests.loopback import LoopbackServer
 
+pytestmark = pytest.mark.network
+
 
 @pytest.fixture
 def server(environment):
@@ -70,7 +72,7 @@ class TestAgainstAServer:
         assert diagnosis.exit_status == 1
         assert "memtrace org add-arc <org_id>" in check(diagnosis, "storage").advice
 
-    def test_storage_that_does_not_answer_is_not_the_keys_fault(self, server):
+    def test_storage_that_does_not_answer_is_not_the_keys_fault(self, server, at_once):
         server.fake.set_storage("acme", "down")
         diagnosis = examine(None, None)
         assert statuses(diagnosis) == ["ok", "ok", "ok", "ok", "failed"]
@@ -106,7 +108,7 @@ class _Strange(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def strange(environment):
+def strange(environment, at_once):
     servers = []
 
     def serve(health):
@@ -220,7 +222,7 @@ def test_a_process_without_failures_exits_0_and_keeps_the_key(execute, server):
     assert server.fake.organisation("acme").api_key not in result.stdout
 
 
-def test_the_key_cannot_be_given_on_the_command_line(execute):
-    result = execute("doctor", "--api-key=mtk_secret")
-    assert result.returncode == 2
-    assert "mtk_secret" not in result.stdout + result.stderr
+def test_the_key_cannot_be_given_on_the_command_line(invoke):
+    result = invoke("doctor", "--api-key=mtk_secret")
+    assert result.exit_code == 2
+    assert "mtk_secret" not in result.output

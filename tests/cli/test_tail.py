@@ -13,7 +13,9 @@ from memtrace import MemtraceError, RetryPolicy, ServerError
 from memtrace.cli.tables import memory_line
 from memtrace.cli.tail import Outage, follow
 from memtrace.models import ListOptions
-from memtrace_transports.memory import Fault
+from memtrace_transports.memory import Fault, ManualClock
+
+REFUSED = b'{"error":"invalid API key"}'
 
 
 class Looks:
@@ -141,11 +143,19 @@ def start(server):
         process.communicate()
 
 
+@pytest.fixture
+def run(invoke, server, at_once, environment):
+    """Run the command in this process, where it does not wait, until an error ends it."""
+    environment.setattr("memtrace.clock.SystemClock", ManualClock)
+    return lambda *arguments: invoke("tail", *arguments)
+
+
 def test_a_line_is_on_one_line_with_its_tags(client):
     memory = client.memories.add(agent_id="a", content="two\nlines", tags=["ui", "x"])
     assert memory_line(memory).plain == f"{memory.time:%Y-%m-%d %H:%M:%SZ} a episodic general [ui,x] two lines"
 
 
+@pytest.mark.network
 class TestTheProgram:
     def test_json_lines_come_at_once_and_ctrl_c_ends_it(self, start, client):
         client.remember("a", "before")
@@ -157,11 +167,12 @@ class TestTheProgram:
         assert process.communicate(timeout=60) == ("", "memtrace-sdk: interrupted\n")
         assert process.returncode == 130
 
-    def test_people_see_a_line_for_each(self, start, client):
+    def test_people_see_a_line_for_each(self, run, client, memtrace_fake):
         client.memories.add(agent_id="b", content="not this")
         client.memories.add(agent_id="a", content="two\nlines " + "long " * 50, tags=["ui"])
-        process = start("--agent", "a")
-        assert process.stdout.readline().endswith(" a episodic general [ui] two lines" + " long" * 50 + "\n")
+        memtrace_fake.faults.add(Fault("status", status=401, body=REFUSED, on="memories.list", nth=4))
+        (line,) = run("--agent", "a").stdout.splitlines()
+        assert line.endswith(" a episodic general [ui] two lines" + " long" * 50)
 
     def test_a_reader_that_goes_ends_it(self, start, client):
         client.remember("a", "before")
@@ -172,12 +183,15 @@ class TestTheProgram:
         assert process.wait(60) == 141
         assert process.stderr.read() == ""
 
-    def test_an_outage_is_a_line_on_stderr_and_a_refusal_the_end(self, start, client, memtrace_fake):
+    def test_an_outage_is_a_line_on_stderr_and_a_refusal_the_end(self, run, client, memtrace_fake):
         client.remember("a", "before")
-        process = start("--json")
-        process.stdout.readline()
-        memtrace_fake.faults.add(Fault("status", status=503, on="memories.list", times=3))
-        assert "no answer for now, still trying: " in process.stderr.readline()
-        memtrace_fake.faults.add(Fault("status", status=401, body=b'{"error":"invalid API key"}', on="memories.list"))
-        assert process.wait(60) == 5
-        assert len(process.stderr.read().splitlines()) == 1
+        memtrace_fake.faults.add(
+            Fault("status", status=503, on="memories.list", nth=4, times=3),
+            Fault("status", status=401, body=REFUSED, on="memories.list", nth=9),
+        )
+        result = run("--json")
+        assert result.exit_code == 5
+        assert [json.loads(line)["content"] for line in result.stdout.splitlines()] == ["before"]
+        outage, end = result.stderr.splitlines()
+        assert "no answer for now, still trying: " in outage
+        assert "invalid API key" in end
