@@ -5,11 +5,13 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from memtrace import cli
 from memtrace.cli import profiles
@@ -18,6 +20,7 @@ from memtrace.cli.exits import ExitStatus
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 from memtrace_transports.memory.server import LiveServer
 from tests.docs import pages
+from tests.sampling import sample
 
 TEXT = (pages.ROOT / "docs" / "console.md").read_text(encoding="utf-8")
 
@@ -29,47 +32,80 @@ def examples():
 
 
 @pytest.fixture
-def shell(tmp_path):
-    """Runs a command where memtrace-sdk is this one, and gives what is on the terminal then."""
+def settings(tmp_path, monkeypatch):
+    """A fake server with an organisation, and the environment in which a command speaks to it from an empty folder."""
     fake = FakeMemtrace(clock=ManualClock())
     fake.organisation("acme", api_key="mtk_of_acme")
-    program = tmp_path / "bin" / "memtrace-sdk"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m memtrace "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MEMTRACE_", "COLUMNS"))}
+    for name in [name for name in os.environ if name.startswith(("MEMTRACE_", "COLUMNS"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("memtrace.config.SystemClock", ManualClock)
+    monkeypatch.setattr("memtrace.cli.transfer.running.SystemClock", ManualClock)
     with LiveServer(fake) as server:
-        environment = {
-            **kept,
-            "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+        for name, value in {
             "PYTHONPATH": os.pathsep.join(sys.path),
             "MEMTRACE_CONFIG": str(tmp_path / "config.toml"),
             "MEMTRACE_BASE_URL": server.url,
             "MEMTRACE_API_KEY": "mtk_of_acme",
             "NO_PROXY": "*",
-        }
-
-        def run(command):
-            return subprocess.run(
-                ["bash", "-c", command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                cwd=tmp_path,
-                env=environment,
-                timeout=120,
-                check=False,
-            ).stdout
-
-        yield run
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield
 
 
-def test_every_command_shows_what_the_page_says(shell):
+def shell(command, **options):
+    """What bash writes."""
+    given = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **options}
+    return subprocess.run(
+        ["bash", "-c", command], stdout=subprocess.PIPE, text=True, timeout=120, check=False, **given
+    ).stdout
+
+
+@pytest.fixture
+def processes(settings, tmp_path, monkeypatch):
+    """Runs a command in a shell where memtrace-sdk is a process of this one, and gives what is on the terminal then."""
+    program = tmp_path / "bin" / "memtrace-sdk"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m memtrace "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    return shell
+
+
+#: A command that a pipe feeds and whose output goes to a file, and one that follows it; all but the program is optional.
+LINE = re.compile(
+    r"(?:(?P<feeds>.*) \| )?memtrace-sdk (?P<arguments>[^|>;]*?)(?: > (?P<file>\S+))?(?:; (?P<follows>.*))?"
+)
+
+
+@pytest.fixture
+def here(settings):
+    """As `processes`, with the program inside this process and the shell for the rest of a line alone."""
+
+    def run(command):
+        line = LINE.fullmatch(command)
+        if line is None:
+            assert "memtrace-sdk" not in command
+            return shell(command)
+        fed = shell(line["feeds"], stderr=None) if line["feeds"] else ""
+        result = CliRunner().invoke(app, shlex.split(line["arguments"]), input=fed, prog_name="memtrace-sdk")
+        output = result.stderr
+        if line["file"]:
+            Path(line["file"]).write_text(result.stdout, encoding="utf-8")
+        else:
+            output += result.stdout  # a process writes it when it ends
+        return output + (shell(f"(exit {result.exit_code}); {line['follows']}") if line["follows"] else "")
+
+    return run
+
+
+@pytest.mark.network
+def test_every_command_shows_what_the_page_says(here, processes):
     found = list(examples())
     assert len(found) > 12
-    for command, shown in found:
-        output = shell(command)
+    as_processes = sample(range(len(found)), 1)
+    for number, (command, shown) in enumerate(found):
+        output = processes(command) if number in as_processes else here(command)
         same = doctest.OutputChecker().check_output(shown, output, doctest.ELLIPSIS)
         assert same, f"$ {command}\nshould show:\n{shown}\nbut shows:\n{output}"
 

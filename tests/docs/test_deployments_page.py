@@ -24,6 +24,7 @@ def section(heading):
     return made
 
 
+@pytest.mark.network
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="certificates are made by openssl")
 def test_the_client_with_certificates_is_known_to_a_server_that_asks_for_them(tmp_path):
     authority = Authority(tmp_path)
@@ -51,6 +52,7 @@ def test_the_examples_that_need_celery_are_python():
         compile(block, str(PAGE), "exec")
 
 
+@pytest.mark.framework
 def test_a_task_that_lost_its_answer_is_tried_again_and_stored_once():
     pytest.importorskip("celery")
     made = section("Celery")

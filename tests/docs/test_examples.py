@@ -39,7 +39,18 @@ def no_settings(monkeypatch, tmp_path):
     os.environ.update(saved)
 
 
-@pytest.mark.parametrize("page", pages.WITH_EXAMPLES, ids=pages.name_of)
+FRAMEWORKS = r"agents|anthropic|claude_agent_sdk|langchain\w*|langgraph|mcp|opentelemetry"
+NETWORK = ["docs/serving.md", "docs/transports.md"]
+
+
+def marked(page):
+    """A page, and what its examples need."""
+    needs_framework = re.search(rf"^(?:>>> )?(?:from|import) (?:{FRAMEWORKS})\b", page.read_text("utf-8"), re.MULTILINE)
+    marks = [pytest.mark.framework] if needs_framework else []
+    return pytest.param(page, marks=[*marks, pytest.mark.network] if pages.name_of(page) in NETWORK else marks)
+
+
+@pytest.mark.parametrize("page", list(map(marked, pages.WITH_EXAMPLES)), ids=pages.name_of)
 def test_every_example_of_a_page_does_what_the_page_says(page, no_settings):
     document = pages.EXAMPLES.parse(page)
     for example in document.examples():
@@ -109,6 +120,7 @@ def checkable(page):
     return "\n\n".join(text)
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_pages_pass_strict_type_checking(tmp_path):
     pytest.importorskip("mypy")
     files = []

@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from typer.testing import CliRunner
 
 from memtrace.cli.app import app
@@ -17,6 +18,7 @@ def test_every_option_is_in_the_table():
     assert offered - {"--help"} == set(re.findall(r"^\| `(--[a-z-]+)` \|", TEXT, re.MULTILINE))
 
 
+@pytest.mark.framework
 def test_the_configuration_is_json_with_a_command_line_that_is_taken():
     (block,) = re.findall(r"^```json\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     ((_, server),) = json.loads(block)["mcpServers"].items()

@@ -63,6 +63,7 @@ def test_the_fault_plan_is_one_that_is_taken(fake):
     assert (answer.status, len(fake.faults)) == (200, len(json.loads(plan)["faults"]))
 
 
+@pytest.mark.network
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_examples_for_a_shell_run(environment):
     (script,) = [block for block in blocks("sh") if "curl" in block]
@@ -77,6 +78,7 @@ def test_the_examples_for_a_shell_run(environment):
     assert [call["operation"] for call in calls["calls"]] == ["memories.add", "memories.list"]
 
 
+@pytest.mark.network
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_the_example_for_node_prints_what_it_says(environment, tmp_path):
     (script,) = blocks("js")
