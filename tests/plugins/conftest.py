@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tomlkit
 
 from memtrace_transports import FakeMemtrace
 from tests.loopback import LoopbackServer
@@ -58,6 +60,25 @@ def install(folder, projects):
     return target
 
 
+METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+
+
+def place(folder, projects):
+    """What `install` makes of projects by `write_project`, without building wheels and without pip."""
+    target = folder / "site"
+    for project in projects:
+        settings = tomlkit.parse((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        package = project.name.replace("-", "_")
+        shutil.copytree(project / package, target / package)
+        told = target / f"{package}-{settings['version']}.dist-info"
+        told.mkdir()
+        (told / "METADATA").write_text(METADATA.format(**settings), encoding="utf-8")
+        ((group, entries),) = settings["entry-points"].items()
+        lines = [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())]
+        (told / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    return target
+
+
 def write_project(folder, name, entry, code, *, version="1.0", group="memtrace.transports"):
     """A tiny project with one entry point."""
     project, package = folder / name, name.replace("-", "_")
@@ -84,13 +105,27 @@ class Python:
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory):
-    """The folder in which the two distributions beside this file are installed."""
-    folder = tmp_path_factory.mktemp("published")
+    """The folder in which the two distributions beside this file are installed, once for all workers of a run."""
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        run = run.parent
+    with (run / "published.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = run / "published"
+        if not folder.exists():
+            making = run / "published.part"
+            install_published(making)
+            making.rename(folder)
+    return folder / "site"
+
+
+def install_published(folder):
+    """Build and install the two distributions beside this file."""
     projects = []
     for name in ("memtrace-urllib3", "memtrace-tagging"):
         ignored = shutil.ignore_patterns("__pycache__")
         projects.append(shutil.copytree(HERE / name, folder / name, ignore=ignored))
-    return install(folder, projects)
+    install(folder, projects)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from tests.transports.scripted import (
 )
 from tests.transports.tls_server import Authority, TlsServer
 
+pytestmark = pytest.mark.network
 KEY = "mtk_planted_key"
 
 
@@ -64,7 +65,7 @@ def authority(tmp_path_factory):
 
 
 def get(server, target="/api/v1/memories", method="GET", **fields):
-    return Request(method, getattr(server, "url", server), target, **{"timeout": 5.0, **fields})
+    return Request(method, getattr(server, "url", server), target, **{"timeout": 30.0, **fields})
 
 
 def told(response):
@@ -364,27 +365,41 @@ def test_closing_ends_the_idle_connections(transport):
 
 
 def test_a_transport_that_is_closed_while_requests_wait_sends_none_of_them(make):
-    transport, raised = make(max_connections=1), []
+    transport, ends = make(max_connections=1), []
+    arrived, closed = threading.Event(), threading.Event()
 
-    def send(origin):
+    def send(host):
         try:
-            transport.send(get(origin, timeout=20.0))
+            ends.append(transport.send(get(f"http://{host}:{listener.getsockname()[1]}")).status)
         except ClientClosedError as error:
-            raised.append(error)
+            ends.append(type(error))
 
-    with ScriptedServer(Answer(pause=0.3)) as server:
-        origins = [server.url, server.url, server.url.replace("127.0.0.1", "localhost")]
-        threads = [threading.Thread(target=send, args=(origin,)) for origin in origins]
-        threads[0].start()
-        while not server.received:
-            threads[0].join(0.01)
-        for thread in threads[1:]:
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            arrived.set()
+            closed.wait(30)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        first, *others = [
+            threading.Thread(target=send, args=(host,)) for host in ("127.0.0.1", "127.0.0.1", "localhost")
+        ]
+        serving = threading.Thread(target=serve)
+        serving.start()
+        first.start()
+        assert arrived.wait(30)
+        for thread in others:
             thread.start()
         transport.close()
-        for thread in threads:
-            thread.join()
-        assert len(server.received) == 1
-    assert len(raised) == 2
+        closed.set()
+        for thread in (first, *others, serving):
+            thread.join(30)
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert sorted(map(str, ends)) == ["200", *[str(ClientClosedError)] * 2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
