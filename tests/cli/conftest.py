@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import memtrace
@@ -30,9 +32,14 @@ def environment(monkeypatch, tmp_path):
     return monkeypatch
 
 
+#: typer's runner makes the whole program anew for each command otherwise.
+made_once = functools.cache(get_command)
+
+
 @pytest.fixture
-def invoke():
+def invoke(monkeypatch):
     """Run a command inside this process; gives its exit status and everything that it printed."""
+    monkeypatch.setattr("typer.testing._get_command", made_once)
 
     def run(*arguments, stdin=None):
         from memtrace.cli.app import app

@@ -204,7 +204,12 @@ class TestOverTheStandardStreams:
         )
         assert (result.is_error, "cannot be used now" in result.content[0].text) == (True, True)
 
-    def test_it_ends_with_its_input_and_writes_nothing_but_the_protocol(self, served, execute):
+    def test_it_ends_with_its_input_and_writes_nothing_but_the_protocol(self, invoke, server):
+        done = invoke("mcp", "--agent", "assistant", stdin="")
+        assert (done.exit_code, done.output) == (0, "")
+
+    @pytest.mark.slow
+    def test_a_process_ends_with_its_input_and_writes_nothing_but_the_protocol(self, served, execute):
         done = execute("mcp", "--agent", "assistant", env=served[1], stdin=subprocess.DEVNULL)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

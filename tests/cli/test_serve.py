@@ -32,12 +32,23 @@ PATIENCE = 60
 @pytest.fixture
 def start(tmp_path):
     """Start ``memtrace-sdk serve-fake --json`` as a process; gives it and what it printed first."""
+    yield from starting(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """What one that several tests use printed first; its clock stands still."""
+    for start in starting(tmp_path_factory.mktemp("started")):
+        yield start("--clock", "manual")[1]
+
+
+def starting(folder):
     running = []
 
     def run(*arguments):
         process = subprocess.Popen(
             [sys.executable, "-W", "error", "-X", "dev", "-m", "memtrace", "serve-fake", "--json", *arguments],
-            cwd=tmp_path,
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -62,12 +73,11 @@ def opened(url):
 
 
 class TestAsAProcess:
-    def test_json_is_one_line_that_a_client_can_use(self, start):
-        _, told = start()
-        assert told.keys() == {"url", "api_key", "org_id"}
-        assert urlsplit(told["url"]).hostname == "127.0.0.1"
-        with Memtrace(told["url"], told["api_key"]) as client:
-            assert client.remember("bot", "likes tea").org_id == told["org_id"]
+    def test_json_is_one_line_that_a_client_can_use(self, started):
+        assert started.keys() == {"url", "api_key", "org_id"}
+        assert urlsplit(started["url"]).hostname == "127.0.0.1"
+        with Memtrace(started["url"], started["api_key"]) as client:
+            assert client.remember("bot", "likes tea").org_id == started["org_id"]
 
     @pytest.mark.parametrize("number", sample([signal.SIGINT, signal.SIGTERM], 1))
     def test_a_signal_ends_it_with_0_whatever_is_open_and_under_way(self, start, number):
@@ -89,21 +99,19 @@ class TestAsAProcess:
         process, _ = start()
         assert end(process, signal.SIGTERM) == (0, "", "")
 
-    def test_the_recorded_vectors_come_out_equal(self, start):
-        _, told = start("--clock", "manual", "--visibility", "server")
-        with opened(told["url"]) as console:
+    def test_the_recorded_vectors_come_out_equal(self, started):
+        with opened(started["url"]) as console:
             remote = _Remote(console)
-            send = over_socket(told["url"])
+            send = over_socket(started["url"])
             scenarios = sample(load(HERE.parent / "fake" / "vectors"), 10)
             found = [found for scenario in scenarios for found in replay(scenario, remote, remote, send) if found]
         assert found == []
 
     @pytest.mark.skipif(not WIRE.exists(), reason="../shared/wire is not there")
-    def test_the_projects_independent_replay_finds_no_difference(self, start, tmp_path):
-        _, told = start("--clock", "manual")
+    def test_the_projects_independent_replay_finds_no_difference(self, started, tmp_path):
         scenarios = sample(load(WIRE / "vectors"), 10)
         (tmp_path / "vectors.json").write_text(json.dumps(scenarios), encoding="utf-8")
-        command = [sys.executable, str(WIRE / "replay.py"), told["url"], str(tmp_path / "vectors.json")]
+        command = [sys.executable, str(WIRE / "replay.py"), started["url"], str(tmp_path / "vectors.json")]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         equal, _, total = done.stdout.split(" vectors equal")[0].rpartition("\n")[2].partition(" of ")
         assert (done.returncode, equal) == (0, total), done.stdout + done.stderr

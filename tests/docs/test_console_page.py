@@ -19,6 +19,7 @@ from memtrace.cli.app import app
 from memtrace.cli.exits import ExitStatus
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 from memtrace_transports.memory.server import LiveServer
+from tests.cli.conftest import made_once
 from tests.docs import pages
 from tests.sampling import sample
 
@@ -39,6 +40,7 @@ def settings(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith(("MEMTRACE_", "COLUMNS"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("typer.testing._get_command", made_once)
     monkeypatch.setattr("memtrace.config.SystemClock", ManualClock)
     monkeypatch.setattr("memtrace.cli.transfer.running.SystemClock", ManualClock)
     with LiveServer(fake) as server:
