@@ -21,6 +21,7 @@ from memtrace import (
 from memtrace.transport import Response
 from memtrace_transports import AsyncMemoryTransport, FakeMemtrace, ManualClock, MemoryTransport
 from memtrace_transports.memory import Fault
+from tests.dealing import by_face
 from tests.faces import ONCE, json_response
 
 
@@ -74,13 +75,13 @@ def test_whoever_stops_has_the_outcome_of_all_that_was_sent(face, fake):
     assert contents(fake) == sorted(f"row {n}" for n in range(70))
 
 
-@pytest.mark.parametrize("chunk", [1, 99, 100, 1000])
+@by_face("chunk", [1, 99, 100, 1000])
 def test_a_chunk_is_the_items_of_a_request(face, fake, chunk):
     face.of(fake).memories.add_many(requests(201), chunk=chunk)
     assert len(fake.calls) == -(-201 // chunk)
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("argument", "value"),
     [("chunk", 0), ("chunk", 1001), ("chunk", True), ("chunk", 2.0), ("concurrency", 0), ("concurrency", 65)],
 )
@@ -141,7 +142,7 @@ def by_content(request):
     return json_response(201, json.dumps({"memories": rows, "count": len(rows)}))
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("on_failure", "told"),
     [("stop", ["duplicate", "failed", "failed", "failed"]), ("continue", ["duplicate", "failed", "stored", "stored"])],
 )
@@ -211,7 +212,7 @@ async def awaited():
     yield AddMemoryRequest(agent_id="importer", content="row 0")
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("given_", "kind"),
     [(INVALID, "AddMemoryRequest"), (None, "NoneType"), (awaited(), "async_generator")],
     ids=["one memory", "None", "an async generator"],

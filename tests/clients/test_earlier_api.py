@@ -29,6 +29,7 @@ from memtrace import (
     RegisterAgentRequest,
     SearchQuery,
 )
+from tests.dealing import by_face
 from tests.faces import ONCE, json_response
 
 ROW = '{"time":"2026-01-01T00:00:00Z","org_id":"o","agent_id":"a","memory_type":"episodic","event_type":"general","content":"c"}'
@@ -177,7 +178,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "args", "kwargs", "status", "answer", "verb", "target", "body"), CALLS)
+@by_face(("method", "args", "kwargs", "status", "answer", "verb", "target", "body"), CALLS)
 def test_each_flat_method_sends_what_it_always_sent(face, method, args, kwargs, status, answer, verb, target, body):
     client, transport = face.scripted(json_response(status, answer))
     getattr(client, method)(*args, **kwargs)
@@ -189,7 +190,7 @@ def test_each_flat_method_sends_what_it_always_sent(face, method, args, kwargs, 
     assert request.timeout == 30.0
 
 
-@pytest.mark.parametrize("method", ["get_agent", "get_agent_stats", "delete_agent", "get_agent_memories"])
+@by_face("method", ["get_agent", "get_agent_stats", "delete_agent", "get_agent_memories"])
 @pytest.mark.parametrize(
     ("given", "sent"), [("a/b/c", "a%2Fb%2Fc"), ("../admin", "..%2Fadmin"), ("a b?c#é", "a%20b%3Fc%23%C3%A9")]
 )
@@ -214,7 +215,7 @@ def test_an_answer_is_of_the_model_that_it_always_was(face):
     assert (answer.count, answer.has_more, answer.memories[0].agent_id) == (1, False, "a")
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("status", "body", "kind", "message"),
     [
         (401, '{"error":"invalid API key"}', AuthenticationError, "invalid API key"),

@@ -11,6 +11,7 @@ from memtrace.context import build_context
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
 from tests.clients.test_earlier_api import MEMORIES
+from tests.dealing import by_face
 from tests.faces import json_response
 
 
@@ -120,7 +121,7 @@ def test_an_unknown_session_gives_an_empty_context(face, fake):
     assert (context.text, context.messages, context.tokens, context.left_out) == ("", [], 0, 0)
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("field", "value", "named"),
     [
         ("max_tokens", 0, "max_tokens"),
@@ -145,7 +146,7 @@ def test_bad_input_is_refused_before_anything_is_sent(face, field, value, named)
     assert not transport.requests
 
 
-@pytest.mark.parametrize("session_id", ["", "no spaces"])
+@by_face("session_id", ["", "no spaces"])
 def test_a_session_id_that_cannot_be_is_refused(face, session_id):
     client, transport = face.scripted()
     with pytest.raises(InvalidRequestError) as caught:

@@ -36,6 +36,7 @@ from memtrace.raw import route
 from memtrace.transport import Headers, Response, TransportError
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
+from tests.dealing import by_face
 from tests.faces import json_response
 
 TEA = AddMemoryRequest(agent_id="assistant", content="User likes tea")
@@ -82,7 +83,7 @@ def test_an_operation_keeps_its_recovery(face, fake):
     assert (raw.status, raw.parsed.content, raw.attempts) == (201, "User likes tea", 2)
 
 
-@pytest.mark.parametrize(
+@by_face(
     "make",
     [
         lambda: operations.list_memories(ListOptions(agent_id="a", since="24h", limit=5)),
@@ -191,7 +192,7 @@ def test_a_known_route_answers_as_its_operation_does(face, fake):
     assert client.request("HEAD", "/api/v1/memories").body == b""
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("given", "body", "kind"),
     [
         ({"json": {"é": [1, None, True]}}, '{"é":[1,null,true]}'.encode(), "application/json"),
@@ -226,7 +227,7 @@ def test_an_address_that_has_the_clients_own_path_already_is_told(face):
     assert raised.value.hint == "base_url ends in /api/v1, which the client adds itself: leave it out"
 
 
-@pytest.mark.parametrize("given", ["x", None, operations.health])
+@by_face("given", ["x", None, operations.health])
 def test_what_is_no_operation_is_refused_by_its_kind(face, fake, given):
     with pytest.raises(
         TypeError, match=r"needs an Operation, such as .*, not (str|NoneType|function); request\("
@@ -235,7 +236,7 @@ def test_what_is_no_operation_is_refused_by_its_kind(face, fake, given):
     assert "health" in str(raised.value)
 
 
-@pytest.mark.parametrize("accepts", [{404}, [404], range(400, 500)])
+@by_face("accepts", [{404}, [404], range(400, 500)])
 def test_an_accepted_status_is_an_answer(face, fake, accepts):
     assert face.of(fake, "acme").request("GET", "/api/v1/nothing", accepts=accepts).status == 404
 
@@ -254,7 +255,7 @@ def refused():
     return TransportError("refused", cause="connect", maybe_sent=False)
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("method", "safety", "repeated"),
     [
         ("GET", None, True),
@@ -283,7 +284,7 @@ def test_what_may_have_been_applied_is_repeated_only_where_that_is_said_to_be_sa
     assert len(transport.requests) == (2 if repeated else 1)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+@by_face("method", ["GET", "POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("failure", [refused(), Response(429), Response(503)], ids=["refused", "429", "503"])
 def test_what_was_surely_not_applied_is_repeated_for_every_method(face, clock, method, failure):
     client, transport = face.scripted(failure, Response(200), clock=clock)
@@ -320,7 +321,7 @@ def test_a_request_goes_through_all_middleware(face, clock):
 # ---- what is refused before it is sent ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@by_face(
     "path",
     ["", "api/v1", "http://evil.example/x", "https://evil.example", "//evil.example/x", "/a//b", "/a/./b", "/a/../b",
      "/a/%2e%2e/b", "/a/%2E/b", "/..", "/a b", "/é", "/a\r\nb", "/a#b", "/a%zz", "/a%2", "/a\\b", "/a?b c", "/a?b#c", None,
@@ -333,9 +334,7 @@ def test_a_path_that_would_name_another_place_is_refused(face, path):
     assert (raised.value.field, raised.value.status_code, transport.requests) == ("path", 0, [])
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/a", "/a/", "/a/b?c=d&e", "/a?", "/a%2Fb", "/a:b@c/~d!$&'()*+,;=", "/a?b=c/d?e"]
-)
+@by_face("path", ["/", "/a", "/a/", "/a/b?c=d&e", "/a?", "/a%2Fb", "/a:b@c/~d!$&'()*+,;=", "/a?b=c/d?e"])
 def test_a_path_goes_out_as_it_is(face, path):
     client, transport = face.scripted(Response(200))
     client.request("GET", path)
@@ -369,7 +368,7 @@ for _ in range(100_000):
     NESTED = [NESTED]
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("method", "given", "field"),
     [
         ("get", {}, "method"),
@@ -422,7 +421,7 @@ def test_a_body_over_the_servers_limit_is_refused(face):
 SPOKEN = ["what-was-said", "what%20was%20said", "what-was-said/more", "what-was-said&more/stats"]
 
 
-@pytest.mark.parametrize("route", ["/api/v1/memories/", "/API/V1/Memories/"])
+@by_face("route", ["/api/v1/memories/", "/API/V1/Memories/"])
 @pytest.mark.parametrize("text", SPOKEN)
 def test_the_text_of_a_memory_in_a_path_is_in_no_log_and_no_error(face, fake, caplog, route, text):
     caplog.set_level("DEBUG")

@@ -28,6 +28,7 @@ from memtrace.recovery import content_key
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.clients.test_earlier_api import AGENT, MEMORIES, ROW, SESSION
 from tests.conftest import StoppedClock
+from tests.dealing import by_face
 from tests.faces import ONCE, json_response
 
 
@@ -97,7 +98,7 @@ def test_a_text_in_place_of_the_model_is_told_the_fields(face):
     assert not transport.requests
 
 
-@pytest.mark.parametrize("name", ["agent_id", "session_id"])
+@by_face("name", ["agent_id", "session_id"])
 def test_an_empty_id_is_no_filter_for_everyones_memories(face, name):
     client, transport = face.scripted(json_response(200, MEMORIES))
     for call in (client.memories.list, client.memories.iter, client.memories.search):
@@ -138,7 +139,7 @@ def test_the_three_words_refuse_bad_values_as_the_long_form_does(face):
 # ---- options that an endpoint ignores
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("options", "target"),
     [
         ({}, "/agents/a/memories"),
@@ -160,7 +161,7 @@ def test_options_that_an_agents_route_ignores_work_all_the_same(face, options, t
     assert transport.last.target == "/api/v1" + target
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("options", "target"),
     [
         ({}, "/sessions/s/memories"),
@@ -327,7 +328,7 @@ def test_an_opened_session_keeps_its_own_ids(face, fake):
     assert client.memories.list().count == 0
 
 
-@pytest.mark.parametrize("own", [LookupError, KeyboardInterrupt])
+@by_face("own", [LookupError, KeyboardInterrupt])
 def test_whatever_fails_in_closing_a_session_the_blocks_own_error_comes_out(face, own):
     def broken(request, call_next):
         if request.operation == "sessions.close":
@@ -605,7 +606,7 @@ def test_repr_shows_address_and_transport_and_never_the_key(face):
     assert "planted-secret-key" not in repr(client) + repr(vars(client)) if face.kind == "sync" else True
 
 
-@pytest.mark.parametrize(("tags", "sent"), [("ui, nav", ["ui", "nav"]), (["ui"], ["ui"]), ("", [])])
+@by_face(("tags", "sent"), [("ui, nav", ["ui", "nav"]), (["ui"], ["ui"]), ("", [])])
 def test_a_search_takes_tags_as_a_list_does(face, tags, sent):
     client, transport = face.scripted(json_response(200, '{"results": [], "count": 0, "query_time_ms": 1}'))
     client.memories.search(tags=tags)

@@ -18,6 +18,7 @@ from memtrace import (
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.clients.test_earlier_api import ROW
 from tests.conftest import StoppedClock
+from tests.dealing import by_face
 from tests.faces import ONCE, json_response
 
 NOTHING = '{"memories":[],"count":0,"has_more":false}'
@@ -136,7 +137,7 @@ def test_a_write_that_fails_is_not_waited_for(face, fake):
         client.memories.add_visible(agent_id="a", content="")
 
 
-@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), None, "5"])
+@by_face("seconds", [-1, float("nan"), float("inf"), None, "5"])
 def test_what_is_no_number_of_seconds_is_refused_before_anything_is_sent(face, seconds):
     client, transport = face.scripted()
     with pytest.raises(InvalidRequestError, match="timeout must be a number of seconds"):

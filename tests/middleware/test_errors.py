@@ -31,6 +31,7 @@ from memtrace.exceptions import (
 )
 from memtrace.middleware.errors import describe, error_for, is_failure, raise_errors
 from memtrace.transport import CallContext, Headers, Request, Response
+from tests.dealing import by_driver
 
 ID_RULE = "must be alphanumeric with underscores/hyphens, max 128 chars"
 TYPE_RULE = "must be alphanumeric with underscores, max 64 chars"
@@ -431,7 +432,7 @@ def test_no_json_whatever_breaks_the_mapping(status, content):
 # ---- may it be repeated, may it have been applied
 
 
-@pytest.mark.parametrize(
+@by_driver(
     ("safety", "status", "retryable", "maybe_applied"),
     [
         ("read", 500, True, False),
@@ -460,7 +461,7 @@ def test_what_may_be_repeated_and_what_may_have_been_applied(runner, safety, sta
     assert (caught.value.retryable, caught.value.maybe_applied) == (retryable, maybe_applied)
 
 
-@pytest.mark.parametrize(
+@by_driver(
     ("safety", "status", "retryable", "maybe_applied"),
     [
         ("read", 502, True, False),
@@ -482,7 +483,7 @@ def repeating(request, call_next):
     return (yield from call_next(request))
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@by_driver("status", [429, 503])
 def test_an_uncertain_attempt_before_makes_a_refusal_no_safe_repeat(runner, status):
     lost = TransportError("lost", cause="reset")
     with pytest.raises(MemtraceError) as caught:
@@ -512,7 +513,7 @@ def test_the_items_before_the_refused_one_of_a_batch_were_stored(text, maybe_app
 # ---- failures of the transport
 
 
-@pytest.mark.parametrize(
+@by_driver(
     ("cause", "kind", "hint"),
     [
         ("connect", ConnectionFailedError, "is the server running at http://server?"),
@@ -544,7 +545,7 @@ def test_a_hint_of_the_transport_is_kept(runner):
         assert caught.value.hint == "theirs"
 
 
-@pytest.mark.parametrize(
+@by_driver(
     ("operation", "look"),
     [
         ("memories.add", "memories.list("),
@@ -564,7 +565,7 @@ def test_what_may_have_been_applied_says_how_to_look(runner, operation, look):
     assert caught.value.hint == "theirs"
 
 
-@pytest.mark.parametrize("kind", [ConnectionFailedError, RequestTimeoutError, DeadlineExceededError])
+@by_driver("kind", [ConnectionFailedError, RequestTimeoutError, DeadlineExceededError])
 def test_what_is_special_already_stays_the_same_object(runner, kind):
     error = kind("x", cause="timeout")
     with pytest.raises(kind) as caught:
@@ -573,7 +574,7 @@ def test_what_is_special_already_stays_the_same_object(runner, kind):
     assert error.attempts == 1
 
 
-@pytest.mark.parametrize(
+@by_driver(
     ("safety", "maybe_sent", "retryable", "maybe_applied"),
     [
         ("read", True, True, False),

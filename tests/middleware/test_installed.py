@@ -7,6 +7,7 @@ import pytest
 from memtrace import ConfigurationError
 from memtrace.middleware import after, before
 from memtrace.plugins import middlewares
+from tests.dealing import by_face
 from tests.faces import json_response
 from tests.test_plugins import MIDDLEWARE, Installed, line_of
 
@@ -71,7 +72,7 @@ def test_a_wrong_position_is_told_with_the_distribution(installed):
         middlewares.get("signer")
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("more", "needs", "hint"),
     [
         (

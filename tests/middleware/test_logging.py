@@ -15,6 +15,7 @@ from memtrace.models import AddMemoryRequest
 from memtrace.transport import Response
 from memtrace_transports import AsyncHttpxTransport, HttpxTransport
 from tests.conftest import AsyncScript, Script
+from tests.dealing import by_driver
 from tests.faces import ONCE
 from tests.transports.scripted import Answer, Refuse, ResetAfterReading, ScriptedServer
 
@@ -66,7 +67,7 @@ def test_a_success_is_one_line_at_debug_with_its_fields(runner, records):
     assert record.stack_info is None
 
 
-@pytest.mark.parametrize(
+@by_driver(
     ("status", "level"),
     [
         (200, logging.DEBUG),
@@ -92,7 +93,7 @@ def test_a_status_that_the_call_accepts_is_no_failure(runner, records):
     assert [record.levelno for record in ours(records)] == [logging.DEBUG]
 
 
-@pytest.mark.parametrize("cause", ["connect", "timeout", "reset", "protocol"])
+@by_driver("cause", ["connect", "timeout", "reset", "protocol"])
 def test_a_failed_transport_warns_with_its_cause_and_status_0(runner, records, cause):
     error = TransportError(f"{CONTENT} {KEY}", cause=cause)
     with pytest.raises(TransportError) as caught:

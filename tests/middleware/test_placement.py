@@ -19,6 +19,7 @@ from memtrace.middleware import (
 )
 from memtrace.middleware.chain import BUILT_IN, arrange
 from memtrace.plugins import MiddlewareSpec, middlewares
+from tests.dealing import by_face
 from tests.faces import ONCE, json_response
 
 EMPTY = json_response(200, '{"agents": [], "count": 0}')
@@ -82,7 +83,7 @@ def test_without_a_place_the_lists_stand_around_auth(face):
     assert chain(made(face, [A, A], [A])) == "errors A A retry auth A log"
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("middleware", "attempt_middleware", "expected"),
     [
         ([before("errors", A)], [], "A errors retry auth log"),
@@ -131,7 +132,7 @@ def test_before_auth_the_key_is_not_there_yet_and_after_it_is(face):
 # ---- installed ones
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("middleware", "attempt_middleware", "expected"),
     [
         (["tag"], [], "errors tag retry auth log"),
@@ -152,7 +153,7 @@ def test_an_installed_middleware_is_a_place_too_wherever_it_stands(
     assert chain(made(face, middleware, attempt_middleware)) == expected
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("position", "expected"),
     [
         (None, "errors A tag retry auth log"),
@@ -166,7 +167,7 @@ def test_an_installed_middleware_stands_where_its_distribution_says(face, instal
     assert chain(made(face, [A, "tag"])) == expected
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("placed", "expected"),
     [
         (before("auth", "tag"), "errors retry tag auth log"),
@@ -222,7 +223,7 @@ def test_a_copy_with_another_key_sends_it(face):
 # ---- what is wrong
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("middleware", "told"),
     [
         (
@@ -392,7 +393,7 @@ def test_in_the_place_of_log_nothing_is_logged(face, caplog):
     assert [record.name for record in caplog.records if record.name == "memtrace"] == ["memtrace"]
 
 
-@pytest.mark.parametrize("status", [302, 404, 503])
+@by_face("status", [302, 404, 503])
 def test_in_the_place_of_errors_what_is_let_through_raises_at_the_end(face, status):
     refused = json_response(status, '{"error": "not here"}')
     client, _ = face.scripted(refused, middleware=[instead_of("errors", passes)], retry=ONCE)

@@ -7,6 +7,7 @@ import pytest
 
 from memtrace import ConnectionFailedError, Memtrace, NotFoundError, UnreadableResponseError
 from memtrace.middleware import Response, after
+from tests.dealing import by_face
 from tests.docs import pages
 from tests.faces import ONCE
 from tests.loopback import LoopbackServer
@@ -48,7 +49,7 @@ def test_what_was_recorded_is_replayed_without_the_server(face, manual, tmp_path
     assert happened[1:3] == (0, ["prefers dark mode – ünïcode"])
 
 
-@pytest.mark.parametrize("argument", ["middleware", "attempt_middleware"])
+@by_face("argument", ["middleware", "attempt_middleware"])
 def test_a_recording_never_holds_the_key_wherever_the_recorder_stands(face, manual, tmp_path, argument):
     path = tmp_path / "recording.jsonl"
     with LoopbackServer() as server:

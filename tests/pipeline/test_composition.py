@@ -8,6 +8,7 @@ import pytest
 from memtrace.exceptions import MiddlewareError, TransportError
 from memtrace.pipeline import Flow, call, compose, sleep
 from memtrace.transport import Response
+from tests.dealing import by_driver
 
 WRITE = r"Write: response = yield from call_next\(request\)"
 
@@ -34,7 +35,7 @@ class Passes:
         return (yield from call_next(request))
 
 
-@pytest.mark.parametrize(
+@by_driver(
     "middleware",
     [passes, functools.partial(passes), Passes(), Passes().run],
     ids=["function", "partial", "object", "bound method"],
@@ -171,7 +172,7 @@ def gives_nothing(request, call_next):
     pass
 
 
-@pytest.mark.parametrize(
+@by_driver(
     ("middleware", "told"),
     [
         (is_async, rf"is_async is an async function.*Use def, not async def. {WRITE}"),
@@ -224,7 +225,7 @@ def returns_call_next(request, call_next):
     return call_next(request)
 
 
-@pytest.mark.parametrize(
+@by_driver(
     ("middleware", "told"),
     [
         (ends_without_return, "ends_without_return returned NoneType, not a Response. End it with: return response"),
@@ -239,7 +240,7 @@ def test_what_is_returned_must_be_a_response(runner, middleware, told):
         runner.call(middleware)
 
 
-@pytest.mark.parametrize("thing", [None, "request", Response(200)])
+@by_driver("thing", [None, "request", Response(200)])
 def test_call_next_takes_a_request_only(runner, thing):
     def middleware(request, call_next):
         return (yield from call_next(thing))

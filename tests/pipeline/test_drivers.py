@@ -12,6 +12,7 @@ from memtrace.exceptions import MiddlewareError, TransportError
 from memtrace.pipeline import Effect, Locks, call, compose, drive, drive_async, lock, sleep
 from memtrace.transport import CallContext, Request, Response
 from tests.conftest import AsyncScript, Runner, Script, StoppedClock
+from tests.dealing import by_driver
 
 
 class Interrupted(BaseException):
@@ -150,7 +151,7 @@ def test_an_unexpected_error_of_a_transport_is_thrown_in_too(runner):
 # ---- the books of a call
 
 
-@pytest.mark.parametrize(
+@by_driver(
     ("safety", "step", "maybe_applied"),
     [
         ("once", lost(), True),
@@ -507,7 +508,7 @@ def test_an_interrupt_inside_the_driver_itself_closes_the_flow():
 # ---- effects that are none
 
 
-@pytest.mark.parametrize("thing", [None, 5, "text", Effect(), object])
+@by_driver("thing", [None, 5, "text", Effect(), object])
 def test_yielding_anything_by_hand_says_what_to_write(runner, thing):
     def middleware(request, call_next):
         yield thing

@@ -14,6 +14,7 @@ from memtrace.exceptions import MiddlewareError
 from memtrace.pipeline import Locks, call, drive_async, sleep
 from memtrace.transport import CallContext
 from tests.conftest import AsyncScript
+from tests.dealing import by_driver
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -119,7 +120,7 @@ class Fetcher:
         return await fetch(word)
 
 
-@pytest.mark.parametrize(
+@by_driver(
     "function",
     [fetch, functools.partial(fetch), Fetcher(), Fetcher().fetch, lambda word: fetch(word)],  # noqa: PLW0108 - it is no async function itself
     ids=["function", "partial", "object", "method", "lambda"],

@@ -16,6 +16,7 @@ import trio
 from memtrace.pipeline import HeldLock, Locks, call, drive, drive_async, lock, sleep
 from memtrace.transport import CallContext
 from tests.conftest import AsyncScript, Script, StoppedClock
+from tests.dealing import by_driver
 
 
 def run_sync(flow, locks):
@@ -47,7 +48,7 @@ def assert_free(runner):
     assert runner.run(holding()) == "done"
 
 
-@pytest.mark.parametrize("first", [holding, held_at_the_end, held_at_an_error], ids=lambda flow: flow.__name__)
+@by_driver("first", [holding, held_at_the_end, held_at_an_error], ids=lambda flow: flow.__name__)
 def test_a_lock_is_free_for_the_next_call_however_the_first_ended(runner, first):
     with suppress(LookupError):
         runner.run(first())

@@ -7,6 +7,7 @@ from memtrace import RetryPolicy
 from memtrace.transport import TransportError
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
+from tests.dealing import by_face
 from tests.faces import json_response
 from tests.integrations.otel.conftest import traceparent
 
@@ -62,7 +63,7 @@ def test_each_attempt_sends_the_context_of_its_own_span(face, collected):
     assert sent == [[traceparent(span)] for span in collected.spans[:2]]
 
 
-@pytest.mark.parametrize("cause", ["connect", "timeout", "reset", "protocol"])
+@by_face("cause", ["connect", "timeout", "reset", "protocol"])
 def test_an_attempt_without_an_answer_is_told_by_its_cause(face, collected, cause):
     error = TransportError("planted", cause=cause, maybe_sent=False)
     client, _ = face.scripted(error, middleware=[collected.attempts], retry=RetryPolicy(max_attempts=1))

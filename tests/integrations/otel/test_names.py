@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import pytest
 from opentelemetry.semconv.attributes import error_attributes, http_attributes, server_attributes, url_attributes
 from opentelemetry.semconv.metrics import http_metrics
 from opentelemetry.semconv.schemas import Schemas
@@ -12,6 +11,7 @@ from memtrace.integrations.opentelemetry import OpenTelemetryAttempts, OpenTelem
 from memtrace.integrations.opentelemetry.signals import SCHEMA_URL
 from memtrace.middleware.chain import arrange
 from memtrace.plugins import middlewares
+from tests.dealing import by_face
 from tests.faces import json_response
 
 EMPTY = json_response(200, '{"agents": [], "count": 0}')
@@ -25,7 +25,7 @@ def test_both_are_listed_as_ours():
     }
 
 
-@pytest.mark.parametrize("argument", ["middleware", "attempt_middleware"])
+@by_face("argument", ["middleware", "attempt_middleware"])
 def test_by_name_the_one_stands_outermost_and_the_other_last(face, argument):
     client, _ = face.scripted(EMPTY, **{argument: ["opentelemetry-attempts", "opentelemetry"]})
     first, *_, last = arrange(client._dispatcher.settings)

@@ -18,6 +18,7 @@ from memtrace import (
 from memtrace.integrations.tools import TOOLS, MemoryTools, ToolResult
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
+from tests.dealing import by_face
 
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -182,7 +183,7 @@ def test_no_answer_is_over_its_bound_and_what_it_shows_is_what_is_stored(content
 # ---- what goes wrong
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("name", "arguments", "told"),
     [
         ("forget", {}, "there is no tool 'forget'. There are: remember, recall, search, decide"),
@@ -217,7 +218,7 @@ def test_a_call_that_is_wrong_is_told_with_what_to_correct(made, fake, name, arg
     assert fake.client().memories.list().count == 0
 
 
-@pytest.mark.parametrize("call", [("x" * 100_000, {}), ("remember", {"x" * 100_000: 1})])
+@by_face("call", [("x" * 100_000, {}), ("remember", {"x" * 100_000: 1})])
 def test_a_name_that_a_model_made_up_is_told_in_short(made, call):
     result = made().call(*call)
     assert result.is_error
@@ -244,7 +245,7 @@ def test_what_is_too_long_for_the_server_is_told(made):
     assert (result.is_error, result.text) == (True, "Not done: this is too long. Shorten it and call again.")
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("fault", "text"),
     [
         (Fault("reset"), "The memory did not answer."),
@@ -314,7 +315,7 @@ def test_an_error_of_the_application_comes_out(fake):
 # ---- what the application says
 
 
-@pytest.mark.parametrize(
+@by_face(
     ("settings", "kind", "told"),
     [
         ({"agent_id": ""}, InvalidRequestError, "agent_id must be a text that is not empty"),
