@@ -7,12 +7,13 @@ import pytest
 from memtrace_transports import FakeMemtrace, ManualClock
 
 FRAMEWORKS = {
+    "agents": "test_openai_agents.py",
     "anthropic": "anthropic_memory_tool",
     "claude_agent_sdk": "claude_agent_sdk",
     "mcp": "mcp",
     "opentelemetry": "otel",
 }
-collect_ignore = [folder for package, folder in FRAMEWORKS.items() if find_spec(package) is None]  # the lowest versions
+collect_ignore = [path for package, path in FRAMEWORKS.items() if find_spec(package) is None]  # the lowest versions
 
 
 @pytest.fixture(params=["immediate", "server"])

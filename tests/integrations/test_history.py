@@ -217,4 +217,4 @@ class Conversation(RuleBasedStateMachine):
 
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestConversation.settings = settings(stateful_step_count=20)

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("langchain_core", reason="the package langchain-core is not installed")
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.chat_history import BaseChatMessageHistory, InMemoryChatMessageHistory
 from langchain_core.messages import (
@@ -26,6 +26,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from memtrace import ClientClosedError, ConfigurationError, InvalidRequestError, PayloadTooLargeError
 from memtrace.integrations.langchain import MemtraceChatMessageHistory
+from tests.dealing import by_visibility
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 
 WHERE = {"agent_id": "assistant", "session_id": "thread"}
@@ -53,7 +54,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("message", KINDS, ids=lambda message: type(message).__name__)
+@by_visibility("message", KINDS, ids=lambda message: type(message).__name__)
 def test_every_kind_of_message_comes_back_as_it_is(fake, message):
     history = history_of(fake)
     history.add_messages([message, message])
@@ -66,7 +67,6 @@ MESSAGES = st.builds(
 ) | st.builds(AIMessage, content=TEXTS, response_metadata=st.dictionaries(TEXTS, JSON, max_size=3))
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(MESSAGES, max_size=5), VISIBILITIES)
 def test_messages_come_back_in_order_both_ways(messages, visibility):
     history = history_of(fake_of(visibility))
@@ -104,7 +104,7 @@ def test_it_does_so_awaited(fake):
     assert run(talk, history_of(fake)) == ([HumanMessage("Hello"), AIMessage("Hi")], [])
 
 
-@pytest.mark.parametrize(
+@by_visibility(
     ("message", "event_type", "content"),
     [
         (KINDS[0], "human_message", "Hello"),
@@ -136,7 +136,7 @@ class Foreign(HumanMessage):
     type: str = "foreign"
 
 
-@pytest.mark.parametrize("message", [Shouted("A"), Foreign("A"), "text", {"role": "user", "content": "A"}])
+@by_visibility("message", [Shouted("A"), Foreign("A"), "text", {"role": "user", "content": "A"}])
 def test_what_would_come_back_as_another_is_refused_before_anything_is_sent(fake, message):
     history = history_of(fake)
     with pytest.raises(InvalidRequestError, match=r"messages\[1\] must be a message of langchain-core"):

@@ -22,6 +22,7 @@ from langgraph.store.memory import InMemoryStore
 from memtrace import BatchError, ConfigurationError, InvalidRequestError, PayloadTooLargeError, UnreadableResponseError
 from memtrace.integrations.langgraph import MemtraceStore
 from memtrace_transports.memory import Fault
+from tests.dealing import by_visibility
 from tests.faces import ONCE
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 
@@ -73,7 +74,6 @@ def test_it_does_so_awaited(fake):
     assert found[0].score is None
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     st.lists(TEXTS.filter(lambda text: text and "." not in text and "\0" not in text), min_size=1, max_size=3).map(
         tuple
@@ -195,7 +195,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize(
+@by_visibility(
     ("wanted", "found"),
     [
         ({}, "abc"),
@@ -233,7 +233,7 @@ def test_a_filter_chooses_by_values(fake, wanted, found):
 NAMESPACES = [("a", "b", "c"), ("a", "b", "d", "e"), ("a", "b", "d", "i"), ("a", "c", "f"), ("b", "a", "f"), ("x",)]
 
 
-@pytest.mark.parametrize(
+@by_visibility(
     ("asked", "found"),
     [
         ({}, NAMESPACES),
@@ -268,7 +268,7 @@ def test_a_namespace_without_items_is_none(fake):
 # ---- what it cannot do is refused
 
 
-@pytest.mark.parametrize(
+@by_visibility(
     ("op", "said"),
     [
         (PutOp(USER, "k", {}, ttl=5), r"ops\[1\].ttl must be None"),
@@ -293,7 +293,7 @@ def test_it_is_refused_in_the_methods_too(fake):
     assert keys(store.search(USER, query="")) == ["k"]
 
 
-@pytest.mark.parametrize(
+@by_visibility(
     ("op", "said"),
     [
         (PutOp(USER, "k", {"a": object()}), r"ops\[1\].value must be JSON"),
@@ -338,9 +338,7 @@ def test_of_a_batch_that_broke_off_the_error_says_what_was_stored(fake):
     assert len(caught.value.result.stored) == 100
 
 
-@pytest.mark.parametrize(
-    "item", ["[]", '{"namespace": ["a"]}', '{"namespace": ["a"], "key": "k", "created_at": "soon"}']
-)
+@by_visibility("item", ["[]", '{"namespace": ["a"]}', '{"namespace": ["a"], "key": "k", "created_at": "soon"}'])
 def test_a_record_that_is_no_item_is_told(fake, item):
     fake.client().memories.add_visible(
         agent_id="assistant",
@@ -471,7 +469,7 @@ class Beside(RuleBasedStateMachine):
 
 
 TestBeside = Beside.TestCase
-TestBeside.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestBeside.settings = settings(stateful_step_count=15)
 
 
 # ---- in a graph

@@ -5,27 +5,23 @@ from __future__ import annotations
 import json
 
 import pytest
-
-pytest.importorskip("agents", reason="the package openai-agents is not installed")
-
-from agents import Agent, RunConfig, Runner, function_tool
-from agents.items import ModelResponse
-from agents.memory import Session, SessionSettings
-from agents.models.interface import Model
-from agents.usage import Usage
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
 
 from memtrace import ConfigurationError, InvalidRequestError, PayloadTooLargeError
-from memtrace.integrations.openai_agents import MemtraceSession
+from tests.dealing import by_visibility
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
+from tests.lazily import Lazily
 
-SILENT = RunConfig(tracing_disabled=True)
+agents = Lazily("agents")
+openai_agents = Lazily("memtrace.integrations.openai_agents")
+responses = Lazily("openai.types.responses")
 
 
 def session_of(fake, **settings):
-    return MemtraceSession(fake.async_client(), **{"agent_id": "assistant", "session_id": "thread", **settings})
+    return openai_agents.MemtraceSession(
+        fake.async_client(), **{"agent_id": "assistant", "session_id": "thread", **settings}
+    )
 
 
 def said(role, text):
@@ -33,11 +29,10 @@ def said(role, text):
 
 
 def test_it_is_a_session_of_the_sdk(fake):
-    assert isinstance(session_of(fake), Session)
+    assert isinstance(session_of(fake), agents.Session)
     assert session_of(fake).session_id == "thread"
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.dictionaries(TEXTS, JSON, max_size=4), max_size=6), VISIBILITIES)
 def test_items_come_back_as_they_are(items, visibility):
     async def program():
@@ -64,7 +59,7 @@ def test_items_can_be_taken_back_and_cleared(fake):
 
 def test_a_limit_given_counts_and_else_that_of_the_settings(fake):
     async def program():
-        session = session_of(fake, session_settings=SessionSettings(limit=2))
+        session = session_of(fake, session_settings=agents.SessionSettings(limit=2))
         await session.add_items([said("user", str(n)) for n in range(4)])
         assert await session.get_items() == [said("user", "2"), said("user", "3")]
         assert len(await session.get_items(3)) == 3
@@ -111,7 +106,7 @@ ITEMS = [
 ]
 
 
-@pytest.mark.parametrize(("item", "event_type", "content"), ITEMS)
+@by_visibility(("item", "event_type", "content"), ITEMS)
 def test_people_can_read_what_an_item_says(fake, item, event_type, content):
     async def program():
         session = session_of(fake)
@@ -124,7 +119,7 @@ def test_people_can_read_what_an_item_says(fake, item, event_type, content):
     assert memory.tags == ["openai-agents"]
 
 
-@pytest.mark.parametrize("bad", ["text", None, ["a"]])
+@by_visibility("bad", ["text", None, ["a"]])
 def test_what_is_no_item_is_refused_before_anything_is_sent(fake, bad):
     async def program():
         session = session_of(fake)
@@ -155,7 +150,7 @@ def test_an_item_that_is_too_large_is_refused_before_anything_is_sent(fake):
 
 def test_a_client_that_is_not_async_is_refused(fake):
     with pytest.raises(ConfigurationError, match="takes an AsyncMemtrace as its async client; .*Memtrace"):
-        MemtraceSession(fake.client(), agent_id="a", session_id="s")
+        openai_agents.MemtraceSession(fake.client(), agent_id="a", session_id="s")
 
 
 def test_ids_are_checked_when_a_session_is_made(fake):
@@ -166,43 +161,49 @@ def test_ids_are_checked_when_a_session_is_made(fake):
 # ---- with the SDK's runner
 
 
-class Scripted(Model):
+def scripted(*outputs):
     """A model that gives these outputs, one a turn, and notes what it was given."""
+    left = list(outputs)
 
-    def __init__(self, *outputs):
-        self.outputs = list(outputs)
-        self.inputs = []
+    class Scripted(agents.Model):
+        def __init__(self):
+            self.inputs = []
 
-    async def get_response(self, system_instructions, input, *args, **kwargs):  # noqa: A002  # the SDK's name
-        self.inputs.append(list(input))
-        return ModelResponse(output=[self.outputs.pop(0)], usage=Usage(), response_id=None)
+        async def get_response(self, system_instructions, input, *args, **kwargs):  # noqa: A002  # the SDK's name
+            self.inputs.append(list(input))
+            return agents.ModelResponse(output=[left.pop(0)], usage=agents.Usage(), response_id=None)
 
-    def stream_response(self, *args, **kwargs):
-        raise NotImplementedError
+        def stream_response(self, *args, **kwargs):
+            raise NotImplementedError
+
+    return Scripted()
 
 
 def answer(text):
-    content = ResponseOutputText(text=text, type="output_text", annotations=[])
-    return ResponseOutputMessage(id="m", role="assistant", status="completed", type="message", content=[content])
+    content = responses.ResponseOutputText(text=text, type="output_text", annotations=[])
+    return responses.ResponseOutputMessage(
+        id="m", role="assistant", status="completed", type="message", content=[content]
+    )
 
 
 def call(name, arguments):
-    return ResponseFunctionToolCall(call_id="c1", name=name, arguments=arguments, type="function_call")
+    return responses.ResponseFunctionToolCall(call_id="c1", name=name, arguments=arguments, type="function_call")
 
 
-@function_tool
 def weather(city: str) -> str:
     """The weather."""
     return f"rain in {city}"
 
 
 def test_an_agent_remembers_what_was_said_in_runs_before(fake):
-    model = Scripted(call("weather", '{"city": "Oslo"}'), answer("Rain."), answer("You asked about Oslo."))
-    agent = Agent(name="assistant", model=model, tools=[weather])
+    model = scripted(call("weather", '{"city": "Oslo"}'), answer("Rain."), answer("You asked about Oslo."))
+    agent = agents.Agent(name="assistant", model=model, tools=[agents.function_tool(weather)])
 
     async def program():
         for question in ("How is Oslo?", "What did I ask?"):
-            await Runner.run(agent, question, session=session_of(fake), run_config=SILENT)
+            await agents.Runner.run(
+                agent, question, session=session_of(fake), run_config=agents.RunConfig(tracing_disabled=True)
+            )
 
     run(program)
     last = model.inputs[-1]
@@ -226,18 +227,18 @@ def test_an_agent_remembers_what_was_said_in_runs_before(fake):
 
 
 def test_the_sdks_own_session_and_ours_keep_the_same(fake):
-    from agents.memory import SQLiteSession
-
     async def talk(session):
-        model = Scripted(call("weather", '{"city": "Oslo"}'), answer("Rain."), answer("Bye."))
-        agent = Agent(name="assistant", model=model, tools=[weather])
+        model = scripted(call("weather", '{"city": "Oslo"}'), answer("Rain."), answer("Bye."))
+        agent = agents.Agent(name="assistant", model=model, tools=[agents.function_tool(weather)])
         for question in ("How is Oslo?", "Bye"):
-            await Runner.run(agent, question, session=session, run_config=SILENT)
+            await agents.Runner.run(
+                agent, question, session=session, run_config=agents.RunConfig(tracing_disabled=True)
+            )
         popped = await session.pop_item()
         return popped, await session.get_items(), await session.get_items(2)
 
     async def program():
-        theirs = SQLiteSession("thread")
+        theirs = agents.SQLiteSession("thread")
         try:
             return await talk(session_of(fake)), await talk(theirs)
         finally:

@@ -5,7 +5,7 @@ import math
 from urllib.parse import parse_qs
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import (
@@ -22,6 +22,7 @@ from memtrace.integrations.records import Format, event_type_of, json_text, writ
 from memtrace.transport import Headers, Response
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
+from tests.dealing import by_visibility
 from tests.faces import ONCE
 from tests.integrations.values import JSON
 from tests.procedures.rows_server import moment
@@ -143,7 +144,6 @@ def test_a_record_is_a_memory_that_people_can_read(fake):
     assert json.dumps(record.item) == '{"n": 1152921504606846976, "b": 1, "a": 1.0}'
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(JSON, max_size=8), st.sampled_from(["immediate", "server"]), st.integers(1, 5))
 def test_items_come_back_in_order_and_equal_ones_are_all_kept(items, visibility, page_size):
     client = FakeMemtrace(clock=ManualClock(), visibility=visibility).client()
@@ -222,7 +222,7 @@ def test_memories_of_others_are_passed_over(fake):
     assert read(client) == []
 
 
-@pytest.mark.parametrize("item", ["{", 7, None])
+@by_visibility("item", ["{", 7, None])
 def test_a_record_that_holds_no_item_is_told(fake, item):
     client = fake.client()
     metadata = {"record": "item", "sequence": 1, "item": item}

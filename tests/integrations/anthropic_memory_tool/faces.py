@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import trio
-from anthropic.lib.tools import ToolError
 
-from memtrace.integrations.anthropic_memory_tool import AsyncMemtraceMemoryTool, MemtraceMemoryTool
 from memtrace_transports import FakeMemtrace, ManualClock
+from tests.lazily import Lazily
+
+ours = Lazily("memtrace.integrations.anthropic_memory_tool")
+tools = Lazily("anthropic.lib.tools")
 
 FACES = ["sync", "asyncio", "trio"]
 
@@ -19,9 +21,11 @@ class Tool:
     def __init__(self, fake, face="sync", agent_id="assistant", org="acme", middleware=(), **settings):
         self._face = face
         if face == "sync":
-            self.tool = MemtraceMemoryTool(fake.client(org, middleware=middleware), agent_id, **settings)
+            self.tool = ours.MemtraceMemoryTool(fake.client(org, middleware=middleware), agent_id, **settings)
         else:
-            self.tool = AsyncMemtraceMemoryTool(fake.async_client(org, middleware=middleware), agent_id, **settings)
+            self.tool = ours.AsyncMemtraceMemoryTool(
+                fake.async_client(org, middleware=middleware), agent_id, **settings
+            )
 
     def _run(self, method, *args):
         if self._face == "sync":
@@ -39,7 +43,7 @@ class Tool:
         """The answer, and whether it is an error."""
         try:
             return self.call(command, **fields), False
-        except ToolError as error:
+        except tools.ToolError as error:
             return error.content, True
 
     def create(self, path, text=""):

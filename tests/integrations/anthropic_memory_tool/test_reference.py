@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 
 import pytest
-from anthropic.lib.tools import ToolError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
+from tests.lazily import Lazily
 
-files = pytest.importorskip("anthropic.tools.memory", reason="this version of the package has no tool of its own")
+tools = Lazily("anthropic.lib.tools")
 
 ROOT = "/memories"
 PATHS = st.lists(st.sampled_from(["a", "b", ".c"]), min_size=1, max_size=3).map(
@@ -39,7 +39,7 @@ def told_by(tool, command):
     """What the folder's tool answers; the system's own errors, which it lets through, count as errors without a text."""
     try:
         return tool.call(command), False
-    except ToolError as error:
+    except tools.ToolError as error:
         return error.content, True
     except OSError:
         return None, True
@@ -53,9 +53,9 @@ def without_sizes_of_directories(text):
     return [heading, itself.split("\t")[1], *(row.split("\t")[1] if row.endswith("/") else row for row in rows)]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(COMMANDS, max_size=15))
 def test_the_answers_are_those_of_anthropics_own_tool(commands):
+    files = pytest.importorskip("anthropic.tools.memory", reason="this version of the package has no tool of its own")
     ours = Tool(fake_server())
     with tempfile.TemporaryDirectory() as folder:
         theirs = files.BetaLocalFilesystemMemoryTool(folder)

@@ -9,9 +9,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from anthropic import Anthropic, AsyncAnthropic
 
 from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
+from tests.lazily import Lazily
+
+anthropic = Lazily("anthropic")
 
 USES = [
     {"command": "view", "path": "/memories"},
@@ -74,18 +76,19 @@ def run(tool, url):
     if inspect.iscoroutinefunction(tool.view):
 
         async def main():
-            async with AsyncAnthropic(**settings) as client:
+            async with anthropic.AsyncAnthropic(**settings) as client:
                 return await client.beta.messages.tool_runner(**request).until_done()
 
         return asyncio.run(main())
-    with Anthropic(**settings) as client:
+    with anthropic.Anthropic(**settings) as client:
         return client.beta.messages.tool_runner(**request).until_done()
 
 
-@pytest.mark.parametrize("face", ["sync", "asyncio"])
-def test_the_tool_runner_gives_the_model_answers_and_errors(face, model):
+@pytest.mark.network
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+def test_the_tool_runner_gives_the_model_answers_and_errors(kind, model):
     fake = fake_server()
-    last = run(Tool(fake, face).tool, f"http://127.0.0.1:{model.server_port}")
+    last = run(Tool(fake, kind).tool, f"http://127.0.0.1:{model.server_port}")
     assert last.content[0].text == "Done."
     assert {"type": "memory_20250818", "name": "memory"} in model.requests[0]["tools"]
     results = [request["messages"][-1]["content"][0] for request in model.requests[1:]]

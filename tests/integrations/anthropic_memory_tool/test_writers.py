@@ -5,12 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from anthropic.lib.tools import ToolError
 
 from memtrace import DeadlineExceededError, MemtraceError, ServerError
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
-from tests.integrations.anthropic_memory_tool.faces import FACES, Tool, fake_server
+from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
+from tests.lazily import Lazily
+
+tools = Lazily("anthropic.lib.tools")
 
 PATH = "/memories/a"
 
@@ -32,11 +34,6 @@ def overtaken(fake, face, *actions):
     return Tool(fake, face, middleware=[Meanwhile(*actions)])
 
 
-@pytest.fixture(params=FACES)
-def face(request):
-    return request.param
-
-
 def test_edits_of_different_parts_of_one_file_are_both_kept(fake, face):
     other = Tool(fake)
     other.create(PATH, "tea\nmilk\n")
@@ -50,7 +47,7 @@ def test_an_edit_of_what_another_has_just_changed_is_refused(fake, face):
     other = Tool(fake)
     other.create(PATH, "tea")
     tool = overtaken(fake, face, lambda: other.call("str_replace", path=PATH, old_str="tea", new_str="milk"))
-    with pytest.raises(ToolError, match="did not appear verbatim"):
+    with pytest.raises(tools.ToolError, match="did not appear verbatim"):
         tool.call("str_replace", path=PATH, old_str="tea", new_str="coffee")
     assert tool.text(PATH) == "milk"
 
@@ -58,7 +55,7 @@ def test_an_edit_of_what_another_has_just_changed_is_refused(fake, face):
 def test_of_two_that_create_one_file_the_second_is_told(fake, face):
     other = Tool(fake)
     tool = overtaken(fake, face, lambda: other.create(PATH, "of the other"))
-    with pytest.raises(ToolError, match="already exists"):
+    with pytest.raises(tools.ToolError, match="already exists"):
         tool.create(PATH, "mine")
     assert tool.text(PATH) == "of the other"
 
@@ -75,7 +72,7 @@ def test_a_destination_that_another_has_just_taken_is_not_overwritten(fake, face
     other = Tool(fake)
     other.create(PATH, "mine")
     tool = overtaken(fake, face, lambda: other.create("/memories/b", "of the other"))
-    with pytest.raises(ToolError, match="already exists"):
+    with pytest.raises(tools.ToolError, match="already exists"):
         tool.call("rename", old_path=PATH, new_path="/memories/b")
     assert tool.text("/memories/b") == "of the other"
 
@@ -85,7 +82,7 @@ def test_whoever_is_overtaken_again_and_again_is_told(fake):
     other.create(PATH, "")
     insertions = [lambda: other.call("insert", path=PATH, insert_line=0, insert_text="x")] * 5
     tool = overtaken(fake, "sync", *insertions)
-    with pytest.raises(ToolError, match="Nothing was changed"):
+    with pytest.raises(tools.ToolError, match="Nothing was changed"):
         tool.call("insert", path=PATH, insert_line=0, insert_text="y")
     assert tool.text(PATH) == "x\n" * 5
     tool.call("insert", path=PATH, insert_line=0, insert_text="y")

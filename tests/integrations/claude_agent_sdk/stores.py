@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import anyio
 
-from memtrace.integrations.claude_agent_sdk import MemtraceSessionStore
 from memtrace_transports import FakeMemtrace, ManualClock
+from tests.lazily import Lazily
+
+ours = Lazily("memtrace.integrations.claude_agent_sdk")
 
 KEY = {"project_key": "proj", "session_id": "sess"}
 
@@ -16,7 +18,7 @@ def fake_server(visibility="immediate"):
 
 
 def store_on(fake, **settings):
-    return MemtraceSessionStore(fake.async_client("acme"), **settings)
+    return ours.MemtraceSessionStore(fake.async_client("acme"), **settings)
 
 
 def entry(number, **fields):

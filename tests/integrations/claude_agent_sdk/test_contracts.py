@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from claude_agent_sdk import InMemorySessionStore, SessionStore
-from claude_agent_sdk.testing import run_session_store_conformance
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace.integrations.claude_agent_sdk import MemtraceSessionStore
 from tests.integrations.claude_agent_sdk.stores import fake_server, run, store_on
+from tests.lazily import Lazily
+
+ours = Lazily("memtrace.integrations.claude_agent_sdk")
+sdk = Lazily("claude_agent_sdk")
+testing = Lazily("claude_agent_sdk.testing")
 
 
 @pytest.mark.parametrize("visibility", ["immediate", "server"])
 def test_the_published_contracts_hold(backend, visibility):
     async def conform():
-        await run_session_store_conformance(lambda: store_on(fake_server(visibility)))
+        await testing.run_session_store_conformance(lambda: store_on(fake_server(visibility)))
 
     run(conform, backend)
 
 
 def test_every_optional_method_is_there():
     for name in ("list_sessions", "list_session_summaries", "delete", "list_subkeys"):
-        assert getattr(MemtraceSessionStore, name) is not getattr(SessionStore, name)
+        assert getattr(ours.MemtraceSessionStore, name) is not getattr(sdk.SessionStore, name)
 
 
 PROJECTS = st.sampled_from(["-home-me", "a/b", "Grüße"])
@@ -56,12 +58,11 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(STEPS, st.sampled_from(["immediate", "server"]))
 def test_any_sequence_by_two_stores_leads_to_what_the_store_in_memory_has(steps, visibility):
     async def compare():
         fake = fake_server(visibility)
-        stores, model = [store_on(fake), store_on(fake)], InMemorySessionStore()
+        stores, model = [store_on(fake), store_on(fake)], sdk.InMemorySessionStore()
         for name, key, entries, which in steps:
             for store in (stores[which], model):
                 await (store.append(key, entries) if name == "append" else store.delete(key))
@@ -70,10 +71,10 @@ def test_any_sequence_by_two_stores_leads_to_what_the_store_in_memory_has(steps,
             await _same(stores[0], model, key)
             wanted[key["project_key"]] = None
         for project in wanted:
-            ours = {(s["session_id"], repr(s["data"])) for s in await stores[1].list_session_summaries(project)}
+            mine = {(s["session_id"], repr(s["data"])) for s in await stores[1].list_session_summaries(project)}
             theirs = {(s["session_id"], repr(s["data"])) for s in await model.list_session_summaries(project)}
-            assert {session for session, _ in ours} == {s["session_id"] for s in await stores[0].list_sessions(project)}
-            assert ours == {each for each in theirs if each[0] in {session for session, _ in ours}}
+            assert {session for session, _ in mine} == {s["session_id"] for s in await stores[0].list_sessions(project)}
+            assert mine == {each for each in theirs if each[0] in {session for session, _ in mine}}
 
     asyncio.run(compare())
 

@@ -6,9 +6,11 @@ import json
 import math
 
 import anyio
-from claude_agent_sdk import ClaudeAgentOptions, ResultMessage, Transport, query
 
 from tests.integrations.claude_agent_sdk.stores import run, store_on
+from tests.lazily import Lazily
+
+sdk = Lazily("claude_agent_sdk")
 
 SESSION = "7f3c1a52-8a1e-4f6e-9d0b-2f1f6a1c9e10"
 QUESTION = {
@@ -29,8 +31,8 @@ RESULT = {
 }
 
 
-class CommandLine(Transport):
-    """Answers the first message with what it wrote to the disk, and with a result."""
+class CommandLine:
+    """A transport of the SDK that answers the first message with what it wrote to the disk, and with a result."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -67,14 +69,15 @@ class CommandLine(Transport):
 
 
 def test_what_a_run_of_the_sdk_writes_is_in_the_store_when_it_ends(fake, tmp_path, backend):
+    assert sdk.Transport.__abstractmethods__ <= set(dir(CommandLine))
     project = "-home-me"
 
     async def ask():
         store = store_on(fake)
         folder = tmp_path / "projects" / project
-        options = ClaudeAgentOptions(session_store=store, env={"CLAUDE_CONFIG_DIR": str(tmp_path)})
-        messages = [each async for each in query(prompt="Remember", options=options, transport=CommandLine(folder))]
-        assert isinstance(messages[-1], ResultMessage)
+        options = sdk.ClaudeAgentOptions(session_store=store, env={"CLAUDE_CONFIG_DIR": str(tmp_path)})
+        messages = [each async for each in sdk.query(prompt="Remember", options=options, transport=CommandLine(folder))]
+        assert isinstance(messages[-1], sdk.ResultMessage)
         other = store_on(fake)
         key = {"project_key": project, "session_id": SESSION}
         assert await other.load(key) == [QUESTION]

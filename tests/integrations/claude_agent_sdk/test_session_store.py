@@ -7,25 +7,18 @@ import json
 
 import anyio
 import pytest
-from claude_agent_sdk import (
-    delete_session_via_store,
-    fork_session_via_store,
-    get_session_messages_from_store,
-    import_session_to_store,
-    list_sessions_from_store,
-    list_subagents_from_store,
-    project_key_for_directory,
-    rename_session_via_store,
-    tag_session_via_store,
-)
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import BatchError, DeadlineExceededError, InvalidRequestError
-from memtrace.integrations.claude_agent_sdk import MemtraceSessionStore, session_store
 from memtrace.middleware import call
 from memtrace_transports.memory import Fault
+from tests.dealing import by_visibility
 from tests.integrations.claude_agent_sdk.stores import KEY, entry, fake_server, run, store_on
+from tests.lazily import Lazily
+
+ours = Lazily("memtrace.integrations.claude_agent_sdk")
+sdk = Lazily("claude_agent_sdk")
 
 SESSION = "7f3c1a52-8a1e-4f6e-9d0b-2f1f6a1c9e10"
 
@@ -44,7 +37,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.dictionaries(st.text(max_size=4), JSON, max_size=3), min_size=1, max_size=4))
 def test_every_entry_comes_back_as_it_was(values):
     entries = [{"type": "x", "value": value} for value in values]
@@ -125,7 +117,7 @@ def test_what_cannot_be_read_in_time_is_an_error_and_appended_again_kept_once():
     assert run(append) == [entry(0, uuid="a")]
 
 
-@pytest.mark.parametrize("entries", [[{"type": "x", "n": {1}}], [{"type": "x", "n": object()}]])
+@by_visibility("entries", [[{"type": "x", "n": {1}}], [{"type": "x", "n": object()}]])
 def test_what_is_no_json_is_refused_and_nothing_stored(fake, entries):
     async def append():
         with pytest.raises(TypeError):
@@ -182,7 +174,7 @@ def waiting(request, call_next):
 
 def test_appends_at_the_same_time_lose_neither_entries_nor_titles(fake, backend):
     async def append():
-        store = MemtraceSessionStore(fake.async_client("acme", middleware=[waiting]))
+        store = ours.MemtraceSessionStore(fake.async_client("acme", middleware=[waiting]))
         async with anyio.create_task_group() as group:
             for number in range(8):
                 group.start_soon(store.append, KEY, [entry(number, **{"customTitle" if number % 2 else "tag": "t"})])
@@ -256,7 +248,7 @@ def test_sessions_and_agents_of_others_are_none_of_the_stores(fake):
 
 
 def test_a_store_remembers_where_it_writes_for_a_bounded_number_of_transcripts(fake, monkeypatch):
-    monkeypatch.setattr(session_store, "_KNOWN", 2)
+    monkeypatch.setattr(ours.session_store, "_KNOWN", 2)
 
     async def append():
         store = store_on(fake)
@@ -293,7 +285,7 @@ def message(uuid, parent, text, role="user"):
 
 
 def test_the_sdks_functions_find_name_tag_fork_and_delete_a_session(fake, tmp_path, backend):
-    key = {"project_key": project_key_for_directory(tmp_path), "session_id": SESSION}
+    key = {"project_key": sdk.project_key_for_directory(tmp_path), "session_id": SESSION}
     where = {"directory": str(tmp_path)}
     first = "11111111-1111-4111-8111-111111111111"
     second = "22222222-2222-4222-8222-222222222222"
@@ -303,24 +295,24 @@ def test_the_sdks_functions_find_name_tag_fork_and_delete_a_session(fake, tmp_pa
         await store.append(key, [message(first, None, "Remember that I like tea")])
         await store.append(key, [message(second, first, "Noted.", "assistant")])
         await store.append({**key, "subpath": "subagents/agent-a1"}, [entry(0)])
-        messages = await get_session_messages_from_store(store, SESSION, **where)
+        messages = await sdk.get_session_messages_from_store(store, SESSION, **where)
         assert [each.message["content"] for each in messages] == ["Remember that I like tea", "Noted."]
-        assert await list_subagents_from_store(store, SESSION, **where) == ["a1"]
-        await rename_session_via_store(store, SESSION, "Tea", **where)
-        await tag_session_via_store(store, SESSION, "drinks", **where)
-        (info,) = await list_sessions_from_store(store, **where)
+        assert await sdk.list_subagents_from_store(store, SESSION, **where) == ["a1"]
+        await sdk.rename_session_via_store(store, SESSION, "Tea", **where)
+        await sdk.tag_session_via_store(store, SESSION, "drinks", **where)
+        (info,) = await sdk.list_sessions_from_store(store, **where)
         assert (info.summary, info.tag, info.first_prompt) == ("Tea", "drinks", "Remember that I like tea")
-        forked = await fork_session_via_store(store, SESSION, **where)
-        assert len(await get_session_messages_from_store(store, forked.session_id, **where)) == 2
-        await delete_session_via_store(store, SESSION, **where)
-        return [each.session_id for each in await list_sessions_from_store(store, **where)] == [forked.session_id]
+        forked = await sdk.fork_session_via_store(store, SESSION, **where)
+        assert len(await sdk.get_session_messages_from_store(store, forked.session_id, **where)) == 2
+        await sdk.delete_session_via_store(store, SESSION, **where)
+        return [each.session_id for each in await sdk.list_sessions_from_store(store, **where)] == [forked.session_id]
 
     assert run(use, backend)
 
 
 def test_a_session_on_the_disk_is_imported_and_importing_it_again_changes_nothing(fake, tmp_path, monkeypatch):
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
-    project = tmp_path / "config" / "projects" / project_key_for_directory(tmp_path)
+    project = tmp_path / "config" / "projects" / sdk.project_key_for_directory(tmp_path)
     project.mkdir(parents=True)
     lines = [message(f"{n:08}-1111-4111-8111-111111111111", None, f"Step {n}") for n in range(5)]
     (project / f"{SESSION}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
@@ -328,7 +320,7 @@ def test_a_session_on_the_disk_is_imported_and_importing_it_again_changes_nothin
     async def twice():
         store = store_on(fake)
         for _ in range(2):
-            await import_session_to_store(SESSION, store, directory=str(tmp_path), batch_size=2)
+            await sdk.import_session_to_store(SESSION, store, directory=str(tmp_path), batch_size=2)
         return await store_on(fake).load({"project_key": project.name, "session_id": SESSION})
 
     assert run(twice) == lines

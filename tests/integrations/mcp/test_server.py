@@ -4,13 +4,15 @@ import asyncio
 import logging
 
 import pytest
-from mcp import Client
 
 import memtrace
-from memtrace.integrations.mcp import memory_server
 from memtrace.integrations.tools import AsyncMemoryTools, schemas
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
+from tests.lazily import Lazily
+
+mcp = Lazily("mcp")
+ours = Lazily("memtrace.integrations.mcp")
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def ask(request, fake):
         async def main():
             async with fake.async_client() as client:
                 tools = AsyncMemoryTools(client, **{"agent_id": "assistant", **settings})
-                async with Client(memory_server(tools), mode=request.param) as model:
+                async with mcp.Client(ours.memory_server(tools), mode=request.param) as model:
                     return await work(model)
 
         return asyncio.run(main())

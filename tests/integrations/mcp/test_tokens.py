@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from memtrace.exceptions import ConfigurationError
-from memtrace.integrations.mcp import RequireToken
+from tests.lazily import Lazily
+
+mcp = Lazily("memtrace.integrations.mcp")
 
 
 async def application(scope, receive, send):
@@ -18,7 +20,7 @@ def sent(scope):
     async def send(message):
         messages.append(message)
 
-    asyncio.run(RequireToken(application, "the token é")(scope, None, send))
+    asyncio.run(mcp.RequireToken(application, "the token é")(scope, None, send))
     return messages
 
 
@@ -67,4 +69,4 @@ def test_a_web_socket_is_refused():
 @pytest.mark.parametrize("token", ["", "  ", "\n"])
 def test_a_token_that_everybody_knows_is_refused(token):
     with pytest.raises(ConfigurationError, match="an empty one was given"):
-        RequireToken(application, token)
+        mcp.RequireToken(application, token)

@@ -1,0 +1,19 @@
+"""Modules that take long to import: a test imports them where it first uses them, and the collection of tests does not.
+
+agents = Lazily("agents")  # and then agents.Runner
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+
+class Lazily:
+    """Stands for a module, which it imports when an attribute is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
