@@ -35,7 +35,7 @@ def test_it_sleeps_and_not_below_zero(seconds, least):
     for sleep in (lambda: clock.sleep(seconds), lambda: asyncio.run(asleep()), lambda: trio.run(asleep)):
         started = time.monotonic()
         sleep()
-        assert least <= time.monotonic() - started < 5
+        assert least <= time.monotonic() - started < 30
 
 
 def test_its_repr_is_how_it_is_made():

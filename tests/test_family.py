@@ -1,7 +1,6 @@
 """Who makes the transport, who shares it, and who closes it."""
 
 import asyncio
-import gc
 import threading
 
 import pytest
@@ -13,6 +12,7 @@ from memtrace.family import Family
 from memtrace.plugins import TransportSpec
 from memtrace.transport import Response
 from tests.conftest import AsyncScript, Script
+from tests.garbage import collecting
 
 HEALTHY = Response(200, body=b'{"status": "ok", "service": "memtrace", "uptime": "1s", "arc": {}}')
 
@@ -163,34 +163,38 @@ def test_what_was_never_made_is_not_made_to_be_closed(maker):
 
 def test_copies_that_are_garbage_no_longer_count(maker):
     client = sync(maker)
-    for _ in range(10):
-        client.with_options().health()
-    gc.collect()
+    with collecting() as collect:
+        for _ in range(10):
+            client.with_options().health()
+        collect()
     assert maker.made[0].closed == 0
     client.close()
     assert maker.made[0].closed == 1
 
 
 def test_an_original_that_is_garbage_leaves_its_copy_working(maker):
-    copy = sync(maker).with_options()
-    gc.collect()
+    with collecting() as collect:
+        copy = sync(maker).with_options()
+        collect()
     copy.health()
     copy.close()
     assert maker.made[0].closed == 1
 
 
 def test_garbage_collection_closes_nothing(maker):
-    client = sync(maker)
-    client.health()
-    copy = client.with_options()
-    del client, copy
-    gc.collect()
+    with collecting() as collect:
+        client = sync(maker)
+        client.health()
+        copy = client.with_options()
+        del client, copy
+        collect()
     assert maker.made[0].closed == 0
 
 
 def test_resources_keep_their_client_counting(maker):
-    memories = sync(maker).memories
-    gc.collect()
+    with collecting() as collect:
+        memories = sync(maker).memories
+        collect()
     assert memories._dispatcher._family.transport(memories._dispatcher) is maker.made[0]
 
 

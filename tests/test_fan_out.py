@@ -20,7 +20,7 @@ def test_results_and_errors_stand_in_the_order_of_the_calls():
 
 
 def test_several_calls_run_at_the_same_time():
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=30)
     assert sorted(run_all([meeting.wait] * 3)) == [0, 1, 2]
 
 
@@ -44,7 +44,7 @@ def test_where_threads_run_out_every_call_is_still_made_once(monkeypatch, to_be_
 @pytest.mark.parametrize("place", [0, 1])
 def test_an_interrupt_comes_out_when_the_others_have_ended(place):
     ended = []
-    begun = threading.Barrier(2, timeout=10)
+    begun = threading.Barrier(2, timeout=30)
 
     def interrupted():
         begun.wait()

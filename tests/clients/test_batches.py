@@ -155,7 +155,9 @@ def test_what_stands_behind_an_item_that_the_server_refuses_is_sent_or_not_as_as
 
 def test_a_place_behind_the_items_is_taken_for_the_last(face):
     client, _ = face.scripted(
-        lambda _: json_response(500, '{"error":"failed to create memory 7: refused"}'), retry=ONCE
+        lambda _: json_response(500, '{"error":"failed to create memory 7: refused"}'),
+        retry=ONCE,
+        clock=ManualClock(),
     )
     result = client.memories.add_many(requests(2))
     assert [outcome.status for outcome in result] == ["unknown", "failed"]

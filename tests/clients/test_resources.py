@@ -367,7 +367,7 @@ def test_health_and_ready_answer_without_raising(face, fake):
 
 
 def test_a_page_of_another_server_is_not_taken_for_an_answer(face):
-    client, _ = face.scripted(lambda _: json_response(200, "<html>hello</html>"))
+    client, _ = face.scripted(lambda _: json_response(200, "<html>hello</html>"), clock=ManualClock())
     for call in (client.ready, lambda: client.agents.delete("x"), client.health):
         with pytest.raises(UnreadableResponseError, match="base_url"):
             call()

@@ -76,7 +76,7 @@ def test_waiting_for_a_threads_lock_ends_with_the_deadline():
     locks = Locks()
     with locks.of_threads("one"), pytest.raises(DeadlineExceededError, match="while it waited for a lock"):
         drive(takes_lock(), Script(), locks, real_context(0.05))
-    assert drive(takes_lock(), Script(), locks, real_context(5)) == "held"
+    assert drive(takes_lock(), Script(), locks, real_context(60)) == "held"
 
 
 @pytest.mark.parametrize("library", ["asyncio", "trio"])
@@ -96,7 +96,7 @@ def test_waiting_for_a_tasks_lock_ends_with_the_deadline(library):
             with pytest.raises(DeadlineExceededError, match="while it waited"):
                 await drive_async(takes_lock(), Script(), locks, real_context(0.05))
             may_end.set()
-        return await drive_async(takes_lock(), Script(), locks, real_context(5))
+        return await drive_async(takes_lock(), Script(), locks, real_context(60))
 
     assert anyio.run(main, backend=library) == "held"
 
@@ -121,7 +121,7 @@ def test_a_lock_that_comes_with_the_cancellation_is_given_back():
         locks = Locks()
         held = locks.of_tasks("one")
         await held.acquire()
-        task = asyncio.create_task(drive_async(takes_lock(), Script(), locks, real_context(5)))
+        task = asyncio.create_task(drive_async(takes_lock(), Script(), locks, real_context(60)))
         await asyncio.sleep(0.01)
         held.release()
         await asyncio.sleep(0)  # the lock is taken by now, and the driver has not heard of it
@@ -142,7 +142,7 @@ def test_a_cancelled_wait_within_a_deadline_is_a_cancellation():
         def flow():
             yield from call(endless)
 
-        task = asyncio.create_task(drive_async(flow(), Script(), Locks(), real_context(5)))
+        task = asyncio.create_task(drive_async(flow(), Script(), Locks(), real_context(60)))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -195,4 +195,4 @@ def test_the_deadline_holds_in_real_time():
 
     with pytest.raises(DeadlineExceededError):
         Memtrace("http://server", "key", deadline=0.1, transport=Stalling()).remember("a", "b")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30

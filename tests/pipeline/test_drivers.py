@@ -2,7 +2,6 @@
 
 # ruff: noqa: BLE001  # to catch everything is what these middleware do wrong
 import asyncio
-import gc
 import traceback
 
 import pytest
@@ -13,6 +12,7 @@ from memtrace.pipeline import Effect, Locks, call, compose, drive, drive_async, 
 from memtrace.transport import CallContext, Request, Response
 from tests.conftest import AsyncScript, Runner, Script, StoppedClock
 from tests.dealing import by_driver
+from tests.garbage import collecting
 
 
 class Interrupted(BaseException):
@@ -478,10 +478,11 @@ def test_a_coroutine_that_is_closed_half_way_closes_its_flow():
 
 def test_a_coroutine_that_is_never_awaited_leaves_nothing_but_pythons_own_warning():
     context = CallContext(StoppedClock())
-    coroutine = drive_async(compose([])(Request("GET", "http://s", "/", context=context)), Script(), Locks(), context)
-    with pytest.warns(RuntimeWarning, match="never awaited"):  # noqa: PT031 - it takes both
+    with collecting() as collect, pytest.warns(RuntimeWarning, match="never awaited"):  # noqa: PT031 - it takes all
+        request = Request("GET", "http://s", "/", context=context)
+        coroutine = drive_async(compose([])(request), Script(), Locks(), context)
         del coroutine
-        gc.collect()
+        collect()
 
 
 def test_an_interrupt_inside_the_driver_itself_closes_the_flow():

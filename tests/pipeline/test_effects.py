@@ -38,7 +38,7 @@ def test_sleep_passes_real_time_with_the_systems_clock(runner):
         yield from sleep(-1)
         return time.monotonic() - started
 
-    assert 0.015 < runner.run(flow()) < 2
+    assert 0.015 < runner.run(flow()) < 30
 
 
 def test_call_gives_what_the_function_returns(runner):

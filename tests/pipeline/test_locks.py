@@ -1,7 +1,6 @@
 """The lock effect: threads or tasks queue, and a call that ends frees what it held."""
 
 import asyncio
-import gc
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from memtrace.pipeline import HeldLock, Locks, call, drive, drive_async, lock, s
 from memtrace.transport import CallContext
 from tests.conftest import AsyncScript, Script, StoppedClock
 from tests.dealing import by_driver
+from tests.garbage import collecting
 
 
 def run_sync(flow, locks):
@@ -191,9 +191,10 @@ def test_a_loop_that_is_gone_takes_its_locks_with_it(library):
                 for _ in range(3):
                     nursery.start_soon(run_async, holding(), locks)
 
-    for _ in range(3):
-        asyncio.run(main()) if library == "asyncio" else trio.run(main)
-    gc.collect()
+    with collecting() as collect:
+        for _ in range(3):
+            asyncio.run(main()) if library == "asyncio" else trio.run(main)
+        collect()
     assert sum(loop() is not None for loop in loops) <= 1
 
 

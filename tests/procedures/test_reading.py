@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import weakref
 from collections import deque
 from datetime import timedelta
@@ -16,6 +15,7 @@ from memtrace import InvalidRequestError, ListOptions, SearchQuery, UnreadableRe
 from memtrace.procedures import reading
 from memtrace.procedures.reading import iter_memories, list_memories, search_memories
 from tests.conftest import StoppedClock
+from tests.garbage import collecting
 from tests.procedures.rows_server import Reader, counted, moment
 
 forms = st.sampled_from(["sync", "async"])
@@ -299,7 +299,7 @@ def test_no_more_than_a_page_is_held(form, monkeypatch):
             return rows
 
     def count(server):
-        gc.collect()
+        collect()
         held.append(sum(row() is not None for row in read))
 
     async def drop(items):
@@ -310,6 +310,7 @@ def test_no_more_than_a_page_is_held(form, monkeypatch):
     monkeypatch.setattr(reading, "Walk", Noted)
     reader = Reader(form, rows_at(range(100)), count)
     items = reader.client._dispatcher.stream(iter_memories(ListOptions(), reader.clock, page_size=10))
-    deque(items, maxlen=0) if form == "sync" else asyncio.run(drop(items))
+    with collecting() as collect:
+        deque(items, maxlen=0) if form == "sync" else asyncio.run(drop(items))
     assert len(read) == 100
     assert max(held) <= 2  # the last row, and where it is held in turn

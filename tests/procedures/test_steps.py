@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 from itertools import islice
 
@@ -15,6 +14,7 @@ from memtrace.operations import Operation
 from memtrace.procedures import emit, pause, step
 from tests.conftest import AsyncScript, Script, StoppedClock
 from tests.faces import ONCE
+from tests.garbage import collecting
 
 
 class Runs:
@@ -243,10 +243,11 @@ def test_a_task_that_is_cancelled_within_a_stream_closes_it():
 
 def test_a_sync_iterator_that_is_left_behind_closes_its_stream():
     closed = []
-    items = Runs("sync").dispatcher().stream(numbers(closed))
-    assert next(items) == 0
-    del items
-    gc.collect()
+    with collecting() as collect:
+        items = Runs("sync").dispatcher().stream(numbers(closed))
+        assert next(items) == 0
+        del items
+        collect()
     assert closed == [True]
 
 
