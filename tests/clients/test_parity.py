@@ -69,34 +69,39 @@ def test_both_faces_have_the_same_names(sync, async_):
     }
 
 
-METHODS = [
-    (sync, async_, name)
-    for sync, async_ in PAIRS
-    for name in (*sorted(name for name in vars(sync) if not name.startswith("_")), "__init__", "__enter__", "__exit__")
-    if inspect.isfunction(vars(sync).get(name))
-]
+def methods(sync, async_):
+    """The functions of both, by the sync one's name."""
+    names = (*sorted(name for name in vars(sync) if not name.startswith("_")), "__init__", "__enter__", "__exit__")
+    there = {"__enter__": "__aenter__", "__exit__": "__aexit__"}
+    return {
+        name: (vars(sync)[name], vars(async_)[there.get(name, name)])
+        for name in names
+        if inspect.isfunction(vars(sync).get(name))
+    }
 
 
-@pytest.mark.parametrize(("sync", "async_", "name"), METHODS, ids=lambda part: getattr(part, "__name__", part))
-def test_both_faces_take_and_return_the_same(sync, async_, name):
-    there = {"__enter__": "__aenter__", "__exit__": "__aexit__"}.get(name, name)
-    parameters, returned = signature(vars(sync)[name])
-    expected = [(n, kind, default, asynchronous(annotation)) for n, kind, default, annotation in parameters]
-    assert signature(vars(async_)[there]) == (expected, asynchronous(returned))
-    assert inspect.iscoroutinefunction(vars(async_)[there]) == (name not in PLAIN_IN_BOTH and name != "__init__")
+@pytest.mark.parametrize(("sync", "async_"), PAIRS, ids=lambda kind: kind.__name__)
+def test_both_faces_take_and_return_the_same(sync, async_):
+    expected, found = {}, {}
+    for name, (here, there) in methods(sync, async_).items():
+        parameters, returned = signature(here)
+        awaited = name not in PLAIN_IN_BOTH and name != "__init__"
+        as_async = [(n, kind, default, asynchronous(annotation)) for n, kind, default, annotation in parameters]
+        expected[name] = (as_async, asynchronous(returned), awaited)
+        found[name] = (*signature(there), inspect.iscoroutinefunction(there))
+    assert found == expected
 
 
 @pytest.mark.parametrize(
-    ("sync", "async_", "name"),
-    [row for row in METHODS if row[0] not in (HttpxTransport, MemoryTransport)],
-    ids=lambda part: getattr(part, "__name__", part),
+    ("sync", "async_"),
+    [pair for pair in PAIRS if pair[0] not in (HttpxTransport, MemoryTransport)],
+    ids=lambda kind: kind.__name__,
 )
-def test_both_faces_document_the_same(sync, async_, name):
-    there = {"__enter__": "__aenter__", "__exit__": "__aexit__"}.get(name, name)
-    documented = vars(sync)[name].__doc__
-    if not name.startswith("__"):
-        assert documented
-    assert vars(async_)[there].__doc__ == documented
+def test_both_faces_document_the_same(sync, async_):
+    both = methods(sync, async_)
+    documented = {name: here.__doc__ for name, (here, _) in both.items()}
+    assert {name: there.__doc__ for name, (_, there) in both.items()} == documented
+    assert [name for name, text in documented.items() if not text and not name.startswith("__")] == []
 
 
 def test_the_flat_methods_delegate_in_one_line():
