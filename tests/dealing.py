@@ -23,20 +23,23 @@ Labels = Sequence[str] | Callable[[Any], Any] | None
 
 def by_face(names: str | Sequence[str], cases: Iterable[Any], *, ids: Labels = None) -> pytest.MarkDecorator:
     """`pytest.mark.parametrize` for a test with the fixture `face`; each face has a case at least."""
-    return _dealt("face", FACES, names, cases, ids)
+    return dealt("face", FACES, names, cases, ids)
 
 
 def by_driver(names: str | Sequence[str], cases: Iterable[Any], *, ids: Labels = None) -> pytest.MarkDecorator:
     """`pytest.mark.parametrize` for a test with the fixture `runner`; each driver has a case at least."""
-    return _dealt("runner", DRIVERS, names, cases, ids)
+    return dealt("runner", DRIVERS, names, cases, ids)
 
 
 def by_visibility(names: str | Sequence[str], cases: Iterable[Any], *, ids: Labels = None) -> pytest.MarkDecorator:
     """`pytest.mark.parametrize` for a test with the fixture `fake` of the integrations; each fake has a case at least."""
-    return _dealt("fake", VISIBILITIES, names, cases, ids)
+    return dealt("fake", VISIBILITIES, names, cases, ids)
 
 
-def _dealt(fixture, kinds, names, cases, ids):
+def dealt(
+    fixture: str, kinds: Sequence[str], names: str | Sequence[str], cases: Iterable[Any], ids: Labels = None
+) -> pytest.MarkDecorator:
+    """`pytest.mark.parametrize` for a test with a fixture of these kinds; each kind has a case at least."""
     names = [name.strip() for name in names.split(",")] if isinstance(names, str) else [*names]
     rows = [case if hasattr(case, "marks") else pytest.param(*(case if len(names) > 1 else [case])) for case in cases]
     labels = [row.id or _label(row.values, ids, i) for i, row in enumerate(rows)]

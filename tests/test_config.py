@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from functools import partial
 
 import pytest
 from hypothesis import example, given
@@ -22,9 +23,14 @@ from memtrace.config import (
 from memtrace.exceptions import ConfigurationError
 from memtrace.header_fields import check_headers
 from tests.conftest import AsyncScript, Script, StoppedClock
+from tests.dealing import FACES, dealt
+from tests.sampling import crossed
+
+#: Cases of a test with the fixture `make`, each for one of the clients.
+by_client = partial(dealt, "make", FACES)
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=FACES)
 def make(request):
     """Makes a client of either kind and gives its settings."""
 
@@ -86,7 +92,7 @@ def test_the_default_shows_in_signatures_as_a_number(client):
     assert str(inspect.signature(client).parameters["timeout"].default) == "30.0"
 
 
-@pytest.mark.parametrize(("argument", "variable"), [("base_url", "MEMTRACE_BASE_URL"), ("api_key", "MEMTRACE_API_KEY")])
+@by_client(("argument", "variable"), [("base_url", "MEMTRACE_BASE_URL"), ("api_key", "MEMTRACE_API_KEY")])
 def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monkeypatch, argument, variable):
     given = {"base_url": "http://server", "api_key": "key"}
     del given[argument]
@@ -102,14 +108,14 @@ def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monk
         make(**given, **{argument: 5})
 
 
-@pytest.mark.parametrize("text", ["soon", "5s", "1,5", "0x5"])
+@by_client("text", ["soon", "5s", "1,5", "0x5"])
 def test_a_timeout_of_the_environment_that_is_no_number_is_told(make, monkeypatch, text):
     monkeypatch.setenv("MEMTRACE_TIMEOUT", text)
     with pytest.raises(ConfigurationError, match="MEMTRACE_TIMEOUT is not a number of seconds; timeout= would win"):
         make("http://server", "key")
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e400"])
+@by_client("text", ["0", "-1", "nan", "inf", "1e400"])
 def test_a_timeout_of_the_environment_out_of_bounds_is_told(make, monkeypatch, text):
     monkeypatch.setenv("MEMTRACE_TIMEOUT", text)
     with pytest.raises(ConfigurationError, match=r"^timeout \(MEMTRACE_TIMEOUT\) must be"):
@@ -233,7 +239,7 @@ def test_middleware_are_kept_in_order(make, argument):
 
 
 @pytest.mark.parametrize("argument", ["middleware", "attempt_middleware"])
-@pytest.mark.parametrize(
+@by_client(
     "given",
     [passes, "timer", 5, None, {passes}, iter([passes])],
     ids=["function", "text", "number", "None", "set", "iterator"],
@@ -244,7 +250,7 @@ def test_middleware_must_be_a_list_or_tuple(make, argument, given):
 
 
 @pytest.mark.parametrize("argument", ["middleware", "attempt_middleware"])
-@pytest.mark.parametrize("wrong", [5, None, Passes, object()], ids=["number", "None", "class", "object"])
+@by_client("wrong", [5, None, Passes, object()], ids=["number", "None", "class", "object"])
 def test_what_cannot_be_called_is_refused_by_its_place(make, argument, wrong):
     with pytest.raises(ConfigurationError, match=rf"^{argument}\[1\] cannot be called with \(request, call_next\)"):
         make("http://server", "key", **{argument: [passes, wrong]})
@@ -272,7 +278,7 @@ def test_what_is_given_replaces_and_the_rest_stays(make):
     assert settings_of(client) is before
 
 
-@pytest.mark.parametrize(
+@by_client(
     "wrong",
     [{"api_key": "k\n"}, {"timeout": 0}, {"headers": {"host": "x"}}, {"middleware": [5]}, {"attempt_middleware": "x"}],
     ids=repr,
@@ -380,10 +386,10 @@ def test_bad_base_urls_are_told(text, problem):
     assert "http://localhost:9100" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["aiohttp", "httpx", "httpx2", "requests"])
-@pytest.mark.parametrize(
-    "text", ["{}://host", "{}://host:9100/path", "{}://", "{}+ftp://host", "{}+{}://host", "own+{}://host"]
-)
+ADDRESSES = ["{}://host", "{}://host:9100/path", "{}://", "{}+ftp://host", "{}+{}://host", "own+{}://host"]
+
+
+@by_client(("name", "text"), crossed(["aiohttp", "httpx", "httpx2", "requests"], ADDRESSES))
 def test_a_transport_that_speaks_http_does_not_stand_in_the_place_of_http(make, name, text):
     url = text.replace("{}", name)
     scheme = url.partition("://")[0].rpartition("+")[2]
@@ -474,7 +480,7 @@ def test_a_configuration_error_pickles():
     assert pickle.loads(pickle.dumps(caught.value)).hint == caught.value.hint
 
 
-@pytest.mark.parametrize(
+@by_client(
     ("credentials", "header"),
     [("user:p%40ss", "Basic dXNlcjpwQHNz"), ("user", "Basic dXNlcjo="), (":", "Basic Og=="), ("é:x", "Basic w6k6eA==")],
 )

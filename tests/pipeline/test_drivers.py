@@ -13,6 +13,7 @@ from memtrace.transport import CallContext, Request, Response
 from tests.conftest import AsyncScript, Runner, Script, StoppedClock
 from tests.dealing import by_driver
 from tests.garbage import collecting
+from tests.sampling import crossed
 
 
 class Interrupted(BaseException):
@@ -281,19 +282,23 @@ def breaks_while_it_is_closed(request, call_next):
             raise ValueError("while closing")
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), Interrupted()], ids=repr)
+NO_EXCEPTIONS = [KeyboardInterrupt(), SystemExit(3), Interrupted()]
+ANYTHING = [
+    swallows,
+    returns_in_finally,
+    sends_again,
+    waits_first,
+    raises_another,
+    ignores_its_end,
+    breaks_while_it_is_closed,
+]
+
+
 @pytest.mark.parametrize(
-    "middleware",
-    [
-        swallows,
-        returns_in_finally,
-        sends_again,
-        waits_first,
-        raises_another,
-        ignores_its_end,
-        breaks_while_it_is_closed,
-    ],
-    ids=lambda middleware: middleware.__name__,
+    ("driver_without_loop", "error", "middleware"),
+    crossed(["sync", "by hand"], NO_EXCEPTIONS, ANYTHING),
+    indirect=["driver_without_loop"],
+    ids=lambda value: getattr(value, "__name__", None) or repr(value),
 )
 def test_what_is_no_exception_comes_out_whatever_a_middleware_does(driver_without_loop, error, middleware):
     with pytest.raises(type(error)) as caught:
