@@ -78,6 +78,7 @@ def test_making_a_client_and_naming_the_httpx_transport_loads_no_http_library():
     assert loaded_by(code) & HTTP == set()
 
 
+@pytest.mark.network
 @pytest.mark.parametrize("transport", ["httpx", "requests"])
 def test_a_blocking_call_loads_no_event_loop(transport):
     call = f"Memtrace('http://127.0.0.1:1', 'key', transport={transport!r}, retry=RetryPolicy(max_attempts=1)).health()"

@@ -29,6 +29,8 @@ from memtrace.integrations.langchain import MemtraceChatMessageHistory
 from tests.dealing import by_visibility
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 
+pytestmark = pytest.mark.framework
+
 WHERE = {"agent_id": "assistant", "session_id": "thread"}
 
 

@@ -26,6 +26,8 @@ from tests.dealing import by_visibility
 from tests.faces import ONCE
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 
+pytestmark = pytest.mark.framework
+
 USER = ("users", "42")
 
 

@@ -13,6 +13,8 @@ from tests.dealing import by_visibility
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 from tests.lazily import Lazily
 
+pytestmark = pytest.mark.framework
+
 agents = Lazily("agents")
 openai_agents = Lazily("memtrace.integrations.openai_agents")
 responses = Lazily("openai.types.responses")

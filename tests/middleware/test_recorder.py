@@ -36,6 +36,7 @@ def work(client):
     return agent.id, before, contents, caught.value.message
 
 
+@pytest.mark.network
 def test_what_was_recorded_is_replayed_without_the_server(face, manual, tmp_path):
     path = tmp_path / "recording.jsonl"
     with LoopbackServer() as server:
@@ -49,6 +50,7 @@ def test_what_was_recorded_is_replayed_without_the_server(face, manual, tmp_path
     assert happened[1:3] == (0, ["prefers dark mode – ünïcode"])
 
 
+@pytest.mark.network
 @by_face("argument", ["middleware", "attempt_middleware"])
 def test_a_recording_never_holds_the_key_wherever_the_recorder_stands(face, manual, tmp_path, argument):
     path = tmp_path / "recording.jsonl"

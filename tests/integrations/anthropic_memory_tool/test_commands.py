@@ -6,6 +6,8 @@ from memtrace import InvalidRequestError
 from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
 from tests.lazily import Lazily
 
+pytestmark = pytest.mark.framework
+
 tools = Lazily("anthropic.lib.tools")
 
 HEADING = "Here're the files and directories up to 2 levels deep in {}, excluding hidden items:"

@@ -9,6 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
 
+pytestmark = pytest.mark.framework
+
 ROOT = "/memories"
 NAMES = st.sampled_from(["a", "b", ".c"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda names: "/".join([ROOT, *names]))

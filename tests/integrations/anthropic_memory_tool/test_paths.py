@@ -6,6 +6,8 @@ from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
 from tests.lazily import Lazily
 from tests.sampling import crossed
 
+pytestmark = pytest.mark.framework
+
 paths = Lazily("memtrace.integrations.anthropic_memory_tool.paths")
 tools = Lazily("anthropic.lib.tools")
 

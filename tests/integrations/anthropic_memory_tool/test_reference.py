@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
 from tests.lazily import Lazily
 
+pytestmark = pytest.mark.framework
+
 tools = Lazily("anthropic.lib.tools")
 
 ROOT = "/memories"

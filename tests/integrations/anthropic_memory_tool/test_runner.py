@@ -13,6 +13,8 @@ import pytest
 from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
 from tests.lazily import Lazily
 
+pytestmark = pytest.mark.framework
+
 anthropic = Lazily("anthropic")
 
 USES = [

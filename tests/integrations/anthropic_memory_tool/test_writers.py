@@ -12,6 +12,8 @@ from memtrace_transports.memory import Fault
 from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
 from tests.lazily import Lazily
 
+pytestmark = pytest.mark.framework
+
 tools = Lazily("anthropic.lib.tools")
 
 PATH = "/memories/a"

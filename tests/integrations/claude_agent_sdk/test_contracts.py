@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tests.integrations.claude_agent_sdk.stores import fake_server, run, store_on
 from tests.lazily import Lazily
 
+pytestmark = pytest.mark.framework
+
 ours = Lazily("memtrace.integrations.claude_agent_sdk")
 sdk = Lazily("claude_agent_sdk")
 testing = Lazily("claude_agent_sdk.testing")

@@ -6,9 +6,12 @@ import json
 import math
 
 import anyio
+import pytest
 
 from tests.integrations.claude_agent_sdk.stores import run, store_on
 from tests.lazily import Lazily
+
+pytestmark = pytest.mark.framework
 
 sdk = Lazily("claude_agent_sdk")
 

@@ -17,6 +17,8 @@ from tests.dealing import by_visibility
 from tests.integrations.claude_agent_sdk.stores import KEY, entry, fake_server, run, store_on
 from tests.lazily import Lazily
 
+pytestmark = pytest.mark.framework
+
 ours = Lazily("memtrace.integrations.claude_agent_sdk")
 sdk = Lazily("claude_agent_sdk")
 

@@ -11,6 +11,8 @@ from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
 from tests.lazily import Lazily
 
+pytestmark = pytest.mark.framework
+
 mcp = Lazily("mcp")
 ours = Lazily("memtrace.integrations.mcp")
 

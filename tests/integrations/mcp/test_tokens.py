@@ -7,6 +7,8 @@ import pytest
 from memtrace.exceptions import ConfigurationError
 from tests.lazily import Lazily
 
+pytestmark = pytest.mark.framework
+
 mcp = Lazily("memtrace.integrations.mcp")
 
 

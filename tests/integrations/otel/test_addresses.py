@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from memtrace.integrations.opentelemetry.addresses import route_of, server_of, shown_url
 
+pytestmark = pytest.mark.framework
+
 ORIGIN = "https://memtrace.example"
 PARTS = st.text(st.characters(codec="ascii", exclude_characters="/?#&=", categories=["L", "N", "P", "S"]), max_size=12)
 

@@ -11,6 +11,8 @@ from tests.dealing import by_face
 from tests.faces import json_response
 from tests.integrations.otel.conftest import traceparent
 
+pytestmark = pytest.mark.framework
+
 EMPTY = json_response(200, '{"agents": [], "count": 0}')
 BUSY = json_response(503, '{"error": "busy"}')
 

@@ -12,6 +12,8 @@ from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
 from tests.integrations.otel.conftest import Collected
 
+pytestmark = pytest.mark.framework
+
 ACCEPTED, OUTCOMES, PENDING = (f"memtrace.client.buffer.{name}" for name in ("accepted", "outcomes", "pending"))
 
 

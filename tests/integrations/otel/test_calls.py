@@ -14,6 +14,8 @@ from memtrace_transports.memory import Fault
 from tests.faces import json_response
 from tests.integrations.otel.conftest import traceparent
 
+pytestmark = pytest.mark.framework
+
 EMPTY = json_response(200, '{"agents": [], "count": 0}')
 ROW = json_response(
     201,

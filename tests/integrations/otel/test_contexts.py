@@ -14,6 +14,8 @@ from memtrace.transport import Response
 from tests.conftest import AsyncScript
 from tests.faces import json_response
 
+pytestmark = pytest.mark.framework
+
 EMPTY = json_response(200, '{"agents": [], "count": 0}')
 
 

@@ -11,6 +11,8 @@ from memtrace.integrations.opentelemetry import OpenTelemetryAttempts, OpenTelem
 from memtrace.testing import MiddlewareContract
 from tests.sampling import sample
 
+pytestmark = pytest.mark.framework
+
 DRAWN = sample(["calls", "attempts", "calls without an SDK", "attempts without an SDK"], 1)
 
 

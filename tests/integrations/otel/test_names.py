@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from opentelemetry.semconv.attributes import error_attributes, http_attributes, server_attributes, url_attributes
 from opentelemetry.semconv.metrics import http_metrics
 from opentelemetry.semconv.schemas import Schemas
@@ -13,6 +14,8 @@ from memtrace.middleware.chain import arrange
 from memtrace.plugins import middlewares
 from tests.dealing import by_face
 from tests.faces import json_response
+
+pytestmark = pytest.mark.framework
 
 EMPTY = json_response(200, '{"agents": [], "count": 0}')
 
