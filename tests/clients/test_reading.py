@@ -12,6 +12,7 @@ from memtrace import ClientClosedError, InvalidRequestError, ListOptions, NotFou
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.clients.test_earlier_api import MEMORIES
 from tests.faces import json_response
+from tests.sampling import is_whole
 
 
 @pytest.fixture
@@ -35,9 +36,10 @@ def contents(memories):
 
 
 def test_an_iterator_gives_every_row_whatever_their_number(face, fake):
-    seed(fake, 2500)
+    count = 2500 if is_whole() else 1200
+    seed(fake, count)
     client = face.of(fake)
-    newest = [f"row {n}" for n in reversed(range(2500))]
+    newest = [f"row {n}" for n in reversed(range(count))]
     assert contents(client.memories.iter()) == newest
     assert contents(client.memories.iter(ListOptions(order="asc"))) == newest[::-1]
     assert contents(client.memories.iter(agent_id="bot", limit=3, offset=1)) == newest[1:4]
@@ -126,7 +128,8 @@ def test_a_failure_on_the_way_comes_out_of_the_iterator_after_what_was_read(face
 
 
 def test_a_list_of_more_than_1000_gives_them_all(face, fake):
-    seed(fake, 2500)
+    count, fewer, searched = (2500, 1500, 2000) if is_whole() else (1200, 1100, 1100)
+    seed(fake, count)
     client = face.of(fake)
     for read in (
         client.memories.list,
@@ -134,13 +137,13 @@ def test_a_list_of_more_than_1000_gives_them_all(face, fake):
         lambda **options: client.sessions.memories("s", **options),
     ):
         found = read(limit=5000)
-        assert (found.count, found.has_more) == (2500, False)
-        assert contents(found.memories) == [f"row {n}" for n in reversed(range(2500))]
-        found = read(limit=1500, order="asc", offset=10)
-        assert (found.count, found.has_more) == (1500, True)
-        assert contents(found.memories) == [f"row {n}" for n in range(10, 1510)]
-    assert client.list_memories(ListOptions(limit=2500)).has_more is False
-    assert client.search_memories(SearchQuery(limit=2000, agent_id="bot")).count == 2000
+        assert (found.count, found.has_more) == (count, False)
+        assert contents(found.memories) == [f"row {n}" for n in reversed(range(count))]
+        found = read(limit=fewer, order="asc", offset=10)
+        assert (found.count, found.has_more) == (fewer, True)
+        assert contents(found.memories) == [f"row {n}" for n in range(10, 10 + fewer)]
+    assert client.list_memories(ListOptions(limit=count)).has_more is False
+    assert client.search_memories(SearchQuery(limit=searched, agent_id="bot")).count == searched
 
 
 def test_a_list_of_up_to_1000_is_one_request_as_it_always_was(face):

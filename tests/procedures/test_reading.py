@@ -8,7 +8,7 @@ from collections import deque
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError, ListOptions, SearchQuery, UnreadableResponseError
@@ -17,6 +17,7 @@ from memtrace.procedures.reading import iter_memories, list_memories, search_mem
 from tests.conftest import StoppedClock
 from tests.garbage import collecting
 from tests.procedures.rows_server import Reader, counted, moment
+from tests.sampling import is_whole
 
 forms = st.sampled_from(["sync", "async"])
 orders = st.sampled_from(["asc", "desc", None])
@@ -99,6 +100,7 @@ def test_exact_tags_give_as_many_rows_as_there_are_up_to_the_limit(form, rows, o
     assert answer.has_more or not more
 
 
+@settings(max_examples=settings().max_examples if is_whole() else 10)
 @given(forms, times, orders, page_sizes, st.integers(1001, 1030), st.integers(0, 10))
 def test_a_list_over_several_pages_says_for_sure_whether_more_match(form, moments, order, page_size, limit, offset):
     rows = rows_at([*moments, *range(10, 1010)])
