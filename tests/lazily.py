@@ -10,10 +10,15 @@ from typing import Any
 
 
 class Lazily:
-    """Stands for a module, which it imports when an attribute is asked for."""
+    """Stands for a module, which it imports when a public attribute is asked for.
+
+    The others it has not: pytest asks whatever a test module holds for some of them.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_"):
+            raise AttributeError(attribute)
         return getattr(import_module(self._name), attribute)
