@@ -96,14 +96,20 @@ CIRCLE.append(CIRCLE)
         b"bytes",
         {1, 2},
         CIRCLE,
-        nested(101),
-        nested(100_000),
     ],
-    ids=["nan", "infinity", "number", "none", "truth", "object", "bytes", "set", "circle", "deep", "very deep"],
+    ids=["nan", "infinity", "number", "none", "truth", "object", "bytes", "set", "circle"],
 )
 def test_what_json_would_change_or_cannot_hold_is_refused_by_name(value):
     with pytest.raises(InvalidRequestError, match=r"^items\[3\] must be JSON: texts as keys") as caught:
         json_text(value, "items[3]")
+    assert caught.value.field == "items[3]"
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("levels", [101, 100_000])
+def test_what_is_too_deep_is_refused_by_name(levels):
+    with pytest.raises(InvalidRequestError, match=r"^items\[3\] must be JSON: texts as keys") as caught:
+        json_text(nested(levels), "items[3]")
     assert caught.value.field == "items[3]"
     assert caught.value.__cause__ is None
 
