@@ -6,7 +6,7 @@ import base64
 import http.client
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -16,7 +16,17 @@ from memtrace.exceptions import TransportError
 from memtrace.transport import Headers, Method, Request, Response
 from memtrace_transports.memory import FakeMemtrace, ManualClock, Organisation, StorageState
 
-__all__ = ["Difference", "Scenario", "Sender", "in_process", "load", "over_socket", "replay"]
+__all__ = [
+    "Difference",
+    "Scenario",
+    "Sender",
+    "differences",
+    "in_process",
+    "load",
+    "load_files",
+    "over_socket",
+    "replay",
+]
 
 Json: TypeAlias = Any
 Scenario: TypeAlias = dict[str, Json]
@@ -32,8 +42,13 @@ _STORAGE: dict[str | None, StorageState] = {None: "up", "bare": "none", "dead": 
 
 def load(directory: Path) -> Iterator[Scenario]:
     """Every scenario of the files in `directory`."""
-    for path in sorted(directory.glob("*.json")):
-        yield from json.loads(path.read_text(encoding="utf-8"))
+    for scenarios in load_files(directory).values():
+        yield from scenarios
+
+
+def load_files(directory: Path) -> dict[str, list[Scenario]]:
+    """The scenarios of each file in `directory`, by the file's name."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json"))}
 
 
 def in_process(fake: FakeMemtrace) -> Sender:
@@ -98,6 +113,13 @@ def replay(scenario: Scenario, fake: FakeMemtrace, clock: ManualClock, send: Sen
             what = _difference(step["response"], got, step.get("compare", "exact"))
             sent, wanted = step["request"], step["response"]
             yield Difference(scenario["name"], position, what, sent, wanted, got) if what else None
+
+
+def differences(
+    scenarios: Iterable[Scenario], fake: FakeMemtrace, clock: ManualClock, send: Sender
+) -> list[Difference]:
+    """How the answers to all requests of `scenarios` differ from the recorded ones."""
+    return [found for scenario in scenarios for found in replay(scenario, fake, clock, send) if found is not None]
 
 
 def _organisation(scenario: Scenario, fake: FakeMemtrace) -> Organisation:

@@ -61,12 +61,12 @@ PLACEHOLDERS = {
 TIMES = {"time", "created_at", "updated_at", "closed_at", "last_active_at"}
 
 
-def exchanges():
-    for path in sorted(VECTORS.glob("*.json")):
-        for scenario in json.loads(path.read_text(encoding="utf-8")):
-            for i, step in enumerate(scenario["steps"]):
-                if "request" in step and "dropped" not in step["response"]:
-                    yield pytest.param(step["request"], step["response"], id=f"{scenario['name']}-{i}")
+def exchanges(path):
+    """What was recorded in one file, each with the name of its scenario and the number of its step."""
+    for scenario in json.loads(path.read_text(encoding="utf-8")):
+        for i, step in enumerate(scenario["steps"]):
+            if "request" in step and "dropped" not in step["response"]:
+                yield f"{scenario['name']}-{i}", step["request"], step["response"]
 
 
 def filled(value):
@@ -106,20 +106,46 @@ def model_of(request, answer):
     return None
 
 
-RECORDED = list(exchanges())
+RECORDED = {path.stem: list(exchanges(path)) for path in sorted(VECTORS.glob("*.json"))}
+ANSWERS = {
+    name: [each for each in recorded if each[2]["status"] < 300 and "json" in each[2]]
+    for name, recorded in RECORDED.items()
+}
+ERRORS = {
+    name: [each for each in recorded if each[2]["status"] >= 300 and not each[1]["path"].startswith("/ready")]
+    for name, recorded in RECORDED.items()
+}
 
 
-@pytest.mark.parametrize(
-    ("request_", "response"), [case for case in RECORDED if case.values[1]["status"] < 300 and "json" in case.values[1]]
-)
-def test_every_recorded_answer_parses_and_dumps_back_to_the_same_json(request_, response):
+def files_of(exchanges_by_file):
+    return [pytest.param(exchanges, id=name) for name, exchanges in exchanges_by_file.items() if exchanges]
+
+
+def differences(check, exchanges):
+    """What `check` finds wrong with each of the exchanges of a file, after their names."""
+    found = {}
+    for name, request, response in exchanges:
+        try:
+            check(request, response)
+        except Exception as error:  # noqa: BLE001  # the other exchanges are checked nevertheless
+            found[name] = f"{type(error).__name__}: {error}"
+    return found
+
+
+@pytest.mark.parametrize("exchanges", files_of(ANSWERS))
+def test_every_recorded_answer_parses_and_dumps_back_to_the_same_json(exchanges):
+    assert differences(check_answer, exchanges) == {}
+
+
+def check_answer(request, response):
     answer = filled(response["json"])
-    model = model_of(request_, answer)
+    model = model_of(request, answer)
     if model is None:
-        assert request_["path"].startswith("/ready")
+        assert request["path"].startswith("/ready"), f"no model reads what {request['path']} answers"
         return
     read = operations.reader(model)(Response(response["status"], Headers(), json.dumps(answer).encode()))
-    assert comparable(read.model_dump(mode="json", exclude_unset=True)) == comparable(answer)
+    dumped = read.model_dump(mode="json", exclude_unset=True)
+    assert comparable(dumped) == comparable(answer), f"read {answer} and dumped {dumped}"
     read.model_dump_json()
 
 
@@ -137,28 +163,37 @@ def expected(status, text):
     return ServerError
 
 
-ERRORS = [
-    case for case in RECORDED if case.values[1]["status"] >= 300 and not case.values[0]["path"].startswith("/ready")
-]
+@pytest.mark.parametrize("exchanges", files_of(ERRORS))
+def test_every_recorded_error_becomes_the_right_exception(exchanges):
+    assert differences(check_error, exchanges) == {}
 
 
-@pytest.mark.parametrize(("request_", "response"), ERRORS)
-def test_every_recorded_error_becomes_the_right_exception(request_, response):
+def check_error(request, response):
     body = json.dumps(response["json"]) if "json" in response else response.get("text", "")
     text = response["json"]["error"] if "json" in response else body
-    given = json.dumps(request_["json"]).encode() if "json" in request_ else None
-    sent = Request(request_["method"], "http://server.test", request_["path"], body=given, operation="test")
+    given = json.dumps(request["json"]).encode() if "json" in request else None
+    sent = Request(request["method"], "http://server.test", request["path"], body=given, operation="test")
     error = error_for(Response(response["status"], Headers(), body.encode()), sent)
-    assert type(error) is expected(response["status"], text)
-    if "Conversion Error" in text:
-        assert error.message == f"{error.field} is no time that the server's storage can read"
-    elif "FOREIGN KEY" in text:
-        assert error.message.endswith(f"': {text}")
-    else:
-        assert error.message == text or text.startswith(error.message.removesuffix("…"))
+    assert type(error) is expected(response["status"], text), f"{text!r} became {type(error).__name__}"
+    assert is_told(error, text), f"{text!r} is told as {error.message!r}"
     assert error.status_code == response["status"]
     if "hint" in response.get("json", {}):
         assert error.hint == response["json"]["hint"]
+
+
+def is_told(error, text):
+    """Whether the message of the exception is what the server's text becomes."""
+    if "Conversion Error" in text:
+        return error.message == f"{error.field} is no time that the server's storage can read"
+    if "FOREIGN KEY" in text:
+        return error.message.endswith(f"': {text}")
+    return error.message == text or text.startswith(error.message.removesuffix("…"))
+
+
+def test_an_answer_that_is_read_wrongly_is_told_by_its_name():
+    request = {"method": "GET", "path": "/api/v1/agents/a1"}
+    found = differences(check_answer, [("agent-get-0", request, {"status": 200, "json": {"id": 5}})])
+    assert list(found) == ["agent-get-0"]
 
 
 def test_the_foreign_key_texts_are_told_apart():
@@ -172,5 +207,5 @@ def test_the_foreign_key_texts_are_told_apart():
 
 
 def test_there_is_enough_recorded():
-    assert len(RECORDED) > 1200
-    assert len(ERRORS) > 200
+    assert sum(map(len, ANSWERS.values())) == 910
+    assert sum(map(len, ERRORS.values())) == 349

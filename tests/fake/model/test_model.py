@@ -12,9 +12,9 @@ import pytest
 from memtrace.transport import Headers, Response
 from memtrace_transports.memory import ManualClock
 from tests.fake.model.server import SECOND, Model, Organisation
-from tests.fake.replay import Scenario, load, replay
+from tests.fake.replay import Scenario, differences, load_files
 
-SCENARIOS = list(load(Path(__file__).parents[1] / "vectors"))
+FILES = load_files(Path(__file__).parents[1] / "vectors")
 
 
 class Replayed:
@@ -44,11 +44,10 @@ class Replayed:
         return Response(status, Headers({"content-type": content_type} if content_type else {}), text)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=[scenario["name"] for scenario in SCENARIOS])
-def test_the_model_answers_as_the_server_did(scenario: Scenario, clock: ManualClock) -> None:
+@pytest.mark.parametrize("scenarios", [pytest.param(scenarios, id=name) for name, scenarios in FILES.items()])
+def test_the_model_answers_as_the_server_did(scenarios: list[Scenario], clock: ManualClock) -> None:
     replayed = Replayed(clock)
-    found = replay(scenario, replayed, clock, replayed.send)
-    assert [difference for difference in found if difference is not None] == []
+    assert differences(scenarios, replayed, clock, replayed.send) == []
 
 
 @pytest.mark.parametrize("name", ["go_json.py", "server.py"])
