@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
+from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
 from memtrace.batch import Outcome
@@ -53,6 +54,26 @@ class _WaitingRoom:
             if turn.locked():  # an interruption may have come between these lines, and they begin anew
                 turn.release()
             self._turns.discard(turn)
+
+
+class _Condition(threading.Condition):
+    """One whose lock stays free when an interruption comes while it is taken or released.
+
+    The methods of `threading.Condition` are functions of Python, which can be interrupted between the lock and the ``with`` block;
+    here a block calls those of the lock, which are in C and cannot.
+    """
+
+    if not TYPE_CHECKING:
+        __enter__ = property(attrgetter("_lock.__enter__"))
+        __exit__ = property(attrgetter("_lock.__exit__"))
+
+
+class _Future(Future[Outcome]):
+    """What `add` gives: no interruption of a thread that uses it keeps the other threads from using it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._condition = _Condition()
 
 
 class Outbox:
@@ -147,7 +168,7 @@ class Outbox:
         if self._worker is None or self._worker.ident is None:  # None where its start was interrupted; two take turns
             self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
             self._worker.start()
-        future: Future[Outcome] = Future()
+        future = _Future()
         future.set_running_or_notify_cancel()  # what is accepted is sent: there is no cancelling
         if self.ledger.changes_due(size):
             self._work.call()  # before it is accepted, so that no interruption comes between

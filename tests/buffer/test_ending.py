@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import itertools
 import logging
 import os
 import pickle
@@ -27,7 +29,9 @@ from memtrace import (
 from memtrace.buffer.threads import _WaitingRoom
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
-from tests.buffer.faces import ONCE, SyncFace, contents, memory
+from tests.buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory
+from tests.buffer.interruptions import Interrupted, Interruption
+from tests.sampling import is_whole, seed
 
 
 def warnings_of(caplog):
@@ -249,10 +253,6 @@ def join(buffer):
         worker.join(10)
 
 
-class Interrupted(BaseException):
-    pass
-
-
 def test_an_interruption_of_the_end_goes_out_and_every_outcome_is_known(caplog):
     face, fake = SyncFace(), FakeMemtrace()
     buffer = face.client(fake).memories.buffered(max_items=1)
@@ -290,16 +290,33 @@ def test_a_call_that_was_interrupted_half_way_can_be_made_again():
 
 
 def test_an_interruption_at_any_moment_leaves_no_lock_held_and_no_outcome_open():
-    """In a process of its own: interrupting would also hit what measures coverage, and its locks."""
+    """In a process of its own: a thread that is interrupted where it starts another can leave that one waiting for ever."""
+    step = 1 if is_whole() else 8
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("interruptions.py")],
+        [sys.executable, Path(__file__).with_name("interruptions.py"), str(seed() % step), str(step)],
         capture_output=True,
         text=True,
         env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_thread_that_is_interrupted_while_it_asks_a_future_leaves_it_to_others():
+    with FakeMemtrace().client() as client, client.memories.buffered() as buffer:
+        future = buffer.add(**memory(1))
+    for moment in itertools.count():
+        interruption = Interruption(moment)
+        with contextlib.suppress(Interrupted), interruption:
+            future.done()
+        another = threading.Thread(target=future.done, daemon=True)
+        another.start()
+        another.join(PATIENCE)
+        assert not another.is_alive()
+        if not interruption.came:
+            break
+    assert moment > 0
 
 
 def test_the_interpreter_ends_without_waiting_and_tells_of_what_was_not_closed():
