@@ -30,10 +30,17 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     option = config.option
-    if option.sample_seed is None:  # the workers of pytest-xdist are handed the controller's
-        option.sample_seed = random.randrange(1_000_000)
+    if option.sample_seed is None:
+        given = getattr(config, "workerinput", {})  # what a worker of pytest-xdist is handed by `pytest_configure_node`
+        option.sample_seed = given.get("sample_seed", random.randrange(1_000_000))
     sampling.begin(seed=option.sample_seed, whole=option.whole)
     settings.load_profile(config.getoption("--hypothesis-profile") or ("ci" if option.whole else "default"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Every worker of a run draws the same cases."""
+    node.workerinput["sample_seed"] = node.config.option.sample_seed
 
 
 def pytest_report_header(config):
