@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from contextlib import contextmanager
 
 from memtrace import AsyncMemtrace, Memtrace, RetryPolicy
 from memtrace_transports import AsyncMemoryTransport, MemoryTransport
@@ -117,18 +119,47 @@ class AsyncFace(SyncFace):
 
         return self.call(read)
 
-    def tasks(self):
-        async def run():
-            return asyncio.all_tasks() - {asyncio.current_task()}
-
-        return self.call(run)
-
     def end(self):
+        async def left():
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            return (await asyncio.wait(tasks, timeout=PATIENCE / 2))[1] if tasks else set()
+
         super().end()
-        assert self.tasks() == set()
+        tasks = self.call(left)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+        assert tasks == set()
+
+
+def once(condition, action):
+    """Do `action`, on another thread, as soon as `condition` holds."""
+
+    def wait():
+        end = time.monotonic() + PATIENCE
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.001)
+        action()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@contextmanager
+def passing(clock):
+    """Let the time of a clock pass, a second of it at a time, while the block lasts."""
+    ended = threading.Event()
+
+    def advance():
+        while not ended.wait(0.001):
+            clock.advance(1)
+
+    thread = threading.Thread(target=advance)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 ONCE = RetryPolicy(max_attempts=1)

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from memtrace import (
 from memtrace.buffer.threads import _WaitingRoom
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
-from tests.buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory
+from tests.buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory, once, passing
 from tests.buffer.interruptions import Interrupted, Interruption
 from tests.sampling import is_whole, seed
 
@@ -79,18 +78,17 @@ def test_losses_are_logged_at_the_end_without_contents(face, fake, caplog):
 
 
 def given_up(face, fake, **settings):
-    """A buffer with one memory under way and two that wait, and time to be over soon."""
+    """A buffer with one memory under way and two that wait."""
     buffer = face.client(fake, **settings).memories.buffered(max_items=1, drain_timeout=30)
     face.gate.shut()
     futures = [face.call(buffer.add, **memory(number)) for number in range(3)]
     face.gate.await_arrival()
-    threading.Timer(0.05, fake.clock.advance, [30]).start()
     return buffer, futures
 
 
 def test_what_cannot_be_sent_in_time_comes_back(face, fake):
     buffer, futures = given_up(face, fake, dedup="unique")
-    with pytest.raises(BufferDrainError, match="2 memories unsent and 1 under way") as caught:
+    with passing(fake.clock), pytest.raises(BufferDrainError, match="2 memories unsent and 1 under way") as caught:
         face.leave(buffer)
     error = caught.value
     assert [request.content for request in error.unsent] == ["memory 1", "memory 2"]
@@ -102,15 +100,15 @@ def test_what_cannot_be_sent_in_time_comes_back(face, fake):
     assert [face.outcome(future).error.code for future in futures] == ["given_up", "not_sent", "not_sent"]
     again = pickle.loads(pickle.dumps(error))
     assert (again.unsent, again.counts) == (error.unsent, error.counts)
-    face.call(buffer.close)
     face.gate.open.set()
-    time.sleep(0.05)
+    face.call(buffer.close)  # waits for the thread, which has its answer now
     assert buffer.counts == BufferCounts(accepted=3, failed=2, unknown=1)
 
 
 def test_an_error_of_the_block_goes_out_and_the_rest_is_logged(face, fake, caplog):
     buffer, _ = given_up(face, fake)
-    assert face.leave(buffer, KeyError("of the block")) is None
+    with passing(fake.clock):
+        assert face.leave(buffer, KeyError("of the block")) is None
     (text,) = [text for text in warnings_of(caplog) if "write buffer" in text]
     assert text.startswith("the write buffer was closed with 2 memories unsent and 1 under way: of 3 memories")
     assert len(buffer.unsent) == 2
@@ -150,6 +148,7 @@ def test_two_that_close_at_once_both_wait(face, fake):
     assert buffer.counts.stored == 1
 
 
+@pytest.mark.usefixtures("collecting_is_quick")
 def test_a_buffer_that_is_lost_warns_sends_what_waits_and_ends(face, fake):
     buffer = face.client(fake).memories.buffered(max_items=10, max_age=60)
     future = face.call(buffer.add, **memory(1))
@@ -163,6 +162,7 @@ def test_a_buffer_that_is_lost_warns_sends_what_waits_and_ends(face, fake):
     assert face.outcome(future).status == "stored"
 
 
+@pytest.mark.usefixtures("collecting_is_quick")
 def test_a_buffer_that_is_lost_while_its_lock_is_taken_does_not_wait_for_that(fake):
     buffer = fake.client().memories.buffered()
     future = buffer.add(**memory(1))
@@ -178,6 +178,7 @@ def test_a_buffer_that_is_lost_while_its_lock_is_taken_does_not_wait_for_that(fa
     assert not outbox._worker.is_alive()
 
 
+@pytest.mark.usefixtures("collecting_is_quick")
 def test_a_buffer_that_is_lost_when_all_is_sent_ends_without_a_word(face, fake):
     buffer = face.client(fake).memories.buffered()
     future = face.call(buffer.add, **memory(1))
@@ -187,6 +188,7 @@ def test_a_buffer_that_is_lost_when_all_is_sent_ends_without_a_word(face, fake):
     gc.collect()
 
 
+@pytest.mark.usefixtures("collecting_is_quick")
 def test_a_buffer_that_could_not_be_made_is_lost_without_a_word(face, fake):
     with pytest.raises(ConfigurationError):
         face.client(fake).memories.buffered(on_result=5)
@@ -265,11 +267,9 @@ def test_an_interruption_of_the_end_goes_out_and_every_outcome_is_known(caplog):
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(Interrupted), buffer:
-            pass
+            once(lambda: buffer._outbox.ledger.closing, lambda: os.kill(os.getpid(), signal.SIGALRM))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert [future.result(0).status for future in futures] == ["unknown", "failed", "failed"]
     assert warnings_of(caplog) == [
@@ -416,8 +416,8 @@ def test_cancelling_the_end_itself_ends_the_worker(cancellations, caplog):
             closing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await closing
-        await asyncio.sleep(0.1)
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+        while asyncio.all_tasks() != {asyncio.current_task()}:  # noqa: ASYNC110  # its worker is told to no one
+            await asyncio.sleep(0.001)
         assert transport.cancelled == 1
         return [future.result().status for future in futures]
 
@@ -443,6 +443,7 @@ def test_the_end_of_the_event_loop_decides_everything_and_is_logged(caplog):
     assert len(warnings_of(caplog)) == 1
 
 
+@pytest.mark.usefixtures("collecting_is_quick")
 def test_a_buffer_whose_event_loop_has_ended_is_lost_without_a_word():
     async def main():
         buffer = FakeMemtrace().async_client().memories.buffered()

@@ -115,5 +115,5 @@ class AsyncUses(Uses):
 def test_whatever_happens_each_memory_has_one_outcome_and_is_stored_at_most_once(uses):
     checks = [HealthCheck.too_slow]
     run_state_machine_as_test(
-        uses, settings=settings(max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=checks)
+        uses, settings=settings(stateful_step_count=25, deadline=None, suppress_health_check=checks)
     )

@@ -9,7 +9,7 @@ import pytest
 
 from memtrace import BufferFullError, ClientClosedError
 from memtrace_transports.memory import Fault
-from tests.buffer.faces import PATIENCE, contents, memory
+from tests.buffer.faces import PATIENCE, contents, memory, once, passing
 
 
 def batches(fake):
@@ -72,8 +72,8 @@ def test_flush_says_when_time_is_over_and_what_is_left_goes_on(face, fake):
     buffer = face.client(fake).memories.buffered(max_age=60)
     face.gate.shut()
     future = face.call(buffer.add, **memory(1))
-    threading.Timer(0.05, fake.clock.advance, [5]).start()
-    assert not face.call(buffer.flush, timeout=5)
+    with passing(fake.clock):
+        assert not face.call(buffer.flush, timeout=5)
     assert buffer.counts.pending == 1
     face.gate.open.set()
     assert face.outcome(future).status == "stored"
@@ -123,8 +123,7 @@ def test_block_raises_when_its_own_bound_has_passed(face, fake):
     buffer = face.client(fake).memories.buffered(max_items=1, max_pending=1, max_block=3)
     face.gate.shut()
     face.call(buffer.add, **memory(0))
-    threading.Timer(0.05, fake.clock.advance, [3]).start()
-    with pytest.raises(BufferFullError) as caught:
+    with passing(fake.clock), pytest.raises(BufferFullError) as caught:
         face.call(buffer.add, **memory(1))
     assert (caught.value.code, caught.value.retryable, caught.value.maybe_applied) == ("buffer_full", True, False)
     face.gate.open.set()
@@ -147,7 +146,7 @@ def test_block_ends_when_the_buffer_is_closed(face, fake):
     blocked = threading.Thread(target=add)
     blocked.start()
     time.sleep(0.05)
-    threading.Timer(0.05, face.gate.open.set).start()
+    once(lambda: buffer._outbox.ledger.closing, face.gate.open.set)
     face.call(buffer.close)
     blocked.join()
     assert raised == ["buffer_closed"]
