@@ -113,7 +113,7 @@ class ForgetsEmptyBodies(Plain):
 class WaitsLongForTheBody(Plain):
     def read_body(self, connection, answer, end):
         if connection.sock is not None:
-            connection.sock.settimeout(2)
+            connection.sock.settimeout(3)
         return super().read_body(connection, answer, end)
 
 
@@ -342,7 +342,7 @@ class TakesAnInterimAnswerForTheAnswer(Plain):
 @noticed_by("an_answer_that_does_not_come_in_time", "a_connection_that_does_not", "an_answer_that_came_late")
 class WaitsTooLong(Plain):
     def send(self, request):
-        return super().send(replace(request, timeout=request.timeout and request.timeout * 7.5))
+        return super().send(replace(request, timeout=request.timeout and request.timeout * 10))
 
 
 @noticed_by("closing_it_under_way")
