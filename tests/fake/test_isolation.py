@@ -171,7 +171,7 @@ class Isolation(RuleBasedStateMachine):
 
 
 TestIsolation = Isolation.TestCase
-TestIsolation.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestIsolation.settings = settings(stateful_step_count=30, deadline=None)
 
 
 def test_ids_and_names_of_another_organisation_find_nothing(fake, face):

@@ -103,7 +103,7 @@ def test_the_exact_reader_and_the_fast_one_agree_on_json(value: object) -> None:
 
 
 @given(st.binary(max_size=30) | JSON_LIKE)
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=5 * settings().max_examples)
 def test_any_bytes_are_read_or_refused_and_both_readers_agree_which(body: bytes) -> None:
     try:
         expected = parse(body)

@@ -150,7 +150,7 @@ TARGETS = st.builds(
     | st.sampled_from([b"{}", b'{"name": "a"}', b'{"agent_id": "a", "content": "b"}']),
     key=st.sampled_from(["", "anyone"]),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=3 * settings().max_examples)
 def test_any_request_is_answered(method: str, target: str, body: bytes | None, key: str) -> None:
     fake = FakeMemtrace(clock=ManualClock(), any_key=True)
     api = Caller(fake, fake.organisation())

@@ -151,9 +151,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 test_a_store_is_what_a_list_of_its_rows_would_be = StoreMachine.TestCase
-test_a_store_is_what_a_list_of_its_rows_would_be.settings = settings(
-    deadline=None, max_examples=60, stateful_step_count=25
-)
+test_a_store_is_what_a_list_of_its_rows_would_be.settings = settings(deadline=None, stateful_step_count=25)
 
 
 def row(time: int, **fields) -> Row:

@@ -50,14 +50,18 @@ class _Flipped(MetaPathFinder, InspectLoader):
         return compile(self.source, f"<flipped {fullname}>", "exec", dont_inherit=True)
 
 
-def flipped(module: str, old: str, new: str) -> Fake:
-    """The fake as it is when `old`, which stands in `module` once, is `new`."""
-    name = f"{PACKAGE}.{module}"
-    spec = importlib.util.find_spec(name)
+def broken_source(module: str, old: str, new: str) -> str:
+    """The source of a module when `old`, which stands in it once, is `new`. Raises `StaleQuirkError`."""
+    spec = importlib.util.find_spec(f"{PACKAGE}.{module}")
     source = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
     if source.count(old) != 1:
         raise StaleQuirkError(f"{old!r} stands {source.count(old)} times in {module}.py")
-    finder = _Flipped(name, source.replace(old, new))
+    return source.replace(old, new)
+
+
+def flipped(module: str, old: str, new: str) -> Fake:
+    """The fake as it is when `old`, which stands in `module` once, is `new`."""
+    finder = _Flipped(f"{PACKAGE}.{module}", broken_source(module, old, new))
     with _without_the_package():
         sys.meta_path.insert(0, finder)
         try:
