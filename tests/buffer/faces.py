@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from memtrace import AsyncMemtrace, Memtrace, RetryPolicy
 from memtrace_transports import AsyncMemoryTransport, MemoryTransport
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 class Gate:

@@ -174,7 +174,7 @@ def test_a_buffer_that_is_lost_while_its_lock_is_taken_does_not_wait_for_that(fa
     assert future.result(0).status == "stored"
     assert outbox.ledger.closing
     outbox.close()
-    outbox._worker.join(10)
+    outbox._worker.join(PATIENCE)
     assert not outbox._worker.is_alive()
 
 
@@ -205,12 +205,12 @@ def test_a_second_close_after_a_late_listener_tells_each_once():
     def listen(outcome):
         heard.append(outcome.index)
         entered.set()
-        held.wait(10)
+        held.wait(PATIENCE)
 
     buffer = fake.client().memories.buffered(max_items=3, on_result=listen, drain_timeout=0.05)
     for number in range(3):
         buffer.add(**memory(number))
-    assert entered.wait(10)
+    assert entered.wait(PATIENCE)
     threading.Timer(0.2, held.set).start()
     buffer.close()  # all is known, the listener alone is late
     assert sorted(heard) == [0, 1, 2]
@@ -232,7 +232,7 @@ def test_nothing_that_a_users_function_raises_ends_the_thread(where, caplog):
     registered = threading.Event()
 
     def middleware(request, call_next):
-        assert registered.wait(10)  # a callback of a future that is done runs at once, and here
+        assert registered.wait(PATIENCE)  # a callback of a future that is done runs at once, and here
         if where == "middleware":
             stop()
         return (yield from call_next(request))
@@ -252,7 +252,7 @@ def test_nothing_that_a_users_function_raises_ends_the_thread(where, caplog):
 def join(buffer):
     worker = buffer._outbox._worker
     if worker is not None and worker.is_alive():
-        worker.join(10)
+        worker.join(PATIENCE)
 
 
 def test_an_interruption_of_the_end_goes_out_and_every_outcome_is_known(caplog):
@@ -371,6 +371,7 @@ def test_a_request_that_is_given_up_is_broken_off():
     async def main():
         transport, buffer = slow_buffer(drain_timeout=0.05)
         future = await buffer.add(**memory(1))
+        await transport.begun.wait()
         with pytest.raises(BufferDrainError):
             await buffer.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -11,7 +11,7 @@ import pytest
 
 from memtrace import ClientClosedError
 from memtrace_transports import FakeMemtrace
-from tests.buffer.faces import SyncFace, contents, memory
+from tests.buffer.faces import PATIENCE, SyncFace, contents, memory
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
@@ -89,7 +89,7 @@ def test_a_worker_that_finds_itself_in_a_child_sends_no_more(face, fake):
     time.sleep(0.05)  # it waits now
     outbox.pid = -1
     fake.clock.advance(60)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     worker = outbox._worker
     while (worker.is_alive() if face.kind == "sync" else not worker.done()) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -9,19 +9,11 @@ import pytest
 
 from memtrace import BufferFullError, ClientClosedError
 from memtrace_transports.memory import Fault
-from tests.buffer.faces import PATIENCE, contents, memory, once, passing
+from tests.buffer.faces import contents, memory, once, passing
 
 
 def batches(fake):
     return [len(call.arguments["memories"]) for call in fake.calls.filter("memories.add_many")]
-
-
-def soon(condition):
-    """Whether it comes true, in real time."""
-    end = time.monotonic() + PATIENCE
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.002)
-    return condition()
 
 
 def test_a_full_request_goes_at_once(face, fake):

@@ -24,7 +24,7 @@ from memtrace_transports.memory.server import LiveServer
 from tests.fake import fuzz
 from tests.sampling import is_whole
 
-COUNT = int(os.environ.get("FUZZ") or (2000 if is_whole() else 300))
+COUNT = int(os.environ.get("FUZZ") or (2000 if is_whole() else 200))
 ROUND = 1000
 PATIENCE = 30
 STATUSES = {200, 201, 204, 400, 401, 404, 405, 409, 500, 503}

@@ -10,6 +10,8 @@ import pytest
 from memtrace_transports.memory import FakeMemtrace
 from tests.loopback import LoopbackServer
 
+pytestmark = pytest.mark.network
+
 
 @pytest.fixture
 def server(fake: FakeMemtrace) -> LoopbackServer:
