@@ -16,6 +16,7 @@ import memtrace
 import memtrace_transports
 from tests.docs import pages
 
+
 def modules_of(package):
     """Its modules by their files: to import all of them would take seconds before the first test."""
     place = Path(package.__file__).parent

@@ -21,14 +21,15 @@ from langchain_core.messages import (
     ToolMessage,
     get_buffer_string,
 )
-from langchain_core.runnables import RunnableLambda
-from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from memtrace import ClientClosedError, ConfigurationError, InvalidRequestError, PayloadTooLargeError
 from memtrace.integrations.langchain import MemtraceChatMessageHistory
 from tests.dealing import by_visibility
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
+from tests.lazily import Lazily
 
+runnables = Lazily("langchain_core.runnables")
+runnable_history = Lazily("langchain_core.runnables.history")
 pytestmark = pytest.mark.framework
 
 WHERE = {"agent_id": "assistant", "session_id": "thread"}
@@ -220,8 +221,10 @@ def test_a_client_that_was_closed_serves_no_more(fake):
 
 @pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
 def test_a_chain_of_langchain_sees_what_was_said_before(fake):
-    model = RunnableLambda(lambda messages: AIMessage(f"I see {len(messages)}"))
-    chain = RunnableWithMessageHistory(model, lambda session_id: history_of(fake, session_id=session_id))
+    model = runnables.RunnableLambda(lambda messages: AIMessage(f"I see {len(messages)}"))
+    chain = runnable_history.RunnableWithMessageHistory(
+        model, lambda session_id: history_of(fake, session_id=session_id)
+    )
 
     def say(session_id):
         return chain.invoke([HumanMessage("Hello")], config={"configurable": {"session_id": session_id}}).content
