@@ -291,7 +291,7 @@ def test_a_call_that_was_interrupted_half_way_can_be_made_again():
 
 def test_an_interruption_at_any_moment_leaves_no_lock_held_and_no_outcome_open():
     """In a process of its own: a thread that is interrupted where it starts another can leave that one waiting for ever."""
-    step = 1 if is_whole() else 8
+    step = 1 if is_whole() else 16
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("interruptions.py"), str(seed() % step), str(step)],
         capture_output=True,
