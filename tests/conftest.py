@@ -13,6 +13,7 @@ from hypothesis import settings
 from memtrace.pipeline import Locks, compose, drive, drive_async
 from memtrace.transport import CallContext, Request, Response
 from tests import sampling
+from tests.faces import Face
 
 # ---- what runs ------------------------------------------------------------------------------------------------------
 
@@ -163,6 +164,14 @@ def _trio_run(coroutine):
 def runner(request):
     """Each test that asks for it holds for the blocking driver, and for the awaiting one on both event loops."""
     return Runner(request.param)
+
+
+@pytest.fixture(params=["sync", "async"])
+def face(request):
+    """Each test that asks for it holds for both clients."""
+    loop = asyncio.new_event_loop()
+    yield Face(request.param, loop)
+    loop.close()
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from memtrace_transports.memory import FakeMemtrace, ManualClock
-from tests.faces import Face
 from tests.fake.caller import Caller
 
 
@@ -35,11 +32,3 @@ def late(fake: FakeMemtrace) -> Caller:
 def strict(clock: ManualClock) -> FakeMemtrace:
     """A fake in strict mode."""
     return FakeMemtrace(clock=clock, strict=True)
-
-
-@pytest.fixture(params=["sync", "async"])
-def face(request):
-    """Each test that asks for it holds for both clients."""
-    loop = asyncio.new_event_loop()
-    yield Face(request.param, loop)
-    loop.close()

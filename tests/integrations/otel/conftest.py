@@ -13,10 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from memtrace.integrations.opentelemetry import OpenTelemetryAttempts, OpenTelemetryCalls
 from memtrace.middleware import after, before
-from tests.clients.conftest import face
 from tests.contracts.drawing import draw, each_situation
-
-__all__ = ["collected", "face"]
 
 
 def pytest_collection_modifyitems(config, items):

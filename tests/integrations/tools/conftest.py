@@ -6,10 +6,7 @@ import pytest
 
 from memtrace.integrations.tools import AsyncMemoryTools, MemoryTools
 from memtrace_transports import FakeMemtrace, ManualClock
-from tests.clients.conftest import face
 from tests.faces import Blocking
-
-__all__ = ["face", "fake", "made"]
 
 
 @pytest.fixture

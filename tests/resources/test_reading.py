@@ -10,8 +10,8 @@ import pytest
 
 from memtrace import ClientClosedError, InvalidRequestError, ListOptions, NotFoundError, SearchQuery
 from memtrace_transports import FakeMemtrace, ManualClock
-from tests.clients.test_earlier_api import MEMORIES
 from tests.faces import json_response
+from tests.responses import MEMORIES
 from tests.sampling import is_whole
 
 

@@ -16,10 +16,10 @@ from memtrace import (
     TransportError,
 )
 from memtrace_transports import FakeMemtrace, ManualClock
-from tests.clients.test_earlier_api import ROW
 from tests.conftest import StoppedClock
 from tests.dealing import by_face
 from tests.faces import ONCE, json_response
+from tests.responses import ROW
 
 NOTHING = '{"memories":[],"count":0,"has_more":false}'
 

@@ -10,9 +10,9 @@ from memtrace import AuthenticationError, InvalidRequestError, PromptContextOpti
 from memtrace.context import build_context
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
-from tests.clients.test_earlier_api import MEMORIES
 from tests.dealing import by_face
 from tests.faces import json_response
+from tests.responses import MEMORIES
 from tests.sampling import is_whole
 
 
