@@ -96,7 +96,7 @@ class AiohttpTransport:
         try:
             return await channel.send(request)
         except Exception as error:  # noqa: BLE001  # those of aiohttp are translated, others raised again
-            failure = _failure(_plain(error), request, channel.session)
+            failure = _failure(_plain(error), request, channel)
         raise failure  # out here, where it has no context
 
     async def close(self) -> None:
@@ -458,8 +458,12 @@ def _plain(error: Exception) -> Exception:
     return error
 
 
-def _failure(error: Exception, request: Request, session: aiohttp.ClientSession) -> Exception:
+_SENT_AGAIN = ("PUT", "DELETE")  # by a session of the user's, once, where a kept connection breaks
+
+
+def _failure(error: Exception, request: Request, channel: _Channel) -> Exception:
     """What to raise for `error`."""
+    session = channel.session
     if isinstance(error, MemtraceError):
         return error
     if isinstance(error, ValueError) and session.trust_env:  # aiohttp's InvalidURL is one too
@@ -470,7 +474,8 @@ def _failure(error: Exception, request: Request, session: aiohttp.ClientSession)
         if isinstance(error, matches):
             reason, behind = _told(error)
             text = f"{what.format(request.origin)}: {reason}"
-            return _caused(TransportError(text, cause=cause, maybe_sent=maybe_sent), behind)
+            again = cause in ("connect", "timeout") and channel.slots is None and request.method in _SENT_AGAIN
+            return _caused(TransportError(text, cause=cause, maybe_sent=maybe_sent or again), behind)
     if session.closed:  # meanwhile, and who knows how far it came
         text = f"the connection to {request.origin} broke: the aiohttp session was closed"
         return _caused(TransportError(text, cause="reset", maybe_sent=True), error)

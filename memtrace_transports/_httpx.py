@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Coroutine
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
@@ -180,14 +181,13 @@ class AsyncHttpxTransport:
             else:
                 try:
                     outgoing = self._requests.made(library, client, request, timeout)
-                    if request.timeout is not None:
-                        outgoing.extensions.setdefault("trace", progress)
+                    progress.watch(outgoing.extensions)
                     send = functools.partial(self._exchange, library, client, outgoing, request.origin, progress)
                     return await within(scope, send)
                 finally:
-                    await channel.give_back(client)
+                    await channel.give_back(client, usable=not progress.was_cut_early)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
-            failure = _failure(library, progress.told(library, error), request, client)
+            failure = progress.judged(_failure(library, progress.told(library, error), request, client))
         raise failure  # out here, where it has no context
 
     async def _exchange(
@@ -365,27 +365,51 @@ def _timeout(options: TransportOptions, bound: float | None) -> _Timeout:
 
 
 class _Progress:
-    """How far a request came by the end of its bound, so that one that was surely not sent is told from one that may have been.
+    """How far a request came, so that one that was surely not sent is told from one that may have been.
 
     It is the request's extension ``trace``, which httpcore awaits at each step. It takes itself out of the extensions when
     sending begins: a call over a kept connection awaits it twice. Transports of another make tell nothing.
     """
 
-    __slots__ = ("_connecting", "_sending", "_stream", "_waiting")
+    __slots__ = (
+        "_connected",
+        "_connecting",
+        "_extensions",
+        "_handshaking",
+        "_sending",
+        "_thread",
+        "_waiting",
+        "was_cut_early",
+    )
 
     def __init__(self) -> None:
         self._waiting = self._connecting = self._sending = False
-        self._stream: Any = None
+        self._connected: Any = None
+        self._handshaking: Any = None
+        self._extensions: dict[str, Any] = {}
+        self._thread = threading.get_ident()
+        #: Whether a cancellation or the bound ended it before it was sent: httpcore then may keep its connection taken for good.
+        self.was_cut_early: bool = False
 
-    async def __call__(self, step: str, info: dict[str, Any]) -> None:
+    def watch(self, extensions: dict[str, Any]) -> None:
+        """Be told of the steps of the request that has these extensions, unless a tracer of the user's is."""
+        self._extensions = extensions
+        extensions.setdefault("trace", self)
+
+    def __call__(self, step: str, info: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
         self._connecting = True
         if step.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
-            self._stream = info["return_value"]
-        if step.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
-            self._sending, self._stream = True, None
+            self._connected = info["return_value"]
+        elif step.endswith(".start_tls.started"):
+            self._handshaking = self._connected
+        elif step.endswith(".start_tls.complete"):
+            self._handshaking = None
+        elif step.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
+            self._sending = True
             extensions = info["request"].extensions
             if extensions.get("trace") is self:  # and not a tracer that calls it
                 del extensions["trace"]
+        return _done() if threading.get_ident() == self._thread else None  # a user's transport may block in a thread
 
     async def broken_off(self, library: ModuleType, error: BaseException) -> None:
         """Note whether `error` met the request in the queue of a user's pool; close what httpcore leaves open.
@@ -393,9 +417,10 @@ class _Progress:
         It tells no step of its queue, and it forgets the socket of a TLS handshake that is cancelled.
         """
         self._waiting = came_out_of(error, library.__name__.replace("httpx", "httpcore"), "wait_for_connection")
-        if self._stream is not None and not isinstance(error, Exception):
+        self.was_cut_early = not (self._sending or isinstance(error, Exception))
+        if self._handshaking is not None and self.was_cut_early:
             with shielded():
-                await self._stream.aclose()
+                await self._handshaking.aclose()
 
     def told(self, library: ModuleType, error: Exception) -> Exception:
         """`error`, or where it is the end of the bound and sending had not begun, what the library calls that."""
@@ -404,7 +429,18 @@ class _Progress:
         if self._connecting:
             timeout: Exception = library.ConnectTimeout("it did not come about")
             return timeout
-        return library.PoolTimeout("all connections are in use") if self._waiting else error
+        is_watching = self._extensions.get("trace") is self  # else a tracer of the user's may have seen it sent
+        return library.PoolTimeout("all connections are in use") if self._waiting and is_watching else error
+
+    def judged(self, failure: Exception) -> Exception:
+        """`failure`; after sending has begun, a later connection that fails, of a transport that sends again, proves nothing."""
+        if self._sending and isinstance(failure, TransportError) and failure.cause in ("connect", "timeout"):
+            failure.maybe_sent = True
+        return failure
+
+
+async def _done() -> None:
+    """What httpcore awaits of a tracer."""
 
 
 class _Requests(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -45,7 +46,7 @@ class OneForAll(Generic[ClientT]):
             return None
         return self._client
 
-    async def give_back(self, client: ClientT) -> None:
+    async def give_back(self, client: ClientT, *, usable: bool = True) -> None:
         """Let the next have it."""
         if self._slots is not None:
             self._slots.release()
@@ -102,10 +103,13 @@ class AsyncLending(Generic[ClientT]):
             raise ClientClosedError("this transport is closed")
         return self._waiting.pop()[1] if self._waiting else self._make()
 
-    async def give_back(self, client: ClientT) -> None:
-        """Keep it for the next, or close it; and close what has waited too long."""
+    async def give_back(self, client: ClientT, *, usable: bool = True) -> None:
+        """Keep it for the next, or close it where it is not `usable`; and close what has waited too long."""
         self._lent.discard(client)
-        self._waiting.append((self._now(), client))
+        if usable:
+            self._waiting.append((self._now(), client))
+        else:  # the first to be closed
+            self._waiting.appendleft((-math.inf, client))
         self._slots.release()
         await self._close_oldest()
 

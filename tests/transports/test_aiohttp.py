@@ -604,6 +604,15 @@ def test_a_users_timeouts_hold_within_the_bound():
 
 
 @pytest.mark.parametrize(
+    ("method", "own", "maybe_sent"),
+    [("PUT", {}, True), ("DELETE", {}, True), ("POST", {}, False), ("GET", {}, False), ("DELETE", None, False)],
+)
+def test_what_a_users_session_may_have_sent_before_it_connected_again_is_not_known(method, own, maybe_sent):
+    with Refuse() as nobody:
+        failed(one(Request(method, nobody.url, "/", timeout=30.0), own=own), "connect", maybe_sent=maybe_sent)
+
+
+@pytest.mark.parametrize(
     ("given", "text"),
     [
         (aiohttp.ClientSession, "the class aiohttp.client.ClientSession"),

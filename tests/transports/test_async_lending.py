@@ -48,6 +48,17 @@ def test_the_one_that_was_given_back_last_is_lent_first(run):
     run(main)
 
 
+def test_one_that_is_no_longer_usable_is_closed_and_never_lent_again(run):
+    async def main():
+        lent = lending(most=1)
+        spent = await lent.lend(None)
+        await lent.give_back(spent, usable=False)
+        assert spent.closed
+        assert await lent.lend(0.01) is not spent
+
+    run(main)
+
+
 @pytest.mark.parametrize("make", [lambda: lending(most=1), lambda: OneForAll(Client(), most=1)])
 def test_no_more_are_lent_at_once_than_there_may_be(run, make):
     async def main():

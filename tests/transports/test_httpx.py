@@ -388,7 +388,7 @@ def test_a_tracer_of_the_users_hears_all_and_stays_where_it_is(async_wire):
 
 
 @pytest.mark.parametrize("timeout", [5.0, None])
-def test_a_request_is_followed_no_further_than_to_its_sending_and_only_within_a_bound(async_wire, timeout):
+def test_a_request_is_followed_no_further_than_to_its_sending(async_wire, timeout):
     before, after = [], []
 
     async def hook(request):
@@ -399,7 +399,65 @@ def test_a_request_is_followed_no_further_than_to_its_sending_and_only_within_a_
 
     with ScriptedServer() as server:
         async_wire.one(get(server, timeout=timeout), own={"event_hooks": {"request": [hook], "response": [look]}})
-    assert (before, after) == ([timeout is not None], [False])
+    assert (before, after) == ([True], [False])
+
+
+@pytest.mark.parametrize("timeout", [5.0, None])
+def test_a_refused_connection_proves_nothing_after_a_users_transport_has_sent(async_wire, timeout):
+    with ScriptedServer(Echo(), CloseAfterReading()) as server, Refuse() as nobody:
+        own = {"transport": SendsTwice(async_wire.httpx, nobody.url)}
+        _, answer = async_wire.send(get(server), post(server, timeout=timeout), own=own)
+        failed(answer, "connect", maybe_sent=True)
+
+
+class BlocksInAThread:
+    """A transport of the user's that runs a blocking one of the library in a thread."""
+
+    def __init__(self, library):
+        self._library = library
+        self._inner = library.HTTPTransport()
+
+    async def handle_async_request(self, request):
+        outgoing = self._library.Request(
+            request.method, request.url, headers=request.headers, content=request.content, extensions=request.extensions
+        )
+        answer = await anyio.to_thread.run_sync(self._inner.handle_request, outgoing)
+        return self._library.Response(answer.status_code, headers=answer.headers, content=answer.read())
+
+    async def aclose(self):
+        self._inner.close()
+
+
+def test_a_users_transport_may_block_in_a_thread(async_wire):
+    with ScriptedServer() as server:
+        assert async_wire.one(post(server), own={"transport": BlocksInAThread(async_wire.httpx)}).status == 200
+
+
+def test_a_request_that_a_tracer_of_the_users_follows_alone_may_have_been_sent(async_wire):
+    async def mine(step, info):
+        pass
+
+    async def hook(request):
+        request.extensions["trace"] = mine
+
+    async def main():
+        client = async_wire.httpx.AsyncClient(
+            limits=async_wire.httpx.Limits(max_connections=1), event_hooks={"request": [hook]}
+        )
+        async with client, anyio.create_task_group() as group:
+            transport = AsyncHttpxTransport(client)
+            group.start_soon(transport.send, get(server, timeout=None))
+            while not server.received:  # noqa: ASYNC110 - it is set in a thread
+                await anyio.sleep(0.001)
+            try:
+                await transport.send(post(server, timeout=0.05))
+            except TransportError as error:
+                group.cancel_scope.cancel()
+                return error
+
+    with ScriptedServer(Stall()) as server:
+        error = anyio.run(main, backend=async_wire.form)
+    failed(error, "timeout", maybe_sent=True)
 
 
 def test_waiting_for_a_free_connection_was_never_sent(wire):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import functools
 import gc
 import random
 import socket
@@ -14,14 +15,85 @@ import pytest
 
 from memtrace.exceptions import TransportError
 from memtrace.transport import Request, TransportOptions
-from memtrace_transports import AsyncHttpxTransport
+from memtrace_transports import AsyncHttpxTransport, async_exchange
 from tests.sampling import crossed
 from tests.transports.garbage import collected
 from tests.transports.httpx_libraries import LIBRARIES, on_both_loops_and_libraries
 from tests.transports.repetitions import CANCELLATIONS
 from tests.transports.scripted import Echo, ScriptedServer, Stall
+from tests.transports.tls_server import Authority, TlsServer
 
 pytestmark = pytest.mark.network
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    """The address of a server over TLS, and who is to be trusted."""
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    with TlsServer(authority) as server:
+        yield server.url, authority.ca
+
+
+class Counted:
+    """Runs a coroutine and calls a function when it has stopped for the nth time."""
+
+    def __init__(self, coroutine, number, call):
+        self._coroutine = coroutine
+        self._left = number
+        self._call = call
+
+    def __await__(self):
+        steps = self._coroutine.__await__()
+        resume = functools.partial(steps.send, None)
+        while True:
+            try:
+                waited_for = resume()
+            except StopIteration as end:
+                return end.value
+            self._left -= 1
+            try:
+                value = yield waited_for
+            except BaseException as error:  # noqa: BLE001 - handed on as it is
+                resume = functools.partial(steps.throw, error)
+            else:
+                resume = functools.partial(steps.send, value)
+            if self._left == 0:
+                self._call()
+
+
+@pytest.mark.parametrize(
+    ("library", "backend"), crossed([library.__name__ for library in LIBRARIES], ["asyncio", "trio"])
+)
+def test_whichever_step_of_a_first_request_over_tls_ends_the_next_one_has_a_connection(
+    tls, monkeypatch, library, backend
+):
+    url, ca = tls
+    within = async_exchange.within
+
+    async def ended_at(step):
+        """Whether the request came through; the next one has to in any case."""
+        transport = AsyncHttpxTransport(options=TransportOptions(max_connections=1, ca=ca), library=library)
+
+        async def counted(scope, send):
+            async def stepped():
+                return await Counted(send(), step, scope.cancel)
+
+            return await within(scope, stepped)
+
+        monkeypatch.setattr(async_exchange, "within", counted)
+        answer = None
+        with contextlib.suppress(TransportError):
+            answer = await transport.send(get(url, timeout=30.0))
+        monkeypatch.setattr(async_exchange, "within", within)
+        assert (await transport.send(get(url, timeout=30.0))).status == 200
+        await transport.close()
+        return answer is not None
+
+    for step in range(1, 100):
+        if anyio.run(ended_at, step, backend=backend):
+            break
+    assert 5 < step < 99
+
 
 on_both_libraries = pytest.mark.parametrize("library", ["asyncio", "trio"])
 

@@ -80,7 +80,7 @@ class Failures(Fixtures):
         server.do(Answer(200, b"late", pause=PATIENCE), Answer(200, b"own"))
         failure(subject, get(server.url, timeout=BOUND))
         server.end_pauses()
-        until(lambda: server.at_once == 0)
+        until(lambda: bool(server.received) and server.at_once == 0)
         assert subject.send(get(server.url)).body == b"own"
 
     @pytest.mark.parametrize(
