@@ -51,8 +51,8 @@ def pytest_report_header(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the tests marked slow out, unless the run is whole, chooses markers itself, or names them one by one."""
-    if config.option.whole or config.option.markexpr or any("::" in str(arg) for arg in config.args):
+    """Leave the tests marked slow out, unless the run is whole, asks for them, or names tests one by one."""
+    if config.option.whole or "slow" in config.option.markexpr or any("::" in str(arg) for arg in config.args):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]
     if slow:

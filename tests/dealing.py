@@ -45,7 +45,9 @@ def dealt(
     labels = [row.id or _label(row.values, ids, i) for i, row in enumerate(rows)]
     dealt = [
         pytest.param(kind, *row.values, marks=row.marks, id=f"{kind}-{label}" if label else None)
-        for kind, (row, label) in crossed(kinds, list(zip(rows, labels, strict=True)))
+        for kind, (row, label) in crossed(
+            kinds, list(zip(rows, labels, strict=True)), called_from=3
+        )  # the test of `by_face` or its like
     ]
     return pytest.mark.parametrize((fixture, *names), dealt, indirect=[fixture])
 

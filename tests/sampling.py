@@ -41,18 +41,19 @@ def sample(cases: Iterable[CaseT], at_most: int) -> list[CaseT]:
     known = list(cases)
     if is_whole() or len(known) <= at_most:
         return known
-    drawn = _chance().sample(range(len(known)), at_most)
+    drawn = _chance(1).sample(range(len(known)), at_most)
     return [known[i] for i in sorted(drawn)]
 
 
-def crossed(*axes: Sequence[Any], at_least: int = 0) -> list[tuple[Any, ...]]:
+def crossed(*axes: Sequence[Any], at_least: int = 0, called_from: int = 1) -> list[tuple[Any, ...]]:
     """Rows with a value of each axis; every value stands in one row at least. The whole product in a whole run.
 
-    There are as many rows as the longest axis has values, or `at_least` so many.
+    There are as many rows as the longest axis has values, or `at_least` so many. Each place that draws has a draw of its own:
+    a function that draws for its caller, and for the caller of that, raises `called_from`.
     """
-    if is_whole():
+    if is_whole() or not all(axes):
         return list(itertools.product(*axes))
-    chance, count = _chance(), max(at_least, *(len(axis) for axis in axes))
+    chance, count = _chance(called_from), max(at_least, *(len(axis) for axis in axes))
     columns = [_shuffled_rounds(len(axis), count, chance) for axis in axes]
     rows = dict.fromkeys(zip(*columns, strict=True))  # without the rows that came twice
     return [tuple(axis[i] for axis, i in zip(axes, row, strict=True)) for row in rows]
@@ -66,7 +67,7 @@ def _shuffled_rounds(length: int, count: int, chance: random.Random) -> list[int
     return indices[:count]
 
 
-def _chance() -> random.Random:
+def _chance(called_from: int) -> random.Random:
     """Its own for each place that draws, so that a file run by itself draws what it draws in a run of all."""
-    caller = sys._getframe(2)
+    caller = sys._getframe(1 + called_from)
     return random.Random(f"{seed()} {caller.f_globals['__name__']} {caller.f_lineno}")

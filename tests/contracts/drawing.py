@@ -20,9 +20,9 @@ Covers = Callable[[pytest.Item], Iterable[Hashable]]
 def draw(config: pytest.Config, items: list[pytest.Item], module: Path, covers: Covers) -> None:
     """Leave out as many items of the module as can be, so that those left cover all that is covered by any.
 
-    What an item covers is said by `covers`. Items that were asked for one by one are all kept.
+    What an item covers is said by `covers`. Items that were asked for one by one, or by a word, are all kept.
     """
-    if config.option.whole or any("::" in str(argument) for argument in config.args):
+    if config.option.whole or config.option.keyword or any("::" in str(argument) for argument in config.args):
         return
     mine = [item for item in items if item.path == module]
     Random(f"{sampling.seed()} {module.parent.name}/{module.name}").shuffle(mine)
