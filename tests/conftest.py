@@ -50,8 +50,12 @@ def pytest_report_header(config):
     return f"cases: samples, drawn again with --sample-seed={config.option.sample_seed}; all with --whole"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
 def pytest_collection_modifyitems(config, items):
-    """Leave the tests marked slow out, unless the run is whole, asks for them, or names tests one by one."""
+    """Mark what has a server on a port. Leave the tests marked slow out, unless the run is whole, asks for them, or names tests one by one."""
+    for item in items:
+        if {"memtrace_server", "serving"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("network")
     if config.option.whole or "slow" in config.option.markexpr or any("::" in str(arg) for arg in config.args):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]
