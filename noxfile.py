@@ -24,6 +24,8 @@ BESIDE_TESTS = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CODE_OF_CONDUCT.md",
     "pyproject.toml",
     ".github",
     ".pre-commit-config.yaml",
