@@ -63,7 +63,7 @@ class _Condition(threading.Condition):
     here a block calls those of the lock, which are in C and cannot.
     """
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # pragma: no branch - type checkers alone leave it out
         __enter__ = property(attrgetter("_lock.__enter__"))
         __exit__ = property(attrgetter("_lock.__exit__"))
 

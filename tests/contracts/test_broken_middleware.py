@@ -169,6 +169,18 @@ class NumbersItsRequestsAnew:
         return (yield from call_next(request.with_header("x-request-id", str(uuid.uuid4()))))
 
 
+def rest():
+    time.sleep(0)
+
+
+class SleepsInAThread:
+    """Not broken: under the async client a function that is called this way has a thread of its own."""
+
+    def __call__(self, request, call_next):
+        yield from call(rest)
+        return (yield from call_next(request))
+
+
 MODULE = """
 import pytest
 from memtrace.testing import MiddlewareContract, middleware_contract
@@ -210,6 +222,11 @@ def test_what_a_middleware_means_to_do_may_be_said(pytester, broken, flag):
 def test_a_broken_middleware_is_caught(pytester, broken):
     flags = IMPATIENT if broken is HoldsALockAcrossAYield else ""
     assert noticing.astray(failures(pytester, broken, flags), BROKEN[broken]) == ([], [])
+
+
+def test_a_middleware_may_sleep_in_a_thread(pytester):
+    source = MODULE.format(name="SleepsInAThread", flags="")
+    assert noticing.failures(pytester, source, "-k", "event_loop") == set()
 
 
 def test_one_that_answers_by_itself_may_say_so(pytester):
