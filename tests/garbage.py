@@ -15,3 +15,11 @@ def collecting() -> Iterator[Callable[[], int]]:
         yield gc.collect
     finally:
         gc.unfreeze()
+
+
+@contextmanager
+def collected() -> Iterator[None]:
+    """A block whose garbage is collected at its end, and no other."""
+    with collecting() as collect:
+        yield
+        collect()

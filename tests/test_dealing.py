@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import sampling
 from tests.dealing import by_face, dealt
-
-
-@pytest.fixture
-def draw():
-    """Begin a run, and give the module back its own at the end."""
-    before = {"seed": sampling.seed(), "whole": sampling.is_whole()}
-    yield sampling.begin
-    sampling.begin(**before)
 
 
 def rows(mark):

@@ -10,14 +10,6 @@ from tests import conftest, sampling
 from tests.sampling import crossed, sample
 
 
-@pytest.fixture
-def draw():
-    """Begin a run, and give the module back its own at the end."""
-    before = {"seed": sampling.seed(), "whole": sampling.is_whole()}
-    yield sampling.begin
-    sampling.begin(**before)
-
-
 def test_a_sample_keeps_the_order_and_the_count(draw):
     draw(seed=1, whole=False)
     drawn = sample(range(100), 5)

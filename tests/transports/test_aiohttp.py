@@ -36,8 +36,8 @@ from memtrace.plugins import TransportSpec
 from memtrace.transport import AsyncTransport, Headers, Request, Response, TransportOptions
 from memtrace_transports import _aiohttp
 from memtrace_transports._aiohttp import AiohttpTransport
+from tests.garbage import collected
 from tests.sampling import crossed, is_whole
-from tests.transports.garbage import collected
 from tests.transports.repetitions import CANCELLATIONS
 from tests.transports.scripted import (
     Answer,

@@ -27,9 +27,9 @@ from memtrace.exceptions import ClientClosedError, TransportError, TransportNotA
 from memtrace.plugins import transports
 from memtrace.transport import AsyncTransport, Headers, Request, Response, Transport, TransportOptions
 from memtrace_transports import AsyncHttpxTransport, FakeMemtrace, HttpxTransport, _httpx
+from tests.garbage import collected
 from tests.loopback import LoopbackServer
 from tests.sampling import crossed, sample
-from tests.transports.garbage import collected
 from tests.transports.httpx_libraries import LIBRARIES
 from tests.transports.scripted import (
     Answer,

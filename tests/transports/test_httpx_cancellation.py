@@ -16,8 +16,8 @@ import pytest
 from memtrace.exceptions import TransportError
 from memtrace.transport import Request, TransportOptions
 from memtrace_transports import AsyncHttpxTransport, async_exchange
+from tests.garbage import collected
 from tests.sampling import crossed
-from tests.transports.garbage import collected
 from tests.transports.httpx_libraries import LIBRARIES, on_both_loops_and_libraries
 from tests.transports.repetitions import CANCELLATIONS
 from tests.transports.scripted import Echo, ScriptedServer, Stall

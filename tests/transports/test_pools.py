@@ -10,7 +10,7 @@ import trio
 
 from memtrace.exceptions import ClientClosedError
 from memtrace_transports.pools import LoopClients, ThreadsClient
-from tests.transports.garbage import collected
+from tests.garbage import collected
 
 
 class Client:
