@@ -22,7 +22,7 @@ from rounds import Report
 from memtrace import Memtrace
 from memtrace.transport import Response
 from memtrace_transports.memory.fake import FakeMemtrace
-from memtrace_transports.memory.store import MemoryStore, Row, Selection
+from memtrace_transports.memory.store import MemoryStore, Row, RowSelection
 
 ORG = "org_000000000000000000000000"
 START = 1_767_225_600_000_000
@@ -102,7 +102,7 @@ def memory(rows):
             lengths.append(len(row.content))
         median = statistics.median(lengths)
         del lengths, row
-        store.select(ORG, Selection(contains=ABSENT))
+        store.select(ORG, RowSelection(contains=ABSENT))
         gc.collect()
         taken = tracemalloc.get_traced_memory()[0] / rows
         REPORT.figures({f"a row of {median:.0f} characters, {title}": [taken]}, "bytes")
@@ -112,7 +112,7 @@ def memory(rows):
 
 def reads(many, rows, few_rows):
     few, few_agents = filled(few_rows), filled(few_rows, few_rows * 1000 // rows or 1)
-    newest, of_one = Selection(), Selection(agent_id="agent_0")
+    newest, of_one = RowSelection(), RowSelection(agent_id="agent_0")
     sizes = f"{rows} rows / {few_rows} rows"
     compare(f"newest 100, {sizes}", lambda: many.select(ORG, newest), lambda: few.select(ORG, newest), repeats=200)
     compare(
@@ -121,7 +121,7 @@ def reads(many, rows, few_rows):
         lambda: few_agents.select(ORG, of_one),
         repeats=200,
     )
-    absent = Selection(contains=ABSENT)
+    absent = RowSelection(contains=ABSENT)
     walked = list(make_rows(rows))
     compare(
         "walking through all rows / absent text",
@@ -175,13 +175,13 @@ def against_sqlite(many, rows):
     compare(
         "newest 100 of one agent, sqlite / store",
         lambda: database.execute(newest, (ORG, "agent_0")).fetchall(),
-        lambda: many.select(ORG, Selection(agent_id="agent_0")),
+        lambda: many.select(ORG, RowSelection(agent_id="agent_0")),
         repeats=100,
     )
     compare(
         "absent text, sqlite / store",
         lambda: database.execute(text, (ORG, ABSENT)).fetchall(),
-        lambda: many.select(ORG, Selection(contains=ABSENT)),
+        lambda: many.select(ORG, RowSelection(contains=ABSENT)),
     )
     database.close()
 

@@ -17,7 +17,7 @@ from rounds import HERE, Served
 from worker import Constant, pass_on
 
 from memtrace import AddMemoryRequest, Memtrace
-from memtrace_transports.memory.store import Selection
+from memtrace_transports.memory.store import RowSelection
 
 KEY = "mtk_benchmark"
 
@@ -121,10 +121,10 @@ def stored(most, rounds):
     latest = {size: next(iter(make_rows(1))).time + 1000 * size for size in sizes}
 
     def newest(size):
-        return lambda: [stores[size].select(ORG, Selection(agent_id="agent_0")) for _ in range(20)]
+        return lambda: [stores[size].select(ORG, RowSelection(agent_id="agent_0")) for _ in range(20)]
 
     def absent(size):
-        return lambda: stores[size].select(ORG, Selection(contains="the teapot on the shelf"))
+        return lambda: stores[size].select(ORG, RowSelection(contains="the teapot on the shelf"))
 
     def adding(size):
         def add():

@@ -7,7 +7,7 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, unquote, urlsplit
 
-__all__ = ["AddressError", "basic_credentials", "http_parts", "is_proxy", "without_content"]
+__all__ = ["AddressError", "basic_credentials", "is_proxy", "redact_memory_text", "split_url"]
 
 
 class AddressError(ValueError):
@@ -17,10 +17,10 @@ class AddressError(ValueError):
 _HOST = re.compile(r"[A-Za-z0-9._~-]+")
 
 
-def http_parts(url: str) -> tuple[str, str, str | None]:
+def split_url(url: str) -> tuple[str, str, str | None]:
     """Origin, path, and the ``Authorization`` header for its credentials. Raises `AddressError`.
 
-    >>> http_parts("https://Memtrace.example:443/v2/")
+    >>> split_url("https://Memtrace.example:443/v2/")
     ('https://memtrace.example', '/v2', None)
     """
     if re.search(r"[\s\x00-\x1f\x7f\\]", url):
@@ -71,7 +71,7 @@ def is_proxy(address: str, schemes: tuple[str, ...] = ("http", "https")) -> bool
     if scheme.lower() not in schemes:
         return False
     try:
-        http_parts(f"http://{place}")
+        split_url(f"http://{place}")
     except AddressError:
         return False
     return True
@@ -80,10 +80,10 @@ def is_proxy(address: str, schemes: tuple[str, ...] = ("http", "https")) -> bool
 _TEXT_OF_A_MEMORY = re.compile(r"(/api/v1/memories/)[^\s?]+", re.IGNORECASE)
 
 
-def without_content(text: str) -> str:
+def redact_memory_text(text: str) -> str:
     """A path, or a text that names one, without the part of a memory's content that ``GET /memories/{text}`` has in it.
 
-    >>> without_content("/api/v1/memories/what%20was%20said"), without_content("/api/v1/memories")
+    >>> redact_memory_text("/api/v1/memories/what%20was%20said"), redact_memory_text("/api/v1/memories")
     ('/api/v1/memories/REDACTED', '/api/v1/memories')
     """
     return _TEXT_OF_A_MEMORY.sub(r"\1REDACTED", text)

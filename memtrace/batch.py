@@ -120,9 +120,9 @@ class BatchResult:
 
     def _repr_html_(self) -> str:
         """As notebooks show it."""
-        from memtrace.notebook import html_of
+        from memtrace.notebook import to_html
 
-        return html_of(self)
+        return to_html(self)
 
     def __len__(self) -> int:
         return len(self.outcomes)

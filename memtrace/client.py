@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memtrace import operations
-from memtrace.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, changed, resolve
+from memtrace.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, settings_from_args, with_overrides
 from memtrace.dispatch import Dispatcher
 from memtrace.models import (
     AddMemoryRequest,
@@ -31,7 +31,7 @@ from memtrace.models import (
 )
 from memtrace.resources import arguments
 from memtrace.resources.agents import Agents
-from memtrace.resources.arguments import episode, newest
+from memtrace.resources.arguments import episodic_memory, recent_query
 from memtrace.resources.memories import Memories
 from memtrace.resources.sessions import Sessions
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from memtrace.operations import Operation
     from memtrace.pipeline import Middleware
     from memtrace.plugins import TransportSpec
-    from memtrace.raw import Parameter, RawResponse, RawSafety
+    from memtrace.raw import QueryValue, RawIdempotency, RawResponse
     from memtrace.retry import Dedup, RetryPolicy
     from memtrace.transport import Method, Response, Transport, TransportOptions
 
@@ -92,7 +92,7 @@ class Memtrace:
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        settings = resolve(
+        settings = settings_from_args(
             base_url,
             api_key,
             timeout=timeout,
@@ -130,7 +130,7 @@ class Memtrace:
         What is given replaces the whole setting. The connections close when this client and all its copies are closed.
         Raises `ConfigurationError`, and `ClientClosedError` when this client is closed.
         """
-        settings = changed(
+        settings = with_overrides(
             self._dispatcher.settings,
             api_key=api_key,
             timeout=timeout,
@@ -185,35 +185,35 @@ class Memtrace:
         method: Method,
         path: str,
         *,
-        params: Mapping[str, Parameter] | None = None,
+        params: Mapping[str, QueryValue] | None = None,
         json: Any = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        safety: RawSafety | None = None,
+        idempotency: RawIdempotency | None = None,
         accepts: Collection[int] = (),
         operation: str = "request",
     ) -> Response:
         """Call a route that the SDK does not know, the way of every call: middleware, retries, `deadline`, auth, errors.
 
         `path` is percent-encoded and begins with ``/``; `params` are added to its query. The body is `json` (a JSON value, or a
-        pydantic model without its None fields) or `content`, whose content type goes into `headers`. `safety` says what a repeat does:
-        ``read`` (nothing) for GET and HEAD, else ``once``, which is never repeated when it may have been applied; ``repeatable``
+        pydantic model without its None fields) or `content`, whose content type goes into `headers`. `idempotency` says what a repeat does:
+        ``read`` (nothing) for GET and HEAD, else ``non_idempotent``, which is never repeated when it may have been applied; ``idempotent``
         leaves the same state however often it is applied. `operation` is what logs and errors call it.
 
         Raises the `MemtraceError` of a status of 300 and above, unless `accepts` has it, and `InvalidRequestError` for what
         cannot be sent. The answer is not read: see `Response.json`.
         """
-        from memtrace.raw import route
+        from memtrace.raw import raw_operation
 
         return self._dispatcher.send(
-            route(
+            raw_operation(
                 method,
                 path,
                 params=params,
                 json=json,
                 content=content,
                 headers=headers,
-                safety=safety,
+                idempotency=idempotency,
                 accepts=accepts,
                 operation=operation,
             )
@@ -223,11 +223,11 @@ class Memtrace:
 
     def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``; as `memories.remember`."""
-        return self.add_memory(episode(agent_id, content))
+        return self.add_memory(episodic_memory(agent_id, content))
 
     def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since `since`, newest first; as `memories.recall`."""
-        return self.list_memories(newest(agent_id, since))
+        return self.list_memories(recent_query(agent_id, since))
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision and its reasoning; as `memories.decide`."""
@@ -243,9 +243,9 @@ class Memtrace:
         Sends nothing when an item breaks a rule. Raises the server's error when nothing was stored, else `BatchError`, whose
         `result` says which items were. `memories.add_many` gives one outcome for each item instead.
         """
-        from memtrace.procedures.batches import check_all, rows_of
+        from memtrace.procedures.batches import check_all, stored_rows
 
-        return rows_of(self._memories.add_many(check_all(memories)))
+        return stored_rows(self._memories.add_many(check_all(memories)))
 
     def list_memories(self, opts: ListOptions) -> MemoryList:
         """Read memories by filters; as `memories.list`."""

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, get_args
 
-from memtrace.addresses import AddressError, http_parts
+from memtrace.addresses import AddressError, split_url
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
 from memtrace.header_fields import check_headers
 from memtrace.middleware.chain import Link
 from memtrace.middleware.placement import Placed, Position
-from memtrace.naming import kind_of, whose
-from memtrace.quantities import is_seconds
+from memtrace.naming import from_distribution, type_name
+from memtrace.quantities import is_positive_seconds
 from memtrace.retry import Dedup, RetryPolicy
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ __all__ = [
     "BaseUrl",
     "Settings",
     "Unset",
-    "changed",
     "check_dedup",
     "check_key",
     "check_middleware",
+    "check_positive_seconds",
     "check_retry",
-    "check_seconds",
     "check_timeout",
     "parse_base_url",
-    "resolve",
+    "settings_from_args",
+    "with_overrides",
 ]
 
 DEFAULT_TIMEOUT: Final = float("30")  # an object of its own: `is` tells the default from a caller's 30.0
@@ -86,7 +86,7 @@ class Settings:
     dedup: Dedup = "server"
 
 
-def resolve(
+def settings_from_args(
     base_url: str | None,
     api_key: str | None,
     *,
@@ -104,10 +104,10 @@ def resolve(
     Raises `ConfigurationError`, which names the argument and the variable.
     """
     return Settings(
-        base_url=parse_base_url(_given(base_url, "base_url", "MEMTRACE_BASE_URL")),
-        api_key=check_key(_given(api_key, "api_key", "MEMTRACE_API_KEY")),
+        base_url=parse_base_url(_arg_or_env(base_url, "base_url", "MEMTRACE_BASE_URL")),
+        api_key=check_key(_arg_or_env(api_key, "api_key", "MEMTRACE_API_KEY")),
         timeout=_timeout(timeout),
-        deadline=check_seconds(deadline, "deadline"),
+        deadline=check_positive_seconds(deadline, "deadline"),
         retry=check_retry(retry),
         dedup=check_dedup(dedup),
         middleware=check_middleware(middleware, "middleware"),
@@ -117,7 +117,7 @@ def resolve(
     )
 
 
-def changed(
+def with_overrides(
     settings: Settings,
     *,
     api_key: str | Unset,
@@ -134,7 +134,7 @@ def changed(
         settings,
         api_key=settings.api_key if isinstance(api_key, Unset) else check_key(api_key),
         timeout=settings.timeout if isinstance(timeout, Unset) else check_timeout(timeout),
-        deadline=settings.deadline if isinstance(deadline, Unset) else check_seconds(deadline, "deadline"),
+        deadline=settings.deadline if isinstance(deadline, Unset) else check_positive_seconds(deadline, "deadline"),
         retry=settings.retry if isinstance(retry, Unset) else check_retry(retry),
         dedup=settings.dedup if isinstance(dedup, Unset) else check_dedup(dedup),
         middleware=settings.middleware if isinstance(middleware, Unset) else check_middleware(middleware, "middleware"),
@@ -159,7 +159,7 @@ def _link(item: Middleware | Placed | str, given: str) -> Link:
         )
     wanted, position = (item.middleware, item.position) if isinstance(item, Placed) else (item, None)
     if isinstance(wanted, str):
-        return _installed(wanted, given, position)
+        return _installed_link(wanted, given, position)
     if not _is_middleware(wanted):
         raise ConfigurationError(
             f"{given} cannot be called with (request, call_next): pass an instance or a generator function"
@@ -171,16 +171,16 @@ def _is_middleware(value: object) -> bool:
     return callable(value) and not isinstance(value, type)
 
 
-def _installed(name: str, given: str, position: Position | None) -> Link:
+def _installed_link(name: str, given: str, position: Position | None) -> Link:
     """The middleware of this name, where it is told to stand; else where its distribution wants it."""
-    from memtrace.plugins import install_hint, middlewares
+    from memtrace.plugins import install_hint, middleware_registry
 
     try:
-        spec = middlewares.get(name)
+        spec = middleware_registry.get(name)
     except ConfigurationError as error:
         raise ConfigurationError(f"{given}: {error.message}", hint=error.hint) from error.__cause__
-    distribution = middlewares.distribution(name)
-    told = f"{given}: middleware {name!r}{whose(distribution)}"
+    distribution = middleware_registry.distribution(name)
+    told = f"{given}: middleware {name!r}{from_distribution(distribution)}"
     missing = spec.missing()
     if missing:
         packages = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"
@@ -196,13 +196,13 @@ def _installed(name: str, given: str, position: Position | None) -> Link:
         raise ConfigurationError(f"{told} cannot be made: {type(error).__name__}: {error}") from error
     if not _is_middleware(made):
         raise ConfigurationError(
-            f"{told} cannot be used: its create gives {kind_of(made)}, which cannot be called with (request, call_next)",
+            f"{told} cannot be used: its create gives {type_name(made)}, which cannot be called with (request, call_next)",
             hint=f"tell the authors of {distribution[0]}" if distribution else None,
         )
     return Link(made, given, name, position or spec.position)
 
 
-def _given(value: str | None, argument: str, variable: str) -> str:
+def _arg_or_env(value: str | None, argument: str, variable: str) -> str:
     chosen = os.environ.get(variable) if value is None else value
     if not chosen:
         problem = "is missing" if chosen is None else "is empty"
@@ -227,14 +227,14 @@ def _timeout(value: float | None) -> float | None:
 
 def check_timeout(value: float | None) -> float | None:
     """Seconds above 0, or None for no bound."""
-    return check_seconds(value, "timeout (MEMTRACE_TIMEOUT)")
+    return check_positive_seconds(value, "timeout (MEMTRACE_TIMEOUT)")
 
 
-def check_seconds(value: float | None, name: str) -> float | None:
+def check_positive_seconds(value: float | None, name: str) -> float | None:
     """Seconds above 0, or None for no bound."""
     if value is None:
         return None
-    if not is_seconds(value):
+    if not is_positive_seconds(value):
         raise ConfigurationError(f"{name} must be a number of seconds above 0, or None for no bound")
     return float(value)
 
@@ -243,7 +243,7 @@ def check_retry(policy: RetryPolicy) -> RetryPolicy:
     """A policy, and no number of attempts."""
     if not isinstance(policy, RetryPolicy):
         raise ConfigurationError(
-            f"retry must be a RetryPolicy, not {kind_of(policy)}: RetryPolicy(max_attempts=1) turns repeating off"
+            f"retry must be a RetryPolicy, not {type_name(policy)}: RetryPolicy(max_attempts=1) turns repeating off"
         )
     return policy
 
@@ -290,7 +290,7 @@ def parse_base_url(text: str) -> BaseUrl:
         raise _bad_url("it does not begin with a scheme such as http:// or https://")
     transport, scheme = match["transport"], match["scheme"].lower()
     if scheme not in ("http", "https"):
-        place = _named_place(scheme, match["rest"])
+        place = _custom_scheme_rest(scheme, match["rest"])
         from memtrace.plugins import HTTP_TRANSPORTS
 
         for name in (transport, scheme):
@@ -301,12 +301,12 @@ def parse_base_url(text: str) -> BaseUrl:
                 )
         return BaseUrl(transport or scheme, f"{scheme}://{place}", "")
     try:
-        return BaseUrl(transport, *http_parts(f"{scheme}://{match['rest']}"))
+        return BaseUrl(transport, *split_url(f"{scheme}://{match['rest']}"))
     except AddressError as error:
         raise _bad_url(str(error)) from None
 
 
-def _named_place(scheme: str, rest: str) -> str:
+def _custom_scheme_rest(scheme: str, rest: str) -> str:
     """What follows a scheme that names a transport: its own business, as long as it can be shown."""
     if re.search(r"[\s\x00-\x1f\x7f]", rest) or not rest.isascii():
         raise _bad_url("it holds white space, a control character or a character that is not ASCII")

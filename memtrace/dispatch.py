@@ -14,19 +14,19 @@ from memtrace.exceptions import (
     TransportNotAvailableError,
     UnreadableResponseError,
 )
-from memtrace.family import Family
-from memtrace.middleware.chain import arrange, is_built_in
-from memtrace.middleware.errors import describe, error_for, is_failure
-from memtrace.naming import kind_of, whose
+from memtrace.family import SharedTransport
+from memtrace.middleware.chain import build_chain, is_built_in
+from memtrace.middleware.errors import annotate, error_for, is_failure
+from memtrace.naming import from_distribution, type_name
 from memtrace.operations import Operation
 from memtrace.pipeline import compose, drive, drive_async
-from memtrace.procedures.steps import Course, Pause
+from memtrace.procedures.steps import Pause, WorkflowRun
 from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
     from memtrace.config import Settings
-    from memtrace.plugins import Selection, TransportSpec
-    from memtrace.procedures.steps import Procedure, Step, Stream
+    from memtrace.plugins import TransportSelection, TransportSpec
+    from memtrace.procedures.steps import Stream, Workflow, WorkflowStep
     from memtrace.raw import RawResponse
 
 __all__ = ["AsyncDispatcher", "Dispatcher"]
@@ -36,13 +36,13 @@ T = TypeVar("T")
 _USER_AGENT = f"memtrace-sdk/{__version__} (Python)"
 
 
-class _Calls:
+class _DispatcherBase:
     """What both dispatchers do alike: build requests, compose the middleware, read answers."""
 
     def __init__(self, settings: Settings, transport_name: str) -> None:
         self.settings = settings
         self.transport_name = transport_name
-        self._handler = compose(arrange(settings), is_built_in)
+        self._handler = compose(build_chain(settings), is_built_in)
         own = {"accept": "application/json", "user-agent": _USER_AGENT}
         if settings.base_url.authorization is not None:
             own["authorization"] = settings.base_url.authorization
@@ -53,7 +53,7 @@ class _Calls:
     def _request(self, operation: Operation[T]) -> Request:
         settings = self.settings
         context = CallContext(
-            settings.clock, operation.safety, operation.accepts, parse=operation.parse, recovery=operation.recovery
+            settings.clock, operation.idempotency, operation.accepts, parse=operation.parse, recovery=operation.recovery
         )
         if settings.deadline is not None:
             context.deadline = context.started + settings.deadline
@@ -78,30 +78,34 @@ class _Calls:
         try:
             return cast("T", request.context.read(response))
         except UnreadableResponseError as error:
-            describe(error, request)
-            error.retryable = operation.safety in ("read", "repeatable")
+            annotate(error, request)
+            error.retryable = operation.idempotency in ("read", "idempotent")
             raise
 
     def _raw(self, operation: Operation[T], request: Request, response: Response) -> RawResponse[T]:
         from memtrace.raw import RawResponse
 
         parsed = self._result(operation, request, response)
-        about = RequestInfo(request.method, request.shown_path, request.operation)
+        about = RequestInfo(request.method, request.redacted_path, request.operation)
         context = request.context
         return RawResponse(
             response.status, response.headers, response.body, parsed, context.elapsed(), context.attempt, about
         )
 
 
-class Dispatcher(_Calls):
+class Dispatcher(_DispatcherBase):
     """Runs operations on a sync transport."""
 
     def __init__(
-        self, settings: Settings, transport_name: str, family: Family[Transport], original: Dispatcher | None = None
+        self,
+        settings: Settings,
+        transport_name: str,
+        family: SharedTransport[Transport],
+        original: Dispatcher | None = None,
     ) -> None:
         super().__init__(settings, transport_name)
         self._family = family
-        family.join(self, original)
+        family.attach(self, original)
 
     @classmethod
     def create(
@@ -116,9 +120,13 @@ class Dispatcher(_Calls):
         if transport is None or isinstance(transport, (str, TransportSpec)):
             selection = _selected(transport, options, settings, "blocking")
             create = cast("Callable[[TransportOptions], Transport]", selection.spec.create)
-            return cls(settings, selection.name, Family(_maker(selection, create, settings, options, "blocking")))
-        _check_handed_over(transport, options, "blocking")
-        return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
+            return cls(
+                settings,
+                selection.name,
+                SharedTransport(_transport_factory(selection, create, settings, options, "blocking")),
+            )
+        _check_custom_transport(transport, options, "blocking")
+        return cls(settings, type(transport).__name__, SharedTransport(lambda: transport, owned=False))
 
     def copy(self, settings: Settings) -> Dispatcher:
         """Another one on the same transport."""
@@ -127,27 +135,27 @@ class Dispatcher(_Calls):
     def send(self, operation: Operation[T]) -> T:
         """Run one operation."""
         request = self._request(operation)
-        response = self._answer(request)
+        response = self._send_request(request)
         return self._result(operation, request, response)
 
     def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
         """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""
         _check_operation(operation)
         request = self._request(operation)
-        response = self._answer(request)
+        response = self._send_request(request)
         return self._raw(operation, request, response)
 
-    def _answer(self, request: Request) -> Response:
+    def _send_request(self, request: Request) -> Response:
         transport = self._family.transport(self)
         try:
             return drive(self._handler(request), transport, self._family.locks, request.context)
         except MemtraceError as error:
-            describe(error, request)  # a middleware may stand outside of `errors`, or in its place
+            annotate(error, request)  # a middleware may stand outside of `errors`, or in its place
             raise
 
-    def run(self, procedure: Procedure[T]) -> T:
+    def run(self, procedure: Workflow[T]) -> T:
         """Run a procedure: each step that it yields, in turn. Returns what it returns, and raises what it lets out."""
-        course = Course(procedure)
+        course = WorkflowRun(procedure)
         try:
             self._advance(course)
         finally:
@@ -156,7 +164,7 @@ class Dispatcher(_Calls):
 
     def stream(self, stream: Stream[T]) -> Generator[T, None, None]:
         """What a stream emits, one by one. Nothing is done before the first is asked for; closing this closes the stream."""
-        course = Course(stream)
+        course = WorkflowRun(stream)
         try:
             while self._advance(course):
                 yield from course.items
@@ -164,7 +172,7 @@ class Dispatcher(_Calls):
         finally:
             course.close()
 
-    def _advance(self, course: Course[T]) -> bool:
+    def _advance(self, course: WorkflowRun[T]) -> bool:
         """Do its steps until it emits an item, which is True, or ends. Only an `Exception` is thrown in."""
         step = course.resume()
         while step is not None:
@@ -176,7 +184,7 @@ class Dispatcher(_Calls):
                 step = course.resume(result)
         return not course.ended
 
-    def _do(self, step: Step) -> object:
+    def _do(self, step: WorkflowStep) -> object:
         if not isinstance(step, Pause):
             return self.send(step)
         self.settings.clock.sleep(step.seconds)
@@ -184,24 +192,24 @@ class Dispatcher(_Calls):
 
     def close(self) -> None:
         """Leave the family; the last one closes the transport."""
-        transport = self._family.leave(self)
+        transport = self._family.detach(self)
         if transport is not None:
             transport.close()
 
 
-class AsyncDispatcher(_Calls):
+class AsyncDispatcher(_DispatcherBase):
     """Runs operations on an async transport."""
 
     def __init__(
         self,
         settings: Settings,
         transport_name: str,
-        family: Family[AsyncTransport],
+        family: SharedTransport[AsyncTransport],
         original: AsyncDispatcher | None = None,
     ) -> None:
         super().__init__(settings, transport_name)
         self._family = family
-        family.join(self, original)
+        family.attach(self, original)
 
     @classmethod
     def create(
@@ -216,9 +224,13 @@ class AsyncDispatcher(_Calls):
         if transport is None or isinstance(transport, (str, TransportSpec)):
             selection = _selected(transport, options, settings, "async")
             create = cast("Callable[[TransportOptions], AsyncTransport]", selection.spec.create_async)
-            return cls(settings, selection.name, Family(_maker(selection, create, settings, options, "async")))
-        _check_handed_over(transport, options, "async")
-        return cls(settings, type(transport).__name__, Family(lambda: transport, owned=False))
+            return cls(
+                settings,
+                selection.name,
+                SharedTransport(_transport_factory(selection, create, settings, options, "async")),
+            )
+        _check_custom_transport(transport, options, "async")
+        return cls(settings, type(transport).__name__, SharedTransport(lambda: transport, owned=False))
 
     def copy(self, settings: Settings) -> AsyncDispatcher:
         """Another one on the same transport."""
@@ -227,27 +239,27 @@ class AsyncDispatcher(_Calls):
     async def send(self, operation: Operation[T]) -> T:
         """Run one operation."""
         request = self._request(operation)
-        response = await self._answer(request)
+        response = await self._send_request(request)
         return self._result(operation, request, response)
 
     async def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
         """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""
         _check_operation(operation)
         request = self._request(operation)
-        response = await self._answer(request)
+        response = await self._send_request(request)
         return self._raw(operation, request, response)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _send_request(self, request: Request) -> Response:
         transport = self._family.transport(self)
         try:
             return await drive_async(self._handler(request), transport, self._family.locks, request.context)
         except MemtraceError as error:
-            describe(error, request)  # as in the blocking form
+            annotate(error, request)  # as in the blocking form
             raise
 
-    async def run(self, procedure: Procedure[T]) -> T:
+    async def run(self, procedure: Workflow[T]) -> T:
         """Run a procedure: each step that it yields, in turn. Returns what it returns, and raises what it lets out."""
-        course = Course(procedure)
+        course = WorkflowRun(procedure)
         try:
             await self._advance(course)
         finally:
@@ -256,7 +268,7 @@ class AsyncDispatcher(_Calls):
 
     async def stream(self, stream: Stream[T]) -> AsyncGenerator[T, None]:
         """What a stream emits, one by one. Nothing is done before the first is asked for; closing this closes the stream."""
-        course = Course(stream)
+        course = WorkflowRun(stream)
         try:
             while await self._advance(course):
                 for item in course.items:
@@ -265,7 +277,7 @@ class AsyncDispatcher(_Calls):
         finally:
             course.close()
 
-    async def _advance(self, course: Course[T]) -> bool:
+    async def _advance(self, course: WorkflowRun[T]) -> bool:
         """Do its steps until it emits an item, which is True, or ends. Only an `Exception` is thrown in."""
         step = course.resume()
         while step is not None:
@@ -277,7 +289,7 @@ class AsyncDispatcher(_Calls):
                 step = course.resume(result)
         return not course.ended
 
-    async def _do(self, step: Step) -> object:
+    async def _do(self, step: WorkflowStep) -> object:
         if not isinstance(step, Pause):
             return await self.send(step)
         await self.settings.clock.async_sleep(step.seconds)
@@ -285,7 +297,7 @@ class AsyncDispatcher(_Calls):
 
     async def close(self) -> None:
         """Leave the family; the last one closes the transport."""
-        transport = self._family.leave(self)
+        transport = self._family.detach(self)
         if transport is not None:
             await transport.close()
 
@@ -293,17 +305,17 @@ class AsyncDispatcher(_Calls):
 def _check_operation(operation: object) -> None:
     if not isinstance(operation, Operation):
         raise TypeError(
-            f"send needs an Operation, such as memtrace.operations.health() makes, not {kind_of(operation)}; "
+            f"send needs an Operation, such as memtrace.operations.health() makes, not {type_name(operation)}; "
             "request(method, path) sends to any route"
         )
 
 
-_Form = Literal["blocking", "async"]
+_Flavour = Literal["blocking", "async"]
 
 
 def _selected(
-    asked: str | TransportSpec | None, options: TransportOptions | None, settings: Settings, form: _Form
-) -> Selection:
+    asked: str | TransportSpec | None, options: TransportOptions | None, settings: Settings, form: _Flavour
+) -> TransportSelection:
     """The transport to be made, which serves the address and honours the options."""
     from memtrace.plugins import select_transport
 
@@ -313,24 +325,24 @@ def _selected(
     return selection
 
 
-def _check_handed_over(transport: object, options: TransportOptions | None, form: _Form) -> None:
+def _check_custom_transport(transport: object, options: TransportOptions | None, form: _Flavour) -> None:
     """Refuse what is no transport for this kind of client, and options beside one."""
     _check_not_a_library(transport)
     _check_no_options(transport, options)
     if not _has(transport, "send", form):
         client, article = ("AsyncMemtrace", "an") if form == "async" else ("Memtrace", "a")
         raise TransportNotAvailableError(
-            f"{client} needs a transport with {article} {form} send(request); {kind_of(transport)} has none. "
+            f"{client} needs a transport with {article} {form} send(request); {type_name(transport)} has none. "
             "Pass a transport's name, an instance for this kind of client, or a TransportSpec"
         )
 
 
-def _maker(
-    selection: Selection,
+def _transport_factory(
+    selection: TransportSelection,
     create: Callable[[TransportOptions], T],
     settings: Settings,
     options: TransportOptions | None,
-    form: _Form,
+    form: _Flavour,
 ) -> Callable[[], T]:
     complete = (options or TransportOptions()).for_client(str(settings.base_url), settings.clock)
 
@@ -344,29 +356,29 @@ def _maker(
     return make
 
 
-def _has(transport: object, method: str, form: _Form) -> bool:
+def _has(transport: object, method: str, form: _Flavour) -> bool:
     """Whether it has that method, in the form that a client calls."""
     function = None if isinstance(transport, type) else getattr(transport, method, None)
     return callable(function) and inspect.iscoroutinefunction(function) is (form == "async")
 
 
 def _made_no_transport(
-    selection: Selection, made: object, form: _Form, lacking: list[str]
+    selection: TransportSelection, made: object, form: _Flavour, lacking: list[str]
 ) -> TransportNotAvailableError:
     maker = "create_async" if form == "async" else "create"
     parts = " and ".join(f"{form} {'send(request)' if method == 'send' else 'close()'}" for method in lacking)
     return TransportNotAvailableError(
-        f"transport {selection.name!r}{whose(selection.distribution)} cannot be used: its {maker} gives "
-        f"{kind_of(made)}, which has no {parts} (asked for because {selection.reason})",
+        f"transport {selection.name!r}{from_distribution(selection.distribution)} cannot be used: its {maker} gives "
+        f"{type_name(made)}, which has no {parts} (asked for because {selection.reason})",
         hint=f"tell the authors of {selection.distribution[0]}" if selection.distribution else None,
     )
 
 
-def _check_options(selection: Selection, options: TransportOptions | None) -> None:
+def _check_options(selection: TransportSelection, options: TransportOptions | None) -> None:
     """Refuse what is no `TransportOptions`, and what the transport would drop."""
     if options is not None and not isinstance(options, TransportOptions):
         raise ConfigurationError(
-            f"options must be a memtrace.TransportOptions, not {kind_of(options)}, "
+            f"options must be a memtrace.TransportOptions, not {type_name(options)}, "
             "as in TransportOptions(connect_timeout=5)"
         )
     dropped = [name for name in options.given() if name not in selection.spec.capabilities] if options else []

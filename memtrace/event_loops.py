@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import trio
 
-__all__ = ["has_ended", "new_lock", "running_loop", "running_under_trio", "shielded"]
+__all__ = ["is_closed", "new_lock", "running_loop", "running_under_trio", "shielded"]
 
 
 def running_under_trio() -> bool:
@@ -39,7 +39,7 @@ def running_loop() -> object:
     return asyncio.get_running_loop()
 
 
-def has_ended(loop: object) -> bool:
+def is_closed(loop: object) -> bool:
     """Whether this is an event loop of asyncio that was closed: what hangs on it may keep it alive all the same."""
     import asyncio
 

@@ -10,12 +10,12 @@ from weakref import WeakSet
 from memtrace.exceptions import ClientClosedError
 from memtrace.pipeline import Locks
 
-__all__ = ["Family"]
+__all__ = ["SharedTransport"]
 
 TransportT = TypeVar("TransportT")
 
 
-class Family(Generic[TransportT]):
+class SharedTransport(Generic[TransportT]):
     """Owns a transport on behalf of its members.
 
     A transport that the user handed over is used and never closed. A member that is garbage without having been closed no
@@ -30,14 +30,14 @@ class Family(Generic[TransportT]):
         self._members: WeakSet[object] = WeakSet()
         self.locks: Locks = Locks()
 
-    def join(self, member: object, beside: object | None = None) -> None:
+    def attach(self, member: object, beside: object | None = None) -> None:
         """Count `member` in. Raises `ClientClosedError` when the one that it is copied from has left."""
         with self._guard:
             if beside is not None and beside not in self._members:
                 raise ClientClosedError
             self._members.add(member)
 
-    def leave(self, member: object) -> TransportT | None:
+    def detach(self, member: object) -> TransportT | None:
         """Count `member` out; gives the transport, to be closed, when it was the last. A second call gives None."""
         with self._guard:
             if member not in self._members:

@@ -9,26 +9,26 @@ from typing import TypeVar
 
 from memtrace.event_loops import running_under_trio
 
-__all__ = ["run_all", "run_all_async"]
+__all__ = ["run_concurrently", "run_concurrently_async"]
 
 T = TypeVar("T")
 
 
-def run_all(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
+def run_concurrently(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
     """What each of `calls` gave or raised, in their order: the first in this thread, the others each in one of its own.
 
     Where no more threads can be had, the rest runs in this one. Returns when the last has ended. So does an interrupt come out,
     since a blocking call cannot be stopped from outside.
     """
     if len(calls) < 2:
-        return [_given(call) for call in calls]
+        return [_result_or_error(call) for call in calls]
     results: dict[int, T | Exception] = {}
     stops: list[BaseException] = []
 
     def note(place: int) -> None:
         try:
             if not stops:  # after an interrupt nothing more is begun
-                results[place] = _given(calls[place])
+                results[place] = _result_or_error(calls[place])
         except BaseException as stop:  # noqa: BLE001  # raised when all have ended
             stops.append(stop)
 
@@ -59,14 +59,14 @@ def _started(count: int, work: Callable[[int], None]) -> tuple[list[Thread], lis
     return threads, [0]
 
 
-def _given(call: Callable[[], T]) -> T | Exception:
+def _result_or_error(call: Callable[[], T]) -> T | Exception:
     try:
         return call()
     except Exception as error:  # noqa: BLE001  # the caller has to have the others' results first
         return error
 
 
-async def run_all_async(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T | Exception]:
+async def run_concurrently_async(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T | Exception]:
     """What each of `calls` gave or raised, in their order, each in a task of its own. A cancellation cancels them all."""
     if len(calls) < 2:
         return [await _awaited(call) for call in calls]

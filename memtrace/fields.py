@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from memtrace.models import MemoryType, Order, TagsMatch, TimeBound
 
 __all__ = [
-    "AddMemoryFields",
-    "AgentMemoriesFields",
-    "ContextFields",
-    "CreateSessionFields",
-    "ListFields",
-    "PromptContextFields",
-    "RegisterAgentFields",
-    "RememberFields",
-    "SearchFields",
-    "SessionMemoriesFields",
-    "UpdateSessionFields",
+    "AddMemoryParams",
+    "AgentMemoriesParams",
+    "ContextParams",
+    "CreateSessionParams",
+    "ListParams",
+    "PromptContextParams",
+    "RegisterAgentParams",
+    "RememberParams",
+    "SearchParams",
+    "SessionMemoriesParams",
+    "UpdateSessionParams",
 ]
 
 
-class AddMemoryFields(TypedDict, total=False):
+class AddMemoryParams(TypedDict, total=False):
     """The fields of `AddMemoryRequest`."""
 
     agent_id: Required[str]
@@ -40,7 +40,7 @@ class AddMemoryFields(TypedDict, total=False):
     parent_id: str | None
 
 
-class RememberFields(TypedDict, total=False):
+class RememberParams(TypedDict, total=False):
     """The fields of `AddMemoryRequest` that a session's `remember` takes beside the content."""
 
     memory_type: MemoryType
@@ -52,7 +52,7 @@ class RememberFields(TypedDict, total=False):
     parent_id: str | None
 
 
-class _ReadFields(TypedDict, total=False):
+class _ReadParams(TypedDict, total=False):
     memory_type: str | None
     event_type: str | None
     tags: str | list[str] | None
@@ -64,26 +64,26 @@ class _ReadFields(TypedDict, total=False):
     order: Order | None
 
 
-class AgentMemoriesFields(_ReadFields, total=False):
+class AgentMemoriesParams(_ReadParams, total=False):
     """The fields of `ListOptions` beside an agent's id."""
 
     session_id: str | None
 
 
-class SessionMemoriesFields(_ReadFields, total=False):
+class SessionMemoriesParams(_ReadParams, total=False):
     """The fields of `ListOptions` beside a session's id."""
 
     agent_id: str | None
 
 
-class ListFields(_ReadFields, total=False):
+class ListParams(_ReadParams, total=False):
     """The fields of `ListOptions`."""
 
     agent_id: str | None
     session_id: str | None
 
 
-class SearchFields(TypedDict, total=False):
+class SearchParams(TypedDict, total=False):
     """The fields of `SearchQuery`."""
 
     agent_id: str | None
@@ -100,7 +100,7 @@ class SearchFields(TypedDict, total=False):
     order: Order | None
 
 
-class RegisterAgentFields(TypedDict, total=False):
+class RegisterAgentParams(TypedDict, total=False):
     """The fields of `RegisterAgentRequest`."""
 
     name: Required[str]
@@ -108,21 +108,21 @@ class RegisterAgentFields(TypedDict, total=False):
     config: dict[str, Any] | None
 
 
-class CreateSessionFields(TypedDict, total=False):
+class CreateSessionParams(TypedDict, total=False):
     """The fields of `CreateSessionRequest`."""
 
     agent_id: Required[str]
     metadata: dict[str, Any] | None
 
 
-class UpdateSessionFields(TypedDict, total=False):
+class UpdateSessionParams(TypedDict, total=False):
     """The fields of `UpdateSessionRequest`."""
 
     status: str | None
     metadata: dict[str, Any] | None
 
 
-class ContextFields(TypedDict, total=False):
+class ContextParams(TypedDict, total=False):
     """The fields of `ContextOptions`."""
 
     max_tokens: int | None
@@ -130,7 +130,7 @@ class ContextFields(TypedDict, total=False):
     since: TimeBound | None
 
 
-class PromptContextFields(TypedDict, total=False):
+class PromptContextParams(TypedDict, total=False):
     """The fields of `PromptContextOptions`."""
 
     max_tokens: int | None

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from memtrace.event_loops import has_ended, new_lock, running_loop
+from memtrace.event_loops import is_closed, new_lock, running_loop
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,7 +55,7 @@ class Locks:
         self._by_loop: WeakKeyDictionary[object, dict[str, asyncio.Lock | trio.Lock]] = WeakKeyDictionary()
         self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
 
-    def of_threads(self, name: str) -> threading.Lock:
+    def thread_lock(self, name: str) -> threading.Lock:
         """The lock `name` for threads; a forked child begins with free ones."""
         self._begin_after_fork()
         with self._guard:
@@ -65,13 +65,13 @@ class Locks:
         if self._pid != os.getpid():  # a thread of the parent may have held a lock, and is not here to free it
             self._begin()
 
-    def of_tasks(self, name: str) -> asyncio.Lock | trio.Lock:
+    def task_lock(self, name: str) -> asyncio.Lock | trio.Lock:
         """The lock `name` for tasks of the running event loop."""
         self._begin_after_fork()
         loop = running_loop()
         with self._guard:
             if loop not in self._by_loop:
-                for ended in [other for other in self._by_loop if has_ended(other)]:
+                for ended in [other for other in self._by_loop if is_closed(other)]:
                     del self._by_loop[ended]
                 self._by_loop[loop] = {}
             locks = self._by_loop[loop]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from memtrace.exceptions import InvalidRequestError
-from memtrace.naming import kind_of
+from memtrace.naming import type_name
 from memtrace.timebounds import TIME_RULE
 
-__all__ = ["broken_rule", "refusal"]
+__all__ = ["first_violation", "invalid_request_from"]
 
 _KINDS = {
     "string_type": "a text",
@@ -31,20 +31,20 @@ _RULES = {
 }
 
 
-def refusal(error: ValidationError) -> InvalidRequestError:
+def invalid_request_from(error: ValidationError) -> InvalidRequestError:
     """The SDK's error for the first field that a model does not take. It holds no value."""
-    field, rule, given = broken_rule(error)
+    field, rule, given = first_violation(error)
     return InvalidRequestError(f"{field} must be {rule}{given}", field=field, rule=rule)
 
 
-def broken_rule(error: ValidationError) -> tuple[str, str, str]:
+def first_violation(error: ValidationError) -> tuple[str, str, str]:
     """The first field that a model does not take, its rule, and for a wrong type the words that name the type.
 
     >>> from memtrace.models import AddMemoryRequest
     >>> try:
     ...     AddMemoryRequest(agent_id="assistant", content=["no text"])
     ... except ValidationError as error:
-    ...     broken_rule(error)
+    ...     first_violation(error)
     ('content', 'a text', ', not list')
     """
     errors = error.errors(include_url=False)
@@ -52,7 +52,7 @@ def broken_rule(error: ValidationError) -> tuple[str, str, str]:
     first = max((each for each in errors if each["loc"][:1] == errors[0]["loc"][:1]), key=lambda each: len(each["loc"]))
     places, kind = first["loc"], first["type"]
     field = f"{places[0]}" + "".join(f"[{place}]" for place in places[1:] if isinstance(place, int))
-    given = f", not {kind_of(first['input'])}"
+    given = f", not {type_name(first['input'])}"
     if field in ("since", "until"):
         return field, TIME_RULE, given
     if kind in _KINDS:

@@ -89,9 +89,9 @@ class _Received(BaseModel):
 
     def _repr_html_(self) -> str:
         """As notebooks show it."""
-        from memtrace.notebook import html_of
+        from memtrace.notebook import to_html
 
-        return html_of(self)
+        return to_html(self)
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["kind_of", "near_name", "whose"]
+__all__ = ["did_you_mean", "from_distribution", "type_name"]
 
 
-def kind_of(value: object) -> str:
+def type_name(value: object) -> str:
     """The class of a value, or the class that it is.
 
-    >>> kind_of(3), kind_of(int)
+    >>> type_name(3), type_name(int)
     ('int', 'the class int')
     """
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
-def near_name(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """A question for an error's text when one of `names` is close to `name`."""
     import difflib  # nobody needs it who makes no mistake
 
@@ -25,6 +25,6 @@ def near_name(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {folded[near[0]]!r}?" if near else ""
 
 
-def whose(distribution: tuple[str, str] | None) -> str:
+def from_distribution(distribution: tuple[str, str] | None) -> str:
     """What stands behind a plugin's name in an error's text."""
     return f" of {' '.join(distribution)}" if distribution else ""

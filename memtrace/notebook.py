@@ -23,10 +23,10 @@ __all__ = [
     "TEXT_SHOWN",
     "Formatter",
     "Formatters",
+    "ListRenderer",
     "Shell",
-    "Shown",
-    "html_of",
     "load_ipython_extension",
+    "to_html",
     "unload_ipython_extension",
 ]
 
@@ -64,10 +64,10 @@ _NAMES: dict[type, tuple[str, str]] = {
 # ---- what is shown --------------------------------------------------------------------------------------------------
 
 
-def html_of(shown: BaseModel | BatchResult) -> str:
+def to_html(shown: BaseModel | BatchResult) -> str:
     """`shown` in HTML: a table of rows for a list or a batch, a table of its fields for any other model.
 
-    >>> html_of(AgentList(agents=[], count=0)).count("<table")
+    >>> to_html(AgentList(agents=[], count=0)).count("<table")
     1
     """
     if isinstance(shown, MemoryList):
@@ -126,7 +126,7 @@ def _table(rows: Sequence[object], caption: str, kind: type) -> str:
     body = "".join(f"<tr>{''.join(_cell(cells[column], column) for column in columns)}</tr>" for cells in shown)
     hidden = len(rows) - len(shown)
     rest = f"… and {hidden:,} more, which are not shown" if hidden else ""
-    return _framed(caption, f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>" if shown else "", rest)
+    return _wrap(caption, f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>" if shown else "", rest)
 
 
 def _fields(shown: BaseModel) -> str:
@@ -139,10 +139,10 @@ def _fields(shown: BaseModel) -> str:
     )
     hidden = len(filled) - ROWS_SHOWN
     rest = f"… and {hidden:,} more fields, which are not shown" if hidden > 0 else ""
-    return _framed(type(shown).__name__, f"<tbody>{body}</tbody>", rest)
+    return _wrap(type(shown).__name__, f"<tbody>{body}</tbody>", rest)
 
 
-def _framed(caption: str, rows: str, rest: str) -> str:
+def _wrap(caption: str, rows: str, rest: str) -> str:
     # The classes keep MathJax from reading a price in dollars as a formula.
     return (
         '<div class="memtrace tex2jax_ignore mathjax_ignore" style="overflow-x:auto">'
@@ -194,18 +194,18 @@ def _escaped(text: str) -> str:
 # ---- plain lists ----------------------------------------------------------------------------------------------------
 
 
-Shown = Callable[[list[object]], "str | None"]
+ListRenderer = Callable[[list[object]], "str | None"]
 """Gives a list's HTML, or None for a list that it does not know."""
 
 
 class Formatter(Protocol):
     """IPython's own, for one form of output."""
 
-    def for_type(self, typ: type, func: Shown | None = None) -> Shown | None:
+    def for_type(self, typ: type, func: ListRenderer | None = None) -> ListRenderer | None:
         """Set what shows a type; returns what did so far."""
         ...
 
-    def pop(self, typ: type, default: None) -> Shown | None:
+    def pop(self, typ: type, default: None) -> ListRenderer | None:
         """Forget what shows a type, and return it."""
         ...
 
@@ -231,7 +231,7 @@ class Shell(Protocol):
 class _Lists:
     """Shows lists of models as tables, and other lists as before."""
 
-    def __init__(self, before: Shown | None) -> None:
+    def __init__(self, before: ListRenderer | None) -> None:
         self.before = before
 
     def __call__(self, shown: list[object]) -> str | None:

@@ -44,7 +44,7 @@ from memtrace.recovery import (
     DeletionRecovery,
     MemoryRecovery,
     Recovery,
-    is_recognised,
+    is_deduplicated,
 )
 from memtrace.retry import Dedup
 from memtrace.rules import (
@@ -56,13 +56,13 @@ from memtrace.rules import (
     check_tags,
     check_type,
     check_types,
+    invalid,
     path_segment,
-    refuse,
-    require,
+    require_non_empty,
     split_tags,
 )
-from memtrace.timebounds import to_lookback, to_wire
-from memtrace.transport import Method, Response, Safety
+from memtrace.timebounds import to_lookback, to_query
+from memtrace.transport import Idempotency, Method, Response
 
 __all__ = [
     "MAX_BODY",
@@ -73,9 +73,12 @@ __all__ = [
     "add_memory",
     "agent_memories",
     "agent_stats",
+    "check_body_size",
     "close_session",
     "create_session",
     "delete_agent",
+    "for_agent",
+    "for_session",
     "get_agent",
     "get_session",
     "health",
@@ -83,18 +86,15 @@ __all__ = [
     "list_memories",
     "list_sessions",
     "memory_body",
-    "of_agent",
-    "of_session",
-    "reader",
+    "non_empty",
     "ready",
     "register_agent",
-    "required",
+    "response_parser",
     "search_memories",
     "session_context",
     "session_memories",
     "update_session",
     "with_unique_key",
-    "within_limit",
 ]
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class Operation(Generic[T]):
     method: Method
     target: str
     parse: Callable[[Response], T]
-    safety: Safety
+    idempotency: Idempotency
     body: bytes | None = None
     accepts: frozenset[int] = _NO_STATUSES
     #: Header fields of this request alone; they win over the client's.
@@ -154,10 +154,12 @@ def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[
     if unique:
         request = with_unique_key(request)
     body = memory_body(request)
-    if not is_recognised(request):
-        return Operation("memories.add", "POST", f"{_API}/memories", reader(Memory), "once", body)
+    if not is_deduplicated(request):
+        return Operation("memories.add", "POST", f"{_API}/memories", response_parser(Memory), "non_idempotent", body)
     recovery = MemoryRecovery(request, unique=unique)
-    return Operation("memories.add", "POST", f"{_API}/memories", reader(Memory), "keyed", body, recovery=recovery)
+    return Operation(
+        "memories.add", "POST", f"{_API}/memories", response_parser(Memory), "keyed", body, recovery=recovery
+    )
 
 
 def with_unique_key(request: AddMemoryRequest) -> AddMemoryRequest:
@@ -173,16 +175,16 @@ def add_memories(
     Raises `InvalidRequestError` for an empty batch, which the server reads as one memory.
     """
     if not requests:
-        raise refuse("memories", "not empty", "the server would read an empty batch as one memory")
+        raise invalid("memories", "not empty", "the server would read an empty batch as one memory")
     written = [memory_body(request) for request in requests] if bodies is None else bodies
-    body = within_limit(b'{"memories":[' + b",".join(written) + b"]}")
-    safety: Safety = "keyed" if all(map(is_recognised, requests)) else "once"
+    body = check_body_size(b'{"memories":[' + b",".join(written) + b"]}")
+    idempotency: Idempotency = "keyed" if all(map(is_deduplicated, requests)) else "non_idempotent"
     return Operation(
         "memories.add_many",
         "POST",
         f"{_API}/memories",
-        reader(AddedMemories),
-        safety,
+        response_parser(AddedMemories),
+        idempotency,
         body,
         recovery=BatchRecovery(requests),
     )
@@ -193,8 +195,8 @@ def memory_body(request: AddMemoryRequest) -> bytes:
 
     Raises `PayloadTooLargeError` when it alone is over 4 MiB.
     """
-    require(request.agent_id, "agent_id")
-    require(request.content, "content")
+    require_non_empty(request.agent_id, "agent_id")
+    require_non_empty(request.content, "content")
     check_id(request.agent_id, "agent_id")
     check_id(request.session_id, "session_id")
     check_type(request.event_type, "event_type")
@@ -202,9 +204,9 @@ def memory_body(request: AddMemoryRequest) -> bytes:
     return _body(request)
 
 
-def required(value: str, field: str) -> str:
+def non_empty(value: str, field: str) -> str:
     """`value`, unless it is empty: an empty filter would read everyone's memories. Raises `InvalidRequestError`."""
-    require(value, field)
+    require_non_empty(value, field)
     return value
 
 
@@ -221,7 +223,7 @@ def agent_memories(agent_id: str, options: ListOptions, clock: Clock = _SYSTEM_C
     The agent's own route ignores tags, until, offset and session_id: with one of these the general route is asked.
     """
     if any(map(_is_given, (options.tags, options.until, options.offset, options.session_id))):
-        return list_memories(of_agent(agent_id, options), clock, "agents.memories")
+        return list_memories(for_agent(agent_id, options), clock, "agents.memories")
     options = options.model_copy(update={"agent_id": None})
     return _list("agents.memories", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/memories", options, clock)
 
@@ -232,29 +234,29 @@ def session_memories(session_id: str, options: ListOptions, clock: Clock = _SYST
     The session's own route reads only memory_type, since, limit and order: with another option the general route is asked.
     """
     if any(map(_is_given, (options.tags, options.until, options.offset, options.agent_id, options.event_type))):
-        return list_memories(of_session(session_id, options), clock, "sessions.memories")
+        return list_memories(for_session(session_id, options), clock, "sessions.memories")
     options = options.model_copy(update={"session_id": None})
     return _list(
         "sessions.memories", f"{_API}/sessions/{path_segment(session_id, 'session_id')}/memories", options, clock
     )
 
 
-def of_agent(agent_id: str, options: ListOptions) -> ListOptions:
+def for_agent(agent_id: str, options: ListOptions) -> ListOptions:
     """The options with which the general route reads one agent's memories, of the last 24 hours by default.
 
     Raises `InvalidRequestError` when `agent_id` is empty: as a filter it would mean everyone.
     """
-    require(agent_id, "agent_id")
+    require_non_empty(agent_id, "agent_id")
     since = options.since if _is_given(options.since) else "24h"
     return options.model_copy(update={"agent_id": agent_id, "since": since})
 
 
-def of_session(session_id: str, options: ListOptions) -> ListOptions:
+def for_session(session_id: str, options: ListOptions) -> ListOptions:
     """The options with which the general route reads one session's memories.
 
     Raises `InvalidRequestError` when `session_id` is empty: as a filter it would mean every session.
     """
-    require(session_id, "session_id")
+    require_non_empty(session_id, "session_id")
     return options.model_copy(update={"session_id": session_id})
 
 
@@ -274,9 +276,9 @@ def search_memories(query: SearchQuery, clock: Clock = _SYSTEM_CLOCK) -> Operati
     check_limit(query.limit)
     _check_match(query)
     check_importance(query.min_importance)
-    times = {"since": to_wire(query.since, "since", clock), "until": to_wire(query.until, "until", clock)}
+    times = {"since": to_query(query.since, "since", clock), "until": to_query(query.until, "until", clock)}
     body = _body(query.model_copy(update={**times, "tags": tags}), exclude={"tags_match"})
-    return Operation("memories.search", "POST", f"{_API}/search", reader(SearchResult), "read", body)
+    return Operation("memories.search", "POST", f"{_API}/search", response_parser(SearchResult), "read", body)
 
 
 def _list(name: str, path: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
@@ -293,19 +295,19 @@ def _list(name: str, path: str, options: ListOptions, clock: Clock) -> Operation
         "memory_type": options.memory_type,
         "event_type": options.event_type,
         "tags": _tags(options.tags),
-        "since": to_wire(options.since, "since", clock),
-        "until": to_wire(options.until, "until", clock),
+        "since": to_query(options.since, "since", clock),
+        "until": to_query(options.until, "until", clock),
         "limit": options.limit,
         "offset": options.offset,
         "order": options.order,
     }
-    return Operation(name, "GET", _with_query(path, query), reader(MemoryList), "read")
+    return Operation(name, "GET", _with_query(path, query), response_parser(MemoryList), "read")
 
 
 def _check_match(options: ListOptions | SearchQuery) -> None:
     """Refuse what one request cannot do."""
     if options.tags_match == "exact":
-        raise refuse(
+        raise invalid(
             "tags_match", "'substring' in an operation", "only client.memories reads on past what a tag is a part of"
         )
 
@@ -325,12 +327,12 @@ def _tags(tags: str | list[str] | None) -> str | None:
 
 def register_agent(request: RegisterAgentRequest) -> Operation[Agent]:
     """Register an agent. A taken name is a 409."""
-    require(request.name, "name")
+    require_non_empty(request.name, "name")
     return Operation(
         "agents.register",
         "POST",
         f"{_API}/agents",
-        reader(Agent),
+        response_parser(Agent),
         "keyed",
         _body(request),
         recovery=AgentRecovery(request),
@@ -339,24 +341,26 @@ def register_agent(request: RegisterAgentRequest) -> Operation[Agent]:
 
 def list_agents() -> Operation[AgentList]:
     """List all agents of the organisation."""
-    return Operation("agents.list", "GET", f"{_API}/agents", reader(AgentList), "read")
+    return Operation("agents.list", "GET", f"{_API}/agents", response_parser(AgentList), "read")
 
 
 def get_agent(agent_id: str) -> Operation[Agent]:
     """Fetch an agent by id or name. The server does not decode paths, so a name with other than plain characters is a 404."""
-    return Operation("agents.get", "GET", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}", reader(Agent), "read")
+    return Operation(
+        "agents.get", "GET", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}", response_parser(Agent), "read"
+    )
 
 
 def agent_stats(agent_id: str) -> Operation[AgentStats]:
     """Count what is stored under an agent's id."""
     path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/stats"
-    return Operation("agents.stats", "GET", path, reader(AgentStats), "read")
+    return Operation("agents.stats", "GET", path, response_parser(AgentStats), "read")
 
 
 def delete_agent(agent_id: str) -> Operation[None]:
     """Delete an agent by id; its memories stay. One that ever had a session cannot be deleted."""
     path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}"
-    return Operation("agents.delete", "DELETE", path, _read_nothing, "repeatable", recovery=DeletionRecovery())
+    return Operation("agents.delete", "DELETE", path, _parse_nothing, "idempotent", recovery=DeletionRecovery())
 
 
 # ---- sessions -------------------------------------------------------------------------------------------------------
@@ -364,31 +368,39 @@ def delete_agent(agent_id: str) -> Operation[None]:
 
 def create_session(request: CreateSessionRequest) -> Operation[Session]:
     """Open a session for a registered agent, by the agent's id."""
-    require(request.agent_id, "agent_id")
-    return Operation("sessions.create", "POST", f"{_API}/sessions", reader(Session), "once", _body(request))
+    require_non_empty(request.agent_id, "agent_id")
+    return Operation(
+        "sessions.create", "POST", f"{_API}/sessions", response_parser(Session), "non_idempotent", _body(request)
+    )
 
 
 def get_session(session_id: str) -> Operation[Session]:
     """Fetch a session."""
-    return Operation("sessions.get", "GET", _session_path(session_id), reader(Session), "read")
+    return Operation("sessions.get", "GET", _session_path(session_id), response_parser(Session), "read")
 
 
 def list_sessions(agent_id: str | None = None) -> Operation[SessionList]:
     """List sessions, of one agent's id or of all."""
     return Operation(
-        "sessions.list", "GET", _with_query(f"{_API}/sessions", {"agent_id": agent_id}), reader(SessionList), "read"
+        "sessions.list",
+        "GET",
+        _with_query(f"{_API}/sessions", {"agent_id": agent_id}),
+        response_parser(SessionList),
+        "read",
     )
 
 
 def update_session(session_id: str, request: UpdateSessionRequest) -> Operation[Session]:
     """Change a session's status or metadata. The server answers an unknown one with 400."""
-    return Operation("sessions.update", "PUT", _session_path(session_id), reader(Session), "repeatable", _body(request))
+    return Operation(
+        "sessions.update", "PUT", _session_path(session_id), response_parser(Session), "idempotent", _body(request)
+    )
 
 
 def close_session(session_id: str) -> Operation[Session]:
     """Set a session's status to closed; closing it again moves closed_at."""
     body = _body(UpdateSessionRequest(status="closed"))
-    return Operation("sessions.close", "PUT", _session_path(session_id), reader(Session), "repeatable", body)
+    return Operation("sessions.close", "PUT", _session_path(session_id), response_parser(Session), "idempotent", body)
 
 
 def session_context(
@@ -398,7 +410,12 @@ def session_context(
     check_types(options.include_types, "include_types")
     body = _body(options.model_copy(update={"since": to_lookback(options.since, "since", clock)}))
     return Operation(
-        "sessions.context", "POST", f"{_session_path(session_id)}/context", reader(SessionContext), "read", body
+        "sessions.context",
+        "POST",
+        f"{_session_path(session_id)}/context",
+        response_parser(SessionContext),
+        "read",
+        body,
     )
 
 
@@ -411,7 +428,7 @@ def _session_path(session_id: str) -> str:
 
 def health() -> Operation[Health]:
     """Ask whether the server runs; needs no valid key."""
-    return Operation("health", "GET", "/health", reader(Health), "read")
+    return Operation("health", "GET", "/health", response_parser(Health), "read")
 
 
 def ready() -> Operation[bool]:
@@ -420,7 +437,7 @@ def ready() -> Operation[bool]:
 
 
 def _is_ready(response: Response) -> bool:
-    return response.status < 400 and reader(_Readiness)(response).status == "ready"
+    return response.status < 400 and response_parser(_Readiness)(response).status == "ready"
 
 
 class _Readiness(BaseModel):
@@ -437,13 +454,13 @@ def _body(model: BaseModel, exclude: set[str] | None = None) -> bytes:
         if b"NaN" in body or b"Infinity" in body:
             json.loads(body, parse_constant=_refuse_constant)
     except (PydanticSerializationError, ValueError) as error:
-        raise refuse(
+        raise invalid(
             _unwritable_field(model), "JSON: whole Unicode characters, finite numbers", "it cannot be written"
         ) from error
-    return within_limit(body)
+    return check_body_size(body)
 
 
-def within_limit(body: bytes) -> bytes:
+def check_body_size(body: bytes) -> bytes:
     """`body`, unless it is over 4 MiB, which raises `PayloadTooLargeError`."""
     if len(body) > MAX_BODY:
         raise PayloadTooLargeError(
@@ -477,22 +494,22 @@ def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
     return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 
-def reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
+def response_parser(model: type[ModelT]) -> Callable[[Response], ModelT]:
     """What reads an answer as `model`: the `parse` of an operation. It raises `UnreadableResponseError`.
 
-    >>> reader(Health)(Response(200, body=b'{"status": "ok", "service": "memtrace", "uptime": "5s"}')).uptime
+    >>> response_parser(Health)(Response(200, body=b'{"status": "ok", "service": "memtrace", "uptime": "5s"}')).uptime
     '5s'
     """
-    read = _READERS.get(model)
+    read = _PARSERS.get(model)
     if read is None:
-        read = _READERS[model] = _make_reader(model)
+        read = _PARSERS[model] = _make_parser(model)
     return read  # type: ignore[return-value]  # the table maps each model to its own reader
 
 
-_READERS: dict[type[BaseModel], Callable[[Response], BaseModel]] = {}
+_PARSERS: dict[type[BaseModel], Callable[[Response], BaseModel]] = {}
 
 
-def _make_reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
+def _make_parser(model: type[ModelT]) -> Callable[[Response], ModelT]:
     validate = model.__pydantic_validator__.validate_json
 
     def read(response: Response) -> ModelT:
@@ -507,6 +524,6 @@ def _make_reader(model: type[ModelT]) -> Callable[[Response], ModelT]:
     return read
 
 
-def _read_nothing(response: Response) -> None:
+def _parse_nothing(response: Response) -> None:
     if response.body:
         raise response.unreadable("empty answer", f"{len(response.body)} bytes")

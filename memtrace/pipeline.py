@@ -79,21 +79,21 @@ class Middleware(Protocol):
 # No dataclasses: making one takes half a millisecond, and the whole import about a hundred.
 
 
-class _Send(Effect):
+class _SendEffect(Effect):
     __slots__ = ("request",)
 
     def __init__(self, request: Request) -> None:
         self.request = request
 
 
-class _Sleep(Effect):
+class _SleepEffect(Effect):
     __slots__ = ("seconds",)
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
 
-class _Call(Effect):
+class _CallEffect(Effect):
     __slots__ = ("arguments", "function")
 
     def __init__(self, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
@@ -101,7 +101,7 @@ class _Call(Effect):
         self.arguments = arguments
 
 
-class _Acquire(Effect):
+class _LockEffect(Effect):
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
@@ -113,7 +113,7 @@ def sleep(seconds: float) -> Flow[None]:
 
     Write ``yield from sleep(0.5)``.
     """
-    yield _Sleep(seconds)
+    yield _SleepEffect(seconds)
 
 
 @overload
@@ -126,7 +126,7 @@ def call(function: Callable[..., object], /, *arguments: object) -> Flow[object]
     Write ``token = yield from call(fetch_token, url)``. The sync client calls it as it is. The async client runs a blocking function in a thread, with the caller's
     context variables, and awaits an async one; the sync client refuses an async one with `MiddlewareError`.
     """
-    return (yield _Call(function, arguments))
+    return (yield _CallEffect(function, arguments))
 
 
 def lock(name: str) -> Flow[HeldLock]:
@@ -138,20 +138,20 @@ def lock(name: str) -> Flow[HeldLock]:
 
     A lock that is still held when the call ends is released then. Locks are not reentrant.
     """
-    return cast("HeldLock", (yield _Acquire(name)))
+    return cast("HeldLock", (yield _LockEffect(name)))
 
 
 # ---- composition ----------------------------------------------------------------------------------------------------
 
 
-def compose(middleware: Iterable[Middleware], keeps_the_rules: Callable[[Middleware], bool] | None = None) -> Handler:
+def compose(middleware: Iterable[Middleware], is_trusted: Callable[[Middleware], bool] | None = None) -> Handler:
     """One handler out of `middleware`, the first outermost; innermost is the transport.
 
-    What `keeps_the_rules` vouches for is not watched in each call: that is a third of a link's cost.
+    What `is_trusted` vouches for is not watched in each call: that is a third of a link's cost.
     """
     handler: Handler = _send
     for link in reversed(tuple(middleware)):
-        trusted = keeps_the_rules is not None and keeps_the_rules(link)
+        trusted = is_trusted is not None and is_trusted(link)
         handler = _trusted_link(link, handler) if trusted else _link(link, handler)
     return handler
 
@@ -166,24 +166,24 @@ def _send(request: Request) -> Flow[Response]:
         if request.timeout is None or request.timeout > remaining:
             request = replace(request, timeout=remaining)
     context.attempt += 1
-    context.sent = request.body
+    context.sent_body = request.body
     try:
-        response: object = yield _Send(request)
+        response: object = yield _SendEffect(request)
     except TransportError as error:
         context.last_cause = error
         if error.maybe_sent:
-            context.admit()
+            context.mark_maybe_applied()
         raise
     except ClientClosedError:  # a transport that is closed sends nothing
         raise
     except BaseException:  # a cancellation, an interrupt, a defect of the transport: the request may be on its way
-        context.admit()
+        context.mark_maybe_applied()
         raise
     if not isinstance(response, Response):
         raise TypeError(f"the transport's send returned {type(response).__name__}, not a memtrace.transport.Response")
     if response.status < 300 or (response.status > 501 and response.status != 503):
         # What fails from here on fails after a success; and a proxy's 502 or 504 says nothing of the server behind it.
-        context.admit()
+        context.mark_maybe_applied()
     return response
 
 
@@ -195,7 +195,7 @@ def _link(middleware: Middleware, inner: Handler) -> Handler:
     name = _name_of(middleware)
 
     def handler(request: Request) -> Flow[Response]:
-        call_next = _CallNext(inner, name)
+        call_next = _CheckedCallNext(inner, name)
         flow = middleware(request, call_next)
         if not isinstance(flow, GeneratorType):
             raise _no_generator(flow, name)
@@ -215,7 +215,7 @@ def _link(middleware: Middleware, inner: Handler) -> Handler:
 _WRITE = "Write: response = yield from call_next(request)"
 
 
-class _CallNext:
+class _CheckedCallNext:
     """`call_next` of one run of one middleware: checks that each result is used once, at once."""
 
     __slots__ = ("_inner", "finished", "name", "unused")
@@ -224,7 +224,7 @@ class _CallNext:
         self._inner = inner
         self.name = name
         self.finished = False
-        self.unused: _OneShot | None = None
+        self.unused: _PendingNext | None = None
 
     def __call__(self, request: Request, /) -> Flow[Response]:
         if self.finished:
@@ -233,10 +233,10 @@ class _CallNext:
             raise MiddlewareError(f"{self.name} gave call_next a {type(request).__name__}, not a Request. {_WRITE}")
         if self.unused is not None:
             raise MiddlewareError(f"{self.name} called call_next(request) twice and ran only one of them. {_WRITE}")
-        self.unused = _OneShot(self, request)
+        self.unused = _PendingNext(self, request)
         return cast("Flow[Response]", self.unused)
 
-    def start(self, one_shot: _OneShot, request: Request) -> Flow[Response]:
+    def start(self, one_shot: _PendingNext, request: Request) -> Flow[Response]:
         if self.finished or self.unused is not one_shot:
             raise MiddlewareError(
                 f"{self.name} used one result of call_next(request) twice. Call call_next(request) again for another sending. {_WRITE}"
@@ -245,12 +245,12 @@ class _CallNext:
         return self._inner(request)
 
 
-class _OneShot:
+class _PendingNext:
     """What `call_next(request)` returns: good for one ``yield from``, and an explanation for anything else."""
 
     __slots__ = ("_call_next", "_request")
 
-    def __init__(self, call_next: _CallNext, request: Request) -> None:
+    def __init__(self, call_next: _CheckedCallNext, request: Request) -> None:
         self._call_next = call_next
         self._request = request
 
@@ -281,7 +281,7 @@ def _no_generator(result: object, name: str) -> MiddlewareError:
         return MiddlewareError(
             f"{name} is an async generator; one generator function serves both clients. Use def, not async def. {_WRITE}"
         )
-    if isinstance(result, _OneShot):
+    if isinstance(result, _PendingNext):
         return MiddlewareError(f"{name} returned call_next(request) itself. {_WRITE}; return response")
     return MiddlewareError(
         f"{name} is no generator function: it returned {type(result).__name__}. {_WRITE}; return response"
@@ -289,7 +289,7 @@ def _no_generator(result: object, name: str) -> MiddlewareError:
 
 
 def _no_response(result: object, name: str) -> MiddlewareError:
-    if isinstance(result, (_OneShot, GeneratorType)):
+    if isinstance(result, (_PendingNext, GeneratorType)):
         return MiddlewareError(f"{name} returned a flow that nobody ran. {_WRITE}; return response")
     return MiddlewareError(f"{name} returned {type(result).__name__}, not a Response. End it with: return response")
 
@@ -299,21 +299,21 @@ def _no_response(result: object, name: str) -> MiddlewareError:
 
 def drive(flow: Flow[T], transport: Transport, locks: Locks, context: CallContext) -> T:
     """Run `flow` to its end, blocking; returns what it returns and raises what it raises."""
-    run = _Run(flow)
+    run = _FlowRunner(flow)
     try:
         effect = run.resume(None)
         while effect is not _DONE:
             try:
-                if isinstance(effect, _Send):
+                if isinstance(effect, _SendEffect):
                     result: object = transport.send(effect.request)
-                elif isinstance(effect, _Sleep):
+                elif isinstance(effect, _SleepEffect):
                     _check_wait(effect.seconds, context)
                     context.clock.sleep(effect.seconds)
                     result = None
-                elif isinstance(effect, _Call):
+                elif isinstance(effect, _CallEffect):
                     result = _call_blocking(effect)
                 else:
-                    taken = locks.of_threads(_lock_name(effect))
+                    taken = locks.thread_lock(_lock_name(effect))
                     _take(taken, context)
                     result = run.hold(taken.release)
             except BaseException as error:  # noqa: BLE001  # the flow decides, `_Run.throw` lets none vanish
@@ -327,21 +327,21 @@ def drive(flow: Flow[T], transport: Transport, locks: Locks, context: CallContex
 
 async def drive_async(flow: Flow[T], transport: AsyncTransport, locks: Locks, context: CallContext) -> T:
     """Run `flow` to its end, awaiting; returns what it returns and raises what it raises."""
-    run = _Run(flow)
+    run = _FlowRunner(flow)
     try:
         effect = run.resume(None)
         while effect is not _DONE:
             try:
-                if isinstance(effect, _Send):
+                if isinstance(effect, _SendEffect):
                     result: object = await transport.send(effect.request)
-                elif isinstance(effect, _Sleep):
+                elif isinstance(effect, _SleepEffect):
                     _check_wait(effect.seconds, context)
                     await context.clock.async_sleep(effect.seconds)
                     result = None
-                elif isinstance(effect, _Call):
+                elif isinstance(effect, _CallEffect):
                     result = await _before_deadline(_call_awaiting(effect), context)
                 else:
-                    taken = locks.of_tasks(_lock_name(effect))
+                    taken = locks.task_lock(_lock_name(effect))
                     await _before_deadline(taken.acquire(), context, undo=taken.release)
                     result = run.hold(taken.release)
             except BaseException as error:  # noqa: BLE001  # the flow decides, `_Run.throw` lets none vanish
@@ -401,7 +401,7 @@ async def _before_deadline(waiting: Awaitable[A], context: CallContext, undo: Ca
 _DONE = Effect()  # no None: a bare `yield` gives that
 
 
-class _Run(Generic[T]):
+class _FlowRunner(Generic[T]):
     """One flow under way: resumes it, lets nothing be swallowed that must not be, and cleans up."""
 
     __slots__ = ("_flow", "_held", "value")
@@ -453,16 +453,16 @@ class _Run(Generic[T]):
 
 
 def _lock_name(effect: Effect) -> str:
-    if isinstance(effect, _Acquire):
+    if isinstance(effect, _LockEffect):
         return effect.name
-    if isinstance(effect, _OneShot):
+    if isinstance(effect, _PendingNext):
         raise MiddlewareError(f"{effect.owner} wrote 'yield' where 'yield from' is due. {_WRITE}")
     raise MiddlewareError(
         f"a middleware yielded {type(effect).__name__}. Yield only through call_next, sleep, call and lock, always with 'yield from'"
     )
 
 
-def _call_blocking(effect: _Call) -> object:
+def _call_blocking(effect: _CallEffect) -> object:
     result = _call_guarded(effect)
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
@@ -474,7 +474,7 @@ def _call_blocking(effect: _Call) -> object:
     return result
 
 
-async def _call_awaiting(effect: _Call) -> object:
+async def _call_awaiting(effect: _CallEffect) -> object:
     if inspect.iscoroutinefunction(effect.function):
         return await effect.function(*effect.arguments)
     if running_under_trio():
@@ -488,12 +488,12 @@ async def _call_awaiting(effect: _Call) -> object:
     return await result if inspect.isawaitable(result) else result
 
 
-def _call_boxed(effect: _Call) -> tuple[object]:
+def _call_boxed(effect: _CallEffect) -> tuple[object]:
     """In a thread; boxed, since trio refuses a coroutine, which a lambda or a callable object may give."""
     return (_call_guarded(effect),)
 
 
-def _call_guarded(effect: _Call) -> object:
+def _call_guarded(effect: _CallEffect) -> object:
     try:
         return effect.function(*effect.arguments)
     except StopIteration as error:  # a generator cannot let it through: PEP 479

@@ -20,7 +20,7 @@ import pluggy
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
 from memtrace.middleware.chain import BUILT_IN
 from memtrace.middleware.placement import Position
-from memtrace.naming import near_name
+from memtrace.naming import did_you_mean
 from memtrace.pipeline import Middleware
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
 
@@ -29,12 +29,12 @@ __all__ = [
     "MiddlewareSpec",
     "PluginInfo",
     "Registry",
-    "Selection",
+    "TransportSelection",
     "TransportSpec",
     "hookimpl",
-    "middlewares",
+    "middleware_registry",
     "select_transport",
-    "transports",
+    "transport_registry",
 ]
 
 API_VERSION: Final = 1
@@ -195,7 +195,7 @@ class PluginInfo:
     detail: str = ""
 
 
-class _Found(NamedTuple):
+class _Candidate(NamedTuple):
     """A plugin that was seen and not loaded."""
 
     name: str
@@ -207,7 +207,7 @@ class _Found(NamedTuple):
 
 SpecT = TypeVar("SpecT", bound="TransportSpec | MiddlewareSpec")
 
-_OURS = "memtrace-sdk"
+_OWN_DISTRIBUTION = "memtrace-sdk"
 
 
 Kind = Literal["transport", "middleware"]
@@ -237,7 +237,7 @@ class Registry(Generic[SpecT]):
         self._builtin = builtin
         self._links = links
         self._reserved = frozenset({*builtin, *links})
-        self._found: dict[str, list[_Found]] | None = None
+        self._found: dict[str, list[_Candidate]] | None = None
         self._specs: dict[str, SpecT] = {}
 
     def get(self, name: str) -> SpecT:
@@ -261,17 +261,17 @@ class Registry(Generic[SpecT]):
 
     def listing(self) -> list[PluginInfo]:
         """Every built-in and every installed one, with its status; loads each plugin to find out."""
-        links = [PluginInfo(self.kind, name, _OURS, _own_version(), "ok") for name in self._links]
+        links = [PluginInfo(self.kind, name, _OWN_DISTRIBUTION, _own_version(), "ok") for name in self._links]
         builtin = [self._info(self._builtin_found(name)) for name in sorted(self._builtin)]
         others = [self._info(found) for _, group in sorted(self._third_party(shadowed=True).items()) for found in group]
         return links + builtin + others
 
-    def _info(self, found: _Found) -> PluginInfo:
+    def _info(self, found: _Candidate) -> PluginInfo:
         status, detail = self._status(found)
         return PluginInfo(self.kind, found.name, found.distribution, found.version, status, detail)
 
-    def _status(self, found: _Found) -> tuple[Status, str]:
-        if found.name in self._reserved and found.distribution != _OURS:
+    def _status(self, found: _Candidate) -> tuple[Status, str]:
+        if found.name in self._reserved and found.distribution != _OWN_DISTRIBUTION:
             return (
                 "shadowed",
                 f"the name {found.name!r} belongs to a built-in {self.kind}; {found.distribution} must choose another",
@@ -288,7 +288,7 @@ class Registry(Generic[SpecT]):
 
     # -- finding
 
-    def _find(self, name: str) -> _Found:
+    def _find(self, name: str) -> _Candidate:
         if name in self._builtin:
             return self._builtin_found(name)
         if name in self._links:
@@ -299,26 +299,26 @@ class Registry(Generic[SpecT]):
         group = self._third_party().get(name, [])
         if not group:
             raise self._error(
-                f"no {self.kind} is named {name!r}.{near_name(name, self.names())} Installed: {', '.join(self.names()) or 'none'}"
+                f"no {self.kind} is named {name!r}.{did_you_mean(name, self.names())} Installed: {', '.join(self.names()) or 'none'}"
             )
         if len(group) > 1:
             claims = " and ".join(f"{found.distribution} {found.version}" for found in group)
             raise self._error(f"the {self.kind} name {name!r} is claimed by {claims}; uninstall all but one")
         return group[0]
 
-    def _builtin_found(self, name: str) -> _Found:
+    def _builtin_found(self, name: str) -> _Candidate:
         module = self._builtin[name]
-        return _Found(name, module, _OURS, _own_version(), lambda: importlib.import_module(module))
+        return _Candidate(name, module, _OWN_DISTRIBUTION, _own_version(), lambda: importlib.import_module(module))
 
-    def _third_party(self, *, shadowed: bool = False) -> dict[str, list[_Found]]:
+    def _third_party(self, *, shadowed: bool = False) -> dict[str, list[_Candidate]]:
         if self._found is None:
             self._found = {}
             for entry in metadata.entry_points(group=self._group):
                 distribution = entry.dist.name if entry.dist else "unknown"
                 version = entry.dist.version if entry.dist else "unknown"
-                found = _Found(entry.name, entry.value, distribution, version, entry.load)
+                found = _Candidate(entry.name, entry.value, distribution, version, entry.load)
                 group = self._found.setdefault(entry.name, [])
-                if distribution != _OURS and not any(_same(found, other) for other in group):
+                if distribution != _OWN_DISTRIBUTION and not any(_same(found, other) for other in group):
                     group.append(found)
         return {
             name: group for name, group in self._found.items() if group and (shadowed or name not in self._reserved)
@@ -326,10 +326,10 @@ class Registry(Generic[SpecT]):
 
     # -- loading
 
-    def _load(self, found: _Found) -> SpecT:
+    def _load(self, found: _Candidate) -> SpecT:
         where = f"{self.kind} {found.name!r} of {found.distribution} {found.version} ({found.reference})"
         try:
-            spec = self._ask(found)
+            spec = self._call_hook(found)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a module that calls sys.exit() ends nobody's program
@@ -346,7 +346,7 @@ class Registry(Generic[SpecT]):
         _check_fit(spec, where, found.distribution, self._error)
         return spec
 
-    def _ask(self, found: _Found) -> object:
+    def _call_hook(self, found: _Candidate) -> object:
         """Register the plugin by itself, so that a misspelt hook or a broken neighbour cannot be mistaken for it, and ask it."""
         manager = pluggy.PluginManager("memtrace")
         manager.add_hookspecs(HookSpecs)
@@ -366,7 +366,7 @@ def _is_installed(package: str) -> bool:
         return False
 
 
-def _same(one: _Found, other: _Found) -> bool:
+def _same(one: _Candidate, other: _Candidate) -> bool:
     """One distribution that is found twice, as in an editable install beside its own source."""
     return (one.distribution, one.reference) == (other.distribution, other.reference)
 
@@ -378,7 +378,7 @@ def _check_fit(
     if spec.api != API_VERSION:
         raise error(
             f"{subject} was written for plugin interface {spec.api}; this memtrace-sdk has {API_VERSION}",
-            hint=f"upgrade {distribution if spec.api < API_VERSION else _OURS}",
+            hint=f"upgrade {distribution if spec.api < API_VERSION else _OWN_DISTRIBUTION}",
         )
     options = [option.name for option in fields(TransportOptions)]
     able = spec.capabilities if isinstance(spec, TransportSpec) else ()
@@ -386,15 +386,15 @@ def _check_fit(
         if name not in options:
             raise error(
                 f"{subject} says that it honours {name!r}, which is no option of memtrace-sdk {_own_version()}: it is "
-                f"misspelt, or written for a newer memtrace-sdk.{near_name(name, options)}",
-                hint=f"upgrade {_OURS}; if that does not help, upgrade or uninstall {distribution}",
+                f"misspelt, or written for a newer memtrace-sdk.{did_you_mean(name, options)}",
+                hint=f"upgrade {_OWN_DISTRIBUTION}; if that does not help, upgrade or uninstall {distribution}",
             )
 
 
 def install_hint(spec: TransportSpec | MiddlewareSpec, distribution: str | None) -> str:
     """How to get the packages that `spec` requires and that are missing here."""
     if spec.extra:
-        return f'run: pip install "{_OURS}[{spec.extra}]"'
+        return f'run: pip install "{_OWN_DISTRIBUTION}[{spec.extra}]"'
     missing = spec.missing()
     packages = " and ".join(missing)
     if distribution is None:
@@ -409,7 +409,7 @@ def _own_version() -> str:
     return __version__
 
 
-_BUILT_IN: Final = {
+_BUILT_IN_TRANSPORTS: Final = {
     "aiohttp": "memtrace_transports._aiohttp",
     "httpx": "memtrace_transports._httpx",
     "httpx2": "memtrace_transports._httpx2",
@@ -417,19 +417,21 @@ _BUILT_IN: Final = {
     "requests": "memtrace_transports._requests",
 }
 
-HTTP_TRANSPORTS: Final = frozenset(_BUILT_IN) - {"memory"}
+HTTP_TRANSPORTS: Final = frozenset(_BUILT_IN_TRANSPORTS) - {"memory"}
 """The built-in transports that send to an address of http or https, and to no other."""
 
-transports: Final = Registry("transport", "memtrace.transports", TransportSpec, TransportNotAvailableError, _BUILT_IN)
+transport_registry: Final = Registry(
+    "transport", "memtrace.transports", TransportSpec, TransportNotAvailableError, _BUILT_IN_TRANSPORTS
+)
 """The transports by name."""
 
-_OUR_MIDDLEWARE: Final = {
+_BUILT_IN_MIDDLEWARE: Final = {
     "opentelemetry": "memtrace.integrations.opentelemetry.calls",
     "opentelemetry-attempts": "memtrace.integrations.opentelemetry.attempts",
 }
 
-middlewares: Final = Registry(
-    "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, _OUR_MIDDLEWARE, links=BUILT_IN
+middleware_registry: Final = Registry(
+    "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, _BUILT_IN_MIDDLEWARE, links=BUILT_IN
 )
 """The middleware by name. What is installed acts only when it is named; the built-in ones are in every client."""
 
@@ -440,7 +442,7 @@ _SYNC_DEFAULTS = ("httpx", "httpx2", "requests")  # never "memory": it would los
 _ASYNC_DEFAULTS = ("httpx", "httpx2", "aiohttp")
 
 
-class Selection(NamedTuple):
+class TransportSelection(NamedTuple):
     """Which transport, and why."""
 
     name: str
@@ -450,7 +452,9 @@ class Selection(NamedTuple):
     distribution: tuple[str, str] | None = None
 
 
-def select_transport(argument: str | TransportSpec | None, url_scheme: str | None, *, asynchronous: bool) -> Selection:
+def select_transport(
+    argument: str | TransportSpec | None, url_scheme: str | None, *, asynchronous: bool
+) -> TransportSelection:
     """Choose: the argument, else the base URL's scheme, else MEMTRACE_TRANSPORT, else the first default that is installed.
 
     Raises `TransportNotAvailableError` when the chosen one is unknown, broken, not installed, or has no form for this kind
@@ -458,11 +462,13 @@ def select_transport(argument: str | TransportSpec | None, url_scheme: str | Non
     """
     if isinstance(argument, TransportSpec):
         _check_fit(argument, "the TransportSpec of transport=", "what brings the spec", TransportNotAvailableError)
-        selection = Selection("your own", "transport= is a TransportSpec", argument)
+        selection = TransportSelection("your own", "transport= is a TransportSpec", argument)
     else:
         name, reason = _choose(argument, url_scheme, _ASYNC_DEFAULTS if asynchronous else _SYNC_DEFAULTS)
         try:
-            selection = Selection(name, reason, transports.get(name), transports.distribution(name))
+            selection = TransportSelection(
+                name, reason, transport_registry.get(name), transport_registry.distribution(name)
+            )
         except TransportNotAvailableError as error:
             hint = error.hint or (
                 "an address of a server begins with http:// or https://" if url_scheme == name else None
@@ -483,12 +489,12 @@ def _choose(argument: str | None, url_scheme: str | None, defaults: tuple[str, .
     if variable:
         return variable, f"MEMTRACE_TRANSPORT={variable}"
     for name in defaults:
-        if not transports.get(name).missing():
+        if not transport_registry.get(name).missing():
             return name, "it is the first default that is installed"
     return defaults[0], "it is the default"
 
 
-def _check(selection: Selection, *, asynchronous: bool) -> None:
+def _check(selection: TransportSelection, *, asynchronous: bool) -> None:
     spec = selection.spec
     missing = spec.missing()
     if missing:
@@ -500,7 +506,7 @@ def _check(selection: Selection, *, asynchronous: bool) -> None:
     if not spec.serves(asynchronous=asynchronous):
         client, form = ("AsyncMemtrace", "async") if asynchronous else ("Memtrace", "sync")
         # a third party's would have to be loaded to be named, and nobody asked for it
-        fitting = [name for name in sorted(_BUILT_IN) if _serves(name, asynchronous=asynchronous)]
+        fitting = [name for name in sorted(_BUILT_IN_TRANSPORTS) if _serves(name, asynchronous=asynchronous)]
         raise TransportNotAvailableError(
             f"transport {selection.name!r} has no {form} form, which {client} needs (asked for because {selection.reason}). "
             f"These have one: {', '.join(fitting)}"
@@ -509,6 +515,6 @@ def _check(selection: Selection, *, asynchronous: bool) -> None:
 
 def _serves(name: str, *, asynchronous: bool) -> bool:
     try:
-        return transports.get(name).serves(asynchronous=asynchronous)
+        return transport_registry.get(name).serves(asynchronous=asynchronous)
     except TransportNotAvailableError:  # a frozen application may have left it out
         return False

@@ -14,18 +14,18 @@ from pydantic import BaseModel
 
 from memtrace.exceptions import InvalidRequestError, RequestInfo
 from memtrace.header_fields import header_problem
-from memtrace.operations import Operation, within_limit
-from memtrace.rules import WHOLE_CHARACTERS, is_text, refuse
+from memtrace.operations import Operation, check_body_size
+from memtrace.rules import WHOLE_CHARACTERS, invalid, is_text
 from memtrace.transport import Headers, Method, Response
 
-__all__ = ["Parameter", "RawResponse", "RawSafety", "route"]
+__all__ = ["QueryValue", "RawIdempotency", "RawResponse", "raw_operation"]
 
 T = TypeVar("T")
 
-RawSafety = Literal["read", "repeatable", "once"]
+RawIdempotency = Literal["read", "idempotent", "non_idempotent"]
 """What a repeat of a raw request does: nothing, the same again, or the whole thing once more."""
 
-Parameter = str | int | float | Sequence[str] | None
+QueryValue = str | int | float | Sequence[str] | None
 """A value of a query: a list stands for its name repeated, a bool is ``true`` or ``false``, None is left out."""
 
 
@@ -58,37 +58,37 @@ class RawResponse(Generic[T]):
         return f"<RawResponse {self.status}, {len(self.body)} bytes, {self.request.operation}, {attempts}, {self.elapsed:.3f} s>"
 
 
-def route(
+def raw_operation(
     method: Method,
     path: str,
     *,
-    params: Mapping[str, Parameter] | None = None,
+    params: Mapping[str, QueryValue] | None = None,
     json: Any = None,
     content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-    safety: RawSafety | None = None,
+    idempotency: RawIdempotency | None = None,
     accepts: Collection[int] = (),
     operation: str = "request",
 ) -> Operation[Response]:
     """The operation of `client.request`: nothing is read from its answer. Raises `InvalidRequestError` for what cannot be sent."""
     if method not in get_args(Method):
-        raise refuse("method", f"one of {', '.join(get_args(Method))}", "the SDK sends no other")
+        raise invalid("method", f"one of {', '.join(get_args(Method))}", "the SDK sends no other")
     body = _body(json, content)
     if body is not None and method in _READS:
-        raise refuse("json" if content is None else "content", f"left out of {method}", "such a request has no body")
+        raise invalid("json" if content is None else "content", f"left out of {method}", "such a request has no body")
     return Operation(
         _name(operation),
         method,
         _target(path, params),
-        _as_it_is,
-        _safety(safety, method),
+        _identity,
+        _idempotency(idempotency, method),
         body,
         _statuses(accepts),
         _fields(headers, content),
     )
 
 
-def _as_it_is(response: Response) -> Response:
+def _identity(response: Response) -> Response:
     return response
 
 
@@ -98,17 +98,17 @@ def _as_it_is(response: Response) -> Response:
 _READS = ("GET", "HEAD")
 
 
-def _safety(given: RawSafety | None, method: Method) -> RawSafety:
+def _idempotency(given: RawIdempotency | None, method: Method) -> RawIdempotency:
     if given is None:
-        return "read" if method in _READS else "once"
-    if given not in get_args(RawSafety):
-        raise refuse("safety", f"one of {', '.join(get_args(RawSafety))}", "it says what a repeat does")
+        return "read" if method in _READS else "non_idempotent"
+    if given not in get_args(RawIdempotency):
+        raise invalid("idempotency", f"one of {', '.join(get_args(RawIdempotency))}", "it says what a repeat does")
     return given
 
 
 def _statuses(accepts: Collection[int]) -> frozenset[int]:
     if not _is_collection(accepts) or not all(isinstance(status, int) for status in accepts):
-        raise refuse("accepts", "a collection of statuses, such as {404}", "it says which are no error")
+        raise invalid("accepts", "a collection of statuses, such as {404}", "it says which are no error")
     return frozenset(accepts)
 
 
@@ -122,7 +122,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 def _name(operation: str) -> str:
     if not is_text(operation) or _NAME.fullmatch(operation) is None:
         rule = "a letter, then letters, digits, '_', '.' or '-', at most 64 characters"
-        raise refuse("operation", rule, "it stands in logs and errors")
+        raise invalid("operation", rule, "it stands in logs and errors")
     return operation
 
 
@@ -132,26 +132,26 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 
 
-def _target(target: str, params: Mapping[str, Parameter] | None) -> str:
+def _target(target: str, params: Mapping[str, QueryValue] | None) -> str:
     if not is_text(target):
-        raise refuse("path", "a text", f"{type(target).__name__} was given")
+        raise invalid("path", "a text", f"{type(target).__name__} was given")
     path, mark, query = target.partition("?")
     if "://" in path:
-        raise refuse("path", "a path such as /api/v1/agents", "the server is the client's base_url")
+        raise invalid("path", "a path such as /api/v1/agents", "the server is the client's base_url")
     if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
-        raise refuse("path", "begun by '/' and percent-encoded", "it is sent as it is")
+        raise invalid("path", "begun by '/' and percent-encoded", "it is sent as it is")
     segments = path[1:].removesuffix("/").split("/") if path != "/" else []
     if any(unquote(segment) in ("", ".", "..") for segment in segments):
-        raise refuse("path", "without empty segments, '.' and '..'", "they would name another route")
+        raise invalid("path", "without empty segments, '.' and '..'", "they would name another route")
     given = urlencode(list(_pairs(params or {})), quote_via=quote)
     return path + (f"?{'&'.join(filter(None, (query, given)))}" if mark or given else "")
 
 
-def _pairs(params: Mapping[str, Parameter]) -> Iterator[tuple[str, str]]:
+def _pairs(params: Mapping[str, QueryValue]) -> Iterator[tuple[str, str]]:
     for name, value in params.items():
         field = f"params[{name!r}]"
         if not is_text(name):
-            raise refuse(field, "a text", f"{type(name).__name__} was given")
+            raise invalid(field, "a text", f"{type(name).__name__} was given")
         for one in [value] if value is None or isinstance(value, (str, int, float)) else _texts(value, field):
             if one is not None:
                 yield _written(name, field), _written(one, field)
@@ -160,19 +160,19 @@ def _pairs(params: Mapping[str, Parameter]) -> Iterator[tuple[str, str]]:
 def _texts(values: Sequence[str], field: str) -> Sequence[str]:
     if isinstance(values, (list, tuple)) and all(isinstance(value, str) for value in values):
         return values
-    raise refuse(field, "a text, a number, a bool, None, or a list of texts", "it stands in a query")
+    raise invalid(field, "a text, a number, a bool, None, or a list of texts", "it stands in a query")
 
 
 def _written(value: str | float, field: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
-        raise refuse(field, "a finite number", "it stands in a query")
+        raise invalid(field, "a finite number", "it stands in a query")
     text = str(value)
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise refuse(field, WHOLE_CHARACTERS, "it holds half of one") from None
+        raise invalid(field, WHOLE_CHARACTERS, "it holds half of one") from None
     return text
 
 
@@ -182,18 +182,18 @@ def _written(value: str | float, field: str) -> str:
 def _body(json: Any, content: bytes | None) -> bytes | None:
     if content is not None:
         if json is not None:
-            raise refuse("content", "given without json", "a request has one body")
+            raise invalid("content", "given without json", "a request has one body")
         if not isinstance(content, bytes):
-            raise refuse("content", "bytes", f"{type(content).__name__} was given")
-        return within_limit(content)
+            raise invalid("content", "bytes", f"{type(content).__name__} was given")
+        return check_body_size(content)
     if json is None:
         return None
     try:
         value = json.model_dump(mode="json", exclude_none=True) if isinstance(json, BaseModel) else json
         text = json_format.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return within_limit(text.encode())
+        return check_body_size(text.encode())
     except (TypeError, ValueError, RecursionError):
-        raise refuse("json", f"JSON: {WHOLE_CHARACTERS}, finite numbers", "it cannot be written") from None
+        raise invalid("json", f"JSON: {WHOLE_CHARACTERS}, finite numbers", "it cannot be written") from None
 
 
 def _fields(headers: Mapping[str, str] | None, content: bytes | None) -> tuple[tuple[str, str], ...]:

@@ -25,21 +25,21 @@ __all__ = [
     "AgentRecovery",
     "BatchRecovery",
     "DeletionRecovery",
-    "Inquiry",
     "MemoryRecovery",
     "Recovery",
+    "RecoveryContext",
     "ServerClock",
-    "content_key",
     "http_date",
-    "is_recognised",
-    "reading",
-    "settling_read",
+    "is_deduplicated",
+    "read_request",
+    "server_dedup_key",
+    "verifying_read",
 ]
 
 Row = Mapping[str, object]
 
 
-class Inquiry(NamedTuple):
+class RecoveryContext(NamedTuple):
     """What a recovery may do to find out."""
 
     #: The earliest moment at which the call can have begun, by the server's clock, UTC.
@@ -49,22 +49,22 @@ class Inquiry(NamedTuple):
     #: Makes a read, repeated where it fails. Raises `MemtraceError` where it fails for good.
     read: Callable[[Request], Flow[Response]]
     #: Waits until everything that has reached the server can be read. Raises `MemtraceError` where that is not known.
-    settle: Callable[[], Flow[None]]
+    verify: Callable[[], Flow[None]]
 
 
 class Recovery(Protocol):
     """What an operation knows of its own repetition. Retry runs it; it reads, and never writes."""
 
     @property
-    def settles(self) -> bool:
+    def needs_verification(self) -> bool:
         """Whether a repeat is recognised only once the first attempt has arrived in storage: writes of memories."""
         ...
 
-    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+    def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """Whether this answer may speak of an earlier attempt; `uncertain` where there was one without an answer."""
         ...
 
-    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """The answer that the call would have had, or `response` where it stands.
 
         Sets ``request.context.maybe_applied`` to False where the call surely left nothing behind.
@@ -122,7 +122,7 @@ def http_date(text: str) -> float | None:
 # ---- reads ----------------------------------------------------------------------------------------------------------
 
 
-def reading(
+def read_request(
     request: Request, route: str, query: Mapping[str, str | int], parse: Callable[[Response], object]
 ) -> Request:
     """A read beside `request`, with its address, headers, bounds and notes; `route` stands under ``/api/v1``."""
@@ -132,22 +132,22 @@ def reading(
     )
     prefix = request.target.rpartition("/api/v1/")[0]
     target = f"{prefix}/api/v1/{route}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-    headers = Headers([pair for pair in request.headers.pairs if pair[0].lower() != "content-type"])
+    headers = Headers([pair for pair in request.headers.multi_items if pair[0].lower() != "content-type"])
     operation = f"{route.partition('/')[0]}.{'get' if '/' in route else 'list'}"
     return replace(
         request, method="GET", target=target, headers=headers, body=None, operation=operation, context=context
     )
 
 
-def settling_read(request: Request) -> Request:
+def verifying_read(request: Request) -> Request:
     """The read before a repeat: the cheapest one that hands on what waits in the server's buffer."""
-    return reading(request, "memories", {"since": "1m", "limit": 1}, _rows)
+    return read_request(request, "memories", {"since": "1m", "limit": 1}, _rows)
 
 
 _PAGE = 1000
 
 
-def _rows_since(request: Request, query: Mapping[str, str], inquiry: Inquiry) -> Flow[list[Row]]:
+def _rows_since(request: Request, query: Mapping[str, str], inquiry: RecoveryContext) -> Flow[list[Row]]:
     """The rows stored since the call began, oldest first.
 
     Pages by offset: what arrives in between moves rows towards the end, so that some come twice and none is missed.
@@ -157,7 +157,7 @@ def _rows_since(request: Request, query: Mapping[str, str], inquiry: Inquiry) ->
     page: Sequence[Row] = []
     while True:
         filters: dict[str, str | int] = {**query, "since": since, "order": "asc", "limit": _PAGE, "offset": len(found)}
-        before, page = page, _rows((yield from inquiry.read(reading(request, "memories", filters, _rows))))
+        before, page = page, _rows((yield from inquiry.read(read_request(request, "memories", filters, _rows))))
         if page and page == before:
             raise UnreadableResponseError("the server gives the same rows again and again: is a cache in front of it?")
         found += page
@@ -200,14 +200,14 @@ def _answer(response: Response, status: int, content: object) -> Response:
 # ---- memories -------------------------------------------------------------------------------------------------------
 
 
-def content_key(request: AddMemoryRequest) -> str:
+def server_dedup_key(request: AddMemoryRequest) -> str:
     """The server's own duplicate key: agent, event and the first 200 bytes of the content."""
     content = request.content.encode()[:200]
     event = request.event_type or "general"
     return hashlib.sha256(f"{request.agent_id}|{event}|".encode() + content).hexdigest()[:32]
 
 
-def is_recognised(request: AddMemoryRequest) -> bool:
+def is_deduplicated(request: AddMemoryRequest) -> bool:
     """Whether the server recognises a repeat of this memory: a key with a backslash or a NUL matches nothing."""
     key = request.dedup_key or ""
     return "\\" not in key and "\0" not in key
@@ -226,18 +226,18 @@ class MemoryRecovery:
         self._unique = unique
 
     @property
-    def settles(self) -> bool:
+    def needs_verification(self) -> bool:
         """True: the check for duplicates does not see writes of the last moment."""
         return True
 
-    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+    def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """A conflict after an uncertain attempt."""
         return uncertain and response.status == 409
 
-    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """Look the row up. One of the same key and contents, stored since the call began, is the result."""
-        memory = self._as_sent(request.context.sent)
-        key = memory.dedup_key or content_key(memory)
+        memory = self._as_sent(request.context.sent_body)
+        key = memory.dedup_key or server_dedup_key(memory)
         filters = {"agent_id": memory.agent_id}
         rows = yield from _rows_since(request, filters, inquiry)
         for row in rows:
@@ -266,25 +266,25 @@ class BatchRecovery:
         self._memories = memories
 
     @property
-    def settles(self) -> bool:
+    def needs_verification(self) -> bool:
         """True, as for one memory."""
         return True
 
-    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+    def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
         if response.status == 201:
             return uncertain and len(_rows(response)) < len(self._memories)
         return bool(_refused_item(response))
 
-    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """An answer with the row of every item that this call stored, and the refused item where there is one."""
         refused = _refused_item(response)
         answered: Sequence[Row] = ()
         if refused is None:
-            answered, items = _rows(response), self._as_sent(request.context.sent)
+            answered, items = _rows(response), self._as_sent(request.context.sent_body)
         else:
-            items = self._as_sent(request.context.sent)[:refused]
-            yield from inquiry.settle()
+            items = self._as_sent(request.context.sent_body)[:refused]
+            yield from inquiry.verify()
         agents = {item.agent_id for item in items}
         filters = {"agent_id": next(iter(agents))} if len(agents) == 1 else {}
         found = yield from _rows_since(request, filters, inquiry)
@@ -310,7 +310,7 @@ def _in_order(items: Sequence[AddMemoryRequest], answered: Sequence[Row], found:
         by_key.setdefault(row.get("dedup_key"), {}).setdefault(_microseconds(row), row)
     rows: list[Row] = []
     for item in items:
-        left = by_key.get(item.dedup_key or content_key(item))
+        left = by_key.get(item.dedup_key or server_dedup_key(item))
         if left:
             rows.append(left.pop(min(left)))
     return rows
@@ -346,15 +346,15 @@ class AgentRecovery:
         self._agent = agent
 
     @property
-    def settles(self) -> bool:
+    def needs_verification(self) -> bool:
         """False: the server looks at once."""
         return False
 
-    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+    def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """A conflict after an uncertain attempt."""
         return uncertain and response.status == 409
 
-    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """Fetch the agent of this name. One that is described alike, and registered since the call began, is the result."""
         row = yield from self._fetch(request, inquiry)
         if row is not None and self._describes(row) and _is_since(row.get("created_at"), inquiry.began):
@@ -363,18 +363,18 @@ class AgentRecovery:
             request.context.maybe_applied = False
         return response
 
-    def _fetch(self, request: Request, inquiry: Inquiry) -> Flow[Row | None]:
+    def _fetch(self, request: Request, inquiry: RecoveryContext) -> Flow[Row | None]:
         """The agent of this name; from the list where the name cannot stand in a path, or is another's id."""
         name = self._agent.name
         if quote(name, safe="") == name and name not in (".", ".."):
             try:
-                response = yield from inquiry.read(reading(request, f"agents/{name}", {}, _object))
+                response = yield from inquiry.read(read_request(request, f"agents/{name}", {}, _object))
             except NotFoundError:
                 return None
             row = _object(response)
             if row.get("name") == name:
                 return row
-        response = yield from inquiry.read(reading(request, "agents", {}, _agents))
+        response = yield from inquiry.read(read_request(request, "agents", {}, _agents))
         return next((row for row in _agents(response) if row.get("name") == name), None)
 
     def _describes(self, row: Row) -> bool:
@@ -408,15 +408,15 @@ class DeletionRecovery:
     __slots__ = ()
 
     @property
-    def settles(self) -> bool:
+    def needs_verification(self) -> bool:
         """False: the server looks at once."""
         return False
 
-    def concerns(self, response: Response, *, uncertain: bool) -> bool:
+    def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """The server's own 404 after an uncertain attempt, and not the one for an agent that sessions hold."""
         return uncertain and response.status == 404 and b"agent not found" in response.body
 
-    def recover(self, request: Request, response: Response, inquiry: Inquiry) -> Flow[Response]:
+    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """The answer to a deletion."""
         return Response(204, response.headers)
         yield  # a flow, like the others

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from memtrace.exceptions import ConfigurationError
-from memtrace.quantities import is_duration, is_whole
+from memtrace.quantities import is_int, is_non_negative_seconds
 
-__all__ = ["SETTLE_AFTER_READ", "SETTLE_BEFORE_READ", "Dedup", "RetryPolicy", "Settle"]
+__all__ = ["VERIFY_DELAY_AFTER_READ", "VERIFY_DELAY_BEFORE_READ", "Dedup", "RetryPolicy", "Settle"]
 
 Settle = Literal["wait", "read"]
 """What comes before a write is repeated that may have been stored.
@@ -25,10 +25,10 @@ Dedup = Literal["server", "unique"]
 ``unique``: one made for each call, so that equal memories are all kept, and only a repeat of the call is recognised.
 """
 
-SETTLE_BEFORE_READ: Final = 1.25
+VERIFY_DELAY_BEFORE_READ: Final = 1.25
 """Seconds after which every process of the server has handed its writes on: its tick comes each second."""
 
-SETTLE_AFTER_READ: Final = 0.25
+VERIFY_DELAY_AFTER_READ: Final = 0.25
 """Seconds after a read until what it flushed is seen by the check for duplicates: 0.1 s was measured."""
 
 
@@ -61,11 +61,11 @@ class RetryPolicy:
     jitter: Callable[[], float] = field(default=random.random, repr=False)
 
     def __post_init__(self) -> None:
-        if not is_whole(self.max_attempts) or self.max_attempts < 1:
+        if not is_int(self.max_attempts) or self.max_attempts < 1:
             raise ConfigurationError("retry.max_attempts must be a whole number of 1 or more; 1 turns repeating off")
         for name in ("initial_backoff", "max_backoff", "max_retry_after"):
             value = getattr(self, name)
-            if not is_duration(value) or value > _LONGEST:
+            if not is_non_negative_seconds(value) or value > _LONGEST:
                 raise ConfigurationError(f"retry.{name} must be a number of seconds from 0 to {_LONGEST}")
         if self.settle not in get_args(Settle):
             raise ConfigurationError(f"retry.settle must be one of {', '.join(get_args(Settle))}")

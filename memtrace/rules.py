@@ -11,25 +11,25 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from memtrace.exceptions import InvalidRequestError
-from memtrace.quantities import is_duration
+from memtrace.quantities import is_non_negative_seconds
 
 __all__ = [
-    "CHUNK",
+    "BATCH_SIZE",
     "MAX_LIMIT",
     "check_count",
     "check_id",
     "check_importance",
     "check_limit",
+    "check_non_negative_seconds",
     "check_offset",
-    "check_seconds",
     "check_tag",
     "check_tags",
     "check_type",
     "check_types",
+    "invalid",
     "is_text",
     "path_segment",
-    "refuse",
-    "require",
+    "require_non_empty",
     "split_tags",
 ]
 
@@ -38,7 +38,7 @@ TYPE_RULE = "a letter, then letters, digits or underscores, at most 64 character
 TAG_RULE = "letters, digits, underscores, hyphens or dots, at most 64 characters"
 WHOLE_CHARACTERS = "whole Unicode characters"
 MAX_LIMIT = 1000
-CHUNK = 100
+BATCH_SIZE = 100
 """Items of a batch a request: the server takes 1.1 ms an item then, and 3.3 ms at 1,000."""
 
 _ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,127}")
@@ -46,27 +46,27 @@ _TYPE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 _TAG = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 
 
-def refuse(field: str, rule: str, reason: str = "the server accepts nothing else") -> InvalidRequestError:
+def invalid(field: str, rule: str, reason: str = "the server accepts nothing else") -> InvalidRequestError:
     """The error for an argument that breaks a rule; its text names the field, the rule and the reason, never the value."""
     return InvalidRequestError(f"{field} must be {rule}: {reason}", field=field, rule=rule)
 
 
-def require(value: str | None, field: str) -> None:
+def require_non_empty(value: str | None, field: str) -> None:
     """Refuse None and the empty text."""
     if not value:
-        raise refuse(field, "a text that is not empty", "it is required")
+        raise invalid(field, "a text that is not empty", "it is required")
 
 
 def check_id(value: str | None, field: str) -> None:
     """Refuse an id that the server's pattern does not match; None and the empty text count as absent."""
     if value and not _matches(_ID, value):
-        raise refuse(field, ID_RULE)
+        raise invalid(field, ID_RULE)
 
 
 def check_type(value: str | None, field: str) -> None:
     """Refuse a memory or event type that the server's pattern does not match; None and the empty text count as absent."""
     if value and _TYPE.fullmatch(value) is None:
-        raise refuse(field, TYPE_RULE)
+        raise invalid(field, TYPE_RULE)
 
 
 def check_types(values: Iterable[str] | None, field: str) -> None:
@@ -78,7 +78,7 @@ def check_types(values: Iterable[str] | None, field: str) -> None:
 def check_tag(value: str, field: str) -> None:
     """Refuse a tag that the server's pattern does not match; the empty text passes."""
     if value and _TAG.fullmatch(value) is None:
-        raise refuse(field, TAG_RULE)
+        raise invalid(field, TAG_RULE)
 
 
 def check_tags(values: Iterable[str] | None, field: str = "tags") -> None:
@@ -99,31 +99,31 @@ def split_tags(text: str) -> list[str]:
 def check_count(value: int | None) -> None:
     """Refuse a number of rows below 1, for which the server would silently take its default."""
     if value is not None and value < 1:
-        raise refuse("limit", "1 or more", "the server would silently take its default instead")
+        raise invalid("limit", "1 or more", "the server would silently take its default instead")
 
 
 def check_limit(value: int | None) -> None:
     """Refuse a limit of one request that the server would silently replace by its default."""
     if value is not None and not 1 <= value <= MAX_LIMIT:
-        raise refuse("limit", f"from 1 to {MAX_LIMIT}", "the server would silently take its default instead")
+        raise invalid("limit", f"from 1 to {MAX_LIMIT}", "the server would silently take its default instead")
 
 
 def check_offset(value: int | None) -> None:
     """Refuse an offset that the server cannot read as a 64-bit number from 0: it would silently take 0 for it."""
     if value is not None and not 0 <= value < 2**63:
-        raise refuse("offset", "0 or more, and below 2**63", "the server would silently take 0 instead")
+        raise invalid("offset", "0 or more, and below 2**63", "the server would silently take 0 instead")
 
 
 def check_importance(value: float | None) -> None:
     """Refuse a least importance below 0: the server would silently take it for none."""
     if value is not None and value < 0:
-        raise refuse("min_importance", "0 or more", "the server would silently ignore it")
+        raise invalid("min_importance", "0 or more", "the server would silently ignore it")
 
 
-def check_seconds(value: object, field: str) -> None:
+def check_non_negative_seconds(value: object, field: str) -> None:
     """Refuse what is no number of seconds to wait: a negative one, an endless one, none at all."""
-    if not is_duration(value):
-        raise refuse(field, "a number of seconds, 0 or more", "it says how long to wait")
+    if not is_non_negative_seconds(value):
+        raise invalid(field, "a number of seconds, 0 or more", "it says how long to wait")
 
 
 def path_segment(value: str, field: str) -> str:
@@ -133,13 +133,13 @@ def path_segment(value: str, field: str) -> str:
     '..%2Fadmin'
     """
     if not is_text(value):
-        raise refuse(field, "a text", f"{type(value).__name__} was given")
+        raise invalid(field, "a text", f"{type(value).__name__} was given")
     if value in ("", ".", ".."):
-        raise refuse(field, "neither empty nor '.' nor '..'", "it stands in a path")
+        raise invalid(field, "neither empty nor '.' nor '..'", "it stands in a path")
     try:
         return quote(value, safe="")
     except UnicodeEncodeError:
-        raise refuse(field, WHOLE_CHARACTERS, "it holds half of one") from None
+        raise invalid(field, WHOLE_CHARACTERS, "it holds half of one") from None
 
 
 def is_text(value: object) -> bool:

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta, timezone
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError
 from memtrace.models import TimeBound
-from memtrace.rules import refuse
+from memtrace.rules import invalid
 
-__all__ = ["to_lookback", "to_moment", "to_wire"]
+__all__ = ["to_absolute", "to_lookback", "to_query"]
 
 LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), as in '24h', '7d', '30m'"
 TIME_RULE = (
@@ -29,14 +29,14 @@ _LARGEST = {"m": 8760, "h": 8760, "d": 365}
 _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
 
 
-def to_wire(value: TimeBound | None, field: str, clock: Clock) -> str | None:
+def to_query(value: TimeBound | None, field: str, clock: Clock) -> str | None:
     """The text that the server reads as this bound; None and the empty text are no bound.
 
     A `timedelta` becomes a look-back where one says the same, else a timestamp. Raises `InvalidRequestError` for a text
     that the server cannot read, a naive `datetime` and a negative `timedelta`.
 
     >>> from memtrace.clock import SystemClock
-    >>> to_wire(timedelta(hours=36), "since", SystemClock())
+    >>> to_query(timedelta(hours=36), "since", SystemClock())
     '36h'
     """
     if isinstance(value, timedelta):
@@ -49,18 +49,18 @@ def to_wire(value: TimeBound | None, field: str, clock: Clock) -> str | None:
     if isinstance(value, datetime):
         return _timestamp(value, field)
     if value and not _is_lookback(value) and not _is_timestamp(value):
-        raise refuse(field, TIME_RULE)
+        raise invalid(field, TIME_RULE)
     return value or None
 
 
-def to_moment(value: TimeBound | None, field: str, clock: Clock) -> str | None:
-    """The same bound as `to_wire`, as a point in time that does not move on: a look-back ends at the clock's now.
+def to_absolute(value: TimeBound | None, field: str, clock: Clock) -> str | None:
+    """The same bound as `to_query`, as a point in time that does not move on: a look-back ends at the clock's now.
 
     >>> from memtrace.clock import SystemClock
-    >>> to_moment("2026-01-31", "since", SystemClock()), to_moment("24h", "since", SystemClock())  # doctest: +ELLIPSIS
+    >>> to_absolute("2026-01-31", "since", SystemClock()), to_absolute("24h", "since", SystemClock())  # doctest: +ELLIPSIS
     ('2026-01-31', '20...Z')
     """
-    text = to_wire(value, field, clock)
+    text = to_query(value, field, clock)
     match = _LOOKBACK.fullmatch(text) if text else None
     if match is None:
         return text
@@ -84,7 +84,7 @@ def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None
         _check_not_negative(value, field)
         return _rounded_up(value, field)
     if value and not _is_lookback(value):
-        raise refuse(field, LOOKBACK_RULE, "the server would silently take 24 hours instead")
+        raise invalid(field, LOOKBACK_RULE, "the server would silently take 24 hours instead")
     return value or None
 
 
@@ -93,19 +93,19 @@ def _rounded_up(value: timedelta, field: str) -> str:
         count = max(value // length + bool(value % length), 1)
         if count <= _LARGEST[unit]:
             return f"{count}{unit}"
-    raise refuse(field, "at most 365 days ago", "the server looks back no further here")
+    raise invalid(field, "at most 365 days ago", "the server looks back no further here")
 
 
 def _check_not_negative(value: timedelta, field: str) -> None:
     if value < timedelta(0):
-        raise refuse(field, "a time before now", "it lies in the future")
+        raise invalid(field, "a time before now", "it lies in the future")
 
 
 def _before_now(value: timedelta, field: str, clock: Clock) -> datetime:
     try:
         return _now(clock) - value
     except OverflowError:
-        raise refuse(field, _IN_CALENDAR, "it lies before") from None
+        raise invalid(field, _IN_CALENDAR, "it lies before") from None
 
 
 _IN_CALENDAR = "a time from the year 1 to the year 9999, in UTC"
@@ -125,7 +125,7 @@ def _timestamp(value: datetime, field: str) -> str:
     try:
         return value.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
     except OverflowError:
-        raise refuse(field, _IN_CALENDAR, "its zone leads out of it") from None
+        raise invalid(field, _IN_CALENDAR, "its zone leads out of it") from None
 
 
 def _is_lookback(text: str) -> bool:

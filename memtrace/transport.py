@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
-from memtrace.addresses import without_content
+from memtrace.addresses import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import (
     NO_MEMTRACE_THERE,
@@ -33,10 +33,10 @@ __all__ = [
     "AsyncTransport",
     "CallContext",
     "Headers",
+    "Idempotency",
     "Method",
     "Request",
     "Response",
-    "Safety",
     "Transport",
     "TransportCause",
     "TransportError",
@@ -46,11 +46,11 @@ __all__ = [
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 """The methods of requests. The SDK's own operations use GET, POST, PUT and DELETE."""
 
-Safety = Literal["read", "repeatable", "keyed", "once"]
+Idempotency = Literal["read", "idempotent", "keyed", "non_idempotent"]
 """What a repeat of a call does.
 
-``read`` changes nothing; ``repeatable`` leaves the same state however often it is applied; ``keyed`` is recognised
-by the server as a duplicate, once the first has arrived in its storage; ``once`` is done again each time.
+``read`` changes nothing; ``idempotent`` leaves the same state however often it is applied; ``keyed`` is recognised
+by the server as a duplicate, once the first has arrived in its storage; ``non_idempotent`` is done again each time.
 """
 
 
@@ -65,22 +65,24 @@ class Headers(Mapping[str, str]):
     ('application/json', '1, 2', ['1', '2'])
     """
 
-    __slots__ = ("_index", "pairs")
+    __slots__ = ("_index", "multi_items")
 
-    pairs: tuple[tuple[str, str], ...]
+    multi_items: tuple[tuple[str, str], ...]
     """The fields as they were given, in order."""
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         if isinstance(fields, tuple) or not isinstance(fields, Mapping):  # a tuple first: asking an ABC takes time
-            self.pairs = tuple([(name, value) for name, value in fields])  # lists too become pairs, which can be hashed
+            self.multi_items = tuple(
+                [(name, value) for name, value in fields]
+            )  # lists too become pairs, which can be hashed
         else:
-            self.pairs = tuple(cast("Mapping[str, str]", fields).items())
+            self.multi_items = tuple(cast("Mapping[str, str]", fields).items())
         self._index: dict[str, str] | None = None
 
     def _joined(self) -> dict[str, str]:
         if self._index is None:
             index: dict[str, str] = {}
-            for name, value in self.pairs:
+            for name, value in self.multi_items:
                 key = name.lower()
                 index[key] = f"{index[key]}, {value}" if key in index else value
             self._index = index
@@ -101,7 +103,7 @@ class Headers(Mapping[str, str]):
     def get_all(self, name: str) -> list[str]:
         """Every value of `name`, in order; an empty list where there is none."""
         wanted = name.lower()
-        return [value for key, value in self.pairs if key.lower() == wanted]
+        return [value for key, value in self.multi_items if key.lower() == wanted]
 
     def set(self, name: str, value: str) -> Headers:
         """A copy in which `name` has this one value. Raises `ValueError`, without the value, where it cannot be sent."""
@@ -110,7 +112,7 @@ class Headers(Mapping[str, str]):
                 f"the value of the header {name!r} cannot be sent: printable ASCII without white space at its ends is due"
             )
         wanted = name.lower()
-        kept = [pair for pair in self.pairs if pair[0].lower() != wanted]
+        kept = [pair for pair in self.multi_items if pair[0].lower() != wanted]
         return Headers((*kept, (name, value)))
 
     def __eq__(self, other: object) -> bool:
@@ -122,7 +124,7 @@ class Headers(Mapping[str, str]):
         return hash(frozenset(self._joined().items()))
 
     def __repr__(self) -> str:
-        return f"Headers({', '.join(name for name, _ in self.pairs)})"
+        return f"Headers({', '.join(name for name, _ in self.multi_items)})"
 
 
 _NO_HEADERS = Headers()
@@ -137,7 +139,7 @@ class CallContext:
 
     clock: Clock = field(default_factory=SystemClock)
     #: What a repeat of this call does; exceptions use it to say whether something may have been stored.
-    safety: Safety = "once"
+    idempotency: Idempotency = "non_idempotent"
     #: Statuses of 400 and above that are an answer to this call and no failure (the 503 of `ready`).
     accepts: frozenset[int] = frozenset()
     #: `clock.monotonic()` when the call began, in seconds.
@@ -151,11 +153,11 @@ class CallContext:
     #: The number of the newest attempt whose request may have been applied; 0 while there is none.
     applied_attempt: int = 0
     #: The body of the newest request that was handed to the transport: a middleware may have changed it.
-    sent: bytes | None = None
+    sent_body: bytes | None = None
     #: The newest failure of an attempt.
     last_cause: TransportError | None = None
     #: What made the newest repetition necessary; None while there is none.
-    repeated_after: MemtraceError | None = None
+    retried_after: MemtraceError | None = None
     #: Reads an answer of this call. Raises `UnreadableResponseError`.
     parse: Callable[[Response], object] | None = None
     #: What the operation knows of its own repetition, where there is something to know.
@@ -174,9 +176,9 @@ class CallContext:
             self._read = (response, None if self.parse is None else self.parse(response))
         return self._read[1]
 
-    def admit(self) -> None:
+    def mark_maybe_applied(self) -> None:
         """Note that the newest attempt's request may have been applied, unless it only reads."""
-        if self.safety != "read":
+        if self.idempotency != "read":
             self.maybe_applied, self.applied_attempt = True, self.attempt
 
     def elapsed(self) -> float:
@@ -217,9 +219,9 @@ class Request:
         return self.target.partition("?")[0]
 
     @property
-    def shown_path(self) -> str:
+    def redacted_path(self) -> str:
         """The path as logs and errors show it: without the text of a memory that it looks for."""
-        return without_content(self.path)
+        return redact_memory_text(self.path)
 
     def with_header(self, name: str, value: str) -> Request:
         """A copy in which the header `name` has this one value."""
@@ -230,7 +232,7 @@ class Request:
 
     def __repr__(self) -> str:
         size = "no body" if self.body is None else f"{len(self.body)} bytes"
-        return f"<Request {self.method} {self.shown_path} {self.operation or 'unnamed'}, {size}>"
+        return f"<Request {self.method} {self.redacted_path} {self.operation or 'unnamed'}, {size}>"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

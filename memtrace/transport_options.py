@@ -12,7 +12,7 @@ from memtrace.addresses import is_proxy
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
 from memtrace.header_fields import check_headers
-from memtrace.quantities import is_seconds
+from memtrace.quantities import is_positive_seconds
 
 __all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "TransportOptions"]
 
@@ -95,7 +95,7 @@ class TransportOptions:
 
 
 def _check_seconds(name: str, value: object) -> None:
-    if value is not None and not is_seconds(value):
+    if value is not None and not is_positive_seconds(value):
         raise _refused(name, "a number of seconds above 0")
 
 

@@ -23,13 +23,13 @@ from memtrace.event_loops import running_under_trio
 from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports.answers import Body, Decompressor, check_final
-from memtrace_transports.bounds import came_out_of, kept_seconds, least, most_connections
-from memtrace_transports.own_client import described
-from memtrace_transports.pools import LoopClients
-from memtrace_transports.proxies import checked_proxy, environments_proxy, refused_proxy
-from memtrace_transports.tls import TLS_OPTIONS, deferred_context
-from memtrace_transports.writable import check_fields, check_target, check_time, unwritable
+from memtrace_transports.answers import BodyReader, Decompressor, check_final
+from memtrace_transports.bounds import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports.own_client import qualified_type
+from memtrace_transports.pools import PerLoopClients
+from memtrace_transports.proxies import invalid_proxy, proxy_from_env, validate_proxy
+from memtrace_transports.tls import TLS_OPTIONS, lazy_ssl_context
+from memtrace_transports.writable import cannot_send, check_fields, check_target, check_time_left
 
 if TYPE_CHECKING:
     import aiohttp
@@ -74,13 +74,13 @@ class AiohttpTransport:
     ) -> None:
         # by its methods, since tracing puts classes of its own in the place of aiohttp's
         if session is not None and (isinstance(session, type) or not _is_session(session)):
-            raise TypeError(f"AiohttpTransport takes an aiohttp.ClientSession, not {described(session)}")
+            raise TypeError(f"AiohttpTransport takes an aiohttp.ClientSession, not {qualified_type(session)}")
         if session is not None and options is not None:
             raise TypeError("AiohttpTransport takes a session or options: your own session has its own settings")
         options = TransportOptions() if options is None else options
-        self._channels = LoopClients(
+        self._channels = PerLoopClients(
             None if session is None else _Channel(session, options, None, None),
-            functools.partial(_prepare, deferred_context(options)),
+            functools.partial(_prepare, lazy_ssl_context(options)),
             functools.partial(_new_channel, options),
         )
 
@@ -91,7 +91,7 @@ class AiohttpTransport:
                 "aiohttp needs asyncio, and this is another event loop",
                 hint='use transport="httpx", which runs on trio',
             )
-        check_time(request)
+        check_time_left(request)
         channel = await self._channels.get()
         try:
             return await channel.send(request)
@@ -118,7 +118,7 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel
 
     connector = aiohttp.TCPConnector(
         limit=0,  # our own slots bound it
-        keepalive_timeout=kept_seconds(options),
+        keepalive_timeout=keepalive_seconds(options),
         ssl=context,
     )
     session = aiohttp.ClientSession(
@@ -128,10 +128,10 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel
         middlewares=(_once,),
         trust_env=False,  # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once
     )
-    return _Channel(session, options, _Slots(most_connections(options)), _Proxies(options))
+    return _Channel(session, options, _ConnectionSlots(max_connections(options)), _Proxies(options))
 
 
-class _NotAgainError(Exception):
+class _NoAutoRetryError(Exception):
     """Carries an error past aiohttp, which otherwise sends GET, PUT and DELETE again where a connection broke.
 
     The first DELETE may have been applied, and its repeat would find nothing. What is sent again is for the SDK's retries
@@ -147,10 +147,10 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     try:
         return await handler(request)
     except Exception as error:  # noqa: BLE001  # whatever it is, it goes past aiohttp's own handlers
-        raise _NotAgainError(error) from None
+        raise _NoAutoRetryError(error) from None
 
 
-class _Slots:
+class _ConnectionSlots:
     """The connections that may be in use at once, given to those who wait in their order.
 
     aiohttp's own limit forgets to wake the next in its queue when the one that it woke is cancelled meanwhile, and has no
@@ -162,7 +162,7 @@ class _Slots:
         self._count = count
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def take(self, seconds: float | None) -> None:
+    async def acquire(self, seconds: float | None) -> None:
         """Wait for a free one, `seconds` at most. Raises `_NoSlotError`."""
         if self.free:
             self.free -= 1
@@ -175,13 +175,13 @@ class _Slots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:  # given, and the task then cancelled
-                self.give()
+                self.release()
             raise
         finally:
             if timer is not None:
                 timer.cancel()
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Hand it to the first who waits."""
         while self._waiting:
             turn = self._waiting.popleft()
@@ -227,8 +227,8 @@ class _Proxies:
     def _found(self, origin: str) -> _Proxy | None:
         if self._options.proxy is not None:
             return _proxy(self._options.proxy)
-        named = environments_proxy(origin) if self._options.trust_env else None
-        return None if named is None else _proxy(checked_proxy(named[1], named[0], "aiohttp", None))
+        named = proxy_from_env(origin) if self._options.trust_env else None
+        return None if named is None else _proxy(validate_proxy(named[1], named[0], "aiohttp", None))
 
 
 def _proxy(address: str) -> _Proxy:
@@ -256,21 +256,21 @@ class _Channel:
         self,
         session: aiohttp.ClientSession,
         options: TransportOptions,
-        slots: _Slots | None,
+        slots: _ConnectionSlots | None,
         proxies: _Proxies | None,
     ) -> None:
         self.session = session
         self.slots = slots
         self._options = options
         self._url = functools.lru_cache(maxsize=256)(_url)
-        self._settings = functools.lru_cache(maxsize=64)(functools.partial(_put_together, proxies))
+        self._settings = functools.lru_cache(maxsize=64)(functools.partial(_request_settings, proxies))
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_own_timeout, options))
 
     async def close(self) -> None:
         """Close the session."""
         await self.session.close()
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """Close the session of a loop that has ended: aiohttp then waits for nothing, and any loop may be running here."""
         closing = self.session.close()
         with contextlib.suppress(StopIteration):
@@ -280,24 +280,24 @@ class _Channel:
     async def send(self, request: Request) -> Response:
         """Send `request` within its bound, waiting for a connection included."""
         if self.slots is None:
-            return await self._exchange(request, _theirs(self.session.timeout, request.timeout))
+            return await self._exchange(request, _custom_timeout(self.session.timeout, request.timeout))
         if not self.slots.free:
             return await self._exchange_in_turn(self.slots, request)
         self.slots.free -= 1
         try:
             return await self._exchange(request, self._timeout(request.timeout))
         finally:
-            self.slots.give()
+            self.slots.release()
 
-    async def _exchange_in_turn(self, slots: _Slots, request: Request) -> Response:
+    async def _exchange_in_turn(self, slots: _ConnectionSlots, request: Request) -> Response:
         loop, bound = asyncio.get_running_loop(), request.timeout
         started = loop.time()
-        await slots.take(least(self._options.pool_timeout, bound))
+        await slots.acquire(shortest(self._options.pool_timeout, bound))
         try:
             left = None if bound is None else max(bound - (loop.time() - started), 0.001)
             return await self._exchange(request, _own_timeout(self._options, left))
         finally:
-            slots.give()
+            slots.release()
 
     async def _exchange(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
         answer = await self._answer(request, timeout)
@@ -311,14 +311,14 @@ class _Channel:
     async def _body(self, answer: aiohttp.ClientResponse, origin: str) -> bytes:
         check_final(answer.status, origin)
         encoding = ", ".join(answer.headers.getall("Content-Encoding", ()))
-        body = Body(origin, self._options.max_response_bytes, encoding, _others() if encoding else None)
+        body = BodyReader(origin, self._options.max_response_bytes, encoding, _extra_decoders() if encoding else None)
         while not answer.content.at_eof():
             body.add(await answer.content.readany())
-        return body.whole()
+        return body.finish()
 
     def _answer(self, request: Request, timeout: aiohttp.ClientTimeout) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         url, body = self._url(request.origin, request.target), request.body
-        settings = self._settings(request.method, request.origin, request.headers.pairs)
+        settings = self._settings(request.method, request.origin, request.headers.multi_items)
         if self.session.closed:
             raise ClientClosedError("the aiohttp session of this transport is closed")
         data = body if body is None or len(body) < _LARGE else io.BytesIO(body)
@@ -328,14 +328,14 @@ class _Channel:
 _BY_ITSELF = ("accept", "user-agent", "content-type")  # what aiohttp adds; it takes time to tell it not to
 
 
-def _put_together(
+def _request_settings(
     proxies: _Proxies | None, method: str, origin: str, pairs: tuple[tuple[str, str], ...]
 ) -> dict[str, Any]:
     """What is the same for all requests of a method to an origin with these headers."""
     import multidict
 
     check_fields(pairs, origin)  # aiohttp sends most of it
-    headers = _spelt_alike(pairs)
+    headers = _merge_spellings(pairs)
     settings: dict[str, Any] = {
         "allow_redirects": False,
         "raise_for_status": False,
@@ -358,7 +358,7 @@ def _put_together(
     return {**settings, "headers": multidict.CIMultiDictProxy(multidict.CIMultiDict(headers))}
 
 
-def _spelt_alike(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def _merge_spellings(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Headers with each name in its first spelling: aiohttp drops a repeated one that is spelt in another case."""
     spelling: dict[str, str] = {}
     return [(spelling.setdefault(name.lower(), name), value) for name, value in pairs]
@@ -385,7 +385,7 @@ def _own_timeout(options: TransportOptions, bound: float | None) -> aiohttp.Clie
     return _timeout(bound, options.connect_timeout, options.read_timeout, None)
 
 
-def _theirs(own: aiohttp.ClientTimeout, bound: float | None) -> aiohttp.ClientTimeout:
+def _custom_timeout(own: aiohttp.ClientTimeout, bound: float | None) -> aiohttp.ClientTimeout:
     """The user's time-outs of each phase, within the bound of the attempt."""
     return _timeout(bound, own.connect, own.sock_read, own.sock_connect)
 
@@ -396,7 +396,7 @@ def _url(origin: str, target: str) -> yarl.URL:
     place = _parsed(origin)
     url = _parsed(origin + target)
     if place is None or url is None:
-        raise unwritable(origin)
+        raise cannot_send(origin)
     if url.raw_path_qs != target:  # it drops an empty query and what it takes for a fragment
         return place.with_path(target, encoded=True)
     return url
@@ -414,19 +414,19 @@ def _parsed(address: str) -> yarl.URL | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _others() -> dict[str, Callable[[], Decompressor]]:
+def _extra_decoders() -> dict[str, Callable[[], Decompressor]]:
     """What undoes the codings that a user may have asked for, depending on what is installed."""
     from aiohttp import compression_utils as compression
 
     made: dict[str, Callable[[], Decompressor]] = {}
     if compression.HAS_BROTLI:
-        made["br"] = lambda: _Foreign(compression.BrotliDecompressor())
+        made["br"] = lambda: _AiohttpDecoder(compression.BrotliDecompressor())
     if compression.HAS_ZSTD:
-        made["zstd"] = lambda: _Foreign(compression.ZSTDDecompressor())
+        made["zstd"] = lambda: _AiohttpDecoder(compression.ZSTDDecompressor())
     return made
 
 
-class _Foreign:
+class _AiohttpDecoder:
     """One of aiohttp's decompressors."""
 
     def __init__(self, foreign: compression_utils.BrotliDecompressor | compression_utils.ZSTDDecompressor) -> None:
@@ -449,7 +449,7 @@ class _Foreign:
 
 def _plain(error: Exception) -> Exception:
     """`error` without what carries it; where the bound passed while connecting, which aiohttp does not tell, what it calls that."""
-    if isinstance(error, _NotAgainError):
+    if isinstance(error, _NoAutoRetryError):
         return error.error
     if type(error) is asyncio.TimeoutError and came_out_of(error.__cause__, "aiohttp.connector", "connect"):
         import aiohttp
@@ -467,12 +467,12 @@ def _failure(error: Exception, request: Request, channel: _Channel) -> Exception
     if isinstance(error, MemtraceError):
         return error
     if isinstance(error, ValueError) and session.trust_env:  # aiohttp's InvalidURL is one too
-        named = environments_proxy(request.origin)
+        named = proxy_from_env(request.origin)
         if named is not None:  # our address has been checked
-            return refused_proxy(named[0], "aiohttp does not take it")
-    for matches, cause, maybe_sent, what in _kinds():
+            return invalid_proxy(named[0], "aiohttp does not take it")
+    for matches, cause, maybe_sent, what in _error_map():
         if isinstance(error, matches):
-            reason, behind = _told(error)
+            reason, behind = _message_of(error)
             text = f"{what.format(request.origin)}: {reason}"
             again = cause in ("connect", "timeout") and channel.slots is None and request.method in _SENT_AGAIN
             return _caused(TransportError(text, cause=cause, maybe_sent=maybe_sent or again), behind)
@@ -487,7 +487,7 @@ def _caused(failure: Exception, cause: BaseException | None) -> Exception:
     return failure
 
 
-def _told(error: Exception) -> tuple[str, BaseException | None]:
+def _message_of(error: Exception) -> tuple[str, BaseException | None]:
     """What the error says, and what may be shown as its cause: aiohttp's errors hold requests, with the key, and proxies."""
     import aiohttp
 
@@ -503,7 +503,7 @@ def _told(error: Exception) -> tuple[str, BaseException | None]:
 
 
 @functools.lru_cache(maxsize=1)
-def _kinds() -> list[tuple[type[Exception] | tuple[type[Exception], ...], TransportCause, bool, str]]:
+def _error_map() -> list[tuple[type[Exception] | tuple[type[Exception], ...], TransportCause, bool, str]]:
     """Errors of aiohttp and ours, the most special first: what happened, and whether the request may have been sent."""
     import aiohttp
 

@@ -21,22 +21,22 @@ from memtrace.event_loops import shielded
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports.answers import Body, check_final, codings_of, is_ours, unreadable
-from memtrace_transports.bounds import came_out_of, kept_seconds, least, most_connections
-from memtrace_transports.lending import Lending
-from memtrace_transports.own_client import described
-from memtrace_transports.pools import LoopClients, ThreadsClient
-from memtrace_transports.proxies import check_environments_proxies, refused_proxy
-from memtrace_transports.tls import deferred_context
-from memtrace_transports.writable import check_time
+from memtrace_transports.answers import BodyReader, check_final, codings_of, is_decodable, unreadable
+from memtrace_transports.bounds import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports.lending import ClientPool
+from memtrace_transports.own_client import qualified_type
+from memtrace_transports.pools import LazyClient, PerLoopClients
+from memtrace_transports.proxies import check_env_proxies, invalid_proxy
+from memtrace_transports.tls import lazy_ssl_context
+from memtrace_transports.writable import check_time_left
 
 if TYPE_CHECKING:
     import httpx
     import httpx2  # type: ignore[import-not-found,unused-ignore]  # needs Python 3.11
 
-    from memtrace_transports.async_lending import AsyncLending, OneForAll
+    from memtrace_transports.async_lending import AsyncClientPool, SharedClient
 
-    _Channel = OneForAll[httpx.AsyncClient] | AsyncLending[httpx.AsyncClient]
+    _Channel = SharedClient[httpx.AsyncClient] | AsyncClientPool[httpx.AsyncClient]
 
 __all__ = ["AsyncHttpxTransport", "HttpxTransport", "spec_of"]
 
@@ -80,22 +80,22 @@ class HttpxTransport:
     ) -> None:
         # by their methods, since tracing puts classes of its own in the place of the library's
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
-            raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {described(client)}")
+            raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {qualified_type(client)}")
         self._options = _own_options(client, options)
         self._library = _library_of(client, library)
-        self._requests = _new_requests(client, self._library, self._options)
-        given = None if client is None else _Yours(cast("httpx.Client", client))
-        tls = deferred_context(self._options, blocking=True)
-        make = functools.partial(_new_lending, self._library, self._options, tls)
-        self._clients: ThreadsClient[_Yours | Lending[httpx.Client]] = ThreadsClient(given, make)
+        self._requests = _new_request_builder(client, self._library, self._options)
+        given = None if client is None else _BorrowedClient(cast("httpx.Client", client))
+        tls = lazy_ssl_context(self._options, blocking=True)
+        make = functools.partial(_new_client_pool, self._library, self._options, tls)
+        self._clients: LazyClient[_BorrowedClient | ClientPool[httpx.Client]] = LazyClient(given, make)
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
-        check_time(request)
+        check_time_left(request)
         clients = self._clients.get()
         library = import_module(self._library)
         timeout = _timeout(self._options, request.timeout)
-        client = clients.lend(timeout["pool"])
+        client = clients.acquire(timeout["pool"])
         if client is None:
             raise _failure(library, library.PoolTimeout("all connections are in use"), request, None)
         try:
@@ -103,18 +103,18 @@ class HttpxTransport:
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
             failure = _failure(library, error, request, client)
         finally:
-            clients.give_back(client)
+            clients.release(client)
         raise failure  # out here, where it has no context
 
     def _exchange(self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout) -> Response:
-        outgoing = self._requests.made(library, client, request, timeout)
+        outgoing = self._requests.build(library, client, request, timeout)
         started = request.context.clock.monotonic()
         answer = client.send(outgoing, stream=True, follow_redirects=False)
         with contextlib.closing(answer):
-            body, is_raw = _begun(library, answer, request.origin, self._options.max_response_bytes)
+            body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
             for part in answer.iter_raw() if is_raw else answer.iter_bytes():
                 body.add(part)
-                _check_pace(request, started)
+                _check_deadline(request, started)
         return _incoming(answer, body)
 
     def close(self) -> None:
@@ -122,17 +122,17 @@ class HttpxTransport:
         self._clients.close()
 
 
-class _Yours:
+class _BorrowedClient:
     """A client that was handed over, lent to every thread at once."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def lend(self, patience: float | None) -> httpx.Client | None:
+    def acquire(self, patience: float | None) -> httpx.Client | None:
         """The client, which has its own pool and patience."""
         return self._client
 
-    def give_back(self, client: httpx.Client) -> None:
+    def release(self, client: httpx.Client) -> None:
         """Leave it as it is."""
 
     def close(self) -> None:
@@ -154,12 +154,14 @@ class AsyncHttpxTransport:
         library: Library | None = None,
     ) -> None:
         if client is not None and (isinstance(client, type) or not hasattr(client, "aclose")):
-            raise TypeError(f"AsyncHttpxTransport takes an AsyncClient of httpx or httpx2, not {described(client)}")
+            raise TypeError(
+                f"AsyncHttpxTransport takes an AsyncClient of httpx or httpx2, not {qualified_type(client)}"
+            )
         self._options = _own_options(client, options)
         self._library = _library_of(client, library)
-        self._requests = _new_requests(client, self._library, self._options)
-        make = functools.partial(_new_async_client, self._library, self._options, deferred_context(self._options))
-        self._channels: LoopClients[_Channel, httpx.AsyncClient] = LoopClients(
+        self._requests = _new_request_builder(client, self._library, self._options)
+        make = functools.partial(_new_async_client, self._library, self._options, lazy_ssl_context(self._options))
+        self._channels: PerLoopClients[_Channel, httpx.AsyncClient] = PerLoopClients(
             None if client is None else _yours(cast("httpx.AsyncClient", client)),
             make,
             functools.partial(_new_channel, self._options, make),
@@ -167,25 +169,25 @@ class AsyncHttpxTransport:
 
     async def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
-        from memtrace_transports.async_exchange import begun_scope, within
+        from memtrace_transports.async_exchange import run_within, start_scope
 
-        check_time(request)
+        check_time_left(request)
         channel = await self._channels.get()
         library, client, progress = import_module(self._library), None, _Progress()
         try:
-            scope = begun_scope(request.timeout)
+            scope = start_scope(request.timeout)
             timeout = _timeout(self._options, request.timeout)
-            client = await channel.lend(timeout["pool"])
+            client = await channel.acquire(timeout["pool"])
             if client is None:
                 failure = _failure(library, library.PoolTimeout("all connections are in use"), request, None)
             else:
                 try:
-                    outgoing = self._requests.made(library, client, request, timeout)
+                    outgoing = self._requests.build(library, client, request, timeout)
                     progress.watch(outgoing.extensions)
                     send = functools.partial(self._exchange, library, client, outgoing, request.origin, progress)
-                    return await within(scope, send)
+                    return await run_within(scope, send)
                 finally:
-                    await channel.give_back(client, usable=not progress.was_cut_early)
+                    await channel.release(client, usable=not progress.was_cut_early)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
             failure = progress.judged(_failure(library, progress.told(library, error), request, client))
         raise failure  # out here, where it has no context
@@ -204,7 +206,7 @@ class AsyncHttpxTransport:
             await progress.broken_off(library, error)
             raise
         try:
-            body, is_raw = _begun(library, answer, origin, self._options.max_response_bytes)
+            body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
             async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
                 body.add(part)
         finally:
@@ -217,25 +219,25 @@ class AsyncHttpxTransport:
 
 
 def _yours(client: httpx.AsyncClient) -> _Channel:
-    from memtrace_transports.async_lending import OneForAll
+    from memtrace_transports.async_lending import SharedClient
 
-    return OneForAll(client)
+    return SharedClient(client)
 
 
 def _new_channel(
     options: TransportOptions, make: Callable[[], httpx.AsyncClient], first: httpx.AsyncClient
 ) -> _Channel:
-    from memtrace_transports.async_lending import AsyncLending, OneForAll
+    from memtrace_transports.async_lending import AsyncClientPool, SharedClient
 
-    most = most_connections(options)
+    most = max_connections(options)
     if options.http2:  # one connection carries many requests
-        return OneForAll(first, most=most)
-    return AsyncLending(
+        return SharedClient(first, max_size=most)
+    return AsyncClientPool(
         first,
         make,
-        most=most,
-        kept=_most_kept(options),
-        expiry=kept_seconds(options),
+        max_size=most,
+        max_idle=_max_idle(options),
+        expiry=keepalive_seconds(options),
         now=options.clock.monotonic,
     )
 
@@ -259,29 +261,29 @@ def _library_of(client: object, library: Library | None) -> Library:
     return library or ("httpx2" if "httpx2" in packages else "httpx")
 
 
-def _new_lending(
+def _new_client_pool(
     library: Library, options: TransportOptions, tls: Callable[[], ssl.SSLContext]
-) -> Lending[httpx.Client]:
-    return Lending(
+) -> ClientPool[httpx.Client]:
+    return ClientPool(
         functools.partial(_new_client, library, "Client", options, tls, connections=1),
-        most=most_connections(options),
-        kept=_most_kept(options),
-        expiry=kept_seconds(options),
+        max_size=max_connections(options),
+        max_idle=_max_idle(options),
+        expiry=keepalive_seconds(options),
         now=options.clock.monotonic,
     )
 
 
-def _most_kept(options: TransportOptions) -> int:
+def _max_idle(options: TransportOptions) -> int:
     """All, unless they share a pool, which looks at each at every request: 100 made 50 tasks three times slower than 20."""
     if options.max_keepalive_connections is not None:
         return options.max_keepalive_connections
-    return _KEPT_IN_ONE_POOL if options.http2 else most_connections(options)
+    return _KEPT_IN_ONE_POOL if options.http2 else max_connections(options)
 
 
 def _new_async_client(
     library: Library, options: TransportOptions, tls: Callable[[], ssl.SSLContext]
 ) -> httpx.AsyncClient:
-    connections = most_connections(options) if options.http2 else 1
+    connections = max_connections(options) if options.http2 else 1
     client: httpx.AsyncClient = _new_client(library, "AsyncClient", options, tls, connections=connections)
     return client
 
@@ -296,15 +298,15 @@ def _new_client(
 ) -> Any:
     module = import_module(library)
     if options.trust_env and options.proxy is None:
-        check_environments_proxies(library, "socksio")
+        check_env_proxies(library, "socksio")
     context = tls()
     try:
         return _cookieless(getattr(module, kind), module)(
             verify=context,
             limits=module.Limits(
                 max_connections=connections,
-                max_keepalive_connections=_most_kept(options),
-                keepalive_expiry=kept_seconds(options),
+                max_keepalive_connections=_max_idle(options),
+                keepalive_expiry=keepalive_seconds(options),
             ),
             proxy=_proxy(module, options.proxy, context),
             trust_env=options.trust_env,
@@ -312,7 +314,7 @@ def _new_client(
         )
     except (ValueError, module.InvalidURL):  # such as a host in no_proxy that is none
         named_by = "the environment (http_proxy, https_proxy, all_proxy or no_proxy)"
-        raise refused_proxy(
+        raise invalid_proxy(
             named_by if options.proxy is None else "options.proxy", f"{library} does not take it"
         ) from None
 
@@ -357,10 +359,10 @@ class _Timeout(TypedDict):
 def _timeout(options: TransportOptions, bound: float | None) -> _Timeout:
     """The shorter of the attempt's bound and the phase's own."""
     return {
-        "connect": least(bound, options.connect_timeout),
-        "read": least(bound, options.read_timeout),
-        "write": least(bound, options.write_timeout),
-        "pool": least(bound, options.pool_timeout),
+        "connect": shortest(bound, options.connect_timeout),
+        "read": shortest(bound, options.read_timeout),
+        "write": shortest(bound, options.write_timeout),
+        "pool": shortest(bound, options.pool_timeout),
     }
 
 
@@ -443,29 +445,29 @@ async def _done() -> None:
     """What httpcore awaits of a tracer."""
 
 
-class _Requests(Protocol):
+class _RequestBuilder(Protocol):
     """How requests of ours become the library's."""
 
-    def made(
+    def build(
         self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
     ) -> httpx.Request:
         """`request`, to be sent by `client`; its target goes out byte for byte."""
         ...
 
 
-def _new_requests(client: object, library: Library, options: TransportOptions) -> _Requests:
-    return _RequestsOfOurs(options) if client is None else _RequestsOfYours()
+def _new_request_builder(client: object, library: Library, options: TransportOptions) -> _RequestBuilder:
+    return _OwnRequestBuilder(options) if client is None else _CustomClientRequestBuilder()
 
 
-class _RequestsOfYours:
+class _CustomClientRequestBuilder:
     """Requests with what the user's client adds to each."""
 
-    def made(
+    def build(
         self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
     ) -> httpx.Request:
         _check_open(library, client)
         url, target = library.URL(request.url), request.target.encode("ascii")
-        headers = list(request.headers.pairs)
+        headers = list(request.headers.multi_items)
         outgoing = client.build_request(
             request.method, url, headers=headers, content=request.body, timeout=library.Timeout(**timeout)
         )
@@ -474,21 +476,21 @@ class _RequestsOfYours:
         return outgoing
 
 
-class _RequestsOfOurs:
+class _OwnRequestBuilder:
     """Requests with the options' headers. An address and a set of headers are put together once: they take a tenth of a call."""
 
     def __init__(self, options: TransportOptions) -> None:
         defaults = tuple((options.headers or {}).items())
         self._url = functools.lru_cache(maxsize=256)(_url)
-        self._headers = functools.lru_cache(maxsize=64)(functools.partial(_put_together, defaults))
+        self._headers = functools.lru_cache(maxsize=64)(functools.partial(_complete_headers, defaults))
 
-    def made(
+    def build(
         self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
     ) -> httpx.Request:
         _check_open(library, client)
         body = request.body or b""
         url = self._url(library, request.origin, request.target)
-        headers = self._headers(library, request.method, request.origin, request.headers.pairs, sized=bool(body))
+        headers = self._headers(library, request.method, request.origin, request.headers.multi_items, sized=bool(body))
         outgoing: httpx.Request = library.Request(
             request.method, url, headers=headers, stream=library.ByteStream(body), extensions={"timeout": timeout}
         )
@@ -499,7 +501,7 @@ class _RequestsOfOurs:
         return outgoing
 
 
-def _put_together(
+def _complete_headers(
     defaults: tuple[tuple[str, str], ...],
     library: ModuleType,
     method: str,
@@ -545,24 +547,24 @@ def _verbatim_class(library: ModuleType) -> Callable[[httpx.URL, bytes], httpx.U
     return VerbatimURL
 
 
-def _check_pace(request: Request, started: float) -> None:
+def _check_deadline(request: Request, started: float) -> None:
     if request.timeout is not None and request.context.clock.monotonic() - started > request.timeout:
         raise TimeoutError("its parts came too slowly")
 
 
-def _begun(library: ModuleType, answer: httpx.Response, origin: str, limit: int) -> tuple[Body, bool]:
+def _start_body(library: ModuleType, answer: httpx.Response, origin: str, limit: int) -> tuple[BodyReader, bool]:
     """A place for the body of `answer`, and whether its bytes are to be read as they come: the library takes cut ones for whole."""
     check_final(answer.status_code, origin)
     is_raw = not answer.is_stream_consumed  # else a hook of the user's has read it
     if "content-encoding" not in answer.headers:
-        return Body(origin, limit), is_raw
+        return BodyReader(origin, limit), is_raw
     encoding = answer.headers["content-encoding"]
     refusal = unreadable(origin, encoding, _known_codings(library))
     if refusal is not None:
         raise refusal
-    if is_ours(encoding) and is_raw:
-        return Body(origin, limit, encoding), True
-    return Body(origin, limit), False
+    if is_decodable(encoding) and is_raw:
+        return BodyReader(origin, limit, encoding), True
+    return BodyReader(origin, limit), False
 
 
 @functools.lru_cache(maxsize=2)
@@ -572,8 +574,8 @@ def _known_codings(library: ModuleType) -> list[str]:
     return codings_of(client.headers["accept-encoding"])
 
 
-def _incoming(answer: httpx.Response, body: Body) -> Response:
-    return Response(answer.status_code, Headers(answer.headers.multi_items()), body.whole())
+def _incoming(answer: httpx.Response, body: BodyReader) -> Response:
+    return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -585,12 +587,12 @@ def _failure(
     """What to raise for `error`."""
     if isinstance(error, (TransportError, ClientClosedError)):
         return error
-    for matches, cause, maybe_sent, what in _kinds(library):
+    for matches, cause, maybe_sent, what in _error_map(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
             text = f"{what.format(request.origin)}: {_reason(library, error)}"
             failure = TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent)
-            failure.__cause__ = None if _may_hold_a_key(library, error) else error
+            failure.__cause__ = None if _may_contain_key(library, error) else error
             return failure
     if client is not None and client.is_closed:  # meanwhile, and who knows how far it came
         broken = TransportError(
@@ -603,19 +605,19 @@ def _failure(
     return error
 
 
-def _may_hold_a_key(library: ModuleType, error: Exception) -> bool:
+def _may_contain_key(library: ModuleType, error: Exception) -> bool:
     """Whether the library repeats the value of a header in it."""
     return isinstance(error, (library.LocalProtocolError, UnicodeEncodeError))
 
 
 def _reason(library: ModuleType, error: Exception) -> str:
-    if _may_hold_a_key(library, error):
+    if _may_contain_key(library, error):
         return f"a header or the path holds what HTTP does not allow ({type(error).__name__})"
     return str(error) or type(error).__name__
 
 
 @functools.lru_cache(maxsize=2)
-def _kinds(
+def _error_map(
     library: ModuleType,
 ) -> list[tuple[type[Exception] | tuple[type[Exception], ...], TransportCause, bool, str]]:
     """The library's errors, the most special first: what happened, and whether the request may have been sent."""

@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports.answers import Body, check_final, codings_of, is_ours, unreadable
-from memtrace_transports.bounds import most_connections
-from memtrace_transports.own_client import described
-from memtrace_transports.pools import ThreadsClient
-from memtrace_transports.proxies import checked_proxy, environments_proxy
-from memtrace_transports.tls import TLS_OPTIONS, deferred_context
-from memtrace_transports.writable import check_time, check_writable, unwritable
+from memtrace_transports.answers import BodyReader, check_final, codings_of, is_decodable, unreadable
+from memtrace_transports.bounds import max_connections
+from memtrace_transports.own_client import qualified_type
+from memtrace_transports.pools import LazyClient
+from memtrace_transports.proxies import proxy_from_env, validate_proxy
+from memtrace_transports.tls import TLS_OPTIONS, lazy_ssl_context
+from memtrace_transports.writable import cannot_send, check_sendable, check_time_left
 
 if TYPE_CHECKING:
     import ssl
@@ -76,17 +76,17 @@ class RequestsTransport:
             )
         # by its methods, since tracing puts classes of its own in the place of requests'
         if session is not None and (isinstance(session, type) or not hasattr(session, "prepare_request")):
-            raise TypeError(f"RequestsTransport takes a requests.Session, not {described(session)}")
+            raise TypeError(f"RequestsTransport takes a requests.Session, not {qualified_type(session)}")
         if options is not None and not isinstance(options, TransportOptions):
-            raise TypeError(f"options= takes TransportOptions, not {described(options)}")
+            raise TypeError(f"options= takes TransportOptions, not {qualified_type(options)}")
         self._options = options or TransportOptions()
-        self._ours = _Ours(self._options) if session is None else None
-        tls = deferred_context(self._options, bundles=_BUNDLES, blocking=True)
-        self._sessions = ThreadsClient(session, functools.partial(_new_session, self._options, tls))
+        self._ours = _OwnSession(self._options) if session is None else None
+        tls = lazy_ssl_context(self._options, bundles=_BUNDLES, blocking=True)
+        self._sessions = LazyClient(session, functools.partial(_new_session, self._options, tls))
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
-        check_time(request)
+        check_time_left(request)
         session = self._sessions.get()
         exchange = _Exchange(request, self._options)
         try:
@@ -115,10 +115,10 @@ class _Exchange:
         self._options = options
         self._deadline = None if request.timeout is None else _monotonic() + request.timeout
 
-    def run(self, session: requests.Session, ours: _Ours | None) -> Response:
+    def run(self, session: requests.Session, ours: _OwnSession | None) -> Response:
         """Send it by `session`, which is the user's where nothing is known of `ours`."""
-        check_writable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
-        outgoing, settings = self._theirs(session) if ours is None else self._prepared(session, ours)
+        check_sendable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
+        outgoing, settings = self._prepare_custom(session) if ours is None else self._prepared(session, ours)
         answer = session.send(
             outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
         )
@@ -130,7 +130,9 @@ class _Exchange:
         headers = getattr(answer.raw, "headers", None) or answer.headers
         return Response(answer.status_code, Headers(list(headers.items())), body)
 
-    def _prepared(self, session: requests.Session, ours: _Ours) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+    def _prepared(
+        self, session: requests.Session, ours: _OwnSession
+    ) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """The request without what `prepare` does, which writes the URL anew and looks for cookies, files and netrc."""
         request, outgoing = self.request, _prepared_class()()
         outgoing.method = request.method
@@ -140,11 +142,11 @@ class _Exchange:
         prepared = _verbatim(outgoing, request)
         return prepared, {"proxies": ours.proxies(session, prepared, request)}
 
-    def _theirs(self, session: requests.Session) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+    def _prepare_custom(self, session: requests.Session) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         import requests
 
         request, outgoing = self.request, _prepared_class()()
-        headers = {name: request.headers[name] for name, _ in request.headers.pairs}
+        headers = {name: request.headers[name] for name, _ in request.headers.multi_items}
         prepared = session.prepare_request(
             requests.Request(request.method, request.url, headers=headers, data=request.body)
         )
@@ -164,7 +166,7 @@ class _Exchange:
         return urllib3.Timeout(bound, connect=options.connect_timeout, read=options.read_timeout)
 
     def _body(self, answer: requests.Response) -> bytes:
-        body, arriving = _begun(answer, self.request.origin, self._options.max_response_bytes)
+        body, arriving = _start_body(answer, self.request.origin, self._options.max_response_bytes)
         for piece in arriving:
             body.add(piece)
             if self._deadline is not None and _monotonic() > self._deadline:
@@ -173,7 +175,7 @@ class _Exchange:
                     cause="timeout",
                     maybe_sent=True,
                 )
-        return body.whole()
+        return body.finish()
 
     def _final(self, answer: requests.Response, **_: object) -> None:
         """Refuse any other, and first of all: once its body was read, its connection would be free for the next."""
@@ -184,7 +186,7 @@ class _Exchange:
             raise
 
 
-class _Ours:
+class _OwnSession:
     """What belongs to requests through a session of our own: the options' headers, and the proxies on the way to an origin.
 
     Those of the environment are as they were at the first request to it: to read them takes a third of a call.
@@ -214,11 +216,11 @@ def _checked(request: Request, proxies: MutableMapping[str, str]) -> dict[str, s
     address = select_proxy(request.url, proxies)
     if not address:
         return dict(proxies)
-    named = environments_proxy(request.origin)
+    named = proxy_from_env(request.origin)
     named_by = named[0] if named is not None and named[1] == address else "your session"
     parts = urlsplit(request.origin)
     key = f"{parts.scheme}://{parts.hostname}"  # the first that requests looks for
-    return {**proxies, key: checked_proxy(address, named_by, "requests", "socks")}
+    return {**proxies, key: validate_proxy(address, named_by, "requests", "socks")}
 
 
 def _verbatim(outgoing: _Prepared, request: Request) -> requests.PreparedRequest:
@@ -234,7 +236,7 @@ def _unredirected(answer: requests.Response, **_: object) -> None:
 # ---- bodies ---------------------------------------------------------------------------------------------------------
 
 
-def _begun(answer: requests.Response, origin: str, limit: int) -> tuple[Body, Iterator[bytes]]:
+def _start_body(answer: requests.Response, origin: str, limit: int) -> tuple[BodyReader, Iterator[bytes]]:
     """A place for the body of `answer`, and its bytes as they arrive: urllib3 takes cut ones for whole when it inflates them."""
     import urllib3
 
@@ -244,9 +246,9 @@ def _begun(answer: requests.Response, origin: str, limit: int) -> tuple[Body, It
         raise refusal
     # a hook of the user's may have read the body, and an adapter of theirs may bring another kind of answer
     read = getattr(answer, "_content_consumed", False) or not isinstance(answer.raw, urllib3.HTTPResponse)
-    if read or not is_ours(encoding):
-        return Body(origin, limit), iter(answer.iter_content(_CHUNK))
-    return Body(origin, limit, encoding), _arriving(answer.raw)
+    if read or not is_decodable(encoding):
+        return BodyReader(origin, limit), iter(answer.iter_content(_CHUNK))
+    return BodyReader(origin, limit, encoding), _arriving(answer.raw)
 
 
 def _arriving(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
@@ -276,7 +278,7 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
     session.trust_env = options.trust_env and options.proxy is None
     if options.proxy is not None:
         session.proxies = {"all": options.proxy}
-    adapter = _adapter_class()(most_connections(options), tls())
+    adapter = _adapter_class()(max_connections(options), tls())
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -319,9 +321,9 @@ def _fields_class() -> type[_Fields]:
         @classmethod
         def of(cls, exchange: _Exchange, defaults: tuple[tuple[str, str], ...]) -> Fields:
             request = exchange.request
-            fields = cls(request.headers.pairs)
+            fields = cls(request.headers.multi_items)
             fields.exchange = exchange
-            if len(fields) != len(request.headers.pairs):
+            if len(fields) != len(request.headers.multi_items):
                 fields.update({name: request.headers[name] for name in fields})
             for name, value in (*defaults, ("Accept-Encoding", "gzip, deflate")):
                 fields.setdefault(name, value)
@@ -337,11 +339,11 @@ def _fields_class() -> type[_Fields]:
     return Fields  # type: ignore[return-value]  # the class above, for the type checker
 
 
-def _as_built(url: str, headers: _Fields) -> tuple[str, Any]:
+def _restore_target(url: str, headers: _Fields) -> tuple[str, Any]:
     """The target and the headers as our request has them: urllib3 writes targets anew, and requests joins headers."""
     request = headers.exchange.request
     fields: Any = headers
-    if len(request.headers) != len(request.headers.pairs):
+    if len(request.headers) != len(request.headers.multi_items):
         import urllib3
 
         fields = urllib3.HTTPHeaderDict()
@@ -388,7 +390,7 @@ def _pool_classes() -> dict[str, type[Any]]:
                 if self.sock is None:
                     self.connect()
                 headers.exchange.sent = True
-                target, fields = _as_built(url, headers)
+                target, fields = _restore_target(url, headers)
                 super().request(method, target, body, fields, **settings)
 
         class Pool(pool):  # type: ignore[misc]  # whichever of the two
@@ -450,13 +452,13 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
 
 def _failure(error: Exception, exchange: _Exchange) -> Exception:
     """What to raise for `error`."""
-    links = list(_links(error))
-    kind = next((kind for kind in _kinds() if any(isinstance(link, kind.matches) for link in links)), None)
+    links = list(_unwrap_causes(error))
+    kind = next((kind for kind in _error_map() if any(isinstance(link, kind.matches) for link in links)), None)
     if kind is None or isinstance(error, TransportError):  # a bug's, or our own
         return error
     origin, sent = exchange.request.origin, exchange.sent
     if kind.withheld:
-        return unwritable(origin, maybe_sent=bool(sent))
+        return cannot_send(origin, maybe_sent=bool(sent))
     broke = bool(sent) and kind.cause == "connect"  # such as a TLS error after the handshake
     what = _BROKE if broke else kind.what
     failure = TransportError(
@@ -468,7 +470,7 @@ def _failure(error: Exception, exchange: _Exchange) -> Exception:
     return failure
 
 
-def _links(error: BaseException) -> Iterator[BaseException]:
+def _unwrap_causes(error: BaseException) -> Iterator[BaseException]:
     """The error, and those that requests and urllib3 wrapped into it, outermost first."""
     link: object = error
     while isinstance(link, BaseException):
@@ -490,7 +492,7 @@ _BROKE = "the connection to {} broke"
 
 
 @functools.lru_cache(maxsize=1)
-def _kinds() -> list[_Kind]:
+def _error_map() -> list[_Kind]:
     """Errors of requests, urllib3 and http.client, the most special first.
 
     `maybe_sent` holds where we cannot see whether the request was sent.

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from memtrace.transport import TransportError
 
-__all__ = ["Body", "Decompressor", "check_final", "codings_of", "is_ours", "unreadable"]
+__all__ = ["BodyReader", "Decompressor", "check_final", "codings_of", "is_decodable", "unreadable"]
 
 _CHUNK = 64 * 1024
 _MOST_CODINGS = 5
@@ -37,7 +37,7 @@ def codings_of(encoding: str) -> list[str]:
     return [word for word in words if word not in ("", "identity")]
 
 
-def is_ours(encoding: str) -> bool:
+def is_decodable(encoding: str) -> bool:
     """Whether a `Body` undoes this Content-Encoding without a library's help."""
     return all(coding in _WINDOWS for coding in codings_of(encoding))
 
@@ -47,7 +47,7 @@ def unreadable(origin: str, encoding: str, known: Collection[str]) -> TransportE
     codings = codings_of(encoding)
     if len(codings) > _MOST_CODINGS:
         return _undecodable(origin, f"it was compressed {len(codings)} times")
-    unknown = None if is_ours(encoding) else next((coding for coding in codings if coding not in known), None)
+    unknown = None if is_decodable(encoding) else next((coding for coding in codings if coding not in known), None)
     return None if unknown is None else _undecodable(origin, f"nobody here knows its coding {unknown[:40]!r}")
 
 
@@ -70,7 +70,7 @@ class Decompressor(Protocol):
         ...
 
 
-class Body:
+class BodyReader:
     """A body as it arrives.
 
     `encoding` is the Content-Encoding that is still to be undone, with `others` for the codings that are not ours. Raises a
@@ -99,14 +99,14 @@ class Body:
             self._keep(data)
             return
         try:
-            self._pass_on(data, 0)
+            self._decode(data, 0)
         except zlib.error as error:
             failure = _undecodable(self._origin, str(error), error)
         else:
             return
         raise failure  # out here, where it has no context
 
-    def whole(self) -> bytes:
+    def finish(self) -> bytes:
         """The body, when all has come."""
         try:
             for stage in self._stages:
@@ -117,14 +117,14 @@ class Body:
             return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         raise failure
 
-    def _pass_on(self, data: bytes, place: int) -> None:
+    def _decode(self, data: bytes, place: int) -> None:
         if place == len(self._stages):
             self._keep(data)
             return
         for piece in self._stages[place].feed(data):
             self._counts[place] += len(piece)
             self._check(self._counts[place])  # of inner streams too, which may explode and come to nothing
-            self._pass_on(piece, place + 1)
+            self._decode(piece, place + 1)
 
     def _keep(self, piece: bytes) -> None:
         self._size += len(piece)

@@ -12,22 +12,22 @@ import anyio
 from memtrace.event_loops import running_under_trio
 from memtrace.transport import Response
 
-__all__ = ["begun_scope", "within"]
+__all__ = ["run_within", "start_scope"]
 
 
-def begun_scope(bound: float | None) -> anyio.CancelScope:
+def start_scope(bound: float | None) -> anyio.CancelScope:
     """A scope that ends `bound` seconds from now."""
     return anyio.CancelScope(deadline=math.inf if bound is None else anyio.current_time() + bound)
 
 
-async def within(scope: anyio.CancelScope, send: Callable[[], Coroutine[None, None, Response]]) -> Response:
+async def run_within(scope: anyio.CancelScope, send: Callable[[], Coroutine[None, None, Response]]) -> Response:
     """Send, until the deadline of `scope` at most. Raises `TimeoutError`.
 
     A task that asyncio cancels breaks off httpcore's cleaning up too, and its connection stays taken for good. So there the
     exchange has a task of its own, which is only ever ended through its scope, as trio ends every task.
     """
     exchange = _within_scope(scope, send)
-    return await exchange if running_under_trio() else await _apart(asyncio.create_task(exchange), scope)
+    return await exchange if running_under_trio() else await _in_own_task(asyncio.create_task(exchange), scope)
 
 
 async def _within_scope(scope: anyio.CancelScope, send: Callable[[], Coroutine[None, None, Response]]) -> Response:
@@ -36,7 +36,7 @@ async def _within_scope(scope: anyio.CancelScope, send: Callable[[], Coroutine[N
     raise TimeoutError
 
 
-async def _apart(exchange: asyncio.Task[Response], scope: anyio.CancelScope) -> Response:
+async def _in_own_task(exchange: asyncio.Task[Response], scope: anyio.CancelScope) -> Response:
     try:
         await asyncio.wait((exchange,))  # which leaves the task alone when it is cancelled
     except asyncio.CancelledError:

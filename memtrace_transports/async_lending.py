@@ -15,7 +15,7 @@ from memtrace.exceptions import ClientClosedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-__all__ = ["AsyncClosable", "AsyncLending", "OneForAll"]
+__all__ = ["AsyncClientPool", "AsyncClosable", "SharedClient"]
 
 
 class AsyncClosable(Protocol):
@@ -29,24 +29,24 @@ class AsyncClosable(Protocol):
 ClientT = TypeVar("ClientT", bound=AsyncClosable)
 
 
-class OneForAll(Generic[ClientT]):
+class SharedClient(Generic[ClientT]):
     """Lends one client to every task; `most` at once where it says so.
 
     Who waits does so here and never in httpcore, which forgets the connection that it has given to a request in its queue when
     that request is cancelled.
     """
 
-    def __init__(self, client: ClientT, *, most: int | None = None) -> None:
+    def __init__(self, client: ClientT, *, max_size: int | None = None) -> None:
         self._client = client
-        self._slots = None if most is None else anyio.Semaphore(most)
+        self._slots = None if max_size is None else anyio.Semaphore(max_size)
 
-    async def lend(self, patience: float | None) -> ClientT | None:
-        """The client, to be given back; None where its turn does not come within `patience` seconds."""
-        if self._slots is not None and not await _taken(self._slots, patience):
+    async def acquire(self, timeout: float | None) -> ClientT | None:  # noqa: ASYNC109
+        """The client, to be given back; None where its turn does not come within `timeout` seconds."""
+        if self._slots is not None and not await _acquired(self._slots, timeout):
             return None
         return self._client
 
-    async def give_back(self, client: ClientT, *, usable: bool = True) -> None:
+    async def release(self, client: ClientT, *, usable: bool = True) -> None:
         """Let the next have it."""
         if self._slots is not None:
             self._slots.release()
@@ -55,11 +55,11 @@ class OneForAll(Generic[ClientT]):
         """Close it."""
         await self._client.aclose()
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """Leave its sockets to the garbage collector: httpx cannot close them without their event loop."""
 
 
-class AsyncLending(Generic[ClientT]):
+class AsyncClientPool(Generic[ClientT]):
     """Lends clients, each with one connection, so that no two tasks ever meet in one of them.
 
     httpcore looks at every connection of a client at each request: 50 tasks with a client each make three times the requests
@@ -72,23 +72,23 @@ class AsyncLending(Generic[ClientT]):
         first: ClientT,
         make: Callable[[], ClientT],
         *,
-        most: int,
-        kept: int,
+        max_size: int,
+        max_idle: int,
         expiry: float,
         now: Callable[[], float],
     ) -> None:
         self._make = make
-        self._kept = kept
+        self._kept = max_idle
         self._expiry = expiry
         self._now = now
-        self._slots = anyio.Semaphore(most)
+        self._slots = anyio.Semaphore(max_size)
         self._waiting = deque([(now(), first)])
         self._lent: set[ClientT] = set()
         self._closed = False
 
-    async def lend(self, patience: float | None) -> ClientT | None:
-        """A client, to be given back; None where none comes free within `patience` seconds. Raises `ClientClosedError`."""
-        if not await _taken(self._slots, patience):
+    async def acquire(self, timeout: float | None) -> ClientT | None:  # noqa: ASYNC109
+        """A client, to be given back; None where none comes free within `timeout` seconds. Raises `ClientClosedError`."""
+        if not await _acquired(self._slots, timeout):
             return None
         try:
             client = self._next()
@@ -103,7 +103,7 @@ class AsyncLending(Generic[ClientT]):
             raise ClientClosedError("this transport is closed")
         return self._waiting.pop()[1] if self._waiting else self._make()
 
-    async def give_back(self, client: ClientT, *, usable: bool = True) -> None:
+    async def release(self, client: ClientT, *, usable: bool = True) -> None:
         """Keep it for the next, or close it where it is not `usable`; and close what has waited too long."""
         self._lent.discard(client)
         if usable:
@@ -130,11 +130,11 @@ class AsyncLending(Generic[ClientT]):
             return False
         return self._closed or len(self._waiting) > self._kept or self._waiting[0][0] < self._now() - self._expiry
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """As of one for all."""
 
 
-async def _taken(slots: anyio.Semaphore, patience: float | None) -> bool:
+async def _acquired(slots: anyio.Semaphore, patience: float | None) -> bool:
     """Whether a slot came free in time."""
     try:
         slots.acquire_nowait()

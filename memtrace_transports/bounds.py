@@ -6,26 +6,26 @@ import traceback
 
 from memtrace.transport import TransportOptions
 
-__all__ = ["came_out_of", "kept_seconds", "least", "most_connections"]
+__all__ = ["came_out_of", "keepalive_seconds", "max_connections", "shortest"]
 
 _CONNECTIONS = 100
 _KEPT_SECONDS = 30.0
 
 
-def most_connections(options: TransportOptions) -> int:
+def max_connections(options: TransportOptions) -> int:
     """Connections at once."""
     return options.max_connections or _CONNECTIONS
 
 
-def kept_seconds(options: TransportOptions) -> float:
+def keepalive_seconds(options: TransportOptions) -> float:
     """Seconds that an idle connection is kept."""
     return options.keepalive_expiry or _KEPT_SECONDS
 
 
-def least(*seconds: float | None) -> float | None:
+def shortest(*seconds: float | None) -> float | None:
     """The shortest of these; None, which is no bound, only where none of them is one.
 
-    >>> least(None, 2.0, 0.5), least(None, None)
+    >>> shortest(None, 2.0, 0.5), shortest(None, None)
     (0.5, None)
     """
     return min((each for each in seconds if each is not None), default=None)

@@ -10,13 +10,13 @@ from typing import Generic, TypeVar
 from memtrace.exceptions import ClientClosedError
 from memtrace_transports.pools import Closable
 
-__all__ = ["Lending"]
+__all__ = ["ClientPool"]
 
 
 ClientT = TypeVar("ClientT", bound=Closable)
 
 
-class Lending(Generic[ClientT]):
+class ClientPool(Generic[ClientT]):
     """Lends clients, each with one connection, so that no two threads ever meet in one of them.
 
     A pool of httpcore takes a connection for expired, and closes it, when another thread's answer comes at the wrong moment.
@@ -24,20 +24,20 @@ class Lending(Generic[ClientT]):
     """
 
     def __init__(
-        self, make: Callable[[], ClientT], *, most: int, kept: int, expiry: float, now: Callable[[], float]
+        self, make: Callable[[], ClientT], *, max_size: int, max_idle: int, expiry: float, now: Callable[[], float]
     ) -> None:
         self._make = make
-        self._kept = kept
+        self._kept = max_idle
         self._expiry = expiry
         self._now = now
-        self._slots = threading.Semaphore(most)
+        self._slots = threading.Semaphore(max_size)
         self._guard = threading.Lock()  # taken by itself, never around I/O
         self._waiting: deque[tuple[float, ClientT]] = deque()
         self._closed = False
 
-    def lend(self, patience: float | None) -> ClientT | None:
+    def acquire(self, timeout: float | None) -> ClientT | None:
         """A client, to be given back; None where none comes free within `patience` seconds. Raises `ClientClosedError`."""
-        if not self._slots.acquire(timeout=patience):
+        if not self._slots.acquire(timeout=timeout):
             return None
         try:
             return self._next()
@@ -53,7 +53,7 @@ class Lending(Generic[ClientT]):
                 return self._waiting.pop()[1]
         return self._make()
 
-    def give_back(self, client: ClientT) -> None:
+    def release(self, client: ClientT) -> None:
         """Keep it for the next, or close it; and close what has waited too long."""
         now = self._now()
         ended: list[ClientT] = []

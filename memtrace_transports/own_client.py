@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["described"]
+__all__ = ["qualified_type"]
 
 
-def described(given: object) -> str:
+def qualified_type(given: object) -> str:
     """The class of what was given, or the class that was given.
 
-    >>> described(3), described(int)
+    >>> qualified_type(3), qualified_type(int)
     ('an object of builtins.int', 'the class builtins.int')
     """
     kind = given if isinstance(given, type) else type(given)

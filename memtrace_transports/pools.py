@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from memtrace.event_loops import has_ended, new_lock, running_loop, running_under_trio, shielded
+from memtrace.event_loops import is_closed, new_lock, running_loop, running_under_trio, shielded
 from memtrace.exceptions import ClientClosedError
 
-__all__ = ["Channel", "Closable", "LoopClients", "ThreadsClient"]
+__all__ = ["Channel", "Closable", "LazyClient", "PerLoopClients"]
 
 
 class Closable(Protocol):
@@ -27,7 +27,7 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Close its connections, on the event loop that they belong to."""
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """Let go of it, since its event loop has ended."""
 
 
@@ -37,24 +37,24 @@ ChannelT = TypeVar("ChannelT", bound=Channel)
 PreparedT = TypeVar("PreparedT")
 
 
-class _Holding(Generic[ValueT]):
+class _ProcessState(Generic[ValueT]):
     """What one process made, under a lock that is taken by itself.
 
     A forked child begins with nothing, since over its parent's sockets answers would cross. It keeps what it inherited all the
     same: to let go of it would close those sockets, or say goodbye on them, in the parent's place.
     """
 
-    def __init__(self, inherited: _Holding[ValueT] | None = None) -> None:
+    def __init__(self, inherited: _ProcessState[ValueT] | None = None) -> None:
         self.pid = os.getpid()
         self.guard = threading.Lock()
         self.made: WeakKeyDictionary[object, ValueT] = WeakKeyDictionary()
         self._inherited = inherited
-        self._heirs: dict[int, _Holding[ValueT]] = {}
+        self._heirs: dict[int, _ProcessState[ValueT]] = {}
 
-    def of_this_process(self) -> _Holding[ValueT]:
+    def of_this_process(self) -> _ProcessState[ValueT]:
         """Itself, or in a forked child that of the child, the same for all its threads."""
         pid = os.getpid()
-        return self if self.pid == pid else self._heirs.setdefault(pid, _Holding(self))
+        return self if self.pid == pid else self._heirs.setdefault(pid, _ProcessState(self))
 
 
 class _Clients(Generic[ValueT]):
@@ -62,7 +62,7 @@ class _Clients(Generic[ValueT]):
 
     def __init__(self) -> None:
         self.closed: bool = False
-        self._holding: _Holding[ValueT] = _Holding()
+        self._holding: _ProcessState[ValueT] = _ProcessState()
 
     def _of(self, user: object, make: Callable[[], ValueT]) -> ValueT:
         holding = self._holding = self._holding.of_this_process()
@@ -88,7 +88,7 @@ def _closed() -> ClientClosedError:
     return ClientClosedError("this transport is closed")
 
 
-class ThreadsClient(_Clients[ClientT]):
+class LazyClient(_Clients[ClientT]):
     """The client of a blocking transport: the user's, which is never closed, or one for all threads, made by `make`."""
 
     def __init__(self, given: ClientT | None, make: Callable[[], ClientT]) -> None:
@@ -111,7 +111,7 @@ class ThreadsClient(_Clients[ClientT]):
             client.close()
 
 
-class LoopClients(_Clients["_Making[ChannelT, PreparedT]"], Generic[ChannelT, PreparedT]):
+class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[ChannelT, PreparedT]):
     """The channels of an awaiting transport: the user's, which is never closed, or one for each event loop.
 
     `prepare` runs in a thread, since imports and TLS settings take 0.2 s the first time; `finish` makes a channel of what it
@@ -136,9 +136,9 @@ class LoopClients(_Clients["_Making[ChannelT, PreparedT]"], Generic[ChannelT, Pr
             raise _closed()
         return channel
 
-    def _begin(self) -> _Making[ChannelT, PreparedT]:
+    def _begin(self) -> _PendingClient[ChannelT, PreparedT]:
         self._forget_ended_loops(self._holding)
-        return _Making(self._prepare, self._finish)
+        return _PendingClient(self._prepare, self._finish)
 
     async def close(self) -> None:
         """Close what was made on this event loop; a second call does nothing. What is another loop's is closed there."""
@@ -151,15 +151,15 @@ class LoopClients(_Clients["_Making[ChannelT, PreparedT]"], Generic[ChannelT, Pr
             self._forget_ended_loops(holding)
 
     @staticmethod
-    def _forget_ended_loops(holding: _Holding[_Making[ChannelT, PreparedT]]) -> None:
+    def _forget_ended_loops(holding: _ProcessState[_PendingClient[ChannelT, PreparedT]]) -> None:
         """What hangs on an event loop of asyncio may keep it alive, so that its end is looked for."""
-        for loop in [loop for loop in holding.made if has_ended(loop)]:
+        for loop in [loop for loop in holding.made if is_closed(loop)]:
             making = holding.made.pop(loop)
             if making.channel is not None:
-                making.channel.forget()
+                making.channel.discard()
 
 
-class _Making(Generic[ChannelT, PreparedT]):
+class _PendingClient(Generic[ChannelT, PreparedT]):
     """The channel of one event loop as it is made, once for all tasks that begin together."""
 
     def __init__(self, prepare: Callable[[], PreparedT], finish: Callable[[PreparedT], ChannelT]) -> None:
@@ -170,7 +170,7 @@ class _Making(Generic[ChannelT, PreparedT]):
         self._turn = new_lock()
         self._preparing = threading.Lock()  # against the thread that a cancelled task left behind
 
-    async def run(self, clients: LoopClients[ChannelT, PreparedT]) -> ChannelT | None:
+    async def run(self, clients: PerLoopClients[ChannelT, PreparedT]) -> ChannelT | None:
         """Make it, or wait until another task has; nothing comes of it where `clients` are closed meanwhile."""
         async with self._turn:
             if self.channel is None:

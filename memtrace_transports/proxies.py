@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 from memtrace.addresses import is_proxy
 from memtrace.exceptions import ConfigurationError
 
-__all__ = ["check_environments_proxies", "checked_proxy", "environments_proxy", "refused_proxy", "variable_of"]
+__all__ = ["check_env_proxies", "env_variable_for", "invalid_proxy", "proxy_from_env", "validate_proxy"]
 
 _HTTP = ("http", "https")
 _SOCKS = ("socks4", "socks4a", "socks5", "socks5h")
 _HINT = "write it like http://user:password@proxy.example:3128, unset it, or give TransportOptions(trust_env=False)"
 
 
-def environments_proxy(origin: str) -> tuple[str, str] | None:
+def proxy_from_env(origin: str) -> tuple[str, str] | None:
     """The variable that names a proxy for `origin`, and what it says; None where there is none."""
     from urllib.request import getproxies, proxy_bypass
 
@@ -25,11 +25,11 @@ def environments_proxy(origin: str) -> tuple[str, str] | None:
     address = proxies.get(scheme)
     if not address or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    return variable_of(scheme), address
+    return env_variable_for(scheme), address
 
 
-def check_environments_proxies(library: str, socks: str) -> None:
-    """Refuse what `checked_proxy` refuses, whichever origin it is for."""
+def check_env_proxies(library: str, socks: str) -> None:
+    """Refuse what `validate_proxy` refuses, whichever origin it is for."""
     from urllib.request import getproxies
 
     proxies = getproxies()
@@ -37,10 +37,10 @@ def check_environments_proxies(library: str, socks: str) -> None:
         return
     for scheme in (*_HTTP, "all"):
         if proxies.get(scheme):
-            checked_proxy(proxies[scheme], variable_of(scheme), library, socks)
+            validate_proxy(proxies[scheme], env_variable_for(scheme), library, socks)
 
 
-def checked_proxy(address: str, named_by: str, library: str, socks: str | None) -> str:
+def validate_proxy(address: str, named_by: str, library: str, socks: str | None) -> str:
     """`address` with its scheme. Raises `ConfigurationError` where `library` cannot use it, which tells nothing of it.
 
     `socks` is the package that it needs for SOCKS; None where it does not speak that.
@@ -49,18 +49,18 @@ def checked_proxy(address: str, named_by: str, library: str, socks: str | None) 
     schemes = _HTTP if socks is None else (*_HTTP, *_SOCKS)
     if not is_proxy(address, schemes):
         kinds = "HTTP or HTTPS" if socks is None else "HTTP, HTTPS or SOCKS"
-        raise refused_proxy(named_by, f"{library} needs the address of a proxy of {kinds}, with a host")
+        raise invalid_proxy(named_by, f"{library} needs the address of a proxy of {kinds}, with a host")
     if socks is not None and address.lower().startswith("socks") and find_spec(socks) is None:
-        raise refused_proxy(named_by, f"{library} needs the package {socks} for SOCKS: pip install {library}[socks]")
+        raise invalid_proxy(named_by, f"{library} needs the package {socks} for SOCKS: pip install {library}[socks]")
     return address
 
 
-def refused_proxy(named_by: str, problem: str) -> ConfigurationError:
+def invalid_proxy(named_by: str, problem: str) -> ConfigurationError:
     """The error of a proxy; it repeats nothing of its address."""
     return ConfigurationError(f"the proxy in {named_by} cannot be used: {problem}", hint=_HINT)
 
 
-def variable_of(scheme: str) -> str:
+def env_variable_for(scheme: str) -> str:
     """The variable that says which proxy is for `scheme`, in the spelling that was used."""
     wanted = f"{scheme}_proxy"
     spellings = (name for name in (wanted, wanted.upper(), *os.environ) if name.lower() == wanted)

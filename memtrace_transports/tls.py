@@ -18,28 +18,28 @@ from typing import Any, NamedTuple
 from memtrace.exceptions import ConfigurationError
 from memtrace.transport import TransportOptions
 
-__all__ = ["TLS_OPTIONS", "context_of", "deferred_context"]
+__all__ = ["TLS_OPTIONS", "lazy_ssl_context", "ssl_context"]
 
 TLS_OPTIONS = frozenset({"ca", "client_certificate", "client_key", "client_key_password", "verify"})
 """The options that are honoured by whoever takes a context from here."""
 
 
-def deferred_context(
+def lazy_ssl_context(
     options: TransportOptions, *, bundles: tuple[str, ...] = (), blocking: bool = False
 ) -> Callable[[], ssl.SSLContext]:
-    """What gives `context_of(options)` at the first request; files of the options are read now, and `verify` is warned of.
+    """What gives `ssl_context(options)` at the first request; files of the options are read now, and `verify` is warned of.
 
-    Raises `ConfigurationError` as `context_of` does. Nothing is read where the options say nothing of TLS, and for a
+    Raises `ConfigurationError` as `ssl_context` does. Nothing is read where the options say nothing of TLS, and for a
     `blocking` client of an ``http`` address nothing even then, until a handshake needs it.
     """
     if options.ca is None and options.client_certificate is None and options.verify:
-        make = _unread_context if blocking and options.url.startswith("http:") else context_of
+        make = _unread_context if blocking and options.url.startswith("http:") else ssl_context
         return functools.lru_cache(maxsize=1)(functools.partial(make, options, bundles=bundles))
-    context = context_of(options, bundles=bundles)
+    context = ssl_context(options, bundles=bundles)
     return lambda: context
 
 
-def context_of(options: TransportOptions, *, bundles: tuple[str, ...] = ()) -> ssl.SSLContext:
+def ssl_context(options: TransportOptions, *, bundles: tuple[str, ...] = ()) -> ssl.SSLContext:
     """The context for these options: their own CA, else (with `trust_env`) the environment's, else certifi's.
 
     The environment's are SSL_CERT_FILE and SSL_CERT_DIR; before them comes the first of the variables `bundles` that is
@@ -58,12 +58,12 @@ def _unread_context(options: TransportOptions, *, bundles: tuple[str, ...]) -> _
         )
     paths = (options.client_certificate, options.client_key)
     certificate, key = (None if path is None else os.fspath(path) for path in paths)
-    trusted = _trusted(options, bundles)
+    trusted = _trust_source(options, bundles)
     named = (certificate, key) if trusted is None else (certificate, key, trusted.file, trusted.folder)
-    return _context(trusted, certificate, key, options.client_key_password, tuple(map(_state, named)))
+    return _context(trusted, certificate, key, options.client_key_password, tuple(map(_fingerprint, named)))
 
 
-def _state(path: str | None) -> tuple[int, int, int] | None:
+def _fingerprint(path: str | None) -> tuple[int, int, int] | None:
     """What changes when a file is replaced or written anew; None where there is none."""
     if path is None:
         return None
@@ -74,7 +74,7 @@ def _state(path: str | None) -> tuple[int, int, int] | None:
     return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-class _Trusted(NamedTuple):
+class _TrustSource(NamedTuple):
     """Whom to trust, and who says so; neither a file nor a folder stands for the usual ones."""
 
     file: str | None = None
@@ -82,30 +82,32 @@ class _Trusted(NamedTuple):
     named_by: str = ""
 
 
-def _trusted(options: TransportOptions, bundles: tuple[str, ...]) -> _Trusted | None:
+def _trust_source(options: TransportOptions, bundles: tuple[str, ...]) -> _TrustSource | None:
     """None where any certificate will do."""
     if not options.verify:
         return None
     if options.ca is not None:
         return _file_or_folder(os.fspath(options.ca), "options.ca")
     if not options.trust_env:
-        return _Trusted()
+        return _TrustSource()
     for name in bundles:
         path = os.environ.get(name)
         if path:
             return _file_or_folder(path, name)
     file, folder = (os.environ.get(name) or None for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-    return _Trusted(file, folder, "SSL_CERT_FILE or SSL_CERT_DIR")
+    return _TrustSource(file, folder, "SSL_CERT_FILE or SSL_CERT_DIR")
 
 
-def _file_or_folder(path: str, named_by: str) -> _Trusted:
-    return _Trusted(folder=path, named_by=named_by) if Path(path).is_dir() else _Trusted(path, named_by=named_by)
+def _file_or_folder(path: str, named_by: str) -> _TrustSource:
+    return (
+        _TrustSource(folder=path, named_by=named_by) if Path(path).is_dir() else _TrustSource(path, named_by=named_by)
+    )
 
 
 class _Context(ssl.SSLContext):
     """Reads whom it trusts before its first handshake, if not sooner: it takes a fifth of the time to a first answer."""
 
-    def trust(self, trusted: _Trusted | None) -> None:
+    def trust(self, trusted: _TrustSource | None) -> None:
         """Say who is to be trusted."""
         self._unread = trusted
         self._reading = {os.getpid(): threading.Lock()}
@@ -135,7 +137,7 @@ class _Context(ssl.SSLContext):
 
 @functools.lru_cache(maxsize=32)
 def _context(
-    trusted: _Trusted | None,
+    trusted: _TrustSource | None,
     certificate: str | None,
     key: str | None,
     password: str | None,
@@ -151,7 +153,7 @@ def _context(
     return context
 
 
-def _trust(context: ssl.SSLContext, trusted: _Trusted) -> None:
+def _trust(context: ssl.SSLContext, trusted: _TrustSource) -> None:
     try:
         if trusted.file or trusted.folder:
             context.load_verify_locations(cafile=trusted.file, capath=trusted.folder)

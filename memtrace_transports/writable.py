@@ -7,28 +7,28 @@ from collections.abc import Iterable
 
 from memtrace.transport import HEADER_NAME, HEADER_VALUE, Request, TransportError
 
-__all__ = ["check_fields", "check_target", "check_time", "check_writable", "is_header", "unwritable"]
+__all__ = ["cannot_send", "check_fields", "check_sendable", "check_target", "check_time_left", "is_header"]
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 
 
-def check_writable(request: Request) -> None:
+def check_sendable(request: Request) -> None:
     """Refuse a target that cannot stand in a request's first line, and what cannot stand in a header line."""
     check_target(request.target, request.origin)
-    check_fields(request.headers.pairs, request.origin)
+    check_fields(request.headers.multi_items, request.origin)
 
 
 def check_target(target: str, origin: str) -> None:
     """Refuse what cannot stand in a request's first line."""
     if _TARGET.fullmatch(target) is None:
-        raise unwritable(origin)
+        raise cannot_send(origin)
 
 
 def check_fields(pairs: Iterable[tuple[str, str]], origin: str) -> None:
     """Refuse what cannot stand in a header line."""
     for name, value in pairs:
         if not is_header(name, value):
-            raise unwritable(origin)
+            raise cannot_send(origin)
 
 
 def is_header(name: str, value: str) -> bool:
@@ -40,7 +40,7 @@ def is_header(name: str, value: str) -> bool:
     return HEADER_NAME.fullmatch(name) is not None and HEADER_VALUE.fullmatch(value) is not None
 
 
-def unwritable(origin: str, *, maybe_sent: bool = False) -> TransportError:
+def cannot_send(origin: str, *, maybe_sent: bool = False) -> TransportError:
     """The error of a request to `origin` that cannot be written; it repeats nothing of it."""
     return TransportError(
         f"the request to {origin} cannot be written: a header or the address holds what HTTP does not allow",
@@ -49,7 +49,7 @@ def unwritable(origin: str, *, maybe_sent: bool = False) -> TransportError:
     )
 
 
-def check_time(request: Request) -> None:
+def check_time_left(request: Request) -> None:
     """Refuse a request whose time is over before it was sent, as a middleware may have left it."""
     if request.timeout is not None and not request.timeout > 0:
         raise TransportError(

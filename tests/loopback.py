@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, response: Response) -> None:
         lines = [f"HTTP/1.1 {response.status} {self.responses.get(response.status, ('',))[0]}"]
-        lines.extend(f"{name}: {value}" for name, value in response.headers.pairs)
+        lines.extend(f"{name}: {value}" for name, value in response.headers.multi_items)
         if response.status != 204:
             lines.append(f"Content-Length: {len(response.body)}")
         self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1") + response.body)

@@ -8,7 +8,7 @@ import pytest
 from memtrace._version import __version__
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
-from memtrace.config import resolve
+from memtrace.config import settings_from_args
 from memtrace.dispatch import AsyncDispatcher, Dispatcher
 from memtrace.exceptions import (
     ConfigurationError,
@@ -37,7 +37,7 @@ class Dispatch:
 
     def make(self, *steps, url="http://server/base", timeout=3.0, **settings):
         given = {"middleware": (), "attempt_middleware": (), "headers": None, **settings}
-        resolved = resolve(url, "key", timeout=timeout, clock=self.clock, **given)
+        resolved = settings_from_args(url, "key", timeout=timeout, clock=self.clock, **given)
         kind = Dispatcher if self.form == "sync" else AsyncDispatcher
         self.transport = (Script if self.form == "sync" else AsyncScript)(*steps)
         return kind.create(resolved, self.transport)
@@ -58,7 +58,7 @@ def dispatch(request):
 
 def operation(parse=lambda response: response, **fields):
     return Operation(
-        **{"name": "things.get", "method": "GET", "target": "/x?y=1", "parse": parse, "safety": "read", **fields}
+        **{"name": "things.get", "method": "GET", "target": "/x?y=1", "parse": parse, "idempotency": "read", **fields}
     )
 
 
@@ -67,12 +67,16 @@ def operation(parse=lambda response: response, **fields):
 
 def test_a_request_is_what_operation_and_settings_say(dispatch):
     dispatch.send(
-        operation(method="POST", body=b"{}", safety="keyed", accepts=frozenset({503})), headers={"X-Own": "1"}
+        operation(method="POST", body=b"{}", idempotency="keyed", accepts=frozenset({503})), headers={"X-Own": "1"}
     )
     (request,) = dispatch.transport.requests
     assert (request.method, request.origin, request.target) == ("POST", "http://server", "/base/x?y=1")
     assert (request.operation, request.body, request.timeout) == ("things.get", b"{}", 3.0)
-    assert (request.context.safety, request.context.accepts, request.context.clock) == ("keyed", {503}, dispatch.clock)
+    assert (request.context.idempotency, request.context.accepts, request.context.clock) == (
+        "keyed",
+        {503},
+        dispatch.clock,
+    )
     assert dict(request.headers) == {
         "accept": "application/json",
         "user-agent": f"memtrace-sdk/{__version__} (Python)",
@@ -165,15 +169,15 @@ def test_a_short_circuiting_middleware_may_answer_with_a_failure(dispatch):
 
 
 @pytest.mark.parametrize(
-    ("safety", "maybe_applied", "retryable"),
-    [("read", False, True), ("repeatable", True, True), ("keyed", True, False), ("once", True, False)],
+    ("idempotency", "maybe_applied", "retryable"),
+    [("read", False, True), ("idempotent", True, True), ("keyed", True, False), ("non_idempotent", True, False)],
 )
-def test_an_answer_that_cannot_be_read_may_have_been_a_success(dispatch, safety, maybe_applied, retryable):
+def test_an_answer_that_cannot_be_read_may_have_been_a_success(dispatch, idempotency, maybe_applied, retryable):
     def parse(response):
         raise UnreadableResponseError("no JSON", response.status)
 
     with pytest.raises(UnreadableResponseError) as caught:
-        dispatch.send(operation(parse, safety=safety), retry=ONCE)
+        dispatch.send(operation(parse, idempotency=idempotency), retry=ONCE)
     error = caught.value
     assert (error.status_code, error.attempts, error.maybe_applied, error.retryable) == (
         200,
@@ -193,7 +197,7 @@ def test_an_unreadable_answer_that_never_left_the_client_applied_nothing(dispatc
         yield
 
     with pytest.raises(UnreadableResponseError) as caught:
-        dispatch.send(operation(parse, safety="once"), middleware=[kept])
+        dispatch.send(operation(parse, idempotency="non_idempotent"), middleware=[kept])
     assert (caught.value.attempts, caught.value.maybe_applied) == (0, False)
 
 

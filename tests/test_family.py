@@ -8,7 +8,7 @@ import pytest
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.exceptions import ClientClosedError, ConfigurationError
-from memtrace.family import Family
+from memtrace.family import SharedTransport
 from memtrace.plugins import TransportSpec
 from memtrace.transport import Response
 from tests.conftest import AsyncScript, Script
@@ -97,8 +97,8 @@ def test_a_maker_that_failed_is_asked_again():
             raise OSError("not now")
         return Script()
 
-    member, family = Member(), Family(make)
-    family.join(member)
+    member, family = Member(), SharedTransport(make)
+    family.attach(member)
     with pytest.raises(OSError, match="not now"):
         family.transport(member)
     assert isinstance(family.transport(member), Script)
@@ -259,17 +259,17 @@ def test_a_failed_copy_does_not_keep_the_family_open(maker):
 
 
 def test_a_family_gives_its_transport_to_the_last_one_that_leaves():
-    family = Family(Script)
+    family = SharedTransport(Script)
     first, second, stranger = Member(), Member(), Member()
-    family.join(first)
-    family.join(second, first)
+    family.attach(first)
+    family.attach(second, first)
     transport = family.transport(first)
-    assert family.leave(stranger) is None
-    assert family.leave(first) is None
-    assert family.leave(first) is None
-    assert family.leave(second) is transport
+    assert family.detach(stranger) is None
+    assert family.detach(first) is None
+    assert family.detach(first) is None
+    assert family.detach(second) is transport
     with pytest.raises(ClientClosedError):
-        family.join(stranger, second)
+        family.attach(stranger, second)
     with pytest.raises(ClientClosedError):
         family.transport(second)
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from memtrace.fan_out import run_all
+from memtrace.fan_out import run_concurrently
 
 
 def test_results_and_errors_stand_in_the_order_of_the_calls():
@@ -15,13 +15,13 @@ def test_results_and_errors_stand_in_the_order_of_the_calls():
     def fail():
         raise error
 
-    assert run_all([lambda: "a", fail, lambda: "c"]) == ["a", error, "c"]
-    assert run_all([]) == []
+    assert run_concurrently([lambda: "a", fail, lambda: "c"]) == ["a", error, "c"]
+    assert run_concurrently([]) == []
 
 
 def test_several_calls_run_at_the_same_time():
     meeting = threading.Barrier(3, timeout=30)
-    assert sorted(run_all([meeting.wait] * 3)) == [0, 1, 2]
+    assert sorted(run_concurrently([meeting.wait] * 3)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("to_be_had", [0, 1, 3])
@@ -37,7 +37,7 @@ def test_where_threads_run_out_every_call_is_still_made_once(monkeypatch, to_be_
 
     monkeypatch.setattr(threading.Thread, "start", start_while_there_are)
     made = []
-    assert run_all([lambda place=place: made.append(place) or place for place in range(6)]) == list(range(6))
+    assert run_concurrently([lambda place=place: made.append(place) or place for place in range(6)]) == list(range(6))
     assert sorted(made) == list(range(6))
 
 
@@ -57,7 +57,7 @@ def test_an_interrupt_comes_out_when_the_others_have_ended(place):
     calls = [other]
     calls.insert(place, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_all(calls)
+        run_concurrently(calls)
     assert ended == ["other"]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("memtrace-batch")]
 
@@ -72,5 +72,5 @@ def test_after_an_interrupt_nothing_more_is_begun(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", none_to_be_had)
     made = []
     with pytest.raises(KeyboardInterrupt):
-        run_all([interrupted, lambda: made.append(1)])
+        run_concurrently([interrupted, lambda: made.append(1)])
     assert made == []

@@ -16,12 +16,12 @@ from memtrace.plugins import (
     MiddlewareSpec,
     PluginInfo,
     Registry,
-    Selection,
+    TransportSelection,
     TransportSpec,
     hookimpl,
-    middlewares,
+    middleware_registry,
     select_transport,
-    transports,
+    transport_registry,
 )
 from memtrace.transport import Response
 from tests.conftest import AsyncScript, Script
@@ -76,7 +76,7 @@ class Installed:
 
     def everywhere(self):
         """Let the package's own registries look anew, and forget it all after the test."""
-        for registry in (transports, middlewares):
+        for registry in (transport_registry, middleware_registry):
             self._monkeypatch.setattr(registry, "_found", None)
             self._monkeypatch.setattr(registry, "_specs", {})
 
@@ -527,7 +527,7 @@ def test_an_own_spec_with_an_option_that_does_not_exist_is_refused():
 
 def test_an_own_spec_is_taken_as_it_is():
     spec = TransportSpec(create=lambda options: Script())
-    assert select_transport(spec, "nope", asynchronous=False) == Selection(
+    assert select_transport(spec, "nope", asynchronous=False) == TransportSelection(
         "your own", "transport= is a TransportSpec", spec
     )
 
@@ -596,7 +596,7 @@ def test_a_missing_package_of_a_plugin_is_told_by_the_plugins_distribution(insta
     with pytest.raises(TransportNotAvailableError, match="'acme' needs the package yaml_x, not installed") as caught:
         Memtrace("http://server", "key", transport="acme")
     assert caught.value.hint == hint
-    assert line_of(transports.listing(), "acme-memtrace").detail == hint
+    assert line_of(transport_registry.listing(), "acme-memtrace").detail == hint
 
 
 def test_a_package_around_a_required_one_that_breaks_harms_nobody_else(installed):
@@ -625,7 +625,7 @@ def test_without_httpx_the_default_says_what_to_install(installed, monkeypatch):
     installed.everywhere()
     for name in ("httpx", "httpx2", "requests"):
         spec = TransportSpec(create=print, requires=("not_there",), extra=name)
-        monkeypatch.setitem(transports._specs, name, spec)
+        monkeypatch.setitem(transport_registry._specs, name, spec)
     with pytest.raises(TransportNotAvailableError, match="asked for because it is the default") as caught:
         Memtrace("http://server", "key")
     assert "memtrace-sdk[httpx]" in caught.value.hint
@@ -660,7 +660,7 @@ def test_memory_is_never_chosen_by_itself(installed, monkeypatch):
     installed.everywhere()
     for name in ("httpx", "httpx2", "requests", "aiohttp"):
         spec = TransportSpec(create=print, create_async=print, requires=("not_there",))
-        monkeypatch.setitem(transports._specs, name, spec)
+        monkeypatch.setitem(transport_registry._specs, name, spec)
     for asynchronous in (False, True):
         with pytest.raises(TransportNotAvailableError, match="transport 'httpx' needs"):
             select_transport(None, None, asynchronous=asynchronous)
@@ -672,10 +672,10 @@ def test_memory_is_never_chosen_by_itself(installed, monkeypatch):
 def test_the_first_default_that_is_installed_is_taken(installed, monkeypatch, asynchronous, order):
     installed.everywhere()
     for name in order:
-        monkeypatch.setitem(transports._specs, name, TransportSpec(create=print, create_async=print))
+        monkeypatch.setitem(transport_registry._specs, name, TransportSpec(create=print, create_async=print))
     for name in order:
         assert select_transport(None, None, asynchronous=asynchronous).name == name
-        monkeypatch.setitem(transports._specs, name, TransportSpec(create=print, requires=("not_there",)))
+        monkeypatch.setitem(transport_registry._specs, name, TransportSpec(create=print, requires=("not_there",)))
 
 
 @pytest.mark.parametrize(("client", "name"), [(Memtrace, "aiohttp"), (AsyncMemtrace, "requests")])

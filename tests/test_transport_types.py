@@ -42,7 +42,7 @@ def test_repeated_names_are_joined_and_kept_one_by_one():
     assert headers["VIA"] == "a, b"
     assert headers.get_all("Via") == ["a", "b"]
     assert headers.get_all("none") == []
-    assert headers.pairs == (("Via", "a"), ("x", "1"), ("via", "b"))
+    assert headers.multi_items == (("Via", "a"), ("x", "1"), ("via", "b"))
     assert list(headers) == ["via", "x"]
     assert len(headers) == 2
     assert dict(headers) == {"via": "a, b", "x": "1"}
@@ -50,7 +50,7 @@ def test_repeated_names_are_joined_and_kept_one_by_one():
 
 def test_set_replaces_every_field_of_the_name_in_a_copy():
     headers = Headers([("Via", "a"), ("x", "1"), ("via", "b")])
-    assert headers.set("VIA", "c").pairs == (("x", "1"), ("VIA", "c"))
+    assert headers.set("VIA", "c").multi_items == (("x", "1"), ("VIA", "c"))
     assert headers.get_all("via") == ["a", "b"]
 
 
@@ -77,7 +77,7 @@ def test_set_is_what_get_gives(fields, name, value):
 
 
 def test_fields_given_as_lists_become_pairs():
-    assert Headers([["X-One", "1"]]).pairs == Headers((["X-One", "1"],)).pairs == (("X-One", "1"),)
+    assert Headers([["X-One", "1"]]).multi_items == Headers((["X-One", "1"],)).multi_items == (("X-One", "1"),)
 
 
 def test_headers_equal_headers_only():
@@ -93,7 +93,7 @@ def test_repr_shows_no_value():
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda headers: pickle.loads(pickle.dumps(headers))])
 def test_headers_copy_and_pickle(again):
     headers = Headers([("a", "1"), ("A", "2")])
-    assert again(headers).pairs == headers.pairs
+    assert again(headers).multi_items == headers.multi_items
     assert headers["a"] == "1, 2"
     assert again(headers) == headers
 
@@ -153,7 +153,12 @@ def test_a_context_takes_the_time_from_its_clock():
 def test_a_context_begins_with_nothing_done():
     context = CallContext()
     assert isinstance(context.clock, SystemClock)
-    assert (context.safety, context.attempt, context.maybe_applied, context.last_cause) == ("once", 0, False, None)
+    assert (context.idempotency, context.attempt, context.maybe_applied, context.last_cause) == (
+        "non_idempotent",
+        0,
+        False,
+        None,
+    )
     assert context.accepts == frozenset()
     assert context.state == {}
     assert CallContext().state is not context.state

@@ -7,15 +7,15 @@ from memtrace.operations import with_unique_key
 from memtrace.procedures.batches import item_body
 from memtrace.retry import Dedup
 
-__all__ = ["admitted"]
+__all__ = ["prepare"]
 
 
-def admitted(request: AddMemoryRequest, dedup: Dedup) -> tuple[AddMemoryRequest, int]:
+def prepare(request: AddMemoryRequest, dedup: Dedup) -> tuple[AddMemoryRequest, int]:
     """A copy that later changes do not reach, with its own key where `dedup` is ``unique``; and its bytes as it is sent.
 
     Raises `InvalidRequestError` for what the server would refuse, `PayloadTooLargeError` when it alone is over 4 MiB.
 
-    >>> admitted(AddMemoryRequest(agent_id="a1", content="x"), "server")[1]
+    >>> prepare(AddMemoryRequest(agent_id="a1", content="x"), "server")[1]
     79
     """
     if dedup == "unique" and not request.dedup_key:

@@ -10,21 +10,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 from memtrace.batch import Outcome
-from memtrace.buffer.admission import admitted
+from memtrace.buffer.admission import prepare
 from memtrace.buffer.ledger import BufferCounts
 from memtrace.buffer.limits import BufferLimits
-from memtrace.buffer.tasks import TaskOutbox
+from memtrace.buffer.tasks import AsyncioWorker
 from memtrace.buffer.telling import OnResult, check_listener, log_failed_drain
 from memtrace.event_loops import running_under_trio
 from memtrace.exceptions import BufferDrainError, ConfigurationError
 from memtrace.models import AddMemoryRequest
-from memtrace.resources.arguments import model_from
+from memtrace.resources.arguments import coerce_request
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from memtrace.dispatch import AsyncDispatcher
-    from memtrace.fields import AddMemoryFields
+    from memtrace.fields import AddMemoryParams
 
 __all__ = ["AsyncWriteBuffer"]
 
@@ -48,32 +48,32 @@ class AsyncWriteBuffer:
     def __init__(self, dispatcher: AsyncDispatcher, limits: BufferLimits, on_result: OnResult | None) -> None:
         check_listener(on_result)
         self._dispatcher = dispatcher
-        self._outbox = TaskOutbox(dispatcher, limits, on_result)
-        self._heirs: dict[int, TaskOutbox] = {}
+        self._worker = AsyncioWorker(dispatcher, limits, on_result)
+        self._by_process: dict[int, AsyncioWorker] = {}
 
-    def _of_this_process(self) -> TaskOutbox:
-        outbox, pid = self._outbox, os.getpid()
-        if outbox.pid != pid:
-            outbox = self._outbox = self._heirs.setdefault(pid, outbox.for_child())
-        return outbox
+    def _of_this_process(self) -> AsyncioWorker:
+        worker, pid = self._worker, os.getpid()
+        if worker.pid != pid:
+            worker = self._worker = self._by_process.setdefault(pid, worker.for_child())
+        return worker
 
-    def _of_this_loop(self) -> TaskOutbox:
-        outbox = self._of_this_process()
+    def _of_this_loop(self) -> AsyncioWorker:
+        worker = self._of_this_process()
         if running_under_trio():
             raise ConfigurationError(
                 "a write buffer of AsyncMemtrace runs on asyncio, and no event loop of asyncio is running here",
                 hint="under trio use memories.add_many, or a buffer of Memtrace with when_full='raise'",
             )
         loop = asyncio.get_running_loop()
-        if outbox.loop not in (None, loop):
+        if worker.loop not in (None, loop):
             raise RuntimeError("this write buffer belongs to another event loop; make one for each")
-        outbox.loop = loop
-        return outbox
+        worker.loop = loop
+        return worker
 
     @overload
     async def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
     @overload
-    async def add(self, **fields: Unpack[AddMemoryFields]) -> Future[Outcome]: ...
+    async def add(self, **fields: Unpack[AddMemoryParams]) -> Future[Outcome]: ...
     async def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
         """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
 
@@ -81,8 +81,8 @@ class AsyncWriteBuffer:
         `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `when_full` says so or
         `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
         """
-        given = model_from(AddMemoryRequest, request, fields)
-        return await self._of_this_loop().put(*admitted(given, self._dispatcher.settings.dedup))
+        given = coerce_request(AddMemoryRequest, request, fields)
+        return await self._of_this_loop().put(*prepare(given, self._dispatcher.settings.dedup))
 
     async def flush(self, timeout: float | None = None) -> bool:
         """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
@@ -104,12 +104,12 @@ class AsyncWriteBuffer:
     @property
     def counts(self) -> BufferCounts:
         """What became of the memories, at this moment."""
-        return self._of_this_process().ledger.counts
+        return self._of_this_process().state.counts
 
     @property
     def unsent(self) -> list[AddMemoryRequest]:
         """What was accepted and surely not sent when the buffer ended, oldest first; dropped ones are not among them."""
-        return list(self._of_this_process().ledger.unsent)
+        return list(self._of_this_process().state.unsent)
 
     async def __aenter__(self) -> Self:
         self._of_this_loop()
@@ -126,8 +126,8 @@ class AsyncWriteBuffer:
             log_failed_drain(left)
 
     def __del__(self) -> None:
-        outbox = getattr(self, "_outbox", None)
-        if outbox is not None and outbox.pid == os.getpid() and not outbox.ledger.closing:
-            if outbox.ledger.pending:
-                warnings.warn(f"a write buffer was not closed: {outbox.ledger.counts}", ResourceWarning, stacklevel=1)
-            outbox.let_go()
+        worker = getattr(self, "_worker", None)
+        if worker is not None and worker.pid == os.getpid() and not worker.state.closing:
+            if worker.state.pending:
+                warnings.warn(f"a write buffer was not closed: {worker.state.counts}", ResourceWarning, stacklevel=1)
+            worker.release()

@@ -14,7 +14,7 @@ from memtrace.exceptions import BufferFullError, MemtraceError
 from memtrace.models import AddMemoryRequest
 from memtrace.procedures.batches import CHUNK_BYTES
 
-__all__ = ["BufferCounts", "Item", "Ledger"]
+__all__ = ["BufferCounts", "BufferState", "BufferedItem"]
 
 FutureT = TypeVar("FutureT")
 
@@ -46,7 +46,7 @@ class BufferCounts:
         return f"of {self.accepted} memories {', '.join(parts) or 'none'}"
 
 
-class Item(Generic[FutureT]):
+class BufferedItem(Generic[FutureT]):
     """One accepted memory: its number, the request, its bytes, when it came, and who is to be told its outcome."""
 
     __slots__ = ("accepted_at", "future", "number", "outcome", "request", "size")
@@ -60,7 +60,7 @@ class Item(Generic[FutureT]):
         self.outcome: Outcome | None = None
 
 
-class Ledger(Generic[FutureT]):
+class BufferState(Generic[FutureT]):
     """A buffer's memories in the order of their acceptance: decided but not told, then flying, then waiting; displaced ones apart.
 
     No I/O, no waiting, no lock: its owner guards it, and tells what it decides.
@@ -69,11 +69,11 @@ class Ledger(Generic[FutureT]):
     def __init__(self, limits: BufferLimits) -> None:
         self._limits = limits
         self._numbers = itertools.count()
-        self._waiting: deque[Item[FutureT]] = deque()
+        self._waiting: deque[BufferedItem[FutureT]] = deque()
         self._waiting_bytes = 0
-        self._flying: tuple[Item[FutureT], ...] = ()
-        self._decided: deque[Item[FutureT]] = deque()
-        self._displaced: deque[Item[FutureT]] = deque()
+        self._flying: tuple[BufferedItem[FutureT], ...] = ()
+        self._decided: deque[BufferedItem[FutureT]] = deque()
+        self._displaced: deque[BufferedItem[FutureT]] = deque()
         self._tallies: dict[OutcomeStatus, int] = dict.fromkeys(
             ("stored", "duplicate", "failed", "dropped", "unknown"), 0
         )
@@ -91,7 +91,7 @@ class Ledger(Generic[FutureT]):
         return len(self._waiting) + len(self._flying)
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """How many are in the request that was begun last."""
         return len(self._flying)
 
@@ -139,14 +139,14 @@ class Ledger(Generic[FutureT]):
 
     # ---- what happens
 
-    def accept(self, request: AddMemoryRequest, size: int, now: float, future: FutureT) -> Item[FutureT]:
+    def accept(self, request: AddMemoryRequest, size: int, now: float, future: FutureT) -> BufferedItem[FutureT]:
         """Take one more to the end of what waits."""
-        item = Item(next(self._numbers), request, size, now, future)
+        item = BufferedItem(next(self._numbers), request, size, now, future)
         self._waiting_bytes += size + 1  # and a comma
         self._waiting.append(item)
         return item
 
-    def displace(self) -> None:
+    def drop(self) -> None:
         """Let go of what has waited longest; whoever made it go tells it, so that such ones do not pile up."""
         item = self._waiting[0]
         text = f"dropped unsent: the buffer held {self._limits.max_pending} memories, and newer ones came"
@@ -159,13 +159,13 @@ class Ledger(Generic[FutureT]):
         self._displaced, self._tallies = displaced, tallies
         self._waiting_bytes -= item.size + 1
 
-    def hurry(self) -> int:
+    def request_flush(self) -> int:
         """Have all that waits sent without waiting for company; gives the number of the newest that is pending, or -1."""
         newest = next((items[-1].number for items in (self._waiting, self._flying, self._decided) if items), -1)
         self._urgent = max(self._urgent, newest)
         return newest
 
-    def take(self) -> tuple[Item[FutureT], ...]:
+    def take(self) -> tuple[BufferedItem[FutureT], ...]:
         """What goes into the next request: at most `max_items`, and 4 MiB."""
         size = taken = 0
         for item in itertools.islice(self._waiting, self._limits.max_items):
@@ -177,7 +177,7 @@ class Ledger(Generic[FutureT]):
         self._waiting_bytes -= size
         return self._flying
 
-    def settle(self, chunk: tuple[Item[FutureT], ...], outcomes: Sequence[Outcome]) -> None:
+    def settle(self, chunk: tuple[BufferedItem[FutureT], ...], outcomes: Sequence[Outcome]) -> None:
         """Note what became of a request, unless it was given up meanwhile."""
         if self._flying is chunk:
             decided = self._decided_with(zip(chunk, outcomes, strict=True))
@@ -186,17 +186,17 @@ class Ledger(Generic[FutureT]):
 
     def give_up(self) -> None:
         """Decide all that is pending: what waits has failed and is `unsent`, what is under way is unknown."""
-        waiting: deque[Item[FutureT]] = deque()
+        waiting: deque[BufferedItem[FutureT]] = deque()
         unsent = self.unsent + tuple(item.request for item in self._waiting)
-        outcomes = [Outcome(0, "unknown", error=_given_up()) for _ in self._flying]
-        outcomes += [Outcome(0, "failed", error=_not_sent()) for _ in self._waiting]
+        outcomes = [Outcome(0, "unknown", error=_drain_timeout_error()) for _ in self._flying]
+        outcomes += [Outcome(0, "failed", error=_skipped()) for _ in self._waiting]
         decided = self._decided_with(zip((*self._flying, *self._waiting), outcomes, strict=True))
         tallies = self._tallied(outcomes)
         # As above: no call from here on.
         self._flying, self._waiting, self._waiting_bytes = (), waiting, 0
         self._decided, self._tallies, self.unsent = decided, tallies, unsent
 
-    def _decided_with(self, decisions: Iterable[tuple[Item[FutureT], Outcome]]) -> deque[Item[FutureT]]:
+    def _decided_with(self, decisions: Iterable[tuple[BufferedItem[FutureT], Outcome]]) -> deque[BufferedItem[FutureT]]:
         decided = self._decided.copy()
         for item, outcome in decisions:
             item.outcome = replace(outcome, index=item.number)
@@ -209,28 +209,28 @@ class Ledger(Generic[FutureT]):
 
     # ---- who is told
 
-    def next_displaced(self) -> Item[FutureT] | None:
+    def next_dropped(self) -> BufferedItem[FutureT] | None:
         """The first that was let go and that nobody was told of; it stays the first until `told`."""
         return self._displaced[0] if self._displaced else None
 
-    def next_decided(self) -> Item[FutureT] | None:
+    def next_decided(self) -> BufferedItem[FutureT] | None:
         """The first other one whose outcome nobody was told; it stays the first until `told`."""
         return self._decided[0] if self._decided else None
 
-    def told(self, item: Item[FutureT]) -> None:
+    def acknowledge(self, item: BufferedItem[FutureT]) -> None:
         """Strike out what was told; once is enough."""
         for items in (self._displaced, self._decided):
             if items and items[0] is item:
                 items.popleft()
 
 
-def _given_up() -> MemtraceError:
+def _drain_timeout_error() -> MemtraceError:
     error = MemtraceError("the write buffer was closed while the request was under way", code="given_up")
     error.maybe_applied = True
     return error
 
 
-def _not_sent() -> MemtraceError:
+def _skipped() -> MemtraceError:
     error = MemtraceError("not sent before the write buffer was closed", code="not_sent")
     error.retryable = True
     return error

@@ -7,10 +7,10 @@ from typing import Literal, get_args
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
-from memtrace.quantities import is_duration, is_whole
-from memtrace.rules import CHUNK
+from memtrace.quantities import is_int, is_non_negative_seconds
+from memtrace.rules import BATCH_SIZE
 
-__all__ = ["BufferLimits", "WhenFull", "patience"]
+__all__ = ["BufferLimits", "WhenFull", "seconds_until"]
 
 WhenFull = Literal["block", "raise", "drop_oldest"]
 """``block``: `add` waits for room. ``raise``: it raises `BufferFullError`. ``drop_oldest``: what has waited longest goes."""
@@ -26,7 +26,7 @@ class BufferLimits:
     """
 
     #: A request is sent when so many wait, and holds no more.
-    max_items: int = CHUNK
+    max_items: int = BATCH_SIZE
     #: A request is sent when the oldest that waits was accepted so long ago.
     max_age: float = 1.0
     #: How many are held at most, waiting and under way.
@@ -38,14 +38,14 @@ class BufferLimits:
     drain_timeout: float = 30.0
 
     def __post_init__(self) -> None:
-        if not is_whole(self.max_items) or not 1 <= self.max_items <= CHUNK:
-            raise ConfigurationError(f"max_items must be a whole number from 1 to {CHUNK}")
-        if not is_whole(self.max_pending) or self.max_pending < 1:
+        if not is_int(self.max_items) or not 1 <= self.max_items <= BATCH_SIZE:
+            raise ConfigurationError(f"max_items must be a whole number from 1 to {BATCH_SIZE}")
+        if not is_int(self.max_pending) or self.max_pending < 1:
             raise ConfigurationError("max_pending must be a whole number of 1 or more")
         for name in ("max_age", "drain_timeout"):
-            if not is_duration(getattr(self, name)):
+            if not is_non_negative_seconds(getattr(self, name)):
                 raise ConfigurationError(f"{name} must be a number of seconds, 0 or more")
-        if self.max_block is not None and not is_duration(self.max_block):
+        if self.max_block is not None and not is_non_negative_seconds(self.max_block):
             raise ConfigurationError("max_block must be None or a number of seconds, 0 or more")
         if self.when_full not in get_args(WhenFull):
             raise ConfigurationError(f"when_full must be one of {', '.join(get_args(WhenFull))}")
@@ -55,12 +55,12 @@ _LONGEST = 3600.0
 _LOOK = 0.01
 
 
-def patience(clock: Clock, until: float | None) -> float | None:
+def seconds_until(clock: Clock, until: float | None) -> float | None:
     """Real seconds to wait before looking at `clock` again, for `until` to come by it; None is without bound.
 
     Time that a test moves makes no noise: another clock than the machine's is looked at every 0.01 s.
 
-    >>> patience(SystemClock(), None) is None
+    >>> seconds_until(SystemClock(), None) is None
     True
     """
     if until is None:

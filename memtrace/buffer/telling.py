@@ -13,11 +13,11 @@ from memtrace.models import AddMemoryRequest
 
 __all__ = [
     "OnResult",
-    "broken_off",
+    "aborted",
+    "buffer_closed",
+    "buffer_full",
     "check_listener",
-    "closed",
     "drain_error",
-    "full",
     "log_failed_drain",
     "log_losses",
     "log_raised",
@@ -51,7 +51,7 @@ def log_raised(what: str, error: BaseException, outcome: Outcome) -> None:
     _logger.warning("%s of a write buffer raised %s for outcome %d", what, type(error).__name__, outcome.index)
 
 
-def broken_off(error: BaseException) -> Outcome:
+def aborted(error: BaseException) -> Outcome:
     """The outcome of a request that ended with something that is no error of the SDK."""
     reason = MemtraceError(f"the request ended with {type(error).__name__}", code="broken_off")
     reason.maybe_applied = True
@@ -59,14 +59,14 @@ def broken_off(error: BaseException) -> Outcome:
     return Outcome(0, "unknown", error=reason)
 
 
-def closed() -> ClientClosedError:
+def buffer_closed() -> ClientClosedError:
     """What `add` raises after the end."""
     return ClientClosedError(
         "this write buffer is closed; make another with client.memories.buffered()", code="buffer_closed"
     )
 
 
-def full(max_pending: int) -> BufferFullError:
+def buffer_full(max_pending: int) -> BufferFullError:
     """What `add` raises when there is no room."""
     error = BufferFullError(f"the write buffer holds {max_pending} memories, and takes no more until some are sent")
     error.retryable = True

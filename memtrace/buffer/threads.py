@@ -10,24 +10,33 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
 from memtrace.batch import Outcome
-from memtrace.buffer.ledger import Item, Ledger
-from memtrace.buffer.limits import BufferLimits, patience
-from memtrace.buffer.telling import OnResult, broken_off, closed, drain_error, full, log_losses, log_raised, report
+from memtrace.buffer.ledger import BufferedItem, BufferState
+from memtrace.buffer.limits import BufferLimits, seconds_until
+from memtrace.buffer.telling import (
+    OnResult,
+    aborted,
+    buffer_closed,
+    buffer_full,
+    drain_error,
+    log_losses,
+    log_raised,
+    report,
+)
 from memtrace.procedures.batches import send_requests
 
 if TYPE_CHECKING:
     from memtrace.dispatch import Dispatcher
     from memtrace.models import AddMemoryRequest
 
-__all__ = ["Outbox"]
+__all__ = ["ThreadWorker"]
 
 _GRACE = 5.0
 """Seconds for a thread that has nothing left to do to end."""
 
-_Chunk = tuple[Item[Future[Outcome]], ...]
+_Chunk = tuple[BufferedItem[Future[Outcome]], ...]
 
 
-class _WaitingRoom:
+class _Waiters:
     """Threads that wait for a change. Guarded by its owner's lock, which nobody holds while waiting.
 
     A `threading.Condition` would take that lock again at the end of waiting, which an interruption can prevent.
@@ -76,7 +85,7 @@ class _Future(Future[Outcome]):
         self._condition = _Condition()
 
 
-class Outbox:
+class ThreadWorker:
     """One process's part of a `WriteBuffer`: a queue, and a daemon thread that begins with the first memory.
 
     `guard` is held for the books alone: not while something is sent, awaited or told, and nothing but the clock's own lock is
@@ -88,19 +97,19 @@ class Outbox:
     ) -> None:
         self.pid: int = os.getpid()
         self.guard: threading.Lock = threading.Lock()
-        self.ledger: Ledger[Future[Outcome]] = Ledger(limits)
-        self.ledger.closing = closing
+        self.state: BufferState[Future[Outcome]] = BufferState(limits)
+        self.state.closing = closing
         self._dispatcher = dispatcher
         self._clock = dispatcher.settings.clock
         self._limits = limits
         self._on_result = on_result
-        self._work, self._room, self._news = _WaitingRoom(), _WaitingRoom(), _WaitingRoom()
+        self._work, self._room, self._news = _Waiters(), _Waiters(), _Waiters()
         self._worker: threading.Thread | None = None
         self._own = threading.local()  # `.busy` in a thread that would wait for itself
 
-    def for_child(self) -> Outbox:
+    def for_child(self) -> ThreadWorker:
         """An empty one for a forked child, closed where this one is."""
-        return Outbox(self._dispatcher, self._limits, self._on_result, closing=self.ledger.closing)
+        return ThreadWorker(self._dispatcher, self._limits, self._on_result, closing=self.state.closing)
 
     # ---- what callers do
 
@@ -110,52 +119,52 @@ class Outbox:
         until = None if self._limits.max_block is None else began + self._limits.max_block
         while True:
             with self.guard:
-                if self.ledger.closing:
-                    raise closed()
-                item = None if self.ledger.is_full and policy != "drop_oldest" else self._accept(request, size)
+                if self.state.closing:
+                    raise buffer_closed()
+                item = None if self.state.is_full and policy != "drop_oldest" else self._accept(request, size)
             if item is not None:
-                self._tell_each(self.ledger.next_displaced, Exception)
+                self._report_each(self.state.next_dropped, Exception)
                 return item.future
             if policy == "raise" or self._is_busy() or not self._wait(self._room, self._may_put, until):
-                raise full(self._limits.max_pending)
+                raise buffer_full(self._limits.max_pending)
 
     def flush(self, timeout: float | None) -> bool:
         """Whether all that was accepted before this call is known within `timeout` seconds."""
         self._refuse_busy("flush")
         until = None if timeout is None else self._clock.monotonic() + timeout
         with self.guard:
-            newest = self.ledger.hurry()
+            newest = self.state.request_flush()
             self._work.call()
-        return self._wait(self._news, lambda: self.ledger.is_known(newest), until)
+        return self._wait(self._news, lambda: self.state.is_known(newest), until)
 
     def close(self) -> None:
         """Send what waits, within the bound, and end the thread. Raises `BufferDrainError` for what is left."""
         self._refuse_busy("close")
         until = self._clock.monotonic() + self._limits.drain_timeout
-        first = not self.ledger.closing
+        first = not self.state.closing
         try:
             with self.guard:
-                self.ledger.closing = True
+                self.state.closing = True
                 for waiting in (self._work, self._room, self._news):
                     waiting.call()
-            self._tell_each(self.ledger.next_displaced, Exception)
-            drained = self._wait(self._news, lambda: self.ledger.is_settled, until)
+            self._report_each(self.state.next_dropped, Exception)
+            drained = self._wait(self._news, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
-            log_losses(self.ledger.counts)
+            log_losses(self.state.counts)
             raise
         if not drained:
             unsent, unknown = self._give_up()
             if unsent or unknown:
-                raise drain_error(unsent, unknown, self.ledger.counts)
+                raise drain_error(unsent, unknown, self.state.counts)
         elif self._worker is not None and self._worker.is_alive():
             self._worker.join(_GRACE)  # it has nothing left to do
         if first:
-            log_losses(self.ledger.counts)
+            log_losses(self.state.counts)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Have the thread send what waits and end. Takes no lock that may be held: it runs while garbage is collected."""
-        self.ledger.closing = True
+        self.state.closing = True
         if self.guard.acquire(blocking=False):
             try:
                 self._work.call()
@@ -164,23 +173,23 @@ class Outbox:
 
     # ---- their parts
 
-    def _accept(self, request: AddMemoryRequest, size: int) -> Item[Future[Outcome]]:
+    def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
         if self._worker is None or self._worker.ident is None:  # None where its start was interrupted; two take turns
             self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
             self._worker.start()
         future = _Future()
         future.set_running_or_notify_cancel()  # what is accepted is sent: there is no cancelling
-        if self.ledger.changes_due(size):
+        if self.state.changes_due(size):
             self._work.call()  # before it is accepted, so that no interruption comes between
-        item = self.ledger.accept(request, size, self._clock.monotonic(), future)
-        if self.ledger.pending > self._limits.max_pending:
-            self.ledger.displace()
+        item = self.state.accept(request, size, self._clock.monotonic(), future)
+        if self.state.pending > self._limits.max_pending:
+            self.state.drop()
         return item
 
     def _may_put(self) -> bool:
-        return self.ledger.closing or not self.ledger.is_full
+        return self.state.closing or not self.state.is_full
 
-    def _wait(self, room: _WaitingRoom, ready: Callable[[], bool], until: float | None) -> bool:
+    def _wait(self, room: _Waiters, ready: Callable[[], bool], until: float | None) -> bool:
         while True:
             with self.guard:
                 if ready():
@@ -188,10 +197,10 @@ class Outbox:
                 if until is not None and self._clock.monotonic() >= until:
                     return False
                 turn = room.enter()
-            self._doze(room, turn, until)
+            self._wait_for_work(room, turn, until)
 
-    def _doze(self, room: _WaitingRoom, turn: threading.Lock, until: float | None) -> None:
-        left = patience(self._clock, until)
+    def _wait_for_work(self, room: _Waiters, turn: threading.Lock, until: float | None) -> None:
+        left = seconds_until(self._clock, until)
         turn.acquire(timeout=-1 if left is None else left)  # nobody releases it again
         with self.guard:
             room.leave(turn)
@@ -199,10 +208,10 @@ class Outbox:
     def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
         """Decide and tell what is pending: what was not sent, and how many are under way."""
         with self.guard:
-            before, unknown = len(self.ledger.unsent), self.ledger.under_way
-            self.ledger.give_up()
-            unsent = self.ledger.unsent[before:]
-        self._tell(Exception)
+            before, unknown = len(self.state.unsent), self.state.in_flight
+            self.state.give_up()
+            unsent = self.state.unsent[before:]
+        self._report(Exception)
         return unsent, unknown
 
     def _is_busy(self) -> bool:
@@ -221,50 +230,52 @@ class Outbox:
         while chunk := self._next_chunk():
             outcomes = self._send(chunk)
             with self.guard:
-                self.ledger.settle(chunk, outcomes)
+                self.state.settle(chunk, outcomes)
                 self._room.call()
-            self._tell(BaseException)
+            self._report(BaseException)
 
     def _next_chunk(self) -> _Chunk:
         """What is to be sent, once it is time; nothing at the end, or in a child that on_result has forked."""
         while self.pid == os.getpid():
             with self.guard:
-                due = self.ledger.due_at()
-                if due is None and self.ledger.closing:
+                due = self.state.due_at()
+                if due is None and self.state.closing:
                     break
                 if due is not None and self._clock.monotonic() >= due:
-                    return self.ledger.take()
+                    return self.state.take()
                 turn = self._work.enter()
-            self._doze(self._work, turn, due)
+            self._wait_for_work(self._work, turn, due)
         return ()
 
     def _send(self, chunk: _Chunk) -> list[Outcome]:
         try:
             return self._dispatcher.run(send_requests([item.request for item in chunk]))
         except BaseException as error:  # noqa: BLE001  # the thread goes on, whatever a middleware raises
-            return [broken_off(error)] * len(chunk)
+            return [aborted(error)] * len(chunk)
 
     # ---- telling
 
-    def _tell(self, harmless: type[BaseException]) -> None:
+    def _report(self, harmless: type[BaseException]) -> None:
         """Tell what is decided, in order."""
-        self._tell_each(self.ledger.next_displaced, harmless)
-        self._tell_each(self.ledger.next_decided, harmless)
+        self._report_each(self.state.next_dropped, harmless)
+        self._report_each(self.state.next_decided, harmless)
         with self.guard:
             self._news.call()
 
-    def _tell_each(self, following: Callable[[], Item[Future[Outcome]] | None], harmless: type[BaseException]) -> None:
+    def _report_each(
+        self, following: Callable[[], BufferedItem[Future[Outcome]] | None], harmless: type[BaseException]
+    ) -> None:
         """Strike out each after it was told, so that an interruption loses none; its future is set once."""
         while True:
             with self.guard:
                 item = following()
             if item is None:
                 break
-            self._tell_one(item, harmless)
+            self._report_one(item, harmless)
             with self.guard:
-                self.ledger.told(item)
+                self.state.acknowledge(item)
 
-    def _tell_one(self, item: Item[Future[Outcome]], harmless: type[BaseException]) -> None:
+    def _report_one(self, item: BufferedItem[Future[Outcome]], harmless: type[BaseException]) -> None:
         outcome = cast("Outcome", item.outcome)
         before, self._own.busy = self._is_busy(), True
         try:

@@ -9,20 +9,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 from memtrace.batch import Outcome
-from memtrace.buffer.admission import admitted
+from memtrace.buffer.admission import prepare
 from memtrace.buffer.ledger import BufferCounts
 from memtrace.buffer.limits import BufferLimits
 from memtrace.buffer.telling import OnResult, check_listener, log_failed_drain
-from memtrace.buffer.threads import Outbox
+from memtrace.buffer.threads import ThreadWorker
 from memtrace.exceptions import BufferDrainError
 from memtrace.models import AddMemoryRequest
-from memtrace.resources.arguments import model_from
+from memtrace.resources.arguments import coerce_request
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from memtrace.dispatch import Dispatcher
-    from memtrace.fields import AddMemoryFields
+    from memtrace.fields import AddMemoryParams
 
 __all__ = ["WriteBuffer"]
 
@@ -43,19 +43,19 @@ class WriteBuffer:
     def __init__(self, dispatcher: Dispatcher, limits: BufferLimits, on_result: OnResult | None) -> None:
         check_listener(on_result)
         self._dispatcher = dispatcher
-        self._outbox = Outbox(dispatcher, limits, on_result)
-        self._heirs: dict[int, Outbox] = {}
+        self._worker = ThreadWorker(dispatcher, limits, on_result)
+        self._by_process: dict[int, ThreadWorker] = {}
 
-    def _of_this_process(self) -> Outbox:
-        outbox, pid = self._outbox, os.getpid()
-        if outbox.pid != pid:
-            outbox = self._outbox = self._heirs.setdefault(pid, outbox.for_child())
-        return outbox
+    def _of_this_process(self) -> ThreadWorker:
+        worker, pid = self._worker, os.getpid()
+        if worker.pid != pid:
+            worker = self._worker = self._by_process.setdefault(pid, worker.for_child())
+        return worker
 
     @overload
     def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
     @overload
-    def add(self, **fields: Unpack[AddMemoryFields]) -> Future[Outcome]: ...
+    def add(self, **fields: Unpack[AddMemoryParams]) -> Future[Outcome]: ...
     def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
         """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
 
@@ -63,8 +63,8 @@ class WriteBuffer:
         `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `when_full` says so or
         `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
         """
-        given = model_from(AddMemoryRequest, request, fields)
-        return self._of_this_process().put(*admitted(given, self._dispatcher.settings.dedup))
+        given = coerce_request(AddMemoryRequest, request, fields)
+        return self._of_this_process().put(*prepare(given, self._dispatcher.settings.dedup))
 
     def flush(self, timeout: float | None = None) -> bool:
         """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
@@ -86,14 +86,14 @@ class WriteBuffer:
     @property
     def counts(self) -> BufferCounts:
         """What became of the memories, at this moment."""
-        outbox = self._of_this_process()
-        with outbox.guard:
-            return outbox.ledger.counts
+        worker = self._of_this_process()
+        with worker.guard:
+            return worker.state.counts
 
     @property
     def unsent(self) -> list[AddMemoryRequest]:
         """What was accepted and surely not sent when the buffer ended, oldest first; dropped ones are not among them."""
-        return list(self._of_this_process().ledger.unsent)
+        return list(self._of_this_process().state.unsent)
 
     def __enter__(self) -> Self:
         return self
@@ -109,8 +109,8 @@ class WriteBuffer:
             log_failed_drain(left)
 
     def __del__(self) -> None:
-        outbox = getattr(self, "_outbox", None)
-        if outbox is not None and outbox.pid == os.getpid() and not outbox.ledger.closing:
-            if outbox.ledger.pending:
-                warnings.warn(f"a write buffer was not closed: {outbox.ledger.counts}", ResourceWarning, stacklevel=1)
-            outbox.let_go()
+        worker = getattr(self, "_worker", None)
+        if worker is not None and worker.pid == os.getpid() and not worker.state.closing:
+            if worker.state.pending:
+                warnings.warn(f"a write buffer was not closed: {worker.state.counts}", ResourceWarning, stacklevel=1)
+            worker.release()

@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from memtrace.cli.commands import fake, mcp, memories, profiles, registry, setup, transfer
-from memtrace.cli.ends import quiet_ends
+from memtrace.cli.ends import handle_broken_pipe
 from memtrace.cli.exits import ExitStatus
-from memtrace.cli.once import OnceCommand
+from memtrace.cli.once import SingleUseOptionsCommand
 
 __all__ = ["app", "run"]
 
@@ -35,12 +35,12 @@ class _Program(TyperGroup):
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Read the arguments; help and version are printed here."""
-        with quiet_ends():
+        with handle_broken_pipe():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and write its output out."""
-        with quiet_ends():
+        with handle_broken_pipe():
             result = super().invoke(ctx)
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -82,7 +82,7 @@ def program(
     """Work with a Memtrace server, try its Python SDK without one, and find out why one does not answer."""
 
 
-_command = functools.partial(app.command, cls=OnceCommand)
+_command = functools.partial(app.command, cls=SingleUseOptionsCommand)
 
 _command(epilog=memories.REMEMBER, short_help="Store a memory.")(memories.remember)
 _command(epilog=memories.RECALL, short_help="Show what an agent remembers.")(memories.recall)

@@ -8,9 +8,9 @@ from typing import Literal
 
 from memtrace.cli.connection import Choice, Connection, choose
 from memtrace.cli.exits import CommandError
-from memtrace.cli.wording import in_console_words
+from memtrace.cli.wording import to_console_message
 from memtrace.client import Memtrace
-from memtrace.config import DEFAULT_TIMEOUT, Settings, resolve
+from memtrace.config import DEFAULT_TIMEOUT, Settings, settings_from_args
 from memtrace.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -19,7 +19,7 @@ from memtrace.exceptions import (
 )
 from memtrace.plugins import select_transport
 
-__all__ = ["Check", "CheckName", "Diagnosis", "examine"]
+__all__ = ["Check", "CheckName", "Diagnosis", "diagnose"]
 
 CheckName = Literal["configuration", "transport", "reachable", "key", "storage"]
 _NAMES: tuple[CheckName, ...] = ("configuration", "transport", "reachable", "key", "storage")
@@ -51,9 +51,9 @@ class Diagnosis:
         return 1 if failed else 0
 
 
-def examine(choice: Choice) -> Diagnosis:
+def diagnose(choice: Choice) -> Diagnosis:
     """Check the configuration, given and found, and the server that it names. Raises nothing for a failure."""
-    examination = _Examination(choice)
+    examination = _DiagnosisRun(choice)
     examination.run()
     done = examination.checks
     skipped = [Check(name, "skipped", f"not tried, because {done[-1].name} failed") for name in _NAMES[len(done) :]]
@@ -61,7 +61,7 @@ def examine(choice: Choice) -> Diagnosis:
 
 
 @dataclass(slots=True)
-class _Examination:
+class _DiagnosisRun:
     choice: Choice
     checks: list[Check] = field(default_factory=list)
     key: str | None = field(default=None, repr=False)
@@ -89,7 +89,7 @@ class _Examination:
         self.checks.append(Check(name, "failed", self._shown(found), self._shown(advice)))
 
     def _shown(self, text: str) -> str:
-        return in_console_words(text, self.key)
+        return to_console_message(text, self.key)
 
     def _configuration(self, connection: Connection) -> Settings | None:
         problems: list[tuple[str, str]] = []
@@ -100,7 +100,7 @@ class _Examination:
         if not connection.api_key:
             problems.append(("no key", "set MEMTRACE_API_KEY: a key is never taken from the command line"))
         try:
-            settings = resolve(
+            settings = settings_from_args(
                 connection.url or "memory://",
                 connection.api_key or "none",
                 timeout=DEFAULT_TIMEOUT if connection.timeout is None else connection.timeout,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from memtrace.cli import profiles
 from memtrace.cli.exits import CommandError, ExitStatus, status_of
-from memtrace.cli.keys import key_of
+from memtrace.cli.keys import read_key
 from memtrace.cli.terminal import show_error
-from memtrace.cli.wording import in_console_words
+from memtrace.cli.wording import to_console_message
 from memtrace.client import Memtrace
 from memtrace.config import DEFAULT_TIMEOUT
 from memtrace.exceptions import ConfigurationError, MemtraceError
@@ -70,9 +70,9 @@ class Connection:
             advice = "set MEMTRACE_BASE_URL and MEMTRACE_API_KEY, or make a profile: memtrace-sdk profiles add --help"
             raise CommandError(f"no {' and no '.join(missing)} of a server: {advice}", ExitStatus.USAGE)
 
-    def told(self, error: MemtraceError) -> CommandError:
+    def describe(self, error: MemtraceError) -> CommandError:
         """An error of its client, in the console's words and without the key."""
-        text = in_console_words(str(error), self.api_key)
+        text = to_console_message(str(error), self.api_key)
         if self.profile is not None:
             text = text.replace("--url (MEMTRACE_BASE_URL)", self.url_source)
             text = text.replace("MEMTRACE_API_KEY", f"its key in {self.key_source}")
@@ -97,7 +97,7 @@ def choose(choice: Choice) -> Connection:
             timeout=choice.timeout,
         )
     profile = profiles.load().get(name)
-    key, key_source = key_of(name, profile)
+    key, key_source = read_key(name, profile)
     return Connection(
         url=profile.base_url,
         url_source=f"the profile {name!r}",
@@ -143,7 +143,7 @@ def opened(connection: Connection) -> Iterator[Memtrace]:
                 show_error("memory:// is a fake in this process: all that it holds goes when this command ends")
             yield client
     except MemtraceError as error:
-        raise connection.told(error) from None
+        raise connection.describe(error) from None
 
 
 def check_profile(name: str, profile: profiles.Profile) -> None:
@@ -171,7 +171,7 @@ def _check(connection: Connection) -> None:
     try:
         connection.client().close()
     except ConfigurationError as error:
-        text = in_console_words(str(error), connection.api_key)
+        text = to_console_message(str(error), connection.api_key)
         raise CommandError(
             text.replace("MEMTRACE_API_KEY", "the key").replace("api_key", "the key"), ExitStatus.USAGE
         ) from None

@@ -142,7 +142,7 @@ class _Loader:
     """The turns that wait for the next request, and the agents and sessions that they need."""
 
     def __init__(self, client: Memtrace, report: LoadReport, on_chunk: Callable[[Turn], object]) -> None:
-        self.words = _Words()
+        self.words = _LanguageModelWords()
         self._client = client
         self._report = report
         self._on_chunk = on_chunk
@@ -207,7 +207,7 @@ def _key(*parts: int | str) -> str:
     return "/".join(quote(str(part), safe=": ") for part in parts)
 
 
-class _Words:
+class _LanguageModelWords:
     """Finds a word that is worth a search."""
 
     def __init__(self) -> None:

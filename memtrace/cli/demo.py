@@ -18,11 +18,11 @@ from memtrace.cli.input import open_file, size_of, standard_input
 from memtrace.cli.json_lines import LineError
 from memtrace.cli.progress import measuring
 from memtrace.cli.terminal import make_console, show, show_error, visible
-from memtrace.cli.walkthrough import WalkThrough, walk_through
+from memtrace.cli.walkthrough import WalkthroughResult, run_steps
 from memtrace.client import Memtrace
 from memtrace.models import Memory, SearchResult, SessionContext
 
-__all__ = ["run_conversation", "run_walk_through"]
+__all__ = ["run_conversation", "run_walkthrough"]
 
 
 def _client() -> Memtrace:
@@ -32,17 +32,17 @@ def _client() -> Memtrace:
 # ---- the walk-through -----------------------------------------------------------------------------------------------
 
 
-def run_walk_through() -> None:
+def run_walkthrough() -> None:
     """Run the walk-through and print each call with what came back."""
     with _client() as client:
-        seen = walk_through(client)
+        seen = run_steps(client)
     show(make_console(), _walk_through_tree(seen), "", Text.assemble(("Next: ", "bold"), _NEXT))
 
 
 _NEXT = "memtrace-sdk demo --conversation sample"
 
 
-def _walk_through_tree(seen: WalkThrough) -> Tree:
+def _walk_through_tree(seen: WalkthroughResult) -> Tree:
     tree = Tree(Text('client = Memtrace("memory://", "any key")', "bold cyan"), guide_style="dim")
     _call(tree, 'agent = client.agents.get_or_register(name="assistant")', Text(seen.agent.id))
     session = _call(

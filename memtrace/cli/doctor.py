@@ -7,7 +7,7 @@ from dataclasses import asdict
 from rich.table import Table
 from rich.text import Text
 
-from memtrace.cli.checks import Diagnosis, examine
+from memtrace.cli.checks import Diagnosis, diagnose
 from memtrace.cli.connection import Choice
 from memtrace.cli.terminal import make_console, show, show_json, visible
 
@@ -18,7 +18,7 @@ _STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 
 def run_doctor(choice: Choice, *, as_json: bool) -> int:
     """Examine, print what was found, and return the exit status."""
-    diagnosis = examine(choice)
+    diagnosis = diagnose(choice)
     if as_json:
         checks = [asdict(check) for check in diagnosis.checks]
         show_json({"ok": diagnosis.exit_status == 0, "checks": checks})

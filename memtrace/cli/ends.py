@@ -14,11 +14,11 @@ from memtrace.cli.exits import CommandError, ExitStatus, status_of
 from memtrace.cli.terminal import show_error
 from memtrace.exceptions import MemtraceError
 
-__all__ = ["quiet_ends", "telling"]
+__all__ = ["handle_broken_pipe", "reporting_errors"]
 
 
 @contextmanager
-def quiet_ends() -> Iterator[None]:
+def handle_broken_pipe() -> Iterator[None]:
     """Turn what comes out of a command into a line on stderr and `typer.Exit`."""
     try:
         yield
@@ -47,7 +47,7 @@ def quiet_ends() -> Iterator[None]:
 
 
 @contextmanager
-def telling(how_far: Callable[[], tuple[str, ...]]) -> Iterator[None]:
+def reporting_errors(how_far: Callable[[], tuple[str, ...]]) -> Iterator[None]:
     """Add lines that say how far a command came, where an error or Ctrl-C ends it."""
     try:
         yield

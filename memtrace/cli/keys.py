@@ -11,12 +11,12 @@ from types import ModuleType
 from memtrace.cli.exits import CommandError, ExitStatus
 from memtrace.cli.profiles import Profile
 
-__all__ = ["forget_key", "key_of", "store_key"]
+__all__ = ["forget_key", "read_key", "store_key"]
 
 _SERVICE = "memtrace-sdk"
 
 
-def key_of(name: str, profile: Profile) -> tuple[str, str]:
+def read_key(name: str, profile: Profile) -> tuple[str, str]:
     """A profile's key, and where it comes from. Raises `CommandError` where there is none."""
     if profile.key_variable is not None:
         key = os.environ.get(profile.key_variable)

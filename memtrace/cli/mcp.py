@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from memtrace.cli.connection import choose
 from memtrace.cli.exits import CommandError, ExitStatus
-from memtrace.cli.signals import at_the_end
+from memtrace.cli.signals import on_termination
 from memtrace.cli.terminal import show_error
 from memtrace.exceptions import ConfigurationError, InvalidRequestError
 
@@ -51,10 +51,10 @@ def run_mcp(
         place = None if http is None else _place(http)
         client, server = _made(connection, agent, session, read_from, prefix, read_only=read_only)
     except (ConfigurationError, InvalidRequestError) as error:
-        raise connection.told(error) from None
+        raise connection.describe(error) from None
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="memtrace-sdk: %(message)s")
     if place is None:
-        with at_the_end(lambda: os._exit(0)):  # at once: a thread that reads the input cannot be interrupted
+        with on_termination(lambda: os._exit(0)):  # at once: a thread that reads the input cannot be interrupted
             asyncio.run(_over_streams(client, server))
         return 0
     try:
@@ -64,7 +64,7 @@ def run_mcp(
         show_error(f"cannot listen on {http}: {told}")
         return 1
     serving = _http_server(server, place[0])
-    with listening, at_the_end(lambda: setattr(serving, "should_exit", True)):
+    with listening, on_termination(lambda: setattr(serving, "should_exit", True)):
         asyncio.run(_over_http(client, serving, listening))
     return 0
 

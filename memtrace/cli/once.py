@@ -7,10 +7,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
-__all__ = ["OnceCommand"]
+__all__ = ["SingleUseOptionsCommand"]
 
 
-class OnceCommand(TyperCommand):
+class SingleUseOptionsCommand(TyperCommand):
     """A command that refuses a repeated option, unless it takes several values or none."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

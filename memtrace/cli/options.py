@@ -19,7 +19,7 @@ __all__ = [
     "TimeoutOption",
     "TransportOption",
     "UrlOption",
-    "choice_of",
+    "connection_choice",
     "not_empty",
     "profile_names",
 ]
@@ -83,7 +83,7 @@ KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="
 EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
 
 
-def choice_of(profile: str | None, url: str | None, transport: str | None, timeout: float | None) -> Choice:
+def connection_choice(profile: str | None, url: str | None, transport: str | None, timeout: float | None) -> Choice:
     """What the options say, for `memtrace.cli.connection`."""
     from memtrace.cli.connection import Choice
 

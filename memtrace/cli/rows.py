@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from memtrace.models import Memory
 
-__all__ = ["LATE", "Recent", "line_of"]
+__all__ = ["LATE", "RecentMemories", "line_of"]
 
 LATE = timedelta(seconds=10)
 """How long after its time a memory may appear: about a second after it was written, more where a server is slow."""
@@ -18,7 +18,7 @@ def line_of(memory: Memory) -> str:
     return memory.model_dump_json(exclude_unset=True)
 
 
-class Recent:
+class RecentMemories:
     """The rows of the last `LATE` before the newest one. They have no id: equal rows are counted.
 
     Whoever reads from `since` again, in a later pass, sees with `is_new` which of them came meanwhile.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from memtrace.cli.signals import at_the_end
+from memtrace.cli.signals import on_termination
 from memtrace.cli.terminal import show_error, visible
 from memtrace.exceptions import ConfigurationError
 from memtrace_transports.memory import FakeMemtrace, ManualClock, Organisation, Visibility
@@ -40,7 +40,7 @@ def run_server(
         return 2
     server = LiveServer(fake, host=host, port=port, control=control)
     told = threading.Event()
-    with at_the_end(told.set):
+    with on_termination(told.set):
         try:
             server.start()
         except ConfigurationError as error:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["at_the_end"]
+__all__ = ["on_termination"]
 
 
 @contextmanager
-def at_the_end(tell: Callable[[], object]) -> Iterator[None]:
+def on_termination(tell: Callable[[], object]) -> Iterator[None]:
     """Call `tell` when SIGINT or SIGTERM comes, in place of what they did before; that is put back."""
 
     def told(number: int, frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from memtrace.cli.rows import LATE, Recent, line_of
+from memtrace.cli.rows import LATE, RecentMemories, line_of
 from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.exceptions import MemtraceError
@@ -30,7 +30,7 @@ def follow(
     A memory that can be read late comes late, and none comes twice. The first read raises what it raises; later ones give an
     `Outage`, once until they work again, where the same read can work later.
     """
-    recent = Recent()
+    recent = RecentMemories()
     yield _first(client, wanted, recent, lines)
     is_out = False
     while True:
@@ -48,7 +48,7 @@ def follow(
             yield come
 
 
-def _first(client: Memtrace, wanted: ListOptions, recent: Recent, lines: int) -> list[Memory]:
+def _first(client: Memtrace, wanted: ListOptions, recent: RecentMemories, lines: int) -> list[Memory]:
     newest = client.memories.list(wanted.model_copy(update={"limit": 1})).memories
     if not newest:
         return []
@@ -61,11 +61,11 @@ def _first(client: Memtrace, wanted: ListOptions, recent: Recent, lines: int) ->
     return rows[len(rows) - min(lines, len(rows)) :]
 
 
-def _more(client: Memtrace, wanted: ListOptions, recent: Recent) -> list[Memory]:
+def _more(client: Memtrace, wanted: ListOptions, recent: RecentMemories) -> list[Memory]:
     return _read(client, wanted.model_copy(update={"since": recent.since}), recent)
 
 
-def _read(client: Memtrace, wanted: ListOptions, recent: Recent) -> list[Memory]:
+def _read(client: Memtrace, wanted: ListOptions, recent: RecentMemories) -> list[Memory]:
     rows = list(client.memories.iter(wanted.model_copy(update={"order": "asc"})))  # all of them, or none is taken
     recent.begin()
     return [row for row in rows if recent.is_new(line_of(row), row.time)]

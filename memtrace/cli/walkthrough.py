@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from memtrace.client import Memtrace
 from memtrace.models import Agent, AgentStats, Memory, MemoryList, SearchResult, Session, SessionContext
 
-__all__ = ["WalkThrough", "walk_through"]
+__all__ = ["WalkthroughResult", "run_steps"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WalkThrough:
+class WalkthroughResult:
     """What came back at each step."""
 
     agent: Agent
@@ -25,7 +25,7 @@ class WalkThrough:
     stats: AgentStats
 
 
-def walk_through(client: Memtrace) -> WalkThrough:
+def run_steps(client: Memtrace) -> WalkthroughResult:
     """Let an agent remember, decide and look back."""
     agent = client.agents.get_or_register(name="assistant")
     with client.sessions.open(agent_id=agent.id) as session:
@@ -33,7 +33,7 @@ def walk_through(client: Memtrace) -> WalkThrough:
         observation = session.remember("User opened the settings", event_type="observation")
         decision = session.decide("Open in dark mode", "the user prefers it")
         context = session.context()
-    return WalkThrough(
+    return WalkthroughResult(
         agent=agent,
         session=session.session,
         preference=preference,

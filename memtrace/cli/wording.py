@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["in_console_words"]
+__all__ = ["to_console_message"]
 
 # what the SDK calls its arguments, and what they are here
 _OPTIONS = {
@@ -23,7 +23,7 @@ _OPTIONS = {
 }
 
 
-def in_console_words(text: str, key: str | None) -> str:
+def to_console_message(text: str, key: str | None) -> str:
     """`text` with options for arguments, and with stars for the key: a server, or a proxy in front of it, may repeat it."""
     for argument, option in _OPTIONS.items():
         text = text.replace(argument, option)

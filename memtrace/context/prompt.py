@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
-from memtrace.context.forms import ContextForm, writing
-from memtrace.context.selection import Entry, Selection
-from memtrace.context.tokens import MESSAGE_TOKENS, TokenCounter, check_counter, counted, estimate_tokens
+from memtrace.context.forms import ContextForm, formatter_for
+from memtrace.context.selection import BudgetSelection, RenderedMemory
+from memtrace.context.tokens import MESSAGE_TOKENS, TokenCounter, check_counter, checked_count, estimate_tokens
 from memtrace.models import Memory
-from memtrace.quantities import is_whole
-from memtrace.rules import refuse
+from memtrace.quantities import is_int
+from memtrace.rules import invalid
 
 __all__ = ["ContextWriter", "Message", "PromptContext", "build_context"]
 
@@ -83,27 +83,29 @@ class ContextWriter:
         *,
         show_agents: bool,
     ) -> None:
-        if max_tokens is not None and (not is_whole(max_tokens) or max_tokens < 1):
-            raise refuse("max_tokens", "a whole number, 1 or more", "it says how much there is room for")
+        if max_tokens is not None and (not is_int(max_tokens) or max_tokens < 1):
+            raise invalid("max_tokens", "a whole number, 1 or more", "it says how much there is room for")
         check_counter(count_tokens)
         self._most = max_tokens
         self._count = count_tokens
-        self._writing = writing(form, metadata_keys, show_agents=show_agents)
-        self._selection = Selection(None if max_tokens is None else max_tokens - self._cost(self._writing.heading))
+        self._writing = formatter_for(form, metadata_keys, show_agents=show_agents)
+        self._selection = BudgetSelection(
+            None if max_tokens is None else max_tokens - self._cost(self._writing.heading)
+        )
 
     def take(self, memories: Iterable[Memory]) -> None:
         """Add a group. It is sorted by time; of one microsecond, whose order the server does not promise, by how they are written."""
         written = [(memory.time, self._writing.memory(memory), memory) for memory in memories]
         written.sort(key=lambda row: row[:2])
         for _, text, memory in written:
-            self._selection.take(Entry(memory, text, 0 if self._most is None else self._cost(text)))
+            self._selection.take(RenderedMemory(memory, text, 0 if self._most is None else self._cost(text)))
 
     def context(self) -> PromptContext:
         """What is kept."""
         text, tokens = self._whole()
         if self._most is not None:
             while tokens > self._most:  # a counter for which the whole is more than its parts
-                self._selection.thin(self._selection.tokens // 2 - 1)
+                self._selection.shrink(self._selection.tokens // 2 - 1)
                 text, tokens = self._whole()
         selection = self._selection
         return PromptContext(
@@ -117,15 +119,15 @@ class ContextWriter:
 
     def _cost(self, text: str) -> int:
         if self._writing.form == "messages":
-            return counted(self._count, text) + MESSAGE_TOKENS
-        return counted(self._count, text + self._writing.end)
+            return checked_count(self._count, text) + MESSAGE_TOKENS
+        return checked_count(self._count, text + self._writing.end)
 
     def _whole(self) -> tuple[str, int]:
         parts = self._parts()
         text = "".join(part + self._writing.end for part in parts)
         if self._writing.form == "messages":
             return text, sum(map(self._cost, parts))
-        return text, counted(self._count, text) if parts else 0
+        return text, checked_count(self._count, text) if parts else 0
 
     def _messages(self, text: str) -> list[Message]:
         contents = self._parts() if self._writing.form == "messages" else [text][: len(text)]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from memtrace.models import Memory
 
-__all__ = ["Entry", "Selection"]
+__all__ = ["BudgetSelection", "RenderedMemory"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RenderedMemory:
     """A memory as it is written, and how many tokens that has."""
 
     memory: Memory
@@ -19,7 +19,7 @@ class Entry:
     tokens: int
 
 
-class Selection:
+class BudgetSelection:
     """What is kept of memories that are taken one after the other, oldest first.
 
     A memory is added at the end while the budget holds it. One that would not fit makes room: half of the budget is cleared,
@@ -28,30 +28,30 @@ class Selection:
 
     def __init__(self, budget: int | None) -> None:
         self._budget = budget
-        self.kept: list[Entry] = []
+        self.kept: list[RenderedMemory] = []
         self.tokens: int = 0
         self.left_out: int = 0
         self.generation: int = 0
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: RenderedMemory) -> None:
         """Add the next memory. One that is larger than the budget is left out, and nothing else changes."""
         if self._budget is not None and entry.tokens > self._budget:
             self.left_out += 1
             return
         if self._budget is not None and self.tokens + entry.tokens > self._budget:
-            self.thin(min(self._budget // 2, self._budget - entry.tokens))
+            self.shrink(min(self._budget // 2, self._budget - entry.tokens))
         self.kept.append(entry)
         self.tokens += entry.tokens
 
-    def thin(self, budget: int) -> None:
+    def shrink(self, budget: int) -> None:
         """Keep what `budget` tokens hold; nothing, when they are less than 0."""
-        kept = _thinned(self.kept, budget)
+        kept = _shrunk(self.kept, budget)
         self.left_out += len(self.kept) - len(kept)
         self.kept, self.tokens = kept, sum(entry.tokens for entry in kept)
         self.generation += 1
 
 
-def _thinned(entries: Sequence[Entry], budget: int) -> list[Entry]:
+def _shrunk(entries: Sequence[RenderedMemory], budget: int) -> list[RenderedMemory]:
     """The newest in a row that half of `budget` holds, and in the rest of it the most important of the others, newer ones first."""
     left, newest = budget, len(entries)
     while newest and left - entries[newest - 1].tokens >= budget - budget // 2:
@@ -65,6 +65,6 @@ def _thinned(entries: Sequence[Entry], budget: int) -> list[Entry]:
     return [*(entries[place] for place in sorted(older)), *entries[newest:]]
 
 
-def _importance(entry: Entry) -> float:
+def _importance(entry: RenderedMemory) -> float:
     """The server gives no importance for one of 0, so that none counts as 0."""
     return entry.memory.importance or 0.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 
-from memtrace.quantities import is_whole
-from memtrace.rules import refuse
+from memtrace.quantities import is_int
+from memtrace.rules import invalid
 
-__all__ = ["MESSAGE_TOKENS", "TokenCounter", "check_counter", "counted", "estimate_tokens"]
+__all__ = ["MESSAGE_TOKENS", "TokenCounter", "check_counter", "checked_count", "estimate_tokens"]
 
 TokenCounter = Callable[[str], int]
 """Gives the number of tokens of a text, 0 or more. Blocking; called once for each memory, and once for the whole."""
@@ -32,14 +32,12 @@ def estimate_tokens(text: str) -> int:
 def check_counter(count_tokens: object) -> None:
     """Refuse what is no blocking function."""
     if not callable(count_tokens) or iscoroutinefunction(count_tokens):
-        raise refuse("count_tokens", _RULE, "no other can be called here")
+        raise invalid("count_tokens", _RULE, "no other can be called here")
 
 
-def counted(count_tokens: TokenCounter, text: str) -> int:
+def checked_count(count_tokens: TokenCounter, text: str) -> int:
     """What `count_tokens` gives. Raises `InvalidRequestError` for what is no number of tokens."""
     tokens = count_tokens(text)
-    if not is_whole(tokens) or tokens < 0:
-        raise refuse(
-            "count_tokens", _RULE, f"it gave {'a negative one' if is_whole(tokens) else type(tokens).__name__}"
-        )
+    if not is_int(tokens) or tokens < 0:
+        raise invalid("count_tokens", _RULE, f"it gave {'a negative one' if is_int(tokens) else type(tokens).__name__}")
     return tokens

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.exceptions import ConfigurationError
-from memtrace.naming import kind_of
+from memtrace.naming import type_name
 
 if TYPE_CHECKING:
     from memtrace.clock import Clock
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
-    from memtrace.procedures.steps import Procedure
+    from memtrace.procedures.steps import Workflow
 
-__all__ = ["Faces", "async_dispatcher", "dispatcher"]
+__all__ = ["DualClient", "async_dispatcher", "dispatcher"]
 
 T = TypeVar("T")
 
@@ -24,18 +24,18 @@ T = TypeVar("T")
 def dispatcher(client: object, owner: str) -> Dispatcher:
     """What runs procedures for a blocking client. Raises `ConfigurationError` for anything else."""
     if not isinstance(client, Memtrace):
-        raise ConfigurationError(f"{owner} takes a Memtrace as client; {kind_of(client)} was given")
+        raise ConfigurationError(f"{owner} takes a Memtrace as client; {type_name(client)} was given")
     return client._dispatcher  # noqa: SLF001  # of this package; users have no need of it
 
 
 def async_dispatcher(client: object, owner: str) -> AsyncDispatcher:
     """What runs procedures for an async client. Raises `ConfigurationError` for anything else."""
     if not isinstance(client, AsyncMemtrace):
-        raise ConfigurationError(f"{owner} takes an AsyncMemtrace as its async client; {kind_of(client)} was given")
+        raise ConfigurationError(f"{owner} takes an AsyncMemtrace as its async client; {type_name(client)} was given")
     return client._dispatcher  # noqa: SLF001  # as above
 
 
-class Faces:
+class DualClient:
     """Runs procedures on a blocking client, on an async one, or on either. `owner` is whom errors name.
 
     Awaiting without an async client uses the blocking one in a thread. Raises `ConfigurationError` when there is no client.
@@ -48,7 +48,7 @@ class Faces:
         self._awaiting = None if async_client is None else async_dispatcher(async_client, owner)
         self._owner = owner
 
-    def run(self, make: Callable[[Clock], Procedure[T]]) -> T:
+    def run(self, make: Callable[[Clock], Workflow[T]]) -> T:
         """Run the procedure that `make` gives for the client's clock. Raises `ConfigurationError` without a blocking client."""
         if self._blocking is None:
             raise ConfigurationError(
@@ -56,7 +56,7 @@ class Faces:
             )
         return self._blocking.run(make(self._blocking.settings.clock))
 
-    async def run_async(self, make: Callable[[Clock], Procedure[T]]) -> T:
+    async def run_async(self, make: Callable[[Clock], Workflow[T]]) -> T:
         """As `run`, awaiting."""
         if self._awaiting is None:
             return await asyncio.to_thread(self.run, make)

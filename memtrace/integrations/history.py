@@ -14,21 +14,21 @@ from memtrace import operations
 from memtrace.clock import Clock
 from memtrace.exceptions import ConflictError
 from memtrace.integrations.identifiers import check_owner
-from memtrace.integrations.records import Format, Record, json_text, write
+from memtrace.integrations.records import Record, RecordCodec, json_text, write
 from memtrace.models import AddMemoryRequest
 from memtrace.procedures.keyset import PAGE_SIZE
-from memtrace.procedures.steps import Procedure, step
+from memtrace.procedures.steps import Workflow, run_operation
 from memtrace.procedures.visibility import wait_until_all_visible
-from memtrace.rules import check_seconds, refuse
+from memtrace.rules import check_non_negative_seconds, invalid
 
-__all__ = ["Entry", "History"]
+__all__ = ["History", "HistoryItem"]
 
 _ITEM, _REMOVED, _CLEARED = "item", "removed", "cleared"
 _SPARE = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryItem:
     """An item to be added: its JSON text, the text for people, and the event type."""
 
     item: str
@@ -47,21 +47,21 @@ class History:
         check_owner(agent_id, "agent_id")
         check_owner(session_id, "session_id")
         if visible_within is not None:
-            check_seconds(visible_within, "visible_within")
-        self._form = Format(name, agent_id, session_id)
+            check_non_negative_seconds(visible_within, "visible_within")
+        self._form = RecordCodec(name, agent_id, session_id)
         self._visible_within = visible_within
 
-    def items(self, limit: int | None, clock: Clock) -> Procedure[list[Any]]:
+    def items(self, limit: int | None, clock: Clock) -> Workflow[list[Any]]:
         """The items, oldest first; the newest `limit` of them. Raises `InvalidRequestError` for a limit below 0."""
         if limit is not None and limit < 0:
-            raise refuse("limit", "0 or more", "it says how many items to give")
+            raise invalid("limit", "0 or more", "it says how many items to give")
         return self._items(limit, clock)
 
-    def _items(self, limit: int | None, clock: Clock) -> Procedure[list[Any]]:
+    def _items(self, limit: int | None, clock: Clock) -> Workflow[list[Any]]:
         found = yield from self._newest(limit, clock, frozenset())
         return [record.item for record in reversed(found)]
 
-    def add(self, entries: Sequence[Entry], clock: Clock) -> Procedure[None]:
+    def add(self, entries: Sequence[HistoryItem], clock: Clock) -> Workflow[None]:
         """Add items in order. Nothing is sent when one of them breaks a rule of the server."""
         requests = [
             self._form.request(_ITEM, entry.item, content=entry.content, event_type=entry.event_type)
@@ -69,7 +69,7 @@ class History:
         ]
         yield from write(requests, self._visible_within, clock)
 
-    def pop(self, clock: Clock) -> Procedure[Any]:
+    def pop(self, clock: Clock) -> Workflow[Any]:
         """Remove the last item and give it; None where there is none.
 
         The key of the removal is made of the item's: of two that take back the same item, the server recognises the second where
@@ -86,7 +86,7 @@ class History:
                 return last.item
         return None
 
-    def _remove(self, record: Record, clock: Clock) -> Procedure[None]:
+    def _remove(self, record: Record, clock: Clock) -> Workflow[None]:
         removal = self._form.request(
             _REMOVED,
             json_text(record.key, "key"),
@@ -94,11 +94,11 @@ class History:
             event_type="item_removed",
             key=f"removed-{record.key}",
         )
-        memory = yield from step(operations.add_memory(removal, "server"))
+        memory = yield from run_operation(operations.add_memory(removal, "server"))
         if self._visible_within is not None:
             yield from wait_until_all_visible([memory], self._visible_within, clock)
 
-    def clear(self, clock: Clock) -> Procedure[None]:
+    def clear(self, clock: Clock) -> Workflow[None]:
         """Remove all items there are."""
         yield from write([self._clearing()], self._visible_within, clock)
 
@@ -107,7 +107,7 @@ class History:
             _CLEARED, "null", content="All items before this were removed", event_type="history_cleared"
         )
 
-    def _newest(self, limit: int | None, clock: Clock, besides: frozenset[str]) -> Procedure[list[Record]]:
+    def _newest(self, limit: int | None, clock: Clock, besides: frozenset[str]) -> Workflow[list[Record]]:
         """The newest items that were not removed, the last one first."""
         found: list[Record] = []
         removed = set(besides)

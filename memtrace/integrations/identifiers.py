@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from memtrace.exceptions import InvalidRequestError
-from memtrace.rules import check_id, require
+from memtrace.rules import check_id, require_non_empty
 
 __all__ = ["check_owner", "id_for"]
 
@@ -21,7 +21,7 @@ def id_for(text: str) -> str:
     >>> id_for("thread_42"), id_for("user:42")
     ('thread_42', 'id-ea3fd43be1e57d62e163dae19fc740bd')
     """
-    require(text, "text")
+    require_non_empty(text, "text")
     try:
         check_id(text, "text")
     except InvalidRequestError:
@@ -35,7 +35,7 @@ def _made_from(text: str) -> str:
 
 def check_owner(value: str, field: str) -> None:
     """Refuse an id that the server would not take, and tell of `id_for`."""
-    require(value, field)
+    require_non_empty(value, field)
     try:
         check_id(value, field)
     except InvalidRequestError as error:

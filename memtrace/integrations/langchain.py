@@ -14,10 +14,10 @@ except ImportError as _missing:
         'memtrace.integrations.langchain needs the package langchain-core; run: pip install "memtrace-sdk[langchain]"'
     ) from _missing
 
-from memtrace.integrations.faces import Faces
-from memtrace.integrations.history import Entry, History
+from memtrace.integrations.faces import DualClient
+from memtrace.integrations.history import History, HistoryItem
 from memtrace.integrations.records import event_type_of, json_text
-from memtrace.rules import refuse
+from memtrace.rules import invalid
 
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
@@ -55,7 +55,7 @@ class MemtraceChatMessageHistory(BaseChatMessageHistory):
         visible_within: float | None = 5.0,
     ) -> None:
         super().__init__()
-        self._faces = Faces(client, async_client, "MemtraceChatMessageHistory")
+        self._faces = DualClient(client, async_client, "MemtraceChatMessageHistory")
         self._history = History(_FORMAT, agent_id, session_id, visible_within)
 
     @property
@@ -91,17 +91,17 @@ class MemtraceChatMessageHistory(BaseChatMessageHistory):
         await self._faces.run_async(self._history.clear)
 
 
-def _entries(messages: Sequence[BaseMessage]) -> list[Entry]:
+def _entries(messages: Sequence[BaseMessage]) -> list[HistoryItem]:
     return [_entry(f"messages[{i}]", message) for i, message in enumerate(messages)]
 
 
-def _entry(field: str, message: BaseMessage) -> Entry:
+def _entry(field: str, message: BaseMessage) -> HistoryItem:
     if not isinstance(message, BaseMessage):
-        raise refuse(field, _RULE, f"{type(message).__name__} was given")
+        raise invalid(field, _RULE, f"{type(message).__name__} was given")
     text = json_text(message_to_dict(message), field)
     if not _comes_back(message, text):
-        raise refuse(field, _RULE, "it would come back as another")
-    return Entry(text, _readable(message) or text, event_type_of(f"{message.type}_message"))
+        raise invalid(field, _RULE, "it would come back as another")
+    return HistoryItem(text, _readable(message) or text, event_type_of(f"{message.type}_message"))
 
 
 def _comes_back(message: BaseMessage, text: str) -> bool:

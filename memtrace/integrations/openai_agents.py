@@ -13,9 +13,9 @@ except ImportError as _missing:
     ) from _missing
 
 from memtrace.integrations.faces import async_dispatcher
-from memtrace.integrations.history import Entry, History
+from memtrace.integrations.history import History, HistoryItem
 from memtrace.integrations.records import event_type_of, json_text
-from memtrace.rules import refuse
+from memtrace.rules import invalid
 
 if TYPE_CHECKING:
     from agents.items import TResponseInputItem
@@ -96,13 +96,13 @@ class MemtraceSession:
         await self._dispatcher.run(self._history.clear(self._clock))
 
 
-def _entry(index: int, item: object) -> Entry:
+def _entry(index: int, item: object) -> HistoryItem:
     if not isinstance(item, dict):
-        raise refuse(f"items[{index}]", "a dict", f"{type(item).__name__} was given")
+        raise invalid(f"items[{index}]", "a dict", f"{type(item).__name__} was given")
     text = json_text(item, f"items[{index}]")
     role = item.get("role")
     event = f"{role}_message" if isinstance(role, str) else item.get("type")
-    return Entry(text, _readable(item) or text, event_type_of(event))
+    return HistoryItem(text, _readable(item) or text, event_type_of(event))
 
 
 def _readable(item: dict[str, Any]) -> str:

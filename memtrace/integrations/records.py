@@ -28,14 +28,14 @@ from memtrace.batch import BatchResult, Outcome
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, UnreadableResponseError
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryType
-from memtrace.procedures.batches import Batch, check_all, rows_of, send_chunk
-from memtrace.procedures.keyset import PAGE_SIZE, Walk
-from memtrace.procedures.reading import walk_over
-from memtrace.procedures.steps import Procedure
+from memtrace.procedures.batches import Batch, check_all, send_chunk, stored_rows
+from memtrace.procedures.keyset import PAGE_SIZE, Paginator
+from memtrace.procedures.reading import paginate
+from memtrace.procedures.steps import Workflow
 from memtrace.procedures.visibility import wait_until_all_visible
-from memtrace.rules import CHUNK, check_type, refuse
+from memtrace.rules import BATCH_SIZE, check_type, invalid
 
-__all__ = ["Format", "Moments", "Record", "event_type_of", "json_text", "unreadable", "write"]
+__all__ = ["Record", "RecordCodec", "RecordStream", "event_type_of", "json_text", "unreadable", "write"]
 
 _DEEPEST = 100
 _RULE = f"JSON: texts as keys, finite numbers, at most {_DEEPEST} levels"
@@ -79,7 +79,7 @@ def _check_depth_and_keys(value: object, field: str) -> None:
 
 
 def _no_json(field: str) -> InvalidRequestError:
-    return refuse(field, _RULE, "it could not be given back as it is")
+    return invalid(field, _RULE, "it could not be given back as it is")
 
 
 def event_type_of(name: object) -> str:
@@ -108,7 +108,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class RecordCodec:
     """The records of one framework and one agent; of one session, where that is given."""
 
     #: The tag of each record.
@@ -139,10 +139,10 @@ class Format:
             dedup_key=key or uuid4().hex,
         )
 
-    def newest_first(self, clock: Clock, *, page_size: int = PAGE_SIZE, tags: Sequence[str] = ()) -> Moments:
+    def newest_first(self, clock: Clock, *, page_size: int = PAGE_SIZE, tags: Sequence[str] = ()) -> RecordStream:
         """All records that have these tags, newest first; `page_size` rows are read at once."""
         options = ListOptions(agent_id=self.agent_id, session_id=self.session_id, tags=[self.name, *tags])
-        return Moments(self, walk_over(options, clock, "memories.list", None, page_size))
+        return RecordStream(self, paginate(options, clock, "memories.list", None, page_size))
 
     def record_of(self, memory: Memory) -> Record | None:
         """The record that a memory is; None for a memory of somebody else.
@@ -167,21 +167,21 @@ def unreadable(name: str, lacking: str) -> UnreadableResponseError:
     )
 
 
-class Moments:
+class RecordStream:
     """Records newest first, a moment at a time: those of one microsecond come together.
 
     The server gives these in any order; here they stand in the order in which one process wrote them, the last one first.
     """
 
-    def __init__(self, form: Format, walk: Walk) -> None:
+    def __init__(self, form: RecordCodec, walk: Paginator) -> None:
         self._form = form
         self._walk = walk
         self._rows: list[Memory] = []
 
-    def next(self) -> Procedure[list[Record] | None]:
+    def next(self) -> Workflow[list[Record] | None]:
         """The records of the next moment, maybe none; None at the end. Raises what reading raises."""
         while not self._walk.ended and (not self._rows or self._rows[0].time == self._rows[-1].time):
-            self._rows += yield from self._walk.page()
+            self._rows += yield from self._walk.next_page()
         if not self._rows:
             return None
         moment = list(takewhile(lambda row: row.time == self._rows[0].time, self._rows))
@@ -193,18 +193,18 @@ class Moments:
 # ---- writing --------------------------------------------------------------------------------------------------------
 
 
-def write(requests: Sequence[AddMemoryRequest], visible_within: float | None, clock: Clock) -> Procedure[list[Memory]]:
+def write(requests: Sequence[AddMemoryRequest], visible_within: float | None, clock: Clock) -> Workflow[list[Memory]]:
     """Store records in order and wait until all can be read, `visible_within` seconds at most; None does not wait.
 
     Nothing is sent when one of them breaks a rule of the server. Raises as `add_memories` does, and as `wait_until_visible`.
     """
-    batch = Batch(check_all(requests), "server", chunk=CHUNK, concurrency=1, on_failure="stop", progress=None)
+    batch = Batch(check_all(requests), "server", chunk=BATCH_SIZE, concurrency=1, on_failure="stop", progress=None)
     outcomes: list[Outcome] = []
-    for wave in batch.waves():
+    for wave in batch.rounds():
         for chunk in wave:
-            batch.take((yield from send_chunk(chunk)))
+            batch.record((yield from send_chunk(chunk)))
         outcomes += batch.outcomes()
-    rows = rows_of(BatchResult.of(outcomes))
+    rows = stored_rows(BatchResult.of(outcomes))
     if visible_within is not None:
         yield from wait_until_all_visible(rows, visible_within, clock)
     return rows

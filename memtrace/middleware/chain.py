@@ -12,13 +12,13 @@ from memtrace.middleware.errors import raise_errors
 from memtrace.middleware.logging import log_attempts
 from memtrace.middleware.placement import Position
 from memtrace.middleware.retry import Retry
-from memtrace.naming import near_name
+from memtrace.naming import did_you_mean
 from memtrace.pipeline import Middleware
 
 if TYPE_CHECKING:
     from memtrace.config import Settings
 
-__all__ = ["BUILT_IN", "Link", "arrange", "is_built_in"]
+__all__ = ["BUILT_IN", "Link", "build_chain", "is_built_in"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,16 +41,16 @@ class _BuiltIn(NamedTuple):
     make: Callable[[Settings], Middleware]
 
 
-class _Yours(NamedTuple):
+class _UserSlot(NamedTuple):
     links: Callable[[Settings], Sequence[Link]]
 
 
-_CHAIN: Final[tuple[_BuiltIn | _Yours, ...]] = (
+_CHAIN: Final[tuple[_BuiltIn | _UserSlot, ...]] = (
     _BuiltIn("errors", lambda _: raise_errors),
-    _Yours(lambda settings: settings.middleware),
+    _UserSlot(lambda settings: settings.middleware),
     _BuiltIn("retry", lambda settings: Retry(settings.retry)),
     _BuiltIn("auth", lambda settings: ApiKeyAuth(settings.api_key)),
-    _Yours(lambda settings: settings.attempt_middleware),
+    _UserSlot(lambda settings: settings.attempt_middleware),
     _BuiltIn("log", lambda _: log_attempts),
 )
 
@@ -63,17 +63,17 @@ def is_built_in(middleware: Middleware) -> bool:
     return isinstance(middleware, (ApiKeyAuth, Retry)) or middleware in (raise_errors, log_attempts)
 
 
-def arrange(settings: Settings) -> list[Middleware]:
+def build_chain(settings: Settings) -> list[Middleware]:
     """Every middleware of a client, outermost first.
 
     Raises `ConfigurationError` for a place beside a link that is not there, two in one place, and places in a circle.
     """
-    given = [link for part in _CHAIN if isinstance(part, _Yours) for link in part.links(settings)]
+    given = [link for part in _CHAIN if isinstance(part, _UserSlot) for link in part.links(settings)]
     replacing = _replacing(given)
     standing: list[Link] = []
     named: dict[str, list[Link]] = {}
     for part in _CHAIN:
-        if isinstance(part, _Yours):
+        if isinstance(part, _UserSlot):
             standing.extend(link for link in part.links(settings) if link.position is None)
         else:
             link = replacing.get(part.name) or Link(part.make(settings), part.name)
@@ -82,11 +82,11 @@ def arrange(settings: Settings) -> list[Middleware]:
     for link in given:
         if link.name is not None:
             named.setdefault(link.name, []).append(link)
-    beside = _beside(given, named)
+    beside = _neighbours(given, named)
     chain = [link for stands in standing for link in _with_neighbours(stands, beside)]
     unplaced = [link for links in beside.values() for link in links if link not in chain]
     if unplaced:
-        raise _circle(unplaced, beside)
+        raise _cycle_error(unplaced, beside)
     return [link.middleware for link in chain]
 
 
@@ -98,17 +98,17 @@ def _replacing(given: Sequence[Link]) -> dict[str, Link]:
             continue
         name = link.position.link
         if name not in BUILT_IN:
-            raise _unknown(link, link.position, "which is no built-in link", BUILT_IN)
+            raise _unknown_link_error(link, link.position, "which is no built-in link", BUILT_IN)
         if name in found:
             raise ConfigurationError(f"{found[name]} and {link} both stand instead of {name!r}; leave one of them out")
         found[name] = link
     return found
 
 
-_Beside = Mapping[tuple[str, Link], Sequence[Link]]
+_Neighbours = Mapping[tuple[str, Link], Sequence[Link]]
 
 
-def _beside(given: Sequence[Link], named: Mapping[str, Sequence[Link]]) -> _Beside:
+def _neighbours(given: Sequence[Link], named: Mapping[str, Sequence[Link]]) -> _Neighbours:
     """By relation and link: what is placed there, in the order of the lists."""
     found: dict[tuple[str, Link], list[Link]] = {}
     for link in given:
@@ -117,7 +117,7 @@ def _beside(given: Sequence[Link], named: Mapping[str, Sequence[Link]]) -> _Besi
             continue
         targets = named.get(position.link, ())
         if not targets:
-            raise _unknown(link, position, "and this client has no link of that name", list(named))
+            raise _unknown_link_error(link, position, "and this client has no link of that name", list(named))
         if len(targets) > 1:
             several = " and ".join(target.given for target in targets)
             raise ConfigurationError(f"{link} is placed {position}, and several have that name: {several}")
@@ -125,7 +125,7 @@ def _beside(given: Sequence[Link], named: Mapping[str, Sequence[Link]]) -> _Besi
     return found
 
 
-def _with_neighbours(link: Link, beside: _Beside) -> Iterator[Link]:
+def _with_neighbours(link: Link, beside: _Neighbours) -> Iterator[Link]:
     for other in beside.get(("before", link), ()):
         yield from _with_neighbours(other, beside)
     yield link
@@ -133,7 +133,7 @@ def _with_neighbours(link: Link, beside: _Beside) -> Iterator[Link]:
         yield from _with_neighbours(other, beside)
 
 
-def _circle(unplaced: Sequence[Link], beside: _Beside) -> ConfigurationError:
+def _cycle_error(unplaced: Sequence[Link], beside: _Neighbours) -> ConfigurationError:
     """Follow what stands beside what until it repeats; what only hangs on the circle is not named."""
     targets = {link: target for (_, target), links in beside.items() for link in links}
     walked = [unplaced[0]]
@@ -144,12 +144,13 @@ def _circle(unplaced: Sequence[Link], beside: _Beside) -> ConfigurationError:
     return ConfigurationError(f"middleware is placed in a circle: {told}; place one of them beside a built-in link")
 
 
-def _unknown(link: Link, position: Position, problem: str, known: Sequence[str]) -> ConfigurationError:
-    from memtrace.plugins import middlewares
+def _unknown_link_error(link: Link, position: Position, problem: str, known: Sequence[str]) -> ConfigurationError:
+    from memtrace.plugins import middleware_registry
 
     hint = None
-    if position.relation != "instead_of" and position.link in middlewares.names():
+    if position.relation != "instead_of" and position.link in middleware_registry.names():
         hint = f"{position.link!r} is installed, but acts only where it is named: add it to middleware="
     return ConfigurationError(
-        f"{link} is placed {position}, {problem}.{near_name(position.link, known)} Known: {', '.join(known)}", hint=hint
+        f"{link} is placed {position}, {problem}.{did_you_mean(position.link, known)} Known: {', '.join(known)}",
+        hint=hint,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from memtrace.addresses import without_content
+from memtrace.addresses import redact_memory_text
 from memtrace.exceptions import (
     NO_MEMTRACE_THERE,
     RESPONSE_BODY_KEPT,
@@ -30,7 +30,15 @@ from memtrace.recovery import http_date
 from memtrace.timebounds import TIME_RULE
 from memtrace.transport import Request, Response
 
-__all__ = ["as_raised", "describe", "error_for", "is_failure", "is_storage_failure", "raise_errors", "retry_after"]
+__all__ = [
+    "annotate",
+    "error_for",
+    "is_failure",
+    "is_storage_failure",
+    "raise_errors",
+    "retry_after",
+    "to_public_error",
+]
 
 _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more closely
 _TEXT_SHOWN = 300
@@ -42,7 +50,7 @@ def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
     try:
         response = yield from call_next(request)
     except MemtraceError as error:
-        told = as_raised(error, request)
+        told = to_public_error(error, request)
         if told is error:
             raise
         raise told from told.__cause__
@@ -56,25 +64,25 @@ def is_failure(response: Response, request: Request) -> bool:
     return response.status >= 300 and response.status not in request.context.accepts
 
 
-def as_raised(error: MemtraceError, request: Request) -> MemtraceError:
+def to_public_error(error: MemtraceError, request: Request) -> MemtraceError:
     """`error` as it comes out of the call: described, and of the class that its cause asks for."""
     told = _specific(error, request) if isinstance(error, TransportError) else error
-    describe(told, request)
+    annotate(told, request)
     if told is not error:
         told.__cause__ = error.__cause__ or error
     return told
 
 
-def describe(error: MemtraceError, request: Request) -> None:
+def annotate(error: MemtraceError, request: Request) -> None:
     """Fill in which call failed, and how it stands with a repeat. An error that is described already stays as it is."""
     if error.request is not None:
         return
     context = request.context
-    error.request = RequestInfo(request.method, request.shown_path, request.operation)
+    error.request = RequestInfo(request.method, request.redacted_path, request.operation)
     error.attempts = context.attempt
     error.elapsed = context.elapsed()
-    error.last_cause = context.repeated_after
-    if isinstance(error, TransportError) and error.maybe_sent and context.safety != "read":
+    error.last_cause = context.retried_after
+    if isinstance(error, TransportError) and error.maybe_sent and context.idempotency != "read":
         context.maybe_applied = True  # a middleware may have raised it, past the transport's own books
     error.maybe_applied = context.maybe_applied
     error.retryable = _is_retryable(error, request)
@@ -84,13 +92,13 @@ def describe(error: MemtraceError, request: Request) -> None:
 
 def _tell_how_to_look(error: MemtraceError) -> None:
     """Say first how to find out whether a write was applied."""
-    look = _LOOKS.get(error.request.operation) if error.request is not None else None
+    look = _LOOKUP_HINTS.get(error.request.operation) if error.request is not None else None
     if look is not None and not (error.hint or "").startswith(look):
         error.hint = look if error.hint is None else f"{look}; {error.hint}"
 
 
 _LOOK_FOR_ROWS = "before you write it again, look for it: memories.list(agent_id=...), about two seconds later"
-_LOOKS = {
+_LOOKUP_HINTS = {
     "memories.add": _LOOK_FOR_ROWS,
     "memories.add_many": _LOOK_FOR_ROWS,
     "sessions.create": "before you create another, look for it: sessions.list(agent_id=...), by created_at",
@@ -100,7 +108,7 @@ _LOOKS = {
 
 def _is_retryable(error: MemtraceError, request: Request) -> bool:
     context = request.context
-    repeatable = context.safety in ("read", "repeatable")
+    repeatable = context.idempotency in ("read", "idempotent")
     if not repeatable and context.maybe_applied:
         return False
     if isinstance(error, (TransportError, RateLimitError)):
@@ -152,8 +160,8 @@ def error_for(response: Response, request: Request) -> MemtraceError:
     error.status_code = response.status
     error.hint = hint or error.hint
     error.response_body = response.body[:RESPONSE_BODY_KEPT]
-    describe(error, request)
-    if request.context.safety != "read" and _may_have_stored(error):
+    annotate(error, request)
+    if request.context.idempotency != "read" and _may_have_stored(error):
         error.maybe_applied = True
         _tell_how_to_look(error)
     return error
@@ -173,7 +181,9 @@ def _error_text(response: Response) -> tuple[str, str | None]:
         content = json.loads(response.body)
     except (ValueError, RecursionError):
         text = " ".join(response.body[:RESPONSE_BODY_KEPT].decode("utf-8", "replace").split())
-        return _cut(without_content(text), _TEXT_SHOWN) or f"HTTP {response.status}", None  # "Cannot GET", and the path
+        return _cut(
+            redact_memory_text(text), _TEXT_SHOWN
+        ) or f"HTTP {response.status}", None  # "Cannot GET", and the path
     error, hint = (content.get("error"), content.get("hint")) if isinstance(content, dict) else (None, None)
     if not isinstance(error, str) or not error:
         return f"HTTP {response.status}", None
@@ -186,9 +196,9 @@ def _cut(text: str, length: int) -> str:
 
 def _conflict(text: str, request: Request) -> ConflictError:
     if text == "duplicate memory":
-        return ConflictError(text, code="duplicate_memory", hint=_DUPLICATE)
+        return ConflictError(text, code="duplicate_memory", hint=_DUPLICATE_HINT)
     taken = request.operation == "agents.register"
-    return ConflictError(text, hint=_TAKEN if taken else None)
+    return ConflictError(text, hint=_NAME_TAKEN_HINT if taken else None)
 
 
 def _from_status(response: Response, text: str, request: Request) -> MemtraceError:
@@ -226,12 +236,14 @@ def _of_the_service(response: Response, text: str, request: Request) -> Memtrace
     if status == 401:
         return AuthenticationError(text, hint="check api_key (MEMTRACE_API_KEY)")
     if status == 413:
-        return PayloadTooLargeError(text, hint=_SMALLER)
+        return PayloadTooLargeError(text, hint=_TOO_LARGE_HINT)
     if status == 429:
-        return RateLimitError(text, retry_after=retry_after(response, request.context.clock.wall()), hint=_SLOWER)
-    error = ServerError(text, status, hint=_DOWN if status in (502, 503, 504) else None)
+        return RateLimitError(
+            text, retry_after=retry_after(response, request.context.clock.wall()), hint=_RATE_LIMIT_HINT
+        )
+    error = ServerError(text, status, hint=_STORAGE_DOWN_HINT if status in (502, 503, 504) else None)
     if is_storage_failure(error):
-        error.hint = _WITHOUT_STORAGE
+        error.hint = _NO_STORAGE_HINT
     return error
 
 
@@ -265,12 +277,14 @@ def _no_route(request: Request) -> str:
     return f"{NO_MEMTRACE_THERE} that has this route"
 
 
-_DUPLICATE = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
-_TAKEN = "client.agents.get_or_register(name=...) gives the one that is there"
-_SMALLER = "a proxy before the server takes less: give a smaller chunk=, or store it in parts"
-_SLOWER = "send less at once, or let a call wait longer: RetryPolicy(max_retry_after=...)"
-_DOWN = "the server, or a proxy before it, is down or busy: try again later; memtrace-sdk doctor looks at the way there"
-_WITHOUT_STORAGE = "the organisation's storage (Arc) does not answer: look with client.ready(), and tell an admin"
+_DUPLICATE_HINT = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
+_NAME_TAKEN_HINT = "client.agents.get_or_register(name=...) gives the one that is there"
+_TOO_LARGE_HINT = "a proxy before the server takes less: give a smaller chunk=, or store it in parts"
+_RATE_LIMIT_HINT = "send less at once, or let a call wait longer: RetryPolicy(max_retry_after=...)"
+_STORAGE_DOWN_HINT = (
+    "the server, or a proxy before it, is down or busy: try again later; memtrace-sdk doctor looks at the way there"
+)
+_NO_STORAGE_HINT = "the organisation's storage (Arc) does not answer: look with client.ready(), and tell an admin"
 _ITEM = re.compile(r"failed to create memory (\d+): ")
 _ARGUMENT = re.compile(
     r"(?:failed to create memory (?P<item>\d+): )?"
@@ -309,4 +323,4 @@ def _rule(text: str, name: str) -> str | None:
 def _location(response: Response) -> str:
     """Where a redirect points to, without query, fragment and credentials."""
     place = re.split("[?#]", response.headers.get("location", ""), maxsplit=1)[0]
-    return _cut(without_content(re.sub("//[^/]*@", "//", place, count=1)), _TEXT_SHOWN) or "an unnamed place"
+    return _cut(redact_memory_text(re.sub("//[^/]*@", "//", place, count=1)), _TEXT_SHOWN) or "an unnamed place"

@@ -42,7 +42,7 @@ def log_attempts(request: Request, call_next: CallNext) -> Flow[Response]:
 def _log(level: int, request: Request, status: int, outcome: str, seconds: float) -> None:
     if not _logger.isEnabledFor(level):
         return
-    attempt, path = request.context.attempt, request.shown_path
+    attempt, path = request.context.attempt, request.redacted_path
     fields = {
         "memtrace_operation": request.operation,
         "memtrace_method": request.method,

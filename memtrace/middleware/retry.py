@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, cast
 
 from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
-from memtrace.middleware.errors import as_raised, error_for, is_failure, is_storage_failure, retry_after
+from memtrace.middleware.errors import error_for, is_failure, is_storage_failure, retry_after, to_public_error
 from memtrace.pipeline import CallNext, Flow, sleep
-from memtrace.recovery import Inquiry, Recovery, ServerClock, settling_read
-from memtrace.retry import SETTLE_AFTER_READ, SETTLE_BEFORE_READ, RetryPolicy
+from memtrace.recovery import Recovery, RecoveryContext, ServerClock, verifying_read
+from memtrace.retry import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ, RetryPolicy
 from memtrace.transport import Request, Response
 
 __all__ = ["Retry"]
 
-_Standing = Literal["final", "not_applied", "maybe_applied", "read_failed"]
+_Verdict = Literal["final", "not_applied", "maybe_applied", "read_failed"]
 
 
 class _Attempt(NamedTuple):
     """How one attempt ended."""
 
-    standing: _Standing
+    verdict: _Verdict
     response: Response | None = None
     error: MemtraceError | None = None
 
@@ -37,7 +37,7 @@ class Retry:
     """Repeats what failed, as a `RetryPolicy` says.
 
     What surely was not applied (no connection, 429, 503 of a server with storage) is repeated for every call. What may have
-    been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Safety`; before a write of
+    been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Idempotency`; before a write of
     memories is, the first attempt settles in the server's storage, so that it is recognised. A read is also repeated
     after a 500 that says that the storage failed. No other answer is.
     """
@@ -54,16 +54,16 @@ class Retry:
         except TransportError as error:
             attempt = _unanswered(error)
         else:
-            attempt = _judged(response, request)
+            attempt = _classify(response, request)
             if attempt is _SUCCESS:
                 return response
-        return (yield from _Call(self._policy, request, call_next).after(attempt))
+        return (yield from _RetryRun(self._policy, request, call_next).after(attempt))
 
     def __repr__(self) -> str:
         return f"Retry({self._policy!r})"
 
 
-class _Call:
+class _RetryRun:
     """One call that did not end with its first attempt."""
 
     def __init__(self, policy: RetryPolicy, request: Request, call_next: CallNext) -> None:
@@ -73,7 +73,7 @@ class _Call:
         self._call_next = call_next
         self._server_clock = ServerClock(request.context)
         #: Whether an attempt may be on its way into storage still.
-        self._unsettled = False
+        self._unverified = False
 
     def after(self, attempt: _Attempt) -> Flow[Response]:
         """The answer to have after this first attempt. Raises where there is none."""
@@ -81,17 +81,17 @@ class _Call:
         recovery = self._context.recovery
         number = 1
         while True:
-            if attempt.response is not None and attempt.standing == "final":  # else it is a proxy's, or cannot be read
+            if attempt.response is not None and attempt.verdict == "final":  # else it is a proxy's, or cannot be read
                 self._server_clock.note(attempt.response)
-                if recovery is not None and recovery.concerns(attempt.response, uncertain=uncertain):
+                if recovery is not None and recovery.applies_to(attempt.response, uncertain=uncertain):
                     return (yield from self._recovered(recovery, attempt.response))
-            if attempt.standing == "not_applied" and self._context.applied_attempt == self._context.attempt > 0:
-                attempt = attempt._replace(standing="maybe_applied")  # an attempt middleware changed what had come
-            if attempt.standing == "maybe_applied" and self._context.safety != "read":
-                uncertain = self._unsettled = self._context.maybe_applied = True
-            if attempt.standing == "final" or number == self._policy.max_attempts:
+            if attempt.verdict == "not_applied" and self._context.applied_attempt == self._context.attempt > 0:
+                attempt = attempt._replace(verdict="maybe_applied")  # an attempt middleware changed what had come
+            if attempt.verdict == "maybe_applied" and self._context.idempotency != "read":
+                uncertain = self._unverified = self._context.maybe_applied = True
+            if attempt.verdict == "final" or number == self._policy.max_attempts:
                 return attempt.result()
-            if not (yield from self._prepared(attempt, number)):
+            if not (yield from self._wait_before_retry(attempt, number)):
                 return attempt.result()
             self._note(attempt)
             attempt = yield from _try(self._request, self._call_next)
@@ -100,12 +100,12 @@ class _Call:
     def _note(self, attempt: _Attempt) -> None:
         """Keep what made the next attempt necessary; without what came before it, or each attempt would add to a chain."""
         error = cast("MemtraceError", attempt.error)  # only a success has none, and is not repeated
-        cause = self._context.repeated_after = as_raised(error, self._request)
+        cause = self._context.retried_after = to_public_error(error, self._request)
         cause.last_cause = None
 
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""
-        inquiry = Inquiry(self._server_clock.began, self._server_clock.is_known, self._read, self._settle)
+        inquiry = RecoveryContext(self._server_clock.began, self._server_clock.is_known, self._read, self._verify)
         try:
             return (yield from recovery.recover(self._request, response, inquiry))
         except MemtraceError as error:
@@ -117,26 +117,28 @@ class _Call:
 
     # ---- before a repeat
 
-    def _prepared(self, attempt: _Attempt, number: int) -> Flow[bool]:
+    def _wait_before_retry(self, attempt: _Attempt, number: int) -> Flow[bool]:
         """Wait as is due; whether the call may be made again."""
-        wait = self._wait(attempt, number) if self._may_repeat(attempt) else None
+        wait = self._wait(attempt, number) if self._may_retry(attempt) else None
         recovery = self._context.recovery
-        settles = self._unsettled and recovery is not None and recovery.settles
-        if wait is None or not self._has_time_for(wait + (self._settling_seconds if settles else 0.0)):
+        settles = self._unverified and recovery is not None and recovery.needs_verification
+        if wait is None or not self._has_time_for(wait + (self._verification_seconds if settles else 0.0)):
             return False
         yield from sleep(wait)
-        return (yield from self._has_settled()) if settles else True
+        return (yield from self._has_verified()) if settles else True
 
-    def _may_repeat(self, attempt: _Attempt) -> bool:
-        safety = self._context.safety
-        if attempt.standing == "maybe_applied":
-            return safety in ("read", "repeatable") or (safety == "keyed" and self._context.recovery is not None)
-        return attempt.standing == "not_applied" or safety == "read"
+    def _may_retry(self, attempt: _Attempt) -> bool:
+        idempotency = self._context.idempotency
+        if attempt.verdict == "maybe_applied":
+            return idempotency in ("read", "idempotent") or (
+                idempotency == "keyed" and self._context.recovery is not None
+            )
+        return attempt.verdict == "not_applied" or idempotency == "read"
 
     def _wait(self, attempt: _Attempt, number: int) -> float | None:
         """Seconds until the next attempt, before settling; None where the server asks for more than the policy allows."""
         recovery = self._context.recovery
-        if attempt.standing == "maybe_applied" and recovery is not None and recovery.settles:
+        if attempt.verdict == "maybe_applied" and recovery is not None and recovery.needs_verification:
             number = 0  # settling is wait enough
         return self._pause(attempt, number)
 
@@ -155,37 +157,37 @@ class _Call:
     # ---- settling
 
     @property
-    def _settling_seconds(self) -> float:
-        return SETTLE_AFTER_READ + (SETTLE_BEFORE_READ if self._policy.settle == "wait" else 0.0)
+    def _verification_seconds(self) -> float:
+        return VERIFY_DELAY_AFTER_READ + (VERIFY_DELAY_BEFORE_READ if self._policy.settle == "wait" else 0.0)
 
-    def _has_settled(self) -> Flow[bool]:
+    def _has_verified(self) -> Flow[bool]:
         try:
-            yield from self._settle()
+            yield from self._verify()
         except MemtraceError:
             return False  # storage is down: a duplicate would not be seen
         return True
 
-    def _settle(self) -> Flow[None]:
+    def _verify(self) -> Flow[None]:
         """Wait until what has reached the server is seen by its reads and its check for duplicates."""
         number = 1
         while True:
             if self._policy.settle == "wait":  # again after a read that failed: storage may have been down until then
-                yield from sleep(SETTLE_BEFORE_READ)
-            attempt = yield from _try(settling_read(self._request), self._call_next)
+                yield from sleep(VERIFY_DELAY_BEFORE_READ)
+            attempt = yield from _try(verifying_read(self._request), self._call_next)
             if attempt.error is None:
                 break
             wait = self._pause(attempt, number)
-            if attempt.standing == "final" or number == self._policy.max_attempts or wait is None:
+            if attempt.verdict == "final" or number == self._policy.max_attempts or wait is None:
                 raise attempt.error
             yield from sleep(wait)
             number += 1
         self._server_clock.note(attempt.result())
-        yield from sleep(SETTLE_AFTER_READ)
-        self._unsettled = False
+        yield from sleep(VERIFY_DELAY_AFTER_READ)
+        self._unverified = False
 
     def _read(self, request: Request) -> Flow[Response]:
         attempt = yield from _try(request, self._call_next)
-        response = yield from _Call(self._policy, request, self._call_next).after(attempt)
+        response = yield from _RetryRun(self._policy, request, self._call_next).after(attempt)
         if is_failure(response, request):
             raise error_for(response, request)
         self._server_clock.note(response)
@@ -198,7 +200,7 @@ def _try(request: Request, call_next: CallNext) -> Flow[_Attempt]:
         response = yield from call_next(request)
     except TransportError as error:
         return _unanswered(error)
-    attempt = _judged(response, request)
+    attempt = _classify(response, request)
     return _Attempt("final", response) if attempt is _SUCCESS else attempt
 
 
@@ -206,7 +208,7 @@ def _unanswered(error: TransportError) -> _Attempt:
     return _Attempt("maybe_applied" if error.maybe_sent else "not_applied", error=error)
 
 
-def _judged(response: Response, request: Request) -> _Attempt:
+def _classify(response: Response, request: Request) -> _Attempt:
     """How it stands with a call that was answered."""
     if not is_failure(response, request):
         try:
@@ -219,6 +221,6 @@ def _judged(response: Response, request: Request) -> _Attempt:
         return _Attempt("not_applied", response, error)
     if response.status in (502, 504):
         return _Attempt("maybe_applied", response, error)
-    if request.context.safety == "read" and is_storage_failure(error):
+    if request.context.idempotency == "read" and is_storage_failure(error):
         return _Attempt("read_failed", response, error)
     return _Attempt("final", response, error)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from memtrace.procedures.agents import get_or_register
-from memtrace.procedures.steps import Procedure, Stream, emit, pause, step
+from memtrace.procedures.steps import Stream, Workflow, emit, pause, run_operation
 
-__all__ = ["Procedure", "Stream", "emit", "get_or_register", "pause", "step"]
+__all__ = ["Stream", "Workflow", "emit", "get_or_register", "pause", "run_operation"]

@@ -11,23 +11,23 @@ from memtrace.batch import BatchProgress, BatchResult, OnFailure, Outcome, Outco
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError, UnreadableResponseError
 from memtrace.models import AddMemoryRequest, Memory
 from memtrace.operations import MAX_BODY, add_memories, memory_body, with_unique_key
-from memtrace.procedures.steps import Procedure, step
-from memtrace.quantities import is_whole
-from memtrace.recovery import content_key
+from memtrace.procedures.steps import Workflow, run_operation
+from memtrace.quantities import is_int
+from memtrace.recovery import server_dedup_key
 from memtrace.retry import Dedup
-from memtrace.rules import refuse
+from memtrace.rules import invalid
 
 __all__ = [
     "CHUNK_BYTES",
     "Batch",
+    "BatchItem",
     "Chunk",
-    "Item",
-    "Sent",
+    "ChunkResult",
     "check_all",
     "item_body",
-    "rows_of",
     "send_chunk",
     "send_requests",
+    "stored_rows",
 ]
 
 _FRAME = len(b'{"memories":[]}')
@@ -37,7 +37,7 @@ _MOST_ITEMS = 1000
 _MOST_REQUESTS = 64
 
 
-class Item:
+class BatchItem:
     """One valid item of a batch: its place, its bytes and the key by which its row is known in the answer.
 
     Raises `InvalidRequestError` and `PayloadTooLargeError`, with its place, for what the server would not take.
@@ -47,7 +47,7 @@ class Item:
 
     def __init__(self, index: int, request: AddMemoryRequest, dedup: Dedup) -> None:
         if not isinstance(request, AddMemoryRequest):
-            raise refuse(f"memories[{index}]", "an AddMemoryRequest", f"{type(request).__name__} was given")
+            raise invalid(f"memories[{index}]", "an AddMemoryRequest", f"{type(request).__name__} was given")
         if dedup == "unique" and not request.dedup_key:
             request = with_unique_key(request)
         self.request: AddMemoryRequest = request
@@ -55,8 +55,8 @@ class Item:
         try:
             self.body: bytes = item_body(request)
         except MemtraceError as error:
-            raise _located(error, index) from None
-        self.key: str = request.dedup_key or content_key(request)
+            raise _with_index(error, index) from None
+        self.key: str = request.dedup_key or server_dedup_key(request)
 
 
 def item_body(request: AddMemoryRequest) -> bytes:
@@ -70,16 +70,16 @@ def item_body(request: AddMemoryRequest) -> bytes:
     return body
 
 
-Chunk = Sequence[Item]
+Chunk = Sequence[BatchItem]
 """The items of one request."""
 
 
 def check_all(requests: Iterable[AddMemoryRequest]) -> list[AddMemoryRequest]:
     """All of `requests`, none of which breaks a rule. Raises as `Item` does."""
-    return [Item(index, request, "server").request for index, request in enumerate(requests)]
+    return [BatchItem(index, request, "server").request for index, request in enumerate(requests)]
 
 
-def rows_of(result: BatchResult) -> list[Memory]:
+def stored_rows(result: BatchResult) -> list[Memory]:
     """The rows that were stored. Raises the server's own error when nothing was stored, else `BatchError`."""
     first_error = next((outcome.error for outcome in result if outcome.error is not None), None)
     if first_error is not None and not result.stored and not result.duplicates:
@@ -91,7 +91,7 @@ def rows_of(result: BatchResult) -> list[Memory]:
 # ---- one request ----------------------------------------------------------------------------------------------------
 
 
-class Sent:
+class ChunkResult:
     """What became of the items of one request: their outcomes, why the request failed if it did, and what was left unsent."""
 
     __slots__ = ("error", "left", "outcomes")
@@ -102,27 +102,27 @@ class Sent:
         self.left: Chunk = left
 
 
-def send_chunk(chunk: Chunk) -> Procedure[Sent]:
+def send_chunk(chunk: Chunk) -> Workflow[ChunkResult]:
     """Store the items of one request. The server stores what stands before an item that it refuses, and nothing from it on."""
     try:
-        answer = yield from step(add_memories([item.request for item in chunk], [item.body for item in chunk]))
+        answer = yield from run_operation(add_memories([item.request for item in chunk], [item.body for item in chunk]))
         if answer.refused is None:
-            return Sent(_match(chunk, answer.memories))
+            return ChunkResult(_match(chunk, answer.memories))
         place = min(answer.refused.item, len(chunk) - 1)
         bad = InvalidRequestError(answer.refused.error, 500)
         outcomes = [*_match(chunk[:place], answer.memories), Outcome(chunk[place].index, "failed", error=bad)]
-        return Sent(outcomes, bad, chunk[place + 1 :])
+        return ChunkResult(outcomes, bad, chunk[place + 1 :])
     except MemtraceError as error:
         return _failed(chunk, error)
 
 
-def send_requests(requests: Iterable[AddMemoryRequest]) -> Procedure[list[Outcome]]:
+def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome]]:
     """What becomes of memories that fit into one request and break no rule, in order; their keys are theirs already.
 
     What stands behind an item that the server refuses is sent in another request.
     """
     outcomes: list[Outcome] = []
-    left: Chunk = [Item(index, request, "server") for index, request in enumerate(requests)]
+    left: Chunk = [BatchItem(index, request, "server") for index, request in enumerate(requests)]
     while left:
         sent = yield from send_chunk(left)
         outcomes += sent.outcomes
@@ -130,15 +130,15 @@ def send_requests(requests: Iterable[AddMemoryRequest]) -> Procedure[list[Outcom
     return outcomes
 
 
-def _failed(chunk: Chunk, error: MemtraceError) -> Sent:
+def _failed(chunk: Chunk, error: MemtraceError) -> ChunkResult:
     refused = _REFUSED_ITEM.match(error.message)
     if refused is None:
         status: OutcomeStatus = "unknown" if error.maybe_applied else "failed"
-        return Sent([Outcome(item.index, status, error=error) for item in chunk], error)
+        return ChunkResult([Outcome(item.index, status, error=error) for item in chunk], error)
     place = min(int(refused[1]), len(chunk) - 1)
     before = [Outcome(item.index, "unknown", error=error) for item in chunk[:place]]
     bad = InvalidRequestError(error.message, error.status_code)  # the other says that some may have been stored
-    return Sent([*before, Outcome(chunk[place].index, "failed", error=bad)], error, chunk[place + 1 :])
+    return ChunkResult([*before, Outcome(chunk[place].index, "failed", error=bad)], error, chunk[place + 1 :])
 
 
 _REFUSED_ITEM = re.compile(r"failed to create memory (\d+):")
@@ -187,7 +187,7 @@ class Batch:
         _check_count(chunk, "chunk", _MOST_ITEMS)
         _check_count(concurrency, "concurrency", _MOST_REQUESTS)
         if on_failure not in get_args(OnFailure):
-            raise refuse("on_failure", " or ".join(map(repr, get_args(OnFailure))), "there is no other")
+            raise invalid("on_failure", " or ".join(map(repr, get_args(OnFailure))), "there is no other")
         self.concurrency = concurrency
         self._size = chunk
         self._stops = on_failure == "stop"
@@ -198,13 +198,13 @@ class Batch:
         self._progress = BatchProgress(total=len(requests) if isinstance(requests, Sized) else None)
         self._chunks = self._cut(requests, dedup)
 
-    def waves(self) -> Iterator[list[Chunk]]:
+    def rounds(self) -> Iterator[list[Chunk]]:
         """What is to be sent together, again and again; then nothing is left. A wave may be empty, with outcomes to be taken."""
         while True:
             wave, self._left = self._left[: self.concurrency], self._left[self.concurrency :]
             raised = self._fill(wave)
             if wave and self._stops and self._failure is not None:
-                self._known += [_not_sent(item, self._failure) for chunk in wave for item in chunk]
+                self._known += [_skipped(item, self._failure) for chunk in wave for item in chunk]
                 wave = []
             elif not wave and not self._known and raised is None:
                 return
@@ -224,7 +224,7 @@ class Batch:
             wave.append(chunk)
         return None
 
-    def take(self, sent: Sent) -> None:
+    def record(self, sent: ChunkResult) -> None:
         """Hand in what became of a chunk."""
         self._known += sent.outcomes
         if sent.error is not None and self._failure is None:
@@ -250,9 +250,9 @@ class Batch:
         if self._tell is not None and known:
             self._tell(self._progress)
 
-    def _cut(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[list[Item]]:
+    def _cut(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[list[BatchItem]]:
         """Chunks of valid items; an empty one where there is something to tell. What `requests` raises comes after the rest."""
-        chunk: list[Item] = []
+        chunk: list[BatchItem] = []
         size = 0
         try:
             for item in self._items(requests, dedup):
@@ -274,12 +274,12 @@ class Batch:
         if chunk:
             yield chunk
 
-    def _items(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[Item | None]:
+    def _items(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[BatchItem | None]:
         """The valid items; None after so many invalid ones as a chunk has, which are known by then."""
         invalid = 0
         for index, request in enumerate(requests):
             try:
-                item = Item(index, request, dedup)
+                item = BatchItem(index, request, dedup)
             except MemtraceError as error:
                 self._known.append(Outcome(index, "failed", error=error))
                 invalid += 1
@@ -292,15 +292,15 @@ class Batch:
 def _check_several(requests: object) -> None:
     """Refuse what cannot be iterated over, and one memory, which gives its fields then."""
     if isinstance(requests, AddMemoryRequest) or not isinstance(requests, Iterable):
-        raise refuse("requests", "an iterable of AddMemoryRequest", f"{type(requests).__name__} was given")
+        raise invalid("requests", "an iterable of AddMemoryRequest", f"{type(requests).__name__} was given")
 
 
 def _check_count(value: object, name: str, most: int) -> None:
-    if not is_whole(value) or not 1 <= value <= most:
-        raise refuse(name, f"a whole number from 1 to {most}", "no other makes sense")
+    if not is_int(value) or not 1 <= value <= most:
+        raise invalid(name, f"a whole number from 1 to {most}", "no other makes sense")
 
 
-def _located(error: MemtraceError, index: int) -> MemtraceError:
+def _with_index(error: MemtraceError, index: int) -> MemtraceError:
     """The same error, with the item's place in front."""
     if isinstance(error, InvalidRequestError):
         return InvalidRequestError(
@@ -312,7 +312,7 @@ def _located(error: MemtraceError, index: int) -> MemtraceError:
     return type(error)(f"memories[{index}]: {error.message}", 0, hint=error.hint)
 
 
-def _not_sent(item: Item, failure: MemtraceError) -> Outcome:
+def _skipped(item: BatchItem, failure: MemtraceError) -> Outcome:
     error = MemtraceError(
         f"not sent, because an earlier request of this batch failed: {failure.message}", code="not_sent"
     )

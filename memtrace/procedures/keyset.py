@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from memtrace.exceptions import UnreadableResponseError
 from memtrace.models import Memory, TimeBound
-from memtrace.procedures.steps import Procedure
+from memtrace.procedures.steps import Workflow
 from memtrace.rules import MAX_LIMIT
 
-__all__ = ["PAGE_SIZE", "Page", "Walk"]
+__all__ = ["PAGE_SIZE", "PageRequest", "Paginator"]
 
 PAGE_SIZE = MAX_LIMIT
 """Rows a request: the most that the server gives."""
@@ -25,7 +25,7 @@ PAGE_SIZE = MAX_LIMIT
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Page(NamedTuple):
+class PageRequest(NamedTuple):
     """What one request asks for. The bounds are exclusive."""
 
     since: TimeBound | None
@@ -34,7 +34,7 @@ class Page(NamedTuple):
     offset: int = 0
 
 
-class Walk:
+class Paginator:
     """A way over the rows between two bounds that do not move; `page` goes on until the walk has `ended`.
 
     `read` answers a `Page` with its rows, in order. `skip` rows are passed over, and of those that `keep` holds (all without
@@ -43,7 +43,7 @@ class Walk:
 
     def __init__(
         self,
-        read: Callable[[Page], Procedure[list[Memory]]],
+        read: Callable[[PageRequest], Workflow[list[Memory]]],
         since: TimeBound | None,
         until: TimeBound | None,
         *,
@@ -71,7 +71,7 @@ class Walk:
         """Whether there is no page to come. `has_more` tells whether rows may be left that were not given."""
         return not self.has_more or self._left == 0
 
-    def page(self) -> Procedure[list[Memory]]:
+    def next_page(self) -> Workflow[list[Memory]]:
         """The next rows; there may be none before the walk has ended.
 
         Raises `UnreadableResponseError` for rows that are out of order, and what reading raises.
@@ -82,19 +82,23 @@ class Walk:
         rows = yield from self._read(self._next(asked))
         if len(rows) < asked:
             self._leave_window()
-        elif not self._suffice(rows):
+        elif not self._is_enough(rows):
             rows = self._move_on(rows)
         return self._chosen(rows)
 
-    def _suffice(self, rows: list[Memory]) -> bool:
+    def _is_enough(self, rows: list[Memory]) -> bool:
         """Whether nothing has to be read after these."""
         return self._left is not None and self._keep is None and len(rows) >= self._left
 
-    def _next(self, limit: int) -> Page:
+    def _next(self, limit: int) -> PageRequest:
         near, far = self._near, self._far
         if self._within is not None:
             near, far = self._within - self._ahead, self._within + self._ahead
-        return Page(near, far, limit, self._offset) if self._oldest_first else Page(far, near, limit, self._offset)
+        return (
+            PageRequest(near, far, limit, self._offset)
+            if self._oldest_first
+            else PageRequest(far, near, limit, self._offset)
+        )
 
     def _move_on(self, rows: list[Memory]) -> list[Memory]:
         """Set where the page after a full one begins; gives the rows that are not read again there."""

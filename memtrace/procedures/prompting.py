@@ -8,15 +8,15 @@ from memtrace.clock import Clock
 from memtrace.context.options import PromptContextOptions
 from memtrace.context.prompt import ContextWriter, PromptContext
 from memtrace.models import ListOptions, Memory
-from memtrace.procedures.keyset import Walk
-from memtrace.procedures.reading import session_walk
-from memtrace.procedures.steps import Procedure
+from memtrace.procedures.keyset import Paginator
+from memtrace.procedures.reading import session_pages
+from memtrace.procedures.steps import Workflow
 from memtrace.rules import check_importance, check_types
 
 __all__ = ["session_prompt_context"]
 
 
-def session_prompt_context(session_id: str, options: PromptContextOptions, clock: Clock) -> Procedure[PromptContext]:
+def session_prompt_context(session_id: str, options: PromptContextOptions, clock: Clock) -> Workflow[PromptContext]:
     """The context of a session's memories. Arguments are checked when it is made, before it runs."""
     check_types(options.memory_types, "memory_types")
     check_types(options.event_types, "event_types")
@@ -28,12 +28,12 @@ def session_prompt_context(session_id: str, options: PromptContextOptions, clock
         options.metadata_keys,
         show_agents=options.show_agents,
     )
-    return _written(session_walk(session_id, _sent(options), clock, "sessions.prompt_context"), options, writer)
+    return _written(session_pages(session_id, _sent(options), clock, "sessions.prompt_context"), options, writer)
 
 
-def _written(walk: Walk, options: PromptContextOptions, writer: ContextWriter) -> Procedure[PromptContext]:
+def _written(walk: Paginator, options: PromptContextOptions, writer: ContextWriter) -> Workflow[PromptContext]:
     while not walk.ended:
-        rows = yield from walk.page()
+        rows = yield from walk.next_page()
         writer.take(row for row in rows if _is_wanted(row, options))
     return writer.context()
 

@@ -13,11 +13,11 @@ from memtrace import operations
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError
 from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, SearchResult
-from memtrace.operations import of_agent, of_session
-from memtrace.procedures.keyset import PAGE_SIZE, Page, Walk
-from memtrace.procedures.steps import Procedure, Stream, emit_all, step
+from memtrace.operations import for_agent, for_session
+from memtrace.procedures.keyset import PAGE_SIZE, PageRequest, Paginator
+from memtrace.procedures.steps import Stream, Workflow, emit_all, run_operation
 from memtrace.rules import MAX_LIMIT, check_count, split_tags
-from memtrace.timebounds import to_moment
+from memtrace.timebounds import to_absolute
 
 __all__ = [
     "agent_memories",
@@ -25,10 +25,10 @@ __all__ = [
     "iter_memories",
     "iter_session_memories",
     "list_memories",
+    "paginate",
     "search_memories",
     "session_memories",
-    "session_walk",
-    "walk_over",
+    "session_pages",
 ]
 
 QueryT = TypeVar("QueryT", ListOptions, SearchQuery)
@@ -40,25 +40,25 @@ _SEARCH_LIMIT = 50
 # ---- lists ----------------------------------------------------------------------------------------------------------
 
 
-def list_memories(options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE) -> Procedure[MemoryList]:
+def list_memories(options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE) -> Workflow[MemoryList]:
     """Read memories by filters, 100 unless `limit` says otherwise."""
     if _is_one_request(options):
-        return step(operations.list_memories(_as_sent(options), clock))
-    return _collected(options, clock, "memories.list", page_size)
+        return run_operation(operations.list_memories(_as_sent(options), clock))
+    return _read_all(options, clock, "memories.list", page_size)
 
 
-def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Procedure[MemoryList]:
+def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Workflow[MemoryList]:
     """Read one agent's memories, of the last 24 hours unless `since` says otherwise; 100 unless `limit` does."""
     if _is_one_request(options):
-        return step(operations.agent_memories(agent_id, _as_sent(options), clock))
-    return _collected(of_agent(agent_id, options), clock, "agents.memories", PAGE_SIZE)
+        return run_operation(operations.agent_memories(agent_id, _as_sent(options), clock))
+    return _read_all(for_agent(agent_id, options), clock, "agents.memories", PAGE_SIZE)
 
 
-def session_memories(session_id: str, options: ListOptions, clock: Clock) -> Procedure[MemoryList]:
+def session_memories(session_id: str, options: ListOptions, clock: Clock) -> Workflow[MemoryList]:
     """Read one session's memories, 100 unless `limit` says otherwise."""
     if _is_one_request(options):
-        return step(operations.session_memories(session_id, _as_sent(options), clock))
-    return _collected(of_session(session_id, options), clock, "sessions.memories", PAGE_SIZE)
+        return run_operation(operations.session_memories(session_id, _as_sent(options), clock))
+    return _read_all(for_session(session_id, options), clock, "sessions.memories", PAGE_SIZE)
 
 
 def _is_one_request(wanted: ListOptions | SearchQuery) -> bool:
@@ -66,20 +66,20 @@ def _is_one_request(wanted: ListOptions | SearchQuery) -> bool:
     return (wanted.limit is None or wanted.limit <= MAX_LIMIT) and _exact_tags(wanted) is None
 
 
-def _collected(options: ListOptions, clock: Clock, name: str, page_size: int) -> Procedure[MemoryList]:
+def _read_all(options: ListOptions, clock: Clock, name: str, page_size: int) -> Workflow[MemoryList]:
     limit = _LIST_LIMIT if options.limit is None else options.limit
     # One row more tells whether there is one; the next one with these exact tags may be far away.
-    walk = walk_over(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
+    walk = paginate(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
     rows = yield from _all_of(walk)
     has_more = walk.has_more or len(rows) > limit
     del rows[limit:]
     return MemoryList(memories=rows, count=len(rows), has_more=has_more)
 
 
-def _all_of(walk: Walk) -> Procedure[list[Memory]]:
+def _all_of(walk: Paginator) -> Workflow[list[Memory]]:
     rows: list[Memory] = []
     while not walk.ended:
-        rows += yield from walk.page()
+        rows += yield from walk.next_page()
     return rows
 
 
@@ -88,44 +88,46 @@ def _all_of(walk: Walk) -> Procedure[list[Memory]]:
 
 def iter_memories(options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE) -> Stream[Memory]:
     """Every memory that the filters find, in order; at most `limit`, where that is given."""
-    return _emitted(walk_over(options, clock, "memories.list", options.limit, page_size))
+    return _emitted(paginate(options, clock, "memories.list", options.limit, page_size))
 
 
 def iter_agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Stream[Memory]:
     """`iter_memories` of one agent, of the last 24 hours unless `since` says otherwise."""
-    return _emitted(walk_over(of_agent(agent_id, options), clock, "agents.memories", options.limit))
+    return _emitted(paginate(for_agent(agent_id, options), clock, "agents.memories", options.limit))
 
 
 def iter_session_memories(session_id: str, options: ListOptions, clock: Clock) -> Stream[Memory]:
     """`iter_memories` of one session."""
-    return _emitted(session_walk(session_id, options, clock, "sessions.memories"))
+    return _emitted(session_pages(session_id, options, clock, "sessions.memories"))
 
 
-def session_walk(session_id: str, options: ListOptions, clock: Clock, name: str) -> Walk:
+def session_pages(session_id: str, options: ListOptions, clock: Clock, name: str) -> Paginator:
     """The way over what `options` find of one session; `name` is that of its operations."""
-    return walk_over(of_session(session_id, options), clock, name, options.limit)
+    return paginate(for_session(session_id, options), clock, name, options.limit)
 
 
-def _emitted(walk: Walk) -> Stream[Memory]:
+def _emitted(walk: Paginator) -> Stream[Memory]:
     while not walk.ended:
-        yield from emit_all((yield from walk.page()))
+        yield from emit_all((yield from walk.next_page()))
 
 
-def walk_over(options: ListOptions, clock: Clock, name: str, at_most: int | None, page_size: int = PAGE_SIZE) -> Walk:
+def paginate(
+    options: ListOptions, clock: Clock, name: str, at_most: int | None, page_size: int = PAGE_SIZE
+) -> Paginator:
     """The way over what `options` find. Raises `InvalidRequestError` for what the server would refuse or ignore."""
     check_count(options.limit)
     sent = _as_sent(options)
     operations.list_memories(sent.model_copy(update={"limit": None}), clock)
 
-    def read(page: Page) -> Procedure[list[Memory]]:
+    def read(page: PageRequest) -> Workflow[list[Memory]]:
         asked = {"since": page.since, "until": page.until, "limit": page.limit, "offset": page.offset or None}
-        answer = yield from step(operations.list_memories(sent.model_copy(update=asked), clock, name))
+        answer = yield from run_operation(operations.list_memories(sent.model_copy(update=asked), clock, name))
         return answer.memories
 
-    return Walk(
+    return Paginator(
         read,
-        to_moment(options.since, "since", clock),
-        to_moment(options.until, "until", clock),
+        to_absolute(options.since, "since", clock),
+        to_absolute(options.until, "until", clock),
         oldest_first=options.order == "asc",
         skip=options.offset or 0,
         keep=_exact_tags(options),
@@ -137,29 +139,29 @@ def walk_over(options: ListOptions, clock: Clock, name: str, at_most: int | None
 # ---- search ---------------------------------------------------------------------------------------------------------
 
 
-def search_memories(query: SearchQuery, clock: Clock, *, page_size: int = PAGE_SIZE) -> Procedure[SearchResult]:
+def search_memories(query: SearchQuery, clock: Clock, *, page_size: int = PAGE_SIZE) -> Workflow[SearchResult]:
     """Search memories by filters and a part of their content, 50 unless `limit` says otherwise."""
     if _is_one_request(query):
-        return step(operations.search_memories(_as_sent(query), clock))
+        return run_operation(operations.search_memories(_as_sent(query), clock))
     return _searched(query, clock, page_size)
 
 
-def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Procedure[SearchResult]:
+def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[SearchResult]:
     spent = 0
 
-    def read(page: Page) -> Procedure[list[Memory]]:
+    def read(page: PageRequest) -> Workflow[list[Memory]]:
         nonlocal spent
         if page.offset:
             raise _no_offset(page.limit)
         asked = {"since": page.since, "until": page.until, "limit": page.limit}
-        answer = yield from step(operations.search_memories(_as_sent(query).model_copy(update=asked), clock))
+        answer = yield from run_operation(operations.search_memories(_as_sent(query).model_copy(update=asked), clock))
         spent += answer.query_time_ms
         return answer.results
 
-    walk = Walk(
+    walk = Paginator(
         read,
-        to_moment(query.since, "since", clock),
-        to_moment(query.until, "until", clock),
+        to_absolute(query.since, "since", clock),
+        to_absolute(query.until, "until", clock),
         oldest_first=query.order == "asc",
         keep=_exact_tags(query),
         at_most=_SEARCH_LIMIT if query.limit is None else query.limit,

@@ -8,7 +8,18 @@ from typing import Generic, NamedTuple, TypeVar, cast
 
 from memtrace.operations import Operation
 
-__all__ = ["Course", "Emitted", "Pause", "Procedure", "Step", "Stream", "emit", "emit_all", "pause", "step"]
+__all__ = [
+    "Items",
+    "Pause",
+    "Stream",
+    "Workflow",
+    "WorkflowRun",
+    "WorkflowStep",
+    "emit",
+    "emit_all",
+    "pause",
+    "run_operation",
+]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -21,7 +32,7 @@ class Pause(NamedTuple):
     seconds: float
 
 
-class Emitted(Generic[I_co]):
+class Items(Generic[I_co]):
     """Items of a stream. Made by `emit` and `emit_all`."""
 
     __slots__ = ("items",)
@@ -30,17 +41,17 @@ class Emitted(Generic[I_co]):
         self.items: Sequence[I_co] = items
 
 
-Step = Operation[object] | Pause
+WorkflowStep = Operation[object] | Pause
 """What a dispatcher does for a procedure."""
 
-Procedure = Generator[Step, object, T]
+Workflow = Generator[WorkflowStep, object, T]
 """A generator that yields steps and returns a `T`. Write ``yield from`` before every one that you use."""
 
-Stream = Generator[Step | Emitted[T], object, None]
+Stream = Generator[WorkflowStep | Items[T], object, None]
 """A procedure that emits `T`s as it goes, and returns nothing."""
 
 
-def step(operation: Operation[T]) -> Procedure[T]:
+def run_operation(operation: Operation[T]) -> Workflow[T]:
     """One operation; raises what the dispatcher's `send` raises.
 
     Write ``agent = yield from step(get_agent(name))``.
@@ -48,7 +59,7 @@ def step(operation: Operation[T]) -> Procedure[T]:
     return cast("T", (yield cast("Operation[object]", operation)))
 
 
-def pause(seconds: float) -> Procedure[None]:
+def pause(seconds: float) -> Workflow[None]:
     """A wait by the client's clock, in seconds.
 
     Write ``yield from pause(0.15)``.
@@ -61,7 +72,7 @@ def emit(item: T) -> Stream[T]:
 
     Write ``yield from emit(row)``.
     """
-    yield Emitted((item,))
+    yield Items((item,))
 
 
 def emit_all(items: Sequence[T]) -> Stream[T]:
@@ -69,10 +80,10 @@ def emit_all(items: Sequence[T]) -> Stream[T]:
 
     Write ``yield from emit_all(rows)``.
     """
-    yield Emitted(items)
+    yield Items(items)
 
 
-class Course(Generic[T]):
+class WorkflowRun(Generic[T]):
     """A procedure or a stream under way: what both dispatchers do alike with one.
 
     `resume` and `throw` give the next step to be done, or None where there is none: the course then has `ended`, with
@@ -86,25 +97,25 @@ class Course(Generic[T]):
     #: What the procedure returned.
     returned: T
 
-    def __init__(self, generator: Procedure[T] | Stream[T]) -> None:
-        self._generator = cast("Generator[Step | Emitted[T], object, T]", generator)
+    def __init__(self, generator: Workflow[T] | Stream[T]) -> None:
+        self._generator = cast("Generator[WorkflowStep | Items[T], object, T]", generator)
         self.ended: bool = False
 
-    def resume(self, result: object = None) -> Step | None:
+    def resume(self, result: object = None) -> WorkflowStep | None:
         """Hand in what the last step gave."""
         return self._go_on(self._generator.send, result)
 
-    def throw(self, error: Exception) -> Step | None:
+    def throw(self, error: Exception) -> WorkflowStep | None:
         """Throw in what the last step raised. The procedure may handle it; otherwise it comes out here."""
         return self._go_on(self._generator.throw, error)
 
-    def _go_on(self, way: Callable[[A], Step | Emitted[T]], given: A) -> Step | None:
+    def _go_on(self, way: Callable[[A], WorkflowStep | Items[T]], given: A) -> WorkflowStep | None:
         try:
             effect = way(given)
         except StopIteration as stop:
             self.ended, self.returned = True, stop.value
             return None
-        if isinstance(effect, Emitted):
+        if isinstance(effect, Items):
             self.items = effect.items
             return None
         return effect

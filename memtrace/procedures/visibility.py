@@ -14,9 +14,9 @@ from memtrace.clock import Clock
 from memtrace.exceptions import DeadlineExceededError, MemtraceError
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList
 from memtrace.operations import Operation
-from memtrace.procedures.steps import Procedure, pause, step
+from memtrace.procedures.steps import Workflow, pause, run_operation
 from memtrace.retry import Dedup
-from memtrace.rules import MAX_LIMIT, check_seconds
+from memtrace.rules import MAX_LIMIT, check_non_negative_seconds
 
 __all__ = ["DELAY", "add_visible", "wait_until_all_visible", "wait_until_visible"]
 
@@ -27,36 +27,36 @@ _NOTHING_LEFT = 0.001  # seconds: a clock's sums are rounded, and may never come
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def wait_until_visible(memory: Memory, timeout: float, clock: Clock) -> Procedure[Memory]:
+def wait_until_visible(memory: Memory, timeout: float, clock: Clock) -> Workflow[Memory]:
     """Read until `memory` is there, and give it as it is read; for `timeout` seconds, and at least once.
 
     Raises `DeadlineExceededError` after that, and at once what a read raises.
     """
-    check_seconds(timeout, "timeout")
+    check_non_negative_seconds(timeout, "timeout")
     return _awaited(memory, _reading(memory, clock), timeout, clock)
 
 
-def add_visible(request: AddMemoryRequest, dedup: Dedup, visible_within: float, clock: Clock) -> Procedure[Memory]:
+def add_visible(request: AddMemoryRequest, dedup: Dedup, visible_within: float, clock: Clock) -> Workflow[Memory]:
     """Store a memory, then wait for it. What fails after the write says that it may be stored."""
-    check_seconds(visible_within, "visible_within")
+    check_non_negative_seconds(visible_within, "visible_within")
     return _added(operations.add_memory(request, dedup), visible_within, clock)
 
 
-def wait_until_all_visible(memories: Sequence[Memory], timeout: float, clock: Clock) -> Procedure[None]:
+def wait_until_all_visible(memories: Sequence[Memory], timeout: float, clock: Clock) -> Workflow[None]:
     """Read until all of `memories` are there: rows of one agent and one session, each with a duplicate key of its own.
 
     One read sees up to 1000 of them. What fails says that they may be stored: they were written before.
     """
-    check_seconds(timeout, "timeout")
+    check_non_negative_seconds(timeout, "timeout")
     return _all_awaited(sorted(memories, key=lambda memory: memory.time), timeout, clock)
 
 
-def _all_awaited(missing: list[Memory], timeout: float, clock: Clock) -> Procedure[None]:
+def _all_awaited(missing: list[Memory], timeout: float, clock: Clock) -> Workflow[None]:
     started = clock.monotonic()
     reads = 0
     try:
         while missing:
-            rows = (yield from step(_window(missing[0], missing[-1], clock))).memories
+            rows = (yield from run_operation(_window(missing[0], missing[-1], clock))).memories
             reads += 1
             there = {row.dedup_key for row in rows}
             before, missing = missing, [memory for memory in missing if memory.dedup_key not in there]
@@ -72,8 +72,8 @@ def _all_awaited(missing: list[Memory], timeout: float, clock: Clock) -> Procedu
         raise
 
 
-def _added(operation: Operation[Memory], visible_within: float, clock: Clock) -> Procedure[Memory]:
-    memory = yield from step(operation)
+def _added(operation: Operation[Memory], visible_within: float, clock: Clock) -> Workflow[Memory]:
+    memory = yield from run_operation(operation)
     try:
         return (yield from wait_until_visible(memory, visible_within, clock))
     except MemtraceError as error:
@@ -82,11 +82,11 @@ def _added(operation: Operation[Memory], visible_within: float, clock: Clock) ->
         raise
 
 
-def _awaited(memory: Memory, reading: Operation[MemoryList], timeout: float, clock: Clock) -> Procedure[Memory]:
+def _awaited(memory: Memory, reading: Operation[MemoryList], timeout: float, clock: Clock) -> Workflow[Memory]:
     started = clock.monotonic()
     reads = 0
     while True:
-        rows = (yield from step(reading)).memories
+        rows = (yield from run_operation(reading)).memories
         reads += 1
         found = next((row for row in rows if _is_same(row, memory)), None)
         if found is not None:

@@ -21,14 +21,14 @@ from memtrace.models import (
 )
 from memtrace.procedures import reading
 from memtrace.resources import arguments
-from memtrace.resources.arguments import model_from
+from memtrace.resources.arguments import coerce_request
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
-    from memtrace.fields import ContextFields, PromptContextFields, RememberFields, SessionMemoriesFields
+    from memtrace.fields import ContextParams, PromptContextParams, RememberParams, SessionMemoriesParams
 
 __all__ = ["ActiveSession", "AsyncActiveSession"]
 
@@ -67,7 +67,7 @@ class _Opened:
     def _memory(self, content: str, fields: Mapping[str, object]) -> AddMemoryRequest:
         self._refuse(fields, "agent_id", "session_id")
         given = {"agent_id": self.agent_id, "session_id": self.id, "content": content, **fields}
-        return model_from(AddMemoryRequest, None, given)
+        return coerce_request(AddMemoryRequest, None, given)
 
     @staticmethod
     def _refuse(fields: Mapping[str, object], *names: str) -> None:
@@ -107,7 +107,7 @@ class ActiveSession(_Opened):
                 raise
             _logger.warning("session %s could not be closed: %s", self.id, failure)
 
-    def remember(self, content: str, **fields: Unpack[RememberFields]) -> Memory:
+    def remember(self, content: str, **fields: Unpack[RememberParams]) -> Memory:
         """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
         request = self._memory(content, fields)
         return self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
@@ -120,32 +120,32 @@ class ActiveSession(_Opened):
     @overload
     def recall(self, options: ListOptions) -> MemoryList: ...
     @overload
-    def recall(self, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
+    def recall(self, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
     def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read this session's memories of all times, newest first, 100 unless `limit` says otherwise; as `sessions.memories`."""
         self._refuse(fields, "session_id")
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return self._dispatcher.run(reading.session_memories(self.id, chosen, self._dispatcher.settings.clock))
 
     @overload
     def context(self, options: ContextOptions) -> SessionContext: ...
     @overload
-    def context(self, **fields: Unpack[ContextFields]) -> SessionContext: ...
+    def context(self, **fields: Unpack[ContextParams]) -> SessionContext: ...
     def context(self, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Have the server write this session's memories as Markdown; as `sessions.context`."""
-        chosen = model_from(ContextOptions, options, fields)
+        chosen = coerce_request(ContextOptions, options, fields)
         return self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))
 
     @overload
     def prompt_context(self, options: PromptContextOptions) -> PromptContext: ...
     @overload
-    def prompt_context(self, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
+    def prompt_context(self, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
     def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
         """Write this session's memories into a prompt, in the client; as `sessions.prompt_context`."""
         from memtrace.context import PromptContextOptions
         from memtrace.procedures import prompting
 
-        chosen = model_from(PromptContextOptions, options, fields)
+        chosen = coerce_request(PromptContextOptions, options, fields)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(prompting.session_prompt_context(self.id, chosen, clock))
 
@@ -177,7 +177,7 @@ class AsyncActiveSession(_Opened):
                 raise
             _logger.warning("session %s could not be closed: %s", self.id, failure)
 
-    async def remember(self, content: str, **fields: Unpack[RememberFields]) -> Memory:
+    async def remember(self, content: str, **fields: Unpack[RememberParams]) -> Memory:
         """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
         request = self._memory(content, fields)
         return await self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
@@ -190,31 +190,31 @@ class AsyncActiveSession(_Opened):
     @overload
     async def recall(self, options: ListOptions) -> MemoryList: ...
     @overload
-    async def recall(self, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
+    async def recall(self, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
     async def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read this session's memories of all times, newest first, 100 unless `limit` says otherwise; as `sessions.memories`."""
         self._refuse(fields, "session_id")
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return await self._dispatcher.run(reading.session_memories(self.id, chosen, self._dispatcher.settings.clock))
 
     @overload
     async def context(self, options: ContextOptions) -> SessionContext: ...
     @overload
-    async def context(self, **fields: Unpack[ContextFields]) -> SessionContext: ...
+    async def context(self, **fields: Unpack[ContextParams]) -> SessionContext: ...
     async def context(self, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Have the server write this session's memories as Markdown; as `sessions.context`."""
-        chosen = model_from(ContextOptions, options, fields)
+        chosen = coerce_request(ContextOptions, options, fields)
         return await self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))
 
     @overload
     async def prompt_context(self, options: PromptContextOptions) -> PromptContext: ...
     @overload
-    async def prompt_context(self, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
+    async def prompt_context(self, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
     async def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
         """Write this session's memories into a prompt, in the client; as `sessions.prompt_context`."""
         from memtrace.context import PromptContextOptions
         from memtrace.procedures import prompting
 
-        chosen = model_from(PromptContextOptions, options, fields)
+        chosen = coerce_request(PromptContextOptions, options, fields)
         clock = self._dispatcher.settings.clock
         return await self._dispatcher.run(prompting.session_prompt_context(self.id, chosen, clock))

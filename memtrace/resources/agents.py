@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, overload
 from memtrace import operations, procedures
 from memtrace.models import Agent, AgentList, AgentStats, ListOptions, Memory, MemoryList, RegisterAgentRequest
 from memtrace.procedures import reading
-from memtrace.resources.arguments import model_from
+from memtrace.resources.arguments import coerce_request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
-    from memtrace.fields import AgentMemoriesFields, RegisterAgentFields
+    from memtrace.fields import AgentMemoriesParams, RegisterAgentParams
 
 __all__ = ["Agents", "AsyncAgents"]
 
@@ -28,21 +28,21 @@ class Agents:
     @overload
     def register(self, request: RegisterAgentRequest) -> Agent: ...
     @overload
-    def register(self, **fields: Unpack[RegisterAgentFields]) -> Agent: ...
+    def register(self, **fields: Unpack[RegisterAgentParams]) -> Agent: ...
     def register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
         """Register an agent, given as `RegisterAgentRequest` or as its fields.
 
         Raises `ConflictError` when the name is taken in this organisation; it is free again once the agent is deleted.
         """
-        return self._dispatcher.send(operations.register_agent(model_from(RegisterAgentRequest, request, fields)))
+        return self._dispatcher.send(operations.register_agent(coerce_request(RegisterAgentRequest, request, fields)))
 
     @overload
     def get_or_register(self, request: RegisterAgentRequest) -> Agent: ...
     @overload
-    def get_or_register(self, **fields: Unpack[RegisterAgentFields]) -> Agent: ...
+    def get_or_register(self, **fields: Unpack[RegisterAgentParams]) -> Agent: ...
     def get_or_register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
         """The agent of this name, registered now if there is none. One that exists keeps its description and config."""
-        return self._dispatcher.run(procedures.get_or_register(model_from(RegisterAgentRequest, request, fields)))
+        return self._dispatcher.run(procedures.get_or_register(coerce_request(RegisterAgentRequest, request, fields)))
 
     def list(self) -> AgentList:
         """All agents, newest first; those of one second in no promised order. The server has no pages here."""
@@ -66,24 +66,24 @@ class Agents:
     @overload
     def memories(self, agent_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
-    def memories(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> MemoryList: ...
+    def memories(self, agent_id: str, **fields: Unpack[AgentMemoriesParams]) -> MemoryList: ...
     def memories(self, agent_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read the memories of an agent's id, of the last 24 hours unless `since` says otherwise, newest first.
 
         Every option works: those that the agent's own route ignores go to the general one. An unknown id gives an empty list.
         """
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return self._dispatcher.run(reading.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     @overload
     def memories_iter(self, agent_id: str, options: ListOptions | None = None) -> Generator[Memory, None, None]: ...
     @overload
-    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> Generator[Memory, None, None]: ...
+    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesParams]) -> Generator[Memory, None, None]: ...
     def memories_iter(
         self, agent_id: str, options: ListOptions | None = None, **fields: object
     ) -> Generator[Memory, None, None]:
         """Every memory of an agent's id, of the last 24 hours unless `since` says otherwise; as `memories.iter`."""
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return self._dispatcher.stream(reading.iter_agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     def delete(self, agent_id: str) -> None:
@@ -103,21 +103,25 @@ class AsyncAgents:
     @overload
     async def register(self, request: RegisterAgentRequest) -> Agent: ...
     @overload
-    async def register(self, **fields: Unpack[RegisterAgentFields]) -> Agent: ...
+    async def register(self, **fields: Unpack[RegisterAgentParams]) -> Agent: ...
     async def register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
         """Register an agent, given as `RegisterAgentRequest` or as its fields.
 
         Raises `ConflictError` when the name is taken in this organisation; it is free again once the agent is deleted.
         """
-        return await self._dispatcher.send(operations.register_agent(model_from(RegisterAgentRequest, request, fields)))
+        return await self._dispatcher.send(
+            operations.register_agent(coerce_request(RegisterAgentRequest, request, fields))
+        )
 
     @overload
     async def get_or_register(self, request: RegisterAgentRequest) -> Agent: ...
     @overload
-    async def get_or_register(self, **fields: Unpack[RegisterAgentFields]) -> Agent: ...
+    async def get_or_register(self, **fields: Unpack[RegisterAgentParams]) -> Agent: ...
     async def get_or_register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
         """The agent of this name, registered now if there is none. One that exists keeps its description and config."""
-        return await self._dispatcher.run(procedures.get_or_register(model_from(RegisterAgentRequest, request, fields)))
+        return await self._dispatcher.run(
+            procedures.get_or_register(coerce_request(RegisterAgentRequest, request, fields))
+        )
 
     async def list(self) -> AgentList:
         """All agents, newest first; those of one second in no promised order. The server has no pages here."""
@@ -141,24 +145,24 @@ class AsyncAgents:
     @overload
     async def memories(self, agent_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
-    async def memories(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> MemoryList: ...
+    async def memories(self, agent_id: str, **fields: Unpack[AgentMemoriesParams]) -> MemoryList: ...
     async def memories(self, agent_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read the memories of an agent's id, of the last 24 hours unless `since` says otherwise, newest first.
 
         Every option works: those that the agent's own route ignores go to the general one. An unknown id gives an empty list.
         """
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return await self._dispatcher.run(reading.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     @overload
     def memories_iter(self, agent_id: str, options: ListOptions | None = None) -> AsyncGenerator[Memory, None]: ...
     @overload
-    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesFields]) -> AsyncGenerator[Memory, None]: ...
+    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesParams]) -> AsyncGenerator[Memory, None]: ...
     def memories_iter(
         self, agent_id: str, options: ListOptions | None = None, **fields: object
     ) -> AsyncGenerator[Memory, None]:
         """Every memory of an agent's id, of the last 24 hours unless `since` says otherwise; as `memories.iter`."""
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return self._dispatcher.stream(reading.iter_agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     async def delete(self, agent_id: str) -> None:

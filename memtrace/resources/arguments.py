@@ -7,18 +7,18 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from memtrace.model_errors import refusal
+from memtrace.model_errors import invalid_request_from
 from memtrace.models import AddMemoryRequest, ListOptions, TimeBound
-from memtrace.naming import kind_of, near_name
-from memtrace.operations import required
-from memtrace.rules import is_text, refuse
+from memtrace.naming import did_you_mean, type_name
+from memtrace.operations import non_empty
+from memtrace.rules import invalid, is_text
 
-__all__ = ["decision", "episode", "filters_from", "model_from", "newest"]
+__all__ = ["coerce_request", "decision", "episodic_memory", "filters_from", "recent_query"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def model_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str, object]) -> ModelT:
+def coerce_request(model: type[ModelT], given: ModelT | None, fields: Mapping[str, object]) -> ModelT:
     """`given`, or a model of `fields`.
 
     Raises `TypeError` for both at once, another type, or a keyword that the model does not have; `InvalidRequestError` for
@@ -31,7 +31,7 @@ def model_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str, o
     if not isinstance(given, model):
         fields_of = ", ".join(model.model_fields)
         raise TypeError(
-            f"expected {model.__name__} or its fields as keywords, not {kind_of(given)}; the fields are {fields_of}"
+            f"expected {model.__name__} or its fields as keywords, not {type_name(given)}; the fields are {fields_of}"
         )
     return given
 
@@ -43,33 +43,33 @@ def filters_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str,
     """
     for name in ("agent_id", "session_id"):
         if fields.get(name) == "":
-            raise refuse(name, "None or a text that is not empty", "an empty one would not filter")
-    return model_from(model, given, fields)
+            raise invalid(name, "None or a text that is not empty", "an empty one would not filter")
+    return coerce_request(model, given, fields)
 
 
-def episode(agent_id: str, content: str) -> AddMemoryRequest:
+def episodic_memory(agent_id: str, content: str) -> AddMemoryRequest:
     """What `remember` stores."""
     return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content})
 
 
 def decision(agent_id: str, content: str, reasoning: str) -> AddMemoryRequest:
     """What `decide` stores. A decision that is no text, or an empty one, is refused by that name."""
-    required(content if is_text(content) else "", "decision")
+    non_empty(content if is_text(content) else "", "decision")
     fields = {"memory_type": "decision", "event_type": "decision", "metadata": {"reasoning": reasoning}}
     return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content, **fields})
 
 
-def newest(agent_id: str, since: TimeBound) -> ListOptions:
+def recent_query(agent_id: str, since: TimeBound) -> ListOptions:
     """What `recall` reads. An empty agent is refused: as a filter it would mean everyone."""
-    given = {"agent_id": required(agent_id, "agent_id"), "since": since, "limit": 100, "order": "desc"}
+    given = {"agent_id": non_empty(agent_id, "agent_id"), "since": since, "limit": 100, "order": "desc"}
     return _built(ListOptions, given)
 
 
 def _built(model: type[ModelT], fields: Mapping[str, object]) -> ModelT:
     for name in fields:
         if name not in model.model_fields:
-            raise TypeError(f"unexpected keyword argument {name!r}.{near_name(name, model.model_fields)}")
+            raise TypeError(f"unexpected keyword argument {name!r}.{did_you_mean(name, model.model_fields)}")
     try:
         return model(**fields)
     except ValidationError as error:
-        raise refusal(error) from None
+        raise invalid_request_from(error) from None

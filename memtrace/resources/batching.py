@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from memtrace.fan_out import run_all, run_all_async
-from memtrace.procedures.batches import Batch, Sent, send_chunk
+from memtrace.fan_out import run_concurrently, run_concurrently_async
+from memtrace.procedures.batches import Batch, ChunkResult, send_chunk
 
 if TYPE_CHECKING:
     from memtrace.batch import Outcome
@@ -18,8 +18,8 @@ __all__ = ["send", "send_async"]
 
 def send(dispatcher: Dispatcher, batch: Batch) -> Generator[Outcome, None, None]:
     """The outcome of each item, as it is known. What is no `MemtraceError` comes out after the others' outcomes."""
-    for wave in batch.waves():
-        results = run_all([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])
+    for wave in batch.rounds():
+        results = run_concurrently([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])
         raised = _take(batch, results)
         yield from batch.outcomes()
         if raised is not None:
@@ -28,8 +28,8 @@ def send(dispatcher: Dispatcher, batch: Batch) -> Generator[Outcome, None, None]
 
 async def send_async(dispatcher: AsyncDispatcher, batch: Batch) -> AsyncGenerator[Outcome, None]:
     """As `send`, awaiting."""
-    for wave in batch.waves():
-        results = await run_all_async([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])
+    for wave in batch.rounds():
+        results = await run_concurrently_async([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])
         raised = _take(batch, results)
         for outcome in batch.outcomes():
             yield outcome
@@ -37,11 +37,11 @@ async def send_async(dispatcher: AsyncDispatcher, batch: Batch) -> AsyncGenerato
             raise raised
 
 
-def _take(batch: Batch, results: list[Sent | Exception]) -> Exception | None:
+def _take(batch: Batch, results: list[ChunkResult | Exception]) -> Exception | None:
     raised = None
     for result in results:
-        if isinstance(result, Sent):
-            batch.take(result)
+        if isinstance(result, ChunkResult):
+            batch.record(result)
         else:
             raised = raised or result
     return raised

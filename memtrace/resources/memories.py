@@ -9,8 +9,8 @@ from memtrace import operations
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
 from memtrace.procedures import reading, visibility
 from memtrace.resources import arguments
-from memtrace.resources.arguments import episode, filters_from, model_from, newest
-from memtrace.rules import CHUNK
+from memtrace.resources.arguments import coerce_request, episodic_memory, filters_from, recent_query
+from memtrace.rules import BATCH_SIZE
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memtrace.batch import BatchResult, OnFailure, Outcome, Progress
     from memtrace.buffer import AsyncWriteBuffer, OnResult, WhenFull, WriteBuffer
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
-    from memtrace.fields import AddMemoryFields, ListFields, SearchFields
+    from memtrace.fields import AddMemoryParams, ListParams, SearchParams
 
 __all__ = ["AsyncMemories", "Memories"]
 
@@ -32,7 +32,7 @@ class Memories:
     @overload
     def add(self, request: AddMemoryRequest) -> Memory: ...
     @overload
-    def add(self, **fields: Unpack[AddMemoryFields]) -> Memory: ...
+    def add(self, **fields: Unpack[AddMemoryParams]) -> Memory: ...
     def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
 
@@ -42,13 +42,13 @@ class Memories:
         stored within 24 hours; `InvalidRequestError` for a field that the server would refuse, before anything is sent.
         """
         return self._dispatcher.send(
-            operations.add_memory(model_from(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
+            operations.add_memory(coerce_request(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
         )
 
     @overload
     def add_visible(self, request: AddMemoryRequest, *, visible_within: float = 5.0) -> Memory: ...
     @overload
-    def add_visible(self, *, visible_within: float = 5.0, **fields: Unpack[AddMemoryFields]) -> Memory: ...
+    def add_visible(self, *, visible_within: float = 5.0, **fields: Unpack[AddMemoryParams]) -> Memory: ...
     def add_visible(
         self, request: AddMemoryRequest | None = None, *, visible_within: float = 5.0, **fields: object
     ) -> Memory:
@@ -57,7 +57,7 @@ class Memories:
         Waits `visible_within` seconds from the answer to the write; as `wait_until_visible`. Raises as `add` does, and as that
         does: an error with `maybe_applied` then, since the server has taken the memory.
         """
-        chosen = model_from(AddMemoryRequest, request, fields)
+        chosen = coerce_request(AddMemoryRequest, request, fields)
         settings = self._dispatcher.settings
         return self._dispatcher.run(visibility.add_visible(chosen, settings.dedup, visible_within, settings.clock))
 
@@ -75,7 +75,7 @@ class Memories:
         self,
         requests: Iterable[AddMemoryRequest],
         *,
-        chunk: int = CHUNK,
+        chunk: int = BATCH_SIZE,
         concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
@@ -95,7 +95,7 @@ class Memories:
         self,
         requests: Iterable[AddMemoryRequest],
         *,
-        chunk: int = CHUNK,
+        chunk: int = BATCH_SIZE,
         concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
@@ -144,7 +144,7 @@ class Memories:
     @overload
     def list(self, options: ListOptions) -> MemoryList: ...
     @overload
-    def list(self, **fields: Unpack[ListFields]) -> MemoryList: ...
+    def list(self, **fields: Unpack[ListParams]) -> MemoryList: ...
     def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read memories by filters, newest first unless `order` is ``asc``; 100 unless `limit` says otherwise.
 
@@ -158,7 +158,7 @@ class Memories:
     @overload
     def iter(self, options: ListOptions) -> Generator[Memory, None, None]: ...
     @overload
-    def iter(self, **fields: Unpack[ListFields]) -> Generator[Memory, None, None]: ...
+    def iter(self, **fields: Unpack[ListParams]) -> Generator[Memory, None, None]: ...
     def iter(self, options: ListOptions | None = None, **fields: object) -> Generator[Memory, None, None]:
         """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
 
@@ -174,7 +174,7 @@ class Memories:
     @overload
     def search(self, query: SearchQuery) -> SearchResult: ...
     @overload
-    def search(self, **fields: Unpack[SearchFields]) -> SearchResult: ...
+    def search(self, **fields: Unpack[SearchParams]) -> SearchResult: ...
     def search(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
         """Search memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
 
@@ -186,11 +186,11 @@ class Memories:
 
     def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``. Raises as `add` does."""
-        return self.add(episode(agent_id, content))
+        return self.add(episodic_memory(agent_id, content))
 
     def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since `since`, newest first. Raises `InvalidRequestError` for an empty agent."""
-        return self.list(newest(agent_id, since))
+        return self.list(recent_query(agent_id, since))
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""
@@ -206,7 +206,7 @@ class AsyncMemories:
     @overload
     async def add(self, request: AddMemoryRequest) -> Memory: ...
     @overload
-    async def add(self, **fields: Unpack[AddMemoryFields]) -> Memory: ...
+    async def add(self, **fields: Unpack[AddMemoryParams]) -> Memory: ...
     async def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
 
@@ -216,13 +216,13 @@ class AsyncMemories:
         stored within 24 hours; `InvalidRequestError` for a field that the server would refuse, before anything is sent.
         """
         return await self._dispatcher.send(
-            operations.add_memory(model_from(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
+            operations.add_memory(coerce_request(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
         )
 
     @overload
     async def add_visible(self, request: AddMemoryRequest, *, visible_within: float = 5.0) -> Memory: ...
     @overload
-    async def add_visible(self, *, visible_within: float = 5.0, **fields: Unpack[AddMemoryFields]) -> Memory: ...
+    async def add_visible(self, *, visible_within: float = 5.0, **fields: Unpack[AddMemoryParams]) -> Memory: ...
     async def add_visible(
         self, request: AddMemoryRequest | None = None, *, visible_within: float = 5.0, **fields: object
     ) -> Memory:
@@ -231,7 +231,7 @@ class AsyncMemories:
         Waits `visible_within` seconds from the answer to the write; as `wait_until_visible`. Raises as `add` does, and as that
         does: an error with `maybe_applied` then, since the server has taken the memory.
         """
-        chosen = model_from(AddMemoryRequest, request, fields)
+        chosen = coerce_request(AddMemoryRequest, request, fields)
         settings = self._dispatcher.settings
         return await self._dispatcher.run(
             visibility.add_visible(chosen, settings.dedup, visible_within, settings.clock)
@@ -251,7 +251,7 @@ class AsyncMemories:
         self,
         requests: Iterable[AddMemoryRequest],
         *,
-        chunk: int = CHUNK,
+        chunk: int = BATCH_SIZE,
         concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
@@ -271,7 +271,7 @@ class AsyncMemories:
         self,
         requests: Iterable[AddMemoryRequest],
         *,
-        chunk: int = CHUNK,
+        chunk: int = BATCH_SIZE,
         concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
@@ -320,7 +320,7 @@ class AsyncMemories:
     @overload
     async def list(self, options: ListOptions) -> MemoryList: ...
     @overload
-    async def list(self, **fields: Unpack[ListFields]) -> MemoryList: ...
+    async def list(self, **fields: Unpack[ListParams]) -> MemoryList: ...
     async def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read memories by filters, newest first unless `order` is ``asc``; 100 unless `limit` says otherwise.
 
@@ -334,7 +334,7 @@ class AsyncMemories:
     @overload
     def iter(self, options: ListOptions) -> AsyncGenerator[Memory, None]: ...
     @overload
-    def iter(self, **fields: Unpack[ListFields]) -> AsyncGenerator[Memory, None]: ...
+    def iter(self, **fields: Unpack[ListParams]) -> AsyncGenerator[Memory, None]: ...
     def iter(self, options: ListOptions | None = None, **fields: object) -> AsyncGenerator[Memory, None]:
         """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
 
@@ -350,7 +350,7 @@ class AsyncMemories:
     @overload
     async def search(self, query: SearchQuery) -> SearchResult: ...
     @overload
-    async def search(self, **fields: Unpack[SearchFields]) -> SearchResult: ...
+    async def search(self, **fields: Unpack[SearchParams]) -> SearchResult: ...
     async def search(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
         """Search memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
 
@@ -362,11 +362,11 @@ class AsyncMemories:
 
     async def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``. Raises as `add` does."""
-        return await self.add(episode(agent_id, content))
+        return await self.add(episodic_memory(agent_id, content))
 
     async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since `since`, newest first. Raises `InvalidRequestError` for an empty agent."""
-        return await self.list(newest(agent_id, since))
+        return await self.list(recent_query(agent_id, since))
 
     async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""

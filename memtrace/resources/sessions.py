@@ -19,7 +19,7 @@ from memtrace.models import (
 )
 from memtrace.procedures import reading
 from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
-from memtrace.resources.arguments import model_from
+from memtrace.resources.arguments import coerce_request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.dispatch import AsyncDispatcher, Dispatcher
     from memtrace.fields import (
-        ContextFields,
-        CreateSessionFields,
-        PromptContextFields,
-        SessionMemoriesFields,
-        UpdateSessionFields,
+        ContextParams,
+        CreateSessionParams,
+        PromptContextParams,
+        SessionMemoriesParams,
+        UpdateSessionParams,
     )
 
 __all__ = ["AsyncSessions", "Sessions"]
@@ -46,21 +46,21 @@ class Sessions:
     @overload
     def create(self, request: CreateSessionRequest) -> Session: ...
     @overload
-    def create(self, **fields: Unpack[CreateSessionFields]) -> Session: ...
+    def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
     def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
         """Create a session of a registered agent, by the agent's id.
 
         Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
         """
-        return self._dispatcher.send(operations.create_session(model_from(CreateSessionRequest, request, fields)))
+        return self._dispatcher.send(operations.create_session(coerce_request(CreateSessionRequest, request, fields)))
 
     @overload
     def open(self, request: CreateSessionRequest) -> ActiveSession: ...
     @overload
-    def open(self, **fields: Unpack[CreateSessionFields]) -> ActiveSession: ...
+    def open(self, **fields: Unpack[CreateSessionParams]) -> ActiveSession: ...
     def open(self, request: CreateSessionRequest | None = None, **fields: object) -> ActiveSession:
         """A session for one ``with`` block: created when the block begins, closed when it ends."""
-        return ActiveSession(self._dispatcher, model_from(CreateSessionRequest, request, fields))
+        return ActiveSession(self._dispatcher, coerce_request(CreateSessionRequest, request, fields))
 
     def get(self, session_id: str) -> Session:
         """Fetch a session. Raises `NotFoundError`."""
@@ -73,11 +73,11 @@ class Sessions:
     @overload
     def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
     @overload
-    def update(self, session_id: str, **fields: Unpack[UpdateSessionFields]) -> Session: ...
+    def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
     def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
         """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
         return self._dispatcher.send(
-            operations.update_session(session_id, model_from(UpdateSessionRequest, request, fields))
+            operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
         )
 
     def close(self, session_id: str) -> Session:
@@ -87,20 +87,20 @@ class Sessions:
     @overload
     def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
     @overload
-    def context(self, session_id: str, **fields: Unpack[ContextFields]) -> SessionContext: ...
+    def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
     def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
 
         This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes; `prompt_context` does
         neither. An unknown session gives the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
         """
-        chosen = model_from(ContextOptions, options, fields)
+        chosen = coerce_request(ContextOptions, options, fields)
         return self._dispatcher.send(operations.session_context(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
     def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
     @overload
-    def prompt_context(self, session_id: str, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
+    def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
     def prompt_context(
         self, session_id: str, options: PromptContextOptions | None = None, **fields: object
     ) -> PromptContext:
@@ -113,33 +113,33 @@ class Sessions:
         from memtrace.context import PromptContextOptions
         from memtrace.procedures import prompting
 
-        chosen = model_from(PromptContextOptions, options, fields)
+        chosen = coerce_request(PromptContextOptions, options, fields)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(prompting.session_prompt_context(session_id, chosen, clock))
 
     @overload
     def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
-    def memories(self, session_id: str, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
+    def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
     def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read a session's memories, of all times unless `since` says otherwise, newest first.
 
         Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
         """
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return self._dispatcher.run(reading.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
     def memories_iter(self, session_id: str, options: ListOptions | None = None) -> Generator[Memory, None, None]: ...
     @overload
     def memories_iter(
-        self, session_id: str, **fields: Unpack[SessionMemoriesFields]
+        self, session_id: str, **fields: Unpack[SessionMemoriesParams]
     ) -> Generator[Memory, None, None]: ...
     def memories_iter(
         self, session_id: str, options: ListOptions | None = None, **fields: object
     ) -> Generator[Memory, None, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return self._dispatcher.stream(
             reading.iter_session_memories(session_id, chosen, self._dispatcher.settings.clock)
         )
@@ -154,21 +154,23 @@ class AsyncSessions:
     @overload
     async def create(self, request: CreateSessionRequest) -> Session: ...
     @overload
-    async def create(self, **fields: Unpack[CreateSessionFields]) -> Session: ...
+    async def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
     async def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
         """Create a session of a registered agent, by the agent's id.
 
         Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
         """
-        return await self._dispatcher.send(operations.create_session(model_from(CreateSessionRequest, request, fields)))
+        return await self._dispatcher.send(
+            operations.create_session(coerce_request(CreateSessionRequest, request, fields))
+        )
 
     @overload
     def open(self, request: CreateSessionRequest) -> AsyncActiveSession: ...
     @overload
-    def open(self, **fields: Unpack[CreateSessionFields]) -> AsyncActiveSession: ...
+    def open(self, **fields: Unpack[CreateSessionParams]) -> AsyncActiveSession: ...
     def open(self, request: CreateSessionRequest | None = None, **fields: object) -> AsyncActiveSession:
         """A session for one ``with`` block: created when the block begins, closed when it ends."""
-        return AsyncActiveSession(self._dispatcher, model_from(CreateSessionRequest, request, fields))
+        return AsyncActiveSession(self._dispatcher, coerce_request(CreateSessionRequest, request, fields))
 
     async def get(self, session_id: str) -> Session:
         """Fetch a session. Raises `NotFoundError`."""
@@ -181,11 +183,11 @@ class AsyncSessions:
     @overload
     async def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
     @overload
-    async def update(self, session_id: str, **fields: Unpack[UpdateSessionFields]) -> Session: ...
+    async def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
     async def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
         """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
         return await self._dispatcher.send(
-            operations.update_session(session_id, model_from(UpdateSessionRequest, request, fields))
+            operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
         )
 
     async def close(self, session_id: str) -> Session:
@@ -195,14 +197,14 @@ class AsyncSessions:
     @overload
     async def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
     @overload
-    async def context(self, session_id: str, **fields: Unpack[ContextFields]) -> SessionContext: ...
+    async def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
     async def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
 
         This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes; `prompt_context` does
         neither. An unknown session gives the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
         """
-        chosen = model_from(ContextOptions, options, fields)
+        chosen = coerce_request(ContextOptions, options, fields)
         return await self._dispatcher.send(
             operations.session_context(session_id, chosen, self._dispatcher.settings.clock)
         )
@@ -210,7 +212,7 @@ class AsyncSessions:
     @overload
     async def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
     @overload
-    async def prompt_context(self, session_id: str, **fields: Unpack[PromptContextFields]) -> PromptContext: ...
+    async def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
     async def prompt_context(
         self, session_id: str, options: PromptContextOptions | None = None, **fields: object
     ) -> PromptContext:
@@ -223,33 +225,33 @@ class AsyncSessions:
         from memtrace.context import PromptContextOptions
         from memtrace.procedures import prompting
 
-        chosen = model_from(PromptContextOptions, options, fields)
+        chosen = coerce_request(PromptContextOptions, options, fields)
         clock = self._dispatcher.settings.clock
         return await self._dispatcher.run(prompting.session_prompt_context(session_id, chosen, clock))
 
     @overload
     async def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
-    async def memories(self, session_id: str, **fields: Unpack[SessionMemoriesFields]) -> MemoryList: ...
+    async def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
     async def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read a session's memories, of all times unless `since` says otherwise, newest first.
 
         Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
         """
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return await self._dispatcher.run(reading.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
     def memories_iter(self, session_id: str, options: ListOptions | None = None) -> AsyncGenerator[Memory, None]: ...
     @overload
     def memories_iter(
-        self, session_id: str, **fields: Unpack[SessionMemoriesFields]
+        self, session_id: str, **fields: Unpack[SessionMemoriesParams]
     ) -> AsyncGenerator[Memory, None]: ...
     def memories_iter(
         self, session_id: str, options: ListOptions | None = None, **fields: object
     ) -> AsyncGenerator[Memory, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
-        chosen = model_from(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields)
         return self._dispatcher.stream(
             reading.iter_session_memories(session_id, chosen, self._dispatcher.settings.clock)
         )

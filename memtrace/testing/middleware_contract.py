@@ -18,8 +18,17 @@ import pytest
 from memtrace.exceptions import MemtraceError
 from memtrace.pipeline import Locks, Middleware, compose, drive, drive_async
 from memtrace.testing.planted import CONTENT, KEY, is_shown, shown_in_error, shown_in_records
-from memtrace.testing.traces import DRIVERS, Driver, Step, run, trace, within
-from memtrace.transport import CallContext, Headers, Method, Request, Response, Safety, TransportCause, TransportError
+from memtrace.testing.traces import DRIVERS, Driver, TraceStep, run, trace, within
+from memtrace.transport import (
+    CallContext,
+    Headers,
+    Idempotency,
+    Method,
+    Request,
+    Response,
+    TransportCause,
+    TransportError,
+)
 
 __all__ = ["MiddlewareContract"]
 
@@ -36,14 +45,14 @@ _LATE = _failing("timeout", maybe_sent=True)
 _GARBLED = _failing("protocol", maybe_sent=True)
 
 
-def _name_of_step(step: Step) -> str:
+def _name_of_step(step: TraceStep) -> str:
     if isinstance(step, int):
         return str(step)
     error = step()
     return error.cause if isinstance(error, TransportError) else type(error).__name__
 
 
-_SITUATIONS: dict[str, tuple[Step, ...]] = {
+_SITUATIONS: dict[str, tuple[TraceStep, ...]] = {
     "answered": (200,),
     "not found": (404,),
     "a duplicate": (409,),
@@ -58,9 +67,9 @@ _SITUATIONS: dict[str, tuple[Step, ...]] = {
     "a fault of the transport": (lambda: ZeroDivisionError("a fault"),),
 }
 
-_CALLS: dict[str, tuple[Method, Safety, bytes | None]] = {
+_CALLS: dict[str, tuple[Method, Idempotency, bytes | None]] = {
     "a read": ("GET", "read", None),
-    "a write": ("POST", "once", b'{"content":"x"}'),
+    "a write": ("POST", "non_idempotent", b'{"content":"x"}'),
 }
 
 _situations = pytest.mark.parametrize("situation", _SITUATIONS)
@@ -137,7 +146,7 @@ class MiddlewareContract:
 
     @_drivers
     @pytest.mark.parametrize("step", [_REFUSED, _RESET, _LATE, _GARBLED, 404, 503], ids=_name_of_step)
-    def test_a_failure_stays_a_failure(self, create: Create, driver: Driver, step: Step) -> None:
+    def test_a_failure_stays_a_failure(self, create: Create, driver: Driver, step: TraceStep) -> None:
         """Of a call that never gets through, nobody is told that it did."""
         self._needs_a_sending()
         call = partial(run, _made(create), _request("a write"), (step,) * 40, driver, [])
@@ -150,9 +159,9 @@ class MiddlewareContract:
     @_drivers
     @pytest.mark.parametrize("step", [_RESET, _LATE, _GARBLED], ids=_name_of_step)
     def test_a_write_that_may_have_been_stored_is_not_sent_again(
-        self, create: Create, driver: Driver, step: Step
+        self, create: Create, driver: Driver, step: TraceStep
     ) -> None:
-        """What is ``once`` is done again each time: `request.context.safety` says so."""
+        """What is ``non_idempotent`` is done again each time: `request.context.idempotency` says so."""
         told: list[str] = []
         with suppress(MemtraceError):
             within(_LONGEST, partial(run, _made(create), _request("a write"), (step, 200), driver, told))
@@ -288,8 +297,10 @@ def _sent(told: list[str]) -> int:
 def _request(kind: str, target: str = "/api/v1/memories") -> Request:
     from memtrace_transports.memory.clock import ManualClock
 
-    method, safety, body = _CALLS[kind]
-    return Request(method, "http://server", target, body=body, timeout=30.0, context=CallContext(ManualClock(), safety))
+    method, idempotency, body = _CALLS[kind]
+    return Request(
+        method, "http://server", target, body=body, timeout=30.0, context=CallContext(ManualClock(), idempotency)
+    )
 
 
 class _Echo:

@@ -127,7 +127,7 @@ class Received:
     @property
     def raw(self) -> bytes:
         """First line, headers, an empty line, body."""
-        head = "".join(f"{name}: {value}\r\n" for name, value in self.headers.pairs)
+        head = "".join(f"{name}: {value}\r\n" for name, value in self.headers.multi_items)
         return f"{self.line}\r\n{head}\r\n".encode("latin-1") + self.body
 
 
@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _(self, step: Echo, received: Received) -> None:
         told = {
             "line": received.line,
-            "headers": [[name.lower(), value] for name, value in received.headers.pairs],
+            "headers": [[name.lower(), value] for name, value in received.headers.multi_items],
             "body": received.body.decode("latin-1"),
             "port": received.port,
         }

@@ -19,13 +19,13 @@ from memtrace.transport import AsyncTransport, Headers, Request, Response, Trans
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["AsyncSubject", "Backend", "Subject", "SyncSubject", "checked"]
+__all__ = ["AsyncTransportUnderTest", "Backend", "SyncTransportUnderTest", "TransportUnderTest", "checked"]
 
 Backend = Literal["asyncio", "trio"]
 """An event loop that an async transport may run on."""
 
 
-class Subject(Protocol):
+class TransportUnderTest(Protocol):
     """A transport under test."""
 
     def send(self, request: Request) -> Response:
@@ -36,7 +36,7 @@ class Subject(Protocol):
         """Send beside others: in a thread, or in a task."""
         ...
 
-    def send_apart(self, requests: Sequence[Request]) -> list[Response]:
+    def send_in_new_loop(self, requests: Sequence[Request]) -> list[Response]:
         """Send one after the other where nothing else runs: on an event loop of its own, for an async transport."""
         ...
 
@@ -59,7 +59,7 @@ def checked(response: object) -> Response:
     return response
 
 
-class SyncSubject:
+class SyncTransportUnderTest:
     """A blocking transport as it is."""
 
     def __init__(self, transport: Transport) -> None:
@@ -73,7 +73,7 @@ class SyncSubject:
         """Send in a thread of its own, which nothing waits for when it never ends."""
         return in_thread(partial(self.send, request))
 
-    def send_apart(self, requests: Sequence[Request]) -> list[Response]:
+    def send_in_new_loop(self, requests: Sequence[Request]) -> list[Response]:
         """Send one after the other."""
         return [self.send(request) for request in requests]
 
@@ -86,7 +86,7 @@ class SyncSubject:
         self.transport.close()
 
 
-class AsyncSubject:
+class AsyncTransportUnderTest:
     """An awaiting transport, on an event loop in a thread that begins with the first request."""
 
     def __init__(self, transport: AsyncTransport, backend: Backend) -> None:
@@ -116,7 +116,7 @@ class AsyncSubject:
     async def _send(self, request: Request) -> Response:
         return checked(await self.transport.send(request))
 
-    def send_apart(self, requests: Sequence[Request]) -> list[Response]:
+    def send_in_new_loop(self, requests: Sequence[Request]) -> list[Response]:
         """Send one after the other on an event loop that begins and ends here."""
         import anyio
 

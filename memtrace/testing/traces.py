@@ -18,7 +18,7 @@ from memtrace.testing.threads import in_thread
 from memtrace.transport import CallContext, Request, Response, TransportError
 from memtrace_transports.memory.clock import ManualClock
 
-__all__ = ["DRIVERS", "Answers", "AnswersAwaiting", "Driver", "Step", "run", "trace", "within"]
+__all__ = ["DRIVERS", "Answers", "AnswersAwaiting", "Driver", "TraceStep", "run", "trace", "within"]
 
 ResultT = TypeVar("ResultT")
 
@@ -26,11 +26,11 @@ Driver = Literal["blocking", "asyncio", "trio"]
 DRIVERS: Final[tuple[Driver, ...]] = ("blocking", "asyncio", "trio") if find_spec("trio") else ("blocking", "asyncio")
 """The drivers that can run here."""
 
-Step = int | Callable[[], BaseException]
+TraceStep = int | Callable[[], BaseException]
 """A status to answer with, or what makes the error to raise."""
 
 
-class _Told(list[str]):
+class _Trace(list[str]):
     """A trace, and which headers' values do not belong into it."""
 
     def __init__(self, volatile: AbstractSet[str]) -> None:
@@ -56,7 +56,7 @@ class _TracingClock(ManualClock):
 class Answers:
     """A transport that does one step for each request, and answers 200 from then on; it writes down what it gets."""
 
-    def __init__(self, steps: Sequence[Step], told: list[str]) -> None:
+    def __init__(self, steps: Sequence[TraceStep], told: list[str]) -> None:
         self._steps = list(steps)
         self._told = told
 
@@ -77,7 +77,7 @@ class Answers:
 class AnswersAwaiting:
     """The same, awaiting."""
 
-    def __init__(self, steps: Sequence[Step], told: list[str]) -> None:
+    def __init__(self, steps: Sequence[TraceStep], told: list[str]) -> None:
         self._answers = Answers(steps, told)
 
     async def send(self, request: Request) -> Response:
@@ -88,7 +88,9 @@ class AnswersAwaiting:
         """Do nothing."""
 
 
-def run(middleware: Middleware, request: Request, steps: Sequence[Step], driver: Driver, told: list[str]) -> Response:
+def run(
+    middleware: Middleware, request: Request, steps: Sequence[TraceStep], driver: Driver, told: list[str]
+) -> Response:
     """Make one call through `middleware`; what reaches the transport is added to `told`."""
     handler = compose((middleware,))
     if driver == "blocking":
@@ -121,7 +123,7 @@ def within(seconds: float, function: Callable[[], ResultT]) -> ResultT:
 def trace(
     middleware: Middleware,
     request: Request,
-    steps: Sequence[Step],
+    steps: Sequence[TraceStep],
     driver: Driver,
     volatile: AbstractSet[str] = frozenset(),
 ) -> list[str]:
@@ -129,8 +131,8 @@ def trace(
 
     Chance is seeded, and the clock stands still but for waits. The values of `volatile` headers are left out.
     """
-    told: list[str] = _Told(volatile)
-    context = CallContext(_TracingClock(told), request.context.safety)
+    told: list[str] = _Trace(volatile)
+    context = CallContext(_TracingClock(told), request.context.idempotency)
     random.seed(0)
     try:
         response = run(middleware, replace(request, context=context), steps, driver, told)

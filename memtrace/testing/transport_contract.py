@@ -19,7 +19,7 @@ from memtrace.testing.rules.making import Making
 from memtrace.testing.rules.options import Options
 from memtrace.testing.rules.requests import Requests
 from memtrace.testing.rules.secrets import Secrets
-from memtrace.testing.subjects import AsyncSubject, Backend, Subject, SyncSubject
+from memtrace.testing.subjects import AsyncTransportUnderTest, Backend, SyncTransportUnderTest, TransportUnderTest
 from memtrace.transport import TransportOptions
 
 if TYPE_CHECKING:
@@ -54,15 +54,15 @@ class TransportContract(_Contract):
         assert create is not None, "the spec has no create: use AsyncTransportContract"
         with ExitStack() as stack:
 
-            def make(**options: object) -> Subject:
-                subject = SyncSubject(create(_options(options)))
+            def make(**options: object) -> TransportUnderTest:
+                subject = SyncTransportUnderTest(create(_options(options)))
                 stack.callback(subject.end)
                 return subject
 
             yield make
 
     @pytest.fixture
-    def subject(self, make: Make) -> Subject:
+    def subject(self, make: Make) -> TransportUnderTest:
         """A transport with all options as they are by default."""
         return make()
 
@@ -90,17 +90,17 @@ class AsyncTransportContract(Awaiting, _Contract):
         assert create is not None, "the spec has no create_async: use TransportContract"
         with ExitStack() as stack:
 
-            def make(**options: object) -> AsyncSubject:
-                subject = AsyncSubject(create(_options(options)), backend)
+            def make(**options: object) -> AsyncTransportUnderTest:
+                subject = AsyncTransportUnderTest(create(_options(options)), backend)
                 stack.callback(subject.end)
                 return subject
 
             yield make
 
     @pytest.fixture
-    def subject(self, make: Make) -> AsyncSubject:
+    def subject(self, make: Make) -> AsyncTransportUnderTest:
         """A transport with all options as they are by default."""
-        return cast("AsyncSubject", make())
+        return cast("AsyncTransportUnderTest", make())
 
 
 def _runnable(backend: Backend) -> ParameterSet:

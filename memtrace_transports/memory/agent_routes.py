@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from memtrace.transport import Headers, Response
-from memtrace_transports.memory.calls import Call, json_response
+from memtrace_transports.memory.calls import RouteRequest, json_response
 from memtrace_transports.memory.engine import Engine
-from memtrace_transports.memory.json_fields import Struct
+from memtrace_transports.memory.json_fields import GoStruct
 from memtrace_transports.memory.json_writer import Writable, compact_object
 from memtrace_transports.memory.organisations import OrganisationState
-from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.refusals import RouteError
 from memtrace_transports.memory.registry import Agent
 
 __all__ = ["agent_stats", "create_agent", "delete_agent", "get_agent", "list_agents"]
 
-_CREATE = Struct(
+_CREATE = GoStruct(
     "agent.CreateRequest", {"name": "string", "description": "string", "config": "map[string]interface {}"}
 )
 
 
-def create_agent(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def create_agent(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``POST /agents``."""
     fields = call.fields(_CREATE)
     if not fields.text("name"):
-        raise Refusal(400, "name is required")
+        raise RouteError(400, "name is required")
     agent = Agent(
         id=engine.identifiers.new("agent"),
         name=fields.text("name"),
@@ -34,24 +34,24 @@ def create_agent(engine: Engine, org: OrganisationState, call: Call) -> Response
     return json_response(201, agent.json(org.org_id, just_created=True))
 
 
-def list_agents(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def list_agents(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /agents``: all of them."""
     agents: list[Writable] = [agent.json(org.org_id) for agent in org.registry.agents()]
     return json_response(200, {"agents": agents, "count": len(agents)})
 
 
-def get_agent(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def get_agent(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /agents/{id}``, by id or by name."""
     return json_response(200, org.registry.agent(call.segments[0]).json(org.org_id))
 
 
-def delete_agent(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def delete_agent(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``DELETE /agents/{id}``: 204 without a body or a content type."""
     org.registry.remove_agent(call.segments[0])
     return Response(204, Headers())
 
 
-def agent_stats(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def agent_stats(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /agents/{id}/stats``: of any agent_id, registered or not; sessions are counted whatever storage does."""
     agent_id = call.segments[0]
     counts = engine.counts(org, agent_id)

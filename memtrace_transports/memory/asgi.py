@@ -9,11 +9,11 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from memtrace.transport import Headers, Method, Request, Response
-from memtrace_transports.memory.calls import refusal_response
+from memtrace_transports.memory.calls import error_response
 from memtrace_transports.memory.control import CONTROL_BODY_LIMIT, PREFIX, Controls
 from memtrace_transports.memory.exchange import Exchange
 from memtrace_transports.memory.fake import FakeMemtrace
-from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.refusals import RouteError
 from memtrace_transports.memory.strict import StrictModeError, StrictModeWarning
 from memtrace_transports.memory.wire import BODY_LIMIT
 
@@ -74,7 +74,7 @@ class FakeApp:
         try:
             exchange = self.fake.exchange(request)
         except (StrictModeError, StrictModeWarning) as error:  # the second where warnings are errors
-            await self._answer(send, request, refusal_response(Refusal(400, f"strict mode: {error}")))
+            await self._answer(send, request, error_response(RouteError(400, f"strict mode: {error}")))
             return
         if exchange.seconds:
             await self.fake.clock.async_sleep(exchange.seconds)
@@ -129,7 +129,7 @@ def _start(response: Response, body: bytes) -> Message:
     """The beginning of an answer; its length is that of `body`, whatever a fault's headers say."""
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in response.headers.pairs
+        for name, value in response.headers.multi_items
         if name.lower() not in _FRAMING
     ]
     if body or response.status not in _BODILESS:

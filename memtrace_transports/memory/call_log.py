@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, overload
 from urllib.parse import unquote
 
-from memtrace_transports.memory.calls import Call
+from memtrace_transports.memory.calls import RouteRequest
 from memtrace_transports.memory.memory_routes import is_batch
 from memtrace_transports.memory.organisations import Organisation, check_fake
 
@@ -83,7 +83,7 @@ class LoggedCall:
         """
         if self._operation is None:
             self._operation = self._route
-            if self._route == "memories.add" and is_batch(Call((), {}, self.content_type, self.body or b"")):
+            if self._route == "memories.add" and is_batch(RouteRequest((), {}, self.content_type, self.body or b"")):
                 self._operation = "memories.add_many"
         return self._operation
 

@@ -7,15 +7,15 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from memtrace.transport import Headers, Response
-from memtrace_transports.memory.json_fields import Fields, JsonTypeError, Struct
-from memtrace_transports.memory.json_reader import JsonSyntaxError, Members, Parsed, decode_utf8, parse
+from memtrace_transports.memory.json_fields import Fields, GoStruct, JsonTypeError
+from memtrace_transports.memory.json_reader import JsonObject, JsonSyntaxError, Parsed, decode_utf8, parse
 from memtrace_transports.memory.json_writer import Writable, write
-from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.refusals import RouteError
 
-__all__ = ["Call", "decode_fields", "json_response", "read_query", "refusal_response", "text_response"]
+__all__ = ["RouteRequest", "decode_fields", "error_response", "json_response", "read_query", "text_response"]
 
 
-class Call(NamedTuple):
+class RouteRequest(NamedTuple):
     """The variable segments of the path, not percent-decoded; the query; the body with its content type."""
 
     segments: tuple[str, ...]
@@ -26,10 +26,10 @@ class Call(NamedTuple):
     def parsed(self) -> Parsed:
         """The body as JSON. A form is read as well, but has none of the fields that anything asks for.
 
-        Raises Refusal, 400, for another content type and for what is no JSON.
+        Raises RouteError, 400, for another content type and for what is no JSON.
         """
         if self.is_form:
-            return Members()
+            return JsonObject()
         if not self._kind.endswith("json"):
             raise _unreadable("Unprocessable Entity")
         try:
@@ -46,21 +46,21 @@ class Call(NamedTuple):
         """Whether the body is a form, by its content type."""
         return self._kind.startswith("application/x-www-form-urlencoded")
 
-    def fields(self, struct: Struct) -> Fields:
-        """The body's fields as `struct` wants them. Raises Refusal, 400, for what does not fit."""
+    def fields(self, struct: GoStruct) -> Fields:
+        """The body's fields as `struct` wants them. Raises RouteError, 400, for what does not fit."""
         return decode_fields(struct, self.parsed())
 
 
-def decode_fields(struct: Struct, body: Parsed) -> Fields:
-    """The fields of `body`. Raises Refusal, 400, for what does not fit."""
+def decode_fields(struct: GoStruct, body: Parsed) -> Fields:
+    """The fields of `body`. Raises RouteError, 400, for what does not fit."""
     try:
         return struct.decode(body)
     except JsonTypeError as error:
         raise _unreadable(str(error)) from None
 
 
-def _unreadable(reason: str) -> Refusal:
-    return Refusal(400, f"invalid request body: {reason}")
+def _unreadable(reason: str) -> RouteError:
+    return RouteError(400, f"invalid request body: {reason}")
 
 
 def read_query(query: str) -> dict[str, str]:
@@ -96,7 +96,7 @@ def text_response(status: int, text: str) -> Response:
     return Response(status, Headers([("Content-Type", "text/plain; charset=utf-8")]), text.encode("utf-8", "replace"))
 
 
-def refusal_response(refusal: Refusal) -> Response:
+def error_response(refusal: RouteError) -> Response:
     """The answer to a request that a rule ended."""
     members: dict[str, Writable] = {"error": refusal.text}
     if refusal.hint:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memtrace_transports.memory.json_fields import Struct
+from memtrace_transports.memory.json_fields import GoStruct
 from memtrace_transports.memory.json_reader import decode_utf8
 from memtrace_transports.memory.store import Row
 from memtrace_transports.memory.timestamps import rfc3339
 
 __all__ = ["CONTEXT", "context_text"]
 
-CONTEXT = Struct("session.ContextRequest", {"since": "string", "include_types": "[]string", "max_tokens": "int"})
+CONTEXT = GoStruct("session.ContextRequest", {"since": "string", "include_types": "[]string", "max_tokens": "int"})
 
 _CONTENT_BYTES = 80
 _GROUPS = ("Recent Actions", "Decisions Made", "Errors", "Other")

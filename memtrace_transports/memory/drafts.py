@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from sys import intern
 from typing import NamedTuple
 
-from memtrace_transports.memory.json_fields import Fields, JsonTypeError, Struct, fold_name
-from memtrace_transports.memory.json_reader import Members, Parsed
+from memtrace_transports.memory.json_fields import Fields, GoStruct, JsonTypeError, fold_name
+from memtrace_transports.memory.json_reader import JsonObject, Parsed
 from memtrace_transports.memory.json_writer import compact_object
-from memtrace_transports.memory.patterns import identifier_fault, tag_fault, type_fault
+from memtrace_transports.memory.patterns import identifier_problem, tag_problem, type_problem
 from memtrace_transports.memory.store import Row
 
-__all__ = ["CREATE_MEMORY", "Draft", "generated_key", "read_batch"]
+__all__ = ["CREATE_MEMORY", "NewMemory", "generated_key", "read_batch"]
 
-CREATE_MEMORY = Struct(
+CREATE_MEMORY = GoStruct(
     "memory.CreateRequest",
     {
         "agent_id": "string",
@@ -35,7 +35,7 @@ _MEMORY_TYPES = frozenset({"episodic", "session", "decision", "entity"})
 _KEY_BYTES = 200
 
 
-class Draft(NamedTuple):
+class NewMemory(NamedTuple):
     """The fields of a memory to be written; empty ones are absent."""
 
     agent_id: str
@@ -50,7 +50,7 @@ class Draft(NamedTuple):
     parent_id: str
 
     @classmethod
-    def from_fields(cls, fields: Fields) -> Draft:
+    def from_fields(cls, fields: Fields) -> NewMemory:
         """The draft that a decoded body describes, with the server's defaults and the duplicate key filled in."""
         text = fields.texts.get
         agent_id, content, event_type = text("agent_id", ""), text("content", ""), text("event_type") or "general"
@@ -68,7 +68,7 @@ class Draft(NamedTuple):
             text("parent_id", ""),
         )
 
-    def fault(self) -> str | None:
+    def problem(self) -> str | None:
         """The first reason, in the server's order and words, why this cannot be stored."""
         if not self.agent_id:
             return "agent_id is required"
@@ -76,22 +76,22 @@ class Draft(NamedTuple):
             return "content is required"
         if self.memory_type not in _MEMORY_TYPES:
             return f"invalid memory_type: {self.memory_type}"
-        return self._pattern_fault()
+        return self._pattern_problem()
 
-    def _pattern_fault(self) -> str | None:
-        fault = identifier_fault(self.agent_id)
-        if fault:
-            return f"invalid agent_id: {fault}"
-        fault = identifier_fault(self.session_id)
-        if fault:
-            return f"invalid session_id: {fault}"
-        fault = type_fault(self.event_type)
-        if fault:
-            return f"invalid event_type: {fault}"
+    def _pattern_problem(self) -> str | None:
+        problem = identifier_problem(self.agent_id)
+        if problem:
+            return f"invalid agent_id: {problem}"
+        problem = identifier_problem(self.session_id)
+        if problem:
+            return f"invalid session_id: {problem}"
+        problem = type_problem(self.event_type)
+        if problem:
+            return f"invalid event_type: {problem}"
         for tag in self.tags:
-            fault = tag_fault(tag)
-            if fault:
-                return f"invalid tag '{tag}': {fault}"
+            problem = tag_problem(tag)
+            if problem:
+                return f"invalid tag '{tag}': {problem}"
         return None
 
     def row(self, time: int) -> Row:
@@ -121,10 +121,10 @@ def generated_key(agent_id: str, event_type: str, content: str) -> str:
     return hashlib.sha256(hashed).hexdigest()[:32]
 
 
-def read_batch(body: Parsed) -> list[Draft]:
+def read_batch(body: Parsed) -> list[NewMemory]:
     """The items of a body's `memories`; none when it does not decode, as the server then reads a single memory."""
     items: list[Parsed] = []
-    if isinstance(body, Members):
+    if isinstance(body, JsonObject):
         for name, value in body.pairs:
             if len(name) == len("memories") and fold_name(name) == "memories":
                 found = _items(value)
@@ -132,7 +132,7 @@ def read_batch(body: Parsed) -> list[Draft]:
                     return []
                 items = found
     try:
-        return [Draft.from_fields(CREATE_MEMORY.decode(item)) for item in items]
+        return [NewMemory.from_fields(CREATE_MEMORY.decode(item)) for item in items]
     except JsonTypeError:
         return []
 

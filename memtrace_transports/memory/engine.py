@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, get_args
 
-from memtrace_transports.memory.drafts import Draft, generated_key
+from memtrace_transports.memory.drafts import NewMemory, generated_key
 from memtrace_transports.memory.filters import Filters
 from memtrace_transports.memory.identifiers import Identifiers, is_id
 from memtrace_transports.memory.organisations import Organisation, OrganisationState, StorageState, Visibility
-from memtrace_transports.memory.patterns import identifier_fault
-from memtrace_transports.memory.refusals import Refusal, no_storage, storage_unreachable, unreadable_time
-from memtrace_transports.memory.store import AgentCounts, Row, Selection, Store, StoreSnapshot
+from memtrace_transports.memory.patterns import identifier_problem
+from memtrace_transports.memory.refusals import RouteError, no_storage, storage_unreachable, unreadable_time
+from memtrace_transports.memory.store import AgentCounts, Row, RowSelection, Store, StoreSnapshot
 from memtrace_transports.memory.strict import warn_of_collision, warn_of_substrings
-from memtrace_transports.memory.timeline import Stamp, Timeline
+from memtrace_transports.memory.timeline import Stamp, Stamps
 from memtrace_transports.memory.timestamps import DAY, UnreadableTimeError
-from memtrace_transports.memory.write_buffer import WriteBuffer
+from memtrace_transports.memory.write_buffer import IngestBuffer
 
 __all__ = ["Engine", "EngineSnapshot", "Written"]
 
@@ -44,12 +44,12 @@ class EngineSnapshot:
 class Engine:
     """All state of one fake server. Not thread-safe: its owner holds one lock around every call.
 
-    Methods that answer a request raise `Refusal` where the server refuses.
+    Methods that answer a request raise `RouteError` where the server refuses.
     """
 
     def __init__(
         self,
-        timeline: Timeline,
+        timeline: Stamps,
         store: Store,
         identifiers: Identifiers,
         *,
@@ -77,7 +77,7 @@ class Engine:
         """Make an organisation, with its id for a name and a new key unless others are given."""
         org_id = self.identifiers.new("org")
         public = Organisation(name or org_id, org_id, api_key or self.identifiers.new_key(), self._fake)
-        state = OrganisationState(public, "up", self._visibility, WriteBuffer(self.timeline.started))
+        state = OrganisationState(public, "up", self._visibility, IngestBuffer(self.timeline.started))
         self._by_id[org_id] = state
         self._by_name[public.name] = org_id
         self._by_key[public.api_key] = org_id
@@ -231,7 +231,7 @@ class Engine:
 
     # memories
 
-    def write(self, org: OrganisationState, draft: Draft) -> Written | None:
+    def write(self, org: OrganisationState, draft: NewMemory) -> Written | None:
         """Store a valid draft; None when it is a duplicate of what has arrived in the last 24 hours.
 
         While storage is down nothing is a duplicate: the server skips the check it cannot make.
@@ -247,7 +247,7 @@ class Engine:
             self.flush(org)
         return Written(row, stamp, list(draft.tags))
 
-    def _is_duplicate(self, org: OrganisationState, draft: Draft) -> bool:
+    def _is_duplicate(self, org: OrganisationState, draft: NewMemory) -> bool:
         key = draft.dedup_key
         if "\\" in key or "\0" in key:
             return False
@@ -255,12 +255,12 @@ class Engine:
         if stored is None or stored <= self.timeline.now() - DAY:
             return False
         if self.strict:
-            (row,) = self._store.select(org.org_id, Selection(after=stored - 1, before=stored + 1))
+            (row,) = self._store.select(org.org_id, RowSelection(after=stored - 1, before=stored + 1))
             if key == generated_key(draft.agent_id, draft.event_type, draft.content):  # else it was meant
                 warn_of_collision(row.content, draft.content)
         return True
 
-    def seed(self, org: OrganisationState, drafts: Iterable[tuple[Draft, int]]) -> None:
+    def seed(self, org: OrganisationState, drafts: Iterable[tuple[NewMemory, int]]) -> None:
         """Store rows in the past, `age` microseconds ago, without asking for duplicates; they can be read at once.
 
         Rows of one age keep their order, a microsecond apart; the last of them is a microsecond older than its age,
@@ -284,9 +284,9 @@ class Engine:
 
         A valid read flushes the organisation's buffer, and does not see what it flushed.
         """
-        fault = filters.fault()
-        if fault is not None:
-            raise Refusal(500, fault)
+        problem = filters.problem()
+        if problem is not None:
+            raise RouteError(500, problem)
         if org.storage == "none":
             raise no_storage()
         self.flush(org)
@@ -303,9 +303,9 @@ class Engine:
 
     def counts(self, org: OrganisationState, agent_id: str) -> AgentCounts:
         """Statistics of an agent's arrived memories; all zero while storage is down. Does not flush."""
-        fault = identifier_fault(agent_id)
-        if fault is not None:
-            raise Refusal(500, f"invalid agent_id: {fault}")
+        problem = identifier_problem(agent_id)
+        if problem is not None:
+            raise RouteError(500, f"invalid agent_id: {problem}")
         if org.storage == "none":
             raise no_storage()
         if org.storage == "down":

@@ -15,12 +15,12 @@ from memtrace.clock import Clock, SystemClock
 from memtrace.transport import Request, Response
 from memtrace_transports.memory.call_log import CallLog
 from memtrace_transports.memory.clock import ManualClock
-from memtrace_transports.memory.drafts import CREATE_MEMORY, Draft
+from memtrace_transports.memory.drafts import CREATE_MEMORY, NewMemory
 from memtrace_transports.memory.engine import Engine, EngineSnapshot
 from memtrace_transports.memory.exchange import Exchange
 from memtrace_transports.memory.faults import FaultPlan
 from memtrace_transports.memory.identifiers import Identifiers
-from memtrace_transports.memory.json_fields import Struct
+from memtrace_transports.memory.json_fields import GoStruct
 from memtrace_transports.memory.json_reader import parse
 from memtrace_transports.memory.json_writer import compact_object
 from memtrace_transports.memory.organisations import (
@@ -30,13 +30,13 @@ from memtrace_transports.memory.organisations import (
     Visibility,
     check_fake,
 )
-from memtrace_transports.memory.patterns import identifier_fault
-from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.patterns import identifier_problem
+from memtrace_transports.memory.refusals import RouteError
 from memtrace_transports.memory.registry import Agent, Session
 from memtrace_transports.memory.service import serve
 from memtrace_transports.memory.store import MemoryStore
 from memtrace_transports.memory.strict import StrictModeError
-from memtrace_transports.memory.timeline import Timeline
+from memtrace_transports.memory.timeline import Stamps
 from memtrace_transports.memory.timestamps import SECOND
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeMemtrace", "Organisation", "Snapshot"]
 
-_SEED = Struct("memory.SeedRequest", {**CREATE_MEMORY.fields, "age_s": "float64"})
-_SEED_OBJECT = Struct("seed.Request", {"object": "map[string]interface {}"})
+_SEED = GoStruct("memory.SeedRequest", {**CREATE_MEMORY.fields, "age_s": "float64"})
+_SEED_OBJECT = GoStruct("seed.Request", {"object": "map[string]interface {}"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -91,7 +91,7 @@ class FakeMemtrace:
     ) -> None:
         self._clock: Clock = clock or SystemClock()
         self._lock = threading.RLock()  # before those of plan and log; a fault's `when` may use the fake
-        timeline, identifiers = Timeline(self._clock), Identifiers(seed)
+        timeline, identifiers = Stamps(self._clock), Identifiers(seed)
         self._number = next(_NUMBERS)
         self._new_engine: Callable[[], Engine] = lambda: Engine(
             timeline,
@@ -203,7 +203,7 @@ class FakeMemtrace:
                 raise ValueError(f"there is an agent with the id {agent.id!r} already")
             try:
                 registry.add_agent(agent)
-            except Refusal as refusal:
+            except RouteError as refusal:
                 raise ValueError(refusal.text) from None
         return agent.id
 
@@ -245,7 +245,7 @@ class FakeMemtrace:
                 raise ValueError(f"there is a session with the id {session.id!r} already")
             try:
                 registry.add_session(session)
-            except Refusal:
+            except RouteError:
                 raise ValueError(f"there is no agent with the id {agent_id!r}") from None
         return session.id
 
@@ -419,14 +419,14 @@ class FakeMemtrace:
         return state
 
 
-def _seed_draft(row: Mapping[str, object]) -> tuple[Draft, int]:
+def _seed_draft(row: Mapping[str, object]) -> tuple[NewMemory, int]:
     """A row to be seeded and its age in microseconds, by way of JSON, so that nothing is shared with the caller."""
     unknown = sorted(name for name in row if name not in _SEED.fields)
     if unknown:
         raise ValueError(f"a row to be seeded has no field {unknown[0]!r}, but {', '.join(sorted(_SEED.fields))}")
     fields = _SEED.decode(parse(json.dumps(dict(row)).encode()))
-    draft, age = Draft.from_fields(fields), fields.number("age_s")
-    fault = draft.fault()
+    draft, age = NewMemory.from_fields(fields), fields.number("age_s")
+    fault = draft.problem()
     if fault is not None:
         raise ValueError(fault)
     if "age_s" not in row or not 0 <= age <= _LARGEST_AGE:
@@ -435,7 +435,7 @@ def _seed_draft(row: Mapping[str, object]) -> tuple[Draft, int]:
 
 
 def _check_id(id_: str | None) -> None:
-    fault = identifier_fault(id_ or "")
+    fault = identifier_problem(id_ or "")
     if fault is not None:
         raise ValueError(fault)
 

@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from memtrace_transports.memory.json_fields import Fields, Struct
-from memtrace_transports.memory.patterns import identifier_fault, tag_fault, trim, type_fault
-from memtrace_transports.memory.store import Selection
+from memtrace_transports.memory.json_fields import Fields, GoStruct
+from memtrace_transports.memory.patterns import identifier_problem, tag_problem, trim, type_problem
+from memtrace_transports.memory.store import RowSelection
 from memtrace_transports.memory.timestamps import read_bound
 
-__all__ = ["SEARCH", "Filters", "Page", "read_integer", "read_list_filters", "read_page", "read_search_filters"]
+__all__ = ["SEARCH", "Filters", "PageLimits", "read_integer", "read_list_filters", "read_page", "read_search_filters"]
 
-SEARCH = Struct(
+SEARCH = GoStruct(
     "memory.SearchQuery",
     {
         "agent_id": "string",
@@ -53,23 +53,23 @@ class Filters:
     offset: int = 0
     oldest_first: bool = False
 
-    def fault(self) -> str | None:
+    def problem(self) -> str | None:
         """The first filter, in the server's order, that is of the wrong form. A type need not be a known one."""
         checks = (
-            ("agent_id", identifier_fault(self.agent_id)),
-            ("session_id", identifier_fault(self.session_id)),
-            *(("memory_type", type_fault(name)) for name in self.memory_types),
-            *(("event_type", type_fault(name)) for name in self.event_types),
-            *(("tag", tag_fault(tag)) for tag in self.tags),
+            ("agent_id", identifier_problem(self.agent_id)),
+            ("session_id", identifier_problem(self.session_id)),
+            *(("memory_type", type_problem(name)) for name in self.memory_types),
+            *(("event_type", type_problem(name)) for name in self.event_types),
+            *(("tag", tag_problem(tag)) for tag in self.tags),
         )
-        return next((f"invalid {name}: {fault}" for name, fault in checks if fault), None)
+        return next((f"invalid {name}: {problem}" for name, problem in checks if problem), None)
 
-    def selection(self, now: int) -> Selection:
+    def selection(self, now: int) -> RowSelection:
         """The rows that this means at `now` (microseconds). Raises UnreadableTimeError for a bad since or until.
 
         An importance is compared with 6 decimals, and only when it is above 0. ``until=now`` is no bound.
         """
-        return Selection(
+        return RowSelection(
             agent_id=self.agent_id,
             session_id=self.session_id,
             memory_types=frozenset(self.memory_types) or None,
@@ -86,25 +86,25 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageLimits:
     """How many rows a list gives, and how many of them count as "there may be more"."""
 
     limit: int
     full_at: int
 
 
-def read_page(text: str) -> Page:
+def read_page(text: str) -> PageLimits:
     """The page that a `limit` means: what is no whole number from 1 to 1000 is 100.
 
     A limit over 1000 still counts as asked in `has_more`.
 
     >>> read_page("20"), read_page("1001"), read_page("-1")
-    (Page(limit=20, full_at=20), Page(limit=100, full_at=1001), Page(limit=100, full_at=100))
+    (PageLimits(limit=20, full_at=20), PageLimits(limit=100, full_at=1001), PageLimits(limit=100, full_at=100))
     """
     asked = read_integer(text)
     if asked is None or asked <= 0:
-        return Page(_LIST_LIMIT, _LIST_LIMIT)
-    return Page(asked if asked <= _LARGEST_LIMIT else _LIST_LIMIT, asked)
+        return PageLimits(_LIST_LIMIT, _LIST_LIMIT)
+    return PageLimits(asked if asked <= _LARGEST_LIMIT else _LIST_LIMIT, asked)
 
 
 def read_list_filters(query: Mapping[str, str]) -> Filters:

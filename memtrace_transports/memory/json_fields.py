@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from memtrace_transports.memory.json_reader import Members, Number, Parsed, whole_characters
+from memtrace_transports.memory.json_reader import JsonObject, Number, Parsed, whole_characters
 
-__all__ = ["Fields", "GoType", "JsonTypeError", "Struct", "fold_name"]
+__all__ = ["Fields", "GoStruct", "GoType", "JsonTypeError", "fold_name"]
 
 GoType: TypeAlias = Literal["string", "float64", "int", "[]string", "map[string]interface {}"]
 
@@ -23,7 +23,7 @@ class JsonTypeError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Struct:
+class GoStruct:
     """A Go struct: its name in messages about the whole body, and the Go types of its fields."""
 
     name: str
@@ -37,14 +37,14 @@ class Struct:
         not fit.
 
         >>> from memtrace_transports.memory.json_reader import parse
-        >>> Struct("search.Query", {"limit": "int"}).decode(parse(b'{"LIMIT": 1.5}'))
+        >>> GoStruct("search.Query", {"limit": "int"}).decode(parse(b'{"LIMIT": 1.5}'))
         Traceback (most recent call last):
         memtrace_transports.memory.json_fields.JsonTypeError: json: cannot unmarshal number 1.5 into Go struct field Query.limit of type int
         """
         found = Fields()
         if body is None:
             return found
-        if not isinstance(body, Members):
+        if not isinstance(body, JsonObject):
             raise JsonTypeError(f"json: cannot unmarshal {_kind(body)} into Go value of type {self.name}")
         for written, value in body.pairs:
             name = written if written in self.fields else fold_name(written)
@@ -83,7 +83,7 @@ class Struct:
     def _put_members(self, found: Fields, name: str, value: Parsed) -> None:
         if value is None:
             found.objects.pop(name, None)
-        elif not isinstance(value, Members):
+        elif not isinstance(value, JsonObject):
             raise self._mismatch(name, _kind(value), "map[string]interface {}")
         else:
             number = _first_out_of_range(value)
@@ -149,15 +149,15 @@ def _kind(value: Parsed) -> str:
         return "string"
     if isinstance(value, bool):
         return "bool"
-    return "object" if isinstance(value, Members) else "array"
+    return "object" if isinstance(value, JsonObject) else "array"
 
 
-def _first_out_of_range(members: Members) -> str | None:
+def _first_out_of_range(members: JsonObject) -> str | None:
     """The first number, in the order sent, that a float64 cannot hold."""
     todo: list[Parsed] = [members]
     while todo:
         item = todo.pop()
-        if isinstance(item, Members):
+        if isinstance(item, JsonObject):
             todo.extend(value for _, value in reversed(item.pairs))
         elif isinstance(item, list):
             todo.extend(reversed(item))

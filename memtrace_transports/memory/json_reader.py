@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias, cast
 
-__all__ = ["JsonSyntaxError", "Members", "Number", "Parsed", "decode_utf8", "parse", "whole_characters"]
+__all__ = ["JsonObject", "JsonSyntaxError", "Number", "Parsed", "decode_utf8", "parse", "whole_characters"]
 
 _MAX_DEPTH = 10_000
 _SPACES = re.compile(rb"[ \t\r\n]*")
@@ -30,13 +30,13 @@ class Number:
 
 
 @dataclass(slots=True)
-class Members:
+class JsonObject:
     """An object's members in the order in which they were sent, repeated names included."""
 
     pairs: list[tuple[str, Parsed]] = field(default_factory=list)
 
 
-Parsed: TypeAlias = "Number | str | bool | list[Parsed] | Members | None"
+Parsed: TypeAlias = "Number | str | bool | list[Parsed] | JsonObject | None"
 
 
 def parse(body: bytes) -> Parsed:
@@ -45,7 +45,7 @@ def parse(body: bytes) -> Parsed:
     Invalid UTF-8 becomes U+FFFD, one a byte, and so does half a surrogate pair. Raises JsonSyntaxError with Go's text.
 
     >>> parse(b'{"a": 1.0, "a": null}')
-    Members(pairs=[('a', Number(text='1.0')), ('a', None)])
+    JsonObject(pairs=[('a', Number(text='1.0')), ('a', None)])
     >>> parse(b'{"a": 1,}')
     Traceback (most recent call last):
     memtrace_transports.memory.json_reader.JsonSyntaxError: invalid character '}' looking for beginning of object key string
@@ -67,8 +67,8 @@ def decode_utf8(data: bytes) -> str:
         return _ESCAPED_BYTE.sub("\ufffd", data.decode(errors="surrogateescape"))
 
 
-def _object(pairs: list[tuple[str, Parsed]]) -> Members:
-    return Members([(name if name.isascii() else whole_characters(name), value) for name, value in pairs])
+def _object(pairs: list[tuple[str, Parsed]]) -> JsonObject:
+    return JsonObject([(name if name.isascii() else whole_characters(name), value) for name, value in pairs])
 
 
 def _constant(name: str) -> NoReturn:
@@ -77,7 +77,7 @@ def _constant(name: str) -> NoReturn:
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=_constant)
 _PLAIN_DECODER = json.JSONDecoder(  # for names that need no second look
-    object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=_constant
+    object_pairs_hook=JsonObject, parse_int=Number, parse_float=Number, parse_constant=_constant
 )
 
 
@@ -113,7 +113,7 @@ class _Scanner:
     def __init__(self, body: bytes) -> None:
         self._data = body + b" "
         self._at = 0
-        self._open: list[Members | list[Parsed]] = []
+        self._open: list[JsonObject | list[Parsed]] = []
         self._names: list[str] = []
 
     def read(self) -> Parsed:
@@ -133,7 +133,7 @@ class _Scanner:
                 if self._peek() == ord("]"):
                     return self._pop()
             elif char == ord("{"):
-                self._push(Members())
+                self._push(JsonObject())
                 if self._peek() == ord("}"):
                     return self._pop()
                 self._name()
@@ -143,7 +143,7 @@ class _Scanner:
     def _close_or_continue(self, value: Parsed) -> Parsed:
         """Put `value` into the innermost container; the container itself when that ends it, else the next value."""
         holder = self._open[-1]
-        if isinstance(holder, Members):
+        if isinstance(holder, JsonObject):
             holder.pairs.append((self._names.pop(), value))
             end, context = ord("}"), "after object key:value pair"
         else:
@@ -155,11 +155,11 @@ class _Scanner:
         if char != ord(","):
             raise self._fault(context)
         self._at += 1
-        if isinstance(holder, Members):
+        if isinstance(holder, JsonObject):
             self._name()
         return self._next_value()
 
-    def _push(self, holder: Members | list[Parsed]) -> None:
+    def _push(self, holder: JsonObject | list[Parsed]) -> None:
         self._open.append(holder)
         if len(self._open) > _MAX_DEPTH:
             raise self._fault("exceeded max depth")

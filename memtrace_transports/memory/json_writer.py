@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from json.encoder import encode_basestring as quoted
 from typing import TypeAlias
 
-from memtrace_transports.memory.json_reader import Members, Number, Parsed, whole_characters
+from memtrace_transports.memory.json_reader import JsonObject, Number, Parsed, whole_characters
 
 __all__ = ["RawJson", "Writable", "compact_object", "float_text", "quoted", "write"]
 
@@ -86,7 +86,7 @@ def compact_object(members: Mapping[str, Parsed]) -> str:
     todo: list[Parsed | RawJson] = list(_object_parts(members.items()))
     while todo:
         item = todo.pop()
-        if isinstance(item, Members):
+        if isinstance(item, JsonObject):
             todo.extend(_object_parts(item.pairs))
         elif isinstance(item, list):
             todo.extend(_array_parts(item))

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from memtrace.transport import Response
-from memtrace_transports.memory.calls import Call, decode_fields, json_response
-from memtrace_transports.memory.drafts import CREATE_MEMORY, Draft, read_batch
+from memtrace_transports.memory.calls import RouteRequest, decode_fields, json_response
+from memtrace_transports.memory.drafts import CREATE_MEMORY, NewMemory, read_batch
 from memtrace_transports.memory.engine import Engine, Written
-from memtrace_transports.memory.filters import SEARCH, Filters, Page, read_list_filters, read_page, read_search_filters
+from memtrace_transports.memory.filters import (
+    SEARCH,
+    Filters,
+    PageLimits,
+    read_list_filters,
+    read_page,
+    read_search_filters,
+)
 from memtrace_transports.memory.json_writer import RawJson, Writable, float_text, quoted, write
 from memtrace_transports.memory.organisations import OrganisationState
-from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.refusals import RouteError
 from memtrace_transports.memory.store import Row
 from memtrace_transports.memory.timestamps import rfc3339
 
@@ -26,40 +33,40 @@ __all__ = [
 ]
 
 
-def create_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def create_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``POST /memories``: one memory, or a batch when there is one that is not empty."""
     body = call.parsed()
     batch = read_batch(body)
     if batch:
         return _create_batch(engine, org, batch)
-    draft = Draft.from_fields(decode_fields(CREATE_MEMORY, body))
-    fault = draft.fault()
-    if fault is not None:
-        raise Refusal(400, fault)
+    draft = NewMemory.from_fields(decode_fields(CREATE_MEMORY, body))
+    problem = draft.problem()
+    if problem is not None:
+        raise RouteError(400, problem)
     written = engine.write(org, draft)
     if written is None:
-        raise Refusal(409, "duplicate memory")
+        raise RouteError(409, "duplicate memory")
     return json_response(201, _written_json(org.org_id, written))
 
 
-def is_batch(call: Call) -> bool:
+def is_batch(call: RouteRequest) -> bool:
     """Whether `create_memories` reads this body as a batch."""
     lower = call.body.lower()
     if b"memorie" not in lower and b"\\u" not in lower:  # then no field of it can be called memories
         return False
     try:
         return bool(read_batch(call.parsed()))
-    except Refusal:
+    except RouteError:
         return False
 
 
-def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[Draft]) -> Response:
+def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[NewMemory]) -> Response:
     """Store item by item: duplicates are left out, and what came before an invalid item stays stored."""
     written: list[Written] = []
     for position, draft in enumerate(batch):
-        fault = draft.fault()
-        if fault is not None:
-            raise Refusal(500, f"failed to create memory {position}: {fault}")
+        problem = draft.problem()
+        if problem is not None:
+            raise RouteError(500, f"failed to create memory {position}: {problem}")
         stored = engine.write(org, draft)
         if stored is not None:
             written.append(stored)
@@ -68,13 +75,13 @@ def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[Draft]
     return json_response(201, {"count": len(memories), "memories": memories})
 
 
-def list_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def list_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /memories``: every filter."""
     page = read_page(call.query.get("limit", ""))
     return _page_of(engine, org, read_list_filters(call.query), page)
 
 
-def agent_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def agent_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /agents/{id}/memories``: the id as it stands, the last 24 hours by default, few filters."""
     since = call.query.get("since") or "24h"
     names = ("memory_type", "event_type", "limit", "order")
@@ -82,21 +89,21 @@ def agent_memories(engine: Engine, org: OrganisationState, call: Call) -> Respon
     return _page_of(engine, org, read_list_filters(query), read_page(query.get("limit", "")))
 
 
-def session_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def session_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /sessions/{id}/memories``: from the beginning by default, few filters."""
     query = {"session_id": call.segments[0], **_only(call.query, ("memory_type", "since", "limit", "order"))}
     return _page_of(engine, org, read_list_filters(query), read_page(query.get("limit", "")))
 
 
-def find_memory(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def find_memory(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /memories/{text}``: the newest row whose content holds the text."""
     rows = engine.read(org, Filters(contains=call.segments[0], limit=1), "search memories")
     if not rows:
-        raise Refusal(404, "memory not found")
+        raise RouteError(404, "memory not found")
     return json_response(200, _row_json(org.org_id, rows[0]))
 
 
-def search_memories(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def search_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``POST /search``."""
     started = engine.timeline.elapsed()
     rows = engine.read(org, read_search_filters(call.fields(SEARCH)), "search memories")
@@ -105,7 +112,7 @@ def search_memories(engine: Engine, org: OrganisationState, call: Call) -> Respo
     return json_response(200, {"results": results, "count": len(results), "query_time_ms": spent})
 
 
-def _page_of(engine: Engine, org: OrganisationState, filters: Filters, page: Page) -> Response:
+def _page_of(engine: Engine, org: OrganisationState, filters: Filters, page: PageLimits) -> Response:
     rows = engine.read(org, filters, "query memories")
     memories: list[Writable] = [_row_json(org.org_id, row) for row in rows]
     return json_response(200, {"memories": memories, "count": len(rows), "has_more": len(rows) >= page.full_at})

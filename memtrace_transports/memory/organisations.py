@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from memtrace_transports.memory.registry import Registry
-from memtrace_transports.memory.write_buffer import WriteBuffer
+from memtrace_transports.memory.write_buffer import IngestBuffer
 
 __all__ = ["Organisation", "OrganisationState", "StorageState", "Visibility", "check_fake"]
 
@@ -43,7 +43,7 @@ class OrganisationState:
     public: Organisation
     storage: StorageState
     visibility: Visibility
-    buffer: WriteBuffer
+    buffer: IngestBuffer
     registry: Registry = field(default_factory=Registry)
     #: When storage that was taken down for a time comes back, in microseconds of `Timeline.elapsed`.
     down_until: int | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Refusal", "no_storage", "storage_unreachable", "unreadable_time"]
+__all__ = ["RouteError", "no_storage", "storage_unreachable", "unreadable_time"]
 
 
-class Refusal(Exception):  # noqa: N818 - an answer of the server, no failure of the fake
+class RouteError(Exception):
     """The server answers `status` with ``{"error": text}`` and, where there is one, a hint."""
 
     def __init__(self, status: int, text: str, hint: str = "") -> None:
@@ -15,19 +15,19 @@ class Refusal(Exception):  # noqa: N818 - an answer of the server, no failure of
         self.hint = hint
 
 
-def no_storage() -> Refusal:
+def no_storage() -> RouteError:
     """503: the organisation has no Arc instance."""
     hint = "ask an admin to run `memtrace org add-arc <org_id>`"
-    return Refusal(503, "no arc instance configured for this org", hint)
+    return RouteError(503, "no arc instance configured for this org", hint)
 
 
-def storage_unreachable(action: str) -> Refusal:
+def storage_unreachable(action: str) -> RouteError:
     """500: a read found the organisation's Arc instance down. `action` is ``query memories`` and the like."""
-    return Refusal(500, f"failed to {action}: failed to query Arc: dial tcp: connect: connection refused")
+    return RouteError(500, f"failed to {action}: failed to query Arc: dial tcp: connect: connection refused")
 
 
-def unreadable_time(action: str, text: str) -> Refusal:
+def unreadable_time(action: str, text: str) -> RouteError:
     """500: Arc could not read a time bound."""
-    return Refusal(
+    return RouteError(
         500, f"failed to {action}: Arc query failed (status 500): could not convert string '{text}' to TIMESTAMP"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memtrace_transports.memory.json_writer import RawJson, Writable
-from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.refusals import RouteError
 from memtrace_transports.memory.timeline import Stamp
 from memtrace_transports.memory.timestamps import SECOND
 
@@ -74,7 +74,7 @@ class Registry:
     def add_agent(self, agent: Agent) -> None:
         """Register `agent`. Its name has to be new in the organisation, in exactly this case."""
         if agent.name in self._names:
-            raise Refusal(409, f"agent '{agent.name}' already exists in this organization")
+            raise RouteError(409, f"agent '{agent.name}' already exists in this organization")
         self._agents[agent.id] = agent
         self._names[agent.name] = agent.id
 
@@ -86,7 +86,7 @@ class Registry:
         """The agent of this id, else of this name."""
         found = self._agents.get(id_or_name) or self._agents.get(self._names.get(id_or_name, ""))
         if found is None:
-            raise Refusal(404, "agent not found")
+            raise RouteError(404, "agent not found")
         return found
 
     def agents(self) -> list[Agent]:
@@ -97,16 +97,16 @@ class Registry:
         """Delete an agent, by id only. One that ever had a session stays for good; its name is free again otherwise."""
         agent = self._agents.get(agent_id)
         if agent is None:
-            raise Refusal(404, "agent not found")
+            raise RouteError(404, "agent not found")
         if agent_id in self._sessions_of:
-            raise Refusal(404, "FOREIGN KEY constraint failed")
+            raise RouteError(404, "FOREIGN KEY constraint failed")
         del self._agents[agent_id]
         del self._names[agent.name]
 
     def add_session(self, session: Session) -> None:
         """Open `session`, for a registered agent's id."""
         if session.agent_id not in self._agents:
-            raise Refusal(400, "failed to create session: FOREIGN KEY constraint failed")
+            raise RouteError(400, "failed to create session: FOREIGN KEY constraint failed")
         self._sessions[session.id] = session
         self._sessions_of.setdefault(session.agent_id, []).append(session.id)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Set as AbstractSet
 from fnmatch import fnmatchcase
 
-from memtrace_transports.memory.routes import served
+from memtrace_transports.memory.routes import routes_list
 
 __all__ = ["check_route"]
 
@@ -25,7 +25,7 @@ def check_route(pattern: str) -> None:
     """
     if _QUERY.search(pattern) is not None:
         raise ValueError(f"{pattern!r} can match no path: a path has no query. Choose by when, from call.arguments")
-    routes = list(served())
+    routes = list(routes_list())
     if not any(_meets(pattern, route) or _meets(pattern, f"{route}/") for route in routes):
         near = difflib.get_close_matches(pattern, routes, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else '. What has no route is "unknown"'

@@ -8,16 +8,16 @@ from functools import lru_cache
 
 from memtrace.transport import Request, Response
 from memtrace_transports.memory import agent_routes, memory_routes, session_routes
-from memtrace_transports.memory.calls import Call, read_query
+from memtrace_transports.memory.calls import RouteRequest, read_query
 from memtrace_transports.memory.context import CONTEXT
 from memtrace_transports.memory.drafts import CREATE_MEMORY
 from memtrace_transports.memory.engine import Engine
 from memtrace_transports.memory.filters import SEARCH
 from memtrace_transports.memory.organisations import OrganisationState
 
-__all__ = ["Place", "Route", "locate", "served"]
+__all__ = ["Route", "RouteMatch", "match_route", "routes_list"]
 
-Handler = Callable[[Engine, OrganisationState, Call], Response]
+Handler = Callable[[Engine, OrganisationState, RouteRequest], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ _ROUTES: Mapping[tuple[str, ...], Mapping[str, Route]] = {
 _OPEN = (("health",), ("ready",))
 
 
-def served() -> Iterator[str]:
+def routes_list() -> Iterator[str]:
     """Method and path of every route, a star for what varies; HEAD works where GET does."""
     routes: Mapping[tuple[str, ...], Iterable[str]] = {
         **dict.fromkeys(_OPEN, ("GET",)),
@@ -107,7 +107,7 @@ def served() -> Iterator[str]:
 
 
 @dataclass(slots=True)
-class Place:
+class RouteMatch:
     """Where a request goes: its path, the path's segments in lower case, and the methods of the route, None without one."""
 
     method: str
@@ -139,12 +139,12 @@ class Place:
         return "GET" if self.method == "HEAD" else self.method
 
 
-def locate(request: Request) -> Place:
+def match_route(request: Request) -> RouteMatch:
     """Find the route of a request; `request.method` may be any text."""
     path, _, query = request.target.partition("#")[0].partition("?")
     segments, folded = _split(path)
     methods = _ROUTES.get(_pattern(folded[2:])) if folded[:2] == _PREFIX else None
-    return Place(request.method, path, read_query(query) if query else {}, folded, segments[3:4], methods)
+    return RouteMatch(request.method, path, read_query(query) if query else {}, folded, segments[3:4], methods)
 
 
 @lru_cache(maxsize=64)

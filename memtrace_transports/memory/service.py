@@ -10,13 +10,13 @@ from memtrace.exceptions import TransportError
 from memtrace.transport import Headers, Request, Response
 from memtrace_transports.memory import wire
 from memtrace_transports.memory.call_log import CallLog, LoggedCall
-from memtrace_transports.memory.calls import Call
+from memtrace_transports.memory.calls import RouteRequest
 from memtrace_transports.memory.engine import Engine
 from memtrace_transports.memory.exchange import Exchange, Failure
 from memtrace_transports.memory.faults import Fault, FaultPlan
 from memtrace_transports.memory.memory_routes import is_batch
 from memtrace_transports.memory.organisations import OrganisationState
-from memtrace_transports.memory.routes import Place, locate
+from memtrace_transports.memory.routes import RouteMatch, match_route
 from memtrace_transports.memory.strict import StrictModeError
 from memtrace_transports.memory.timestamps import SECOND
 
@@ -30,7 +30,7 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
 
     Raises StrictModeError, in strict mode alone, and what a fault's `when` raises; the call is written down all the same.
     """
-    place = locate(request)
+    place = match_route(request)
     headers = wire.first_values(request.headers)
     key = wire.key_of(headers)
     org = engine.organisation_of(key) if key and not place.is_open else None
@@ -52,12 +52,12 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
 
 
 def _logged(
-    engine: Engine, request: Request, place: Place, headers: Mapping[str, str], org: OrganisationState | None
+    engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str], org: OrganisationState | None
 ) -> LoggedCall:
     route, body, content_type = place.route, request.body, headers.get("content-type", "")
     operation = route.operation if route is not None else _open_operation(place)
     if body is not None and len(body) > wire.BODY_LIMIT:  # too large to be kept and looked at later
-        if operation == "memories.add" and is_batch(Call((), {}, content_type, body)):
+        if operation == "memories.add" and is_batch(RouteRequest((), {}, content_type, body)):
             operation = "memories.add_many"
         body = None
     return LoggedCall(
@@ -74,7 +74,7 @@ def _logged(
     )
 
 
-def _open_operation(place: Place) -> str:
+def _open_operation(place: RouteMatch) -> str:
     return place.folded[0] if place.is_served_openly and place.read_method == "GET" else "unknown"
 
 
@@ -95,17 +95,17 @@ def _exchange(
     if fault.kind == "storage_down" and org is not None:
         engine.suspend(org, round((fault.seconds or 0.0) * SECOND))
         return serve_it()
-    return _marred(serve_it(), fault)
+    return _corrupted(serve_it(), fault)
 
 
-def _served(engine: Engine, request: Request, place: Place, headers: Mapping[str, str]) -> Exchange:
+def _served(engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str]) -> Exchange:
     try:
         return Exchange(wire.answer(engine, request, place, headers))
     except TransportError as error:
         return Exchange(None, Failure(error.cause, maybe_sent=error.maybe_sent, text=error.message))
 
 
-def _marred(exchange: Exchange, fault: Fault) -> Exchange:
+def _corrupted(exchange: Exchange, fault: Fault) -> Exchange:
     """What was done, answered late or in a state that no client can use."""
     response, seconds = exchange.response, fault.seconds or 0.0
     if response is None:

@@ -5,31 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 
 from memtrace.transport import Response
-from memtrace_transports.memory.calls import Call, json_response
+from memtrace_transports.memory.calls import RouteRequest, json_response
 from memtrace_transports.memory.context import CONTEXT, context_text
 from memtrace_transports.memory.engine import Engine
 from memtrace_transports.memory.filters import Filters
-from memtrace_transports.memory.json_fields import Fields, Struct
+from memtrace_transports.memory.json_fields import Fields, GoStruct
 from memtrace_transports.memory.json_writer import Writable, compact_object
 from memtrace_transports.memory.organisations import OrganisationState
-from memtrace_transports.memory.patterns import identifier_fault, type_fault
-from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.patterns import identifier_problem, type_problem
+from memtrace_transports.memory.refusals import RouteError
 from memtrace_transports.memory.registry import Session
 from memtrace_transports.memory.strict import warn_of_cut_context
 from memtrace_transports.memory.timestamps import read_relative
 
 __all__ = ["create_session", "get_session", "list_sessions", "session_context", "update_session"]
 
-_CREATE = Struct("session.CreateRequest", {"agent_id": "string", "metadata": "map[string]interface {}"})
-_UPDATE = Struct("session.UpdateRequest", {"status": "string", "metadata": "map[string]interface {}"})
+_CREATE = GoStruct("session.CreateRequest", {"agent_id": "string", "metadata": "map[string]interface {}"})
+_UPDATE = GoStruct("session.UpdateRequest", {"status": "string", "metadata": "map[string]interface {}"})
 _CONTEXT_ROWS = 100
 
 
-def create_session(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def create_session(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``POST /sessions``: for a registered agent's id."""
     fields = call.fields(_CREATE)
     if not fields.text("agent_id"):
-        raise Refusal(400, "agent_id is required")
+        raise RouteError(400, "agent_id is required")
     now = engine.timeline.stamp()
     session = Session(
         id=engine.identifiers.new("sess"),
@@ -43,27 +43,27 @@ def create_session(engine: Engine, org: OrganisationState, call: Call) -> Respon
     return json_response(201, session.json(org.org_id))
 
 
-def list_sessions(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def list_sessions(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /sessions``: all of them, or those of one agent's id."""
     found = org.registry.sessions(call.query.get("agent_id", ""))
     sessions: list[Writable] = [session.json(org.org_id) for session in found]
     return json_response(200, {"count": len(sessions), "sessions": sessions})
 
 
-def get_session(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def get_session(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /sessions/{id}``."""
     session = org.registry.find_session(call.segments[0])
     if session is None:
-        raise Refusal(404, "session not found")
+        raise RouteError(404, "session not found")
     return json_response(200, session.json(org.org_id))
 
 
-def update_session(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def update_session(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``PUT /sessions/{id}``: any status; an unknown session is a 400 here."""
     fields = call.fields(_UPDATE)
     session = org.registry.find_session(call.segments[0])
     if session is None:
-        raise Refusal(400, "session not found")
+        raise RouteError(400, "session not found")
     status, metadata = fields.text("status"), fields.members("metadata")
     now = engine.timeline.stamp()
     session = replace(
@@ -77,7 +77,7 @@ def update_session(engine: Engine, org: OrganisationState, call: Call) -> Respon
     return json_response(200, session.json(org.org_id))
 
 
-def session_context(engine: Engine, org: OrganisationState, call: Call) -> Response:
+def session_context(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``POST /sessions/{id}/context``: the newest 100 rows as text; `max_tokens` changes nothing."""
     session_id = call.segments[0]
     fields = _lenient_fields(call)
@@ -98,19 +98,19 @@ def session_context(engine: Engine, org: OrganisationState, call: Call) -> Respo
     return json_response(200, {"session_id": session_id, "context": text, "memory_count": len(rows)})
 
 
-def _lenient_fields(call: Call) -> Fields:
+def _lenient_fields(call: RouteRequest) -> Fields:
     """The body's fields; none at all where it cannot be read, or one of them is of the wrong type."""
     try:
         return call.fields(CONTEXT)
-    except Refusal:
+    except RouteError:
         return Fields()
 
 
 def _check_context(session_id: str, types: list[str]) -> None:
     checks = (
-        ("session_id", identifier_fault(session_id)),
-        *((f"include_type '{name}'", type_fault(name)) for name in types),
+        ("session_id", identifier_problem(session_id)),
+        *((f"include_type '{name}'", type_problem(name)) for name in types),
     )
-    for name, fault in checks:
-        if fault is not None:
-            raise Refusal(500, f"invalid {name}: {fault}")
+    for name, problem in checks:
+        if problem is not None:
+            raise RouteError(500, f"invalid {name}: {problem}")

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
-from memtrace_transports.memory.store_rows import AgentCounts, Row, Selection
+from memtrace_transports.memory.store_rows import AgentCounts, Row, RowSelection
 from memtrace_transports.memory.store_series import BLOCK_ROWS, Series, encoded
 from memtrace_transports.memory.store_snapshots import History, StoreSnapshot
 
-__all__ = ["AgentCounts", "MemoryStore", "Row", "Selection", "Store", "StoreSnapshot"]
+__all__ = ["AgentCounts", "MemoryStore", "Row", "RowSelection", "Store", "StoreSnapshot"]
 
 _SEARCH_GAIN = 8
 """How many rows, roughly, can be searched as part of blocks in the time that it takes to look into one."""
@@ -31,7 +31,7 @@ class Store(Protocol):
         """The newest time at which a row with this key was stored, in microseconds; None when there is none."""
         ...
 
-    def select(self, org_id: str, selection: Selection) -> list[Row]:
+    def select(self, org_id: str, selection: RowSelection) -> list[Row]:
         """The rows that `selection` asks for, from the end that it asks for."""
         ...
 
@@ -81,7 +81,7 @@ class MemoryStore:
         org = self._by_id.get(org_id)
         return None if org is None else org.stored.get(dedup_key)
 
-    def select(self, org_id: str, selection: Selection) -> list[Row]:
+    def select(self, org_id: str, selection: RowSelection) -> list[Row]:
         """The rows that `selection` asks for."""
         org = self._by_id.get(org_id)
         series = None if org is None else org.cheapest(selection)
@@ -157,7 +157,7 @@ class _Organisation:
         else:
             self.stored[row.dedup_key] = stored_before
 
-    def cheapest(self, selection: Selection) -> Series | None:
+    def cheapest(self, selection: RowSelection) -> Series | None:
         """The series with all that `selection` asks for that takes least to walk; None when there is nothing."""
         series = [self.rows]
         for index, name in ((self.agents, selection.agent_id), (self.sessions, selection.session_id)):
@@ -185,6 +185,6 @@ class _Addition(NamedTuple):
     stored_before: int | None
 
 
-def _matching(runs: Iterator[Sequence[Row]], selection: Selection) -> Iterator[Row]:
+def _matching(runs: Iterator[Sequence[Row]], selection: RowSelection) -> Iterator[Row]:
     rows = chain.from_iterable(runs)
     return rows if selection.is_plain() else filter(selection.admits, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["AgentCounts", "Row", "Selection"]
+__all__ = ["AgentCounts", "Row", "RowSelection"]
 
 
 class Row(NamedTuple):
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class RowSelection:
     """Which rows to read. Empty texts and None do not filter; `after` and `before` (microseconds) are exclusive."""
 
     agent_id: str = ""

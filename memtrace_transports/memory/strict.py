@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from memtrace_transports.memory.calls import Call, read_query
+from memtrace_transports.memory.calls import RouteRequest, read_query
 from memtrace_transports.memory.context import CONTEXT
 from memtrace_transports.memory.drafts import CREATE_MEMORY
 from memtrace_transports.memory.filters import read_integer
 from memtrace_transports.memory.json_fields import JsonTypeError, fold_name
-from memtrace_transports.memory.json_reader import Members, Number, Parsed
-from memtrace_transports.memory.refusals import Refusal
+from memtrace_transports.memory.json_reader import JsonObject, Number, Parsed
+from memtrace_transports.memory.refusals import RouteError
 from memtrace_transports.memory.store import Row
 from memtrace_transports.memory.timestamps import read_relative
 
@@ -85,7 +85,7 @@ def _check_offset(operation: str, value: str) -> None:
 # ---- the body
 
 
-def check_body(operation: str, read: AbstractSet[str], call: Call) -> None:
+def check_body(operation: str, read: AbstractSet[str], call: RouteRequest) -> None:
     """Check the fields of a body against those that the route reads; what the server refuses is left to it."""
     if not call.body:
         return
@@ -93,10 +93,10 @@ def check_body(operation: str, read: AbstractSet[str], call: Call) -> None:
         raise StrictModeError(f"{operation}: a form is read as an object without fields; send application/json")
     try:
         parsed = call.parsed()
-    except Refusal as refusal:
+    except RouteError as refusal:
         _check_readable(operation, refusal.text)
         return
-    if isinstance(parsed, Members):
+    if isinstance(parsed, JsonObject):
         _check_members(operation, read, parsed)
     elif parsed is not None:
         _check_readable(operation, "it is no object")
@@ -107,7 +107,7 @@ def _check_readable(operation: str, reason: str) -> None:
         raise StrictModeError(f"{operation}: the body cannot be read ({reason}), so that silently all defaults hold")
 
 
-def _check_members(operation: str, read: AbstractSet[str], members: Members) -> None:
+def _check_members(operation: str, read: AbstractSet[str], members: JsonObject) -> None:
     fields = _fields(operation, read, members)
     if operation == "memories.add" and fields.get("memories") is not None:
         _check_batch(operation, fields)
@@ -119,7 +119,7 @@ def _check_members(operation: str, read: AbstractSet[str], members: Members) -> 
         _check_context(operation, members, fields)
 
 
-def _fields(operation: str, read: AbstractSet[str], members: Members) -> dict[str, Parsed]:
+def _fields(operation: str, read: AbstractSet[str], members: JsonObject) -> dict[str, Parsed]:
     """The fields by the names that the server knows them by; each has to be read, and there once."""
     found: dict[str, Parsed] = {}
     for name, value in members.pairs:
@@ -139,7 +139,7 @@ def _check_batch(operation: str, fields: dict[str, Parsed]) -> None:
             f"{operation}: beside memories the field {min(fields)!r} is ignored, or the other way round"
         )
     for item in items if isinstance(items, list) else ():
-        if isinstance(item, Members):
+        if isinstance(item, JsonObject):
             _warn_of_key(operation, _fields(operation, CREATE_MEMORY.fields.keys(), item))
 
 
@@ -170,7 +170,7 @@ def _check_importance(operation: str, written: str) -> None:
         _warn(f"{operation}: min_importance={written} is rounded to {asked:.6f}")
 
 
-def _check_context(operation: str, members: Members, fields: dict[str, Parsed]) -> None:
+def _check_context(operation: str, members: JsonObject, fields: dict[str, Parsed]) -> None:
     try:
         read = CONTEXT.decode(members)
     except JsonTypeError as error:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from memtrace.clock import Clock
 from memtrace_transports.memory.timestamps import SECOND, rfc3339
 
-__all__ = ["Stamp", "Timeline"]
+__all__ = ["Stamp", "Stamps"]
 
 _TAIL_STEP = 389
 
@@ -27,7 +27,7 @@ class Stamp(NamedTuple):
         return rfc3339(self.microseconds - self.microseconds % SECOND)
 
 
-class Timeline:
+class Stamps:
     """Times for one fake server. Its lock is held around every call, so that stamps come in the order of requests."""
 
     def __init__(self, clock: Clock) -> None:

@@ -10,12 +10,12 @@ from functools import lru_cache
 from memtrace.exceptions import TransportError
 from memtrace.transport import Headers, Request, Response
 from memtrace_transports.memory import strict
-from memtrace_transports.memory.calls import Call, json_response, refusal_response, text_response
+from memtrace_transports.memory.calls import RouteRequest, error_response, json_response, text_response
 from memtrace_transports.memory.engine import Engine
 from memtrace_transports.memory.json_writer import Writable
 from memtrace_transports.memory.organisations import OrganisationState
-from memtrace_transports.memory.refusals import Refusal, no_storage
-from memtrace_transports.memory.routes import Place
+from memtrace_transports.memory.refusals import RouteError, no_storage
+from memtrace_transports.memory.routes import RouteMatch
 from memtrace_transports.memory.timestamps import SECOND, duration_text
 
 __all__ = ["BODY_LIMIT", "answer", "check_strictly", "dated", "first_values", "key_of"]
@@ -26,7 +26,7 @@ BODY_LIMIT = 4 * 1024 * 1024
 _OpenHandler = Callable[[Engine], Response]
 
 
-def answer(engine: Engine, request: Request, place: Place, headers: Mapping[str, str]) -> Response:
+def answer(engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str]) -> Response:
     """Answer one request as the server does; `headers` are its `first_values`.
 
     Raises TransportError, cause ``reset``, for a body over `BODY_LIMIT`.
@@ -35,14 +35,14 @@ def answer(engine: Engine, request: Request, place: Place, headers: Mapping[str,
         raise TransportError("the server cut the connection", cause="reset", maybe_sent=True)
     try:
         response = _route(engine, request, place, headers)
-    except Refusal as refusal:
-        response = refusal_response(refusal)
+    except RouteError as refusal:
+        response = error_response(refusal)
     return dated(engine, request.method, response)
 
 
 def dated(engine: Engine, method: str, response: Response) -> Response:
     """`response` with its date, and without its body where HEAD asked."""
-    headers = _dated(engine.timeline.now() // SECOND, response.headers.pairs)
+    headers = _dated(engine.timeline.now() // SECOND, response.headers.multi_items)
     return Response(response.status, headers, b"" if method == "HEAD" else response.body)
 
 
@@ -51,7 +51,7 @@ def _dated(seconds: int, pairs: tuple[tuple[str, str], ...]) -> Headers:
     return Headers((("Date", formatdate(seconds, usegmt=True)), *pairs))
 
 
-def _route(engine: Engine, request: Request, place: Place, headers: Mapping[str, str]) -> Response:
+def _route(engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str]) -> Response:
     if place.is_open:
         return _open_route(engine, place)
     org = _authenticate(engine, headers)
@@ -61,20 +61,20 @@ def _route(engine: Engine, request: Request, place: Place, headers: Mapping[str,
     route = place.route
     if route is None:
         return _no_method()
-    call = Call(place.segments, place.query, headers.get("content-type", ""), request.body or b"")
+    call = RouteRequest(place.segments, place.query, headers.get("content-type", ""), request.body or b"")
     return route.handler(engine, org, call)
 
 
-def check_strictly(request: Request, place: Place, headers: Mapping[str, str]) -> None:
+def check_strictly(request: Request, place: RouteMatch, headers: Mapping[str, str]) -> None:
     """Raise StrictModeError for what the route would silently ignore or cap, and warn of what is surprising."""
     route = place.route
     if route is not None:
-        call = Call(place.segments, place.query, headers.get("content-type", ""), request.body or b"")
+        call = RouteRequest(place.segments, place.query, headers.get("content-type", ""), request.body or b"")
         strict.check_query(route.operation, route.parameters, request.target)
         strict.check_body(route.operation, route.fields, call)
 
 
-def _open_route(engine: Engine, place: Place) -> Response:
+def _open_route(engine: Engine, place: RouteMatch) -> Response:
     """The two routes that need no key."""
     handler = _OPEN_ROUTES.get(place.folded)
     if handler is None:
@@ -82,7 +82,7 @@ def _open_route(engine: Engine, place: Place) -> Response:
     return handler(engine) if place.read_method == "GET" else _no_method()
 
 
-def _no_route(place: Place) -> Response:
+def _no_route(place: RouteMatch) -> Response:
     path = html.escape(place.path).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
     return text_response(404, f"Cannot {place.method} {path}")
 
@@ -95,10 +95,10 @@ def _authenticate(engine: Engine, headers: Mapping[str, str]) -> OrganisationSta
     """Whose request this is."""
     key = key_of(headers)
     if key is None:
-        raise Refusal(401, "missing API key")
+        raise RouteError(401, "missing API key")
     org = engine.organisation_of(key) if key else None
     if org is None:
-        raise Refusal(401, "invalid API key")
+        raise RouteError(401, "invalid API key")
     return org
 
 
@@ -120,7 +120,7 @@ def key_of(headers: Mapping[str, str]) -> str | None:
 def first_values(headers: Headers) -> dict[str, str]:
     """The first value of each header, trimmed, by its name in lower case."""
     found: dict[str, str] = {}
-    for name, value in headers.pairs:
+    for name, value in headers.multi_items:
         found.setdefault(name.lower(), value.strip(" \t"))
     return found
 

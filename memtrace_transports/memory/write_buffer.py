@@ -7,14 +7,14 @@ from collections import deque
 from memtrace_transports.memory.store import Row
 from memtrace_transports.memory.timestamps import SECOND
 
-__all__ = ["WriteBuffer"]
+__all__ = ["IngestBuffer"]
 
 _FLUSH_ROWS = 100
 _CAPACITY = 10_000
 _ARRIVAL = SECOND // 10
 
 
-class WriteBuffer:
+class IngestBuffer:
     """One organisation's writes that cannot be read yet. Times are microseconds of a clock that never goes back.
 
     A row waits here until 100 are waiting, a read of its organisation flushes, or a tick comes, once a second; 0.1 s
@@ -82,9 +82,9 @@ class WriteBuffer:
         """The times of the rows that are here."""
         return frozenset(row.time for rows in (self._waiting, *(sent for _, sent in self._sent)) for row in rows)
 
-    def copy(self, later: int = 0) -> WriteBuffer:
+    def copy(self, later: int = 0) -> IngestBuffer:
         """Another one in the same state, whose ticker and whose rows are so many microseconds `later`."""
-        other = WriteBuffer(self._epoch + later)
+        other = IngestBuffer(self._epoch + later)
         other._first_at = self._first_at + later
         other._waiting = self._waiting.copy()
         other._sent = deque((time + later, list(rows)) for time, rows in self._sent)

@@ -92,11 +92,11 @@ class Use:
     def check(self):
         with suppress(BufferDrainError):  # where the end was interrupted before it began
             self.buffer.close()
-        outbox = self.buffer._outbox
-        if outbox._worker is not None and outbox._worker.is_alive():
-            outbox._worker.join(PATIENCE)
-            assert not outbox._worker.is_alive()
-        assert not outbox.guard.locked()
+        worker = self.buffer._worker
+        if worker._worker is not None and worker._worker.is_alive():
+            worker._worker.join(PATIENCE)
+            assert not worker._worker.is_alive()
+        assert not worker.guard.locked()
         self.check_futures()
         counts = self.buffer.counts
         assert counts.pending == 0

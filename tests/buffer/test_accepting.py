@@ -217,5 +217,5 @@ def test_an_async_listener_is_refused(face, fake):
 
 def test_the_defaults_are_those_of_the_limits(face, fake):
     client = face.client(fake)
-    assert client.memories.buffered()._outbox._limits == BufferLimits()
-    assert client.memories.buffered(max_block=2)._outbox._limits == BufferLimits(max_block=2)
+    assert client.memories.buffered()._worker._limits == BufferLimits()
+    assert client.memories.buffered(max_block=2)._worker._limits == BufferLimits(max_block=2)

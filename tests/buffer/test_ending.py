@@ -25,12 +25,12 @@ from memtrace import (
     ClientClosedError,
     ConfigurationError,
 )
-from memtrace.buffer.threads import _WaitingRoom
+from memtrace.buffer.threads import _Waiters
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
 from tests.buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory, once, passing
 from tests.buffer.interruptions import Interrupted, Interruption
-from tests.sampling import is_whole, seed
+from tests.sampling import is_int, seed
 
 
 def warnings_of(caplog):
@@ -167,15 +167,15 @@ def test_a_buffer_that_is_lost_while_its_lock_is_taken_does_not_wait_for_that(fa
     buffer = fake.client().memories.buffered()
     future = buffer.add(**memory(1))
     buffer.flush()
-    outbox = buffer._outbox
-    with outbox.guard:
+    worker = buffer._worker
+    with worker.guard:
         del buffer
         gc.collect()
     assert future.result(0).status == "stored"
-    assert outbox.ledger.closing
-    outbox.close()
-    outbox._worker.join(PATIENCE)
-    assert not outbox._worker.is_alive()
+    assert worker.state.closing
+    worker.close()
+    worker._worker.join(PATIENCE)
+    assert not worker._worker.is_alive()
 
 
 @pytest.mark.usefixtures("collecting_is_quick")
@@ -250,7 +250,7 @@ def test_nothing_that_a_users_function_raises_ends_the_thread(where, caplog):
 
 
 def join(buffer):
-    worker = buffer._outbox._worker
+    worker = buffer._worker._worker
     if worker is not None and worker.is_alive():
         worker.join(PATIENCE)
 
@@ -268,7 +268,7 @@ def test_an_interruption_of_the_end_goes_out_and_every_outcome_is_known(caplog):
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         with pytest.raises(Interrupted), buffer:
-            once(lambda: buffer._outbox.ledger.closing, lambda: os.kill(os.getpid(), signal.SIGALRM))
+            once(lambda: buffer._worker.state.closing, lambda: os.kill(os.getpid(), signal.SIGALRM))
     finally:
         signal.signal(signal.SIGALRM, before)
     assert [future.result(0).status for future in futures] == ["unknown", "failed", "failed"]
@@ -281,7 +281,7 @@ def test_an_interruption_of_the_end_goes_out_and_every_outcome_is_known(caplog):
 
 
 def test_a_call_that_was_interrupted_half_way_can_be_made_again():
-    room = _WaitingRoom()
+    room = _Waiters()
     turns = [room.enter(), room.enter()]
     turns[0].release()  # and no further
     room.call()
@@ -291,7 +291,7 @@ def test_a_call_that_was_interrupted_half_way_can_be_made_again():
 
 def test_an_interruption_at_any_moment_leaves_no_lock_held_and_no_outcome_open():
     """In a process of its own: a thread that is interrupted where it starts another can leave that one waiting for ever."""
-    step = 1 if is_whole() else 16
+    step = 1 if is_int() else 16
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("interruptions.py"), str(seed() % step), str(step)],
         capture_output=True,

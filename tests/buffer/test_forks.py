@@ -39,7 +39,7 @@ def test_a_child_begins_empty_and_never_sends_what_its_parent_accepted():
     for number in range(3):
         buffer.add(**memory(number))
     face.gate.await_arrival()
-    buffer._outbox.guard.acquire()  # as another thread may, at the moment of the fork
+    buffer._worker.guard.acquire()  # as another thread may, at the moment of the fork
 
     def child():
         face.gate.open.set()
@@ -54,7 +54,7 @@ def test_a_child_begins_empty_and_never_sends_what_its_parent_accepted():
         return sum(text in stored for text in ("memory 1", "memory 2"))
 
     assert in_child(child) == 0
-    buffer._outbox.guard.release()
+    buffer._worker.guard.release()
     face.end()
     buffer.close()
     assert contents(fake) == ["memory 0", "memory 1", "memory 2"]
@@ -62,11 +62,11 @@ def test_a_child_begins_empty_and_never_sends_what_its_parent_accepted():
 
 def test_all_threads_of_a_child_share_its_buffer():
     buffer = FakeMemtrace().client().memories.buffered()
-    parents = buffer._outbox
+    parents = buffer._worker
     parents.pid = -1  # as if this were a child
     childs = buffer._of_this_process()
     assert childs is not parents
-    buffer._outbox = parents  # another thread that looked at the same moment
+    buffer._worker = parents  # another thread that looked at the same moment
     assert buffer._of_this_process() is childs
 
 
@@ -85,12 +85,12 @@ def test_a_buffer_that_its_parent_closed_is_closed():
 def test_a_worker_that_finds_itself_in_a_child_sends_no_more(face, fake):
     buffer = face.client(fake).memories.buffered(max_age=60)
     face.call(buffer.add, **memory(1))
-    outbox = buffer._outbox
+    worker = buffer._worker
     time.sleep(0.05)  # it waits now
-    outbox.pid = -1
+    worker.pid = -1
     fake.clock.advance(60)
     deadline = time.monotonic() + PATIENCE
-    worker = outbox._worker
+    worker = worker._worker
     while (worker.is_alive() if face.kind == "sync" else not worker.done()) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert contents(fake) == []
@@ -101,13 +101,13 @@ def test_the_child_of_an_event_loop_begins_empty():
     async def main():
         async with FakeMemtrace().async_client().memories.buffered(max_age=60) as buffer:
             await buffer.add(**memory(1))
-            parents = buffer._outbox
+            parents = buffer._worker
             parents.pid = -1  # as if this were a child
             assert buffer.counts.accepted == 0
             await buffer.add(**memory(2))
             await buffer.close()
             assert buffer.counts.stored == 1
             await asyncio.wait([parents._worker])
-            assert parents.ledger.counts.pending == 1
+            assert parents.state.counts.pending == 1
 
     asyncio.run(main())

@@ -138,7 +138,7 @@ def test_block_ends_when_the_buffer_is_closed(face, fake):
     blocked = threading.Thread(target=add)
     blocked.start()
     time.sleep(0.05)
-    once(lambda: buffer._outbox.ledger.closing, face.gate.open.set)
+    once(lambda: buffer._worker.state.closing, face.gate.open.set)
     face.call(buffer.close)
     blocked.join()
     assert raised == ["buffer_closed"]

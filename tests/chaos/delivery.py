@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from memtrace import AddMemoryRequest, MemtraceError, RetryPolicy
-from memtrace.retry import SETTLE_AFTER_READ, SETTLE_BEFORE_READ
+from memtrace.retry import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
 from memtrace.transport import Headers, Request, Response, TransportError
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 
 TIMEOUT = 5.0
-SETTLING = SETTLE_BEFORE_READ + SETTLE_AFTER_READ
+SETTLING = VERIFY_DELAY_BEFORE_READ + VERIFY_DELAY_AFTER_READ
 
 # ---- faults ---------------------------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ class World:
 
 
 def undated(request, answer):
-    return replace(answer, headers=Headers([pair for pair in answer.headers.pairs if pair[0].lower() != "date"]))
+    return replace(answer, headers=Headers([pair for pair in answer.headers.multi_items if pair[0].lower() != "date"]))
 
 
 def redated(text):

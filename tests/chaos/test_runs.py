@@ -15,11 +15,11 @@ import pytest
 from memtrace import AsyncMemtrace, Memtrace, MemtraceError, RetryPolicy
 from memtrace.middleware import instead_of
 from tests.chaos.workload import World, no_threads_left, run_tasks, run_threads, writes
-from tests.sampling import is_whole
+from tests.sampling import is_int
 
 pytestmark = pytest.mark.network
 
-COUNT = int(os.environ.get("CHAOS", "150" if is_whole() else "60"))
+COUNT = int(os.environ.get("CHAOS", "150" if is_int() else "60"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 EVERY = 120 if COUNT < 1000 else 2500
 TIMEOUT = 1.5

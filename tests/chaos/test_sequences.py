@@ -10,9 +10,9 @@ import pytest
 from memtrace import AddMemoryRequest, MemtraceError, RetryPolicy
 from memtrace.transport import TransportError
 from tests.chaos.test_breaking import World, answering, garbling
-from tests.sampling import is_whole
+from tests.sampling import is_int
 
-SEQUENCES = int(os.environ.get("SEQUENCES", "100" if is_whole() else "25"))
+SEQUENCES = int(os.environ.get("SEQUENCES", "100" if is_int() else "25"))
 
 
 def breaking(cause, *, maybe_sent, applied=False):

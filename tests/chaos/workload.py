@@ -13,7 +13,7 @@ from random import Random
 from memtrace import AddMemoryRequest, MemtraceError
 from memtrace_transports.memory import FakeMemtrace
 from memtrace_transports.memory.server import LiveServer
-from memtrace_transports.memory.store import Selection
+from memtrace_transports.memory.store import RowSelection
 from tests.chaos.proxy import ChaosProxy, Event
 
 AGENT = "chaos_bot"
@@ -128,7 +128,7 @@ class World:
 
     def _rows(self):
         state = self.fake._state("default")
-        return self.fake._engine._store.select(state.org_id, Selection(limit=10**9))
+        return self.fake._engine._store.select(state.org_id, RowSelection(limit=10**9))
 
 
 def call(client, unique, write: Write, agent_id: str) -> object:

@@ -28,7 +28,7 @@ def server(environment):
 
 
 def examine(url, transport, profile=None):
-    return checks.examine(Choice(url=url, transport=transport, profile=profile))
+    return checks.diagnose(Choice(url=url, transport=transport, profile=profile))
 
 
 def statuses(diagnosis):
@@ -198,7 +198,7 @@ class TestConfiguration:
         def create(options):
             raise LookupError("no pigeon at home for mtk_secret")
 
-        environment.setattr(plugins.transports, "_specs", {"httpx": TransportSpec(create=create)})
+        environment.setattr(plugins.transport_registry, "_specs", {"httpx": TransportSpec(create=create)})
         environment.setenv("MEMTRACE_API_KEY", "mtk_secret")
         diagnosis = examine("http://127.0.0.1", None)
         assert diagnosis.exit_status == 1

@@ -51,7 +51,7 @@ class TestTheUnexpected:
         def fail():
             raise LookupError("mtk_secret")
 
-        environment.setattr("memtrace.cli.demo.run_walk_through", fail)
+        environment.setattr("memtrace.cli.demo.run_walkthrough", fail)
 
     def test_it_is_one_line_without_its_text(self, invoke, failing):
         result = invoke("demo")

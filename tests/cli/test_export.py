@@ -15,7 +15,7 @@ from datetime import timedelta
 import pytest
 
 from memtrace.cli import files
-from memtrace.cli.rows import LATE, Recent, line_of
+from memtrace.cli.rows import LATE, RecentMemories, line_of
 from memtrace.cli.transfer import exporting
 from memtrace.cli.transfer.exporting import FileExport
 from memtrace.models import ListOptions
@@ -291,14 +291,14 @@ class TestToTheStandardOutput:
 class TestRecent:
     def test_equal_rows_are_counted(self, memtrace_client):
         time = memtrace_client.remember("a", "b").time
-        recent = Recent()
+        recent = RecentMemories()
         assert [recent.is_new("x", time), recent.is_new("x", time)] == [True, True]
         recent.begin()
         assert [recent.is_new("x", time) for _ in range(3)] == [False, False, True]
 
     def test_what_is_old_is_forgotten(self, memtrace_client):
         time = memtrace_client.remember("a", "b").time
-        recent = Recent()
+        recent = RecentMemories()
         recent.note("x", time)
         recent.note("y", time + LATE + timedelta(seconds=1))
         recent.note("x", time)

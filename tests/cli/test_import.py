@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memtrace.cli.transfer import importing, running
-from memtrace.cli.transfer.identity import Keys
+from memtrace.cli.transfer.identity import DedupKeys
 from memtrace.cli.transfer.importing import ImportPlan, ImportReport, import_lines
 from memtrace.clock import SystemClock
 from memtrace_transports import FakeMemtrace, ManualClock
@@ -112,7 +112,7 @@ class TestOnce:
 
     def test_lines_that_another_import_stored_meanwhile_count_as_there(self, invoke, client, memtrace_fake, folder):
         write(folder / "in.jsonl", lines(3))
-        theirs = Keys().of(json.loads(lines(3)[1]))
+        theirs = DedupKeys().key_for(json.loads(lines(3)[1]))
         client.memories.add(agent_id="elsewhere", content="the same key", dedup_key=theirs)
         assert counts(invoke("import", "in.jsonl", "--json")) == exactly(3, 2, 1)
 
@@ -443,14 +443,14 @@ def test_ctrl_c_says_what_is_stored(delayed, folder):
 
 class TestKeys:
     def test_a_key_is_of_what_is_said_and_not_of_how_it_is_written(self):
-        one = Keys().of({"agent_id": "a", "content": "b", "org_id": "x", "tags": None})
-        assert one == Keys().of({"content": "b", "agent_id": "a"})
-        assert one != Keys().of({"content": "b", "agent_id": "a", "time": "2020-01-01T00:00:00Z"})
+        one = DedupKeys().key_for({"agent_id": "a", "content": "b", "org_id": "x", "tags": None})
+        assert one == DedupKeys().key_for({"content": "b", "agent_id": "a"})
+        assert one != DedupKeys().key_for({"content": "b", "agent_id": "a", "time": "2020-01-01T00:00:00Z"})
 
     def test_a_key_stays_what_it_is_in_every_version(self):
-        keys = Keys()
+        keys = DedupKeys()
         fields = {"agent_id": "a", "content": "é", "importance": 0.5}
-        assert [keys.of(fields), keys.of(fields)] == [
+        assert [keys.key_for(fields), keys.key_for(fields)] == [
             "import-a997bacb411323a6c340207bfebe820b",
             "import-a6cda97575b67c8e2bfe391425f12471",
         ]

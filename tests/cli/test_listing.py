@@ -30,7 +30,7 @@ def test_a_broken_one_is_shown_with_its_whole_detail(invoke, environment):
         "transport 'pigeon' of pigeon-post 0.1 cannot be loaded: ImportError: \x1b[31m run: pip install \"pigeon[all]\""
     )
     info = PluginInfo("transport", "pigeon", "pigeon-post", "0.1", "missing package", detail)
-    environment.setattr(plugins.transports, "listing", lambda: [info])
+    environment.setattr(plugins.transport_registry, "listing", lambda: [info])
     result = invoke("transports")
     assert result.exit_code == 0
     assert result.output.splitlines()[0].split() == ["kind", "name", "distribution", "version", "status", "detail"]
@@ -57,12 +57,12 @@ def test_the_built_in_middleware_is_shown_to_people(invoke):
 
 
 def test_without_any_middleware_the_listing_says_so(invoke, environment):
-    environment.setattr(plugins.middlewares, "listing", list)
+    environment.setattr(plugins.middleware_registry, "listing", list)
     assert invoke("middleware").output == "No middleware is installed.\n"
     assert json.loads(invoke("middleware", "--json").output) == []
 
 
 def test_installed_middleware_is_listed(invoke, environment):
     info = PluginInfo("middleware", "tracing", "tracing-post", "0.1", "ok")
-    environment.setattr(plugins.middlewares, "listing", lambda: [info])
+    environment.setattr(plugins.middleware_registry, "listing", lambda: [info])
     assert "tracing-post" in invoke("middleware").output

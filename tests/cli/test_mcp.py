@@ -15,7 +15,7 @@ import pytest
 
 from memtrace.cli import mcp as command
 from memtrace_transports import FakeMemtrace
-from tests.sampling import is_whole, sample
+from tests.sampling import is_int, sample
 
 pytestmark = [pytest.mark.network, pytest.mark.framework]
 PATIENCE = 60
@@ -64,7 +64,7 @@ def run_here(served, invoke, environment):
         for variable, value in {**served[1], **settings}.items():
             environment.setenv(variable, value)
         environment.setattr(command, name, serve)
-        environment.setattr(command, "at_the_end", lambda tell: nullcontext())
+        environment.setattr(command, "on_termination", lambda tell: nullcontext())
         result = invoke("mcp", *arguments)
         assert (result.exit_code, result.stdout) == (0, ""), result.output
         return result.stderr
@@ -72,7 +72,7 @@ def run_here(served, invoke, environment):
     return run
 
 
-@pytest.fixture(params=WAYS if is_whole() else WAYS[:1])
+@pytest.fixture(params=WAYS if is_int() else WAYS[:1])
 def over_streams(request, run_here):
     """Do something with a connection to the program; its streams go through memory where it runs in this process."""
     if request.param == "as a process":
@@ -115,7 +115,7 @@ def start_http(served, tmp_path):
         process.communicate()
 
 
-@pytest.fixture(params=WAYS if is_whole() else WAYS[:1])
+@pytest.fixture(params=WAYS if is_int() else WAYS[:1])
 def over_http(request, run_here):
     """Do something at the address at which the program serves over HTTP."""
 

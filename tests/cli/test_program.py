@@ -16,7 +16,7 @@ import memtrace
 import memtrace.cli
 from memtrace import MemtraceError
 from tests.cli.conftest import locomo
-from tests.sampling import is_whole, sample
+from tests.sampling import is_int, sample
 
 COMMANDS = ("demo", "transports", "middleware", "doctor", "serve-fake", "mcp")
 
@@ -104,7 +104,7 @@ class TestEnds:
         def fail():
             raise error
 
-        environment.setattr("memtrace.cli.demo.run_walk_through", fail)
+        environment.setattr("memtrace.cli.demo.run_walkthrough", fail)
         result = invoke("demo")
         assert (result.exit_code, result.output) == (status, told)
 
@@ -197,7 +197,7 @@ class TestOnATerminal:
 
     def test_a_progress_bar_appears_and_is_taken_away(self, tmp_path):
         turns = locomo().read_bytes().splitlines(keepends=True)
-        turns = turns if is_whole() else turns[:1200]
+        turns = turns if is_int() else turns[:1200]
         (tmp_path / "chat.jsonl").write_bytes(b"".join(turns))
         with Terminal() as terminal:
             seen = self.run(terminal, "demo", "--conversation", str(tmp_path / "chat.jsonl"))

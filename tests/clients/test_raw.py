@@ -32,7 +32,7 @@ from memtrace import (
     UnreadableResponseError,
     operations,
 )
-from memtrace.raw import route
+from memtrace.raw import raw_operation
 from memtrace.transport import Headers, Response, TransportError
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
@@ -139,7 +139,7 @@ class Report(BaseModel):
 
 def test_an_operation_of_ones_own_reads_a_model_of_ones_own(face):
     client, transport = face.scripted(json_response(200, '{"rows": 3}'), json_response(200, '{"rows": "many"}'))
-    report = operations.Operation("reports.get", "GET", "/api/v2/report", operations.reader(Report), "read")
+    report = operations.Operation("reports.get", "GET", "/api/v2/report", operations.response_parser(Report), "read")
     assert client.send(report).parsed.rows == 3
     assert transport.last.operation == "reports.get"
     with pytest.raises(UnreadableResponseError, match="is not readable as Report: rows: int_parsing"):
@@ -256,7 +256,7 @@ def refused():
 
 
 @by_face(
-    ("method", "safety", "repeated"),
+    ("method", "idempotency", "repeated"),
     [
         ("GET", None, True),
         ("HEAD", None, True),
@@ -265,20 +265,20 @@ def refused():
         ("PATCH", None, False),
         ("DELETE", None, False),
         ("POST", "read", True),
-        ("DELETE", "repeatable", True),
-        ("PUT", "repeatable", True),
-        ("GET", "once", False),
+        ("DELETE", "idempotent", True),
+        ("PUT", "idempotent", True),
+        ("GET", "non_idempotent", False),
     ],
 )
 def test_what_may_have_been_applied_is_repeated_only_where_that_is_said_to_be_safe(
-    face, clock, method, safety, repeated
+    face, clock, method, idempotency, repeated
 ):
     client, transport = face.scripted(lost(), Response(200), clock=clock)
     if repeated:
-        assert client.request(method, "/x", safety=safety).status == 200
+        assert client.request(method, "/x", idempotency=idempotency).status == 200
     else:
         with pytest.raises(MemtraceError) as raised:
-            client.request(method, "/x", safety=safety)
+            client.request(method, "/x", idempotency=idempotency)
         assert raised.value.maybe_applied
         assert not raised.value.retryable
     assert len(transport.requests) == (2 if repeated else 1)
@@ -355,7 +355,7 @@ def test_params_join_the_query_that_is_there(face):
     )
 )
 def test_params_come_out_of_the_target_as_they_were_given(params):
-    target = route("GET", "/x", params=params).target
+    target = raw_operation("GET", "/x", params=params).target
     wanted = [
         (name, str(one)) for name, value in params.items() for one in (value if isinstance(value, list) else [value])
     ]
@@ -388,7 +388,7 @@ def test_params_come_out_of_the_target_as_they_were_given(params):
         ("POST", {"json": {}, "headers": {"content-type": "text/csv"}}, "headers['content-type']"),
         ("GET", {"headers": {"x-a": "a\r\nb: c"}}, "headers['x-a']"),
         ("GET", {"headers": {"x-a": 1}}, "headers['x-a']"),
-        ("POST", {"safety": "keyed"}, "safety"),
+        ("POST", {"idempotency": "keyed"}, "idempotency"),
         ("GET", {"accepts": 404}, "accepts"),
         ("GET", {"accepts": "404"}, "accepts"),
         ("GET", {"operation": ""}, "operation"),

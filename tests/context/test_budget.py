@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError
 from memtrace.context import MESSAGE_TOKENS, build_context, estimate_tokens
-from memtrace.context.forms import writing
+from memtrace.context.forms import formatter_for
 from tests.context.memories import contents, history, memories, memory, patiently
 
 forms = st.sampled_from(["markdown", "xml", "messages"])
@@ -32,7 +32,7 @@ def counted(context, form, count):
 
 def costs(found, form, count):
     """What the heading costs, and each memory."""
-    written = writing(form, ["reasoning"], show_agents=False)
+    written = formatter_for(form, ["reasoning"], show_agents=False)
     parts = [written.heading, *map(written.memory, found)]
     return [count(part) + MESSAGE_TOKENS if form == "messages" else count(part + written.end) for part in parts]
 

@@ -78,7 +78,7 @@ class LeavesBodiesCompressed(Plain):
     capabilities = ("max_response_bytes",)
 
     def headers(self, request):
-        return [*request.headers.pairs, ("Accept-Encoding", "gzip")]
+        return [*request.headers.multi_items, ("Accept-Encoding", "gzip")]
 
     def read_body(self, connection, answer, end):
         body = super().read_body(connection, answer, end)
@@ -244,7 +244,7 @@ class KeepsCookies(Plain):
     cookie = None
 
     def headers(self, request):
-        return [*request.headers.pairs, *([("Cookie", self.cookie)] if self.cookie else [])]
+        return [*request.headers.multi_items, *([("Cookie", self.cookie)] if self.cookie else [])]
 
     def read(self, connection, end):
         response, kept = super().read(connection, end)
@@ -279,7 +279,7 @@ class ClosesOnce(Plain):
 class ShowsTheKeyInItsErrors(Plain):
     def failure(self, error, request):
         made = super().failure(error, request)
-        return self.error(f"{made.message} {request.headers.pairs}", made.cause, maybe_sent=made.maybe_sent)
+        return self.error(f"{made.message} {request.headers.multi_items}", made.cause, maybe_sent=made.maybe_sent)
 
 
 @noticed_by("no_error_and_no_log")
@@ -310,13 +310,13 @@ class PrintsWhatItSends(Plain):
 class AddsAContentType(Plain):
     def headers(self, request):
         given = [] if "content-type" in request.headers else [("Content-Type", "text/plain")]
-        return [*request.headers.pairs, *given]
+        return [*request.headers.multi_items, *given]
 
 
 @noticed_by("headers_go_out_as_they_are")
 class CutsLongHeaders(Plain):
     def headers(self, request):
-        return [(name, value[:4096]) for name, value in request.headers.pairs]
+        return [(name, value[:4096]) for name, value in request.headers.multi_items]
 
 
 @noticed_by("requests_do_not_wait_for_each_other")

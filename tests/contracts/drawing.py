@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from memtrace.plugins import transports
+from memtrace.plugins import transport_registry
 from memtrace.testing import AsyncTransportContract
 from tests import sampling
 
@@ -44,7 +44,7 @@ def each_rule(item: pytest.Item) -> Iterable[Hashable]:
     The classes say in `library` which they are of.
     """
     option = item.originalname.removeprefix("test_option_")
-    spec = transports.get(item.cls.library)
+    spec = transport_registry.get(item.cls.library)
     if not spec.missing() and (option == item.originalname or option in spec.capabilities):
         case = tuple(name for name in _parameters(item) if name not in ("asyncio", "trio"))
         yield issubclass(item.cls, AsyncTransportContract), item.cls.network, item.originalname, case

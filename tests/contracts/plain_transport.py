@@ -85,7 +85,7 @@ class Plain:
         return request.target
 
     def headers(self, request):
-        return request.headers.pairs
+        return request.headers.multi_items
 
     def read(self, connection, end):
         connection.sock.settimeout(max(end - time.monotonic(), 0.001))

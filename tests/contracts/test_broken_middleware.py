@@ -53,7 +53,7 @@ class KeepsTheRequestInItself:
 @noticed_by("no_error_and_no_log")
 class LogsHeaders:
     def __call__(self, request, call_next):
-        logging.getLogger("broken").debug("%s", request.headers.pairs)
+        logging.getLogger("broken").debug("%s", request.headers.multi_items)
         return (yield from call_next(request))
 
 
@@ -149,7 +149,7 @@ class SleepsOnTheLoop:
 @noticed_by("no_error_and_no_log")
 class PrintsHeaders:
     def __call__(self, request, call_next):
-        print(request.headers.pairs)  # noqa: T201 - the fault
+        print(request.headers.multi_items)  # noqa: T201 - the fault
         return (yield from call_next(request))
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from memtrace.plugins import transports
+from memtrace.plugins import transport_registry
 from memtrace.testing import AsyncTransportContract, TransportContract
 
 pytestmark = pytest.mark.network
-on_httpx2 = pytest.mark.skipif(bool(transports.get("httpx2").missing()), reason="httpx2 needs Python 3.11")
+on_httpx2 = pytest.mark.skipif(bool(transport_registry.get("httpx2").missing()), reason="httpx2 needs Python 3.11")
 
 
 class Named:
@@ -16,7 +16,7 @@ class Named:
 
     @pytest.fixture
     def spec(self):
-        return transports.get(self.library)
+        return transport_registry.get(self.library)
 
 
 class TestHttpx(Named, TransportContract):

@@ -11,7 +11,15 @@ import pytest
 
 from memtrace import plugins
 from memtrace.middleware import CallNext, Middleware
-from memtrace.plugins import API_VERSION, HookSpecs, MiddlewareSpec, Status, TransportSpec, middlewares, transports
+from memtrace.plugins import (
+    API_VERSION,
+    HookSpecs,
+    MiddlewareSpec,
+    Status,
+    TransportSpec,
+    middleware_registry,
+    transport_registry,
+)
 from memtrace.transport import AsyncTransport, Transport
 from tests.docs import pages
 
@@ -76,7 +84,7 @@ def test_every_status_of_the_listing_is_documented():
 
 
 def test_groups_and_hooks_are_those_that_are_searched():
-    groups = {"transport": transports._group, "middleware": middlewares._group}
+    groups = {"transport": transport_registry._group, "middleware": middleware_registry._group}
     introduction = PAGE.partition("\n## ")[0]
     assert re.findall(r"^\| a (\w+) \| `(.+?)` \| `(.+?)` \|", introduction, re.MULTILINE) == [
         (kind, group, f"memtrace_{kind}") for kind, group in groups.items()
@@ -91,7 +99,7 @@ def test_the_version_of_the_interface_is_the_codes():
 def test_every_name_that_the_page_takes_from_the_plugins_module_is_public_there():
     imported = re.findall(r"^from memtrace\.plugins import (.+)$", PAGE, re.MULTILINE)
     names = {name for line in imported for name in line.split(", ")}
-    assert {"TransportSpec", "MiddlewareSpec", "hookimpl", "transports"} <= names <= set(plugins.__all__)
+    assert {"TransportSpec", "MiddlewareSpec", "hookimpl", "transport_registry"} <= names <= set(plugins.__all__)
 
 
 def test_the_complete_transport_has_no_more_than_30_lines():

@@ -6,7 +6,7 @@ import re
 
 import memtrace.middleware
 from memtrace import Memtrace
-from memtrace.middleware.chain import BUILT_IN, arrange
+from memtrace.middleware.chain import BUILT_IN, build_chain
 from tests.docs import pages
 
 PAGE = (pages.ROOT / "docs" / "middleware.md").read_text(encoding="utf-8")
@@ -22,7 +22,7 @@ def test_the_drawing_of_the_chain_has_the_built_in_links_and_the_lists_as_they_s
     settings = Memtrace("memory://", "k", middleware=[_mine] * 2, attempt_middleware=[_mine])._dispatcher.settings
     names = iter(BUILT_IN)
     lists = iter(["middleware[0]", "middleware[1]", "attempt_middleware[0]"])
-    stands = [next(lists) if link is _mine else next(names) for link in arrange(settings)]
+    stands = [next(lists) if link is _mine else next(names) for link in build_chain(settings)]
     assert drawn == ["your call", *stands, "transport"]
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
-from memtrace.plugins import _ASYNC_DEFAULTS, _SYNC_DEFAULTS, TransportSpec, transports
+from memtrace.plugins import _ASYNC_DEFAULTS, _SYNC_DEFAULTS, TransportSpec, transport_registry
 from memtrace.transport import TransportOptions
 from tests.docs import pages
 
@@ -27,7 +27,11 @@ _TABLE = re.compile(r"(?<=\n\n)\| name \|[^\n]*\n(?:\|[^\n]*\n)+")
 
 def table() -> str:
     """The table as it should stand, whichever packages are installed here."""
-    rows = [HEADER, ("---",) * len(HEADER), *(_row(name, path) for name, path in sorted(transports._builtin.items()))]
+    rows = [
+        HEADER,
+        ("---",) * len(HEADER),
+        *(_row(name, path) for name, path in sorted(transport_registry._builtin.items())),
+    ]
     return "".join(f"|{'|'.join(cells)}|\n" if cells[0] == "---" else f"| {' | '.join(cells)} |\n" for cells in rows)
 
 

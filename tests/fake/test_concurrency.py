@@ -13,9 +13,9 @@ from memtrace import AddMemoryRequest, ConnectionFailedError
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from tests.faces import ONCE
 from tests.fake.caller import Caller
-from tests.sampling import is_whole
+from tests.sampling import is_int
 
-THREADS, EACH, TASKS = 32, 40 if is_whole() else 8, 1000
+THREADS, EACH, TASKS = 32, 40 if is_int() else 8, 1000
 
 
 def stored(fake: FakeMemtrace, org="default") -> list[tuple[tuple[str, str], str]]:

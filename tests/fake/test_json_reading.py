@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtrace_transports.memory.json_reader import JsonSyntaxError, Members, Number, _Scanner, parse
+from memtrace_transports.memory.json_reader import JsonObject, JsonSyntaxError, Number, _Scanner, parse
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -72,18 +72,18 @@ def test_what_is_no_json_is_refused_in_the_words_of_go(body: bytes, message: str
 
 
 def test_members_keep_their_order_and_repeats() -> None:
-    assert parse(b'{"b": 1, "a": [true, false, null], "b": "x"}') == Members(
+    assert parse(b'{"b": 1, "a": [true, false, null], "b": "x"}') == JsonObject(
         [("b", Number("1")), ("a", [True, False, None]), ("b", "x")]
     )
 
 
 def test_each_byte_that_is_no_utf8_becomes_a_replacement_character() -> None:
     assert parse(b'"a\xff\xe6\x97 b"') == "a\ufffd\ufffd\ufffd b"
-    assert parse(b'{"\xff": 1}') == Members([("\ufffd", Number("1"))])
+    assert parse(b'{"\xff": 1}') == JsonObject([("\ufffd", Number("1"))])
 
 
 def test_half_a_surrogate_pair_in_a_name_becomes_a_replacement_character() -> None:
-    assert parse(rb'{"\ud800": 1}') == Members([("\ufffd", Number("1"))])
+    assert parse(rb'{"\ud800": 1}') == JsonObject([("\ufffd", Number("1"))])
     assert parse(rb'"\ud83c\udf89"') == "🎉"
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtrace_transports.memory.json_reader import Members, parse
+from memtrace_transports.memory.json_reader import JsonObject, parse
 from memtrace_transports.memory.json_writer import RawJson, compact_object, float_text, write
 from tests.fake.test_json_reading import VALUES
 
@@ -43,7 +43,7 @@ def test_a_number_keeps_its_value(number: float) -> None:
 
 def test_keys_are_sorted_and_the_last_of_a_repeated_one_counts() -> None:
     body = parse('{"b": {"y": 1.0, "x": [], "y": 2}, "a": [1, {"c": null}, true, false], "é": "\\ud800"}'.encode())
-    assert isinstance(body, Members)
+    assert isinstance(body, JsonObject)
     assert compact_object(dict(body.pairs)) == '{"a":[1,{"c":null},true,false],"b":{"x":[],"y":2},"é":"\ufffd"}'
 
 
@@ -72,5 +72,5 @@ def as_go_keeps_it(value: object) -> object:
 @settings(deadline=None)
 def test_a_free_form_object_survives(value: dict[str, object]) -> None:
     body = parse(json.dumps(value).encode())
-    assert isinstance(body, Members)
+    assert isinstance(body, JsonObject)
     assert json.loads(compact_object(dict(body.pairs)) or "{}", parse_int=float) == as_go_keeps_it(value)

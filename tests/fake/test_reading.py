@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from memtrace_transports.memory import ManualClock
-from memtrace_transports.memory.filters import Page, read_page
+from memtrace_transports.memory.filters import PageLimits, read_page
 from memtrace_transports.memory.timestamps import UnreadableTimeError, duration_text, read_bound, read_relative
 from tests.fake.caller import Caller
 
@@ -100,20 +100,20 @@ def test_bad_filters_answer_500_and_the_first_is_told(rows: Caller, query: str, 
 @pytest.mark.parametrize(
     ("text", "page"),
     [
-        ("", Page(100, 100)),
-        ("1", Page(1, 1)),
-        ("007", Page(7, 7)),
-        ("+5", Page(5, 5)),
-        ("1000", Page(1000, 1000)),
-        ("1001", Page(100, 1001)),
-        ("9223372036854775807", Page(100, 2**63 - 1)),
+        ("", PageLimits(100, 100)),
+        ("1", PageLimits(1, 1)),
+        ("007", PageLimits(7, 7)),
+        ("+5", PageLimits(5, 5)),
+        ("1000", PageLimits(1000, 1000)),
+        ("1001", PageLimits(100, 1001)),
+        ("9223372036854775807", PageLimits(100, 2**63 - 1)),
         *(
-            (text, Page(100, 100))
+            (text, PageLimits(100, 100))
             for text in ("0", "-0", "-5", "1.5", "abc", " 1", "1 ", "1_0", "٣", "9223372036854775808")
         ),
     ],
 )
-def test_a_limit_that_is_out_of_range_silently_becomes_100(text: str, page: Page) -> None:
+def test_a_limit_that_is_out_of_range_silently_becomes_100(text: str, page: PageLimits) -> None:
     assert read_page(text) == page
 
 

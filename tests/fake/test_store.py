@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from memtrace_transports.memory.store import AgentCounts, MemoryStore, Row, Selection
+from memtrace_transports.memory.store import AgentCounts, MemoryStore, Row, RowSelection
 
 ORGS = ["org_1", "org_2"]
 TYPES = ["episodic", "decision"]
@@ -57,7 +57,7 @@ ROWS = st.builds(
     parent_id=st.just(""),
 )
 SELECTIONS = st.builds(
-    Selection,
+    RowSelection,
     agent_id=st.sampled_from(["", "", "a", "b", "z"]),
     session_id=st.sampled_from(["", "", "s", "z"]),
     memory_types=st.none() | st.frozensets(st.sampled_from(TYPES)),
@@ -73,7 +73,7 @@ SELECTIONS = st.builds(
 )
 
 
-def walked(rows: list[Row], selection: Selection) -> list[Row]:
+def walked(rows: list[Row], selection: RowSelection) -> list[Row]:
     ordered = sorted(rows, key=lambda row: row.time, reverse=not selection.oldest_first)
     found = [
         row
@@ -128,7 +128,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(org=st.sampled_from(ORGS), needle=st.sampled_from(NEEDLES) | st.text(max_size=2))
     def search(self, org, needle):
-        selection = Selection(contains=needle)
+        selection = RowSelection(contains=needle)
         assert self.store.select(org, selection) == walked(self.rows[org], selection)
 
     @rule(org=st.sampled_from(ORGS), agent_id=st.sampled_from(["a", "b", "z"]), since=TIMES)
@@ -163,8 +163,8 @@ def row(time: int, **fields) -> Row:
 def test_organisations_do_not_meet() -> None:
     store = MemoryStore()
     store.add("org", row(1, session_id="s"))
-    assert store.select("other", Selection()) == []
-    assert store.select("other", Selection(agent_id="a", session_id="s")) == []
+    assert store.select("other", RowSelection()) == []
+    assert store.select("other", RowSelection(agent_id="a", session_id="s")) == []
     assert store.last_stored("other", "k") is None
     assert store.counts("other", "a", 0) == AgentCounts(0, 0, 0, {})
     assert not store.holds("other", 1)
@@ -176,9 +176,9 @@ def test_a_page_may_reach_over_many_blocks(start: int) -> None:
     rows = [row(time) for time in range(2000)]
     for each in [*rows[start:], *rows[:start]]:
         store.add("org", each)
-    assert store.select("org", Selection(limit=1000, offset=500)) == rows[500:1500][::-1]
-    assert store.select("org", Selection(after=299, before=1700, limit=2000, oldest_first=True)) == rows[300:1700]
-    assert store.select("org", Selection(offset=2**63 - 1)) == []
+    assert store.select("org", RowSelection(limit=1000, offset=500)) == rows[500:1500][::-1]
+    assert store.select("org", RowSelection(after=299, before=1700, limit=2000, oldest_first=True)) == rows[300:1700]
+    assert store.select("org", RowSelection(offset=2**63 - 1)) == []
 
 
 @pytest.mark.parametrize(("content", "needle"), [("ab", "ba"), ("a\xff", "\xffa"), ("\ud83d\ude00", "\ude00\ud83d")])
@@ -186,9 +186,9 @@ def test_a_text_is_not_found_across_the_border_of_two_rows(content: str, needle:
     store = MemoryStore()
     for time in range(5):
         store.add("org", row(time, content=content))
-    assert store.select("org", Selection(contains=needle)) == []
+    assert store.select("org", RowSelection(contains=needle)) == []
     store.add("org", row(9, content=content + content))
-    assert store.select("org", Selection(contains=needle)) == [row(9, content=content + content)]
+    assert store.select("org", RowSelection(contains=needle)) == [row(9, content=content + content)]
 
 
 @pytest.mark.parametrize("agents", [1, 20])
@@ -199,4 +199,4 @@ def test_a_text_of_one_agent_is_found_whether_it_has_few_rows_or_all(agents: int
         store.add("org", each)
     found = [each for each in rows if each.agent_id == "a0" and "7 cups" in each.content]
     assert found
-    assert store.select("org", Selection(agent_id="a0", contains="7 cups", oldest_first=True)) == found
+    assert store.select("org", RowSelection(agent_id="a0", contains="7 cups", oldest_first=True)) == found

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace_transports.memory.store import MemoryStore, Selection, StoreSnapshot
+from memtrace_transports.memory.store import MemoryStore, RowSelection, StoreSnapshot
 from tests.fake.test_store import row
 
 
 def times(store: MemoryStore) -> list[int]:
-    return [each.time for each in store.select("org", Selection(oldest_first=True))]
+    return [each.time for each in store.select("org", RowSelection(oldest_first=True))]
 
 
 def test_snapshots_may_be_restored_in_any_order() -> None:
@@ -36,7 +36,7 @@ def test_an_empty_store_can_be_come_back_to() -> None:
     store.add("org", row(1, session_id="s"))
     store.restore(empty)
     assert times(store) == []
-    assert store.select("org", Selection(agent_id="a")) == []
+    assert store.select("org", RowSelection(agent_id="a")) == []
     assert store.last_stored("org", "k") is None
     assert store.counts("org", "a", 0).by_type == {}
 
@@ -46,9 +46,9 @@ def test_a_text_that_was_searched_is_gone_with_its_row() -> None:
     store.add("org", row(1))
     snapshot = store.snapshot()
     store.add("org", row(2, content="coffee"))
-    assert store.select("org", Selection(contains="coffee")) != []
+    assert store.select("org", RowSelection(contains="coffee")) != []
     store.restore(snapshot)
-    assert store.select("org", Selection(contains="coffee")) == []
+    assert store.select("org", RowSelection(contains="coffee")) == []
 
 
 def test_a_key_has_the_time_that_it_had() -> None:
@@ -80,7 +80,7 @@ def test_thousands_of_snapshots_in_a_row_are_fine() -> None:
     store.restore(snapshots[0])
     assert times(store) == []
     store.restore(snapshots[-1])
-    assert len(store.select("org", Selection(limit=5000))) == 4999
+    assert len(store.select("org", RowSelection(limit=5000))) == 4999
 
 
 @pytest.mark.parametrize("other", [MemoryStore().snapshot(), StoreSnapshot()])

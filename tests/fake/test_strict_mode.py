@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from memtrace import AddMemoryRequest, ConflictError, ConnectionFailedError, InvalidRequestError
-from memtrace.cli.walkthrough import walk_through
+from memtrace.cli.walkthrough import run_steps
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import FakeMemtrace, Fault, StrictModeError, StrictModeWarning
 from tests.docs import pages
@@ -77,7 +77,7 @@ def test_the_walk_through_passes_without_a_warning(strict):
     seeded(strict)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        seen = walk_through(strict.client())
+        seen = run_steps(strict.client())
     assert seen.agent.id == "agent_of_the_test"
     assert [memory.content for memory in seen.recalled.memories][-1] == "User prefers dark mode"
 

@@ -6,7 +6,7 @@ import pytest
 
 from memtrace.clock import SystemClock
 from memtrace_transports.memory import FakeMemtrace, ManualClock
-from memtrace_transports.memory.write_buffer import WriteBuffer
+from memtrace_transports.memory.write_buffer import IngestBuffer
 from tests.fake.caller import Caller
 
 
@@ -157,7 +157,7 @@ def test_a_fake_may_be_late_for_every_organisation() -> None:
 
 
 def test_an_empty_buffer_has_nothing_to_wait_for() -> None:
-    buffer = WriteBuffer(0)
+    buffer = IngestBuffer(0)
     buffer.tick(10**9)
     buffer.flush(10**9)
     assert (buffer.arrived(10**12), buffer.settled_at()) == ([], None)

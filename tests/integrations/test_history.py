@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from memtrace import InvalidRequestError
-from memtrace.integrations.history import Entry, History
+from memtrace.integrations.history import History, HistoryItem
 from memtrace_transports.memory import Fault
 from tests.faces import ONCE
 from tests.integrations.values import VISIBILITIES, fake_of
@@ -31,7 +31,7 @@ class Talk:
         return self.client._dispatcher.settings.clock
 
     def add(self, *items):
-        self._run(self.history.add([Entry(json.dumps(item), "text", "note") for item in items], self.clock))
+        self._run(self.history.add([HistoryItem(json.dumps(item), "text", "note") for item in items], self.clock))
 
     def items(self, limit=None):
         return self._run(self.history.items(limit, self.clock))

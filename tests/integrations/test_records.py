@@ -18,7 +18,7 @@ from memtrace import (
     ServerError,
     UnreadableResponseError,
 )
-from memtrace.integrations.records import Format, event_type_of, json_text, write
+from memtrace.integrations.records import RecordCodec, event_type_of, json_text, write
 from memtrace.transport import Headers, Response
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
@@ -27,7 +27,7 @@ from tests.faces import ONCE
 from tests.integrations.values import JSON
 from tests.procedures.rows_server import moment
 
-FORM = Format("test-format", "assistant", "thread")
+FORM = RecordCodec("test-format", "assistant", "thread")
 
 
 def requests(*items, form=FORM):
@@ -208,9 +208,9 @@ def test_half_a_character_is_exact_in_the_item_and_replaced_in_the_text(fake):
 def test_formats_agents_and_sessions_do_not_see_each_other(fake):
     client = fake.client()
     others = [
-        Format("test-format-2", "assistant", "thread"),
-        Format("test-format", "other", "thread"),
-        Format("test-format", "assistant", "other"),
+        RecordCodec("test-format-2", "assistant", "thread"),
+        RecordCodec("test-format", "other", "thread"),
+        RecordCodec("test-format", "assistant", "other"),
     ]
     for form in others:
         written(client, form.name, form=form)
@@ -289,7 +289,7 @@ class Shelf:
 def test_records_of_one_microsecond_stand_in_the_order_in_which_they_were_written(page_size):
     rows = [row(20, 4, "d"), row(10, 2, "b"), row(10, 3, "c"), row(10, 1, "a"), row(30, 6, "f"), row(30, 5, "e")]
     client = Memtrace("http://server", "key", transport=Shelf(rows))
-    assert [record.item for record in read(client, Format("test-format", "a"), page_size)] == list("fedcba")
+    assert [record.item for record in read(client, RecordCodec("test-format", "a"), page_size)] == list("fedcba")
 
 
 # ---- failures

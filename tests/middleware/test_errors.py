@@ -29,7 +29,7 @@ from memtrace.exceptions import (
     ServerError,
     TransportError,
 )
-from memtrace.middleware.errors import describe, error_for, is_failure, raise_errors
+from memtrace.middleware.errors import annotate, error_for, is_failure, raise_errors
 from memtrace.transport import CallContext, Headers, Request, Response
 from tests.dealing import by_driver
 
@@ -42,13 +42,13 @@ def answer(status, text=None, **more):
     return Response(status, body=json.dumps({"error": text, **more}).encode())
 
 
-def request(safety="once", **fields):
-    context = CallContext(safety=safety)
+def request(idempotency="non_idempotent", **fields):
+    context = CallContext(idempotency=idempotency)
     return Request("POST", "http://server", "/api/v1/memories?x=1", operation="memories.add", context=context, **fields)
 
 
-def mapped(response, safety="once", **fields):
-    return error_for(response, replace(request(safety), **fields))
+def mapped(response, idempotency="non_idempotent", **fields):
+    return error_for(response, replace(request(idempotency), **fields))
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ def test_no_json_whatever_breaks_the_mapping(status, content):
 
 
 @by_driver(
-    ("safety", "status", "retryable", "maybe_applied"),
+    ("idempotency", "status", "retryable", "maybe_applied"),
     [
         ("read", 500, True, False),
         ("read", 502, True, False),
@@ -442,37 +442,37 @@ def test_no_json_whatever_breaks_the_mapping(status, content):
         ("read", 504, True, False),
         ("read", 429, True, False),
         ("read", 501, False, False),
-        ("repeatable", 500, True, True),
+        ("idempotent", 500, True, True),
         ("keyed", 500, False, True),
-        ("once", 500, False, True),
-        ("once", 501, False, False),
-        ("once", 503, True, False),
-        ("once", 429, True, False),
-        ("once", 400, False, False),
-        ("once", 401, False, False),
-        ("once", 404, False, False),
-        ("once", 409, False, False),
-        ("once", 413, False, False),
+        ("non_idempotent", 500, False, True),
+        ("non_idempotent", 501, False, False),
+        ("non_idempotent", 503, True, False),
+        ("non_idempotent", 429, True, False),
+        ("non_idempotent", 400, False, False),
+        ("non_idempotent", 401, False, False),
+        ("non_idempotent", 404, False, False),
+        ("non_idempotent", 409, False, False),
+        ("non_idempotent", 413, False, False),
     ],
 )
-def test_what_may_be_repeated_and_what_may_have_been_applied(runner, safety, status, retryable, maybe_applied):
-    runner.context.safety = safety
+def test_what_may_be_repeated_and_what_may_have_been_applied(runner, idempotency, status, retryable, maybe_applied):
+    runner.context.idempotency = idempotency
     with pytest.raises(MemtraceError) as caught:
         runner.call(raise_errors, answer(status, "engine text"))
     assert (caught.value.retryable, caught.value.maybe_applied) == (retryable, maybe_applied)
 
 
 @by_driver(
-    ("safety", "status", "retryable", "maybe_applied"),
+    ("idempotency", "status", "retryable", "maybe_applied"),
     [
         ("read", 502, True, False),
-        ("once", 502, False, True),
-        ("once", 504, False, True),
-        ("repeatable", 504, True, True),
+        ("non_idempotent", 502, False, True),
+        ("non_idempotent", 504, False, True),
+        ("idempotent", 504, True, True),
     ],
 )
-def test_a_gateway_says_nothing_about_a_write(runner, safety, status, retryable, maybe_applied):
-    runner.context.safety = safety
+def test_a_gateway_says_nothing_about_a_write(runner, idempotency, status, retryable, maybe_applied):
+    runner.context.idempotency = idempotency
     with pytest.raises(ServerError) as caught:
         runner.call(raise_errors, status)
     assert (caught.value.retryable, caught.value.maybe_applied) == (retryable, maybe_applied)
@@ -576,18 +576,18 @@ def test_what_is_special_already_stays_the_same_object(runner, kind):
 
 
 @by_driver(
-    ("safety", "maybe_sent", "retryable", "maybe_applied"),
+    ("idempotency", "maybe_sent", "retryable", "maybe_applied"),
     [
         ("read", True, True, False),
-        ("repeatable", True, True, True),
+        ("idempotent", True, True, True),
         ("keyed", True, False, True),
-        ("once", True, False, True),
-        ("once", False, True, False),
+        ("non_idempotent", True, False, True),
+        ("non_idempotent", False, True, False),
         ("read", False, True, False),
     ],
 )
-def test_a_lost_write_may_have_been_applied(runner, safety, maybe_sent, retryable, maybe_applied):
-    runner.context.safety = safety
+def test_a_lost_write_may_have_been_applied(runner, idempotency, maybe_sent, retryable, maybe_applied):
+    runner.context.idempotency = idempotency
     with pytest.raises(TransportError) as caught:
         runner.call(raise_errors, TransportError("x", cause="reset", maybe_sent=maybe_sent))
     assert (caught.value.retryable, caught.value.maybe_applied) == (retryable, maybe_applied)
@@ -663,9 +663,9 @@ def test_errors_of_others_pass_untouched(runner):
 
 def test_an_error_is_described_once():
     error = ServerError("x")
-    describe(error, request())
+    annotate(error, request())
     first = error.request
-    describe(error, Request("GET", "http://other", "/other"))
+    annotate(error, Request("GET", "http://other", "/other"))
     assert error.request is first
 
 

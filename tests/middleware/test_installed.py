@@ -6,7 +6,7 @@ import pytest
 
 from memtrace import ConfigurationError
 from memtrace.middleware import after, before
-from memtrace.plugins import middlewares
+from memtrace.plugins import middleware_registry
 from tests.dealing import by_face
 from tests.faces import json_response
 from tests.test_plugins import MIDDLEWARE, Installed, line_of
@@ -69,7 +69,7 @@ def test_a_wrong_position_is_told_with_the_distribution(installed):
         "acme-signer", "signer", SIGNER.replace('Position("after", "auth")', '"after auth"'), kind="middleware"
     )
     with pytest.raises(ConfigurationError, match=r"'signer' of acme-signer 1.0 .* must be a Position or None, not str"):
-        middlewares.get("signer")
+        middleware_registry.get("signer")
 
 
 @by_face(
@@ -102,7 +102,7 @@ def test_a_package_that_is_missing_is_told_to_whoever_names_the_middleware_and_i
         f"middleware[0]: middleware 'signer' of acme-signer 1.0 needs {needs}, not installed here"
     )
     assert caught.value.hint == hint
-    info = line_of(middlewares.listing(), "acme-signer")
+    info = line_of(middleware_registry.listing(), "acme-signer")
     assert (info.status, info.detail) == ("missing package", hint)
 
 
@@ -110,16 +110,16 @@ def test_a_distribution_that_brings_a_built_in_name_is_shadowed_and_never_loaded
     module = installed.add("acme-auth", "auth", "raise AssertionError('loaded')", kind="middleware")
     with pytest.raises(ConfigurationError, match="'auth' is a built-in middleware"):
         face.scripted(EMPTY, middleware=["auth"])
-    info = line_of(middlewares.listing(), "acme-auth")
+    info = line_of(middleware_registry.listing(), "acme-auth")
     assert (info.name, info.status) == ("auth", "shadowed")
     assert info.detail == "the name 'auth' belongs to a built-in middleware; acme-auth must choose another"
-    assert [info.status for info in middlewares.listing() if info.name == "auth"] == ["ok", "shadowed"]
-    assert "auth" not in middlewares.names()
+    assert [info.status for info in middleware_registry.listing() if info.name == "auth"] == ["ok", "shadowed"]
+    assert "auth" not in middleware_registry.names()
     assert module not in sys.modules
 
 
 def test_the_listing_has_the_built_in_links_and_then_what_is_installed(installed):
     installed.add("acme-tag", "tag", MIDDLEWARE, kind="middleware")
-    names = [info.name for info in middlewares.listing()]
+    names = [info.name for info in middleware_registry.listing()]
     assert names[:4] == ["errors", "retry", "auth", "log"]
     assert names.index("tag") >= 4

@@ -17,8 +17,8 @@ from memtrace.middleware import (
     log_attempts,
     raise_errors,
 )
-from memtrace.middleware.chain import BUILT_IN, arrange
-from memtrace.plugins import MiddlewareSpec, middlewares
+from memtrace.middleware.chain import BUILT_IN, build_chain
+from memtrace.plugins import MiddlewareSpec, middleware_registry
 from tests.dealing import by_face
 from tests.faces import ONCE, json_response
 
@@ -51,7 +51,7 @@ def install(monkeypatch):
             made.append(Named(name))
             return made[-1]
 
-        monkeypatch.setitem(middlewares._specs, name, MiddlewareSpec(create=create, position=position))
+        monkeypatch.setitem(middleware_registry._specs, name, MiddlewareSpec(create=create, position=position))
         return made
 
     return installing
@@ -61,7 +61,7 @@ def chain(client):
     """The names of what stands in a client's chain, outermost first; an attribute of the client itself tells each."""
     known = {raise_errors: "errors", log_attempts: "log", ApiKeyAuth: "auth", Retry: "retry"}
     return " ".join(
-        known.get(link) or known.get(type(link)) or link.name for link in arrange(client._dispatcher.settings)
+        known.get(link) or known.get(type(link)) or link.name for link in build_chain(client._dispatcher.settings)
     )
 
 
@@ -183,7 +183,7 @@ def test_the_clients_word_wins_over_the_distributions(face, install, placed, exp
 def test_only_what_is_named_is_made_and_no_call_arranges_anything(face, install, monkeypatch):
     tags, others = install("tag"), install("other")
     client, transport = face.scripted(lambda request: EMPTY, middleware=[before("auth", "tag")])
-    for name in ("memtrace.dispatch.arrange", "memtrace.dispatch.compose"):
+    for name in ("memtrace.dispatch.build_chain", "memtrace.dispatch.compose"):
         monkeypatch.setattr(name, lambda *given: pytest.fail("put together during a call"))
     for _ in range(3):
         client.agents.list()
@@ -353,7 +353,7 @@ def test_a_specs_position_is_a_position(position):
 
 
 def test_what_cannot_be_called_and_comes_from_no_known_distribution_is_told_by_its_name(face, monkeypatch):
-    monkeypatch.setitem(middlewares._specs, "tag", MiddlewareSpec(create=lambda: 5))
+    monkeypatch.setitem(middleware_registry._specs, "tag", MiddlewareSpec(create=lambda: 5))
     with pytest.raises(
         ConfigurationError, match=r"^middleware\[0\]: middleware 'tag' cannot be used: its create gives int"
     ) as caught:
@@ -371,7 +371,7 @@ def passes(request, call_next):
 def test_in_the_place_of_auth_nothing_sends_our_key(face):
     client, transport = face.scripted(EMPTY, middleware=[instead_of("auth", passes)])
     client.agents.list()
-    assert "mtk_key" not in str(transport.last.headers.pairs)
+    assert "mtk_key" not in str(transport.last.headers.multi_items)
     assert "x-api-key" not in transport.last.headers
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from memtrace.context import PromptContextOptions
 from memtrace.exceptions import InvalidRequestError
-from memtrace.model_errors import refusal
+from memtrace.model_errors import invalid_request_from
 from memtrace.models import AddMemoryRequest, Agent, ListOptions
 from memtrace.timebounds import TIME_RULE
 
@@ -19,7 +19,7 @@ MEMORY = {"agent_id": "assistant", "content": "planted"}
 def refused(model, **fields):
     with pytest.raises(ValidationError) as caught:
         model(**fields)
-    error = refusal(caught.value)
+    error = invalid_request_from(caught.value)
     assert isinstance(error, InvalidRequestError)
     assert "planted" not in str(error)
     assert "Input should" not in error.message
@@ -77,4 +77,6 @@ def test_what_no_rule_is_known_for_is_told_in_the_words_of_its_type():
 
     with pytest.raises(ValidationError) as caught:
         Odd(day="planted")
-    assert refusal(caught.value).message.startswith("day must be what its type allows: Input should be a valid date")
+    assert invalid_request_from(caught.value).message.startswith(
+        "day must be what its type allows: Input should be a valid date"
+    )

@@ -144,17 +144,17 @@ def test_stats_have_what_the_server_sends():
 
 
 PAIRS = [
-    (AddMemoryRequest, fields.AddMemoryFields, set()),
-    (ListOptions, fields.ListFields, set()),
-    (ListOptions, fields.AgentMemoriesFields, {"agent_id"}),
-    (ListOptions, fields.SessionMemoriesFields, {"session_id"}),
-    (SearchQuery, fields.SearchFields, set()),
-    (RegisterAgentRequest, fields.RegisterAgentFields, set()),
-    (CreateSessionRequest, fields.CreateSessionFields, set()),
-    (UpdateSessionRequest, fields.UpdateSessionFields, set()),
-    (ContextOptions, fields.ContextFields, set()),
-    (PromptContextOptions, fields.PromptContextFields, set()),
-    (AddMemoryRequest, fields.RememberFields, {"agent_id", "session_id", "content"}),
+    (AddMemoryRequest, fields.AddMemoryParams, set()),
+    (ListOptions, fields.ListParams, set()),
+    (ListOptions, fields.AgentMemoriesParams, {"agent_id"}),
+    (ListOptions, fields.SessionMemoriesParams, {"session_id"}),
+    (SearchQuery, fields.SearchParams, set()),
+    (RegisterAgentRequest, fields.RegisterAgentParams, set()),
+    (CreateSessionRequest, fields.CreateSessionParams, set()),
+    (UpdateSessionRequest, fields.UpdateSessionParams, set()),
+    (ContextOptions, fields.ContextParams, set()),
+    (PromptContextOptions, fields.PromptContextParams, set()),
+    (AddMemoryRequest, fields.RememberParams, {"agent_id", "session_id", "content"}),
 ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memtrace import AddMemoryRequest, Agent, AgentList, BatchResult, Health, Memory, MemoryList, Outcome, SearchResult
 from memtrace.exceptions import InvalidRequestError
-from memtrace.notebook import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, html_of
+from memtrace.notebook import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, to_html
 from memtrace_transports import FakeMemtrace
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
@@ -147,7 +147,7 @@ def test_any_content_comes_out_as_text_and_never_as_markup(content):
 
 def test_what_no_page_can_show_is_a_replacement_character():
     assert page_of(memory("a\x00b\x1bc\r\nd\re")).column("content") == ["a\ufffdb\ufffdc\nd\ne"]
-    assert html_of(Memory.model_construct(content="\ud800")).encode()
+    assert to_html(Memory.model_construct(content="\ud800")).encode()
 
 
 def test_no_colour_is_set_but_grey_lines_so_that_light_and_dark_pages_keep_theirs():

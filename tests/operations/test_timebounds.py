@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError
-from memtrace.timebounds import to_lookback, to_moment, to_wire
+from memtrace.timebounds import to_absolute, to_lookback, to_query
 
 
 class Noon:
@@ -26,7 +26,7 @@ NOON = Noon()
     + ["2020-01-01T00:00:00", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00+05:00", "2020-01-01T00:00:00.123456789Z"],
 )
 def test_texts_that_the_server_reads_are_sent_as_they_are(text):
-    assert to_wire(text, "since", NOON) == text
+    assert to_query(text, "since", NOON) == text
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_texts_that_the_server_reads_are_sent_as_they_are(text):
 )
 def test_texts_that_the_server_cannot_read_are_refused(text):
     with pytest.raises(InvalidRequestError, match="until") as caught:
-        to_wire(text, "until", NOON)
+        to_query(text, "until", NOON)
     assert caught.value.field == "until"
     assert "timestamp" in caught.value.rule
     assert caught.value.status_code == 0
@@ -75,7 +75,7 @@ def test_texts_that_the_server_cannot_read_are_refused(text):
 
 @pytest.mark.parametrize("empty", [None, ""])
 def test_nothing_given_is_no_bound(empty):
-    assert to_wire(empty, "since", NOON) is None
+    assert to_query(empty, "since", NOON) is None
     assert to_lookback(empty, "since", NOON) is None
 
 
@@ -95,15 +95,15 @@ def test_nothing_given_is_no_bound(empty):
     ],
 )
 def test_a_timedelta_is_a_look_back_where_one_says_the_same_and_else_a_timestamp(delta, text):
-    assert to_wire(delta, "since", NOON) == text
+    assert to_query(delta, "since", NOON) == text
 
 
 def test_an_aware_datetime_is_sent_in_utc():
     value = datetime(2026, 1, 31, 12, 0, 0, 250000, tzinfo=timezone(timedelta(hours=2)))
-    assert to_wire(value, "since", NOON) == "2026-01-31T10:00:00.250000Z"
+    assert to_query(value, "since", NOON) == "2026-01-31T10:00:00.250000Z"
 
 
-@pytest.mark.parametrize("convert", [to_wire, to_lookback])
+@pytest.mark.parametrize("convert", [to_query, to_lookback])
 def test_a_naive_datetime_is_refused_with_the_reason(convert):
     with pytest.raises(InvalidRequestError, match="naive datetime.*timezone.utc"):
         convert(datetime(2026, 1, 1), "since", NOON)
@@ -120,12 +120,12 @@ def test_a_naive_datetime_is_refused_with_the_reason(convert):
 )
 def test_what_lies_outside_the_calendar_is_refused(bound):
     with pytest.raises(InvalidRequestError, match="from the year 1 to the year 9999"):
-        to_wire(bound, "since", NOON)
+        to_query(bound, "since", NOON)
     with pytest.raises(InvalidRequestError):
         to_lookback(bound, "since", NOON)
 
 
-@pytest.mark.parametrize("convert", [to_wire, to_lookback])
+@pytest.mark.parametrize("convert", [to_query, to_lookback])
 def test_a_negative_timedelta_is_refused(convert):
     with pytest.raises(InvalidRequestError, match="future"):
         convert(timedelta(seconds=-1), "since", NOON)
@@ -170,7 +170,7 @@ def test_a_look_back_never_leaves_out_what_was_asked_for(delta):
 
 @given(st.text(max_size=30))
 def test_any_text_is_sent_unchanged_or_refused(text):
-    for convert in (to_wire, to_lookback):
+    for convert in (to_query, to_lookback):
         try:
             assert convert(text, "since", NOON) == (text or None)
         except InvalidRequestError as error:
@@ -192,9 +192,9 @@ def test_any_text_is_sent_unchanged_or_refused(text):
     ],
 )
 def test_a_bound_that_stands_still_is_a_point_in_time(bound, text):
-    assert to_moment(bound, "since", NOON) == text
+    assert to_absolute(bound, "since", NOON) == text
 
 
 def test_a_bound_that_the_server_cannot_read_cannot_stand_still_either():
     with pytest.raises(InvalidRequestError, match="until must be"):
-        to_moment("1w", "until", NOON)
+        to_absolute("1w", "until", NOON)

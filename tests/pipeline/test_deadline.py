@@ -74,7 +74,7 @@ def takes_lock():
 
 def test_waiting_for_a_threads_lock_ends_with_the_deadline():
     locks = Locks()
-    with locks.of_threads("one"), pytest.raises(DeadlineExceededError, match="while it waited for a lock"):
+    with locks.thread_lock("one"), pytest.raises(DeadlineExceededError, match="while it waited for a lock"):
         drive(takes_lock(), Script(), locks, real_context(0.05))
     assert drive(takes_lock(), Script(), locks, real_context(60)) == "held"
 
@@ -85,10 +85,10 @@ def test_waiting_for_a_tasks_lock_ends_with_the_deadline(library):
         locks, begun, may_end = Locks(), anyio.Event(), anyio.Event()
 
         async def hold():
-            await locks.of_tasks("one").acquire()
+            await locks.task_lock("one").acquire()
             begun.set()
             await may_end.wait()
-            locks.of_tasks("one").release()
+            locks.task_lock("one").release()
 
         async with anyio.create_task_group() as group:
             group.start_soon(hold)
@@ -119,7 +119,7 @@ def test_an_async_function_that_is_called_ends_with_the_deadline(library):
 def test_a_lock_that_comes_with_the_cancellation_is_given_back():
     async def main():
         locks = Locks()
-        held = locks.of_tasks("one")
+        held = locks.task_lock("one")
         await held.acquire()
         task = asyncio.create_task(drive_async(takes_lock(), Script(), locks, real_context(60)))
         await asyncio.sleep(0.01)

@@ -153,25 +153,25 @@ def test_an_unexpected_error_of_a_transport_is_thrown_in_too(runner):
 
 
 @by_driver(
-    ("safety", "step", "maybe_applied"),
+    ("idempotency", "step", "maybe_applied"),
     [
-        ("once", lost(), True),
+        ("non_idempotent", lost(), True),
         ("keyed", lost(), True),
-        ("repeatable", lost(), True),
+        ("idempotent", lost(), True),
         ("read", lost(), False),
-        ("once", lost(maybe_sent=False), False),
-        ("once", 502, True),
-        ("once", 504, True),
+        ("non_idempotent", lost(maybe_sent=False), False),
+        ("non_idempotent", 502, True),
+        ("non_idempotent", 504, True),
         ("read", 502, False),
-        ("once", 503, False),
-        ("once", 501, False),
-        ("once", 520, True),
-        ("once", 201, True),
+        ("non_idempotent", 503, False),
+        ("non_idempotent", 501, False),
+        ("non_idempotent", 520, True),
+        ("non_idempotent", 201, True),
         ("read", 201, False),
     ],
 )
-def test_the_context_knows_whether_something_may_have_been_applied(runner, safety, step, maybe_applied):
-    runner.context.safety = safety
+def test_the_context_knows_whether_something_may_have_been_applied(runner, idempotency, step, maybe_applied):
+    runner.context.idempotency = idempotency
 
     def quiet(request, call_next):
         try:

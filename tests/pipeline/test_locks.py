@@ -44,7 +44,7 @@ def held_at_an_error():
 
 
 def assert_free(runner):
-    assert not runner.locks.of_threads("token").locked()  # to wait for it would hang
+    assert not runner.locks.thread_lock("token").locked()  # to wait for it would hang
     assert runner.run(holding()) == "done"
 
 
@@ -204,11 +204,11 @@ def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent():
         import os, threading
         from memtrace.pipeline import Locks
         locks = Locks()
-        locks.of_threads("token").acquire()
+        locks.thread_lock("token").acquire()
         locks._guard.acquire()
         child = os.fork()
         if child == 0:
-            fine = locks.of_threads("token").acquire(timeout=1)
+            fine = locks.thread_lock("token").acquire(timeout=1)
             os._exit(0 if fine else 1)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
@@ -224,9 +224,9 @@ def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent():
 
 def test_locks_are_new_in_another_process(monkeypatch):
     locks = Locks()
-    parents = locks.of_threads("token")
-    assert locks.of_threads("token") is parents
+    parents = locks.thread_lock("token")
+    assert locks.thread_lock("token") is parents
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    childs = locks.of_threads("token")
+    childs = locks.thread_lock("token")
     assert childs is not parents
-    assert locks.of_threads("token") is childs
+    assert locks.thread_lock("token") is childs

@@ -136,10 +136,10 @@ def python(published, tmp_path):
 @pytest.fixture
 def here(published, monkeypatch):
     """The two distributions importable in this process, and nothing of them left behind."""
-    from memtrace.plugins import middlewares, transports
+    from memtrace.plugins import middleware_registry, transport_registry
 
     monkeypatch.syspath_prepend(published)
-    for registry in (transports, middlewares):
+    for registry in (transport_registry, middleware_registry):
         monkeypatch.setattr(registry, "_found", None)
         monkeypatch.setattr(registry, "_specs", {})
     importlib.invalidate_caches()

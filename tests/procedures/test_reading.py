@@ -17,7 +17,7 @@ from memtrace.procedures.reading import iter_memories, list_memories, search_mem
 from tests.conftest import StoppedClock
 from tests.garbage import collecting
 from tests.procedures.rows_server import Reader, counted, moment
-from tests.sampling import is_whole
+from tests.sampling import is_int
 
 forms = st.sampled_from(["sync", "async"])
 orders = st.sampled_from(["asc", "desc", None])
@@ -100,7 +100,7 @@ def test_exact_tags_give_as_many_rows_as_there_are_up_to_the_limit(form, rows, o
     assert answer.has_more or not more
 
 
-@settings(max_examples=settings().max_examples if is_whole() else 10)
+@settings(max_examples=settings().max_examples if is_int() else 10)
 @given(forms, times, orders, page_sizes, st.integers(1001, 1030), st.integers(0, 10))
 def test_a_list_over_several_pages_says_for_sure_whether_more_match(form, moments, order, page_size, limit, offset):
     rows = rows_at([*moments, *range(10, 1010)])
@@ -294,9 +294,9 @@ def test_a_search_that_the_server_would_refuse_is_refused_over_several_pages_too
 def test_no_more_than_a_page_is_held(form, monkeypatch):
     read = []
 
-    class Noted(reading.Walk):
-        def page(self):
-            rows = yield from super().page()
+    class Noted(reading.Paginator):
+        def next_page(self):
+            rows = yield from super().next_page()
             read.extend(map(weakref.ref, rows))
             return rows
 
@@ -309,7 +309,7 @@ def test_no_more_than_a_page_is_held(form, monkeypatch):
             pass
 
     held = []
-    monkeypatch.setattr(reading, "Walk", Noted)
+    monkeypatch.setattr(reading, "Paginator", Noted)
     reader = Reader(form, rows_at(range(100)), count)
     items = reader.client._dispatcher.stream(iter_memories(ListOptions(), reader.clock, page_size=10))
     with collecting() as collect:

@@ -11,7 +11,7 @@ import trio
 
 from memtrace import AsyncMemtrace, Memtrace, NotFoundError, TransportError
 from memtrace.operations import Operation
-from memtrace.procedures import emit, pause, step
+from memtrace.procedures import emit, pause, run_operation
 from tests.conftest import AsyncScript, Script, StoppedClock
 from tests.faces import ONCE
 from tests.garbage import collecting
@@ -74,8 +74,8 @@ def operation(parse=lambda response: response):
 
 def test_a_procedure_gets_each_result_and_returns_its_own(runs):
     def procedure():
-        first = yield from step(operation(lambda response: 1))
-        second = yield from step(operation(lambda response: 2))
+        first = yield from run_operation(operation(lambda response: 1))
+        second = yield from run_operation(operation(lambda response: 2))
         return first, second
 
     assert runs.run(procedure()) == (1, 2)
@@ -93,7 +93,7 @@ def test_a_procedure_that_asks_for_nothing_returns_at_once(runs):
 def test_a_pause_is_slept_by_the_clients_clock(runs):
     def procedure():
         assert (yield from pause(0.15)) is None
-        return (yield from step(operation(lambda response: "after")))
+        return (yield from run_operation(operation(lambda response: "after")))
 
     assert runs.run(procedure()) == "after"
     assert runs.clock.sleeps == [0.15]
@@ -102,10 +102,10 @@ def test_a_pause_is_slept_by_the_clients_clock(runs):
 def test_a_procedure_may_handle_a_failure(runs):
     def procedure():
         try:
-            yield from step(operation())
+            yield from run_operation(operation())
         except TransportError as error:
             cause = error.cause
-        return (yield from step(operation(lambda response: cause)))
+        return (yield from run_operation(operation(lambda response: cause)))
 
     assert runs.run(procedure(), TransportError("gone", cause="reset")) == "reset"
 
@@ -113,7 +113,7 @@ def test_a_procedure_may_handle_a_failure(runs):
 def test_a_procedure_may_return_after_a_failure(runs):
     def procedure():
         try:
-            yield from step(operation())
+            yield from run_operation(operation())
         except NotFoundError:
             return "nothing"
 
@@ -122,7 +122,7 @@ def test_a_procedure_may_return_after_a_failure(runs):
 
 def test_a_failure_that_a_procedure_leaves_comes_out(runs):
     def procedure():
-        yield from step(operation())
+        yield from run_operation(operation())
 
     with pytest.raises(NotFoundError):
         runs.run(procedure(), 404)
@@ -133,7 +133,7 @@ def test_a_failure_that_is_none_of_the_sdk_can_be_cleaned_up_after(runs):
 
     def procedure():
         try:
-            yield from step(operation())
+            yield from run_operation(operation())
         except LookupError:
             left.append("cleaned up")
             raise
@@ -153,7 +153,7 @@ def test_what_is_no_exception_closes_the_procedure_and_goes_through(runs, how):
 
     def procedure():
         try:
-            yield from step(operation())
+            yield from run_operation(operation())
         except Exception:  # noqa: BLE001
             left.append("swallowed")
         finally:
@@ -171,7 +171,7 @@ def test_what_is_no_exception_closes_the_procedure_and_goes_through(runs, how):
 def numbers(closed):
     try:
         for number in range(3):
-            found = yield from step(operation(lambda response, number=number: number * 10))
+            found = yield from run_operation(operation(lambda response, number=number: number * 10))
             assert (yield from emit(found)) is None
             yield from pause(number)
     finally:
@@ -210,7 +210,7 @@ def test_a_failure_in_a_stream_comes_out_after_what_was_emitted(runs):
 def test_a_streams_failure_is_its_own_to_handle(runs):
     def stream():
         try:
-            yield from step(operation())
+            yield from run_operation(operation())
         except NotFoundError:
             yield from emit("instead")
 

@@ -23,7 +23,7 @@ from memtrace_transports import AsyncMemoryTransport, FakeMemtrace, ManualClock,
 from memtrace_transports.memory import Fault
 from tests.dealing import by_face
 from tests.faces import ONCE, json_response
-from tests.sampling import is_whole
+from tests.sampling import is_int
 
 
 @pytest.fixture
@@ -396,7 +396,7 @@ def test_a_long_batch_takes_no_more_memory_than_a_short_one():
         return found
 
     peak(500)
-    assert peak(10_000 if is_whole() else 3000) < 1.5 * peak(1000)
+    assert peak(10_000 if is_int() else 3000) < 1.5 * peak(1000)
 
 
 def test_the_flat_form_says_in_its_error_what_was_stored(face, fake):

@@ -13,7 +13,7 @@ from memtrace_transports.memory import Fault
 from tests.dealing import by_face
 from tests.faces import json_response
 from tests.responses import MEMORIES
-from tests.sampling import is_whole
+from tests.sampling import is_int
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def contents(context):
 
 
 def test_all_of_a_session_is_there_whole_and_oldest_first(face, fake):
-    count = 2500 if is_whole() else 1100
+    count = 2500 if is_int() else 1100
     seed(fake, count)
     fake.seed("default", [{"agent_id": "bot", "session_id": "other", "content": "of another session", "age_s": 30}])
     long = "語" * 500

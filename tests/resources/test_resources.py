@@ -22,7 +22,7 @@ from memtrace import (
     TransportError,
     UpdateSessionRequest,
 )
-from memtrace.recovery import content_key
+from memtrace.recovery import server_dedup_key
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.conftest import StoppedClock
 from tests.dealing import by_face
@@ -468,7 +468,7 @@ HALF = json_response(500, '{"error":"failed to create memory 2: disk is full"}')
 def test_of_a_batch_that_the_server_stored_in_half_each_outcome_is_found_out(face):
     requests = [AddMemoryRequest(agent_id="a", content=str(n)) for n in range(4)]
     nothing = json_response(200, '{"memories": []}')
-    row = {**json.loads(ROW), "content": "1", "dedup_key": content_key(requests[1])}
+    row = {**json.loads(ROW), "content": "1", "dedup_key": server_dedup_key(requests[1])}
     found = json_response(200, json.dumps({"memories": [row]}))
     clock = StoppedClock()
     client, transport = face.scripted(HALF, nothing, found, clock=clock)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from memtrace import AddMemoryRequest
-from memtrace.recovery import content_key
+from memtrace.recovery import server_dedup_key
 from memtrace_transports.memory import Fault
 from tests.faces import json_response
 from tests.retry.test_memories import NOTHING, WAYS, contents, row
@@ -78,7 +78,7 @@ def test_memories_that_a_middleware_changes_are_known_by_what_was_sent(fake, cli
 )
 def test_where_other_things_were_sent_the_memories_that_were_given_are_looked_for(face, change):
     empty = json_response(201, '{"memories": [], "count": 0}')
-    stored = [row("2026-01-01T00:00:00Z", dedup_key=content_key(each)) for each in items("one", "two")]
+    stored = [row("2026-01-01T00:00:00Z", dedup_key=server_dedup_key(each)) for each in items("one", "two")]
     found = json_response(200, json.dumps({"memories": stored}))
     scripted = Scripted(face, broken(), NOTHING, empty, found, middleware=[changing(change)])
     assert [outcome.status for outcome in scripted.client.memories.add_many(items("one", "two"))] == ["stored"] * 2

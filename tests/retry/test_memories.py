@@ -8,7 +8,7 @@ import pytest
 
 from memtrace import AddMemoryRequest, ConflictError, ConnectionFailedError, MemtraceError, RetryPolicy
 from memtrace.exceptions import UnreadableResponseError
-from memtrace.recovery import content_key
+from memtrace.recovery import server_dedup_key
 from memtrace.transport import Headers, Response
 from memtrace_transports import AsyncMemoryTransport, FakeMemtrace, ManualClock, MemoryTransport
 from memtrace_transports.memory import Fault
@@ -202,7 +202,7 @@ def test_where_no_memory_was_sent_the_one_that_was_given_is_looked_for(face, bod
     def other(request, call_next):
         return (yield from call_next(replace(request, body=body) if request.method == "POST" else request))
 
-    key = content_key(AddMemoryRequest(agent_id="a", content="c"))
+    key = server_dedup_key(AddMemoryRequest(agent_id="a", content="c"))
     found = json_response(200, json.dumps({"memories": [row("2026-01-01T00:00:00Z", dedup_key=key)]}))
     scripted = Scripted(face, broken(), NOTHING, CONFLICT, found, attempt_middleware=[other])
     assert scripted.client.remember("a", "c").dedup_key == key

@@ -256,8 +256,8 @@ def test_an_answer_is_read_once_however_often_it_is_looked_at(face, monkeypatch)
     from memtrace.models import AgentList
 
     count = []
-    reader = operations._make_reader(AgentList)
-    monkeypatch.setitem(operations._READERS, AgentList, lambda response: count.append(1) or reader(response))
+    reader = operations._make_parser(AgentList)
+    monkeypatch.setitem(operations._PARSERS, AgentList, lambda response: count.append(1) or reader(response))
     Scripted(face, AGENTS).client.agents.list()
     assert len(count) == 1
 

@@ -9,12 +9,12 @@ from importlib import import_module
 import pytest
 
 from memtrace.exceptions import TransportError
-from memtrace.plugins import transports
+from memtrace.plugins import transport_registry
 from memtrace.transport import TransportOptions
 from memtrace_transports import AiohttpTransport, AsyncHttpxTransport, HttpxTransport, RequestsTransport
 from tests.sampling import crossed
 
-NETWORK = [name for name in ("aiohttp", "httpx", "httpx2", "requests") if not transports.get(name).missing()]
+NETWORK = [name for name in ("aiohttp", "httpx", "httpx2", "requests") if not transport_registry.get(name).missing()]
 
 
 class Kind:
@@ -29,7 +29,7 @@ class Kind:
 
     def make(self, **options):
         """A transport of the SDK's own; in a running event loop where it is asynchronous."""
-        spec = transports.get(self.name)
+        spec = transport_registry.get(self.name)
         create = spec.create_async if self.asynchronous else spec.create
         return create(TransportOptions(**options))
 
@@ -85,7 +85,7 @@ class Yours(Kind):
 
     def _blocking(self, requests, options):
         transport = self.make(**options)
-        client = transport._clients.get().lend(None) if self.name != "requests" else transport._sessions.get()
+        client = transport._clients.get().acquire(None) if self.name != "requests" else transport._sessions.get()
         with contextlib.closing(client):
             return [self._outcome(transport, request) for request in requests]
 
@@ -113,7 +113,7 @@ KINDS = [
     Kind(name, asynchronous=form)
     for name in NETWORK
     for form in (False, True)
-    if transports.get(name).serves(asynchronous=form)
+    if transport_registry.get(name).serves(asynchronous=form)
 ]
 
 FORMS = [*KINDS, *(Yours(kind) for kind in KINDS)]

@@ -37,7 +37,7 @@ from memtrace.transport import AsyncTransport, Headers, Request, Response, Trans
 from memtrace_transports import _aiohttp
 from memtrace_transports._aiohttp import AiohttpTransport
 from tests.garbage import collected
-from tests.sampling import crossed, is_whole
+from tests.sampling import crossed, is_int
 from tests.transports.repetitions import CANCELLATIONS
 from tests.transports.scripted import (
     Answer,
@@ -180,7 +180,7 @@ def test_the_headers_of_an_answer_come_in_order_with_repeats():
     with ScriptedServer(Answer(200, b"", [("X-B", "1"), ("Via", "a"), ("Via", "b"), ("X-A", "2")])) as server:
         answer = one(get(server))
     assert answer.headers.get_all("via") == ["a", "b"]
-    assert [name.lower() for name, _ in answer.headers.pairs] == ["x-b", "via", "via", "x-a", "content-length"]
+    assert [name.lower() for name, _ in answer.headers.multi_items] == ["x-b", "via", "via", "x-a", "content-length"]
 
 
 @pytest.mark.parametrize("own", [None, {"auto_decompress": False}], ids=["ours", "theirs"])
@@ -280,7 +280,7 @@ def test_a_small_gzip_that_explodes_is_stopped_early(monkeypatch):
         return piece
 
     monkeypatch.setattr(aiohttp.StreamReader, "readany", readany)
-    bomb = gzip.compress(bytes(100_000_000 if is_whole() else 20_000_000))
+    bomb = gzip.compress(bytes(100_000_000 if is_int() else 20_000_000))
     with ScriptedServer(Answer(200, bomb, [("Content-Encoding", "gzip")])) as server:
         failed(one(get(server), max_response_bytes=1 << 20), "protocol", maybe_sent=True)
     assert sum(read) < 8 << 20
@@ -417,17 +417,17 @@ def test_no_more_connections_than_allowed_are_made_and_all_calls_get_one(timeout
 
 def test_a_slot_that_is_given_to_a_task_cancelled_meanwhile_goes_to_the_next():
     async def main():
-        slots = _aiohttp._Slots(1)
-        await slots.take(None)
-        first, second, third = (asyncio.ensure_future(slots.take(5)) for _ in range(3))
+        slots = _aiohttp._ConnectionSlots(1)
+        await slots.acquire(None)
+        first, second, third = (asyncio.ensure_future(slots.acquire(5)) for _ in range(3))
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.sleep(0)
-        slots.give()
+        slots.release()
         second.cancel()
         await asyncio.wait_for(third, 1)
         assert (first.cancelled(), second.cancelled(), slots.free) == (True, True, 0)
-        slots.give()
+        slots.release()
         assert slots.free == 1
 
     asyncio.run(main())
@@ -435,9 +435,9 @@ def test_a_slot_that_is_given_to_a_task_cancelled_meanwhile_goes_to_the_next():
 
 def test_a_task_cancelled_as_its_waiting_ends_gives_back_no_slot_that_it_never_had():
     async def main():
-        slots = _aiohttp._Slots(1)
-        await slots.take(None)
-        turn = asyncio.ensure_future(slots.take(5))
+        slots = _aiohttp._ConnectionSlots(1)
+        await slots.acquire(None)
+        turn = asyncio.ensure_future(slots.acquire(5))
         await asyncio.sleep(0)
         slots._give_up(slots._waiting[0])
         turn.cancel()
@@ -450,15 +450,15 @@ def test_a_task_cancelled_as_its_waiting_ends_gives_back_no_slot_that_it_never_h
 
 def test_a_slot_given_as_the_waiting_ends_is_not_lost():
     async def main():
-        slots = _aiohttp._Slots(1)
-        await slots.take(None)
-        turn = asyncio.ensure_future(slots.take(None))
+        slots = _aiohttp._ConnectionSlots(1)
+        await slots.acquire(None)
+        turn = asyncio.ensure_future(slots.acquire(None))
         await asyncio.sleep(0)
         waiting = slots._waiting[0]
-        slots.give()
+        slots.release()
         slots._give_up(waiting)
         await turn
-        slots.give()
+        slots.release()
         assert slots.free == 1
 
     asyncio.run(main())

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from memtrace.exceptions import ClientClosedError
-from memtrace_transports.async_lending import AsyncLending, OneForAll
+from memtrace_transports.async_lending import AsyncClientPool, SharedClient
 from memtrace_transports.memory import ManualClock
 
 
@@ -27,14 +27,16 @@ def run(request):
 
 
 def lending(*, most=3, kept=2, expiry=30.0, clock=None, make=Client):
-    return AsyncLending(Client(), make, most=most, kept=kept, expiry=expiry, now=(clock or ManualClock()).monotonic)
+    return AsyncClientPool(
+        Client(), make, max_size=most, max_idle=kept, expiry=expiry, now=(clock or ManualClock()).monotonic
+    )
 
 
 async def given_back(lent, count):
     """So many that were lent at once, given back in their order."""
-    clients = [await lent.lend(None) for _ in range(count)]
+    clients = [await lent.acquire(None) for _ in range(count)]
     for client in clients:
-        await lent.give_back(client)
+        await lent.release(client)
     return clients
 
 
@@ -43,7 +45,7 @@ def test_the_one_that_was_given_back_last_is_lent_first(run):
         lent = lending()
         one, two = await given_back(lent, 2)
         assert one is not two
-        assert [await lent.lend(None), await lent.lend(None)] == [two, one]
+        assert [await lent.acquire(None), await lent.acquire(None)] == [two, one]
 
     run(main)
 
@@ -51,30 +53,30 @@ def test_the_one_that_was_given_back_last_is_lent_first(run):
 def test_one_that_is_no_longer_usable_is_closed_and_never_lent_again(run):
     async def main():
         lent = lending(most=1)
-        spent = await lent.lend(None)
-        await lent.give_back(spent, usable=False)
+        spent = await lent.acquire(None)
+        await lent.release(spent, usable=False)
         assert spent.closed
-        assert await lent.lend(0.01) is not spent
+        assert await lent.acquire(0.01) is not spent
 
     run(main)
 
 
-@pytest.mark.parametrize("make", [lambda: lending(most=1), lambda: OneForAll(Client(), most=1)])
+@pytest.mark.parametrize("make", [lambda: lending(most=1), lambda: SharedClient(Client(), max_size=1)])
 def test_no_more_are_lent_at_once_than_there_may_be(run, make):
     async def main():
         lent = make()
-        client = await lent.lend(None)
-        assert await lent.lend(0.01) is None
+        client = await lent.acquire(None)
+        assert await lent.acquire(0.01) is None
         got = []
 
         async def wait():
-            got.append(await lent.lend(10))
+            got.append(await lent.acquire(10))
 
         async with anyio.create_task_group() as group:
             group.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
             assert got == []
-            await lent.give_back(client)
+            await lent.release(client)
         assert got == [client]
 
     run(main)
@@ -86,10 +88,10 @@ def test_one_that_cannot_be_made_takes_no_place(run):
 
     async def main():
         lent = lending(most=2, make=fail)
-        await lent.lend(None)
+        await lent.acquire(None)
         for _ in range(3):
             with pytest.raises(OSError, match="no certificates"):
-                await lent.lend(0.01)
+                await lent.acquire(0.01)
 
     run(main)
 
@@ -110,8 +112,8 @@ def test_one_that_has_waited_too_long_is_closed_by_the_next_that_is_given_back(r
         lent = lending(expiry=30.0, clock=clock)
         one, two = await given_back(lent, 2)
         clock.advance(31)
-        assert await lent.lend(None) is two
-        await lent.give_back(two)
+        assert await lent.acquire(None) is two
+        await lent.release(two)
         assert (one.closed, two.closed) == (True, False)
 
     run(main)
@@ -120,10 +122,10 @@ def test_one_that_has_waited_too_long_is_closed_by_the_next_that_is_given_back(r
 def test_one_is_closed_whole_though_the_task_that_gives_it_back_is_cancelled(run):
     async def main():
         lent = lending(kept=0)
-        client = await lent.lend(None)
+        client = await lent.acquire(None)
         with anyio.CancelScope() as scope:
             scope.cancel()
-            await lent.give_back(client)
+            await lent.release(client)
         assert client.closed
 
     run(main)
@@ -150,14 +152,14 @@ def test_a_task_that_is_cancelled_while_it_closes_one_leaves_the_others_to_the_n
 def test_closing_closes_all_and_nothing_is_lent_after_it(run):
     async def main():
         lent = lending(most=2)
-        one, two = [await lent.lend(None) for _ in range(2)]
-        await lent.give_back(one)
+        one, two = [await lent.acquire(None) for _ in range(2)]
+        await lent.release(one)
         await lent.close()
         assert (one.closed, two.closed) == (True, True)
-        await lent.give_back(two)
+        await lent.release(two)
         for _ in range(3):
             with pytest.raises(ClientClosedError):
-                await lent.lend(0.01)
+                await lent.acquire(0.01)
 
     run(main)
 
@@ -165,9 +167,9 @@ def test_closing_closes_all_and_nothing_is_lent_after_it(run):
 def test_one_for_all_is_lent_to_all_and_closed_once_for_all(run):
     async def main():
         client = Client()
-        lent = OneForAll(client)
-        assert [await lent.lend(None) for _ in range(200)] == [client] * 200
-        await lent.give_back(client)
+        lent = SharedClient(client)
+        assert [await lent.acquire(None) for _ in range(200)] == [client] * 200
+        await lent.release(client)
         await lent.close()
         assert client.closed
 

@@ -145,10 +145,10 @@ def test_a_session_of_the_users_with_a_broken_proxy_is_told():
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "Http_Proxy"])
 def test_a_variable_is_named_as_it_was_spelt(variable, environment):
     environment.setenv(variable, "http://proxy:1")
-    assert proxies.environments_proxy("http://server") == (variable, "http://proxy:1")
+    assert proxies.proxy_from_env("http://server") == (variable, "http://proxy:1")
 
 
 def test_what_is_no_variable_is_named_as_the_systems(environment):
     environment.setattr("urllib.request.getproxies", lambda: {"https": "http://proxy:1"})
-    assert proxies.environments_proxy("https://server") == ("the system's settings for https", "http://proxy:1")
-    assert proxies.environments_proxy("http://server") is None
+    assert proxies.proxy_from_env("https://server") == ("the system's settings for https", "http://proxy:1")
+    assert proxies.proxy_from_env("http://server") is None

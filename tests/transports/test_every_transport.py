@@ -138,11 +138,11 @@ def test_no_answers_cross_among_threads_with_an_event_loop_each(kind):
 
 FORKED = """
     import asyncio, json, os, sys
-    from memtrace.plugins import transports
+    from memtrace.plugins import transport_registry
     from memtrace.transport import Request, TransportOptions
 
     name, form, url = sys.argv[1:]
-    spec = transports.get(name)
+    spec = transport_registry.get(name)
     transport = (spec.create_async if form == "async" else spec.create)(TransportOptions())
 
     def request(who, turn):

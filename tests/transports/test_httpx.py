@@ -24,7 +24,7 @@ import trio
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.exceptions import ClientClosedError, TransportError, TransportNotAvailableError
-from memtrace.plugins import transports
+from memtrace.plugins import transport_registry
 from memtrace.transport import AsyncTransport, Headers, Request, Response, Transport, TransportOptions
 from memtrace_transports import AsyncHttpxTransport, FakeMemtrace, HttpxTransport, _httpx
 from tests.garbage import collected
@@ -194,7 +194,7 @@ def test_the_headers_of_an_answer_come_in_order_with_repeats(wire):
     with ScriptedServer(Answer(200, b"", [("X-B", "1"), ("Via", "a"), ("Via", "b"), ("X-A", "2")])) as server:
         answer = wire.one(get(server))
     assert answer.headers.get_all("via") == ["a", "b"]
-    assert [name.lower() for name, _ in answer.headers.pairs] == ["x-b", "via", "via", "x-a", "content-length"]
+    assert [name.lower() for name, _ in answer.headers.multi_items] == ["x-b", "via", "via", "x-a", "content-length"]
 
 
 def test_a_body_comes_whole_and_decompressed(wire):
@@ -240,7 +240,7 @@ def test_a_client_of_ours_does_not_even_store_them(library):
     with ScriptedServer(Answer(200, headers=[("Set-Cookie", "a=planted; Path=/")])) as server:
         transport = HttpxTransport(library=library.__name__)
         transport.send(get(server))
-        client = transport._clients.get().lend(None)
+        client = transport._clients.get().acquire(None)
         assert isinstance(client, library.Client)
         assert len(client.cookies.jar) == len(client._cookies.jar) == 0
         client.close()
@@ -719,21 +719,21 @@ def test_another_library_is_refused(kind):
 
 
 def test_both_libraries_are_transports_by_name(library):
-    spec = transports.get(library.__name__)
+    spec = transport_registry.get(library.__name__)
     assert spec.requires == (library.__name__,)
     assert spec.extra == {"httpx": None, "httpx2": "httpx2"}[library.__name__]
     with ScriptedServer() as server:
         transport = spec.create(TransportOptions())
         transport.send(get(server))
-        client = transport._clients.get().lend(None)
+        client = transport._clients.get().acquire(None)
         assert isinstance(client, library.Client)
-        transport._clients.get().give_back(client)
+        transport._clients.get().release(client)
         transport.close()
 
 
 def test_where_httpx2_is_not_installed_its_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    (info,) = (info for info in transports.listing() if info.name == "httpx2")
+    (info,) = (info for info in transport_registry.listing() if info.name == "httpx2")
     assert (info.status, info.detail) == ("missing package", 'run: pip install "memtrace-sdk[httpx2]"')
     with pytest.raises(TransportNotAvailableError, match="transport 'httpx2' needs the package httpx2") as caught:
         Memtrace("http://server", "key", transport="httpx2")
@@ -808,8 +808,8 @@ def test_connections_close_with_the_transport():
         transport = HttpxTransport()
         transport.send(get(server))
         lending = transport._clients.get()
-        client = lending.lend(None)
-        lending.give_back(client)
+        client = lending.acquire(None)
+        lending.release(client)
         transport.close()
         assert client.is_closed
 
@@ -843,8 +843,8 @@ def test_many_threads_share_their_clients():
 async def newest(transport):
     """The client that an async transport lends next."""
     channel = await transport._channels.get()
-    client = await channel.lend(None)
-    await channel.give_back(client)
+    client = await channel.acquire(None)
+    await channel.release(client)
     return client
 
 
@@ -936,8 +936,8 @@ def test_another_process_closes_nothing_and_begins_anew(monkeypatch, wire):
     with ScriptedServer() as server:
         sync = HttpxTransport()
         sync.send(get(server))
-        parents = sync._clients.get().lend(None)
-        sync._clients.get().give_back(parents)
+        parents = sync._clients.get().acquire(None)
+        sync._clients.get().release(parents)
         with monkeypatch.context() as patched:
             patched.setattr(os, "getpid", lambda: -1)
             sync.close()

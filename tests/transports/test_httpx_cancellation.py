@@ -68,7 +68,7 @@ def test_whichever_step_of_a_first_request_over_tls_ends_the_next_one_has_a_conn
     tls, monkeypatch, library, backend
 ):
     url, ca = tls
-    within = async_exchange.within
+    within = async_exchange.run_within
 
     async def ended_at(step):
         """Whether the request came through; the next one has to in any case."""
@@ -80,11 +80,11 @@ def test_whichever_step_of_a_first_request_over_tls_ends_the_next_one_has_a_conn
 
             return await within(scope, stepped)
 
-        monkeypatch.setattr(async_exchange, "within", counted)
+        monkeypatch.setattr(async_exchange, "run_within", counted)
         answer = None
         with contextlib.suppress(TransportError):
             answer = await transport.send(get(url, timeout=30.0))
-        monkeypatch.setattr(async_exchange, "within", within)
+        monkeypatch.setattr(async_exchange, "run_within", within)
         assert (await transport.send(get(url, timeout=30.0))).status == 200
         await transport.close()
         return answer is not None

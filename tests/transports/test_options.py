@@ -15,12 +15,12 @@ import pytest
 
 from memtrace import AsyncMemtrace, ConfigurationError, Memtrace
 from memtrace.clock import SystemClock
-from memtrace.plugins import transports
+from memtrace.plugins import transport_registry
 from memtrace.transport import CallContext, Request, TransportError, TransportOptions
 from memtrace_transports import AsyncHttpxTransport, HttpxTransport
-from memtrace_transports.tls import _context, context_of, deferred_context
+from memtrace_transports.tls import _context, lazy_ssl_context, ssl_context
 from tests.conftest import Script
-from tests.sampling import crossed, is_whole, sample
+from tests.sampling import crossed, is_int, sample
 from tests.transports.httpx_libraries import LIBRARIES
 from tests.transports.kinds import Kind, on_every_blocking_kind, on_every_kind
 from tests.transports.scripted import Answer, Echo, ScriptedServer, Stall, Zipped
@@ -173,8 +173,8 @@ def test_http_2_is_honoured_where_its_package_is_installed(monkeypatch, installe
 
 def test_every_capability_is_an_option():
     known = {name for name in TransportOptions.__dataclass_fields__ if name not in ("url", "clock")}
-    for name in transports.names():
-        assert transports.get(name).capabilities <= known
+    for name in transport_registry.names():
+        assert transport_registry.get(name).capabilities <= known
 
 
 # ---- that it does
@@ -229,7 +229,7 @@ def test_an_answer_over_the_bound_is_an_error_that_says_so(face):
 
 
 def test_a_small_answer_that_grows_when_it_is_decompressed_is_stopped(face):
-    bomb = Zipped(body=b"0" * (50_000_000 if is_whole() else 5_000_000))
+    bomb = Zipped(body=b"0" * (50_000_000 if is_int() else 5_000_000))
     with ScriptedServer(bomb) as server, pytest.raises(TransportError, match="more than 100000 bytes"):
         face.send(server.url, max_response_bytes=100_000)
 
@@ -284,7 +284,7 @@ def test_a_private_authority_is_trusted_as_a_file_and_from_the_environment(face,
 
 def test_a_folder_of_certificates_is_trusted(authority, tmp_path):
     shutil.copy(authority.ca, tmp_path / "ca.pem")
-    assert context_of(TransportOptions(ca=tmp_path)).verify_mode.name == "CERT_REQUIRED"
+    assert ssl_context(TransportOptions(ca=tmp_path)).verify_mode.name == "CERT_REQUIRED"
 
 
 def test_a_client_certificate_is_shown(face, authority):
@@ -400,17 +400,17 @@ def test_files_that_hold_no_certificate_are_told(tmp_path, authority):
     empty = tmp_path / "empty.pem"
     empty.write_text("nothing")
     with pytest.raises(ConfigurationError, match=r"options\.ca holds no certificates"):
-        context_of(TransportOptions(ca=empty))
+        ssl_context(TransportOptions(ca=empty))
     with pytest.raises(ConfigurationError, match="do not fit together"):
-        context_of(TransportOptions(client_certificate=authority.client[0], client_key=authority.server[1]))
+        ssl_context(TransportOptions(client_certificate=authority.client[0], client_key=authority.server[1]))
 
 
 def test_a_broken_environment_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
-        context_of(TransportOptions())
+        ssl_context(TransportOptions())
     with warnings.catch_warnings():
-        context_of(TransportOptions(trust_env=False))
+        ssl_context(TransportOptions(trust_env=False))
 
 
 @on_every_blocking_kind
@@ -450,8 +450,8 @@ def test_and_has_no_connection_where_it_cannot_read_them(kind, no_bundles, tmp_p
 
 
 def test_contexts_are_shared_by_equal_options():
-    first = context_of(TransportOptions())
-    assert context_of(TransportOptions(read_timeout=1)) is first
+    first = ssl_context(TransportOptions())
+    assert ssl_context(TransportOptions(read_timeout=1)) is first
 
 
 def test_a_client_that_is_made_after_a_renewal_has_the_new_files(face, authority, stranger, tmp_path):
@@ -469,7 +469,7 @@ def test_a_client_keeps_the_certificates_that_it_has_read(authority, tmp_path, n
     bundle = tmp_path / "ca.pem"
     shutil.copy(authority.ca, bundle)
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    give = deferred_context(TransportOptions(url="https://server"))
+    give = lazy_ssl_context(TransportOptions(url="https://server"))
     context = give()
     bundle.unlink()
     assert give() is context
@@ -480,7 +480,7 @@ def test_without_certifi_the_systems_certificates_are_trusted(monkeypatch):
 
     monkeypatch.setattr(tls, "find_spec", lambda name: None)
     _context.cache_clear()
-    assert context_of(TransportOptions(trust_env=False)).verify_mode.name == "CERT_REQUIRED"
+    assert ssl_context(TransportOptions(trust_env=False)).verify_mode.name == "CERT_REQUIRED"
     _context.cache_clear()
 
 
@@ -497,7 +497,7 @@ def test_a_child_forked_while_certificates_are_read_reads_them_itself(monkeypatc
 
     monkeypatch.setattr(tls, "_trust", slow)
     context = tls._Context(ssl.PROTOCOL_TLS_CLIENT)
-    context.trust(tls._Trusted())
+    context.trust(tls._TrustSource())
     thread = threading.Thread(target=context.read)
     thread.start()
     assert reading.wait(10)

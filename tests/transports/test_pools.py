@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from memtrace.exceptions import ClientClosedError
-from memtrace_transports.pools import LoopClients, ThreadsClient
+from memtrace_transports.pools import LazyClient, PerLoopClients
 from tests.garbage import collected
 
 
@@ -26,7 +26,7 @@ class Client:
     async def _close_awaiting(self):
         self.done.append("closed")
 
-    def forget(self):
+    def discard(self):
         self.done.append("forgotten")
 
 
@@ -57,7 +57,7 @@ def on_threads(count, function):
 
 
 def looping(prepare, finish=lambda prepared: prepared, given=None):
-    return LoopClients(given, prepare, finish)
+    return PerLoopClients(given, prepare, finish)
 
 
 # ---- one for all threads
@@ -65,7 +65,7 @@ def looping(prepare, finish=lambda prepared: prepared, given=None):
 
 def test_threads_that_begin_together_get_one_client():
     maker, barrier, got = Maker(), threading.Barrier(16), []
-    clients = ThreadsClient(None, maker)
+    clients = LazyClient(None, maker)
 
     def use():
         barrier.wait()
@@ -78,7 +78,7 @@ def test_threads_that_begin_together_get_one_client():
 
 def test_threads_of_a_forked_child_get_one_client_that_is_not_the_parents(monkeypatch):
     maker, barrier, got = Maker(), threading.Barrier(16), []
-    clients = ThreadsClient(None, maker)
+    clients = LazyClient(None, maker)
     parents = clients.get()
 
     def use():
@@ -95,7 +95,7 @@ def test_threads_of_a_forked_child_get_one_client_that_is_not_the_parents(monkey
 
 def test_a_child_keeps_what_it_inherited_and_does_not_close_it(monkeypatch):
     with collected():
-        clients = ThreadsClient(None, Maker())
+        clients = LazyClient(None, Maker())
         parents = weakref.ref(clients.get())
         clients._make.made.clear()
         monkeypatch.setattr(os, "getpid", lambda: -1)
@@ -106,7 +106,7 @@ def test_a_child_keeps_what_it_inherited_and_does_not_close_it(monkeypatch):
 
 
 def test_closing_in_a_child_that_made_nothing_closes_nothing(monkeypatch):
-    clients = ThreadsClient(None, Maker())
+    clients = LazyClient(None, Maker())
     parents = clients.get()
     with monkeypatch.context() as patched:
         patched.setattr(os, "getpid", lambda: -1)
@@ -119,7 +119,7 @@ def test_closing_in_a_child_that_made_nothing_closes_nothing(monkeypatch):
 def test_a_client_that_is_made_while_it_closes_is_closed():
     maker = Maker()
     maker.may_end.clear()
-    clients = ThreadsClient(None, maker)
+    clients = LazyClient(None, maker)
     using, closing = threading.Thread(target=clients.get), threading.Thread(target=clients.close)
     using.start()
     assert maker.begun.wait(10)
@@ -135,7 +135,7 @@ def test_a_client_that_is_made_while_it_closes_is_closed():
 @pytest.mark.parametrize("given", [None, Client()], ids=["ours", "theirs"])
 def test_nothing_is_given_after_the_end_and_what_was_handed_over_stays_open(given):
     maker = Maker()
-    clients = ThreadsClient(given, maker)
+    clients = LazyClient(given, maker)
     clients.close()
     clients.close()
     with pytest.raises(ClientClosedError, match="this transport is closed"):

@@ -27,8 +27,8 @@ from memtrace.exceptions import ClientClosedError, TransportError
 from memtrace.transport import Headers, Request, Response, Transport, TransportOptions
 from memtrace_transports import _requests
 from memtrace_transports._requests import RequestsTransport
-from memtrace_transports.tls import context_of
-from tests.sampling import crossed, is_whole
+from memtrace_transports.tls import ssl_context
+from tests.sampling import crossed, is_int
 from tests.transports.scripted import (
     Answer,
     CloseAfterReading,
@@ -286,7 +286,7 @@ def test_bodies_are_decompressed(transport, name):
 
 
 def test_a_small_body_that_explodes_is_stopped():
-    bomb = gzip.compress(b"\0" * (30_000_000 if is_whole() else 3_000_000))
+    bomb = gzip.compress(b"\0" * (30_000_000 if is_int() else 3_000_000))
     answers = [Answer(200, bomb, [("Content-Encoding", "gzip")]), Answer(200, b"x" * 1000), Answer(200, b"x" * 1001)]
     with ScriptedServer(*answers) as server, ours(max_response_bytes=1000) as transport:
         error = failed(transport, get(server), "protocol", maybe_sent=True)
@@ -798,7 +798,7 @@ def test_a_ca_of_the_options_is_trusted_and_no_other(certificates):
     assert "CERTIFICATE_VERIFY_FAILED" in error.message
     with ours(ca=certificates / "ca.pem") as transport:
         transport._sessions.get()
-        assert len(context_of(transport._options).get_ca_certs()) == 1
+        assert len(ssl_context(transport._options).get_ca_certs()) == 1
 
 
 def test_a_certificate_for_another_name_is_no_connection(certificates):

@@ -143,7 +143,7 @@ def check_answer(request, response):
     if model is None:
         assert request["path"].startswith("/ready"), f"no model reads what {request['path']} answers"
         return
-    read = operations.reader(model)(Response(response["status"], Headers(), json.dumps(answer).encode()))
+    read = operations.response_parser(model)(Response(response["status"], Headers(), json.dumps(answer).encode()))
     dumped = read.model_dump(mode="json", exclude_unset=True)
     assert comparable(dumped) == comparable(answer), f"read {answer} and dumped {dumped}"
     read.model_dump_json()

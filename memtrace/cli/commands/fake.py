@@ -38,10 +38,10 @@ def demo(
     ] = None,
 ) -> None:
     """Walk through the SDK on an in-memory fake: no server, no key, and nothing is left behind."""
-    from memtrace.cli.demo import run_conversation, run_walk_through
+    from memtrace.cli.demo import run_conversation, run_walkthrough
 
     if conversation is None:
-        run_walk_through()
+        run_walkthrough()
     else:
         raise typer.Exit(run_conversation(conversation))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from memtrace.cli.options import ProfileOption, TimeoutOption, TransportOption, UrlOption, choice_of
+from memtrace.cli.options import ProfileOption, TimeoutOption, TransportOption, UrlOption, connection_choice
 
 __all__ = ["mcp"]
 
@@ -48,7 +48,7 @@ def mcp(
     from memtrace.cli.mcp import run_mcp
 
     status = run_mcp(
-        choice_of(profile, url, transport, timeout),
+        connection_choice(profile, url, transport, timeout),
         agent=agent,
         session=session,
         read_from=read_from,

@@ -17,7 +17,7 @@ from memtrace.cli.options import (
     TimeoutOption,
     TransportOption,
     UrlOption,
-    choice_of,
+    connection_choice,
 )
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def remember(
     from memtrace.cli.input import json_object, text_of
     from memtrace.cli.terminal import show_json
 
-    with connected(choice_of(profile, url, transport, timeout)) as client:
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
         add = client.memories.add_visible if wait else client.memories.add
         memory = add(
             agent_id=agent,
@@ -123,7 +123,7 @@ def recall(
 
     if not agent:
         raise CommandError("AGENT is empty: as a filter that would mean everyone", ExitStatus.USAGE)
-    with connected(choice_of(profile, url, transport, timeout)) as client:
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
         found = client.memories.list(agent_id=agent, since=since, limit=limit)
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
@@ -177,7 +177,7 @@ def search(
     from memtrace.cli.connection import connected
     from memtrace.cli.terminal import show_error, show_json
 
-    with connected(choice_of(profile, url, transport, timeout)) as client:
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
         found = client.memories.search(
             content_contains=text,
             agent_id=agent,
@@ -246,7 +246,7 @@ def context(
     if not prompt and (max_tokens is not None or form is not None):
         given = "--form" if max_tokens is None else "--max-tokens"
         raise CommandError(f"{given} goes with --prompt: the server has neither", ExitStatus.USAGE)
-    choice = choice_of(profile, url, transport, timeout)
+    choice = connection_choice(profile, url, transport, timeout)
     if prompt:
         with connected(choice) as client:
             made = client.sessions.prompt_context(
@@ -306,7 +306,7 @@ def tail(
         tags=tag,
         tags_match="exact" if exact_tags else "substring",
     )
-    with connected(choice_of(profile, url, transport, timeout)) as client:
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
         for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
             if isinstance(come, Outage):
                 show_error(f"no answer for now, still trying: {come.error.message}")

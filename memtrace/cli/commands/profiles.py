@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from memtrace.cli.once import OnceCommand
+from memtrace.cli.once import SingleUseOptionsCommand
 from memtrace.cli.options import JsonOption, profile_names
 
 __all__ = ["profiles"]
@@ -31,7 +31,7 @@ profiles: typer.Typer = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Name servers, for --profile.", epilog=PROFILES
 )
 
-_command = functools.partial(profiles.command, cls=OnceCommand)
+_command = functools.partial(profiles.command, cls=SingleUseOptionsCommand)
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autocompletion=profile_names)]
 

@@ -12,7 +12,7 @@ from memtrace.cli.options import (
     TimeoutOption,
     TransportOption,
     UrlOption,
-    choice_of,
+    connection_choice,
     not_empty,
 )
 
@@ -39,7 +39,7 @@ def agents(
     from memtrace.cli.connection import connected
     from memtrace.cli.tables import agents_table, show_found
 
-    with connected(choice_of(profile, url, transport, timeout)) as client:
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
         found = [client.agents.get(agent)] if agent is not None else client.agents.list().agents
     show_found("agents", found, agents_table, "no agent is registered; memories need none", as_json=as_json)
 
@@ -71,7 +71,7 @@ def sessions(
 
     if session is not None and agent is not None:
         raise CommandError("SESSION and --agent do not go together: leave one out", ExitStatus.USAGE)
-    with connected(choice_of(profile, url, transport, timeout)) as client:
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
         found = [client.sessions.get(session)] if session is not None else client.sessions.list(agent).sessions
     show_found("sessions", found, sessions_table, "there is no session", as_json=as_json)
 
@@ -100,7 +100,7 @@ def stats(
     from memtrace.cli.connection import connected
     from memtrace.cli.tables import show_found, stats_table
 
-    with connected(choice_of(profile, url, transport, timeout)) as client:
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
         ids = agent or [each.id for each in client.agents.list().agents]
         found = [client.agents.stats(each) for each in ids]
     show_found(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from memtrace.cli.options import JsonOption, ProfileOption, TimeoutOption, TransportOption, UrlOption, choice_of
+from memtrace.cli.options import JsonOption, ProfileOption, TimeoutOption, TransportOption, UrlOption, connection_choice
 
 __all__ = ["doctor", "middleware", "transports"]
 
@@ -18,7 +18,7 @@ Examples:
 def transports(*, as_json: JsonOption = False) -> None:
     """List the installed transports, with what is wrong where one cannot be used."""
     from memtrace.cli.listing import run_listing
-    from memtrace.plugins import transports as installed
+    from memtrace.plugins import transport_registry as installed
 
     run_listing(installed.listing(), "No transport is installed.", as_json=as_json)
 
@@ -33,7 +33,7 @@ Examples:
 def middleware(*, as_json: JsonOption = False) -> None:
     """List the built-in middleware, and what you have installed; that acts only where a client names it."""
     from memtrace.cli.listing import run_listing
-    from memtrace.plugins import middlewares as installed
+    from memtrace.plugins import middleware_registry as installed
 
     run_listing(installed.listing(), "No middleware is installed.", as_json=as_json)
 
@@ -62,4 +62,4 @@ def doctor(
     """Check configuration, transport, server, key and storage, and say what to do about what fails."""
     from memtrace.cli.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(choice_of(profile, url, transport, timeout), as_json=as_json))
+    raise typer.Exit(run_doctor(connection_choice(profile, url, transport, timeout), as_json=as_json))

@@ -16,7 +16,7 @@ from memtrace.cli.options import (
     TimeoutOption,
     TransportOption,
     UrlOption,
-    choice_of,
+    connection_choice,
 )
 
 __all__ = ["export", "import_"]
@@ -68,7 +68,7 @@ def export(
         since=since,
         until=until,
     )
-    run_export(choice_of(profile, url, transport, timeout), wanted, file, force=force, as_json=as_json)
+    run_export(connection_choice(profile, url, transport, timeout), wanted, file, force=force, as_json=as_json)
 
 
 IMPORT = """\b
@@ -107,4 +107,4 @@ def import_(
     from memtrace.cli.transfer.running import run_import
 
     plan = ImportPlan(name="the standard input" if file == "-" else file, agent=agent, time_as=time_as, dry_run=dry_run)
-    raise typer.Exit(run_import(choice_of(profile, url, transport, timeout), file, plan, as_json=as_json))
+    raise typer.Exit(run_import(connection_choice(profile, url, transport, timeout), file, plan, as_json=as_json))

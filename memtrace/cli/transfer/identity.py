@@ -12,18 +12,18 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-__all__ = ["Keys"]
+__all__ = ["DedupKeys"]
 
 _KEY = re.compile(r"import-[0-9a-f]{32}")
 
 
-class Keys:
+class DedupKeys:
     """The keys of the lines of one file, or of the rows of one organisation. Equal lines have different ones, in their order."""
 
     def __init__(self) -> None:
         self._counts: Counter[bytes] = Counter()
 
-    def of(self, fields: Mapping[str, object]) -> str:
+    def key_for(self, fields: Mapping[str, object]) -> str:
         """The key of a line: its own where an import made it, else of everything in it but the organisation."""
         own = fields.get("dedup_key")
         if isinstance(own, str) and _KEY.fullmatch(own):

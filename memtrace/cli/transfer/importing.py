@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from memtrace.batch import BatchResult
 from memtrace.cli.json_lines import LineError, parse_line, readable
 from memtrace.cli.rows import line_of
-from memtrace.cli.transfer.identity import Keys
+from memtrace.cli.transfer.identity import DedupKeys
 from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError
-from memtrace.model_errors import broken_rule
+from memtrace.model_errors import first_violation
 from memtrace.models import AddMemoryRequest, Memory
 
 __all__ = ["ImportPlan", "ImportReport", "import_lines"]
@@ -111,7 +111,7 @@ class _Importer:
         self._client = client
         self._plan = plan
         self._report = report
-        self._keys = Keys()
+        self._keys = DedupKeys()
         self._known: set[str] = set()
         self._agents: set[str] = set()
 
@@ -152,10 +152,10 @@ class _Importer:
         try:
             request = AddMemoryRequest(**given)
         except ValidationError as error:
-            field, rule, kind = broken_rule(error)
+            field, rule, kind = first_violation(error)
             raise self._error(number, field, f"must be {rule}{kind}") from None
         return request.model_copy(
-            update={"dedup_key": self._keys.of(fields), "metadata": self._metadata(request, fields.get("time"))}
+            update={"dedup_key": self._keys.key_for(fields), "metadata": self._metadata(request, fields.get("time"))}
         )
 
     def _metadata(self, request: AddMemoryRequest, time: object) -> dict[str, Any] | None:
@@ -175,9 +175,9 @@ class _Importer:
             memories = self._client.memories.iter(agent_id=agent, order="asc")
         except InvalidRequestError:
             return  # no such agent can have memories; its lines are refused when they are sent
-        keys = Keys()
+        keys = DedupKeys()
         for memory in memories:
-            self._known.add(keys.of(_fields_of(memory)))
+            self._known.add(keys.key_for(_fields_of(memory)))
 
     def flush(self) -> None:
         """Store what waits."""

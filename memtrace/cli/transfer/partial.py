@@ -14,7 +14,7 @@ from typing import IO
 
 from memtrace.cli.exits import CommandError, ExitStatus
 from memtrace.cli.files import lock
-from memtrace.cli.rows import Recent
+from memtrace.cli.rows import RecentMemories
 
 __all__ = ["PartialFile"]
 
@@ -34,7 +34,7 @@ class PartialFile:
     def __init__(self, path: Path, target: Path, *, anew: bool) -> None:
         """Open or make the file, empty where `anew` is true. Raises `CommandError` when another process has it, and `OSError`."""
         self.path = path
-        self.recent: Recent = Recent()
+        self.recent: RecentMemories = RecentMemories()
         #: How many lines it holds.
         self.count: int = 0
         self._target = target

@@ -11,7 +11,7 @@ from typing import IO, cast
 import typer
 
 from memtrace.cli.connection import Choice, choose, opened
-from memtrace.cli.ends import telling
+from memtrace.cli.ends import reporting_errors
 from memtrace.cli.exits import CommandError, ExitStatus
 from memtrace.cli.files import lock
 from memtrace.cli.input import open_file, size_of, standard_input
@@ -40,7 +40,7 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
     connection = choose(choice)
     target = target_of(file, force=force)
     exports: list[FileExport] = []
-    with telling(lambda: _kept(exports)), opened(connection) as client, counting("Exporting") as show_progress:
+    with reporting_errors(lambda: _kept(exports)), opened(connection) as client, counting("Exporting") as show_progress:
         export = FileExport(client, wanted, target, str(connection.url))
         exports.append(export)
         count = _written(export, show_progress, file)
@@ -84,7 +84,7 @@ def _lines(count: int) -> str:
 def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) -> ExitStatus:
     """Store what `plan` names. Raises `CommandError`, which says how far it came."""
     report = ImportReport()
-    with telling(lambda: _how_far(report)), opened(choose(choice)) as client:
+    with reporting_errors(lambda: _how_far(report)), opened(choose(choice)) as client:
         try:
             with _opened(file) as source, _measuring(source, report) as advance:
                 import_lines(client, source.lines, plan, report, clock=SystemClock(), on_chunk=advance)

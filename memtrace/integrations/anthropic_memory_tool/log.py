@@ -26,10 +26,10 @@ from memtrace.clock import Clock
 from memtrace.integrations.anthropic_memory_tool.tree import Change, Deleted, Renamed, Tree, Written
 from memtrace.models import AddMemoryRequest, ListOptions, Memory
 from memtrace.procedures.reading import list_memories
-from memtrace.procedures.steps import Procedure
+from memtrace.procedures.steps import Workflow
 from memtrace.procedures.visibility import add_visible
 
-__all__ = ["EVENT_TYPE", "FileLog"]
+__all__ = ["EVENT_TYPE", "ChangeLog"]
 
 EVENT_TYPE = "memory_file"
 
@@ -40,7 +40,7 @@ _EVERYTHING = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _LogEntry:
     """A change as it is stored."""
 
     time: datetime
@@ -55,7 +55,7 @@ class _Entry:
         return self.time, self.number, self.version
 
 
-class FileLog:
+class ChangeLog:
     """The log of one agent. Several threads may use it; what was read once, and is an hour old, is not read again."""
 
     def __init__(self, agent_id: str, visible_within: float) -> None:
@@ -64,15 +64,15 @@ class FileLog:
         self._lock = threading.Lock()
         self._settled = Tree()
         self._settled_until: datetime | None = None
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _LogEntry] = {}
         self._number = 0
 
-    def read(self, clock: Clock) -> Procedure[Tree]:
+    def read(self, clock: Clock) -> Workflow[Tree]:
         """The files as they are now, as far as the server shows them."""
         tree, _ = yield from self._read(clock)
         return tree
 
-    def write(self, change: Change, tree: Tree, clock: Clock) -> Procedure[bool]:
+    def write(self, change: Change, tree: Tree, clock: Clock) -> Workflow[bool]:
         """Write a change that was decided on by `tree`; whether it has taken effect, by what can be read then."""
         version = uuid4().hex
         yield from add_visible(self._request(change, tree, version), "unique", self._visible_within, clock)
@@ -100,7 +100,7 @@ class FileLog:
             dedup_key=version,
         )
 
-    def _read(self, clock: Clock) -> Procedure[tuple[Tree, set[str]]]:
+    def _read(self, clock: Clock) -> Workflow[tuple[Tree, set[str]]]:
         since = self._settled_until
         options = ListOptions(
             agent_id=self._agent_id, event_type=EVENT_TYPE, since=since, order="asc", limit=_EVERYTHING
@@ -137,19 +137,19 @@ class FileLog:
         return tree, effective
 
 
-def _replayed(entry: _Entry, tree: Tree) -> bool:
+def _replayed(entry: _LogEntry, tree: Tree) -> bool:
     """Apply an entry, unless its path was changed since it was decided on."""
     return tree.state_of(entry.change.path) == entry.expected and tree.apply(entry.change, entry.version)
 
 
-def _entry_of(row: Memory) -> _Entry | None:
+def _entry_of(row: Memory) -> _LogEntry | None:
     """What a memory says; None for one that is not of this log's making."""
     metadata = row.metadata or {}
     change = _change_of(metadata, row.content)
     expected, number = metadata.get("expected"), metadata.get("number")
     if change is None or not isinstance(expected, str) or not isinstance(number, int) or not row.dedup_key:
         return None
-    return _Entry(row.time, number, row.dedup_key, expected, change)
+    return _LogEntry(row.time, number, row.dedup_key, expected, change)
 
 
 def _change_of(metadata: dict[str, object], content: str) -> Change | None:

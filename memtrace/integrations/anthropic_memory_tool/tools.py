@@ -25,15 +25,15 @@ from memtrace.integrations.anthropic_memory_tool.commands import (
     StrReplace,
     View,
 )
-from memtrace.integrations.anthropic_memory_tool.log import FileLog
+from memtrace.integrations.anthropic_memory_tool.log import ChangeLog
 from memtrace.integrations.faces import async_dispatcher, dispatcher
-from memtrace.rules import check_id, check_seconds, refuse, require
+from memtrace.rules import check_id, check_non_negative_seconds, invalid, require_non_empty
 
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
     from memtrace.client import Memtrace
     from memtrace.clock import Clock
-    from memtrace.procedures.steps import Procedure
+    from memtrace.procedures.steps import Workflow
 
 __all__ = ["AsyncMemtraceMemoryTool", "MemtraceMemoryTool"]
 
@@ -46,15 +46,15 @@ class _Files:
     """Runs commands on the files of one agent."""
 
     def __init__(self, agent_id: str, max_file_size: int, visible_within: float) -> None:
-        require(agent_id, "agent_id")
+        require_non_empty(agent_id, "agent_id")
         check_id(agent_id, "agent_id")
-        check_seconds(visible_within, "visible_within")
+        check_non_negative_seconds(visible_within, "visible_within")
         if not 1 <= max_file_size <= _LARGEST:
-            raise refuse("max_file_size", f"from 1 to {_LARGEST}", "a file is one memory, and the server takes 4 MiB")
+            raise invalid("max_file_size", f"from 1 to {_LARGEST}", "a file is one memory, and the server takes 4 MiB")
         self.max_file_size = max_file_size
-        self._log = FileLog(agent_id, visible_within)
+        self._log = ChangeLog(agent_id, visible_within)
 
-    def execute(self, command: Command, clock: Clock) -> Procedure[str]:
+    def execute(self, command: Command, clock: Clock) -> Workflow[str]:
         """Run a command, again where another writer was faster with the same path."""
         for _ in range(_TRIES):
             tree = yield from self._log.read(clock)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
     from memtrace.models import Session
 
-__all__ = ["Catalogue", "Transcript"]
+__all__ = ["Transcript", "TranscriptIndex"]
 
 _DELETED = "deleted"
 
@@ -44,7 +44,7 @@ class Transcript:
         return {"session_id": self.session_id, "mtime": self.mtime, "data": dict(self.summary)}
 
 
-class Catalogue:
+class TranscriptIndex:
     """The transcripts of all projects whose agents' names begin with `prefix`."""
 
     def __init__(self, client: AsyncMemtrace, prefix: str) -> None:

@@ -16,9 +16,9 @@ from claude_agent_sdk import (
     fold_session_summary,
 )
 
-from memtrace.integrations.claude_agent_sdk.catalogue import Catalogue, Transcript
+from memtrace.integrations.claude_agent_sdk.catalogue import Transcript, TranscriptIndex
 from memtrace.integrations.claude_agent_sdk.transcripts import EVENT_TYPE, Writer, entries_of
-from memtrace.rules import check_seconds, require
+from memtrace.rules import check_non_negative_seconds, require_non_empty
 
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
@@ -45,11 +45,11 @@ class MemtraceSessionStore(SessionStore):
     def __init__(
         self, client: AsyncMemtrace, *, prefix: str = "claude-agent-sdk:", visible_within: float = 5.0
     ) -> None:
-        require(prefix, "prefix")
-        check_seconds(visible_within, "visible_within")
+        require_non_empty(prefix, "prefix")
+        check_non_negative_seconds(visible_within, "visible_within")
         self._client = client
         self._visible_within = visible_within
-        self._catalogue = Catalogue(client, prefix)
+        self._catalogue = TranscriptIndex(client, prefix)
         self._writer = Writer()
         self._written: dict[_Place, str] = {}
         self._locks: WeakValueDictionary[_Place, anyio.Lock] = WeakValueDictionary()

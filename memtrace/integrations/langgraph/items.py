@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from memtrace.clock import Clock
-from memtrace.integrations.records import Format, Moments, Record, json_text, unreadable, write
+from memtrace.integrations.records import Record, RecordCodec, RecordStream, json_text, unreadable, write
 from memtrace.models import AddMemoryRequest
 from memtrace.procedures.keyset import PAGE_SIZE
-from memtrace.procedures.steps import Procedure
-from memtrace.rules import refuse
+from memtrace.procedures.steps import Workflow
+from memtrace.rules import invalid
 
 __all__ = ["LiveItems", "Place", "Put", "StoredItem", "StoredItems"]
 
@@ -38,7 +38,7 @@ class Put:
     def of(cls, place: Place, value: Mapping[str, Any] | None, field: str) -> Put:
         """Raises `InvalidRequestError` for what is no mapping, or would not come back from JSON as it is."""
         if value is not None and not isinstance(value, Mapping):
-            raise refuse(field, "a mapping, or None to delete", f"{type(value).__name__} was given")
+            raise invalid(field, "a mapping, or None to delete", f"{type(value).__name__} was given")
         return cls(place, None if value is None else json_text(dict(value), field))
 
 
@@ -56,10 +56,10 @@ class StoredItems:
     """The items that one agent keeps."""
 
     def __init__(self, agent_id: str, visible_within: float | None) -> None:
-        self._form = Format(_FORMAT, agent_id, memory_type="entity")
+        self._form = RecordCodec(_FORMAT, agent_id, memory_type="entity")
         self._visible_within = visible_within
 
-    def find(self, place: Place, clock: Clock) -> Procedure[StoredItem | None]:
+    def find(self, place: Place, clock: Clock) -> Workflow[StoredItem | None]:
         """The item at this place; None where there is none."""
         moments = self._form.newest_first(clock, page_size=_FEW, tags=[_key_tag(place)])
         while (records := (yield from moments.next())) is not None:
@@ -72,7 +72,7 @@ class StoredItems:
         tags = [_namespace_tag(prefix)] if prefix else []
         return LiveItems(self._form.newest_first(clock, page_size=page_size, tags=tags))
 
-    def put(self, puts: Sequence[Put], clock: Clock) -> Procedure[None]:
+    def put(self, puts: Sequence[Put], clock: Clock) -> Workflow[None]:
         """Store puts and deletions, one at most for each place. What is not there is not deleted."""
         requests: list[AddMemoryRequest] = []
         for put in puts:
@@ -97,11 +97,11 @@ class StoredItems:
 class LiveItems:
     """The items that there are, a moment's at a time: an item counts by its newest record."""
 
-    def __init__(self, moments: Moments) -> None:
+    def __init__(self, moments: RecordStream) -> None:
         self._moments = moments
         self._seen: set[Place] = set()
 
-    def next(self) -> Procedure[list[StoredItem] | None]:
+    def next(self) -> Workflow[list[StoredItem] | None]:
         """The items that were last put at the next moment, maybe none; None at the end."""
         records = yield from self._moments.next()
         if records is None:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from memtrace.rules import refuse
+from memtrace.rules import invalid
 
 __all__ = ["check_filter", "matches_filter", "matches_path"]
 
@@ -23,7 +23,7 @@ def check_filter(wanted: object, field: str) -> None:
     """Refuse an operator that there is none of, at any depth."""
     if isinstance(wanted, Mapping):
         if _is_operators(wanted) and not set(wanted) <= set(_OPERATORS):
-            raise refuse(field, f"values, or operators out of {', '.join(_OPERATORS)}", "there is no other")
+            raise invalid(field, f"values, or operators out of {', '.join(_OPERATORS)}", "there is no other")
         for each in wanted.values():
             check_filter(each, field)
 

@@ -19,14 +19,14 @@ from langgraph.store.base import (
     SearchOp,
 )
 
-from memtrace.integrations.faces import Faces
+from memtrace.integrations.faces import DualClient
 from memtrace.integrations.identifiers import check_owner
 from memtrace.integrations.langgraph.items import Place, Put, StoredItem, StoredItems
 from memtrace.integrations.langgraph.matching import check_filter, matches_filter, matches_path
 from memtrace.procedures.keyset import PAGE_SIZE
-from memtrace.procedures.steps import Procedure
-from memtrace.quantities import is_whole
-from memtrace.rules import check_seconds, refuse
+from memtrace.procedures.steps import Workflow
+from memtrace.quantities import is_int
+from memtrace.rules import check_non_negative_seconds, invalid
 
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
@@ -65,8 +65,8 @@ class MemtraceStore(BaseStore):
     ) -> None:
         check_owner(agent_id, "agent_id")
         if visible_within is not None:
-            check_seconds(visible_within, "visible_within")
-        self._faces = Faces(client, async_client, "MemtraceStore")
+            check_non_negative_seconds(visible_within, "visible_within")
+        self._faces = DualClient(client, async_client, "MemtraceStore")
         self._items = StoredItems(agent_id, visible_within)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
@@ -84,14 +84,14 @@ class MemtraceStore(BaseStore):
         reads, puts = _checked(ops)
         return await self._faces.run_async(lambda clock: self._done(reads, puts, clock))
 
-    def _done(self, reads: Sequence[Op], puts: Sequence[Put], clock: Clock) -> Procedure[list[Result]]:
+    def _done(self, reads: Sequence[Op], puts: Sequence[Put], clock: Clock) -> Workflow[list[Result]]:
         results: list[Result] = []
         for op in reads:
             results += [(yield from self._read(op, clock))]
         yield from self._items.put(puts, clock)
         return results
 
-    def _read(self, op: Op, clock: Clock) -> Procedure[Result]:
+    def _read(self, op: Op, clock: Clock) -> Workflow[Result]:
         if isinstance(op, GetOp):
             found = yield from self._items.find((tuple(op.namespace), op.key), clock)
             return None if found is None else _item(found)
@@ -101,7 +101,7 @@ class MemtraceStore(BaseStore):
             return (yield from self._list_namespaces(op, clock))
         return None
 
-    def _search(self, op: SearchOp, clock: Clock) -> Procedure[list[SearchItem]]:
+    def _search(self, op: SearchOp, clock: Clock) -> Workflow[list[SearchItem]]:
         wanted = op.offset + op.limit if op.limit else 0
         page_size = PAGE_SIZE if op.filter else min(PAGE_SIZE, wanted + _SPARE)
         live = self._items.live(op.namespace_prefix, clock, page_size)
@@ -110,7 +110,7 @@ class MemtraceStore(BaseStore):
             found += [_search_item(item) for item in items if matches_filter(item.value, op.filter)]
         return found[op.offset : wanted]
 
-    def _list_namespaces(self, op: ListNamespacesOp, clock: Clock) -> Procedure[list[tuple[str, ...]]]:
+    def _list_namespaces(self, op: ListNamespacesOp, clock: Clock) -> Workflow[list[tuple[str, ...]]]:
         conditions = op.match_conditions or ()
         live = self._items.live(_known_beginning(conditions), clock)
         namespaces: set[tuple[str, ...]] = set()
@@ -160,7 +160,7 @@ def _checked(ops: Iterable[Op]) -> tuple[list[Op], list[Put]]:
         elif isinstance(op, ListNamespacesOp):
             _check_listing(op, field)
         else:
-            raise refuse(field, "a GetOp, PutOp, SearchOp or ListNamespacesOp", f"{type(op).__name__} was given")
+            raise invalid(field, "a GetOp, PutOp, SearchOp or ListNamespacesOp", f"{type(op).__name__} was given")
     return chosen, list(puts.values())
 
 
@@ -182,32 +182,32 @@ def _check_search(op: SearchOp, field: str) -> None:
             f"{field}.query must be None: MemtraceStore has no index to search by meaning; filter chooses by values"
         )
     if op.filter is not None and not isinstance(cast("object", op.filter), dict):
-        raise refuse(f"{field}.filter", "a dict", f"{type(op.filter).__name__} was given")
+        raise invalid(f"{field}.filter", "a dict", f"{type(op.filter).__name__} was given")
     check_filter(op.filter, f"{field}.filter")
 
 
 def _check_listing(op: ListNamespacesOp, field: str) -> None:
     _check_window(op.limit, op.offset, field)
-    if op.max_depth is not None and not (is_whole(op.max_depth) and op.max_depth > 0):
-        raise refuse(f"{field}.max_depth", "None, or a whole number of 1 or more", "it says how many labels to give")
+    if op.max_depth is not None and not (is_int(op.max_depth) and op.max_depth > 0):
+        raise invalid(f"{field}.max_depth", "None, or a whole number of 1 or more", "it says how many labels to give")
     for condition in op.match_conditions or ():
         _check_labels(condition.path, f"{field}.match_conditions")
         if condition.match_type not in ("prefix", "suffix"):
-            raise refuse(f"{field}.match_conditions", "of type prefix or suffix", "there is no other")
+            raise invalid(f"{field}.match_conditions", "of type prefix or suffix", "there is no other")
 
 
 def _check_place(namespace: object, key: object, field: str) -> None:
     _check_labels(namespace, f"{field}.namespace")
     if not isinstance(key, str):
-        raise refuse(f"{field}.key", "a text", f"{type(key).__name__} was given")
+        raise invalid(f"{field}.key", "a text", f"{type(key).__name__} was given")
 
 
 def _check_labels(labels: object, field: str) -> None:
     if not isinstance(labels, (tuple, list)) or not all(isinstance(label, str) for label in labels):
-        raise refuse(field, "a tuple of texts", "it names a namespace")
+        raise invalid(field, "a tuple of texts", "it names a namespace")
 
 
 def _check_window(limit: object, offset: object, field: str) -> None:
     for value, name in ((limit, "limit"), (offset, "offset")):
-        if not is_whole(value) or value < 0:
-            raise refuse(f"{field}.{name}", "a whole number of 0 or more", "it says how many to give or to pass over")
+        if not is_int(value) or value < 0:
+            raise invalid(f"{field}.{name}", "a whole number of 0 or more", "it says how many to give or to pass over")

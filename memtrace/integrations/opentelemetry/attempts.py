@@ -31,9 +31,9 @@ class OpenTelemetryAttempts:
     def __init__(
         self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
     ) -> None:
-        from memtrace.integrations.opentelemetry.signals import AttemptSignals
+        from memtrace.integrations.opentelemetry.signals import AttemptSpans
 
-        self._signals = AttemptSignals(tracer_provider, meter_provider)
+        self._signals = AttemptSpans(tracer_provider, meter_provider)
 
     def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
         """Have the attempt made in its span."""

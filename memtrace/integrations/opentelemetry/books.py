@@ -15,14 +15,14 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 from memtrace.buffer import AsyncWriteBuffer, BufferCounts, WriteBuffer
 from memtrace.integrations.opentelemetry.signals import meter_of
 
-__all__ = ["Books", "books_of", "watched", "watched_async"]
+__all__ = ["BufferMetrics", "metrics_of", "record_async_buffer", "record_buffer"]
 
 Attributes = tuple[tuple[str, str | int | bool], ...]
 
 _OUTCOMES = ("stored", "duplicate", "failed", "dropped", "unknown")
 
 
-class Books:
+class BufferMetrics:
     """Those of one provider of meters, whose instruments read them."""
 
     def __init__(self, provider: MeterProvider | None) -> None:
@@ -101,27 +101,27 @@ def _sum(counts: Iterable[BufferCounts]) -> BufferCounts:
 # ---- one for each provider: of a second instrument of one name, OpenTelemetry drops what it observes without a word
 
 _making = threading.Lock()
-_books: WeakKeyDictionary[MeterProvider, Books] = WeakKeyDictionary()
+_buffer_metrics: WeakKeyDictionary[MeterProvider, BufferMetrics] = WeakKeyDictionary()
 
 
 @cache
-def _global_books() -> Books:
-    return Books(None)
+def _global_metrics() -> BufferMetrics:
+    return BufferMetrics(None)
 
 
-def books_of(provider: MeterProvider | None) -> Books:
+def metrics_of(provider: MeterProvider | None) -> BufferMetrics:
     """The books of this provider; of the global one, also of one that is set later, for None."""
     with _making:
         if provider is None or provider is get_meter_provider():
-            return _global_books()
-        found = _books.get(provider)
+            return _global_metrics()
+        found = _buffer_metrics.get(provider)
         if found is None:
-            found = _books[provider] = Books(provider)
+            found = _buffer_metrics[provider] = BufferMetrics(provider)
         return found
 
 
 @contextmanager
-def watched(buffer: WriteBuffer, books: Books, attributes: Attributes) -> Iterator[WriteBuffer]:
+def record_buffer(buffer: WriteBuffer, books: BufferMetrics, attributes: Attributes) -> Iterator[WriteBuffer]:
     """The buffer's own block, in the books from its beginning until its last outcome is known."""
     books.enter(buffer, attributes)
     try:
@@ -132,8 +132,8 @@ def watched(buffer: WriteBuffer, books: Books, attributes: Attributes) -> Iterat
 
 
 @asynccontextmanager
-async def watched_async(
-    buffer: AsyncWriteBuffer, books: Books, attributes: Attributes
+async def record_async_buffer(
+    buffer: AsyncWriteBuffer, books: BufferMetrics, attributes: Attributes
 ) -> AsyncIterator[AsyncWriteBuffer]:
     """The same, awaiting."""
     books.enter(buffer, attributes)

@@ -46,9 +46,9 @@ def watch_buffer(
     >>> future.result().status
     'stored'
     """
-    from memtrace.integrations.opentelemetry.books import books_of, watched, watched_async
+    from memtrace.integrations.opentelemetry.books import metrics_of, record_async_buffer, record_buffer
 
-    entry = books_of(meter_provider), tuple(sorted((attributes or {}).items()))
+    entry = metrics_of(meter_provider), tuple(sorted((attributes or {}).items()))
     if isinstance(buffer, AsyncWriteBuffer):
-        return watched_async(buffer, *entry)
-    return watched(buffer, *entry)
+        return record_async_buffer(buffer, *entry)
+    return record_buffer(buffer, *entry)

@@ -31,9 +31,9 @@ class OpenTelemetryCalls:
     def __init__(
         self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
     ) -> None:
-        from memtrace.integrations.opentelemetry.signals import CallSignals
+        from memtrace.integrations.opentelemetry.signals import CallSpans
 
-        self._signals = CallSignals(tracer_provider, meter_provider)
+        self._signals = CallSpans(tracer_provider, meter_provider)
 
     def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
         """Have the call done in its span."""

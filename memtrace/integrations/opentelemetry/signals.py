@@ -18,7 +18,7 @@ from memtrace.middleware.errors import is_failure
 from memtrace.pipeline import CallNext, Flow
 from memtrace.transport import Request, Response
 
-__all__ = ["SCHEMA_URL", "SCOPE", "AttemptSignals", "CallSignals"]
+__all__ = ["SCHEMA_URL", "SCOPE", "AttemptSpans", "CallSpans"]
 
 SCOPE: Final = "memtrace"
 """The instrumentation scope of every span and metric."""
@@ -31,7 +31,7 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5
 Attributes = dict[str, AttributeValue]
 
 
-class _Signals(ABC):
+class _SpanSource(ABC):
     """One span and one duration for each passing of a request."""
 
     kind: SpanKind
@@ -92,7 +92,7 @@ class _Signals(ABC):
         """Add to the metrics, at the end."""
 
 
-class CallSignals(_Signals):
+class CallSpans(_SpanSource):
     """Those of a call, whatever it takes."""
 
     kind: SpanKind = SpanKind.INTERNAL
@@ -139,7 +139,7 @@ class CallSignals(_Signals):
             self._retries.add(request.context.attempt - 1, common)
 
 
-class AttemptSignals(_Signals):
+class AttemptSpans(_SpanSource):
     """Those of one request, by the conventions for clients of HTTP."""
 
     kind: SpanKind = SpanKind.CLIENT

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memtrace.exceptions import InvalidRequestError
-from memtrace.model_errors import refusal
+from memtrace.model_errors import invalid_request_from
 from memtrace.models import AddMemoryRequest, ListOptions, MemoryType, SearchQuery
-from memtrace.naming import near_name
+from memtrace.naming import did_you_mean
 from memtrace.resources.arguments import decision
 
 __all__ = [
@@ -174,12 +174,12 @@ def arguments_from(model: type[ArgumentsT], given: str | Mapping[str, Any] | Non
             raise _refused(
                 "arguments",
                 f"of {known}",
-                f"there is no argument {shown_name(name)}.{near_name(name, model.model_fields)}",
+                f"there is no argument {shown_name(name)}.{did_you_mean(name, model.model_fields)}",
             )
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise refusal(error) from None
+        raise invalid_request_from(error) from None
 
 
 def shown_name(name: str) -> str:

@@ -9,14 +9,14 @@ from typing import Any, Final, Literal, get_args
 
 from memtrace.exceptions import ConfigurationError
 from memtrace.integrations.tools.arguments import Arguments, Decide, Recall, Remember, Search
-from memtrace.naming import near_name
+from memtrace.naming import did_you_mean
 
 __all__ = [
     "TOOLS",
     "Definition",
-    "Form",
+    "SchemaFormat",
     "ToolName",
-    "check_form",
+    "check_schema_format",
     "definitions_of",
     "input_schema",
     "schemas",
@@ -29,7 +29,7 @@ ToolName = Literal["remember", "recall", "search", "decide"]
 TOOLS: Final[tuple[ToolName, ...]] = get_args(ToolName)
 """All of them."""
 
-Form = Literal["openai", "openai-responses", "anthropic"]
+SchemaFormat = Literal["openai", "openai-responses", "anthropic"]
 """Whose form: OpenAI's Chat Completions (and whatever is compatible with them), its Responses, or Anthropic's Messages."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -66,7 +66,7 @@ def definitions_of(tools: Sequence[str], prefix: str) -> list[Definition]:
     for tool in tools:
         if tool not in _OFFERED:
             raise ConfigurationError(
-                f"there is no tool {tool!r}.{near_name(str(tool), TOOLS)} There are: {', '.join(TOOLS)}"
+                f"there is no tool {tool!r}.{did_you_mean(str(tool), TOOLS)} There are: {', '.join(TOOLS)}"
             )
         if _NAME.fullmatch(prefix + tool) is None:
             raise ConfigurationError(
@@ -77,7 +77,7 @@ def definitions_of(tools: Sequence[str], prefix: str) -> list[Definition]:
     return found
 
 
-def schemas(form: Form, *, tools: Sequence[ToolName] = TOOLS, prefix: str = "") -> list[dict[str, Any]]:
+def schemas(form: SchemaFormat, *, tools: Sequence[ToolName] = TOOLS, prefix: str = "") -> list[dict[str, Any]]:
     """The tools' schemas, as the provider's ``tools=`` takes them; those for OpenAI are strict.
 
     `prefix` stands before each name, where another tool of the application is called ``search`` as well. Raises
@@ -89,19 +89,19 @@ def schemas(form: Form, *, tools: Sequence[ToolName] = TOOLS, prefix: str = "") 
     return schemas_of(definitions_of(tools, prefix), form)
 
 
-def schemas_of(definitions: Sequence[Definition], form: Form) -> list[dict[str, Any]]:
+def schemas_of(definitions: Sequence[Definition], form: SchemaFormat) -> list[dict[str, Any]]:
     """The schemas of these tools, as above."""
-    check_form(form)
+    check_schema_format(form)
     return [_schema(definition, form) for definition in definitions]
 
 
-def check_form(form: str) -> None:
+def check_schema_format(form: str) -> None:
     """Refuse a form that is not there."""
-    if form not in get_args(Form):
-        raise ConfigurationError(f"form must be one of {', '.join(get_args(Form))}, not {form!r}")
+    if form not in get_args(SchemaFormat):
+        raise ConfigurationError(f"form must be one of {', '.join(get_args(SchemaFormat))}, not {form!r}")
 
 
-def _schema(definition: Definition, form: Form) -> dict[str, Any]:
+def _schema(definition: Definition, form: SchemaFormat) -> dict[str, Any]:
     told = {"name": definition.name, "description": definition.description}
     if form == "anthropic":
         return {**told, "input_schema": input_schema(definition.arguments)}

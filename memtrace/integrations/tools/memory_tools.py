@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from memtrace.exceptions import MemtraceError
 from memtrace.integrations.tools.arguments import MemoryRequest
-from memtrace.integrations.tools.definitions import TOOLS, Form, ToolName, schemas_of
-from memtrace.integrations.tools.results import ToolResult, answered, failed
+from memtrace.integrations.tools.definitions import TOOLS, SchemaFormat, ToolName, schemas_of
+from memtrace.integrations.tools.results import ToolResult, failure, success
 from memtrace.integrations.tools.scope import Action, ReadFrom, Scope
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchResult
 
@@ -57,7 +57,7 @@ class MemoryTools:
             max_chars=max_chars,
         )
 
-    def schemas(self, form: Form) -> list[dict[str, Any]]:
+    def schemas(self, form: SchemaFormat) -> list[dict[str, Any]]:
         """The tools' schemas, as the provider's ``tools=`` takes them; those for OpenAI are strict.
 
         Raises `ConfigurationError` for an unknown form.
@@ -72,9 +72,9 @@ class MemoryTools:
         action: Action | None = None
         try:
             action = self._scope.action(name, arguments)
-            return answered(action, self._sent(action.request), self._scope.max_chars)
+            return success(action, self._sent(action.request), self._scope.max_chars)
         except MemtraceError as error:
-            return failed(action, error)
+            return failure(action, error)
 
     def _sent(self, request: MemoryRequest) -> Memory | MemoryList | SearchResult:
         if isinstance(request, AddMemoryRequest):

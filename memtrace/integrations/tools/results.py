@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from memtrace.exceptions import ConflictError, InvalidRequestError, MemtraceError, PayloadTooLargeError
-from memtrace.integrations.tools.definitions import Form, check_form
+from memtrace.integrations.tools.definitions import SchemaFormat, check_schema_format
 from memtrace.integrations.tools.scope import Action
 from memtrace.models import Memory, MemoryList, SearchResult
 
-__all__ = ["ToolResult", "answered", "failed"]
+__all__ = ["ToolResult", "failure", "success"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class ToolResult:
     #: What was raised, where something was; a duplicate is no failure for the model, and is here all the same.
     error: MemtraceError | None = None
 
-    def message(self, form: Form, call_id: str) -> dict[str, Any]:
+    def message(self, form: SchemaFormat, call_id: str) -> dict[str, Any]:
         """The answer to the call of this id, as the provider takes it.
 
         A message of the role tool for ``openai``, an item of the input for ``openai-responses``, a block of a user's message
         for ``anthropic``. Raises `ConfigurationError` for another form.
         """
-        check_form(form)
+        check_schema_format(form)
         if form == "openai":
             return {"role": "tool", "tool_call_id": call_id, "content": self.text}
         if form == "openai-responses":
@@ -45,7 +45,7 @@ class ToolResult:
 # ---- answers --------------------------------------------------------------------------------------------------------
 
 
-def answered(action: Action, answer: Memory | MemoryList | SearchResult, max_chars: int) -> ToolResult:
+def success(action: Action, answer: Memory | MemoryList | SearchResult, max_chars: int) -> ToolResult:
     """The result of a call that the server answered."""
     if isinstance(answer, Memory):
         return ToolResult("Stored.")
@@ -100,27 +100,29 @@ def _json(value: object) -> str:
 
 # ---- failures -------------------------------------------------------------------------------------------------------
 
-_ALIKE: Final = (
+_DUPLICATE_HINT: Final = (
     "Not stored: the same was stored within the last 24 hours, or something that begins alike. "
     "If this says something new, write that first and store it again."
 )
-_TOO_LONG: Final = "Not done: this is too long. Shorten it and call again."
-_UNKNOWN: Final = "It is not known whether this was stored. Look for it with another tool before you store it again."
-_AGAIN: Final = "The memory did not answer. You can try again later; until then go on without it."
-_UNAVAILABLE: Final = "The memory cannot be used now. Go on without it, and do not try again."
+_TOO_LONG_HINT: Final = "Not done: this is too long. Shorten it and call again."
+_UNKNOWN_OUTCOME_HINT: Final = (
+    "It is not known whether this was stored. Look for it with another tool before you store it again."
+)
+_RETRY_HINT: Final = "The memory did not answer. You can try again later; until then go on without it."
+_UNAVAILABLE_HINT: Final = "The memory cannot be used now. Go on without it, and do not try again."
 
 _THEIR_NAMES: Final = {"search": {"content_contains": "text"}, "decide": {"content": "decision"}}
 
 
-def failed(action: Action | None, error: MemtraceError) -> ToolResult:
+def failure(action: Action | None, error: MemtraceError) -> ToolResult:
     """The result of a call that failed: what the model can do, and nothing of addresses, keys and servers."""
     if isinstance(error, InvalidRequestError) and not error.status_code:
         return ToolResult(_corrected(action, error), is_error=True, error=error)
     if isinstance(error, ConflictError) and error.code == "duplicate_memory":
-        return ToolResult(_ALIKE, error=error)
+        return ToolResult(_DUPLICATE_HINT, error=error)
     if isinstance(error, PayloadTooLargeError):
-        return ToolResult(_TOO_LONG, is_error=True, error=error)
-    text = _UNKNOWN if error.maybe_applied else _AGAIN if error.retryable else _UNAVAILABLE
+        return ToolResult(_TOO_LONG_HINT, is_error=True, error=error)
+    text = _UNKNOWN_OUTCOME_HINT if error.maybe_applied else _RETRY_HINT if error.retryable else _UNAVAILABLE_HINT
     return ToolResult(text, is_error=True, error=error)
 
 

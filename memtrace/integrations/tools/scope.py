@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, get_args
 from memtrace.exceptions import ConfigurationError, InvalidRequestError
 from memtrace.integrations.tools.arguments import Binding, MemoryRequest, arguments_from, shown_name
 from memtrace.integrations.tools.definitions import Definition, ToolName, definitions_of
-from memtrace.naming import near_name
-from memtrace.quantities import is_whole
-from memtrace.rules import check_id, require
+from memtrace.naming import did_you_mean
+from memtrace.quantities import is_int
+from memtrace.rules import check_id, require_non_empty
 
 __all__ = ["LEAST_CHARS", "Action", "ReadFrom", "Scope"]
 
@@ -45,14 +45,14 @@ class Scope:
         prefix: str,
         max_chars: int,
     ) -> None:
-        require(agent_id, "agent_id")
+        require_non_empty(agent_id, "agent_id")
         check_id(agent_id, "agent_id")
         check_id(session_id, "session_id")
         if read_from not in get_args(ReadFrom):
             raise ConfigurationError(f"read_from must be one of {', '.join(get_args(ReadFrom))}")
         if read_from == "session" and not session_id:
             raise ConfigurationError("read_from='session' needs a session_id")
-        if not is_whole(max_chars) or max_chars < LEAST_CHARS:
+        if not is_int(max_chars) or max_chars < LEAST_CHARS:
             raise ConfigurationError(f"max_chars must be a whole number, {LEAST_CHARS} or more")
         self.binding: Binding = Binding(agent_id, session_id or None, session_id if read_from == "session" else None)
         self.max_chars: int = max_chars
@@ -69,7 +69,7 @@ class Scope:
         if definition is None:
             offered = ", ".join(self._by_name)
             raise InvalidRequestError(
-                f"there is no tool {shown_name(name)}.{near_name(name, self._by_name)} There are: {offered}",
+                f"there is no tool {shown_name(name)}.{did_you_mean(name, self._by_name)} There are: {offered}",
                 field="name",
                 rule=f"one of {offered}",
             )

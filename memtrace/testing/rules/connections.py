@@ -13,7 +13,7 @@ import pytest
 from memtrace.testing.rules.exchanges import BOUND, LEFT_OPEN, PATIENCE, get, line, post, until
 from memtrace.testing.rules.fixtures import Fixtures
 from memtrace.testing.scripted_server import Answer, ScriptedServer
-from memtrace.testing.subjects import Subject
+from memtrace.testing.subjects import TransportUnderTest
 from memtrace.testing.threads import in_thread
 from memtrace.transport import TransportError
 
@@ -26,7 +26,7 @@ __all__ = ["Connections"]
 class Connections(Fixtures):
     """One after the other, many at once, in the children of a fork: each request gets its own answer."""
 
-    def test_closing_it_closes_its_connections(self, server: ScriptedServer, subject: Subject) -> None:
+    def test_closing_it_closes_its_connections(self, server: ScriptedServer, subject: TransportUnderTest) -> None:
         """All of them, soon."""
         answers = [subject.start(get(server.url, timeout=30.0)) for _ in range(3)]
         for answer in answers:
@@ -36,7 +36,7 @@ class Connections(Fixtures):
         assert server.open_connections == 0, "connections that stay open"
 
     def test_closing_it_under_way_says_that_the_request_was_sent(
-        self, server: ScriptedServer, subject: Subject
+        self, server: ScriptedServer, subject: TransportUnderTest
     ) -> None:
         """Or waits for its answer; the server has the request."""
         server.do(Answer(pause=PATIENCE))
@@ -53,7 +53,7 @@ class Connections(Fixtures):
         else:
             assert response.status == 200
 
-    def test_requests_do_not_wait_for_each_other(self, server: ScriptedServer, subject: Subject) -> None:
+    def test_requests_do_not_wait_for_each_other(self, server: ScriptedServer, subject: TransportUnderTest) -> None:
         """Four that take their time are under way at once."""
         server.do(*[Answer(pause=1.0)] * 4)
         answers = [subject.start(get(server.url, timeout=30.0)) for _ in range(4)]
@@ -62,7 +62,9 @@ class Connections(Fixtures):
         assert [answer.result().status for answer in answers] == [200] * 4
         assert server.most_at_once > 1, "one request at a time"
 
-    def test_a_connection_is_kept_for_the_next_request(self, server: ScriptedServer, subject: Subject) -> None:
+    def test_a_connection_is_kept_for_the_next_request(
+        self, server: ScriptedServer, subject: TransportUnderTest
+    ) -> None:
         """TCP and TLS take several round trips."""
         if not self.keeps_alive:
             pytest.skip("keeps_alive = False")
@@ -71,7 +73,7 @@ class Connections(Fixtures):
         assert server.connections == 1
 
     def test_an_idle_connection_that_the_server_closed_harms_one_request_at_most(
-        self, server: ScriptedServer, subject: Subject
+        self, server: ScriptedServer, subject: TransportUnderTest
     ) -> None:
         """The next one may fail, and says so; the one after is answered."""
         server.do(Answer(200, b"first", hang_up=True), Answer(200, b"second"))
@@ -83,7 +85,9 @@ class Connections(Fixtures):
             response = subject.send(get(server.url))
         assert response.body == b"second"
 
-    def test_each_of_many_requests_at_once_gets_its_own_answer(self, server: ScriptedServer, subject: Subject) -> None:
+    def test_each_of_many_requests_at_once_gets_its_own_answer(
+        self, server: ScriptedServer, subject: TransportUnderTest
+    ) -> None:
         """32 at once, again and again: in threads, or in tasks."""
         for turn in range(4):
             targets = [f"/{turn}/{number}" for number in range(32)]
@@ -91,7 +95,7 @@ class Connections(Fixtures):
             assert [line(answer.result()) for answer in answers] == [f"GET {target} HTTP/1.1" for target in targets]
 
     @LEFT_OPEN
-    def test_children_of_a_fork_share_no_connection(self, server: ScriptedServer, subject: Subject) -> None:
+    def test_children_of_a_fork_share_no_connection(self, server: ScriptedServer, subject: TransportUnderTest) -> None:
         """4 children and their parent use one transport, 40 requests each: 200 answers, none of them another's."""
         if not self.forks or "fork" not in multiprocessing.get_all_start_methods():
             pytest.skip("forks = False, or this system has no fork")
@@ -114,11 +118,11 @@ class Connections(Fixtures):
         assert [wrong.get() for _ in range(5)] == [[]] * 5, "answers that belong to another request"
 
 
-def _send_numbered(subject: Subject, url: str, number: int, wrong: SimpleQueue[list[str]]) -> None:
+def _send_numbered(subject: TransportUnderTest, url: str, number: int, wrong: SimpleQueue[list[str]]) -> None:
     """40 requests of one process; puts the answers that are another's."""
     targets = [f"/{number}/{turn}" for turn in range(40)]
     try:
-        lines = [line(answer) for answer in subject.send_apart([get(url, target) for target in targets])]
+        lines = [line(answer) for answer in subject.send_in_new_loop([get(url, target) for target in targets])]
     except (TransportError, ValueError) as error:  # half of an answer is no JSON
         wrong.put([f"process {number}: {error!r}"])
     else:

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from memtrace.testing.planted import CONTENT, KEY
-from memtrace.testing.subjects import Subject
+from memtrace.testing.subjects import TransportUnderTest
 from memtrace.transport import Headers, Request, Response, TransportError
 
 __all__ = ["BOUND", "LEFT_OPEN", "PATIENCE", "failure", "get", "line", "post", "until"]
@@ -44,7 +44,7 @@ def line(response: Response) -> str:
     return cast("str", json.loads(response.body)["line"])
 
 
-def failure(subject: Subject, request: Request) -> TransportError:
+def failure(subject: TransportUnderTest, request: Request) -> TransportError:
     """The error that sending raises, well within the time that it may take."""
     longest = _SLACK + min(request.timeout or PATIENCE, PATIENCE)
     ended = subject.start(request)

@@ -10,7 +10,7 @@ import pytest
 
 from memtrace.plugins import TransportSpec
 from memtrace.testing.scripted_server import ScriptedServer
-from memtrace.testing.subjects import Subject
+from memtrace.testing.subjects import TransportUnderTest
 
 __all__ = ["Fixtures", "Make"]
 
@@ -18,7 +18,7 @@ __all__ = ["Fixtures", "Make"]
 class Make(Protocol):
     """Makes a transport with these fields of `TransportOptions`; it is closed when the test ends."""
 
-    def __call__(self, **options: object) -> Subject:
+    def __call__(self, **options: object) -> TransportUnderTest:
         """Make one."""
         ...
 

@@ -11,7 +11,7 @@ from memtrace.plugins import API_VERSION, TransportSpec
 from memtrace.testing.rules.exchanges import get
 from memtrace.testing.rules.fixtures import Fixtures, Make
 from memtrace.testing.scripted_server import ScriptedServer
-from memtrace.testing.subjects import Subject
+from memtrace.testing.subjects import TransportUnderTest
 from memtrace.transport import TransportOptions
 
 __all__ = ["Making"]
@@ -38,7 +38,7 @@ class Making(Fixtures):
         subject.close()
         subject.close()
 
-    def test_a_used_one_closes_twice(self, server: ScriptedServer, subject: Subject) -> None:
+    def test_a_used_one_closes_twice(self, server: ScriptedServer, subject: TransportUnderTest) -> None:
         """As above."""
         subject.send(get(server.url))
         subject.close()
@@ -51,7 +51,9 @@ class Making(Fixtures):
         with pytest.raises(ClientClosedError):
             subject.send(get("http://127.0.0.1:9"))
 
-    def test_one_that_is_closed_after_use_sends_nothing(self, server: ScriptedServer, subject: Subject) -> None:
+    def test_one_that_is_closed_after_use_sends_nothing(
+        self, server: ScriptedServer, subject: TransportUnderTest
+    ) -> None:
         """As above."""
         subject.send(get(server.url))
         subject.close()

@@ -18,7 +18,7 @@ from memtrace.testing.scripted_server import (
     Truncate,
     refusing_address,
 )
-from memtrace.testing.subjects import Subject
+from memtrace.testing.subjects import TransportUnderTest
 from memtrace.transport import TransportError
 
 __all__ = ["Secrets"]
@@ -56,7 +56,7 @@ class Secrets(Fixtures):
         assert not is_shown("".join(capfd.readouterr())), "a planted key or content was printed"
 
 
-def _places_of_secrets(subject: Subject, url: str) -> list[str]:
+def _places_of_secrets(subject: TransportUnderTest, url: str) -> list[str]:
     try:
         subject.send(post(url, timeout=BOUND))
     except TransportError as error:

@@ -108,15 +108,15 @@ QUIRKS = [
     Quirk(
         "a bad filter is a 500",
         "engine",
-        "raise Refusal(500, fault)\n        if org",
-        "raise Refusal(400, fault)\n        if org",
+        "raise RouteError(500, problem)\n        if org",
+        "raise RouteError(400, problem)\n        if org",
         "arc",
     ),
     Quirk(
         "filters are checked before storage is looked for",
         "engine",
-        'fault = filters.fault()\n        if fault is not None:\n            raise Refusal(500, fault)\n        if org.storage == "none":\n            raise no_storage()',
-        'if org.storage == "none":\n            raise no_storage()\n        fault = filters.fault()\n        if fault is not None:\n            raise Refusal(500, fault)',
+        'problem = filters.problem()\n        if problem is not None:\n            raise RouteError(500, problem)\n        if org.storage == "none":\n            raise no_storage()',
+        'if org.storage == "none":\n            raise no_storage()\n        problem = filters.problem()\n        if problem is not None:\n            raise RouteError(500, problem)',
         "no",
     ),
     Quirk(
@@ -244,8 +244,8 @@ QUIRKS = [
     Quirk(
         "the agent's form is checked first",
         "filters",
-        '("agent_id", identifier_fault(self.agent_id)),\n            ("session_id", identifier_fault(self.session_id)),',
-        '("session_id", identifier_fault(self.session_id)),\n            ("agent_id", identifier_fault(self.agent_id)),',
+        '("agent_id", identifier_problem(self.agent_id)),\n            ("session_id", identifier_problem(self.session_id)),',
+        '("session_id", identifier_problem(self.session_id)),\n            ("agent_id", identifier_problem(self.agent_id)),',
         "forms of a query",
     ),
     # which rows match
@@ -333,15 +333,15 @@ QUIRKS = [
     Quirk(
         "a bad item is a 500",
         "memory_routes",
-        'Refusal(500, f"failed to create',
-        'Refusal(400, f"failed to create',
+        'RouteError(500, f"failed to create',
+        'RouteError(400, f"failed to create',
         "no",
     ),
     Quirk(
         "duplicates are left out of a batch",
         "memory_routes",
         "if stored is not None:",
-        'if stored is None:\n            raise Refusal(409, "duplicate memory")\n        else:',
+        'if stored is None:\n            raise RouteError(409, "duplicate memory")\n        else:',
         "batch",
     ),
     Quirk(
@@ -405,7 +405,7 @@ QUIRKS = [
     Quirk(
         "a context takes any body",
         "session_routes",
-        "except Refusal:\n        return Fields()",
+        "except RouteError:\n        return Fields()",
         "except ZeroDivisionError:\n        return Fields()",
         "context",
     ),
@@ -426,8 +426,8 @@ QUIRKS = [
     Quirk(
         "changing an unknown session is a 400",
         "session_routes",
-        'Refusal(400, "session not found")',
-        'Refusal(404, "session not found")',
+        'RouteError(400, "session not found")',
+        'RouteError(404, "session not found")',
         "session",
     ),
     Quirk(

@@ -16,7 +16,7 @@ from memtrace_transports.memory import Fault
 from tests.dealing import VISIBILITIES, by_visibility
 from tests.integrations.claude_agent_sdk.stores import KEY, entry, fake_server, run, store_on
 from tests.lazily import Lazily
-from tests.sampling import is_whole, sample
+from tests.sampling import is_int, sample
 
 pytestmark = pytest.mark.framework
 
@@ -64,7 +64,7 @@ def test_half_a_character_comes_back(fake):
 
 @pytest.mark.parametrize("fake", sample(VISIBILITIES, 1), indirect=True)
 def test_an_entry_larger_than_a_request_comes_back(fake):
-    large = entry(1, text='é"\\😀' * (1_100_000 if is_whole() else 600_000))
+    large = entry(1, text='é"\\😀' * (1_100_000 if is_int() else 600_000))
 
     async def round_trip():
         await store_on(fake).append(KEY, [entry(0), large, entry(2)])

@@ -124,7 +124,7 @@ def test_a_global_provider_that_is_set_later_sees_what_was_watched_before_it(cli
     monkeypatch.setattr(metrics, "_PROXY_METER_PROVIDER", proxy)
     monkeypatch.setattr(metrics, "_METER_PROVIDER", None)
     monkeypatch.delenv("OTEL_PYTHON_METER_PROVIDER", raising=False)
-    books._global_books.cache_clear()
+    books._global_metrics.cache_clear()
     with watch_buffer(client.memories.buffered()) as buffer:
         buffer.add(agent_id="a", content="before")
     reader = InMemoryMetricReader()
@@ -136,5 +136,5 @@ def test_a_global_provider_that_is_set_later_sees_what_was_watched_before_it(cli
             buffer.add(agent_id="a", content=f"after {given}")
     (scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
     assert {metric.name: metric.data.data_points[0].value for metric in scope.metrics}[ACCEPTED] == 3
-    books._global_books.cache_clear()
+    books._global_metrics.cache_clear()
     provider.shutdown()

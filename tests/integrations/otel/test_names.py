@@ -10,8 +10,8 @@ from opentelemetry.semconv.schemas import Schemas
 
 from memtrace.integrations.opentelemetry import OpenTelemetryAttempts, OpenTelemetryCalls
 from memtrace.integrations.opentelemetry.signals import SCHEMA_URL
-from memtrace.middleware.chain import arrange
-from memtrace.plugins import middlewares
+from memtrace.middleware.chain import build_chain
+from memtrace.plugins import middleware_registry
 from tests.dealing import by_face
 from tests.faces import json_response
 
@@ -21,7 +21,7 @@ EMPTY = json_response(200, '{"agents": [], "count": 0}')
 
 
 def test_both_are_listed_as_ours():
-    ours = {info.name: info for info in middlewares.listing() if info.name.startswith("opentelemetry")}
+    ours = {info.name: info for info in middleware_registry.listing() if info.name.startswith("opentelemetry")}
     assert {name: (info.distribution, info.status) for name, info in ours.items()} == {
         "opentelemetry": ("memtrace-sdk", "ok"),
         "opentelemetry-attempts": ("memtrace-sdk", "ok"),
@@ -31,7 +31,7 @@ def test_both_are_listed_as_ours():
 @by_face("argument", ["middleware", "attempt_middleware"])
 def test_by_name_the_one_stands_outermost_and_the_other_last(face, argument):
     client, _ = face.scripted(EMPTY, **{argument: ["opentelemetry-attempts", "opentelemetry"]})
-    first, *_, last = arrange(client._dispatcher.settings)
+    first, *_, last = build_chain(client._dispatcher.settings)
     assert (type(first), type(last)) == (OpenTelemetryCalls, OpenTelemetryAttempts)
 
 
@@ -40,9 +40,9 @@ def test_without_the_package_whoever_names_it_is_told_what_to_install_and_nobody
 import sys
 sys.modules["opentelemetry"] = None
 from memtrace import ConfigurationError, Memtrace
-from memtrace.plugins import middlewares
+from memtrace.plugins import middleware_registry
 Memtrace("memory://", "k").recall("assistant")
-print([(info.status, info.detail) for info in middlewares.listing() if info.name == "opentelemetry"])
+print([(info.status, info.detail) for info in middleware_registry.listing() if info.name == "opentelemetry"])
 try:
     Memtrace("memory://", "k", middleware=["opentelemetry"])
 except ConfigurationError as error:

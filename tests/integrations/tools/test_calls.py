@@ -125,9 +125,9 @@ def test_reading_is_of_the_agent_or_of_the_session_alone(made, fake):
     for session in ("sess_1", "sess_2"):
         client.memories.add(agent_id="assistant", session_id=session, content=f"of {session}")
     for tool in ("recall", "search"):
-        of_agent = shown(made(session_id="sess_1").call(tool, {}))["memories"]
+        for_agent = shown(made(session_id="sess_1").call(tool, {}))["memories"]
         of_session = shown(made(session_id="sess_1", read_from="session").call(tool, {}))["memories"]
-        assert len(of_agent) == 2
+        assert len(for_agent) == 2
         assert [memory["content"] for memory in of_session] == ["of sess_1"]
 
 

@@ -117,7 +117,7 @@ class _Attempt:
 
     def check(self, defaults: tuple[tuple[str, str], ...]) -> None:
         """Refuse what HTTP does not allow, before http.client refuses it with the key in its text."""
-        fields = (*self.request.headers.pairs, *defaults)
+        fields = (*self.request.headers.multi_items, *defaults)
         if _TARGET.fullmatch(self.request.target) is None or not all(
             HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in fields
         ):
@@ -168,7 +168,7 @@ class _Attempt:
 
     def _fields(self, defaults: tuple[tuple[str, str], ...]) -> urllib3.HTTPHeaderDict:
         fields = urllib3.HTTPHeaderDict()
-        for name, value in self.request.headers.pairs:
+        for name, value in self.request.headers.multi_items:
             fields.add(name, value)
         for name, value in (*defaults, ("Accept-Encoding", "gzip")):
             fields.setdefault(name, value)
