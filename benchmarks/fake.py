@@ -21,8 +21,8 @@ from rounds import Report
 
 from memtrace import Memtrace
 from memtrace.transport import Response
-from memtrace_transports.memory.fake import FakeMemtrace
-from memtrace_transports.memory.store import MemoryStore, Row, RowSelection
+from memtrace_transports._engine.store.store import MemoryStore, Row, RowSelection
+from memtrace_transports.memory._fake import FakeMemtrace
 
 ORG = "org_000000000000000000000000"
 START = 1_767_225_600_000_000

@@ -17,7 +17,7 @@ from rounds import HERE, Served
 from worker import Constant, pass_on
 
 from memtrace import AddMemoryRequest, Memtrace
-from memtrace_transports.memory.store import RowSelection
+from memtrace_transports._engine.store.store import RowSelection
 
 KEY = "mtk_benchmark"
 

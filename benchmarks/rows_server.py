@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from memtrace_transports.memory.fake import FakeMemtrace
+from memtrace_transports.memory._fake import FakeMemtrace
 from memtrace_transports.memory.server import LiveServer
 
 

@@ -12,15 +12,11 @@ from memtrace._version import __version__
 
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
-    from memtrace.batch import BatchProgress, BatchResult, Outcome
-    from memtrace.buffer import AsyncWriteBuffer, BufferCounts, WriteBuffer
     from memtrace.client import Memtrace
     from memtrace.clock import Clock, SystemClock
     from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.exceptions import (
         AuthenticationError,
-        BatchError,
-        BufferDrainError,
         BufferFullError,
         ClientClosedError,
         ConfigurationError,
@@ -60,10 +56,12 @@ if TYPE_CHECKING:
         SessionList,
         UpdateSessionRequest,
     )
-    from memtrace.raw import RawResponse
-    from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
-    from memtrace.retry import RetryPolicy
-    from memtrace.transport_options import TransportOptions
+    from memtrace.operations import RawResponse, RetryPolicy
+    from memtrace.outcomes import BatchError, BatchProgress, BatchResult, BufferCounts, BufferDrainError, Outcome
+    from memtrace.resources._active_session import ActiveSession, AsyncActiveSession
+    from memtrace.resources._async_write_buffer import AsyncWriteBuffer
+    from memtrace.resources._write_buffer import WriteBuffer
+    from memtrace.transport import TransportOptions
 
 __all__ = [
     "ActiveSession",
@@ -127,20 +125,20 @@ __all__ = [
 
 _PLACES = {
     "AsyncMemtrace": "memtrace.async_client",
-    "BatchProgress": "memtrace.batch",
-    "BatchResult": "memtrace.batch",
-    "Outcome": "memtrace.batch",
-    "AsyncWriteBuffer": "memtrace.buffer",
-    "BufferCounts": "memtrace.buffer",
-    "WriteBuffer": "memtrace.buffer",
+    "BatchProgress": "memtrace.outcomes",
+    "BatchResult": "memtrace.outcomes",
+    "Outcome": "memtrace.outcomes",
+    "AsyncWriteBuffer": "memtrace.resources._async_write_buffer",
+    "BufferCounts": "memtrace.outcomes",
+    "WriteBuffer": "memtrace.resources._write_buffer",
     "Memtrace": "memtrace.client",
     "Clock": "memtrace.clock",
     "SystemClock": "memtrace.clock",
     "PromptContext": "memtrace.context",
     "PromptContextOptions": "memtrace.context",
     "AuthenticationError": "memtrace.exceptions",
-    "BatchError": "memtrace.exceptions",
-    "BufferDrainError": "memtrace.exceptions",
+    "BatchError": "memtrace.outcomes",
+    "BufferDrainError": "memtrace.outcomes",
     "BufferFullError": "memtrace.exceptions",
     "ClientClosedError": "memtrace.exceptions",
     "ConfigurationError": "memtrace.exceptions",
@@ -177,17 +175,15 @@ _PLACES = {
     "SessionContext": "memtrace.models",
     "SessionList": "memtrace.models",
     "UpdateSessionRequest": "memtrace.models",
-    "RawResponse": "memtrace.raw",
-    "ActiveSession": "memtrace.resources.active_session",
-    "AsyncActiveSession": "memtrace.resources.active_session",
-    "RetryPolicy": "memtrace.retry",
-    "TransportOptions": "memtrace.transport_options",
+    "RawResponse": "memtrace.operations",
+    "ActiveSession": "memtrace.resources._active_session",
+    "AsyncActiveSession": "memtrace.resources._active_session",
+    "RetryPolicy": "memtrace.operations",
+    "TransportOptions": "memtrace.transport",
 }
 _SUBMODULES = frozenset(
     {
         "async_client",
-        "batch",
-        "buffer",
         "client",
         "clock",
         "context",
@@ -195,12 +191,9 @@ _SUBMODULES = frozenset(
         "middleware",
         "models",
         "operations",
-        "pipeline",
+        "outcomes",
         "plugins",
-        "raw",
-        "recovery",
         "resources",
-        "retry",
         "transport",
     }
 )

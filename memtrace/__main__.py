@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memtrace.cli import main
+from memtrace._cli import main
 
 if __name__ == "__main__":
     main()

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memtrace import operations
-from memtrace.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, settings_from_args, with_overrides
-from memtrace.dispatch import AsyncDispatcher
+from memtrace._runtime.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, settings_from_args, with_overrides
+from memtrace._runtime.dispatch import AsyncDispatcher
 from memtrace.models import (
     AddMemoryRequest,
     Agent,
@@ -29,22 +29,20 @@ from memtrace.models import (
     SessionList,
     TimeBound,
 )
-from memtrace.resources import arguments
-from memtrace.resources.agents import AsyncAgents
-from memtrace.resources.arguments import episodic_memory, recent_query
-from memtrace.resources.memories import AsyncMemories
-from memtrace.resources.sessions import AsyncSessions
+from memtrace.operations import _coercion as arguments
+from memtrace.operations._coercion import episodic_memory, recent_query
+from memtrace.resources._agents import AsyncAgents
+from memtrace.resources._memories import AsyncMemories
+from memtrace.resources._sessions import AsyncSessions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from memtrace._flow.composition import Middleware
     from memtrace.clock import Clock
-    from memtrace.middleware.placement import Placed
-    from memtrace.operations import Operation
-    from memtrace.pipeline import Middleware
+    from memtrace.middleware._placement import Placed
+    from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
     from memtrace.plugins import TransportSpec
-    from memtrace.raw import QueryValue, RawIdempotency, RawResponse
-    from memtrace.retry import Dedup, RetryPolicy
     from memtrace.transport import AsyncTransport, Method, Response, TransportOptions
 
 __all__ = ["AsyncMemtrace"]
@@ -206,7 +204,7 @@ class AsyncMemtrace:
         Raises the `MemtraceError` of a status of 300 and above, unless `accepts` has it, and `InvalidRequestError` for what
         cannot be sent. The answer is not read: see `Response.json`.
         """
-        from memtrace.raw import raw_operation
+        from memtrace.operations import raw_operation
 
         return await self._dispatcher.send(
             raw_operation(
@@ -246,7 +244,7 @@ class AsyncMemtrace:
         Sends nothing when an item breaks a rule. Raises the server's error when nothing was stored, else `BatchError`, whose
         `result` says which items were. `memories.add_many` gives one outcome for each item instead.
         """
-        from memtrace.procedures.batches import check_all, stored_rows
+        from memtrace._runtime.workflows.batches import check_all, stored_rows
 
         return stored_rows(await self._memories.add_many(check_all(memories)))
 

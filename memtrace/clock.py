@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol, runtime_checkable
 
-from memtrace.event_loops import running_under_trio
+from memtrace._support.event_loops import running_under_trio
 
 __all__ = ["Clock", "SystemClock"]
 

@@ -27,20 +27,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
-
-if TYPE_CHECKING:
-    from memtrace.batch import BatchResult
-    from memtrace.buffer import BufferCounts
-    from memtrace.models import AddMemoryRequest
+from typing import ClassVar, Literal
 
 __all__ = [
     "CODES",
     "AuthenticationError",
-    "BatchError",
-    "BufferDrainError",
     "BufferFullError",
     "ClientClosedError",
     "ConfigurationError",
@@ -398,62 +390,11 @@ class DeadlineExceededError(TransportError):
     _code = "deadline_exceeded"
 
 
-class BatchError(MemtraceError):
-    """Some items of a batch were not stored; `result` has the outcome of every item."""
-
-    _code = "batch"
-    _is_raised_outside = True
-
-    #: One outcome an item; None only where the error was made by hand without one.
-    result: BatchResult | None
-
-    def __init__(
-        self,
-        message: str = "Some items were not stored",
-        status_code: int = 0,
-        *,
-        result: BatchResult | None = None,
-        code: str | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
-        self.result = result
-
-
 class BufferFullError(MemtraceError):
     """A write buffer holds `max_pending` memories already, so that this one was not taken; or was dropped for a newer one."""
 
     _code = "buffer_full"
     _is_raised_outside = True
-
-
-class BufferDrainError(MemtraceError):
-    """A write buffer was closed before all that it had accepted was stored: the time for that was over, or it was interrupted.
-
-    `maybe_applied` says whether a request was under way then.
-    """
-
-    _code = "buffer_drain"
-    _is_raised_outside = True
-
-    #: What was surely not sent, oldest first, each with its duplicate key where the client makes one.
-    unsent: list[AddMemoryRequest]
-    #: What became of everything that the buffer accepted; None only where the error was made by hand.
-    counts: BufferCounts | None
-
-    def __init__(
-        self,
-        message: str = "Some memories were not sent",
-        status_code: int = 0,
-        *,
-        unsent: Sequence[AddMemoryRequest] = (),
-        counts: BufferCounts | None = None,
-        code: str | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
-        self.unsent = list(unsent)
-        self.counts = counts
 
 
 class ConfigurationError(MemtraceError):

@@ -6,6 +6,7 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -84,14 +85,38 @@ class _Sent(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, ser_json_inf_nan="constants")
 
 
-class _Received(BaseModel):
+class Received(BaseModel):
+    """A model that the server sends. Fields that a newer server added are kept."""
+
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow")
 
     def _repr_html_(self) -> str:
-        """As notebooks show it."""
-        from memtrace.notebook import to_html
+        """Render the fields as a table, for notebooks."""
+        from memtrace._support.html import fields_table
 
-        return to_html(self)
+        return fields_table(type(self).__name__, self)
+
+
+class _Row(Received):
+    """A model that lists show as a row of a table."""
+
+    _columns: ClassVar[tuple[str, ...]]
+    _names: ClassVar[tuple[str, str]]
+
+    @classmethod
+    def counted(cls, count: int) -> str:
+        """So many of them, in words."""
+        one, many = cls._names
+        return f"{count:,} {one if count == 1 else many}"
+
+    @classmethod
+    def table(cls, caption: str, rows: Sequence[_Row]) -> str:
+        """A table of rows of this class, for notebooks."""
+        from memtrace._support.html import rows_table
+
+        # a model that was made without validation may lack some
+        values = ([getattr(row, column, None) for column in cls._columns] for row in rows)
+        return rows_table(caption, cls._columns, values, len(rows))
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------
@@ -125,8 +150,22 @@ class AddMemoryRequest(_Sent):
     parent_id: str | None = None
 
 
-class Memory(_Received):
+class Memory(_Row):
     """A stored memory."""
+
+    _columns: ClassVar[tuple[str, ...]] = (
+        "time",
+        "content",
+        "memory_type",
+        "event_type",
+        "tags",
+        "importance",
+        "metadata",
+        "agent_id",
+        "session_id",
+        "parent_id",
+    )
+    _names: ClassVar[tuple[str, str]] = ("memory", "memories")
 
     #: When the server took it, UTC. Nanoseconds are cut to microseconds.
     time: datetime
@@ -143,7 +182,7 @@ class Memory(_Received):
     parent_id: str | None = None
 
 
-class MemoryList(_Received):
+class MemoryList(Received):
     """Memories that were read."""
 
     memories: list[Memory]
@@ -152,6 +191,10 @@ class MemoryList(_Received):
     #: Whether more match. The server's own answer, up to 1000 rows, is true also when the last page is exactly full.
     #: Put together from several pages it is exact; only with ``tags_match="exact"`` true may mean rows that were not read.
     has_more: bool
+
+    def _repr_html_(self) -> str:
+        more = "; more may follow" if self.has_more else ""
+        return Memory.table(f"MemoryList: {Memory.counted(len(self.memories))}{more}", self.memories)
 
 
 class ListOptions(_Sent):
@@ -198,12 +241,16 @@ class SearchQuery(_Sent):
     order: Order | None = None
 
 
-class SearchResult(_Received):
+class SearchResult(Received):
     """What a search found, and how long the storage took, in milliseconds, over all pages."""
 
     results: list[Memory]
     count: int
     query_time_ms: int
+
+    def _repr_html_(self) -> str:
+        found = Memory.counted(len(self.results))
+        return Memory.table(f"SearchResult: {found} in {self.query_time_ms} ms of the storage", self.results)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------
@@ -217,8 +264,11 @@ class RegisterAgentRequest(_Sent):
     config: dict[str, Any] | None = None
 
 
-class Agent(_Received):
+class Agent(_Row):
     """A registered agent."""
+
+    _columns: ClassVar[tuple[str, ...]] = ("id", "name", "description", "config", "created_at", "last_active_at")
+    _names: ClassVar[tuple[str, str]] = ("agent", "agents")
 
     id: str
     org_id: str
@@ -231,14 +281,17 @@ class Agent(_Received):
     last_active_at: datetime | None = None
 
 
-class AgentList(_Received):
+class AgentList(Received):
     """All agents of the organisation, newest first; those of one second in no promised order."""
 
     agents: list[Agent]
     count: int
 
+    def _repr_html_(self) -> str:
+        return Agent.table(f"AgentList: {Agent.counted(len(self.agents))}", self.agents)
 
-class AgentStats(_Received):
+
+class AgentStats(Received):
     """What is stored under an agent's id; it need not be registered."""
 
     agent_id: str
@@ -273,8 +326,19 @@ class UpdateSessionRequest(_Sent):
     metadata: dict[str, Any] | None = None
 
 
-class Session(_Received):
+class Session(_Row):
     """A session of an agent."""
+
+    _columns: ClassVar[tuple[str, ...]] = (
+        "id",
+        "agent_id",
+        "status",
+        "created_at",
+        "updated_at",
+        "closed_at",
+        "metadata",
+    )
+    _names: ClassVar[tuple[str, str]] = ("session", "sessions")
 
     id: str
     org_id: str
@@ -287,11 +351,14 @@ class Session(_Received):
     closed_at: datetime | None = None
 
 
-class SessionList(_Received):
+class SessionList(Received):
     """All sessions, newest first."""
 
     sessions: list[Session]
     count: int
+
+    def _repr_html_(self) -> str:
+        return Session.table(f"SessionList: {Session.counted(len(self.sessions))}", self.sessions)
 
 
 class ContextOptions(_Sent):
@@ -305,7 +372,7 @@ class ContextOptions(_Sent):
     since: TimeBound | None = None
 
 
-class SessionContext(_Received):
+class SessionContext(Received):
     """Markdown that the server wrote from a session's memories."""
 
     session_id: str
@@ -316,7 +383,7 @@ class SessionContext(_Received):
 # ---- the server -----------------------------------------------------------------------------------------------------
 
 
-class Health(_Received):
+class Health(Received):
     """What the server says of itself."""
 
     status: str

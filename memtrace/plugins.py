@@ -17,11 +17,10 @@ from typing import Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 import pluggy
 
+from memtrace._flow.composition import Middleware
+from memtrace._support.error_text import did_you_mean
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
-from memtrace.middleware.chain import BUILT_IN
-from memtrace.middleware.placement import Position
-from memtrace.naming import did_you_mean
-from memtrace.pipeline import Middleware
+from memtrace.middleware._placement import BUILT_IN, Position
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
 
 __all__ = [
@@ -217,7 +216,7 @@ class Registry(Generic[SpecT]):
     """The plugins of one kind: those of an entry-point group, and a table of built-in ones.
 
     Frozen applications and zip files have no entry points; the table serves them, and keeps its names from being taken.
-    So does `links`, for what every client has and nobody asks for: the built-in middleware.
+    So does `reserved`, for what every client has and nobody asks for: the built-in middleware.
     """
 
     def __init__(
@@ -228,15 +227,15 @@ class Registry(Generic[SpecT]):
         error: type[ConfigurationError],
         builtin: dict[str, str],
         *,
-        links: tuple[str, ...] = (),
+        reserved: tuple[str, ...] = (),
     ) -> None:
         self.kind: Kind = kind
         self._group = group
         self._spec = spec
         self._error = error
         self._builtin = builtin
-        self._links = links
-        self._reserved = frozenset({*builtin, *links})
+        self._builtin_links = reserved
+        self._taken = frozenset({*builtin, *reserved})
         self._found: dict[str, list[_Candidate]] | None = None
         self._specs: dict[str, SpecT] = {}
 
@@ -261,7 +260,7 @@ class Registry(Generic[SpecT]):
 
     def listing(self) -> list[PluginInfo]:
         """Every built-in and every installed one, with its status; loads each plugin to find out."""
-        links = [PluginInfo(self.kind, name, _OWN_DISTRIBUTION, _own_version(), "ok") for name in self._links]
+        links = [PluginInfo(self.kind, name, _OWN_DISTRIBUTION, _own_version(), "ok") for name in self._builtin_links]
         builtin = [self._info(self._builtin_found(name)) for name in sorted(self._builtin)]
         others = [self._info(found) for _, group in sorted(self._third_party(shadowed=True).items()) for found in group]
         return links + builtin + others
@@ -271,7 +270,7 @@ class Registry(Generic[SpecT]):
         return PluginInfo(self.kind, found.name, found.distribution, found.version, status, detail)
 
     def _status(self, found: _Candidate) -> tuple[Status, str]:
-        if found.name in self._reserved and found.distribution != _OWN_DISTRIBUTION:
+        if found.name in self._taken and found.distribution != _OWN_DISTRIBUTION:
             return (
                 "shadowed",
                 f"the name {found.name!r} belongs to a built-in {self.kind}; {found.distribution} must choose another",
@@ -291,7 +290,7 @@ class Registry(Generic[SpecT]):
     def _find(self, name: str) -> _Candidate:
         if name in self._builtin:
             return self._builtin_found(name)
-        if name in self._links:
+        if name in self._builtin_links:
             raise self._error(
                 f"{name!r} is a built-in {self.kind}, which every client has in its place",
                 hint=f"replace it with instead_of({name!r}, ...), or place others by before and after",
@@ -320,9 +319,7 @@ class Registry(Generic[SpecT]):
                 group = self._found.setdefault(entry.name, [])
                 if distribution != _OWN_DISTRIBUTION and not any(_same(found, other) for other in group):
                     group.append(found)
-        return {
-            name: group for name, group in self._found.items() if group and (shadowed or name not in self._reserved)
-        }
+        return {name: group for name, group in self._found.items() if group and (shadowed or name not in self._taken)}
 
     # -- loading
 
@@ -413,7 +410,7 @@ _BUILT_IN_TRANSPORTS: Final = {
     "aiohttp": "memtrace_transports._aiohttp",
     "httpx": "memtrace_transports._httpx",
     "httpx2": "memtrace_transports._httpx2",
-    "memory": "memtrace_transports.memory.plugin",
+    "memory": "memtrace_transports.memory._plugin",
     "requests": "memtrace_transports._requests",
 }
 
@@ -426,12 +423,12 @@ transport_registry: Final = Registry(
 """The transports by name."""
 
 _BUILT_IN_MIDDLEWARE: Final = {
-    "opentelemetry": "memtrace.integrations.opentelemetry.calls",
-    "opentelemetry-attempts": "memtrace.integrations.opentelemetry.attempts",
+    "opentelemetry": "memtrace.integrations.opentelemetry._calls",
+    "opentelemetry-attempts": "memtrace.integrations.opentelemetry._attempts",
 }
 
 middleware_registry: Final = Registry(
-    "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, _BUILT_IN_MIDDLEWARE, links=BUILT_IN
+    "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, _BUILT_IN_MIDDLEWARE, reserved=BUILT_IN
 )
 """The middleware by name. What is installed acts only when it is named; the built-in ones are in every client."""
 

@@ -9,9 +9,8 @@ if TYPE_CHECKING:
     from memtrace_transports._aiohttp import AiohttpTransport
     from memtrace_transports._httpx import AsyncHttpxTransport, HttpxTransport
     from memtrace_transports._requests import RequestsTransport
-    from memtrace_transports.memory.clock import ManualClock
-    from memtrace_transports.memory.fake import FakeMemtrace, Organisation
-    from memtrace_transports.memory.transport import AsyncMemoryTransport, MemoryTransport
+    from memtrace_transports.memory._clock import ManualClock
+    from memtrace_transports.memory._fake import AsyncMemoryTransport, FakeMemtrace, MemoryTransport, Organisation
 
 __all__ = [
     "AiohttpTransport",
@@ -28,12 +27,12 @@ __all__ = [
 _PLACES = {
     "AiohttpTransport": "memtrace_transports._aiohttp",
     "AsyncHttpxTransport": "memtrace_transports._httpx",
-    "AsyncMemoryTransport": "memtrace_transports.memory.transport",
-    "FakeMemtrace": "memtrace_transports.memory.fake",
+    "AsyncMemoryTransport": "memtrace_transports.memory._fake",
+    "FakeMemtrace": "memtrace_transports.memory._fake",
     "HttpxTransport": "memtrace_transports._httpx",
-    "ManualClock": "memtrace_transports.memory.clock",
-    "MemoryTransport": "memtrace_transports.memory.transport",
-    "Organisation": "memtrace_transports.memory.fake",
+    "ManualClock": "memtrace_transports.memory._clock",
+    "MemoryTransport": "memtrace_transports.memory._fake",
+    "Organisation": "memtrace_transports.memory._fake",
     "RequestsTransport": "memtrace_transports._requests",
 }
 

@@ -18,18 +18,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from memtrace.addresses import basic_credentials
-from memtrace.event_loops import running_under_trio
+from memtrace._support.event_loops import running_under_trio
+from memtrace._support.urls import basic_credentials
 from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports.answers import BodyReader, Decompressor, check_final
-from memtrace_transports.bounds import came_out_of, keepalive_seconds, max_connections, shortest
-from memtrace_transports.own_client import qualified_type
-from memtrace_transports.pools import PerLoopClients
-from memtrace_transports.proxies import invalid_proxy, proxy_from_env, validate_proxy
-from memtrace_transports.tls import TLS_OPTIONS, lazy_ssl_context
-from memtrace_transports.writable import cannot_send, check_fields, check_target, check_time_left
+from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports._checks.own_client import qualified_type
+from memtrace_transports._checks.proxies import invalid_proxy, proxy_from_env, validate_proxy
+from memtrace_transports._checks.request_checks import cannot_send, check_fields, check_target, check_time_left
+from memtrace_transports._checks.response_body import BodyReader, Decompressor, check_final
+from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
+from memtrace_transports._pool.lazy_clients import PerLoopClients
 
 if TYPE_CHECKING:
     import aiohttp

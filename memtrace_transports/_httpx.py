@@ -17,24 +17,24 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
-from memtrace.event_loops import shielded
+from memtrace._support.event_loops import shielded
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports.answers import BodyReader, check_final, codings_of, is_decodable, unreadable
-from memtrace_transports.bounds import came_out_of, keepalive_seconds, max_connections, shortest
-from memtrace_transports.lending import ClientPool
-from memtrace_transports.own_client import qualified_type
-from memtrace_transports.pools import LazyClient, PerLoopClients
-from memtrace_transports.proxies import check_env_proxies, invalid_proxy
-from memtrace_transports.tls import lazy_ssl_context
-from memtrace_transports.writable import check_time_left
+from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports._checks.own_client import qualified_type
+from memtrace_transports._checks.proxies import check_env_proxies, invalid_proxy
+from memtrace_transports._checks.request_checks import check_time_left
+from memtrace_transports._checks.response_body import BodyReader, check_final, codings_of, is_decodable, unreadable
+from memtrace_transports._checks.tls import lazy_ssl_context
+from memtrace_transports._pool.client_pool import ClientPool
+from memtrace_transports._pool.lazy_clients import LazyClient, PerLoopClients
 
 if TYPE_CHECKING:
     import httpx
     import httpx2  # type: ignore[import-not-found,unused-ignore]  # needs Python 3.11
 
-    from memtrace_transports.async_lending import AsyncClientPool, SharedClient
+    from memtrace_transports._pool.async_client_pool import AsyncClientPool, SharedClient
 
     _Channel = SharedClient[httpx.AsyncClient] | AsyncClientPool[httpx.AsyncClient]
 
@@ -169,7 +169,7 @@ class AsyncHttpxTransport:
 
     async def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
-        from memtrace_transports.async_exchange import run_within, start_scope
+        from memtrace_transports._pool.deadline import run_within, start_scope
 
         check_time_left(request)
         channel = await self._channels.get()
@@ -219,7 +219,7 @@ class AsyncHttpxTransport:
 
 
 def _yours(client: httpx.AsyncClient) -> _Channel:
-    from memtrace_transports.async_lending import SharedClient
+    from memtrace_transports._pool.async_client_pool import SharedClient
 
     return SharedClient(client)
 
@@ -227,7 +227,7 @@ def _yours(client: httpx.AsyncClient) -> _Channel:
 def _new_channel(
     options: TransportOptions, make: Callable[[], httpx.AsyncClient], first: httpx.AsyncClient
 ) -> _Channel:
-    from memtrace_transports.async_lending import AsyncClientPool, SharedClient
+    from memtrace_transports._pool.async_client_pool import AsyncClientPool, SharedClient
 
     most = max_connections(options)
     if options.http2:  # one connection carries many requests

@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports.answers import BodyReader, check_final, codings_of, is_decodable, unreadable
-from memtrace_transports.bounds import max_connections
-from memtrace_transports.own_client import qualified_type
-from memtrace_transports.pools import LazyClient
-from memtrace_transports.proxies import proxy_from_env, validate_proxy
-from memtrace_transports.tls import TLS_OPTIONS, lazy_ssl_context
-from memtrace_transports.writable import cannot_send, check_sendable, check_time_left
+from memtrace_transports._checks.limits import max_connections
+from memtrace_transports._checks.own_client import qualified_type
+from memtrace_transports._checks.proxies import proxy_from_env, validate_proxy
+from memtrace_transports._checks.request_checks import cannot_send, check_sendable, check_time_left
+from memtrace_transports._checks.response_body import BodyReader, check_final, codings_of, is_decodable, unreadable
+from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
+from memtrace_transports._pool.lazy_clients import LazyClient
 
 if TYPE_CHECKING:
     import ssl

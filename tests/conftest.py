@@ -10,7 +10,9 @@ import pytest
 import trio
 from hypothesis import settings
 
-from memtrace.pipeline import Locks, compose, drive, drive_async
+from memtrace._flow.composition import compose
+from memtrace._flow.drivers import drive, drive_async
+from memtrace._support.locks import Locks
 from memtrace.transport import CallContext, Request, Response
 from tests import sampling
 from tests.faces import Face

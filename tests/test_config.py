@@ -8,10 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memtrace.async_client import AsyncMemtrace
-from memtrace.client import Memtrace
-from memtrace.clock import SystemClock
-from memtrace.config import (
+from memtrace._runtime.config import (
     DEFAULT_TIMEOUT,
     UNSET,
     BaseUrl,
@@ -20,8 +17,11 @@ from memtrace.config import (
     check_timeout,
     parse_base_url,
 )
+from memtrace.async_client import AsyncMemtrace
+from memtrace.client import Memtrace
+from memtrace.clock import SystemClock
 from memtrace.exceptions import ConfigurationError
-from memtrace.header_fields import check_headers
+from memtrace.transport._header_rules import check_headers
 from tests.conftest import AsyncScript, Script, StoppedClock
 from tests.dealing import FACES, dealt
 from tests.sampling import crossed

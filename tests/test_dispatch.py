@@ -5,11 +5,12 @@ import asyncio
 import httpx
 import pytest
 
+from memtrace._flow.composition import compose
+from memtrace._runtime.config import settings_from_args
+from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
 from memtrace._version import __version__
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
-from memtrace.config import settings_from_args
-from memtrace.dispatch import AsyncDispatcher, Dispatcher
 from memtrace.exceptions import (
     ConfigurationError,
     MemtraceError,
@@ -21,7 +22,6 @@ from memtrace.exceptions import (
     UnreadableResponseError,
 )
 from memtrace.operations import Operation
-from memtrace.pipeline import compose
 from memtrace.plugins import TransportSpec
 from memtrace.transport import Response
 from tests.conftest import AsyncScript, Script, StoppedClock

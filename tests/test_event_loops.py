@@ -2,7 +2,7 @@ import asyncio
 
 import trio
 
-from memtrace.event_loops import is_closed, running_loop
+from memtrace._support.event_loops import is_closed, running_loop
 
 
 def test_a_loop_stands_for_itself_while_it_runs():

@@ -5,9 +5,7 @@ import re
 import pytest
 
 import memtrace
-from memtrace import exceptions
-from memtrace.batch import BatchResult
-from memtrace.exceptions import (
+from memtrace import (
     AuthenticationError,
     BatchError,
     BufferDrainError,
@@ -30,7 +28,10 @@ from memtrace.exceptions import (
     TransportError,
     TransportNotAvailableError,
     UnreadableResponseError,
+    exceptions,
+    outcomes,
 )
+from memtrace.outcomes import BatchResult
 
 CODES = {
     AuthenticationError: (401, "authentication"),
@@ -60,11 +61,13 @@ EVERY = pytest.mark.parametrize("kind", CODES, ids=lambda kind: kind.__name__)
 
 def test_every_class_of_the_module_stands_in_the_tests_table():
     classes = {
-        thing for thing in vars(exceptions).values() if isinstance(thing, type) and issubclass(thing, BaseException)
+        thing
+        for module in (exceptions, outcomes)
+        for thing in vars(module).values()
+        if isinstance(thing, type) and issubclass(thing, BaseException)
     }
     assert classes == set(CODES)
-    assert len(set(exceptions.__all__)) == len(exceptions.__all__)
-    assert {kind.__name__ for kind in CODES} <= set(exceptions.__all__)
+    assert {kind.__name__ for kind in CODES} <= {*exceptions.__all__, *outcomes.__all__} & set(memtrace.__all__)
 
 
 def test_the_tree_at_the_top_of_the_module_is_the_hierarchy():

@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
+from memtrace._runtime.shared_transport import SharedTransport
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.exceptions import ClientClosedError, ConfigurationError
-from memtrace.family import SharedTransport
 from memtrace.plugins import TransportSpec
 from memtrace.transport import Response
 from tests.conftest import AsyncScript, Script

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from memtrace.fan_out import run_concurrently
+from memtrace._support.concurrency import run_concurrently
 
 
 def test_results_and_errors_stand_in_the_order_of_the_calls():

@@ -61,15 +61,21 @@ def test_importing_a_client_and_a_model_loads_no_http_library():
     assert loaded_by("from memtrace import Memtrace, AsyncMemtrace, AddMemoryRequest") & HTTP == set()
 
 
-def test_a_client_loads_batches_prompts_raw_access_and_buffers_where_they_are_used():
+def test_a_client_loads_batches_prompts_and_buffers_where_they_are_used():
     later = {
         f"memtrace.{name}"
-        for name in ("batch", "buffer", "context", "procedures.batches", "procedures.prompting", "raw")
+        for name in (
+            "outcomes",
+            "_runtime.write_buffer",
+            "context",
+            "_runtime.workflows.batches",
+            "_runtime.workflows.prompt_context",
+        )
     }
     loaded = loaded_by(
         "from memtrace import Memtrace, AsyncMemtrace\nMemtrace('memory://', 'key').remember('assistant', 'tea')"
     )
-    assert "memtrace.resources.memories" in loaded
+    assert "memtrace.resources._memories" in loaded
     assert loaded & later == set()
 
 
@@ -84,8 +90,11 @@ def test_a_blocking_call_loads_no_event_loop(transport):
     call = f"Memtrace('http://127.0.0.1:1', 'key', transport={transport!r}, retry=RetryPolicy(max_attempts=1)).health()"
     code = f"import contextlib\nfrom memtrace import ConnectionFailedError, Memtrace, RetryPolicy\nwith contextlib.suppress(ConnectionFailedError): {call}"
     loaded = loaded_by(f"import sys\nsys.modules['trio'] = None\n{code}")  # which httpcore imports where it is there
-    assert {"memtrace.plugins", "memtrace_transports.pools", "memtrace_transports.tls"} <= loaded
-    assert loaded & {"asyncio", "memtrace_transports.async_exchange", "memtrace_transports.async_lending"} == set()
+    assert {"memtrace.plugins", "memtrace_transports._pool.lazy_clients", "memtrace_transports._checks.tls"} <= loaded
+    assert (
+        loaded & {"asyncio", "memtrace_transports._pool.deadline", "memtrace_transports._pool.async_client_pool"}
+        == set()
+    )
 
 
 def test_errors_alone_load_nothing_heavy():
@@ -211,16 +220,14 @@ def test_the_version_is_the_packages():
 
 # ---- arrows
 
-CORE_MAY_LEAVE = ("testing", "cli")  # these two may import memtrace_transports
+CORE_MAY_LEAVE = ("testing", "_cli")  # these two may import memtrace_transports
 FOR_TRANSPORTS = {
     "transport",
-    "transport_options",
     "plugins",
     "exceptions",
     "models",
     "clock",
-    "addresses",
-    "event_loops",
+    "_support",
 }
 
 

@@ -44,7 +44,7 @@ MIDDLEWARE = """
     def memtrace_middleware():
         return MiddlewareSpec(create=lambda: tag)
 """
-BUILTIN = {"httpx": "memtrace_transports._httpx", "memory": "memtrace_transports.memory.plugin"}
+BUILTIN = {"httpx": "memtrace_transports._httpx", "memory": "memtrace_transports.memory._plugin"}
 
 
 class Installed:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from memtrace.context.forms import ContextForm
-from memtrace.context.options import PromptContextOptions
-from memtrace.context.prompt import Message, PromptContext, build_context
-from memtrace.context.tokens import MESSAGE_TOKENS, TokenCounter, estimate_tokens
+from memtrace.context._formats import ContextForm
+from memtrace.context._options import PromptContextOptions
+from memtrace.context._prompt import Message, PromptContext, build_context
+from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, estimate_tokens
 
 __all__ = [
     "MESSAGE_TOKENS",

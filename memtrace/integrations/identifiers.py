@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from memtrace.exceptions import InvalidRequestError
-from memtrace.rules import check_id, require_non_empty
+from memtrace.operations._validation import check_id, require_non_empty
 
 __all__ = ["check_owner", "id_for"]
 

@@ -14,10 +14,10 @@ except ImportError as _missing:
         'memtrace.integrations.langchain needs the package langchain-core; run: pip install "memtrace-sdk[langchain]"'
     ) from _missing
 
-from memtrace.integrations.faces import DualClient
-from memtrace.integrations.history import History, HistoryItem
-from memtrace.integrations.records import event_type_of, json_text
-from memtrace.rules import invalid
+from memtrace.integrations._dual_client import DualClient
+from memtrace.integrations._history import History, HistoryItem
+from memtrace.integrations._records import event_type_of, json_text
+from memtrace.operations._validation import invalid
 
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace

@@ -12,10 +12,10 @@ except ImportError as _missing:
         'run: pip install "memtrace-sdk[openai-agents]"'
     ) from _missing
 
-from memtrace.integrations.faces import async_dispatcher
-from memtrace.integrations.history import History, HistoryItem
-from memtrace.integrations.records import event_type_of, json_text
-from memtrace.rules import invalid
+from memtrace.integrations._dual_client import async_dispatcher
+from memtrace.integrations._history import History, HistoryItem
+from memtrace.integrations._records import event_type_of, json_text
+from memtrace.operations._validation import invalid
 
 if TYPE_CHECKING:
     from agents.items import TResponseInputItem

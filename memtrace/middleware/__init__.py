@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from memtrace.middleware.auth import ApiKeyAuth
-from memtrace.middleware.errors import raise_errors
-from memtrace.middleware.logging import log_attempts
-from memtrace.middleware.placement import Placed, Position, after, before, instead_of
-from memtrace.middleware.retry import Retry
-from memtrace.pipeline import CallNext, Flow, HeldLock, Middleware, call, lock, sleep
-from memtrace.transport import CallContext, Headers, Request, Response, TransportError
+from memtrace._flow.composition import CallNext, Middleware
+from memtrace._flow.effects import call, lock, sleep
+from memtrace._support.locks import HeldLock
+from memtrace.middleware._auth import ApiKeyAuth
+from memtrace.middleware._errors import raise_errors
+from memtrace.middleware._logging import log_attempts
+from memtrace.middleware._placement import Placed, Position, Relation, after, before, instead_of
+from memtrace.middleware._retry import Retry
+from memtrace.transport import CallContext, Flow, Headers, Request, Response, TransportError
 
 __all__ = [
     "ApiKeyAuth",
@@ -20,6 +22,7 @@ __all__ = [
     "Middleware",
     "Placed",
     "Position",
+    "Relation",
     "Request",
     "Response",
     "Retry",

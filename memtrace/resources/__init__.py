@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from memtrace.resources.active_session import ActiveSession, AsyncActiveSession
-from memtrace.resources.agents import Agents, AsyncAgents
-from memtrace.resources.memories import AsyncMemories, Memories
-from memtrace.resources.sessions import AsyncSessions, Sessions
+from memtrace.resources._active_session import ActiveSession, AsyncActiveSession
+from memtrace.resources._agents import Agents, AsyncAgents
+from memtrace.resources._memories import AsyncMemories, Memories
+from memtrace.resources._sessions import AsyncSessions, Sessions
 
 __all__ = [
     "ActiveSession",

@@ -7,17 +7,17 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memtrace.testing.middleware_contract import MiddlewareContract
-    from memtrace.testing.transport_contract import AsyncTransportContract, TransportContract
+    from memtrace.testing._middleware_contract import MiddlewareContract
+    from memtrace.testing._transport_contract import AsyncTransportContract, TransportContract
 
 __all__ = ["AsyncTransportContract", "MiddlewareContract", "TransportContract"]
 
 _PLACES = {
-    "AsyncTransportContract": "memtrace.testing.transport_contract",
-    "MiddlewareContract": "memtrace.testing.middleware_contract",
-    "TransportContract": "memtrace.testing.transport_contract",
+    "AsyncTransportContract": "memtrace.testing._transport_contract",
+    "MiddlewareContract": "memtrace.testing._middleware_contract",
+    "TransportContract": "memtrace.testing._transport_contract",
 }
-_RULES = "memtrace.testing.rules"  # and all modules in it
+_RULES = "memtrace.testing._rules"  # and all modules in it
 
 
 def __getattr__(name: str) -> object:

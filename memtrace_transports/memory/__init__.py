@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from memtrace_transports.memory.call_log import CallLog, LoggedCall
-from memtrace_transports.memory.clock import ManualClock
-from memtrace_transports.memory.fake import FakeMemtrace, Snapshot
-from memtrace_transports.memory.faults import Fault, FaultKind, FaultPlan
-from memtrace_transports.memory.organisations import Organisation, StorageState, Visibility
-from memtrace_transports.memory.strict import StrictModeError, StrictModeWarning
-from memtrace_transports.memory.transport import AsyncMemoryTransport, MemoryTransport
+from memtrace_transports._engine.organisations import Organisation, StorageState, Visibility
+from memtrace_transports.memory._clock import ManualClock
+from memtrace_transports.memory._controls.call_log import CallLog, LoggedCall
+from memtrace_transports.memory._controls.faults import Fault, FaultKind, FaultPlan
+from memtrace_transports.memory._controls.strict import StrictModeError, StrictModeWarning
+from memtrace_transports.memory._fake import AsyncMemoryTransport, FakeMemtrace, MemoryTransport, Snapshot
 
 __all__ = [
     "AsyncMemoryTransport",

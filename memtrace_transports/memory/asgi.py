@@ -9,13 +9,13 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from memtrace.transport import Headers, Method, Request, Response
-from memtrace_transports.memory.calls import error_response
-from memtrace_transports.memory.control import CONTROL_BODY_LIMIT, PREFIX, Controls
+from memtrace_transports._engine.route_errors import RouteError
+from memtrace_transports._engine.routes.request import error_response
+from memtrace_transports.memory._control_routes import CONTROL_BODY_LIMIT, PREFIX, Controls
+from memtrace_transports.memory._controls.strict import StrictModeError, StrictModeWarning
+from memtrace_transports.memory._fake import FakeMemtrace
+from memtrace_transports.memory._wire import BODY_LIMIT
 from memtrace_transports.memory.exchange import Exchange
-from memtrace_transports.memory.fake import FakeMemtrace
-from memtrace_transports.memory.refusals import RouteError
-from memtrace_transports.memory.strict import StrictModeError, StrictModeWarning
-from memtrace_transports.memory.wire import BODY_LIMIT
 
 __all__ = ["FakeApp"]
 

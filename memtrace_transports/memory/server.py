@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from memtrace.exceptions import ConfigurationError
+from memtrace_transports.memory._fake import FakeMemtrace
 from memtrace_transports.memory.asgi import FakeApp
-from memtrace_transports.memory.fake import FakeMemtrace
 
 if TYPE_CHECKING:
     import uvicorn

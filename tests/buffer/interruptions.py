@@ -16,12 +16,12 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-import memtrace.buffer
+import memtrace._runtime.write_buffer
 from memtrace import BufferDrainError, BufferFullError
 from memtrace_transports import FakeMemtrace
 
 PATIENCE = 60
-BUFFER = str(Path(memtrace.buffer.__file__).parent)
+BUFFER = str(Path(memtrace._runtime.write_buffer.__file__).parent)
 OF_THE_LIBRARY = {threading.__file__, sys.modules[Future.__module__].__file__}
 
 

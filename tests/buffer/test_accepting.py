@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from memtrace import AddMemoryRequest, ConfigurationError, InvalidRequestError, PayloadTooLargeError
-from memtrace.buffer import BufferLimits
+from memtrace._runtime.write_buffer.limits import BufferLimits
 from memtrace_transports.memory import Fault
 from tests.buffer.faces import ONCE, contents, memory, total
 

@@ -25,7 +25,7 @@ from memtrace import (
     ClientClosedError,
     ConfigurationError,
 )
-from memtrace.buffer.threads import _Waiters
+from memtrace._runtime.write_buffer.thread_worker import _Waiters
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
 from tests.buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory, once, passing

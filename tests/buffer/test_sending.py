@@ -204,7 +204,7 @@ def test_a_middleware_may_use_the_buffer_as_long_as_it_does_not_wait_for_itself(
         return (yield from call_next(request))
 
     def uses(use):
-        from memtrace.pipeline import call
+        from memtrace._flow.effects import call
 
         async def awaited():
             await use()

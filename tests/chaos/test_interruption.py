@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from memtrace import AddMemoryRequest, AsyncMemtrace, Memtrace, MemtraceError, RetryPolicy
-from memtrace.pipeline import lock
+from memtrace._flow.effects import lock
 from memtrace.transport import TransportError
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 from tests.chaos.workload import World as NoisyWorld

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 from memtrace import AddMemoryRequest, MemtraceError
+from memtrace_transports._engine.store.store import RowSelection
 from memtrace_transports.memory import FakeMemtrace
 from memtrace_transports.memory.server import LiveServer
-from memtrace_transports.memory.store import RowSelection
 from tests.chaos.proxy import ChaosProxy, Event
 
 AGENT = "chaos_bot"

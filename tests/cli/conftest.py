@@ -42,7 +42,7 @@ def invoke(monkeypatch):
     monkeypatch.setattr("typer.testing._get_command", made_once)
 
     def run(*arguments, stdin=None):
-        from memtrace.cli.app import app
+        from memtrace._cli.app import app
 
         return CliRunner().invoke(app, arguments, input=stdin, prog_name="memtrace-sdk")
 
@@ -68,7 +68,7 @@ def execute(tmp_path):
 @pytest.fixture
 def at_once(environment):
     """Waiting takes the clients of `invoke` no time."""
-    environment.setattr("memtrace.config.SystemClock", ManualClock)
+    environment.setattr("memtrace._runtime.config.SystemClock", ManualClock)
 
 
 KEY = "mtk_of_acme"

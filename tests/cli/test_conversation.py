@@ -7,8 +7,8 @@ import json
 import pytest
 
 from memtrace import Memtrace
-from memtrace.cli.conversation import LoadReport, load, read_turns
-from memtrace.cli.json_lines import LineError
+from memtrace._cli.conversation_loader import LoadReport, load, read_turns
+from memtrace._cli.json_lines import LineError
 from tests.cli.conftest import turn
 
 
@@ -214,7 +214,7 @@ class TestTheWordToSearchFor:
 def test_the_conversation_that_comes_with_the_sdk_is_well_formed():
     from importlib import resources
 
-    lines = resources.files("memtrace.cli").joinpath("conversation.jsonl").read_bytes().splitlines(keepends=True)
+    lines = resources.files("memtrace._cli").joinpath("conversation.jsonl").read_bytes().splitlines(keepends=True)
     turns = read(*lines)
     assert len(turns) == 24
     assert len({one.session for one in turns}) == 3

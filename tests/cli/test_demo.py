@@ -99,7 +99,7 @@ def test_no_turns_at_all_are_told_without_a_search(invoke):
 
 
 def test_a_process_without_standard_input_has_no_turns(environment, capsys):
-    from memtrace.cli.demo import run_conversation
+    from memtrace._cli.demo import run_conversation
 
     environment.setattr(sys, "stdin", None)
     assert run_conversation("-") == 0
@@ -171,7 +171,7 @@ def test_a_process_stores_the_real_conversations_soon(execute):
 
 @pytest.mark.parametrize("kind", ["regular", "pipe"])
 def test_the_size_of_a_file_is_known_and_that_of_a_pipe_is_not(kind, tmp_path):
-    from memtrace.cli.demo import _opened
+    from memtrace._cli.demo import _opened
 
     path = tmp_path / "chat.jsonl"
     if kind == "regular":
@@ -189,7 +189,7 @@ def test_the_size_of_a_file_is_known_and_that_of_a_pipe_is_not(kind, tmp_path):
 
 
 def test_a_file_is_closed_when_reading_ends(tmp_path):
-    from memtrace.cli.demo import _opened
+    from memtrace._cli.demo import _opened
 
     path = tmp_path / "chat.jsonl"
     path.write_bytes(turn())

@@ -10,8 +10,8 @@ from threading import Thread
 import pytest
 
 from memtrace import plugins
-from memtrace.cli import checks
-from memtrace.cli.connection import Choice
+from memtrace._cli import diagnosis as checks
+from memtrace._cli.connection import Choice
 from memtrace.plugins import TransportSpec
 from tests.loopback import LoopbackServer
 

@@ -6,7 +6,7 @@ import pytest
 from typer.main import get_command
 
 import memtrace.exceptions as errors
-from memtrace.cli.exits import ExitStatus, status_of
+from memtrace._cli.exit_status import ExitStatus, status_of
 from tests.sampling import sample
 
 
@@ -51,7 +51,7 @@ class TestTheUnexpected:
         def fail():
             raise LookupError("mtk_secret")
 
-        environment.setattr("memtrace.cli.demo.run_walkthrough", fail)
+        environment.setattr("memtrace._cli.demo.run_walkthrough", fail)
 
     def test_it_is_one_line_without_its_text(self, invoke, failing):
         result = invoke("demo")
@@ -87,6 +87,6 @@ def options(command):
 
 
 def test_no_command_has_a_key_as_an_option():
-    from memtrace.cli.app import app
+    from memtrace._cli.app import app
 
     assert {option for option in options(get_command(app)) if "key" in option} == {"--dedup-key", "--key-variable"}

@@ -14,10 +14,10 @@ from datetime import timedelta
 
 import pytest
 
-from memtrace.cli import files
-from memtrace.cli.rows import LATE, RecentMemories, line_of
-from memtrace.cli.transfer import exporting
-from memtrace.cli.transfer.exporting import FileExport
+from memtrace._cli import files
+from memtrace._cli.recent_rows import LATE, RecentMemories, line_of
+from memtrace._cli.transfer import exporter
+from memtrace._cli.transfer.exporter import FileExport
 from memtrace.models import ListOptions
 from memtrace_transports.memory import Fault
 from tests.sampling import crossed
@@ -80,7 +80,7 @@ class TestToAFile:
     def test_the_same_command_goes_on_after_an_interruption(
         self, invoke, client, memtrace_fake, folder, environment, name, moment, raised
     ):
-        environment.setattr(exporting, "_BLOCK_ROWS", 10)
+        environment.setattr(exporter, "_BLOCK_ROWS", 10)
         fill(memtrace_fake, 60)
         left_over = moment
 
@@ -93,8 +93,8 @@ class TestToAFile:
                 raise raised(28, "No space left on device")
             append(part, block)
 
-        append = exporting.PartialFile.append
-        environment.setattr(exporting.PartialFile, "append", interrupted)
+        append = exporter.PartialFile.append
+        environment.setattr(exporter.PartialFile, "append", interrupted)
         first = invoke("export", name)
         if moment <= 6:
             kept = 10 * (moment - 1)
@@ -125,7 +125,7 @@ class TestToAFile:
 
 
 class TestPartialFiles:
-    def interrupt(self, environment, part=exporting.PartialFile):
+    def interrupt(self, environment, part=exporter.PartialFile):
         def interrupted(part):
             raise KeyboardInterrupt
 
@@ -192,7 +192,7 @@ class TestPartialFiles:
         export = FileExport(
             client, ListOptions(tags_match="exact"), folder / "out.jsonl", os.environ["MEMTRACE_BASE_URL"]
         )
-        held = exporting.PartialFile(export._part_path(), folder / "out.jsonl", anew=False)
+        held = exporter.PartialFile(export._part_path(), folder / "out.jsonl", anew=False)
         result = invoke("export", "out.jsonl")
         held.close()
         assert (result.exit_code, result.stderr) == (
@@ -225,7 +225,7 @@ class TestPartialFiles:
         assert contents(folder / "out.jsonl") == rows(3000)
 
     def test_large_contents_make_more_blocks(self, client, folder, environment):
-        environment.setattr(exporting, "_BLOCK_CHARACTERS", 10)
+        environment.setattr(exporter, "_BLOCK_CHARACTERS", 10)
         for text in "abc":
             client.remember("a", text)
         counts = []

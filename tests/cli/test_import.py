@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memtrace.cli.transfer import importing, running
-from memtrace.cli.transfer.identity import DedupKeys
-from memtrace.cli.transfer.importing import ImportPlan, ImportReport, import_lines
+from memtrace._cli.transfer import importer, run
+from memtrace._cli.transfer.dedup_keys import DedupKeys
+from memtrace._cli.transfer.importer import ImportPlan, ImportReport, import_lines
 from memtrace.clock import SystemClock
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
@@ -32,7 +32,7 @@ GO_ON = "run the same command again to go on, nothing is stored twice."
 def folder(environment, tmp_path, at_once):
     """Where the commands run; time passes at once there."""
     environment.chdir(tmp_path)
-    environment.setattr(running, "SystemClock", ManualClock)
+    environment.setattr(run, "SystemClock", ManualClock)
     return tmp_path
 
 
@@ -295,7 +295,7 @@ class TestFiles:
     def test_two_processes_do_not_import_one_file(self, invoke, server, folder):
         write(folder / "in.jsonl", lines(1))
         with (folder / "in.jsonl").open("rb") as held:
-            assert running.lock(held.fileno())
+            assert run.lock(held.fileno())
             result = invoke("import", "in.jsonl")
         assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
         assert "is being imported by another process" in result.stderr
@@ -349,13 +349,13 @@ class TestFailures:
             raise OSError(5, "Input/output error")
 
         report = ImportReport()
-        with pytest.raises(importing.LineError, match="f: cannot be read: Input/output error"):
+        with pytest.raises(importer.LineError, match="f: cannot be read: Input/output error"):
             import_lines(client, broken(), ImportPlan(name="f"), report, clock=ManualClock(), on_chunk=lambda: None)
         assert (report.stored, stored(client)) == (1, ["Line 0"])
 
 
-RUN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace.cli as c; c.main()"
-AT_ONCE = "import memtrace_transports as m, memtrace.cli.transfer.running as r; r.SystemClock = m.ManualClock; "
+RUN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace._cli as c; c.main()"
+AT_ONCE = "import memtrace_transports as m, memtrace._cli.transfer.run as r; r.SystemClock = m.ManualClock; "
 
 
 def start(folder, *arguments, code=RUN):
@@ -378,7 +378,7 @@ def delayed(environment, serving):
         environment.setenv("MEMTRACE_BASE_URL", serving(fake))
         environment.setenv("MEMTRACE_API_KEY", "mtk_of_acme")
         environment.setenv("NO_PROXY", "127.0.0.1")
-        environment.setattr(running, "SystemClock", lambda: fake.clock)
+        environment.setattr(run, "SystemClock", lambda: fake.clock)
         return fake
 
     return serve

@@ -6,7 +6,7 @@ import json
 
 import memtrace
 from memtrace import plugins
-from memtrace.middleware.chain import BUILT_IN
+from memtrace.middleware._placement import BUILT_IN
 from memtrace.plugins import PluginInfo
 
 

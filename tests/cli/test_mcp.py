@@ -13,7 +13,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from memtrace.cli import mcp as command
+from memtrace._cli import mcp as command
 from memtrace_transports import FakeMemtrace
 from tests.sampling import is_int, sample
 

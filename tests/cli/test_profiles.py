@@ -14,11 +14,11 @@ import keyring.errors
 import platformdirs
 import pytest
 
-from memtrace.cli import files, profiles
-from memtrace.cli.connection import Choice, choose
-from memtrace.cli.exits import CommandError
-from memtrace.cli.options import profile_names
-from memtrace.cli.profiles import Profile
+from memtrace._cli import files, profiles
+from memtrace._cli.connection import Choice, choose
+from memtrace._cli.exit_status import CommandError
+from memtrace._cli.options import profile_names
+from memtrace._cli.profiles import Profile
 from tests.cli.conftest import KEY
 
 
@@ -168,7 +168,7 @@ class TestCommands:
 
         environment.setattr("typer.prompt", prompt)
         environment.setattr(
-            "memtrace.cli.commands.profiles.sys", type("", (), {"stdin": type("", (), {"isatty": lambda: True})})
+            "memtrace._cli.commands.profiles.sys", type("", (), {"stdin": type("", (), {"isatty": lambda: True})})
         )
         assert invoke("profiles", "set-key", "local").exit_code == 0
         assert (asked, keys.kept) == ([("Key of local", True)], {("memtrace-sdk", "local"): KEY})

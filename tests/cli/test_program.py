@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import memtrace
-import memtrace.cli
+import memtrace._cli
 from memtrace import MemtraceError
 from tests.cli.conftest import locomo
 from tests.sampling import is_int, sample
@@ -50,7 +50,7 @@ class TestHelp:
 
 class TestWithoutTheExtra:
     def test_importing_the_package_loads_neither_typer_nor_rich(self):
-        code = "import sys, memtrace.cli; print(sorted({'typer', 'rich', 'pydantic', 'httpx'} & set(sys.modules)))"
+        code = "import sys, memtrace._cli; print(sorted({'typer', 'rich', 'pydantic', 'httpx'} & set(sys.modules)))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout == "[]\n"
 
@@ -59,7 +59,7 @@ class TestWithoutTheExtra:
         for package in absent:
             environment.setitem(sys.modules, package, None)
         with pytest.raises(SystemExit) as caught:
-            memtrace.cli.main()
+            memtrace._cli.main()
         assert caught.value.code == 2
         printed = capsys.readouterr()
         assert printed.out == ""
@@ -85,7 +85,7 @@ class TestEnds:
         assert capsys.readouterr().out == f"memtrace-sdk {memtrace.__version__}\n"
 
     def test_importing_the_main_module_runs_nothing(self):
-        assert run_main_module("memtrace.__main__")["main"] is memtrace.cli.main
+        assert run_main_module("memtrace.__main__")["main"] is memtrace._cli.main
 
     @pytest.mark.parametrize(
         ("error", "status", "told"),
@@ -104,7 +104,7 @@ class TestEnds:
         def fail():
             raise error
 
-        environment.setattr("memtrace.cli.demo.run_walkthrough", fail)
+        environment.setattr("memtrace._cli.demo.run_walkthrough", fail)
         result = invoke("demo")
         assert (result.exit_code, result.output) == (status, told)
 
@@ -112,13 +112,13 @@ class TestEnds:
         def interrupt():
             raise KeyboardInterrupt
 
-        environment.setattr("memtrace.cli.app.run", interrupt)
+        environment.setattr("memtrace._cli.app.run", interrupt)
         with pytest.raises(SystemExit) as caught:
-            memtrace.cli.main()
+            memtrace._cli.main()
         assert caught.value.code == 130
 
     def test_a_process_without_output_works(self, environment):
-        from memtrace.cli.app import run
+        from memtrace._cli.app import run
 
         environment.setattr(sys, "stdout", None)
         environment.setattr(sys, "argv", ["memtrace-sdk", "demo"])
@@ -206,7 +206,7 @@ class TestOnATerminal:
         assert b"\x1b[2K" in seen.rpartition(b"turns read")[0]
 
     def test_ctrl_c_while_loading_exits_130_and_gives_the_cursor_back(self):
-        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace.cli as c; c.main()"
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace._cli as c; c.main()"
         with Terminal() as terminal:
             process = subprocess.Popen(
                 [sys.executable, "-c", code, "demo", "--conversation", "-"],

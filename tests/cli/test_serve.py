@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from memtrace import ConnectionFailedError, Memtrace, MemtraceError, NotFoundError, RateLimitError, RetryPolicy
-from memtrace.cli import serve
+from memtrace._cli import serve
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from tests.cli.conftest import SHARED
 from tests.fake.replay import load, over_socket, replay

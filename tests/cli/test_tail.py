@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from memtrace import MemtraceError, RetryPolicy, ServerError
-from memtrace.cli.tables import memory_line
-from memtrace.cli.tail import Outage, follow
+from memtrace._cli.tables import memory_line
+from memtrace._cli.tail import Outage, follow
 from memtrace.models import ListOptions
 from memtrace_transports.memory import Fault, ManualClock
 
@@ -127,7 +127,7 @@ def start(server):
     running = []
 
     def run(*arguments):
-        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace.cli as c; c.main()"
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace._cli as c; c.main()"
         process = subprocess.Popen(
             [sys.executable, "-c", code, "tail", "--interval", "0.1", *arguments],
             stdout=subprocess.PIPE,

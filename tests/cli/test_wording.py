@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace.cli.wording import to_console_message
-from memtrace.middleware import errors
+from memtrace._cli.messages import to_console_message
+from memtrace.middleware import _errors as errors
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from memtrace import AsyncMemtrace, AsyncWriteBuffer, Memtrace, WriteBuffer
-from memtrace.dispatch import AsyncDispatcher, Dispatcher
+from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
 from memtrace.integrations.tools import AsyncMemoryTools, MemoryTools
 from memtrace.resources import (
     ActiveSession,

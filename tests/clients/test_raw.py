@@ -32,7 +32,7 @@ from memtrace import (
     UnreadableResponseError,
     operations,
 )
-from memtrace.raw import raw_operation
+from memtrace.operations import raw_operation
 from memtrace.transport import Headers, Response, TransportError
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
@@ -167,7 +167,7 @@ def test_a_raw_response_pickles(face, fake):
 
 def test_the_modules_of_raw_access_resolve_from_the_root():
     assert memtrace.operations is operations
-    assert memtrace.raw.RawResponse is memtrace.RawResponse
+    assert memtrace.operations.RawResponse is memtrace.RawResponse
 
 
 # ---- request --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError
 from memtrace.context import MESSAGE_TOKENS, build_context, estimate_tokens
-from memtrace.context.forms import formatter_for
+from memtrace.context._formats import formatter_for
 from tests.context.memories import contents, history, memories, memory, patiently
 
 forms = st.sampled_from(["markdown", "xml", "messages"])

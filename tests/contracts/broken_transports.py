@@ -17,7 +17,7 @@ import anyio.from_thread  # noqa: F401 - as above
 
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec
-from memtrace.testing import transport_contract  # noqa: F401 - as above
+from memtrace.testing import _transport_contract as transport_contract  # noqa: F401 - as above
 from memtrace.transport import Headers, Request, Response, TransportError
 from memtrace_transports import AiohttpTransport
 from tests.contracts import noticing

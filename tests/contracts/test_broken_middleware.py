@@ -183,7 +183,8 @@ class SleepsInAThread:
 
 MODULE = """
 import pytest
-from memtrace.testing import MiddlewareContract, middleware_contract
+from memtrace.testing import MiddlewareContract
+from memtrace.testing import _middleware_contract as middleware_contract
 from tests.contracts import test_broken_middleware as broken
 
 class TestIt(MiddlewareContract):

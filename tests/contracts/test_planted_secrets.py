@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from memtrace.testing.planted import CONTENT, KEY, shown_in_error, shown_in_records
+from memtrace.testing._canaries import CONTENT, KEY, shown_in_error, shown_in_records
 
 
 def record(message, *args, error=None, **extra):

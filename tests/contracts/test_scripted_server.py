@@ -8,10 +8,10 @@ import urllib.request
 import pytest
 
 from memtrace import testing
-from memtrace.testing import scripted_server
-from memtrace.testing.rules.exchanges import until
-from memtrace.testing.scripted_server import Answer, Drip, ScriptedServer, Step
-from memtrace.testing.threads import in_thread
+from memtrace.testing import _scripted_server as scripted_server
+from memtrace.testing._rules.exchanges import until
+from memtrace.testing._scripted_server import Answer, Drip, ScriptedServer, Step
+from memtrace.testing._threads import in_thread
 
 pytestmark = pytest.mark.network
 

@@ -6,8 +6,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from memtrace.testing.rules import exchanges
-from memtrace.testing.subjects import checked
+from memtrace.testing._rules import exchanges
+from memtrace.testing._transport_under_test import checked
 from memtrace.transport import Headers, Request, Response
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from importlib.metadata import metadata
+from pathlib import Path
 
 import pytest
 
 import memtrace
 import memtrace.exceptions
+import memtrace_transports
 from tests.docs import delivery_table, pages, transports_table
 
 
@@ -51,6 +54,22 @@ def test_every_public_name_is_in_the_reference():
     text = (pages.ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     missing = [name for name in memtrace.__all__ if not re.search(rf"\bmemtrace\.{name}\b", text)]
     assert missing == []
+
+
+def test_every_module_without_an_underscore_is_in_the_reference():
+    text = (pages.ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    modules = {
+        ".".join((package.__name__, *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
+        for package in (memtrace, memtrace_transports)
+        for root in [Path(package.__file__).parent]
+        for path in root.rglob("*.py")
+    }
+    public = {name for name in modules if not re.search(r"\._(?!_)|__main__", name)}
+    unnamed = {name for name in public if not re.search(rf"\b{re.escape(name)}(\.\w|$)", text, re.MULTILINE)}
+    exported = {name: {f"memtrace.{each}" for each in import_module(name).__all__} for name in unnamed}
+    assert {
+        name for name in unnamed if not exported[name] <= set(re.findall(r"[\w.]+", text.replace("(", " ")))
+    } == set()
 
 
 def test_the_readme_names_every_extra_and_no_other():

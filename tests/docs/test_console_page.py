@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from memtrace import cli
-from memtrace.cli import profiles
-from memtrace.cli.app import app
-from memtrace.cli.exits import ExitStatus
+from memtrace import _cli as cli
+from memtrace._cli import profiles
+from memtrace._cli.app import app
+from memtrace._cli.exit_status import ExitStatus
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 from memtrace_transports.memory.server import LiveServer
 from tests.cli.conftest import made_once
@@ -41,8 +41,8 @@ def settings(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("typer.testing._get_command", made_once)
-    monkeypatch.setattr("memtrace.config.SystemClock", ManualClock)
-    monkeypatch.setattr("memtrace.cli.transfer.running.SystemClock", ManualClock)
+    monkeypatch.setattr("memtrace._runtime.config.SystemClock", ManualClock)
+    monkeypatch.setattr("memtrace._cli.transfer.run.SystemClock", ManualClock)
     with LiveServer(fake) as server:
         for name, value in {
             "PYTHONPATH": os.pathsep.join(sys.path),

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 import memtrace
-import memtrace.exceptions
 import memtrace_transports
 from memtrace.exceptions import CODES, PAGES, MemtraceError
 from tests.docs import pages
 
 CLASSES = [
     kind
-    for name in memtrace.exceptions.__all__
-    if isinstance(kind := getattr(memtrace.exceptions, name), type) and issubclass(kind, Exception)
+    for name in memtrace.__all__
+    if isinstance(kind := getattr(memtrace, name), type) and issubclass(kind, Exception)
 ]
 
 

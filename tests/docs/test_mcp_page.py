@@ -6,7 +6,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from memtrace.cli.app import app
+from memtrace._cli.app import app
 from tests.docs import pages
 
 TEXT = (pages.ROOT / "docs" / "integrations" / "mcp.md").read_text(encoding="utf-8")

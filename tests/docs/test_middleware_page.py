@@ -6,7 +6,8 @@ import re
 
 import memtrace.middleware
 from memtrace import Memtrace
-from memtrace.middleware.chain import BUILT_IN, build_chain
+from memtrace._runtime.chain import build_chain
+from memtrace.middleware._placement import BUILT_IN
 from tests.docs import pages
 
 PAGE = (pages.ROOT / "docs" / "middleware.md").read_text(encoding="utf-8")

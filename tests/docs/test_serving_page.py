@@ -11,10 +11,10 @@ import subprocess
 import pytest
 from typer.testing import CliRunner
 
-from memtrace.cli.app import app
+from memtrace._cli.app import app
 from memtrace.transport import Request
 from memtrace_transports.memory import FakeMemtrace, ManualClock
-from memtrace_transports.memory.control import _FAULT_FIELDS, Controls
+from memtrace_transports.memory._control_routes import _FAULT_FIELDS, Controls
 from memtrace_transports.memory.server import LiveServer
 from tests.docs import pages
 

@@ -9,8 +9,9 @@ import pytest
 
 from memtrace import AddMemoryRequest, MemtraceError, TransportError
 from memtrace.transport import Headers, Request
-from memtrace_transports.memory import CallLog, FakeMemtrace, Fault, LoggedCall, call_log
-from memtrace_transports.memory.calls import read_query
+from memtrace_transports._engine.routes.request import read_query
+from memtrace_transports.memory import CallLog, FakeMemtrace, Fault, LoggedCall
+from memtrace_transports.memory._controls import call_log
 from tests.faces import ONCE
 from tests.fake.caller import API, Caller
 

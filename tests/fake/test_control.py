@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
-from memtrace_transports.memory.call_log import OPERATIONS
-from memtrace_transports.memory.control import Controls
+from memtrace_transports.memory._control_routes import Controls
+from memtrace_transports.memory._controls.call_log import OPERATIONS
 from tests.fake.caller import Caller
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtrace_transports.memory.json_reader import JsonObject, JsonSyntaxError, Number, _Scanner, parse
+from memtrace_transports._engine.go_json.reader import JsonObject, JsonSyntaxError, Number, _Scanner, parse
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

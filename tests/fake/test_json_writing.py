@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtrace_transports.memory.json_reader import JsonObject, parse
-from memtrace_transports.memory.json_writer import RawJson, compact_object, float_text, write
+from memtrace_transports._engine.go_json.reader import JsonObject, parse
+from memtrace_transports._engine.go_json.writer import RawJson, compact_object, float_text, write
 from tests.fake.test_json_reading import VALUES
 
 FORMS = [

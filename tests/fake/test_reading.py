@@ -6,9 +6,9 @@ from datetime import datetime, timezone
 
 import pytest
 
+from memtrace_transports._engine.rules.filters import PageLimits, read_page
+from memtrace_transports._engine.timestamps import UnreadableTimeError, duration_text, read_bound, read_relative
 from memtrace_transports.memory import ManualClock
-from memtrace_transports.memory.filters import PageLimits, read_page
-from memtrace_transports.memory.timestamps import UnreadableTimeError, duration_text, read_bound, read_relative
 from tests.fake.caller import Caller
 
 IDENTIFIER = "invalid ID format: must be alphanumeric with underscores/hyphens, max 128 chars"

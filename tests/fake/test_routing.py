@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtrace.transport import Response
+from memtrace_transports._engine.routes.request import read_query
 from memtrace_transports.memory import FakeMemtrace, ManualClock
-from memtrace_transports.memory.calls import read_query
 from tests.fake.caller import API, Caller
 
 TEXT = "text/plain; charset=utf-8"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from memtrace_transports.memory.store import AgentCounts, MemoryStore, Row, RowSelection
+from memtrace_transports._engine.store.store import AgentCounts, MemoryStore, Row, RowSelection
 
 ORGS = ["org_1", "org_2"]
 TYPES = ["episodic", "decision"]

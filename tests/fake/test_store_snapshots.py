@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace_transports.memory.store import MemoryStore, RowSelection, StoreSnapshot
+from memtrace_transports._engine.store.store import MemoryStore, RowSelection, StoreSnapshot
 from tests.fake.test_store import row
 
 

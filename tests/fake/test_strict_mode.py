@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from memtrace import AddMemoryRequest, ConflictError, ConnectionFailedError, InvalidRequestError
-from memtrace.cli.walkthrough import run_steps
+from memtrace._cli.walkthrough import run_steps
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import FakeMemtrace, Fault, StrictModeError, StrictModeWarning
 from tests.docs import pages

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from memtrace.clock import SystemClock
+from memtrace_transports._engine.ingest_buffer import IngestBuffer
 from memtrace_transports.memory import FakeMemtrace, ManualClock
-from memtrace_transports.memory.write_buffer import IngestBuffer
 from tests.fake.caller import Caller
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from memtrace import InvalidRequestError
-from memtrace.integrations.history import History, HistoryItem
+from memtrace.integrations._history import History, HistoryItem
 from memtrace_transports.memory import Fault
 from tests.faces import ONCE
 from tests.integrations.values import VISIBILITIES, fake_of

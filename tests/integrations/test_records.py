@@ -18,7 +18,7 @@ from memtrace import (
     ServerError,
     UnreadableResponseError,
 )
-from memtrace.integrations.records import RecordCodec, event_type_of, json_text, write
+from memtrace.integrations._records import RecordCodec, event_type_of, json_text, write
 from memtrace.transport import Headers, Response
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault

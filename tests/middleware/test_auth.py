@@ -1,4 +1,4 @@
-from memtrace.middleware.auth import ApiKeyAuth
+from memtrace.middleware._auth import ApiKeyAuth
 
 
 def test_every_attempt_carries_the_key(runner):

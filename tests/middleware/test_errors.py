@@ -29,7 +29,7 @@ from memtrace.exceptions import (
     ServerError,
     TransportError,
 )
-from memtrace.middleware.errors import annotate, error_for, is_failure, raise_errors
+from memtrace.middleware._errors import annotate, error_for, is_failure, raise_errors
 from memtrace.transport import CallContext, Headers, Request, Response
 from tests.dealing import by_driver
 

@@ -10,7 +10,7 @@ import pytest
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError, TransportError
-from memtrace.middleware.logging import log_attempts
+from memtrace.middleware._logging import log_attempts
 from memtrace.models import AddMemoryRequest
 from memtrace.transport import Response
 from memtrace_transports import AsyncHttpxTransport, HttpxTransport

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from memtrace import ConfigurationError, ConnectionFailedError, MemtraceError, NotFoundError, TransportError
+from memtrace._runtime.chain import build_chain
 from memtrace.middleware import (
     ApiKeyAuth,
     Placed,
@@ -17,7 +18,7 @@ from memtrace.middleware import (
     log_attempts,
     raise_errors,
 )
-from memtrace.middleware.chain import BUILT_IN, build_chain
+from memtrace.middleware._placement import BUILT_IN
 from memtrace.plugins import MiddlewareSpec, middleware_registry
 from tests.dealing import by_face
 from tests.faces import ONCE, json_response
@@ -183,7 +184,7 @@ def test_the_clients_word_wins_over_the_distributions(face, install, placed, exp
 def test_only_what_is_named_is_made_and_no_call_arranges_anything(face, install, monkeypatch):
     tags, others = install("tag"), install("other")
     client, transport = face.scripted(lambda request: EMPTY, middleware=[before("auth", "tag")])
-    for name in ("memtrace.dispatch.build_chain", "memtrace.dispatch.compose"):
+    for name in ("memtrace._runtime.dispatch.build_chain", "memtrace._runtime.dispatch.compose"):
         monkeypatch.setattr(name, lambda *given: pytest.fail("put together during a call"))
     for _ in range(3):
         client.agents.list()

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from memtrace.context import PromptContextOptions
 from memtrace.exceptions import InvalidRequestError
-from memtrace.model_errors import invalid_request_from
 from memtrace.models import AddMemoryRequest, Agent, ListOptions
-from memtrace.timebounds import TIME_RULE
+from memtrace.operations._time_bounds import TIME_RULE
+from memtrace.operations._validation_errors import invalid_request_from
 
 MEMORY = {"agent_id": "assistant", "content": "planted"}
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import memtrace
 import memtrace.context
-from memtrace import PromptContextOptions, fields, models
+from memtrace import PromptContextOptions, models
 from memtrace.models import (
     WIRE,
     AddMemoryRequest,
@@ -26,6 +26,7 @@ from memtrace.models import (
     Session,
     UpdateSessionRequest,
 )
+from memtrace.resources import request_params as fields
 
 ROW = {
     "time": "2026-01-02T03:04:05.123456789Z",

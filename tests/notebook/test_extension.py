@@ -41,7 +41,7 @@ def test_a_model_shows_itself_without_the_extension(shell, rows):
 
 
 def test_plain_lists_of_models_are_tables_once_it_is_loaded(shell, rows):
-    shell.extension_manager.load_extension("memtrace.notebook")
+    shell.extension_manager.load_extension("memtrace.integrations.notebook")
     assert type(rows.memories) is list
     assert "User likes tea" in html(shell, rows.memories)
     assert ">1 memory</caption>" in html(shell, rows.memories)
@@ -50,24 +50,24 @@ def test_plain_lists_of_models_are_tables_once_it_is_loaded(shell, rows):
 
 
 def test_lists_look_as_before_once_it_is_unloaded(shell, rows):
-    shell.extension_manager.load_extension("memtrace.notebook")
-    shell.extension_manager.reload_extension("memtrace.notebook")
+    shell.extension_manager.load_extension("memtrace.integrations.notebook")
+    shell.extension_manager.reload_extension("memtrace.integrations.notebook")
     assert "User likes tea" in html(shell, rows.memories)
-    shell.extension_manager.unload_extension("memtrace.notebook")
+    shell.extension_manager.unload_extension("memtrace.integrations.notebook")
     assert html(shell, rows.memories) is None
 
 
 def test_what_showed_lists_before_still_does_and_comes_back(shell, rows):
     shell.display_formatter.formatters["text/html"].for_type(list, lambda shown: f"<p>{len(shown)}</p>")
-    shell.extension_manager.load_extension("memtrace.notebook")
+    shell.extension_manager.load_extension("memtrace.integrations.notebook")
     assert html(shell, [1, 2]) == "<p>2</p>"
     assert "User likes tea" in html(shell, rows.memories)
-    shell.extension_manager.unload_extension("memtrace.notebook")
+    shell.extension_manager.unload_extension("memtrace.integrations.notebook")
     assert html(shell, rows.memories) == "<p>1</p>"
 
 
 def test_it_is_loaded_twice_and_unloaded_without_harm(shell, rows):
-    from memtrace import notebook
+    from memtrace.integrations import notebook
 
     notebook.load_ipython_extension(shell)
     notebook.load_ipython_extension(shell)
@@ -79,7 +79,7 @@ def test_it_is_loaded_twice_and_unloaded_without_harm(shell, rows):
 
 
 def test_unloading_leaves_what_somebody_else_has_set_since(shell, rows):
-    shell.extension_manager.load_extension("memtrace.notebook")
+    shell.extension_manager.load_extension("memtrace.integrations.notebook")
     shell.display_formatter.formatters["text/html"].for_type(list, lambda shown: "<p>mine</p>")
-    shell.extension_manager.unload_extension("memtrace.notebook")
+    shell.extension_manager.unload_extension("memtrace.integrations.notebook")
     assert html(shell, rows.memories) == "<p>mine</p>"

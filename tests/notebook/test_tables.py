@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memtrace import AddMemoryRequest, Agent, AgentList, BatchResult, Health, Memory, MemoryList, Outcome, SearchResult
 from memtrace.exceptions import InvalidRequestError
-from memtrace.notebook import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, to_html
+from memtrace.integrations.notebook import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, to_html
 from memtrace_transports import FakeMemtrace
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)

@@ -27,7 +27,7 @@ from memtrace.operations import (
     search_memories,
     session_context,
 )
-from memtrace.rules import path_segment
+from memtrace.operations._validation import path_segment
 
 CLOCK = SystemClock()
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError
-from memtrace.timebounds import to_absolute, to_lookback, to_query
+from memtrace.operations._time_bounds import to_absolute, to_lookback, to_query
 
 
 class Noon:

@@ -5,9 +5,10 @@ import inspect
 
 import pytest
 
+from memtrace._flow.composition import compose
+from memtrace._flow.effects import call, sleep
 from memtrace.exceptions import MiddlewareError, TransportError
-from memtrace.pipeline import Flow, call, compose, sleep
-from memtrace.transport import Response
+from memtrace.transport import Flow, Response
 from tests.dealing import by_driver
 
 WRITE = r"Write: response = yield from call_next\(request\)"

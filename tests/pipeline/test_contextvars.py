@@ -7,8 +7,11 @@ import pytest
 import trio
 import trio.testing
 
+from memtrace._flow.composition import compose
+from memtrace._flow.drivers import drive_async
+from memtrace._flow.effects import sleep
+from memtrace._support.locks import Locks
 from memtrace.exceptions import TransportError
-from memtrace.pipeline import Locks, compose, drive_async, sleep
 from memtrace.transport import CallContext, Request, Response
 from tests.conftest import AsyncScript
 

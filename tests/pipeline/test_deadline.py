@@ -10,7 +10,9 @@ import anyio
 import pytest
 
 from memtrace import AsyncMemtrace, ConfigurationError, DeadlineExceededError, Memtrace, RequestTimeoutError
-from memtrace.pipeline import Locks, call, drive, drive_async, lock, sleep
+from memtrace._flow.drivers import drive, drive_async
+from memtrace._flow.effects import call, lock, sleep
+from memtrace._support.locks import Locks
 from memtrace.transport import CallContext, Response, TransportError
 from tests.conftest import Script
 

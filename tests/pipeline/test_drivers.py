@@ -7,9 +7,12 @@ import traceback
 import pytest
 import trio
 
+from memtrace._flow.composition import compose
+from memtrace._flow.drivers import drive, drive_async
+from memtrace._flow.effects import call, lock, sleep
+from memtrace._support.locks import Locks
 from memtrace.exceptions import MiddlewareError, TransportError
-from memtrace.pipeline import Effect, Locks, call, compose, drive, drive_async, lock, sleep
-from memtrace.transport import CallContext, Request, Response
+from memtrace.transport import CallContext, Effect, Request, Response
 from tests.conftest import AsyncScript, Runner, Script, StoppedClock
 from tests.dealing import by_driver
 from tests.garbage import collecting

@@ -9,9 +9,11 @@ import time
 import anyio.lowlevel
 import pytest
 
+from memtrace._flow.drivers import drive_async
+from memtrace._flow.effects import call, sleep
+from memtrace._support.locks import Locks
 from memtrace.clock import SystemClock
 from memtrace.exceptions import MiddlewareError
-from memtrace.pipeline import Locks, call, drive_async, sleep
 from memtrace.transport import CallContext
 from tests.conftest import AsyncScript
 from tests.dealing import by_driver

@@ -12,7 +12,9 @@ from contextlib import suppress
 import pytest
 import trio
 
-from memtrace.pipeline import HeldLock, Locks, call, drive, drive_async, lock, sleep
+from memtrace._flow.drivers import drive, drive_async
+from memtrace._flow.effects import call, lock, sleep
+from memtrace._support.locks import HeldLock, Locks
 from memtrace.transport import CallContext
 from tests.conftest import AsyncScript, Script, StoppedClock
 from tests.dealing import by_driver
@@ -202,7 +204,7 @@ def test_a_loop_that_is_gone_takes_its_locks_with_it(library):
 def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent():
     script = """
         import os, threading
-        from memtrace.pipeline import Locks
+        from memtrace._support.locks import Locks
         locks = Locks()
         locks.thread_lock("token").acquire()
         locks._guard.acquire()

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError, ListOptions, SearchQuery, UnreadableResponseError
-from memtrace.procedures import reading
-from memtrace.procedures.reading import iter_memories, list_memories, search_memories
+from memtrace._runtime.workflows import listing as reading
+from memtrace._runtime.workflows.listing import iter_memories, list_memories, search_memories
 from tests.conftest import StoppedClock
 from tests.garbage import collecting
 from tests.procedures.rows_server import Reader, counted, moment

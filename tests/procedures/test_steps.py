@@ -10,8 +10,8 @@ import pytest
 import trio
 
 from memtrace import AsyncMemtrace, Memtrace, NotFoundError, TransportError
+from memtrace._runtime.workflows import emit, pause, run_operation
 from memtrace.operations import Operation
-from memtrace.procedures import emit, pause, run_operation
 from tests.conftest import AsyncScript, Script, StoppedClock
 from tests.faces import ONCE
 from tests.garbage import collecting

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from memtrace import AddMemoryRequest
-from memtrace.recovery import server_dedup_key
+from memtrace.operations._recovery import server_dedup_key
 from memtrace_transports.memory import Fault
 from tests.faces import json_response
 from tests.retry.test_memories import NOTHING, WAYS, contents, row

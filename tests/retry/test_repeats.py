@@ -252,12 +252,12 @@ def test_an_answer_that_no_operation_reads_is_not_judged(face):
 
 
 def test_an_answer_is_read_once_however_often_it_is_looked_at(face, monkeypatch):
-    from memtrace import operations
     from memtrace.models import AgentList
+    from memtrace.operations import _endpoints
 
     count = []
-    reader = operations._make_parser(AgentList)
-    monkeypatch.setitem(operations._PARSERS, AgentList, lambda response: count.append(1) or reader(response))
+    reader = _endpoints._make_parser(AgentList)
+    monkeypatch.setitem(_endpoints._PARSERS, AgentList, lambda response: count.append(1) or reader(response))
     Scripted(face, AGENTS).client.agents.list()
     assert len(count) == 1
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 import memtrace
-import memtrace.testing.plugin
+import memtrace.testing._plugin
 from memtrace import Memtrace
 from memtrace_transports.memory import FakeMemtrace
 from memtrace_transports.memory.server import LiveServer
 
-NAME = "memtrace.testing.plugin"
+NAME = "memtrace.testing._plugin"
 INSTALLED = any(point.value == NAME for point in entry_points(group="pytest11"))
 pytestmark = pytest.mark.network
 COVERAGE = "[run]\nbranch = true\nsource_pkgs = memtrace\n[report]\nexclude_also = if TYPE_CHECKING:\n"
@@ -46,7 +46,7 @@ def run(pytester, monkeypatch):
 
     def run(source, *arguments):
         pytester.makepyfile(source)
-        return pytester.runpytest_inprocess(*arguments, plugins=[memtrace.testing.plugin])
+        return pytester.runpytest_inprocess(*arguments, plugins=[memtrace.testing._plugin])
 
     return run
 
@@ -264,12 +264,12 @@ class TestARefusalOfStrictMode:
             >>> from under_test import ask
             >>> ask(getfixture("memtrace_fake"))
             Traceback (most recent call last):
-            memtrace_transports.memory.strict.StrictModeError: memories.list: ...
+            memtrace_transports.memory._controls.strict.StrictModeError: memories.list: ...
             """,
         )
         pytester.syspathinsert()
         pytester.makeini("[pytest]\ndoctest_optionflags = ELLIPSIS\n")
-        result = pytester.runpytest_inprocess("test_page.txt", plugins=[memtrace.testing.plugin])
+        result = pytester.runpytest_inprocess("test_page.txt", plugins=[memtrace.testing._plugin])
         result.assert_outcomes(passed=1)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 
-from memtrace.testing import scripted_server
-from memtrace.testing.scripted_server import (
+from memtrace.testing import _scripted_server as scripted_server
+from memtrace.testing._scripted_server import (
     Answer,
     CloseAfterReading,
     Drip,

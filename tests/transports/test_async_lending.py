@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from memtrace.exceptions import ClientClosedError
-from memtrace_transports.async_lending import AsyncClientPool, SharedClient
+from memtrace_transports._pool.async_client_pool import AsyncClientPool, SharedClient
 from memtrace_transports.memory import ManualClock
 
 

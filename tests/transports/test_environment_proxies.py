@@ -9,7 +9,7 @@ import pytest
 
 from memtrace.exceptions import ConfigurationError
 from memtrace.transport import Request
-from memtrace_transports import proxies
+from memtrace_transports._checks import proxies
 from tests.sampling import crossed
 from tests.transports.kinds import FORMS, KINDS, on_every_kind
 from tests.transports.scripted import ScriptedServer

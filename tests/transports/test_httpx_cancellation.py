@@ -15,7 +15,8 @@ import pytest
 
 from memtrace.exceptions import TransportError
 from memtrace.transport import Request, TransportOptions
-from memtrace_transports import AsyncHttpxTransport, async_exchange
+from memtrace_transports import AsyncHttpxTransport
+from memtrace_transports._pool import deadline as async_exchange
 from tests.garbage import collected
 from tests.sampling import crossed
 from tests.transports.httpx_libraries import LIBRARIES, on_both_loops_and_libraries

@@ -148,7 +148,8 @@ def test_what_makes_no_client_says_so_each_time(monkeypatch, library):
 FIRST_CALL = """
     import json, sys, time
     from memtrace.transport import Request
-    from memtrace_transports import AsyncHttpxTransport, pools
+    from memtrace_transports import AsyncHttpxTransport
+    from memtrace_transports._pool import lazy_clients as pools
 
     library, url = sys.argv[1:]
     if library == "asyncio":

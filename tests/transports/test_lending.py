@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from memtrace.exceptions import ClientClosedError
-from memtrace_transports.lending import ClientPool
+from memtrace_transports._pool.client_pool import ClientPool
 from memtrace_transports.memory import ManualClock
 
 

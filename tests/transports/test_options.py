@@ -18,7 +18,7 @@ from memtrace.clock import SystemClock
 from memtrace.plugins import transport_registry
 from memtrace.transport import CallContext, Request, TransportError, TransportOptions
 from memtrace_transports import AsyncHttpxTransport, HttpxTransport
-from memtrace_transports.tls import _context, lazy_ssl_context, ssl_context
+from memtrace_transports._checks.tls import _context, lazy_ssl_context, ssl_context
 from tests.conftest import Script
 from tests.sampling import crossed, is_int, sample
 from tests.transports.httpx_libraries import LIBRARIES
@@ -476,7 +476,7 @@ def test_a_client_keeps_the_certificates_that_it_has_read(authority, tmp_path, n
 
 
 def test_without_certifi_the_systems_certificates_are_trusted(monkeypatch):
-    from memtrace_transports import tls
+    from memtrace_transports._checks import tls
 
     monkeypatch.setattr(tls, "find_spec", lambda name: None)
     _context.cache_clear()
@@ -486,7 +486,7 @@ def test_without_certifi_the_systems_certificates_are_trusted(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_child_forked_while_certificates_are_read_reads_them_itself(monkeypatch):
-    from memtrace_transports import tls
+    from memtrace_transports._checks import tls
 
     reading, go_on, trust = threading.Event(), threading.Event(), tls._trust
 

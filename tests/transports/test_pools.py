@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from memtrace.exceptions import ClientClosedError
-from memtrace_transports.pools import LazyClient, PerLoopClients
+from memtrace_transports._pool.lazy_clients import LazyClient, PerLoopClients
 from tests.garbage import collected
 
 

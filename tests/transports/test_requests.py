@@ -26,8 +26,8 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from memtrace.exceptions import ClientClosedError, TransportError
 from memtrace.transport import Headers, Request, Response, Transport, TransportOptions
 from memtrace_transports import _requests
+from memtrace_transports._checks.tls import ssl_context
 from memtrace_transports._requests import RequestsTransport
-from memtrace_transports.tls import ssl_context
 from tests.sampling import crossed, is_int
 from tests.transports.scripted import (
     Answer,
@@ -734,7 +734,7 @@ def test_a_proxy_that_is_not_there_means_no_connection():
 
 
 def test_a_socks_proxy_of_the_environment_that_requests_cannot_use_means_no_connection(monkeypatch):
-    monkeypatch.setattr("memtrace_transports.proxies.find_spec", lambda name: name)
+    monkeypatch.setattr("memtrace_transports._checks.proxies.find_spec", lambda name: name)
     monkeypatch.setattr("requests.adapters.SOCKSProxyManager", no_socks)
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     with ours() as transport:

@@ -18,7 +18,7 @@ from memtrace import (
     ServerError,
     operations,
 )
-from memtrace.middleware.errors import error_for
+from memtrace.middleware._errors import error_for
 from memtrace.models import (
     Agent,
     AgentList,

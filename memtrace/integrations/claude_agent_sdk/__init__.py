@@ -1,5 +1,5 @@
 """A session store for the Claude Agent SDK: its transcripts on Memtrace, to be resumed anywhere (extra ``claude-agent-sdk``)."""
 
-from memtrace.integrations.claude_agent_sdk.session_store import MemtraceSessionStore
+from memtrace.integrations.claude_agent_sdk._session_store import MemtraceSessionStore
 
 __all__ = ["MemtraceSessionStore"]

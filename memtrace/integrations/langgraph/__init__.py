@@ -10,7 +10,7 @@ except ImportError as _missing:
         'run: pip install "memtrace-sdk[langgraph]"'
     ) from _missing
 
-from memtrace.integrations.langgraph.store import MemtraceStore
+from memtrace.integrations.langgraph._store import MemtraceStore
 
 __all__ = ["MemtraceStore"]
 

@@ -1,9 +1,9 @@
 """The memory as tools that a model calls: their schemas for OpenAI and Anthropic, and what executes a call."""
 
-from memtrace.integrations.tools.async_memory_tools import AsyncMemoryTools
-from memtrace.integrations.tools.definitions import TOOLS, SchemaFormat, ToolName, schemas
-from memtrace.integrations.tools.memory_tools import MemoryTools
-from memtrace.integrations.tools.results import ToolResult
-from memtrace.integrations.tools.scope import ReadFrom
+from memtrace.integrations.tools._async_memory_tools import AsyncMemoryTools
+from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas
+from memtrace.integrations.tools._memory_tools import MemoryTools
+from memtrace.integrations.tools._results import ToolResult
+from memtrace.integrations.tools._scope import ReadFrom
 
 __all__ = ["TOOLS", "AsyncMemoryTools", "MemoryTools", "ReadFrom", "SchemaFormat", "ToolName", "ToolResult", "schemas"]

@@ -16,7 +16,8 @@ from typing import Any
 
 import memtrace_transports
 
-PACKAGE = "memtrace_transports.memory"
+PACKAGE = "memtrace_transports"
+_PARTS = ("_engine", "memory")  # of which every module is imported anew
 
 
 class StaleQuirkError(AssertionError):
@@ -65,7 +66,7 @@ def flipped(module: str, old: str, new: str) -> Fake:
     with _without_the_package():
         sys.meta_path.insert(0, finder)
         try:
-            package = importlib.import_module(PACKAGE)
+            package = importlib.import_module(f"{PACKAGE}.memory")
         finally:
             sys.meta_path.remove(finder)
         return Fake(package.FakeMemtrace, package.ManualClock)
@@ -74,13 +75,18 @@ def flipped(module: str, old: str, new: str) -> Fake:
 @contextmanager
 def _without_the_package() -> Iterator[None]:
     """Forget the package for as long as it takes to import another one of its name."""
-    kept = {name: module for name, module in sys.modules.items() if f"{name}.".startswith(f"{PACKAGE}.")}
+    kept = {name: module for name, module in sys.modules.items() if _is_of_the_fake(name)}
     for name in kept:
         del sys.modules[name]
     try:
         yield
     finally:
-        for name in [name for name in sys.modules if f"{name}.".startswith(f"{PACKAGE}.")]:
+        for name in filter(_is_of_the_fake, list(sys.modules)):
             del sys.modules[name]
         sys.modules.update(kept)
-        memtrace_transports.memory = kept[PACKAGE]
+        for part in _PARTS:
+            setattr(memtrace_transports, part, kept[f"{PACKAGE}.{part}"])
+
+
+def _is_of_the_fake(name: str) -> bool:
+    return any(f"{name}.".startswith(f"{PACKAGE}.{part}.") for part in _PARTS)

@@ -8,7 +8,7 @@ from tests.sampling import crossed
 
 pytestmark = pytest.mark.framework
 
-paths = Lazily("memtrace.integrations.anthropic_memory_tool.paths")
+paths = Lazily("memtrace.integrations.anthropic_memory_tool._paths")
 tools = Lazily("anthropic.lib.tools")
 
 

@@ -253,7 +253,7 @@ def test_sessions_and_agents_of_others_are_none_of_the_stores(fake):
 
 
 def test_a_store_remembers_where_it_writes_for_a_bounded_number_of_transcripts(fake, monkeypatch):
-    monkeypatch.setattr(ours.session_store, "_KNOWN", 2)
+    monkeypatch.setattr("memtrace.integrations.claude_agent_sdk._session_store._KNOWN", 2)
 
     async def append():
         store = store_on(fake)

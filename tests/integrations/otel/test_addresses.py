@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtrace.integrations.opentelemetry.addresses import route_of, server_of, shown_url
+from memtrace.integrations.opentelemetry._attributes import route_of, server_of, shown_url
 
 pytestmark = pytest.mark.framework
 

@@ -7,7 +7,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from memtrace import BufferDrainError
-from memtrace.integrations.opentelemetry import books, watch_buffer
+from memtrace.integrations.opentelemetry import _buffer_metrics as books
+from memtrace.integrations.opentelemetry import watch_buffer
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
 from tests.integrations.otel.conftest import Collected

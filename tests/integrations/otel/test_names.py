@@ -8,9 +8,9 @@ from opentelemetry.semconv.attributes import error_attributes, http_attributes, 
 from opentelemetry.semconv.metrics import http_metrics
 from opentelemetry.semconv.schemas import Schemas
 
+from memtrace._runtime.chain import build_chain
 from memtrace.integrations.opentelemetry import OpenTelemetryAttempts, OpenTelemetryCalls
-from memtrace.integrations.opentelemetry.signals import SCHEMA_URL
-from memtrace.middleware.chain import build_chain
+from memtrace.integrations.opentelemetry._spans import SCHEMA_URL
 from memtrace.plugins import middleware_registry
 from tests.dealing import by_face
 from tests.faces import json_response

@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from memtrace import ConfigurationError
 from memtrace.integrations.tools import TOOLS, schemas
-from memtrace.integrations.tools.arguments import Decide, Recall, Remember, Search
+from memtrace.integrations.tools._arguments import Decide, Recall, Remember, Search
 
 GOOD = {
     "remember": {"content": "User likes tea", "tags": ["taste"], "importance": 0.5},

@@ -1,0 +1,73 @@
+"""The ends of every command: one line for an error, no traceback, an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn, cast
+
+import typer
+
+from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
+from memtrace._cli.terminal import show_error
+from memtrace.exceptions import MemtraceError
+
+__all__ = ["handle_broken_pipe", "reporting_errors"]
+
+
+@contextmanager
+def handle_broken_pipe() -> Iterator[None]:
+    """Turn what comes out of a command into a line on stderr and `typer.Exit`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _end(ExitStatus.INTERRUPTED, "interrupted")
+    except CommandError as error:
+        _end(error.status, error.message, *error.more)
+    except MemtraceError as error:
+        _end(status_of(error), str(error))
+    except BrokenPipeError:
+        _drop_output()
+        raise typer.Exit(ExitStatus.BROKEN_PIPE) from None
+    except OSError as error:
+        _drop_output()
+        _end(ExitStatus.FAILED, f"the output could not be written: {error.strerror or type(error).__name__}")
+    except (typer.Exit, typer.Abort, _WRONG_USE):
+        raise
+    except Exception as error:
+        if os.environ.get("MEMTRACE_TRACEBACK"):
+            raise
+        _end(
+            ExitStatus.FAILED,
+            f"unexpected {type(error).__name__}, a fault of the SDK or of a plugin; "
+            "set MEMTRACE_TRACEBACK=1 to see where, and report it",
+        )
+
+
+@contextmanager
+def reporting_errors(how_far: Callable[[], tuple[str, ...]]) -> Iterator[None]:
+    """Add lines that say how far a command came, where an error or Ctrl-C ends it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CommandError("interrupted", ExitStatus.INTERRUPTED, *how_far()) from None
+    except CommandError as error:
+        raise CommandError(error.message, error.status, *how_far()) from None
+
+
+# The root of typer's errors about arguments; it has no public name of its own in every version.
+_WRONG_USE = cast("type[Exception]", typer.BadParameter.__mro__[2])
+
+
+def _end(status: ExitStatus, *lines: str) -> NoReturn:
+    with suppress(OSError):  # stderr may be gone as well
+        show_error(*lines)
+    raise typer.Exit(status) from None
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, so that the interpreter does not stumble over it at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,112 @@
+"""agents, sessions and stats."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from memtrace._cli.options import (
+    JsonOption,
+    ProfileOption,
+    TimeoutOption,
+    TransportOption,
+    UrlOption,
+    connection_choice,
+    not_empty,
+)
+
+__all__ = ["agents", "sessions", "stats"]
+
+AGENTS = """\b
+Examples:
+  memtrace-sdk agents
+  memtrace-sdk agents agent_0123456789abcdef01234567
+  memtrace-sdk agents --json | jq -r '.agents[].id'
+"""
+
+
+def agents(
+    agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Only this one, by id or name.")] = None,
+    *,
+    profile: ProfileOption = None,
+    url: UrlOption = None,
+    transport: TransportOption = None,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the registered agents."""
+    from memtrace._cli.connection import connected
+    from memtrace._cli.tables import agents_table, show_found
+
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
+        found = [client.agents.get(agent)] if agent is not None else client.agents.list().agents
+    show_found("agents", found, agents_table, "no agent is registered; memories need none", as_json=as_json)
+
+
+SESSIONS = """\b
+Examples:
+  memtrace-sdk sessions
+  memtrace-sdk sessions --agent agent_0123456789abcdef01234567
+  memtrace-sdk sessions sess_0123456789abcdef01234567 --json
+"""
+
+
+def sessions(
+    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="Only this one, by id.")] = None,
+    *,
+    agent: Annotated[
+        str | None, typer.Option(metavar="ID", callback=not_empty, help="Only those of this agent, by id.")
+    ] = None,
+    profile: ProfileOption = None,
+    url: UrlOption = None,
+    transport: TransportOption = None,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the sessions, the newest first."""
+    from memtrace._cli.connection import connected
+    from memtrace._cli.exit_status import CommandError, ExitStatus
+    from memtrace._cli.tables import sessions_table, show_found
+
+    if session is not None and agent is not None:
+        raise CommandError("SESSION and --agent do not go together: leave one out", ExitStatus.USAGE)
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
+        found = [client.sessions.get(session)] if session is not None else client.sessions.list(agent).sessions
+    show_found("sessions", found, sessions_table, "there is no session", as_json=as_json)
+
+
+STATS = """\b
+Examples:
+  memtrace-sdk stats
+  memtrace-sdk stats assistant importer --json
+
+\b
+AGENT is the id that memories are stored under, not the name of a registered
+agent. Without one: all registered agents.
+"""
+
+
+def stats(
+    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="Whose: one id or more.")] = None,
+    *,
+    profile: ProfileOption = None,
+    url: UrlOption = None,
+    transport: TransportOption = None,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count what is stored."""
+    from memtrace._cli.connection import connected
+    from memtrace._cli.tables import show_found, stats_table
+
+    with connected(connection_choice(profile, url, transport, timeout)) as client:
+        ids = agent or [each.id for each in client.agents.list().agents]
+        found = [client.agents.stats(each) for each in ids]
+    show_found(
+        "stats",
+        found,
+        stats_table,
+        "no agent is registered; name the id that memories are stored under: memtrace-sdk stats AGENT",
+        as_json=as_json,
+    )

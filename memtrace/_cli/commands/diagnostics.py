@@ -1,0 +1,72 @@
+"""transports, middleware and doctor: what is installed here, and why a server does not answer."""
+
+from __future__ import annotations
+
+import typer
+
+from memtrace._cli.options import (
+    JsonOption,
+    ProfileOption,
+    TimeoutOption,
+    TransportOption,
+    UrlOption,
+    connection_choice,
+)
+
+__all__ = ["doctor", "middleware", "transports"]
+
+TRANSPORTS = """\b
+Examples:
+  memtrace-sdk transports
+  memtrace-sdk transports --json
+"""
+
+
+def transports(*, as_json: JsonOption = False) -> None:
+    """List the installed transports, with what is wrong where one cannot be used."""
+    from memtrace._cli.plugin_table import run_listing
+    from memtrace.plugins import transport_registry as installed
+
+    run_listing(installed.listing(), "No transport is installed.", as_json=as_json)
+
+
+MIDDLEWARE = """\b
+Examples:
+  memtrace-sdk middleware
+  memtrace-sdk middleware --json
+"""
+
+
+def middleware(*, as_json: JsonOption = False) -> None:
+    """List the built-in middleware, and what you have installed; that acts only where a client names it."""
+    from memtrace._cli.plugin_table import run_listing
+    from memtrace.plugins import middleware_registry as installed
+
+    run_listing(installed.listing(), "No middleware is installed.", as_json=as_json)
+
+
+DOCTOR = """\b
+Examples:
+  memtrace-sdk doctor --url http://localhost:9100
+  memtrace-sdk doctor --json
+
+\b
+The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on the
+command line, and is not shown.
+Exit status: 0 when all is well, 1 when a check failed, 2 when the configuration
+is missing or wrong.
+"""
+
+
+def doctor(
+    *,
+    profile: ProfileOption = None,
+    url: UrlOption = None,
+    transport: TransportOption = None,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check configuration, transport, server, key and storage, and say what to do about what fails."""
+    from memtrace._cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(connection_choice(profile, url, transport, timeout), as_json=as_json))

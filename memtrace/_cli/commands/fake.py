@@ -1,0 +1,92 @@
+"""demo and serve-fake: without a server, and in place of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = ["demo", "serve_fake"]
+
+DEMO = """\b
+Examples:
+  memtrace-sdk demo
+  memtrace-sdk demo --conversation sample
+  memtrace-sdk demo --conversation chats.jsonl
+  zcat chats.jsonl.gz | memtrace-sdk demo --conversation -
+
+\b
+FILE has one turn a line, as a JSON object:
+  {"conversation": 1, "session": 1, "time": "2026-03-02T09:00:00Z",
+   "speaker": "Ines", "id": "1:1", "text": "Good morning!"}
+All fields are needed; a "caption" and any other may follow. Each speaker of
+each conversation becomes an agent, each session of a conversation a session.
+A line that is none of this ends the command with status 2; the message tells
+what was stored before it.
+"""
+
+
+def demo(
+    *,
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Load a conversation from JSON lines: a file, - for the standard input, or sample for the one that "
+            "comes with the SDK (a file of that name is ./sample).",
+        ),
+    ] = None,
+) -> None:
+    """Walk through the SDK on an in-memory fake: no server, no key, and nothing is left behind."""
+    from memtrace._cli.demo import run_conversation, run_walkthrough
+
+    if conversation is None:
+        run_walkthrough()
+    else:
+        raise typer.Exit(run_conversation(conversation))
+
+
+SERVE = """\b
+Examples:
+  memtrace-sdk serve-fake
+  memtrace-sdk serve-fake --port 9100 --org acme=mtk_of_acme
+  memtrace-sdk serve-fake --clock manual --visibility server --json
+
+\b
+The control routes under /_fake add organisations, seed rows, move the clock
+and plan faults; anybody who can reach the port can use them.
+"""
+
+
+def serve_fake(
+    *,
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
+    clock: Annotated[
+        Literal["real", "manual"], typer.Option(help="manual stands still until /_fake/clock/advance moves it.")
+    ] = "real",
+    visibility: Annotated[
+        Literal["immediate", "server"], typer.Option(help="server shows writes as late as the real one does.")
+    ] = "immediate",
+    org: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key; repeat it for more."),
+    ] = None,
+    control: Annotated[
+        bool, typer.Option("--control/--no-control", help="Offer the control routes under /_fake, without a key.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON: url, api_key, org_id.")] = False,
+) -> None:
+    """Serve an in-memory fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. It forgets all when it ends."""
+    from memtrace._cli.serve import run_server
+
+    status = run_server(
+        host=host,
+        port=port,
+        manual_clock=clock == "manual",
+        visibility=visibility,
+        orgs=org or [],
+        control=control,
+        as_json=as_json,
+    )
+    raise typer.Exit(status)

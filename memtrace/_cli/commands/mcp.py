@@ -1,0 +1,59 @@
+"""The command that serves an agent's memory to a model's host."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from memtrace._cli.options import ProfileOption, TimeoutOption, TransportOption, UrlOption, connection_choice
+
+__all__ = ["mcp"]
+
+MCP = """\b
+Examples:
+  memtrace-sdk mcp --agent assistant
+  memtrace-sdk mcp --agent assistant --url memory:// --read-only
+  memtrace-sdk mcp --agent assistant --profile acme
+  memtrace-sdk mcp --agent assistant --http 127.0.0.1:8765
+
+\b
+The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on the
+command line. With --http, MEMTRACE_MCP_TOKEN is the secret that clients have to
+send as Authorization: Bearer; without one only the loopback address is served.
+"""
+
+
+def mcp(
+    *,
+    agent: Annotated[str, typer.Option(metavar="ID", help="The agent whose memory it is.")],
+    session: Annotated[
+        str | None, typer.Option(metavar="ID", help="The session that what is stored belongs to.")
+    ] = None,
+    read_from: Annotated[
+        Literal["agent", "session"], typer.Option(help="Read all memories of the agent, or those of the session alone.")
+    ] = "agent",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Offer recall and search alone.")] = False,
+    prefix: Annotated[str, typer.Option(metavar="TEXT", help="What stands before each tool's name.")] = "",
+    http: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Serve over streamable HTTP, in place of the standard streams."),
+    ] = None,
+    profile: ProfileOption = None,
+    url: UrlOption = None,
+    transport: TransportOption = None,
+    timeout: TimeoutOption = None,
+) -> None:
+    """Offer remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends."""
+    from memtrace._cli.mcp import run_mcp
+
+    status = run_mcp(
+        connection_choice(profile, url, transport, timeout),
+        agent=agent,
+        session=session,
+        read_from=read_from,
+        read_only=read_only,
+        prefix=prefix,
+        http=http,
+    )
+    raise typer.Exit(status)

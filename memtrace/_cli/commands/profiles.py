@@ -1,0 +1,129 @@
+"""profiles: servers by name."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Annotated
+
+import typer
+
+from memtrace._cli.options import JsonOption, profile_names
+from memtrace._cli.single_use_options import SingleUseOptionsCommand
+
+__all__ = ["profiles"]
+
+PROFILES = """\b
+Examples:
+  memtrace-sdk profiles add local --url http://localhost:9100
+  memtrace-sdk profiles set-key local < key.txt
+  memtrace-sdk profiles add acme --url https://memtrace.example --key-variable ACME_KEY
+  memtrace-sdk profiles list
+
+\b
+The file is MEMTRACE_CONFIG, else memtrace/config.toml where the platform keeps
+settings; memtrace-sdk profiles path shows it. It holds no keys: they are in the
+keyring, or in a variable of your choice. A key is never an option, since the
+list of processes shows those.
+"""
+
+profiles: typer.Typer = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Name servers, for --profile.", epilog=PROFILES
+)
+
+_command = functools.partial(profiles.command, cls=SingleUseOptionsCommand)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autocompletion=profile_names)]
+
+
+@_command("list", epilog="\b\nExamples:\n  memtrace-sdk profiles list --json\n")
+def list_(*, as_json: JsonOption = False) -> None:
+    """Show the profiles; the default has a star."""
+    from memtrace._cli import profiles as stored
+    from memtrace._cli.tables import profiles_table, show_table
+    from memtrace._cli.terminal import show_error, show_json
+
+    config = stored.load()
+    if as_json:
+        rows = [{"name": name, **profile.settings()} for name, profile in config.profiles.items()]
+        show_json({"default": config.default, "profiles": rows})
+    elif config.profiles:
+        show_table(profiles_table(config))
+    else:
+        show_error("there is no profile; make one with: memtrace-sdk profiles add NAME --url URL")
+
+
+@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles add local --url http://localhost:9100 --default\n")
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A new name, or one to replace.")],
+    *,
+    url: Annotated[str, typer.Option(metavar="URL", help="The server's address.")],
+    transport: Annotated[str | None, typer.Option(metavar="NAME", help="A transport by name.")] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="For one attempt.")] = None,
+    key_variable: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The variable that holds the key. Without it: the keyring.")
+    ] = None,
+    default: Annotated[bool, typer.Option("--default", help="Use it where nothing else is said.")] = False,
+) -> None:
+    """Add or replace a profile; the first one becomes the default."""
+    from memtrace._cli import profiles as stored
+    from memtrace._cli.connection import check_profile
+
+    profile = stored.Profile(url, transport, timeout, key_variable)
+    check_profile(name, profile)
+    stored.save(name, profile, default=default)
+    typer.echo(f"The profile {name} is in {stored.config_path()}")
+    if key_variable is None:
+        typer.echo(f"Store its key with: memtrace-sdk profiles set-key {name}")
+
+
+@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n")
+def remove(name: _Name) -> None:
+    """Remove a profile, and its key from the keyring."""
+    from memtrace._cli import key_store as keys
+    from memtrace._cli import profiles as stored
+
+    profile = stored.load().get(name)
+    stored.remove(name)
+    if profile.key_variable is None:
+        keys.forget_key(name)
+    typer.echo(f"The profile {name} is removed")
+
+
+@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles default local\n")
+def default(name: _Name) -> None:
+    """Choose the profile that is used where nothing else is said."""
+    from memtrace._cli import profiles as stored
+
+    stored.set_default(name)
+    typer.echo(f"The profile {name} is the default")
+
+
+@_command(
+    "set-key",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles set-key local\n  pass show memtrace | memtrace-sdk profiles set-key local\n",
+)
+def set_key(name: _Name) -> None:
+    """Store a profile's key in the keyring: asked for without being shown, or read from the standard input."""
+    from memtrace._cli import key_store as keys
+    from memtrace._cli import profiles as stored
+    from memtrace._cli.connection import check_key
+    from memtrace._cli.exit_status import CommandError, ExitStatus
+    from memtrace._cli.stdin import text_of
+
+    profile = stored.load().get(name)
+    if profile.key_variable is not None:
+        raise CommandError(f"the profile {name!r} has its key in {profile.key_variable}: set that", ExitStatus.USAGE)
+    asked = sys.stdin is not None and sys.stdin.isatty()
+    key = typer.prompt(f"Key of {name}", hide_input=True, err=True) if asked else text_of("-")
+    check_key(key)
+    keys.store_key(name, key)
+    typer.echo(f"The key of {name} is in the keyring")
+
+
+@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
+def path() -> None:
+    """Show where the file is."""
+    from memtrace._cli import profiles as stored
+
+    typer.echo(str(stored.config_path()))

@@ -1,0 +1,110 @@
+"""export and import."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from memtrace._cli.options import (
+    AgentOption,
+    EventOption,
+    JsonOption,
+    KindOption,
+    ProfileOption,
+    SessionOption,
+    TimeoutOption,
+    TransportOption,
+    UrlOption,
+    connection_choice,
+)
+
+__all__ = ["export", "import_"]
+
+EXPORT = """\b
+Examples:
+  memtrace-sdk export memories.jsonl.gz
+  memtrace-sdk export assistant.jsonl --agent assistant --since 2026-01-01
+  memtrace-sdk export - | grep -c decision
+
+\b
+One memory a line, as the server gives it, the oldest first. A name that ends in
+.gz is compressed. The file appears when it is whole; until then there is a file
+FILE.*.part, and the same command goes on from it after an interruption, unless
+--since or --until counts from now (24h).
+"""
+
+
+def export(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to make; - is the standard output.")],
+    *,
+    agent: AgentOption = None,
+    session: SessionOption = None,
+    memory_type: KindOption = None,
+    event: EventOption = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Only what has this very tag; repeat it for more.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is newer: 24h, or 2026-01-31.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, as --since.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    profile: ProfileOption = None,
+    url: UrlOption = None,
+    transport: TransportOption = None,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write memories to a file of JSON lines."""
+    from memtrace._cli.transfer.run import run_export
+    from memtrace.models import ListOptions
+
+    wanted = ListOptions(
+        agent_id=agent,
+        session_id=session,
+        memory_type=memory_type,
+        event_type=event,
+        tags=tag,
+        tags_match="exact",
+        since=since,
+        until=until,
+    )
+    run_export(connection_choice(profile, url, transport, timeout), wanted, file, force=force, as_json=as_json)
+
+
+IMPORT = """\b
+Examples:
+  memtrace-sdk import memories.jsonl.gz
+  memtrace-sdk import memories.jsonl --dry-run --json
+  memtrace-sdk import memories.jsonl.gz --profile other --time-as original_time
+  jq -c '{content: .text}' notes.jsonl | memtrace-sdk import - --agent notes
+
+\b
+A line is a JSON object with the fields of a memory; agent_id and content are
+needed. What export writes is what import reads; a name that ends in .gz is
+decompressed. The server sets a new time, see --time-as.
+Run it again after an interruption, the next day or next year: what is there is
+found, and stored no second time.
+Exit status 8: all is done, but for lines that were refused.
+"""
+
+
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to read; - is the standard input.")],
+    *,
+    agent: Annotated[str | None, typer.Option(metavar="ID", help="Who remembers lines without agent_id.")] = None,
+    time_as: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="Keep each line's time in its metadata, under this name.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; count what would be stored.")] = False,
+    profile: ProfileOption = None,
+    url: UrlOption = None,
+    transport: TransportOption = None,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store the memories of a file of JSON lines, none of them twice."""
+    from memtrace._cli.transfer.importer import ImportPlan
+    from memtrace._cli.transfer.run import run_import
+
+    plan = ImportPlan(name="the standard input" if file == "-" else file, agent=agent, time_as=time_as, dry_run=dry_run)
+    raise typer.Exit(run_import(connection_choice(profile, url, transport, timeout), file, plan, as_json=as_json))

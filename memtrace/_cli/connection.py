@@ -1,0 +1,177 @@
+"""Which server a command speaks to, and with which key: options over the environment over the default profile.
+
+An address and its key always come from one place. A profile is used whole, so that no key goes to another's server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from memtrace._cli import profiles
+from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
+from memtrace._cli.key_store import read_key
+from memtrace._cli.messages import to_console_message
+from memtrace._cli.terminal import show_error
+from memtrace._runtime.config import DEFAULT_TIMEOUT
+from memtrace.client import Memtrace
+from memtrace.exceptions import ConfigurationError, MemtraceError
+
+if TYPE_CHECKING:
+    from memtrace.async_client import AsyncMemtrace
+
+__all__ = ["Choice", "Connection", "check_key", "check_profile", "choose", "connected", "opened"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the options say."""
+
+    profile: str | None = None
+    url: str | None = None
+    transport: str | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What a client is made from, and where that comes from. None is left to the SDK's own defaults."""
+
+    url: str | None
+    url_source: str
+    api_key: str | None = field(repr=False)
+    key_source: str
+    transport: str | None
+    timeout: float | None
+    #: The profile that all of it is from, if any.
+    profile: str | None = None
+
+    def client(self) -> Memtrace:
+        """A client. Raises `ConfigurationError`."""
+        return Memtrace(self.url, self.api_key, transport=self.transport, timeout=self._seconds)
+
+    def async_client(self, *, deadline: float) -> AsyncMemtrace:
+        """An async client. Raises `ConfigurationError`."""
+        from memtrace.async_client import AsyncMemtrace
+
+        return AsyncMemtrace(self.url, self.api_key, transport=self.transport, timeout=self._seconds, deadline=deadline)
+
+    @property
+    def _seconds(self) -> float:
+        return DEFAULT_TIMEOUT if self.timeout is None else self.timeout
+
+    def check(self) -> None:
+        """Refuse a connection without an address or a key. Raises `CommandError`."""
+        missing = [what for what, given in (("address", self.url), ("key", self.api_key)) if not given]
+        if missing:
+            advice = "set MEMTRACE_BASE_URL and MEMTRACE_API_KEY, or make a profile: memtrace-sdk profiles add --help"
+            raise CommandError(f"no {' and no '.join(missing)} of a server: {advice}", ExitStatus.USAGE)
+
+    def describe(self, error: MemtraceError) -> CommandError:
+        """An error of its client, in the console's words and without the key."""
+        text = to_console_message(str(error), self.api_key)
+        if self.profile is not None:
+            text = text.replace("--url (MEMTRACE_BASE_URL)", self.url_source)
+            text = text.replace("MEMTRACE_API_KEY", f"its key in {self.key_source}")
+        return CommandError(text, status_of(error))
+
+
+def choose(choice: Choice) -> Connection:
+    """Options over the environment over the default profile; an address or a key may be missing.
+
+    Raises `CommandError` for a profile that is not there or not right, or that has no key.
+    """
+    name = _profile_name(choice)
+    if name is None:
+        url, key = choice.url or os.environ.get("MEMTRACE_BASE_URL"), os.environ.get("MEMTRACE_API_KEY")
+        source = "--url" if choice.url else "MEMTRACE_BASE_URL"
+        return Connection(
+            url=url or None,
+            url_source=source,
+            api_key=key or None,
+            key_source="MEMTRACE_API_KEY",
+            transport=choice.transport,
+            timeout=choice.timeout,
+        )
+    profile = profiles.load().get(name)
+    key, key_source = read_key(name, profile)
+    return Connection(
+        url=profile.base_url,
+        url_source=f"the profile {name!r}",
+        api_key=key,
+        key_source=key_source,
+        transport=choice.transport or profile.transport,
+        timeout=profile.timeout if choice.timeout is None else choice.timeout,
+        profile=name,
+    )
+
+
+def _profile_name(choice: Choice) -> str | None:
+    if choice.profile and choice.url:
+        raise CommandError(
+            "--profile and --url do not go together: a profile's key is for its own server; leave one out",
+            ExitStatus.USAGE,
+        )
+    if choice.url:
+        return None
+    named = choice.profile or os.environ.get("MEMTRACE_PROFILE")
+    if named:
+        return named
+    if os.environ.get("MEMTRACE_BASE_URL") or os.environ.get("MEMTRACE_API_KEY"):
+        return None
+    return profiles.load().default
+
+
+@contextmanager
+def connected(choice: Choice) -> Iterator[Memtrace]:
+    """A client for one command; an error comes out as `CommandError`, in the console's words and without the key."""
+    connection = choose(choice)
+    with opened(connection) as client:
+        yield client
+
+
+@contextmanager
+def opened(connection: Connection) -> Iterator[Memtrace]:
+    """As `connected`, of a connection that was chosen already."""
+    connection.check()
+    try:
+        with connection.client() as client:
+            if str(connection.url).startswith("memory:"):
+                show_error("memory:// is a fake in this process: all that it holds goes when this command ends")
+            yield client
+    except MemtraceError as error:
+        raise connection.describe(error) from None
+
+
+def check_profile(name: str, profile: profiles.Profile) -> None:
+    """Refuse what no client could be made from. Raises `CommandError`."""
+    if not name or name.startswith("-"):
+        raise CommandError("NAME must not be empty, nor begin with a hyphen", ExitStatus.USAGE)
+    connection = Connection(
+        url=profile.base_url,
+        url_source="--url",
+        api_key="none",
+        key_source="",
+        transport=profile.transport,
+        timeout=profile.timeout,
+    )
+    _check(connection)
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that could not be sent, without showing it. Raises `CommandError`."""
+    connection = Connection(url="memory://", url_source="", api_key=key, key_source="", transport=None, timeout=None)
+    _check(connection)
+
+
+def _check(connection: Connection) -> None:
+    try:
+        connection.client().close()
+    except ConfigurationError as error:
+        text = to_console_message(str(error), connection.api_key)
+        raise CommandError(
+            text.replace("MEMTRACE_API_KEY", "the key").replace("api_key", "the key"), ExitStatus.USAGE
+        ) from None

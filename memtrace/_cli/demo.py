@@ -1,0 +1,207 @@
+"""``memtrace-sdk demo``: the walk-through, or a conversation, as an agent would see it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from typing import IO
+
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from memtrace._cli.conversation_loader import LoadReport, Turn, load, read_turns
+from memtrace._cli.json_lines import LineError
+from memtrace._cli.progress import measuring
+from memtrace._cli.stdin import open_file, size_of, standard_input
+from memtrace._cli.terminal import make_console, show, show_error, visible
+from memtrace._cli.walkthrough import WalkthroughResult, run_steps
+from memtrace.client import Memtrace
+from memtrace.models import Memory, SearchResult, SessionContext
+
+__all__ = ["run_conversation", "run_walkthrough"]
+
+
+def _client() -> Memtrace:
+    return Memtrace("memory://", "any key", timeout=None)
+
+
+# ---- the walk-through -----------------------------------------------------------------------------------------------
+
+
+def run_walkthrough() -> None:
+    """Run the walk-through and print each call with what came back."""
+    with _client() as client:
+        seen = run_steps(client)
+    show(make_console(), _walk_through_tree(seen), "", Text.assemble(("Next: ", "bold"), _NEXT))
+
+
+_NEXT = "memtrace-sdk demo --conversation sample"
+
+
+def _walk_through_tree(seen: WalkthroughResult) -> Tree:
+    tree = Tree(Text('client = Memtrace("memory://", "any key")', "bold cyan"), guide_style="dim")
+    _call(tree, 'agent = client.agents.get_or_register(name="assistant")', Text(seen.agent.id))
+    session = _call(
+        tree,
+        "with client.sessions.open(agent_id=agent.id) as session:",
+        Text.assemble(seen.session.id, (f", {seen.session.status} when the block has ended", "dim")),
+    )
+    _call(
+        session,
+        'session.remember("User prefers dark mode", tags=["ui"], importance=0.8)',
+        _memory_line(seen.preference),
+    )
+    _call(
+        session,
+        'session.remember("User opened the settings", event_type="observation")',
+        _memory_line(seen.observation),
+    )
+    _call(session, 'session.decide("Open in dark mode", "the user prefers it")', _memory_line(seen.decision))
+    _call(session, "session.context().context", *filter(None, _context_lines(seen.context)))
+    _call(tree, 'client.memories.search(content_contains="dark mode")', *map(_memory_line, seen.found.results))
+    _call(tree, "client.memories.recall(agent.id)", *map(_memory_line, seen.recalled.memories))
+    stats = seen.stats
+    types = ", ".join(f"{count} {name}" for name, count in stats.memory_types.items())
+    _call(
+        tree,
+        "client.agents.stats(agent.id)",
+        Text(f"{stats.memory_count} memories ({types}), {stats.session_count} session"),
+    )
+    return tree
+
+
+def _call(tree: Tree, code: str, *results: Text) -> Tree:
+    branch = tree.add(Text(code, "cyan"))
+    for result in results:
+        branch.add(result)
+    return branch
+
+
+def _memory_line(memory: Memory) -> Text:
+    line = Text.assemble((f"{memory.time:%H:%M:%S} ", "dim"), (f"{memory.memory_type} ", "magenta"), memory.content)
+    if memory.event_type not in ("general", memory.memory_type):
+        line.append(f"  event: {memory.event_type}", "dim")
+    if memory.tags:
+        line.append(f"  tags: {', '.join(memory.tags)}", "dim")
+    if memory.metadata:
+        line.append(f"  reasoning: {memory.metadata['reasoning']}", "dim")
+    return line
+
+
+def _context_lines(context: SessionContext) -> list[Text]:
+    """The server's Markdown, headings in bold."""
+    lines = context.context.rstrip("\n").split("\n")
+    return [Text(visible(line), "bold" if line.startswith("#") else "") for line in lines]
+
+
+# ---- a conversation -------------------------------------------------------------------------------------------------
+
+
+def run_conversation(file: str) -> int:
+    """Load a conversation, print counts, a search and a session's context, and return the exit status."""
+    report = LoadReport()
+    with _client() as client:
+        try:
+            with _opened(file) as source:
+                _load(client, source, report)
+                name = source.name
+        except LineError as error:
+            show_error(str(error), f"Stored before that: {_counts_line(report)}")
+            return 2
+        _show_conversation(client, name, report)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An open conversation, and its size where that is known."""
+
+    name: str
+    stream: IO[bytes]
+    size: int | None
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[_Source]:
+    if file == "-":
+        yield _Source("standard input", standard_input(), None)
+    elif file == "sample":
+        content = resources.files("memtrace._cli").joinpath("conversation.jsonl").read_bytes()
+        yield _Source(file, io.BytesIO(content), len(content))
+    else:
+        with open_file(file) as stream:
+            yield _Source(file, stream, size_of(stream))
+
+
+def _load(client: Memtrace, source: _Source, report: LoadReport) -> None:
+    with measuring("Loading", source.size, told="0 turns", silent=source.stream.isatty()) as show_progress:
+
+        def advance(turn: Turn) -> None:
+            show_progress(turn.end, f"{report.stored:,} turns")
+
+        load(client, read_turns(source.stream, source.name), report, advance)
+
+
+def _counts_line(report: LoadReport) -> str:
+    return ", ".join(
+        f"{count:,} {name if count != 1 else name[:-1]}"
+        for name, count in (
+            ("turns", report.stored),
+            ("duplicates", report.duplicates),
+            ("agents", len(report.agents)),
+            ("sessions", len(report.sessions)),
+        )
+    )
+
+
+def _show_conversation(client: Memtrace, name: str, report: LoadReport) -> None:
+    console = make_console()
+    show(console, _heading("Loaded", name), _counts_table(report))
+    if not report.sessions:
+        show(console, "", Text("There are no turns to search.", "yellow"))
+        return
+    found = client.memories.search(content_contains=report.word, limit=_SHOWN)
+    show(console, "", _heading("Search", f'content_contains="{report.word}", limit={_SHOWN}'), _found_table(found))
+    last = list(report.sessions.values())[-1]
+    context = client.sessions.context(last)
+    show(console, "", _heading("Context", "of the last session, as the server writes it"))
+    show(console, *_context_lines(context), wrap=False)
+
+
+_SHOWN = 5
+
+
+def _heading(title: str, detail: str) -> Text:
+    return Text.assemble((title, "bold cyan"), "  ", (visible(detail), "dim"))
+
+
+def _counts_table(report: LoadReport) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right", style="green")
+    for name, count in (
+        ("turns read", report.read),
+        ("stored", report.stored),
+        ("duplicates", report.duplicates),
+        ("agents", len(report.agents)),
+        ("sessions", len(report.sessions)),
+    ):
+        table.add_row(name, f"{count:,}")
+    return table
+
+
+def _found_table(found: SearchResult) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("conversation", overflow="fold", justify="right")
+    table.add_column("session", overflow="fold", justify="right")
+    table.add_column("speaker", overflow="fold", style="magenta")
+    table.add_column("text", overflow="fold")
+    for memory in found.results:
+        said = memory.metadata or {}
+        cells = (said.get("conversation"), said.get("session"), said.get("speaker"), memory.content)
+        table.add_row(*(Text(visible(str(cell))) for cell in cells))
+    return table

@@ -1,0 +1,177 @@
+"""What the doctor examines, one check after the other. Nothing is printed here, and no text holds the key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from memtrace._cli.connection import Choice, Connection, choose
+from memtrace._cli.exit_status import CommandError
+from memtrace._cli.messages import to_console_message
+from memtrace._runtime.config import DEFAULT_TIMEOUT, Settings, settings_from_args
+from memtrace.client import Memtrace
+from memtrace.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    MemtraceError,
+    NoArcInstanceError,
+)
+from memtrace.plugins import select_transport
+
+__all__ = ["Check", "CheckName", "Diagnosis", "diagnose"]
+
+CheckName = Literal["configuration", "transport", "reachable", "key", "storage"]
+_NAMES: tuple[CheckName, ...] = ("configuration", "transport", "reachable", "key", "storage")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of a diagnosis."""
+
+    name: CheckName
+    status: Literal["ok", "failed", "skipped"]
+    found: str
+    #: What to do about it, where it failed.
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All checks, in order."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def exit_status(self) -> int:
+        """0 when all is well, 1 when a check failed, 2 when the configuration is missing or wrong."""
+        failed = {check.name for check in self.checks if check.status == "failed"}
+        if failed & {"configuration", "transport"}:
+            return 2
+        return 1 if failed else 0
+
+
+def diagnose(choice: Choice) -> Diagnosis:
+    """Check the configuration, given and found, and the server that it names. Raises nothing for a failure."""
+    examination = _DiagnosisRun(choice)
+    examination.run()
+    done = examination.checks
+    skipped = [Check(name, "skipped", f"not tried, because {done[-1].name} failed") for name in _NAMES[len(done) :]]
+    return Diagnosis((*done, *skipped))
+
+
+@dataclass(slots=True)
+class _DiagnosisRun:
+    choice: Choice
+    checks: list[Check] = field(default_factory=list)
+    key: str | None = field(default=None, repr=False)
+
+    def run(self) -> None:
+        """Stop at the first check without which the next ones mean nothing."""
+        try:
+            connection = choose(self.choice)
+        except CommandError as error:
+            self._failed("configuration", error.message, "memtrace-sdk profiles list shows what is there")
+            return
+        self.key = connection.api_key
+        settings = self._configuration(connection)
+        client = None if settings is None else self._client(settings, connection)
+        if client is None:
+            return
+        with client:
+            if self._reachable(client):
+                self._read(client)
+
+    def _ok(self, name: CheckName, found: str) -> None:
+        self.checks.append(Check(name, "ok", self._shown(found)))
+
+    def _failed(self, name: CheckName, found: str, advice: str) -> None:
+        self.checks.append(Check(name, "failed", self._shown(found), self._shown(advice)))
+
+    def _shown(self, text: str) -> str:
+        return to_console_message(text, self.key)
+
+    def _configuration(self, connection: Connection) -> Settings | None:
+        problems: list[tuple[str, str]] = []
+        if not connection.url:
+            problems.append(
+                ("no address", "pass --url, set MEMTRACE_BASE_URL to the server's address, or name a --profile")
+            )
+        if not connection.api_key:
+            problems.append(("no key", "set MEMTRACE_API_KEY: a key is never taken from the command line"))
+        try:
+            settings = settings_from_args(
+                connection.url or "memory://",
+                connection.api_key or "none",
+                timeout=DEFAULT_TIMEOUT if connection.timeout is None else connection.timeout,
+                middleware=(),
+                attempt_middleware=(),
+                headers=None,
+                clock=None,
+            )
+        except ConfigurationError as error:
+            problems.append((error.message, error.hint or "correct the option or the variable"))
+        else:
+            if not problems:
+                self._ok("configuration", _described(settings, connection))
+                return settings
+        self._failed("configuration", *("; ".join(texts) for texts in zip(*problems, strict=True)))
+        return None
+
+    def _client(self, settings: Settings, connection: Connection) -> Memtrace | None:
+        try:
+            selection = select_transport(connection.transport, settings.base_url.transport, asynchronous=False)
+            client = connection.client()
+        except ConfigurationError as error:
+            self._failed("transport", error.message, error.hint or "see what is there with: memtrace-sdk transports")
+            return None
+        note = " (a fake in this process, not a server)" if selection.name == "memory" else ""
+        self._ok("transport", f"{selection.name}{note}, because {selection.reason}")
+        return client
+
+    def _reachable(self, client: Memtrace) -> bool:
+        try:
+            health = client.health()
+        except MemtraceError as error:
+            self._failed("reachable", error.message, error.hint or _ANOTHER_SERVER)
+        except Exception as error:  # noqa: BLE001  # a transport that others wrote may raise anything
+            self._failed("reachable", f"the transport raised {type(error).__name__}: {error}", "tell its authors")
+        else:
+            self._ok("reachable", f"{health.service} answers, status {health.status}, up {health.uptime}")
+            return True
+        return False
+
+    def _read(self, client: Memtrace) -> None:
+        """One cheap read that needs a good key and storage; what comes back tells them apart."""
+        try:
+            client.memories.list(limit=1)
+        except AuthenticationError as error:
+            self._failed("key", error.message, "set MEMTRACE_API_KEY to a key of this server; ask an admin for one")
+        except NoArcInstanceError as error:
+            self._ok("key", "the server accepts it")
+            self._failed("storage", error.message, error.hint or _ADD_STORAGE)
+        except MemtraceError as error:
+            self._refused(error)
+        else:
+            self._ok("key", "the server accepts it")
+            self._ok("storage", "ready, memories can be read")
+
+    def _refused(self, error: MemtraceError) -> None:
+        """Tell the server's own 500, which needs a good key, from what never came as far as its storage."""
+        if error.status_code == 500:
+            self._ok("key", "the server accepts it")
+            self._failed("storage", error.message, "ask an admin whether the organisation's Arc instance is running")
+        else:
+            self._failed("key", f"could not be tried: {error.message}", error.hint or _PROXY)
+
+
+_ANOTHER_SERVER = "check that this is the address of a Memtrace server"
+_ADD_STORAGE = "ask an admin to run `memtrace org add-arc <org_id>`"
+_PROXY = "look at what stands between here and the server, then try again"
+
+
+def _described(settings: Settings, connection: Connection) -> str:
+    address = re.sub(r"//[^/]*@", "//***@", str(settings.base_url)).partition("?")[0]
+    return (
+        f"{address} from {connection.url_source}, key from {connection.key_source}, {settings.timeout:g} s an attempt"
+    )

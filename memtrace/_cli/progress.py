@@ -1,0 +1,55 @@
+"""How far a long command is, in a terminal; nothing is written where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from memtrace._cli.terminal import make_console
+
+__all__ = ["counting", "measuring"]
+
+
+@contextmanager
+def measuring(
+    doing: str, size: int | None, *, told: str = "", silent: bool = False
+) -> Iterator[Callable[[int, str], None]]:
+    """A bar over the bytes of a file, of `size` where that is known; gives what takes the bytes so far and a text beside them.
+
+    `silent` is for input that a person types in the same terminal.
+    """
+    with _shown(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=False), silent=silent
+    ) as progress:
+        task = progress.add_task(doing, total=size, told=told)
+        yield lambda done, text: progress.update(task, completed=done, told=text)
+
+
+@contextmanager
+def counting(doing: str) -> Iterator[Callable[[str], None]]:
+    """A spinner; gives what takes the text beside it."""
+    with _shown(SpinnerColumn(), TextColumn("{task.description}")) as progress:
+        task = progress.add_task(doing, total=None, told="")
+        yield lambda text: progress.update(task, told=text)
+
+
+def _shown(*columns: ProgressColumn, silent: bool = False) -> Progress:
+    console = make_console(stderr=True)
+    return Progress(
+        *columns,
+        TextColumn("{task.fields[told]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_interactive or silent,
+    )

@@ -1,0 +1,80 @@
+"""``memtrace-sdk serve-fake``: the fake server on a port, for other processes and other languages."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+
+import typer
+
+from memtrace._cli.signals import on_termination
+from memtrace._cli.terminal import show_error, visible
+from memtrace.exceptions import ConfigurationError
+from memtrace_transports.memory import FakeMemtrace, ManualClock, Organisation, Visibility
+from memtrace_transports.memory.server import LiveServer
+
+__all__ = ["run_server"]
+
+
+def run_server(
+    *,
+    host: str,
+    port: int,
+    manual_clock: bool,
+    visibility: Visibility,
+    orgs: Sequence[str],
+    control: bool,
+    as_json: bool,
+) -> int:
+    """Serve until SIGINT or SIGTERM comes; returns the exit status. Prints where, and a key, once it answers."""
+    if manual_clock and not control:
+        show_error("--clock manual stands still until /_fake/clock/advance moves it, which --no-control leaves out")
+        return 2
+    fake = FakeMemtrace(clock=ManualClock() if manual_clock else None, visibility=visibility)
+    try:
+        organisations = [_organisation(fake, text) for text in orgs or ["default"]]
+    except ValueError as error:
+        show_error(str(error))
+        return 2
+    server = LiveServer(fake, host=host, port=port, control=control)
+    told = threading.Event()
+    with on_termination(told.set):
+        try:
+            server.start()
+        except ConfigurationError as error:
+            show_error(error.message, error.hint or "")
+            return 2
+        except OSError as error:
+            show_error(f"cannot listen on {host} port {port}: {error.strerror or error}")
+            return 1
+        try:
+            _announce(server.url, organisations, as_json=as_json)
+            while not told.is_set():  # waiting for it would deadlock with a signal that comes at the wrong moment
+                time.sleep(0.05)
+        finally:
+            server.stop()
+    return 0
+
+
+def _organisation(fake: FakeMemtrace, text: str) -> Organisation:
+    """``NAME=KEY``, or a name that gets a key."""
+    name, given, key = text.partition("=")
+    if not name or (given and not key):
+        raise ValueError(f"--org is NAME or NAME=KEY, not {name + given!r}")  # the key is not shown
+    return fake.organisation(name, api_key=key or None)
+
+
+def _announce(url: str, organisations: Sequence[Organisation], *, as_json: bool) -> None:
+    first, *others = organisations
+    if as_json:
+        told: dict[str, object] = {"url": url, "api_key": first.api_key, "org_id": first.org_id}
+        if others:
+            told["orgs"] = [{"name": org.name, "api_key": org.api_key, "org_id": org.org_id} for org in organisations]
+        typer.echo(json.dumps(told))
+        return
+    typer.echo(f"A fake Memtrace server answers at {url}\nMEMTRACE_BASE_URL={url}\nMEMTRACE_API_KEY={first.api_key}")
+    for org in others:
+        typer.echo(f"Another key, of {visible(org.name)}: {org.api_key}")
+    typer.echo("Stop it with Ctrl-C.")

@@ -1,0 +1,58 @@
+"""What comes in from outside: text of the standard input, JSON of an option, streams of JSON lines."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from typing import IO, Any
+
+from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.json_lines import LineError, parse_line
+
+__all__ = ["json_object", "open_file", "size_of", "standard_input", "text_of"]
+
+
+def standard_input() -> IO[bytes]:
+    """The standard input; an empty one where the process was started without."""
+    return sys.stdin.buffer if sys.stdin is not None else io.BytesIO()
+
+
+def open_file(file: str) -> IO[bytes]:
+    """A file to read, for its caller to close. Raises `LineError`."""
+    try:
+        return open(file, "rb")  # noqa: PTH123  # the text as it was given
+    except OSError as error:
+        raise LineError(file, f"cannot be read: {error.strerror}; give a file of JSON lines") from error
+    except ValueError:
+        raise LineError(file, "cannot be read: no file has such a name") from None
+
+
+def size_of(file: IO[bytes]) -> int | None:
+    """The bytes of an open file; None for a pipe or a device."""
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def text_of(argument: str) -> str:
+    """The argument, or the standard input for ``-``, without the line break at its end."""
+    if argument != "-":
+        return argument
+    try:
+        return standard_input().read().decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise CommandError("the standard input is not UTF-8; convert it", ExitStatus.USAGE) from None
+    except OSError as error:
+        raise CommandError(f"the standard input cannot be read: {error.strerror}", ExitStatus.USAGE) from None
+
+
+def json_object(text: str, option: str) -> dict[str, Any]:
+    """The JSON object that stands in an option. Raises `CommandError`, which names the option and not what stands there."""
+    try:
+        found = parse_line(text.encode("utf-8", "surrogateescape"), option, 2)
+    except LineError as error:
+        raise CommandError(f"{option}: {error.problem}", ExitStatus.USAGE) from None
+    if found is None:
+        raise CommandError(f"{option} is empty; it must be a JSON object", ExitStatus.USAGE)
+    return found

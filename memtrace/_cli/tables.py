@@ -1,0 +1,136 @@
+"""Tables of what the server gives, for people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
+from typing import TypeVar
+
+from pydantic import BaseModel
+from rich.table import Table
+from rich.text import Text
+
+from memtrace._cli.profiles import Config
+from memtrace._cli.terminal import make_console, show, show_error, show_json, visible
+from memtrace.models import Agent, AgentStats, Memory, Session
+
+__all__ = [
+    "agents_table",
+    "memories_table",
+    "memory_line",
+    "profiles_table",
+    "sessions_table",
+    "show_found",
+    "show_table",
+    "stats_table",
+]
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_UNBROKEN = 10_000
+
+
+def show_table(table: Table) -> None:
+    """Print a table; in a pipe one line for each row, unless COLUMNS says how wide it is."""
+    console = make_console()
+    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+        console.width = _UNBROKEN
+    show(console, table)
+
+
+def show_found(
+    name: str, found: Sequence[ModelT], table: Callable[[Sequence[ModelT]], Table], none: str, *, as_json: bool
+) -> None:
+    """Print what the server listed as a table, or as JSON under `name`; `none` says on stderr that there is nothing."""
+    if as_json:
+        rows = [each.model_dump(mode="json", exclude_unset=True) for each in found]
+        show_json({name: rows, "count": len(rows)})
+    elif found:
+        show_table(table(found))
+    else:
+        show_error(none)
+
+
+def memories_table(memories: Iterable[Memory]) -> Table:
+    """One memory a row, its content whole."""
+    rows = [_memory_cells(memory) for memory in memories]
+    return _table(
+        {"time": "dim", "agent": "cyan", "type": "magenta", "event": "", "tags": "green", "content": ""}, rows
+    )
+
+
+def _memory_cells(memory: Memory) -> Sequence[str]:
+    tags = ",".join(memory.tags or ())
+    return _time(memory.time), memory.agent_id, memory.memory_type, memory.event_type, tags, memory.content
+
+
+def memory_line(memory: Memory) -> Text:
+    """One memory as a line of its own, where the next ones are not known yet."""
+    time, agent, kind, event, tags, content = map(visible, _memory_cells(memory))
+    line = Text.assemble((time, "dim"), " ", (agent, "cyan"), " ", (kind, "magenta"), f" {event} ")
+    if tags:
+        line.append(f"[{tags}] ", "green")
+    return line.append(content)
+
+
+def agents_table(agents: Iterable[Agent]) -> Table:
+    """One agent a row."""
+    rows = [(agent.id, agent.name, _time(agent.created_at), agent.description or "") for agent in agents]
+    return _table({"id": "cyan", "name": "", "created": "dim", "description": ""}, rows)
+
+
+def sessions_table(sessions: Iterable[Session]) -> Table:
+    """One session a row."""
+    rows = [(each.id, each.agent_id, each.status, _time(each.created_at), _time(each.closed_at)) for each in sessions]
+    return _table({"id": "cyan", "agent": "", "status": "magenta", "created": "dim", "closed": "dim"}, rows)
+
+
+def stats_table(stats: Iterable[AgentStats]) -> Table:
+    """One agent a row."""
+    rows = [
+        (
+            each.agent_id,
+            f"{each.memory_count}",
+            f"{each.memories_24h}",
+            f"{each.errors_24h}",
+            f"{each.session_count}",
+            f"{each.active_sessions}",
+            ", ".join(f"{count} {name}" for name, count in each.memory_types.items()),
+        )
+        for each in stats
+    ]
+    columns = ("memories", "last 24 h", "errors 24 h", "sessions", "active")
+    return _table({"agent": "cyan", **dict.fromkeys(columns, ">"), "types": ""}, rows)
+
+
+def profiles_table(config: Config) -> Table:
+    """One profile a row; the default has a star."""
+    rows = [
+        (
+            "*" if name == config.default else "",
+            name,
+            profile.base_url,
+            profile.transport or "",
+            "" if profile.timeout is None else f"{profile.timeout:g}",
+            profile.key_variable or "the keyring",
+        )
+        for name, profile in config.profiles.items()
+    ]
+    return _table({"": "green", "name": "cyan", "address": "", "transport": "", "timeout": ">", "key from": ""}, rows)
+
+
+def _table(columns: dict[str, str], rows: Iterable[Sequence[str]]) -> Table:
+    """The columns with their styles; ``>`` is a number."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, style in columns.items():
+        number = style == ">"
+        table.add_column(name, overflow="fold", style="" if number else style, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    return table
+
+
+def _time(moment: datetime | None) -> str:
+    """UTC, in whole seconds."""
+    return "" if moment is None else f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%SZ}"

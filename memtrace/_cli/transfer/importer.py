@@ -1,0 +1,216 @@
+"""``memtrace-sdk import``: JSON lines to memories, none of them twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from memtrace._cli.json_lines import LineError, parse_line, readable
+from memtrace._cli.recent_rows import line_of
+from memtrace._cli.transfer.dedup_keys import DedupKeys
+from memtrace.client import Memtrace
+from memtrace.clock import Clock
+from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError
+from memtrace.models import AddMemoryRequest, Memory
+from memtrace.operations._validation_errors import first_violation
+from memtrace.outcomes import BatchResult
+
+__all__ = ["ImportPlan", "ImportReport", "import_lines"]
+
+_CHUNK = 100
+_TOLD = 20
+_SHOWN = 40
+
+_UNTIL_FLUSHED = 1.25
+_UNTIL_VISIBLE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportPlan:
+    """What the options say."""
+
+    #: What the lines come from, for messages.
+    name: str
+    #: Who remembers the lines that name nobody.
+    agent: str | None = None
+    #: Where in the metadata a line's time is kept.
+    time_as: str | None = None
+    #: Store nothing, and count what would be stored.
+    dry_run: bool = False
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of the lines so far; exact also when an import stops. The rest of `read` had not been sent."""
+
+    read: int = 0
+    stored: int = 0
+    #: The server had them before, or the file has them twice.
+    present: int = 0
+    refused: int = 0
+    #: Sent, and no answer said what became of them.
+    unknown: int = 0
+    #: The first of the lines that were refused, and why.
+    problems: list[str] = field(default_factory=list)
+
+    def refuse(self, error: LineError) -> None:
+        """Count a line that cannot be stored."""
+        self.refused += 1
+        if len(self.problems) < _TOLD:
+            self.problems.append(str(error))
+
+
+def import_lines(
+    client: Memtrace,
+    lines: Iterable[bytes],
+    plan: ImportPlan,
+    report: ImportReport,
+    *,
+    clock: Clock,
+    on_chunk: Callable[[], object],
+) -> None:
+    """Store each line that is not there yet, in requests of 100, and count in `report`; `on_chunk` is called after each.
+
+    First waits 1.5 s, until all that an import before this one may have sent can be read. Of each agent it then reads all
+    memories before it stores one. A line that cannot be stored is counted and passed over. Raises `LineError` for a file that
+    cannot be read on, and what reading and storing raise: the same import again goes on from there.
+    """
+    _settle(client, clock)
+    importer = _Importer(client, plan, report)
+    try:
+        for number, raw in enumerate(readable(lines, plan.name), 1):
+            importer.take(number, raw)
+            if len(importer.waiting) == _CHUNK:
+                importer.flush()
+                on_chunk()
+    except LineError:
+        importer.flush()
+        raise
+    importer.flush()
+
+
+def _settle(client: Memtrace, clock: Clock) -> None:
+    """Wait as the SDK does before it repeats a write; an organisation that cannot be read is told before that."""
+    client.memories.list(limit=1)
+    clock.sleep(_UNTIL_FLUSHED)
+    client.memories.list(limit=1)
+    clock.sleep(_UNTIL_VISIBLE)
+
+
+class _Importer:
+    """The lines that wait for the next request, and the keys of what is there."""
+
+    def __init__(self, client: Memtrace, plan: ImportPlan, report: ImportReport) -> None:
+        #: Each with the number of its line.
+        self.waiting: list[tuple[int, AddMemoryRequest]] = []
+        self._client = client
+        self._plan = plan
+        self._report = report
+        self._keys = DedupKeys()
+        self._known: set[str] = set()
+        self._agents: set[str] = set()
+
+    def take(self, number: int, raw: bytes) -> None:
+        """Prepare a line."""
+        try:
+            fields = parse_line(raw, self._plan.name, number)
+        except LineError as error:
+            self._report.read += 1
+            self._report.refuse(error)
+            return
+        if fields is None:
+            return
+        self._report.read += 1
+        try:
+            request = self._request(fields, number)
+        except LineError as error:
+            self._report.refuse(error)
+            return
+        self._look_up(request.agent_id)
+        if request.dedup_key in self._known:
+            self._report.present += 1
+            return
+        self._known.add(str(request.dedup_key))
+        self.waiting.append((number, request))
+
+    def _request(self, fields: dict[str, Any], number: int) -> AddMemoryRequest:
+        if self._plan.agent is not None and fields.get("agent_id") in (None, ""):
+            fields = {**fields, "agent_id": self._plan.agent}
+        for name in fields:
+            if name not in _FIELDS:
+                raise self._error(number, name[:_SHOWN], f"is no field of a memory; there are {', '.join(_FIELDS)}")
+        given = {name: value for name, value in fields.items() if name not in _NOT_SENT and value is not None}
+        for name in ("agent_id", "content"):
+            if not given.get(name):
+                more = ", or give --agent" if name == "agent_id" else ""
+                raise self._error(number, name, f"is missing or empty; each line needs it{more}")
+        try:
+            request = AddMemoryRequest(**given)
+        except ValidationError as error:
+            field, rule, kind = first_violation(error)
+            raise self._error(number, field, f"must be {rule}{kind}") from None
+        return request.model_copy(
+            update={"dedup_key": self._keys.key_for(fields), "metadata": self._metadata(request, fields.get("time"))}
+        )
+
+    def _metadata(self, request: AddMemoryRequest, time: object) -> dict[str, Any] | None:
+        if self._plan.time_as is None or time is None:
+            return request.metadata
+        return {self._plan.time_as: time, **(request.metadata or {})}
+
+    def _error(self, number: int, name: str | None, problem: str) -> LineError:
+        return LineError(self._plan.name, problem, line=number, field=name)
+
+    def _look_up(self, agent: str) -> None:
+        """Learn the keys of what an agent remembers."""
+        if agent in self._agents:
+            return
+        self._agents.add(agent)
+        try:
+            memories = self._client.memories.iter(agent_id=agent, order="asc")
+        except InvalidRequestError:
+            return  # no such agent can have memories; its lines are refused when they are sent
+        keys = DedupKeys()
+        for memory in memories:
+            self._known.add(keys.key_for(_fields_of(memory)))
+
+    def flush(self) -> None:
+        """Store what waits."""
+        if not self.waiting:
+            return
+        sent, self.waiting = self.waiting, []
+        self._report.unknown += len(sent)  # until it is known: an interruption leaves it so
+        result = self._store([request for _, request in sent])
+        self._report.unknown -= len(sent)
+        failure: MemtraceError | None = None
+        for outcome, (number, _) in zip(result, sent, strict=True):
+            self._report.stored += outcome.status == "stored"
+            self._report.present += outcome.status == "duplicate"
+            self._report.unknown += outcome.status == "unknown"
+            if isinstance(outcome.error, (InvalidRequestError, PayloadTooLargeError)):
+                problem = re.sub(r"^memories\[\d+\][.:] ?", "", outcome.error.message)
+                self._report.refuse(self._error(number, None, f"cannot be stored: {problem}"))
+            elif outcome.error is not None and failure is None:
+                failure = outcome.error
+        if failure is not None:
+            raise failure
+
+    def _store(self, requests: list[AddMemoryRequest]) -> BatchResult:
+        if not self._plan.dry_run:
+            return self._client.memories.add_many(requests, on_failure="continue")
+        with Memtrace("memory://", "dry run", timeout=None) as client:  # which keeps to the same rules
+            return client.memories.add_many(requests, on_failure="continue")
+
+
+_NOT_SENT = ("org_id", "time")
+_FIELDS = (*AddMemoryRequest.model_fields, *_NOT_SENT)
+
+
+def _fields_of(memory: Memory) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(line_of(memory))
+    return fields

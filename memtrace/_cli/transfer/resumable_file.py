@@ -1,0 +1,134 @@
+"""An export under way: a file of whole blocks, which a later run goes on from."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.files import lock
+from memtrace._cli.recent_rows import RecentMemories
+
+__all__ = ["PartialFile"]
+
+_PIECE = 1 << 16
+_OFTEN = 1000
+_BINARY = getattr(os, "O_BINARY", 0)  # for Windows
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class PartialFile:
+    """The lines that are written so far, and where to go on.
+
+    Lines are added in blocks: where the name of the target ends in ``.gz``, each is a gzip member. What a killed process left
+    of its last block is cut off when the file is opened again. One process has it at a time.
+    """
+
+    def __init__(self, path: Path, target: Path, *, anew: bool) -> None:
+        """Open or make the file, empty where `anew` is true. Raises `CommandError` when another process has it, and `OSError`."""
+        self.path = path
+        self.recent: RecentMemories = RecentMemories()
+        #: How many lines it holds.
+        self.count: int = 0
+        self._target = target
+        self._compressed = target.name.endswith(".gz")
+        self._oldest: datetime | None = None
+        self._stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666), "r+b")
+        if not lock(self._stream.fileno()):
+            self._stream.close()
+            raise CommandError(f"{target} is being exported by another process; wait for it", ExitStatus.FAILED)
+        if anew:
+            self._stream.truncate(0)
+        self._recover()
+
+    @property
+    def since(self) -> datetime | None:
+        """From where the next run reads on, exclusive: what appeared late is read again. None where nothing is written."""
+        if self.recent.since is None or self._oldest is None:
+            return None
+        return max(self.recent.since, self._oldest - _MICROSECOND)
+
+    def _recover(self) -> None:
+        end, forget_at = 0, _OFTEN
+        for block_end, block in _members(self._stream) if self._compressed else _lines(self._stream):
+            try:
+                rows = [(line, _time_of(line)) for line in block.decode().removesuffix("\n").split("\n")]
+            except (ValueError, KeyError, TypeError):
+                break
+            for line, time in rows:
+                self._oldest = time if self._oldest is None else min(self._oldest, time)
+                self.recent.note(line, time)
+            self.count += len(rows)
+            end = block_end
+            if self.count >= forget_at:
+                self.recent.forget_old()
+                forget_at = self.count + _OFTEN
+        self._stream.seek(end)
+        self._stream.truncate()
+
+    def append(self, rows: Sequence[tuple[str, datetime]]) -> None:
+        """Add a block of lines."""
+        block = "".join(f"{line}\n" for line, _ in rows).encode()
+        self._stream.write(gzip.compress(block, mtime=0) if self._compressed else block)
+        self._stream.flush()
+        self.count += len(rows)
+
+    def finish(self) -> None:
+        """Put the file in the place of the target."""
+        if self._compressed and not self.count:
+            self._stream.write(gzip.compress(b"", mtime=0))
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        self.path.replace(self._target)
+
+    def close(self) -> None:
+        """Leave the file for a later run."""
+        with suppress(OSError):  # of what is still buffered on a full disk
+            self._stream.close()
+
+    def discard(self) -> None:
+        """Take the file away."""
+        self.close()
+        with suppress(OSError):
+            self.path.unlink()
+
+
+def _time_of(line: str) -> datetime:
+    return datetime.fromisoformat(str(json.loads(line)["time"]).replace("Z", "+00:00"))
+
+
+def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Each whole line, with where it ends."""
+    end = 0
+    for line in stream:
+        if not line.endswith(b"\n"):
+            return
+        end += len(line)
+        yield end, line
+
+
+def _members(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The content of each whole gzip member, with where it ends."""
+    read, rest = 0, b""
+    while True:
+        member, pieces = zlib.decompressobj(zlib.MAX_WBITS | 16), []
+        while not member.eof:
+            piece = rest or stream.read(_PIECE)
+            read += 0 if rest else len(piece)
+            rest = b""
+            if not piece:
+                return
+            try:
+                pieces.append(member.decompress(piece))
+            except zlib.error:
+                return
+        rest = member.unused_data
+        yield read - len(rest), b"".join(pieces)

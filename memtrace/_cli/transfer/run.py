@@ -1,0 +1,153 @@
+"""export and import as commands: files, progress, and what is said at the end."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import IO, cast
+
+import typer
+
+from memtrace._cli.command_errors import reporting_errors
+from memtrace._cli.connection import Choice, choose, opened
+from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.files import lock
+from memtrace._cli.json_lines import LineError
+from memtrace._cli.progress import counting, measuring
+from memtrace._cli.stdin import open_file, size_of, standard_input
+from memtrace._cli.terminal import show_error, show_json
+from memtrace._cli.transfer.exporter import FileExport, export_lines, target_of
+from memtrace._cli.transfer.importer import ImportPlan, ImportReport, import_lines
+from memtrace.clock import SystemClock
+from memtrace.models import ListOptions
+
+__all__ = ["run_export", "run_import"]
+
+
+# ---- export ---------------------------------------------------------------------------------------------------------
+
+
+def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, as_json: bool) -> None:
+    """Write what `wanted` finds. Raises `CommandError`, which says what is kept for the next run."""
+    if file == "-":
+        if as_json:
+            raise CommandError("--json tells of a file; what - writes is JSON already: leave it out", ExitStatus.USAGE)
+        with opened(choose(choice)) as client:
+            export_lines(client, wanted, typer.get_text_stream("stdout", encoding="utf-8").write)
+        return
+    connection = choose(choice)
+    target = target_of(file, force=force)
+    exports: list[FileExport] = []
+    with reporting_errors(lambda: _kept(exports)), opened(connection) as client, counting("Exporting") as show_progress:
+        export = FileExport(client, wanted, target, str(connection.url))
+        exports.append(export)
+        count = _written(export, show_progress, file)
+    if as_json:
+        show_json({"file": file, "exported": count, "resumed": export.resumed})
+    else:
+        more = f", {export.resumed:,} of them in an earlier run" if export.resumed else ""
+        typer.echo(f"Exported {_memories(count)} to {file}{more}")
+
+
+def _written(export: FileExport, show_progress: Callable[[str], None], file: str) -> int:
+    try:
+        return export.run(lambda count: show_progress(_memories(count)))
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}", ExitStatus.FAILED) from None
+    finally:
+        export.close()
+
+
+def _kept(exports: list[FileExport]) -> tuple[str, ...]:
+    """What an export that ended too early leaves."""
+    part = exports[0].part if exports else None
+    if part is None:
+        return ()
+    if not exports[0].can_resume:
+        return ("Nothing is kept: a --since or --until that counts from now begins anew.",)
+    return (f"{_memories(part.count)} so far are kept in {part.path.name}: run the same command again to go on.",)
+
+
+def _memories(count: int) -> str:
+    return f"{count:,} {'memory' if count == 1 else 'memories'}"
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} {'line' if count == 1 else 'lines'}"
+
+
+# ---- import ---------------------------------------------------------------------------------------------------------
+
+
+def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) -> ExitStatus:
+    """Store what `plan` names. Raises `CommandError`, which says how far it came."""
+    report = ImportReport()
+    with reporting_errors(lambda: _how_far(report)), opened(choose(choice)) as client:
+        try:
+            with _opened(file) as source, _measuring(source, report) as advance:
+                import_lines(client, source.lines, plan, report, clock=SystemClock(), on_chunk=advance)
+        except LineError as error:
+            raise CommandError(str(error), ExitStatus.USAGE) from None
+    for problem in report.problems:
+        show_error(problem)
+    if report.refused > len(report.problems):
+        show_error(f"and {report.refused - len(report.problems):,} more were refused")
+    if as_json:
+        counts = {name: value for name, value in asdict(report).items() if name != "problems"}
+        show_json({"file": file, "dry_run": plan.dry_run, **counts})
+    else:
+        would = "would be stored" if plan.dry_run else "stored"
+        typer.echo(
+            f"{_lines(report.read)} of {plan.name}: "
+            f"{report.stored:,} {would}, {report.present:,} there already, {report.refused:,} refused"
+        )
+    return ExitStatus.INCOMPLETE if report.refused else ExitStatus.OK
+
+
+def _how_far(report: ImportReport) -> tuple[str, ...]:
+    """What an import that ended too early has done."""
+    if not report.read:
+        return ()
+    unknown = f", {report.unknown:,} more may be stored" if report.unknown else ""
+    told = (
+        f"Of {_lines(report.read)} read {report.stored:,} are stored, {report.present:,} were there already, "
+        f"{report.refused:,} refused{unknown}: run the same command again to go on, nothing is stored twice."
+    )
+    return (*report.problems, told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An open file of lines: they may come out of another one, whose size is known where it is one."""
+
+    lines: IO[bytes]
+    raw: IO[bytes]
+    size: int | None = None
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[_Source]:
+    if file == "-":
+        yield _Source(standard_input(), standard_input())
+        return
+    with open_file(file) as raw:
+        if not lock(raw.fileno()):
+            raise CommandError(f"{file} is being imported by another process; wait for it", ExitStatus.FAILED)
+        lines = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if file.endswith(".gz") else raw
+        yield _Source(lines, raw, size_of(raw))
+
+
+@contextmanager
+def _measuring(source: _Source, report: ImportReport) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, which moves as the file is read."""
+    with measuring(
+        "Importing", source.size, told="looking at what is there", silent=source.raw.isatty()
+    ) as show_progress:
+
+        def advance() -> None:
+            completed = 0 if source.size is None else source.raw.tell()
+            show_progress(completed, f"{report.stored:,} stored, {report.present:,} there already")
+
+        yield advance

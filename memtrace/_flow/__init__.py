@@ -1,0 +1,1 @@
+"""How a flow runs: its effects, the composition of middleware, and the two drivers."""

@@ -1,0 +1,326 @@
+"""Configuration in one place: arguments over the environment over defaults, checked when a client is made."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, get_args
+
+from memtrace._support.error_text import from_distribution, type_name
+from memtrace._support.numbers import is_positive_seconds
+from memtrace._support.urls import AddressError, split_url
+from memtrace.clock import Clock, SystemClock
+from memtrace.exceptions import ConfigurationError
+from memtrace.middleware._placement import Link, Placed, Position
+from memtrace.operations import Dedup, RetryPolicy
+from memtrace.transport._header_rules import check_headers
+
+if TYPE_CHECKING:
+    from memtrace._flow.composition import Middleware
+
+__all__ = [
+    "DEFAULT_RETRY",
+    "DEFAULT_TIMEOUT",
+    "UNSET",
+    "BaseUrl",
+    "Settings",
+    "Unset",
+    "check_dedup",
+    "check_key",
+    "check_middleware",
+    "check_positive_seconds",
+    "check_retry",
+    "check_timeout",
+    "parse_base_url",
+    "settings_from_args",
+    "with_overrides",
+]
+
+DEFAULT_TIMEOUT: Final = float("30")  # an object of its own: `is` tells the default from a caller's 30.0
+"""Seconds that one attempt may take."""
+
+DEFAULT_RETRY: Final = RetryPolicy()
+"""Three attempts."""
+
+
+class Unset:
+    """The type of `UNSET`, the default of arguments for which None has a meaning of its own."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class BaseUrl:
+    """A base URL taken apart: which transport its scheme names, where requests go, and the path in front of every route."""
+
+    transport: str | None
+    origin: str
+    path: str
+    #: The ``Authorization`` header for a proxy in front, from credentials in the URL; the API key goes beside it.
+    authorization: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return self.origin + self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a client was configured with. The key is not part of its repr."""
+
+    base_url: BaseUrl
+    api_key: str = field(repr=False)
+    timeout: float | None
+    middleware: tuple[Link, ...]
+    attempt_middleware: tuple[Link, ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    clock: Clock
+    deadline: float | None = None
+    retry: RetryPolicy = DEFAULT_RETRY
+    dedup: Dedup = "server"
+
+
+def settings_from_args(
+    base_url: str | None,
+    api_key: str | None,
+    *,
+    timeout: float | None,
+    deadline: float | None = None,
+    retry: RetryPolicy = DEFAULT_RETRY,
+    dedup: Dedup = "server",
+    middleware: Sequence[Middleware | Placed | str],
+    attempt_middleware: Sequence[Middleware | Placed | str],
+    headers: Mapping[str, str] | None,
+    clock: Clock | None,
+) -> Settings:
+    """Settings from arguments, then MEMTRACE_BASE_URL, MEMTRACE_API_KEY and MEMTRACE_TIMEOUT, then defaults.
+
+    Raises `ConfigurationError`, which names the argument and the variable.
+    """
+    return Settings(
+        base_url=parse_base_url(_arg_or_env(base_url, "base_url", "MEMTRACE_BASE_URL")),
+        api_key=check_key(_arg_or_env(api_key, "api_key", "MEMTRACE_API_KEY")),
+        timeout=_timeout(timeout),
+        deadline=check_positive_seconds(deadline, "deadline"),
+        retry=check_retry(retry),
+        dedup=check_dedup(dedup),
+        middleware=check_middleware(middleware, "middleware"),
+        attempt_middleware=check_middleware(attempt_middleware, "attempt_middleware"),
+        headers=check_headers(headers),
+        clock=clock if clock is not None else SystemClock(),
+    )
+
+
+def with_overrides(
+    settings: Settings,
+    *,
+    api_key: str | Unset,
+    timeout: float | Unset | None,
+    deadline: float | Unset | None,
+    retry: RetryPolicy | Unset,
+    dedup: Dedup | Unset,
+    middleware: Sequence[Middleware | Placed | str] | Unset,
+    attempt_middleware: Sequence[Middleware | Placed | str] | Unset,
+    headers: Mapping[str, str] | Unset,
+) -> Settings:
+    """A copy of `settings` with what is given changed, checked alike."""
+    return replace(
+        settings,
+        api_key=settings.api_key if isinstance(api_key, Unset) else check_key(api_key),
+        timeout=settings.timeout if isinstance(timeout, Unset) else check_timeout(timeout),
+        deadline=settings.deadline if isinstance(deadline, Unset) else check_positive_seconds(deadline, "deadline"),
+        retry=settings.retry if isinstance(retry, Unset) else check_retry(retry),
+        dedup=settings.dedup if isinstance(dedup, Unset) else check_dedup(dedup),
+        middleware=settings.middleware if isinstance(middleware, Unset) else check_middleware(middleware, "middleware"),
+        attempt_middleware=settings.attempt_middleware
+        if isinstance(attempt_middleware, Unset)
+        else check_middleware(attempt_middleware, "attempt_middleware"),
+        headers=settings.headers if isinstance(headers, Unset) else check_headers(headers),
+    )
+
+
+def check_middleware(chosen: Sequence[Middleware | Placed | str], argument: str) -> tuple[Link, ...]:
+    """Middleware as objects with their places; a text is the name of an installed one. What cannot be called is refused."""
+    if isinstance(chosen, str) or not isinstance(chosen, Sequence):
+        raise ConfigurationError(f"{argument} must be a list or tuple of middleware")
+    return tuple(_link(item, f"{argument}[{i}]") for i, item in enumerate(chosen))
+
+
+def _link(item: Middleware | Placed | str, given: str) -> Link:
+    if isinstance(item, Position):
+        raise ConfigurationError(
+            f"{given} is a Position, which says where and not what: write {item.relation}({item.link!r}, your_middleware)"
+        )
+    wanted, position = (item.middleware, item.position) if isinstance(item, Placed) else (item, None)
+    if isinstance(wanted, str):
+        return _installed_link(wanted, given, position)
+    if not _is_middleware(wanted):
+        raise ConfigurationError(
+            f"{given} cannot be called with (request, call_next): pass an instance or a generator function"
+        )
+    return Link(wanted, given, position=position)
+
+
+def _is_middleware(value: object) -> bool:
+    return callable(value) and not isinstance(value, type)
+
+
+def _installed_link(name: str, given: str, position: Position | None) -> Link:
+    """The middleware of this name, where it is told to stand; else where its distribution wants it."""
+    from memtrace.plugins import install_hint, middleware_registry
+
+    try:
+        spec = middleware_registry.get(name)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{given}: {error.message}", hint=error.hint) from error.__cause__
+    distribution = middleware_registry.distribution(name)
+    told = f"{given}: middleware {name!r}{from_distribution(distribution)}"
+    missing = spec.missing()
+    if missing:
+        packages = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        raise ConfigurationError(
+            f"{told} needs {packages}, not installed here",
+            hint=install_hint(spec, distribution[0] if distribution else None),
+        )
+    try:
+        made = spec.create()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ConfigurationError(f"{told} cannot be made: {type(error).__name__}: {error}") from error
+    if not _is_middleware(made):
+        raise ConfigurationError(
+            f"{told} cannot be used: its create gives {type_name(made)}, which cannot be called with (request, call_next)",
+            hint=f"tell the authors of {distribution[0]}" if distribution else None,
+        )
+    return Link(made, given, name, position or spec.position)
+
+
+def _arg_or_env(value: str | None, argument: str, variable: str) -> str:
+    chosen = os.environ.get(variable) if value is None else value
+    if not chosen:
+        problem = "is missing" if chosen is None else "is empty"
+        raise ConfigurationError(
+            f"{argument} {problem}: pass {argument}= or set {variable}",
+            hint='to try it without a server: Memtrace("memory://", "any key")',
+        )
+    if not isinstance(chosen, str):
+        raise ConfigurationError(f"{argument} must be a text, not {type(chosen).__name__}")
+    return chosen
+
+
+def _timeout(value: float | None) -> float | None:
+    text = os.environ.get("MEMTRACE_TIMEOUT")
+    if value is not DEFAULT_TIMEOUT or not text:
+        return check_timeout(value)
+    try:
+        return check_timeout(float(text))
+    except ValueError:
+        raise ConfigurationError("MEMTRACE_TIMEOUT is not a number of seconds; timeout= would win over it") from None
+
+
+def check_timeout(value: float | None) -> float | None:
+    """Seconds above 0, or None for no bound."""
+    return check_positive_seconds(value, "timeout (MEMTRACE_TIMEOUT)")
+
+
+def check_positive_seconds(value: float | None, name: str) -> float | None:
+    """Seconds above 0, or None for no bound."""
+    if value is None:
+        return None
+    if not is_positive_seconds(value):
+        raise ConfigurationError(f"{name} must be a number of seconds above 0, or None for no bound")
+    return float(value)
+
+
+def check_retry(policy: RetryPolicy) -> RetryPolicy:
+    """A policy, and no number of attempts."""
+    if not isinstance(policy, RetryPolicy):
+        raise ConfigurationError(
+            f"retry must be a RetryPolicy, not {type_name(policy)}: RetryPolicy(max_attempts=1) turns repeating off"
+        )
+    return policy
+
+
+def check_dedup(dedup: Dedup) -> Dedup:
+    """``server`` or ``unique``."""
+    if dedup not in get_args(Dedup):
+        raise ConfigurationError(f"dedup must be one of {', '.join(get_args(Dedup))}")
+    return dedup
+
+
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+
+
+def check_key(api_key: str) -> str:
+    """A key that can stand in a header: printable ASCII, without white space around it."""
+    if not isinstance(api_key, str):
+        raise ConfigurationError(f"api_key must be a text, not {type(api_key).__name__}")
+    if not api_key:
+        raise ConfigurationError("api_key is empty")
+    if _KEY.fullmatch(api_key) is None:
+        raise ConfigurationError(
+            "api_key (MEMTRACE_API_KEY) cannot be sent: it holds a line break, white space at an end, or a character that is not ASCII",
+            hint="a key read from a file often ends in a line break: use .strip()",
+        )
+    return api_key
+
+
+# ---- base URLs ------------------------------------------------------------------------------------------------------
+
+_SCHEME = re.compile(r"(?:(?P<transport>[A-Za-z][\w.-]*)\+)?(?P<scheme>[A-Za-z][\w.-]*)://(?P<rest>.*)", re.ASCII)
+
+
+def parse_base_url(text: str) -> BaseUrl:
+    """Take a base URL apart.
+
+    ``http`` and ``https`` take any transport, ``name+https`` the one of that name, and any other scheme names a transport.
+
+    >>> parse_base_url("requests+https://memtrace.example/v2/")
+    BaseUrl(transport='requests', origin='https://memtrace.example', path='/v2')
+    """
+    match = _SCHEME.fullmatch(text)
+    if match is None:
+        raise _bad_url("it does not begin with a scheme such as http:// or https://")
+    transport, scheme = match["transport"], match["scheme"].lower()
+    if scheme not in ("http", "https"):
+        place = _custom_scheme_rest(scheme, match["rest"])
+        from memtrace.plugins import HTTP_TRANSPORTS
+
+        for name in (transport, scheme):
+            if name in HTTP_TRANSPORTS:
+                raise _bad_url(
+                    f"the transport {name!r} sends to http:// and https:// only, not to {scheme}://",
+                    hint=f"write {name}+https://host, or {name}+http://host",
+                )
+        return BaseUrl(transport or scheme, f"{scheme}://{place}", "")
+    try:
+        return BaseUrl(transport, *split_url(f"{scheme}://{match['rest']}"))
+    except AddressError as error:
+        raise _bad_url(str(error)) from None
+
+
+def _custom_scheme_rest(scheme: str, rest: str) -> str:
+    """What follows a scheme that names a transport: its own business, as long as it can be shown."""
+    if re.search(r"[\s\x00-\x1f\x7f]", rest) or not rest.isascii():
+        raise _bad_url("it holds white space, a control character or a character that is not ASCII")
+    if "@" in rest:
+        raise _bad_url("it holds credentials; pass api_key= instead")
+    if scheme == "memory" and rest.strip("/"):
+        raise _bad_url(
+            "nothing can follow memory://, since two clients never share its store; hand both the same FakeMemtrace"
+        )
+    return rest.rstrip("/")
+
+
+def _bad_url(
+    problem: str,
+    *,
+    hint: str = "write it like http://localhost:9100 or https://memtrace.example/path, or memory:// for the fake",
+) -> ConfigurationError:
+    return ConfigurationError(f"base_url (MEMTRACE_BASE_URL) is not a valid address: {problem}", hint=hint)

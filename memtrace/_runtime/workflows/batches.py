@@ -1,0 +1,319 @@
+"""Memories stored in requests of a size that the server takes well, and what became of each item."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import get_args
+
+from memtrace._runtime.workflows.steps import Workflow, run_operation
+from memtrace._support.numbers import is_int
+from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError, UnreadableResponseError
+from memtrace.models import AddMemoryRequest, Memory
+from memtrace.operations import MAX_BODY, Dedup, add_memories, memory_body, with_unique_key
+from memtrace.operations._recovery import server_dedup_key
+from memtrace.operations._validation import invalid
+from memtrace.outcomes import BatchProgress, BatchResult, OnFailure, Outcome, OutcomeStatus, Progress
+
+__all__ = [
+    "CHUNK_BYTES",
+    "Batch",
+    "BatchItem",
+    "Chunk",
+    "ChunkResult",
+    "check_all",
+    "item_body",
+    "send_chunk",
+    "send_requests",
+    "stored_rows",
+]
+
+_FRAME = len(b'{"memories":[]}')
+CHUNK_BYTES = MAX_BODY - _FRAME
+"""Bytes of the items of a request, with a comma between each two."""
+_MOST_ITEMS = 1000
+_MOST_REQUESTS = 64
+
+
+class BatchItem:
+    """One valid item of a batch: its place, its bytes and the key by which its row is known in the answer.
+
+    Raises `InvalidRequestError` and `PayloadTooLargeError`, with its place, for what the server would not take.
+    """
+
+    __slots__ = ("body", "index", "key", "request")
+
+    def __init__(self, index: int, request: AddMemoryRequest, dedup: Dedup) -> None:
+        if not isinstance(request, AddMemoryRequest):
+            raise invalid(f"memories[{index}]", "an AddMemoryRequest", f"{type(request).__name__} was given")
+        if dedup == "unique" and not request.dedup_key:
+            request = with_unique_key(request)
+        self.request: AddMemoryRequest = request
+        self.index: int = index
+        try:
+            self.body: bytes = item_body(request)
+        except MemtraceError as error:
+            raise _with_index(error, index) from None
+        self.key: str = request.dedup_key or server_dedup_key(request)
+
+
+def item_body(request: AddMemoryRequest) -> bytes:
+    """One memory as it is sent in a batch.
+
+    Raises `InvalidRequestError` for what the server would refuse; `PayloadTooLargeError` when a batch of it alone is over 4 MiB.
+    """
+    body = memory_body(request)
+    if len(body) > CHUNK_BYTES:
+        raise PayloadTooLargeError(f"the request body has {len(body) + _FRAME} bytes; the server takes {MAX_BODY}", 0)
+    return body
+
+
+Chunk = Sequence[BatchItem]
+"""The items of one request."""
+
+
+def check_all(requests: Iterable[AddMemoryRequest]) -> list[AddMemoryRequest]:
+    """All of `requests`, none of which breaks a rule. Raises as `Item` does."""
+    return [BatchItem(index, request, "server").request for index, request in enumerate(requests)]
+
+
+def stored_rows(result: BatchResult) -> list[Memory]:
+    """The rows that were stored. Raises the server's own error when nothing was stored, else `BatchError`."""
+    first_error = next((outcome.error for outcome in result if outcome.error is not None), None)
+    if first_error is not None and not result.stored and not result.duplicates:
+        raise first_error
+    result.raise_for_failures()
+    return result.stored
+
+
+# ---- one request ----------------------------------------------------------------------------------------------------
+
+
+class ChunkResult:
+    """What became of the items of one request: their outcomes, why the request failed if it did, and what was left unsent."""
+
+    __slots__ = ("error", "left", "outcomes")
+
+    def __init__(self, outcomes: list[Outcome], error: MemtraceError | None = None, left: Chunk = ()) -> None:
+        self.outcomes: list[Outcome] = outcomes
+        self.error: MemtraceError | None = error
+        self.left: Chunk = left
+
+
+def send_chunk(chunk: Chunk) -> Workflow[ChunkResult]:
+    """Store the items of one request. The server stores what stands before an item that it refuses, and nothing from it on."""
+    try:
+        answer = yield from run_operation(add_memories([item.request for item in chunk], [item.body for item in chunk]))
+        if answer.refused is None:
+            return ChunkResult(_match(chunk, answer.memories))
+        place = min(answer.refused.item, len(chunk) - 1)
+        bad = InvalidRequestError(answer.refused.error, 500)
+        outcomes = [*_match(chunk[:place], answer.memories), Outcome(chunk[place].index, "failed", error=bad)]
+        return ChunkResult(outcomes, bad, chunk[place + 1 :])
+    except MemtraceError as error:
+        return _failed(chunk, error)
+
+
+def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome]]:
+    """What becomes of memories that fit into one request and break no rule, in order; their keys are theirs already.
+
+    What stands behind an item that the server refuses is sent in another request.
+    """
+    outcomes: list[Outcome] = []
+    left: Chunk = [BatchItem(index, request, "server") for index, request in enumerate(requests)]
+    while left:
+        sent = yield from send_chunk(left)
+        outcomes += sent.outcomes
+        left = sent.left
+    return outcomes
+
+
+def _failed(chunk: Chunk, error: MemtraceError) -> ChunkResult:
+    refused = _REFUSED_ITEM.match(error.message)
+    if refused is None:
+        status: OutcomeStatus = "unknown" if error.maybe_applied else "failed"
+        return ChunkResult([Outcome(item.index, status, error=error) for item in chunk], error)
+    place = min(int(refused[1]), len(chunk) - 1)
+    before = [Outcome(item.index, "unknown", error=error) for item in chunk[:place]]
+    bad = InvalidRequestError(error.message, error.status_code)  # the other says that some may have been stored
+    return ChunkResult([*before, Outcome(chunk[place].index, "failed", error=bad)], error, chunk[place + 1 :])
+
+
+_REFUSED_ITEM = re.compile(r"failed to create memory (\d+):")
+
+
+def _match(chunk: Chunk, rows: Sequence[Memory]) -> list[Outcome]:
+    """Find each item's row: rows come in the items' order, and those of duplicates are left out."""
+    if len(rows) == len(chunk):
+        return [Outcome(item.index, "stored", memory=row) for item, row in zip(chunk, rows, strict=True)]
+    outcomes: list[Outcome] = []
+    place = 0
+    for item in chunk:
+        if place < len(rows) and rows[place].dedup_key == item.key:
+            outcomes.append(Outcome(item.index, "stored", memory=rows[place]))
+            place += 1
+        else:
+            outcomes.append(Outcome(item.index, "duplicate"))
+    if place < len(rows):
+        unreadable = UnreadableResponseError("the answer to a batch holds rows that were not sent")
+        unreadable.maybe_applied = True
+        raise unreadable
+    return outcomes
+
+
+# ---- all of them ----------------------------------------------------------------------------------------------------
+
+
+class Batch:
+    """A batch under way: what is to be sent next, and how far it is. It takes items as it goes.
+
+    Both clients do the same with it: for each wave of `waves` they run its chunks, hand in what came of each, and give out the
+    outcomes. Raises `InvalidRequestError` for what is no iterable, and for a `chunk` or a `concurrency` out of bounds.
+    """
+
+    def __init__(
+        self,
+        requests: Iterable[AddMemoryRequest],
+        dedup: Dedup,
+        *,
+        chunk: int,
+        concurrency: int,
+        on_failure: OnFailure,
+        progress: Progress | None,
+    ) -> None:
+        _check_several(requests)
+        _check_count(chunk, "chunk", _MOST_ITEMS)
+        _check_count(concurrency, "concurrency", _MOST_REQUESTS)
+        if on_failure not in get_args(OnFailure):
+            raise invalid("on_failure", " or ".join(map(repr, get_args(OnFailure))), "there is no other")
+        self.concurrency = concurrency
+        self._size = chunk
+        self._stops = on_failure == "stop"
+        self._failure: MemtraceError | None = None
+        self._known: list[Outcome] = []
+        self._left: list[Chunk] = []
+        self._tell = progress
+        self._progress = BatchProgress(total=len(requests) if isinstance(requests, Sized) else None)
+        self._chunks = self._cut(requests, dedup)
+
+    def rounds(self) -> Iterator[list[Chunk]]:
+        """What is to be sent together, again and again; then nothing is left. A wave may be empty, with outcomes to be taken."""
+        while True:
+            wave, self._left = self._left[: self.concurrency], self._left[self.concurrency :]
+            raised = self._fill(wave)
+            if wave and self._stops and self._failure is not None:
+                self._known += [_skipped(item, self._failure) for chunk in wave for item in chunk]
+                wave = []
+            elif not wave and not self._known and raised is None:
+                return
+            yield wave
+            if raised is not None:
+                raise raised
+
+    def _fill(self, wave: list[Chunk]) -> Exception | None:
+        """Add what is to be sent next; what taking an item raised comes after the items before it."""
+        while len(wave) < self.concurrency:
+            try:
+                chunk = next(self._chunks, None)
+            except Exception as error:  # noqa: BLE001  # what was taken before it is sent first
+                return error
+            if not chunk:
+                return None  # the end, or many invalid items that are to be told
+            wave.append(chunk)
+        return None
+
+    def record(self, sent: ChunkResult) -> None:
+        """Hand in what became of a chunk."""
+        self._known += sent.outcomes
+        if sent.error is not None and self._failure is None:
+            self._failure = sent.error
+        if sent.left:
+            self._left.append(sent.left)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What is newly known; then `progress` is told."""
+        known, self._known = self._known, []
+        counts: Counter[str] = Counter()
+        for outcome in known:
+            counts[outcome.status] += 1
+            yield outcome
+        now = self._progress
+        self._progress = BatchProgress(
+            stored=now.stored + counts["stored"],
+            duplicate=now.duplicate + counts["duplicate"],
+            failed=now.failed + counts["failed"],
+            unknown=now.unknown + counts["unknown"],
+            total=now.total,
+        )
+        if self._tell is not None and known:
+            self._tell(self._progress)
+
+    def _cut(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[list[BatchItem]]:
+        """Chunks of valid items; an empty one where there is something to tell. What `requests` raises comes after the rest."""
+        chunk: list[BatchItem] = []
+        size = 0
+        try:
+            for item in self._items(requests, dedup):
+                if item is None:
+                    yield []
+                    continue
+                if chunk and size + 1 + len(item.body) > CHUNK_BYTES:
+                    yield chunk
+                    chunk, size = [], 0
+                size += len(item.body) + bool(chunk)  # and a comma
+                chunk.append(item)
+                if len(chunk) == self._size:
+                    yield chunk
+                    chunk, size = [], 0
+        except Exception:
+            if chunk:
+                yield chunk
+            raise
+        if chunk:
+            yield chunk
+
+    def _items(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[BatchItem | None]:
+        """The valid items; None after so many invalid ones as a chunk has, which are known by then."""
+        invalid = 0
+        for index, request in enumerate(requests):
+            try:
+                item = BatchItem(index, request, dedup)
+            except MemtraceError as error:
+                self._known.append(Outcome(index, "failed", error=error))
+                invalid += 1
+                if invalid % self._size == 0:
+                    yield None
+            else:
+                yield item
+
+
+def _check_several(requests: object) -> None:
+    """Refuse what cannot be iterated over, and one memory, which gives its fields then."""
+    if isinstance(requests, AddMemoryRequest) or not isinstance(requests, Iterable):
+        raise invalid("requests", "an iterable of AddMemoryRequest", f"{type(requests).__name__} was given")
+
+
+def _check_count(value: object, name: str, most: int) -> None:
+    if not is_int(value) or not 1 <= value <= most:
+        raise invalid(name, f"a whole number from 1 to {most}", "no other makes sense")
+
+
+def _with_index(error: MemtraceError, index: int) -> MemtraceError:
+    """The same error, with the item's place in front."""
+    if isinstance(error, InvalidRequestError):
+        return InvalidRequestError(
+            f"memories[{index}].{error.message}",
+            field=f"memories[{index}].{error.field}",
+            rule=error.rule,
+            hint=error.hint,
+        )
+    return type(error)(f"memories[{index}]: {error.message}", 0, hint=error.hint)
+
+
+def _skipped(item: BatchItem, failure: MemtraceError) -> Outcome:
+    error = MemtraceError(
+        f"not sent, because an earlier request of this batch failed: {failure.message}", code="not_sent"
+    )
+    error.retryable = True
+    return Outcome(item.index, "failed", error=error)

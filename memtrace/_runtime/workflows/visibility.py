@@ -1,0 +1,124 @@
+"""Waiting until what was written can be read.
+
+The server answers a write before that. A read has it store what it holds, but does not show it yet; one 0.1 to 0.15 s later
+does. What went to another server process is stored there within about 1.1 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from memtrace import operations
+from memtrace._runtime.workflows.steps import Workflow, pause, run_operation
+from memtrace.clock import Clock
+from memtrace.exceptions import DeadlineExceededError, MemtraceError
+from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList
+from memtrace.operations import Dedup, Operation
+from memtrace.operations._validation import MAX_LIMIT, check_non_negative_seconds
+
+__all__ = ["DELAY", "add_visible", "wait_until_all_visible", "wait_until_visible"]
+
+DELAY = 0.15
+"""Seconds from one read to the next."""
+
+_NOTHING_LEFT = 0.001  # seconds: a clock's sums are rounded, and may never come to the very end
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def wait_until_visible(memory: Memory, timeout: float, clock: Clock) -> Workflow[Memory]:
+    """Read until `memory` is there, and give it as it is read; for `timeout` seconds, and at least once.
+
+    Raises `DeadlineExceededError` after that, and at once what a read raises.
+    """
+    check_non_negative_seconds(timeout, "timeout")
+    return _awaited(memory, _reading(memory, clock), timeout, clock)
+
+
+def add_visible(request: AddMemoryRequest, dedup: Dedup, visible_within: float, clock: Clock) -> Workflow[Memory]:
+    """Store a memory, then wait for it. What fails after the write says that it may be stored."""
+    check_non_negative_seconds(visible_within, "visible_within")
+    return _added(operations.add_memory(request, dedup), visible_within, clock)
+
+
+def wait_until_all_visible(memories: Sequence[Memory], timeout: float, clock: Clock) -> Workflow[None]:
+    """Read until all of `memories` are there: rows of one agent and one session, each with a duplicate key of its own.
+
+    One read sees up to 1000 of them. What fails says that they may be stored: they were written before.
+    """
+    check_non_negative_seconds(timeout, "timeout")
+    return _all_awaited(sorted(memories, key=lambda memory: memory.time), timeout, clock)
+
+
+def _all_awaited(missing: list[Memory], timeout: float, clock: Clock) -> Workflow[None]:
+    started = clock.monotonic()
+    reads = 0
+    try:
+        while missing:
+            rows = (yield from run_operation(_window(missing[0], missing[-1], clock))).memories
+            reads += 1
+            there = {row.dedup_key for row in rows}
+            before, missing = missing, [memory for memory in missing if memory.dedup_key not in there]
+            if not missing or (len(rows) == MAX_LIMIT and len(missing) < len(before)):
+                continue  # a full page ends before the others
+            elapsed = clock.monotonic() - started
+            if timeout - elapsed < _NOTHING_LEFT:
+                raise _not_visible(timeout, elapsed, reads)
+            yield from pause(min(DELAY, timeout - elapsed))
+    except MemtraceError as error:
+        error.maybe_applied, error.retryable = True, False
+        error.hint = "the server has taken what was written: do not write it again"
+        raise
+
+
+def _added(operation: Operation[Memory], visible_within: float, clock: Clock) -> Workflow[Memory]:
+    memory = yield from run_operation(operation)
+    try:
+        return (yield from wait_until_visible(memory, visible_within, clock))
+    except MemtraceError as error:
+        error.maybe_applied, error.retryable = True, False
+        error.hint = "the server has taken the memory: wait_until_visible may be called again, add_visible may not"
+        raise
+
+
+def _awaited(memory: Memory, reading: Operation[MemoryList], timeout: float, clock: Clock) -> Workflow[Memory]:
+    started = clock.monotonic()
+    reads = 0
+    while True:
+        rows = (yield from run_operation(reading)).memories
+        reads += 1
+        found = next((row for row in rows if _is_same(row, memory)), None)
+        if found is not None:
+            return found
+        elapsed = clock.monotonic() - started
+        if timeout - elapsed < _NOTHING_LEFT:
+            raise _not_visible(timeout, elapsed, reads)
+        yield from pause(min(DELAY, timeout - elapsed))
+
+
+def _reading(memory: Memory, clock: Clock) -> Operation[MemoryList]:
+    """What reads the rows of its microsecond, and of the next one should the storage round."""
+    return _window(memory, memory, clock, event_type=memory.event_type)
+
+
+def _window(first: Memory, last: Memory, clock: Clock, event_type: str | None = None) -> Operation[MemoryList]:
+    """What reads the rows between two of one agent and one session, oldest first."""
+    window = {"since": first.time - _MICROSECOND, "until": last.time + 2 * _MICROSECOND, "limit": MAX_LIMIT}
+    options = ListOptions(agent_id=first.agent_id, session_id=first.session_id, event_type=event_type, order="asc")
+    return operations.list_memories(options.model_copy(update=window), clock)
+
+
+def _is_same(row: Memory, memory: Memory) -> bool:
+    """Rows have no id: of one agent and one moment, these two tell them apart."""
+    return row.content == memory.content and row.dedup_key == (memory.dedup_key or row.dedup_key)
+
+
+def _not_visible(timeout: float, elapsed: float, reads: int) -> DeadlineExceededError:
+    error = DeadlineExceededError(
+        f"the memory could not be read within {timeout:g} s, in {reads} reads",
+        cause="timeout",
+        code="not_visible",
+        hint="give it more time, and look at client.ready(): while storage is down the server holds what is written",
+    )
+    error.attempts, error.elapsed, error.retryable = reads, elapsed, True
+    return error

@@ -1,0 +1,1 @@
+"""Writing in the background: what is queued, the workers that send it, and who is told each outcome."""

@@ -1,0 +1,234 @@
+"""The write buffer of one event loop: what waits, and the task that sends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+from asyncio import Future
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from memtrace._runtime.workflows.batches import send_requests
+from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
+from memtrace._runtime.write_buffer.reporting import (
+    aborted,
+    buffer_closed,
+    buffer_full,
+    drain_error,
+    log_losses,
+    report,
+)
+from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
+from memtrace._support.event_loops import shielded
+from memtrace.outcomes import OnResult, Outcome
+
+if TYPE_CHECKING:
+    from memtrace._runtime.dispatch import AsyncDispatcher
+    from memtrace.models import AddMemoryRequest
+
+__all__ = ["AsyncioWorker"]
+
+_GRACE = 5.0
+"""Seconds for a task that has nothing left to do, or was cancelled, to end."""
+
+_Chunk = tuple[BufferedItem[Future[Outcome]], ...]
+
+
+class _Waiters:
+    """Tasks that wait for a change."""
+
+    def __init__(self) -> None:
+        self._turns: set[Future[None]] = set()
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait until `call` is called, for so many real seconds at most; None is without bound."""
+        turn: Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.add(turn)
+        try:
+            await asyncio.wait((turn,), timeout=seconds)
+        finally:
+            self._turns.discard(turn)
+
+    def call(self) -> None:
+        """Let all that wait look again."""
+        for turn in self._turns:
+            if not turn.done():
+                turn.set_result(None)
+
+
+class AsyncioWorker:
+    """One event loop's part of an `AsyncWriteBuffer`: a queue, and a task that begins with the first memory."""
+
+    def __init__(
+        self, dispatcher: AsyncDispatcher, limits: BufferLimits, on_result: OnResult | None, *, closing: bool = False
+    ) -> None:
+        self.pid: int = os.getpid()
+        self.state: BufferState[Future[Outcome]] = BufferState(limits)
+        self.state.closing = closing
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._dispatcher = dispatcher
+        self._clock = dispatcher.settings.clock
+        self._limits = limits
+        self._on_result = on_result
+        self._work, self._room, self._news = _Waiters(), _Waiters(), _Waiters()
+        self._worker: asyncio.Task[None] | None = None
+
+    def for_child(self) -> AsyncioWorker:
+        """An empty one for a forked child, closed where this one is."""
+        return AsyncioWorker(self._dispatcher, self._limits, self._on_result, closing=self.state.closing)
+
+    # ---- what callers do
+
+    async def put(self, request: AddMemoryRequest, size: int) -> Future[Outcome]:
+        """Accept a memory when there is room. Raises `ClientClosedError`, and `BufferFullError` as the limits say."""
+        policy, began = self._limits.when_full, self._clock.monotonic()
+        until = None if self._limits.max_block is None else began + self._limits.max_block
+        if self.state.has_chunk and not self.state.closing:
+            await asyncio.sleep(0)  # a loop that only adds would never let the task begin
+        while not self.state.closing:
+            if not self.state.is_full or policy == "drop_oldest":
+                return self._accept(request, size).future
+            if policy == "raise" or self._is_busy() or not await self._wait(self._room, self._may_put, until):
+                raise buffer_full(self._limits.max_pending)
+        raise buffer_closed()
+
+    async def flush(self, timeout: float | None) -> bool:
+        """Whether all that was accepted before this call is known within `timeout` seconds."""
+        self._refuse_busy("flush")
+        until = None if timeout is None else self._clock.monotonic() + timeout
+        newest = self.state.request_flush()
+        self._work.call()
+        return await self._wait(self._news, lambda: self.state.is_known(newest), until)
+
+    async def close(self) -> None:
+        """Send what waits, within the bound, and end the task. Raises `BufferDrainError` for what is left."""
+        self._refuse_busy("close")
+        until = self._clock.monotonic() + self._limits.drain_timeout
+        first, self.state.closing = not self.state.closing, True
+        for waiting in (self._work, self._room, self._news):
+            waiting.call()
+        drained = False
+        try:
+            with shielded():  # also when the block was cancelled, what it accepted is sent
+                drained = await self._wait(self._news, lambda: self.state.is_settled, until)
+        except BaseException:
+            self._give_up()
+            log_losses(self.state.counts)
+            raise
+        else:
+            unsent, unknown = ((), 0) if drained else self._give_up()
+        finally:
+            await self._end(cancel=not drained)
+        if unsent or unknown:
+            raise drain_error(unsent, unknown, self.state.counts)
+        if first:
+            log_losses(self.state.counts)
+
+    def release(self) -> None:
+        """Have the task send what waits and end; it may be called on any thread, while garbage is collected."""
+        self.state.closing = True
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._work.call)
+
+    # ---- their parts
+
+    def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
+        loop = asyncio.get_running_loop()
+        if self._worker is None:
+            # In a context of its own: what the first caller has in its variables is not every memory's.
+            self._worker = contextvars.Context().run(loop.create_task, self._send_all(), name="memtrace write buffer")
+        if self.state.changes_due(size):
+            self._work.call()
+        item = self.state.accept(request, size, self._clock.monotonic(), loop.create_future())
+        if self.state.pending > self._limits.max_pending:
+            self.state.drop()
+            self._report_each(self.state.next_dropped)
+        return item
+
+    def _may_put(self) -> bool:
+        return self.state.closing or not self.state.is_full
+
+    async def _wait(self, room: _Waiters, ready: Callable[[], bool], until: float | None) -> bool:
+        while not ready():
+            if until is not None and self._clock.monotonic() >= until:
+                return False
+            await room.wait(seconds_until(self._clock, until))
+        return True
+
+    def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
+        """Decide and tell what is pending: what was not sent, and how many are under way."""
+        before, unknown = len(self.state.unsent), self.state.in_flight
+        self.state.give_up()
+        unsent = self.state.unsent[before:]
+        self._report()
+        return unsent, unknown
+
+    async def _end(self, *, cancel: bool) -> None:
+        """Wait until the task has ended; a request that was given up is broken off."""
+        worker = self._worker
+        if worker is not None and not worker.done():
+            if cancel:
+                worker.cancel()
+            with shielded():
+                await asyncio.wait((worker,), timeout=_GRACE)
+
+    def _is_busy(self) -> bool:
+        return self._worker is not None and asyncio.current_task() is self._worker
+
+    def _refuse_busy(self, name: str) -> None:
+        if self._is_busy():
+            raise RuntimeError(
+                f"{name}() inside of on_result, a future's callback or a middleware would wait for itself"
+            )
+
+    # ---- the task
+
+    async def _send_all(self) -> None:
+        try:
+            while chunk := await self._next_chunk():
+                self.state.settle(chunk, await self._send(chunk))
+                self._room.call()
+                self._report()
+        except BaseException:  # cancelled by `close`, or with its event loop
+            expected, self.state.closing = self.state.closing, True
+            self._give_up()
+            self._room.call()
+            if not expected:
+                log_losses(self.state.counts)
+            raise
+
+    async def _next_chunk(self) -> _Chunk:
+        """What is to be sent, once it is time; nothing at the end, or in a forked child."""
+        while self.pid == os.getpid():
+            due = self.state.due_at()
+            if due is None and self.state.closing:
+                break
+            if due is not None and self._clock.monotonic() >= due:
+                return self.state.take()
+            await self._work.wait(seconds_until(self._clock, due))
+        return ()
+
+    async def _send(self, chunk: _Chunk) -> list[Outcome]:
+        try:
+            return await self._dispatcher.run(send_requests([item.request for item in chunk]))
+        except Exception as error:  # noqa: BLE001  # the task goes on, whatever a middleware raises
+            return [aborted(error)] * len(chunk)
+
+    # ---- telling
+
+    def _report(self) -> None:
+        """Tell what is decided, in order."""
+        self._report_each(self.state.next_decided)
+        self._news.call()
+
+    def _report_each(self, following: Callable[[], BufferedItem[Future[Outcome]] | None]) -> None:
+        while item := following():
+            self.state.acknowledge(item)
+            self._report_one(item)
+
+    def _report_one(self, item: BufferedItem[Future[Outcome]]) -> None:
+        outcome = cast("Outcome", item.outcome)
+        if not item.future.done():  # who awaited it may have been cancelled
+            item.future.set_result(outcome)
+        report(self._on_result, outcome)

@@ -1,0 +1,91 @@
+"""What a write buffer says of outcomes: to `on_result`, in the log, and in the error at its end."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Sequence
+
+from memtrace.exceptions import BufferFullError, ClientClosedError, ConfigurationError, MemtraceError
+from memtrace.models import AddMemoryRequest
+from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
+
+__all__ = [
+    "aborted",
+    "buffer_closed",
+    "buffer_full",
+    "check_listener",
+    "drain_error",
+    "log_failed_drain",
+    "log_losses",
+    "log_raised",
+    "report",
+]
+
+_logger = logging.getLogger("memtrace")
+
+
+def check_listener(on_result: object) -> None:
+    """Refuse what could not be called; raises `ConfigurationError`."""
+    if on_result is not None and (not callable(on_result) or inspect.iscoroutinefunction(on_result)):
+        raise ConfigurationError("on_result must be a plain function of one outcome, also for AsyncMemtrace")
+
+
+def report(on_result: OnResult | None, outcome: Outcome, harmless: type[BaseException] = Exception) -> None:
+    """Call `on_result`. What it raises, if `harmless`, is logged by its type alone, since its text may hold contents."""
+    if on_result is None:
+        return
+    try:
+        on_result(outcome)
+    except harmless as error:
+        log_raised("on_result", error, outcome)
+
+
+def log_raised(what: str, error: BaseException, outcome: Outcome) -> None:
+    """A warning about what a user's function raised."""
+    _logger.warning("%s of a write buffer raised %s for outcome %d", what, type(error).__name__, outcome.index)
+
+
+def aborted(error: BaseException) -> Outcome:
+    """The outcome of a request that ended with something that is no error of the SDK."""
+    reason = MemtraceError(f"the request ended with {type(error).__name__}", code="broken_off")
+    reason.maybe_applied = True
+    reason.__cause__ = error
+    return Outcome(0, "unknown", error=reason)
+
+
+def buffer_closed() -> ClientClosedError:
+    """What `add` raises after the end."""
+    return ClientClosedError(
+        "this write buffer is closed; make another with client.memories.buffered()", code="buffer_closed"
+    )
+
+
+def buffer_full(max_pending: int) -> BufferFullError:
+    """What `add` raises when there is no room."""
+    error = BufferFullError(f"the write buffer holds {max_pending} memories, and takes no more until some are sent")
+    error.retryable = True
+    return error
+
+
+def drain_error(unsent: Sequence[AddMemoryRequest], unknown: int, counts: BufferCounts) -> BufferDrainError:
+    """What closing raises."""
+    error = BufferDrainError(
+        f"the write buffer was closed with {len(unsent)} memories unsent and {unknown} under way: {counts}",
+        unsent=unsent,
+        counts=counts,
+        hint="`unsent` has what was not sent; raise drain_timeout, or look why the server takes so long",
+    )
+    error.maybe_applied = unknown > 0
+    return error
+
+
+def log_failed_drain(error: BufferDrainError) -> None:
+    """A warning in place of the error, where another one leaves the block."""
+    _logger.warning("%s", error.message)
+
+
+def log_losses(counts: BufferCounts) -> None:
+    """A warning when a buffer ends and not all that it accepted is stored."""
+    if counts.accepted > counts.stored + counts.duplicate:
+        _logger.warning("a write buffer was closed, and not all is stored: %s", counts)

@@ -1,0 +1,209 @@
+"""What a write buffer has accepted, and what became of it: the books that both faces keep."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from memtrace._runtime.workflows.batches import CHUNK_BYTES
+from memtrace._runtime.write_buffer.limits import BufferLimits
+from memtrace.exceptions import BufferFullError, MemtraceError
+from memtrace.models import AddMemoryRequest
+from memtrace.outcomes import BufferCounts, Outcome, OutcomeStatus
+
+__all__ = ["BufferState", "BufferedItem"]
+
+FutureT = TypeVar("FutureT")
+
+
+class BufferedItem(Generic[FutureT]):
+    """One accepted memory: its number, the request, its bytes, when it came, and who is to be told its outcome."""
+
+    __slots__ = ("accepted_at", "future", "number", "outcome", "request", "size")
+
+    def __init__(self, number: int, request: AddMemoryRequest, size: int, accepted_at: float, future: FutureT) -> None:
+        self.number: int = number
+        self.request: AddMemoryRequest = request
+        self.size: int = size
+        self.accepted_at: float = accepted_at
+        self.future: FutureT = future
+        self.outcome: Outcome | None = None
+
+
+class BufferState(Generic[FutureT]):
+    """A buffer's memories in the order of their acceptance: decided but not told, then flying, then waiting; displaced ones apart.
+
+    No I/O, no waiting, no lock: its owner guards it, and tells what it decides.
+    """
+
+    def __init__(self, limits: BufferLimits) -> None:
+        self._limits = limits
+        self._numbers = itertools.count()
+        self._waiting: deque[BufferedItem[FutureT]] = deque()
+        self._waiting_bytes = 0
+        self._flying: tuple[BufferedItem[FutureT], ...] = ()
+        self._decided: deque[BufferedItem[FutureT]] = deque()
+        self._displaced: deque[BufferedItem[FutureT]] = deque()
+        self._tallies: dict[OutcomeStatus, int] = dict.fromkeys(
+            ("stored", "duplicate", "failed", "dropped", "unknown"), 0
+        )
+        self._urgent = -1  # what has this number or a lower one does not wait for company
+        #: Whether nothing more is accepted.
+        self.closing = False
+        #: What was accepted and never sent, once the buffer was given up.
+        self.unsent: tuple[AddMemoryRequest, ...] = ()
+
+    # ---- what there is
+
+    @property
+    def pending(self) -> int:
+        """How many wait or are under way."""
+        return len(self._waiting) + len(self._flying)
+
+    @property
+    def in_flight(self) -> int:
+        """How many are in the request that was begun last."""
+        return len(self._flying)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another."""
+        return self.pending >= self._limits.max_pending
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was accepted is known and told."""
+        return not (self.pending or self._decided or self._displaced)
+
+    @property
+    def counts(self) -> BufferCounts:
+        """The counts of this moment."""
+        pending = self.pending
+        return BufferCounts(accepted=sum(self._tallies.values()) + pending, pending=pending, **self._tallies)
+
+    def due_at(self) -> float | None:
+        """The moment at which the next request is to be sent, long ago where that is now; None where there is none to send."""
+        if not self._waiting or self._flying:
+            return None
+        oldest = self._waiting[0]
+        if self.closing or self.has_chunk or oldest.number <= self._urgent:
+            return float("-inf")
+        return oldest.accepted_at + self._limits.max_age
+
+    def changes_due(self, size: int) -> bool:
+        """Whether one more, of so many bytes, is the first that waits, or fills a request."""
+        return not self._waiting or self._fills(len(self._waiting) + 1, self._waiting_bytes + size + 1)
+
+    @property
+    def has_chunk(self) -> bool:
+        """Whether as many wait as a request holds."""
+        return self._fills(len(self._waiting), self._waiting_bytes)
+
+    def _fills(self, items: int, size: int) -> bool:
+        return items >= min(self._limits.max_items, self._limits.max_pending) or size >= CHUNK_BYTES
+
+    def is_known(self, number: int) -> bool:
+        """Whether the outcome of this one and of all before it is known and told."""
+        parts = (self._displaced, self._decided, self._flying, self._waiting)
+        return all(not items or items[0].number > number for items in parts)
+
+    # ---- what happens
+
+    def accept(self, request: AddMemoryRequest, size: int, now: float, future: FutureT) -> BufferedItem[FutureT]:
+        """Take one more to the end of what waits."""
+        item = BufferedItem(next(self._numbers), request, size, now, future)
+        self._waiting_bytes += size + 1  # and a comma
+        self._waiting.append(item)
+        return item
+
+    def drop(self) -> None:
+        """Let go of what has waited longest; whoever made it go tells it, so that such ones do not pile up."""
+        item = self._waiting[0]
+        text = f"dropped unsent: the buffer held {self._limits.max_pending} memories, and newer ones came"
+        item.outcome = Outcome(item.number, "dropped", error=BufferFullError(text))
+        tallies = self._tallied([item.outcome])
+        displaced = self._displaced.copy()
+        displaced.append(item)
+        # No call stands between these lines: an interruption finds all of them done, or none.
+        del self._waiting[0]
+        self._displaced, self._tallies = displaced, tallies
+        self._waiting_bytes -= item.size + 1
+
+    def request_flush(self) -> int:
+        """Have all that waits sent without waiting for company; gives the number of the newest that is pending, or -1."""
+        newest = next((items[-1].number for items in (self._waiting, self._flying, self._decided) if items), -1)
+        self._urgent = max(self._urgent, newest)
+        return newest
+
+    def take(self) -> tuple[BufferedItem[FutureT], ...]:
+        """What goes into the next request: at most `max_items`, and 4 MiB."""
+        size = taken = 0
+        for item in itertools.islice(self._waiting, self._limits.max_items):
+            if taken and size + item.size > CHUNK_BYTES:
+                break
+            size += item.size + 1
+            taken += 1
+        self._flying = tuple(self._waiting.popleft() for _ in range(taken))
+        self._waiting_bytes -= size
+        return self._flying
+
+    def settle(self, chunk: tuple[BufferedItem[FutureT], ...], outcomes: Sequence[Outcome]) -> None:
+        """Note what became of a request, unless it was given up meanwhile."""
+        if self._flying is chunk:
+            decided = self._decided_with(zip(chunk, outcomes, strict=True))
+            tallies = self._tallied(outcomes)
+            self._flying, self._decided, self._tallies = (), decided, tallies
+
+    def give_up(self) -> None:
+        """Decide all that is pending: what waits has failed and is `unsent`, what is under way is unknown."""
+        waiting: deque[BufferedItem[FutureT]] = deque()
+        unsent = self.unsent + tuple(item.request for item in self._waiting)
+        outcomes = [Outcome(0, "unknown", error=_drain_timeout_error()) for _ in self._flying]
+        outcomes += [Outcome(0, "failed", error=_skipped()) for _ in self._waiting]
+        decided = self._decided_with(zip((*self._flying, *self._waiting), outcomes, strict=True))
+        tallies = self._tallied(outcomes)
+        # As above: no call from here on.
+        self._flying, self._waiting, self._waiting_bytes = (), waiting, 0
+        self._decided, self._tallies, self.unsent = decided, tallies, unsent
+
+    def _decided_with(self, decisions: Iterable[tuple[BufferedItem[FutureT], Outcome]]) -> deque[BufferedItem[FutureT]]:
+        decided = self._decided.copy()
+        for item, outcome in decisions:
+            item.outcome = replace(outcome, index=item.number)
+            decided.append(item)
+        return decided
+
+    def _tallied(self, outcomes: Sequence[Outcome]) -> dict[OutcomeStatus, int]:
+        more = Counter(outcome.status for outcome in outcomes)
+        return {status: count + more[status] for status, count in self._tallies.items()}
+
+    # ---- who is told
+
+    def next_dropped(self) -> BufferedItem[FutureT] | None:
+        """The first that was let go and that nobody was told of; it stays the first until `told`."""
+        return self._displaced[0] if self._displaced else None
+
+    def next_decided(self) -> BufferedItem[FutureT] | None:
+        """The first other one whose outcome nobody was told; it stays the first until `told`."""
+        return self._decided[0] if self._decided else None
+
+    def acknowledge(self, item: BufferedItem[FutureT]) -> None:
+        """Strike out what was told; once is enough."""
+        for items in (self._displaced, self._decided):
+            if items and items[0] is item:
+                items.popleft()
+
+
+def _drain_timeout_error() -> MemtraceError:
+    error = MemtraceError("the write buffer was closed while the request was under way", code="given_up")
+    error.maybe_applied = True
+    return error
+
+
+def _skipped() -> MemtraceError:
+    error = MemtraceError("not sent before the write buffer was closed", code="not_sent")
+    error.retryable = True
+    return error

@@ -1,0 +1,289 @@
+"""The write buffer of one process for threads: what waits, and the thread that sends it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from operator import attrgetter
+from typing import TYPE_CHECKING, cast
+
+from memtrace._runtime.workflows.batches import send_requests
+from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
+from memtrace._runtime.write_buffer.reporting import (
+    aborted,
+    buffer_closed,
+    buffer_full,
+    drain_error,
+    log_losses,
+    log_raised,
+    report,
+)
+from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
+from memtrace.outcomes import OnResult, Outcome
+
+if TYPE_CHECKING:
+    from memtrace._runtime.dispatch import Dispatcher
+    from memtrace.models import AddMemoryRequest
+
+__all__ = ["ThreadWorker"]
+
+_GRACE = 5.0
+"""Seconds for a thread that has nothing left to do to end."""
+
+_Chunk = tuple[BufferedItem[Future[Outcome]], ...]
+
+
+class _Waiters:
+    """Threads that wait for a change. Guarded by its owner's lock, which nobody holds while waiting.
+
+    A `threading.Condition` would take that lock again at the end of waiting, which an interruption can prevent.
+    """
+
+    def __init__(self) -> None:
+        self._turns: set[threading.Lock] = set()
+
+    def enter(self) -> threading.Lock:
+        """A lock that can be taken once `call` was called."""
+        turn = threading.Lock()
+        turn.acquire()  # whoever calls releases it
+        self._turns.add(turn)
+        return turn
+
+    def leave(self, turn: threading.Lock) -> None:
+        """Wait no longer."""
+        self._turns.discard(turn)
+
+    def call(self) -> None:
+        """Let all that wait look again."""
+        while self._turns:
+            turn = next(iter(self._turns))
+            if turn.locked():  # an interruption may have come between these lines, and they begin anew
+                turn.release()
+            self._turns.discard(turn)
+
+
+class _Condition(threading.Condition):
+    """One whose lock stays free when an interruption comes while it is taken or released.
+
+    The methods of `threading.Condition` are functions of Python, which can be interrupted between the lock and the ``with`` block;
+    here a block calls those of the lock, which are in C and cannot.
+    """
+
+    if not TYPE_CHECKING:  # pragma: no branch - type checkers alone leave it out
+        __enter__ = property(attrgetter("_lock.__enter__"))
+        __exit__ = property(attrgetter("_lock.__exit__"))
+
+
+class _Future(Future[Outcome]):
+    """What `add` gives: no interruption of a thread that uses it keeps the other threads from using it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._condition = _Condition()
+
+
+class ThreadWorker:
+    """One process's part of a `WriteBuffer`: a queue, and a daemon thread that begins with the first memory.
+
+    `guard` is held for the books alone: not while something is sent, awaited or told, and nothing but the clock's own lock is
+    taken while it is held.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, limits: BufferLimits, on_result: OnResult | None, *, closing: bool = False
+    ) -> None:
+        self.pid: int = os.getpid()
+        self.guard: threading.Lock = threading.Lock()
+        self.state: BufferState[Future[Outcome]] = BufferState(limits)
+        self.state.closing = closing
+        self._dispatcher = dispatcher
+        self._clock = dispatcher.settings.clock
+        self._limits = limits
+        self._on_result = on_result
+        self._work, self._room, self._news = _Waiters(), _Waiters(), _Waiters()
+        self._worker: threading.Thread | None = None
+        self._own = threading.local()  # `.busy` in a thread that would wait for itself
+
+    def for_child(self) -> ThreadWorker:
+        """An empty one for a forked child, closed where this one is."""
+        return ThreadWorker(self._dispatcher, self._limits, self._on_result, closing=self.state.closing)
+
+    # ---- what callers do
+
+    def put(self, request: AddMemoryRequest, size: int) -> Future[Outcome]:
+        """Accept a memory when there is room. Raises `ClientClosedError`, and `BufferFullError` as the limits say."""
+        policy, began = self._limits.when_full, self._clock.monotonic()
+        until = None if self._limits.max_block is None else began + self._limits.max_block
+        while True:
+            with self.guard:
+                if self.state.closing:
+                    raise buffer_closed()
+                item = None if self.state.is_full and policy != "drop_oldest" else self._accept(request, size)
+            if item is not None:
+                self._report_each(self.state.next_dropped, Exception)
+                return item.future
+            if policy == "raise" or self._is_busy() or not self._wait(self._room, self._may_put, until):
+                raise buffer_full(self._limits.max_pending)
+
+    def flush(self, timeout: float | None) -> bool:
+        """Whether all that was accepted before this call is known within `timeout` seconds."""
+        self._refuse_busy("flush")
+        until = None if timeout is None else self._clock.monotonic() + timeout
+        with self.guard:
+            newest = self.state.request_flush()
+            self._work.call()
+        return self._wait(self._news, lambda: self.state.is_known(newest), until)
+
+    def close(self) -> None:
+        """Send what waits, within the bound, and end the thread. Raises `BufferDrainError` for what is left."""
+        self._refuse_busy("close")
+        until = self._clock.monotonic() + self._limits.drain_timeout
+        first = not self.state.closing
+        try:
+            with self.guard:
+                self.state.closing = True
+                for waiting in (self._work, self._room, self._news):
+                    waiting.call()
+            self._report_each(self.state.next_dropped, Exception)
+            drained = self._wait(self._news, lambda: self.state.is_settled, until)
+        except BaseException:
+            self._give_up()
+            log_losses(self.state.counts)
+            raise
+        if not drained:
+            unsent, unknown = self._give_up()
+            if unsent or unknown:
+                raise drain_error(unsent, unknown, self.state.counts)
+        elif self._worker is not None and self._worker.is_alive():
+            self._worker.join(_GRACE)  # it has nothing left to do
+        if first:
+            log_losses(self.state.counts)
+
+    def release(self) -> None:
+        """Have the thread send what waits and end. Takes no lock that may be held: it runs while garbage is collected."""
+        self.state.closing = True
+        if self.guard.acquire(blocking=False):
+            try:
+                self._work.call()
+            finally:
+                self.guard.release()
+
+    # ---- their parts
+
+    def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
+        if self._worker is None or self._worker.ident is None:  # None where its start was interrupted; two take turns
+            self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
+            self._worker.start()
+        future = _Future()
+        future.set_running_or_notify_cancel()  # what is accepted is sent: there is no cancelling
+        if self.state.changes_due(size):
+            self._work.call()  # before it is accepted, so that no interruption comes between
+        item = self.state.accept(request, size, self._clock.monotonic(), future)
+        if self.state.pending > self._limits.max_pending:
+            self.state.drop()
+        return item
+
+    def _may_put(self) -> bool:
+        return self.state.closing or not self.state.is_full
+
+    def _wait(self, room: _Waiters, ready: Callable[[], bool], until: float | None) -> bool:
+        while True:
+            with self.guard:
+                if ready():
+                    return True
+                if until is not None and self._clock.monotonic() >= until:
+                    return False
+                turn = room.enter()
+            self._wait_for_work(room, turn, until)
+
+    def _wait_for_work(self, room: _Waiters, turn: threading.Lock, until: float | None) -> None:
+        left = seconds_until(self._clock, until)
+        turn.acquire(timeout=-1 if left is None else left)  # nobody releases it again
+        with self.guard:
+            room.leave(turn)
+
+    def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
+        """Decide and tell what is pending: what was not sent, and how many are under way."""
+        with self.guard:
+            before, unknown = len(self.state.unsent), self.state.in_flight
+            self.state.give_up()
+            unsent = self.state.unsent[before:]
+        self._report(Exception)
+        return unsent, unknown
+
+    def _is_busy(self) -> bool:
+        return getattr(self._own, "busy", False)
+
+    def _refuse_busy(self, name: str) -> None:
+        if self._is_busy():
+            raise RuntimeError(
+                f"{name}() inside of on_result, a future's callback or a middleware would wait for itself"
+            )
+
+    # ---- the thread
+
+    def _send_all(self) -> None:
+        self._own.busy = True
+        while chunk := self._next_chunk():
+            outcomes = self._send(chunk)
+            with self.guard:
+                self.state.settle(chunk, outcomes)
+                self._room.call()
+            self._report(BaseException)
+
+    def _next_chunk(self) -> _Chunk:
+        """What is to be sent, once it is time; nothing at the end, or in a child that on_result has forked."""
+        while self.pid == os.getpid():
+            with self.guard:
+                due = self.state.due_at()
+                if due is None and self.state.closing:
+                    break
+                if due is not None and self._clock.monotonic() >= due:
+                    return self.state.take()
+                turn = self._work.enter()
+            self._wait_for_work(self._work, turn, due)
+        return ()
+
+    def _send(self, chunk: _Chunk) -> list[Outcome]:
+        try:
+            return self._dispatcher.run(send_requests([item.request for item in chunk]))
+        except BaseException as error:  # noqa: BLE001  # the thread goes on, whatever a middleware raises
+            return [aborted(error)] * len(chunk)
+
+    # ---- telling
+
+    def _report(self, harmless: type[BaseException]) -> None:
+        """Tell what is decided, in order."""
+        self._report_each(self.state.next_dropped, harmless)
+        self._report_each(self.state.next_decided, harmless)
+        with self.guard:
+            self._news.call()
+
+    def _report_each(
+        self, following: Callable[[], BufferedItem[Future[Outcome]] | None], harmless: type[BaseException]
+    ) -> None:
+        """Strike out each after it was told, so that an interruption loses none; its future is set once."""
+        while True:
+            with self.guard:
+                item = following()
+            if item is None:
+                break
+            self._report_one(item, harmless)
+            with self.guard:
+                self.state.acknowledge(item)
+
+    def _report_one(self, item: BufferedItem[Future[Outcome]], harmless: type[BaseException]) -> None:
+        outcome = cast("Outcome", item.outcome)
+        before, self._own.busy = self._is_busy(), True
+        try:
+            item.future.set_result(outcome)
+        except InvalidStateError:
+            return  # another thread tells it
+        except harmless as error:  # of a callback; ordinary ones are logged by the future
+            log_raised("a future's callback", error, outcome)
+        else:
+            report(self._on_result, outcome, harmless)
+        finally:
+            self._own.busy = before

@@ -1,0 +1,1 @@
+"""Event loops, locks, numbers, URLs and error wording: nothing here knows Memtrace."""

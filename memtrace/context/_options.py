@@ -1,0 +1,43 @@
+"""What a session's context is made of, and how it is written."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from memtrace.context._formats import ContextForm
+from memtrace.context._tokens import TokenCounter, estimate_tokens
+from memtrace.models import TagsMatch, TimeBound
+
+__all__ = ["PromptContextOptions"]
+
+
+class PromptContextOptions(BaseModel):
+    """Which of a session's memories go into a prompt, and how they are written. Nothing of it but the filters is sent.
+
+    Filters are joined by "and", the values of one list of types by "or"; None and an empty list do not filter.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="forbid")
+
+    #: What the whole context may have, from 1; without one all memories are in it.
+    max_tokens: int | None = None
+    #: Counts the tokens of a text; an estimate when left out.
+    count_tokens: TokenCounter = estimate_tokens
+    form: ContextForm = "markdown"
+    memory_types: list[str] | None = None
+    event_types: list[str] | None = None
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    tags: str | list[str] | None = None
+    tags_match: TagsMatch = "substring"
+    #: At least this. A memory without an importance has 0.
+    min_importance: float | None = None
+    #: Only what is newer. A point in time keeps the beginning as it is; a look-back moves on.
+    since: TimeBound | None = None
+    #: Only what is older.
+    until: TimeBound | None = None
+    #: The keys of metadata that are written with a memory which has them.
+    metadata_keys: list[str] = ["reasoning"]
+    #: Whether each memory says whose it is.
+    show_agents: bool = False

@@ -1,0 +1,63 @@
+"""The clients of an integration that frameworks call both ways: blocking and awaiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from memtrace._support.error_text import type_name
+from memtrace.async_client import AsyncMemtrace
+from memtrace.client import Memtrace
+from memtrace.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
+    from memtrace._runtime.workflows.steps import Workflow
+    from memtrace.clock import Clock
+
+__all__ = ["DualClient", "async_dispatcher", "dispatcher"]
+
+T = TypeVar("T")
+
+
+def dispatcher(client: object, owner: str) -> Dispatcher:
+    """What runs procedures for a blocking client. Raises `ConfigurationError` for anything else."""
+    if not isinstance(client, Memtrace):
+        raise ConfigurationError(f"{owner} takes a Memtrace as client; {type_name(client)} was given")
+    return client._dispatcher  # noqa: SLF001  # of this package; users have no need of it
+
+
+def async_dispatcher(client: object, owner: str) -> AsyncDispatcher:
+    """What runs procedures for an async client. Raises `ConfigurationError` for anything else."""
+    if not isinstance(client, AsyncMemtrace):
+        raise ConfigurationError(f"{owner} takes an AsyncMemtrace as its async client; {type_name(client)} was given")
+    return client._dispatcher  # noqa: SLF001  # as above
+
+
+class DualClient:
+    """Runs procedures on a blocking client, on an async one, or on either. `owner` is whom errors name.
+
+    Awaiting without an async client uses the blocking one in a thread. Raises `ConfigurationError` when there is no client.
+    """
+
+    def __init__(self, client: Memtrace | None, async_client: AsyncMemtrace | None, owner: str) -> None:
+        if client is None and async_client is None:
+            raise ConfigurationError(f"{owner} needs a client: client=Memtrace(...), async_client=AsyncMemtrace(...)")
+        self._blocking = None if client is None else dispatcher(client, owner)
+        self._awaiting = None if async_client is None else async_dispatcher(async_client, owner)
+        self._owner = owner
+
+    def run(self, make: Callable[[Clock], Workflow[T]]) -> T:
+        """Run the procedure that `make` gives for the client's clock. Raises `ConfigurationError` without a blocking client."""
+        if self._blocking is None:
+            raise ConfigurationError(
+                f"this {self._owner} has no blocking client: give it client=Memtrace(...), or await its async methods"
+            )
+        return self._blocking.run(make(self._blocking.settings.clock))
+
+    async def run_async(self, make: Callable[[Clock], Workflow[T]]) -> T:
+        """As `run`, awaiting."""
+        if self._awaiting is None:
+            return await asyncio.to_thread(self.run, make)
+        return await self._awaiting.run(make(self._awaiting.settings.clock))

@@ -1,0 +1,210 @@
+"""How a framework's items are kept: one memory each, which people can read and from which the item comes back exactly.
+
+==============  =======================================================================================
+field           what stands there
+==============  =======================================================================================
+``content``     the item as a text for people; nothing is read back from it
+``tags``        the name of the format first, by which records are found
+``dedup_key``   the record's own key, so that equal items are all kept
+``metadata``    ``record``: what kind it is; ``item``: the item as JSON text, since the server changes large
+                numbers and the order of keys; ``sequence``: the order among records of one microsecond
+==============  =======================================================================================
+
+A memory cannot be changed or deleted, so that a change is another record, which readers apply.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+from uuid import uuid4
+
+from memtrace._runtime.workflows.batches import Batch, check_all, send_chunk, stored_rows
+from memtrace._runtime.workflows.keyset_pagination import PAGE_SIZE, Paginator
+from memtrace._runtime.workflows.listing import paginate
+from memtrace._runtime.workflows.steps import Workflow
+from memtrace._runtime.workflows.visibility import wait_until_all_visible
+from memtrace.clock import Clock
+from memtrace.exceptions import InvalidRequestError, UnreadableResponseError
+from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryType
+from memtrace.operations._validation import BATCH_SIZE, check_type, invalid
+from memtrace.outcomes import BatchResult, Outcome
+
+__all__ = ["Record", "RecordCodec", "RecordStream", "event_type_of", "json_text", "unreadable", "write"]
+
+_DEEPEST = 100
+_RULE = f"JSON: texts as keys, finite numbers, at most {_DEEPEST} levels"
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_SEQUENCE = itertools.count(1)
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
+
+
+def json_text(value: object, field: str) -> str:
+    """`value` as JSON that gives it back exactly, but for tuples, which become lists.
+
+    Raises `InvalidRequestError`, which names `field` and never the value, for what JSON would change or cannot hold.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise _no_json(field) from None
+    _check_depth_and_keys(value, field)
+    # Half a character can be sent only as an escape.
+    return json.dumps(value) if _HALF_CHARACTER.search(text) else text
+
+
+def _check_depth_and_keys(value: object, field: str) -> None:
+    """Walk over the containers, level by level. `value` holds no circle."""
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        inner: list[object] = []
+        for each in level:
+            if isinstance(each, dict):
+                if not all(isinstance(key, str) for key in each):
+                    raise _no_json(field)
+                inner += each.values()
+            elif isinstance(each, (list, tuple)):
+                inner += each
+        if not inner:
+            return
+        level = inner
+    raise _no_json(field)
+
+
+def _no_json(field: str) -> InvalidRequestError:
+    return invalid(field, _RULE, "it could not be given back as it is")
+
+
+def event_type_of(name: object) -> str:
+    """`name` as an event type where the server takes it as one, else ``item``."""
+    if not isinstance(name, str) or not name:
+        return "item"
+    try:
+        check_type(name, "event_type")
+    except InvalidRequestError:
+        return "item"
+    return name
+
+
+# ---- records --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record that was read: its kind, the item's JSON value, the key, and the memory that it is."""
+
+    kind: str
+    item: Any
+    key: str
+    sequence: int
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCodec:
+    """The records of one framework and one agent; of one session, where that is given."""
+
+    #: The tag of each record.
+    name: str
+    agent_id: str
+    session_id: str | None = None
+    memory_type: MemoryType = "episodic"
+
+    def request(
+        self,
+        kind: str,
+        item: str,
+        *,
+        content: str,
+        event_type: str,
+        tags: Sequence[str] = (),
+        key: str | None = None,
+    ) -> AddMemoryRequest:
+        """A record to be written: `item` is JSON text, `content` is for people. Without a `key` it gets one of its own."""
+        return AddMemoryRequest(
+            agent_id=self.agent_id,
+            session_id=self.session_id,
+            memory_type=self.memory_type,
+            event_type=event_type,
+            content=_HALF_CHARACTER.sub("\ufffd", content),
+            metadata={"record": kind, "item": item, "sequence": next(_SEQUENCE)},
+            tags=[self.name, *tags],
+            dedup_key=key or uuid4().hex,
+        )
+
+    def newest_first(self, clock: Clock, *, page_size: int = PAGE_SIZE, tags: Sequence[str] = ()) -> RecordStream:
+        """All records that have these tags, newest first; `page_size` rows are read at once."""
+        options = ListOptions(agent_id=self.agent_id, session_id=self.session_id, tags=[self.name, *tags])
+        return RecordStream(self, paginate(options, clock, "memories.list", None, page_size))
+
+    def record_of(self, memory: Memory) -> Record | None:
+        """The record that a memory is; None for a memory of somebody else.
+
+        Raises `UnreadableResponseError` for a record whose item is none.
+        """
+        metadata = memory.metadata or {}
+        kind, sequence = metadata.get("record"), metadata.get("sequence")
+        if self.name not in (memory.tags or ()) or not isinstance(kind, str) or not isinstance(sequence, int):
+            return None
+        try:
+            return Record(kind, json.loads(metadata["item"]), memory.dedup_key or "", sequence, memory)
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise unreadable(self.name, "item in its metadata") from None
+
+
+def unreadable(name: str, lacking: str) -> UnreadableResponseError:
+    """The error for a memory that calls itself a record of this format and is none."""
+    return UnreadableResponseError(
+        f"a record of {name} holds no {lacking}",
+        hint=f"another program wrote it: memories.list(tags={name!r}) shows the records",
+    )
+
+
+class RecordStream:
+    """Records newest first, a moment at a time: those of one microsecond come together.
+
+    The server gives these in any order; here they stand in the order in which one process wrote them, the last one first.
+    """
+
+    def __init__(self, form: RecordCodec, walk: Paginator) -> None:
+        self._form = form
+        self._walk = walk
+        self._rows: list[Memory] = []
+
+    def next(self) -> Workflow[list[Record] | None]:
+        """The records of the next moment, maybe none; None at the end. Raises what reading raises."""
+        while not self._walk.ended and (not self._rows or self._rows[0].time == self._rows[-1].time):
+            self._rows += yield from self._walk.next_page()
+        if not self._rows:
+            return None
+        moment = list(takewhile(lambda row: row.time == self._rows[0].time, self._rows))
+        del self._rows[: len(moment)]
+        records = [record for record in map(self._form.record_of, moment) if record is not None]
+        return sorted(records, key=lambda record: (record.sequence, record.key), reverse=True)
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def write(requests: Sequence[AddMemoryRequest], visible_within: float | None, clock: Clock) -> Workflow[list[Memory]]:
+    """Store records in order and wait until all can be read, `visible_within` seconds at most; None does not wait.
+
+    Nothing is sent when one of them breaks a rule of the server. Raises as `add_memories` does, and as `wait_until_visible`.
+    """
+    batch = Batch(check_all(requests), "server", chunk=BATCH_SIZE, concurrency=1, on_failure="stop", progress=None)
+    outcomes: list[Outcome] = []
+    for wave in batch.rounds():
+        for chunk in wave:
+            batch.record((yield from send_chunk(chunk)))
+        outcomes += batch.outcomes()
+    rows = stored_rows(BatchResult.of(outcomes))
+    if visible_within is not None:
+        yield from wait_until_all_visible(rows, visible_within, clock)
+    return rows

@@ -1,0 +1,141 @@
+"""The items of a store as records: each put and each deletion is one, and the newest of a key counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from memtrace._runtime.workflows.keyset_pagination import PAGE_SIZE
+from memtrace._runtime.workflows.steps import Workflow
+from memtrace.clock import Clock
+from memtrace.integrations._records import Record, RecordCodec, RecordStream, json_text, unreadable, write
+from memtrace.models import AddMemoryRequest
+from memtrace.operations._validation import invalid
+
+__all__ = ["LiveItems", "Place", "Put", "StoredItem", "StoredItems"]
+
+Place = tuple[tuple[str, ...], str]
+"""A namespace and a key in it."""
+
+_FORMAT = "langgraph"
+_PUT, _DELETED = "put", "deleted"
+_FEW = 3
+"""Rows that are read for one key: of a full page the last moment is left out, so that three show the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """An item to be put, or deleted where there is no value: its place, and its value as JSON text."""
+
+    place: Place
+    value: str | None
+
+    @classmethod
+    def of(cls, place: Place, value: Mapping[str, Any] | None, field: str) -> Put:
+        """Raises `InvalidRequestError` for what is no mapping, or would not come back from JSON as it is."""
+        if value is not None and not isinstance(value, Mapping):
+            raise invalid(field, "a mapping, or None to delete", f"{type(value).__name__} was given")
+        return cls(place, None if value is None else json_text(dict(value), field))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """An item that was read."""
+
+    place: Place
+    value: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class StoredItems:
+    """The items that one agent keeps."""
+
+    def __init__(self, agent_id: str, visible_within: float | None) -> None:
+        self._form = RecordCodec(_FORMAT, agent_id, memory_type="entity")
+        self._visible_within = visible_within
+
+    def find(self, place: Place, clock: Clock) -> Workflow[StoredItem | None]:
+        """The item at this place; None where there is none."""
+        moments = self._form.newest_first(clock, page_size=_FEW, tags=[_key_tag(place)])
+        while (records := (yield from moments.next())) is not None:
+            if records:
+                return _read(records[0])[1]
+        return None
+
+    def live(self, prefix: Sequence[str], clock: Clock, page_size: int = PAGE_SIZE) -> LiveItems:
+        """The items in the namespaces that begin with `prefix`, the newest put first."""
+        tags = [_namespace_tag(prefix)] if prefix else []
+        return LiveItems(self._form.newest_first(clock, page_size=page_size, tags=tags))
+
+    def put(self, puts: Sequence[Put], clock: Clock) -> Workflow[None]:
+        """Store puts and deletions, one at most for each place. What is not there is not deleted."""
+        requests: list[AddMemoryRequest] = []
+        for put in puts:
+            before = yield from self.find(put.place, clock)
+            if before is not None or put.value is not None:
+                requests.append(self._request(put, before))
+        yield from write(requests, self._visible_within, clock)
+
+    def _request(self, put: Put, before: StoredItem | None) -> AddMemoryRequest:
+        namespace, key = put.place
+        created = None if before is None else before.created_at.isoformat()
+        about = json_text({"namespace": namespace, "key": key, "created_at": created}, "key")
+        return self._form.request(
+            _DELETED if put.value is None else _PUT,
+            f'{about[:-1]}, "value": {put.value or "null"}}}',
+            content=f"{key}: {put.value or 'deleted'}",
+            event_type="item_deleted" if put.value is None else "item_put",
+            tags=[_key_tag(put.place), *(_namespace_tag(namespace[: n + 1]) for n in range(len(namespace)))],
+        )
+
+
+class LiveItems:
+    """The items that there are, a moment's at a time: an item counts by its newest record."""
+
+    def __init__(self, moments: RecordStream) -> None:
+        self._moments = moments
+        self._seen: set[Place] = set()
+
+    def next(self) -> Workflow[list[StoredItem] | None]:
+        """The items that were last put at the next moment, maybe none; None at the end."""
+        records = yield from self._moments.next()
+        if records is None:
+            return None
+        items: list[StoredItem] = []
+        for record in records:
+            place, item = _read(record)
+            if place not in self._seen:
+                self._seen.add(place)
+                items += [] if item is None else [item]
+        return items
+
+
+def _read(record: Record) -> tuple[Place, StoredItem | None]:
+    """The place that a record is about, and the item that it put there; None for a deletion."""
+    try:
+        place = tuple(record.item["namespace"]), record.item["key"]
+        if record.kind == _DELETED:
+            return place, None
+        created, updated = record.item["created_at"], record.memory.time
+        first = updated if created is None else datetime.fromisoformat(created)
+        return place, StoredItem(place, record.item["value"], first, updated)
+    except (KeyError, TypeError, ValueError):
+        raise unreadable(_FORMAT, "namespace, key and value") from None
+
+
+def _key_tag(place: Place) -> str:
+    return f"key-{_digest([list(place[0]), place[1]])}"
+
+
+def _namespace_tag(labels: Sequence[str]) -> str:
+    return f"ns-{_digest(list(labels))}"
+
+
+def _digest(value: object) -> str:
+    """A tag has 64 characters of few kinds: any text fits as a digest."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]

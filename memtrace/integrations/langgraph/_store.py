@@ -1,0 +1,213 @@
+"""The store that LangGraph calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from typing import TYPE_CHECKING, cast
+
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+)
+
+from memtrace._runtime.workflows.keyset_pagination import PAGE_SIZE
+from memtrace._runtime.workflows.steps import Workflow
+from memtrace._support.numbers import is_int
+from memtrace.integrations._dual_client import DualClient
+from memtrace.integrations.identifiers import check_owner
+from memtrace.integrations.langgraph._items import Place, Put, StoredItem, StoredItems
+from memtrace.integrations.langgraph._matching import check_filter, matches_filter, matches_path
+from memtrace.operations._validation import check_non_negative_seconds, invalid
+
+if TYPE_CHECKING:
+    from memtrace.async_client import AsyncMemtrace
+    from memtrace.client import Memtrace
+    from memtrace.clock import Clock
+
+__all__ = ["MemtraceStore"]
+
+_SPARE = 100
+
+
+class MemtraceStore(BaseStore):
+    """Items in namespaces, kept as memories of `agent_id`, which need not be registered.
+
+    A put or a deletion is another memory, and the newest one of a key counts. It returns once that can be read, and waits
+    `visible_within` seconds for that; None does not wait, so that a read at once may miss it. Blocking methods need `client`;
+    the async ones use `async_client`, or `client` in a thread. There is neither semantic search nor a time to live: what asks
+    for them (`query`, a list as `index`, `ttl`) raises `NotImplementedError`.
+    Raises `InvalidRequestError` for an id that the server does not take, `ConfigurationError` without a client.
+
+    >>> from memtrace import Memtrace
+    >>> with Memtrace("memory://", "any key") as client:
+    ...     store = MemtraceStore(client, agent_id="assistant")
+    ...     store.put(("users", "42"), "prefs", {"theme": "dark"})
+    ...     store.get(("users", "42"), "prefs").value
+    {'theme': 'dark'}
+    """
+
+    def __init__(
+        self,
+        client: Memtrace | None = None,
+        async_client: AsyncMemtrace | None = None,
+        *,
+        agent_id: str,
+        visible_within: float | None = 5.0,
+    ) -> None:
+        check_owner(agent_id, "agent_id")
+        if visible_within is not None:
+            check_non_negative_seconds(visible_within, "visible_within")
+        self._faces = DualClient(client, async_client, "MemtraceStore")
+        self._items = StoredItems(agent_id, visible_within)
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """Do operations together, and give one result for each: reads see what was there before, then the puts are stored.
+
+        Of several puts of one key the last one counts. Raises `NotImplementedError` for what the store cannot do and
+        `InvalidRequestError` for what it cannot keep, before anything is sent; `PayloadTooLargeError` for an item over 4 MiB,
+        `BatchError` where only some puts were stored, and what reading and writing raise.
+        """
+        reads, puts = _checked(ops)
+        return self._faces.run(lambda clock: self._done(reads, puts, clock))
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """As `batch`, awaiting."""
+        reads, puts = _checked(ops)
+        return await self._faces.run_async(lambda clock: self._done(reads, puts, clock))
+
+    def _done(self, reads: Sequence[Op], puts: Sequence[Put], clock: Clock) -> Workflow[list[Result]]:
+        results: list[Result] = []
+        for op in reads:
+            results += [(yield from self._read(op, clock))]
+        yield from self._items.put(puts, clock)
+        return results
+
+    def _read(self, op: Op, clock: Clock) -> Workflow[Result]:
+        if isinstance(op, GetOp):
+            found = yield from self._items.find((tuple(op.namespace), op.key), clock)
+            return None if found is None else _item(found)
+        if isinstance(op, SearchOp):
+            return (yield from self._search(op, clock))
+        if isinstance(op, ListNamespacesOp):
+            return (yield from self._list_namespaces(op, clock))
+        return None
+
+    def _search(self, op: SearchOp, clock: Clock) -> Workflow[list[SearchItem]]:
+        wanted = op.offset + op.limit if op.limit else 0
+        page_size = PAGE_SIZE if op.filter else min(PAGE_SIZE, wanted + _SPARE)
+        live = self._items.live(op.namespace_prefix, clock, page_size)
+        found: list[SearchItem] = []
+        while len(found) < wanted and (items := (yield from live.next())) is not None:
+            found += [_search_item(item) for item in items if matches_filter(item.value, op.filter)]
+        return found[op.offset : wanted]
+
+    def _list_namespaces(self, op: ListNamespacesOp, clock: Clock) -> Workflow[list[tuple[str, ...]]]:
+        conditions = op.match_conditions or ()
+        live = self._items.live(_known_beginning(conditions), clock)
+        namespaces: set[tuple[str, ...]] = set()
+        while (items := (yield from live.next())) is not None:
+            namespaces |= {item.place[0] for item in items}
+        matching = {
+            namespace[: op.max_depth]
+            for namespace in namespaces
+            if all(matches_path(namespace, each.path, from_end=each.match_type == "suffix") for each in conditions)
+        }
+        return sorted(matching)[op.offset : op.offset + op.limit]
+
+
+def _known_beginning(conditions: Iterable[MatchCondition]) -> tuple[str, ...]:
+    """The labels that the first condition on beginnings names: the server can choose by them."""
+    path = next((each.path for each in conditions if each.match_type == "prefix"), ())
+    return tuple(takewhile(lambda label: label != "*", path))
+
+
+def _item(item: StoredItem) -> Item:
+    namespace, key = item.place
+    return Item(value=item.value, key=key, namespace=namespace, created_at=item.created_at, updated_at=item.updated_at)
+
+
+def _search_item(item: StoredItem) -> SearchItem:
+    return SearchItem(*item.place, item.value, item.created_at, item.updated_at)
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+def _checked(ops: Iterable[Op]) -> tuple[list[Op], list[Put]]:
+    """The operations, and the last put of each place; none of which asks for what the store does not have."""
+    chosen = list(ops)
+    puts: dict[Place, Put] = {}
+    for i, op in enumerate(chosen):
+        field = f"ops[{i}]"
+        if isinstance(op, GetOp):
+            _check_place(op.namespace, op.key, field)
+        elif isinstance(op, PutOp):
+            _check_put(op, field)
+            place = tuple(op.namespace), op.key
+            puts.pop(place, None)
+            puts[place] = Put.of(place, op.value, f"{field}.value")
+        elif isinstance(op, SearchOp):
+            _check_search(op, field)
+        elif isinstance(op, ListNamespacesOp):
+            _check_listing(op, field)
+        else:
+            raise invalid(field, "a GetOp, PutOp, SearchOp or ListNamespacesOp", f"{type(op).__name__} was given")
+    return chosen, list(puts.values())
+
+
+def _check_put(op: PutOp, field: str) -> None:
+    _check_place(op.namespace, op.key, field)
+    if op.ttl is not None:
+        raise NotImplementedError(f"{field}.ttl must be None: MemtraceStore has no time to live")
+    if op.index:
+        raise NotImplementedError(
+            f"{field}.index must be None or False: MemtraceStore has no index to search by meaning"
+        )
+
+
+def _check_search(op: SearchOp, field: str) -> None:
+    _check_labels(op.namespace_prefix, f"{field}.namespace_prefix")
+    _check_window(op.limit, op.offset, field)
+    if op.query:
+        raise NotImplementedError(
+            f"{field}.query must be None: MemtraceStore has no index to search by meaning; filter chooses by values"
+        )
+    if op.filter is not None and not isinstance(cast("object", op.filter), dict):
+        raise invalid(f"{field}.filter", "a dict", f"{type(op.filter).__name__} was given")
+    check_filter(op.filter, f"{field}.filter")
+
+
+def _check_listing(op: ListNamespacesOp, field: str) -> None:
+    _check_window(op.limit, op.offset, field)
+    if op.max_depth is not None and not (is_int(op.max_depth) and op.max_depth > 0):
+        raise invalid(f"{field}.max_depth", "None, or a whole number of 1 or more", "it says how many labels to give")
+    for condition in op.match_conditions or ():
+        _check_labels(condition.path, f"{field}.match_conditions")
+        if condition.match_type not in ("prefix", "suffix"):
+            raise invalid(f"{field}.match_conditions", "of type prefix or suffix", "there is no other")
+
+
+def _check_place(namespace: object, key: object, field: str) -> None:
+    _check_labels(namespace, f"{field}.namespace")
+    if not isinstance(key, str):
+        raise invalid(f"{field}.key", "a text", f"{type(key).__name__} was given")
+
+
+def _check_labels(labels: object, field: str) -> None:
+    if not isinstance(labels, (tuple, list)) or not all(isinstance(label, str) for label in labels):
+        raise invalid(field, "a tuple of texts", "it names a namespace")
+
+
+def _check_window(limit: object, offset: object, field: str) -> None:
+    for value, name in ((limit, "limit"), (offset, "offset")):
+        if not is_int(value) or value < 0:
+            raise invalid(f"{field}.{name}", "a whole number of 0 or more", "it says how many to give or to pass over")

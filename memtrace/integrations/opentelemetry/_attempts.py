@@ -1,0 +1,51 @@
+"""A span and a duration for each request that goes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memtrace._flow.composition import CallNext
+from memtrace.middleware._placement import Position
+from memtrace.plugins import MiddlewareSpec, hookimpl
+from memtrace.transport import Flow, Request, Response
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+__all__ = ["OpenTelemetryAttempts", "memtrace_middleware"]
+
+
+class OpenTelemetryAttempts:
+    """A middleware of attempts: one span of kind CLIENT for each request, by OpenTelemetry's conventions for HTTP.
+
+    Its duration goes into ``http.client.request.duration``, and its context is sent along (``traceparent``). ``url.full`` has
+    no value of a query, and nothing of a path that could be a content. Without providers the global ones are used. By name it
+    is ``"opentelemetry-attempts"`` and stands after ``log``, last before the transport. Leave it out where the HTTP library
+    itself is instrumented: there would be two spans for one request.
+
+    >>> from memtrace import Memtrace
+    >>> client = Memtrace("memory://", "any key", middleware=["opentelemetry", "opentelemetry-attempts"])
+    """
+
+    def __init__(
+        self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+    ) -> None:
+        from memtrace.integrations.opentelemetry._spans import AttemptSpans
+
+        self._signals = AttemptSpans(tracer_provider, meter_provider)
+
+    def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
+        """Have the attempt made in its span."""
+        return (yield from self._signals.observed(request, call_next))
+
+
+@hookimpl
+def memtrace_middleware() -> MiddlewareSpec:
+    """The middleware ``opentelemetry-attempts``."""
+    return MiddlewareSpec(
+        create=OpenTelemetryAttempts,
+        position=Position("after", "log"),
+        requires=("opentelemetry.trace",),
+        extra="opentelemetry",
+    )

@@ -1,0 +1,205 @@
+"""What a model chooses when it calls a tool, as pydantic models: they give the schemas, and check the calls."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memtrace._support.error_text import did_you_mean
+from memtrace.exceptions import InvalidRequestError
+from memtrace.models import AddMemoryRequest, ListOptions, MemoryType, SearchQuery
+from memtrace.operations._coercion import decision
+from memtrace.operations._validation_errors import invalid_request_from
+
+__all__ = [
+    "MAX_ROWS",
+    "Arguments",
+    "Binding",
+    "Decide",
+    "MemoryRequest",
+    "Recall",
+    "Remember",
+    "Search",
+    "arguments_from",
+    "shown_name",
+]
+
+MemoryRequest = AddMemoryRequest | ListOptions | SearchQuery
+"""What a call of a tool becomes."""
+
+MAX_ROWS = 100
+"""The most memories that one call reads."""
+
+_DEFAULT_ROWS = 20
+_LONGEST_NAME = 64
+
+_SINCE = "Only what is newer than this: a number and m, h or d, such as 30m, 24h or 7d. Leave it out for all times."
+_LIMIT = "How many memories to read at most, newest first. 20 when left out."
+_TAGS = "letters, digits, '_', '-' and '.', at most 64 characters each"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Whose memory it is: what the application says, and no model chooses."""
+
+    agent_id: str
+    #: What is written belongs to this session.
+    session_id: str | None = None
+    #: Only what belongs to this session is read; None for all of the agent.
+    read_session_id: str | None = None
+
+
+class Arguments(BaseModel, ABC):
+    """Arguments of a tool, which become a request."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @property
+    def rows(self) -> int:
+        """How many memories it shows at most; one more is asked for, to know whether there are more."""
+        return 0
+
+    @abstractmethod
+    def request(self, binding: Binding) -> MemoryRequest:
+        """What is sent."""
+
+
+class Remember(Arguments):
+    """Arguments of ``remember``."""
+
+    content: str = Field(
+        description="What to remember, in whole sentences that can be understood without this conversation."
+    )
+    tags: list[str] | None = Field(default=None, description=f"Labels to find it by: {_TAGS}.")
+    importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description="From 0 to 1.")
+
+    def request(self, binding: Binding) -> AddMemoryRequest:
+        """An episodic memory."""
+        return AddMemoryRequest(
+            agent_id=binding.agent_id,
+            session_id=binding.session_id,
+            content=self.content,
+            tags=self.tags,
+            importance=self.importance,
+        )
+
+
+class Decide(Arguments):
+    """Arguments of ``decide``."""
+
+    decision: str = Field(description="What was decided, in one sentence.")
+    reasoning: str = Field(description="Why, so that it can be judged later.")
+
+    def request(self, binding: Binding) -> AddMemoryRequest:
+        """A decision, its reasons beside it."""
+        made = decision(binding.agent_id, self.decision, self.reasoning)
+        return made.model_copy(update={"session_id": binding.session_id})
+
+
+class Recall(Arguments):
+    """Arguments of ``recall``."""
+
+    since: str | None = Field(default=None, description=_SINCE)
+    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS, description=_LIMIT)
+
+    @property
+    def rows(self) -> int:
+        """As many as asked for."""
+        return self.limit or _DEFAULT_ROWS
+
+    def request(self, binding: Binding) -> ListOptions:
+        """The newest."""
+        return ListOptions(
+            agent_id=binding.agent_id,
+            session_id=binding.read_session_id,
+            since=self.since or None,
+            limit=self.rows + 1,
+            order="desc",
+        )
+
+
+class Search(Arguments):
+    """Arguments of ``search``."""
+
+    text: str | None = Field(
+        default=None,
+        description="One word or phrase that the memory must contain as it is written here: capitals count, and there are "
+        "no wildcards. A short word finds more than a sentence.",
+    )
+    tags: list[str] | None = Field(default=None, description=f"Labels that it must all have: {_TAGS}.")
+    memory_types: list[MemoryType] | None = Field(default=None, description="Kinds of memory, any of them.")
+    min_importance: float | None = Field(
+        default=None, ge=0, le=1, allow_inf_nan=False, description="The least importance, from 0 to 1."
+    )
+    since: str | None = Field(default=None, description=_SINCE)
+    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS, description=_LIMIT)
+
+    @property
+    def rows(self) -> int:
+        """As many as asked for."""
+        return self.limit or _DEFAULT_ROWS
+
+    def request(self, binding: Binding) -> SearchQuery:
+        """The newest that fit."""
+        return SearchQuery(
+            agent_id=binding.agent_id,
+            session_id=binding.read_session_id,
+            memory_types=[*self.memory_types] if self.memory_types else None,
+            tags=self.tags,
+            content_contains=self.text,
+            since=self.since or None,
+            min_importance=self.min_importance,
+            limit=self.rows + 1,
+            order="desc",
+        )
+
+
+ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
+
+
+def arguments_from(model: type[ArgumentsT], given: str | Mapping[str, Any] | None) -> ArgumentsT:
+    """The arguments of a call, as a model wrote them: JSON text, or the object itself.
+
+    Raises `InvalidRequestError` with the argument and the rule, and never with a value.
+    """
+    fields = _object(given)
+    for name in fields:
+        if name not in model.model_fields:
+            known = ", ".join(model.model_fields)
+            raise _refused(
+                "arguments",
+                f"of {known}",
+                f"there is no argument {shown_name(name)}.{did_you_mean(name, model.model_fields)}",
+            )
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise invalid_request_from(error) from None
+
+
+def shown_name(name: str) -> str:
+    """A name that a model made up, as errors and logs show it: its beginning, where it is long."""
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
+
+
+def _object(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if given is None or given == "":
+        return {}
+    value: object = given
+    if isinstance(given, str):
+        try:
+            value = json.loads(given)
+        except (ValueError, RecursionError):
+            raise _refused("arguments", "a JSON object", "they are no valid JSON") from None
+    if not isinstance(value, Mapping):
+        raise _refused("arguments", "a JSON object", "they are something else")
+    return {str(name): each for name, each in value.items()}
+
+
+def _refused(field: str, rule: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{field}: {problem}", field=field, rule=rule)

@@ -1,0 +1,135 @@
+"""What a model gets back: memories as JSON within a bound, and errors that say what it can do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from memtrace.exceptions import ConflictError, InvalidRequestError, MemtraceError, PayloadTooLargeError
+from memtrace.integrations.tools._definitions import SchemaFormat, check_schema_format
+from memtrace.integrations.tools._scope import Action
+from memtrace.models import Memory, MemoryList, SearchResult
+
+__all__ = ["ToolResult", "failure", "success"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of one call, for the model: text, and whether that tells of a failure. `error` is for the application.
+
+    >>> ToolResult("Stored.").message("anthropic", "toolu_1")
+    {'type': 'tool_result', 'tool_use_id': 'toolu_1', 'content': 'Stored.', 'is_error': False}
+    """
+
+    text: str
+    is_error: bool = False
+    #: What was raised, where something was; a duplicate is no failure for the model, and is here all the same.
+    error: MemtraceError | None = None
+
+    def message(self, form: SchemaFormat, call_id: str) -> dict[str, Any]:
+        """The answer to the call of this id, as the provider takes it.
+
+        A message of the role tool for ``openai``, an item of the input for ``openai-responses``, a block of a user's message
+        for ``anthropic``. Raises `ConfigurationError` for another form.
+        """
+        check_schema_format(form)
+        if form == "openai":
+            return {"role": "tool", "tool_call_id": call_id, "content": self.text}
+        if form == "openai-responses":
+            return {"type": "function_call_output", "call_id": call_id, "output": self.text}
+        return {"type": "tool_result", "tool_use_id": call_id, "content": self.text, "is_error": self.is_error}
+
+
+# ---- answers --------------------------------------------------------------------------------------------------------
+
+
+def success(action: Action, answer: Memory | MemoryList | SearchResult, max_chars: int) -> ToolResult:
+    """The result of a call that the server answered."""
+    if isinstance(answer, Memory):
+        return ToolResult("Stored.")
+    found = answer.memories if isinstance(answer, MemoryList) else answer.results
+    return ToolResult(_written(found[: action.rows], max_chars, more=len(found) > action.rows))
+
+
+def _written(memories: Sequence[Memory], max_chars: int, *, more: bool) -> str:
+    """As many memories as the bound lets in, the first of them cut where it alone is too long."""
+    room = max_chars - len(_json({"memories": [], "more": False}))
+    shown: list[str] = []
+    for memory in memories:
+        text = _json(_told(memory))
+        if not shown and len(text) > room:
+            text = _cut(memory, room)
+        if len(text) > room:
+            more = True
+            break
+        room -= len(text) + len(", ")
+        shown.append(text)
+    return f'{{"memories": [{", ".join(shown)}], "more": {_json(more)}}}'
+
+
+def _told(memory: Memory) -> dict[str, object]:
+    reasoning = (memory.metadata or {}).get("reasoning")
+    told = {
+        "time": memory.time.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "type": memory.memory_type,
+        "event": memory.event_type if memory.event_type not in ("general", memory.memory_type) else None,
+        "content": memory.content,
+        "reasoning": reasoning if memory.memory_type == "decision" and isinstance(reasoning, str) else None,
+        "tags": memory.tags,
+        "importance": memory.importance,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _cut(memory: Memory, room: int) -> str:
+    """A memory that is too long for the bound, with as much of its content as there is room for."""
+    told = {name: value for name, value in _told(memory).items() if name not in ("tags", "reasoning")}
+    low, high = 0, len(memory.content)
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = len(_json({**told, "content": memory.content[:middle], "content_cut": True})) <= room
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return _json({**told, "content": memory.content[:low], "content_cut": True})
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+# ---- failures -------------------------------------------------------------------------------------------------------
+
+_DUPLICATE_HINT: Final = (
+    "Not stored: the same was stored within the last 24 hours, or something that begins alike. "
+    "If this says something new, write that first and store it again."
+)
+_TOO_LONG_HINT: Final = "Not done: this is too long. Shorten it and call again."
+_UNKNOWN_OUTCOME_HINT: Final = (
+    "It is not known whether this was stored. Look for it with another tool before you store it again."
+)
+_RETRY_HINT: Final = "The memory did not answer. You can try again later; until then go on without it."
+_UNAVAILABLE_HINT: Final = "The memory cannot be used now. Go on without it, and do not try again."
+
+_THEIR_NAMES: Final = {"search": {"content_contains": "text"}, "decide": {"content": "decision"}}
+
+
+def failure(action: Action | None, error: MemtraceError) -> ToolResult:
+    """The result of a call that failed: what the model can do, and nothing of addresses, keys and servers."""
+    if isinstance(error, InvalidRequestError) and not error.status_code:
+        return ToolResult(_corrected(action, error), is_error=True, error=error)
+    if isinstance(error, ConflictError) and error.code == "duplicate_memory":
+        return ToolResult(_DUPLICATE_HINT, error=error)
+    if isinstance(error, PayloadTooLargeError):
+        return ToolResult(_TOO_LONG_HINT, is_error=True, error=error)
+    text = _UNKNOWN_OUTCOME_HINT if error.maybe_applied else _RETRY_HINT if error.retryable else _UNAVAILABLE_HINT
+    return ToolResult(text, is_error=True, error=error)
+
+
+def _corrected(action: Action | None, error: InvalidRequestError) -> str:
+    """What was wrong, by the tool's own names; the SDK's message begins with the field."""
+    told = error.message
+    names = _THEIR_NAMES.get(action.definition.tool, {}) if action is not None else {}
+    if error.field in names:
+        told = told.replace(error.field, names[error.field], 1)
+    return f"Not done: {told}. Correct it and call again."

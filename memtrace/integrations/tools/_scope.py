@@ -1,0 +1,77 @@
+"""What an application has decided about its tools: whose memory they work on, which there are, how long an answer may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+from memtrace._support.error_text import did_you_mean
+from memtrace._support.numbers import is_int
+from memtrace.exceptions import ConfigurationError, InvalidRequestError
+from memtrace.integrations.tools._arguments import Binding, MemoryRequest, arguments_from, shown_name
+from memtrace.integrations.tools._definitions import Definition, ToolName, definitions_of
+from memtrace.operations._validation import check_id, require_non_empty
+
+__all__ = ["LEAST_CHARS", "Action", "ReadFrom", "Scope"]
+
+ReadFrom = Literal["agent", "session"]
+"""What is read: all memories of the agent, or those of the session alone."""
+
+LEAST_CHARS: Final = 1000
+"""The shortest bound of an answer: one memory has to fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A call of a tool, as a request to the server."""
+
+    definition: Definition
+    request: MemoryRequest
+    #: How many memories it shows at most.
+    rows: int
+
+
+class Scope:
+    """The agent and the session, the tools, and the bound of an answer. Raises for what cannot be."""
+
+    def __init__(
+        self,
+        *,
+        agent_id: str,
+        session_id: str | None,
+        read_from: ReadFrom,
+        tools: Sequence[ToolName],
+        prefix: str,
+        max_chars: int,
+    ) -> None:
+        require_non_empty(agent_id, "agent_id")
+        check_id(agent_id, "agent_id")
+        check_id(session_id, "session_id")
+        if read_from not in get_args(ReadFrom):
+            raise ConfigurationError(f"read_from must be one of {', '.join(get_args(ReadFrom))}")
+        if read_from == "session" and not session_id:
+            raise ConfigurationError("read_from='session' needs a session_id")
+        if not is_int(max_chars) or max_chars < LEAST_CHARS:
+            raise ConfigurationError(f"max_chars must be a whole number, {LEAST_CHARS} or more")
+        self.binding: Binding = Binding(agent_id, session_id or None, session_id if read_from == "session" else None)
+        self.max_chars: int = max_chars
+        self._by_name = {definition.name: definition for definition in definitions_of(tools, prefix)}
+
+    @property
+    def definitions(self) -> list[Definition]:
+        """The tools that are offered."""
+        return list(self._by_name.values())
+
+    def action(self, name: str, given: str | Mapping[str, Any] | None) -> Action:
+        """What is to be done. Raises `InvalidRequestError` for a tool that is not offered, and for arguments that break a rule."""
+        definition = self._by_name.get(name)
+        if definition is None:
+            offered = ", ".join(self._by_name)
+            raise InvalidRequestError(
+                f"there is no tool {shown_name(name)}.{did_you_mean(name, self._by_name)} There are: {offered}",
+                field="name",
+                rule=f"one of {offered}",
+            )
+        chosen = arguments_from(definition.arguments, given)
+        return Action(definition, chosen.request(self.binding), chosen.rows)

@@ -1,0 +1,64 @@
+"""Logging: one line an attempt, without keys and without contents."""
+
+from __future__ import annotations
+
+import logging
+
+from memtrace._flow.composition import CallNext
+from memtrace.middleware._errors import is_failure
+from memtrace.transport import Flow, Request, Response, TransportError
+
+__all__ = ["log_attempts"]
+
+_logger = logging.getLogger("memtrace")
+_logger.addHandler(logging.NullHandler())  # an application that configures no logging is not written to
+
+
+def log_attempts(request: Request, call_next: CallNext) -> Flow[Response]:
+    """Log each attempt to the logger ``memtrace``: DEBUG, and WARNING for a failure.
+
+    A 409 stays at DEBUG, since a duplicate is often expected, and so does an answer that the call accepts. The record has
+    the fields ``memtrace_operation``, ``memtrace_method``, ``memtrace_path``, ``memtrace_status`` (0 without an answer),
+    ``memtrace_attempt`` and ``memtrace_seconds``.
+    """
+    clock = request.context.clock
+    started = clock.monotonic()
+    try:
+        response = yield from call_next(request)
+    except TransportError as error:
+        _log(logging.WARNING, request, 0, error.cause, clock.monotonic() - started)
+        raise
+    failed = is_failure(response, request) and response.status != 409
+    _log(
+        logging.WARNING if failed else logging.DEBUG,
+        request,
+        response.status,
+        str(response.status),
+        clock.monotonic() - started,
+    )
+    return response
+
+
+def _log(level: int, request: Request, status: int, outcome: str, seconds: float) -> None:
+    if not _logger.isEnabledFor(level):
+        return
+    attempt, path = request.context.attempt, request.redacted_path
+    fields = {
+        "memtrace_operation": request.operation,
+        "memtrace_method": request.method,
+        "memtrace_path": path,
+        "memtrace_status": status,
+        "memtrace_attempt": attempt,
+        "memtrace_seconds": seconds,
+    }
+    _logger.log(
+        level,
+        "%s: %s %s -> %s in %.1f ms (attempt %d)",
+        request.operation,
+        request.method,
+        path,
+        outcome,
+        seconds * 1000,
+        attempt,
+        extra=fields,
+    )

@@ -1,0 +1,131 @@
+"""Placement: where a middleware stands, relative to a link of the chain that has a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from memtrace._flow.composition import Middleware
+from memtrace.exceptions import ConfigurationError
+
+__all__ = ["BUILT_IN", "Link", "Placed", "Position", "Relation", "after", "before", "instead_of"]
+
+BUILT_IN: Final[tuple[str, ...]] = ("errors", "retry", "auth", "log")
+"""The names of the built-in links, outermost first."""
+
+Relation = Literal["before", "after", "instead_of"]
+"""Outside of a link, inside of it, or in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a client's chain: before, after or instead of the link that has this name.
+
+    A `MiddlewareSpec` takes one. For a middleware of your own write `before`, `after` or `instead_of`. Raises
+    `ConfigurationError` for another relation and for a link that is no name.
+
+    >>> print(Position("instead_of", "auth"))
+    instead of 'auth'
+    """
+
+    relation: Relation
+    link: str
+
+    def __post_init__(self) -> None:
+        if self.relation not in get_args(Relation):
+            raise ConfigurationError(
+                f"a Position's relation must be one of {', '.join(get_args(Relation))}, not {self.relation!r}"
+            )
+        if not isinstance(self.link, str):
+            raise ConfigurationError(
+                f"{self.relation}: the link must be a name, not {type(self.link).__name__}; the name comes first, as in "
+                f"{self.relation}('auth', ...)"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.relation.replace('_', ' ')} {self.link!r}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """A middleware that is checked and made, with what was said of its place."""
+
+    middleware: Middleware
+    #: The argument that it came by, as in ``middleware[0]``.
+    given: str
+    #: The name by which it was asked for, where that is how.
+    name: str | None = None
+    position: Position | None = None
+
+    def __str__(self) -> str:
+        return self.given if self.name is None else f"{self.given} ({self.name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A middleware with its place. Made by `before`, `after` and `instead_of`, for the lists of a client.
+
+    Raises `ConfigurationError` for a middleware that has a place already, and for a position that is no `Position`.
+
+    >>> before("auth", "tracing")
+    Placed(middleware='tracing', position=Position(relation='before', link='auth'))
+    """
+
+    middleware: Middleware | str
+    position: Position
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.position, Position):
+            raise ConfigurationError(
+                f"a Placed's position must be a Position, not {type(self.position).__name__}: write before('auth', ...), "
+                "after or instead_of, which make both"
+            )
+        if isinstance(self.middleware, Placed):
+            raise ConfigurationError(
+                f"a middleware has one place, and this one has two, {self.position} and {self.middleware.position}: "
+                "leave one of them out"
+            )
+        if isinstance(self.middleware, Position):
+            raise ConfigurationError(
+                f"what is placed {self.position} is a Position, {self.middleware}, and no middleware: write "
+                f"{self.position.relation}({self.position.link!r}, your_middleware)"
+            )
+
+
+def before(link: str, middleware: Middleware | str) -> Placed:
+    """Place `middleware` just before `link`: it sees the request earlier and the response later.
+
+    `link` is the name of a built-in middleware or of an installed one of the same client, wherever that stands; a text as
+    `middleware` names an installed one. What is placed before one link keeps the order of its list. The client raises
+    `ConfigurationError` for a name that it does not know.
+
+    >>> from memtrace import Memtrace
+    >>> from memtrace.middleware import log_attempts
+    >>> client = Memtrace("memory://", "any key", middleware=[before("auth", log_attempts)])
+    """
+    return Placed(middleware, Position("before", link))
+
+
+def after(link: str, middleware: Middleware | str) -> Placed:
+    """Place `middleware` just after `link`: it sees the request later and the response earlier.
+
+    The rest is as in `before`.
+
+    >>> from memtrace import Memtrace
+    >>> from memtrace.middleware import log_attempts
+    >>> client = Memtrace("memory://", "any key", middleware=[after("errors", log_attempts)])
+    """
+    return Placed(middleware, Position("after", link))
+
+
+def instead_of(link: str, middleware: Middleware | str) -> Placed:
+    """Put `middleware` in the place of the built-in `link`, which then does nothing.
+
+    Others are placed before and after it by the name of that link. The client raises `ConfigurationError` for a name that
+    is no built-in one, and for two that replace the same.
+
+    >>> from memtrace import Memtrace
+    >>> from memtrace.middleware import ApiKeyAuth
+    >>> client = Memtrace("memory://", "any key", middleware=[instead_of("auth", ApiKeyAuth("another key"))])
+    """
+    return Placed(middleware, Position("instead_of", link))

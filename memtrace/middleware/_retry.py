@@ -1,0 +1,227 @@
+"""Retry: makes a call again that failed, where that can neither lose a thing nor do it twice."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, cast
+
+from memtrace._flow.composition import CallNext
+from memtrace._flow.effects import sleep
+from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
+from memtrace.middleware._errors import error_for, is_failure, is_storage_failure, retry_after, to_public_error
+from memtrace.operations import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ, RetryPolicy
+from memtrace.operations._recovery import ServerClock, verifying_read
+from memtrace.transport import Flow, Recovery, RecoveryContext, Request, Response
+
+__all__ = ["Retry"]
+
+_Verdict = Literal["final", "not_applied", "maybe_applied", "read_failed"]
+
+
+class _Attempt(NamedTuple):
+    """How one attempt ended."""
+
+    verdict: _Verdict
+    response: Response | None = None
+    error: MemtraceError | None = None
+
+    def result(self) -> Response:
+        """The answer. Raises where there was none."""
+        if self.response is None:
+            raise cast("MemtraceError", self.error)  # it has one of the two
+        return self.response
+
+
+_SUCCESS = _Attempt("final")  # without its answer, so that there is one for all
+
+
+class Retry:
+    """Repeats what failed, as a `RetryPolicy` says.
+
+    What surely was not applied (no connection, 429, 503 of a server with storage) is repeated for every call. What may have
+    been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Idempotency`; before a write of
+    memories is, the first attempt settles in the server's storage, so that it is recognised. A read is also repeated
+    after a 500 that says that the storage failed. No other answer is.
+    """
+
+    __slots__ = ("_policy",)
+
+    def __init__(self, policy: RetryPolicy | None = None) -> None:
+        self._policy = RetryPolicy() if policy is None else policy
+
+    def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
+        """Send until there is an answer to be had, or no attempt is left."""
+        try:
+            response = yield from call_next(request)
+        except TransportError as error:
+            attempt = _unanswered(error)
+        else:
+            attempt = _classify(response, request)
+            if attempt is _SUCCESS:
+                return response
+        return (yield from _RetryRun(self._policy, request, call_next).after(attempt))
+
+    def __repr__(self) -> str:
+        return f"Retry({self._policy!r})"
+
+
+class _RetryRun:
+    """One call that did not end with its first attempt."""
+
+    def __init__(self, policy: RetryPolicy, request: Request, call_next: CallNext) -> None:
+        self._policy = policy
+        self._request = request
+        self._context = request.context
+        self._call_next = call_next
+        self._server_clock = ServerClock(request.context)
+        #: Whether an attempt may be on its way into storage still.
+        self._unverified = False
+
+    def after(self, attempt: _Attempt) -> Flow[Response]:
+        """The answer to have after this first attempt. Raises where there is none."""
+        uncertain = False
+        recovery = self._context.recovery
+        number = 1
+        while True:
+            if attempt.response is not None and attempt.verdict == "final":  # else it is a proxy's, or cannot be read
+                self._server_clock.note(attempt.response)
+                if recovery is not None and recovery.applies_to(attempt.response, uncertain=uncertain):
+                    return (yield from self._recovered(recovery, attempt.response))
+            if attempt.verdict == "not_applied" and self._context.applied_attempt == self._context.attempt > 0:
+                attempt = attempt._replace(verdict="maybe_applied")  # an attempt middleware changed what had come
+            if attempt.verdict == "maybe_applied" and self._context.idempotency != "read":
+                uncertain = self._unverified = self._context.maybe_applied = True
+            if attempt.verdict == "final" or number == self._policy.max_attempts:
+                return attempt.result()
+            if not (yield from self._wait_before_retry(attempt, number)):
+                return attempt.result()
+            self._note(attempt)
+            attempt = yield from _try(self._request, self._call_next)
+            number += 1
+
+    def _note(self, attempt: _Attempt) -> None:
+        """Keep what made the next attempt necessary; without what came before it, or each attempt would add to a chain."""
+        error = cast("MemtraceError", attempt.error)  # only a success has none, and is not repeated
+        cause = self._context.retried_after = to_public_error(error, self._request)
+        cause.last_cause = None
+
+    def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
+        """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""
+        inquiry = RecoveryContext(self._server_clock.began, self._server_clock.is_known, self._read, self._verify)
+        try:
+            return (yield from recovery.recover(self._request, response, inquiry))
+        except MemtraceError as error:
+            if response.status != 409:
+                return response  # it is true as it is, and less exact
+            error.hint = "an earlier attempt may have stored it, and looking for it failed; look again later"
+            error.request = None  # of the read: this error is about the call
+            raise
+
+    # ---- before a repeat
+
+    def _wait_before_retry(self, attempt: _Attempt, number: int) -> Flow[bool]:
+        """Wait as is due; whether the call may be made again."""
+        wait = self._wait(attempt, number) if self._may_retry(attempt) else None
+        recovery = self._context.recovery
+        settles = self._unverified and recovery is not None and recovery.needs_verification
+        if wait is None or not self._has_time_for(wait + (self._verification_seconds if settles else 0.0)):
+            return False
+        yield from sleep(wait)
+        return (yield from self._has_verified()) if settles else True
+
+    def _may_retry(self, attempt: _Attempt) -> bool:
+        idempotency = self._context.idempotency
+        if attempt.verdict == "maybe_applied":
+            return idempotency in ("read", "idempotent") or (
+                idempotency == "keyed" and self._context.recovery is not None
+            )
+        return attempt.verdict == "not_applied" or idempotency == "read"
+
+    def _wait(self, attempt: _Attempt, number: int) -> float | None:
+        """Seconds until the next attempt, before settling; None where the server asks for more than the policy allows."""
+        recovery = self._context.recovery
+        if attempt.verdict == "maybe_applied" and recovery is not None and recovery.needs_verification:
+            number = 0  # settling is wait enough
+        return self._pause(attempt, number)
+
+    def _pause(self, attempt: _Attempt, number: int) -> float | None:
+        """The backoff after this many attempts, none after 0, or as long as the server asks for."""
+        answer = attempt.response
+        asked = 0.0 if answer is None else retry_after(answer, self._context.clock.wall()) or 0.0
+        if asked > self._policy.max_retry_after:
+            return None
+        return max(asked, self._policy.backoff(number) if number else 0.0)
+
+    def _has_time_for(self, seconds: float) -> bool:
+        remaining = self._context.remaining()
+        return remaining is None or seconds < remaining
+
+    # ---- settling
+
+    @property
+    def _verification_seconds(self) -> float:
+        return VERIFY_DELAY_AFTER_READ + (VERIFY_DELAY_BEFORE_READ if self._policy.settle == "wait" else 0.0)
+
+    def _has_verified(self) -> Flow[bool]:
+        try:
+            yield from self._verify()
+        except MemtraceError:
+            return False  # storage is down: a duplicate would not be seen
+        return True
+
+    def _verify(self) -> Flow[None]:
+        """Wait until what has reached the server is seen by its reads and its check for duplicates."""
+        number = 1
+        while True:
+            if self._policy.settle == "wait":  # again after a read that failed: storage may have been down until then
+                yield from sleep(VERIFY_DELAY_BEFORE_READ)
+            attempt = yield from _try(verifying_read(self._request), self._call_next)
+            if attempt.error is None:
+                break
+            wait = self._pause(attempt, number)
+            if attempt.verdict == "final" or number == self._policy.max_attempts or wait is None:
+                raise attempt.error
+            yield from sleep(wait)
+            number += 1
+        self._server_clock.note(attempt.result())
+        yield from sleep(VERIFY_DELAY_AFTER_READ)
+        self._unverified = False
+
+    def _read(self, request: Request) -> Flow[Response]:
+        attempt = yield from _try(request, self._call_next)
+        response = yield from _RetryRun(self._policy, request, self._call_next).after(attempt)
+        if is_failure(response, request):
+            raise error_for(response, request)
+        self._server_clock.note(response)
+        request.context.read(response)
+        return response
+
+
+def _try(request: Request, call_next: CallNext) -> Flow[_Attempt]:
+    try:
+        response = yield from call_next(request)
+    except TransportError as error:
+        return _unanswered(error)
+    attempt = _classify(response, request)
+    return _Attempt("final", response) if attempt is _SUCCESS else attempt
+
+
+def _unanswered(error: TransportError) -> _Attempt:
+    return _Attempt("maybe_applied" if error.maybe_sent else "not_applied", error=error)
+
+
+def _classify(response: Response, request: Request) -> _Attempt:
+    """How it stands with a call that was answered."""
+    if not is_failure(response, request):
+        try:
+            request.context.read(response)
+        except UnreadableResponseError as unreadable:
+            return _Attempt("maybe_applied", response, unreadable)
+        return _SUCCESS
+    error = error_for(response, request)
+    if response.status == 429 or (response.status == 503 and error.code != "no_arc_instance"):
+        return _Attempt("not_applied", response, error)
+    if response.status in (502, 504):
+        return _Attempt("maybe_applied", response, error)
+    if request.context.idempotency == "read" and is_storage_failure(error):
+        return _Attempt("read_failed", response, error)
+    return _Attempt("final", response, error)

@@ -1,0 +1,75 @@
+"""A request model, or the same fields as keywords: one of the two becomes the model that is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from memtrace._support.error_text import did_you_mean, type_name
+from memtrace.models import AddMemoryRequest, ListOptions, TimeBound
+from memtrace.operations._endpoints import non_empty
+from memtrace.operations._validation import invalid, is_text
+from memtrace.operations._validation_errors import invalid_request_from
+
+__all__ = ["coerce_request", "decision", "episodic_memory", "filters_from", "recent_query"]
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def coerce_request(model: type[ModelT], given: ModelT | None, fields: Mapping[str, object]) -> ModelT:
+    """`given`, or a model of `fields`.
+
+    Raises `TypeError` for both at once, another type, or a keyword that the model does not have; `InvalidRequestError` for
+    a value that it does not take.
+    """
+    if given is None:
+        return _built(model, fields)
+    if fields:
+        raise TypeError(f"pass {model.__name__}(...) or its fields as keywords, not both")
+    if not isinstance(given, model):
+        fields_of = ", ".join(model.model_fields)
+        raise TypeError(
+            f"expected {model.__name__} or its fields as keywords, not {type_name(given)}; the fields are {fields_of}"
+        )
+    return given
+
+
+def filters_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str, object]) -> ModelT:
+    """`model_from` for what reads everyone's memories: an empty id among the fields is refused, since it would not filter.
+
+    In options that are made by hand it keeps the server's meaning, which code for 0.2.0 may rely on.
+    """
+    for name in ("agent_id", "session_id"):
+        if fields.get(name) == "":
+            raise invalid(name, "None or a text that is not empty", "an empty one would not filter")
+    return coerce_request(model, given, fields)
+
+
+def episodic_memory(agent_id: str, content: str) -> AddMemoryRequest:
+    """What `remember` stores."""
+    return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content})
+
+
+def decision(agent_id: str, content: str, reasoning: str) -> AddMemoryRequest:
+    """What `decide` stores. A decision that is no text, or an empty one, is refused by that name."""
+    non_empty(content if is_text(content) else "", "decision")
+    fields = {"memory_type": "decision", "event_type": "decision", "metadata": {"reasoning": reasoning}}
+    return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content, **fields})
+
+
+def recent_query(agent_id: str, since: TimeBound) -> ListOptions:
+    """What `recall` reads. An empty agent is refused: as a filter it would mean everyone."""
+    given = {"agent_id": non_empty(agent_id, "agent_id"), "since": since, "limit": 100, "order": "desc"}
+    return _built(ListOptions, given)
+
+
+def _built(model: type[ModelT], fields: Mapping[str, object]) -> ModelT:
+    for name in fields:
+        if name not in model.model_fields:
+            raise TypeError(f"unexpected keyword argument {name!r}.{did_you_mean(name, model.model_fields)}")
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        raise invalid_request_from(error) from None

@@ -1,0 +1,528 @@
+"""Each endpoint once: from arguments to an `Operation`, which knows what to send and how to read the answer.
+
+No I/O and no waiting happens here. Arguments that the server would refuse, cap or ignore are refused with
+`InvalidRequestError`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from memtrace.clock import Clock, SystemClock
+from memtrace.exceptions import PayloadTooLargeError
+from memtrace.models import (
+    WIRE,
+    AddMemoryRequest,
+    Agent,
+    AgentList,
+    AgentStats,
+    ContextOptions,
+    CreateSessionRequest,
+    Health,
+    ListOptions,
+    Memory,
+    MemoryList,
+    RegisterAgentRequest,
+    SearchQuery,
+    SearchResult,
+    Session,
+    SessionContext,
+    SessionList,
+    UpdateSessionRequest,
+)
+from memtrace.operations._recovery import (
+    AgentRecovery,
+    BatchRecovery,
+    DeletionRecovery,
+    MemoryRecovery,
+    is_deduplicated,
+)
+from memtrace.operations._retry_policy import Dedup
+from memtrace.operations._time_bounds import to_lookback, to_query
+from memtrace.operations._validation import (
+    check_id,
+    check_importance,
+    check_limit,
+    check_offset,
+    check_tag,
+    check_tags,
+    check_type,
+    check_types,
+    invalid,
+    path_segment,
+    require_non_empty,
+    split_tags,
+)
+from memtrace.transport import Idempotency, Method, Recovery, Response
+
+__all__ = [
+    "MAX_BODY",
+    "AddedMemories",
+    "Operation",
+    "RefusedItem",
+    "add_memories",
+    "add_memory",
+    "agent_memories",
+    "agent_stats",
+    "check_body_size",
+    "close_session",
+    "create_session",
+    "delete_agent",
+    "for_agent",
+    "for_session",
+    "get_agent",
+    "get_session",
+    "health",
+    "list_agents",
+    "list_memories",
+    "list_sessions",
+    "memory_body",
+    "non_empty",
+    "ready",
+    "register_agent",
+    "response_parser",
+    "search_memories",
+    "session_context",
+    "session_memories",
+    "update_session",
+    "with_unique_key",
+]
+
+T = TypeVar("T")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of a request body; over that the server cuts the connection."""
+
+_API = "/api/v1"
+_NO_STATUSES: frozenset[int] = frozenset()
+_SYSTEM_CLOCK = SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One call of one endpoint: what is sent, what a repeat of it does, and how its answer is read.
+
+    `name` is what logs and errors call it (``memories.add``); `target` is path and query, percent-encoded, without the
+    base URL; `accepts` are statuses of 400 and above that `parse` reads as an answer.
+    """
+
+    name: str
+    method: Method
+    target: str
+    parse: Callable[[Response], T]
+    idempotency: Idempotency
+    body: bytes | None = None
+    accepts: frozenset[int] = _NO_STATUSES
+    #: Header fields of this request alone; they win over the client's.
+    headers: tuple[tuple[str, str], ...] = ()
+    #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
+    recovery: Recovery | None = field(default=None, compare=False)
+
+
+# ---- memories -------------------------------------------------------------------------------------------------------
+
+
+class AddedMemories(BaseModel):
+    """The answer to a batch: duplicates are left out of it without a word."""
+
+    memories: list[Memory]
+    count: int
+    #: The item that the server refused, after it had stored what stands before it: an answer that recovery put together.
+    refused: RefusedItem | None = None
+
+
+class RefusedItem(BaseModel):
+    """The item of a batch that the server refused, by its place from 0, and its words."""
+
+    item: int
+    error: str
+
+
+def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
+    """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``unique``, has none."""
+    unique = dedup == "unique" and not request.dedup_key
+    if unique:
+        request = with_unique_key(request)
+    body = memory_body(request)
+    if not is_deduplicated(request):
+        return Operation("memories.add", "POST", f"{_API}/memories", response_parser(Memory), "non_idempotent", body)
+    recovery = MemoryRecovery(request, unique=unique)
+    return Operation(
+        "memories.add", "POST", f"{_API}/memories", response_parser(Memory), "keyed", body, recovery=recovery
+    )
+
+
+def with_unique_key(request: AddMemoryRequest) -> AddMemoryRequest:
+    """A copy with a duplicate key that nothing else has."""
+    return request.model_copy(update={"dedup_key": uuid4().hex})
+
+
+def add_memories(
+    requests: Sequence[AddMemoryRequest], bodies: Sequence[bytes] | None = None
+) -> Operation[AddedMemories]:
+    """Store several memories; `bodies` are their `memory_body`, where somebody has them already.
+
+    Raises `InvalidRequestError` for an empty batch, which the server reads as one memory.
+    """
+    if not requests:
+        raise invalid("memories", "not empty", "the server would read an empty batch as one memory")
+    written = [memory_body(request) for request in requests] if bodies is None else bodies
+    body = check_body_size(b'{"memories":[' + b",".join(written) + b"]}")
+    idempotency: Idempotency = "keyed" if all(map(is_deduplicated, requests)) else "non_idempotent"
+    return Operation(
+        "memories.add_many",
+        "POST",
+        f"{_API}/memories",
+        response_parser(AddedMemories),
+        idempotency,
+        body,
+        recovery=BatchRecovery(requests),
+    )
+
+
+def memory_body(request: AddMemoryRequest) -> bytes:
+    """One memory as it is sent. Raises `InvalidRequestError` for what the server would refuse, in the server's order.
+
+    Raises `PayloadTooLargeError` when it alone is over 4 MiB.
+    """
+    require_non_empty(request.agent_id, "agent_id")
+    require_non_empty(request.content, "content")
+    check_id(request.agent_id, "agent_id")
+    check_id(request.session_id, "session_id")
+    check_type(request.event_type, "event_type")
+    check_tags(request.tags)
+    return _body(request)
+
+
+def non_empty(value: str, field: str) -> str:
+    """`value`, unless it is empty: an empty filter would read everyone's memories. Raises `InvalidRequestError`."""
+    require_non_empty(value, field)
+    return value
+
+
+def list_memories(
+    options: ListOptions, clock: Clock = _SYSTEM_CLOCK, name: str = "memories.list"
+) -> Operation[MemoryList]:
+    """Read memories by filters, newest first unless asked otherwise."""
+    return _list(name, f"{_API}/memories", options, clock)
+
+
+def agent_memories(agent_id: str, options: ListOptions, clock: Clock = _SYSTEM_CLOCK) -> Operation[MemoryList]:
+    """Read one agent's memories, of the last 24 hours unless `since` says otherwise.
+
+    The agent's own route ignores tags, until, offset and session_id: with one of these the general route is asked.
+    """
+    if any(map(_is_given, (options.tags, options.until, options.offset, options.session_id))):
+        return list_memories(for_agent(agent_id, options), clock, "agents.memories")
+    options = options.model_copy(update={"agent_id": None})
+    return _list("agents.memories", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/memories", options, clock)
+
+
+def session_memories(session_id: str, options: ListOptions, clock: Clock = _SYSTEM_CLOCK) -> Operation[MemoryList]:
+    """Read one session's memories, of all times unless `since` says otherwise.
+
+    The session's own route reads only memory_type, since, limit and order: with another option the general route is asked.
+    """
+    if any(map(_is_given, (options.tags, options.until, options.offset, options.agent_id, options.event_type))):
+        return list_memories(for_session(session_id, options), clock, "sessions.memories")
+    options = options.model_copy(update={"session_id": None})
+    return _list(
+        "sessions.memories", f"{_API}/sessions/{path_segment(session_id, 'session_id')}/memories", options, clock
+    )
+
+
+def for_agent(agent_id: str, options: ListOptions) -> ListOptions:
+    """The options with which the general route reads one agent's memories, of the last 24 hours by default.
+
+    Raises `InvalidRequestError` when `agent_id` is empty: as a filter it would mean everyone.
+    """
+    require_non_empty(agent_id, "agent_id")
+    since = options.since if _is_given(options.since) else "24h"
+    return options.model_copy(update={"agent_id": agent_id, "since": since})
+
+
+def for_session(session_id: str, options: ListOptions) -> ListOptions:
+    """The options with which the general route reads one session's memories.
+
+    Raises `InvalidRequestError` when `session_id` is empty: as a filter it would mean every session.
+    """
+    require_non_empty(session_id, "session_id")
+    return options.model_copy(update={"session_id": session_id})
+
+
+def _is_given(option: object) -> bool:
+    """Whether an option does anything: None, the empty text, no tags and no offset do not."""
+    return option is not None and option not in ("", [], 0)
+
+
+def search_memories(query: SearchQuery, clock: Clock = _SYSTEM_CLOCK) -> Operation[SearchResult]:
+    """Search memories by filters and a part of their content."""
+    check_id(query.agent_id, "agent_id")
+    check_id(query.session_id, "session_id")
+    check_types(query.memory_types, "memory_types")
+    check_types(query.event_types, "event_types")
+    tags = split_tags(query.tags) if isinstance(query.tags, str) else query.tags
+    check_tags(tags)
+    check_limit(query.limit)
+    _check_match(query)
+    check_importance(query.min_importance)
+    times = {"since": to_query(query.since, "since", clock), "until": to_query(query.until, "until", clock)}
+    body = _body(query.model_copy(update={**times, "tags": tags}), exclude={"tags_match"})
+    return Operation("memories.search", "POST", f"{_API}/search", response_parser(SearchResult), "read", body)
+
+
+def _list(name: str, path: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
+    check_id(options.agent_id, "agent_id")
+    check_id(options.session_id, "session_id")
+    check_type(options.memory_type, "memory_type")
+    check_type(options.event_type, "event_type")
+    check_limit(options.limit)
+    _check_match(options)
+    check_offset(options.offset)
+    query = {
+        "agent_id": options.agent_id,
+        "session_id": options.session_id,
+        "memory_type": options.memory_type,
+        "event_type": options.event_type,
+        "tags": _tags(options.tags),
+        "since": to_query(options.since, "since", clock),
+        "until": to_query(options.until, "until", clock),
+        "limit": options.limit,
+        "offset": options.offset,
+        "order": options.order,
+    }
+    return Operation(name, "GET", _with_query(path, query), response_parser(MemoryList), "read")
+
+
+def _check_match(options: ListOptions | SearchQuery) -> None:
+    """Refuse what one request cannot do."""
+    if options.tags_match == "exact":
+        raise invalid(
+            "tags_match", "'substring' in an operation", "only client.memories reads on past what a tag is a part of"
+        )
+
+
+def _tags(tags: str | list[str] | None) -> str | None:
+    """Tags as the server's comma-separated text; in a list each stands for itself, so that a comma is refused."""
+    if isinstance(tags, str):
+        for tag in split_tags(tags):
+            check_tag(tag, "tags")
+        return tags
+    check_tags(tags)
+    return ",".join(tags) if tags else None
+
+
+# ---- agents ---------------------------------------------------------------------------------------------------------
+
+
+def register_agent(request: RegisterAgentRequest) -> Operation[Agent]:
+    """Register an agent. A taken name is a 409."""
+    require_non_empty(request.name, "name")
+    return Operation(
+        "agents.register",
+        "POST",
+        f"{_API}/agents",
+        response_parser(Agent),
+        "keyed",
+        _body(request),
+        recovery=AgentRecovery(request),
+    )
+
+
+def list_agents() -> Operation[AgentList]:
+    """List all agents of the organisation."""
+    return Operation("agents.list", "GET", f"{_API}/agents", response_parser(AgentList), "read")
+
+
+def get_agent(agent_id: str) -> Operation[Agent]:
+    """Fetch an agent by id or name. The server does not decode paths, so a name with other than plain characters is a 404."""
+    return Operation(
+        "agents.get", "GET", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}", response_parser(Agent), "read"
+    )
+
+
+def agent_stats(agent_id: str) -> Operation[AgentStats]:
+    """Count what is stored under an agent's id."""
+    path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/stats"
+    return Operation("agents.stats", "GET", path, response_parser(AgentStats), "read")
+
+
+def delete_agent(agent_id: str) -> Operation[None]:
+    """Delete an agent by id; its memories stay. One that ever had a session cannot be deleted."""
+    path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}"
+    return Operation("agents.delete", "DELETE", path, _parse_nothing, "idempotent", recovery=DeletionRecovery())
+
+
+# ---- sessions -------------------------------------------------------------------------------------------------------
+
+
+def create_session(request: CreateSessionRequest) -> Operation[Session]:
+    """Open a session for a registered agent, by the agent's id."""
+    require_non_empty(request.agent_id, "agent_id")
+    return Operation(
+        "sessions.create", "POST", f"{_API}/sessions", response_parser(Session), "non_idempotent", _body(request)
+    )
+
+
+def get_session(session_id: str) -> Operation[Session]:
+    """Fetch a session."""
+    return Operation("sessions.get", "GET", _session_path(session_id), response_parser(Session), "read")
+
+
+def list_sessions(agent_id: str | None = None) -> Operation[SessionList]:
+    """List sessions, of one agent's id or of all."""
+    return Operation(
+        "sessions.list",
+        "GET",
+        _with_query(f"{_API}/sessions", {"agent_id": agent_id}),
+        response_parser(SessionList),
+        "read",
+    )
+
+
+def update_session(session_id: str, request: UpdateSessionRequest) -> Operation[Session]:
+    """Change a session's status or metadata. The server answers an unknown one with 400."""
+    return Operation(
+        "sessions.update", "PUT", _session_path(session_id), response_parser(Session), "idempotent", _body(request)
+    )
+
+
+def close_session(session_id: str) -> Operation[Session]:
+    """Set a session's status to closed; closing it again moves closed_at."""
+    body = _body(UpdateSessionRequest(status="closed"))
+    return Operation("sessions.close", "PUT", _session_path(session_id), response_parser(Session), "idempotent", body)
+
+
+def session_context(
+    session_id: str, options: ContextOptions, clock: Clock = _SYSTEM_CLOCK
+) -> Operation[SessionContext]:
+    """Have the server write a session's memories as Markdown."""
+    check_types(options.include_types, "include_types")
+    body = _body(options.model_copy(update={"since": to_lookback(options.since, "since", clock)}))
+    return Operation(
+        "sessions.context",
+        "POST",
+        f"{_session_path(session_id)}/context",
+        response_parser(SessionContext),
+        "read",
+        body,
+    )
+
+
+def _session_path(session_id: str) -> str:
+    return f"{_API}/sessions/{path_segment(session_id, 'session_id')}"
+
+
+# ---- the server -----------------------------------------------------------------------------------------------------
+
+
+def health() -> Operation[Health]:
+    """Ask whether the server runs; needs no valid key."""
+    return Operation("health", "GET", "/health", response_parser(Health), "read")
+
+
+def ready() -> Operation[bool]:
+    """Ask whether the server's storage can be reached: its 503 is the answer no."""
+    return Operation("ready", "GET", "/ready", _is_ready, "read", accepts=frozenset({503}))
+
+
+def _is_ready(response: Response) -> bool:
+    return response.status < 400 and response_parser(_Readiness)(response).status == "ready"
+
+
+class _Readiness(BaseModel):
+    status: str
+
+
+# ---- bodies, queries and answers ------------------------------------------------------------------------------------
+
+
+def _body(model: BaseModel, exclude: set[str] | None = None) -> bytes:
+    """`model` as JSON without its None fields; what lies inside metadata is sent as it is."""
+    try:
+        body = model.model_dump_json(exclude=exclude, exclude_none=True).encode()
+        if b"NaN" in body or b"Infinity" in body:
+            json.loads(body, parse_constant=_refuse_constant)
+    except (PydanticSerializationError, ValueError) as error:
+        raise invalid(
+            _unwritable_field(model), "JSON: whole Unicode characters, finite numbers", "it cannot be written"
+        ) from error
+    return check_body_size(body)
+
+
+def check_body_size(body: bytes) -> bytes:
+    """`body`, unless it is over 4 MiB, which raises `PayloadTooLargeError`."""
+    if len(body) > MAX_BODY:
+        raise PayloadTooLargeError(
+            f"the request body has {len(body)} bytes; the server takes {MAX_BODY}", 0, hint="store it in parts"
+        )
+    return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")
+
+
+def _unwritable_field(model: BaseModel) -> str:
+    """The first field that by itself cannot be written either."""
+    return next(name for name in type(model).model_fields if not _is_writable(model, name))
+
+
+def _is_writable(model: BaseModel, field: str) -> bool:
+    try:
+        json.loads(model.model_dump_json(include={field}), parse_constant=_refuse_constant)
+    except (PydanticSerializationError, ValueError):
+        return False
+    return True
+
+
+def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
+    given = [(name, value) for name, value in query.items() if value is not None and value != ""]
+    for name, value in given:
+        if isinstance(value, str) and not value.isascii():
+            path_segment(value, name)
+    return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
+
+
+def response_parser(model: type[ModelT]) -> Callable[[Response], ModelT]:
+    """What reads an answer as `model`: the `parse` of an operation. It raises `UnreadableResponseError`.
+
+    >>> response_parser(Health)(Response(200, body=b'{"status": "ok", "service": "memtrace", "uptime": "5s"}')).uptime
+    '5s'
+    """
+    read = _PARSERS.get(model)
+    if read is None:
+        read = _PARSERS[model] = _make_parser(model)
+    return read  # type: ignore[return-value]  # the table maps each model to its own reader
+
+
+_PARSERS: dict[type[BaseModel], Callable[[Response], BaseModel]] = {}
+
+
+def _make_parser(model: type[ModelT]) -> Callable[[Response], ModelT]:
+    validate = model.__pydantic_validator__.validate_json
+
+    def read(response: Response) -> ModelT:
+        try:
+            return validate(response.body, context=WIRE)  # type: ignore[no-any-return]  # a model's validator makes that model
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            problem = f"{place}: {first['type']}" if place else first["type"]
+            raise response.unreadable(model.__name__, problem) from None
+
+    return read
+
+
+def _parse_nothing(response: Response) -> None:
+    if response.body:
+        raise response.unreadable("empty answer", f"{len(response.body)} bytes")

@@ -1,0 +1,387 @@
+"""What a repeat finds of an attempt whose answer was lost: one `Recovery` for each operation that leaves traces.
+
+Source: the observed behaviour of Memtrace 0.2.0, "Duplicates, and when a repeat is safe".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote, urlencode
+
+from memtrace.exceptions import NotFoundError, UnreadableResponseError
+from memtrace.transport import CallContext, Headers, RecoveryContext, Request, Response
+
+if TYPE_CHECKING:
+    from memtrace.models import AddMemoryRequest, RegisterAgentRequest
+    from memtrace.transport import Flow
+
+__all__ = [
+    "AgentRecovery",
+    "BatchRecovery",
+    "DeletionRecovery",
+    "MemoryRecovery",
+    "ServerClock",
+    "http_date",
+    "is_deduplicated",
+    "read_request",
+    "server_dedup_key",
+    "verifying_read",
+]
+
+Row = Mapping[str, object]
+
+
+class ServerClock:
+    """When a call began, by the server's clock, as its ``Date`` headers tell; by ours until there is one.
+
+    The header has whole seconds, so that what it gives is up to a second too early, never too late. It has to be the server's
+    own: what a proxy answers in the server's place has the proxy's time.
+    """
+
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
+        self._began: float | None = None
+
+    def note(self, response: Response) -> None:
+        """Take the ``Date`` of an answer of the server into account."""
+        date = http_date(response.headers.get("date", ""))
+        if date is None or not 0 <= date < _YEAR_9999:
+            return
+        began = date - self._context.elapsed()
+        self._began = began if self._began is None else max(began, self._began)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether an answer had a date."""
+        return self._began is not None
+
+    @property
+    def began(self) -> datetime:
+        """The earliest moment at which the call can have begun, UTC."""
+        began = self._context.clock.wall() - self._context.elapsed() - 1 if self._began is None else self._began
+        return datetime.fromtimestamp(began, timezone.utc)
+
+
+_YEAR_9999 = datetime(9999, 1, 1, tzinfo=timezone.utc).timestamp()
+
+
+def http_date(text: str) -> float | None:
+    """A date of a header, in seconds since 1970; None for what is none.
+
+    >>> http_date("Thu, 01 Jan 1970 00:01:00 GMT")
+    60.0
+    """
+    try:
+        date = parsedate_to_datetime(text)
+        return date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()
+    except (ValueError, OverflowError):  # the second for a year, or a zone, of very many digits
+        return None
+
+
+# ---- reads ----------------------------------------------------------------------------------------------------------
+
+
+def read_request(
+    request: Request, route: str, query: Mapping[str, str | int], parse: Callable[[Response], object]
+) -> Request:
+    """A read beside `request`, with its address, headers, bounds and notes; `route` stands under ``/api/v1``."""
+    call = request.context
+    context = CallContext(
+        call.clock, "read", started=call.started, deadline=call.deadline, state=call.state, parse=parse
+    )
+    prefix = request.target.rpartition("/api/v1/")[0]
+    target = f"{prefix}/api/v1/{route}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+    headers = Headers([pair for pair in request.headers.multi_items if pair[0].lower() != "content-type"])
+    operation = f"{route.partition('/')[0]}.{'get' if '/' in route else 'list'}"
+    return replace(
+        request, method="GET", target=target, headers=headers, body=None, operation=operation, context=context
+    )
+
+
+def verifying_read(request: Request) -> Request:
+    """The read before a repeat: the cheapest one that hands on what waits in the server's buffer."""
+    return read_request(request, "memories", {"since": "1m", "limit": 1}, _rows)
+
+
+_PAGE = 1000
+
+
+def _rows_since(request: Request, query: Mapping[str, str], inquiry: RecoveryContext) -> Flow[list[Row]]:
+    """The rows stored since the call began, oldest first.
+
+    Pages by offset: what arrives in between moves rows towards the end, so that some come twice and none is missed.
+    """
+    since = (inquiry.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # the bound is exclusive
+    found: list[Row] = []
+    page: Sequence[Row] = []
+    while True:
+        filters: dict[str, str | int] = {**query, "since": since, "order": "asc", "limit": _PAGE, "offset": len(found)}
+        before, page = page, _rows((yield from inquiry.read(read_request(request, "memories", filters, _rows))))
+        if page and page == before:
+            raise UnreadableResponseError("the server gives the same rows again and again: is a cache in front of it?")
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+def _rows(response: Response) -> Sequence[Row]:
+    return cast("Sequence[Row]", _members(response, "memories"))
+
+
+def _agents(response: Response) -> Sequence[Row]:
+    return cast("Sequence[Row]", _members(response, "agents"))
+
+
+def _members(response: Response, name: str) -> object:
+    content = _object(response)
+    rows = content.get(name)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UnreadableResponseError(f"the server's answer of {len(response.body)} bytes holds no {name}")
+    return rows
+
+
+def _object(response: Response) -> Row:
+    try:
+        content = json.loads(response.body)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise UnreadableResponseError(
+            f"the server's answer of {len(response.body)} bytes is no JSON object", response.status
+        )
+    return content
+
+
+def _answer(response: Response, status: int, content: object) -> Response:
+    return Response(status, response.headers, json.dumps(content).encode())
+
+
+# ---- memories -------------------------------------------------------------------------------------------------------
+
+
+def server_dedup_key(request: AddMemoryRequest) -> str:
+    """The server's own duplicate key: agent, event and the first 200 bytes of the content."""
+    content = request.content.encode()[:200]
+    event = request.event_type or "general"
+    return hashlib.sha256(f"{request.agent_id}|{event}|".encode() + content).hexdigest()[:32]
+
+
+def is_deduplicated(request: AddMemoryRequest) -> bool:
+    """Whether the server recognises a repeat of this memory: a key with a backslash or a NUL matches nothing."""
+    key = request.dedup_key or ""
+    return "\\" not in key and "\0" not in key
+
+
+class MemoryRecovery:
+    """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one.
+
+    `unique` says that its key was made for this call alone.
+    """
+
+    __slots__ = ("_memory", "_unique")
+
+    def __init__(self, memory: AddMemoryRequest, *, unique: bool = False) -> None:
+        self._memory = memory
+        self._unique = unique
+
+    @property
+    def needs_verification(self) -> bool:
+        """True: the check for duplicates does not see writes of the last moment."""
+        return True
+
+    def applies_to(self, response: Response, *, uncertain: bool) -> bool:
+        """A conflict after an uncertain attempt."""
+        return uncertain and response.status == 409
+
+    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
+        """Look the row up. One of the same key and contents, stored since the call began, is the result."""
+        memory = self._as_sent(request.context.sent_body)
+        key = memory.dedup_key or server_dedup_key(memory)
+        filters = {"agent_id": memory.agent_id}
+        rows = yield from _rows_since(request, filters, inquiry)
+        for row in rows:
+            if row.get("dedup_key") == key and (self._unique or row.get("content") == memory.content):
+                return _answer(response, 201, row)
+        if self._unique:
+            raise UnreadableResponseError("the memory is stored, but its row was not found", 409)
+        if inquiry.is_dated:
+            request.context.maybe_applied = False
+        return response
+
+    def _as_sent(self, body: bytes | None) -> AddMemoryRequest:
+        """The memory as it went out: a middleware may encrypt its content, or choose its key."""
+        try:
+            return type(self._memory).model_validate_json(body or b"")
+        except ValueError:  # no memory of ours any more
+            return self._memory
+
+
+class BatchRecovery:
+    """Several memories in one request: which rows an attempt without an answer, or one that was refused half-way, left."""
+
+    __slots__ = ("_memories",)
+
+    def __init__(self, memories: Sequence[AddMemoryRequest]) -> None:
+        self._memories = memories
+
+    @property
+    def needs_verification(self) -> bool:
+        """True, as for one memory."""
+        return True
+
+    def applies_to(self, response: Response, *, uncertain: bool) -> bool:
+        """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
+        if response.status == 201:
+            return uncertain and len(_rows(response)) < len(self._memories)
+        return bool(_refused_item(response))
+
+    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
+        """An answer with the row of every item that this call stored, and the refused item where there is one."""
+        refused = _refused_item(response)
+        answered: Sequence[Row] = ()
+        if refused is None:
+            answered, items = _rows(response), self._as_sent(request.context.sent_body)
+        else:
+            items = self._as_sent(request.context.sent_body)[:refused]
+            yield from inquiry.verify()
+        agents = {item.agent_id for item in items}
+        filters = {"agent_id": next(iter(agents))} if len(agents) == 1 else {}
+        found = yield from _rows_since(request, filters, inquiry)
+        rows = _in_order(items, answered, found)
+        content: dict[str, object] = {"memories": rows, "count": len(rows)}
+        if refused is not None:
+            content["refused"] = {"item": refused, "error": _object(response)["error"]}
+        return _answer(response, 201, content)
+
+    def _as_sent(self, body: bytes | None) -> Sequence[AddMemoryRequest]:
+        """The memories as they went out, as for one."""
+        try:
+            sent = json.loads(body or b"")["memories"]
+            return [type(item).model_validate(each) for item, each in zip(self._memories, sent, strict=True)]
+        except (ValueError, TypeError, KeyError):
+            return self._memories
+
+
+def _in_order(items: Sequence[AddMemoryRequest], answered: Sequence[Row], found: Sequence[Row]) -> list[Row]:
+    """The row of each item that has one; what was answered and is found as well counts once."""
+    by_key: dict[object, dict[str, Row]] = {}
+    for row in (*answered, *found):
+        by_key.setdefault(row.get("dedup_key"), {}).setdefault(_microseconds(row), row)
+    rows: list[Row] = []
+    for item in items:
+        left = by_key.get(item.dedup_key or server_dedup_key(item))
+        if left:
+            rows.append(left.pop(min(left)))
+    return rows
+
+
+def _microseconds(row: Row) -> str:
+    """A row's time as it is read later: an answer to a write has nanoseconds."""
+    seconds, _, fraction = str(row.get("time")).removesuffix("Z").partition(".")
+    return f"{seconds}.{fraction[:6]:0<6}"
+
+
+def _refused_item(response: Response) -> int | None:
+    """The number of the item that the server refused after it had stored those before it."""
+    if response.status != 500:
+        return None
+    try:
+        text = _object(response).get("error")
+    except UnreadableResponseError:
+        return None
+    words = text.split(":")[0].split(" ") if isinstance(text, str) else []
+    return int(words[-1]) if words[:-1] == ["failed", "to", "create", "memory"] and words[-1].isdecimal() else None
+
+
+# ---- agents ---------------------------------------------------------------------------------------------------------
+
+
+class AgentRecovery:
+    """A registration: a taken name after an attempt without an answer may be that attempt's own agent."""
+
+    __slots__ = ("_agent",)
+
+    def __init__(self, agent: RegisterAgentRequest) -> None:
+        self._agent = agent
+
+    @property
+    def needs_verification(self) -> bool:
+        """False: the server looks at once."""
+        return False
+
+    def applies_to(self, response: Response, *, uncertain: bool) -> bool:
+        """A conflict after an uncertain attempt."""
+        return uncertain and response.status == 409
+
+    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
+        """Fetch the agent of this name. One that is described alike, and registered since the call began, is the result."""
+        row = yield from self._fetch(request, inquiry)
+        if row is not None and self._describes(row) and _is_since(row.get("created_at"), inquiry.began):
+            return _answer(response, 201, row)
+        if inquiry.is_dated or row is None or not self._describes(row):
+            request.context.maybe_applied = False
+        return response
+
+    def _fetch(self, request: Request, inquiry: RecoveryContext) -> Flow[Row | None]:
+        """The agent of this name; from the list where the name cannot stand in a path, or is another's id."""
+        name = self._agent.name
+        if quote(name, safe="") == name and name not in (".", ".."):
+            try:
+                response = yield from inquiry.read(read_request(request, f"agents/{name}", {}, _object))
+            except NotFoundError:
+                return None
+            row = _object(response)
+            if row.get("name") == name:
+                return row
+        response = yield from inquiry.read(read_request(request, "agents", {}, _agents))
+        return next((row for row in _agents(response) if row.get("name") == name), None)
+
+    def _describes(self, row: Row) -> bool:
+        wanted = json.loads(self._agent.model_dump_json(exclude_none=True))
+        return (row.get("description") or "") == (wanted.get("description") or "") and _as_stored(
+            row.get("config") or {}
+        ) == _as_stored(wanted.get("config") or {})
+
+
+def _as_stored(value: object) -> object:
+    """A JSON value with its numbers as the server keeps them, as 64-bit floats."""
+    if isinstance(value, dict):
+        return {name: _as_stored(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_as_stored(each) for each in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _is_since(text: object, began: datetime) -> bool:
+    """Whether a time in whole seconds, cut, can lie after `began`."""
+    try:
+        time = datetime.fromisoformat(f"{str(text)[:19]}+00:00")
+    except ValueError:
+        return False
+    return time + timedelta(seconds=1) > began
+
+
+class DeletionRecovery:
+    """A deletion: what is not there after an attempt without an answer was deleted by that attempt."""
+
+    __slots__ = ()
+
+    @property
+    def needs_verification(self) -> bool:
+        """False: the server looks at once."""
+        return False
+
+    def applies_to(self, response: Response, *, uncertain: bool) -> bool:
+        """The server's own 404 after an uncertain attempt, and not the one for an agent that sessions hold."""
+        return uncertain and response.status == 404 and b"agent not found" in response.body
+
+    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
+        """The answer to a deletion."""
+        return Response(204, response.headers)
+        yield  # a flow, like the others

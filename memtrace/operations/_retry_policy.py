@@ -1,0 +1,85 @@
+"""How often, and after what waits, a call that failed is made again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+from memtrace._support.numbers import is_int, is_non_negative_seconds
+from memtrace.exceptions import ConfigurationError
+
+__all__ = ["VERIFY_DELAY_AFTER_READ", "VERIFY_DELAY_BEFORE_READ", "Dedup", "RetryPolicy", "Settle"]
+
+Settle = Literal["wait", "read"]
+"""What comes before a write is repeated that may have been stored.
+
+``wait``: 1.25 s, a read that must succeed, 0.25 s. ``read``: without the first wait, for a server of one process.
+"""
+
+Dedup = Literal["server", "unique"]
+"""Which duplicate key a memory gets when you give it none.
+
+``server``: the server's own, so that the same agent, event and first 200 bytes of content are a duplicate within 24 hours.
+``unique``: one made for each call, so that equal memories are all kept, and only a repeat of the call is recognised.
+"""
+
+VERIFY_DELAY_BEFORE_READ: Final = 1.25
+"""Seconds after which every process of the server has handed its writes on: its tick comes each second."""
+
+VERIFY_DELAY_AFTER_READ: Final = 0.25
+"""Seconds after a read until what it flushed is seen by the check for duplicates: 0.1 s was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a call that failed is made again; give it as ``Memtrace(..., retry=RetryPolicy(...))``.
+
+    What surely did not reach the server's storage (no connection, 429, 503) is repeated for every call. What may have (a
+    timeout, a connection that broke, 502, 504, an unreadable answer) is repeated as far as that cannot do a thing twice.
+    Nothing waits past the client's `deadline`. Raises `ConfigurationError` for a value that makes no sense.
+
+    >>> RetryPolicy(max_attempts=5).settle
+    'wait'
+    >>> RetryPolicy(max_attempts=0)
+    Traceback (most recent call last):
+    memtrace.exceptions.ConfigurationError: retry.max_attempts must be a whole number of 1 or more; 1 turns repeating off (docs: errors/configuration)
+    """
+
+    #: How often a call is tried in all; 1 turns repeating off.
+    max_attempts: int = 3
+    #: The longest wait before the second attempt, in seconds; it doubles for each further one.
+    initial_backoff: float = 0.25
+    #: The longest wait before any attempt, in seconds.
+    max_backoff: float = 8.0
+    #: The longest ``Retry-After`` that is waited for, in seconds; a longer one ends the call.
+    max_retry_after: float = 30.0
+    #: What comes before a write is repeated that may have been stored.
+    settle: Settle = "wait"
+    #: Gives a number from 0 to 1, the part of the longest wait that is waited: full jitter.
+    jitter: Callable[[], float] = field(default=random.random, repr=False)
+
+    def __post_init__(self) -> None:
+        if not is_int(self.max_attempts) or self.max_attempts < 1:
+            raise ConfigurationError("retry.max_attempts must be a whole number of 1 or more; 1 turns repeating off")
+        for name in ("initial_backoff", "max_backoff", "max_retry_after"):
+            value = getattr(self, name)
+            if not is_non_negative_seconds(value) or value > _LONGEST:
+                raise ConfigurationError(f"retry.{name} must be a number of seconds from 0 to {_LONGEST}")
+        if self.settle not in get_args(Settle):
+            raise ConfigurationError(f"retry.settle must be one of {', '.join(get_args(Settle))}")
+        if not callable(self.jitter):
+            raise ConfigurationError("retry.jitter must be a function that gives a number from 0 to 1")
+
+    def backoff(self, attempt: int) -> float:
+        """Seconds to wait after this attempt, counted from 1.
+
+        >>> RetryPolicy(initial_backoff=0.5, jitter=lambda: 1.0).backoff(3)
+        2.0
+        """
+        longest = min(self.max_backoff, self.initial_backoff * 2.0 ** min(attempt - 1, 64))
+        return longest * min(max(self.jitter(), 0.0), 1.0)
+
+
+_LONGEST = 86_400

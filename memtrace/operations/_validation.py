@@ -1,0 +1,151 @@
+"""The server's rules for arguments, checked before anything is sent.
+
+Source: the observed behaviour of Memtrace 0.2.0. A bad filter would come back as a 500, an empty or silently capped one
+as rows that nobody asked for; here each is refused with the field and the rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from memtrace._support.numbers import is_non_negative_seconds
+from memtrace.exceptions import InvalidRequestError
+
+__all__ = [
+    "BATCH_SIZE",
+    "MAX_LIMIT",
+    "check_count",
+    "check_id",
+    "check_importance",
+    "check_limit",
+    "check_non_negative_seconds",
+    "check_offset",
+    "check_tag",
+    "check_tags",
+    "check_type",
+    "check_types",
+    "invalid",
+    "is_text",
+    "path_segment",
+    "require_non_empty",
+    "split_tags",
+]
+
+ID_RULE = "a letter, then letters, digits, underscores or hyphens, at most 128 characters"
+TYPE_RULE = "a letter, then letters, digits or underscores, at most 64 characters"
+TAG_RULE = "letters, digits, underscores, hyphens or dots, at most 64 characters"
+WHOLE_CHARACTERS = "whole Unicode characters"
+MAX_LIMIT = 1000
+BATCH_SIZE = 100
+"""Items of a batch a request: the server takes 1.1 ms an item then, and 3.3 ms at 1,000."""
+
+_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,127}")
+_TYPE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
+_TAG = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
+
+
+def invalid(field: str, rule: str, reason: str = "the server accepts nothing else") -> InvalidRequestError:
+    """The error for an argument that breaks a rule; its text names the field, the rule and the reason, never the value."""
+    return InvalidRequestError(f"{field} must be {rule}: {reason}", field=field, rule=rule)
+
+
+def require_non_empty(value: str | None, field: str) -> None:
+    """Refuse None and the empty text."""
+    if not value:
+        raise invalid(field, "a text that is not empty", "it is required")
+
+
+def check_id(value: str | None, field: str) -> None:
+    """Refuse an id that the server's pattern does not match; None and the empty text count as absent."""
+    if value and not _matches(_ID, value):
+        raise invalid(field, ID_RULE)
+
+
+def check_type(value: str | None, field: str) -> None:
+    """Refuse a memory or event type that the server's pattern does not match; None and the empty text count as absent."""
+    if value and _TYPE.fullmatch(value) is None:
+        raise invalid(field, TYPE_RULE)
+
+
+def check_types(values: Iterable[str] | None, field: str) -> None:
+    """`check_type` for each of a list."""
+    for i, value in enumerate(values or ()):
+        check_type(value, f"{field}[{i}]")
+
+
+def check_tag(value: str, field: str) -> None:
+    """Refuse a tag that the server's pattern does not match; the empty text passes."""
+    if value and _TAG.fullmatch(value) is None:
+        raise invalid(field, TAG_RULE)
+
+
+def check_tags(values: Iterable[str] | None, field: str = "tags") -> None:
+    """`check_tag` for each of a list."""
+    for i, value in enumerate(values or ()):
+        check_tag(value, f"{field}[{i}]")
+
+
+def split_tags(text: str) -> list[str]:
+    """The tags of a text in which commas separate them, as the server reads it.
+
+    >>> split_tags("ui, nav,")
+    ['ui', 'nav']
+    """
+    return [tag for part in text.split(",") if (tag := part.strip(" "))]
+
+
+def check_count(value: int | None) -> None:
+    """Refuse a number of rows below 1, for which the server would silently take its default."""
+    if value is not None and value < 1:
+        raise invalid("limit", "1 or more", "the server would silently take its default instead")
+
+
+def check_limit(value: int | None) -> None:
+    """Refuse a limit of one request that the server would silently replace by its default."""
+    if value is not None and not 1 <= value <= MAX_LIMIT:
+        raise invalid("limit", f"from 1 to {MAX_LIMIT}", "the server would silently take its default instead")
+
+
+def check_offset(value: int | None) -> None:
+    """Refuse an offset that the server cannot read as a 64-bit number from 0: it would silently take 0 for it."""
+    if value is not None and not 0 <= value < 2**63:
+        raise invalid("offset", "0 or more, and below 2**63", "the server would silently take 0 instead")
+
+
+def check_importance(value: float | None) -> None:
+    """Refuse a least importance below 0: the server would silently take it for none."""
+    if value is not None and value < 0:
+        raise invalid("min_importance", "0 or more", "the server would silently ignore it")
+
+
+def check_non_negative_seconds(value: object, field: str) -> None:
+    """Refuse what is no number of seconds to wait: a negative one, an endless one, none at all."""
+    if not is_non_negative_seconds(value):
+        raise invalid(field, "a number of seconds, 0 or more", "it says how long to wait")
+
+
+def path_segment(value: str, field: str) -> str:
+    """`value` as one segment of a path, percent-encoded. Refuses what would name another path: empty, ``.`` and ``..``.
+
+    >>> path_segment("../admin", "agent_id")
+    '..%2Fadmin'
+    """
+    if not is_text(value):
+        raise invalid(field, "a text", f"{type(value).__name__} was given")
+    if value in ("", ".", ".."):
+        raise invalid(field, "neither empty nor '.' nor '..'", "it stands in a path")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        raise invalid(field, WHOLE_CHARACTERS, "it holds half of one") from None
+
+
+def is_text(value: object) -> bool:
+    """`isinstance`, where the annotation promises what a caller may not have kept."""
+    return isinstance(value, str)
+
+
+def _matches(pattern: re.Pattern[str], value: str) -> bool:
+    return is_text(value) and pattern.fullmatch(value) is not None

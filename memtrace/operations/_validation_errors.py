@@ -1,0 +1,62 @@
+"""What pydantic finds wrong with a field, as the SDK says it: the field, and the rule after "must be"."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from memtrace._support.error_text import type_name
+from memtrace.exceptions import InvalidRequestError
+from memtrace.operations._time_bounds import TIME_RULE
+
+__all__ = ["first_violation", "invalid_request_from"]
+
+_KINDS = {
+    "string_type": "a text",
+    "list_type": "a list",
+    "dict_type": "a dict",
+    "bool_type": "True or False",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "callable_type": "a function",
+}
+_RULES = {
+    "missing": "given",
+    "finite_number": "a finite number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "literal_error": "{expected}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+}
+
+
+def invalid_request_from(error: ValidationError) -> InvalidRequestError:
+    """The SDK's error for the first field that a model does not take. It holds no value."""
+    field, rule, given = first_violation(error)
+    return InvalidRequestError(f"{field} must be {rule}{given}", field=field, rule=rule)
+
+
+def first_violation(error: ValidationError) -> tuple[str, str, str]:
+    """The first field that a model does not take, its rule, and for a wrong type the words that name the type.
+
+    >>> from memtrace.models import AddMemoryRequest
+    >>> try:
+    ...     AddMemoryRequest(agent_id="assistant", content=["no text"])
+    ... except ValidationError as error:
+    ...     first_violation(error)
+    ('content', 'a text', ', not list')
+    """
+    errors = error.errors(include_url=False)
+    # of the forms that a field can have, the one in which most was right
+    first = max((each for each in errors if each["loc"][:1] == errors[0]["loc"][:1]), key=lambda each: len(each["loc"]))
+    places, kind = first["loc"], first["type"]
+    field = f"{places[0]}" + "".join(f"[{place}]" for place in places[1:] if isinstance(place, int))
+    given = f", not {type_name(first['input'])}"
+    if field in ("since", "until"):
+        return field, TIME_RULE, given
+    if kind in _KINDS:
+        return field, _KINDS[kind], given
+    if kind in _RULES:
+        return field, _RULES[kind].format_map(first.get("ctx", {})), ""
+    return field, f"what its type allows: {first['msg']}", ""

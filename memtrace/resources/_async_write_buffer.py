@@ -1,0 +1,132 @@
+"""The write buffer of the async client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+from asyncio import Future
+from types import TracebackType
+from typing import TYPE_CHECKING, overload
+
+from memtrace._runtime.write_buffer.admission import prepare
+from memtrace._runtime.write_buffer.asyncio_worker import AsyncioWorker
+from memtrace._runtime.write_buffer.limits import BufferLimits
+from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain
+from memtrace._support.event_loops import running_under_trio
+from memtrace.exceptions import ConfigurationError
+from memtrace.models import AddMemoryRequest
+from memtrace.operations._coercion import coerce_request
+from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from memtrace._runtime.dispatch import AsyncDispatcher
+    from memtrace.resources.request_params import AddMemoryParams
+
+__all__ = ["AsyncWriteBuffer"]
+
+
+class AsyncWriteBuffer:
+    """Memories that are sent in the background, many in a request; made by ``client.memories.buffered()``.
+
+    A task sends; it begins with the first memory and ends with the block. A buffer belongs to one event loop, of asyncio: under
+    trio it raises `ConfigurationError`. A forked child begins with an empty buffer of its own, and its parent's memories are
+    never sent by it.
+
+    >>> from memtrace import AsyncMemtrace
+    >>> async def main():
+    ...     async with AsyncMemtrace("memory://", "any key") as client, client.memories.buffered() as buffer:
+    ...         future = await buffer.add(agent_id="assistant", content="User prefers dark mode")
+    ...     return (await future).status, buffer.counts.stored
+    >>> asyncio.run(main())
+    ('stored', 1)
+    """
+
+    def __init__(self, dispatcher: AsyncDispatcher, limits: BufferLimits, on_result: OnResult | None) -> None:
+        check_listener(on_result)
+        self._dispatcher = dispatcher
+        self._worker = AsyncioWorker(dispatcher, limits, on_result)
+        self._by_process: dict[int, AsyncioWorker] = {}
+
+    def _of_this_process(self) -> AsyncioWorker:
+        worker, pid = self._worker, os.getpid()
+        if worker.pid != pid:
+            worker = self._worker = self._by_process.setdefault(pid, worker.for_child())
+        return worker
+
+    def _of_this_loop(self) -> AsyncioWorker:
+        worker = self._of_this_process()
+        if running_under_trio():
+            raise ConfigurationError(
+                "a write buffer of AsyncMemtrace runs on asyncio, and no event loop of asyncio is running here",
+                hint="under trio use memories.add_many, or a buffer of Memtrace with when_full='raise'",
+            )
+        loop = asyncio.get_running_loop()
+        if worker.loop not in (None, loop):
+            raise RuntimeError("this write buffer belongs to another event loop; make one for each")
+        worker.loop = loop
+        return worker
+
+    @overload
+    async def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
+    @overload
+    async def add(self, **fields: Unpack[AddMemoryParams]) -> Future[Outcome]: ...
+    async def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
+        """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
+
+        The outcome's `index` is the memory's number in this buffer, from 0. Raises `InvalidRequestError` and
+        `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `when_full` says so or
+        `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
+        """
+        given = coerce_request(AddMemoryRequest, request, fields)
+        return await self._of_this_loop().put(*prepare(given, self._dispatcher.settings.dedup))
+
+    async def flush(self, timeout: float | None = None) -> bool:
+        """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
+
+        False when `timeout` seconds were not enough; what is left goes on. Raises `RuntimeError` where it would wait for
+        itself: in `on_result` and in middleware.
+        """
+        return await self._of_this_loop().flush(timeout)
+
+    async def close(self) -> None:
+        """Send what waits, for at most `drain_timeout` seconds, and end. A second call does nothing.
+
+        Raises `BufferDrainError` when that was not enough: what was not sent is ``failed`` and in `unsent`, what was under way is
+        ``unknown``. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
+        would wait for itself: in `on_result` and in middleware.
+        """
+        await self._of_this_loop().close()
+
+    @property
+    def counts(self) -> BufferCounts:
+        """What became of the memories, at this moment."""
+        return self._of_this_process().state.counts
+
+    @property
+    def unsent(self) -> list[AddMemoryRequest]:
+        """What was accepted and surely not sent when the buffer ended, oldest first; dropped ones are not among them."""
+        return list(self._of_this_process().state.unsent)
+
+    async def __aenter__(self) -> Self:
+        self._of_this_loop()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self.close()
+        except BufferDrainError as left:
+            if error is None:
+                raise
+            log_failed_drain(left)
+
+    def __del__(self) -> None:
+        worker = getattr(self, "_worker", None)
+        if worker is not None and worker.pid == os.getpid() and not worker.state.closing:
+            if worker.state.pending:
+                warnings.warn(f"a write buffer was not closed: {worker.state.counts}", ResourceWarning, stacklevel=1)
+            worker.release()

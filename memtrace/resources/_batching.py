@@ -1,0 +1,47 @@
+"""A batch on its way: its requests a wave at a time, and nothing left running while an outcome is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from memtrace._runtime.workflows.batches import Batch, ChunkResult, send_chunk
+from memtrace._support.concurrency import run_concurrently, run_concurrently_async
+
+if TYPE_CHECKING:
+    from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
+    from memtrace.outcomes import Outcome
+
+__all__ = ["send", "send_async"]
+
+
+def send(dispatcher: Dispatcher, batch: Batch) -> Generator[Outcome, None, None]:
+    """The outcome of each item, as it is known. What is no `MemtraceError` comes out after the others' outcomes."""
+    for wave in batch.rounds():
+        results = run_concurrently([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])
+        raised = _take(batch, results)
+        yield from batch.outcomes()
+        if raised is not None:
+            raise raised
+
+
+async def send_async(dispatcher: AsyncDispatcher, batch: Batch) -> AsyncGenerator[Outcome, None]:
+    """As `send`, awaiting."""
+    for wave in batch.rounds():
+        results = await run_concurrently_async([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])
+        raised = _take(batch, results)
+        for outcome in batch.outcomes():
+            yield outcome
+        if raised is not None:
+            raise raised
+
+
+def _take(batch: Batch, results: list[ChunkResult | Exception]) -> Exception | None:
+    raised = None
+    for result in results:
+        if isinstance(result, ChunkResult):
+            batch.record(result)
+        else:
+            raised = raised or result
+    return raised

@@ -1,0 +1,114 @@
+"""The write buffer of the blocking client."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from concurrent.futures import Future
+from types import TracebackType
+from typing import TYPE_CHECKING, overload
+
+from memtrace._runtime.write_buffer.admission import prepare
+from memtrace._runtime.write_buffer.limits import BufferLimits
+from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain
+from memtrace._runtime.write_buffer.thread_worker import ThreadWorker
+from memtrace.models import AddMemoryRequest
+from memtrace.operations._coercion import coerce_request
+from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from memtrace._runtime.dispatch import Dispatcher
+    from memtrace.resources.request_params import AddMemoryParams
+
+__all__ = ["WriteBuffer"]
+
+
+class WriteBuffer:
+    """Memories that are sent in the background, many in a request; made by ``client.memories.buffered()``.
+
+    Many threads may use it. A daemon thread sends; it begins with the first memory and ends with the block. A forked child
+    begins with an empty buffer of its own, and its parent's memories are never sent by it.
+
+    >>> from memtrace import Memtrace
+    >>> with Memtrace("memory://", "any key") as client, client.memories.buffered() as buffer:
+    ...     future = buffer.add(agent_id="assistant", content="User prefers dark mode")
+    >>> future.result().status, buffer.counts.stored
+    ('stored', 1)
+    """
+
+    def __init__(self, dispatcher: Dispatcher, limits: BufferLimits, on_result: OnResult | None) -> None:
+        check_listener(on_result)
+        self._dispatcher = dispatcher
+        self._worker = ThreadWorker(dispatcher, limits, on_result)
+        self._by_process: dict[int, ThreadWorker] = {}
+
+    def _of_this_process(self) -> ThreadWorker:
+        worker, pid = self._worker, os.getpid()
+        if worker.pid != pid:
+            worker = self._worker = self._by_process.setdefault(pid, worker.for_child())
+        return worker
+
+    @overload
+    def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
+    @overload
+    def add(self, **fields: Unpack[AddMemoryParams]) -> Future[Outcome]: ...
+    def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
+        """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
+
+        The outcome's `index` is the memory's number in this buffer, from 0. Raises `InvalidRequestError` and
+        `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `when_full` says so or
+        `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
+        """
+        given = coerce_request(AddMemoryRequest, request, fields)
+        return self._of_this_process().put(*prepare(given, self._dispatcher.settings.dedup))
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
+
+        False when `timeout` seconds were not enough; what is left goes on. Raises `RuntimeError` where it would wait for
+        itself: in `on_result` and in middleware.
+        """
+        return self._of_this_process().flush(timeout)
+
+    def close(self) -> None:
+        """Send what waits, for at most `drain_timeout` seconds, and end. A second call does nothing.
+
+        Raises `BufferDrainError` when that was not enough: what was not sent is ``failed`` and in `unsent`, what was under way is
+        ``unknown``. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
+        would wait for itself: in `on_result` and in middleware.
+        """
+        self._of_this_process().close()
+
+    @property
+    def counts(self) -> BufferCounts:
+        """What became of the memories, at this moment."""
+        worker = self._of_this_process()
+        with worker.guard:
+            return worker.state.counts
+
+    @property
+    def unsent(self) -> list[AddMemoryRequest]:
+        """What was accepted and surely not sent when the buffer ended, oldest first; dropped ones are not among them."""
+        return list(self._of_this_process().state.unsent)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except BufferDrainError as left:
+            if error is None:
+                raise
+            log_failed_drain(left)
+
+    def __del__(self) -> None:
+        worker = getattr(self, "_worker", None)
+        if worker is not None and worker.pid == os.getpid() and not worker.state.closing:
+            if worker.state.pending:
+                warnings.warn(f"a write buffer was not closed: {worker.state.counts}", ResourceWarning, stacklevel=1)
+            worker.release()

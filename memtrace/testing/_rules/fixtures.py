@@ -1,0 +1,57 @@
+"""What every rule is given: the transport under test and a server, and what the transport is said not to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from inspect import isfunction, signature
+from typing import ClassVar, Protocol
+
+import pytest
+
+from memtrace.plugins import TransportSpec
+from memtrace.testing._scripted_server import ScriptedServer
+from memtrace.testing._transport_under_test import TransportUnderTest
+
+__all__ = ["Fixtures", "Make"]
+
+
+class Make(Protocol):
+    """Makes a transport with these fields of `TransportOptions`; it is closed when the test ends."""
+
+    def __call__(self, **options: object) -> TransportUnderTest:
+        """Make one."""
+        ...
+
+
+class Fixtures:
+    """For both forms of a transport; how one is made and faced, each form's contract adds as `make` and `subject`."""
+
+    network: ClassVar[bool] = True
+    """False for a transport that answers by itself: what needs a server is left out."""
+    keeps_alive: ClassVar[bool] = True
+    """False for one that makes a connection for each request."""
+    forks: ClassVar[bool] = True
+    """False for one that cannot be used on both sides of a fork."""
+    clocks_connecting: ClassVar[bool] = True
+    """False for one that cannot tell a connection that does not come about in time from an answer that does not."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if isfunction(cls.__dict__.get("spec")):
+            raise TypeError(f"{cls.__name__}.spec needs the decorator @pytest.fixture")
+        if not cls.network:
+            for name in dir(cls):
+                test = getattr(cls, name)
+                if name.startswith("test_") and callable(test) and "server" in signature(test).parameters:
+                    setattr(cls, name, None)  # pytest collects functions only
+
+    @pytest.fixture
+    def spec(self) -> TransportSpec:
+        """The transport under test; each subclass overrides this."""
+        raise NotImplementedError(f"{type(self).__name__} needs a fixture `spec` that returns your TransportSpec")
+
+    @pytest.fixture
+    def server(self) -> Iterator[ScriptedServer]:
+        """A server on a loopback port that echoes, unless it is told otherwise."""
+        with ScriptedServer() as server:
+            yield server

@@ -1,0 +1,122 @@
+"""The contract of a transport, as classes that pytest runs: subclass one, give it your transport, and see what it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, ClassVar, cast
+
+import pytest
+
+from memtrace.plugins import TransportSpec
+from memtrace.testing._rules.answers import Answers
+from memtrace.testing._rules.async_behaviour import Awaiting
+from memtrace.testing._rules.connections import Connections
+from memtrace.testing._rules.failures import Failures
+from memtrace.testing._rules.fixtures import Make
+from memtrace.testing._rules.lifecycle import Making
+from memtrace.testing._rules.options import Options
+from memtrace.testing._rules.requests import Requests
+from memtrace.testing._rules.secrets import Secrets
+from memtrace.testing._transport_under_test import (
+    AsyncTransportUnderTest,
+    Backend,
+    SyncTransportUnderTest,
+    TransportUnderTest,
+)
+from memtrace.transport import TransportOptions
+
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
+
+__all__ = ["AsyncTransportContract", "TransportContract"]
+
+
+class _Contract(Options, Secrets, Failures, Connections, Answers, Requests, Making):
+    """What holds for both forms; pytest begins with the last of these."""
+
+
+class TransportContract(_Contract):
+    """What every blocking transport must do: subclass it, and give it yours by the fixture `spec`.
+
+    ::
+
+        class TestMyTransport(TransportContract):
+            @pytest.fixture
+            def spec(self):
+                return my_package.memtrace_transport()
+
+    pytest then sends real requests to a server on a loopback port. Options that are not among the spec's `capabilities` are
+    skipped, and what the class attributes `network`, `keeps_alive`, `forks` and `clocks_connecting` switch off. TLS is not
+    part of it.
+    """
+
+    @pytest.fixture
+    def make(self, spec: TransportSpec) -> Iterator[Make]:
+        """Makes transports with options; closes them in the end."""
+        create = _checked_spec(spec).create
+        assert create is not None, "the spec has no create: use AsyncTransportContract"
+        with ExitStack() as stack:
+
+            def make(**options: object) -> TransportUnderTest:
+                subject = SyncTransportUnderTest(create(_options(options)))
+                stack.callback(subject.end)
+                return subject
+
+            yield make
+
+    @pytest.fixture
+    def subject(self, make: Make) -> TransportUnderTest:
+        """A transport with all options as they are by default."""
+        return make()
+
+
+class AsyncTransportContract(Awaiting, _Contract):
+    """What every awaiting transport must do; used as `TransportContract` is.
+
+    `backends` names the event loops that it runs on: ``("asyncio",)``, or ``("asyncio", "trio")``.
+    """
+
+    backends: ClassVar[tuple[Backend, ...]] = ("asyncio",)
+    """The event loops on which all of it is run."""
+
+    @classmethod
+    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
+        """Run everything on each of the event loops."""
+        if "backend" in metafunc.fixturenames:
+            backends = cast("type[AsyncTransportContract]", metafunc.cls).backends
+            metafunc.parametrize("backend", [_runnable(backend) for backend in backends])
+
+    @pytest.fixture
+    def make(self, spec: TransportSpec, backend: Backend) -> Iterator[Make]:
+        """Makes transports with options; closes them in the end."""
+        create = _checked_spec(spec).create_async
+        assert create is not None, "the spec has no create_async: use TransportContract"
+        with ExitStack() as stack:
+
+            def make(**options: object) -> AsyncTransportUnderTest:
+                subject = AsyncTransportUnderTest(create(_options(options)), backend)
+                stack.callback(subject.end)
+                return subject
+
+            yield make
+
+    @pytest.fixture
+    def subject(self, make: Make) -> AsyncTransportUnderTest:
+        """A transport with all options as they are by default."""
+        return cast("AsyncTransportUnderTest", make())
+
+
+def _runnable(backend: Backend) -> ParameterSet:
+    missing = backend == "trio" and find_spec("trio") is None
+    return pytest.param(backend, marks=pytest.mark.skipif(missing, reason="trio is not installed"))
+
+
+def _checked_spec(spec: object) -> TransportSpec:
+    assert isinstance(spec, TransportSpec), f"the fixture spec gives {type(spec).__name__}: a TransportSpec is due"
+    return spec
+
+
+def _options(fields: dict[str, object]) -> TransportOptions:
+    return TransportOptions(**fields)  # type: ignore[arg-type]  # the rules know their types

@@ -1,0 +1,158 @@
+"""How a transport moves bytes: time-outs by phase, pools, TLS, proxies, and bounds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import cast
+
+from memtrace._support.numbers import is_positive_seconds
+from memtrace._support.urls import is_proxy
+from memtrace.clock import Clock, SystemClock
+from memtrace.exceptions import ConfigurationError
+from memtrace.transport._header_rules import check_headers
+
+__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "TransportOptions"]
+
+DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+"""Bytes of a decompressed answer; a list of 1,000 memories takes about 0.5 MiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportOptions:
+    """What a transport is built from; give it as ``Memtrace(..., options=TransportOptions(...))``.
+
+    An option that the chosen transport cannot honour is a `ConfigurationError` when the client is made, and so is a value
+    that makes no sense. What is left out stays as the transport has it.
+
+    >>> TransportOptions(connect_timeout=2, max_connections=50).given()
+    ['connect_timeout', 'max_connections']
+    """
+
+    #: Seconds to make a connection, name look-up and TLS included; the attempt's own bound holds beside it.
+    connect_timeout: float | None = None
+    #: Seconds to wait for the next bytes of an answer.
+    read_timeout: float | None = None
+    #: Seconds to wait for the next bytes of a request to go out.
+    write_timeout: float | None = None
+    #: Seconds to wait for a free connection.
+    pool_timeout: float | None = None
+    #: Connections at once; 100 when left out.
+    max_connections: int | None = None
+    #: Idle connections that are kept.
+    max_keepalive_connections: int | None = None
+    #: Seconds that an idle connection is kept.
+    keepalive_expiry: float | None = None
+    #: A file or folder of certificates to trust, in place of the usual ones.
+    ca: str | os.PathLike[str] | None = None
+    #: A file with the client's certificate, and its key unless `client_key` has it.
+    client_certificate: str | os.PathLike[str] | None = None
+    client_key: str | os.PathLike[str] | None = None
+    client_key_password: str | None = field(default=None, repr=False)
+    #: False trusts any certificate: for trying things out; it warns.
+    verify: bool = True
+    #: ``http://user:password@proxy:3128`` for all requests, in place of the environment's.
+    proxy: str | None = field(default=None, repr=False)
+    #: False reads neither proxies nor certificates from the environment.
+    trust_env: bool = True
+    #: True speaks HTTP/2 where the server does.
+    http2: bool = False
+    #: Bytes of a decompressed answer; a longer one is a `TransportError`.
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
+    #: Headers for every request, under those of the client.
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    #: The client's base URL without the transport's name; the client fills it in.
+    url: str = ""
+    #: The client's clock; the client fills it in.
+    clock: Clock = field(default_factory=SystemClock)
+
+    def __post_init__(self) -> None:
+        for name in ("connect_timeout", "read_timeout", "write_timeout", "pool_timeout", "keepalive_expiry"):
+            _check_seconds(name, getattr(self, name))
+        for name in ("max_connections", "max_keepalive_connections", "max_response_bytes"):
+            _check_count(name, getattr(self, name), least=0 if name == "max_keepalive_connections" else 1)
+        for name in ("ca", "client_certificate", "client_key"):
+            _check_path(name, getattr(self, name), folder=name == "ca")
+        for name in ("verify", "trust_env", "http2"):
+            _check_flag(name, getattr(self, name))
+        _check_tls(self)
+        _check_proxy(self.proxy)
+        object.__setattr__(self, "headers", _check_headers(self.headers))
+
+    def given(self) -> list[str]:
+        """The options that differ from their defaults: what a transport has to honour."""
+        return [
+            option.name
+            for option in fields(self)
+            if option.name not in ("url", "clock") and getattr(self, option.name) != option.default
+        ]
+
+    def for_client(self, url: str, clock: Clock) -> TransportOptions:
+        """A copy that knows its client."""
+        return replace(self, url=url, clock=clock)
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if value is not None and not is_positive_seconds(value):
+        raise _refused(name, "a number of seconds above 0")
+
+
+def _check_count(name: str, value: object, *, least: int) -> None:
+    if value is None and name != "max_response_bytes":
+        return
+    if type(value) is not int or value < least:
+        raise _refused(name, f"a whole number from {least}")
+
+
+def _check_flag(name: str, value: object) -> None:
+    if name == "verify" and isinstance(value, (str, os.PathLike)):
+        raise _refused(name, "True or False", hint="a file of certificates is ca=")
+    if not isinstance(value, bool):
+        raise _refused(name, "True or False")
+
+
+def _check_path(name: str, value: object, *, folder: bool) -> None:
+    if value is None:
+        return
+    rule = "a file or folder that exists" if folder else "a file that exists"
+    if not value or not isinstance(value, (str, os.PathLike)):  # an empty one would be the folder that we are in
+        raise _refused(name, rule)
+    try:
+        path = Path(value)
+        exists = path.is_file() or (folder and path.is_dir())
+    except (
+        TypeError,
+        ValueError,
+        OSError,
+    ) as error:  # a path of bytes, one too long, or in a folder that is closed to us
+        raise _refused(name, rule) from error
+    if not exists:
+        raise _refused(name, rule)
+
+
+def _check_tls(options: TransportOptions) -> None:
+    if not isinstance(options.client_key_password or "", str):
+        raise _refused("client_key_password", "a text")
+    if options.client_certificate is None and (options.client_key or options.client_key_password):
+        raise _refused("client_certificate", "given where client_key or client_key_password is")
+    if not options.verify and options.ca is not None:
+        raise _refused("ca", "left out where verify is False: one trusts a certificate, the other any")
+
+
+def _check_proxy(proxy: object) -> None:
+    if proxy is not None and not (isinstance(proxy, str) and is_proxy(proxy)):
+        raise _refused("proxy", "an address such as http://user:password@proxy.example:3128")
+
+
+def _check_headers(headers: object) -> dict[str, str] | None:
+    """A copy, which nobody changes behind our back."""
+    try:
+        return None if headers is None else dict(check_headers(cast("Mapping[str, str]", headers)))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"options.{error.message}", hint=error.hint) from None
+
+
+def _refused(name: str, rule: str, *, hint: str | None = None) -> ConfigurationError:
+    return ConfigurationError(f"options.{name} must be {rule}", hint=hint)

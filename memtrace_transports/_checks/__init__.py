@@ -1,0 +1,1 @@
+"""What a transport checks before it sends and after it has received."""

@@ -1,0 +1,324 @@
+"""The rules of memories: what is stored when, what is a duplicate, what a read sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, get_args
+
+from memtrace_transports._engine.ingest_buffer import IngestBuffer
+from memtrace_transports._engine.observer import Observer
+from memtrace_transports._engine.organisations import Organisation, OrganisationState, StorageState, Visibility
+from memtrace_transports._engine.route_errors import RouteError, no_storage, storage_unreachable, unreadable_time
+from memtrace_transports._engine.rules.filters import Filters
+from memtrace_transports._engine.rules.identifier_rules import identifier_problem
+from memtrace_transports._engine.rules.ids import Identifiers, is_id
+from memtrace_transports._engine.rules.new_memories import NewMemory, generated_key
+from memtrace_transports._engine.stamps import Stamp, Stamps
+from memtrace_transports._engine.store.store import AgentCounts, Row, RowSelection, Store, StoreSnapshot
+from memtrace_transports._engine.timestamps import DAY, UnreadableTimeError
+
+__all__ = ["Engine", "EngineSnapshot", "Written"]
+
+
+class Written(NamedTuple):
+    """A row as it was just stored, with the digits of its time that only this answer shows."""
+
+    row: Row
+    stamp: Stamp
+    tags: list[str]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class EngineSnapshot:
+    """The state of an engine at one moment, `taken` in microseconds of `Timeline.elapsed`; nothing in it changes."""
+
+    taken: int
+    rows: StoreSnapshot
+    organisations: tuple[OrganisationState, ...]
+    by_key: Mapping[str, str]
+    by_name: Mapping[str, str]
+    revoked: frozenset[str]
+
+
+class Engine:
+    """All state of one fake server. Not thread-safe: its owner holds one lock around every call.
+
+    Methods that answer a request raise `RouteError` where the server refuses.
+    """
+
+    def __init__(
+        self,
+        timeline: Stamps,
+        store: Store,
+        identifiers: Identifiers,
+        *,
+        visibility: Visibility = "immediate",
+        any_key: bool = False,
+        observer: Observer | None = None,
+        fake: int = 0,
+    ) -> None:
+        self.observer: Observer | None = observer
+        self.timeline = timeline
+        self.identifiers = identifiers
+        self._store = store
+        _check_visibility(visibility)
+        self._visibility: Visibility = visibility
+        self._any_key = any_key
+        self._fake = fake
+        self._by_id: dict[str, OrganisationState] = {}
+        self._by_key: dict[str, str] = {}
+        self._by_name: dict[str, str] = {}
+        self._revoked: set[str] = set()
+
+    # organisations
+
+    def add_organisation(self, name: str = "", *, api_key: str = "") -> OrganisationState:
+        """Make an organisation, with its id for a name and a new key unless others are given."""
+        org_id = self.identifiers.new("org")
+        public = Organisation(name or org_id, org_id, api_key or self.identifiers.new_key(), self._fake)
+        state = OrganisationState(public, "up", self._visibility, IngestBuffer(self.timeline.started))
+        self._by_id[org_id] = state
+        self._by_name[public.name] = org_id
+        self._by_key[public.api_key] = org_id
+        return state
+
+    def named(self, name: str, api_key: str = "") -> OrganisationState:
+        """The organisation of this name or this id, made at the first mention of a name, with this key as well.
+
+        Raises ValueError for an id that no organisation has.
+        """
+        org_id = self._by_name.get(name, name)
+        if org_id in self._by_id:
+            state = self._by_id[org_id]
+            if api_key and self._by_key.get(api_key) != org_id:
+                self.add_key(state, api_key)
+            return state
+        if is_id(name, "org"):
+            raise ValueError(f"there is no organisation with the id {name}")
+        if api_key in self._by_key:
+            raise ValueError("this key is taken")
+        return self.add_organisation(name, api_key=api_key)
+
+    def organisations(self) -> Iterator[OrganisationState]:
+        """All organisations, oldest first."""
+        return iter(self._by_id.values())
+
+    def organisation(self, org_id: str) -> OrganisationState | None:
+        """The organisation of this id."""
+        return self._by_id.get(org_id)
+
+    def known(self, api_key: str) -> OrganisationState | None:
+        """Whose key this is, None where it is nobody's."""
+        org_id = self._by_key.get(api_key)
+        return None if org_id is None else self._by_id[org_id]
+
+    def organisation_of(self, api_key: str) -> OrganisationState | None:
+        """Whose key this is; with `any_key`, a key that nobody has had makes an organisation."""
+        found = self.known(api_key)
+        if found is None and self._any_key and api_key not in self._revoked:
+            return self.add_organisation(api_key=api_key)
+        return found
+
+    def add_key(self, org: OrganisationState, api_key: str = "") -> str:
+        """One more key of an organisation. Raises ValueError for one that somebody has."""
+        key = api_key or self.identifiers.new_key()
+        if key in self._by_key:
+            raise ValueError("this key is taken")
+        self._by_key[key] = org.org_id
+        return key
+
+    def revoke_key(self, api_key: str) -> None:
+        """Refuse this key from now on; the oldest that is left takes its place. Raises ValueError for one that nobody has."""
+        org_id = self._by_key.pop(api_key, None)
+        if org_id is None:
+            raise ValueError("nobody has this key")
+        self._revoked.add(api_key)
+        org = self._by_id[org_id]
+        left = [key for key, owner in self._by_key.items() if owner == org_id]
+        if org.public.api_key == api_key and left:
+            org.public = replace(org.public, api_key=left[0])
+
+    def set_storage(self, org: OrganisationState, storage: StorageState) -> None:
+        """Change what an organisation's storage does from now on. Raises ValueError for a state that there is not."""
+        if storage not in get_args(StorageState):
+            raise ValueError(f"storage must be one of {', '.join(get_args(StorageState))}, not {storage!r}")
+        self.deliver(org)
+        org.down_until = None
+        if storage == "up" and org.storage != "up":
+            org.buffer.resume(self.timeline.elapsed())
+        org.storage = storage
+        self.deliver(org)
+
+    def suspend(self, org: OrganisationState, microseconds: int) -> None:
+        """Make storage that can be reached unreachable, and reachable again after this time, or the longest of several."""
+        self.deliver(org)
+        until = max(org.down_until or 0, self.timeline.elapsed() + microseconds)
+        if org.storage == "up" or org.down_until is not None:
+            self.set_storage(org, "down")
+            org.down_until = until
+
+    def set_visibility(self, org: OrganisationState, visibility: Visibility) -> None:
+        """Change when an organisation's writes can be read, from now on. Raises ValueError as above."""
+        _check_visibility(visibility)
+        self.deliver(org)
+        org.visibility = visibility
+        self.deliver(org)
+
+    # snapshots
+
+    def snapshot(self) -> EngineSnapshot:
+        """The state as it is: rows, organisations, keys, agents, sessions, and writes on their way."""
+        return EngineSnapshot(
+            self.timeline.elapsed(),
+            self._store.snapshot(),
+            tuple(org.copy() for org in self.organisations()),
+            dict(self._by_key),
+            dict(self._by_name),
+            frozenset(self._revoked),
+        )
+
+    def restore(self, snapshot: EngineSnapshot) -> None:
+        """Go back, or forward, to a state of this engine. Identifiers and the clock go on from where they are.
+
+        Writes on their way arrive, and storage that is down for a time comes back, as long after this as after the snapshot.
+        """
+        later = self.timeline.elapsed() - snapshot.taken
+        self._store.restore(snapshot.rows)
+        self._by_id = {org.org_id: org.copy(later) for org in snapshot.organisations}
+        self._by_key, self._by_name = dict(snapshot.by_key), dict(snapshot.by_name)
+        self._revoked = set(snapshot.revoked)
+
+    # writes on their way
+
+    def deliver(self, org: OrganisationState) -> None:
+        """Move the writes that have arrived by now into the store. Every request of an organisation begins with it."""
+        if org.down_until is not None:
+            self._come_back(org, org.down_until)
+        if org.visibility == "immediate":
+            self.deliver_all(org)
+        if org.buffer.is_empty():
+            return
+        elapsed = self.timeline.elapsed()
+        if org.storage == "up":
+            org.buffer.tick(elapsed)
+        self._arrive(org, org.buffer.arrived(elapsed))
+
+    def _come_back(self, org: OrganisationState, at: int) -> None:
+        """End the time for which storage was suspended, once it is over."""
+        if at <= self.timeline.elapsed():
+            org.buffer.resume(at)
+            org.storage, org.down_until = "up", None
+
+    def deliver_all(self, org: OrganisationState) -> None:
+        """Make every write of `org` arrive at once, unless its storage cannot be reached."""
+        if org.storage == "up":
+            self._arrive(org, org.buffer.take_all())
+
+    def flush(self, org: OrganisationState) -> None:
+        """Send what waits in the server's buffer, as a valid read and the end of a batch do."""
+        if org.storage == "up":
+            org.buffer.flush(self.timeline.elapsed())
+
+    def settled_at(self) -> int:
+        """When every write of every organisation can be read, in microseconds of `Timeline.elapsed`."""
+        pending = [org.buffer.settled_at() for org in self.organisations() if org.storage == "up"]
+        return max((time for time in pending if time is not None), default=0)
+
+    def _arrive(self, org: OrganisationState, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._store.add(org.org_id, row)
+
+    # memories
+
+    def write(self, org: OrganisationState, draft: NewMemory) -> Written | None:
+        """Store a valid draft; None when it is a duplicate of what has arrived in the last 24 hours.
+
+        While storage is down nothing is a duplicate: the server skips the check it cannot make.
+        """
+        if org.storage == "none":
+            raise no_storage()
+        if org.storage == "up" and self._is_duplicate(org, draft):
+            return None
+        stamp = self.timeline.stamp()
+        row = draft.row(stamp.microseconds)
+        org.buffer.add(row, self.timeline.elapsed())
+        if org.buffer.is_full():
+            self.flush(org)
+        return Written(row, stamp, list(draft.tags))
+
+    def _is_duplicate(self, org: OrganisationState, draft: NewMemory) -> bool:
+        key = draft.dedup_key
+        if "\\" in key or "\0" in key:
+            return False
+        stored = self._store.last_stored(org.org_id, key)
+        if stored is None or stored <= self.timeline.now() - DAY:
+            return False
+        if self.observer is not None:
+            (row,) = self._store.select(org.org_id, RowSelection(after=stored - 1, before=stored + 1))
+            if key == generated_key(draft.agent_id, draft.event_type, draft.content):  # else it was meant
+                self.observer.duplicate_rejected(row.content, draft.content)
+        return True
+
+    def seed(self, org: OrganisationState, drafts: Iterable[tuple[NewMemory, int]]) -> None:
+        """Store rows in the past, `age` microseconds ago, without asking for duplicates; they can be read at once.
+
+        Rows of one age keep their order, a microsecond apart; the last of them is a microsecond older than its age,
+        as if that had just passed.
+        """
+        self.deliver(org)
+        now = self.timeline.now()
+        on_their_way = org.buffer.times()
+        free: dict[int, int] = {}
+        rows: list[Row] = []
+        for draft, age in reversed(list(drafts)):
+            time = free.get(age, now - age - 1)
+            while time in on_their_way or self._store.holds(org.org_id, time):
+                time -= 1
+            free[age] = time - 1
+            rows.append(draft.row(time))
+        self._arrive(org, reversed(rows))
+
+    def read(self, org: OrganisationState, filters: Filters, action: str) -> list[Row]:
+        """The rows that `filters` ask for. `action` names the read in the texts of storage, as in ``query memories``.
+
+        A valid read flushes the organisation's buffer, and does not see what it flushed.
+        """
+        problem = filters.problem()
+        if problem is not None:
+            raise RouteError(500, problem)
+        if org.storage == "none":
+            raise no_storage()
+        self.flush(org)
+        if org.storage == "down":
+            raise storage_unreachable(action)
+        try:
+            selection = filters.selection(self.timeline.now())
+        except UnreadableTimeError as error:
+            raise unreadable_time(action, str(error)) from None
+        rows = self._store.select(org.org_id, selection)
+        if self.observer is not None:
+            self.observer.tags_matched(rows, filters.tags)
+        return rows
+
+    def counts(self, org: OrganisationState, agent_id: str) -> AgentCounts:
+        """Statistics of an agent's arrived memories; all zero while storage is down. Does not flush."""
+        problem = identifier_problem(agent_id)
+        if problem is not None:
+            raise RouteError(500, f"invalid agent_id: {problem}")
+        if org.storage == "none":
+            raise no_storage()
+        if org.storage == "down":
+            return AgentCounts(0, 0, 0, {})
+        return self._store.counts(org.org_id, agent_id, self.timeline.now() - DAY)
+
+    def arcs(self) -> Mapping[str, bool]:
+        """Whether storage can be reached, for every organisation that has one."""
+        for org in self.organisations():
+            self.deliver(org)
+        return {org.org_id: org.storage == "up" for org in self.organisations() if org.storage != "none"}
+
+
+def _check_visibility(visibility: object) -> None:
+    if visibility not in get_args(Visibility):
+        raise ValueError(f"visibility must be one of {', '.join(get_args(Visibility))}, not {visibility!r}")

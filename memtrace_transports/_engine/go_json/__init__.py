@@ -1,0 +1,1 @@
+"""JSON as the server's language, Go, reads and writes it."""

@@ -1,0 +1,166 @@
+"""The fields of a request body, decoded as Go decodes into a struct, with its words for a wrong type."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from memtrace_transports._engine.go_json.reader import JsonObject, Number, Parsed, whole_characters
+
+__all__ = ["Fields", "GoStruct", "GoType", "JsonTypeError", "fold_name"]
+
+GoType: TypeAlias = Literal["string", "float64", "int", "[]string", "map[string]interface {}"]
+
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+_INT_LIMIT = 1 << 63
+
+
+class JsonTypeError(ValueError):
+    """A value of the wrong type; the message is Go's."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoStruct:
+    """A Go struct: its name in messages about the whole body, and the Go types of its fields."""
+
+    name: str
+    fields: Mapping[str, GoType]
+
+    def decode(self, body: Parsed) -> Fields:
+        """The known fields of `body`; null is an object without members.
+
+        Names match without case, unknown ones are ignored, the last of a repeated one counts, and a repeated object
+        is merged. A null string or number is as good as absent. Raises JsonTypeError for the first value that does
+        not fit.
+
+        >>> from memtrace_transports._engine.go_json.reader import parse
+        >>> GoStruct("search.Query", {"limit": "int"}).decode(parse(b'{"LIMIT": 1.5}'))
+        Traceback (most recent call last):
+        memtrace_transports._engine.go_json.structs.JsonTypeError: json: cannot unmarshal number 1.5 into Go struct field Query.limit of type int
+        """
+        found = Fields()
+        if body is None:
+            return found
+        if not isinstance(body, JsonObject):
+            raise JsonTypeError(f"json: cannot unmarshal {_kind(body)} into Go value of type {self.name}")
+        for written, value in body.pairs:
+            name = written if written in self.fields else fold_name(written)
+            go_type = self.fields.get(name)
+            if go_type == "string" and isinstance(value, str):
+                found.texts[name] = whole_characters(value)
+            elif go_type is not None:
+                self._put(found, name, go_type, value)
+        return found
+
+    def _put(self, found: Fields, name: str, go_type: GoType, value: Parsed) -> None:
+        if go_type == "[]string":
+            self._put_texts(found, name, value)
+        elif go_type == "map[string]interface {}":
+            self._put_members(found, name, value)
+        elif go_type != "string" and isinstance(value, Number):
+            self._put_number(found, name, go_type, value)
+        elif value is not None:
+            raise self._mismatch(name, _kind(value), go_type)
+
+    def _put_texts(self, found: Fields, name: str, value: Parsed) -> None:
+        if value is None:
+            found.lists.pop(name, None)
+        elif not isinstance(value, list):
+            raise self._mismatch(name, _kind(value), "[]string")
+        else:
+            found.lists[name] = [self._element(name, item) for item in value]
+
+    def _element(self, name: str, item: Parsed) -> str:
+        if item is None:
+            return ""
+        if isinstance(item, str):
+            return whole_characters(item)
+        raise self._mismatch(name, _kind(item), "string")
+
+    def _put_members(self, found: Fields, name: str, value: Parsed) -> None:
+        if value is None:
+            found.objects.pop(name, None)
+        elif not isinstance(value, JsonObject):
+            raise self._mismatch(name, _kind(value), "map[string]interface {}")
+        else:
+            number = _first_out_of_range(value)
+            if number is not None:
+                raise self._mismatch(name, f"number {number}", "float64")
+            found.objects.setdefault(name, {}).update(value.pairs)
+
+    def _put_number(self, found: Fields, name: str, go_type: GoType, value: Number) -> None:
+        if go_type == "int":
+            fits = _WHOLE.fullmatch(value.text) is not None and -_INT_LIMIT <= int(value.text) < _INT_LIMIT
+        else:
+            fits = not math.isinf(float(value.text))
+        if not fits:
+            raise self._mismatch(name, f"number {value.text}", go_type)
+        found.numbers[name] = int(value.text) if go_type == "int" else float(value.text)
+
+    def _mismatch(self, name: str, kind: str, go_type: str) -> JsonTypeError:
+        struct = self.name.rpartition(".")[2]
+        return JsonTypeError(f"json: cannot unmarshal {kind} into Go struct field {struct}.{name} of type {go_type}")
+
+
+class Fields:
+    """Decoded fields by their Go type; what was absent is Go's zero value, or None for a list or an object."""
+
+    __slots__ = ("lists", "numbers", "objects", "texts")
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.numbers: dict[str, float] = {}
+        self.lists: dict[str, list[str]] = {}
+        self.objects: dict[str, dict[str, Parsed]] = {}
+
+    def text(self, name: str) -> str:
+        """A string field, "" when absent."""
+        return self.texts.get(name, "")
+
+    def number(self, name: str) -> float:
+        """A float64 field, 0.0 when absent."""
+        return float(self.numbers.get(name, 0.0))
+
+    def whole(self, name: str) -> int:
+        """An int field, 0 when absent."""
+        return int(self.numbers.get(name, 0))
+
+    def strings(self, name: str) -> list[str]:
+        """A list of strings, [] when absent."""
+        return self.lists.get(name, [])
+
+    def members(self, name: str) -> dict[str, Parsed] | None:
+        """A free-form object, None when absent or null."""
+        return self.objects.get(name)
+
+
+def fold_name(name: str) -> str:
+    """`name` in the case that Go compares in: of the letters beyond ASCII only these two fold to an ASCII one."""
+    return name.lower() if name.isascii() else name.replace("\u017f", "s").replace("\u212a", "k").lower()
+
+
+def _kind(value: Parsed) -> str:
+    if isinstance(value, Number):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, bool):
+        return "bool"
+    return "object" if isinstance(value, JsonObject) else "array"
+
+
+def _first_out_of_range(members: JsonObject) -> str | None:
+    """The first number, in the order sent, that a float64 cannot hold."""
+    todo: list[Parsed] = [members]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, JsonObject):
+            todo.extend(value for _, value in reversed(item.pairs))
+        elif isinstance(item, list):
+            todo.extend(reversed(item))
+        elif isinstance(item, Number) and math.isinf(float(item.text)):
+            return item.text
+    return None

@@ -1,0 +1,132 @@
+"""Agents and sessions of one organisation. They live apart from storage, and work without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memtrace_transports._engine.go_json.writer import RawJson, Writable
+from memtrace_transports._engine.route_errors import RouteError
+from memtrace_transports._engine.stamps import Stamp
+from memtrace_transports._engine.timestamps import SECOND
+
+__all__ = ["Agent", "Registry", "Session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A registered agent; `config` is JSON text, "" when empty."""
+
+    id: str
+    name: str
+    description: str
+    config: str
+    created: Stamp
+
+    def json(self, org_id: str, *, just_created: bool = False) -> dict[str, Writable]:
+        """The agent as answers show it: only the answer that creates it has a fraction in its time."""
+        members: dict[str, Writable] = {"id": self.id, "org_id": org_id, "name": self.name}
+        if self.description:
+            members["description"] = self.description
+        if self.config:
+            members["config"] = RawJson(self.config)
+        members["created_at"] = self.created.text() if just_created else self.created.whole_seconds()
+        return members
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session; `metadata` is JSON text, "" when empty."""
+
+    id: str
+    agent_id: str
+    status: str
+    metadata: str
+    created: Stamp
+    updated: Stamp
+    closed: Stamp | None = None
+
+    def json(self, org_id: str) -> dict[str, Writable]:
+        """The session as answers show it."""
+        members: dict[str, Writable] = {
+            "id": self.id,
+            "org_id": org_id,
+            "agent_id": self.agent_id,
+            "status": self.status,
+        }
+        if self.metadata:
+            members["metadata"] = RawJson(self.metadata)
+        members["created_at"] = self.created.text()
+        members["updated_at"] = self.updated.text()
+        if self.closed is not None:
+            members["closed_at"] = self.closed.text()
+        return members
+
+
+class Registry:
+    """One organisation's agents and sessions, with the server's rules and its words when they are broken."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, Agent] = {}
+        self._names: dict[str, str] = {}
+        self._sessions: dict[str, Session] = {}
+        self._sessions_of: dict[str, list[str]] = {}
+
+    def add_agent(self, agent: Agent) -> None:
+        """Register `agent`. Its name has to be new in the organisation, in exactly this case."""
+        if agent.name in self._names:
+            raise RouteError(409, f"agent '{agent.name}' already exists in this organization")
+        self._agents[agent.id] = agent
+        self._names[agent.name] = agent.id
+
+    def has_agent(self, agent_id: str) -> bool:
+        """Whether there is an agent of this id."""
+        return agent_id in self._agents
+
+    def agent(self, id_or_name: str) -> Agent:
+        """The agent of this id, else of this name."""
+        found = self._agents.get(id_or_name) or self._agents.get(self._names.get(id_or_name, ""))
+        if found is None:
+            raise RouteError(404, "agent not found")
+        return found
+
+    def agents(self) -> list[Agent]:
+        """All agents, those of the newest second first."""
+        return sorted(self._agents.values(), key=lambda agent: -(agent.created.microseconds // SECOND))
+
+    def remove_agent(self, agent_id: str) -> None:
+        """Delete an agent, by id only. One that ever had a session stays for good; its name is free again otherwise."""
+        agent = self._agents.get(agent_id)
+        if agent is None:
+            raise RouteError(404, "agent not found")
+        if agent_id in self._sessions_of:
+            raise RouteError(404, "FOREIGN KEY constraint failed")
+        del self._agents[agent_id]
+        del self._names[agent.name]
+
+    def add_session(self, session: Session) -> None:
+        """Open `session`, for a registered agent's id."""
+        if session.agent_id not in self._agents:
+            raise RouteError(400, "failed to create session: FOREIGN KEY constraint failed")
+        self._sessions[session.id] = session
+        self._sessions_of.setdefault(session.agent_id, []).append(session.id)
+
+    def replace_session(self, session: Session) -> None:
+        """Put `session` in the place of the one with its id."""
+        self._sessions[session.id] = session
+
+    def find_session(self, session_id: str) -> Session | None:
+        """The session of this id."""
+        return self._sessions.get(session_id)
+
+    def sessions(self, agent_id: str = "") -> list[Session]:
+        """All sessions, or those of one agent, newest first."""
+        if not agent_id:
+            return list(self._sessions.values())[::-1]
+        return [self._sessions[session_id] for session_id in reversed(self._sessions_of.get(agent_id, []))]
+
+    def copy(self) -> Registry:
+        """Another one with the same agents and sessions, which never change in place."""
+        other = Registry()
+        other._agents, other._names, other._sessions = self._agents.copy(), self._names.copy(), self._sessions.copy()
+        other._sessions_of = {agent_id: ids.copy() for agent_id, ids in self._sessions_of.items()}
+        return other

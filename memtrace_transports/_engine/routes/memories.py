@@ -1,0 +1,148 @@
+"""What the routes of memories answer: writing, reading, searching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from memtrace.transport import Response
+from memtrace_transports._engine.engine import Engine, Written
+from memtrace_transports._engine.go_json.writer import RawJson, Writable, float_text, quoted, write
+from memtrace_transports._engine.organisations import OrganisationState
+from memtrace_transports._engine.route_errors import RouteError
+from memtrace_transports._engine.routes.request import RouteRequest, decode_fields, json_response
+from memtrace_transports._engine.rules.filters import (
+    SEARCH,
+    Filters,
+    PageLimits,
+    read_list_filters,
+    read_page,
+    read_search_filters,
+)
+from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY, NewMemory, read_batch
+from memtrace_transports._engine.store.store import Row
+from memtrace_transports._engine.timestamps import rfc3339
+
+__all__ = [
+    "agent_memories",
+    "create_memories",
+    "find_memory",
+    "is_batch",
+    "list_memories",
+    "search_memories",
+    "session_memories",
+]
+
+
+def create_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
+    """``POST /memories``: one memory, or a batch when there is one that is not empty."""
+    body = call.parsed()
+    batch = read_batch(body)
+    if batch:
+        return _create_batch(engine, org, batch)
+    draft = NewMemory.from_fields(decode_fields(CREATE_MEMORY, body))
+    problem = draft.problem()
+    if problem is not None:
+        raise RouteError(400, problem)
+    written = engine.write(org, draft)
+    if written is None:
+        raise RouteError(409, "duplicate memory")
+    return json_response(201, _written_json(org.org_id, written))
+
+
+def is_batch(call: RouteRequest) -> bool:
+    """Whether `create_memories` reads this body as a batch."""
+    lower = call.body.lower()
+    if b"memorie" not in lower and b"\\u" not in lower:  # then no field of it can be called memories
+        return False
+    try:
+        return bool(read_batch(call.parsed()))
+    except RouteError:
+        return False
+
+
+def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[NewMemory]) -> Response:
+    """Store item by item: duplicates are left out, and what came before an invalid item stays stored."""
+    written: list[Written] = []
+    for position, draft in enumerate(batch):
+        problem = draft.problem()
+        if problem is not None:
+            raise RouteError(500, f"failed to create memory {position}: {problem}")
+        stored = engine.write(org, draft)
+        if stored is not None:
+            written.append(stored)
+    engine.flush(org)
+    memories: list[Writable] = [_written_json(org.org_id, item) for item in written]
+    return json_response(201, {"count": len(memories), "memories": memories})
+
+
+def list_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
+    """``GET /memories``: every filter."""
+    page = read_page(call.query.get("limit", ""))
+    return _page_of(engine, org, read_list_filters(call.query), page)
+
+
+def agent_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
+    """``GET /agents/{id}/memories``: the id as it stands, the last 24 hours by default, few filters."""
+    since = call.query.get("since") or "24h"
+    names = ("memory_type", "event_type", "limit", "order")
+    query = {"agent_id": call.segments[0], "since": since, **_only(call.query, names)}
+    return _page_of(engine, org, read_list_filters(query), read_page(query.get("limit", "")))
+
+
+def session_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
+    """``GET /sessions/{id}/memories``: from the beginning by default, few filters."""
+    query = {"session_id": call.segments[0], **_only(call.query, ("memory_type", "since", "limit", "order"))}
+    return _page_of(engine, org, read_list_filters(query), read_page(query.get("limit", "")))
+
+
+def find_memory(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
+    """``GET /memories/{text}``: the newest row whose content holds the text."""
+    rows = engine.read(org, Filters(contains=call.segments[0], limit=1), "search memories")
+    if not rows:
+        raise RouteError(404, "memory not found")
+    return json_response(200, _row_json(org.org_id, rows[0]))
+
+
+def search_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
+    """``POST /search``."""
+    started = engine.timeline.elapsed()
+    rows = engine.read(org, read_search_filters(call.fields(SEARCH)), "search memories")
+    results: list[Writable] = [_row_json(org.org_id, row) for row in rows]
+    spent = (engine.timeline.elapsed() - started) // 1000
+    return json_response(200, {"results": results, "count": len(results), "query_time_ms": spent})
+
+
+def _page_of(engine: Engine, org: OrganisationState, filters: Filters, page: PageLimits) -> Response:
+    rows = engine.read(org, filters, "query memories")
+    memories: list[Writable] = [_row_json(org.org_id, row) for row in rows]
+    return json_response(200, {"memories": memories, "count": len(rows), "has_more": len(rows) >= page.full_at})
+
+
+def _only(query: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {name: query[name] for name in names if name in query}
+
+
+def _written_json(org_id: str, written: Written) -> RawJson:
+    return _memory_json(org_id, written.row, written.stamp.text(), written.tags)
+
+
+def _row_json(org_id: str, row: Row) -> RawJson:
+    return _memory_json(org_id, row, rfc3339(row.time), row.tags.split(",") if row.tags else [])
+
+
+def _memory_json(org_id: str, row: Row, time: str, tags: Sequence[str]) -> RawJson:
+    session = f'"session_id":{quoted(row.session_id)},' if row.session_id else ""
+    text = (
+        f'{{"time":"{time}","org_id":{quoted(org_id)},"agent_id":{quoted(row.agent_id)},{session}'
+        f'"memory_type":{quoted(row.memory_type)},"event_type":{quoted(row.event_type)},"content":{quoted(row.content)}'
+    )
+    if row.metadata:
+        text += f',"metadata":{row.metadata}'
+    if tags:
+        text += f',"tags":{write(list(tags))}'
+    text += f',"dedup_key":{quoted(row.dedup_key)}'
+    if row.importance:
+        text += f',"importance":{float_text(row.importance)}'
+    if row.parent_id:
+        text += f',"parent_id":{quoted(row.parent_id)}'
+    return RawJson(text + "}")

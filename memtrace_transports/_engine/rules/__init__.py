@@ -1,0 +1,1 @@
+"""What the server accepts, and how it selects and renders memories."""

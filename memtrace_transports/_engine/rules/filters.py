@@ -1,0 +1,154 @@
+"""Filters of a read, as texts of a query string or fields of a search, and how they become a selection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from memtrace_transports._engine.go_json.structs import Fields, GoStruct
+from memtrace_transports._engine.rules.identifier_rules import identifier_problem, tag_problem, trim, type_problem
+from memtrace_transports._engine.store.store import RowSelection
+from memtrace_transports._engine.timestamps import read_bound
+
+__all__ = ["SEARCH", "Filters", "PageLimits", "read_integer", "read_list_filters", "read_page", "read_search_filters"]
+
+SEARCH = GoStruct(
+    "memory.SearchQuery",
+    {
+        "agent_id": "string",
+        "session_id": "string",
+        "memory_types": "[]string",
+        "event_types": "[]string",
+        "tags": "[]string",
+        "content_contains": "string",
+        "min_importance": "float64",
+        "since": "string",
+        "until": "string",
+        "limit": "int",
+        "order": "string",
+    },
+)
+
+_LARGEST_LIMIT = 1000
+_LIST_LIMIT = 100
+_SEARCH_LIMIT = 50
+_INTEGER = re.compile(r"([+-]?)0*([0-9]{1,19})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a read asks for, not yet validated. Empty means "no filter"."""
+
+    agent_id: str = ""
+    session_id: str = ""
+    memory_types: Sequence[str] = ()
+    event_types: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    contains: str = ""
+    min_importance: float = 0.0
+    since: str = ""
+    until: str = ""
+    limit: int = _LIST_LIMIT
+    offset: int = 0
+    oldest_first: bool = False
+
+    def problem(self) -> str | None:
+        """The first filter, in the server's order, that is of the wrong form. A type need not be a known one."""
+        checks = (
+            ("agent_id", identifier_problem(self.agent_id)),
+            ("session_id", identifier_problem(self.session_id)),
+            *(("memory_type", type_problem(name)) for name in self.memory_types),
+            *(("event_type", type_problem(name)) for name in self.event_types),
+            *(("tag", tag_problem(tag)) for tag in self.tags),
+        )
+        return next((f"invalid {name}: {problem}" for name, problem in checks if problem), None)
+
+    def selection(self, now: int) -> RowSelection:
+        """The rows that this means at `now` (microseconds). Raises UnreadableTimeError for a bad since or until.
+
+        An importance is compared with 6 decimals, and only when it is above 0. ``until=now`` is no bound.
+        """
+        return RowSelection(
+            agent_id=self.agent_id,
+            session_id=self.session_id,
+            memory_types=frozenset(self.memory_types) or None,
+            event_types=frozenset(self.event_types) or None,
+            tags=tuple(tag for tag in self.tags if tag),
+            contains=self.contains.replace("\0", ""),
+            min_importance=float(f"{self.min_importance:.6f}") if self.min_importance > 0 else None,
+            after=read_bound(self.since, now),
+            before=None if self.until == "now" else read_bound(self.until, now),
+            limit=self.limit,
+            offset=self.offset,
+            oldest_first=self.oldest_first,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """How many rows a list gives, and how many of them count as "there may be more"."""
+
+    limit: int
+    full_at: int
+
+
+def read_page(text: str) -> PageLimits:
+    """The page that a `limit` means: what is no whole number from 1 to 1000 is 100.
+
+    A limit over 1000 still counts as asked in `has_more`.
+
+    >>> read_page("20"), read_page("1001"), read_page("-1")
+    (PageLimits(limit=20, full_at=20), PageLimits(limit=100, full_at=1001), PageLimits(limit=100, full_at=100))
+    """
+    asked = read_integer(text)
+    if asked is None or asked <= 0:
+        return PageLimits(_LIST_LIMIT, _LIST_LIMIT)
+    return PageLimits(asked if asked <= _LARGEST_LIMIT else _LIST_LIMIT, asked)
+
+
+def read_list_filters(query: Mapping[str, str]) -> Filters:
+    """The filters of ``GET /memories``."""
+    return Filters(
+        agent_id=query.get("agent_id", ""),
+        session_id=query.get("session_id", ""),
+        memory_types=_one(query.get("memory_type", "")),
+        event_types=_one(query.get("event_type", "")),
+        tags=[trim(tag) for tag in query.get("tags", "").split(",")],
+        since=query.get("since", ""),
+        until=query.get("until", ""),
+        limit=read_page(query.get("limit", "")).limit,
+        offset=max(read_integer(query.get("offset", "")) or 0, 0),
+        oldest_first=query.get("order") == "asc",
+    )
+
+
+def read_search_filters(fields: Fields) -> Filters:
+    """The filters of ``POST /search``; a limit that is not from 1 to 1000 is 50."""
+    limit = fields.whole("limit")
+    return Filters(
+        agent_id=fields.text("agent_id"),
+        session_id=fields.text("session_id"),
+        memory_types=fields.strings("memory_types"),
+        event_types=fields.strings("event_types"),
+        tags=fields.strings("tags"),
+        contains=fields.text("content_contains"),
+        min_importance=fields.number("min_importance"),
+        since=fields.text("since"),
+        until=fields.text("until"),
+        limit=limit if 1 <= limit <= _LARGEST_LIMIT else _SEARCH_LIMIT,
+        oldest_first=fields.text("order") == "asc",
+    )
+
+
+def _one(name: str) -> Sequence[str]:
+    return (name,) if name else ()
+
+
+def read_integer(text: str) -> int | None:
+    """A 64-bit integer as Go reads one, None for anything else."""
+    found = _INTEGER.fullmatch(text)
+    if found is None:
+        return None
+    number = int(found[1] + found[2])
+    return number if -(1 << 63) <= number < 1 << 63 else None

@@ -1,0 +1,143 @@
+"""A memory as a request asks for it, before it is stored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from sys import intern
+from typing import NamedTuple
+
+from memtrace_transports._engine.go_json.reader import JsonObject, Parsed
+from memtrace_transports._engine.go_json.structs import Fields, GoStruct, JsonTypeError, fold_name
+from memtrace_transports._engine.go_json.writer import compact_object
+from memtrace_transports._engine.rules.identifier_rules import identifier_problem, tag_problem, type_problem
+from memtrace_transports._engine.store.store import Row
+
+__all__ = ["CREATE_MEMORY", "NewMemory", "generated_key", "read_batch"]
+
+CREATE_MEMORY = GoStruct(
+    "memory.CreateRequest",
+    {
+        "agent_id": "string",
+        "session_id": "string",
+        "memory_type": "string",
+        "event_type": "string",
+        "content": "string",
+        "metadata": "map[string]interface {}",
+        "tags": "[]string",
+        "dedup_key": "string",
+        "importance": "float64",
+        "parent_id": "string",
+    },
+)
+
+_MEMORY_TYPES = frozenset({"episodic", "session", "decision", "entity"})
+_KEY_BYTES = 200
+
+
+class NewMemory(NamedTuple):
+    """The fields of a memory to be written; empty ones are absent."""
+
+    agent_id: str
+    session_id: str
+    memory_type: str
+    event_type: str
+    content: str
+    metadata: str
+    tags: Sequence[str]
+    dedup_key: str
+    importance: float
+    parent_id: str
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> NewMemory:
+        """The draft that a decoded body describes, with the server's defaults and the duplicate key filled in."""
+        text = fields.texts.get
+        agent_id, content, event_type = text("agent_id", ""), text("content", ""), text("event_type") or "general"
+        metadata = fields.members("metadata")
+        return cls(
+            agent_id,
+            text("session_id", ""),
+            text("memory_type") or "episodic",
+            event_type,
+            content,
+            compact_object(metadata) if metadata else "",
+            fields.strings("tags"),
+            text("dedup_key") or generated_key(agent_id, event_type, content),
+            fields.number("importance"),
+            text("parent_id", ""),
+        )
+
+    def problem(self) -> str | None:
+        """The first reason, in the server's order and words, why this cannot be stored."""
+        if not self.agent_id:
+            return "agent_id is required"
+        if not self.content:
+            return "content is required"
+        if self.memory_type not in _MEMORY_TYPES:
+            return f"invalid memory_type: {self.memory_type}"
+        return self._pattern_problem()
+
+    def _pattern_problem(self) -> str | None:
+        problem = identifier_problem(self.agent_id)
+        if problem:
+            return f"invalid agent_id: {problem}"
+        problem = identifier_problem(self.session_id)
+        if problem:
+            return f"invalid session_id: {problem}"
+        problem = type_problem(self.event_type)
+        if problem:
+            return f"invalid event_type: {problem}"
+        for tag in self.tags:
+            problem = tag_problem(tag)
+            if problem:
+                return f"invalid tag '{tag}': {problem}"
+        return None
+
+    def row(self, time: int) -> Row:
+        """What storage keeps of it; `time` in microseconds. A single empty tag is lost in the joining.
+
+        Of each text that many rows share there is one object.
+        """
+        agent_id, session_id, memory_type, event_type, content, metadata, tags, dedup_key, importance, parent_id = self
+        return Row(
+            time,
+            intern(agent_id),
+            intern(session_id),
+            intern(memory_type),
+            intern(event_type),
+            content,
+            metadata,
+            intern(",".join(tags)) if tags else "",
+            dedup_key,
+            importance,
+            parent_id,
+        )
+
+
+def generated_key(agent_id: str, event_type: str, content: str) -> str:
+    """The duplicate key of a memory without one of its own: the content counts up to its first 200 bytes."""
+    hashed = f"{agent_id}|{event_type}|".encode() + content.encode()[:_KEY_BYTES]
+    return hashlib.sha256(hashed).hexdigest()[:32]
+
+
+def read_batch(body: Parsed) -> list[NewMemory]:
+    """The items of a body's `memories`; none when it does not decode, as the server then reads a single memory."""
+    items: list[Parsed] = []
+    if isinstance(body, JsonObject):
+        for name, value in body.pairs:
+            if len(name) == len("memories") and fold_name(name) == "memories":
+                found = _items(value)
+                if found is None:
+                    return []
+                items = found
+    try:
+        return [NewMemory.from_fields(CREATE_MEMORY.decode(item)) for item in items]
+    except JsonTypeError:
+        return []
+
+
+def _items(value: Parsed) -> list[Parsed] | None:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else None

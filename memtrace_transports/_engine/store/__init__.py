@@ -1,0 +1,1 @@
+"""The storage under the server's rules."""

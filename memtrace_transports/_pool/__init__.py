@@ -1,0 +1,1 @@
+"""Connection pools: which client of an HTTP library sends which request."""

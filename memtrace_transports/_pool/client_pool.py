@@ -1,0 +1,80 @@
+"""Clients of a blocking library, each lent to one thread at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from memtrace.exceptions import ClientClosedError
+from memtrace_transports._pool.lazy_clients import Closable
+
+__all__ = ["ClientPool"]
+
+
+ClientT = TypeVar("ClientT", bound=Closable)
+
+
+class ClientPool(Generic[ClientT]):
+    """Lends clients, each with one connection, so that no two threads ever meet in one of them.
+
+    A pool of httpcore takes a connection for expired, and closes it, when another thread's answer comes at the wrong moment.
+    At most `most` are lent at once. The newest is lent first; at most `kept` wait for that, each for `expiry` seconds.
+    """
+
+    def __init__(
+        self, make: Callable[[], ClientT], *, max_size: int, max_idle: int, expiry: float, now: Callable[[], float]
+    ) -> None:
+        self._make = make
+        self._kept = max_idle
+        self._expiry = expiry
+        self._now = now
+        self._slots = threading.Semaphore(max_size)
+        self._guard = threading.Lock()  # taken by itself, never around I/O
+        self._waiting: deque[tuple[float, ClientT]] = deque()
+        self._closed = False
+
+    def acquire(self, timeout: float | None) -> ClientT | None:
+        """A client, to be given back; None where none comes free within `patience` seconds. Raises `ClientClosedError`."""
+        if not self._slots.acquire(timeout=timeout):
+            return None
+        try:
+            return self._next()
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def _next(self) -> ClientT:
+        with self._guard:
+            if self._closed:  # meanwhile
+                raise ClientClosedError("this transport is closed")
+            if self._waiting:
+                return self._waiting.pop()[1]
+        return self._make()
+
+    def release(self, client: ClientT) -> None:
+        """Keep it for the next, or close it; and close what has waited too long."""
+        now = self._now()
+        ended: list[ClientT] = []
+        with self._guard:
+            if self._closed or self._kept == 0:
+                ended.append(client)
+            else:
+                self._waiting.append((now, client))
+            while self._waiting and (len(self._waiting) > self._kept or self._waiting[0][0] < now - self._expiry):
+                ended.append(self._waiting.popleft()[1])
+        try:
+            for each in ended:
+                each.close()
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close those that wait; one that is lent is closed when it is given back."""
+        with self._guard:
+            self._closed = True
+            ended = [client for _, client in self._waiting]
+            self._waiting.clear()
+        for client in ended:
+            client.close()

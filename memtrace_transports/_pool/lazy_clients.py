@@ -1,0 +1,201 @@
+"""A library's clients, made at the first use: one for all threads, or one for each event loop; a forked child makes its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+from memtrace._support.event_loops import is_closed, new_lock, running_loop, running_under_trio, shielded
+from memtrace.exceptions import ClientClosedError
+
+__all__ = ["Channel", "Closable", "LazyClient", "PerLoopClients"]
+
+
+class Closable(Protocol):
+    """A blocking library's client."""
+
+    def close(self) -> None:
+        """Close its connections."""
+
+
+class Channel(Protocol):
+    """An awaiting library's client, with what an exchange through it needs."""
+
+    async def close(self) -> None:
+        """Close its connections, on the event loop that they belong to."""
+
+    def discard(self) -> None:
+        """Let go of it, since its event loop has ended."""
+
+
+ValueT = TypeVar("ValueT")
+ClientT = TypeVar("ClientT", bound=Closable)
+ChannelT = TypeVar("ChannelT", bound=Channel)
+PreparedT = TypeVar("PreparedT")
+
+
+class _ProcessState(Generic[ValueT]):
+    """What one process made, under a lock that is taken by itself.
+
+    A forked child begins with nothing, since over its parent's sockets answers would cross. It keeps what it inherited all the
+    same: to let go of it would close those sockets, or say goodbye on them, in the parent's place.
+    """
+
+    def __init__(self, inherited: _ProcessState[ValueT] | None = None) -> None:
+        self.pid = os.getpid()
+        self.guard = threading.Lock()
+        self.made: WeakKeyDictionary[object, ValueT] = WeakKeyDictionary()
+        self._inherited = inherited
+        self._heirs: dict[int, _ProcessState[ValueT]] = {}
+
+    def of_this_process(self) -> _ProcessState[ValueT]:
+        """Itself, or in a forked child that of the child, the same for all its threads."""
+        pid = os.getpid()
+        return self if self.pid == pid else self._heirs.setdefault(pid, _ProcessState(self))
+
+
+class _Clients(Generic[ValueT]):
+    """What was made for each user of it, until it is closed."""
+
+    def __init__(self) -> None:
+        self.closed: bool = False
+        self._holding: _ProcessState[ValueT] = _ProcessState()
+
+    def _of(self, user: object, make: Callable[[], ValueT]) -> ValueT:
+        holding = self._holding = self._holding.of_this_process()
+        with holding.guard:
+            if self.closed:
+                raise _closed()
+            value = holding.made.get(user)
+            if value is None:
+                value = holding.made[user] = make()
+            return value
+
+    def _close(self, user: object) -> ValueT | None:
+        """What was made for `user` here and is still to be closed; from now on nothing is made."""
+        self.closed = True
+        holding = self._holding
+        if holding.pid != os.getpid():  # all is the parent's
+            return None
+        with holding.guard:
+            return holding.made.pop(user, None)
+
+
+def _closed() -> ClientClosedError:
+    return ClientClosedError("this transport is closed")
+
+
+class LazyClient(_Clients[ClientT]):
+    """The client of a blocking transport: the user's, which is never closed, or one for all threads, made by `make`."""
+
+    def __init__(self, given: ClientT | None, make: Callable[[], ClientT]) -> None:
+        super().__init__()
+        self._given = given
+        self._make = make
+
+    def get(self) -> ClientT:
+        """The client; raises `ClientClosedError` once the transport is closed."""
+        if self._given is None:
+            return self._of(self, self._make)
+        if self.closed:
+            raise _closed()
+        return self._given
+
+    def close(self) -> None:
+        """Close what was made in this process; a second call does nothing."""
+        client = self._close(self)
+        if client is not None:
+            client.close()
+
+
+class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[ChannelT, PreparedT]):
+    """The channels of an awaiting transport: the user's, which is never closed, or one for each event loop.
+
+    `prepare` runs in a thread, since imports and TLS settings take 0.2 s the first time; `finish` makes a channel of what it
+    gives, on the event loop.
+    """
+
+    def __init__(
+        self, given: ChannelT | None, prepare: Callable[[], PreparedT], finish: Callable[[PreparedT], ChannelT]
+    ) -> None:
+        super().__init__()
+        self._given = given
+        self._prepare = prepare
+        self._finish = finish
+
+    async def get(self) -> ChannelT:
+        """The channel for this event loop; raises `ClientClosedError` once the transport is closed."""
+        channel = self._given
+        if channel is None:
+            making = self._of(running_loop(), self._begin)
+            channel = making.channel or await making.run(self)
+        if self.closed or channel is None:  # perhaps since the line above began
+            raise _closed()
+        return channel
+
+    def _begin(self) -> _PendingClient[ChannelT, PreparedT]:
+        self._forget_ended_loops(self._holding)
+        return _PendingClient(self._prepare, self._finish)
+
+    async def close(self) -> None:
+        """Close what was made on this event loop; a second call does nothing. What is another loop's is closed there."""
+        making = self._close(running_loop())
+        if making is not None and making.channel is not None:
+            with shielded():
+                await making.channel.close()
+        holding = self._holding.of_this_process()
+        with holding.guard:
+            self._forget_ended_loops(holding)
+
+    @staticmethod
+    def _forget_ended_loops(holding: _ProcessState[_PendingClient[ChannelT, PreparedT]]) -> None:
+        """What hangs on an event loop of asyncio may keep it alive, so that its end is looked for."""
+        for loop in [loop for loop in holding.made if is_closed(loop)]:
+            making = holding.made.pop(loop)
+            if making.channel is not None:
+                making.channel.discard()
+
+
+class _PendingClient(Generic[ChannelT, PreparedT]):
+    """The channel of one event loop as it is made, once for all tasks that begin together."""
+
+    def __init__(self, prepare: Callable[[], PreparedT], finish: Callable[[PreparedT], ChannelT]) -> None:
+        self.channel: ChannelT | None = None
+        self._prepare = prepare
+        self._finish = finish
+        self._prepared: list[PreparedT] = []
+        self._turn = new_lock()
+        self._preparing = threading.Lock()  # against the thread that a cancelled task left behind
+
+    async def run(self, clients: PerLoopClients[ChannelT, PreparedT]) -> ChannelT | None:
+        """Make it, or wait until another task has; nothing comes of it where `clients` are closed meanwhile."""
+        async with self._turn:
+            if self.channel is None:
+                prepared = await _in_thread(self._prepare_once)
+                if not clients.closed:
+                    self.channel = self._finish(prepared)
+            return self.channel
+
+    def _prepare_once(self) -> PreparedT:
+        with self._preparing:
+            if not self._prepared:
+                self._prepared.append(self._prepare())
+            return self._prepared[0]
+
+
+async def _in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:
+    if running_under_trio():
+        import trio
+
+        return await trio.to_thread.run_sync(prepare)
+    import asyncio  # late, as in memtrace._support.event_loops
+    from concurrent.futures import ThreadPoolExecutor
+
+    executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, prepare)
+    finally:
+        executor.shutdown(wait=False)

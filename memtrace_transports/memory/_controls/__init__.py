@@ -1,0 +1,1 @@
+"""What a test controls: faults, the call log and strict mode."""

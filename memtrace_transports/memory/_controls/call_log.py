@@ -1,0 +1,272 @@
+"""The log of calls: what reached a fake server, and assertions about it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Any, overload
+from urllib.parse import unquote
+
+from memtrace_transports._engine.organisations import Organisation, check_fake
+from memtrace_transports._engine.routes.memories import is_batch
+from memtrace_transports._engine.routes.request import RouteRequest
+
+__all__ = ["OPERATIONS", "CallLog", "LoggedCall", "check_operation"]
+
+OPERATIONS = (
+    "memories.add", "memories.add_many", "memories.list", "memories.find", "memories.search",
+    "agents.register", "agents.list", "agents.get", "agents.delete", "agents.memories", "agents.stats",
+    "sessions.create", "sessions.list", "sessions.get", "sessions.update", "sessions.memories", "sessions.context",
+    "health", "ready", "unknown",
+)  # fmt: skip
+"""What a call can be: its route, by the name of the client's method; ``unknown`` where there is none."""
+
+_SENT_AS = {
+    "memories.remember": "memories.add",
+    "memories.decide": "memories.add",
+    "memories.recall": "memories.list",
+    "agents.get_or_register": "agents.register",
+    "sessions.open": "sessions.create",
+    "sessions.close": "sessions.update",
+    "sessions.prompt_context": "memories.list",
+}
+"""Methods of the client that have no route of their own."""
+
+_KEPT_CALLS = 10_000
+_OWN_BYTES = 800  # and those of a few short texts
+_KEPT_BYTES = 32 * 1024 * 1024
+
+
+def check_operation(pattern: str) -> None:
+    """Raise ValueError for an operation, or a pattern of operations, that no call can be: it would never match."""
+    if any(fnmatchcase(name, pattern) for name in OPERATIONS):
+        return
+    near = [_SENT_AS[pattern]] if pattern in _SENT_AS else difflib.get_close_matches(pattern, OPERATIONS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise ValueError(f"{pattern!r} is no operation{hint} There are {', '.join(OPERATIONS)}")
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class LoggedCall:
+    """One request that reached the server, and what became of it.
+
+    `status` is that of the answer, 0 where there was none. `fault` says what went wrong by plan. `at` is seconds since 1970 by the
+    fake's clock.
+    """
+
+    _route: str
+    method: str
+    path: str
+    at: float
+    org: str | None
+    org_id: str | None
+    variable: tuple[str, str] | None
+    query: Mapping[str, str]
+    body: bytes | None
+    content_type: str = ""
+    status: int = 0
+    fault: str | None = None
+    _operation: str | None = field(default=None, init=False)
+
+    @property
+    def operation(self) -> str:
+        """Its route by the name of the client's method, ``unknown`` where there is no route.
+
+        ``memories.add_many`` is what the server reads as a batch; the body is looked at when this is asked for the first time.
+        """
+        if self._operation is None:
+            self._operation = self._route
+            if self._route == "memories.add" and is_batch(RouteRequest((), {}, self.content_type, self.body or b"")):
+                self._operation = "memories.add_many"
+        return self._operation
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What was asked for: the body's fields, the query's parameters as texts, the id or text in the path.
+
+        Empty as far as the body is no JSON object. It is read anew each time, since what is read takes more room than the body.
+        """
+        found = {**_fields(self.body), **self.query}
+        if self.variable is not None:
+            found[self.variable[0]] = unquote(self.variable[1])
+        return MappingProxyType(found)
+
+    def differing(self, arguments: Mapping[str, object]) -> list[str]:
+        """The names of the arguments that this call has otherwise, or not at all. A number equals its text in a query."""
+        if not arguments:
+            return []
+        own = self.arguments
+        return [name for name, wanted in arguments.items() if name not in own or not _equal(own[name], wanted)]
+
+    @property
+    def size(self) -> int:
+        """The bytes of memory that it holds."""
+        size = _OWN_BYTES + len(self.body or b"") + sys.getsizeof(self.path) + sys.getsizeof(self.content_type)
+        if self.query or self.variable:
+            texts = (*(self.variable or ()), *self.query, *self.query.values())
+            size += sum(map(sys.getsizeof, (self.query, *texts)))
+        return size
+
+    def __str__(self) -> str:
+        what = f"{self.operation}: {self.method} {self.path} -> {self.status or 'no answer'}"
+        return what + (f" ({self.fault})" if self.fault else "")
+
+    def __repr__(self) -> str:
+        return f"<LoggedCall, {self}>"
+
+
+def _fields(body: bytes | None) -> dict[str, Any]:
+    try:
+        fields = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _equal(found: object, wanted: object) -> bool:
+    if isinstance(found, str) and isinstance(wanted, (int, float)) and not isinstance(wanted, bool):
+        return found == str(wanted)
+    if isinstance(found, str) and isinstance(wanted, (list, tuple)):
+        return found == ",".join(str(each) for each in wanted)
+    return found == (list(wanted) if isinstance(wanted, tuple) else wanted)
+
+
+class CallLog(Sequence[LoggedCall]):
+    """Calls in the order in which they came: a fake's newest, or those that `filter` has chosen.
+
+    A fake keeps 10,000 calls, or as many as fit into 32 MiB. Operations are those of `LoggedCall.operation`, or patterns as
+    ``"memories.*"``; ValueError is raised for one that no call can be.
+
+    >>> from memtrace_transports import FakeMemtrace
+    >>> fake = FakeMemtrace()
+    >>> memory = fake.client().remember("assistant", "User prefers dark mode")
+    >>> fake.calls.assert_called("memories.add", agent_id="assistant", times=1)
+    >>> [call.status for call in fake.calls.filter("memories.*")]
+    [201]
+    """
+
+    def __init__(self, calls: Sequence[LoggedCall] = (), *, fake: int = 0) -> None:
+        """`fake` is the number of the server whose calls they are: an `Organisation` of another is refused."""
+        self._fake = fake
+        self._guard = threading.Lock()  # taken by itself, or inside the lock of the fake
+        self._calls = deque((call, call.size) for call in calls)
+        self._bytes = sum(size for _, size in self._calls)
+
+    def add(self, call: LoggedCall) -> None:
+        """Write down one more; the oldest go when there are too many, or they are too large."""
+        size = call.size
+        with self._guard:
+            self._calls.append((call, size))
+            self._bytes += size
+            while len(self._calls) > _KEPT_CALLS or (self._bytes > _KEPT_BYTES and len(self._calls) > 1):
+                self._bytes -= self._calls.popleft()[1]
+
+    def clear(self) -> None:
+        """Forget all calls so far."""
+        with self._guard:
+            self._calls.clear()
+            self._bytes = 0
+
+    def filter(
+        self,
+        operation: str = "*",
+        *,
+        org: Organisation | str | None = None,
+        status_code: int | None = None,
+        **arguments: object,
+    ) -> CallLog:
+        """The calls of an operation, an organisation (its name or id), with this status of the answer and these arguments."""
+        check_operation(operation)
+        check_fake(org, self._fake)
+        whose = org.org_id if isinstance(org, Organisation) else org
+        if not (whose is None or isinstance(whose, str)):
+            raise TypeError(f"org must be an organisation, its name or its id, not {type(org).__name__}")
+        return CallLog(
+            [
+                call
+                for call in self
+                if fnmatchcase(call.operation, operation)
+                and (whose is None or whose in (call.org, call.org_id))
+                and (status_code is None or call.status == status_code)
+                and not call.differing(arguments)
+            ],
+            fake=self._fake,
+        )
+
+    def assert_called(
+        self, operation: str, *, org: Organisation | str | None = None, times: int | None = None, **arguments: object
+    ) -> None:
+        """Raise AssertionError unless there was such a call, or exactly so many; the message shows the near misses.
+
+        `arguments` are compared with `LoggedCall.arguments`: fields of the body, parameters of the query, ids in the path.
+        """
+        found = [call for call in self.filter(operation, org=org) if not call.differing(arguments)]
+        if (times is None and found) or (times is not None and len(found) == times):
+            return
+        wanted = f"{operation}({', '.join(f'{name}={_shown(value)}' for name, value in arguments.items())})"
+        whose = "" if org is None else f" by {org.name if isinstance(org, Organisation) else org}"
+        often = f"was called {_times(len(found))}" if found else "was never called"
+        due = "" if times is None else f", not {_times(times)}"
+        near = (self if org is None else self.filter(org=org))._near(operation, arguments)  # noqa: SLF001 - of this class
+        raise AssertionError("\n  ".join([f"{wanted} {often}{whose}{due}", *near]))
+
+    def assert_not_called(self, operation: str, *, org: Organisation | str | None = None, **arguments: object) -> None:
+        """Raise AssertionError where there was such a call."""
+        self.assert_called(operation, org=org, times=0, **arguments)
+
+    def _near(self, operation: str, arguments: Mapping[str, object]) -> list[str]:
+        """The calls of the operation, those with the fewest differences first; else what was called instead."""
+        same = self.filter(operation)
+        if same:
+            ranked = sorted(same, key=lambda call: len(call.differing(arguments)))
+            return [f"{call}{_difference(call, arguments)}" for call in ranked[:_SHOWN]]
+        others = Counter(call.operation for call in self)
+        return [f"called instead: {name}, {_times(count)}" for name, count in others.most_common(_SHOWN)]
+
+    @overload
+    def __getitem__(self, index: int) -> LoggedCall: ...
+    @overload
+    def __getitem__(self, index: slice) -> CallLog: ...
+    def __getitem__(self, index: int | slice) -> LoggedCall | CallLog:
+        calls = self._copy()
+        return CallLog(calls[index], fake=self._fake) if isinstance(index, slice) else calls[index]
+
+    def __iter__(self) -> Iterator[LoggedCall]:
+        return iter(self._copy())
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __repr__(self) -> str:
+        return f"<CallLog, {len(self)} calls>"
+
+    def _copy(self) -> list[LoggedCall]:
+        with self._guard:
+            return [call for call, _ in self._calls]
+
+
+_SHOWN = 5
+_SHOWN_LENGTH = 200
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _difference(call: LoggedCall, arguments: Mapping[str, object]) -> str:
+    names = call.differing(arguments)
+    own = call.arguments
+    told = [f"{name}={_shown(own[name])}" if name in own else f"no {name}" for name in names]
+    return f", with {', '.join(told)}" if told else ""

@@ -1,0 +1,254 @@
+"""The fault plan: what goes wrong with which calls, the same in every run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Literal, TypeAlias, TypeGuard, get_args
+
+from memtrace_transports._checks.request_checks import is_header
+from memtrace_transports._engine.organisations import Organisation, check_fake
+from memtrace_transports.memory._clock import is_span
+from memtrace_transports.memory._controls.call_log import LoggedCall, check_operation
+from memtrace_transports.memory._controls.fault_targets import check_route
+
+__all__ = ["Fault", "FaultKind", "FaultPlan"]
+
+FaultKind: TypeAlias = Literal[
+    "status", "delay", "refused", "reset", "truncated", "garbled", "slow_body", "storage_down"
+]
+"""What can go wrong.
+
+``status``: another answer than the server's own, as of a proxy. ``delay``: the answer comes later. ``refused``: no connection.
+``reset``: the connection breaks without an answer. ``truncated``: the answer is cut short. ``garbled``: it is half of a JSON text.
+``slow_body``: the answer's body takes its time. ``storage_down``: the organisation's storage cannot be reached for a while.
+"""
+
+_NEEDS_SECONDS = ("delay", "slow_body", "storage_down")
+_APPLIES = ("status", "reset")
+_BODY = b'{"error":"service unavailable"}'
+_HEADERS: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Where:
+    """Which calls a fault is for."""
+
+    on: str | None
+    org: Organisation | str | None
+    when: Callable[[LoggedCall], bool] | None
+
+    def holds(self, call: LoggedCall) -> bool:
+        """Whether all that was asked for holds. Raises what `when` raises."""
+        return self._on_matches(call) and self._org_matches(call) and (self.when is None or self.when(call))
+
+    def _on_matches(self, call: LoggedCall) -> bool:
+        if self.on is None:
+            return True
+        if " " in self.on:
+            return fnmatchcase(f"{call.method} {call.path}", self.on)
+        return fnmatchcase(call.operation, self.on)
+
+    def _org_matches(self, call: LoggedCall) -> bool:
+        if self.org is None:
+            return True
+        if isinstance(self.org, Organisation):
+            return call.org_id == self.org.org_id
+        return self.org in (call.org, call.org_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault. It hits the `nth` of the calls that match, counted from when it was added, and `times` of them in a row.
+
+    Where several faults of a plan are due at one call, the one that was added first hits it. The others count it as well, and stay
+    due for the next calls that they match.
+
+    `on` is an operation (``"memories.add"``, ``"sessions.*"``) or a method and path (``"GET /api/v1/memories*"``); `org` an
+    organisation, its name or id; `when` a function of the call; None matches all. `times` None means all from then on.
+    `applied` says for a ``reset`` or a ``status`` that the server has done what was asked before it went wrong.
+    `status`, `body` and `headers` are the answer of a ``status``, `seconds` the time of a ``delay``, ``slow_body`` or
+    ``storage_down``, by the fake's clock: a `ManualClock` lets a delay pass at once.
+
+    A ``storage_down`` hits calls of an organisation alone; storage that is missing, or down until you say otherwise, stays so.
+    What `when` raises comes out of the call.
+
+    Raises ValueError for an operation or a route that does not exist and for settings that do not fit together.
+
+    >>> Fault("reset", on="memories.add", nth=2, applied=True).describe()
+    'reset after it was applied, on memories.add, call 2'
+    """
+
+    kind: FaultKind
+    on: str | None = None
+    org: Organisation | str | None = None
+    when: Callable[[LoggedCall], bool] | None = None
+    nth: int = 1
+    times: int | None = 1
+    applied: bool = False
+    status: int = 503
+    body: bytes = _BODY
+    headers: Mapping[str, str] = field(default_factory=lambda: _HEADERS, hash=False)
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(FaultKind):
+            raise ValueError(f"kind must be one of {', '.join(get_args(FaultKind))}, not {self.kind!r}")
+        if self.on is not None:
+            (check_route if " " in self.on else check_operation)(self.on)
+        self._check_calls()
+        self._check_what_happens()
+
+    def _check_calls(self) -> None:
+        if not _counts(self.nth) or not (self.times is None or _counts(self.times)):
+            raise ValueError("nth and times are whole numbers, counted from 1")
+        if not (self.org is None or isinstance(self.org, (str, Organisation))):
+            raise ValueError("org must be an organisation, its name or its id")
+        if not (self.when is None or callable(self.when)):
+            raise ValueError("when must be a function of the call")
+
+    def _check_what_happens(self) -> None:
+        if self.applied and self.kind not in _APPLIES:
+            raise ValueError(f"applied is for {' and '.join(_APPLIES)}")
+        if (self.seconds is not None) != (self.kind in _NEEDS_SECONDS):
+            raise ValueError(f"seconds is for {', '.join(_NEEDS_SECONDS)}, and needed there")
+        if self.seconds is not None and not is_span(self.seconds):
+            raise ValueError("seconds must be a number from 0 to 10 years")
+        if not _counts(self.status) or not 200 <= self.status <= 599:
+            raise ValueError("status must be a whole number from 200 to 599")
+        if not isinstance(self.body, bytes):
+            raise ValueError("body must be bytes")  # noqa: TRY004 - the documented kind, with all other settings
+        if not all(
+            _is_text(name) and _is_text(value) and is_header(name, value) for name, value in self.headers.items()
+        ):
+            raise ValueError("headers must be names and values that HTTP can carry: printable ASCII")
+        object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
+        if self.kind != "status" and (self.status, self.body, self.headers) != (503, _BODY, _HEADERS):
+            raise ValueError("status, body and headers are for a status")
+
+    def describe(self) -> str:
+        """The fault in words."""
+        what = f"status {self.status}" if self.kind == "status" else self.kind
+        parts = [what + (" after it was applied" if self.applied else ""), f"on {self.on or 'any call'}"]
+        if self.org is not None:
+            parts.append(f"of {self.org if isinstance(self.org, str) else self.org.name}")
+        last = (
+            ""
+            if self.times == 1
+            else " and all that follow"
+            if self.times is None
+            else f" to {self.nth + self.times - 1}"
+        )
+        return f"{', '.join(parts)}, call{'' if self.times == 1 else 's'} {self.nth}{last}"
+
+
+@dataclass(slots=True)
+class _Planned:
+    fault: Fault
+    where: _Where
+    seen: int = 0
+    hit: int = 0
+
+    def matches(self, call: LoggedCall) -> bool:
+        return (self.fault.kind != "storage_down" or call.org_id is not None) and self.where.holds(call)
+
+    @property
+    def is_open(self) -> bool:
+        return self.fault.times is None or self.hit < self.fault.times
+
+    @property
+    def is_due(self) -> bool:
+        return self.is_open and self.seen >= self.fault.nth
+
+    @property
+    def is_left(self) -> bool:
+        return self.hit < (self.fault.times or 1)
+
+
+class FaultPlan:
+    """The faults of one fake server, in the order in which they were added; the first that is due hits a call, the others wait.
+
+    >>> from memtrace_transports import FakeMemtrace
+    >>> fake = FakeMemtrace()
+    >>> fake.faults.add(Fault("status", status=429, headers={"Retry-After": "60"}))
+    >>> fake.client().agents.list()
+    Traceback (most recent call last):
+    memtrace.exceptions.RateLimitError: ...
+    >>> fake.faults.assert_all_used()
+    """
+
+    def __init__(self, *, fake: int = 0) -> None:
+        """`fake` is the number of the server whose plan it is: an `Organisation` of another is refused."""
+        self._fake = fake
+        self._guard = threading.Lock()  # taken by itself, or inside the lock of the fake
+        self._planned: list[_Planned] = []
+
+    def add(self, *faults: Fault) -> None:
+        """Plan these as well; their calls are counted from now on.
+
+        Raises ValueError, and plans none, where one is for an `Organisation` of another fake.
+        """
+        for fault in faults:
+            check_fake(fault.org, self._fake)
+        planned = [_Planned(fault, _Where(on=fault.on, org=fault.org, when=fault.when)) for fault in faults]
+        with self._guard:
+            self._planned.extend(planned)
+
+    def clear(self) -> None:
+        """Forget all faults. Storage that one of them has taken down comes back when its time is over."""
+        with self._guard:
+            self._planned.clear()
+
+    def next(self, call: LoggedCall) -> Fault | None:
+        """The fault that hits this call, if any: the first that is due.
+
+        Every fault that the call matches counts it, until it is used up; one that is due and does not come first stays due.
+
+        Raises what a fault's `when` raises; then no fault counts the call.
+        """
+        with self._guard:
+            plan = list(self._planned)
+        open_ones = [planned for planned in plan if planned.is_open]
+        matching = [planned for planned in open_ones if planned.matches(call)]  # a `when` may use this plan
+        with self._guard:
+            for planned in matching:
+                planned.seen += 1
+            due = next((planned for planned in matching if planned.is_due), None)
+            if due is None:
+                return None
+            due.hit += 1
+            return due.fault
+
+    def unused(self) -> list[Fault]:
+        """The faults that have hit fewer calls than they should; one without an end needs one."""
+        with self._guard:
+            return [planned.fault for planned in self._planned if planned.is_left]
+
+    def assert_all_used(self) -> None:
+        """Raise AssertionError where a fault has not hit all its calls: the test does not test what it says."""
+        with self._guard:
+            left = [
+                f"{planned.fault.describe()}: hit {planned.hit} of {planned.seen} matching calls"
+                for planned in self._planned
+                if planned.is_left
+            ]
+        if left:
+            raise AssertionError("faults that were not used up:\n  " + "\n  ".join(left))
+
+    def __len__(self) -> int:
+        with self._guard:
+            return len(self._planned)
+
+    def __repr__(self) -> str:
+        return f"<FaultPlan, {len(self)} faults>"
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str)
+
+
+def _counts(value: object) -> bool:
+    return type(value) is int and value >= 1

@@ -1,0 +1,125 @@
+"""One request through a fake server: the fault plan, the answer, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+from memtrace.exceptions import TransportError
+from memtrace.transport import Headers, Request, Response
+from memtrace_transports._engine.engine import Engine
+from memtrace_transports._engine.organisations import OrganisationState
+from memtrace_transports._engine.routes.matching import RouteMatch, match_route
+from memtrace_transports._engine.routes.memories import is_batch
+from memtrace_transports._engine.routes.request import RouteRequest
+from memtrace_transports._engine.timestamps import SECOND
+from memtrace_transports.memory import _wire as wire
+from memtrace_transports.memory._controls.call_log import CallLog, LoggedCall
+from memtrace_transports.memory._controls.faults import Fault, FaultPlan
+from memtrace_transports.memory._controls.strict import StrictModeError
+from memtrace_transports.memory.exchange import Exchange, Failure
+
+__all__ = ["serve"]
+
+_Serve = Callable[[], Exchange]
+
+
+def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> Exchange:
+    """Answer `request`, as the fault plan lets it, and write it down. The caller holds the fake's lock.
+
+    Raises StrictModeError, in strict mode alone, and what a fault's `when` raises; the call is written down all the same.
+    """
+    place = match_route(request)
+    headers = wire.first_values(request.headers)
+    key = wire.key_of(headers)
+    org = engine.organisation_of(key) if key and not place.is_open else None
+    call = _logged(engine, request, place, headers, org)
+    try:
+        if engine.observer is not None and org is not None:  # before a fault is used up
+            wire.check_strictly(request, place, headers)
+        fault = faults.next(call)
+        call.fault = fault.kind if fault is not None else None
+        exchange = _exchange(engine, request, fault, org, partial(_served, engine, request, place, headers))
+        if exchange.failure is None and exchange.response is not None:
+            call.status = exchange.response.status
+    except StrictModeError:
+        call.fault = "strict mode"
+        raise
+    finally:
+        log.add(call)
+    return exchange
+
+
+def _logged(
+    engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str], org: OrganisationState | None
+) -> LoggedCall:
+    route, body, content_type = place.route, request.body, headers.get("content-type", "")
+    operation = route.operation if route is not None else _open_operation(place)
+    if body is not None and len(body) > wire.BODY_LIMIT:  # too large to be kept and looked at later
+        if operation == "memories.add" and is_batch(RouteRequest((), {}, content_type, body)):
+            operation = "memories.add_many"
+        body = None
+    return LoggedCall(
+        operation,
+        method=place.method,
+        path=place.path,
+        at=engine.timeline.clock.wall(),
+        org=None if org is None else org.public.name,
+        org_id=None if org is None else org.org_id,
+        variable=(route.variable, place.segments[0]) if route is not None and route.variable else None,
+        query=dict(place.query),
+        body=body,
+        content_type=content_type,
+    )
+
+
+def _open_operation(place: RouteMatch) -> str:
+    return place.folded[0] if place.is_served_openly and place.read_method == "GET" else "unknown"
+
+
+def _exchange(
+    engine: Engine, request: Request, fault: Fault | None, org: OrganisationState | None, serve_it: _Serve
+) -> Exchange:
+    if fault is None:
+        return serve_it()
+    if fault.kind == "refused":
+        return Exchange(None, Failure("connect", maybe_sent=False, text="connection refused, by the fault plan"))
+    if fault.kind in ("status", "reset"):
+        if fault.applied:
+            serve_it()
+        if fault.kind == "reset":
+            return Exchange(None, Failure("reset", maybe_sent=True, text="the connection broke, by the fault plan"))
+        answer = Response(fault.status, Headers(fault.headers), fault.body)
+        return Exchange(wire.dated(engine, request.method, answer))
+    if fault.kind == "storage_down" and org is not None:
+        engine.suspend(org, round((fault.seconds or 0.0) * SECOND))
+        return serve_it()
+    return _corrupted(serve_it(), fault)
+
+
+def _served(engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str]) -> Exchange:
+    try:
+        return Exchange(wire.answer(engine, request, place, headers))
+    except TransportError as error:
+        return Exchange(None, Failure(error.cause, maybe_sent=error.maybe_sent, text=error.message))
+
+
+def _corrupted(exchange: Exchange, fault: Fault) -> Exchange:
+    """What was done, answered late or in a state that no client can use."""
+    response, seconds = exchange.response, fault.seconds or 0.0
+    if response is None:
+        return exchange
+    if fault.kind == "delay":
+        return Exchange(response, seconds=seconds)
+    if fault.kind == "slow_body":
+        return Exchange(response, body_seconds=seconds)
+    if fault.kind == "truncated":
+        return Exchange(
+            response, Failure("protocol", maybe_sent=True, text="the answer was cut short, by the fault plan")
+        )
+    if not response.body:
+        return Exchange(
+            response, Failure("protocol", maybe_sent=True, text="the answer was no HTTP, by the fault plan")
+        )
+    return Exchange(replace(response, body=response.body[: len(response.body) // 2]))
