@@ -25,7 +25,7 @@ def work(way, url, rows):
         for request in requests:
             client.memories.add(request)
     else:
-        assert all(outcome.status == "stored" for outcome in client.memories.add_iter(requests, chunk=int(way)))
+        assert all(outcome.status == "stored" for outcome in client.memories.add_iter(requests, chunk_size=int(way)))
     seconds = (time.perf_counter() - started) / rows
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB", file=sys.stderr)
     print(seconds)

@@ -74,7 +74,9 @@ def writing(most, rounds):
             def sized(size):
                 def add():
                     rows = (AddMemoryRequest(agent_id="writer", content=f"row {next(numbers)}") for _ in range(size))
-                    assert all(outcome.status == "stored" for outcome in client.memories.add_iter(rows, chunk=chunk))
+                    assert all(
+                        outcome.status == "stored" for outcome in client.memories.add_iter(rows, chunk_size=chunk)
+                    )
 
                 return add
 

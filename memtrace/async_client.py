@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from memtrace._flow.composition import Middleware
     from memtrace.clock import Clock
-    from memtrace.middleware._placement import Placed
+    from memtrace.middleware._placement import Placement
     from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
     from memtrace.plugins import TransportSpec
     from memtrace.transport import AsyncTransport, Method, Response, TransportOptions
@@ -61,7 +61,7 @@ class AsyncMemtrace:
     ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call, with these
     `options`: pools, TLS, proxies, bounds. `middleware` runs once a
     call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one, and `before`,
-    `after` and `instead_of` of `memtrace.middleware` place one or replace a built-in one. `headers` go with every request.
+    `after` and `replace` of `memtrace.middleware` place one or replace a built-in one. `headers` go with every request.
     Raises `ConfigurationError`; nothing is sent when a client is made.
 
     >>> import asyncio
@@ -86,9 +86,9 @@ class AsyncMemtrace:
         deadline: float | None = None,
         retry: RetryPolicy = DEFAULT_RETRY,
         transport: str | AsyncTransport | TransportSpec | None = None,
-        options: TransportOptions | None = None,
-        middleware: Sequence[Middleware | Placed | str] = (),
-        attempt_middleware: Sequence[Middleware | Placed | str] = (),
+        transport_options: TransportOptions | None = None,
+        middleware: Sequence[Middleware | Placement | str] = (),
+        attempt_middleware: Sequence[Middleware | Placement | str] = (),
         dedup: Dedup = "server",
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
@@ -105,7 +105,7 @@ class AsyncMemtrace:
             headers=headers,
             clock=clock,
         )
-        self._use(AsyncDispatcher.create(settings, transport, options))
+        self._use(AsyncDispatcher.create(settings, transport, transport_options))
 
     def _use(self, dispatcher: AsyncDispatcher) -> None:
         self._dispatcher = dispatcher
@@ -122,8 +122,8 @@ class AsyncMemtrace:
         deadline: float | Unset | None = UNSET,
         retry: RetryPolicy | Unset = UNSET,
         dedup: Dedup | Unset = UNSET,
-        middleware: Sequence[Middleware | Placed | str] | Unset = UNSET,
-        attempt_middleware: Sequence[Middleware | Placed | str] | Unset = UNSET,
+        middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
+        attempt_middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
     ) -> Self:
         """A cheap copy with these settings changed, on the same connections (for ``memory://``: on the same store).

@@ -3,22 +3,23 @@
 ::
 
     MemtraceError
-    ├── AuthenticationError          401
-    ├── NotFoundError                404, and the 400 "session not found"
-    ├── ConflictError                409, and an agent that sessions hold
-    ├── NoArcInstanceError           503: the organisation has no storage yet
-    ├── InvalidRequestError          400, a 500 that is a bad argument, input refused unsent; also a ValueError
-    ├── RateLimitError               429
-    ├── PayloadTooLargeError         413
-    ├── ServerError                  any other status of 400 and above, and redirects
-    ├── UnreadableResponseError      an answer that is not what the route gives
-    ├── TransportError               no answer; what transports raise
-    │   ├── ConnectionFailedError    no connection, or it broke
-    │   ├── RequestTimeoutError      no answer in time
-    │   └── DeadlineExceededError    the call's own bound has passed
+    ├── APIStatusError               an error status, or a redirect
+    │   ├── AuthenticationError      401
+    │   ├── NotFoundError            404, and the 400 "session not found"
+    │   ├── ConflictError            409, and an agent that has sessions
+    │   ├── NoArcInstanceError       503: the organisation has no storage yet
+    │   ├── InvalidRequestError      400, a 500 for a bad argument, input rejected before sending; also a ValueError
+    │   ├── RateLimitError           429
+    │   ├── PayloadTooLargeError     413
+    │   └── ServerError              any other status of 500 and above
+    ├── ResponseDecodeError          a response that is not what the route gives
+    ├── TransportError               no response; what transports raise
+    │   ├── APIConnectionError       no connection, or it broke; also a ConnectionError
+    │   ├── APITimeoutError          no response in time; also a TimeoutError
+    │   └── DeadlineExceededError    the call's deadline has passed; also a TimeoutError
     ├── BatchError                   some items of a batch were not stored; it says which
     ├── BufferFullError              a write buffer has no room for another memory
-    ├── BufferDrainError             a write buffer could not send all in time; it has the rest
+    ├── BufferDrainError             a write buffer could not send everything in time; it has the rest
     ├── ConfigurationError           a client cannot be made from these arguments
     │   └── TransportNotAvailableError
     ├── MiddlewareError              a middleware broke its contract
@@ -32,12 +33,14 @@ from typing import ClassVar, Literal
 
 __all__ = [
     "CODES",
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
     "AuthenticationError",
     "BufferFullError",
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
-    "ConnectionFailedError",
     "DeadlineExceededError",
     "InvalidRequestError",
     "MemtraceError",
@@ -47,12 +50,11 @@ __all__ = [
     "PayloadTooLargeError",
     "RateLimitError",
     "RequestInfo",
-    "RequestTimeoutError",
+    "ResponseDecodeError",
     "ServerError",
     "TransportCause",
     "TransportError",
     "TransportNotAvailableError",
-    "UnreadableResponseError",
 ]
 
 TransportCause = Literal["connect", "timeout", "reset", "protocol"]
@@ -70,7 +72,6 @@ CODES = frozenset(
         "agent_in_use",
         "authentication",
         "batch",
-        "broken_off",
         "buffer_closed",
         "buffer_drain",
         "buffer_full",
@@ -79,25 +80,27 @@ CODES = frozenset(
         "conflict",
         "connection_failed",
         "deadline_exceeded",
+        "drain_timeout",
         "duplicate_memory",
-        "error",
-        "given_up",
         "invalid_request",
         "middleware",
         "no_arc_instance",
         "not_found",
-        "not_sent",
-        "not_visible",
         "payload_too_large",
         "rate_limited",
         "redirect",
+        "response_decode",
+        "result_window_exceeded",
         "server_error",
+        "skipped",
         "timeout",
-        "too_many_at_once",
         "transport",
         "transport_not_available",
+        "unclassified",
+        "unexpected_error",
+        "unexpected_status",
         "unknown_agent",
-        "unreadable_response",
+        "visibility_timeout",
     }
 )
 """The codes of the SDK's own errors; each has a page in the documentation. A transport's own may be others."""
@@ -126,7 +129,7 @@ class MemtraceError(Exception):
     ('storage is full', 507, 'storage is full')
     """
 
-    _code: ClassVar[str] = "error"
+    _code: ClassVar[str] = "unclassified"
     #: Whether the SDK raises it outside of calls too: its text names the page then as well.
     _is_raised_outside: ClassVar[bool] = False
 
@@ -192,7 +195,27 @@ class MemtraceError(Exception):
         return ", ".join(parts)
 
 
-class AuthenticationError(MemtraceError):
+class APIStatusError(MemtraceError):
+    """The server answered with an error status, or with a redirect, which the SDK never follows.
+
+    The subclasses stand for the statuses that have one; `status_code` is the status. It is 0 for an `InvalidRequestError` or a
+    `PayloadTooLargeError` that the SDK raised before it sent anything.
+    """
+
+    _code = "unexpected_status"
+
+    def __init__(
+        self,
+        message: str = "Unexpected status",
+        status_code: int = 400,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code, code=code, hint=hint)
+
+
+class AuthenticationError(APIStatusError):
     """401: the API key is missing or unknown to the server."""
 
     _code = "authentication"
@@ -208,7 +231,7 @@ class AuthenticationError(MemtraceError):
         super().__init__(message, status_code, code=code, hint=hint)
 
 
-class NotFoundError(MemtraceError):
+class NotFoundError(APIStatusError):
     """404, and the 400 that the server gives for an unknown session: there is no such thing in this organisation."""
 
     _code = "not_found"
@@ -224,7 +247,7 @@ class NotFoundError(MemtraceError):
         super().__init__(message, status_code, code=code, hint=hint)
 
 
-class ConflictError(MemtraceError):
+class ConflictError(APIStatusError):
     """409: a duplicate memory or a taken agent name; also a 404 for an agent that sessions hold."""
 
     _code = "conflict"
@@ -235,7 +258,7 @@ class ConflictError(MemtraceError):
         super().__init__(message, status_code, code=code, hint=hint)
 
 
-class NoArcInstanceError(MemtraceError):
+class NoArcInstanceError(APIStatusError):
     """503: the key's organisation has no storage configured. An admin runs ``memtrace org add-arc <org_id>``."""
 
     _code = "no_arc_instance"
@@ -251,7 +274,7 @@ class NoArcInstanceError(MemtraceError):
         super().__init__(message, status_code, code=code, hint=hint)
 
 
-class InvalidRequestError(MemtraceError, ValueError):
+class InvalidRequestError(APIStatusError, ValueError):
     """An argument that the server does not accept, found before sending (status 0) or told by the server."""
 
     _code = "invalid_request"
@@ -277,7 +300,7 @@ class InvalidRequestError(MemtraceError, ValueError):
         self.rule = rule
 
 
-class RateLimitError(MemtraceError):
+class RateLimitError(APIStatusError):
     """429: too many requests."""
 
     _code = "rate_limited"
@@ -298,7 +321,7 @@ class RateLimitError(MemtraceError):
         self.retry_after = retry_after
 
 
-class PayloadTooLargeError(MemtraceError):
+class PayloadTooLargeError(APIStatusError):
     """413: the body is over the limit, 4 MiB on the server itself."""
 
     _code = "payload_too_large"
@@ -315,8 +338,8 @@ class PayloadTooLargeError(MemtraceError):
         super().__init__(message, status_code, code=code, hint=hint)
 
 
-class ServerError(MemtraceError):
-    """Any other status of 400 and above, and a redirect, which the SDK never follows."""
+class ServerError(APIStatusError):
+    """500 and above: the server, its storage or a proxy before it failed."""
 
     _code = "server_error"
 
@@ -326,10 +349,10 @@ class ServerError(MemtraceError):
         super().__init__(message, status_code, code=code, hint=hint)
 
 
-class UnreadableResponseError(MemtraceError):
+class ResponseDecodeError(MemtraceError):
     """An answer came, but it is not what this route gives: no JSON, or not of this form."""
 
-    _code = "unreadable_response"
+    _code = "response_decode"
     _is_raised_outside = True
 
     def __init__(
@@ -372,20 +395,23 @@ class TransportError(MemtraceError):
         self.maybe_sent = maybe_sent
 
 
-class ConnectionFailedError(TransportError):
-    """No connection could be made (``cause`` is ``connect``), or it broke (``reset``)."""
+class APIConnectionError(TransportError, ConnectionError):
+    """No connection could be made (``cause`` is ``connect``), or it broke (``reset``). Also a builtin `ConnectionError`."""
 
     _code = "connection_failed"
 
 
-class RequestTimeoutError(TransportError):
-    """No answer came within the client's `timeout`."""
+class APITimeoutError(TransportError, TimeoutError):
+    """No response came within the client's `timeout`. Also a builtin `TimeoutError`."""
 
     _code = "timeout"
 
 
-class DeadlineExceededError(TransportError):
-    """The bound of the whole call has passed, or a memory could not be read in time (code ``not_visible``)."""
+class DeadlineExceededError(TransportError, TimeoutError):
+    """The deadline of the whole call has passed, or a memory could not be read in time (code ``visibility_timeout``).
+
+    Also a builtin `TimeoutError`.
+    """
 
     _code = "deadline_exceeded"
 

@@ -75,7 +75,7 @@ class BatchProgress:
 
 
 Progress = Callable[[BatchProgress], None]
-"""What is told after each round of a batch, of `concurrency` requests, how far it is. What it raises ends the batch."""
+"""What is told after each round of a batch, of `max_concurrency` requests, how far it is. What it raises ends the batch."""
 
 
 @dataclass(frozen=True, slots=True)

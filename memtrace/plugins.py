@@ -91,7 +91,7 @@ class MiddlewareSpec:
     """How a middleware is made. A plugin's ``memtrace_middleware`` hook returns one.
 
     `create` makes one for each client that names it. `position` is where it stands unless the client places it by `before`,
-    `after` or `instead_of`; None: where it stands in the client's list. `requires` and `extra` are those of a `TransportSpec`.
+    `after` or `replace`; None: where it stands in the client's list. `requires` and `extra` are those of a `TransportSpec`.
     Raises `ConfigurationError` for a position that is no `Position`, for a `create` that cannot be called, and for what is no
     name of a package.
 
@@ -293,7 +293,7 @@ class Registry(Generic[SpecT]):
         if name in self._builtin_links:
             raise self._error(
                 f"{name!r} is a built-in {self.kind}, which every client has in its place",
-                hint=f"replace it with instead_of({name!r}, ...), or place others by before and after",
+                hint=f"replace it with replace({name!r}, ...), or place others by before and after",
             )
         group = self._third_party().get(name, [])
         if not group:

@@ -203,7 +203,7 @@ class AsyncHttpxTransport:
         try:
             answer = await client.send(outgoing, stream=True, follow_redirects=False)
         except BaseException as error:
-            await progress.broken_off(library, error)
+            await progress.unexpected_error(library, error)
             raise
         try:
             body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
@@ -413,7 +413,7 @@ class _Progress:
                 del extensions["trace"]
         return _done() if threading.get_ident() == self._thread else None  # a user's transport may block in a thread
 
-    async def broken_off(self, library: ModuleType, error: BaseException) -> None:
+    async def unexpected_error(self, library: ModuleType, error: BaseException) -> None:
         """Note whether `error` met the request in the queue of a user's pool; close what httpcore leaves open.
 
         It tells no step of its queue, and it forgets the socket of a TLS handshake that is cancelled.

@@ -183,7 +183,7 @@ def face(request):
 @pytest.fixture
 def draw():
     """Begin another run of `tests.sampling`, until the end of the test."""
-    before = {"seed": sampling.seed(), "whole": sampling.is_int()}
+    before = {"seed": sampling.seed(), "whole": sampling.is_whole()}
     yield sampling.begin
     sampling.begin(**before)
 

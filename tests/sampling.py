@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-__all__ = ["begin", "crossed", "is_int", "sample", "seed"]
+__all__ = ["begin", "crossed", "is_whole", "sample", "seed"]
 
 CaseT = TypeVar("CaseT")
 
@@ -26,7 +26,7 @@ def begin(*, seed: int, whole: bool) -> None:
     _run.update(seed=seed, whole=whole)
 
 
-def is_int() -> bool:
+def is_whole() -> bool:
     """Whether every case runs."""
     return bool(_run["whole"])
 
@@ -39,7 +39,7 @@ def seed() -> int:
 def sample(cases: Iterable[CaseT], at_most: int) -> list[CaseT]:
     """`at_most` of `cases`, in their order; all of them in a whole run."""
     known = list(cases)
-    if is_int() or len(known) <= at_most:
+    if is_whole() or len(known) <= at_most:
         return known
     drawn = _chance(1).sample(range(len(known)), at_most)
     return [known[i] for i in sorted(drawn)]
@@ -51,7 +51,7 @@ def crossed(*axes: Sequence[Any], at_least: int = 0, called_from: int = 1) -> li
     There are as many rows as the longest axis has values, or `at_least` so many. Each place that draws has a draw of its own:
     a function that draws for its caller, and for the caller of that, raises `called_from`.
     """
-    if is_int() or not all(axes):
+    if is_whole() or not all(axes):
         return list(itertools.product(*axes))
     chance, count = _chance(called_from), max(at_least, *(len(axis) for axis in axes))
     columns = [_shuffled_rounds(len(axis), count, chance) for axis in axes]

@@ -16,10 +16,10 @@ from memtrace.exceptions import (
     MemtraceError,
     MiddlewareError,
     NotFoundError,
+    ResponseDecodeError,
     ServerError,
     TransportError,
     TransportNotAvailableError,
-    UnreadableResponseError,
 )
 from memtrace.operations import Operation
 from memtrace.plugins import TransportSpec
@@ -174,9 +174,9 @@ def test_a_short_circuiting_middleware_may_answer_with_a_failure(dispatch):
 )
 def test_an_answer_that_cannot_be_read_may_have_been_a_success(dispatch, idempotency, maybe_applied, retryable):
     def parse(response):
-        raise UnreadableResponseError("no JSON", response.status)
+        raise ResponseDecodeError("no JSON", response.status)
 
-    with pytest.raises(UnreadableResponseError) as caught:
+    with pytest.raises(ResponseDecodeError) as caught:
         dispatch.send(operation(parse, idempotency=idempotency), retry=ONCE)
     error = caught.value
     assert (error.status_code, error.attempts, error.maybe_applied, error.retryable) == (
@@ -190,13 +190,13 @@ def test_an_answer_that_cannot_be_read_may_have_been_a_success(dispatch, idempot
 
 def test_an_unreadable_answer_that_never_left_the_client_applied_nothing(dispatch):
     def parse(response):
-        raise UnreadableResponseError("no JSON", response.status)
+        raise ResponseDecodeError("no JSON", response.status)
 
     def kept(request, call_next):
         return Response(200, body=b"stale")
         yield
 
-    with pytest.raises(UnreadableResponseError) as caught:
+    with pytest.raises(ResponseDecodeError) as caught:
         dispatch.send(operation(parse, idempotency="non_idempotent"), middleware=[kept])
     assert (caught.value.attempts, caught.value.maybe_applied) == (0, False)
 
@@ -248,7 +248,7 @@ def test_a_spec_makes_its_transport_from_options(client):
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
 def test_options_of_another_type_are_refused_with_what_to_write(client):
     with pytest.raises(ConfigurationError, match=r"options must be a memtrace\.TransportOptions, not dict"):
-        client("http://server", "key", options={"http2": True})
+        client("http://server", "key", transport_options={"http2": True})
 
 
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])

@@ -6,6 +6,9 @@ import pytest
 
 import memtrace
 from memtrace import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
     AuthenticationError,
     BatchError,
     BufferDrainError,
@@ -13,7 +16,6 @@ from memtrace import (
     ClientClosedError,
     ConfigurationError,
     ConflictError,
-    ConnectionFailedError,
     DeadlineExceededError,
     InvalidRequestError,
     MemtraceError,
@@ -23,11 +25,10 @@ from memtrace import (
     PayloadTooLargeError,
     RateLimitError,
     RequestInfo,
-    RequestTimeoutError,
+    ResponseDecodeError,
     ServerError,
     TransportError,
     TransportNotAvailableError,
-    UnreadableResponseError,
     exceptions,
     outcomes,
 )
@@ -41,20 +42,21 @@ CODES = {
     ClientClosedError: (0, "client_closed"),
     ConfigurationError: (0, "configuration"),
     ConflictError: (409, "conflict"),
-    ConnectionFailedError: (0, "connection_failed"),
+    APIConnectionError: (0, "connection_failed"),
     DeadlineExceededError: (0, "deadline_exceeded"),
     InvalidRequestError: (0, "invalid_request"),
-    MemtraceError: (0, "error"),
+    MemtraceError: (0, "unclassified"),
+    APIStatusError: (400, "unexpected_status"),
     MiddlewareError: (0, "middleware"),
     NoArcInstanceError: (503, "no_arc_instance"),
     NotFoundError: (404, "not_found"),
     PayloadTooLargeError: (413, "payload_too_large"),
     RateLimitError: (429, "rate_limited"),
-    RequestTimeoutError: (0, "timeout"),
+    APITimeoutError: (0, "timeout"),
     ServerError: (500, "server_error"),
     TransportError: (0, "transport"),
     TransportNotAvailableError: (0, "transport_not_available"),
-    UnreadableResponseError: (0, "unreadable_response"),
+    ResponseDecodeError: (0, "response_decode"),
 }
 EVERY = pytest.mark.parametrize("kind", CODES, ids=lambda kind: kind.__name__)
 
@@ -108,7 +110,7 @@ def test_each_is_exported_by_the_package():
     assert [kind for kind in CODES if getattr(memtrace, kind.__name__) is not kind] == []
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CODES if CODES[kind][0] or kind is UnreadableResponseError])
+@pytest.mark.parametrize("kind", [kind for kind in CODES if CODES[kind][0] or kind is ResponseDecodeError])
 def test_the_message_may_be_left_out(kind):
     error = kind()
     assert error.message

@@ -88,7 +88,7 @@ def test_making_a_client_and_naming_the_httpx_transport_loads_no_http_library():
 @pytest.mark.parametrize("transport", sample(["httpx", "requests"], 1))
 def test_a_blocking_call_loads_no_event_loop(transport):
     call = f"Memtrace('http://127.0.0.1:1', 'key', transport={transport!r}, retry=RetryPolicy(max_attempts=1)).health()"
-    code = f"import contextlib\nfrom memtrace import ConnectionFailedError, Memtrace, RetryPolicy\nwith contextlib.suppress(ConnectionFailedError): {call}"
+    code = f"import contextlib\nfrom memtrace import APIConnectionError, Memtrace, RetryPolicy\nwith contextlib.suppress(APIConnectionError): {call}"
     loaded = loaded_by(f"import sys\nsys.modules['trio'] = None\n{code}")  # which httpcore imports where it is there
     assert {"memtrace.plugins", "memtrace_transports._pool.lazy_clients", "memtrace_transports._checks.tls"} <= loaded
     assert (

@@ -33,7 +33,7 @@ def test_a_whole_run_has_every_case(draw):
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 30), st.integers())
 def test_each_value_of_each_axis_is_in_a_row(lengths, at_least, seed):
-    before = {"seed": sampling.seed(), "whole": sampling.is_int()}
+    before = {"seed": sampling.seed(), "whole": sampling.is_whole()}
     sampling.begin(seed=seed, whole=False)
     try:
         rows = crossed(*map(range, lengths), at_least=at_least)

@@ -9,10 +9,10 @@ import pytest
 from memtrace import AsyncMemtrace, Memtrace
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 from memtrace_transports.memory.server import LiveServer
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
 pytestmark = pytest.mark.network
-TENANTS = 1000 if is_int() else 100
+TENANTS = 1000 if is_whole() else 100
 
 
 @pytest.fixture

@@ -18,14 +18,14 @@ _SERVICE = "memtrace-sdk"
 
 def read_key(name: str, profile: Profile) -> tuple[str, str]:
     """A profile's key, and where it comes from. Raises `CommandError` where there is none."""
-    if profile.key_variable is not None:
-        key = os.environ.get(profile.key_variable)
+    if profile.api_key_env is not None:
+        key = os.environ.get(profile.api_key_env)
         if not key:
             raise CommandError(
-                f"the profile {name!r} has its key in {profile.key_variable}, which is not set: set it",
+                f"the profile {name!r} has its key in {profile.api_key_env}, which is not set: set it",
                 ExitStatus.USAGE,
             )
-        return key, profile.key_variable
+        return key, profile.api_key_env
     with _keyring() as keyring:
         key = keyring.get_password(_SERVICE, name)
     if not key:
@@ -55,7 +55,7 @@ def forget_key(name: str) -> None:
 
 @contextmanager
 def _keyring() -> Iterator[ModuleType]:
-    advice = "or name a variable: memtrace-sdk profiles add NAME --url URL --key-variable NAME"
+    advice = "or name a variable: memtrace-sdk profiles add NAME --url URL --api-key-env NAME"
     try:
         import keyring
         import keyring.errors

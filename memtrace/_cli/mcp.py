@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from memtrace._cli.connection import Choice, Connection
     from memtrace.async_client import AsyncMemtrace
-    from memtrace.integrations.tools import ReadFrom
+    from memtrace.integrations.tools import MemoryScope
 
 __all__ = ["run_mcp"]
 
@@ -38,7 +38,7 @@ def run_mcp(
     *,
     agent: str,
     session: str | None,
-    read_from: ReadFrom,
+    scope: MemoryScope,
     read_only: bool,
     prefix: str,
     http: str | None,
@@ -49,7 +49,7 @@ def run_mcp(
     connection.check()
     try:
         place = None if http is None else _place(http)
-        client, server = _made(connection, agent, session, read_from, prefix, read_only=read_only)
+        client, server = _made(connection, agent, session, scope, prefix, read_only=read_only)
     except (ConfigurationError, InvalidRequestError) as error:
         raise connection.describe(error) from None
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="memtrace-sdk: %(message)s")
@@ -82,7 +82,7 @@ def _check_package() -> None:
 
 
 def _made(
-    connection: Connection, agent: str, session: str | None, read_from: ReadFrom, prefix: str, *, read_only: bool
+    connection: Connection, agent: str, session: str | None, scope: MemoryScope, prefix: str, *, read_only: bool
 ) -> tuple[AsyncMemtrace, Server[dict[str, Any]]]:
     """The client and the server over it. Raises for what cannot be."""
     from memtrace.integrations.mcp import memory_server
@@ -93,7 +93,7 @@ def _made(
         client,
         agent_id=agent,
         session_id=session,
-        read_from=read_from,
+        scope=scope,
         tools=["recall", "search"] if read_only else TOOLS,
         prefix=prefix,
     )

@@ -18,7 +18,7 @@ _OPTIONS = {
     ", or let a call wait longer: RetryPolicy(max_retry_after=...)": "",
     "look with client.ready(), and tell": "look with memtrace-sdk doctor, and tell",
     "; memtrace-sdk doctor looks at the way there": ", or look with memtrace-sdk doctor",
-    "give a smaller chunk=, or store it in parts": "store it in parts",
+    "give a smaller chunk_size=, or store it in parts": "store it in parts",
     'to try it without a server: Memtrace("memory://", "any key")': "to try it without a server: memtrace-sdk demo",
 }
 

@@ -28,7 +28,7 @@ class Profile:
     #: Seconds for one attempt.
     timeout: float | None = None
     #: The variable that holds the key; without it the keyring does.
-    key_variable: str | None = None
+    api_key_env: str | None = None
 
     def settings(self) -> dict[str, str | float]:
         """What is set, by name."""
@@ -99,7 +99,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "base_url": ((str,), "a text"),
     "transport": ((str,), "a text"),
     "timeout": ((int, float), "a number of seconds"),
-    "key_variable": ((str,), "the name of a variable"),
+    "api_key_env": ((str,), "the name of a variable"),
 }
 
 
@@ -111,7 +111,7 @@ def _profile(name: str, table: object) -> Profile:
     for field, value in given.items():
         if field not in _KINDS:
             advice = (
-                f"keys do not stand in this file: memtrace-sdk profiles set-key {name}, or key_variable"
+                f"keys do not stand in this file: memtrace-sdk profiles set-key {name}, or api_key_env"
                 if "key" in field
                 else f"is not known; there are {', '.join(_KINDS)}"
             )

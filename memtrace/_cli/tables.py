@@ -113,7 +113,7 @@ def profiles_table(config: Config) -> Table:
             profile.base_url,
             profile.transport or "",
             "" if profile.timeout is None else f"{profile.timeout:g}",
-            profile.key_variable or "the keyring",
+            profile.api_key_env or "the keyring",
         )
         for name, profile in config.profiles.items()
     ]

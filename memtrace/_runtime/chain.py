@@ -75,7 +75,7 @@ def _replacing(given: Sequence[Link]) -> dict[str, Link]:
     """By the name of a built-in link: what stands in its place."""
     found: dict[str, Link] = {}
     for link in given:
-        if link.position is None or link.position.relation != "instead_of":
+        if link.position is None or link.position.relation != "replace":
             continue
         name = link.position.link
         if name not in BUILT_IN:
@@ -94,7 +94,7 @@ def _neighbours(given: Sequence[Link], named: Mapping[str, Sequence[Link]]) -> _
     found: dict[tuple[str, Link], list[Link]] = {}
     for link in given:
         position = link.position
-        if position is None or position.relation == "instead_of":
+        if position is None or position.relation == "replace":
             continue
         targets = named.get(position.link, ())
         if not targets:
@@ -129,7 +129,7 @@ def _unknown_link_error(link: Link, position: Position, problem: str, known: Seq
     from memtrace.plugins import middleware_registry
 
     hint = None
-    if position.relation != "instead_of" and position.link in middleware_registry.names():
+    if position.relation != "replace" and position.link in middleware_registry.names():
         hint = f"{position.link!r} is installed, but acts only where it is named: add it to middleware="
     return ConfigurationError(
         f"{link} is placed {position}, {problem}.{did_you_mean(position.link, known)} Known: {', '.join(known)}",

@@ -13,7 +13,7 @@ from memtrace._support.numbers import is_positive_seconds
 from memtrace._support.urls import AddressError, split_url
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
-from memtrace.middleware._placement import Link, Placed, Position
+from memtrace.middleware._placement import Link, Placement, Position
 from memtrace.operations import Dedup, RetryPolicy
 from memtrace.transport._header_rules import check_headers
 
@@ -93,8 +93,8 @@ def settings_from_args(
     deadline: float | None = None,
     retry: RetryPolicy = DEFAULT_RETRY,
     dedup: Dedup = "server",
-    middleware: Sequence[Middleware | Placed | str],
-    attempt_middleware: Sequence[Middleware | Placed | str],
+    middleware: Sequence[Middleware | Placement | str],
+    attempt_middleware: Sequence[Middleware | Placement | str],
     headers: Mapping[str, str] | None,
     clock: Clock | None,
 ) -> Settings:
@@ -124,8 +124,8 @@ def with_overrides(
     deadline: float | Unset | None,
     retry: RetryPolicy | Unset,
     dedup: Dedup | Unset,
-    middleware: Sequence[Middleware | Placed | str] | Unset,
-    attempt_middleware: Sequence[Middleware | Placed | str] | Unset,
+    middleware: Sequence[Middleware | Placement | str] | Unset,
+    attempt_middleware: Sequence[Middleware | Placement | str] | Unset,
     headers: Mapping[str, str] | Unset,
 ) -> Settings:
     """A copy of `settings` with what is given changed, checked alike."""
@@ -144,19 +144,19 @@ def with_overrides(
     )
 
 
-def check_middleware(chosen: Sequence[Middleware | Placed | str], argument: str) -> tuple[Link, ...]:
+def check_middleware(chosen: Sequence[Middleware | Placement | str], argument: str) -> tuple[Link, ...]:
     """Middleware as objects with their places; a text is the name of an installed one. What cannot be called is refused."""
     if isinstance(chosen, str) or not isinstance(chosen, Sequence):
         raise ConfigurationError(f"{argument} must be a list or tuple of middleware")
     return tuple(_link(item, f"{argument}[{i}]") for i, item in enumerate(chosen))
 
 
-def _link(item: Middleware | Placed | str, given: str) -> Link:
+def _link(item: Middleware | Placement | str, given: str) -> Link:
     if isinstance(item, Position):
         raise ConfigurationError(
             f"{given} is a Position, which says where and not what: write {item.relation}({item.link!r}, your_middleware)"
         )
-    wanted, position = (item.middleware, item.position) if isinstance(item, Placed) else (item, None)
+    wanted, position = (item.middleware, item.position) if isinstance(item, Placement) else (item, None)
     if isinstance(wanted, str):
         return _installed_link(wanted, given, position)
     if not _is_middleware(wanted):
@@ -248,7 +248,7 @@ def check_retry(policy: RetryPolicy) -> RetryPolicy:
 
 
 def check_dedup(dedup: Dedup) -> Dedup:
-    """``server`` or ``unique``."""
+    """``server`` or ``per_call``."""
     if dedup not in get_args(Dedup):
         raise ConfigurationError(f"dedup must be one of {', '.join(get_args(Dedup))}")
     return dedup

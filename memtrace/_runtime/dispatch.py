@@ -17,8 +17,8 @@ from memtrace.exceptions import (
     ConfigurationError,
     MemtraceError,
     RequestInfo,
+    ResponseDecodeError,
     TransportNotAvailableError,
-    UnreadableResponseError,
 )
 from memtrace.middleware._errors import annotate, error_for, is_failure
 from memtrace.operations import Operation
@@ -78,7 +78,7 @@ class _DispatcherBase:
             raise error_for(response, request)
         try:
             return cast("T", request.context.read(response))
-        except UnreadableResponseError as error:
+        except ResponseDecodeError as error:
             annotate(error, request)
             error.retryable = operation.idempotency in ("read", "idempotent")
             raise

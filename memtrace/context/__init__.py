@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from memtrace.context._formats import ContextForm
+from memtrace.context._formats import ContextFormat
 from memtrace.context._options import PromptContextOptions
 from memtrace.context._prompt import Message, PromptContext, build_context
 from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, estimate_tokens
 
 __all__ = [
     "MESSAGE_TOKENS",
-    "ContextForm",
+    "ContextFormat",
     "Message",
     "PromptContext",
     "PromptContextOptions",

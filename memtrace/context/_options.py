@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from memtrace.context._formats import ContextForm
+from memtrace.context._formats import ContextFormat
 from memtrace.context._tokens import TokenCounter, estimate_tokens
 from memtrace.models import TagsMatch, TimeBound
 
@@ -25,7 +25,7 @@ class PromptContextOptions(BaseModel):
     max_tokens: int | None = None
     #: Counts the tokens of a text; an estimate when left out.
     count_tokens: TokenCounter = estimate_tokens
-    form: ContextForm = "markdown"
+    format: ContextFormat = "markdown"
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
     #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.

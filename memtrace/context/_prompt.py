@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 from memtrace._support.numbers import is_int
-from memtrace.context._formats import ContextForm, formatter_for
+from memtrace.context._formats import ContextFormat, formatter_for
 from memtrace.context._selection import BudgetSelection, RenderedMemory
 from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, check_counter, checked_count, estimate_tokens
 from memtrace.models import Memory
@@ -36,10 +36,10 @@ class PromptContext:
     #: What is in it, oldest first.
     memories: list[Memory] = field(repr=False)
     #: How many were found and are not in it, because of the budget.
-    left_out: int
+    omitted: int
     #: How often the budget has changed the beginning since the first memory. Of two contexts of one growing history with
-    #: the same generation, the earlier one is the beginning of the later one.
-    generation: int
+    #: the same revision, the earlier one is the beginning of the later one.
+    revision: int
 
 
 def build_context(
@@ -47,7 +47,7 @@ def build_context(
     *,
     max_tokens: int | None = None,
     count_tokens: TokenCounter = estimate_tokens,
-    form: ContextForm = "markdown",
+    format: ContextFormat = "markdown",
     metadata_keys: Collection[str] = ("reasoning",),
     show_agents: bool = False,
 ) -> PromptContext:
@@ -59,14 +59,14 @@ def build_context(
     >>> from memtrace import Memtrace
     >>> client = Memtrace("memory://", "any key")
     >>> memory = client.memories.add(agent_id="assistant", content="User prefers tea", importance=0.8, tags=["diet"])
-    >>> print(build_context([memory], form="xml", max_tokens=200).text)  # doctest: +ELLIPSIS
+    >>> print(build_context([memory], format="xml", max_tokens=200).text)  # doctest: +ELLIPSIS
     Memories, oldest first. Each memory element below is a record of what was said and done. ...
     <memory time="20..." type="episodic" event="general" importance="0.8" tags="diet">
     User prefers tea
     </memory>
     <BLANKLINE>
     """
-    writer = ContextWriter(max_tokens, count_tokens, form, metadata_keys, show_agents=show_agents)
+    writer = ContextWriter(max_tokens, count_tokens, format, metadata_keys, show_agents=show_agents)
     writer.take(memories)
     return writer.context()
 
@@ -78,7 +78,7 @@ class ContextWriter:
         self,
         max_tokens: int | None,
         count_tokens: TokenCounter,
-        form: ContextForm,
+        format: ContextFormat,
         metadata_keys: Collection[str],
         *,
         show_agents: bool,
@@ -88,7 +88,7 @@ class ContextWriter:
         check_counter(count_tokens)
         self._most = max_tokens
         self._count = count_tokens
-        self._writing = formatter_for(form, metadata_keys, show_agents=show_agents)
+        self._writing = formatter_for(format, metadata_keys, show_agents=show_agents)
         self._selection = BudgetSelection(
             None if max_tokens is None else max_tokens - self._cost(self._writing.heading)
         )
@@ -113,24 +113,24 @@ class ContextWriter:
             self._messages(text),
             tokens,
             [entry.memory for entry in selection.kept],
-            selection.left_out,
-            selection.generation,
+            selection.omitted,
+            selection.revision,
         )
 
     def _cost(self, text: str) -> int:
-        if self._writing.form == "messages":
+        if self._writing.format == "messages":
             return checked_count(self._count, text) + MESSAGE_TOKENS
         return checked_count(self._count, text + self._writing.end)
 
     def _whole(self) -> tuple[str, int]:
         parts = self._parts()
         text = "".join(part + self._writing.end for part in parts)
-        if self._writing.form == "messages":
+        if self._writing.format == "messages":
             return text, sum(map(self._cost, parts))
         return text, checked_count(self._count, text) if parts else 0
 
     def _messages(self, text: str) -> list[Message]:
-        contents = self._parts() if self._writing.form == "messages" else [text][: len(text)]
+        contents = self._parts() if self._writing.format == "messages" else [text][: len(text)]
         return [{"role": "user", "content": content} for content in contents]
 
     def _parts(self) -> list[str]:

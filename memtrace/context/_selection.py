@@ -30,13 +30,13 @@ class BudgetSelection:
         self._budget = budget
         self.kept: list[RenderedMemory] = []
         self.tokens: int = 0
-        self.left_out: int = 0
-        self.generation: int = 0
+        self.omitted: int = 0
+        self.revision: int = 0
 
     def take(self, entry: RenderedMemory) -> None:
         """Add the next memory. One that is larger than the budget is left out, and nothing else changes."""
         if self._budget is not None and entry.tokens > self._budget:
-            self.left_out += 1
+            self.omitted += 1
             return
         if self._budget is not None and self.tokens + entry.tokens > self._budget:
             self.shrink(min(self._budget // 2, self._budget - entry.tokens))
@@ -46,9 +46,9 @@ class BudgetSelection:
     def shrink(self, budget: int) -> None:
         """Keep what `budget` tokens hold; nothing, when they are less than 0."""
         kept = _shrunk(self.kept, budget)
-        self.left_out += len(self.kept) - len(kept)
+        self.omitted += len(self.kept) - len(kept)
         self.kept, self.tokens = kept, sum(entry.tokens for entry in kept)
-        self.generation += 1
+        self.revision += 1
 
 
 def _shrunk(entries: Sequence[RenderedMemory], budget: int) -> list[RenderedMemory]:

@@ -39,17 +39,17 @@ class HistoryItem:
 class History:
     """The history of one session of one agent, in records named `name`.
 
-    Writes wait `visible_within` seconds until they can be read; None does not wait. Raises `InvalidRequestError` for ids that
+    Writes wait `wait_timeout` seconds until they can be read; None does not wait. Raises `InvalidRequestError` for ids that
     the server does not take.
     """
 
-    def __init__(self, name: str, agent_id: str, session_id: str, visible_within: float | None) -> None:
+    def __init__(self, name: str, agent_id: str, session_id: str, wait_timeout: float | None) -> None:
         check_owner(agent_id, "agent_id")
         check_owner(session_id, "session_id")
-        if visible_within is not None:
-            check_non_negative_seconds(visible_within, "visible_within")
+        if wait_timeout is not None:
+            check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._form = RecordCodec(name, agent_id, session_id)
-        self._visible_within = visible_within
+        self._wait_timeout = wait_timeout
 
     def items(self, limit: int | None, clock: Clock) -> Workflow[list[Any]]:
         """The items, oldest first; the newest `limit` of them. Raises `InvalidRequestError` for a limit below 0."""
@@ -67,7 +67,7 @@ class History:
             self._form.request(_ITEM, entry.item, content=entry.content, event_type=entry.event_type)
             for entry in entries
         ]
-        yield from write(requests, self._visible_within, clock)
+        yield from write(requests, self._wait_timeout, clock)
 
     def pop(self, clock: Clock) -> Workflow[Any]:
         """Remove the last item and give it; None where there is none.
@@ -95,12 +95,12 @@ class History:
             key=f"removed-{record.key}",
         )
         memory = yield from run_operation(operations.add_memory(removal, "server"))
-        if self._visible_within is not None:
-            yield from wait_until_all_visible([memory], self._visible_within, clock)
+        if self._wait_timeout is not None:
+            yield from wait_until_all_visible([memory], self._wait_timeout, clock)
 
     def clear(self, clock: Clock) -> Workflow[None]:
         """Remove all items there are."""
-        yield from write([self._clearing()], self._visible_within, clock)
+        yield from write([self._clearing()], self._wait_timeout, clock)
 
     def _clearing(self) -> AddMemoryRequest:
         return self._form.request(

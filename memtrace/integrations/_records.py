@@ -30,7 +30,7 @@ from memtrace._runtime.workflows.listing import paginate
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace._runtime.workflows.visibility import wait_until_all_visible
 from memtrace.clock import Clock
-from memtrace.exceptions import InvalidRequestError, UnreadableResponseError
+from memtrace.exceptions import InvalidRequestError, ResponseDecodeError
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryType
 from memtrace.operations._validation import BATCH_SIZE, check_type, invalid
 from memtrace.outcomes import BatchResult, Outcome
@@ -147,7 +147,7 @@ class RecordCodec:
     def record_of(self, memory: Memory) -> Record | None:
         """The record that a memory is; None for a memory of somebody else.
 
-        Raises `UnreadableResponseError` for a record whose item is none.
+        Raises `ResponseDecodeError` for a record whose item is none.
         """
         metadata = memory.metadata or {}
         kind, sequence = metadata.get("record"), metadata.get("sequence")
@@ -159,9 +159,9 @@ class RecordCodec:
             raise unreadable(self.name, "item in its metadata") from None
 
 
-def unreadable(name: str, lacking: str) -> UnreadableResponseError:
+def unreadable(name: str, lacking: str) -> ResponseDecodeError:
     """The error for a memory that calls itself a record of this format and is none."""
-    return UnreadableResponseError(
+    return ResponseDecodeError(
         f"a record of {name} holds no {lacking}",
         hint=f"another program wrote it: memories.list(tags={name!r}) shows the records",
     )
@@ -193,18 +193,20 @@ class RecordStream:
 # ---- writing --------------------------------------------------------------------------------------------------------
 
 
-def write(requests: Sequence[AddMemoryRequest], visible_within: float | None, clock: Clock) -> Workflow[list[Memory]]:
-    """Store records in order and wait until all can be read, `visible_within` seconds at most; None does not wait.
+def write(requests: Sequence[AddMemoryRequest], wait_timeout: float | None, clock: Clock) -> Workflow[list[Memory]]:
+    """Store records in order and wait until all can be read, `wait_timeout` seconds at most; None does not wait.
 
     Nothing is sent when one of them breaks a rule of the server. Raises as `add_memories` does, and as `wait_until_visible`.
     """
-    batch = Batch(check_all(requests), "server", chunk=BATCH_SIZE, concurrency=1, on_failure="stop", progress=None)
+    batch = Batch(
+        check_all(requests), "server", chunk_size=BATCH_SIZE, max_concurrency=1, on_failure="stop", progress=None
+    )
     outcomes: list[Outcome] = []
     for wave in batch.rounds():
         for chunk in wave:
             batch.record((yield from send_chunk(chunk)))
         outcomes += batch.outcomes()
     rows = stored_rows(BatchResult.of(outcomes))
-    if visible_within is not None:
-        yield from wait_until_all_visible(rows, visible_within, clock)
+    if wait_timeout is not None:
+        yield from wait_until_all_visible(rows, wait_timeout, clock)
     return rows

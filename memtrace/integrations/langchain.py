@@ -33,7 +33,7 @@ class MemtraceChatMessageHistory(BaseChatMessageHistory):
     """The messages of one chat.
 
     Each message is a memory of `agent_id` and `session_id`; neither has to be registered. A write returns once it can be read,
-    and waits `visible_within` seconds for that; None does not wait, so that a read at once may miss it. Blocking methods need
+    and waits `wait_timeout` seconds for that; None does not wait, so that a read at once may miss it. Blocking methods need
     `client`; the async ones use `async_client`, or `client` in a thread.
     Raises `InvalidRequestError` for ids that the server does not take, `ConfigurationError` without a client.
 
@@ -52,11 +52,11 @@ class MemtraceChatMessageHistory(BaseChatMessageHistory):
         *,
         agent_id: str,
         session_id: str,
-        visible_within: float | None = 5.0,
+        wait_timeout: float | None = 5.0,
     ) -> None:
         super().__init__()
         self._faces = DualClient(client, async_client, "MemtraceChatMessageHistory")
-        self._history = History(_FORMAT, agent_id, session_id, visible_within)
+        self._history = History(_FORMAT, agent_id, session_id, wait_timeout)
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # as in the histories of LangChain itself

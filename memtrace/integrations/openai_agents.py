@@ -31,7 +31,7 @@ class MemtraceSession:
     """The history of one conversation, as the `Session` that ``Runner.run`` takes.
 
     Each item is a memory of `agent_id` and `session_id`; neither has to be registered. A write returns once it can be read, and
-    waits `visible_within` seconds for that; None does not wait, so that a read at once may miss it. `session_settings` bounds
+    waits `wait_timeout` seconds for that; None does not wait, so that a read at once may miss it. `session_settings` bounds
     how many items are read where no `limit` is given.
     Raises `InvalidRequestError` for ids that the server does not take, `ConfigurationError` for another client.
 
@@ -58,11 +58,11 @@ class MemtraceSession:
         agent_id: str,
         session_id: str,
         session_settings: SessionSettings | None = None,
-        visible_within: float | None = 5.0,
+        wait_timeout: float | None = 5.0,
     ) -> None:
         self._dispatcher = async_dispatcher(client, "MemtraceSession")
         self._clock = self._dispatcher.settings.clock
-        self._history = History(_FORMAT, agent_id, session_id, visible_within)
+        self._history = History(_FORMAT, agent_id, session_id, wait_timeout)
         self.session_id = session_id
         self.session_settings = session_settings or SessionSettings()
 

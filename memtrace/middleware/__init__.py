@@ -8,7 +8,7 @@ from memtrace._support.locks import HeldLock
 from memtrace.middleware._auth import ApiKeyAuth
 from memtrace.middleware._errors import raise_errors
 from memtrace.middleware._logging import log_attempts
-from memtrace.middleware._placement import Placed, Position, Relation, after, before, instead_of
+from memtrace.middleware._placement import Placement, Position, Relation, after, before, replace
 from memtrace.middleware._retry import Retry
 from memtrace.transport import CallContext, Flow, Headers, Request, Response, TransportError
 
@@ -20,7 +20,7 @@ __all__ = [
     "Headers",
     "HeldLock",
     "Middleware",
-    "Placed",
+    "Placement",
     "Position",
     "Relation",
     "Request",
@@ -30,9 +30,9 @@ __all__ = [
     "after",
     "before",
     "call",
-    "instead_of",
     "lock",
     "log_attempts",
     "raise_errors",
+    "replace",
     "sleep",
 ]

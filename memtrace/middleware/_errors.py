@@ -10,9 +10,11 @@ from memtrace._support.urls import redact_memory_text
 from memtrace.exceptions import (
     NO_MEMTRACE_THERE,
     RESPONSE_BODY_KEPT,
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
     AuthenticationError,
     ConflictError,
-    ConnectionFailedError,
     DeadlineExceededError,
     InvalidRequestError,
     MemtraceError,
@@ -21,7 +23,6 @@ from memtrace.exceptions import (
     PayloadTooLargeError,
     RateLimitError,
     RequestInfo,
-    RequestTimeoutError,
     ServerError,
     TransportError,
 )
@@ -138,10 +139,10 @@ def _specific(error: TransportError, request: Request) -> TransportError:
         return _remade(DeadlineExceededError, error, error.hint or "raise deadline=, or leave it out")
     if error.cause == "timeout":
         hint = error.hint or "raise timeout= (MEMTRACE_TIMEOUT), or look at the server's load"
-        return _remade(RequestTimeoutError, error, hint)
+        return _remade(APITimeoutError, error, hint)
     if error.cause in ("connect", "reset"):
         hint = error.hint or f"is the server running at {request.origin}? Check base_url (MEMTRACE_BASE_URL)"
-        return _remade(ConnectionFailedError, error, hint)
+        return _remade(APIConnectionError, error, hint)
     return error
 
 
@@ -218,13 +219,13 @@ def _from_status(response: Response, text: str, request: Request) -> MemtraceErr
             f"{field} is no time that the server's storage can read", field=field, rule=TIME_RULE
         )
     if status < 400:
-        return ServerError(
+        return APIStatusError(
             f"the server redirects to {_location(response)}; redirects are not followed",
             code="redirect",
             hint="put that address into base_url (MEMTRACE_BASE_URL), if it is the server's",
         )
     if status == 405:
-        return ServerError(text, hint=_no_route(request))
+        return APIStatusError(text, hint=_no_route(request))
     if status == 409:
         return _conflict(text, request)
     return _of_the_service(response, text, request)
@@ -241,6 +242,8 @@ def _of_the_service(response: Response, text: str, request: Request) -> Memtrace
         return RateLimitError(
             text, retry_after=retry_after(response, request.context.clock.wall()), hint=_RATE_LIMIT_HINT
         )
+    if status < 500:
+        return APIStatusError(text)
     error = ServerError(text, status, hint=_STORAGE_DOWN_HINT if status in (502, 503, 504) else None)
     if is_storage_failure(error):
         error.hint = _NO_STORAGE_HINT
@@ -279,7 +282,7 @@ def _no_route(request: Request) -> str:
 
 _DUPLICATE_HINT = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
 _NAME_TAKEN_HINT = "client.agents.get_or_register(name=...) gives the one that is there"
-_TOO_LARGE_HINT = "a proxy before the server takes less: give a smaller chunk=, or store it in parts"
+_TOO_LARGE_HINT = "a proxy before the server takes less: give a smaller chunk_size=, or store it in parts"
 _RATE_LIMIT_HINT = "send less at once, or let a call wait longer: RetryPolicy(max_retry_after=...)"
 _STORAGE_DOWN_HINT = (
     "the server, or a proxy before it, is down or busy: try again later; memtrace-sdk doctor looks at the way there"

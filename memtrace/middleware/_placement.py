@@ -8,12 +8,12 @@ from typing import Final, Literal, get_args
 from memtrace._flow.composition import Middleware
 from memtrace.exceptions import ConfigurationError
 
-__all__ = ["BUILT_IN", "Link", "Placed", "Position", "Relation", "after", "before", "instead_of"]
+__all__ = ["BUILT_IN", "Link", "Placement", "Position", "Relation", "after", "before", "replace"]
 
 BUILT_IN: Final[tuple[str, ...]] = ("errors", "retry", "auth", "log")
 """The names of the built-in links, outermost first."""
 
-Relation = Literal["before", "after", "instead_of"]
+Relation = Literal["before", "after", "replace"]
 """Outside of a link, inside of it, or in its place."""
 
 
@@ -21,10 +21,10 @@ Relation = Literal["before", "after", "instead_of"]
 class Position:
     """A place in a client's chain: before, after or instead of the link that has this name.
 
-    A `MiddlewareSpec` takes one. For a middleware of your own write `before`, `after` or `instead_of`. Raises
+    A `MiddlewareSpec` takes one. For a middleware of your own write `before`, `after` or `replace`. Raises
     `ConfigurationError` for another relation and for a link that is no name.
 
-    >>> print(Position("instead_of", "auth"))
+    >>> print(Position("replace", "auth"))
     instead of 'auth'
     """
 
@@ -43,7 +43,7 @@ class Position:
             )
 
     def __str__(self) -> str:
-        return f"{self.relation.replace('_', ' ')} {self.link!r}"
+        return f"{'instead of' if self.relation == 'replace' else self.relation} {self.link!r}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,13 +62,13 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A middleware with its place. Made by `before`, `after` and `instead_of`, for the lists of a client.
+class Placement:
+    """A middleware with its place. Made by `before`, `after` and `replace`, for the lists of a client.
 
     Raises `ConfigurationError` for a middleware that has a place already, and for a position that is no `Position`.
 
     >>> before("auth", "tracing")
-    Placed(middleware='tracing', position=Position(relation='before', link='auth'))
+    Placement(middleware='tracing', position=Position(relation='before', link='auth'))
     """
 
     middleware: Middleware | str
@@ -77,10 +77,10 @@ class Placed:
     def __post_init__(self) -> None:
         if not isinstance(self.position, Position):
             raise ConfigurationError(
-                f"a Placed's position must be a Position, not {type(self.position).__name__}: write before('auth', ...), "
-                "after or instead_of, which make both"
+                f"a Placement's position must be a Position, not {type(self.position).__name__}: write before('auth', ...), "
+                "after or replace, which make both"
             )
-        if isinstance(self.middleware, Placed):
+        if isinstance(self.middleware, Placement):
             raise ConfigurationError(
                 f"a middleware has one place, and this one has two, {self.position} and {self.middleware.position}: "
                 "leave one of them out"
@@ -92,7 +92,7 @@ class Placed:
             )
 
 
-def before(link: str, middleware: Middleware | str) -> Placed:
+def before(link: str, middleware: Middleware | str) -> Placement:
     """Place `middleware` just before `link`: it sees the request earlier and the response later.
 
     `link` is the name of a built-in middleware or of an installed one of the same client, wherever that stands; a text as
@@ -103,10 +103,10 @@ def before(link: str, middleware: Middleware | str) -> Placed:
     >>> from memtrace.middleware import log_attempts
     >>> client = Memtrace("memory://", "any key", middleware=[before("auth", log_attempts)])
     """
-    return Placed(middleware, Position("before", link))
+    return Placement(middleware, Position("before", link))
 
 
-def after(link: str, middleware: Middleware | str) -> Placed:
+def after(link: str, middleware: Middleware | str) -> Placement:
     """Place `middleware` just after `link`: it sees the request later and the response earlier.
 
     The rest is as in `before`.
@@ -115,10 +115,10 @@ def after(link: str, middleware: Middleware | str) -> Placed:
     >>> from memtrace.middleware import log_attempts
     >>> client = Memtrace("memory://", "any key", middleware=[after("errors", log_attempts)])
     """
-    return Placed(middleware, Position("after", link))
+    return Placement(middleware, Position("after", link))
 
 
-def instead_of(link: str, middleware: Middleware | str) -> Placed:
+def replace(link: str, middleware: Middleware | str) -> Placement:
     """Put `middleware` in the place of the built-in `link`, which then does nothing.
 
     Others are placed before and after it by the name of that link. The client raises `ConfigurationError` for a name that
@@ -126,6 +126,6 @@ def instead_of(link: str, middleware: Middleware | str) -> Placed:
 
     >>> from memtrace import Memtrace
     >>> from memtrace.middleware import ApiKeyAuth
-    >>> client = Memtrace("memory://", "any key", middleware=[instead_of("auth", ApiKeyAuth("another key"))])
+    >>> client = Memtrace("memory://", "any key", middleware=[replace("auth", ApiKeyAuth("another key"))])
     """
-    return Placed(middleware, Position("instead_of", link))
+    return Placement(middleware, Position("replace", link))

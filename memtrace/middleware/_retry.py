@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, cast
 
 from memtrace._flow.composition import CallNext
 from memtrace._flow.effects import sleep
-from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
+from memtrace.exceptions import MemtraceError, ResponseDecodeError, TransportError
 from memtrace.middleware._errors import error_for, is_failure, is_storage_failure, retry_after, to_public_error
 from memtrace.operations import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ, RetryPolicy
 from memtrace.operations._recovery import ServerClock, verifying_read
@@ -159,7 +159,9 @@ class _RetryRun:
 
     @property
     def _verification_seconds(self) -> float:
-        return VERIFY_DELAY_AFTER_READ + (VERIFY_DELAY_BEFORE_READ if self._policy.settle == "wait" else 0.0)
+        return VERIFY_DELAY_AFTER_READ + (
+            VERIFY_DELAY_BEFORE_READ if self._policy.verify_before_retry == "wait" else 0.0
+        )
 
     def _has_verified(self) -> Flow[bool]:
         try:
@@ -172,7 +174,9 @@ class _RetryRun:
         """Wait until what has reached the server is seen by its reads and its check for duplicates."""
         number = 1
         while True:
-            if self._policy.settle == "wait":  # again after a read that failed: storage may have been down until then
+            if (
+                self._policy.verify_before_retry == "wait"
+            ):  # again after a read that failed: storage may have been down until then
                 yield from sleep(VERIFY_DELAY_BEFORE_READ)
             attempt = yield from _try(verifying_read(self._request), self._call_next)
             if attempt.error is None:
@@ -214,7 +218,7 @@ def _classify(response: Response, request: Request) -> _Attempt:
     if not is_failure(response, request):
         try:
             request.context.read(response)
-        except UnreadableResponseError as unreadable:
+        except ResponseDecodeError as unreadable:
             return _Attempt("maybe_applied", response, unreadable)
         return _SUCCESS
     error = error_for(response, request)

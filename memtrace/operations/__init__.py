@@ -48,7 +48,7 @@ from memtrace.operations._retry_policy import (
     VERIFY_DELAY_BEFORE_READ,
     Dedup,
     RetryPolicy,
-    Settle,
+    VerifyBeforeRetry,
 )
 
 __all__ = [
@@ -63,7 +63,7 @@ __all__ = [
     "RawResponse",
     "RefusedItem",
     "RetryPolicy",
-    "Settle",
+    "VerifyBeforeRetry",
     "add_memories",
     "add_memory",
     "agent_memories",

@@ -148,8 +148,8 @@ class RefusedItem(BaseModel):
 
 
 def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
-    """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``unique``, has none."""
-    unique = dedup == "unique" and not request.dedup_key
+    """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``per_call``, has none."""
+    unique = dedup == "per_call" and not request.dedup_key
     if unique:
         request = with_unique_key(request)
     body = memory_body(request)
@@ -494,7 +494,7 @@ def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
 
 
 def response_parser(model: type[ModelT]) -> Callable[[Response], ModelT]:
-    """What reads an answer as `model`: the `parse` of an operation. It raises `UnreadableResponseError`.
+    """What reads an answer as `model`: the `parse` of an operation. It raises `ResponseDecodeError`.
 
     >>> response_parser(Health)(Response(200, body=b'{"status": "ok", "service": "memtrace", "uptime": "5s"}')).uptime
     '5s'

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlencode
 
-from memtrace.exceptions import NotFoundError, UnreadableResponseError
+from memtrace.exceptions import NotFoundError, ResponseDecodeError
 from memtrace.transport import CallContext, Headers, RecoveryContext, Request, Response
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _rows_since(request: Request, query: Mapping[str, str], inquiry: RecoveryCon
         filters: dict[str, str | int] = {**query, "since": since, "order": "asc", "limit": _PAGE, "offset": len(found)}
         before, page = page, _rows((yield from inquiry.read(read_request(request, "memories", filters, _rows))))
         if page and page == before:
-            raise UnreadableResponseError("the server gives the same rows again and again: is a cache in front of it?")
+            raise ResponseDecodeError("the server gives the same rows again and again: is a cache in front of it?")
         found += page
         if len(page) < _PAGE:
             return found
@@ -142,7 +142,7 @@ def _members(response: Response, name: str) -> object:
     content = _object(response)
     rows = content.get(name)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UnreadableResponseError(f"the server's answer of {len(response.body)} bytes holds no {name}")
+        raise ResponseDecodeError(f"the server's answer of {len(response.body)} bytes holds no {name}")
     return rows
 
 
@@ -152,7 +152,7 @@ def _object(response: Response) -> Row:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise UnreadableResponseError(
+        raise ResponseDecodeError(
             f"the server's answer of {len(response.body)} bytes is no JSON object", response.status
         )
     return content
@@ -181,7 +181,7 @@ def is_deduplicated(request: AddMemoryRequest) -> bool:
 class MemoryRecovery:
     """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one.
 
-    `unique` says that its key was made for this call alone.
+    `per_call` says that its key was made for this call alone.
     """
 
     __slots__ = ("_memory", "_unique")
@@ -209,7 +209,7 @@ class MemoryRecovery:
             if row.get("dedup_key") == key and (self._unique or row.get("content") == memory.content):
                 return _answer(response, 201, row)
         if self._unique:
-            raise UnreadableResponseError("the memory is stored, but its row was not found", 409)
+            raise ResponseDecodeError("the memory is stored, but its row was not found", 409)
         if inquiry.is_dated:
             request.context.maybe_applied = False
         return response
@@ -293,7 +293,7 @@ def _refused_item(response: Response) -> int | None:
         return None
     try:
         text = _object(response).get("error")
-    except UnreadableResponseError:
+    except ResponseDecodeError:
         return None
     words = text.split(":")[0].split(" ") if isinstance(text, str) else []
     return int(words[-1]) if words[:-1] == ["failed", "to", "create", "memory"] and words[-1].isdecimal() else None

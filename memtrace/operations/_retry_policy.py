@@ -10,19 +10,19 @@ from typing import Final, Literal, get_args
 from memtrace._support.numbers import is_int, is_non_negative_seconds
 from memtrace.exceptions import ConfigurationError
 
-__all__ = ["VERIFY_DELAY_AFTER_READ", "VERIFY_DELAY_BEFORE_READ", "Dedup", "RetryPolicy", "Settle"]
+__all__ = ["VERIFY_DELAY_AFTER_READ", "VERIFY_DELAY_BEFORE_READ", "Dedup", "RetryPolicy", "VerifyBeforeRetry"]
 
-Settle = Literal["wait", "read"]
+VerifyBeforeRetry = Literal["wait", "read"]
 """What comes before a write is repeated that may have been stored.
 
 ``wait``: 1.25 s, a read that must succeed, 0.25 s. ``read``: without the first wait, for a server of one process.
 """
 
-Dedup = Literal["server", "unique"]
+Dedup = Literal["server", "per_call"]
 """Which duplicate key a memory gets when you give it none.
 
 ``server``: the server's own, so that the same agent, event and first 200 bytes of content are a duplicate within 24 hours.
-``unique``: one made for each call, so that equal memories are all kept, and only a repeat of the call is recognised.
+``per_call``: one made for each call, so that equal memories are all kept, and only a repeat of the call is recognised.
 """
 
 VERIFY_DELAY_BEFORE_READ: Final = 1.25
@@ -40,7 +40,7 @@ class RetryPolicy:
     timeout, a connection that broke, 502, 504, an unreadable answer) is repeated as far as that cannot do a thing twice.
     Nothing waits past the client's `deadline`. Raises `ConfigurationError` for a value that makes no sense.
 
-    >>> RetryPolicy(max_attempts=5).settle
+    >>> RetryPolicy(max_attempts=5).verify_before_retry
     'wait'
     >>> RetryPolicy(max_attempts=0)
     Traceback (most recent call last):
@@ -56,7 +56,7 @@ class RetryPolicy:
     #: The longest ``Retry-After`` that is waited for, in seconds; a longer one ends the call.
     max_retry_after: float = 30.0
     #: What comes before a write is repeated that may have been stored.
-    settle: Settle = "wait"
+    verify_before_retry: VerifyBeforeRetry = "wait"
     #: Gives a number from 0 to 1, the part of the longest wait that is waited: full jitter.
     jitter: Callable[[], float] = field(default=random.random, repr=False)
 
@@ -67,8 +67,10 @@ class RetryPolicy:
             value = getattr(self, name)
             if not is_non_negative_seconds(value) or value > _LONGEST:
                 raise ConfigurationError(f"retry.{name} must be a number of seconds from 0 to {_LONGEST}")
-        if self.settle not in get_args(Settle):
-            raise ConfigurationError(f"retry.settle must be one of {', '.join(get_args(Settle))}")
+        if self.verify_before_retry not in get_args(VerifyBeforeRetry):
+            raise ConfigurationError(
+                f"retry.verify_before_retry must be one of {', '.join(get_args(VerifyBeforeRetry))}"
+            )
         if not callable(self.jitter):
             raise ConfigurationError("retry.jitter must be a function that gives a number from 0 to 1")
 

@@ -61,7 +61,7 @@ class AsyncWriteBuffer:
         if running_under_trio():
             raise ConfigurationError(
                 "a write buffer of AsyncMemtrace runs on asyncio, and no event loop of asyncio is running here",
-                hint="under trio use memories.add_many, or a buffer of Memtrace with when_full='raise'",
+                hint="under trio use memories.add_many, or a buffer of Memtrace with on_full='raise'",
             )
         loop = asyncio.get_running_loop()
         if worker.loop not in (None, loop):
@@ -77,7 +77,7 @@ class AsyncWriteBuffer:
         """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
 
         The outcome's `index` is the memory's number in this buffer, from 0. Raises `InvalidRequestError` and
-        `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `when_full` says so or
+        `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `on_full` says so or
         `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
         """
         given = coerce_request(AddMemoryRequest, request, fields)

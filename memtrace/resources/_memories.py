@@ -11,7 +11,7 @@ from memtrace._runtime.workflows import visibility
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
 from memtrace.operations import _coercion as arguments
 from memtrace.operations._coercion import coerce_request, episodic_memory, filters_from, recent_query
-from memtrace.operations._validation import BATCH_SIZE
+from memtrace.operations._validation import BATCH_SIZE, check_non_negative_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -32,43 +32,50 @@ class Memories:
         self._dispatcher = dispatcher
 
     @overload
-    def add(self, request: AddMemoryRequest) -> Memory: ...
+    def add(self, request: AddMemoryRequest, *, wait: bool = False, wait_timeout: float = 5.0) -> Memory: ...
     @overload
-    def add(self, **fields: Unpack[AddMemoryParams]) -> Memory: ...
-    def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Memory:
+    def add(self, *, wait: bool = False, wait_timeout: float = 5.0, **fields: Unpack[AddMemoryParams]) -> Memory: ...
+    def add(
+        self,
+        request: AddMemoryRequest | None = None,
+        *,
+        wait: bool = False,
+        wait_timeout: float = 5.0,
+        **fields: object,
+    ) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
 
-        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second;
-        `add_visible` waits for it.
-        Raises `ConflictError` when the same agent, event and content (its first 200 bytes), or the same `dedup_key`, was
-        stored within 24 hours; `InvalidRequestError` for a field that the server would refuse, before anything is sent.
-        """
-        return self._dispatcher.send(
-            operations.add_memory(coerce_request(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
-        )
+        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second.
 
-    @overload
-    def add_visible(self, request: AddMemoryRequest, *, visible_within: float = 5.0) -> Memory: ...
-    @overload
-    def add_visible(self, *, visible_within: float = 5.0, **fields: Unpack[AddMemoryParams]) -> Memory: ...
-    def add_visible(
-        self, request: AddMemoryRequest | None = None, *, visible_within: float = 5.0, **fields: object
-    ) -> Memory:
-        """Store one memory as `add` does, and return it as it is read, once it can be.
+        Args:
+            request: The memory; or give its fields as keyword arguments.
+            wait: Return once the memory can be read, and as it is read.
+            wait_timeout: How long `wait` waits after the response to the write, in seconds, 0 or more.
+            **fields: The fields of `AddMemoryRequest`.
 
-        Waits `visible_within` seconds from the answer to the write; as `wait_until_visible`. Raises as `add` does, and as that
-        does: an error with `maybe_applied` then, since the server has taken the memory.
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The same agent, event type and content (its first 200 bytes), or the same `dedup_key`, was stored
+                within 24 hours.
+            InvalidRequestError: A field breaks a rule of the server; nothing was sent.
+            DeadlineExceededError: With `wait`: the memory could not be read in time. `maybe_applied` is True then, as in
+                every error after the write.
         """
         chosen = coerce_request(AddMemoryRequest, request, fields)
         settings = self._dispatcher.settings
-        return self._dispatcher.run(visibility.add_visible(chosen, settings.dedup, visible_within, settings.clock))
+        if wait:
+            return self._dispatcher.run(visibility.add_and_wait(chosen, settings.dedup, wait_timeout, settings.clock))
+        check_non_negative_seconds(wait_timeout, "wait_timeout")
+        return self._dispatcher.send(operations.add_memory(chosen, settings.dedup))
 
     def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
         """Wait until a memory that a write returned can be read, and return it as it is read.
 
         The server answers a write before that: reading has it store what it holds, and 0.1 to 0.15 s later it shows it; what
         went to another server process takes about 1.1 s. So this reads, waits 0.15 s by the client's clock, and reads again.
-        Raises `DeadlineExceededError` (code ``not_visible``) after `timeout` seconds, and at once what `list` raises.
+        Raises `DeadlineExceededError` (code ``visibility_timeout``) after `timeout` seconds, and at once what `list` raises.
         """
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
@@ -77,19 +84,19 @@ class Memories:
         self,
         requests: Iterable[AddMemoryRequest],
         *,
-        chunk: int = BATCH_SIZE,
-        concurrency: int = 1,
+        chunk_size: int = BATCH_SIZE,
+        max_concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
     ) -> BatchResult:
-        """Store memories in requests of `chunk` items and at most 4 MiB; one outcome for each item, in order.
+        """Store memories in requests of `chunk_size` items and at most 4 MiB; one outcome for each item, in order.
 
         As `add_iter`, when its outcomes are wanted together. Raises nothing for an item: see `BatchResult.raise_for_failures`.
         """
         from memtrace.outcomes import BatchResult
 
         outcomes = self.add_iter(
-            requests, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress
+            requests, chunk_size=chunk_size, max_concurrency=max_concurrency, on_failure=on_failure, progress=progress
         )
         return BatchResult.of(outcomes)
 
@@ -97,51 +104,58 @@ class Memories:
         self,
         requests: Iterable[AddMemoryRequest],
         *,
-        chunk: int = BATCH_SIZE,
-        concurrency: int = 1,
+        chunk_size: int = BATCH_SIZE,
+        max_concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
     ) -> Generator[Outcome, None, None]:
-        """Store memories in requests of `chunk` items and at most 4 MiB, and give each item's outcome once it is known.
+        """Store memories in requests of `chunk_size` items and at most 4 MiB, and give each item's outcome once it is known.
 
-        Takes `chunk` times `concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
+        Takes `chunk_size` times `max_concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
         when the next outcome is asked for: whoever stops behind the last of a round has the outcome of all that was sent. An
         item that breaks a rule is ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
         ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
         repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
 
-        Raises `InvalidRequestError` for one memory in place of several, a `chunk` outside 1 to 1000 or a `concurrency` outside
+        Raises `InvalidRequestError` for one memory in place of several, a `chunk_size` outside 1 to 1000 or a `max_concurrency` outside
         1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
         """
         from memtrace._runtime.workflows.batches import Batch
         from memtrace.resources import _batching as batching
 
         dedup = self._dispatcher.settings.dedup
-        batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)
+        batch = Batch(
+            requests,
+            dedup,
+            chunk_size=chunk_size,
+            max_concurrency=max_concurrency,
+            on_failure=on_failure,
+            progress=progress,
+        )
         return batching.send(self._dispatcher, batch)
 
     def buffered(
         self,
         *,
         max_items: int = 100,
-        max_age: float = 1.0,
+        flush_interval: float = 1.0,
         max_pending: int = 10_000,
-        when_full: OnFull = "block",
+        on_full: OnFull = "block",
         max_block: float | None = None,
         on_result: OnResult | None = None,
         drain_timeout: float = 30.0,
     ) -> WriteBuffer:
         """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
 
-        It sends when `max_items` wait (100 at most), or the oldest has waited `max_age` seconds. It holds at most
-        `max_pending`; then `when_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
+        It sends when `max_items` wait (100 at most), or the oldest has waited `flush_interval` seconds. It holds at most
+        `max_pending`; then `on_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
         `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
         waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
         """
         from memtrace._runtime.write_buffer.limits import BufferLimits
         from memtrace.resources._write_buffer import WriteBuffer
 
-        limits = BufferLimits(max_items, max_age, max_pending, when_full, max_block, drain_timeout)
+        limits = BufferLimits(max_items, flush_interval, max_pending, on_full, max_block, drain_timeout)
         return WriteBuffer(self._dispatcher, limits, on_result)
 
     @overload
@@ -207,45 +221,54 @@ class AsyncMemories:
         self._dispatcher = dispatcher
 
     @overload
-    async def add(self, request: AddMemoryRequest) -> Memory: ...
+    async def add(self, request: AddMemoryRequest, *, wait: bool = False, wait_timeout: float = 5.0) -> Memory: ...
     @overload
-    async def add(self, **fields: Unpack[AddMemoryParams]) -> Memory: ...
-    async def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Memory:
+    async def add(
+        self, *, wait: bool = False, wait_timeout: float = 5.0, **fields: Unpack[AddMemoryParams]
+    ) -> Memory: ...
+    async def add(
+        self,
+        request: AddMemoryRequest | None = None,
+        *,
+        wait: bool = False,
+        wait_timeout: float = 5.0,
+        **fields: object,
+    ) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
 
-        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second;
-        `add_visible` waits for it.
-        Raises `ConflictError` when the same agent, event and content (its first 200 bytes), or the same `dedup_key`, was
-        stored within 24 hours; `InvalidRequestError` for a field that the server would refuse, before anything is sent.
-        """
-        return await self._dispatcher.send(
-            operations.add_memory(coerce_request(AddMemoryRequest, request, fields), self._dispatcher.settings.dedup)
-        )
+        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second.
 
-    @overload
-    async def add_visible(self, request: AddMemoryRequest, *, visible_within: float = 5.0) -> Memory: ...
-    @overload
-    async def add_visible(self, *, visible_within: float = 5.0, **fields: Unpack[AddMemoryParams]) -> Memory: ...
-    async def add_visible(
-        self, request: AddMemoryRequest | None = None, *, visible_within: float = 5.0, **fields: object
-    ) -> Memory:
-        """Store one memory as `add` does, and return it as it is read, once it can be.
+        Args:
+            request: The memory; or give its fields as keyword arguments.
+            wait: Return once the memory can be read, and as it is read.
+            wait_timeout: How long `wait` waits after the response to the write, in seconds, 0 or more.
+            **fields: The fields of `AddMemoryRequest`.
 
-        Waits `visible_within` seconds from the answer to the write; as `wait_until_visible`. Raises as `add` does, and as that
-        does: an error with `maybe_applied` then, since the server has taken the memory.
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The same agent, event type and content (its first 200 bytes), or the same `dedup_key`, was stored
+                within 24 hours.
+            InvalidRequestError: A field breaks a rule of the server; nothing was sent.
+            DeadlineExceededError: With `wait`: the memory could not be read in time. `maybe_applied` is True then, as in
+                every error after the write.
         """
         chosen = coerce_request(AddMemoryRequest, request, fields)
         settings = self._dispatcher.settings
-        return await self._dispatcher.run(
-            visibility.add_visible(chosen, settings.dedup, visible_within, settings.clock)
-        )
+        if wait:
+            return await self._dispatcher.run(
+                visibility.add_and_wait(chosen, settings.dedup, wait_timeout, settings.clock)
+            )
+        check_non_negative_seconds(wait_timeout, "wait_timeout")
+        return await self._dispatcher.send(operations.add_memory(chosen, settings.dedup))
 
     async def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
         """Wait until a memory that a write returned can be read, and return it as it is read.
 
         The server answers a write before that: reading has it store what it holds, and 0.1 to 0.15 s later it shows it; what
         went to another server process takes about 1.1 s. So this reads, waits 0.15 s by the client's clock, and reads again.
-        Raises `DeadlineExceededError` (code ``not_visible``) after `timeout` seconds, and at once what `list` raises.
+        Raises `DeadlineExceededError` (code ``visibility_timeout``) after `timeout` seconds, and at once what `list` raises.
         """
         clock = self._dispatcher.settings.clock
         return await self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
@@ -254,19 +277,19 @@ class AsyncMemories:
         self,
         requests: Iterable[AddMemoryRequest],
         *,
-        chunk: int = BATCH_SIZE,
-        concurrency: int = 1,
+        chunk_size: int = BATCH_SIZE,
+        max_concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
     ) -> BatchResult:
-        """Store memories in requests of `chunk` items and at most 4 MiB; one outcome for each item, in order.
+        """Store memories in requests of `chunk_size` items and at most 4 MiB; one outcome for each item, in order.
 
         As `add_iter`, when its outcomes are wanted together. Raises nothing for an item: see `BatchResult.raise_for_failures`.
         """
         from memtrace.outcomes import BatchResult
 
         outcomes = self.add_iter(
-            requests, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress
+            requests, chunk_size=chunk_size, max_concurrency=max_concurrency, on_failure=on_failure, progress=progress
         )
         return BatchResult.of([outcome async for outcome in outcomes])
 
@@ -274,51 +297,58 @@ class AsyncMemories:
         self,
         requests: Iterable[AddMemoryRequest],
         *,
-        chunk: int = BATCH_SIZE,
-        concurrency: int = 1,
+        chunk_size: int = BATCH_SIZE,
+        max_concurrency: int = 1,
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
     ) -> AsyncGenerator[Outcome, None]:
-        """Store memories in requests of `chunk` items and at most 4 MiB, and give each item's outcome once it is known.
+        """Store memories in requests of `chunk_size` items and at most 4 MiB, and give each item's outcome once it is known.
 
-        Takes `chunk` times `concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
+        Takes `chunk_size` times `max_concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
         when the next outcome is asked for: whoever stops behind the last of a round has the outcome of all that was sent. An
         item that breaks a rule is ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
         ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
         repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
 
-        Raises `InvalidRequestError` for one memory in place of several, a `chunk` outside 1 to 1000 or a `concurrency` outside
+        Raises `InvalidRequestError` for one memory in place of several, a `chunk_size` outside 1 to 1000 or a `max_concurrency` outside
         1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
         """
         from memtrace._runtime.workflows.batches import Batch
         from memtrace.resources import _batching as batching
 
         dedup = self._dispatcher.settings.dedup
-        batch = Batch(requests, dedup, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=progress)
+        batch = Batch(
+            requests,
+            dedup,
+            chunk_size=chunk_size,
+            max_concurrency=max_concurrency,
+            on_failure=on_failure,
+            progress=progress,
+        )
         return batching.send_async(self._dispatcher, batch)
 
     def buffered(
         self,
         *,
         max_items: int = 100,
-        max_age: float = 1.0,
+        flush_interval: float = 1.0,
         max_pending: int = 10_000,
-        when_full: OnFull = "block",
+        on_full: OnFull = "block",
         max_block: float | None = None,
         on_result: OnResult | None = None,
         drain_timeout: float = 30.0,
     ) -> AsyncWriteBuffer:
         """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
 
-        It sends when `max_items` wait (100 at most), or the oldest has waited `max_age` seconds. It holds at most
-        `max_pending`; then `when_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
+        It sends when `max_items` wait (100 at most), or the oldest has waited `flush_interval` seconds. It holds at most
+        `max_pending`; then `on_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
         `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
         waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
         """
         from memtrace._runtime.write_buffer.limits import BufferLimits
         from memtrace.resources._async_write_buffer import AsyncWriteBuffer
 
-        limits = BufferLimits(max_items, max_age, max_pending, when_full, max_block, drain_timeout)
+        limits = BufferLimits(max_items, flush_interval, max_pending, on_full, max_block, drain_timeout)
         return AsyncWriteBuffer(self._dispatcher, limits, on_result)
 
     @overload

@@ -58,7 +58,7 @@ class WriteBuffer:
         """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
 
         The outcome's `index` is the memory's number in this buffer, from 0. Raises `InvalidRequestError` and
-        `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `when_full` says so or
+        `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `on_full` says so or
         `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
         """
         given = coerce_request(AddMemoryRequest, request, fields)

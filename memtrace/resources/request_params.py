@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from typing_extensions import Required
 
-    from memtrace.context import ContextForm, TokenCounter
+    from memtrace.context import ContextFormat, TokenCounter
     from memtrace.models import MemoryType, Order, TagsMatch, TimeBound
 
 __all__ = [
@@ -135,7 +135,7 @@ class PromptContextParams(TypedDict, total=False):
 
     max_tokens: int | None
     count_tokens: TokenCounter
-    form: ContextForm
+    format: ContextFormat
     memory_types: list[str] | None
     event_types: list[str] | None
     tags: str | list[str] | None

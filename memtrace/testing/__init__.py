@@ -1,4 +1,4 @@
-"""Tests for what you build on Memtrace: contracts for transports and middleware, and a server that misbehaves on demand."""
+"""Test your application: the in-memory fake, its faults and its clock; and contracts for transports and middleware."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from memtrace.testing._middleware_contract import MiddlewareContract
     from memtrace.testing._transport_contract import AsyncTransportContract, TransportContract
+    from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 
-__all__ = ["AsyncTransportContract", "MiddlewareContract", "TransportContract"]
+__all__ = [
+    "AsyncTransportContract",
+    "FakeMemtrace",
+    "Fault",
+    "ManualClock",
+    "MiddlewareContract",
+    "TransportContract",
+]
 
 _PLACES = {
     "AsyncTransportContract": "memtrace.testing._transport_contract",
     "MiddlewareContract": "memtrace.testing._middleware_contract",
     "TransportContract": "memtrace.testing._transport_contract",
 }
+_FAKE = dict.fromkeys(("FakeMemtrace", "Fault", "ManualClock"), "memtrace_transports.memory")
 _RULES = "memtrace.testing._rules"  # and all modules in it
 
 
 def __getattr__(name: str) -> object:
+    if name in _FAKE:
+        value = globals()[name] = getattr(importlib.import_module(_FAKE[name]), name)
+        return value
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if _PLACES[name] not in sys.modules:

@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _books(self) -> _Server:
         return cast("_Server", self.server)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # named by the base class
+    def log_message(self, format: str, *args: object) -> None:  # named by the base class
         """Say nothing."""
 
     def _serve(self) -> None:

@@ -18,9 +18,9 @@ from memtrace.exceptions import (
     NO_MEMTRACE_THERE,
     RESPONSE_BODY_KEPT,
     MemtraceError,
+    ResponseDecodeError,
     TransportCause,
     TransportError,
-    UnreadableResponseError,
 )
 from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE
 from memtrace.transport._options import TransportOptions
@@ -162,7 +162,7 @@ class CallContext:
     last_cause: TransportError | None = None
     #: What made the newest repetition necessary; None while there is none.
     retried_after: MemtraceError | None = None
-    #: Reads an answer of this call. Raises `UnreadableResponseError`.
+    #: Reads an answer of this call. Raises `ResponseDecodeError`.
     parse: Callable[[Response], object] | None = None
     #: What the operation knows of its own repetition, where there is something to know.
     recovery: Recovery | None = None
@@ -175,7 +175,7 @@ class CallContext:
             self.started = self.clock.monotonic()
 
     def read(self, response: Response) -> object:
-        """What this answer says to this call, by `parse`, which runs once for each answer. Raises `UnreadableResponseError`."""
+        """What this answer says to this call, by `parse`, which runs once for each answer. Raises `ResponseDecodeError`."""
         if self._read is None or self._read[0] is not response:
             self._read = (response, None if self.parse is None else self.parse(response))
         return self._read[1]
@@ -248,7 +248,7 @@ class Response:
     body: bytes = b""
 
     def json(self) -> Any:
-        """The body's JSON value. Raises `UnreadableResponseError` where it is none.
+        """The body's JSON value. Raises `ResponseDecodeError` where it is none.
 
         >>> Response(200, body=b'{"count": 2}').json()
         {'count': 2}
@@ -258,9 +258,9 @@ class Response:
         except (ValueError, RecursionError) as error:
             raise self.unreadable("JSON", type(error).__name__) from None
 
-    def unreadable(self, expected: str, problem: str) -> UnreadableResponseError:
+    def unreadable(self, expected: str, problem: str) -> ResponseDecodeError:
         """The error for an answer that is not what was expected. Its text holds nothing of the body."""
-        error = UnreadableResponseError(
+        error = ResponseDecodeError(
             f"the server's answer of {len(self.body)} bytes ({self.headers.get('content-type', 'no content type')}) "
             f"is not readable as {expected}: {problem}",
             self.status,

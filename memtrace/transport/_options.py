@@ -22,7 +22,7 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportOptions:
-    """What a transport is built from; give it as ``Memtrace(..., options=TransportOptions(...))``.
+    """What a transport is built from; give it as ``Memtrace(..., transport_options=TransportOptions(...))``.
 
     An option that the chosen transport cannot honour is a `ConfigurationError` when the client is made, and so is a value
     that makes no sense. What is left out stays as the transport has it.
@@ -46,9 +46,9 @@ class TransportOptions:
     #: Seconds that an idle connection is kept.
     keepalive_expiry: float | None = None
     #: A file or folder of certificates to trust, in place of the usual ones.
-    ca: str | os.PathLike[str] | None = None
+    ca_bundle: str | os.PathLike[str] | None = None
     #: A file with the client's certificate, and its key unless `client_key` has it.
-    client_certificate: str | os.PathLike[str] | None = None
+    client_cert: str | os.PathLike[str] | None = None
     client_key: str | os.PathLike[str] | None = None
     client_key_password: str | None = field(default=None, repr=False)
     #: False trusts any certificate: for trying things out; it warns.
@@ -73,8 +73,8 @@ class TransportOptions:
             _check_seconds(name, getattr(self, name))
         for name in ("max_connections", "max_keepalive_connections", "max_response_bytes"):
             _check_count(name, getattr(self, name), least=0 if name == "max_keepalive_connections" else 1)
-        for name in ("ca", "client_certificate", "client_key"):
-            _check_path(name, getattr(self, name), folder=name == "ca")
+        for name in ("ca_bundle", "client_cert", "client_key"):
+            _check_path(name, getattr(self, name), folder=name == "ca_bundle")
         for name in ("verify", "trust_env", "http2"):
             _check_flag(name, getattr(self, name))
         _check_tls(self)
@@ -108,7 +108,7 @@ def _check_count(name: str, value: object, *, least: int) -> None:
 
 def _check_flag(name: str, value: object) -> None:
     if name == "verify" and isinstance(value, (str, os.PathLike)):
-        raise _refused(name, "True or False", hint="a file of certificates is ca=")
+        raise _refused(name, "True or False", hint="a file of certificates is ca_bundle=")
     if not isinstance(value, bool):
         raise _refused(name, "True or False")
 
@@ -135,10 +135,10 @@ def _check_path(name: str, value: object, *, folder: bool) -> None:
 def _check_tls(options: TransportOptions) -> None:
     if not isinstance(options.client_key_password or "", str):
         raise _refused("client_key_password", "a text")
-    if options.client_certificate is None and (options.client_key or options.client_key_password):
-        raise _refused("client_certificate", "given where client_key or client_key_password is")
-    if not options.verify and options.ca is not None:
-        raise _refused("ca", "left out where verify is False: one trusts a certificate, the other any")
+    if options.client_cert is None and (options.client_key or options.client_key_password):
+        raise _refused("client_cert", "given where client_key or client_key_password is")
+    if not options.verify and options.ca_bundle is not None:
+        raise _refused("ca_bundle", "left out where verify is False: one trusts a certificate, the other any")
 
 
 def _check_proxy(proxy: object) -> None:

@@ -20,7 +20,7 @@ from memtrace.transport import TransportOptions
 
 __all__ = ["TLS_OPTIONS", "lazy_ssl_context", "ssl_context"]
 
-TLS_OPTIONS = frozenset({"ca", "client_certificate", "client_key", "client_key_password", "verify"})
+TLS_OPTIONS = frozenset({"ca_bundle", "client_cert", "client_key", "client_key_password", "verify"})
 """The options that are honoured by whoever takes a context from here."""
 
 
@@ -32,7 +32,7 @@ def lazy_ssl_context(
     Raises `ConfigurationError` as `ssl_context` does. Nothing is read where the options say nothing of TLS, and for a
     `blocking` client of an ``http`` address nothing even then, until a handshake needs it.
     """
-    if options.ca is None and options.client_certificate is None and options.verify:
+    if options.ca_bundle is None and options.client_cert is None and options.verify:
         make = _unread_context if blocking and options.url.startswith("http:") else ssl_context
         return functools.lru_cache(maxsize=1)(functools.partial(make, options, bundles=bundles))
     context = ssl_context(options, bundles=bundles)
@@ -56,7 +56,7 @@ def _unread_context(options: TransportOptions, *, bundles: tuple[str, ...]) -> _
         warnings.warn(
             "verify=False: anyone on the way can read and change what is sent, the key included", stacklevel=3
         )
-    paths = (options.client_certificate, options.client_key)
+    paths = (options.client_cert, options.client_key)
     certificate, key = (None if path is None else os.fspath(path) for path in paths)
     trusted = _trust_source(options, bundles)
     named = (certificate, key) if trusted is None else (certificate, key, trusted.file, trusted.folder)
@@ -86,8 +86,8 @@ def _trust_source(options: TransportOptions, bundles: tuple[str, ...]) -> _Trust
     """None where any certificate will do."""
     if not options.verify:
         return None
-    if options.ca is not None:
-        return _file_or_folder(os.fspath(options.ca), "options.ca")
+    if options.ca_bundle is not None:
+        return _file_or_folder(os.fspath(options.ca_bundle), "options.ca_bundle")
     if not options.trust_env:
         return _TrustSource()
     for name in bundles:
@@ -174,5 +174,5 @@ def _identify(context: ssl.SSLContext, certificate: str, key: str | None, passwo
         context.load_cert_chain(certificate, key, password)
     except (ssl.SSLError, OSError) as error:
         raise ConfigurationError(
-            f"options.client_certificate, client_key and client_key_password do not fit together: {type(error).__name__}"
+            f"options.client_cert, client_key and client_key_password do not fit together: {type(error).__name__}"
         ) from error

@@ -107,7 +107,7 @@ class Controls:
         return {}
 
     def _settle(self, body: _Body) -> object:
-        self._fake.settle()
+        self._fake.flush()
         return {}
 
     def _advance(self, body: _Body) -> object:

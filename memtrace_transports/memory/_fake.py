@@ -43,7 +43,7 @@ from memtrace_transports.memory.exchange import Exchange
 if TYPE_CHECKING:
     from memtrace import AsyncMemtrace, Memtrace, RetryPolicy
     from memtrace._flow.composition import Middleware
-    from memtrace.middleware._placement import Placed
+    from memtrace.middleware._placement import Placement
     from memtrace.operations import Dedup
 
 __all__ = ["AsyncMemoryTransport", "FakeMemtrace", "MemoryTransport", "Organisation", "Snapshot"]
@@ -250,7 +250,7 @@ class FakeMemtrace:
                 raise ValueError(f"there is no agent with the id {agent_id!r}") from None
         return session.id
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Let every write of every organisation become readable.
 
         A `ManualClock` is moved as far as that takes; with any other clock the writes arrive at once. What waits for
@@ -350,8 +350,8 @@ class FakeMemtrace:
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
         dedup: Dedup = "server",
-        middleware: Sequence[Middleware | Placed | str] = (),
-        attempt_middleware: Sequence[Middleware | Placed | str] = (),
+        middleware: Sequence[Middleware | Placement | str] = (),
+        attempt_middleware: Sequence[Middleware | Placement | str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> Memtrace:
         """A client of this server, with the key of `org` and this server's clock."""
@@ -379,8 +379,8 @@ class FakeMemtrace:
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
         dedup: Dedup = "server",
-        middleware: Sequence[Middleware | Placed | str] = (),
-        attempt_middleware: Sequence[Middleware | Placed | str] = (),
+        middleware: Sequence[Middleware | Placement | str] = (),
+        attempt_middleware: Sequence[Middleware | Placement | str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> AsyncMemtrace:
         """An async client of this server, with the key of `org` and this server's clock."""

@@ -171,7 +171,7 @@ def memory(number, **fields):
 
 def contents(fake):
     """What the fake has stored, oldest first."""
-    fake.settle()
+    fake.flush()
     rows = fake.client().memories.list(limit=1000, order="asc").memories
     return [row.content for row in rows]
 

@@ -61,7 +61,7 @@ class Use:
         self.gate = threading.Lock()
         self.heard, self.futures = [], []
         client = FakeMemtrace().client(middleware=[self._wait_at_the_gate])
-        self.buffer = client.memories.buffered(max_items=3, max_age=60, on_result=self.heard.append, **settings)
+        self.buffer = client.memories.buffered(max_items=3, flush_interval=60, on_result=self.heard.append, **settings)
 
     def _wait_at_the_gate(self, request, call_next):
         with self.gate:
@@ -115,8 +115,8 @@ class Use:
 
 
 USES = {
-    "all is sent": partial(Use, release="at once", max_pending=6, when_full="block"),
-    "oldest ones are dropped": partial(Use, release="before the end", max_pending=3, when_full="drop_oldest"),
+    "all is sent": partial(Use, release="at once", max_pending=6, on_full="block"),
+    "oldest ones are dropped": partial(Use, release="before the end", max_pending=3, on_full="drop_oldest"),
     "it is given up": partial(Use, release="after the end", max_pending=20, drain_timeout=0.0),
 }
 

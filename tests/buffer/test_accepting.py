@@ -61,9 +61,9 @@ def test_a_request_that_is_changed_later_is_sent_as_it_was(face, fake):
 def test_equal_memories_are_duplicates_unless_each_gets_a_key_of_its_own(face, fake):
     client = face.client(fake)
     face.call(client.memories.add, **memory(1))
-    fake.settle()
+    fake.flush()
     with_server_keys = client.memories.buffered()
-    with_own_keys = client.with_options(dedup="unique").memories.buffered()
+    with_own_keys = client.with_options(dedup="per_call").memories.buffered()
     for buffer in (with_server_keys, with_own_keys):
         face.call(buffer.add, **memory(1))
         face.call(buffer.close)
@@ -73,7 +73,7 @@ def test_equal_memories_are_duplicates_unless_each_gets_a_key_of_its_own(face, f
 
 def test_what_is_repeated_under_a_key_of_its_own_is_stored_once(face, fake):
     fake.faults.add(Fault("reset", on="memories.add_many", applied=True))
-    buffer = face.client(fake, dedup="unique").memories.buffered()
+    buffer = face.client(fake, dedup="per_call").memories.buffered()
     for _ in range(3):
         face.call(buffer.add, **memory(1))
     face.call(buffer.close)
@@ -118,7 +118,7 @@ def test_a_request_that_a_middleware_breaks_is_unknown_and_the_next_is_sent(face
     second = face.call(buffer.add, **memory(2))
     face.call(buffer.close)
     outcome = face.outcome(first)
-    assert (outcome.status, outcome.error.code, outcome.error.maybe_applied) == ("unknown", "broken_off", True)
+    assert (outcome.status, outcome.error.code, outcome.error.maybe_applied) == ("unknown", "unexpected_error", True)
     assert "ZeroDivisionError" in str(outcome.error)
     assert "with content" not in str(outcome.error)
     assert face.outcome(second).status == "stored"
@@ -182,7 +182,7 @@ def test_the_counts_add_up_at_every_moment_while_threads_add(face, fake):
     assert wrong == []
     assert max(highest) <= 20
     assert (buffer.counts.accepted, buffer.counts.stored) == (400, 400)
-    stored = fake.client().memories.list(limit=1000, order="asc").memories if fake.settle() is None else []
+    stored = fake.client().memories.list(limit=1000, order="asc").memories if fake.flush() is None else []
     for thread in range(8):
         assert [row.content for row in stored if row.agent_id == f"a{thread}"] == [str(n) for n in range(50)]
 
@@ -194,11 +194,11 @@ def test_the_counts_add_up_at_every_moment_while_threads_add(face, fake):
         {"max_items": 101},
         {"max_items": True},
         {"max_pending": 0},
-        {"max_age": -1},
-        {"max_age": float("nan")},
+        {"flush_interval": -1},
+        {"flush_interval": float("nan")},
         {"drain_timeout": None},
         {"max_block": -1},
-        {"when_full": "wait"},
+        {"on_full": "wait"},
         {"on_result": "no function"},
     ],
 )

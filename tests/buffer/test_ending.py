@@ -30,7 +30,7 @@ from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
 from tests.buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory, once, passing
 from tests.buffer.interruptions import Interrupted, Interruption
-from tests.sampling import is_int, seed
+from tests.sampling import is_whole, seed
 
 
 def warnings_of(caplog):
@@ -38,7 +38,7 @@ def warnings_of(caplog):
 
 
 def test_the_end_of_the_block_sends_what_waits_and_says_nothing(face, fake, caplog):
-    buffer = face.client(fake).memories.buffered(max_age=60)
+    buffer = face.client(fake).memories.buffered(flush_interval=60)
     assert face.enter(buffer) is buffer
     face.call(buffer.add, **memory(1))
     assert face.leave(buffer) is None
@@ -77,7 +77,7 @@ def test_losses_are_logged_at_the_end_without_contents(face, fake, caplog):
     assert lost == ["a write buffer was closed, and not all is stored: of 1 memories 1 failed"]
 
 
-def given_up(face, fake, **settings):
+def drain_timeout(face, fake, **settings):
     """A buffer with one memory under way and two that wait."""
     buffer = face.client(fake, **settings).memories.buffered(max_items=1, drain_timeout=30)
     face.gate.shut()
@@ -87,7 +87,7 @@ def given_up(face, fake, **settings):
 
 
 def test_what_cannot_be_sent_in_time_comes_back(face, fake):
-    buffer, futures = given_up(face, fake, dedup="unique")
+    buffer, futures = drain_timeout(face, fake, dedup="per_call")
     with passing(fake.clock), pytest.raises(BufferDrainError, match="2 memories unsent and 1 under way") as caught:
         face.leave(buffer)
     error = caught.value
@@ -97,7 +97,7 @@ def test_what_cannot_be_sent_in_time_comes_back(face, fake):
     assert error.maybe_applied
     assert error.counts == buffer.counts == BufferCounts(accepted=3, failed=2, unknown=1)
     assert [face.outcome(future).status for future in futures] == ["unknown", "failed", "failed"]
-    assert [face.outcome(future).error.code for future in futures] == ["given_up", "not_sent", "not_sent"]
+    assert [face.outcome(future).error.code for future in futures] == ["drain_timeout", "skipped", "skipped"]
     again = pickle.loads(pickle.dumps(error))
     assert (again.unsent, again.counts) == (error.unsent, error.counts)
     face.gate.open.set()
@@ -106,7 +106,7 @@ def test_what_cannot_be_sent_in_time_comes_back(face, fake):
 
 
 def test_an_error_of_the_block_goes_out_and_the_rest_is_logged(face, fake, caplog):
-    buffer, _ = given_up(face, fake)
+    buffer, _ = drain_timeout(face, fake)
     with passing(fake.clock):
         assert face.leave(buffer, KeyError("of the block")) is None
     (text,) = [text for text in warnings_of(caplog) if "write buffer" in text]
@@ -116,7 +116,7 @@ def test_an_error_of_the_block_goes_out_and_the_rest_is_logged(face, fake, caplo
 
 def test_a_client_that_is_closed_first_fails_what_is_left(face, fake):
     client = face.client(fake)
-    buffer = client.memories.buffered(max_age=60)
+    buffer = client.memories.buffered(flush_interval=60)
     future = face.call(buffer.add, **memory(1))
     face.call(client.close)
     face.call(buffer.close)
@@ -127,7 +127,7 @@ def test_a_client_that_is_closed_first_fails_what_is_left(face, fake):
 def test_a_buffer_of_a_copy_outlives_the_original_and_closes_neither(face, fake):
     client = face.client(fake)
     copy = client.with_options(timeout=5)
-    buffer = copy.memories.buffered(max_age=60)
+    buffer = copy.memories.buffered(flush_interval=60)
     face.call(buffer.add, **memory(1))
     face.call(client.close)
     face.call(buffer.close)
@@ -150,7 +150,7 @@ def test_two_that_close_at_once_both_wait(face, fake):
 
 @pytest.mark.usefixtures("collecting_is_quick")
 def test_a_buffer_that_is_lost_warns_sends_what_waits_and_ends(face, fake):
-    buffer = face.client(fake).memories.buffered(max_items=10, max_age=60)
+    buffer = face.client(fake).memories.buffered(max_items=10, flush_interval=60)
     future = face.call(buffer.add, **memory(1))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -291,7 +291,7 @@ def test_a_call_that_was_interrupted_half_way_can_be_made_again():
 
 def test_an_interruption_at_any_moment_leaves_no_lock_held_and_no_outcome_open():
     """In a process of its own: a thread that is interrupted where it starts another can leave that one waiting for ever."""
-    step = 1 if is_int() else 16
+    step = 1 if is_whole() else 16
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("interruptions.py"), str(seed() % step), str(step)],
         capture_output=True,
@@ -322,7 +322,7 @@ def test_a_thread_that_is_interrupted_while_it_asks_a_future_leaves_it_to_others
 def test_the_interpreter_ends_without_waiting_and_tells_of_what_was_not_closed():
     code = (
         "from memtrace import Memtrace\n"
-        "buffer = Memtrace('memory://', 'k').memories.buffered(max_age=3600)\n"
+        "buffer = Memtrace('memory://', 'k').memories.buffered(flush_interval=3600)\n"
         "buffer.add(agent_id='a1', content='secret')\n"
     )
     done = subprocess.run(
@@ -388,7 +388,7 @@ def test_a_cancelled_block_still_sends_what_it_accepted():
             entered = asyncio.Event()
 
             async def work():
-                async with client.memories.buffered(max_age=60) as buffer:
+                async with client.memories.buffered(flush_interval=60) as buffer:
                     await buffer.add(**memory(1))
                     entered.set()
                     await asyncio.sleep(3600)
@@ -461,7 +461,7 @@ def test_a_loop_that_only_adds_lets_the_task_begin():
         async with (
             FakeMemtrace()
             .async_client()
-            .memories.buffered(max_items=10, max_pending=40, when_full="drop_oldest") as buffer
+            .memories.buffered(max_items=10, max_pending=40, on_full="drop_oldest") as buffer
         ):
             for number in range(200):
                 await buffer.add(**memory(number))

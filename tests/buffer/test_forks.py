@@ -34,7 +34,7 @@ def in_child(function):
 
 def test_a_child_begins_empty_and_never_sends_what_its_parent_accepted():
     face, fake = SyncFace(), FakeMemtrace()
-    buffer = face.client(fake).memories.buffered(max_items=2, max_age=3600)
+    buffer = face.client(fake).memories.buffered(max_items=2, flush_interval=3600)
     face.gate.shut()
     for number in range(3):
         buffer.add(**memory(number))
@@ -83,7 +83,7 @@ def test_a_buffer_that_its_parent_closed_is_closed():
 
 
 def test_a_worker_that_finds_itself_in_a_child_sends_no_more(face, fake):
-    buffer = face.client(fake).memories.buffered(max_age=60)
+    buffer = face.client(fake).memories.buffered(flush_interval=60)
     face.call(buffer.add, **memory(1))
     worker = buffer._worker
     time.sleep(0.05)  # it waits now
@@ -99,7 +99,7 @@ def test_a_worker_that_finds_itself_in_a_child_sends_no_more(face, fake):
 
 def test_the_child_of_an_event_loop_begins_empty():
     async def main():
-        async with FakeMemtrace().async_client().memories.buffered(max_age=60) as buffer:
+        async with FakeMemtrace().async_client().memories.buffered(flush_interval=60) as buffer:
             await buffer.add(**memory(1))
             parents = buffer._worker
             parents.pid = -1  # as if this were a child

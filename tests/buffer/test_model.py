@@ -29,23 +29,23 @@ class Uses(RuleBasedStateMachine):
 
     @initialize(
         visibility=st.sampled_from(["immediate", "server"]),
-        when_full=st.sampled_from(["raise", "drop_oldest"]),
+        on_full=st.sampled_from(["raise", "drop_oldest"]),
         max_items=st.integers(1, 5),
         max_pending=st.integers(1, 12),
     )
-    def begin(self, visibility, when_full, max_items, max_pending):
+    def begin(self, visibility, on_full, max_items, max_pending):
         self.face = self.make_face()
         self.fake = FakeMemtrace(clock=ManualClock(), visibility=visibility)
         self.heard = []
         self.futures = []
         self.max_pending = max_pending
-        client = self.face.client(self.fake, dedup="unique")
+        client = self.face.client(self.fake, dedup="per_call")
         self.buffer = client.memories.buffered(
             max_items=max_items,
             max_pending=max_pending,
-            when_full=when_full,
+            on_full=on_full,
             on_result=self.heard.append,
-            max_age=30,
+            flush_interval=30,
             drain_timeout=1e6,
         )
 

@@ -17,7 +17,7 @@ def batches(fake):
 
 
 def test_a_full_request_goes_at_once(face, fake):
-    buffer = face.client(fake).memories.buffered(max_items=3, max_age=60)
+    buffer = face.client(fake).memories.buffered(max_items=3, flush_interval=60)
     futures = [face.call(buffer.add, **memory(number)) for number in range(4)]
     assert [face.outcome(future).status for future in futures[:3]] == ["stored"] * 3
     assert buffer.counts.pending == 1
@@ -26,7 +26,7 @@ def test_a_full_request_goes_at_once(face, fake):
 
 
 def test_what_waits_goes_when_the_oldest_is_old_enough_by_the_clients_clock(face, fake):
-    buffer = face.client(fake).memories.buffered(max_age=60)
+    buffer = face.client(fake).memories.buffered(flush_interval=60)
     futures = [face.call(buffer.add, **memory(0))]
     fake.clock.advance(59)
     futures.append(face.call(buffer.add, **memory(1)))
@@ -39,7 +39,7 @@ def test_what_waits_goes_when_the_oldest_is_old_enough_by_the_clients_clock(face
 
 
 def test_requests_stay_under_four_mebibytes(face, fake):
-    buffer = face.client(fake).memories.buffered(max_age=60)
+    buffer = face.client(fake).memories.buffered(flush_interval=60)
     for number in range(3):
         face.call(buffer.add, **memory(number, metadata={"blob": "x" * (3 << 20)}))
     face.call(buffer.close)
@@ -48,7 +48,7 @@ def test_requests_stay_under_four_mebibytes(face, fake):
 
 
 def test_flush_sends_at_once_and_waits_until_all_is_known(face, fake):
-    buffer = face.client(fake).memories.buffered(max_age=60)
+    buffer = face.client(fake).memories.buffered(flush_interval=60)
     assert face.call(buffer.flush)
     for number in range(250):
         face.call(buffer.add, **memory(number))
@@ -61,7 +61,7 @@ def test_flush_sends_at_once_and_waits_until_all_is_known(face, fake):
 
 
 def test_flush_says_when_time_is_over_and_what_is_left_goes_on(face, fake):
-    buffer = face.client(fake).memories.buffered(max_age=60)
+    buffer = face.client(fake).memories.buffered(flush_interval=60)
     face.gate.shut()
     future = face.call(buffer.add, **memory(1))
     with passing(fake.clock):
@@ -73,7 +73,7 @@ def test_flush_says_when_time_is_over_and_what_is_left_goes_on(face, fake):
 
 
 def test_a_flush_that_comes_while_a_request_is_under_way_waits_for_that(face, fake):
-    buffer = face.client(fake).memories.buffered(max_items=1, max_age=60)
+    buffer = face.client(fake).memories.buffered(max_items=1, flush_interval=60)
     face.gate.shut()
     face.call(buffer.add, **memory(1))
     face.gate.await_arrival()
@@ -145,7 +145,7 @@ def test_block_ends_when_the_buffer_is_closed(face, fake):
 
 
 def test_raise_takes_nothing_when_it_is_full(face, fake):
-    buffer = face.client(fake).memories.buffered(max_items=2, max_pending=2, when_full="raise")
+    buffer = face.client(fake).memories.buffered(max_items=2, max_pending=2, on_full="raise")
     face.gate.shut()
     for number in range(2):
         face.call(buffer.add, **memory(number))
@@ -161,7 +161,7 @@ def test_raise_takes_nothing_when_it_is_full(face, fake):
 def test_drop_oldest_lets_the_oldest_that_waits_go(face, fake):
     heard = []
     buffer = face.client(fake).memories.buffered(
-        max_items=1, max_pending=3, when_full="drop_oldest", on_result=heard.append
+        max_items=1, max_pending=3, on_full="drop_oldest", on_result=heard.append
     )
     face.gate.shut()
     futures = [face.call(buffer.add, **memory(0))]
@@ -178,7 +178,7 @@ def test_drop_oldest_lets_the_oldest_that_waits_go(face, fake):
 
 
 def test_drop_oldest_drops_the_new_one_when_all_else_is_under_way(face, fake):
-    buffer = face.client(fake).memories.buffered(max_items=2, max_pending=1, when_full="drop_oldest")
+    buffer = face.client(fake).memories.buffered(max_items=2, max_pending=1, on_full="drop_oldest")
     face.gate.shut()
     face.call(buffer.add, **memory(0))
     face.gate.await_arrival()

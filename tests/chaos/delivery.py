@@ -133,7 +133,7 @@ class World:
     @property
     def rows(self) -> int:
         """How many memories there are besides the seeded one."""
-        self.fake.settle()
+        self.fake.flush()
         return self.fake._engine.counts(self.fake._state("default"), "bot").total - 1
 
     @property
@@ -178,9 +178,9 @@ CALLS = (
     Call("add", "`memories.add`", "memories.add", lambda c, w: c.memories.add(agent_id="bot", content="tea"), "rows"),
     Call(
         "add_unique",
-        '`memories.add`, `dedup="unique"`',
+        '`memories.add`, `dedup="per_call"`',
         "memories.add",
-        lambda c, w: c.with_options(dedup="unique").memories.add(agent_id="bot", content="tea"),
+        lambda c, w: c.with_options(dedup="per_call").memories.add(agent_id="bot", content="tea"),
         "rows",
     ),
     Call(

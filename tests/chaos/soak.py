@@ -66,7 +66,7 @@ def soak(url: str, key: str, seconds: float) -> None:
     before = (Gauge.files(), threading.active_count())
     done: Counter[str] = Counter()
     began, sizes = time.monotonic(), []
-    policy = RetryPolicy(settle="read")
+    policy = RetryPolicy(verify_before_retry="read")
     clients = [Memtrace(url, key, transport=name, timeout=1.0, retry=policy) for name in ("httpx", "requests")]
     while time.monotonic() - began < seconds:
         until = time.monotonic() + ROUND
@@ -108,7 +108,9 @@ def _work(client: Memtrace, until: float, done: Counter[str]) -> None:
 
 
 async def _in_tasks(url: str, key: str, transport: str, until: float, done: Counter[str]) -> None:
-    async with AsyncMemtrace(url, key, transport=transport, timeout=1.0, retry=RetryPolicy(settle="read")) as client:
+    async with AsyncMemtrace(
+        url, key, transport=transport, timeout=1.0, retry=RetryPolicy(verify_before_retry="read")
+    ) as client:
         await asyncio.gather(*(_awaited_work(client, until, done) for _ in range(TASKS)))
 
 

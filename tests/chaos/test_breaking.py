@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from memtrace import AddMemoryRequest, ConflictError, ConnectionFailedError, Memtrace, MemtraceError, RetryPolicy
+from memtrace import AddMemoryRequest, APIConnectionError, ConflictError, Memtrace, MemtraceError, RetryPolicy
 from memtrace.transport import Headers, Response, TransportError
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 
@@ -69,7 +69,7 @@ class World:
         )
 
     def texts(self):
-        self.fake.settle()
+        self.fake.flush()
         return sorted(memory.content for memory in self.fake.client().memories.list(limit=1000).memories)
 
     @property
@@ -129,7 +129,7 @@ def test_the_date_of_a_proxys_answer_is_not_the_servers(ahead, call):
 
 
 @pytest.mark.parametrize("skew", [-HOUR, 0.0, HOUR], ids=["an hour behind", "right", "an hour ahead"])
-@pytest.mark.parametrize("dedup", ["server", "unique"])
+@pytest.mark.parametrize("dedup", ["server", "per_call"])
 def test_without_dates_a_client_never_says_that_nothing_was_stored_by_its_own_clock_alone(skew, dedup):
     world = World({1: "after"}, every=undated, skew=skew, dedup=dedup)
     try:
@@ -286,7 +286,7 @@ def test_storage_that_is_down_when_settling_ends_the_call_as_unknown_and_stores_
         raise lost()
 
     world = World({1: applied_then_down})
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         world.client.remember("bot", "tea")
     assert caught.value.maybe_applied
     world.fake.set_storage("default", "up")
@@ -346,7 +346,7 @@ def test_a_request_that_is_delivered_before_settling_is_over_is_recognised(settl
         handle(held[0])
         return handle(request)
 
-    world = World({1: hold, 2: late}, retry=RetryPolicy(settle=settle))
+    world = World({1: hold, 2: late}, retry=RetryPolicy(verify_before_retry=settle))
     world.client.remember("bot", "tea")
     assert world.texts() == ["tea"]
 

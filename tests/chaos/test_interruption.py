@@ -113,7 +113,7 @@ class World:
         """After the call was broken off: nothing is there twice, and what is there is not denied."""
         sent = self.transport.sent
         self.clock.steps = Steps(-1, None)
-        self.fake.settle()
+        self.fake.flush()
         contents = [memory.content for memory in self.fake.client().memories.list().memories]
         agents = [agent.name for agent in self.fake.client().agents.list().agents]
         left = contents + agents
@@ -139,7 +139,7 @@ on_every_call = pytest.mark.parametrize("name", CALLS)
 def test_a_task_can_be_cancelled_at_every_step(name):
     call, whole = CALLS[name]
 
-    async def broken_off(at):
+    async def unexpected_error(at):
         world = World(at, lambda: asyncio.current_task().cancel(), AsyncMemtrace, AsyncTransport)
         task = asyncio.create_task(call(world.client))
         await asyncio.wait([task], timeout=30)
@@ -156,7 +156,7 @@ def test_a_task_can_be_cancelled_at_every_step(name):
 
     async def main():
         at = 1
-        while await broken_off(at):
+        while await unexpected_error(at):
             at += 1
         return at - 1
 
@@ -224,7 +224,7 @@ def test_tasks_that_are_cancelled_at_random_in_all_the_noise_leave_nothing_open(
 
     async def main(world):
         async with AsyncMemtrace(
-            world.proxy.url, world.key, transport=transport, timeout=0.5, retry=RetryPolicy(settle="read")
+            world.proxy.url, world.key, transport=transport, timeout=0.5, retry=RetryPolicy(verify_before_retry="read")
         ) as client:
 
             async def one(number):

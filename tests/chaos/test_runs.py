@@ -13,20 +13,20 @@ import time
 import pytest
 
 from memtrace import AsyncMemtrace, Memtrace, MemtraceError, RetryPolicy
-from memtrace.middleware import instead_of
+from memtrace.middleware import replace
 from tests.chaos.workload import World, no_threads_left, run_tasks, run_threads, writes
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
 pytestmark = pytest.mark.network
 
-COUNT = int(os.environ.get("CHAOS", "150" if is_int() else "60"))
+COUNT = int(os.environ.get("CHAOS", "150" if is_whole() else "60"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 EVERY = 120 if COUNT < 1000 else 2500
 TIMEOUT = 1.5
 
 
 def policy(settle):
-    return RetryPolicy(max_attempts=4, settle=settle)
+    return RetryPolicy(max_attempts=4, verify_before_retry=settle)
 
 
 def made_by_threads(world, todo, transport, settle, middleware=()):
@@ -84,7 +84,7 @@ def test_what_is_told_of_a_write_is_true_and_no_write_is_there_twice(make, trans
     unknown_calls = sum(not unknown.isdisjoint(write.marks) for write in todo)
     tell(
         capsys,
-        f"{transport}, settle={settle}: {len(marks)} writes in {len(todo)} calls, {time.monotonic() - began:.0f} s: "
+        f"{transport}, verify_before_retry={settle}: {len(marks)} writes in {len(todo)} calls, {time.monotonic() - began:.0f} s: "
         f"{len(stored)} stored, {len(failed)} failed, {len(unknown)} unknown ({unknown_calls} calls), {len(twice)} twice, "
         f"{len(twice - world.unchecked())} of them with storage up; {sum(world.proxy.hits.values())} of "
         f"{world.proxy.requests} requests and {world.proxy.connections} connections hit",
@@ -116,7 +116,7 @@ def test_the_same_run_with_repeats_at_once_stores_some_twice(make, transport, se
     pytest.importorskip(transport)
     todo = writes(2 * COUNT, SEED)
     with no_threads_left(), World(seed=SEED, every=EVERY, outages=False, kills=False) as world:
-        make(world, todo, transport, settle, [instead_of("retry", repeat_at_once)])
+        make(world, todo, transport, settle, [replace("retry", repeat_at_once)])
     held = world.held()
     twice = sum(held[mark] > 1 for write in todo for mark in write.marks)
     tell(capsys, f"{transport}, repeats at once: {twice} of {2 * COUNT} writes twice")

@@ -10,9 +10,9 @@ import pytest
 from memtrace import AddMemoryRequest, MemtraceError, RetryPolicy
 from memtrace.transport import TransportError
 from tests.chaos.test_breaking import World, answering, garbling
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
-SEQUENCES = int(os.environ.get("SEQUENCES", "100" if is_int() else "25"))
+SEQUENCES = int(os.environ.get("SEQUENCES", "100" if is_whole() else "25"))
 
 
 def breaking(cause, *, maybe_sent, applied=False):
@@ -62,8 +62,10 @@ def requests(chance):
 
 def settings(chance):
     return {
-        "retry": RetryPolicy(max_attempts=chance.choice((1, 2, 3, 5)), settle=chance.choice(("wait", "read"))),
-        "dedup": chance.choice(("server", "unique")),
+        "retry": RetryPolicy(
+            max_attempts=chance.choice((1, 2, 3, 5)), verify_before_retry=chance.choice(("wait", "read"))
+        ),
+        "dedup": chance.choice(("server", "per_call")),
         "deadline": chance.choice((None, None, 1.0, 3.0, 8.0)),
         "skew": chance.choice((0.0, -3600.0, 3600.0)),
     }

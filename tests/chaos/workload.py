@@ -17,7 +17,7 @@ from memtrace_transports.memory.server import LiveServer
 from tests.chaos.proxy import ChaosProxy, Event
 
 AGENT = "chaos_bot"
-_KINDS = ("plain", "unique", "own key", "batch", "agent", "session")
+_KINDS = ("plain", "per_call", "own key", "batch", "agent", "session")
 _WEIGHTS = (50, 14, 14, 10, 9, 3)
 _BATCH = 4
 
@@ -94,7 +94,7 @@ class World:
         self.proxy.__exit__(*raised)
         self._server.stop()
         self.fake.set_storage("default", "up")
-        self.fake.settle()
+        self.fake.flush()
 
     def _outage(self) -> None:
         began = self.fake._engine.timeline.now()
@@ -132,11 +132,11 @@ class World:
 
 
 def call(client, unique, write: Write, agent_id: str) -> object:
-    """The call of this write: its result, or what has to be awaited for it. `unique` is a copy of `client` with that `dedup`."""
+    """The call of this write: its result, or what has to be awaited for it. `per_call` is a copy of `client` with that `dedup`."""
     mark = write.marks[0]
     if write.kind == "plain":
         return client.memories.add(agent_id=AGENT, content=mark)
-    if write.kind == "unique":
+    if write.kind == "per_call":
         return unique.memories.add(agent_id=AGENT, content=mark)
     if write.kind == "own key":
         return client.memories.add(agent_id=AGENT, content=mark, dedup_key=f"key of {mark}")
@@ -168,7 +168,7 @@ def run_threads(client, todo: list[Write], agent_id: str, count: int = 8) -> Boo
             broken.append(error)
 
     threads = [threading.Thread(target=guarded) for _ in range(count)]
-    with client.with_options(dedup="unique") as unique:
+    with client.with_options(dedup="per_call") as unique:
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -191,7 +191,7 @@ async def run_tasks(client, todo: list[Write], agent_id: str, count: int = 200) 
                 outcome = error
             books.note(write, outcome)
 
-    async with client.with_options(dedup="unique") as unique:
+    async with client.with_options(dedup="per_call") as unique:
         await asyncio.gather(*(work() for _ in range(count)))
     return books
 

@@ -28,10 +28,10 @@ def of(kind, status_code=0, *, maybe_applied=False):
         (errors.ConfigurationError, 0, ExitStatus.USAGE),
         (errors.NoArcInstanceError, 503, ExitStatus.UNAVAILABLE),
         (errors.RateLimitError, 429, ExitStatus.UNAVAILABLE),
-        (errors.ConnectionFailedError, 0, ExitStatus.UNAVAILABLE),
+        (errors.APIConnectionError, 0, ExitStatus.UNAVAILABLE),
         (errors.ServerError, 502, ExitStatus.UNAVAILABLE),
         (errors.ServerError, 500, ExitStatus.FAILED),
-        (errors.UnreadableResponseError, 200, ExitStatus.FAILED),
+        (errors.ResponseDecodeError, 200, ExitStatus.FAILED),
     ],
 )
 def test_an_error_of_the_sdk_has_its_status(kind, status_code, status):
@@ -89,4 +89,4 @@ def options(command):
 def test_no_command_has_a_key_as_an_option():
     from memtrace._cli.app import app
 
-    assert {option for option in options(get_command(app)) if "key" in option} == {"--dedup-key", "--key-variable"}
+    assert {option for option in options(get_command(app)) if "key" in option} == {"--dedup-key", "--api-key-env"}

@@ -257,7 +257,7 @@ class TestFiles:
     def test_every_filter_chooses(self, invoke, client, memtrace_fake):
         client.memories.add(agent_id="a", session_id="s", event_type="e", content="yes", tags=["ui"])
         client.memories.add(agent_id="a", session_id="s", event_type="e", content="no", tags=["gui"])
-        options = ["--agent", "a", "--session", "s", "--type", "episodic", "--event", "e", "--tag", "ui"]
+        options = ["--agent", "a", "--session", "s", "--type", "episodic", "--event-type", "e", "--tag", "ui"]
         result = invoke("export", "-", *options, "--since", "2020-01-01", "--until", "2999-01-01")
         assert [json.loads(line)["content"] for line in result.stdout.splitlines()] == ["yes"]
 

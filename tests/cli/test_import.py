@@ -97,7 +97,7 @@ class TestOnce:
         memtrace_fake.seed("acme", [{"agent_id": "a", "content": f"Row {n}", "age_s": 9 - n} for n in range(5)])
         invoke("export", "acme.jsonl.gz")
         environment.setenv("MEMTRACE_API_KEY", "mtk_of_globex")
-        assert counts(invoke("import", "acme.jsonl.gz", "--time-as", "was", "--json")) == exactly(5, 5)
+        assert counts(invoke("import", "acme.jsonl.gz", "--keep-time-as", "was", "--json")) == exactly(5, 5)
         invoke("export", "globex.jsonl")
         assert counts(invoke("import", "globex.jsonl", "--json")) == exactly(5, 0, 5)
         environment.setenv("MEMTRACE_API_KEY", "mtk_of_acme")
@@ -160,7 +160,7 @@ def test_an_import_may_end_at_any_request_and_be_run_again(moment, visibility, p
         with fake.client("acme") as client:
             second = ImportReport()
             import_lines(client, rows, ImportPlan(name="f"), second, clock=clock, on_chunk=lambda: None)
-            fake.settle()
+            fake.flush()
             assert stored(client) == sorted(f"Line {number}" for number in range(350))
             assert second.stored + second.present == 350
             assert second.present >= report.stored
@@ -255,7 +255,7 @@ class TestLines:
 
     def test_the_time_of_a_line_is_kept_where_it_is_asked_for(self, invoke, client, folder):
         write(folder / "in.jsonl", [*lines(1, time="2020-01-01T00:00:00Z", metadata={"x": 1}), *lines(2)[1:]])
-        invoke("import", "in.jsonl", "--time-as", "was")
+        invoke("import", "in.jsonl", "--keep-time-as", "was")
         found = {memory.content: memory.metadata for memory in client.memories.iter()}
         assert found == {"Line 0": {"was": "2020-01-01T00:00:00Z", "x": 1}, "Line 1": None}
 
@@ -393,7 +393,7 @@ def wait_for(fake, process, adds):
 def check_that_none_is_lost_and_none_there_twice(fake, told, count, adds):
     assert told["stored"] + told["present"] == count
     assert told["present"] >= 100 * (adds - 1)
-    fake.settle()
+    fake.flush()
     with fake.client("acme") as client:
         assert stored(client) == sorted(f"Line {number}" for number in range(count))
 
@@ -436,7 +436,7 @@ def test_ctrl_c_says_what_is_stored(delayed, folder):
     told = errors.splitlines()[1]
     assert told.startswith("Of ")
     sure = int(told.split(" read ")[1].split()[0].replace(",", ""))
-    fake.settle()
+    fake.flush()
     with fake.client("acme") as client:
         assert sure <= len(stored(client)) <= sure + 100
 

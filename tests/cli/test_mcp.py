@@ -15,7 +15,7 @@ import pytest
 
 from memtrace._cli import mcp as command
 from memtrace_transports import FakeMemtrace
-from tests.sampling import is_int, sample
+from tests.sampling import is_whole, sample
 
 pytestmark = [pytest.mark.network, pytest.mark.framework]
 PATIENCE = 60
@@ -72,7 +72,7 @@ def run_here(served, invoke, environment):
     return run
 
 
-@pytest.fixture(params=WAYS if is_int() else WAYS[:1])
+@pytest.fixture(params=WAYS if is_whole() else WAYS[:1])
 def over_streams(request, run_here):
     """Do something with a connection to the program; its streams go through memory where it runs in this process."""
     if request.param == "as a process":
@@ -115,7 +115,7 @@ def start_http(served, tmp_path):
         process.communicate()
 
 
-@pytest.fixture(params=WAYS if is_int() else WAYS[:1])
+@pytest.fixture(params=WAYS if is_whole() else WAYS[:1])
 def over_http(request, run_here):
     """Do something at the address at which the program serves over HTTP."""
 
@@ -163,7 +163,7 @@ async def remembers(model):
 class TestOverTheStandardStreams:
     def test_a_profile_names_the_server_and_the_variable_of_its_key(self, served, over_streams, tmp_path):
         fake, environment = served
-        profile = f'[profiles.acme]\nbase_url = "{environment["MEMTRACE_BASE_URL"]}"\nkey_variable = "ACME_KEY"\n'
+        profile = f'[profiles.acme]\nbase_url = "{environment["MEMTRACE_BASE_URL"]}"\napi_key_env = "ACME_KEY"\n'
         (tmp_path / "config.toml").write_text(profile, encoding="utf-8")
         names = {"MEMTRACE_CONFIG": str(tmp_path / "config.toml"), "ACME_KEY": environment["MEMTRACE_API_KEY"]}
         others = {"MEMTRACE_BASE_URL": "http://127.0.0.1:9", "MEMTRACE_API_KEY": "of another"}
@@ -193,7 +193,7 @@ class TestOverTheStandardStreams:
             client.memories.add(agent_id="assistant", session_id=session, content=f"of {session}")
         result = over_streams(
             lambda model: model.call_tool("recall", {}),
-            *("--agent", "assistant", "--session", "sess_1", "--read-from", "session"),
+            *("--agent", "assistant", "--session", "sess_1", "--scope", "session"),
         )
         assert "of sess_1" in result.content[0].text
         assert "of sess_2" not in result.content[0].text
@@ -291,7 +291,7 @@ class TestWhatCannotBe:
         [
             (["--agent", "no spaces"], "agent_id must be a letter"),
             (["--agent", "a", "--session", "no spaces"], "session_id must be a letter"),
-            (["--agent", "a", "--read-from", "session"], "read_from='session' needs a session_id"),
+            (["--agent", "a", "--scope", "session"], "scope='session' needs a session_id"),
             (["--agent", "a", "--prefix", "my "], "prefix must be of letters"),
             (["--agent", "a", "--url", "ftp://x"], "MEMTRACE_BASE_URL"),
             (["--agent", "a", "--http", "8765"], "--http is HOST:PORT"),

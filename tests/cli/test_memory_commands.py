@@ -37,7 +37,7 @@ def table(result):
 class TestRemember:
     def test_every_option_reaches_the_memory(self, invoke, client):
         options = [
-            "--type", "decision", "--event", "choice", "--tag", "ui", "--tag", "gui", "--importance", "0.5",
+            "--type", "decision", "--event-type", "choice", "--tag", "ui", "--tag", "gui", "--importance", "0.5",
             "--session", "sess_1", "--metadata", '{"why": null, "n": 1.5}', "--dedup-key", "mine", "--wait",
         ]  # fmt: skip
         result = invoke("remember", "assistant", "Open in dark mode", *options, "--json")
@@ -156,7 +156,7 @@ class TestSearch:
             "s",
             "--type",
             "episodic",
-            "--event",
+            "--event-type",
             "e",
             "--tag",
             "ui",
@@ -230,11 +230,11 @@ class TestContextForAPrompt:
         assert "long" not in result.stdout
 
     def test_a_budget_is_kept_and_what_is_left_out_is_told(self, invoke, client, session):
-        made = client.sessions.prompt_context(session, max_tokens=200, form="xml")
-        result = invoke("context", session, "--prompt", "--max-tokens", "200", "--form", "xml")
+        made = client.sessions.prompt_context(session, max_tokens=200, format="xml")
+        result = invoke("context", session, "--prompt", "--max-tokens", "200", "--format", "xml")
         assert result.stdout.rstrip("\n") == made.text.rstrip("\n")
-        assert made.left_out > 0
-        assert f"{made.left_out} more did not fit: --max-tokens N" in result.stderr
+        assert made.omitted > 0
+        assert f"{made.omitted} more did not fit: --max-tokens N" in result.stderr
 
     def test_a_budget_that_holds_no_memory_is_told(self, invoke, session):
         result = invoke("context", session, "--prompt", "--max-tokens", "1")
@@ -242,24 +242,24 @@ class TestContextForAPrompt:
         assert "no memory fits: raise --max-tokens" in result.stderr
 
     def test_messages_are_json(self, invoke, client, session):
-        made = client.sessions.prompt_context(session, form="messages")
-        assert json.loads(invoke("context", session, "--prompt", "--form", "messages").stdout) == made.messages
+        made = client.sessions.prompt_context(session, format="messages")
+        assert json.loads(invoke("context", session, "--prompt", "--format", "messages").stdout) == made.messages
 
     def test_of_an_unknown_session_there_is_nothing(self, invoke, server):
         result = invoke("context", "sess_2", "--prompt")
         assert (result.exit_code, result.stdout) == (0, "")
         assert "nothing was found" in result.stderr
-        assert json.loads(invoke("context", "sess_2", "--prompt", "--form", "messages").stdout) == []
+        assert json.loads(invoke("context", "sess_2", "--prompt", "--format", "messages").stdout) == []
 
     def test_json_has_the_context_and_its_memories(self, invoke, client, session):
         made = client.sessions.prompt_context(session)
         told = json.loads(invoke("context", session, "--prompt", "--json").stdout)
         assert told["text"] == made.text
         assert told["messages"] == made.messages
-        assert [told[name] for name in ("tokens", "left_out", "generation")] == [made.tokens, 0, made.generation]
+        assert [told[name] for name in ("tokens", "omitted", "revision")] == [made.tokens, 0, made.revision]
         assert [memory["content"] for memory in told["memories"]] == [memory.content for memory in made.memories]
 
-    @pytest.mark.parametrize("option", [("--max-tokens", "100"), ("--form", "xml")])
+    @pytest.mark.parametrize("option", [("--max-tokens", "100"), ("--format", "xml")])
     def test_a_setting_of_prompt_without_it_is_refused(self, invoke, option):
         result = invoke("context", "sess_1", *option)
         assert result.exit_code == 2

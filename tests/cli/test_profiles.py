@@ -98,8 +98,8 @@ class TestCommands:
     def test_the_list_shows_the_default_and_no_key(self, invoke, keys):
         keys.kept["memtrace-sdk", "a"] = KEY
         invoke("profiles", "add", "a", "--url", "http://a")
-        invoke("profiles", "add", "b", "--url", "http://b", "--timeout", "2.5", "--key-variable", "B_KEY")
-        assert invoke("profiles", "default", "b").exit_code == 0
+        invoke("profiles", "add", "b", "--url", "http://b", "--timeout", "2.5", "--api-key-env", "B_KEY")
+        assert invoke("profiles", "use", "b").exit_code == 0
         lines = invoke("profiles", "list").stdout.splitlines()
         assert [line.split() for line in lines[1:]] == [
             ["a", "http://a", "the", "keyring"],
@@ -110,7 +110,7 @@ class TestCommands:
             "default": "b",
             "profiles": [
                 {"name": "a", "base_url": "http://a"},
-                {"name": "b", "base_url": "http://b", "timeout": 2.5, "key_variable": "B_KEY"},
+                {"name": "b", "base_url": "http://b", "timeout": 2.5, "api_key_env": "B_KEY"},
             ],
         }
 
@@ -134,7 +134,7 @@ class TestCommands:
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
         assert profiles.load().profiles == {}
 
-    @pytest.mark.parametrize("command", ["remove", "default", "set-key"])
+    @pytest.mark.parametrize("command", ["remove", "use", "set-key"])
     def test_an_unknown_profile_is_told_with_those_that_there_are(self, invoke, config, command):
         config('[profiles.local]\nbase_url = "http://a"\n')
         result = invoke("profiles", command, "locl")
@@ -151,7 +151,7 @@ class TestCommands:
             assert "the key" in result.stderr
 
     def test_a_key_of_a_variable_is_not_stored(self, invoke, config):
-        config('[profiles.a]\nbase_url = "http://a"\nkey_variable = "A_KEY"\n')
+        config('[profiles.a]\nbase_url = "http://a"\napi_key_env = "A_KEY"\n')
         result = invoke("profiles", "set-key", "a", stdin=KEY)
         assert (result.exit_code, result.stderr) == (
             2,
@@ -173,7 +173,7 @@ class TestCommands:
         assert invoke("profiles", "set-key", "local").exit_code == 0
         assert (asked, keys.kept) == ([("Key of local", True)], {("memtrace-sdk", "local"): KEY})
 
-    @pytest.mark.parametrize("command", ["list", "add", "remove", "default", "set-key", "path"])
+    @pytest.mark.parametrize("command", ["list", "add", "remove", "use", "set-key", "path"])
     def test_the_help_has_examples(self, invoke, command):
         assert f"memtrace-sdk profiles {command}" in invoke("profiles", command, "--help").output
 
@@ -201,7 +201,7 @@ class TestKeyrings:
         config(text)
         keyring.set_keyring(NoKeys())
         assert invoke("profiles", "remove", "a").exit_code == 0
-        config(text + 'key_variable = "A_KEY"\n')
+        config(text + 'api_key_env = "A_KEY"\n')
         assert invoke("profiles", "remove", "a").exit_code == 0
         config(text)
         environment.setattr("importlib.util.find_spec", lambda name: None)
@@ -216,7 +216,7 @@ class TestTheFile:
     def test_comments_and_order_stay(self, invoke, config):
         path = config("# my servers\n\n[profiles.a] # at home\nbase_url = 'http://a'\n\n# the end\n")
         invoke("profiles", "add", "b", "--url", "http://b", "--default")
-        invoke("profiles", "default", "a")
+        invoke("profiles", "use", "a")
         invoke("profiles", "remove", "b")
         text = path.read_text(encoding="utf-8")
         assert text.startswith("default = \"a\"\n# my servers\n\n[profiles.a] # at home\nbase_url = 'http://a'\n")
@@ -258,7 +258,7 @@ class TestTheFile:
             ("[profiles.a]", "profiles.a.base_url: is missing"),
             ("[profiles.a]\nbase_url = 1", "profiles.a.base_url: must be a text"),
             ("[profiles.a]\ntimeout = true", "profiles.a.timeout: must be a number of seconds"),
-            ('[profiles.a]\nurl = "x"', "profiles.a.url: is not known; there are base_url, transport, timeout, key_variable"),
+            ('[profiles.a]\nurl = "x"', "profiles.a.url: is not known; there are base_url, transport, timeout, api_key_env"),
             ('[profiles.a]\napi_key = "mtk_secret"', "profiles.a.api_key: keys do not stand in this file"),
         ],
     )  # fmt: skip
@@ -279,7 +279,7 @@ class TestTheFile:
 
 
 class TestTheChoice:
-    BOTH = '[profiles.a]\nbase_url = "http://a"\nkey_variable = "A_KEY"\ntimeout = 3\n[profiles.b]\nbase_url = "http://b"\nkey_variable = "B_KEY"\ntransport = "requests"\n'
+    BOTH = '[profiles.a]\nbase_url = "http://a"\napi_key_env = "A_KEY"\ntimeout = 3\n[profiles.b]\nbase_url = "http://b"\napi_key_env = "B_KEY"\ntransport = "requests"\n'
 
     @pytest.fixture(autouse=True)
     def both(self, config, environment):
@@ -332,14 +332,14 @@ class TestTheChoice:
         assert "memtrace-sdk profiles set-key c" in invoke("recall", "x", "-p", "c").stderr
 
     def test_a_refusal_names_the_profile_and_where_its_key_is(self, config, invoke, server, environment):
-        config(f'[profiles.c]\nbase_url = "{server}"\nkey_variable = "C_KEY"\n')
+        config(f'[profiles.c]\nbase_url = "{server}"\napi_key_env = "C_KEY"\n')
         environment.setenv("C_KEY", "mtk_wrong")
         result = invoke("recall", "x", "-p", "c")
         assert (result.exit_code, "its key in C_KEY" in result.stderr) == (5, True)
         assert "mtk_wrong" not in result.output
 
     def test_the_doctor_examines_a_profile(self, config, invoke, server, environment):
-        config(f'[profiles.c]\nbase_url = "{server}"\nkey_variable = "C_KEY"\ntimeout = 7\n')
+        config(f'[profiles.c]\nbase_url = "{server}"\napi_key_env = "C_KEY"\ntimeout = 7\n')
         environment.setenv("C_KEY", KEY)
         result = invoke("doctor", "-p", "c", "--json")
         assert result.exit_code == 0

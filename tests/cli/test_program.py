@@ -16,7 +16,7 @@ import memtrace
 import memtrace._cli
 from memtrace import MemtraceError
 from tests.cli.conftest import locomo
-from tests.sampling import is_int, sample
+from tests.sampling import is_whole, sample
 
 COMMANDS = ("demo", "transports", "middleware", "doctor", "serve-fake", "mcp")
 
@@ -197,7 +197,7 @@ class TestOnATerminal:
 
     def test_a_progress_bar_appears_and_is_taken_away(self, tmp_path):
         turns = locomo().read_bytes().splitlines(keepends=True)
-        turns = turns if is_int() else turns[:1200]
+        turns = turns if is_whole() else turns[:1200]
         (tmp_path / "chat.jsonl").write_bytes(b"".join(turns))
         with Terminal() as terminal:
             seen = self.run(terminal, "demo", "--conversation", str(tmp_path / "chat.jsonl"))

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from memtrace import ConnectionFailedError, Memtrace, MemtraceError, NotFoundError, RateLimitError, RetryPolicy
+from memtrace import APIConnectionError, Memtrace, MemtraceError, NotFoundError, RateLimitError, RetryPolicy
 from memtrace._cli import serve
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from tests.cli.conftest import SHARED
@@ -137,7 +137,7 @@ class _Remote:
     def seed(self, organisation, rows):
         self.post(f"orgs/{organisation.org_id}/seed", {"memories": rows})
 
-    def settle(self):
+    def flush(self):
         self.post("settle", {})
 
     def advance(self, seconds):
@@ -196,7 +196,7 @@ def _by_python():
     fake.faults.add(Fault("status", status=429), Fault("reset", on="agents.list", applied=True))
     with pytest.raises(RateLimitError):
         client.sessions.list()
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.agents.list()
     client.agents.list()
     return answers

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from memtrace import MemtraceError, RetryPolicy, ServerError
+from memtrace import APIStatusError, MemtraceError, RetryPolicy
 from memtrace._cli.tables import memory_line
 from memtrace._cli.tail import Outage, follow
 from memtrace.models import ListOptions
@@ -113,7 +113,7 @@ class TestFollow:
         come = look()
         come()
         memtrace_fake.faults.add(Fault("status", status=418, on="memories.list"))
-        with pytest.raises(ServerError):
+        with pytest.raises(APIStatusError):
             come()
 
     def test_the_first_look_raises(self, look, memtrace_fake):

@@ -8,7 +8,7 @@ from memtrace import (
     AsyncMemtrace,
     ClientClosedError,
     Memtrace,
-    UnreadableResponseError,
+    ResponseDecodeError,
 )
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.faces import ONCE, json_response
@@ -48,14 +48,14 @@ def test_health_and_ready_answer_without_raising(face, fake):
 def test_a_page_of_another_server_is_not_taken_for_an_answer(face):
     client, _ = face.scripted(lambda _: json_response(200, "<html>hello</html>"), clock=ManualClock())
     for call in (client.ready, lambda: client.agents.delete("x"), client.health):
-        with pytest.raises(UnreadableResponseError, match="base_url"):
+        with pytest.raises(ResponseDecodeError, match="base_url"):
             call()
 
 
 def test_an_unreadable_answer_says_so_without_showing_it(face):
     for body in ("<html>planted secret</html>", '{"time": "planted secret"}', "[1]", ""):
         client, _ = face.scripted(json_response(201, body), retry=ONCE)
-        with pytest.raises(UnreadableResponseError, match="is not readable as Memory.*base_url") as caught:
+        with pytest.raises(ResponseDecodeError, match="is not readable as Memory.*base_url") as caught:
             client.remember("a", "c")
         assert "planted secret" not in str(caught.value)
         assert caught.value.maybe_applied

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 import memtrace
 from memtrace import (
     AddMemoryRequest,
+    APIStatusError,
     ConflictError,
     ContextOptions,
     InvalidRequestError,
@@ -26,10 +27,9 @@ from memtrace import (
     RawResponse,
     RegisterAgentRequest,
     RequestInfo,
+    ResponseDecodeError,
     RetryPolicy,
     SearchQuery,
-    ServerError,
-    UnreadableResponseError,
     operations,
 )
 from memtrace.operations import raw_operation
@@ -142,7 +142,7 @@ def test_an_operation_of_ones_own_reads_a_model_of_ones_own(face):
     report = operations.Operation("reports.get", "GET", "/api/v2/report", operations.response_parser(Report), "read")
     assert client.send(report).parsed.rows == 3
     assert transport.last.operation == "reports.get"
-    with pytest.raises(UnreadableResponseError, match="is not readable as Report: rows: int_parsing"):
+    with pytest.raises(ResponseDecodeError, match="is not readable as Report: rows: int_parsing"):
         client.with_options(retry=RetryPolicy(max_attempts=1)).send(report)
 
 
@@ -215,7 +215,7 @@ def test_a_failure_raises_the_mapped_error(face, fake):
         client.request("GET", "/api/v1/nothing", operation="things.list")
     assert raised.value.request == RequestInfo("GET", "/api/v1/nothing", "things.list")
     assert "that has this route" in raised.value.hint
-    with pytest.raises(ServerError, match="Method Not Allowed") as not_allowed:
+    with pytest.raises(APIStatusError, match="Method Not Allowed") as not_allowed:
         client.request("PATCH", "/api/v1/agents", json={})
     assert not_allowed.value.status_code == 405
 
@@ -442,7 +442,7 @@ def test_the_text_of_a_memory_in_a_path_is_in_no_log_and_no_error(face, fake, ca
 def test_a_redirect_shows_no_text_of_a_memory(face):
     moved = Response(308, Headers({"location": "https://other.test/api/v1/memories/what-was-said"}), b"")
     client, _ = face.scripted(moved)
-    with pytest.raises(ServerError, match="redirects to https://other.test/api/v1/memories/REDACTED;"):
+    with pytest.raises(APIStatusError, match="redirects to https://other.test/api/v1/memories/REDACTED;"):
         client.request("GET", "/api/v1/memories/what-was-said")
 
 
@@ -454,7 +454,7 @@ def test_a_redirect_shows_no_text_of_a_memory(face):
 )
 def test_a_body_that_is_no_json_says_so_without_showing_it(body):
     response = Response(200, Headers({"content-type": "text/html"}), body)
-    with pytest.raises(UnreadableResponseError, match="is not readable as JSON") as raised:
+    with pytest.raises(ResponseDecodeError, match="is not readable as JSON") as raised:
         response.json()
     assert "secret" not in str(raised.value)
     assert raised.value.response_body == body[:4096]

@@ -44,10 +44,10 @@ def costs(found, form, count):
 @given(rows, forms, budgets, plain_counters | odd_counters)
 def test_a_context_is_never_over_its_budget(given_rows, form, budget, count):
     found = history(*given_rows)
-    context = build_context(found, form=form, max_tokens=budget, count_tokens=count)
+    context = build_context(found, format=form, max_tokens=budget, count_tokens=count)
     assert context.tokens == counted(context, form, count)
     assert context.tokens <= budget
-    assert len(context.memories) + context.left_out == len(found)
+    assert len(context.memories) + context.omitted == len(found)
 
 
 @pytest.mark.parametrize("budget", [200, 1000, 3000])
@@ -55,18 +55,18 @@ def test_a_counter_for_which_a_whole_is_more_than_its_parts_is_kept_to(budget):
     found = history(*((f"{n} of several", None) for n in range(10)))
     context = build_context(found, max_tokens=budget, count_tokens=lambda text: len(text) ** 2 // 100)
     assert len(context.text) ** 2 // 100 == context.tokens <= budget
-    assert context.left_out == 10 - len(context.memories) > 0
-    assert context.memories == found[context.left_out :]
+    assert context.omitted == 10 - len(context.memories) > 0
+    assert context.memories == found[context.omitted :]
     assert bool(context.memories) is (budget > 200)
 
 
 @patiently
 @given(memories(), forms, budgets)
 def test_what_is_in_a_context_is_whole_and_in_order(found, form, budget):
-    context = build_context(found, form=form, max_tokens=budget)
+    context = build_context(found, format=form, max_tokens=budget)
     places = [found.index(row) for row in context.memories]
     assert places == sorted(set(places))
-    again = build_context(context.memories, form=form)
+    again = build_context(context.memories, format=form)
     assert (context.text, context.messages, context.tokens) == (again.text, again.messages, again.tokens)
 
 
@@ -74,11 +74,11 @@ def test_what_is_in_a_context_is_whole_and_in_order(found, form, budget):
 @given(rows, forms)
 def test_what_fits_is_all_there(given_rows, form):
     found = history(*given_rows)
-    whole = build_context(found, form=form)
+    whole = build_context(found, format=form)
     assert whole.memories == found
     room = sum(costs(found, form, estimate_tokens))
-    assert build_context(found, form=form, max_tokens=room).memories == found
-    assert build_context(found, form=form, max_tokens=room).generation == 0
+    assert build_context(found, format=form, max_tokens=room).memories == found
+    assert build_context(found, format=form, max_tokens=room).revision == 0
 
 
 @patiently
@@ -86,7 +86,7 @@ def test_what_fits_is_all_there(given_rows, form):
 def test_the_newest_memory_is_there_when_it_fits_at_all(given_rows, form, budget):
     found = history(*given_rows)
     heading, *each = costs(found, form, estimate_tokens)
-    context = build_context(found, form=form, max_tokens=budget)
+    context = build_context(found, format=form, max_tokens=budget)
     assert (found[-1] in context.memories) is (heading + each[-1] <= budget)
 
 
@@ -95,16 +95,16 @@ def test_the_newest_memory_is_there_when_it_fits_at_all(given_rows, form, budget
     ("found", "budget"), [([], None), ([], 100), ([memory()], 1), ([memory(content="x" * 999)], 100)]
 )
 def test_a_context_without_a_memory_is_empty(form, found, budget):
-    context = build_context(found, form=form, max_tokens=budget)
+    context = build_context(found, format=form, max_tokens=budget)
     assert (context.text, context.messages, context.tokens, context.memories) == ("", [], 0, [])
-    assert (context.left_out, context.generation) == (len(found), 0)
+    assert (context.omitted, context.revision) == (len(found), 0)
 
 
 def test_a_memory_that_is_too_large_leaves_the_others_as_they_are():
     small, large, last = memory(1, "small"), memory(2, "large " * 200), memory(3, "last")
     context = build_context([small, large, last], max_tokens=200)
     assert context.memories == [small, last]
-    assert (context.left_out, context.generation) == (1, 0)
+    assert (context.omitted, context.revision) == (1, 0)
 
 
 # ---- what stays
@@ -117,8 +117,8 @@ def named(context):
 def test_the_important_and_the_newest_stay():
     given_rows = [(f"{place} " + "x" * 100, 0.9 if place in (2, 5) else None) for place in range(20)]
     contexts = [build_context(history(*given_rows[:n]), max_tokens=900) for n in range(1, 21)]
-    before, after = next(pair for pair in pairwise(contexts) if pair[1].generation)
-    assert (before.generation, after.generation) == (0, 1)
+    before, after = next(pair for pair in pairwise(contexts) if pair[1].revision)
+    assert (before.revision, after.revision) == (0, 1)
     assert named(before) == [str(place) for place in range(len(before.memories))]
     kept = named(after)
     assert kept[:2] == ["2", "5"]
@@ -159,25 +159,25 @@ def test_the_beginning_stays_while_memories_are_added(given_rows, form, budget, 
     found = history(*given_rows)
     heading, *each = costs(found, form, count)
     contexts = [
-        build_context(found[:n], form=form, max_tokens=budget, count_tokens=count) for n in range(len(found) + 1)
+        build_context(found[:n], format=form, max_tokens=budget, count_tokens=count) for n in range(len(found) + 1)
     ]
     added = 0
     for earlier, later, cost in zip(contexts, contexts[1:], each, strict=False):
         if cost <= budget - heading:
             added += cost
-        if later.generation == earlier.generation:
+        if later.revision == earlier.revision:
             assert later.text.startswith(earlier.text)
             if form == "messages":
                 assert later.messages[: len(earlier.messages)] == earlier.messages
         else:
-            assert later.generation == earlier.generation + 1
+            assert later.revision == earlier.revision + 1
             assert added > (budget - heading) / 2
             added = cost
 
 
 def test_the_beginning_changes_seldom():
     found = history(*((f"Turn {n} of a conversation that goes on for long.", None) for n in range(1000)))
-    generations = [build_context(found[:n], max_tokens=2000).generation for n in range(0, 1001, 100)]
+    generations = [build_context(found[:n], max_tokens=2000).revision for n in range(0, 1001, 100)]
     assert 15 <= generations[-1] <= 60
     assert generations == sorted(generations)
 
@@ -191,7 +191,7 @@ def test_the_same_memories_in_any_order_give_the_same(found, random, form, budge
     rows = [row.model_copy(update={"time": found[place // 2].time}) for place, row in enumerate(found)]
     shuffled = list(rows)
     random.shuffle(shuffled)
-    first, second = (build_context(given_rows, form=form, max_tokens=budget) for given_rows in (rows, shuffled))
+    first, second = (build_context(given_rows, format=form, max_tokens=budget) for given_rows in (rows, shuffled))
     assert (first.text, first.messages, first.tokens) == (second.text, second.messages, second.tokens)
 
 
@@ -229,7 +229,7 @@ async def awaited(text):
     ("field", "value"),
     [
         *(("max_tokens", value) for value in (0, -1, 1.5, True, "9")),
-        *(("form", value) for value in ("html", None, "")),
+        *(("format", value) for value in ("html", None, "")),
         *(("count_tokens", value) for value in (None, 3, awaited)),
         *(("count_tokens", lambda _, value=value: value) for value in (-1, 1.0, True, None)),
         ("metadata_keys", "reasoning"),

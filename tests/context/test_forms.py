@@ -109,7 +109,7 @@ def check_element(element, row, wanted, agents):
 @patiently
 @given(memories(), keys, st.booleans())
 def test_nothing_leaves_its_element_in_xml(rows, wanted, agents):
-    text = build_context(rows, form="xml", metadata_keys=wanted, show_agents=agents).text
+    text = build_context(rows, format="xml", metadata_keys=wanted, show_agents=agents).text
     root = ET.fromstring(f"<all>{text}</all>")
     assert len(root) == len(rows)
     assert (root.text or "").count("\n") == bool(rows)
@@ -121,7 +121,7 @@ def test_nothing_leaves_its_element_in_xml(rows, wanted, agents):
 @patiently
 @given(memories(), keys, st.booleans())
 def test_every_message_is_one_memory_in_its_element(rows, wanted, agents):
-    context = build_context(rows, form="messages", metadata_keys=wanted, show_agents=agents)
+    context = build_context(rows, format="messages", metadata_keys=wanted, show_agents=agents)
     assert {message["role"] for message in context.messages} <= {"user"}
     assert len(context.messages) == (len(rows) + 1 if rows else 0)
     for message, row in zip(context.messages[1:], rows, strict=True):
@@ -131,7 +131,7 @@ def test_every_message_is_one_memory_in_its_element(rows, wanted, agents):
 
 @pytest.mark.parametrize("form", ["markdown", "xml"])
 def test_a_text_is_one_message_too(form):
-    context = build_context([memory()], form=form)
+    context = build_context([memory()], format=form)
     assert context.messages == [{"role": "user", "content": context.text}]
 
 
@@ -161,7 +161,7 @@ def test_the_reasoning_of_a_decision_is_written_and_no_other_metadata_unless_ask
 
 def test_metadata_in_another_order_is_written_the_same():
     texts = [
-        build_context([memory(metadata={"k": value})], metadata_keys=["k"], form=form).text
+        build_context([memory(metadata={"k": value})], metadata_keys=["k"], format=form).text
         for form in ("markdown", "xml")
         for value in ({"a": 1, "b": 2}, {"b": 2, "a": 1})
     ]

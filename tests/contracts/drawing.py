@@ -27,14 +27,14 @@ def draw(config: pytest.Config, items: list[pytest.Item], module: Path, covers: 
     mine = [item for item in items if item.path == module]
     Random(f"{sampling.seed()} {module.parent.name}/{module.name}").shuffle(mine)
     covered: set[Hashable] = set()
-    left_out: list[pytest.Item] = []
+    omitted: list[pytest.Item] = []
     for item in mine:
         adds = set(covers(item)) - covered
         covered |= adds
         if not adds:
-            left_out.append(item)
-    config.hook.pytest_deselected(items=left_out)
-    gone = set(left_out)
+            omitted.append(item)
+    config.hook.pytest_deselected(items=omitted)
+    gone = set(omitted)
     items[:] = [item for item in items if item not in gone]
 
 

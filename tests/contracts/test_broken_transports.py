@@ -20,7 +20,7 @@ from tests.contracts.broken_transports import (
     WaitsTooLong,
 )
 from tests.contracts.plain_transport import Plain
-from tests.sampling import is_int, sample
+from tests.sampling import is_whole, sample
 
 EVERYTHING = (
     "CANCELLATIONS" in os.environ
@@ -72,7 +72,7 @@ def failures(pytester, contract, broken, expected=(), flags=""):
 
 def quick(table):
     """Those that are caught within a second, unless the run is whole."""
-    return [broken for broken in table if is_int() or broken not in SLOW]
+    return [broken for broken in table if is_whole() or broken not in SLOW]
 
 
 @pytest.mark.parametrize("rules", [QUICK, pytest.param((), marks=pytest.mark.slow)], ids=["some of it", "all of it"])

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from memtrace import ConnectionFailedError, Memtrace, RetryPolicy
+from memtrace import APIConnectionError, Memtrace, RetryPolicy
 from memtrace_transports.memory import FakeMemtrace, Fault
 from tests.docs import pages
 from tests.transports.tls_server import Authority, TlsServer
@@ -37,7 +37,7 @@ def test_the_client_with_certificates_is_known_to_a_server_that_asks_for_them(tm
             answer = client.request("GET", "/")
             assert answer.body == b"'client'"
         once = RetryPolicy(max_attempts=1)
-        with Memtrace(server.url, "mtk_of_acme", retry=once) as stranger, pytest.raises(ConnectionFailedError):
+        with Memtrace(server.url, "mtk_of_acme", retry=once) as stranger, pytest.raises(APIConnectionError):
             stranger.request("GET", "/")
 
 

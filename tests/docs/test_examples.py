@@ -86,12 +86,12 @@ def test_every_example_of_a_docstring_does_what_it_says(name, no_settings):
 #: Pages whose examples pass no strict type checking, and why.
 UNCHECKED = {
     "docs/batches.md": "a console shows a field that not every error has, and makes what a block goes on with",
-    "docs/errors/broken_off.md": "a function without annotations is enough to show the error",
+    "docs/errors/unexpected_error.md": "a function without annotations is enough to show the error",
     "docs/errors/buffer_drain.md": "a function without annotations is enough to show the error",
     "docs/errors/buffer_full.md": "a function without annotations is enough to show the error",
-    "docs/errors/given_up.md": "a function without annotations is enough to show the error",
+    "docs/errors/drain_timeout.md": "a function without annotations is enough to show the error",
     "docs/errors/middleware.md": "a function without annotations is enough to show the error",
-    "docs/errors/too_many_at_once.md": "a function without annotations is enough to show the error",
+    "docs/errors/result_window_exceeded.md": "a function without annotations is enough to show the error",
     "docs/integrations/tools.md": "a scripted model stands for theirs, whose answer is any JSON",
     "docs/integrations/claude-agent-sdk.md": "their type of an entry names three of its keys alone",
     "docs/integrations/mcp.md": "an answer's content is one of five kinds, and the page knows that it is a text",

@@ -105,7 +105,7 @@ def replay(scenario: Scenario, fake: FakeMemtrace, clock: ManualClock, send: Sen
         if "wait" in step:
             clock.advance(step["wait"])
         elif "settle" in step:
-            fake.settle()
+            fake.flush()
         elif "seed" in step:
             fake.seed(run.organisation, run.resolved(step["seed"]))
         else:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from memtrace import AsyncMemtrace, ConnectionFailedError
+from memtrace import APIConnectionError, AsyncMemtrace
 from memtrace.exceptions import TransportError
 from memtrace_transports import AsyncHttpxTransport
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
@@ -88,7 +88,7 @@ class TestUnderHttpx:
         fake.faults.add(Fault("reset", applied=True))
 
         async def main():
-            with pytest.raises(ConnectionFailedError):
+            with pytest.raises(APIConnectionError):
                 await client.remember("bot", "likes tea")
             return await client.recall("bot")
 

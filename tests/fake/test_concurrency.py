@@ -9,13 +9,13 @@ from threading import Barrier
 
 import pytest
 
-from memtrace import AddMemoryRequest, ConnectionFailedError
+from memtrace import AddMemoryRequest, APIConnectionError
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from tests.faces import ONCE
 from tests.fake.caller import Caller
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
-THREADS, EACH, TASKS = 32, 40 if is_int() else 8, 1000
+THREADS, EACH, TASKS = 32, 40 if is_whole() else 8, 1000
 
 
 def stored(fake: FakeMemtrace, org="default") -> list[tuple[tuple[str, str], str]]:
@@ -90,7 +90,7 @@ def test_threads_and_tasks_of_several_organisations_on_one_fake_do_not_mix():
                 [*[lambda n=n: thread(n) for n in names], *[lambda n=n: asyncio.run(tasks(n)) for n in names]],
             )
         )
-    fake.settle()
+    fake.flush()
     for name in names:
         rows = stored(fake, name)
         assert_times_rise_strictly(rows)
@@ -106,7 +106,7 @@ def test_a_fault_for_the_nth_call_hits_one_call_of_many_threads():
     def write(number: int) -> bool:
         try:
             client.remember("bot", f"{number}")
-        except ConnectionFailedError:
+        except APIConnectionError:
             return False
         return True
 
@@ -133,7 +133,7 @@ def test_controls_may_be_used_while_others_call():
         fake.faults.add(Fault("refused", on="sessions.get"))
         fake.faults.clear()
         fake.calls.filter("memories.add", agent_id="bot")
-        fake.settle()
+        fake.flush()
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda job: job[0](job[1]), [(use, n) for n in range(200) for use in (call, control)]))

@@ -10,14 +10,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from memtrace import (
-    ConnectionFailedError,
+    APIConnectionError,
+    APITimeoutError,
     MemtraceError,
     NoArcInstanceError,
     RateLimitError,
-    RequestTimeoutError,
+    ResponseDecodeError,
     ServerError,
     TransportError,
-    UnreadableResponseError,
 )
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import FakeMemtrace, Fault, LoggedCall, MemoryTransport
@@ -28,7 +28,7 @@ from tests.fake.caller import API, Caller
 def stored(fake: FakeMemtrace, org="default") -> list[str]:
     """What has been stored, whatever the plan still holds."""
     fake.faults.clear()
-    fake.settle()
+    fake.flush()
     return [memory.content for memory in fake.client(org, retry=ONCE).memories.list(order="asc").memories]
 
 
@@ -46,7 +46,7 @@ def test_the_nth_call_of_an_operation_is_hit_and_no_other(fake, face):
     fake.faults.add(Fault("reset", on="memories.add", nth=2))
     client.agents.list()
     client.remember("bot", "one")
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.remember("bot", "two")
     client.remember("bot", "three")
     fake.faults.assert_all_used()
@@ -59,12 +59,12 @@ def test_several_calls_in_a_row_are_hit_or_all_that_follow(fake):
         Fault("refused", on="agents.list", times=2), Fault("refused", on="sessions.list", nth=2, times=None)
     )
     for _ in range(2):
-        with pytest.raises(ConnectionFailedError):
+        with pytest.raises(APIConnectionError):
             client.agents.list()
     assert client.agents.list().count == 0
     assert client.sessions.list().count == 0
     for _ in range(5):
-        with pytest.raises(ConnectionFailedError):
+        with pytest.raises(APIConnectionError):
             client.sessions.list()
     fake.faults.assert_all_used()
 
@@ -73,7 +73,7 @@ def test_several_calls_in_a_row_are_hit_or_all_that_follow(fake):
 def test_a_fault_is_for_operations_or_for_methods_and_paths(fake, on):
     client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused", on=on))
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.agents.list()
 
 
@@ -140,7 +140,7 @@ def test_a_fault_is_for_one_organisation_by_name_by_id_or_itself(fake, face):
     for org in ("acme", acme.org_id, acme):
         fake.faults.add(Fault("refused", org=org))
         assert face.of(fake, "globex", retry=ONCE).agents.list().count == 0
-        with pytest.raises(ConnectionFailedError):
+        with pytest.raises(APIConnectionError):
             face.of(fake, "acme", retry=ONCE).agents.list()
         fake.faults.assert_all_used()
 
@@ -149,7 +149,7 @@ def test_a_function_of_the_call_chooses(fake, face):
     client = face.of(fake, retry=ONCE)
     fake.faults.add(Fault("refused", on="memories.add", when=lambda call: call.arguments["agent_id"] == "a2"))
     client.remember("a1", "x")
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.remember("a2", "x")
     assert stored(fake) == ["x"]
 
@@ -170,7 +170,7 @@ def test_a_fault_before_one_whose_function_raises_does_not_count_the_call(fake):
     with pytest.raises(IndexError):
         client.agents.list()
     willing.append(True)
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.agents.list()
 
 
@@ -181,7 +181,7 @@ def test_such_a_function_may_use_the_fake_and_its_plan(fake):
 
     client = fake.client("acme", retry=ONCE)
     fake.faults.add(Fault("refused", when=is_first))
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.agents.list()
     assert client.agents.list().count == 0
 
@@ -189,7 +189,7 @@ def test_such_a_function_may_use_the_fake_and_its_plan(fake):
 def test_of_faults_that_are_due_the_first_hits_and_the_others_stay_due_for_the_next_call(fake):
     client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused"), Fault("status", status=500), Fault("status", status=429, nth=2))
-    assert isinstance(failure(client.agents.list), ConnectionFailedError)
+    assert isinstance(failure(client.agents.list), APIConnectionError)
     assert isinstance(failure(client.agents.list), ServerError)
     assert isinstance(failure(client.agents.list), RateLimitError)
     assert client.agents.list().count == 0
@@ -200,7 +200,7 @@ def test_a_fault_that_waits_for_another_hits_as_many_calls_as_it_should(fake):
     client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused", nth=2, times=2), Fault("status", status=429, times=3))
     kinds = [type(failure(client.agents.list)) for _ in range(5)]
-    first, second = ConnectionFailedError, RateLimitError
+    first, second = APIConnectionError, RateLimitError
     assert kinds == [second, first, first, second, second]
     assert client.agents.list().count == 0
     fake.faults.assert_all_used()
@@ -210,14 +210,14 @@ def test_a_fault_without_an_end_keeps_those_after_it_from_hitting(fake):
     client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused", times=None), Fault("status", status=429))
     for _ in range(3):
-        assert isinstance(failure(client.agents.list), ConnectionFailedError)
+        assert isinstance(failure(client.agents.list), APIConnectionError)
     assert fake.faults.unused() == [Fault("status", status=429)]
 
 
 def test_a_fault_that_waits_hits_only_what_it_matches(fake):
     client = fake.client(retry=ONCE)
     fake.faults.add(Fault("refused"), Fault("status", status=429, on="agents.list"))
-    assert isinstance(failure(client.agents.list), ConnectionFailedError)
+    assert isinstance(failure(client.agents.list), APIConnectionError)
     assert client.sessions.list().count == 0
     assert isinstance(failure(client.agents.list), RateLimitError)
 
@@ -264,7 +264,7 @@ def test_a_refused_connection_has_stored_nothing_and_the_client_knows(fake, face
     fake.faults.add(Fault("refused"))
     client = face.of(fake, retry=ONCE)
     error = failure(lambda: client.remember("bot", "x"))
-    assert isinstance(error, ConnectionFailedError)
+    assert isinstance(error, APIConnectionError)
     assert (error.cause, error.maybe_applied, error.retryable) == ("connect", False, True)
     assert stored(fake) == []
 
@@ -274,7 +274,7 @@ def test_after_a_reset_the_client_does_not_know_whether_it_was_stored(fake, face
     fake.faults.add(Fault("reset", applied=applied))
     client = face.of(fake, retry=ONCE)
     error = failure(lambda: client.remember("bot", "x"))
-    assert isinstance(error, ConnectionFailedError)
+    assert isinstance(error, APIConnectionError)
     assert (error.cause, error.maybe_applied, error.retryable) == ("reset", True, False)
     assert stored(fake) == ["x"] * applied
 
@@ -293,7 +293,7 @@ def test_a_garbled_answer_is_an_error_that_says_so_and_the_write_is_stored(fake,
     fake.faults.add(Fault("garbled"))
     client = face.of(fake, retry=ONCE)
     error = failure(lambda: client.remember("bot", "x"))
-    assert isinstance(error, UnreadableResponseError)
+    assert isinstance(error, ResponseDecodeError)
     assert (error.status_code, error.maybe_applied) == (201, True)
     assert "json_invalid" in str(error)
     assert stored(fake) == ["x"]
@@ -322,7 +322,7 @@ def test_an_answer_later_than_the_timeout_is_a_timeout_and_the_write_is_stored(f
     fake.faults.add(Fault(kind, seconds=31))
     client, started = face.of(fake, retry=ONCE), time.monotonic()
     error = failure(lambda: client.remember("bot", "x"))
-    assert isinstance(error, RequestTimeoutError)
+    assert isinstance(error, APITimeoutError)
     assert (error.maybe_applied, error.retryable) == (True, False)
     assert clock.monotonic() == 30
     assert time.monotonic() - started < 20
@@ -402,7 +402,7 @@ def test_settling_after_the_time_is_over_shows_what_waited(fake, clock):
     fake.faults.add(Fault("storage_down", seconds=10))
     caller.add("x")
     clock.advance(10)
-    fake.settle()
+    fake.flush()
     assert caller.contents() == ["x"]
 
 
@@ -487,7 +487,7 @@ def test_faults_that_were_not_used_up_are_told_with_what_they_hit(fake):
         Fault("refused", org=fake.organisation("globex"), nth=4, times=None),
     )
     fake.faults.add(Fault("refused"))
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         fake.client(retry=ONCE).remember("bot", "x")
     with pytest.raises(RateLimitError):
         fake.client("acme", retry=ONCE).agents.list()
@@ -514,7 +514,7 @@ def test_calls_before_a_fault_was_added_do_not_count(fake):
     client.agents.list()
     fake.faults.add(Fault("refused", nth=2))
     client.agents.list()
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.agents.list()
 
 
@@ -524,7 +524,7 @@ def test_one_fault_may_stand_in_several_plans_and_places(fake, clock):
     other.faults.add(fault)
     for each in (fake, other, fake):
         each.client(retry=ONCE)
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         other.client(retry=ONCE).agents.list()
     with pytest.raises(AssertionError):
         fake.faults.assert_all_used()

@@ -22,9 +22,9 @@ from memtrace.transport import Headers, Request
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 from memtrace_transports.memory.server import LiveServer
 from tests.fake import fuzz
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
-COUNT = int(os.environ.get("FUZZ") or (2000 if is_int() else 200))
+COUNT = int(os.environ.get("FUZZ") or (2000 if is_whole() else 200))
 ROUND = 1000
 PATIENCE = 30
 STATUSES = {200, 201, 204, 400, 401, 404, 405, 409, 500, 503}

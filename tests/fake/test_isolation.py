@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from memtrace.transport import Headers, Request, TransportError
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
 API = "/api/v1"
 ORGS = st.sampled_from(["acme", "globex", "initech"])
@@ -125,8 +125,8 @@ class Isolation(RuleBasedStateMachine):
         self.clock.advance(seconds)
 
     @rule()
-    def settle(self):
-        self.fake.settle()
+    def flush(self):
+        self.fake.flush()
 
     @rule(target=snapshots)
     def snapshot(self):
@@ -172,7 +172,7 @@ class Isolation(RuleBasedStateMachine):
 
 
 TestIsolation = Isolation.TestCase
-TestIsolation.settings = settings(stateful_step_count=30 if is_int() else 15, deadline=None)
+TestIsolation.settings = settings(stateful_step_count=30 if is_whole() else 15, deadline=None)
 
 
 def test_ids_and_names_of_another_organisation_find_nothing(fake, face):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from memtrace import AsyncMemtrace, Memtrace, RateLimitError, UnreadableResponseError
+from memtrace import AsyncMemtrace, Memtrace, RateLimitError, ResponseDecodeError
 from memtrace.exceptions import TransportError
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from memtrace_transports.memory.server import LiveServer
@@ -138,7 +138,7 @@ class TestFaultsReachRealClients:
 
     def test_half_of_a_json_text_cannot_be_read(self, connect, fake):
         fake.faults.add(Fault("garbled"))
-        with pytest.raises(UnreadableResponseError):
+        with pytest.raises(ResponseDecodeError):
             connect().remember("likes tea")
 
     def test_a_status_with_its_headers_and_body(self, connect, fake):

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from memtrace import Memtrace
-from memtrace.exceptions import ConfigurationError, RequestTimeoutError
+from memtrace.exceptions import APITimeoutError, ConfigurationError
 from memtrace_transports.memory import FakeMemtrace, Fault
 from memtrace_transports.memory.server import LiveServer
 from tests.faces import ONCE
@@ -147,7 +147,7 @@ def test_on_a_real_clock_a_late_answer_runs_into_the_clients_timeout():
     ):
         for kind in ("delay", "slow_body"):
             fake.faults.add(Fault(kind, seconds=120))
-            with pytest.raises(RequestTimeoutError):
+            with pytest.raises(APITimeoutError):
                 client.remember("bot", "likes tea")
         started = time.monotonic()
     assert time.monotonic() - started < 60, "the answer that nobody waits for any more does not hold the server up"

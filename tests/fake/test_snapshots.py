@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace import AuthenticationError, ConnectionFailedError, NotFoundError, ServerError
+from memtrace import APIConnectionError, AuthenticationError, NotFoundError, ServerError
 from memtrace_transports.memory import FakeMemtrace, Fault
 from tests.faces import ONCE
 from tests.fake.caller import Caller
@@ -140,7 +140,7 @@ def test_writes_on_their_way_are_in_a_snapshot(fake, clock):
     assert late.contents() == ["waiting", "next"]
     fake.restore(waiting)
     late.add("other")
-    fake.settle()
+    fake.flush()
     assert late.contents() == ["waiting", "other"]
     assert late.add("waiting").status == 409
 
@@ -194,7 +194,7 @@ def test_the_clock_ids_log_and_faults_go_on(fake, clock):
     assert clock.monotonic() == 5
     again = client.agents.register(name="bob")
     assert again.id != first
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.agents.list()
     fake.calls.assert_called("agents.register", times=2)
 

@@ -70,10 +70,10 @@ def test_writes_wait_for_unreachable_storage_and_are_not_checked(clock: ManualCl
     api = Caller(fake, fake.organisation(storage="down", visibility=visibility))
     assert [api.add().status for _ in range(2)] == [201, 201]
     clock.advance(60)
-    fake.settle()
+    fake.flush()
     assert clock.monotonic() == 60
     fake.set_storage("default", "up")
-    fake.settle()
+    fake.flush()
     assert api.contents() == ["likes tea"] * 2
     assert api.add().status == 409
 
@@ -95,7 +95,7 @@ def test_ten_thousand_rows_wait_and_the_oldest_go_first(late: Caller) -> None:
         items = [{"agent_id": "bot", "content": f"{n}"} for n in range(start, min(start + 1_667, 10_002))]
         late.post("/memories", {"memories": items})
     late.fake.set_storage("late", "up")
-    late.fake.settle()
+    late.fake.flush()
     assert late.get("/agents/bot/stats").json["memory_count"] == 10_000
     assert late.contents("/memories?order=asc&limit=1") == ["2"]
 

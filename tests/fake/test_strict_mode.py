@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from memtrace import AddMemoryRequest, ConflictError, ConnectionFailedError, InvalidRequestError
+from memtrace import AddMemoryRequest, APIConnectionError, ConflictError, InvalidRequestError
 from memtrace._cli.walkthrough import run_steps
 from memtrace.transport import Headers, Request
 from memtrace_transports.memory import FakeMemtrace, Fault, StrictModeError, StrictModeWarning
@@ -365,7 +365,7 @@ def test_strict_mode_looks_before_a_fault_is_used_up(strict):
     strict.faults.add(Fault("refused", on="memories.list"))
     with pytest.raises(StrictModeError, match="limit=5000"):
         strict.handle(_asking(strict, "/api/v1/memories?limit=5000"))
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.recall("a")
     strict.faults.assert_all_used()
 
@@ -411,7 +411,7 @@ def test_a_collision_is_told_beside_rows_that_were_seeded_at_the_moment_of_a_wri
     late.add("x" * 200 + "1")
     clock.advance(0.5)
     strict.seed(late.org, [{"agent_id": "bot", "content": f"{n}", "age_s": 0.5 - 1e-6} for n in range(3)])
-    strict.settle()
+    strict.flush()
     assert len({memory["time"] for memory in late.get("/memories").json["memories"]}) == 4
     with pytest.warns(StrictModeWarning, match="another content"):
         assert late.add("x" * 200 + "2").status == 409

@@ -105,15 +105,15 @@ def test_a_batch_flushes_at_its_end(late: Caller, clock: ManualClock) -> None:
 
 
 def test_settling_moves_the_clock_no_further_than_needed(late: Caller, clock: ManualClock) -> None:
-    late.fake.settle()
+    late.fake.flush()
     assert clock.monotonic() == 0
     late.add("a")
-    late.fake.settle()
+    late.fake.flush()
     assert clock.monotonic() == 1.1
     assert late.contents() == ["a"]
     late.add("b")
     late.get("/memories")
-    late.fake.settle()
+    late.fake.flush()
     assert clock.monotonic() == 1.2
     assert late.contents() == ["a", "b"]
 
@@ -124,7 +124,7 @@ def test_settling_without_a_manual_clock_makes_writes_arrive_at_once() -> None:
     api.add("a")
     api.get("/memories")
     api.add("b")
-    fake.settle()
+    fake.flush()
     assert api.contents() == ["a", "b"]
 
 
@@ -132,10 +132,10 @@ def test_settling_without_a_manual_clock_leaves_what_waits_for_storage() -> None
     fake = FakeMemtrace(visibility="server")
     api = Caller(fake, fake.organisation(storage="down"))
     api.add()
-    fake.settle()
+    fake.flush()
     fake.set_storage("default", "up")
     assert api.contents() == []
-    fake.settle()
+    fake.flush()
     assert api.contents() == ["likes tea"]
 
 

@@ -19,9 +19,9 @@ from tests.integrations.values import VISIBILITIES, fake_of
 class Talk:
     """A history on a client, blocking."""
 
-    def __init__(self, client, session_id="thread", visible_within=5.0):
+    def __init__(self, client, session_id="thread", wait_timeout=5.0):
         self.client = client
-        self.history = History("test-format", "assistant", session_id, visible_within)
+        self.history = History("test-format", "assistant", session_id, wait_timeout)
 
     def _run(self, procedure):
         return self.client._dispatcher.run(procedure)
@@ -130,7 +130,8 @@ def test_an_item_that_another_took_back_in_the_same_moment_is_not_given_twice():
 def test_a_removal_that_names_no_item_removes_none(fake):
     talk = Talk(fake.client())
     talk.add("a")
-    talk.client.memories.add_visible(
+    talk.client.memories.add(
+        wait=True,
         agent_id="assistant",
         session_id="thread",
         content="odd",
@@ -167,19 +168,19 @@ def test_an_id_that_the_server_does_not_take_is_refused(field):
 
 @pytest.mark.parametrize("seconds", [-1, "5", float("inf")])
 def test_a_wait_that_is_none_is_refused(seconds):
-    with pytest.raises(InvalidRequestError, match="visible_within must be a number of seconds"):
+    with pytest.raises(InvalidRequestError, match="wait_timeout must be a number of seconds"):
         History("test-format", "a", "s", seconds)
 
 
 def test_without_waiting_reads_see_a_write_later():
     fake = fake_of("server")
-    talk = Talk(fake.client(), visible_within=None)
+    talk = Talk(fake.client(), wait_timeout=None)
     talk.add("a", "b")
     assert talk.items() == []
-    fake.settle()
+    fake.flush()
     assert talk.pop() == "b"
     assert talk.items() == ["a", "b"]
-    fake.settle()
+    fake.flush()
     assert talk.items() == ["a"]
 
 

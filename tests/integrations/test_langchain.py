@@ -193,8 +193,8 @@ def test_clients_in_each_others_place_are_refused(fake):
 def test_ids_and_waits_are_checked_when_a_history_is_made(fake):
     with pytest.raises(InvalidRequestError, match="session_id must be a letter"):
         history_of(fake, session_id="1")
-    with pytest.raises(InvalidRequestError, match="visible_within"):
-        history_of(fake, visible_within=-1)
+    with pytest.raises(InvalidRequestError, match="wait_timeout"):
+        history_of(fake, wait_timeout=-1)
 
 
 def test_many_histories_share_one_client_at_once(fake):

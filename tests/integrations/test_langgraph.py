@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from langgraph.store.base import BaseStore, GetOp, Item, ListNamespacesOp, MatchCondition, PutOp, SearchItem, SearchOp
 from langgraph.store.memory import InMemoryStore
 
-from memtrace import BatchError, ConfigurationError, InvalidRequestError, PayloadTooLargeError, UnreadableResponseError
+from memtrace import BatchError, ConfigurationError, InvalidRequestError, PayloadTooLargeError, ResponseDecodeError
 from memtrace.integrations.langgraph import MemtraceStore
 from memtrace_transports.memory import Fault
 from tests.dealing import by_visibility
@@ -342,13 +342,14 @@ def test_of_a_batch_that_broke_off_the_error_says_what_was_stored(fake):
 
 @by_visibility("item", ["[]", '{"namespace": ["a"]}', '{"namespace": ["a"], "key": "k", "created_at": "soon"}'])
 def test_a_record_that_is_no_item_is_told(fake, item):
-    fake.client().memories.add_visible(
+    fake.client().memories.add(
+        wait=True,
         agent_id="assistant",
         content="secret",
         tags=["langgraph"],
         metadata={"record": "put", "item": item, "sequence": 1},
     )
-    with pytest.raises(UnreadableResponseError, match="a record of langgraph holds no namespace, key and value"):
+    with pytest.raises(ResponseDecodeError, match="a record of langgraph holds no namespace, key and value"):
         store_of(fake).search(())
 
 
@@ -356,17 +357,17 @@ def test_a_memory_of_somebody_else_with_the_same_tags_is_passed_over(fake):
     store, client = store_of(fake), fake.client()
     store.put(USER, "prefs", {"theme": "dark"})
     (row,) = client.memories.list(agent_id="assistant").memories
-    client.memories.add_visible(agent_id="assistant", content="a note", tags=row.tags)
+    client.memories.add(wait=True, agent_id="assistant", content="a note", tags=row.tags)
     assert store.get(USER, "prefs").value == {"theme": "dark"}
     assert keys(store.search(USER)) == ["prefs"]
 
 
 def test_without_waiting_reads_see_a_put_later():
     fake = fake_of("server")
-    store = store_of(fake, visible_within=None)
+    store = store_of(fake, wait_timeout=None)
     store.put(USER, "a", {})
     assert store.get(USER, "a") is None
-    fake.settle()
+    fake.flush()
     assert store.get(USER, "a").value == {}
 
 
@@ -390,8 +391,8 @@ def test_an_async_client_alone_serves_awaited_calls(fake):
 def test_settings_are_checked_when_a_store_is_made(fake):
     with pytest.raises(InvalidRequestError, match="agent_id must be a letter"):
         store_of(fake, agent_id="1")
-    with pytest.raises(InvalidRequestError, match="visible_within"):
-        store_of(fake, visible_within="5")
+    with pytest.raises(InvalidRequestError, match="wait_timeout"):
+        store_of(fake, wait_timeout="5")
     with pytest.raises(ConfigurationError, match="MemtraceStore needs a client"):
         MemtraceStore(agent_id="assistant")
 

@@ -15,8 +15,8 @@ from memtrace import (
     Memory,
     Memtrace,
     PayloadTooLargeError,
+    ResponseDecodeError,
     ServerError,
-    UnreadableResponseError,
 )
 from memtrace.integrations._records import RecordCodec, event_type_of, json_text, write
 from memtrace.transport import Headers, Response
@@ -41,8 +41,8 @@ def run(client, procedure):
     return client._dispatcher.run(procedure)
 
 
-def written(client, *items, form=FORM, visible_within=5.0):
-    return run(client, write(requests(*items, form=form), visible_within, client._dispatcher.settings.clock))
+def written(client, *items, form=FORM, wait_timeout=5.0):
+    return run(client, write(requests(*items, form=form), wait_timeout, client._dispatcher.settings.clock))
 
 
 def read(client, form=FORM, page_size=1000):
@@ -169,10 +169,10 @@ def test_nobody_waits_who_does_not_want_to():
     fake = FakeMemtrace(clock=ManualClock(), visibility="server")
     client = fake.client()
     before = fake.clock.monotonic()
-    written(client, "a", visible_within=None)
+    written(client, "a", wait_timeout=None)
     assert fake.clock.monotonic() == before
     assert read(client) == []
-    fake.settle()
+    fake.flush()
     assert [record.item for record in read(client)] == ["a"]
 
 
@@ -224,7 +224,7 @@ def test_memories_of_others_are_passed_over(fake):
     for number, metadata in enumerate(
         (None, {"record": "item"}, {"record": 1, "sequence": 1}, {"record": "item", "sequence": "1"})
     ):
-        client.memories.add_visible(content=f"note {number}", metadata=metadata, **fields)
+        client.memories.add(wait=True, content=f"note {number}", metadata=metadata, **fields)
     assert read(client) == []
 
 
@@ -232,12 +232,10 @@ def test_memories_of_others_are_passed_over(fake):
 def test_a_record_that_holds_no_item_is_told(fake, item):
     client = fake.client()
     metadata = {"record": "item", "sequence": 1, "item": item}
-    client.memories.add_visible(
-        agent_id="assistant", session_id="thread", content="secret", tags=["test-format"], metadata=metadata
+    client.memories.add(
+        wait=True, agent_id="assistant", session_id="thread", content="secret", tags=["test-format"], metadata=metadata
     )
-    with pytest.raises(
-        UnreadableResponseError, match="a record of test-format holds no item in its metadata"
-    ) as caught:
+    with pytest.raises(ResponseDecodeError, match="a record of test-format holds no item in its metadata") as caught:
         read(client)
     assert "secret" not in str(caught.value)
 
@@ -299,12 +297,12 @@ def test_what_is_stored_but_cannot_be_read_in_time_may_be_stored():
     fake = FakeMemtrace(clock=ManualClock(), visibility="server")
     client = fake.client()
     with pytest.raises(DeadlineExceededError, match="could not be read within 0") as caught:
-        written(client, "a", visible_within=0)
-    assert caught.value.code == "not_visible"
+        written(client, "a", wait_timeout=0)
+    assert caught.value.code == "visibility_timeout"
     assert caught.value.maybe_applied
     assert not caught.value.retryable
     assert "do not write it again" in caught.value.hint
-    fake.settle()
+    fake.flush()
     assert [record.item for record in read(client)] == ["a"]
 
 
@@ -323,7 +321,7 @@ def test_of_a_batch_that_broke_off_the_error_says_what_was_stored(fake):
     with pytest.raises(BatchError) as caught:
         written(client, *range(150))
     assert (len(caught.value.result.stored), len(caught.value.result.failed)) == (100, 50)
-    fake.settle()
+    fake.flush()
     assert len(read(client)) == 100
 
 

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace.exceptions import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
     AuthenticationError,
     ClientClosedError,
     ConflictError,
-    ConnectionFailedError,
     DeadlineExceededError,
     InvalidRequestError,
     MemtraceError,
@@ -25,7 +27,6 @@ from memtrace.exceptions import (
     PayloadTooLargeError,
     RateLimitError,
     RequestInfo,
-    RequestTimeoutError,
     ServerError,
     TransportError,
 )
@@ -71,7 +72,7 @@ def mapped(response, idempotency="non_idempotent", **fields):
         (502, "bad gateway", ServerError, "server_error"),
         (503, "overloaded", ServerError, "server_error"),
         (504, "gateway timeout", ServerError, "server_error"),
-        (418, "teapot", ServerError, "server_error"),
+        (418, "teapot", APIStatusError, "unexpected_status"),
         (599, "what", ServerError, "server_error"),
     ],
 )
@@ -318,7 +319,7 @@ def test_a_rate_limit_says_how_long_the_server_asks_to_wait(headers, seconds):
 @pytest.mark.parametrize(("status", "body"), [(404, b"Cannot GET /nope"), (405, b"Method Not Allowed")])
 def test_an_unknown_route_asks_about_the_address(status, body):
     error = mapped(Response(status, body=body))
-    assert type(error) is (NotFoundError if status == 404 else ServerError)
+    assert type(error) is (NotFoundError if status == 404 else APIStatusError)
     assert "base_url (MEMTRACE_BASE_URL)" in error.hint
     assert error.message == body.decode()
     assert error.status_code == status
@@ -346,7 +347,7 @@ def test_a_redirect_is_no_answer_and_says_where_to_without_secrets(location, sho
     headers = Headers() if location is None else Headers({"Location": location})
     for status in (301, 302, 303, 304, 307, 308):
         error = mapped(Response(status, headers, b"<html>"))
-        assert type(error) is ServerError
+        assert type(error) is APIStatusError
         assert (error.status_code, error.code) == (status, "redirect")
         assert error.message == f"the server redirects to {shown}; redirects are not followed"
         assert "base_url" in error.hint
@@ -517,9 +518,9 @@ def test_the_items_before_the_refused_one_of_a_batch_were_stored(text, maybe_app
 @by_driver(
     ("cause", "kind", "hint"),
     [
-        ("connect", ConnectionFailedError, "is the server running at http://server?"),
-        ("reset", ConnectionFailedError, "is the server running at http://server?"),
-        ("timeout", RequestTimeoutError, "raise timeout= (MEMTRACE_TIMEOUT)"),
+        ("connect", APIConnectionError, "is the server running at http://server?"),
+        ("reset", APIConnectionError, "is the server running at http://server?"),
+        ("timeout", APITimeoutError, "raise timeout= (MEMTRACE_TIMEOUT)"),
         ("protocol", TransportError, None),
     ],
 )
@@ -566,7 +567,7 @@ def test_what_may_have_been_applied_says_how_to_look(runner, operation, look):
     assert caught.value.hint == "theirs"
 
 
-@by_driver("kind", [ConnectionFailedError, RequestTimeoutError, DeadlineExceededError])
+@by_driver("kind", [APIConnectionError, APITimeoutError, DeadlineExceededError])
 def test_what_is_special_already_stays_the_same_object(runner, kind):
     error = kind("x", cause="timeout")
     with pytest.raises(kind) as caught:
@@ -598,7 +599,7 @@ def test_a_lost_write_that_a_middleware_tells_of_may_have_been_applied_too(runne
         raise TransportError("lost on the way", cause="reset")
         yield
 
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         runner.call([raise_errors, raising])
     assert (caught.value.attempts, caught.value.maybe_applied, caught.value.retryable) == (0, True, False)
 
@@ -689,9 +690,9 @@ def test_neither_key_nor_content_nor_query_is_in_an_error(runner):
 
 
 def test_a_slug_of_a_transports_own_is_kept(runner):
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         runner.call(raise_errors, TransportError("x", cause="connect", code="no_route"))
     assert caught.value.code == "no_route"
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         runner.call(raise_errors, TransportError("x", cause="connect"))
     assert caught.value.code == "connection_failed"

@@ -4,19 +4,19 @@ import logging
 
 import pytest
 
-from memtrace import ConfigurationError, ConnectionFailedError, MemtraceError, NotFoundError, TransportError
+from memtrace import APIConnectionError, ConfigurationError, MemtraceError, NotFoundError, TransportError
 from memtrace._runtime.chain import build_chain
 from memtrace.middleware import (
     ApiKeyAuth,
-    Placed,
+    Placement,
     Position,
     Response,
     Retry,
     after,
     before,
-    instead_of,
     log_attempts,
     raise_errors,
+    replace,
 )
 from memtrace.middleware._placement import BUILT_IN
 from memtrace.plugins import MiddlewareSpec, middleware_registry
@@ -100,11 +100,11 @@ def test_without_a_place_the_lists_stand_around_auth(face):
         ([after("auth", A), before("auth", B), after("auth", C)], [before("auth", D)], "errors retry B D auth A C log"),
         ([after("errors", A), before("auth", B)], [], "errors A retry B auth log"),
         ([before("auth", A), after("log", A), A], [], "errors A retry A auth log A"),
-        ([instead_of("auth", A)], [B], "errors retry A B log"),
-        ([instead_of("errors", A), B], [instead_of("log", C)], "A B retry auth C"),
-        ([before("auth", A), instead_of("auth", B), after("auth", C)], [], "errors retry A B C log"),
+        ([replace("auth", A)], [B], "errors retry A B log"),
+        ([replace("errors", A), B], [replace("log", C)], "A B retry auth C"),
+        ([before("auth", A), replace("auth", B), after("auth", C)], [], "errors retry A B C log"),
         ([before("retry", A), B], [after("retry", C), D], "errors B A retry C auth D log"),
-        ([instead_of("retry", A), B], [], "errors B A auth log"),
+        ([replace("retry", A), B], [], "errors B A auth log"),
     ],
 )
 def test_a_middleware_stands_where_its_place_says(face, middleware, attempt_middleware, expected):
@@ -142,7 +142,7 @@ def test_before_auth_the_key_is_not_there_yet_and_after_it_is(face):
         ([after("tag", A)], [B, "tag", C], "errors retry auth B tag A C log"),
         ([before("auth", "tag"), after("tag", A), before("tag", B)], [C], "errors retry B tag A auth C log"),
         ([before("tag", A), before("trace", "tag"), "trace"], [], "errors A tag trace retry auth log"),
-        ([instead_of("auth", "tag"), before("tag", A), after("auth", B)], [], "errors retry A tag B log"),
+        ([replace("auth", "tag"), before("tag", A), after("auth", B)], [], "errors retry A tag B log"),
         (["tag", "tag"], [], "errors tag tag retry auth log"),
     ],
 )
@@ -160,7 +160,7 @@ def test_an_installed_middleware_is_a_place_too_wherever_it_stands(
         (None, "errors A tag retry auth log"),
         (Position("before", "errors"), "tag errors A retry auth log"),
         (Position("after", "log"), "errors A retry auth log tag"),
-        (Position("instead_of", "auth"), "errors A retry tag log"),
+        (Position("replace", "auth"), "errors A retry tag log"),
     ],
 )
 def test_an_installed_middleware_stands_where_its_distribution_says(face, install, position, expected):
@@ -173,7 +173,7 @@ def test_an_installed_middleware_stands_where_its_distribution_says(face, instal
     [
         (before("auth", "tag"), "errors retry tag auth log"),
         (after("auth", "tag"), "errors retry auth tag log"),
-        (instead_of("log", "tag"), "errors retry auth tag"),
+        (replace("log", "tag"), "errors retry auth tag"),
     ],
 )
 def test_the_clients_word_wins_over_the_distributions(face, install, placed, expected):
@@ -202,7 +202,7 @@ def test_a_copy_is_put_in_order_anew_with_what_it_keeps(face, install):
     assert chain(client) == "errors B tag A retry auth log"
     assert chain(client.with_options()) == "errors B tag A retry auth log"
     assert chain(client.with_options(attempt_middleware=[after("tag", C)])) == "errors tag C A retry auth log"
-    assert chain(client.with_options(middleware=[instead_of("auth", "tag")])) == "errors retry B tag log"
+    assert chain(client.with_options(middleware=[replace("auth", "tag")])) == "errors retry B tag log"
     assert chain(client) == "errors B tag A retry auth log"
     assert len(tags) == 2
 
@@ -236,15 +236,15 @@ def test_a_copy_with_another_key_sends_it(face):
             r"middleware\[1\] \('trace'\) is placed after 'zzz', .* name. Known: errors, retry, auth, log, tag, trace .docs: errors/[a-z_]+.$",
         ),
         (
-            ["tag", instead_of("tag", A)],
+            ["tag", replace("tag", A)],
             r"middleware\[1\] is placed instead of 'tag', which is no built-in link. Known: errors, retry, auth, log .docs: errors/[a-z_]+.$",
         ),
         (
-            [instead_of("logs", A)],
+            [replace("logs", A)],
             r"instead of 'logs', which is no built-in link. Did you mean 'log'\? Known: errors, retry, auth, log .docs: errors/[a-z_]+.$",
         ),
         (
-            [instead_of("auth", A), B, instead_of("auth", "tag")],
+            [replace("auth", A), B, replace("auth", "tag")],
             r"^middleware\[0\] and middleware\[2\] \('tag'\) both stand instead of 'auth'; leave one of them out .docs: errors/[a-z_]+.$",
         ),
         (
@@ -289,18 +289,18 @@ def test_a_circle_through_both_lists_is_told(face, install):
 
 
 def test_two_that_replace_one_link_through_both_lists_are_told(face, install):
-    install("tag", Position("instead_of", "log"))
+    install("tag", Position("replace", "log"))
     with pytest.raises(ConfigurationError, match=r"^middleware\[0\] \('tag'\) and attempt_middleware\[0\] both stand"):
-        made(face, ["tag"], [instead_of("log", A)])
+        made(face, ["tag"], [replace("log", A)])
 
 
 def test_a_built_in_name_in_the_list_says_what_to_write(face):
     with pytest.raises(ConfigurationError) as caught:
         made(face, attempt_middleware=["log"])
-    assert caught.value.hint == "replace it with instead_of('log', ...), or place others by before and after"
+    assert caught.value.hint == "replace it with replace('log', ...), or place others by before and after"
 
 
-@pytest.mark.parametrize("place", [before, after, instead_of])
+@pytest.mark.parametrize("place", [before, after, replace])
 def test_a_place_whose_name_does_not_come_first_is_told(place):
     with pytest.raises(
         ConfigurationError, match=rf"^{place.__name__}: the link must be a name, not Named; the name comes"
@@ -308,11 +308,11 @@ def test_a_place_whose_name_does_not_come_first_is_told(place):
         place(A, "auth")
 
 
-@pytest.mark.parametrize("place", [before, after, instead_of])
+@pytest.mark.parametrize("place", [before, after, replace])
 def test_a_middleware_that_has_a_place_is_not_given_another(place):
     with pytest.raises(
         ConfigurationError,
-        match=rf"has two, {place.__name__.replace('_', ' ')} 'auth' and after 'log': leave one of them out .docs: errors/[a-z_]+.$",
+        match=rf"has two, {'instead of' if place is replace else place.__name__} 'auth' and after 'log': leave one of them out .docs: errors/[a-z_]+.$",
     ):
         place("auth", after("log", A))
 
@@ -328,19 +328,19 @@ def test_a_position_is_not_placed():
 @pytest.mark.parametrize("position", ["auth", None, ("before", "auth"), before("auth", "tracing")], ids=repr)
 def test_what_is_placed_by_hand_needs_a_position(position):
     with pytest.raises(
-        ConfigurationError, match=r"^a Placed's position must be a Position, not .*: write before\('auth'"
+        ConfigurationError, match=r"^a Placement's position must be a Position, not .*: write before\('auth'"
     ):
-        Placed(A, position)
+        Placement(A, position)
 
 
 def test_what_is_placed_by_hand_stands_in_its_place(face):
-    assert chain(made(face, [Placed(A, Position("after", "auth"))])) == "errors retry auth A log"
+    assert chain(made(face, [Placement(A, Position("after", "auth"))])) == "errors retry auth A log"
 
 
 def test_a_position_knows_three_relations():
-    with pytest.raises(ConfigurationError, match="one of before, after, instead_of, not 'beside'"):
+    with pytest.raises(ConfigurationError, match="one of before, after, replace, not 'beside'"):
         Position("beside", "auth")
-    assert [str(Position(relation, "auth")) for relation in ("before", "after", "instead_of")] == [
+    assert [str(Position(relation, "auth")) for relation in ("before", "after", "replace")] == [
         "before 'auth'",
         "after 'auth'",
         "instead of 'auth'",
@@ -370,7 +370,7 @@ def passes(request, call_next):
 
 
 def test_in_the_place_of_auth_nothing_sends_our_key(face):
-    client, transport = face.scripted(EMPTY, middleware=[instead_of("auth", passes)])
+    client, transport = face.scripted(EMPTY, middleware=[replace("auth", passes)])
     client.agents.list()
     assert "mtk_key" not in str(transport.last.headers.multi_items)
     assert "x-api-key" not in transport.last.headers
@@ -380,7 +380,7 @@ def test_in_the_place_of_auth_another_signs(face):
     def sign(request, call_next):
         return (yield from call_next(request.with_header("authorization", f"Signed {request.method}")))
 
-    client, transport = face.scripted(EMPTY, attempt_middleware=[instead_of("auth", sign)])
+    client, transport = face.scripted(EMPTY, attempt_middleware=[replace("auth", sign)])
     client.agents.list()
     assert transport.last.headers["authorization"] == "Signed GET"
     assert "x-api-key" not in transport.last.headers
@@ -388,7 +388,7 @@ def test_in_the_place_of_auth_another_signs(face):
 
 def test_in_the_place_of_log_nothing_is_logged(face, caplog):
     caplog.set_level(logging.DEBUG)
-    made(face, [instead_of("log", passes)]).agents.list()
+    made(face, [replace("log", passes)]).agents.list()
     assert [record for record in caplog.records if record.name == "memtrace"] == []
     made(face).agents.list()
     assert [record.name for record in caplog.records if record.name == "memtrace"] == ["memtrace"]
@@ -397,7 +397,7 @@ def test_in_the_place_of_log_nothing_is_logged(face, caplog):
 @by_face("status", [302, 404, 503])
 def test_in_the_place_of_errors_what_is_let_through_raises_at_the_end(face, status):
     refused = json_response(status, '{"error": "not here"}')
-    client, _ = face.scripted(refused, middleware=[instead_of("errors", passes)], retry=ONCE)
+    client, _ = face.scripted(refused, middleware=[replace("errors", passes)], retry=ONCE)
     with pytest.raises(MemtraceError, match=r"\[agents.get: GET /api/v1/agents/x") as caught:
         client.agents.get("x")
     assert (caught.value.status_code, caught.value.attempts) == (status, 1)
@@ -408,7 +408,7 @@ def test_in_the_place_of_errors_an_answer_can_stand_in_for_a_failure(face):
         response = yield from call_next(request)
         return EMPTY if response.status == 404 else response
 
-    client, _ = face.scripted(Response(404), middleware=[instead_of("errors", forgive)])
+    client, _ = face.scripted(Response(404), middleware=[replace("errors", forgive)])
     assert client.agents.list().agents == []
 
 
@@ -420,14 +420,14 @@ def test_in_the_place_of_errors_another_exception_may_be_raised(face):
         response = yield from call_next(request)
         raise Refused(response.status)
 
-    client, _ = face.scripted(Response(404), middleware=[instead_of("errors", refuse)])
+    client, _ = face.scripted(Response(404), middleware=[replace("errors", refuse)])
     with pytest.raises(Refused, match="404"):
         client.agents.list()
 
 
 def test_in_the_place_of_errors_a_broken_connection_comes_out_as_it_was_and_says_of_which_call(face):
     gone = TransportError("gone", cause="reset", maybe_sent=True)
-    client, _ = face.scripted(gone, middleware=[instead_of("errors", passes)], retry=ONCE)
+    client, _ = face.scripted(gone, middleware=[replace("errors", passes)], retry=ONCE)
     with pytest.raises(TransportError) as caught:
         client.remember("assistant", "content")
     error = caught.value
@@ -450,9 +450,9 @@ def test_outside_of_errors_failures_are_exceptions(face):
     )
     with pytest.raises(NotFoundError):
         client.agents.get("x")
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         client.agents.list()
-    assert caught == [NotFoundError, ConnectionFailedError]
+    assert caught == [NotFoundError, APIConnectionError]
 
 
 def test_an_error_from_outside_of_errors_says_of_which_call(face):

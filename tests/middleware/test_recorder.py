@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from memtrace import ConnectionFailedError, Memtrace, NotFoundError, UnreadableResponseError
+from memtrace import APIConnectionError, Memtrace, NotFoundError, ResponseDecodeError
 from memtrace.middleware import Response, after
 from tests.dealing import by_face
 from tests.docs import pages
@@ -43,7 +43,7 @@ def test_what_was_recorded_is_replayed_without_the_server(face, manual, tmp_path
         url, key = server.url, server.fake.organisation().api_key
         with face.client(url, key, middleware=[manual["Record"](path)]) as client:
             happened = work(client)
-    with face.client(url, key) as client, pytest.raises(ConnectionFailedError):
+    with face.client(url, key) as client, pytest.raises(APIConnectionError):
         client.health()
     with face.client(url, "another key", middleware=[manual["Replay"](path)]) as client:
         assert work(client) == happened
@@ -93,10 +93,10 @@ def test_bytes_that_are_no_text_come_back_as_they_were(face, manual, tmp_path):
 
     body = b'{"agents": [], "count": 0, "odd": "\xff\xfe\n\xe2\x80\xa8"}'
     client, _ = face.scripted(Response(200, body=body), middleware=[look, manual["Record"](path)], retry=ONCE)
-    with pytest.raises(UnreadableResponseError):
+    with pytest.raises(ResponseDecodeError):
         client.agents.list()
     client, _ = face.scripted(middleware=[look, manual["Replay"](path)], retry=ONCE)
-    with pytest.raises(UnreadableResponseError):
+    with pytest.raises(ResponseDecodeError):
         client.agents.list()
     assert seen == [body, body]
 

@@ -9,7 +9,7 @@ import time
 import anyio
 import pytest
 
-from memtrace import AsyncMemtrace, ConfigurationError, DeadlineExceededError, Memtrace, RequestTimeoutError
+from memtrace import APITimeoutError, AsyncMemtrace, ConfigurationError, DeadlineExceededError, Memtrace
 from memtrace._flow.drivers import drive, drive_async
 from memtrace._flow.effects import call, lock, sleep
 from memtrace._support.locks import Locks
@@ -153,7 +153,7 @@ def test_a_cancelled_wait_within_a_deadline_is_a_cancellation():
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("deadline", "kind"), [(0.5, DeadlineExceededError), (50, RequestTimeoutError)])
+@pytest.mark.parametrize(("deadline", "kind"), [(0.5, DeadlineExceededError), (50, APITimeoutError)])
 def test_a_time_out_at_the_deadline_is_called_by_its_name(clock, deadline, kind):
     def late(request):
         clock.now += request.timeout
@@ -164,7 +164,7 @@ def test_a_time_out_at_the_deadline_is_called_by_its_name(clock, deadline, kind)
         client.remember("a", "b")
     assert type(caught.value) is kind
     assert caught.value.maybe_applied
-    assert "deadline=" in caught.value.hint or kind is RequestTimeoutError
+    assert "deadline=" in caught.value.hint or kind is APITimeoutError
 
 
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from tests.plugins.conftest import Python, install, place, write_project
-from tests.sampling import is_int, sample
+from tests.sampling import is_whole, sample
 
 SPEC = {
     "transport": "TransportSpec(create=lambda options: None",
@@ -55,7 +55,7 @@ def python(published, tmp_path_factory):
         for kind in KINDS
         for end, version, name, code in damages(kind)
     ]
-    site = install(folder, projects) if is_int() else place(folder, projects)
+    site = install(folder, projects) if is_whole() else place(folder, projects)
     return Python(os.pathsep.join(map(str, (site, published))), folder)
 
 

@@ -91,7 +91,7 @@ def test_the_wheels_say_that_they_are_typed(published):
 
 def test_the_transport_refuses_options_that_it_does_not_honour(here, server):
     with pytest.raises(ConfigurationError, match="http2") as caught:
-        Memtrace(server.url, server.key, transport="urllib3", options=TransportOptions(http2=True))
+        Memtrace(server.url, server.key, transport="urllib3", transport_options=TransportOptions(http2=True))
     assert "urllib3" in caught.value.message
 
 

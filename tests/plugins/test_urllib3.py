@@ -443,7 +443,7 @@ def test_a_forked_child_makes_connections_of_its_own(here, tmp_path):
 def test_a_ca_of_the_options_is_trusted_and_no_other(make, authority):
     with TlsServer(authority) as server:
         for ca in (authority.ca, _hashed(authority)):
-            transport = make(ca=ca)
+            transport = make(ca_bundle=ca)
             assert [transport.send(get(server, "/%7e")).status for _ in range(2)] == [200, 200]
         error = failed(make(), get(server), "connect", maybe_sent=False)
     assert "CERTIFICATE_VERIFY_FAILED" in error.message
@@ -453,7 +453,7 @@ def test_a_file_without_certificates_is_told_when_the_transport_is_made(make, tm
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
     with pytest.raises(ConfigurationError, match=r"options\.ca holds no certificates"):
-        make(ca=file)
+        make(ca_bundle=file)
 
 
 def test_a_server_without_tls_is_no_connection_over_https(transport):

@@ -23,7 +23,7 @@ from memtrace_transports import AsyncMemoryTransport, FakeMemtrace, ManualClock,
 from memtrace_transports.memory import Fault
 from tests.dealing import by_face
 from tests.faces import ONCE, json_response
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_nothing_is_taken_before_the_first_outcome_is_asked_for_and_only_so_much
             taken.append(request)
             yield request
 
-    outcomes = face.of(fake).memories.add_iter(counted(), chunk=10, concurrency=3)
+    outcomes = face.of(fake).memories.add_iter(counted(), chunk_size=10, max_concurrency=3)
     assert (len(taken), len(fake.calls)) == (0, 0)
     assert next(outcomes).status == "stored"
     assert (len(taken), len(fake.calls)) == (30, 3)
@@ -68,7 +68,7 @@ def test_nothing_is_taken_before_the_first_outcome_is_asked_for_and_only_so_much
 
 def test_whoever_stops_has_the_outcome_of_all_that_was_sent(face, fake):
     known = []
-    for outcome in face.of(fake).memories.add_iter(requests(1000), chunk=7):
+    for outcome in face.of(fake).memories.add_iter(requests(1000), chunk_size=7):
         known.append(outcome)
         if len(known) == 70:
             break
@@ -78,13 +78,20 @@ def test_whoever_stops_has_the_outcome_of_all_that_was_sent(face, fake):
 
 @by_face("chunk", [1, 99, 100, 1000])
 def test_a_chunk_is_the_items_of_a_request(face, fake, chunk):
-    face.of(fake).memories.add_many(requests(201), chunk=chunk)
+    face.of(fake).memories.add_many(requests(201), chunk_size=chunk)
     assert len(fake.calls) == -(-201 // chunk)
 
 
 @by_face(
     ("argument", "value"),
-    [("chunk", 0), ("chunk", 1001), ("chunk", True), ("chunk", 2.0), ("concurrency", 0), ("concurrency", 65)],
+    [
+        ("chunk_size", 0),
+        ("chunk_size", 1001),
+        ("chunk_size", True),
+        ("chunk_size", 2.0),
+        ("max_concurrency", 0),
+        ("max_concurrency", 65),
+    ],
 )
 def test_a_size_out_of_bounds_is_refused_at_once(face, fake, argument, value):
     with pytest.raises(InvalidRequestError, match=f"^{argument} must be a whole number from 1 to") as caught:
@@ -106,22 +113,22 @@ def down(**settings):
 
 def test_after_a_request_that_failed_the_rest_is_not_sent(face, fake):
     fake.faults.add(down(nth=2))
-    result = face.of(fake).memories.add_many(requests(50), chunk=10)
+    result = face.of(fake).memories.add_many(requests(50), chunk_size=10)
     assert [outcome.status for outcome in result] == ["stored"] * 10 + ["failed"] * 40
-    assert {outcome.error.code for outcome in result.outcomes[20:]} == {"not_sent"}
+    assert {outcome.error.code for outcome in result.outcomes[20:]} == {"skipped"}
     assert len(fake.calls) == 2
 
 
 def test_or_it_is_sent_all_the_same(face, fake):
     fake.faults.add(down(nth=2))
-    result = face.of(fake).memories.add_many(requests(50), chunk=10, on_failure="continue")
+    result = face.of(fake).memories.add_many(requests(50), chunk_size=10, on_failure="continue")
     assert result.failed == list(range(10, 20))
     assert len(result.stored) == 40
 
 
 def test_of_requests_at_once_those_that_began_with_the_failed_one_end(face, fake):
     fake.faults.add(Fault("status", status=403, when=lambda call: "row 12" in str(call.arguments)))
-    result = face.of(fake).memories.add_many(requests(90), chunk=10, concurrency=3)
+    result = face.of(fake).memories.add_many(requests(90), chunk_size=10, max_concurrency=3)
     assert result.failed == [*range(10, 20), *range(30, 90)]
 
 
@@ -171,7 +178,9 @@ def test_what_the_iterable_raises_comes_after_what_was_taken_before(face, fake):
 
     known = []
     with pytest.raises(OSError, match="the file ended"):
-        known.extend(outcome.status for outcome in face.of(fake).memories.add_iter(failing(), chunk=10, concurrency=4))
+        known.extend(
+            outcome.status for outcome in face.of(fake).memories.add_iter(failing(), chunk_size=10, max_concurrency=4)
+        )
     assert known == ["stored"] * 25
     assert len(contents(fake)) == 25
 
@@ -195,7 +204,9 @@ def test_a_mistake_of_a_middleware_comes_out_after_the_other_requests_outcomes(f
     with pytest.raises(ZeroDivisionError):
         known.extend(
             outcome.index
-            for outcome in face.of(fake, middleware=[broken]).memories.add_iter(requests(40), chunk=10, concurrency=3)
+            for outcome in face.of(fake, middleware=[broken]).memories.add_iter(
+                requests(40), chunk_size=10, max_concurrency=3
+            )
         )
     assert known == [*range(10), *range(20, 30)]
 
@@ -205,7 +216,7 @@ def test_invalid_items_are_told_without_waiting_for_valid_ones(face, fake):
         while True:
             yield INVALID
 
-    outcomes = face.of(fake).memories.add_iter(endless(), chunk=5)
+    outcomes = face.of(fake).memories.add_iter(endless(), chunk_size=5)
     assert [next(outcomes).error.field for _ in range(7)] == [f"memories[{n}].content" for n in range(7)]
     outcomes.close()
     assert not fake.calls
@@ -245,7 +256,7 @@ def test_every_item_has_one_outcome_and_the_store_agrees(valid, chunk, concurren
     told = []
     outcomes = list(
         client.memories.add_iter(
-            given_, chunk=chunk, concurrency=concurrency, on_failure=on_failure, progress=told.append
+            given_, chunk_size=chunk, max_concurrency=concurrency, on_failure=on_failure, progress=told.append
         )
     )
     assert sorted(outcome.index for outcome in outcomes) == list(range(len(valid)))
@@ -262,7 +273,7 @@ def test_every_item_has_one_outcome_and_the_store_agrees(valid, chunk, concurren
 def test_progress_is_told_after_each_wave_and_adds_up(face, fake):
     client, told = face.of(fake), []
     client.remember("importer", "row 3")
-    client.memories.add_many([*requests(7), INVALID], chunk=3, concurrency=1, progress=told.append)
+    client.memories.add_many([*requests(7), INVALID], chunk_size=3, max_concurrency=1, progress=told.append)
     assert told == [
         BatchProgress(stored=3, total=8),
         BatchProgress(stored=5, duplicate=1, total=8),
@@ -283,7 +294,9 @@ def test_what_progress_raises_comes_out_after_the_outcomes(face, fake):
 
     known = []
     with pytest.raises(KeyError):
-        known.extend(outcome.index for outcome in face.of(fake).memories.add_iter(requests(9), chunk=3, progress=stop))
+        known.extend(
+            outcome.index for outcome in face.of(fake).memories.add_iter(requests(9), chunk_size=3, progress=stop)
+        )
     assert known == [0, 1, 2]
 
 
@@ -301,7 +314,7 @@ def test_requests_go_out_at_once_in_threads_that_end():
 
     before = set(threading.enumerate())
     with Memtrace("memory://", fake.organisation().api_key, transport=Waits(fake)) as client:
-        outcomes = client.memories.add_iter(requests(800), concurrency=4)
+        outcomes = client.memories.add_iter(requests(800), max_concurrency=4)
         next(outcomes)
         assert set(threading.enumerate()) == before
         assert sum(1 for _ in outcomes) == 799
@@ -331,7 +344,7 @@ def test_requests_go_out_at_once_in_tasks(run, new_event):
     async def main():
         transport = Together(fake, 4, new_event)
         client = AsyncMemtrace("memory://", fake.organisation().api_key, transport=transport)
-        return await client.memories.add_many(requests(400), concurrency=4)
+        return await client.memories.add_many(requests(400), max_concurrency=4)
 
     result = run(main) if run is trio.run else run(main())
     assert len(result.stored) == len(contents(fake)) == 400
@@ -343,7 +356,7 @@ def test_a_cancelled_batch_leaves_no_task_behind():
     async def main():
         transport = Together(fake, 99, asyncio.Event)
         client = AsyncMemtrace("memory://", fake.organisation().api_key, transport=transport)
-        task = asyncio.ensure_future(client.memories.add_many(requests(400), concurrency=4))
+        task = asyncio.ensure_future(client.memories.add_many(requests(400), max_concurrency=4))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -367,7 +380,7 @@ def test_an_interrupt_lets_the_requests_under_way_end_and_no_other_begin():
     with Memtrace("memory://", fake.organisation().api_key, transport=Interrupted(fake)) as client:
         for concurrency in (1, 3):
             with pytest.raises(KeyboardInterrupt):
-                client.memories.add_many(requests(900), concurrency=concurrency)
+                client.memories.add_many(requests(900), max_concurrency=concurrency)
     assert set(threading.enumerate()) == before
     assert len(contents(fake)) == 200
 
@@ -389,14 +402,14 @@ def test_a_long_batch_takes_no_more_memory_than_a_short_one():
 
     def peak(count):
         tracemalloc.start()
-        for _ in client.memories.add_iter(requests(count), chunk=50):
+        for _ in client.memories.add_iter(requests(count), chunk_size=50):
             pass
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
 
     peak(500)
-    assert peak(10_000 if is_int() else 3000) < 1.5 * peak(1000)
+    assert peak(10_000 if is_whole() else 3000) < 1.5 * peak(1000)
 
 
 def test_the_flat_form_says_in_its_error_what_was_stored(face, fake):

@@ -13,7 +13,7 @@ from memtrace_transports.memory import Fault
 from tests.dealing import by_face
 from tests.faces import json_response
 from tests.responses import MEMORIES
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def contents(context):
 
 
 def test_all_of_a_session_is_there_whole_and_oldest_first(face, fake):
-    count = 2500 if is_int() else 1100
+    count = 2500 if is_whole() else 1100
     seed(fake, count)
     fake.seed("default", [{"agent_id": "bot", "session_id": "other", "content": "of another session", "age_s": 30}])
     long = "語" * 500
@@ -42,7 +42,7 @@ def test_all_of_a_session_is_there_whole_and_oldest_first(face, fake):
     context = face.of(fake).sessions.prompt_context("s")
     assert contents(context) == [*(f"row {n} of {count}" for n in range(count)), long]
     assert f"\n{long}\n" in context.text
-    assert (context.left_out, context.generation) == (0, 0)
+    assert (context.omitted, context.revision) == (0, 0)
     assert [call.operation for call in fake.calls] == ["memories.list"] * len(fake.calls)
 
 
@@ -50,11 +50,11 @@ def test_all_of_a_session_is_there_whole_and_oldest_first(face, fake):
 def test_it_is_what_build_context_makes_of_the_same_memories(face, fake, form):
     seed(fake, 1200, importance=0.5, metadata={"reasoning": "r", "k": 1})
     client = face.of(fake)
-    settings = {"form": form, "max_tokens": 3000, "metadata_keys": ["k"], "show_agents": True, "count_tokens": len}
+    settings = {"format": form, "max_tokens": 3000, "metadata_keys": ["k"], "show_agents": True, "count_tokens": len}
     context = client.sessions.prompt_context("s", **settings)
     assert context == build_context(client.sessions.memories_iter("s"), **settings)
     assert context == client.sessions.prompt_context("s", PromptContextOptions(**settings))
-    assert context.generation > 0
+    assert context.revision > 0
     assert context.tokens <= 3000
 
 
@@ -110,17 +110,17 @@ def test_the_beginning_stays_while_a_session_goes_on(face, fake):
         for n in range(40):
             session.remember(f"Turn {n} of a conversation", event_type="message")
             context = session.prompt_context(max_tokens=600)
-            if before is not None and context.generation == before.generation:
+            if before is not None and context.revision == before.revision:
                 assert context.text.startswith(before.text)
                 assert context.text != before.text
             before = context
-        assert context.generation >= 1
+        assert context.revision >= 1
         assert context == client.sessions.prompt_context(session.id, PromptContextOptions(max_tokens=600))
 
 
 def test_an_unknown_session_gives_an_empty_context(face, fake):
     context = face.of(fake).sessions.prompt_context("nowhere", max_tokens=100)
-    assert (context.text, context.messages, context.tokens, context.left_out) == ("", [], 0, 0)
+    assert (context.text, context.messages, context.tokens, context.omitted) == ("", [], 0, 0)
 
 
 @by_face(
@@ -128,7 +128,7 @@ def test_an_unknown_session_gives_an_empty_context(face, fake):
     [
         ("max_tokens", 0, "max_tokens"),
         ("max_tokens", "many", "max_tokens"),
-        ("form", "html", "form"),
+        ("format", "html", "format"),
         ("count_tokens", None, "count_tokens"),
         ("memory_types", ["no spaces"], "memory_types[0]"),
         ("event_types", ["ok", "no-hyphens"], "event_types[1]"),

@@ -12,7 +12,7 @@ from memtrace import ClientClosedError, InvalidRequestError, ListOptions, NotFou
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.faces import json_response
 from tests.responses import MEMORIES
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def contents(memories):
 
 
 def test_an_iterator_gives_every_row_whatever_their_number(face, fake):
-    count = 2500 if is_int() else 1200
+    count = 2500 if is_whole() else 1200
     seed(fake, count)
     client = face.of(fake)
     newest = [f"row {n}" for n in reversed(range(count))]
@@ -128,7 +128,7 @@ def test_a_failure_on_the_way_comes_out_of_the_iterator_after_what_was_read(face
 
 
 def test_a_list_of_more_than_1000_gives_them_all(face, fake):
-    count, fewer, searched = (2500, 1500, 2000) if is_int() else (1200, 1100, 1100)
+    count, fewer, searched = (2500, 1500, 2000) if is_whole() else (1200, 1100, 1100)
     seed(fake, count)
     client = face.of(fake)
     for read in (

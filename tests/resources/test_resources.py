@@ -451,7 +451,7 @@ def test_a_request_that_surely_did_not_arrive_fails_its_items_and_stops_the_rest
     assert len(transport.requests) == 2
     assert [outcome.status for outcome in result] == ["stored"] * 100 + ["failed"] * 150
     assert result.outcomes[100].error.code == "connection_failed"
-    assert result.outcomes[200].error.code == "not_sent"
+    assert result.outcomes[200].error.code == "skipped"
     assert result.outcomes[200].error.retryable
 
 

@@ -47,9 +47,9 @@ def test_a_memory_is_given_back_once_it_can_be_read(face, fake):
 def test_what_add_visible_stores_can_be_read_when_it_returns(face, fake):
     client = face.of(fake)
     for number in range(3):
-        read = client.memories.add_visible(agent_id="a", content=f"fact {number}")
+        read = client.memories.add(wait=True, agent_id="a", content=f"fact {number}")
         assert client.memories.list(limit=1).memories == [read]
-    read = client.memories.add_visible(AddMemoryRequest(agent_id="a", content="last"), visible_within=1)
+    read = client.memories.add(AddMemoryRequest(agent_id="a", content="last"), wait=True, wait_timeout=1)
     assert client.memories.list().count == 4
     assert fake.clock.monotonic() < 1
 
@@ -79,7 +79,7 @@ def test_reads_come_015_s_apart_until_the_time_is_over(face):
         client.memories.wait_until_visible(Memory(**json.loads(ROW)), timeout=0.4)
     assert clock.sleeps == pytest.approx([0.15, 0.15, 0.1])
     error = caught.value
-    assert (error.code, error.attempts, len(transport.requests)) == ("not_visible", 4, 4)
+    assert (error.code, error.attempts, len(transport.requests)) == ("visibility_timeout", 4, 4)
     assert error.elapsed == pytest.approx(0.4)
     assert error.retryable
     assert not error.maybe_applied
@@ -115,26 +115,26 @@ def test_what_fails_after_the_write_says_that_the_memory_was_taken(face, fake):
     client = face.of(fake, retry=ONCE)
     fake.set_storage("default", "down")
     with pytest.raises(ServerError) as caught:
-        client.memories.add_visible(agent_id="a", content="c")
+        client.memories.add(wait=True, agent_id="a", content="c")
     assert caught.value.maybe_applied
     assert not caught.value.retryable
-    assert "wait_until_visible may be called again" in caught.value.hint
+    assert "call wait_until_visible again" in caught.value.hint
     for last in (json_response(200, NOTHING), TransportError("gone", cause="connect", maybe_sent=False)):
         client, _ = face.scripted(json_response(201, ROW), last, retry=ONCE)
         with pytest.raises(TransportError) as caught:
-            client.memories.add_visible(agent_id="a", content="c", visible_within=0)
+            client.memories.add(wait=True, agent_id="a", content="c", wait_timeout=0)
         assert caught.value.maybe_applied
         assert not caught.value.retryable
 
 
 def test_a_write_that_fails_is_not_waited_for(face, fake):
     client = face.of(fake)
-    client.memories.add_visible(agent_id="a", content="c")
+    client.memories.add(wait=True, agent_id="a", content="c")
     with pytest.raises(ConflictError) as caught:
-        client.memories.add_visible(agent_id="a", content="c")
+        client.memories.add(wait=True, agent_id="a", content="c")
     assert not caught.value.maybe_applied
     with pytest.raises(InvalidRequestError, match="content"):
-        client.memories.add_visible(agent_id="a", content="")
+        client.memories.add(wait=True, agent_id="a", content="")
 
 
 @by_face("seconds", [-1, float("nan"), float("inf"), None, "5"])
@@ -142,10 +142,10 @@ def test_what_is_no_number_of_seconds_is_refused_before_anything_is_sent(face, s
     client, transport = face.scripted()
     with pytest.raises(InvalidRequestError, match="timeout must be a number of seconds"):
         client.memories.wait_until_visible(Memory(**json.loads(ROW)), timeout=seconds)
-    with pytest.raises(InvalidRequestError, match="visible_within must be a number of seconds"):
-        client.memories.add_visible(agent_id="a", content="c", visible_within=seconds)
+    with pytest.raises(InvalidRequestError, match="wait_timeout must be a number of seconds"):
+        client.memories.add(wait=True, agent_id="a", content="c", wait_timeout=seconds)
     assert not transport.requests
 
 
 def test_how_long_to_wait_is_no_field_of_a_memory():
-    assert "visible_within" not in AddMemoryRequest.model_fields
+    assert "wait_timeout" not in AddMemoryRequest.model_fields

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from memtrace import ConflictError, ConnectionFailedError, NotFoundError
+from memtrace import APIConnectionError, ConflictError, NotFoundError
 from memtrace_transports.memory import Fault
 from tests.faces import json_response
 from tests.retry.test_repeats import Scripted, broken, refused
@@ -129,6 +129,6 @@ def test_an_agent_that_sessions_hold_is_a_conflict_however_often_it_is_asked(fak
 def test_a_deletion_of_which_nothing_is_heard_may_have_happened(fake, client):
     agent = client.agents.register(name="bot")
     fake.faults.add(Fault("reset", on="agents.delete", times=3))
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         client.agents.delete(agent.id)
     assert (caught.value.attempts, caught.value.maybe_applied, caught.value.retryable) == (3, True, True)

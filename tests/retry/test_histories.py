@@ -101,7 +101,7 @@ class World:
 
     def stored(self):
         """How often each content is in the store, asked past the network."""
-        self.fake.settle()
+        self.fake.flush()
         return Counter(memory.content for memory in self.fake.client().memories.iter(order="asc"))
 
 
@@ -115,13 +115,13 @@ pauses = st.sampled_from([0, 0, 0.05, 0.5, 1.2, 100])
 
 
 @forms
-@given(ways, st.lists(st.tuples(st.sampled_from(["server", "unique", "own"]), pauses), min_size=1, max_size=6))
+@given(ways, st.lists(st.tuples(st.sampled_from(["server", "per_call", "own"]), pauses), min_size=1, max_size=6))
 def test_what_a_write_says_is_true_of_the_store(form, ways, writes):
     world, said = World(form, ways), []
     for number, (key, pause) in enumerate(writes):
         fields = {"agent_id": "a", "content": f"content {number}"}
         fields |= {"dedup_key": f"key {number}"} if key == "own" else {}
-        dedup = "unique" if key == "unique" else "server"
+        dedup = "per_call" if key == "per_call" else "server"
         said.append(world.do(lambda client, f=fields, d=dedup: client.with_options(dedup=d).memories.add(**f)))
         world.clock.advance(pause)
     stored = world.stored()
@@ -161,7 +161,7 @@ def test_equal_contents_are_stored_once_whichever_of_the_calls_stores_them(form,
 def test_what_a_batch_says_is_true_of_the_store(form, ways, numbers, chunk, on_failure):
     world = World(form, ways)
     requests = [AddMemoryRequest(agent_id="a", content=f"content {n}") for n in dict.fromkeys(numbers)]
-    result = world.do(lambda client: client.memories.add_many(requests, chunk=chunk, on_failure=on_failure))
+    result = world.do(lambda client: client.memories.add_many(requests, chunk_size=chunk, on_failure=on_failure))
     stored = world.stored()
     assert max(stored.values(), default=0) <= 1
     if isinstance(result, Interrupted):
@@ -214,7 +214,7 @@ def test_what_agents_and_sessions_say_is_true_of_the_registry(form, ways, steps)
 @forms
 def test_naive_repeats_on_the_same_network_store_some_twice(form):
     """So that the histories above are known to bite."""
-    from memtrace.middleware import instead_of
+    from memtrace.middleware import replace
 
     def naive(request, call_next):
         for _ in range(2):
@@ -226,6 +226,6 @@ def test_naive_repeats_on_the_same_network_store_some_twice(form):
                 return response
         return (yield from call_next(request))
 
-    world = World(form, ["reset after"], middleware=[instead_of("retry", naive)])
+    world = World(form, ["reset after"], middleware=[replace("retry", naive)])
     world.do(lambda client: client.remember("a", "content"))
     assert world.stored() == {"content": 2}

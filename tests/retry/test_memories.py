@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from memtrace import AddMemoryRequest, ConflictError, ConnectionFailedError, MemtraceError, RetryPolicy
-from memtrace.exceptions import UnreadableResponseError
+from memtrace import AddMemoryRequest, APIConnectionError, ConflictError, MemtraceError, RetryPolicy
+from memtrace.exceptions import ResponseDecodeError
 from memtrace.operations._recovery import server_dedup_key
 from memtrace.transport import Headers, Response
 from memtrace_transports import AsyncMemoryTransport, FakeMemtrace, ManualClock, MemoryTransport
@@ -29,12 +29,12 @@ WAYS = [
 
 def contents(fake):
     """What is stored, oldest first."""
-    fake.settle()
+    fake.flush()
     return [memory.content for memory in fake.client().memories.list(order="asc", limit=1000).memories]
 
 
 @pytest.mark.parametrize("fault", WAYS, ids=lambda fault: fault.describe())
-@pytest.mark.parametrize("settings", [{}, {"dedup": "unique"}], ids=["server's key", "key of the call"])
+@pytest.mark.parametrize("settings", [{}, {"dedup": "per_call"}], ids=["server's key", "key of the call"])
 def test_whatever_is_lost_the_memory_is_stored_once_and_given(face, fake, client, fault, settings):
     client.remember("assistant", "before")
     fake.faults.add(fault)
@@ -56,7 +56,7 @@ def test_between_the_attempts_the_first_settles(fake, client):
 
 def test_with_one_process_the_first_wait_may_be_left_out(fake, client):
     fake.faults.add(WAYS[0])
-    client.with_options(retry=RetryPolicy(settle="read")).remember("assistant", "User likes tea")
+    client.with_options(retry=RetryPolicy(verify_before_retry="read")).remember("assistant", "User likes tea")
     assert fake.clock.monotonic() == 0.25
     assert contents(fake) == ["User likes tea"]
 
@@ -76,7 +76,7 @@ def test_what_was_stored_before_the_call_is_a_conflict_and_nothing_of_this_call_
 def test_a_caller_s_key_is_looked_up_like_the_servers_and_unlike_one_of_the_call(fake, client):
     client.memories.add(agent_id="assistant", content="old", dedup_key="k1")
     fake.clock.advance(60)
-    for settings in ({}, {"dedup": "unique"}):
+    for settings in ({}, {"dedup": "per_call"}):
         fake.faults.add(WAYS[1])
         with pytest.raises(ConflictError):
             client.with_options(**settings).memories.add(agent_id="assistant", content="new", dedup_key="k1")
@@ -98,13 +98,13 @@ def test_long_contents_that_begin_alike_are_told_apart(fake, client):
 @pytest.mark.parametrize("key", ["back\\slash", "nul\0"])
 def test_a_key_that_the_server_never_matches_is_not_repeated(fake, client, key):
     fake.faults.add(Fault("refused", on="memories.add"), Fault("reset", on="memories.add", nth=2, applied=True))
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         client.memories.add(agent_id="assistant", content="c", dedup_key=key)
     assert (caught.value.attempts, caught.value.maybe_applied) == (2, True)
 
 
 def test_unique_keys_keep_equal_contents_apart_and_a_callers_key_wins(fake, client):
-    unique = client.with_options(dedup="unique")
+    unique = client.with_options(dedup="per_call")
     keys = {unique.remember("assistant", "again").dedup_key for _ in range(3)}
     assert len(keys) == 3
     assert contents(fake) == ["again"] * 3
@@ -115,7 +115,7 @@ def test_unique_keys_keep_equal_contents_apart_and_a_callers_key_wins(fake, clie
 
 def test_a_request_of_the_callers_is_not_changed_by_a_key_of_the_call(client):
     request = AddMemoryRequest(agent_id="assistant", content="c")
-    client.with_options(dedup="unique").memories.add(request)
+    client.with_options(dedup="per_call").memories.add(request)
     assert request.dedup_key is None
 
 
@@ -125,7 +125,7 @@ def test_a_request_of_the_callers_is_not_changed_by_a_key_of_the_call(client):
 def test_storage_that_is_down_means_no_repeat_and_an_unknown_outcome(fake, client):
     fake.faults.add(WAYS[0])
     fake.set_storage("default", "down")
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         client.remember("assistant", "User likes tea")
     error = caught.value
     assert (error.attempts, error.maybe_applied, error.retryable) == (1, True, False)
@@ -171,7 +171,7 @@ def hiding_the_first_answer_by(way):
     return hide
 
 
-@pytest.mark.parametrize("settings", [{}, {"dedup": "unique"}], ids=["server's key", "key of the call"])
+@pytest.mark.parametrize("settings", [{}, {"dedup": "per_call"}], ids=["server's key", "key of the call"])
 @pytest.mark.parametrize("way", [saying(503), saying(429), refused()], ids=["503", "429", "refused"])
 def test_an_attempt_middleware_that_hides_an_answer_does_not_have_the_memory_stored_twice(fake, client, way, settings):
     hiding = client.with_options(attempt_middleware=[hiding_the_first_answer_by(way)], **settings)
@@ -222,7 +222,7 @@ def test_a_session_whose_answer_an_attempt_middleware_hides_is_not_opened_twice(
 
 def test_a_deadline_without_time_to_settle_leaves_the_outcome_unknown_at_once(fake, client):
     fake.faults.add(WAYS[0])
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         client.with_options(deadline=1.5).remember("assistant", "User likes tea")
     assert caught.value.maybe_applied
     assert fake.clock.monotonic() == 0
@@ -247,14 +247,14 @@ def test_a_conflict_that_cannot_be_looked_up_says_that_it_may_be_stored(face):
     assert (error.maybe_applied, error.attempts, error.request.operation) == (True, 2, "memories.add")
     assert "an earlier attempt may have stored it, and looking for it failed" in error.hint
     scripted = Scripted(face, broken(), NOTHING, CONFLICT, *[refused() for _ in range(3)])
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         scripted.client.remember("assistant", "c")
     assert caught.value.maybe_applied
 
 
 def test_a_key_of_the_call_that_conflicts_is_stored_even_where_its_row_is_not_found(face):
-    scripted = Scripted(face, broken(), NOTHING, CONFLICT, NOTHING, dedup="unique")
-    with pytest.raises(UnreadableResponseError, match="the memory is stored") as caught:
+    scripted = Scripted(face, broken(), NOTHING, CONFLICT, NOTHING, dedup="per_call")
+    with pytest.raises(ResponseDecodeError, match="the memory is stored") as caught:
         scripted.client.remember("assistant", "c")
     assert caught.value.maybe_applied
 
@@ -262,7 +262,7 @@ def test_a_key_of_the_call_that_conflicts_is_stored_even_where_its_row_is_not_fo
 @pytest.mark.parametrize("body", ["[]", "{}", '{"memories": 5}', '{"memories": [5]}', "<html>", "[" * 100_000])
 def test_a_settling_read_has_to_be_readable(face, body):
     scripted = Scripted(face, broken(), *[json_response(200, body)] * 3)
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(APIConnectionError):
         scripted.client.remember("assistant", "c")
     assert scripted.sent == ["POST", "GET", "GET", "GET"]
 
@@ -339,14 +339,14 @@ def test_a_server_whose_clock_is_an_hour_off_is_understood(face):
 
 
 def test_every_way_of_writing_one_memory_takes_the_clients_keys(face, fake):
-    client = face.of(fake, dedup="unique")
+    client = face.of(fake, dedup="per_call")
     agent = client.agents.register(name="bot")
     with client.sessions.open(agent_id=agent.id) as session:
         for _ in range(2):
             client.remember("a", "same")
             client.decide("a", "same", "why")
             client.add_memory(AddMemoryRequest(agent_id="a", content="same"))
-            client.memories.add_visible(agent_id="a", content="same")
+            client.memories.add(wait=True, agent_id="a", content="same")
             client.add_memories([AddMemoryRequest(agent_id="a", content="same")])
             session.remember("same")
             session.decide("same", "why")
@@ -362,7 +362,9 @@ def test_each_read_that_fails_before_a_repeat_begins_the_settling_anew(fake, cli
     assert fake.clock.monotonic() == 3 * 1.25 + 2 * 4 + 0.25
     fake.faults.add(Fault("reset", on="memories.add", applied=True), Fault("refused", on="memories.list", times=2))
     began = fake.clock.monotonic()
-    client.with_options(retry=RetryPolicy(settle="read", jitter=lambda: 1.0)).remember("assistant", "User likes cake")
+    client.with_options(retry=RetryPolicy(verify_before_retry="read", jitter=lambda: 1.0)).remember(
+        "assistant", "User likes cake"
+    )
     assert fake.clock.monotonic() == began + 0.25 + 0.5 + 0.25
     assert contents(fake) == ["User likes tea", "User likes cake"]
 
@@ -372,7 +374,7 @@ def test_a_settling_read_that_may_not_be_repeated_in_time_ends_the_call(fake, cl
         Fault("reset", on="memories.add", applied=True),
         Fault("status", on="memories.list", status=429, headers={"Retry-After": "3600"}),
     )
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         client.remember("assistant", "User likes tea")
     assert (caught.value.maybe_applied, fake.clock.monotonic()) == (True, 1.25)
 
@@ -380,6 +382,6 @@ def test_a_settling_read_that_may_not_be_repeated_in_time_ends_the_call(fake, cl
 def test_a_server_that_gives_the_same_rows_for_ever_is_not_asked_for_ever(face):
     full = json_response(200, json.dumps({"memories": [row("2026-01-01T00:00:08.7Z")] * 1000}))
     scripted = Scripted(face, broken(), NOTHING, CONFLICT, full, full)
-    with pytest.raises(UnreadableResponseError, match="the same rows again and again") as caught:
+    with pytest.raises(ResponseDecodeError, match="the same rows again and again") as caught:
         scripted.client.memories.add(agent_id="assistant", content="c", dedup_key="other")
     assert caught.value.maybe_applied

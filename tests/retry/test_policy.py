@@ -21,7 +21,7 @@ from memtrace.middleware import Retry
         ({"max_backoff": True}, "max_backoff must be a number of seconds"),
         ({"max_retry_after": math.inf}, "max_retry_after must be a number of seconds"),
         ({"max_retry_after": "5"}, "max_retry_after must be a number of seconds"),
-        ({"settle": "never"}, "settle must be one of wait, read"),
+        ({"verify_before_retry": "never"}, "verify_before_retry must be one of wait, read"),
         ({"jitter": 0.5}, "jitter must be a function"),
     ],
 )
@@ -40,7 +40,7 @@ def test_a_client_takes_a_policy_and_nothing_else(wrong):
 
 @pytest.mark.parametrize("wrong", ["client", None, True, ["server"]])
 def test_dedup_is_one_of_two_words(wrong):
-    with pytest.raises(ConfigurationError, match="^dedup must be one of server, unique .docs: errors/[a-z_]+.$"):
+    with pytest.raises(ConfigurationError, match="^dedup must be one of server, per_call .docs: errors/[a-z_]+.$"):
         Memtrace("memory://", "key", dedup=wrong)
     with Memtrace("memory://", "key") as client, pytest.raises(ConfigurationError, match="^dedup must be"):
         client.with_options(dedup=wrong)
@@ -66,6 +66,6 @@ def test_jitter_is_full_by_default():
 
 def test_the_reprs_say_the_policy():
     assert repr(RetryPolicy(max_attempts=5)) == (
-        "RetryPolicy(max_attempts=5, initial_backoff=0.25, max_backoff=8.0, max_retry_after=30.0, settle='wait')"
+        "RetryPolicy(max_attempts=5, initial_backoff=0.25, max_backoff=8.0, max_retry_after=30.0, verify_before_retry='wait')"
     )
     assert repr(Retry()) == f"Retry({RetryPolicy()!r})"

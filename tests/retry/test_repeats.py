@@ -7,15 +7,15 @@ import pickle
 import pytest
 
 from memtrace import (
-    ConnectionFailedError,
+    APIConnectionError,
     DeadlineExceededError,
     MemtraceError,
     NoArcInstanceError,
     RateLimitError,
+    ResponseDecodeError,
     RetryPolicy,
     ServerError,
     TransportError,
-    UnreadableResponseError,
 )
 from memtrace.transport import Headers, Response
 from tests.conftest import StoppedClock
@@ -137,7 +137,7 @@ def test_the_last_attempts_failure_comes_out_and_tells_of_the_one_before(face):
         scripted.client.agents.list()
     error = caught.value
     assert (error.status_code, error.attempts, error.elapsed, error.maybe_applied) == (503, 3, 0.75, False)
-    assert isinstance(error.last_cause, ConnectionFailedError)
+    assert isinstance(error.last_cause, APIConnectionError)
     assert (error.last_cause.message, error.last_cause.attempts) == ("broken", 2)
     assert "broken [agents.list: GET /api/v1/agents, 2 attempts" in str(error.last_cause)
     assert "3 attempts, 0.750 s" in str(error)
@@ -154,14 +154,14 @@ def test_an_error_after_many_attempts_pickles_and_copies_like_any_other(face, fa
 
 def test_one_attempt_means_one(face):
     scripted = Scripted(face, refused(), retry=RetryPolicy(max_attempts=1))
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         scripted.client.agents.list()
     assert (caught.value.attempts, caught.value.last_cause) == (1, None)
 
 
 def test_a_copy_repeats_as_it_is_told_and_its_original_as_before(face):
     scripted = Scripted(face, refused(), refused(), refused(), AGENTS)
-    with pytest.raises(ConnectionFailedError) as caught:
+    with pytest.raises(APIConnectionError) as caught:
         scripted.client.with_options(retry=RetryPolicy(max_attempts=2)).agents.list()
     assert caught.value.attempts == 2
     assert scripted.client.agents.list().count == 0
@@ -264,10 +264,10 @@ def test_an_answer_is_read_once_however_often_it_is_looked_at(face, monkeypatch)
 
 def test_an_unreadable_answer_that_stays_so_says_so_after_the_last_attempt(face):
     scripted = Scripted(face, *[json_response(200, "<html>")] * 3)
-    with pytest.raises(UnreadableResponseError) as caught:
+    with pytest.raises(ResponseDecodeError) as caught:
         scripted.client.agents.list()
     assert (caught.value.attempts, caught.value.maybe_applied, caught.value.retryable) == (3, False, True)
-    assert isinstance(caught.value.last_cause, UnreadableResponseError)
+    assert isinstance(caught.value.last_cause, ResponseDecodeError)
 
 
 def test_keys_and_contents_are_in_no_error_of_a_repeated_write(face):

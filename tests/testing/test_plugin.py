@@ -314,12 +314,12 @@ class TestTheReport:
     def test_a_fault_and_a_call_without_an_answer_are_told(self, run):
         source = """
             import pytest
-            from memtrace import ConnectionFailedError
+            from memtrace import APIConnectionError
             from memtrace_transports.memory import Fault
 
             def test_it(memtrace_client, memtrace_fake):
                 memtrace_fake.faults.add(Fault("reset"))
-                with pytest.raises(ConnectionFailedError):
+                with pytest.raises(APIConnectionError):
                     memtrace_client.agents.list()
                 assert not "a failure"
         """

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import os
 
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
-CANCELLATIONS = int(os.environ.get("CANCELLATIONS", "100" if is_int() else "30"))
+CANCELLATIONS = int(os.environ.get("CANCELLATIONS", "100" if is_whole() else "30"))

@@ -37,7 +37,7 @@ from memtrace.transport import AsyncTransport, Headers, Request, Response, Trans
 from memtrace_transports import _aiohttp
 from memtrace_transports._aiohttp import AiohttpTransport
 from tests.garbage import collected
-from tests.sampling import crossed, is_int
+from tests.sampling import crossed, is_whole
 from tests.transports.repetitions import CANCELLATIONS
 from tests.transports.scripted import (
     Answer,
@@ -280,7 +280,7 @@ def test_a_small_gzip_that_explodes_is_stopped_early(monkeypatch):
         return piece
 
     monkeypatch.setattr(aiohttp.StreamReader, "readany", readany)
-    bomb = gzip.compress(bytes(100_000_000 if is_int() else 20_000_000))
+    bomb = gzip.compress(bytes(100_000_000 if is_whole() else 20_000_000))
     with ScriptedServer(Answer(200, bomb, [("Content-Encoding", "gzip")])) as server:
         failed(one(get(server), max_response_bytes=1 << 20), "protocol", maybe_sent=True)
     assert sum(read) < 8 << 20
@@ -879,13 +879,13 @@ def test_an_unknown_authority_is_no_connection(authority):
 
 def test_a_server_of_the_given_authority_is_trusted(authority):
     with TlsServer(authority) as server:
-        assert one(get(server), ca=authority.ca).body == b"None"
+        assert one(get(server), ca_bundle=authority.ca).body == b"None"
 
 
 def test_a_client_certificate_is_shown(authority):
     certificate, key = authority.client
     with TlsServer(authority, wants_client=True) as server:
-        answer = one(get(server), ca=authority.ca, client_certificate=certificate, client_key=key)
+        answer = one(get(server), ca_bundle=authority.ca, client_cert=certificate, client_key=key)
     assert answer.body == b"'client'"
 
 
@@ -894,7 +894,7 @@ def test_a_client_certificate_is_shown(authority):
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_server_that_misses_a_client_certificate_gives_no_answer(authority):
     with TlsServer(authority, wants_client=True) as server, collected():  # so that what is left open is told here
-        assert one(get(server), ca=authority.ca).cause in ("connect", "reset")
+        assert one(get(server), ca_bundle=authority.ca).cause in ("connect", "reset")
 
 
 def test_without_verification_any_server_is_trusted(authority):
@@ -999,7 +999,7 @@ def test_a_tunnel_leads_to_a_server_over_tls_with_the_credentials_for_the_proxy_
         port = int(server.url.rpartition(":")[2])
         with Tunnel(port) as proxy:
             request = Request("GET", f"https://localhost:{port}", "/", Headers({"x-api-key": "SECRET"}), timeout=5.0)
-            answer = one(request, ca=authority.ca, proxy=f"http://user:p%40ss@127.0.0.1:{proxy.port}")
+            answer = one(request, ca_bundle=authority.ca, proxy=f"http://user:p%40ss@127.0.0.1:{proxy.port}")
     assert answer.status == 200
     assert proxy.received[0].startswith(f"CONNECT localhost:{port} HTTP/1.1\r\n".encode())
     assert BASIC in proxy.received[0]

@@ -362,7 +362,7 @@ def test_no_log_record_of_any_library_and_no_error_holds_a_secret(kind, caplog):
 # ---- construction
 
 
-@pytest.mark.parametrize(("kind", "option"), crossed(KINDS, ["ca", "client_certificate"]), ids=str)
+@pytest.mark.parametrize(("kind", "option"), crossed(KINDS, ["ca_bundle", "client_cert"]), ids=str)
 def test_a_file_that_holds_no_certificate_is_told_at_construction(kind, option, tmp_path):
     broken = tmp_path / "broken.pem"
     broken.write_text("nothing")

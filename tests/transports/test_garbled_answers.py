@@ -13,7 +13,7 @@ import urllib3
 from memtrace.exceptions import TransportError
 from memtrace.transport import Headers, Request, Response
 from memtrace_transports import _aiohttp, _httpx
-from tests.sampling import crossed, is_int
+from tests.sampling import crossed, is_whole
 from tests.transports.httpx_libraries import LIBRARIES
 from tests.transports.kinds import FORMS, on_every_form, on_every_kind
 from tests.transports.scripted import Answer, Echo, Garbage, ScriptedServer, Stall
@@ -184,7 +184,7 @@ def test_a_body_that_was_compressed_very_often_is_refused(form):
 
 @pytest.fixture(scope="module")
 def bombs():
-    times = 1 if is_int() else 10
+    times = 1 if is_whole() else 10
     bomb = gzip.compress(b"0" * (50_000_000 // times))
     empty = gzip.compress(gzip.compress(b"") * (500_000 // times))  # whose inner stream comes to nothing
     return coded(bomb, "gzip"), coded(gzip.compress(bomb), "gzip", "gzip"), coded(empty, "gzip", "gzip")

@@ -73,7 +73,7 @@ def test_whichever_step_of_a_first_request_over_tls_ends_the_next_one_has_a_conn
 
     async def ended_at(step):
         """Whether the request came through; the next one has to in any case."""
-        transport = AsyncHttpxTransport(options=TransportOptions(max_connections=1, ca=ca), library=library)
+        transport = AsyncHttpxTransport(options=TransportOptions(max_connections=1, ca_bundle=ca), library=library)
 
         async def counted(scope, send):
             async def stepped():

@@ -20,7 +20,7 @@ from memtrace.transport import CallContext, Request, TransportError, TransportOp
 from memtrace_transports import AsyncHttpxTransport, HttpxTransport
 from memtrace_transports._checks.tls import _context, lazy_ssl_context, ssl_context
 from tests.conftest import Script
-from tests.sampling import crossed, is_int, sample
+from tests.sampling import crossed, is_whole, sample
 from tests.transports.httpx_libraries import LIBRARIES
 from tests.transports.kinds import Kind, on_every_blocking_kind, on_every_kind
 from tests.transports.scripted import Answer, Echo, ScriptedServer, Stall, Zipped
@@ -43,13 +43,13 @@ MEANINGLESS = (
     + [("connect_timeout", "5"), ("read_timeout", 1e300), ("write_timeout", 10**400), ("pool_timeout", [1])]
     + [("max_connections", "5"), ("max_keepalive_connections", 1.0), ("max_response_bytes", None)]
     + [(name, value) for name in ("verify", "trust_env", "http2") for value in (None, 0, 1, "yes")]
-    + [(name, value) for name in ("ca", "client_certificate", "client_key")
+    + [(name, value) for name in ("ca_bundle", "client_cert", "client_key")
        for value in (5, b"ca.pem", BytesPath(), "a\0b", "a" * 5000, "", True)]
     + [("client_key_password", b"secret"), ("client_key_password", 5)]
     + [("proxy", proxy) for proxy in ("", 5, b"http://proxy:3128", "http://proxy:port", "http://proxy:65536", "http://a..b:1",
                                       "http://a b:1", "http://[::1:1", "http://proxy?a=b", "ftp://proxy", "http://p#w@proxy:1",
                                       "http://u\udcff:pw@proxy:1")]
-    + [("max_keepalive_connections", -1), ("ca", "/no/such/file"), ("client_key", "/no/such/file")]
+    + [("max_keepalive_connections", -1), ("ca_bundle", "/no/such/file"), ("client_key", "/no/such/file")]
     + [("proxy", "proxy:3128"), ("proxy", "socks5://proxy"), ("proxy", "http://")]
 )  # fmt: skip
 
@@ -62,7 +62,7 @@ def test_a_value_that_makes_no_sense_is_refused_with_its_name(field, value):
 
 def test_a_file_given_as_verify_is_told_its_place(tmp_path):
     for given in ("ca.pem", tmp_path):
-        with pytest.raises(ConfigurationError, match=r"options\.verify must be True or False .*ca="):
+        with pytest.raises(ConfigurationError, match=r"options\.verify must be True or False .*ca_bundle="):
             TransportOptions(verify=given)
 
 
@@ -108,13 +108,16 @@ def test_headers_that_are_changed_later_change_nothing():
 def test_settings_of_tls_that_do_not_go_together_are_refused(tmp_path):
     file = tmp_path / "file.pem"
     file.write_text("")
-    with pytest.raises(ConfigurationError, match="client_certificate must be given"):
+    with pytest.raises(ConfigurationError, match="client_cert must be given"):
         TransportOptions(client_key=file)
-    with pytest.raises(ConfigurationError, match="ca must be left out where verify is False"):
-        TransportOptions(ca=file, verify=False)
-    with pytest.raises(ConfigurationError, match="client_certificate must be a file"):
-        TransportOptions(client_certificate=tmp_path)
-    assert TransportOptions(ca=tmp_path, max_keepalive_connections=0).given() == ["max_keepalive_connections", "ca"]
+    with pytest.raises(ConfigurationError, match="ca_bundle must be left out where verify is False"):
+        TransportOptions(ca_bundle=file, verify=False)
+    with pytest.raises(ConfigurationError, match="client_cert must be a file"):
+        TransportOptions(client_cert=tmp_path)
+    assert TransportOptions(ca_bundle=tmp_path, max_keepalive_connections=0).given() == [
+        "max_keepalive_connections",
+        "ca_bundle",
+    ]
 
 
 def test_nothing_is_given_by_default_and_a_client_fills_in_itself():
@@ -127,7 +130,7 @@ def test_nothing_is_given_by_default_and_a_client_fills_in_itself():
 
 def test_repr_holds_no_secret():
     options = TransportOptions(
-        proxy="http://user:planted@proxy:1", client_certificate=None, headers={"authorization": "planted"}
+        proxy="http://user:planted@proxy:1", client_cert=None, headers={"authorization": "planted"}
     )
     assert "planted" not in repr(options)
 
@@ -141,15 +144,15 @@ def test_an_option_that_the_transport_cannot_honour_is_refused_when_the_client_i
     with pytest.raises(
         ConfigurationError, match=r"'memory' cannot honour options.read_timeout, options.proxy; .*: none"
     ):
-        client("memory://", "key", options=options)
-    client("http://server", "key", options=options)
+        client("memory://", "key", transport_options=options)
+    client("http://server", "key", transport_options=options)
 
 
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
 def test_options_beside_an_instance_are_refused(client):
     transport = HttpxTransport() if client is Memtrace else AsyncHttpxTransport()
     with pytest.raises(ConfigurationError, match=rf"give them to {type(transport).__name__}\(options=...\) itself"):
-        client("http://server", "key", transport=transport, options=TransportOptions())
+        client("http://server", "key", transport=transport, transport_options=TransportOptions())
 
 
 def test_options_beside_a_librarys_own_client_are_refused():
@@ -229,7 +232,7 @@ def test_an_answer_over_the_bound_is_an_error_that_says_so(face):
 
 
 def test_a_small_answer_that_grows_when_it_is_decompressed_is_stopped(face):
-    bomb = Zipped(body=b"0" * (50_000_000 if is_int() else 5_000_000))
+    bomb = Zipped(body=b"0" * (50_000_000 if is_whole() else 5_000_000))
     with ScriptedServer(bomb) as server, pytest.raises(TransportError, match="more than 100000 bytes"):
         face.send(server.url, max_response_bytes=100_000)
 
@@ -275,7 +278,7 @@ def test_a_private_authority_is_trusted_as_a_file_and_from_the_environment(face,
         with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED") as caught:
             face.send(server.url)
         assert (caught.value.cause, caught.value.maybe_sent) == ("connect", False)
-        assert face.send(server.url, ca=authority.ca).body == b"None"
+        assert face.send(server.url, ca_bundle=authority.ca).body == b"None"
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
         assert face.send(server.url).body == b"None"
         with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED"):
@@ -284,16 +287,16 @@ def test_a_private_authority_is_trusted_as_a_file_and_from_the_environment(face,
 
 def test_a_folder_of_certificates_is_trusted(authority, tmp_path):
     shutil.copy(authority.ca, tmp_path / "ca.pem")
-    assert ssl_context(TransportOptions(ca=tmp_path)).verify_mode.name == "CERT_REQUIRED"
+    assert ssl_context(TransportOptions(ca_bundle=tmp_path)).verify_mode.name == "CERT_REQUIRED"
 
 
 def test_a_client_certificate_is_shown(face, authority):
     certificate, key = authority.client
     with TlsServer(authority, wants_client=True) as server:
-        answer = face.send(server.url, ca=authority.ca, client_certificate=certificate, client_key=key)
+        answer = face.send(server.url, ca_bundle=authority.ca, client_cert=certificate, client_key=key)
         assert answer.body == b"'client'"
         with pytest.raises(TransportError, match="broke"):
-            face.send(server.url, ca=authority.ca)
+            face.send(server.url, ca_bundle=authority.ca)
 
 
 def test_without_verification_any_certificate_is_taken_and_a_warning_given(face, authority):
@@ -350,9 +353,9 @@ def test_a_bundle_of_requests_wins_over_ssl_cert_file_and_curls(through_requests
 def test_a_ca_of_the_options_wins_over_the_bundles(through_requests, authority, stranger, monkeypatch):
     with TlsServer(authority) as server:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(stranger.ca))
-        assert is_trusted(through_requests, server, ca=authority.ca)
+        assert is_trusted(through_requests, server, ca_bundle=authority.ca)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca))
-        assert not is_trusted(through_requests, server, ca=stranger.ca)
+        assert not is_trusted(through_requests, server, ca_bundle=stranger.ca)
 
 
 def test_a_bundle_may_be_a_folder_of_hashed_certificates(through_requests, authority, tmp_path, monkeypatch):
@@ -389,9 +392,9 @@ def test_the_others_read_no_bundle_of_requests(kind, authority, monkeypatch):
 def test_a_proxy_that_is_spoken_to_over_tls_is_trusted_as_the_server_is(kind, no_bundles, authority, stranger):
     asked = Request("GET", "http://server.invalid", "/", timeout=5.0)
     with TlsServer(authority) as proxy:
-        (answer,) = kind.send(asked, proxy=proxy.url, ca=authority.ca)
+        (answer,) = kind.send(asked, proxy=proxy.url, ca_bundle=authority.ca)
         assert answer.body == b"None"
-        (refused,) = kind.send(asked, proxy=proxy.url, ca=stranger.ca)
+        (refused,) = kind.send(asked, proxy=proxy.url, ca_bundle=stranger.ca)
     assert "CERTIFICATE_VERIFY_FAILED" in refused.message
     assert (refused.cause, refused.maybe_sent) == ("connect", False)
 
@@ -399,10 +402,10 @@ def test_a_proxy_that_is_spoken_to_over_tls_is_trusted_as_the_server_is(kind, no
 def test_files_that_hold_no_certificate_are_told(tmp_path, authority):
     empty = tmp_path / "empty.pem"
     empty.write_text("nothing")
-    with pytest.raises(ConfigurationError, match=r"options\.ca holds no certificates"):
-        ssl_context(TransportOptions(ca=empty))
+    with pytest.raises(ConfigurationError, match=r"options\.ca_bundle holds no certificates"):
+        ssl_context(TransportOptions(ca_bundle=empty))
     with pytest.raises(ConfigurationError, match="do not fit together"):
-        ssl_context(TransportOptions(client_certificate=authority.client[0], client_key=authority.server[1]))
+        ssl_context(TransportOptions(client_cert=authority.client[0], client_key=authority.server[1]))
 
 
 def test_a_broken_environment_is_named(tmp_path, monkeypatch):
@@ -459,10 +462,10 @@ def test_a_client_that_is_made_after_a_renewal_has_the_new_files(face, authority
     with TlsServer(authority) as server:
         shutil.copy(stranger.ca, renewed)
         with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED"):
-            face.send(server.url, ca=renewed)
+            face.send(server.url, ca_bundle=renewed)
         renewed.unlink()
         shutil.copy(authority.ca, renewed)
-        assert face.send(server.url, ca=renewed).body == b"None"
+        assert face.send(server.url, ca_bundle=renewed).body == b"None"
 
 
 def test_a_client_keeps_the_certificates_that_it_has_read(authority, tmp_path, no_bundles, monkeypatch):

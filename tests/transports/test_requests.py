@@ -28,7 +28,7 @@ from memtrace.transport import Headers, Request, Response, Transport, TransportO
 from memtrace_transports import _requests
 from memtrace_transports._checks.tls import ssl_context
 from memtrace_transports._requests import RequestsTransport
-from tests.sampling import crossed, is_int
+from tests.sampling import crossed, is_whole
 from tests.transports.scripted import (
     Answer,
     CloseAfterReading,
@@ -166,7 +166,7 @@ def test_the_hook_tells_what_it_honours():
     spec = _requests.memtrace_transport()
     assert (spec.requires, spec.extra, spec.create_async) == (("requests",), "requests", None)
     assert spec.capabilities == {
-        "connect_timeout", "read_timeout", "max_connections", "ca", "client_certificate", "client_key",
+        "connect_timeout", "read_timeout", "max_connections", "ca_bundle", "client_cert", "client_key",
         "client_key_password", "verify", "proxy", "trust_env", "max_response_bytes", "headers",
     }  # fmt: skip
     assert isinstance(spec.create(TransportOptions()), RequestsTransport)
@@ -286,7 +286,7 @@ def test_bodies_are_decompressed(transport, name):
 
 
 def test_a_small_body_that_explodes_is_stopped():
-    bomb = gzip.compress(b"\0" * (30_000_000 if is_int() else 3_000_000))
+    bomb = gzip.compress(b"\0" * (30_000_000 if is_whole() else 3_000_000))
     answers = [Answer(200, bomb, [("Content-Encoding", "gzip")]), Answer(200, b"x" * 1000), Answer(200, b"x" * 1001)]
     with ScriptedServer(*answers) as server, ours(max_response_bytes=1000) as transport:
         error = failed(transport, get(server), "protocol", maybe_sent=True)
@@ -789,20 +789,20 @@ def tls_server(certificates, *, client=False):
 
 def test_a_ca_of_the_options_is_trusted_and_no_other(certificates):
     with tls_server(certificates) as server:
-        with ours(ca=certificates / "ca.pem") as transport:
+        with ours(ca_bundle=certificates / "ca.pem") as transport:
             for target in ("/%7e", "/x?"):
                 assert transport.send(get(server, target)).status == 200
         with ours() as transport:
             error = failed(transport, get(server), "connect", maybe_sent=False)
         assert lines(server) == ["GET /%7e HTTP/1.1", "GET /x? HTTP/1.1"]
     assert "CERTIFICATE_VERIFY_FAILED" in error.message
-    with ours(ca=certificates / "ca.pem") as transport:
+    with ours(ca_bundle=certificates / "ca.pem") as transport:
         transport._sessions.get()
         assert len(ssl_context(transport._options).get_ca_certs()) == 1
 
 
 def test_a_certificate_for_another_name_is_no_connection(certificates):
-    with tls_server(certificates) as server, ours(ca=certificates / "ca.pem") as transport:
+    with tls_server(certificates) as server, ours(ca_bundle=certificates / "ca.pem") as transport:
         failed(transport, get(server.url.replace("127.0.0.1", "localhost")), "connect", maybe_sent=False)
 
 
@@ -818,15 +818,15 @@ def test_any_certificate_is_trusted_without_verification_after_one_warning(certi
 
 def test_a_client_certificate_is_shown(certificates):
     given = {
-        "ca": certificates / "ca.pem",
-        "client_certificate": certificates / "client.pem",
+        "ca_bundle": certificates / "ca.pem",
+        "client_cert": certificates / "client.pem",
         "client_key": certificates / "client.key",
         "client_key_password": "SECRET",
     }
     with tls_server(certificates, client=True) as server:
         with ours(**given) as transport:
             assert transport.send(get(server)).status == 200
-        with ours(ca=certificates / "ca.pem") as transport, pytest.raises(TransportError) as caught:
+        with ours(ca_bundle=certificates / "ca.pem") as transport, pytest.raises(TransportError) as caught:
             transport.send(get(server))
         assert caught.value.cause in ("connect", "reset")
         assert len(server.received) == 1
@@ -836,7 +836,7 @@ def test_https_goes_through_a_proxy_with_its_password(certificates):
     with tls_server(certificates) as server:
         address = server.url.removeprefix("https://").split(":")
         with Tunnel((address[0], int(address[1]))) as proxy:
-            with ours(ca=certificates / "ca.pem", proxy=proxy.url.replace("//", "//me:pw@")) as transport:
+            with ours(ca_bundle=certificates / "ca.pem", proxy=proxy.url.replace("//", "//me:pw@")) as transport:
                 assert transport.send(get("https://server.invalid", "/%7e?")).status == 200
             assert b"CONNECT server.invalid:443" in proxy.received[0]
             assert b"Proxy-Authorization: Basic bWU6cHc=\r\n" in proxy.received[0]

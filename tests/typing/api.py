@@ -33,8 +33,8 @@ from memtrace_transports import AsyncHttpxTransport, FakeMemtrace, HttpxTranspor
 def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.memories.add(agent_id="a", content="c", memory_type="decision", tags=["t"]), Memory)
     assert_type(client.memories.add(AddMemoryRequest(agent_id="a", content="c")), Memory)
-    assert_type(client.memories.add_visible(agent_id="a", content="c", visible_within=2), Memory)
-    added = client.memories.add_visible(AddMemoryRequest(agent_id="a", content="c"), visible_within=0.5)
+    assert_type(client.memories.add(wait=True, agent_id="a", content="c", wait_timeout=2), Memory)
+    added = client.memories.add(AddMemoryRequest(agent_id="a", content="c"), wait=True, wait_timeout=0.5)
     assert_type(client.memories.wait_until_visible(added, timeout=1), Memory)
     assert_type(client.memories.list(since=timedelta(days=1), until=datetime.now(timezone.utc), tags="a,b"), MemoryList)
     assert_type(client.memories.list(ListOptions(tags=["a"])), MemoryList)
@@ -52,11 +52,11 @@ def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.sessions.update("s", status="paused"), Session)
     assert_type(client.sessions.context("s", max_tokens=3), SessionContext)
     context = client.sessions.prompt_context(
-        "s", max_tokens=3, count_tokens=len, form="xml", tags="ui", since="2026-01-31"
+        "s", max_tokens=3, count_tokens=len, format="xml", tags="ui", since="2026-01-31"
     )
     assert_type(context, PromptContext)
     assert_type(context.messages, list[Message])
-    assert_type(client.sessions.prompt_context("s", PromptContextOptions(form="messages")), PromptContext)
+    assert_type(client.sessions.prompt_context("s", PromptContextOptions(format="messages")), PromptContext)
     assert_type(build_context(client.memories.iter(agent_id="a"), max_tokens=3, metadata_keys={"k"}), PromptContext)
     assert_type(client.health(), Health)
     assert_type(client.ready(), bool)
@@ -82,9 +82,9 @@ def what_is_wrong_is_an_error(client: Memtrace) -> None:
     client.memories.add(agent_id="a", contnt="c")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     client.memories.add(agent_id="a", content="c", memory_type="nope")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.memories.list(limit="many")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    client.memories.add_visible(agent_id="a", content="c", timeout=2)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    client.memories.add(wait=True, agent_id="a", content="c", timeout=2)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     client.memories.iter(tags="ui", tags_match="whole")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    client.sessions.prompt_context("s", form="html")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    client.sessions.prompt_context("s", format="html")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.recall(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from memtrace import (
+    APIStatusError,
     AuthenticationError,
     ConflictError,
     InvalidRequestError,
@@ -160,7 +161,7 @@ def expected(status, text):
         return NoArcInstanceError
     if status == 400 or text.startswith(("invalid ", "failed to create memory ")) or "Conversion Error" in text:
         return InvalidRequestError
-    return ServerError
+    return ServerError if status >= 500 else APIStatusError
 
 
 @pytest.mark.parametrize("exchanges", files_of(ERRORS))

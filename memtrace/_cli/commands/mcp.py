@@ -30,7 +30,7 @@ def mcp(
     session: Annotated[
         str | None, typer.Option(metavar="ID", help="The session that what is stored belongs to.")
     ] = None,
-    read_from: Annotated[
+    scope: Annotated[
         Literal["agent", "session"], typer.Option(help="Read all memories of the agent, or those of the session alone.")
     ] = "agent",
     read_only: Annotated[bool, typer.Option("--read-only", help="Offer recall and search alone.")] = False,
@@ -51,7 +51,7 @@ def mcp(
         connection_choice(profile, url, transport, timeout),
         agent=agent,
         session=session,
-        read_from=read_from,
+        scope=scope,
         read_only=read_only,
         prefix=prefix,
         http=http,

@@ -43,7 +43,7 @@ _OrderOption = Annotated[Literal["asc", "desc"], typer.Option(help="asc is oldes
 REMEMBER = """\b
 Examples:
   memtrace-sdk remember assistant "User prefers dark mode" --tag ui
-  git log -1 --format=%B | memtrace-sdk remember builder - --event commit
+  git log -1 --format=%B | memtrace-sdk remember builder - --event-type commit
   memtrace-sdk remember assistant "Use PostgreSQL" --type decision \\
     --metadata '{"reasoning": "JSON support"}' --json
 
@@ -60,7 +60,7 @@ def remember(
     memory_type: Annotated[
         Literal["episodic", "session", "decision", "entity"], typer.Option("--type", help="The kind of memory.")
     ] = "episodic",
-    event: Annotated[str, typer.Option(metavar="EVENT", help="The event type.")] = "general",
+    event_type: Annotated[str, typer.Option(metavar="EVENT", help="The event type.")] = "general",
     tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; repeat it for more.")] = None,
     importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
     session: Annotated[str | None, typer.Option(metavar="ID", help="The session that it belongs to.")] = None,
@@ -79,12 +79,12 @@ def remember(
     from memtrace._cli.terminal import show_json
 
     with connected(connection_choice(profile, url, transport, timeout)) as client:
-        add = client.memories.add_visible if wait else client.memories.add
-        memory = add(
+        memory = client.memories.add(
+            wait=wait,
             agent_id=agent,
             content=text_of(content),
             memory_type=memory_type,
-            event_type=event,
+            event_type=event_type,
             tags=tag,
             importance=importance,
             session_id=session,
@@ -155,7 +155,7 @@ def search(
         list[str] | None,
         typer.Option("--type", metavar="TYPE", help="Only this kind; repeat it for more, any matches."),
     ] = None,
-    event: Annotated[
+    event_type: Annotated[
         list[str] | None, typer.Option(metavar="EVENT", help="Only this event type; repeat it for more, any matches.")
     ] = None,
     tag: _TagOption = None,
@@ -183,7 +183,7 @@ def search(
             agent_id=agent,
             session_id=session,
             memory_types=memory_type,
-            event_types=event,
+            event_types=event_type,
             tags=tag,
             tags_match="exact" if exact_tags else "substring",
             min_importance=min_importance,
@@ -228,7 +228,7 @@ def context(
     max_tokens: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="With --prompt: how many tokens at most.")
     ] = None,
-    form: Annotated[
+    format: Annotated[
         Literal["markdown", "xml", "messages"] | None,
         typer.Option(help="With --prompt: how it is written; messages is JSON. Without it: markdown."),
     ] = None,
@@ -243,16 +243,16 @@ def context(
     from memtrace._cli.exit_status import CommandError, ExitStatus
     from memtrace._cli.terminal import show_json, show_lines
 
-    if not prompt and (max_tokens is not None or form is not None):
-        given = "--form" if max_tokens is None else "--max-tokens"
+    if not prompt and (max_tokens is not None or format is not None):
+        given = "--format" if max_tokens is None else "--max-tokens"
         raise CommandError(f"{given} goes with --prompt: the server has neither", ExitStatus.USAGE)
     choice = connection_choice(profile, url, transport, timeout)
     if prompt:
         with connected(choice) as client:
             made = client.sessions.prompt_context(
-                session, since=since, memory_types=memory_type, max_tokens=max_tokens, form=form or "markdown"
+                session, since=since, memory_types=memory_type, max_tokens=max_tokens, format=format or "markdown"
             )
-        _show_prompt(made, as_json=as_json, as_messages=form == "messages")
+        _show_prompt(made, as_json=as_json, as_messages=format == "messages")
         return
     with connected(choice) as client:
         written = client.sessions.context(session, since=since, include_types=memory_type)
@@ -266,7 +266,7 @@ TAIL = """\b
 Examples:
   memtrace-sdk tail
   memtrace-sdk tail --agent assistant --lines 0
-  memtrace-sdk tail --event error --json | jq -r .content
+  memtrace-sdk tail --event-type error --json | jq -r .content
 
 \b
 Ctrl-C ends it. With --json each memory is one line of JSON.
@@ -278,7 +278,7 @@ def tail(
     agent: AgentOption = None,
     session: SessionOption = None,
     memory_type: KindOption = None,
-    event: EventOption = None,
+    event_type: EventOption = None,
     tag: _TagOption = None,
     exact_tags: _ExactTagsOption = False,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many to begin with.")] = 10,
@@ -302,7 +302,7 @@ def tail(
         agent_id=agent,
         session_id=session,
         memory_type=memory_type,
-        event_type=event,
+        event_type=event_type,
         tags=tag,
         tags_match="exact" if exact_tags else "substring",
     )
@@ -329,17 +329,17 @@ def _show_prompt(made: PromptContext, *, as_json: bool, as_messages: bool) -> No
 
     if as_json:
         memories = [memory.model_dump(mode="json", exclude_unset=True) for memory in made.memories]
-        counts = {"tokens": made.tokens, "left_out": made.left_out, "generation": made.generation}
+        counts = {"tokens": made.tokens, "omitted": made.omitted, "revision": made.revision}
         show_json({"text": made.text, "messages": made.messages, **counts, "memories": memories})
         return
     if not made.memories:
-        show_error("nothing was found" if not made.left_out else "no memory fits: raise --max-tokens")
+        show_error("nothing was found" if not made.omitted else "no memory fits: raise --max-tokens")
     if as_messages:
         show_json(made.messages)
     elif made.memories:
         show_lines(made.text)
-    if made.memories and made.left_out:
-        show_error(f"{made.left_out} more did not fit: --max-tokens N")
+    if made.memories and made.omitted:
+        show_error(f"{made.omitted} more did not fit: --max-tokens N")
 
 
 def _show_as_they_come(memories: Sequence[Memory], *, as_json: bool) -> None:

@@ -17,7 +17,7 @@ PROFILES = """\b
 Examples:
   memtrace-sdk profiles add local --url http://localhost:9100
   memtrace-sdk profiles set-key local < key.txt
-  memtrace-sdk profiles add acme --url https://memtrace.example --key-variable ACME_KEY
+  memtrace-sdk profiles add acme --url https://memtrace.example --api-key-env ACME_KEY
   memtrace-sdk profiles list
 
 \b
@@ -60,7 +60,7 @@ def add(
     url: Annotated[str, typer.Option(metavar="URL", help="The server's address.")],
     transport: Annotated[str | None, typer.Option(metavar="NAME", help="A transport by name.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="For one attempt.")] = None,
-    key_variable: Annotated[
+    api_key_env: Annotated[
         str | None, typer.Option(metavar="NAME", help="The variable that holds the key. Without it: the keyring.")
     ] = None,
     default: Annotated[bool, typer.Option("--default", help="Use it where nothing else is said.")] = False,
@@ -69,11 +69,11 @@ def add(
     from memtrace._cli import profiles as stored
     from memtrace._cli.connection import check_profile
 
-    profile = stored.Profile(url, transport, timeout, key_variable)
+    profile = stored.Profile(url, transport, timeout, api_key_env)
     check_profile(name, profile)
     stored.save(name, profile, default=default)
     typer.echo(f"The profile {name} is in {stored.config_path()}")
-    if key_variable is None:
+    if api_key_env is None:
         typer.echo(f"Store its key with: memtrace-sdk profiles set-key {name}")
 
 
@@ -85,13 +85,13 @@ def remove(name: _Name) -> None:
 
     profile = stored.load().get(name)
     stored.remove(name)
-    if profile.key_variable is None:
+    if profile.api_key_env is None:
         keys.forget_key(name)
     typer.echo(f"The profile {name} is removed")
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles default local\n")
-def default(name: _Name) -> None:
+@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles use local\n")
+def use(name: _Name) -> None:
     """Choose the profile that is used where nothing else is said."""
     from memtrace._cli import profiles as stored
 
@@ -112,8 +112,8 @@ def set_key(name: _Name) -> None:
     from memtrace._cli.stdin import text_of
 
     profile = stored.load().get(name)
-    if profile.key_variable is not None:
-        raise CommandError(f"the profile {name!r} has its key in {profile.key_variable}: set that", ExitStatus.USAGE)
+    if profile.api_key_env is not None:
+        raise CommandError(f"the profile {name!r} has its key in {profile.api_key_env}: set that", ExitStatus.USAGE)
     asked = sys.stdin is not None and sys.stdin.isatty()
     key = typer.prompt(f"Key of {name}", hide_input=True, err=True) if asked else text_of("-")
     check_key(key)

@@ -41,7 +41,7 @@ def export(
     agent: AgentOption = None,
     session: SessionOption = None,
     memory_type: KindOption = None,
-    event: EventOption = None,
+    event_type: EventOption = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="Only what has this very tag; repeat it for more.")
     ] = None,
@@ -62,7 +62,7 @@ def export(
         agent_id=agent,
         session_id=session,
         memory_type=memory_type,
-        event_type=event,
+        event_type=event_type,
         tags=tag,
         tags_match="exact",
         since=since,
@@ -75,13 +75,13 @@ IMPORT = """\b
 Examples:
   memtrace-sdk import memories.jsonl.gz
   memtrace-sdk import memories.jsonl --dry-run --json
-  memtrace-sdk import memories.jsonl.gz --profile other --time-as original_time
+  memtrace-sdk import memories.jsonl.gz --profile other --keep-time-as original_time
   jq -c '{content: .text}' notes.jsonl | memtrace-sdk import - --agent notes
 
 \b
 A line is a JSON object with the fields of a memory; agent_id and content are
 needed. What export writes is what import reads; a name that ends in .gz is
-decompressed. The server sets a new time, see --time-as.
+decompressed. The server sets a new time, see --keep-time-as.
 Run it again after an interruption, the next day or next year: what is there is
 found, and stored no second time.
 Exit status 8: all is done, but for lines that were refused.
@@ -92,7 +92,7 @@ def import_(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file to read; - is the standard input.")],
     *,
     agent: Annotated[str | None, typer.Option(metavar="ID", help="Who remembers lines without agent_id.")] = None,
-    time_as: Annotated[
+    keep_time_as: Annotated[
         str | None, typer.Option(metavar="FIELD", help="Keep each line's time in its metadata, under this name.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; count what would be stored.")] = False,
@@ -106,5 +106,7 @@ def import_(
     from memtrace._cli.transfer.importer import ImportPlan
     from memtrace._cli.transfer.run import run_import
 
-    plan = ImportPlan(name="the standard input" if file == "-" else file, agent=agent, time_as=time_as, dry_run=dry_run)
+    plan = ImportPlan(
+        name="the standard input" if file == "-" else file, agent=agent, keep_time_as=keep_time_as, dry_run=dry_run
+    )
     raise typer.Exit(run_import(connection_choice(profile, url, transport, timeout), file, plan, as_json=as_json))

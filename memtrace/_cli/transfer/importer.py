@@ -39,7 +39,7 @@ class ImportPlan:
     #: Who remembers the lines that name nobody.
     agent: str | None = None
     #: Where in the metadata a line's time is kept.
-    time_as: str | None = None
+    keep_time_as: str | None = None
     #: Store nothing, and count what would be stored.
     dry_run: bool = False
 
@@ -159,9 +159,9 @@ class _Importer:
         )
 
     def _metadata(self, request: AddMemoryRequest, time: object) -> dict[str, Any] | None:
-        if self._plan.time_as is None or time is None:
+        if self._plan.keep_time_as is None or time is None:
             return request.metadata
-        return {self._plan.time_as: time, **(request.metadata or {})}
+        return {self._plan.keep_time_as: time, **(request.metadata or {})}
 
     def _error(self, number: int, name: str | None, problem: str) -> LineError:
         return LineError(self._plan.name, problem, line=number, field=name)

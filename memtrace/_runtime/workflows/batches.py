@@ -9,7 +9,7 @@ from typing import get_args
 
 from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._support.numbers import is_int
-from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError, UnreadableResponseError
+from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError, ResponseDecodeError
 from memtrace.models import AddMemoryRequest, Memory
 from memtrace.operations import MAX_BODY, Dedup, add_memories, memory_body, with_unique_key
 from memtrace.operations._recovery import server_dedup_key
@@ -47,7 +47,7 @@ class BatchItem:
     def __init__(self, index: int, request: AddMemoryRequest, dedup: Dedup) -> None:
         if not isinstance(request, AddMemoryRequest):
             raise invalid(f"memories[{index}]", "an AddMemoryRequest", f"{type(request).__name__} was given")
-        if dedup == "unique" and not request.dedup_key:
+        if dedup == "per_call" and not request.dedup_key:
             request = with_unique_key(request)
         self.request: AddMemoryRequest = request
         self.index: int = index
@@ -156,7 +156,7 @@ def _match(chunk: Chunk, rows: Sequence[Memory]) -> list[Outcome]:
         else:
             outcomes.append(Outcome(item.index, "duplicate"))
     if place < len(rows):
-        unreadable = UnreadableResponseError("the answer to a batch holds rows that were not sent")
+        unreadable = ResponseDecodeError("the answer to a batch holds rows that were not sent")
         unreadable.maybe_applied = True
         raise unreadable
     return outcomes
@@ -169,7 +169,7 @@ class Batch:
     """A batch under way: what is to be sent next, and how far it is. It takes items as it goes.
 
     Both clients do the same with it: for each wave of `waves` they run its chunks, hand in what came of each, and give out the
-    outcomes. Raises `InvalidRequestError` for what is no iterable, and for a `chunk` or a `concurrency` out of bounds.
+    outcomes. Raises `InvalidRequestError` for what is no iterable, and for a `chunk_size` or a `max_concurrency` out of bounds.
     """
 
     def __init__(
@@ -177,18 +177,18 @@ class Batch:
         requests: Iterable[AddMemoryRequest],
         dedup: Dedup,
         *,
-        chunk: int,
-        concurrency: int,
+        chunk_size: int,
+        max_concurrency: int,
         on_failure: OnFailure,
         progress: Progress | None,
     ) -> None:
         _check_several(requests)
-        _check_count(chunk, "chunk", _MOST_ITEMS)
-        _check_count(concurrency, "concurrency", _MOST_REQUESTS)
+        _check_count(chunk_size, "chunk_size", _MOST_ITEMS)
+        _check_count(max_concurrency, "max_concurrency", _MOST_REQUESTS)
         if on_failure not in get_args(OnFailure):
             raise invalid("on_failure", " or ".join(map(repr, get_args(OnFailure))), "there is no other")
-        self.concurrency = concurrency
-        self._size = chunk
+        self.max_concurrency = max_concurrency
+        self._size = chunk_size
         self._stops = on_failure == "stop"
         self._failure: MemtraceError | None = None
         self._known: list[Outcome] = []
@@ -200,7 +200,7 @@ class Batch:
     def rounds(self) -> Iterator[list[Chunk]]:
         """What is to be sent together, again and again; then nothing is left. A wave may be empty, with outcomes to be taken."""
         while True:
-            wave, self._left = self._left[: self.concurrency], self._left[self.concurrency :]
+            wave, self._left = self._left[: self.max_concurrency], self._left[self.max_concurrency :]
             raised = self._fill(wave)
             if wave and self._stops and self._failure is not None:
                 self._known += [_skipped(item, self._failure) for chunk in wave for item in chunk]
@@ -213,7 +213,7 @@ class Batch:
 
     def _fill(self, wave: list[Chunk]) -> Exception | None:
         """Add what is to be sent next; what taking an item raised comes after the items before it."""
-        while len(wave) < self.concurrency:
+        while len(wave) < self.max_concurrency:
             try:
                 chunk = next(self._chunks, None)
             except Exception as error:  # noqa: BLE001  # what was taken before it is sent first
@@ -313,7 +313,7 @@ def _with_index(error: MemtraceError, index: int) -> MemtraceError:
 
 def _skipped(item: BatchItem, failure: MemtraceError) -> Outcome:
     error = MemtraceError(
-        f"not sent, because an earlier request of this batch failed: {failure.message}", code="not_sent"
+        f"not sent, because an earlier request of this batch failed: {failure.message}", code="skipped"
     )
     error.retryable = True
     return Outcome(item.index, "failed", error=error)

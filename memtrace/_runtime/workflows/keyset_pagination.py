@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from memtrace._runtime.workflows.steps import Workflow
-from memtrace.exceptions import UnreadableResponseError
+from memtrace.exceptions import ResponseDecodeError
 from memtrace.models import Memory, TimeBound
 from memtrace.operations._validation import MAX_LIMIT
 
@@ -74,7 +74,7 @@ class Paginator:
     def next_page(self) -> Workflow[list[Memory]]:
         """The next rows; there may be none before the walk has ended.
 
-        Raises `UnreadableResponseError` for rows that are out of order, and what reading raises.
+        Raises `ResponseDecodeError` for rows that are out of order, and what reading raises.
         """
         asked = self._page_size
         if self._left is not None and self._keep is None:
@@ -127,7 +127,7 @@ class Paginator:
         """A server that did not keep to order and bounds would be asked for ever."""
         times = [first, last] if self._mark is None else [self._mark, first, last]
         if times != sorted(times, reverse=not self._oldest_first):
-            raise UnreadableResponseError(
+            raise ResponseDecodeError(
                 "the server's rows are not in the order, or not between the times, that were asked for",
                 hint="is something between the client and the server answering from a cache?",
             )

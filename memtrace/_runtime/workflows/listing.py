@@ -176,7 +176,7 @@ def _no_offset(page_size: int) -> InvalidRequestError:
         f"{page_size} rows or more of one microsecond are found, and the server's search cannot give those after the first {page_size}",
         field="limit",
         rule=f"at most {page_size} where so many rows have one time",
-        code="too_many_at_once",
+        code="result_window_exceeded",
         hint="narrow the search by agent_id or session_id, or read with memories.iter",
     )
 

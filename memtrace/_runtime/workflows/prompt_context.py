@@ -24,7 +24,7 @@ def session_prompt_context(session_id: str, options: PromptContextOptions, clock
     writer = ContextWriter(
         options.max_tokens,
         options.count_tokens,
-        options.form,
+        options.format,
         options.metadata_keys,
         show_agents=options.show_agents,
     )

@@ -17,7 +17,7 @@ from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList
 from memtrace.operations import Dedup, Operation
 from memtrace.operations._validation import MAX_LIMIT, check_non_negative_seconds
 
-__all__ = ["DELAY", "add_visible", "wait_until_all_visible", "wait_until_visible"]
+__all__ = ["DELAY", "add_and_wait", "wait_until_all_visible", "wait_until_visible"]
 
 DELAY = 0.15
 """Seconds from one read to the next."""
@@ -35,10 +35,10 @@ def wait_until_visible(memory: Memory, timeout: float, clock: Clock) -> Workflow
     return _awaited(memory, _reading(memory, clock), timeout, clock)
 
 
-def add_visible(request: AddMemoryRequest, dedup: Dedup, visible_within: float, clock: Clock) -> Workflow[Memory]:
+def add_and_wait(request: AddMemoryRequest, dedup: Dedup, wait_timeout: float, clock: Clock) -> Workflow[Memory]:
     """Store a memory, then wait for it. What fails after the write says that it may be stored."""
-    check_non_negative_seconds(visible_within, "visible_within")
-    return _added(operations.add_memory(request, dedup), visible_within, clock)
+    check_non_negative_seconds(wait_timeout, "wait_timeout")
+    return _added(operations.add_memory(request, dedup), wait_timeout, clock)
 
 
 def wait_until_all_visible(memories: Sequence[Memory], timeout: float, clock: Clock) -> Workflow[None]:
@@ -71,13 +71,13 @@ def _all_awaited(missing: list[Memory], timeout: float, clock: Clock) -> Workflo
         raise
 
 
-def _added(operation: Operation[Memory], visible_within: float, clock: Clock) -> Workflow[Memory]:
+def _added(operation: Operation[Memory], wait_timeout: float, clock: Clock) -> Workflow[Memory]:
     memory = yield from run_operation(operation)
     try:
-        return (yield from wait_until_visible(memory, visible_within, clock))
+        return (yield from wait_until_visible(memory, wait_timeout, clock))
     except MemtraceError as error:
         error.maybe_applied, error.retryable = True, False
-        error.hint = "the server has taken the memory: wait_until_visible may be called again, add_visible may not"
+        error.hint = "the server has taken the memory: call wait_until_visible again, and do not add it again"
         raise
 
 
@@ -117,7 +117,7 @@ def _not_visible(timeout: float, elapsed: float, reads: int) -> DeadlineExceeded
     error = DeadlineExceededError(
         f"the memory could not be read within {timeout:g} s, in {reads} reads",
         cause="timeout",
-        code="not_visible",
+        code="visibility_timeout",
         hint="give it more time, and look at client.ready(): while storage is down the server holds what is written",
     )
     error.attempts, error.elapsed, error.retryable = reads, elapsed, True

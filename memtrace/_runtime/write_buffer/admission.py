@@ -10,14 +10,14 @@ __all__ = ["prepare"]
 
 
 def prepare(request: AddMemoryRequest, dedup: Dedup) -> tuple[AddMemoryRequest, int]:
-    """A copy that later changes do not reach, with its own key where `dedup` is ``unique``; and its bytes as it is sent.
+    """A copy that later changes do not reach, with its own key where `dedup` is ``per_call``; and its bytes as it is sent.
 
     Raises `InvalidRequestError` for what the server would refuse, `PayloadTooLargeError` when it alone is over 4 MiB.
 
     >>> prepare(AddMemoryRequest(agent_id="a1", content="x"), "server")[1]
     79
     """
-    if dedup == "unique" and not request.dedup_key:
+    if dedup == "per_call" and not request.dedup_key:
         request = with_unique_key(request)
     size = len(item_body(request))
     return request.model_copy(deep=True), size

@@ -82,7 +82,7 @@ class AsyncioWorker:
 
     async def put(self, request: AddMemoryRequest, size: int) -> Future[Outcome]:
         """Accept a memory when there is room. Raises `ClientClosedError`, and `BufferFullError` as the limits say."""
-        policy, began = self._limits.when_full, self._clock.monotonic()
+        policy, began = self._limits.on_full, self._clock.monotonic()
         until = None if self._limits.max_block is None else began + self._limits.max_block
         if self.state.has_chunk and not self.state.closing:
             await asyncio.sleep(0)  # a loop that only adds would never let the task begin

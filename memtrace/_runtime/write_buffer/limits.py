@@ -26,10 +26,10 @@ class BufferLimits:
     #: A request is sent when so many wait, and holds no more.
     max_items: int = BATCH_SIZE
     #: A request is sent when the oldest that waits was accepted so long ago.
-    max_age: float = 1.0
+    flush_interval: float = 1.0
     #: How many are held at most, waiting and under way.
     max_pending: int = 10_000
-    when_full: OnFull = "block"
+    on_full: OnFull = "block"
     #: How long `add` waits for room at most; None is without bound.
     max_block: float | None = None
     #: How long closing waits for what is pending.
@@ -40,13 +40,13 @@ class BufferLimits:
             raise ConfigurationError(f"max_items must be a whole number from 1 to {BATCH_SIZE}")
         if not is_int(self.max_pending) or self.max_pending < 1:
             raise ConfigurationError("max_pending must be a whole number of 1 or more")
-        for name in ("max_age", "drain_timeout"):
+        for name in ("flush_interval", "drain_timeout"):
             if not is_non_negative_seconds(getattr(self, name)):
                 raise ConfigurationError(f"{name} must be a number of seconds, 0 or more")
         if self.max_block is not None and not is_non_negative_seconds(self.max_block):
             raise ConfigurationError("max_block must be None or a number of seconds, 0 or more")
-        if self.when_full not in get_args(OnFull):
-            raise ConfigurationError(f"when_full must be one of {', '.join(get_args(OnFull))}")
+        if self.on_full not in get_args(OnFull):
+            raise ConfigurationError(f"on_full must be one of {', '.join(get_args(OnFull))}")
 
 
 _LONGEST = 3600.0

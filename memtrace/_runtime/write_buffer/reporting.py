@@ -48,7 +48,7 @@ def log_raised(what: str, error: BaseException, outcome: Outcome) -> None:
 
 def aborted(error: BaseException) -> Outcome:
     """The outcome of a request that ended with something that is no error of the SDK."""
-    reason = MemtraceError(f"the request ended with {type(error).__name__}", code="broken_off")
+    reason = MemtraceError(f"the request ended with {type(error).__name__}", code="unexpected_error")
     reason.maybe_applied = True
     reason.__cause__ = error
     return Outcome(0, "unknown", error=reason)

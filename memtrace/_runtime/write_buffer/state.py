@@ -91,7 +91,7 @@ class BufferState(Generic[FutureT]):
         oldest = self._waiting[0]
         if self.closing or self.has_chunk or oldest.number <= self._urgent:
             return float("-inf")
-        return oldest.accepted_at + self._limits.max_age
+        return oldest.accepted_at + self._limits.flush_interval
 
     def changes_due(self, size: int) -> bool:
         """Whether one more, of so many bytes, is the first that waits, or fills a request."""
@@ -198,12 +198,12 @@ class BufferState(Generic[FutureT]):
 
 
 def _drain_timeout_error() -> MemtraceError:
-    error = MemtraceError("the write buffer was closed while the request was under way", code="given_up")
+    error = MemtraceError("the write buffer was closed while the request was under way", code="drain_timeout")
     error.maybe_applied = True
     return error
 
 
 def _skipped() -> MemtraceError:
-    error = MemtraceError("not sent before the write buffer was closed", code="not_sent")
+    error = MemtraceError("not sent before the write buffer was closed", code="skipped")
     error.retryable = True
     return error

@@ -114,7 +114,7 @@ class ThreadWorker:
 
     def put(self, request: AddMemoryRequest, size: int) -> Future[Outcome]:
         """Accept a memory when there is room. Raises `ClientClosedError`, and `BufferFullError` as the limits say."""
-        policy, began = self._limits.when_full, self._clock.monotonic()
+        policy, began = self._limits.on_full, self._clock.monotonic()
         until = None if self._limits.max_block is None else began + self._limits.max_block
         while True:
             with self.guard:

@@ -24,7 +24,7 @@ from uuid import uuid4
 
 from memtrace._runtime.workflows.listing import list_memories
 from memtrace._runtime.workflows.steps import Workflow
-from memtrace._runtime.workflows.visibility import add_visible
+from memtrace._runtime.workflows.visibility import add_and_wait
 from memtrace.clock import Clock
 from memtrace.integrations.anthropic_memory_tool._tree import Change, Deleted, Renamed, Tree, Written
 from memtrace.models import AddMemoryRequest, ListOptions, Memory
@@ -58,9 +58,9 @@ class _LogEntry:
 class ChangeLog:
     """The log of one agent. Several threads may use it; what was read once, and is an hour old, is not read again."""
 
-    def __init__(self, agent_id: str, visible_within: float) -> None:
+    def __init__(self, agent_id: str, wait_timeout: float) -> None:
         self._agent_id = agent_id
-        self._visible_within = visible_within
+        self._wait_timeout = wait_timeout
         self._lock = threading.Lock()
         self._settled = Tree()
         self._settled_until: datetime | None = None
@@ -75,7 +75,7 @@ class ChangeLog:
     def write(self, change: Change, tree: Tree, clock: Clock) -> Workflow[bool]:
         """Write a change that was decided on by `tree`; whether it has taken effect, by what can be read then."""
         version = uuid4().hex
-        yield from add_visible(self._request(change, tree, version), "unique", self._visible_within, clock)
+        yield from add_and_wait(self._request(change, tree, version), "per_call", self._wait_timeout, clock)
         _, effective = yield from self._read(clock)
         return version in effective
 

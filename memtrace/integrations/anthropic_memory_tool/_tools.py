@@ -45,14 +45,14 @@ _TRIES = 5
 class _Files:
     """Runs commands on the files of one agent."""
 
-    def __init__(self, agent_id: str, max_file_size: int, visible_within: float) -> None:
+    def __init__(self, agent_id: str, max_file_size: int, wait_timeout: float) -> None:
         require_non_empty(agent_id, "agent_id")
         check_id(agent_id, "agent_id")
-        check_non_negative_seconds(visible_within, "visible_within")
+        check_non_negative_seconds(wait_timeout, "wait_timeout")
         if not 1 <= max_file_size <= _LARGEST:
             raise invalid("max_file_size", f"from 1 to {_LARGEST}", "a file is one memory, and the server takes 4 MiB")
         self.max_file_size = max_file_size
-        self._log = ChangeLog(agent_id, visible_within)
+        self._log = ChangeLog(agent_id, wait_timeout)
 
     def execute(self, command: Command, clock: Clock) -> Workflow[str]:
         """Run a command, again where another writer was faster with the same path."""
@@ -68,7 +68,7 @@ class MemtraceMemoryTool(BetaAbstractMemoryTool):
     """Anthropic's memory tool, its files kept as memories of `agent_id`; for ``client.beta.messages.tool_runner``.
 
     Each command reads the changes of the files from the server, and each change is one memory. A command returns once its change can
-    be read, for `visible_within` seconds at most. `max_file_size` is in bytes of UTF-8, at most 512 KiB. What a command refuses
+    be read, for `wait_timeout` seconds at most. `max_file_size` is in bytes of UTF-8, at most 512 KiB. What a command refuses
     is a `ToolError`, which the model reads; what the server refuses is a `MemtraceError`. One tool may serve several threads.
 
     Raises `InvalidRequestError` for an `agent_id` that the server would not take, and for the other two out of their range.
@@ -85,12 +85,12 @@ class MemtraceMemoryTool(BetaAbstractMemoryTool):
         agent_id: str,
         *,
         max_file_size: int = 256 * _KIB,
-        visible_within: float = 5.0,
+        wait_timeout: float = 5.0,
         cache_control: BetaCacheControlEphemeralParam | None = None,
     ) -> None:
         super().__init__(cache_control=cache_control)
         self._dispatcher = dispatcher(client, "MemtraceMemoryTool")
-        self._files = _Files(agent_id, max_file_size, visible_within)
+        self._files = _Files(agent_id, max_file_size, wait_timeout)
 
     def _run(self, command: Command) -> str:
         return self._dispatcher.run(self._files.execute(command, self._dispatcher.settings.clock))
@@ -133,12 +133,12 @@ class AsyncMemtraceMemoryTool(BetaAsyncAbstractMemoryTool):
         agent_id: str,
         *,
         max_file_size: int = 256 * _KIB,
-        visible_within: float = 5.0,
+        wait_timeout: float = 5.0,
         cache_control: BetaCacheControlEphemeralParam | None = None,
     ) -> None:
         super().__init__(cache_control=cache_control)
         self._dispatcher = async_dispatcher(client, "AsyncMemtraceMemoryTool")
-        self._files = _Files(agent_id, max_file_size, visible_within)
+        self._files = _Files(agent_id, max_file_size, wait_timeout)
 
     async def _run(self, command: Command) -> str:
         return await self._dispatcher.run(self._files.execute(command, self._dispatcher.settings.clock))

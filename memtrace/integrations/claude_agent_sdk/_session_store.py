@@ -35,20 +35,18 @@ class MemtraceSessionStore(SessionStore):
     """Keeps the Claude Agent SDK's transcripts; for ``ClaudeAgentOptions(session_store=...)``.
 
     Each project is an agent named `prefix` and the project's key, each transcript a session of it, each append one memory
-    or several. An append returns once it can be read, for `visible_within` seconds at most, and an error of it means that
+    or several. An append returns once it can be read, for `wait_timeout` seconds at most, and an error of it means that
     the SDK may try again: entries with a ``uuid`` are kept once. `delete` hides; the server keeps what was written.
 
     All methods raise `MemtraceError`. It runs on asyncio and on trio.
-    Raises `InvalidRequestError` for a `visible_within` that is no number of seconds, and an empty `prefix`.
+    Raises `InvalidRequestError` for a `wait_timeout` that is no number of seconds, and an empty `prefix`.
     """
 
-    def __init__(
-        self, client: AsyncMemtrace, *, prefix: str = "claude-agent-sdk:", visible_within: float = 5.0
-    ) -> None:
+    def __init__(self, client: AsyncMemtrace, *, prefix: str = "claude-agent-sdk:", wait_timeout: float = 5.0) -> None:
         require_non_empty(prefix, "prefix")
-        check_non_negative_seconds(visible_within, "visible_within")
+        check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._client = client
-        self._visible_within = visible_within
+        self._wait_timeout = wait_timeout
         self._catalogue = TranscriptIndex(client, prefix)
         self._writer = Writer()
         self._written: dict[_Place, str] = {}
@@ -84,7 +82,7 @@ class MemtraceSessionStore(SessionStore):
         result = await self._client.memories.add_many(requests)
         result.raise_for_failures()
         for memory in result.stored:
-            await self._client.memories.wait_until_visible(memory, timeout=self._visible_within)
+            await self._client.memories.wait_until_visible(memory, timeout=self._wait_timeout)
 
     async def load(self, key: SessionKey) -> list[SessionStoreEntry] | None:
         """A transcript's entries in order; None where nothing was appended, or it was deleted."""

@@ -55,9 +55,9 @@ class StoredItem:
 class StoredItems:
     """The items that one agent keeps."""
 
-    def __init__(self, agent_id: str, visible_within: float | None) -> None:
+    def __init__(self, agent_id: str, wait_timeout: float | None) -> None:
         self._form = RecordCodec(_FORMAT, agent_id, memory_type="entity")
-        self._visible_within = visible_within
+        self._wait_timeout = wait_timeout
 
     def find(self, place: Place, clock: Clock) -> Workflow[StoredItem | None]:
         """The item at this place; None where there is none."""
@@ -79,7 +79,7 @@ class StoredItems:
             before = yield from self.find(put.place, clock)
             if before is not None or put.value is not None:
                 requests.append(self._request(put, before))
-        yield from write(requests, self._visible_within, clock)
+        yield from write(requests, self._wait_timeout, clock)
 
     def _request(self, put: Put, before: StoredItem | None) -> AddMemoryRequest:
         namespace, key = put.place

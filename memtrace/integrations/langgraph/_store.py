@@ -42,7 +42,7 @@ class MemtraceStore(BaseStore):
     """Items in namespaces, kept as memories of `agent_id`, which need not be registered.
 
     A put or a deletion is another memory, and the newest one of a key counts. It returns once that can be read, and waits
-    `visible_within` seconds for that; None does not wait, so that a read at once may miss it. Blocking methods need `client`;
+    `wait_timeout` seconds for that; None does not wait, so that a read at once may miss it. Blocking methods need `client`;
     the async ones use `async_client`, or `client` in a thread. There is neither semantic search nor a time to live: what asks
     for them (`query`, a list as `index`, `ttl`) raises `NotImplementedError`.
     Raises `InvalidRequestError` for an id that the server does not take, `ConfigurationError` without a client.
@@ -61,13 +61,13 @@ class MemtraceStore(BaseStore):
         async_client: AsyncMemtrace | None = None,
         *,
         agent_id: str,
-        visible_within: float | None = 5.0,
+        wait_timeout: float | None = 5.0,
     ) -> None:
         check_owner(agent_id, "agent_id")
-        if visible_within is not None:
-            check_non_negative_seconds(visible_within, "visible_within")
+        if wait_timeout is not None:
+            check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._faces = DualClient(client, async_client, "MemtraceStore")
-        self._items = StoredItems(agent_id, visible_within)
+        self._items = StoredItems(agent_id, wait_timeout)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Do operations together, and give one result for each: reads see what was there before, then the puts are stored.

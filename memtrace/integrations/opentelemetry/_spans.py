@@ -12,7 +12,7 @@ from opentelemetry.util.types import AttributeValue
 
 from memtrace._flow.composition import CallNext
 from memtrace._version import __version__
-from memtrace.exceptions import MemtraceError, TransportError, UnreadableResponseError
+from memtrace.exceptions import MemtraceError, ResponseDecodeError, TransportError
 from memtrace.integrations.opentelemetry._attributes import route_of, server_of, shown_url
 from memtrace.middleware._errors import is_failure
 from memtrace.transport import Flow, Request, Response
@@ -124,7 +124,7 @@ class CallSpans(_SpanSource):
         if "error.type" not in said:
             try:
                 request.context.read(response)
-            except UnreadableResponseError as error:
+            except ResponseDecodeError as error:
                 said["error.type"] = error.code
         return said
 

@@ -4,6 +4,15 @@ from memtrace.integrations.tools._async_memory_tools import AsyncMemoryTools
 from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas
 from memtrace.integrations.tools._memory_tools import MemoryTools
 from memtrace.integrations.tools._results import ToolResult
-from memtrace.integrations.tools._scope import ReadFrom
+from memtrace.integrations.tools._scope import MemoryScope
 
-__all__ = ["TOOLS", "AsyncMemoryTools", "MemoryTools", "ReadFrom", "SchemaFormat", "ToolName", "ToolResult", "schemas"]
+__all__ = [
+    "TOOLS",
+    "AsyncMemoryTools",
+    "MemoryScope",
+    "MemoryTools",
+    "SchemaFormat",
+    "ToolName",
+    "ToolResult",
+    "schemas",
+]

@@ -9,7 +9,7 @@ from memtrace.exceptions import MemtraceError
 from memtrace.integrations.tools._arguments import MemoryRequest
 from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas_of
 from memtrace.integrations.tools._results import ToolResult, failure, success
-from memtrace.integrations.tools._scope import Action, ReadFrom, Scope
+from memtrace.integrations.tools._scope import Action, MemoryScope, Scope
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchResult
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class AsyncMemoryTools:
     """The memory of one agent as tools that a model calls, with any provider.
 
     `agent_id` and `session_id` are the application's to choose: what is stored belongs to both, and a model can neither see
-    nor change them. `read_from` says whether all of the agent is read, or the session alone: take ``session`` where several
+    nor change them. `scope` says whether all of the agent is read, or the session alone: take ``session`` where several
     users share an agent. `tools` are those that are offered, `prefix` stands before their names, and `max_chars` bounds an
     answer, 1,000 or more. Raises `InvalidRequestError` for an id that the server does not accept, `ConfigurationError` for
     the others.
@@ -45,7 +45,7 @@ class AsyncMemoryTools:
         *,
         agent_id: str,
         session_id: str | None = None,
-        read_from: ReadFrom = "agent",
+        scope: MemoryScope = "agent",
         tools: Sequence[ToolName] = TOOLS,
         prefix: str = "",
         max_chars: int = 20_000,
@@ -54,18 +54,18 @@ class AsyncMemoryTools:
         self._scope = Scope(
             agent_id=agent_id,
             session_id=session_id,
-            read_from=read_from,
+            scope=scope,
             tools=tools,
             prefix=prefix,
             max_chars=max_chars,
         )
 
-    def schemas(self, form: SchemaFormat) -> list[dict[str, Any]]:
+    def schemas(self, format: SchemaFormat) -> list[dict[str, Any]]:
         """The tools' schemas, as the provider's ``tools=`` takes them; those for OpenAI are strict.
 
         Raises `ConfigurationError` for an unknown form.
         """
-        return schemas_of(self._scope.definitions, form)
+        return schemas_of(self._scope.definitions, format)
 
     async def call(self, name: str, arguments: str | Mapping[str, Any] | None) -> ToolResult:
         """Do what a model asked for; `arguments` as it wrote them, JSON text or the object.

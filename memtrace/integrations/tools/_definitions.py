@@ -77,7 +77,7 @@ def definitions_of(tools: Sequence[str], prefix: str) -> list[Definition]:
     return found
 
 
-def schemas(form: SchemaFormat, *, tools: Sequence[ToolName] = TOOLS, prefix: str = "") -> list[dict[str, Any]]:
+def schemas(format: SchemaFormat, *, tools: Sequence[ToolName] = TOOLS, prefix: str = "") -> list[dict[str, Any]]:
     """The tools' schemas, as the provider's ``tools=`` takes them; those for OpenAI are strict.
 
     `prefix` stands before each name, where another tool of the application is called ``search`` as well. Raises
@@ -86,27 +86,27 @@ def schemas(form: SchemaFormat, *, tools: Sequence[ToolName] = TOOLS, prefix: st
     >>> [schema["name"] for schema in schemas("anthropic", tools=["recall", "search"], prefix="memory_")]
     ['memory_recall', 'memory_search']
     """
-    return schemas_of(definitions_of(tools, prefix), form)
+    return schemas_of(definitions_of(tools, prefix), format)
 
 
-def schemas_of(definitions: Sequence[Definition], form: SchemaFormat) -> list[dict[str, Any]]:
+def schemas_of(definitions: Sequence[Definition], format: SchemaFormat) -> list[dict[str, Any]]:
     """The schemas of these tools, as above."""
-    check_schema_format(form)
-    return [_schema(definition, form) for definition in definitions]
+    check_schema_format(format)
+    return [_schema(definition, format) for definition in definitions]
 
 
-def check_schema_format(form: str) -> None:
+def check_schema_format(format: str) -> None:
     """Refuse a form that is not there."""
-    if form not in get_args(SchemaFormat):
-        raise ConfigurationError(f"form must be one of {', '.join(get_args(SchemaFormat))}, not {form!r}")
+    if format not in get_args(SchemaFormat):
+        raise ConfigurationError(f"format must be one of {', '.join(get_args(SchemaFormat))}, not {format!r}")
 
 
-def _schema(definition: Definition, form: SchemaFormat) -> dict[str, Any]:
+def _schema(definition: Definition, format: SchemaFormat) -> dict[str, Any]:
     told = {"name": definition.name, "description": definition.description}
-    if form == "anthropic":
+    if format == "anthropic":
         return {**told, "input_schema": input_schema(definition.arguments)}
     function = {**told, "parameters": _strict(definition.arguments), "strict": True}
-    return {"type": "function", "function": function} if form == "openai" else {"type": "function", **function}
+    return {"type": "function", "function": function} if format == "openai" else {"type": "function", **function}
 
 
 def input_schema(arguments: type[Arguments]) -> dict[str, Any]:

@@ -28,16 +28,16 @@ class ToolResult:
     #: What was raised, where something was; a duplicate is no failure for the model, and is here all the same.
     error: MemtraceError | None = None
 
-    def message(self, form: SchemaFormat, call_id: str) -> dict[str, Any]:
+    def message(self, format: SchemaFormat, call_id: str) -> dict[str, Any]:
         """The answer to the call of this id, as the provider takes it.
 
         A message of the role tool for ``openai``, an item of the input for ``openai-responses``, a block of a user's message
         for ``anthropic``. Raises `ConfigurationError` for another form.
         """
-        check_schema_format(form)
-        if form == "openai":
+        check_schema_format(format)
+        if format == "openai":
             return {"role": "tool", "tool_call_id": call_id, "content": self.text}
-        if form == "openai-responses":
+        if format == "openai-responses":
             return {"type": "function_call_output", "call_id": call_id, "output": self.text}
         return {"type": "tool_result", "tool_use_id": call_id, "content": self.text, "is_error": self.is_error}
 

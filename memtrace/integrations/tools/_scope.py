@@ -13,9 +13,9 @@ from memtrace.integrations.tools._arguments import Binding, MemoryRequest, argum
 from memtrace.integrations.tools._definitions import Definition, ToolName, definitions_of
 from memtrace.operations._validation import check_id, require_non_empty
 
-__all__ = ["LEAST_CHARS", "Action", "ReadFrom", "Scope"]
+__all__ = ["LEAST_CHARS", "Action", "MemoryScope", "Scope"]
 
-ReadFrom = Literal["agent", "session"]
+MemoryScope = Literal["agent", "session"]
 """What is read: all memories of the agent, or those of the session alone."""
 
 LEAST_CHARS: Final = 1000
@@ -40,7 +40,7 @@ class Scope:
         *,
         agent_id: str,
         session_id: str | None,
-        read_from: ReadFrom,
+        scope: MemoryScope,
         tools: Sequence[ToolName],
         prefix: str,
         max_chars: int,
@@ -48,13 +48,13 @@ class Scope:
         require_non_empty(agent_id, "agent_id")
         check_id(agent_id, "agent_id")
         check_id(session_id, "session_id")
-        if read_from not in get_args(ReadFrom):
-            raise ConfigurationError(f"read_from must be one of {', '.join(get_args(ReadFrom))}")
-        if read_from == "session" and not session_id:
-            raise ConfigurationError("read_from='session' needs a session_id")
+        if scope not in get_args(MemoryScope):
+            raise ConfigurationError(f"scope must be one of {', '.join(get_args(MemoryScope))}")
+        if scope == "session" and not session_id:
+            raise ConfigurationError("scope='session' needs a session_id")
         if not is_int(max_chars) or max_chars < LEAST_CHARS:
             raise ConfigurationError(f"max_chars must be a whole number, {LEAST_CHARS} or more")
-        self.binding: Binding = Binding(agent_id, session_id or None, session_id if read_from == "session" else None)
+        self.binding: Binding = Binding(agent_id, session_id or None, session_id if scope == "session" else None)
         self.max_chars: int = max_chars
         self._by_name = {definition.name: definition for definition in definitions_of(tools, prefix)}
 

@@ -143,12 +143,12 @@ class SideBySide:
         if isinstance(step, Pass):
             self.clock.advance(step.seconds)
         elif isinstance(step, Settle):
-            self.settle()
+            self.flush()
         elif isinstance(step, Storage):
-            self.settle()
+            self.flush()
             self.fake.set_storage(self.real_org, cast("StorageState", step.state))
             self.model.set_storage(self.model_org, step.state, self.now())
-            self.settle()
+            self.flush()
         elif isinstance(step, Seed):
             self.fake.seed(self.real_org, step.rows)
             self.model.seed(self.model_org, step.rows, self.now())
@@ -160,8 +160,8 @@ class SideBySide:
                 self.written.append(step)
             self.call(step)
 
-    def settle(self) -> None:
-        self.fake.settle()
+    def flush(self) -> None:
+        self.fake.flush()
         self.model.tick(self.now())
         self.model.settle(self.now())
 

@@ -30,7 +30,7 @@ class Replayed:
     def organisation(self, name: str, **states: str) -> Organisation:
         return self.model.organisation(name, **states)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         self.model.settle(self.now())
 
     def seed(self, org: Organisation, rows: Iterable[Mapping[str, Any]]) -> int:

@@ -193,7 +193,7 @@ def the_oldest_go(subject: Fake) -> None:
         body = {"memories": [{"agent_id": "a1", "content": f"number {number}"} for number in numbers]}
         fake.handle(Request("POST", "http://fake", f"{API}/memories", headers, json.dumps(body).encode()))
     fake.set_storage(org, "up")
-    fake.settle()
+    fake.flush()
     stats = json.loads(fake.handle(Request("GET", "http://fake", f"{API}/agents/a1/stats", headers)).body)
     oldest = json.loads(fake.handle(Request("GET", "http://fake", f"{API}/memories?order=asc", headers)).body)
     if (stats["memory_count"], oldest["memories"][0]["content"]) != (CAPACITY, "number 1"):

@@ -274,7 +274,7 @@ def test_a_largest_size_that_cannot_be_kept_is_refused(size):
 
 @pytest.mark.parametrize(
     ("field", "settings"),
-    [("agent_id", {"agent_id": ""}), ("agent_id", {"agent_id": "a b"}), ("visible_within", {"visible_within": -1})],
+    [("agent_id", {"agent_id": ""}), ("agent_id", {"agent_id": "a b"}), ("wait_timeout", {"wait_timeout": -1})],
 )
 def test_settings_are_checked_when_a_tool_is_made(face, field, settings):
     with pytest.raises(InvalidRequestError) as caught:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.integrations.anthropic_memory_tool.faces import Tool, fake_server
-from tests.sampling import is_int
+from tests.sampling import is_whole
 
 pytestmark = pytest.mark.framework
 
@@ -145,7 +145,7 @@ class MemoryFiles(RuleBasedStateMachine):
 
 
 def test_any_sequence_of_commands_does_what_a_dict_of_files_does():
-    examples = min(settings().max_examples, 60 if is_int() else 10)
+    examples = min(settings().max_examples, 60 if is_whole() else 10)
     run_state_machine_as_test(MemoryFiles, settings=settings(max_examples=examples, stateful_step_count=25))
 
 

@@ -213,7 +213,7 @@ def test_storage_that_is_down_is_an_error_of_memtrace_and_not_the_models(fake, f
 def test_a_change_that_cannot_be_read_in_time_says_that_it_may_have_been_made(face):
     fake = fake_server("server")
     with pytest.raises(DeadlineExceededError) as caught:
-        Tool(fake, face, visible_within=0).create(PATH, "tea")
+        Tool(fake, face, wait_timeout=0).create(PATH, "tea")
     assert caught.value.maybe_applied
     fake.clock.advance(2)
     assert Tool(fake).text(PATH) == "tea"
@@ -222,5 +222,5 @@ def test_a_change_that_cannot_be_read_in_time_says_that_it_may_have_been_made(fa
 def test_no_error_of_memtrace_holds_a_files_text():
     fake = fake_server("server")
     with pytest.raises(MemtraceError) as caught:
-        Tool(fake, visible_within=0).create("/memories/planted-path", "planted text")
+        Tool(fake, wait_timeout=0).create("/memories/planted-path", "planted text")
     assert "planted" not in repr(caught.value) + str(caught.value)

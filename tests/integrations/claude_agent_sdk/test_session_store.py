@@ -16,7 +16,7 @@ from memtrace_transports.memory import Fault
 from tests.dealing import VISIBILITIES, by_visibility
 from tests.integrations.claude_agent_sdk.stores import KEY, entry, fake_server, run, store_on
 from tests.lazily import Lazily
-from tests.sampling import is_int, sample
+from tests.sampling import is_whole, sample
 
 pytestmark = pytest.mark.framework
 
@@ -64,7 +64,7 @@ def test_half_a_character_comes_back(fake):
 
 @pytest.mark.parametrize("fake", sample(VISIBILITIES, 1), indirect=True)
 def test_an_entry_larger_than_a_request_comes_back(fake):
-    large = entry(1, text='é"\\😀' * (1_100_000 if is_int() else 600_000))
+    large = entry(1, text='é"\\😀' * (1_100_000 if is_whole() else 600_000))
 
     async def round_trip():
         await store_on(fake).append(KEY, [entry(0), large, entry(2)])
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_in_time_is_an_error_and_appended_again_kept_once():
     async def append():
         entries = [entry(0, uuid="a")]
         with pytest.raises(DeadlineExceededError):
-            await store_on(fake, visible_within=0).append(KEY, entries)
+            await store_on(fake, wait_timeout=0).append(KEY, entries)
         await store_on(fake).append(KEY, entries)
         return await store_on(fake).load(KEY)
 
@@ -145,7 +145,7 @@ def test_memories_of_somebody_else_in_the_session_are_passed_over(fake):
         session = fake.client("acme").sessions.list().sessions[0]
         fields = {"agent_id": session.agent_id, "session_id": session.id, "content": "hello"}
         fake.client("acme").memories.add(**fields)
-        fake.client("acme").memories.add_visible(**fields, event_type="transcript")
+        fake.client("acme").memories.add(wait=True, **fields, event_type="transcript")
         return await store.load(KEY)
 
     assert run(append) == [entry(0)]
@@ -266,9 +266,7 @@ def test_a_store_remembers_where_it_writes_for_a_bounded_number_of_transcripts(f
     assert run(append) == [[entry(number)] * 2 for number in range(4)]
 
 
-@pytest.mark.parametrize(
-    ("field", "settings"), [("prefix", {"prefix": ""}), ("visible_within", {"visible_within": -1})]
-)
+@pytest.mark.parametrize(("field", "settings"), [("prefix", {"prefix": ""}), ("wait_timeout", {"wait_timeout": -1})])
 def test_settings_are_checked_when_a_store_is_made(field, settings):
     with pytest.raises(InvalidRequestError) as caught:
         store_on(fake_server(), **settings)

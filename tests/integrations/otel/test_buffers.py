@@ -42,7 +42,7 @@ def client():
 
 
 def test_counts_are_observed_while_the_buffer_is_open_and_kept_when_it_has_ended(client, collected):
-    with watch_buffer(client.memories.buffered(max_age=3600), meter_provider=collected.meters) as buffer:
+    with watch_buffer(client.memories.buffered(flush_interval=3600), meter_provider=collected.meters) as buffer:
         for content in ("one", "two", "one"):
             buffer.add(agent_id="a", content=content, dedup_key=content)
         assert (values(collected, ACCEPTED), values(collected, PENDING)) == ({(): 3}, {(): 3})
@@ -73,7 +73,9 @@ def test_buffers_with_equal_attributes_are_added_up_and_others_told_apart(client
 def test_a_buffer_of_the_async_client_is_observed_alike(collected):
     async def main():
         client = FakeMemtrace().async_client()
-        async with watch_buffer(client.memories.buffered(max_age=3600), meter_provider=collected.meters) as buffer:
+        async with watch_buffer(
+            client.memories.buffered(flush_interval=3600), meter_provider=collected.meters
+        ) as buffer:
             await buffer.add(agent_id="a", content="one")
             assert values(collected, PENDING) == {(): 1}
         await client.close()
@@ -99,7 +101,7 @@ def test_an_error_of_the_block_and_of_its_end_come_out_and_the_counts_are_kept(c
     with pytest.raises(ZeroDivisionError), block as buffer:
         raise _failing(buffer)
     assert outcomes(collected)["stored"] == 1
-    stopping = client.memories.buffered(drain_timeout=0, max_age=3600)
+    stopping = client.memories.buffered(drain_timeout=0, flush_interval=3600)
     with pytest.raises(BufferDrainError), watch_buffer(stopping, meter_provider=collected.meters) as buffer:
         buffer.add(agent_id="a", content="two")
     assert values(collected, ACCEPTED) == {(): 2}

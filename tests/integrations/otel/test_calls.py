@@ -6,7 +6,7 @@ import pytest
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
-from memtrace import ConflictError, MemtraceError, NotFoundError, RetryPolicy, UnreadableResponseError
+from memtrace import ConflictError, MemtraceError, NotFoundError, ResponseDecodeError, RetryPolicy
 from memtrace.integrations.opentelemetry import OpenTelemetryCalls
 from memtrace.transport import Response, TransportError
 from memtrace_transports import FakeMemtrace, ManualClock
@@ -109,10 +109,10 @@ def test_inside_of_errors_an_answer_of_300_and_above_is_a_failure_by_its_status(
 
 def test_an_answer_that_cannot_be_read_is_a_failure(face, collected):
     client, _ = face.scripted(json_response(200, "[]"), middleware=[collected.calls], retry=RetryPolicy(max_attempts=1))
-    with pytest.raises(UnreadableResponseError):
+    with pytest.raises(ResponseDecodeError):
         client.agents.list()
     (span,) = collected.spans
-    assert span.attributes["error.type"] == "unreadable_response"
+    assert span.attributes["error.type"] == "response_decode"
 
 
 def test_a_write_whose_outcome_is_unknown_says_so(face, collected):

@@ -126,7 +126,7 @@ def test_reading_is_of_the_agent_or_of_the_session_alone(made, fake):
         client.memories.add(agent_id="assistant", session_id=session, content=f"of {session}")
     for tool in ("recall", "search"):
         for_agent = shown(made(session_id="sess_1").call(tool, {}))["memories"]
-        of_session = shown(made(session_id="sess_1", read_from="session").call(tool, {}))["memories"]
+        of_session = shown(made(session_id="sess_1", scope="session").call(tool, {}))["memories"]
         assert len(for_agent) == 2
         assert [memory["content"] for memory in of_session] == ["of sess_1"]
 
@@ -167,7 +167,7 @@ def test_one_memory_that_is_too_long_is_cut_and_says_so(made, fake):
 @given(contents=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=600), max_size=8))
 def test_no_answer_is_over_its_bound_and_what_it_shows_is_what_is_stored(contents):
     fake = FakeMemtrace()
-    client = fake.client(dedup="unique")
+    client = fake.client(dedup="per_call")
     for content in contents:
         client.remember("assistant", content)
     result = MemoryTools(client, agent_id="assistant", max_chars=1000).call("recall", {})
@@ -321,8 +321,8 @@ def test_an_error_of_the_application_comes_out(fake):
         ({"agent_id": ""}, InvalidRequestError, "agent_id must be a text that is not empty"),
         ({"agent_id": "no spaces"}, InvalidRequestError, "agent_id must be a letter"),
         ({"session_id": "no spaces"}, InvalidRequestError, "session_id must be a letter"),
-        ({"read_from": "session"}, ConfigurationError, "read_from='session' needs a session_id"),
-        ({"read_from": "all"}, ConfigurationError, "read_from must be one of agent, session"),
+        ({"scope": "session"}, ConfigurationError, "scope='session' needs a session_id"),
+        ({"scope": "all"}, ConfigurationError, "scope must be one of agent, session"),
         ({"max_chars": 999}, ConfigurationError, "max_chars must be a whole number, 1000 or more"),
         ({"max_chars": True}, ConfigurationError, "max_chars must be"),
         ({"tools": ["forget"]}, ConfigurationError, "there is no tool 'forget'"),
@@ -347,5 +347,5 @@ def test_a_result_is_a_message_in_each_providers_form():
         "content": "the text",
         "is_error": True,
     }
-    with pytest.raises(ConfigurationError, match="form must be one of"):
+    with pytest.raises(ConfigurationError, match="format must be one of"):
         result.message("gemini", "call_1")

@@ -110,12 +110,12 @@ def test_a_prefix_stands_before_each_name():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"form": "gemini"}, "form must be one of openai, openai-responses, anthropic, not 'gemini'"),
-        ({"form": "openai", "tools": ["serach"]}, "there is no tool 'serach'. Did you mean 'search'?"),
-        ({"form": "openai", "tools": "search"}, "tools must be a list of names"),
-        ({"form": "openai", "tools": []}, "tools must be a list of names, with one of remember"),
-        ({"form": "openai", "prefix": "my "}, "prefix must be of letters"),
-        ({"form": "openai", "prefix": "x" * 60}, "prefix must be of letters, .* no name longer than 64"),
+        ({"format": "gemini"}, "format must be one of openai, openai-responses, anthropic, not 'gemini'"),
+        ({"format": "openai", "tools": ["serach"]}, "there is no tool 'serach'. Did you mean 'search'?"),
+        ({"format": "openai", "tools": "search"}, "tools must be a list of names"),
+        ({"format": "openai", "tools": []}, "tools must be a list of names, with one of remember"),
+        ({"format": "openai", "prefix": "my "}, "prefix must be of letters"),
+        ({"format": "openai", "prefix": "x" * 60}, "prefix must be of letters, .* no name longer than 64"),
     ],
 )
 def test_what_cannot_be_offered_is_refused(arguments, told):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["memtrace_transport"]
 
 _CAPABILITIES = frozenset(
-    {"ca", "connect_timeout", "headers", "max_connections", "max_response_bytes", "pool_timeout", "read_timeout"}
+    {"ca_bundle", "connect_timeout", "headers", "max_connections", "max_response_bytes", "pool_timeout", "read_timeout"}
 )
 
 

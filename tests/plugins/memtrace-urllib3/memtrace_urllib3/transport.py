@@ -55,7 +55,7 @@ class Urllib3Transport:
 
     def __init__(self, options: TransportOptions | None = None) -> None:
         self._options = options or TransportOptions()
-        self._tls = None if self._options.ca is None else _trusting(Path(self._options.ca))
+        self._tls = None if self._options.ca_bundle is None else _trusting(Path(self._options.ca_bundle))
         self._defaults = tuple((self._options.headers or {}).items())
         self._closed = False
         self._connections = self._new_connections()
