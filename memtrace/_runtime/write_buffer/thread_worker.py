@@ -174,7 +174,7 @@ class ThreadWorker:
     # ---- their parts
 
     def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
-        if self._worker is None or self._worker.ident is None:  # None where its start was interrupted; two take turns
+        if self._worker is None or not self._worker.is_alive():  # start interrupted; two take turns
             self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
             self._worker.start()
         future = _Future()
