@@ -1,6 +1,7 @@
 """Who makes the transport, who shares it, and who closes it."""
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ from memtrace.exceptions import ClientClosedError, ConfigurationError
 from memtrace.plugins import TransportSpec
 from memtrace.transport import Response
 from tests.conftest import AsyncScript, Script
+from tests.forked import in_child
 from tests.garbage import collecting
 
 HEALTHY = Response(200, body=b'{"status": "ok", "service": "memtrace", "uptime": "1s", "arc": {}}')
@@ -256,6 +258,29 @@ def test_a_failed_copy_does_not_keep_the_family_open(maker):
         client.with_options(timeout=-1)
     client.close()
     assert maker.made[0].closed == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_another_thread_makes_the_transport_makes_it_itself():
+    def make():
+        making.set()
+        go_on.wait(10)
+        return Script()
+
+    def child():
+        family._make = Script  # the events may be locked, too
+        family.transport(member)
+        return family.detach(member) is None
+
+    making, go_on, member, family = threading.Event(), threading.Event(), Member(), SharedTransport(make)
+    family.attach(member)
+    thread = threading.Thread(target=family.transport, args=(member,))
+    thread.start()
+    assert making.wait(10)
+    assert in_child(child) == 0
+    go_on.set()
+    thread.join()
 
 
 def test_a_family_gives_its_transport_to_the_last_one_that_leaves():

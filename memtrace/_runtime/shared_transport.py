@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 from weakref import WeakSet
 
+from memtrace._support.forks import PerProcess
 from memtrace._support.locks import Locks
 from memtrace.exceptions import ClientClosedError
 
@@ -26,20 +27,21 @@ class SharedTransport(Generic[TransportT]):
         self._make = make
         self._owned = owned
         self._transport: TransportT | None = None
-        self._guard = threading.Lock()  # taken by itself, never around I/O
+        # taken by itself, never around I/O
+        self._guard: PerProcess[threading.Lock] = PerProcess(lambda _: threading.Lock())
         self._members: WeakSet[object] = WeakSet()
         self.locks: Locks = Locks()
 
     def attach(self, member: object, beside: object | None = None) -> None:
         """Count `member` in. Raises `ClientClosedError` when the one that it is copied from has left."""
-        with self._guard:
+        with self._guard.get():
             if beside is not None and beside not in self._members:
                 raise ClientClosedError
             self._members.add(member)
 
     def detach(self, member: object) -> TransportT | None:
         """Count `member` out; gives the transport, to be closed, when it was the last. A second call gives None."""
-        with self._guard:
+        with self._guard.get():
             if member not in self._members:
                 return None
             self._members.discard(member)
@@ -50,7 +52,7 @@ class SharedTransport(Generic[TransportT]):
 
     def transport(self, member: object) -> TransportT:
         """The transport, made now if this is the family's first call. Raises `ClientClosedError` for one that has left."""
-        with self._guard:
+        with self._guard.get():
             if member not in self._members:
                 raise ClientClosedError
             if self._transport is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from memtrace._support.event_loops import is_closed, new_lock, running_loop
+from memtrace._support.forks import PerProcess
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,38 +43,36 @@ class HeldLock:
         self.release()
 
 
-class Locks:
-    """The named locks of one family of clients: one set for threads, one for each event loop."""
+class _Tables:
+    """The locks of one process by name, and the lock that guards them."""
 
     def __init__(self) -> None:
-        self._begin()
+        self.guard = threading.Lock()
+        self.by_thread: dict[str, threading.Lock] = {}
+        self.by_loop: WeakKeyDictionary[object, dict[str, asyncio.Lock | trio.Lock]] = WeakKeyDictionary()
 
-    def _begin(self) -> None:
-        self._guard = threading.Lock()
-        self._by_thread: dict[str, threading.Lock] = {}
-        self._by_loop: WeakKeyDictionary[object, dict[str, asyncio.Lock | trio.Lock]] = WeakKeyDictionary()
-        self._pid = os.getpid()  # last: another thread of a forked child that sees it finds all new
+
+class Locks:
+    """The named locks of one family of clients: one set for threads, one for each event loop. A forked child has free ones."""
+
+    def __init__(self) -> None:
+        self._tables: PerProcess[_Tables] = PerProcess(lambda _: _Tables())
 
     def thread_lock(self, name: str) -> threading.Lock:
-        """The lock `name` for threads; a forked child begins with free ones."""
-        self._begin_after_fork()
-        with self._guard:
-            return self._by_thread.setdefault(name, threading.Lock())
-
-    def _begin_after_fork(self) -> None:
-        if self._pid != os.getpid():  # a thread of the parent may have held a lock, and is not here to free it
-            self._begin()
+        """The lock `name` for threads."""
+        tables = self._tables.get()
+        with tables.guard:
+            return tables.by_thread.setdefault(name, threading.Lock())
 
     def task_lock(self, name: str) -> asyncio.Lock | trio.Lock:
         """The lock `name` for tasks of the running event loop."""
-        self._begin_after_fork()
-        loop = running_loop()
-        with self._guard:
-            if loop not in self._by_loop:
-                for ended in [other for other in self._by_loop if is_closed(other)]:
-                    del self._by_loop[ended]
-                self._by_loop[loop] = {}
-            locks = self._by_loop[loop]
+        tables, loop = self._tables.get(), running_loop()
+        with tables.guard:
+            if loop not in tables.by_loop:
+                for ended in [other for other in tables.by_loop if is_closed(other)]:
+                    del tables.by_loop[ended]
+                tables.by_loop[loop] = {}
+            locks = tables.by_loop[loop]
             if name not in locks:
                 locks[name] = new_lock()
             return locks[name]

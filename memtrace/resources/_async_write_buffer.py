@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import warnings
 from asyncio import Future
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
@@ -14,6 +14,7 @@ from memtrace._runtime.write_buffer.asyncio_worker import AsyncioWorker
 from memtrace._runtime.write_buffer.limits import BufferLimits
 from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain
 from memtrace._support.event_loops import running_under_trio
+from memtrace._support.forks import PerProcess
 from memtrace.exceptions import ConfigurationError
 from memtrace.models import AddMemoryRequest
 from memtrace.operations._coercion import coerce_request
@@ -47,17 +48,14 @@ class AsyncWriteBuffer:
     def __init__(self, dispatcher: AsyncDispatcher, limits: BufferLimits, on_result: OnResult | None) -> None:
         check_listener(on_result)
         self._dispatcher = dispatcher
-        self._worker = AsyncioWorker(dispatcher, limits, on_result)
-        self._by_process: dict[int, AsyncioWorker] = {}
+        self._workers: PerProcess[AsyncioWorker] = PerProcess(partial(AsyncioWorker, dispatcher, limits, on_result))
 
-    def _of_this_process(self) -> AsyncioWorker:
-        worker, pid = self._worker, os.getpid()
-        if worker.pid != pid:
-            worker = self._worker = self._by_process.setdefault(pid, worker.for_child())
-        return worker
+    @property
+    def _worker(self) -> AsyncioWorker:
+        return self._workers.get()
 
     def _of_this_loop(self) -> AsyncioWorker:
-        worker = self._of_this_process()
+        worker = self._worker
         if running_under_trio():
             raise ConfigurationError(
                 "a write buffer of AsyncMemtrace runs on asyncio, and no event loop of asyncio is running here",
@@ -103,12 +101,12 @@ class AsyncWriteBuffer:
     @property
     def counts(self) -> BufferCounts:
         """What became of the memories, at this moment."""
-        return self._of_this_process().state.counts
+        return self._worker.state.counts
 
     @property
     def unsent(self) -> list[AddMemoryRequest]:
         """What was accepted and surely not sent when the buffer ended, oldest first; dropped ones are not among them."""
-        return list(self._of_this_process().state.unsent)
+        return list(self._worker.state.unsent)
 
     async def __aenter__(self) -> Self:
         self._of_this_loop()
@@ -125,8 +123,7 @@ class AsyncWriteBuffer:
             log_failed_drain(left)
 
     def __del__(self) -> None:
-        worker = getattr(self, "_worker", None)
-        if worker is not None and worker.pid == os.getpid() and not worker.state.closing:
+        if hasattr(self, "_workers") and not (worker := self._worker).state.closing:
             if worker.state.pending:
                 warnings.warn(f"a write buffer was not closed: {worker.state.counts}", ResourceWarning, stacklevel=1)
             worker.release()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
@@ -12,6 +12,7 @@ from memtrace._runtime.write_buffer.admission import prepare
 from memtrace._runtime.write_buffer.limits import BufferLimits
 from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain
 from memtrace._runtime.write_buffer.thread_worker import ThreadWorker
+from memtrace._support.forks import PerProcess
 from memtrace.models import AddMemoryRequest
 from memtrace.operations._coercion import coerce_request
 from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
@@ -41,14 +42,11 @@ class WriteBuffer:
     def __init__(self, dispatcher: Dispatcher, limits: BufferLimits, on_result: OnResult | None) -> None:
         check_listener(on_result)
         self._dispatcher = dispatcher
-        self._worker = ThreadWorker(dispatcher, limits, on_result)
-        self._by_process: dict[int, ThreadWorker] = {}
+        self._workers: PerProcess[ThreadWorker] = PerProcess(partial(ThreadWorker, dispatcher, limits, on_result))
 
-    def _of_this_process(self) -> ThreadWorker:
-        worker, pid = self._worker, os.getpid()
-        if worker.pid != pid:
-            worker = self._worker = self._by_process.setdefault(pid, worker.for_child())
-        return worker
+    @property
+    def _worker(self) -> ThreadWorker:
+        return self._workers.get()
 
     @overload
     def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
@@ -62,7 +60,7 @@ class WriteBuffer:
         `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
         """
         given = coerce_request(AddMemoryRequest, request, fields)
-        return self._of_this_process().put(*prepare(given, self._dispatcher.settings.dedup))
+        return self._worker.put(*prepare(given, self._dispatcher.settings.dedup))
 
     def flush(self, timeout: float | None = None) -> bool:
         """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
@@ -70,7 +68,7 @@ class WriteBuffer:
         False when `timeout` seconds were not enough; what is left goes on. Raises `RuntimeError` where it would wait for
         itself: in `on_result` and in middleware.
         """
-        return self._of_this_process().flush(timeout)
+        return self._worker.flush(timeout)
 
     def close(self) -> None:
         """Send what waits, for at most `drain_timeout` seconds, and end. A second call does nothing.
@@ -79,19 +77,19 @@ class WriteBuffer:
         ``unknown``. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
         would wait for itself: in `on_result` and in middleware.
         """
-        self._of_this_process().close()
+        self._worker.close()
 
     @property
     def counts(self) -> BufferCounts:
         """What became of the memories, at this moment."""
-        worker = self._of_this_process()
+        worker = self._worker
         with worker.guard:
             return worker.state.counts
 
     @property
     def unsent(self) -> list[AddMemoryRequest]:
         """What was accepted and surely not sent when the buffer ended, oldest first; dropped ones are not among them."""
-        return list(self._of_this_process().state.unsent)
+        return list(self._worker.state.unsent)
 
     def __enter__(self) -> Self:
         return self
@@ -107,8 +105,7 @@ class WriteBuffer:
             log_failed_drain(left)
 
     def __del__(self) -> None:
-        worker = getattr(self, "_worker", None)
-        if worker is not None and worker.pid == os.getpid() and not worker.state.closing:
+        if hasattr(self, "_workers") and not (worker := self._worker).state.closing:
             if worker.state.pending:
                 warnings.warn(f"a write buffer was not closed: {worker.state.counts}", ResourceWarning, stacklevel=1)
             worker.release()

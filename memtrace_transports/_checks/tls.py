@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from memtrace._support.forks import PerProcess
 from memtrace.exceptions import ConfigurationError
 from memtrace.transport import TransportOptions
 
@@ -110,12 +111,11 @@ class _Context(ssl.SSLContext):
     def trust(self, trusted: _TrustSource | None) -> None:
         """Say who is to be trusted."""
         self._unread = trusted
-        self._reading = {os.getpid(): threading.Lock()}
+        self._reading: PerProcess[threading.Lock] = PerProcess(lambda _: threading.Lock())
 
     def read(self) -> None:
         """Read the certificates, once."""
-        # by process: at a fork a thread of the parent may have held the lock, and is not in the child to free it
-        with self._reading.setdefault(os.getpid(), threading.Lock()):
+        with self._reading.get():
             if self._unread is not None:
                 _trust(self, self._unread)
                 self._unread = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from memtrace._support.event_loops import is_closed, new_lock, running_loop, running_under_trio, shielded
+from memtrace._support.forks import PerProcess
 from memtrace.exceptions import ClientClosedError
 
 __all__ = ["Channel", "Closable", "LazyClient", "PerLoopClients"]
@@ -38,34 +38,22 @@ PreparedT = TypeVar("PreparedT")
 
 
 class _ProcessState(Generic[ValueT]):
-    """What one process made, under a lock that is taken by itself.
+    """What one process made, under a lock that is taken by itself."""
 
-    A forked child begins with nothing, since over its parent's sockets answers would cross. It keeps what it inherited all the
-    same: to let go of it would close those sockets, or say goodbye on them, in the parent's place.
-    """
-
-    def __init__(self, inherited: _ProcessState[ValueT] | None = None) -> None:
-        self.pid = os.getpid()
+    def __init__(self) -> None:
         self.guard = threading.Lock()
         self.made: WeakKeyDictionary[object, ValueT] = WeakKeyDictionary()
-        self._inherited = inherited
-        self._heirs: dict[int, _ProcessState[ValueT]] = {}
-
-    def of_this_process(self) -> _ProcessState[ValueT]:
-        """Itself, or in a forked child that of the child, the same for all its threads."""
-        pid = os.getpid()
-        return self if self.pid == pid else self._heirs.setdefault(pid, _ProcessState(self))
 
 
 class _Clients(Generic[ValueT]):
-    """What was made for each user of it, until it is closed."""
+    """What was made for each user of it, until it is closed; by each process, since over shared sockets responses would cross."""
 
     def __init__(self) -> None:
         self.closed: bool = False
-        self._holding: _ProcessState[ValueT] = _ProcessState()
+        self._holding: PerProcess[_ProcessState[ValueT]] = PerProcess(lambda _: _ProcessState())
 
     def _of(self, user: object, make: Callable[[], ValueT]) -> ValueT:
-        holding = self._holding = self._holding.of_this_process()
+        holding = self._holding.get()
         with holding.guard:
             if self.closed:
                 raise _closed()
@@ -77,9 +65,7 @@ class _Clients(Generic[ValueT]):
     def _close(self, user: object) -> ValueT | None:
         """What was made for `user` here and is still to be closed; from now on nothing is made."""
         self.closed = True
-        holding = self._holding
-        if holding.pid != os.getpid():  # all is the parent's
-            return None
+        holding = self._holding.get()
         with holding.guard:
             return holding.made.pop(user, None)
 
@@ -137,7 +123,7 @@ class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[Ch
         return channel
 
     def _begin(self) -> _PendingClient[ChannelT, PreparedT]:
-        self._forget_ended_loops(self._holding)
+        self._forget_ended_loops(self._holding.get())
         return _PendingClient(self._prepare, self._finish)
 
     async def close(self) -> None:
@@ -146,7 +132,7 @@ class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[Ch
         if making is not None and making.channel is not None:
             with shielded():
                 await making.channel.close()
-        holding = self._holding.of_this_process()
+        holding = self._holding.get()
         with holding.guard:
             self._forget_ended_loops(holding)
 

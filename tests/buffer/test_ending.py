@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -287,6 +288,42 @@ def test_a_call_that_was_interrupted_half_way_can_be_made_again():
     room.call()
     assert [turn.acquire(timeout=0) for turn in turns] == [True, True]
     room.call()
+
+
+class HalfStarted(threading.Thread):
+    """One whose start is interrupted while a lock is held that the thread needs to begin."""
+
+    def start(self):
+        self._started._cond.acquire()
+        self._started.wait = self._interrupt
+        super().start()
+
+    def _interrupt(self):
+        while self.ident is None:
+            time.sleep(0.001)
+        raise Interrupted
+
+    def go_on(self):
+        self._started._cond.release()
+        assert threading.Event.wait(self._started, PATIENCE)
+
+
+def test_a_thread_whose_start_was_interrupted_is_replaced(monkeypatch):
+    buffer = FakeMemtrace().client().memories.buffered()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "Thread", HalfStarted)
+        with pytest.raises(Interrupted):
+            buffer.add(**memory(0))
+    first = buffer._worker._worker
+    future = buffer.add(**memory(1))
+    assert buffer.flush(PATIENCE)
+    assert future.result(0).status == "stored"
+    first.go_on()  # two threads take turns
+    buffer.add(**memory(2))
+    buffer.close()
+    first.join(PATIENCE)
+    assert not first.is_alive()
+    assert buffer.counts.stored == 2
 
 
 def test_an_interruption_at_any_moment_leaves_no_lock_held_and_no_outcome_open():

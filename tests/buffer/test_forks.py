@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
-import signal
+import threading
 import time
+import warnings
 
 import pytest
 
 from memtrace import ClientClosedError
 from memtrace_transports import FakeMemtrace
 from tests.buffer.faces import PATIENCE, SyncFace, contents, memory
+from tests.forked import in_child
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
-
-
-def in_child(function):
-    """What the function returns in a forked child, a small number."""
-    pid = os.fork()
-    if pid == 0:
-        code = 99
-        try:
-            signal.alarm(20)
-            code = function()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def test_a_child_begins_empty_and_never_sends_what_its_parent_accepted():
@@ -62,32 +52,66 @@ def test_a_child_begins_empty_and_never_sends_what_its_parent_accepted():
 
 def test_all_threads_of_a_child_share_its_buffer():
     buffer = FakeMemtrace().client().memories.buffered()
-    parents = buffer._worker
-    parents.pid = -1  # as if this were a child
-    childs = buffer._of_this_process()
-    assert childs is not parents
-    buffer._worker = parents  # another thread that looked at the same moment
-    assert buffer._of_this_process() is childs
-
-
-def test_a_buffer_that_its_parent_closed_is_closed():
-    buffer = FakeMemtrace().client().memories.buffered()
-    buffer.close()
+    buffer.add(**memory("of the parent")).result(PATIENCE)
 
     def child():
+        def add():
+            barrier.wait(PATIENCE)
+            buffer.add(**memory("of the child"))
+
+        barrier = threading.Barrier(8)
+        threads = [threading.Thread(target=add) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        buffer.close()
+        return buffer.counts.accepted
+
+    assert in_child(child) == 8
+    buffer.close()
+
+
+@pytest.mark.parametrize("generations", [1, 2])
+def test_a_buffer_that_an_ancestor_closed_is_closed(generations):
+    buffer = FakeMemtrace().client().memories.buffered()
+
+    def closed():
         with pytest.raises(ClientClosedError):
             buffer.add(**memory(1))
         return 0
 
+    def child():
+        buffer.close()
+        return in_child(closed)
+
+    if generations == 2:
+        assert in_child(child) == 0
+    buffer.close()
+    assert in_child(closed) == 0
+
+
+def test_a_child_that_never_used_a_buffer_lets_go_of_it_in_silence():
+    buffer = [FakeMemtrace().client().memories.buffered(flush_interval=60)]
+    buffer[0].add(**memory(1))
+
+    def child():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            buffer.clear()
+            gc.collect()
+        return len(caught)
+
     assert in_child(child) == 0
+    buffer[0].close()
 
 
-def test_a_worker_that_finds_itself_in_a_child_sends_no_more(face, fake):
+def test_a_worker_that_finds_itself_in_a_child_sends_no_more(face, fake, monkeypatch):
     buffer = face.client(fake).memories.buffered(flush_interval=60)
     face.call(buffer.add, **memory(1))
     worker = buffer._worker
     time.sleep(0.05)  # it waits now
-    worker.pid = -1
+    monkeypatch.setattr(os, "getpid", lambda: -1)
     fake.clock.advance(60)
     deadline = time.monotonic() + PATIENCE
     worker = worker._worker
@@ -97,12 +121,12 @@ def test_a_worker_that_finds_itself_in_a_child_sends_no_more(face, fake):
     assert buffer.counts.accepted == 0
 
 
-def test_the_child_of_an_event_loop_begins_empty():
+def test_the_child_of_an_event_loop_begins_empty(monkeypatch):
     async def main():
         async with FakeMemtrace().async_client().memories.buffered(flush_interval=60) as buffer:
             await buffer.add(**memory(1))
             parents = buffer._worker
-            parents.pid = -1  # as if this were a child
+            monkeypatch.setattr(os, "getpid", lambda: -1)  # as if this were a child
             assert buffer.counts.accepted == 0
             await buffer.add(**memory(2))
             await buffer.close()

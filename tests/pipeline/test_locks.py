@@ -207,7 +207,7 @@ def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent():
         from memtrace._support.locks import Locks
         locks = Locks()
         locks.thread_lock("token").acquire()
-        locks._guard.acquire()
+        locks._tables.get().guard.acquire()
         child = os.fork()
         if child == 0:
             fine = locks.thread_lock("token").acquire(timeout=1)

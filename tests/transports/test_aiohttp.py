@@ -715,7 +715,7 @@ def test_a_first_call_that_is_cancelled_while_it_prepares_leaves_nothing(closed_
 
     asyncio.run(main())
     asyncio.run(elsewhere())
-    assert len(transport._channels._holding.made) == 0
+    assert len(transport._channels._holding.get().made) == 0
 
 
 def test_many_first_calls_share_one_session():
@@ -737,7 +737,7 @@ def test_a_second_event_loop_has_a_session_of_its_own_and_the_dead_ones_are_let_
         for _ in range(2):
             assert (await transport.send(get(server))).status == 200
         sessions.append((await transport._channels.get()).session)
-        assert len(transport._channels._holding.made) == 1
+        assert len(transport._channels._holding.get().made) == 1
 
     async def last():
         await main()
@@ -762,7 +762,7 @@ def test_trio_is_told_to_use_httpx_and_can_close():
             await transport.send(get(server))
         assert "httpx" in raised.value.hint
         await transport.close()
-        assert len(transport._channels._holding.made) == 0
+        assert len(transport._channels._holding.get().made) == 0
 
     with ScriptedServer() as server, collected():
 
@@ -785,7 +785,7 @@ def test_a_forked_child_makes_connections_of_its_own():
         loop = asyncio.new_event_loop()
         loop.run_until_complete(transport.send(request))
         loop.run_until_complete(twin.send(request))
-        transport._channels._holding.guard.acquire()  # as a thread of the parent that is busy just then
+        transport._channels._holding.get().guard.acquire()  # as a thread of the parent that is busy just then
         child = os.fork()
         if child == 0:
             asyncio.set_event_loop(asyncio.new_event_loop())
@@ -793,7 +793,7 @@ def test_a_forked_child_makes_connections_of_its_own():
             asyncio.run(twin.close())  # closes nothing of the parent's
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        transport._channels._holding.guard.release()
+        transport._channels._holding.get().guard.release()
         for each in (transport, twin):
             loop.run_until_complete(each.send(request))
             loop.run_until_complete(each.close())

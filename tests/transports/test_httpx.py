@@ -864,7 +864,7 @@ def test_a_second_event_loop_has_a_pool_of_its_own_and_the_dead_ones_are_let_go(
         assert len(set(server.ports)) == 4
         gc.collect()
         assert sum(client() is not None for client in clients) <= 1
-        transport._channels._holding.made.clear()
+        transport._channels._holding.get().made.clear()
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -883,7 +883,7 @@ def test_closing_on_another_loop_closes_what_is_there():
         transport = AsyncHttpxTransport()
         asyncio.run(only_send())
         assert trio.run(main) is True
-        assert len(transport._channels._holding.made) == 0
+        assert len(transport._channels._holding.get().made) == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -900,8 +900,8 @@ def test_a_forked_child_makes_connections_of_its_own(name):
         sync.send(request), twin.send(request)
         loop = asyncio.new_event_loop()
         loop.run_until_complete(asynchronous.send(request))
-        sync._clients._holding.guard.acquire()  # as a thread of the parent that is busy just then
-        asynchronous._channels._holding.guard.acquire()
+        sync._clients._holding.get().guard.acquire()  # as a thread of the parent that is busy just then
+        asynchronous._channels._holding.get().guard.acquire()
         child = os.fork()
         if child == 0:
             sync.send(request)
@@ -910,8 +910,8 @@ def test_a_forked_child_makes_connections_of_its_own(name):
             loop.run_until_complete(asynchronous.send(request))
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        sync._clients._holding.guard.release()
-        asynchronous._channels._holding.guard.release()
+        sync._clients._holding.get().guard.release()
+        asynchronous._channels._holding.get().guard.release()
         sync.send(request), twin.send(request)
         loop.run_until_complete(asynchronous.send(request))
         loop.run_until_complete(asynchronous.close())
@@ -946,10 +946,10 @@ def test_another_process_closes_nothing_and_begins_anew(monkeypatch, wire):
 
         transport = wire.transport()
         holder = transport._clients if wire.form == "sync" else transport._channels
-        before = holder._holding
+        before = holder._holding.get()
         monkeypatch.setattr(os, "getpid", lambda: -2)
         wire.send(get(server), transport=transport)
-        assert holder._holding is not before
+        assert holder._holding.get() is not before
 
 
 def test_another_process_does_not_close_an_async_pool(monkeypatch):

@@ -195,7 +195,7 @@ def test_a_loop_that_ended_before_its_channel_was_made_is_let_go_of():
 
     asyncio.run(cancelled())
     asyncio.run(clients.close())
-    assert len(clients._holding.made) == 0
+    assert len(clients._holding.get().made) == 0
 
 
 def test_what_is_prepared_for_a_task_that_was_cancelled_serves_the_next_one():

@@ -615,7 +615,7 @@ def test_a_forked_child_makes_connections_of_its_own():
         request = Request("GET", sys.argv[1], "/", timeout=5.0)
         used, twin = RequestsTransport(), RequestsTransport()
         used.send(request), twin.send(request)
-        used._sessions._holding.guard.acquire()  # as a thread of the parent that is busy just then
+        used._sessions._holding.get().guard.acquire()  # as a thread of the parent that is busy just then
         child = os.fork()
         if child == 0:
             used.send(request)
@@ -623,7 +623,7 @@ def test_a_forked_child_makes_connections_of_its_own():
             twin.close()  # closes nothing of the parent's
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        used._sessions._holding.guard.release()
+        used._sessions._holding.get().guard.release()
         used.send(request), twin.send(request)
         used.close(), twin.close()
         print(status)

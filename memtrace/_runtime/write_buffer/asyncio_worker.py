@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 from asyncio import Future
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
@@ -21,6 +20,7 @@ from memtrace._runtime.write_buffer.reporting import (
 )
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
 from memtrace._support.event_loops import shielded
+from memtrace._support.forks import current_process
 from memtrace.outcomes import OnResult, Outcome
 
 if TYPE_CHECKING:
@@ -58,14 +58,21 @@ class _Waiters:
 
 
 class AsyncioWorker:
-    """One event loop's part of an `AsyncWriteBuffer`: a queue, and a task that begins with the first memory."""
+    """One event loop's part of an `AsyncWriteBuffer`: a queue, and a task that begins with the first memory.
+
+    The worker of a forked child starts empty, and closed if the `inherited` one is closed.
+    """
 
     def __init__(
-        self, dispatcher: AsyncDispatcher, limits: BufferLimits, on_result: OnResult | None, *, closing: bool = False
+        self,
+        dispatcher: AsyncDispatcher,
+        limits: BufferLimits,
+        on_result: OnResult | None,
+        inherited: AsyncioWorker | None = None,
     ) -> None:
-        self.pid: int = os.getpid()
+        self._process = current_process()
         self.state: BufferState[Future[Outcome]] = BufferState(limits)
-        self.state.closing = closing
+        self.state.closing = inherited is not None and inherited.state.closing
         self.loop: asyncio.AbstractEventLoop | None = None
         self._dispatcher = dispatcher
         self._clock = dispatcher.settings.clock
@@ -73,10 +80,6 @@ class AsyncioWorker:
         self._on_result = on_result
         self._work, self._room, self._news = _Waiters(), _Waiters(), _Waiters()
         self._worker: asyncio.Task[None] | None = None
-
-    def for_child(self) -> AsyncioWorker:
-        """An empty one for a forked child, closed where this one is."""
-        return AsyncioWorker(self._dispatcher, self._limits, self._on_result, closing=self.state.closing)
 
     # ---- what callers do
 
@@ -200,7 +203,7 @@ class AsyncioWorker:
 
     async def _next_chunk(self) -> _Chunk:
         """What is to be sent, once it is time; nothing at the end, or in a forked child."""
-        while self.pid == os.getpid():
+        while self._process == current_process():
             due = self.state.due_at()
             if due is None and self.state.closing:
                 break

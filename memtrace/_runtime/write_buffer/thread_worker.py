@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
@@ -21,6 +20,7 @@ from memtrace._runtime.write_buffer.reporting import (
     report,
 )
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
+from memtrace._support.forks import current_process
 from memtrace.outcomes import OnResult, Outcome
 
 if TYPE_CHECKING:
@@ -88,16 +88,21 @@ class ThreadWorker:
     """One process's part of a `WriteBuffer`: a queue, and a daemon thread that begins with the first memory.
 
     `guard` is held for the books alone: not while something is sent, awaited or told, and nothing but the clock's own lock is
-    taken while it is held.
+    taken while it is held. The worker of a forked child starts empty, and closed if the
+    `inherited` one is closed.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, limits: BufferLimits, on_result: OnResult | None, *, closing: bool = False
+        self,
+        dispatcher: Dispatcher,
+        limits: BufferLimits,
+        on_result: OnResult | None,
+        inherited: ThreadWorker | None = None,
     ) -> None:
-        self.pid: int = os.getpid()
+        self._process = current_process()
         self.guard: threading.Lock = threading.Lock()
         self.state: BufferState[Future[Outcome]] = BufferState(limits)
-        self.state.closing = closing
+        self.state.closing = inherited is not None and inherited.state.closing
         self._dispatcher = dispatcher
         self._clock = dispatcher.settings.clock
         self._limits = limits
@@ -105,10 +110,6 @@ class ThreadWorker:
         self._work, self._room, self._news = _Waiters(), _Waiters(), _Waiters()
         self._worker: threading.Thread | None = None
         self._own = threading.local()  # `.busy` in a thread that would wait for itself
-
-    def for_child(self) -> ThreadWorker:
-        """An empty one for a forked child, closed where this one is."""
-        return ThreadWorker(self._dispatcher, self._limits, self._on_result, closing=self.state.closing)
 
     # ---- what callers do
 
@@ -173,7 +174,7 @@ class ThreadWorker:
     # ---- their parts
 
     def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
-        if self._worker is None or self._worker.ident is None:  # None where its start was interrupted; two take turns
+        if self._worker is None or not self._worker.is_alive():  # start interrupted; two take turns
             self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
             self._worker.start()
         future = _Future()
@@ -235,7 +236,7 @@ class ThreadWorker:
 
     def _next_chunk(self) -> _Chunk:
         """What is to be sent, once it is time; nothing at the end, or in a child that on_result has forked."""
-        while self.pid == os.getpid():
+        while self._process == current_process():
             with self.guard:
                 due = self.state.due_at()
                 if due is None and self.state.closing:

@@ -1,0 +1,77 @@
+"""What a forked child must not share with its parent: connections, threads, and locks that no thread of the child releases.
+
+`os.fork` copies the memory and a single thread. So a child inherits sockets that its parent keeps using, and locks that another
+thread of the parent may have held. Whatever is in a `PerProcess` the child makes again. The inherited value stays in memory,
+unused and never closed: closing it could end the parent's connections and TLS sessions.
+
+Two things identify a process, since neither is enough:
+
+- Its process ID. Some servers fork in C without running Python's hooks. uWSGI 2.0 does by default; it runs the hooks of the child
+  only with ``--py-call-osafterfork`` or ``--py-call-uwsgi-fork-hooks`` (`uwsgi_python_post_fork` in its python_plugin.c).
+- A hook of `os.register_at_fork`, for a child that has the process ID of an ancestor: of one that has ended, or of the first
+  process of another PID namespace. The hook runs after `os.fork` and `os.forkpty`, so under gunicorn, Celery and the ``fork`` start
+  method of multiprocessing.
+
+No Python code runs between `vfork` or `posix_spawn` and the new program. Windows has no fork and no hooks. There is one hook for
+the module and none for each value, so nothing is kept alive by it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+__all__ = ["PerProcess", "current_process"]
+
+T = TypeVar("T")
+
+_uses = {os.getpid(): 1}
+"""How often each process ID was used, by this process and its ancestors."""
+
+
+def current_process() -> tuple[int, int]:
+    """What identifies this process among its ancestors: its ID, and how often that was used.
+
+    A counter of forks alone would change again when the hook runs after others that already use the SDK.
+    """
+    process_id = os.getpid()
+    return process_id, _uses.get(process_id, 1)
+
+
+def _note_child() -> None:
+    process_id = os.getpid()
+    _uses[process_id] = _uses.get(process_id, 0) + 1
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_child)
+
+
+class PerProcess(Generic[T]):
+    """One value for each process, made when it is first asked for, and the same for all threads.
+
+    Takes no lock, since a child could inherit it held.
+
+    Args:
+        make: Makes the value, from that of the nearest ancestor that has one, else from None. Must have no side effects: of
+            two threads that ask first, each may call it, and one result is dropped.
+
+    Example:
+        >>> import threading
+        >>> guard = PerProcess(lambda inherited: threading.Lock())
+        >>> with guard.get():
+        ...     pass
+    """
+
+    def __init__(self, make: Callable[[T | None], T]) -> None:
+        self._make = make
+        self._values: dict[tuple[int, int], T] = {}  # in the order of the forks
+
+    def get(self) -> T:
+        """The value of this process."""
+        process = current_process()
+        if process not in self._values:
+            inherited = list(self._values.values())
+            self._values.setdefault(process, self._make(inherited[-1] if inherited else None))
+        return self._values[process]

@@ -1,0 +1,22 @@
+"""What a forked child does, seen from the test that forks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+
+
+def in_child(function, *, fork=None):
+    """What the function returns in a child of a real fork, a small number; 99 where it raises."""
+    child = (fork or os.fork)()
+    if child == 0:
+        code = 99
+        try:
+            signal.alarm(20)
+            code = int(function())
+        except BaseException:  # noqa: BLE001  # the traceback is the child's alone
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
