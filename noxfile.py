@@ -74,6 +74,27 @@ def lowest(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, *session.posargs)
 
 
+@nox.session(python=PYTHONS)
+def compat(session: nox.Session) -> None:
+    """The tests in the sdist of memtrace-sdk 0.2.0, against the built wheel; and our record of its dumps, on 0.2.0 itself."""
+    folder = Path(session.create_tmp()).resolve() / "earlier-sdist"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.install("pip")
+    download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=memtrace-sdk", f"--dest={folder}"]
+    session.run("python", "-m", *download, ANCHORS["earlier"])
+    archive = next(folder.glob("*.tar.gz"))
+    shutil.unpack_archive(archive, folder)
+    source = folder / archive.name.removesuffix(".tar.gz")
+    shutil.rmtree(source / "src")
+    needs = nox.project.load_toml(source / "pyproject.toml")["project"]["optional-dependencies"]["dev"]
+    session.install(str(_wheel(session)), *needs)
+    earlier = _environment(session, "earlier", f"{archive}[dev]")
+    recorded = shutil.copy(HERE / "tests" / "models" / "test_earlier_dumps.py", source)
+    session.chdir(source)
+    session.run("pytest", "tests", *session.posargs)
+    session.run(earlier, "-m", "pytest", recorded, external=True)
+
+
 @nox.session(python="3.11")
 def mutation(session: nox.Session) -> None:
     """The mutation gate: each rule of the fake is broken once, and a recorded exchange has to notice."""

@@ -121,8 +121,8 @@ class RequestInfo:
 class MemtraceError(Exception):
     """The root of everything that the SDK raises.
 
-    `str()` of an error that left a call adds where it happened, what to do and which page of the documentation says more;
-    `message` is the bare text.
+    `str()` of an error that left a call adds where it happened and which page of the documentation says more; `message` is
+    the bare text. What to do is `hint`, which a traceback shows as a note from Python 3.11.
 
     >>> error = MemtraceError("storage is full", 507)
     >>> error.message, error.status_code, str(error)
@@ -138,8 +138,6 @@ class MemtraceError(Exception):
     status_code: int
     #: A stable slug for programs and for the documentation.
     code: str
-    #: What to do about it, where that is known.
-    hint: str | None
     #: The call, None when the error was raised before a request was built.
     request: RequestInfo | None
     #: How many times a request was handed to the transport.
@@ -154,12 +152,17 @@ class MemtraceError(Exception):
     retryable: bool
     #: The first 4,096 bytes of the answer; never part of a message.
     response_body: bytes | None
+    #: What tracebacks show below the error; Python 3.10 knows none, and shows none.
+    __notes__: list[str]
+    _hint: str | None
 
     def __init__(self, message: str, status_code: int = 0, *, code: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.status_code = status_code
         self.code = code or self._code
+        self.__notes__ = []
+        self._hint = None
         self.hint = hint
         self.request = None
         self.attempts = 0
@@ -170,14 +173,23 @@ class MemtraceError(Exception):
         self.response_body = None
 
     def __str__(self) -> str:
-        text = self.message
+        text = str(self.message)  # the text of whatever an application raised it with
         if self.request is not None:
             text += f" [{self._where(self.request)}]"
-        if self.hint:
-            text += f" Hint: {self.hint}"
         if self.request is not None or self._is_raised_outside or self.code != self._code:
             text += f" (docs: {self.page})"
         return text
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about it, where that is known; also a note of the error, and no part of its text."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str | None) -> None:
+        others = [note for note in self.__notes__ if note != f"Hint: {self._hint}"]
+        self.__notes__ = [f"Hint: {hint}", *others] if hint else others
+        self._hint = hint
 
     @property
     def page(self) -> str:

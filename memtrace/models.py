@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, ValidationInfo
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+    ValidationInfo,
+    model_serializer,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -82,7 +91,19 @@ def _from_the_wire(value: str, info: ValidationInfo) -> str:
 
 
 class _Sent(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, ser_json_inf_nan="constants")
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
+
+
+class _Read(_Sent):
+    # As a lambda it has no annotations, of which the JSON schema would be made.
+    _dumped = model_serializer(mode="wrap")(lambda self, handler: _without_match(handler(self)))
+
+
+def _without_match(dumped: dict[str, Any]) -> dict[str, Any]:
+    """What 0.2.0 dumped too, unless `tags_match` is given."""
+    if dumped.get("tags_match", "left out") is None:
+        del dumped["tags_match"]
+    return dumped
 
 
 class Received(BaseModel):
@@ -197,7 +218,7 @@ class MemoryList(Received):
         return Memory.table(f"MemoryList: {Memory.counted(len(self.memories))}{more}", self.memories)
 
 
-class ListOptions(_Sent):
+class ListOptions(_Read):
     """What to read, and how much of it. A field that is None does not filter."""
 
     agent_id: str | None = None
@@ -206,8 +227,9 @@ class ListOptions(_Sent):
     event_type: str | None = None
     #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
     tags: str | list[str] | None = None
-    #: Not sent. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in their place.
-    tags_match: TagsMatch = "substring"
+    #: Not sent; None is ``substring``. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in
+    #: their place.
+    tags_match: TagsMatch | None = None
     #: Only what is newer.
     since: TimeBound | None = None
     #: Only what is older.
@@ -219,7 +241,7 @@ class ListOptions(_Sent):
     order: Order | None = None
 
 
-class SearchQuery(_Sent):
+class SearchQuery(_Read):
     """What to search for. Filters are joined by "and", the values of one list of types by "or"."""
 
     agent_id: str | None = None
@@ -228,8 +250,9 @@ class SearchQuery(_Sent):
     event_types: list[str] | None = None
     #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
     tags: str | list[str] | None = None
-    #: Not sent. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in their place.
-    tags_match: TagsMatch = "substring"
+    #: Not sent; None is ``substring``. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in
+    #: their place.
+    tags_match: TagsMatch | None = None
     #: A part of the content, case-sensitive; no wildcards.
     content_contains: str | None = None
     since: TimeBound | None = None

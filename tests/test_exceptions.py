@@ -1,6 +1,8 @@
 import copy
 import pickle
 import re
+import sys
+import traceback
 
 import pytest
 
@@ -93,7 +95,7 @@ def test_each_takes_a_message_and_has_a_status_and_a_code(kind):
     error = kind("what happened")
     assert error.message == "what happened"
     assert error.page == f"errors/{error.code}"
-    assert str(error) in ("what happened", f"what happened (docs: {error.page})") or error.hint
+    assert str(error) in ("what happened", f"what happened (docs: {error.page})")
     assert (error.status_code, error.code) == CODES[kind]
     assert error.args == ("what happened",)
     assert (error.request, error.attempts, error.elapsed, error.maybe_applied, error.retryable) == (
@@ -134,12 +136,38 @@ def test_code_and_hint_may_be_given(kind):
     error = kind("m", code="special", hint="do this")
     assert (error.code, error.hint) == ("special", "do this")
     own = CODES[kind][1]
-    assert (error.page, str(error)) == (f"errors/{own}", f"m Hint: do this (docs: errors/{own})")
+    assert (error.page, str(error)) == (f"errors/{own}", f"m (docs: errors/{own})")
+    assert error.__notes__ == ["Hint: do this"]
 
 
 def test_no_arc_instance_says_what_an_admin_runs():
-    assert "memtrace org add-arc <org_id>" in str(NoArcInstanceError())
+    assert NoArcInstanceError().hint == "ask an admin to run `memtrace org add-arc <org_id>`"
     assert NoArcInstanceError(hint=None).hint is None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tracebacks have notes from 3.11")
+def test_a_traceback_shows_the_hint_below_the_text():
+    shown = traceback.format_exception_only(NoArcInstanceError("m"))
+    assert shown == [
+        "memtrace.exceptions.NoArcInstanceError: m\n",
+        "Hint: ask an admin to run `memtrace org add-arc <org_id>`\n",
+    ]
+
+
+def test_another_hint_takes_the_place_of_the_first_and_leaves_other_notes():
+    error = MemtraceError("m", hint="first")
+    error.__notes__.append("of the application")
+    error.hint = "second"
+    error.hint = "second"
+    assert error.__notes__ == ["Hint: second", "of the application"]
+    error.hint = None
+    assert (error.hint, error.__notes__) == (None, ["of the application"])
+
+
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["copy", "pickle"])
+def test_a_twin_of_an_error_without_a_hint_has_none(again):
+    twin = again(NoArcInstanceError("m", hint=None))
+    assert (twin.hint, twin.__notes__) == (None, [])
 
 
 def test_an_error_that_left_a_call_says_where():
@@ -148,7 +176,7 @@ def test_an_error_that_left_a_call_says_where():
     error.attempts, error.elapsed, error.maybe_applied, error.hint = 2, 1.2345, True, "look at the disk"
     assert str(error) == (
         "disk full [memories.add: POST /api/v1/memories, HTTP 500, 2 attempts, 1.234 s, may have been applied]"
-        " Hint: look at the disk (docs: errors/server_error)"
+        " (docs: errors/server_error)"
     )
     error = TransportError("refused")
     error.request, error.attempts = RequestInfo("GET", "/health", "health"), 1

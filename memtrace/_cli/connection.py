@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from memtrace._cli import profiles
 from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
 from memtrace._cli.key_store import read_key
-from memtrace._cli.messages import to_console_message
+from memtrace._cli.messages import on_one_line, to_console_message
 from memtrace._cli.terminal import show_error
 from memtrace._runtime.config import DEFAULT_TIMEOUT
 from memtrace.client import Memtrace
@@ -72,7 +72,7 @@ class Connection:
 
     def describe(self, error: MemtraceError) -> CommandError:
         """An error of its client, in the console's words and without the key."""
-        text = to_console_message(str(error), self.api_key)
+        text = to_console_message(on_one_line(error), self.api_key)
         if self.profile is not None:
             text = text.replace("--url (MEMTRACE_BASE_URL)", self.url_source)
             text = text.replace("MEMTRACE_API_KEY", f"its key in {self.key_source}")
@@ -171,7 +171,7 @@ def _check(connection: Connection) -> None:
     try:
         connection.client().close()
     except ConfigurationError as error:
-        text = to_console_message(str(error), connection.api_key)
+        text = to_console_message(on_one_line(error), connection.api_key)
         raise CommandError(
             text.replace("MEMTRACE_API_KEY", "the key").replace("api_key", "the key"), ExitStatus.USAGE
         ) from None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["to_console_message"]
+from memtrace.exceptions import MemtraceError
+
+__all__ = ["on_one_line", "to_console_message"]
 
 # what the SDK calls its arguments, and what they are here
 _OPTIONS = {
@@ -21,6 +23,11 @@ _OPTIONS = {
     "give a smaller chunk_size=, or store it in parts": "store it in parts",
     'to try it without a server: Memtrace("memory://", "any key")': "to try it without a server: memtrace-sdk demo",
 }
+
+
+def on_one_line(error: MemtraceError) -> str:
+    """The text of an error, and what to do about it."""
+    return f"{error} Hint: {error.hint}" if error.hint else str(error)
 
 
 def to_console_message(text: str, key: str | None) -> str:

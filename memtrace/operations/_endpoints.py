@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import PayloadTooLargeError
@@ -450,8 +450,8 @@ def _body(model: BaseModel, exclude: set[str] | None = None) -> bytes:
     """`model` as JSON without its None fields; what lies inside metadata is sent as it is."""
     try:
         body = model.model_dump_json(exclude=exclude, exclude_none=True).encode()
-        if b"NaN" in body or b"Infinity" in body:
-            json.loads(body, parse_constant=_refuse_constant)
+        if b"null" in body:
+            check_finite(model)
     except (PydanticSerializationError, ValueError) as error:
         raise invalid(
             _unwritable_field(model), "JSON: whole Unicode characters, finite numbers", "it cannot be written"
@@ -468,6 +468,12 @@ def check_body_size(body: bytes) -> bytes:
     return body
 
 
+def check_finite(model: BaseModel, include: set[str] | None = None) -> None:
+    """Raise `ValueError` for a number that is not finite: pydantic writes null in its place, which is another value."""
+    text = to_json(model.model_dump(include=include), inf_nan_mode="constants", fallback=repr)
+    json.loads(text, parse_constant=_refuse_constant)
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"JSON has no {name}")
 
@@ -479,7 +485,8 @@ def _unwritable_field(model: BaseModel) -> str:
 
 def _is_writable(model: BaseModel, field: str) -> bool:
     try:
-        json.loads(model.model_dump_json(include={field}), parse_constant=_refuse_constant)
+        model.model_dump_json(include={field})
+        check_finite(model, {field})
     except (PydanticSerializationError, ValueError):
         return False
     return True

@@ -56,7 +56,7 @@ class _ReadParams(TypedDict, total=False):
     memory_type: str | None
     event_type: str | None
     tags: str | list[str] | None
-    tags_match: TagsMatch
+    tags_match: TagsMatch | None
     since: TimeBound | None
     until: TimeBound | None
     limit: int | None
@@ -91,7 +91,7 @@ class SearchParams(TypedDict, total=False):
     memory_types: list[str] | None
     event_types: list[str] | None
     tags: str | list[str] | None
-    tags_match: TagsMatch
+    tags_match: TagsMatch | None
     content_contains: str | None
     since: TimeBound | None
     until: TimeBound | None

@@ -18,6 +18,7 @@ def shown_in_error(error: BaseException) -> list[str]:
         "str": str(error),
         "repr": repr(error),
         "args": repr(error.args),
+        "notes": repr(getattr(error, "__notes__", ())),  # a traceback of Python 3.10 shows none
         "traceback": "".join(traceback.format_exception(error)),
     }
     return [f"{type(error).__name__}: {name}" for name, text in faces.items() if is_shown(text)]

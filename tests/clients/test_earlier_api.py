@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import pickle
 import subprocess
 import sys
 
@@ -229,18 +230,36 @@ def test_statuses_raise_what_they_always_raised_and_once_means_once(face, status
     assert len(transport.requests) == 1
 
 
-def test_exceptions_are_made_as_they_always_were():
-    for kind, status in (
-        (AuthenticationError, 401),
-        (NotFoundError, 404),
-        (ConflictError, 409),
-        (NoArcInstanceError, 503),
-    ):
-        assert kind().status_code == kind("text").status_code == status
-        assert kind("text").message == "text"
-        assert kind().message
-    error = MemtraceError("text", 507)
-    assert (error.message, error.status_code, MemtraceError("text").status_code) == ("text", 507, 0)
+NO_ARC = "no arc instance configured for this org"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "status"),
+    [
+        (MemtraceError("text"), "text", 0),
+        (MemtraceError("text", 507), "text", 507),
+        (MemtraceError(message="text", status_code=507), "text", 507),
+        (AuthenticationError(), "Invalid or missing API key", 401),
+        (AuthenticationError("text"), "text", 401),
+        (NotFoundError(), "Resource not found", 404),
+        (NotFoundError(message="text"), "text", 404),
+        (ConflictError(), "Conflict", 409),
+        (ConflictError("text"), "text", 409),
+        (NoArcInstanceError(), NO_ARC, 503),
+        (NoArcInstanceError("text"), "text", 503),
+        (NoArcInstanceError(message=""), "", 503),
+    ],
+    ids=repr,
+)
+def test_an_exception_made_by_hand_has_the_text_and_the_attributes_that_it_always_had(error, message, status):
+    for one in (error, pickle.loads(pickle.dumps(error))):
+        assert (str(one), one.message, one.status_code, one.args) == (message, message, status, (message,))
+        assert repr(one) == f"{type(error).__name__}({message!r})"
+
+
+def test_an_exception_made_of_anything_has_the_text_of_that():
+    for kind in (MemtraceError, AuthenticationError, NotFoundError, ConflictError, NoArcInstanceError):
+        assert (str(kind(ValueError("text"))), str(kind(None)), str(kind(5))) == ("text", "None", "5")
 
 
 def test_modules_and_names_are_where_they_always_were():

@@ -125,6 +125,20 @@ def test_tags_of_list_options_are_text_or_a_list(tags):
     assert ListOptions(tags=tags).tags == tags
 
 
+@pytest.mark.parametrize("kind", [ListOptions, SearchQuery])
+def test_how_tags_match_is_dumped_where_it_is_given(kind):
+    for match in ("exact", "substring"):
+        options = kind(agent_id="a", tags_match=match)
+        assert options.model_dump(exclude_none=True) == {"agent_id": "a", "tags_match": match}
+        assert kind(**options.model_dump()) == kind.model_validate_json(options.model_dump_json()) == options
+    assert options.model_dump(include={"agent_id"}) == options.model_dump(exclude_none=True, exclude={"tags_match"})
+
+
+@pytest.mark.parametrize("kind", [ListOptions, SearchQuery])
+def test_the_schema_of_what_is_dumped_has_every_field(kind):
+    assert list(kind.model_json_schema(mode="serialization")["properties"]) == list(kind.model_fields)
+
+
 def test_models_pickle_and_copy():
     for model in (Memory(**ROW), AddMemoryRequest(agent_id="a", content="x", tags=["t"]), ListOptions(limit=3)):
         assert pickle.loads(pickle.dumps(model)) == model

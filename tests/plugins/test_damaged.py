@@ -112,7 +112,7 @@ for arguments in asked:
     try:
         Memtrace(url, key, **json.loads(arguments))
     except MemtraceError as error:
-        told[arguments] = [type(error).__name__, str(error)]
+        told[arguments] = [type(error).__name__, f"{error} {error.hint}"]
 
 called = []
 for arguments in ({}, {"transport": "httpx"}, {"transport": "urllib3", "middleware": ["tagging"]}):

@@ -186,12 +186,12 @@ def _no_offset(page_size: int) -> InvalidRequestError:
 
 def _as_sent(wanted: QueryT) -> QueryT:
     """Without the choice of tags that is made here."""
-    return wanted if wanted.tags_match == "substring" else wanted.model_copy(update={"tags_match": "substring"})
+    return wanted if wanted.tags_match != "exact" else wanted.model_copy(update={"tags_match": None})
 
 
 def _exact_tags(wanted: ListOptions | SearchQuery) -> Callable[[Memory], bool] | None:
     """Whether a row has every tag that is asked for; None where the server's own choice stands."""
-    if wanted.tags_match == "substring" or not wanted.tags:
+    if wanted.tags_match != "exact" or not wanted.tags:
         return None
     asked = frozenset(split_tags(wanted.tags) if isinstance(wanted.tags, str) else wanted.tags) - {""}
     return (lambda row: asked.issubset(row.tags or ())) if asked else None
