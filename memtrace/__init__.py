@@ -59,7 +59,8 @@ if TYPE_CHECKING:
     )
     from memtrace.operations import RawResponse, RetryPolicy
     from memtrace.outcomes import BatchError, BatchProgress, BatchResult, BufferCounts, BufferDrainError, Outcome
-    from memtrace.resources._active_session import ActiveSession, AsyncActiveSession
+    from memtrace.resources._active_session import ActiveSession
+    from memtrace.resources._async_active_session import AsyncActiveSession
     from memtrace.resources._async_write_buffer import AsyncWriteBuffer
     from memtrace.resources._write_buffer import WriteBuffer
     from memtrace.transport import TransportOptions
@@ -180,7 +181,7 @@ _PLACES = {
     "UpdateSessionRequest": "memtrace.models",
     "RawResponse": "memtrace.operations",
     "ActiveSession": "memtrace.resources._active_session",
-    "AsyncActiveSession": "memtrace.resources._active_session",
+    "AsyncActiveSession": "memtrace.resources._async_active_session",
     "RetryPolicy": "memtrace.operations",
     "TransportOptions": "memtrace.transport",
 }

@@ -1,3 +1,4 @@
+# Generated from async_client.py by scripts/unasync.py: change that file and run the script.
 """The blocking client: configuration in, resources out."""
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ from memtrace.models import (
     SessionList,
     TimeBound,
 )
-from memtrace.operations import _coercion as arguments
-from memtrace.operations._coercion import episodic_memory, recent_query
+from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
 from memtrace.resources._agents import Agents
 from memtrace.resources._memories import Memories
 from memtrace.resources._sessions import Sessions
@@ -55,11 +55,11 @@ class Memtrace:
 
     What is left out comes from the environment: MEMTRACE_BASE_URL, MEMTRACE_API_KEY, MEMTRACE_TRANSPORT and
     MEMTRACE_TIMEOUT. `timeout` is for one attempt, in seconds; None means no
-    bound. The async client keeps to it exactly; the blocking one applies it to each wait on the socket. `deadline` is for the call with all its
+    bound. Under an event loop it is exact; the blocking client applies it to each wait on the socket. `deadline` is for the call with all its
     attempts and waits, in seconds; `retry` says when a call that failed is made again, and `dedup` whose duplicate
     key a memory gets that has none. `transport` is a name (``"httpx"``,
     ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call, with these
-    `options`: pools, TLS, proxies, bounds. `middleware` runs once a
+    `transport_options`: pools, TLS, proxies, bounds. `middleware` runs once a
     call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one, and `before`,
     `after` and `replace` of `memtrace.middleware` place one or replace a built-in one. `headers` go with every request.
     Raises `ConfigurationError`; nothing is sent when a client is made.
@@ -229,7 +229,7 @@ class Memtrace:
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision and its reasoning; as `memories.decide`."""
-        return self.add_memory(arguments.decision(agent_id, decision, reasoning))
+        return self.add_memory(decision_memory(agent_id, decision, reasoning))
 
     def add_memory(self, req: AddMemoryRequest) -> Memory:
         """Store one memory; as `memories.add`."""

@@ -12,6 +12,7 @@ from memtrace._runtime.chain import build_chain, is_built_in
 from memtrace._runtime.shared_transport import SharedTransport
 from memtrace._runtime.workflows.steps import Pause, WorkflowRun
 from memtrace._support.error_text import from_distribution, type_name
+from memtrace._support.event_loops import shielded
 from memtrace._version import __version__
 from memtrace.exceptions import (
     ConfigurationError,
@@ -139,6 +140,10 @@ class Dispatcher(_DispatcherBase):
         response = self._send_request(request)
         return self._result(operation, request, response)
 
+    def send_last(self, operation: Operation[T]) -> T:
+        """Run the operation that ends a block, even if the block was cancelled."""
+        return self.send(operation)
+
     def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
         """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""
         _check_operation(operation)
@@ -242,6 +247,11 @@ class AsyncDispatcher(_DispatcherBase):
         request = self._request(operation)
         response = await self._send_request(request)
         return self._result(operation, request, response)
+
+    async def send_last(self, operation: Operation[T]) -> T:
+        """Run the operation that ends a block, even if the block was cancelled."""
+        with shielded():
+            return await self.send(operation)
 
     async def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
         """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""

@@ -13,7 +13,7 @@ from memtrace.operations._endpoints import non_empty
 from memtrace.operations._validation import invalid, is_text
 from memtrace.operations._validation_errors import invalid_request_from
 
-__all__ = ["coerce_request", "decision", "episodic_memory", "filters_from", "recent_query"]
+__all__ = ["coerce_request", "decision_memory", "episodic_memory", "filters_from", "recent_query"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -52,7 +52,7 @@ def episodic_memory(agent_id: str, content: str) -> AddMemoryRequest:
     return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content})
 
 
-def decision(agent_id: str, content: str, reasoning: str) -> AddMemoryRequest:
+def decision_memory(agent_id: str, content: str, reasoning: str) -> AddMemoryRequest:
     """What `decide` stores. A decision that is no text, or an empty one, is refused by that name."""
     non_empty(content if is_text(content) else "", "decision")
     fields = {"memory_type": "decision", "event_type": "decision", "metadata": {"reasoning": reasoning}}

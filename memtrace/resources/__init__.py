@@ -1,11 +1,15 @@
-"""The resources of a client: memories, agents and sessions, each in a sync and an async form side by side."""
+"""The resources of a client: memories, agents and sessions, each for both clients."""
 
 from __future__ import annotations
 
-from memtrace.resources._active_session import ActiveSession, AsyncActiveSession
-from memtrace.resources._agents import Agents, AsyncAgents
-from memtrace.resources._memories import AsyncMemories, Memories
-from memtrace.resources._sessions import AsyncSessions, Sessions
+from memtrace.resources._active_session import ActiveSession
+from memtrace.resources._agents import Agents
+from memtrace.resources._async_active_session import AsyncActiveSession
+from memtrace.resources._async_agents import AsyncAgents
+from memtrace.resources._async_memories import AsyncMemories
+from memtrace.resources._async_sessions import AsyncSessions
+from memtrace.resources._memories import Memories
+from memtrace.resources._sessions import Sessions
 
 __all__ = [
     "ActiveSession",

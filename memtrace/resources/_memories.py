@@ -1,28 +1,26 @@
+# Generated from _async_memories.py by scripts/unasync.py: change that file and run the script.
 """Memories: adding, listing, searching, and the three words that agents use most."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
-from memtrace._runtime.workflows import listing as reading
-from memtrace._runtime.workflows import visibility
+from memtrace._runtime.workflows import listing, visibility
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
-from memtrace.operations import _coercion as arguments
-from memtrace.operations._coercion import coerce_request, episodic_memory, filters_from, recent_query
+from memtrace.operations._coercion import coerce_request, decision_memory, episodic_memory, filters_from, recent_query
 from memtrace.operations._validation import BATCH_SIZE, check_non_negative_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
+    from memtrace._runtime.dispatch import Dispatcher
     from memtrace.outcomes import BatchResult, OnFailure, OnFull, OnResult, Outcome, Progress
-    from memtrace.resources._async_write_buffer import AsyncWriteBuffer
     from memtrace.resources._write_buffer import WriteBuffer
     from memtrace.resources.request_params import AddMemoryParams, ListParams, SearchParams
 
-__all__ = ["AsyncMemories", "Memories"]
+__all__ = ["Memories"]
 
 
 class Memories:
@@ -98,7 +96,7 @@ class Memories:
         outcomes = self.add_iter(
             requests, chunk_size=chunk_size, max_concurrency=max_concurrency, on_failure=on_failure, progress=progress
         )
-        return BatchResult.of(outcomes)
+        return BatchResult.of([outcome for outcome in outcomes])
 
     def add_iter(
         self,
@@ -121,7 +119,7 @@ class Memories:
         1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
         """
         from memtrace._runtime.workflows.batches import Batch
-        from memtrace.resources import _batching as batching
+        from memtrace.resources._batching import send
 
         dedup = self._dispatcher.settings.dedup
         batch = Batch(
@@ -132,7 +130,7 @@ class Memories:
             on_failure=on_failure,
             progress=progress,
         )
-        return batching.send(self._dispatcher, batch)
+        return send(self._dispatcher, batch)
 
     def buffered(
         self,
@@ -170,7 +168,7 @@ class Memories:
         Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
         """
         chosen = filters_from(ListOptions, options, fields)
-        return self._dispatcher.run(reading.list_memories(chosen, self._dispatcher.settings.clock))
+        return self._dispatcher.run(listing.list_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
     def iter(self, options: ListOptions) -> Generator[Memory, None, None]: ...
@@ -186,7 +184,7 @@ class Memories:
         server would refuse, and from the iteration what `list` raises.
         """
         chosen = filters_from(ListOptions, options, fields)
-        return self._dispatcher.stream(reading.iter_memories(chosen, self._dispatcher.settings.clock))
+        return self._dispatcher.stream(listing.iter_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
     def search(self, query: SearchQuery) -> SearchResult: ...
@@ -199,7 +197,7 @@ class Memories:
         below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
         """
         chosen = filters_from(SearchQuery, query, fields)
-        return self._dispatcher.run(reading.search_memories(chosen, self._dispatcher.settings.clock))
+        return self._dispatcher.run(listing.search_memories(chosen, self._dispatcher.settings.clock))
 
     def remember(self, agent_id: str, content: str) -> Memory:
         """Store an episodic memory, event type ``general``. Raises as `add` does."""
@@ -211,197 +209,4 @@ class Memories:
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""
-        return self.add(arguments.decision(agent_id, decision, reasoning))
-
-
-class AsyncMemories:
-    """The memories of the key's organisation; ``client.memories``."""
-
-    def __init__(self, dispatcher: AsyncDispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    @overload
-    async def add(self, request: AddMemoryRequest, *, wait: bool = False, wait_timeout: float = 5.0) -> Memory: ...
-    @overload
-    async def add(
-        self, *, wait: bool = False, wait_timeout: float = 5.0, **fields: Unpack[AddMemoryParams]
-    ) -> Memory: ...
-    async def add(
-        self,
-        request: AddMemoryRequest | None = None,
-        *,
-        wait: bool = False,
-        wait_timeout: float = 5.0,
-        **fields: object,
-    ) -> Memory:
-        """Store one memory, given as `AddMemoryRequest` or as its fields.
-
-        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second.
-
-        Args:
-            request: The memory; or give its fields as keyword arguments.
-            wait: Return once the memory can be read, and as it is read.
-            wait_timeout: How long `wait` waits after the response to the write, in seconds, 0 or more.
-            **fields: The fields of `AddMemoryRequest`.
-
-        Returns:
-            The stored memory.
-
-        Raises:
-            ConflictError: The same agent, event type and content (its first 200 bytes), or the same `dedup_key`, was stored
-                within 24 hours.
-            InvalidRequestError: A field breaks a rule of the server; nothing was sent.
-            DeadlineExceededError: With `wait`: the memory could not be read in time. `maybe_applied` is True then, as in
-                every error after the write.
-        """
-        chosen = coerce_request(AddMemoryRequest, request, fields)
-        settings = self._dispatcher.settings
-        if wait:
-            return await self._dispatcher.run(
-                visibility.add_and_wait(chosen, settings.dedup, wait_timeout, settings.clock)
-            )
-        check_non_negative_seconds(wait_timeout, "wait_timeout")
-        return await self._dispatcher.send(operations.add_memory(chosen, settings.dedup))
-
-    async def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
-        """Wait until a memory that a write returned can be read, and return it as it is read.
-
-        The server answers a write before that: reading has it store what it holds, and 0.1 to 0.15 s later it shows it; what
-        went to another server process takes about 1.1 s. So this reads, waits 0.15 s by the client's clock, and reads again.
-        Raises `DeadlineExceededError` (code ``visibility_timeout``) after `timeout` seconds, and at once what `list` raises.
-        """
-        clock = self._dispatcher.settings.clock
-        return await self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
-
-    async def add_many(
-        self,
-        requests: Iterable[AddMemoryRequest],
-        *,
-        chunk_size: int = BATCH_SIZE,
-        max_concurrency: int = 1,
-        on_failure: OnFailure = "stop",
-        progress: Progress | None = None,
-    ) -> BatchResult:
-        """Store memories in requests of `chunk_size` items and at most 4 MiB; one outcome for each item, in order.
-
-        As `add_iter`, when its outcomes are wanted together. Raises nothing for an item: see `BatchResult.raise_for_failures`.
-        """
-        from memtrace.outcomes import BatchResult
-
-        outcomes = self.add_iter(
-            requests, chunk_size=chunk_size, max_concurrency=max_concurrency, on_failure=on_failure, progress=progress
-        )
-        return BatchResult.of([outcome async for outcome in outcomes])
-
-    def add_iter(
-        self,
-        requests: Iterable[AddMemoryRequest],
-        *,
-        chunk_size: int = BATCH_SIZE,
-        max_concurrency: int = 1,
-        on_failure: OnFailure = "stop",
-        progress: Progress | None = None,
-    ) -> AsyncGenerator[Outcome, None]:
-        """Store memories in requests of `chunk_size` items and at most 4 MiB, and give each item's outcome once it is known.
-
-        Takes `chunk_size` times `max_concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
-        when the next outcome is asked for: whoever stops behind the last of a round has the outcome of all that was sent. An
-        item that breaks a rule is ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
-        ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
-        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
-
-        Raises `InvalidRequestError` for one memory in place of several, a `chunk_size` outside 1 to 1000 or a `max_concurrency` outside
-        1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
-        """
-        from memtrace._runtime.workflows.batches import Batch
-        from memtrace.resources import _batching as batching
-
-        dedup = self._dispatcher.settings.dedup
-        batch = Batch(
-            requests,
-            dedup,
-            chunk_size=chunk_size,
-            max_concurrency=max_concurrency,
-            on_failure=on_failure,
-            progress=progress,
-        )
-        return batching.send_async(self._dispatcher, batch)
-
-    def buffered(
-        self,
-        *,
-        max_items: int = 100,
-        flush_interval: float = 1.0,
-        max_pending: int = 10_000,
-        on_full: OnFull = "block",
-        max_block: float | None = None,
-        on_result: OnResult | None = None,
-        drain_timeout: float = 30.0,
-    ) -> AsyncWriteBuffer:
-        """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
-
-        It sends when `max_items` wait (100 at most), or the oldest has waited `flush_interval` seconds. It holds at most
-        `max_pending`; then `on_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
-        `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
-        waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
-        """
-        from memtrace._runtime.write_buffer.limits import BufferLimits
-        from memtrace.resources._async_write_buffer import AsyncWriteBuffer
-
-        limits = BufferLimits(max_items, flush_interval, max_pending, on_full, max_block, drain_timeout)
-        return AsyncWriteBuffer(self._dispatcher, limits, on_result)
-
-    @overload
-    async def list(self, options: ListOptions) -> MemoryList: ...
-    @overload
-    async def list(self, **fields: Unpack[ListParams]) -> MemoryList: ...
-    async def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read memories by filters, newest first unless `order` is ``asc``; 100 unless `limit` says otherwise.
-
-        A tag matches as a part of the stored tags, ``ui`` finds ``gui`` too, unless `tags_match` is ``exact``. Bounds of time
-        are exclusive. Up to 1000 rows are one request; more, or exact tags, are read page by page as `iter` does.
-        Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
-        """
-        chosen = filters_from(ListOptions, options, fields)
-        return await self._dispatcher.run(reading.list_memories(chosen, self._dispatcher.settings.clock))
-
-    @overload
-    def iter(self, options: ListOptions) -> AsyncGenerator[Memory, None]: ...
-    @overload
-    def iter(self, **fields: Unpack[ListParams]) -> AsyncGenerator[Memory, None]: ...
-    def iter(self, options: ListOptions | None = None, **fields: object) -> AsyncGenerator[Memory, None]:
-        """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
-
-        Reads in pages of 1000, one at a time, by time and not by offset: what others write meanwhile moves nothing. Newest
-        first, such memories are not among them; oldest first, they come at the end. `limit` is how many to give at most (all
-        when left out), `offset` how many to skip. A relative `since` or `until` counts from this call, by the client's clock.
-        Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
-        server would refuse, and from the iteration what `list` raises.
-        """
-        chosen = filters_from(ListOptions, options, fields)
-        return self._dispatcher.stream(reading.iter_memories(chosen, self._dispatcher.settings.clock))
-
-    @overload
-    async def search(self, query: SearchQuery) -> SearchResult: ...
-    @overload
-    async def search(self, **fields: Unpack[SearchParams]) -> SearchResult: ...
-    async def search(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
-        """Search memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
-
-        Up to 1000 rows are one request; more, or exact tags, are read page by page. Raises `InvalidRequestError` for a `limit`
-        below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
-        """
-        chosen = filters_from(SearchQuery, query, fields)
-        return await self._dispatcher.run(reading.search_memories(chosen, self._dispatcher.settings.clock))
-
-    async def remember(self, agent_id: str, content: str) -> Memory:
-        """Store an episodic memory, event type ``general``. Raises as `add` does."""
-        return await self.add(episodic_memory(agent_id, content))
-
-    async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
-        """Read an agent's newest 100 memories since `since`, newest first. Raises `InvalidRequestError` for an empty agent."""
-        return await self.list(recent_query(agent_id, since))
-
-    async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
-        """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""
-        return await self.add(arguments.decision(agent_id, decision, reasoning))
+        return self.add(decision_memory(agent_id, decision, reasoning))

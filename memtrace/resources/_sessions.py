@@ -1,12 +1,13 @@
+# Generated from _async_sessions.py by scripts/unasync.py: change that file and run the script.
 """Sessions: what belongs together."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
-from memtrace._runtime.workflows import listing as reading
+from memtrace._runtime.workflows import listing
 from memtrace.models import (
     ContextOptions,
     CreateSessionRequest,
@@ -19,12 +20,12 @@ from memtrace.models import (
     UpdateSessionRequest,
 )
 from memtrace.operations._coercion import coerce_request
-from memtrace.resources._active_session import ActiveSession, AsyncActiveSession
+from memtrace.resources._active_session import ActiveSession
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
+    from memtrace._runtime.dispatch import Dispatcher
     from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.resources.request_params import (
         ContextParams,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         UpdateSessionParams,
     )
 
-__all__ = ["AsyncSessions", "Sessions"]
+__all__ = ["Sessions"]
 
 
 class Sessions:
@@ -110,12 +111,12 @@ class Sessions:
         the same for as long as it can. All of the session is read, 1000 memories a request; an unknown one gives an empty
         context. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
         """
-        from memtrace._runtime.workflows import prompt_context as prompting
+        from memtrace._runtime.workflows import prompt_context
         from memtrace.context import PromptContextOptions
 
         chosen = coerce_request(PromptContextOptions, options, fields)
         clock = self._dispatcher.settings.clock
-        return self._dispatcher.run(prompting.session_prompt_context(session_id, chosen, clock))
+        return self._dispatcher.run(prompt_context.session_prompt_context(session_id, chosen, clock))
 
     @overload
     def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
@@ -127,7 +128,7 @@ class Sessions:
         Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
         """
         chosen = coerce_request(ListOptions, options, fields)
-        return self._dispatcher.run(reading.session_memories(session_id, chosen, self._dispatcher.settings.clock))
+        return self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
     def memories_iter(self, session_id: str, options: ListOptions | None = None) -> Generator[Memory, None, None]: ...
@@ -141,117 +142,5 @@ class Sessions:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
         chosen = coerce_request(ListOptions, options, fields)
         return self._dispatcher.stream(
-            reading.iter_session_memories(session_id, chosen, self._dispatcher.settings.clock)
-        )
-
-
-class AsyncSessions:
-    """The sessions of the key's organisation; ``client.sessions``."""
-
-    def __init__(self, dispatcher: AsyncDispatcher) -> None:
-        self._dispatcher = dispatcher
-
-    @overload
-    async def create(self, request: CreateSessionRequest) -> Session: ...
-    @overload
-    async def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
-    async def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
-        """Create a session of a registered agent, by the agent's id.
-
-        Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
-        """
-        return await self._dispatcher.send(
-            operations.create_session(coerce_request(CreateSessionRequest, request, fields))
-        )
-
-    @overload
-    def open(self, request: CreateSessionRequest) -> AsyncActiveSession: ...
-    @overload
-    def open(self, **fields: Unpack[CreateSessionParams]) -> AsyncActiveSession: ...
-    def open(self, request: CreateSessionRequest | None = None, **fields: object) -> AsyncActiveSession:
-        """A session for one ``with`` block: created when the block begins, closed when it ends."""
-        return AsyncActiveSession(self._dispatcher, coerce_request(CreateSessionRequest, request, fields))
-
-    async def get(self, session_id: str) -> Session:
-        """Fetch a session. Raises `NotFoundError`."""
-        return await self._dispatcher.send(operations.get_session(session_id))
-
-    async def list(self, agent_id: str | None = None) -> SessionList:
-        """All sessions, or those of one agent's id, newest first; the server has no pages here."""
-        return await self._dispatcher.send(operations.list_sessions(agent_id))
-
-    @overload
-    async def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
-    @overload
-    async def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
-    async def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
-        """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
-        return await self._dispatcher.send(
-            operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
-        )
-
-    async def close(self, session_id: str) -> Session:
-        """Set a session's status to ``closed``; closing it again moves `closed_at`. Raises `NotFoundError`."""
-        return await self._dispatcher.send(operations.close_session(session_id))
-
-    @overload
-    async def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
-    @overload
-    async def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
-    async def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
-        """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
-
-        This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes; `prompt_context` does
-        neither. An unknown session gives the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
-        """
-        chosen = coerce_request(ContextOptions, options, fields)
-        return await self._dispatcher.send(
-            operations.session_context(session_id, chosen, self._dispatcher.settings.clock)
-        )
-
-    @overload
-    async def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
-    @overload
-    async def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
-    async def prompt_context(
-        self, session_id: str, options: PromptContextOptions | None = None, **fields: object
-    ) -> PromptContext:
-        """Write a session's memories into a prompt, in the client: each as a whole, oldest first, fenced as data.
-
-        `max_tokens` bounds all of it; then newer and more important memories stay. As the session grows, the beginning stays
-        the same for as long as it can. All of the session is read, 1000 memories a request; an unknown one gives an empty
-        context. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
-        """
-        from memtrace._runtime.workflows import prompt_context as prompting
-        from memtrace.context import PromptContextOptions
-
-        chosen = coerce_request(PromptContextOptions, options, fields)
-        clock = self._dispatcher.settings.clock
-        return await self._dispatcher.run(prompting.session_prompt_context(session_id, chosen, clock))
-
-    @overload
-    async def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
-    @overload
-    async def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
-    async def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read a session's memories, of all times unless `since` says otherwise, newest first.
-
-        Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
-        """
-        chosen = coerce_request(ListOptions, options, fields)
-        return await self._dispatcher.run(reading.session_memories(session_id, chosen, self._dispatcher.settings.clock))
-
-    @overload
-    def memories_iter(self, session_id: str, options: ListOptions | None = None) -> AsyncGenerator[Memory, None]: ...
-    @overload
-    def memories_iter(
-        self, session_id: str, **fields: Unpack[SessionMemoriesParams]
-    ) -> AsyncGenerator[Memory, None]: ...
-    def memories_iter(
-        self, session_id: str, options: ListOptions | None = None, **fields: object
-    ) -> AsyncGenerator[Memory, None]:
-        """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
-        chosen = coerce_request(ListOptions, options, fields)
-        return self._dispatcher.stream(
-            reading.iter_session_memories(session_id, chosen, self._dispatcher.settings.clock)
+            listing.iter_session_memories(session_id, chosen, self._dispatcher.settings.clock)
         )

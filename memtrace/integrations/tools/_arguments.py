@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from memtrace._support.error_text import did_you_mean
 from memtrace.exceptions import InvalidRequestError
 from memtrace.models import AddMemoryRequest, ListOptions, MemoryType, SearchQuery
-from memtrace.operations._coercion import decision
+from memtrace.operations._coercion import decision_memory
 from memtrace.operations._validation_errors import invalid_request_from
 
 __all__ = [
@@ -97,7 +97,7 @@ class Decide(Arguments):
 
     def request(self, binding: Binding) -> AddMemoryRequest:
         """A decision, its reasons beside it."""
-        made = decision(binding.agent_id, self.decision, self.reasoning)
+        made = decision_memory(binding.agent_id, self.decision, self.reasoning)
         return made.model_copy(update={"session_id": binding.session_id})
 
 

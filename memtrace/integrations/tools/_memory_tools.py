@@ -1,4 +1,5 @@
-"""Tools on the blocking client."""
+# Generated from _async_memory_tools.py by scripts/unasync.py: change that file and run the script.
+"""Tools on the client."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ class MemoryTools:
     ...     tools = MemoryTools(client, agent_id="assistant")
     ...     stored = tools.call("remember", '{"content": "User prefers dark mode"}')
     ...     found = tools.call("search", {"text": "mode"})
-    >>> stored.text, "dark mode" in found.text
-    ('Stored.', True)
+    ...     print(stored.text, "dark mode" in found.text)
+    Stored. True
     """
 
     def __init__(

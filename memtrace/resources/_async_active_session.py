@@ -1,0 +1,105 @@
+"""One session for the length of a ``with`` block."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import TYPE_CHECKING, overload
+
+from memtrace import operations
+from memtrace._runtime.workflows import listing
+from memtrace.models import (
+    ContextOptions,
+    CreateSessionRequest,
+    ListOptions,
+    Memory,
+    MemoryList,
+    SessionContext,
+)
+from memtrace.operations._coercion import coerce_request, decision_memory
+from memtrace.resources._opened_session import OpenedSession
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from memtrace._runtime.dispatch import AsyncDispatcher
+    from memtrace.context import PromptContext, PromptContextOptions
+    from memtrace.resources.request_params import (
+        ContextParams,
+        PromptContextParams,
+        RememberParams,
+        SessionMemoriesParams,
+    )
+
+__all__ = ["AsyncActiveSession"]
+
+_logger = logging.getLogger("memtrace")
+
+
+class AsyncActiveSession(OpenedSession):
+    """A session that remembers; made by ``client.sessions.open(agent_id=...)``, closed at the end of its block.
+
+    What is called after the block still goes to the session, closed as it is: the server does not mind.
+    An error inside the block is never replaced by a failure to close: that one is logged.
+    """
+
+    def __init__(self, dispatcher: AsyncDispatcher, request: CreateSessionRequest) -> None:
+        super().__init__(request)
+        self._dispatcher = dispatcher
+
+    async def __aenter__(self) -> Self:
+        self._begin()
+        self._session = await self._dispatcher.send(operations.create_session(self._request))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._session = await self._dispatcher.send_last(operations.close_session(self.id))
+        except Exception as failure:
+            if error is None:
+                raise
+            _logger.warning("session %s could not be closed: %s", self.id, failure)
+
+    async def remember(self, content: str, **fields: Unpack[RememberParams]) -> Memory:
+        """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
+        request = self._memory(content, fields)
+        return await self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
+
+    async def decide(self, decision: str, reasoning: str) -> Memory:
+        """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
+        request = decision_memory(self.agent_id, decision, reasoning).model_copy(update={"session_id": self.id})
+        return await self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
+
+    @overload
+    async def recall(self, options: ListOptions) -> MemoryList: ...
+    @overload
+    async def recall(self, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
+    async def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
+        """Read this session's memories of all times, newest first, 100 unless `limit` says otherwise; as `sessions.memories`."""
+        self._refuse(fields, "session_id")
+        chosen = coerce_request(ListOptions, options, fields)
+        return await self._dispatcher.run(listing.session_memories(self.id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    async def context(self, options: ContextOptions) -> SessionContext: ...
+    @overload
+    async def context(self, **fields: Unpack[ContextParams]) -> SessionContext: ...
+    async def context(self, options: ContextOptions | None = None, **fields: object) -> SessionContext:
+        """Have the server write this session's memories as Markdown; as `sessions.context`."""
+        chosen = coerce_request(ContextOptions, options, fields)
+        return await self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))
+
+    @overload
+    async def prompt_context(self, options: PromptContextOptions) -> PromptContext: ...
+    @overload
+    async def prompt_context(self, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
+    async def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
+        """Write this session's memories into a prompt, in the client; as `sessions.prompt_context`."""
+        from memtrace._runtime.workflows import prompt_context
+        from memtrace.context import PromptContextOptions
+
+        chosen = coerce_request(PromptContextOptions, options, fields)
+        clock = self._dispatcher.settings.clock
+        return await self._dispatcher.run(prompt_context.session_prompt_context(self.id, chosen, clock))

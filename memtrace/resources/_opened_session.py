@@ -1,0 +1,57 @@
+"""What both forms of an active session know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from memtrace.models import AddMemoryRequest, CreateSessionRequest, Session
+from memtrace.operations._coercion import coerce_request
+
+__all__ = ["OpenedSession"]
+
+_NOT_OPEN = "this session is not open yet: use it as 'with client.sessions.open(agent_id=...) as session:' (async with for AsyncMemtrace)"
+
+
+class OpenedSession:
+    """What both forms know: the request, and the session once it is created."""
+
+    def __init__(self, request: CreateSessionRequest) -> None:
+        self._request = request
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The session as the server gave it when the block began. Raises `RuntimeError` before that."""
+        if self._session is None:
+            raise RuntimeError(_NOT_OPEN)
+        return self._session
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.session.id
+
+    @property
+    def agent_id(self) -> str:
+        """The id of the agent whose session it is."""
+        return self._request.agent_id
+
+    def _begin(self) -> None:
+        if self._session is not None:
+            raise RuntimeError("this session was opened before: call client.sessions.open(...) again for another")
+
+    def _memory(self, content: str, fields: Mapping[str, object]) -> AddMemoryRequest:
+        self._refuse(fields, "agent_id", "session_id")
+        given = {"agent_id": self.agent_id, "session_id": self.id, "content": content, **fields}
+        return coerce_request(AddMemoryRequest, None, given)
+
+    @staticmethod
+    def _refuse(fields: Mapping[str, object], *names: str) -> None:
+        """A session's own ids are not for its caller to give."""
+        for name in names:
+            if name in fields:
+                raise TypeError(f"unexpected keyword argument {name!r}: it is the open session's own")
+
+    def __repr__(self) -> str:
+        state = "not open" if self._session is None else self._session.id
+        return f"<{type(self).__name__} {state} of {self.agent_id}>"
