@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import mcp.server.lowlevel  # noqa: F401  # first here: its models cannot be built while autodoc imports them
+from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.util.nodes import make_refnode
 
 from memtrace import __version__
@@ -106,6 +107,15 @@ def link_short_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, cont
     return contnode if node.get("reftype") == "obj" else None
 
 
+def read_google_style(  # noqa: PLR0917  # as Sphinx calls it
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Render Google-style sections. The extension itself would also read a type into an attribute's comment with a colon."""
+    if what in {"class", "exception", "function", "method"}:
+        lines[:] = GoogleDocstring(lines, Config(napoleon_numpy_docstring=False), app, what, name, obj, options).lines()
+
+
 def setup(app: Sphinx) -> None:
-    """Register the handler above."""
+    """Register the handlers above."""
     app.connect("missing-reference", link_short_name)
+    app.connect("autodoc-process-docstring", read_google_style)
