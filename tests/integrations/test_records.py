@@ -25,7 +25,7 @@ from memtrace_transports.memory import Fault
 from tests.dealing import by_visibility
 from tests.faces import ONCE
 from tests.integrations.values import JSON
-from tests.procedures.rows_server import moment
+from tests.workflows.rows_server import moment
 
 FORM = RecordCodec("test-format", "assistant", "thread")
 

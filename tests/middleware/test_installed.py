@@ -9,7 +9,7 @@ from memtrace.middleware import after, before
 from memtrace.plugins import middleware_registry
 from tests.dealing import by_face
 from tests.faces import json_response
-from tests.test_plugins import MIDDLEWARE, Installed, line_of
+from tests.plugins.test_registry import MIDDLEWARE, Installed, line_of
 
 EMPTY = json_response(200, '{"agents": [], "count": 0}')
 SIGNER = """

@@ -29,9 +29,9 @@ from memtrace import (
 from memtrace._runtime.write_buffer.thread_worker import _Waiters
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
-from tests.buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory, once, passing
-from tests.buffer.interruptions import Interrupted, Interruption
 from tests.sampling import is_whole, seed
+from tests.write_buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory, once, passing
+from tests.write_buffer.interruptions import Interrupted, Interruption
 
 
 def warnings_of(caplog):

@@ -9,7 +9,7 @@ import pytest
 
 from memtrace import BufferFullError, ClientClosedError
 from memtrace_transports.memory import Fault
-from tests.buffer.faces import contents, memory, once, passing
+from tests.write_buffer.faces import contents, memory, once, passing
 
 
 def batches(fake):

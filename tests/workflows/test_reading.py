@@ -16,8 +16,8 @@ from memtrace._runtime.workflows import listing as reading
 from memtrace._runtime.workflows.listing import iter_memories, list_memories, search_memories
 from tests.conftest import StoppedClock
 from tests.garbage import collecting
-from tests.procedures.rows_server import Reader, counted, moment
 from tests.sampling import is_whole
+from tests.workflows.rows_server import Reader, counted, moment
 
 forms = st.sampled_from(["sync", "async"])
 orders = st.sampled_from(["asc", "desc", None])

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from memtrace_transports import FakeMemtrace, ManualClock
-from tests.buffer.faces import PATIENCE, AsyncFace, SyncFace
 from tests.sampling import crossed
+from tests.write_buffer.faces import PATIENCE, AsyncFace, SyncFace
 
 
 @pytest.fixture(

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from memtrace import BufferFullError
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault
-from tests.buffer.faces import AsyncFace, SyncFace, contents, memory, total
+from tests.write_buffer.faces import AsyncFace, SyncFace, contents, memory, total
 
 FAULTS = [
     {"kind": "refused"},

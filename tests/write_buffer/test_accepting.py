@@ -11,7 +11,7 @@ import pytest
 from memtrace import AddMemoryRequest, ConfigurationError, InvalidRequestError, PayloadTooLargeError
 from memtrace._runtime.write_buffer.limits import BufferLimits
 from memtrace_transports.memory import Fault
-from tests.buffer.faces import ONCE, contents, memory, total
+from tests.write_buffer.faces import ONCE, contents, memory, total
 
 
 def test_a_memory_is_stored_and_its_future_says_so(face, fake):

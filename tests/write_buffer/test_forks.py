@@ -13,8 +13,8 @@ import pytest
 
 from memtrace import ClientClosedError
 from memtrace_transports import FakeMemtrace
-from tests.buffer.faces import PATIENCE, SyncFace, contents, memory
 from tests.forked import in_child
+from tests.write_buffer.faces import PATIENCE, SyncFace, contents, memory
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
