@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from memtrace._flow.composition import CallNext
@@ -25,8 +24,19 @@ from memtrace.exceptions import (
     ServerError,
     TransportError,
 )
-from memtrace.middleware._causes import held_agent, unknown_agent, unreadable_time, without_sql
+from memtrace.middleware._causes import held_agent, unknown_agent, unreadable_time_field
 from memtrace.operations._recovery import http_date
+from memtrace.operations._server_messages import (
+    ErrorMessage,
+    is_duplicate_memory,
+    is_missing_storage,
+    missing_resource,
+    read_error,
+    refused_argument,
+    refused_item,
+    shortened,
+)
+from memtrace.operations._server_messages import is_storage_failure as tells_of_storage
 from memtrace.operations._time_bounds import TIME_RULE
 from memtrace.transport import Flow, Request, Response
 
@@ -41,8 +51,6 @@ __all__ = [
 ]
 
 _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more closely
-_TEXT_SHOWN = 300
-_ERROR_SHOWN = 2000
 
 
 def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
@@ -120,11 +128,7 @@ def _is_retryable(error: MemtraceError, request: Request) -> bool:
 
 def is_storage_failure(error: MemtraceError) -> bool:
     """Whether the server said that its storage failed, and not that it could not read an argument."""
-    text = error.message
-    return error.status_code == 500 and "query" in text and "Arc" in text and _UNREADABLE.search(text) is None
-
-
-_UNREADABLE = re.compile("conver(?:t|sion)|timestamp field format", re.IGNORECASE)
+    return error.status_code == 500 and tells_of_storage(error.message)
 
 
 # ---- without an answer ----------------------------------------------------------------------------------------------
@@ -155,10 +159,10 @@ def _remade(kind: type[TransportError], error: TransportError, hint: str) -> Tra
 
 def error_for(response: Response, request: Request) -> MemtraceError:
     """The described exception for an answer of 300 and above."""
-    text, hint = _error_text(response)
-    error = _from_status(response, text, request)
+    said = read_error(response)
+    error = _from_status(response, said, request)
     error.status_code = response.status
-    error.hint = hint or error.hint
+    error.hint = said.hint or error.hint
     error.response_body = response.body[:RESPONSE_BODY_KEPT]
     annotate(error, request)
     if request.context.idempotency != "read" and _may_have_stored(error):
@@ -169,50 +173,31 @@ def error_for(response: Response, request: Request) -> MemtraceError:
 
 def _may_have_stored(error: MemtraceError) -> bool:
     """A 500 of the storage says nothing about a write; in a batch, the items before the refused one were stored."""
-    item = _ITEM.match(error.message)
-    if item:
-        return int(item[1]) > 0
+    item = refused_item(error.message)
+    if item is not None:
+        return item > 0
     return isinstance(error, ServerError) and error.status_code == 500
 
 
-def _error_text(response: Response) -> tuple[str, str | None]:
-    """The server's own words and its hint; the body's text, cut, where it is not the server's JSON; else the status."""
-    try:
-        content = json.loads(response.body)
-    except (ValueError, RecursionError):
-        text = " ".join(response.body[:RESPONSE_BODY_KEPT].decode("utf-8", "replace").split())
-        return _cut(
-            redact_memory_text(text), _TEXT_SHOWN
-        ) or f"HTTP {response.status}", None  # "Cannot GET", and the path
-    error, hint = (content.get("error"), content.get("hint")) if isinstance(content, dict) else (None, None)
-    if not isinstance(error, str) or not error:
-        return f"HTTP {response.status}", None
-    return _cut(without_sql(error), _ERROR_SHOWN), _cut(hint, _ERROR_SHOWN) if isinstance(hint, str) and hint else None
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[:length] + "…"
-
-
 def _conflict(text: str, request: Request) -> ConflictError:
-    if text == "duplicate memory":
+    if is_duplicate_memory(text):
         return ConflictError(text, code="duplicate_memory", hint=_DUPLICATE_HINT)
     taken = request.operation == "agents.register"
     return ConflictError(text, hint=_NAME_TAKEN_HINT if taken else None)
 
 
-def _from_status(response: Response, text: str, request: Request) -> MemtraceError:
-    status = response.status
-    if status == 503 and "arc instance" in text.lower():
+def _from_status(response: Response, said: ErrorMessage, request: Request) -> MemtraceError:
+    status, text = response.status, said.text
+    if status == 503 and is_missing_storage(text):
         return NoArcInstanceError(text)
     held = held_agent(text, request) if status == 404 else None
     if held is not None:
         return ConflictError(held, code="agent_in_use", hint="an agent that ever had a session cannot be deleted")
-    if status == 404 or (status == 400 and text == "session not found"):
-        return NotFoundError(text, hint=_by_its_id(request) if response.body.startswith(b"{") else _no_route(request))
-    if status == 400 or (status == 500 and _ARGUMENT.match(text)):
+    if status == 404 or (status == 400 and missing_resource(text) == "session"):
+        return NotFoundError(text, hint=_by_its_id(request) if said.is_from_server else _no_route(request))
+    if status == 400 or (status == 500 and refused_argument(text) is not None):
         return _invalid(text, request)
-    field = unreadable_time(text, request) if status == 500 else None
+    field = unreadable_time_field(text, request) if status == 500 else None
     if field is not None:
         return InvalidRequestError(
             f"{field} is no time that the server's storage can read", field=field, rule=TIME_RULE
@@ -285,13 +270,6 @@ _STORAGE_DOWN_HINT = (
     "the server, or a proxy before it, is down or busy: try again later; memtrace-sdk doctor looks at the way there"
 )
 _NO_STORAGE_HINT = "the organisation's storage (Arc) does not answer: look with client.ready(), and tell an admin"
-_ITEM = re.compile(r"failed to create memory (\d+): ")
-_ARGUMENT = re.compile(
-    r"(?:failed to create memory (?P<item>\d+): )?"
-    r"(?:(?P<required>\w+) is required|invalid (?P<invalid>agent_id|session_id|memory_type|event_type|tag|include_type)\b)"
-)
-_RULES = {"memory_type": "one of episodic, session, decision, entity"}
-_OUR_NAMES = {"tag": "tags", "include_type": "include_types"}
 
 
 def _invalid(text: str, request: Request) -> InvalidRequestError:
@@ -304,23 +282,14 @@ def _invalid(text: str, request: Request) -> InvalidRequestError:
             code="unknown_agent",
             hint="no agent with this id is registered: use the id of client.agents.get_or_register(name=...)",
         )
-    match = _ARGUMENT.match(text)
-    if match is None:
+    refused = refused_argument(text)
+    if refused is None:
         return InvalidRequestError(text)
-    name = match["required"] or match["invalid"]
-    field = _OUR_NAMES.get(name, name)
-    if match["item"]:
-        field = f"memories[{match['item']}].{field}"
-    return InvalidRequestError(text, field=field, rule="required" if match["required"] else _rule(text, name))
-
-
-def _rule(text: str, name: str) -> str | None:
-    """What stands behind ``format: ``; the type of a memory to be written is refused without that."""
-    _, found, rule = text.rpartition("format: ")
-    return rule if found else _RULES.get(name)
+    item = "" if refused.item is None else f"memories[{refused.item}]."
+    return InvalidRequestError(text, field=f"{item}{refused.field}", rule=refused.rule)
 
 
 def _location(response: Response) -> str:
     """Where a redirect points to, without query, fragment and credentials."""
     place = re.split("[?#]", response.headers.get("location", ""), maxsplit=1)[0]
-    return _cut(redact_memory_text(re.sub("//[^/]*@", "//", place, count=1)), _TEXT_SHOWN) or "an unnamed place"
+    return shortened(redact_memory_text(re.sub("//[^/]*@", "//", place, count=1))) or "an unnamed place"

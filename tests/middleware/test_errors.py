@@ -315,6 +315,10 @@ def test_a_rate_limit_says_how_long_the_server_asks_to_wait(headers, seconds):
     assert pickle.loads(pickle.dumps(error)).retry_after == seconds
 
 
+def test_a_404_of_another_service_asks_about_the_address():
+    assert "base_url (MEMTRACE_BASE_URL)" in mapped(Response(404, body=b'{"detail": "Not Found"}')).hint
+
+
 @pytest.mark.parametrize(("status", "body"), [(404, b"Cannot GET /nope"), (405, b"Method Not Allowed")])
 def test_an_unknown_route_asks_about_the_address(status, body):
     error = mapped(Response(status, body=body))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import get_args
@@ -13,6 +12,7 @@ from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLa
 from memtrace.models import AddMemoryRequest, Memory
 from memtrace.operations import MAX_BODY, Dedup, add_memories, memory_body, with_unique_key
 from memtrace.operations._recovery import server_dedup_key
+from memtrace.operations._server_messages import refused_item
 from memtrace.operations._validation import invalid
 from memtrace.outcomes import BatchProgress, BatchResult, OnFailure, Outcome, OutcomeStatus, Progress
 
@@ -130,17 +130,14 @@ def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome
 
 
 def _failed(chunk: Chunk, error: MemtraceError) -> ChunkResult:
-    refused = _REFUSED_ITEM.match(error.message)
+    refused = refused_item(error.message)
     if refused is None:
         status: OutcomeStatus = "unknown" if error.maybe_applied else "failed"
         return ChunkResult([Outcome(item.index, status, error=error) for item in chunk], error)
-    place = min(int(refused[1]), len(chunk) - 1)
+    place = min(refused, len(chunk) - 1)
     before = [Outcome(item.index, "unknown", error=error) for item in chunk[:place]]
     bad = InvalidRequestError(error.message, error.status_code)  # the other says that some may have been stored
     return ChunkResult([*before, Outcome(chunk[place].index, "failed", error=bad)], error, chunk[place + 1 :])
-
-
-_REFUSED_ITEM = re.compile(r"failed to create memory (\d+):")
 
 
 def _match(chunk: Chunk, rows: Sequence[Memory]) -> list[Outcome]:
