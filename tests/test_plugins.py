@@ -499,7 +499,7 @@ def test_the_order_of_choice(monkeypatch):
     assert chosen(None, None) == ("httpx", "it is the first default that is installed")
     monkeypatch.setenv("MEMTRACE_TRANSPORT", "memory")
     assert chosen(None, None) == ("memory", "MEMTRACE_TRANSPORT=memory")
-    assert chosen(None, "httpx") == ("httpx", "base_url (MEMTRACE_BASE_URL) begins with 'httpx'")
+    assert chosen(None, "httpx") == ("httpx", "the base URL begins with 'httpx'")
     assert chosen("memory", "httpx") == ("memory", "transport='memory'")
 
 
@@ -536,7 +536,7 @@ def test_an_own_spec_is_taken_as_it_is():
     ("argument", "scheme", "variable", "reason"),
     [
         ("htpx", None, "", "transport='htpx'"),
-        (None, "htpx", "", "base_url (MEMTRACE_BASE_URL) begins with 'htpx'"),
+        (None, "htpx", "", "the base URL begins with 'htpx'"),
         (None, None, "htpx", "MEMTRACE_TRANSPORT=htpx"),
         ("", None, "", "transport=''"),
     ],

@@ -11,6 +11,7 @@ from typing import NoReturn, cast
 import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
+from memtrace._cli.messages import text_of
 from memtrace._cli.terminal import show_error
 from memtrace.exceptions import MemtraceError
 
@@ -27,7 +28,7 @@ def handle_broken_pipe() -> Iterator[None]:
     except CommandError as error:
         _end(error.status, error.message, *error.more)
     except MemtraceError as error:
-        _end(status_of(error), str(error))
+        _end(status_of(error), text_of(error, {}))
     except BrokenPipeError:
         _drop_output()
         raise typer.Exit(ExitStatus.BROKEN_PIPE) from None

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from memtrace._cli.json_lines import LineError, parse_line, readable
+from memtrace._cli.messages import item_problem_of
 from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
@@ -197,9 +198,8 @@ class _Loader:
 
 
 def _refused(turn: Turn, error: MemtraceError) -> LineError:
-    problem = re.sub(r"^memories\[\d+\][.:] ?", "", error.message)
     field_name = "text" if isinstance(error, PayloadTooLargeError) else None
-    return LineError(turn.file, f"cannot be stored: {problem}", line=turn.line, field=field_name)
+    return LineError(turn.file, f"cannot be stored: {item_problem_of(error)}", line=turn.line, field=field_name)
 
 
 def _key(*parts: int | str) -> str:

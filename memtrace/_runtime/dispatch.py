@@ -334,7 +334,8 @@ def _check_custom_transport(transport: object, options: TransportOptions | None,
         client, article = ("AsyncMemtrace", "an") if form == "async" else ("Memtrace", "a")
         raise TransportNotAvailableError(
             f"{client} needs a transport with {article} {form} send(request); {type_name(transport)} has none. "
-            "Pass a transport's name, an instance for this kind of client, or a TransportSpec"
+            "Pass a transport's name, an instance for this kind of client, or a TransportSpec",
+            argument="transport",
         )
 
 
@@ -380,20 +381,23 @@ def _check_options(selection: TransportSelection, options: TransportOptions | No
     if options is not None and not isinstance(options, TransportOptions):
         raise ConfigurationError(
             f"options must be a memtrace.TransportOptions, not {type_name(options)}, "
-            "as in TransportOptions(connect_timeout=5)"
+            "as in TransportOptions(connect_timeout=5)",
+            argument="options",
         )
     dropped = [name for name in options.given() if name not in selection.spec.capabilities] if options else []
     if dropped:
         able = ", ".join(sorted(selection.spec.capabilities)) or "none"
         raise ConfigurationError(
-            f"transport {selection.name!r} cannot honour {', '.join(f'options.{name}' for name in dropped)}; it honours: {able}"
+            f"transport {selection.name!r} cannot honour {', '.join(f'options.{name}' for name in dropped)}; it honours: {able}",
+            argument=f"options.{dropped[0]}",
         )
 
 
 def _check_no_options(transport: object, options: TransportOptions | None) -> None:
     if options is not None:
         raise ConfigurationError(
-            f"options= goes to a transport that the client makes; give them to {type(transport).__name__}(options=...) itself"
+            f"options= goes to a transport that the client makes; give them to {type(transport).__name__}(options=...) itself",
+            argument="options",
         )
 
 
@@ -402,7 +406,8 @@ def _check_scheme(settings: Settings, name: str, asked: object) -> None:
     scheme = settings.base_url.origin.partition("://")[0]
     if isinstance(asked, str) and scheme not in ("http", "https") and asked != settings.base_url.transport:
         raise ConfigurationError(
-            f"transport={name!r} does not fit base_url, whose scheme {scheme}:// names another transport"
+            f"transport={name!r} does not fit the base URL, whose scheme {scheme}:// names another transport",
+            argument="transport",
         )
 
 
@@ -412,5 +417,6 @@ def _check_not_a_library(transport: object) -> None:
     if library in ("httpx", "httpx2", "requests", "aiohttp"):
         raise TransportNotAvailableError(
             f"transport= is a client of the library {library}, not a transport",
+            argument="transport",
             hint="hand it to a transport of memtrace_transports, as in HttpxTransport(client=...)",
         )

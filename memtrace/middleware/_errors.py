@@ -139,19 +139,20 @@ def _specific(error: TransportError, request: Request) -> TransportError:
         return error
     remaining = request.context.remaining()
     if error.cause == "timeout" and remaining is not None and remaining <= _NOTHING_LEFT:
-        return _remade(DeadlineExceededError, error, error.hint or "raise deadline=, or leave it out")
+        return _remade(DeadlineExceededError, error, "raise the deadline, or leave it out", "deadline")
     if error.cause == "timeout":
-        hint = error.hint or "raise timeout= (MEMTRACE_TIMEOUT), or look at the server's load"
-        return _remade(RequestTimeoutError, error, hint)
+        return _remade(RequestTimeoutError, error, "raise the timeout, or look at the server's load", "timeout")
     if error.cause in ("connect", "reset"):
-        hint = error.hint or f"is the server running at {request.origin}? Check base_url (MEMTRACE_BASE_URL)"
-        return _remade(ConnectionFailedError, error, hint)
+        hint = f"is the server running at {request.origin}? Check the base URL"
+        return _remade(ConnectionFailedError, error, hint, "base_url")
     return error
 
 
-def _remade(kind: type[TransportError], error: TransportError, hint: str) -> TransportError:
+def _remade(kind: type[TransportError], error: TransportError, hint: str, argument: str | None) -> TransportError:
     own = None if error.code == TransportError().code else error.code  # a transport may have a slug of its own
-    return kind(error.message, cause=error.cause, maybe_sent=error.maybe_sent, code=own, hint=hint)
+    if error.hint:
+        hint, argument = error.hint, error.argument  # the transport knows better where to look
+    return kind(error.message, cause=error.cause, maybe_sent=error.maybe_sent, code=own, hint=hint, argument=argument)
 
 
 # ---- from an answer -------------------------------------------------------------------------------------------------
@@ -194,7 +195,9 @@ def _from_status(response: Response, said: ErrorMessage, request: Request) -> Me
     if held is not None:
         return ConflictError(held, code="agent_in_use", hint="an agent that ever had a session cannot be deleted")
     if status == 404 or (status == 400 and missing_resource(text) == "session"):
-        return NotFoundError(text, hint=_by_its_id(request) if said.is_from_server else _no_route(request))
+        if said.is_from_server:
+            return NotFoundError(text, hint=_by_its_id(request))
+        return NotFoundError(text, hint=_no_route(request), argument="base_url")
     if status == 400 or (status == 500 and refused_argument(text) is not None):
         return _invalid(text, request)
     field = unreadable_time_field(text, request) if status == 500 else None
@@ -206,10 +209,11 @@ def _from_status(response: Response, said: ErrorMessage, request: Request) -> Me
         return ServerError(
             f"the server redirects to {_location(response)}; redirects are not followed",
             code="redirect",
-            hint="put that address into base_url (MEMTRACE_BASE_URL), if it is the server's",
+            hint="make that address the base URL, if it is the server's",
+            argument="base_url",
         )
     if status == 405:
-        return ServerError(text, hint=_no_route(request))
+        return ServerError(text, hint=_no_route(request), argument="base_url")
     if status == 409:
         return _conflict(text, request)
     return _of_the_service(response, text, request)
@@ -219,13 +223,13 @@ def _of_the_service(response: Response, text: str, request: Request) -> Memtrace
     """The error of a status that says nothing of this call's arguments."""
     status = response.status
     if status == 401:
-        return AuthenticationError(text, hint="check api_key (MEMTRACE_API_KEY)")
+        return AuthenticationError(text, hint="check the API key", argument="api_key")
     if status == 413:
-        return PayloadTooLargeError(text, hint=_TOO_LARGE_HINT)
+        argument = "chunk" if request.operation == "memories.add_many" else None
+        return PayloadTooLargeError(text, hint=_TOO_LARGE_HINT, argument=argument)
     if status == 429:
-        return RateLimitError(
-            text, retry_after=retry_after(response, request.context.clock.wall()), hint=_RATE_LIMIT_HINT
-        )
+        wait = retry_after(response, request.context.clock.wall())
+        return RateLimitError(text, retry_after=wait, hint=_RATE_LIMIT_HINT, argument="retry")
     error = ServerError(text, status, hint=_STORAGE_DOWN_HINT if status in (502, 503, 504) else None)
     if is_storage_failure(error):
         error.hint = _NO_STORAGE_HINT
@@ -258,18 +262,18 @@ def _by_its_id(request: Request) -> str | None:
 
 def _no_route(request: Request) -> str:
     if "/api/v1/api/v1/" in request.target or request.path.endswith(("/api/v1/health", "/api/v1/ready")):
-        return "base_url ends in /api/v1, which the client adds itself: leave it out"
+        return "the base URL ends in /api/v1, which is added to it: leave it out"
     return f"{NO_MEMTRACE_THERE} that has this route"
 
 
 _DUPLICATE_HINT = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
 _NAME_TAKEN_HINT = "client.agents.get_or_register(name=...) gives the one that is there"
-_TOO_LARGE_HINT = "a proxy before the server takes less: give a smaller chunk=, or store it in parts"
-_RATE_LIMIT_HINT = "send less at once, or let a call wait longer: RetryPolicy(max_retry_after=...)"
+_TOO_LARGE_HINT = "a proxy before the server takes less: send less at once, or store it in parts"
+_RATE_LIMIT_HINT = "send less at once, or let a call wait longer"
 _STORAGE_DOWN_HINT = (
-    "the server, or a proxy before it, is down or busy: try again later; memtrace-sdk doctor looks at the way there"
+    "the server, or a proxy before it, is down or busy: try again later, or look with memtrace-sdk doctor"
 )
-_NO_STORAGE_HINT = "the organisation's storage (Arc) does not answer: look with client.ready(), and tell an admin"
+_NO_STORAGE_HINT = "the organisation's storage (Arc) does not answer: tell an admin"
 
 
 def _invalid(text: str, request: Request) -> InvalidRequestError:

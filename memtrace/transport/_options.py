@@ -151,8 +151,10 @@ def _check_headers(headers: object) -> dict[str, str] | None:
     try:
         return None if headers is None else dict(check_headers(cast("Mapping[str, str]", headers)))
     except ConfigurationError as error:
-        raise ConfigurationError(f"options.{error.message}", hint=error.hint) from None
+        raise ConfigurationError(
+            f"options.{error.message}", argument=f"options.{error.argument}", hint=error.hint
+        ) from None
 
 
 def _refused(name: str, rule: str, *, hint: str | None = None) -> ConfigurationError:
-    return ConfigurationError(f"options.{name} must be {rule}", hint=hint)
+    return ConfigurationError(f"options.{name} must be {rule}", argument=f"options.{name}", hint=hint)

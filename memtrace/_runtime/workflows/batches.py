@@ -297,15 +297,17 @@ def _check_count(value: object, name: str, most: int) -> None:
 
 
 def _with_index(error: MemtraceError, index: int) -> MemtraceError:
-    """The same error, with the item's place in front."""
+    """The same error, with the item's place."""
     if isinstance(error, InvalidRequestError):
         return InvalidRequestError(
             f"memories[{index}].{error.message}",
             field=f"memories[{index}].{error.field}",
             rule=error.rule,
+            problem=error.problem,
             hint=error.hint,
         )
-    return type(error)(f"memories[{index}]: {error.message}", 0, hint=error.hint)
+    error.argument = f"memories[{index}]"
+    return error
 
 
 def _skipped(item: BatchItem, failure: MemtraceError) -> Outcome:
