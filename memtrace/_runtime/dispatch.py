@@ -80,7 +80,6 @@ class _DispatcherBase:
             return cast("T", request.context.read(response))
         except UnreadableResponseError as error:
             annotate(error, request)
-            error.retryable = operation.idempotency in ("read", "idempotent")
             raise
 
     def _raw(self, operation: Operation[T], request: Request, response: Response) -> RawResponse[T]:

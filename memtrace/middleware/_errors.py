@@ -26,6 +26,7 @@ from memtrace.exceptions import (
 )
 from memtrace.middleware._causes import held_agent, unknown_agent, unreadable_time_field
 from memtrace.operations._recovery import http_date
+from memtrace.operations._retry_rules import is_retryable, verdict_of
 from memtrace.operations._server_messages import (
     ErrorMessage,
     is_duplicate_memory,
@@ -36,7 +37,6 @@ from memtrace.operations._server_messages import (
     refused_item,
     shortened,
 )
-from memtrace.operations._server_messages import is_storage_failure as tells_of_storage
 from memtrace.operations._time_bounds import TIME_RULE
 from memtrace.transport import Flow, Request, Response
 
@@ -44,7 +44,6 @@ __all__ = [
     "annotate",
     "error_for",
     "is_failure",
-    "is_storage_failure",
     "raise_errors",
     "retry_after",
     "to_public_error",
@@ -93,7 +92,7 @@ def annotate(error: MemtraceError, request: Request) -> None:
     if isinstance(error, TransportError) and error.maybe_sent and context.idempotency != "read":
         context.maybe_applied = True  # a middleware may have raised it, past the transport's own books
     error.maybe_applied = context.maybe_applied
-    error.retryable = _is_retryable(error, request)
+    error.retryable = is_retryable(verdict_of(error), context.idempotency, maybe_applied=context.maybe_applied)
     if error.maybe_applied:
         _tell_how_to_look(error)
 
@@ -112,23 +111,6 @@ _LOOKUP_HINTS = {
     "sessions.create": "before you create another, look for it: sessions.list(agent_id=...), by created_at",
     "agents.register": "before you register it again, look for it: agents.get_or_register(name=...) finds it",
 }
-
-
-def _is_retryable(error: MemtraceError, request: Request) -> bool:
-    context = request.context
-    repeatable = context.idempotency in ("read", "idempotent")
-    if not repeatable and context.maybe_applied:
-        return False
-    if isinstance(error, (TransportError, RateLimitError)):
-        return True
-    if isinstance(error, ServerError):
-        return error.status_code == 503 or (repeatable and error.status_code in (500, 502, 504))
-    return False
-
-
-def is_storage_failure(error: MemtraceError) -> bool:
-    """Whether the server said that its storage failed, and not that it could not read an argument."""
-    return error.status_code == 500 and tells_of_storage(error.message)
 
 
 # ---- without an answer ----------------------------------------------------------------------------------------------
@@ -231,7 +213,7 @@ def _of_the_service(response: Response, text: str, request: Request) -> Memtrace
         wait = retry_after(response, request.context.clock.wall())
         return RateLimitError(text, retry_after=wait, hint=_RATE_LIMIT_HINT, argument="retry")
     error = ServerError(text, status, hint=_STORAGE_DOWN_HINT if status in (502, 503, 504) else None)
-    if is_storage_failure(error):
+    if verdict_of(error) == "storage_failed":
         error.hint = _NO_STORAGE_HINT
     return error
 
