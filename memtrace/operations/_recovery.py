@@ -14,7 +14,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlencode
 
-from memtrace.exceptions import NotFoundError, UnreadableResponseError
+from memtrace.exceptions import UnreadableResponseError
+from memtrace.operations._agent_lookup import find_agent
 from memtrace.operations._server_messages import missing_resource, read_error, refused_item
 from memtrace.transport import CallContext, Headers, RecoveryContext, Request, Response
 
@@ -320,26 +321,21 @@ class AgentRecovery:
 
     def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """Fetch the agent of this name. One that is described alike, and registered since the call began, is the result."""
-        row = yield from self._fetch(request, inquiry)
+        row = yield from self._find(request, inquiry)
         if row is not None and self._describes(row) and _is_since(row.get("created_at"), inquiry.began):
             return _answer(response, 201, row)
         if inquiry.is_dated or row is None or not self._describes(row):
             request.context.maybe_applied = False
         return response
 
-    def _fetch(self, request: Request, inquiry: RecoveryContext) -> Flow[Row | None]:
-        """The agent of this name; from the list where the name cannot stand in a path, or is another's id."""
-        name = self._agent.name
-        if quote(name, safe="") == name and name not in (".", ".."):
-            try:
-                response = yield from inquiry.read(read_request(request, f"agents/{name}", {}, _object))
-            except NotFoundError:
-                return None
-            row = _object(response)
-            if row.get("name") == name:
-                return row
-        response = yield from inquiry.read(read_request(request, "agents", {}, _agents))
-        return next((row for row in _agents(response) if row.get("name") == name), None)
+    def _find(self, request: Request, inquiry: RecoveryContext) -> Flow[Row | None]:
+        def get(name: str) -> Flow[Row]:
+            return _object((yield from inquiry.read(read_request(request, f"agents/{name}", {}, _object))))
+
+        def list_all() -> Flow[Sequence[Row]]:
+            return _agents((yield from inquiry.read(read_request(request, "agents", {}, _agents))))
+
+        return find_agent(self._agent.name, get, list_all, lambda row: row.get("name"))
 
     def _describes(self, row: Row) -> bool:
         wanted = json.loads(self._agent.model_dump_json(exclude_none=True))

@@ -15,7 +15,6 @@ __all__ = [
     "Workflow",
     "WorkflowRun",
     "WorkflowStep",
-    "emit",
     "emit_all",
     "pause",
     "run_operation",
@@ -33,7 +32,7 @@ class Pause(NamedTuple):
 
 
 class Items(Generic[I_co]):
-    """Items of a stream. Made by `emit` and `emit_all`."""
+    """Items of a stream. Made by `emit_all`."""
 
     __slots__ = ("items",)
 
@@ -65,14 +64,6 @@ def pause(seconds: float) -> Workflow[None]:
     Write ``yield from pause(0.15)``.
     """
     yield Pause(seconds)
-
-
-def emit(item: T) -> Stream[T]:
-    """One item of a stream, given to whoever iterates; the stream stands still until the next one is asked for.
-
-    Write ``yield from emit(row)``.
-    """
-    yield Items((item,))
 
 
 def emit_all(items: Sequence[T]) -> Stream[T]:
