@@ -82,9 +82,16 @@ def test_an_explicit_default_wins_over_the_environment_too(make, monkeypatch):
     assert settings_of(make("http://server", "key")).timeout == 5.0
 
 
+def test_a_copy_that_is_given_the_default_of_the_constructor_keeps_its_own(make):
+    client = make("http://server", "key", timeout=7)
+    assert settings_of(client.with_options(timeout=DEFAULT_TIMEOUT)).timeout == 7
+    assert settings_of(client.with_options(timeout=30.0)).timeout == 30
+
+
 def test_an_empty_timeout_in_the_environment_is_none_at_all(make, monkeypatch):
     monkeypatch.setenv("MEMTRACE_TIMEOUT", "")
-    assert settings_of(make("http://server", "key")).timeout == DEFAULT_TIMEOUT == 30.0
+    timeout = settings_of(make("http://server", "key")).timeout
+    assert (timeout, type(timeout)) == (DEFAULT_TIMEOUT, float) == (30.0, float)
 
 
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])

@@ -38,21 +38,27 @@ __all__ = [
     "with_overrides",
 ]
 
-DEFAULT_TIMEOUT: Final = float("30")  # an object of its own: `is` tells the default from a caller's 30.0
-"""Seconds that one attempt may take."""
-
 DEFAULT_RETRY: Final = RetryPolicy()
 """Three attempts."""
 
 
 class Unset:
-    """The type of `UNSET`, the default of arguments for which None has a meaning of its own."""
+    """The type of what was not given, where None has a meaning of its own."""
 
     def __repr__(self) -> str:
         return "UNSET"
 
 
 UNSET: Final = Unset()
+"""The default of such an argument."""
+
+
+class _UnsetSeconds(float, Unset):
+    """Seconds that were not given, and that the environment may replace: signatures show the number."""
+
+
+DEFAULT_TIMEOUT: Final = _UnsetSeconds(30)
+"""Seconds that one attempt may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +231,7 @@ def _not_a_text(argument: str, value: object) -> ConfigurationError:
 
 def _timeout(value: float | None) -> float | None:
     text = os.environ.get("MEMTRACE_TIMEOUT")
-    if value is not DEFAULT_TIMEOUT or not text:
+    if not isinstance(value, Unset) or not text:
         return check_timeout(value)
     try:
         return check_timeout(float(text))
