@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import typer
 
@@ -35,7 +35,7 @@ def handle_broken_pipe() -> Iterator[None]:
     except OSError as error:
         _drop_output()
         _end(ExitStatus.FAILED, f"the output could not be written: {error.strerror or type(error).__name__}")
-    except (typer.Exit, typer.Abort, _WRONG_USE):
+    except (typer.Exit, typer.Abort, typer.TyperException):  # the last is the root of its errors about arguments
         raise
     except Exception as error:
         if os.environ.get("MEMTRACE_TRACEBACK"):
@@ -56,10 +56,6 @@ def reporting_errors(how_far: Callable[[], tuple[str, ...]]) -> Iterator[None]:
         raise CommandError("interrupted", ExitStatus.INTERRUPTED, *how_far()) from None
     except CommandError as error:
         raise CommandError(error.message, error.status, *how_far()) from None
-
-
-# The root of typer's errors about arguments; it has no public name of its own in every version.
-_WRONG_USE = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
 
 def _end(status: ExitStatus, *lines: str) -> NoReturn:
