@@ -222,7 +222,7 @@ def test_what_is_no_transport_is_refused(client, wrong):
 
 def test_a_transport_of_the_other_kind_is_refused():
     with pytest.raises(
-        TransportNotAvailableError, match=r"Memtrace needs a transport with a blocking send.*AsyncScript has none"
+        TransportNotAvailableError, match=r"Memtrace needs a transport with a sync send.*AsyncScript has none"
     ):
         Memtrace("http://server", "key", transport=AsyncScript())
     with pytest.raises(

@@ -706,7 +706,7 @@ CREATED = """
 BOTH = "no FORM send(request) and FORM close()"
 
 
-@pytest.mark.parametrize("form", ["blocking", "async"])
+@pytest.mark.parametrize("form", ["sync", "async"])
 @pytest.mark.parametrize(
     ("what", "gives"),
     [
@@ -730,10 +730,10 @@ def test_what_a_plugin_makes_that_is_no_transport_is_told_with_its_distribution(
 @pytest.mark.parametrize(
     ("form", "what", "lacks"),
     [
-        ("blocking", "AsyncScript()", r"no blocking send\(request\) and blocking close\(\)"),
+        ("sync", "AsyncScript()", r"no sync send\(request\) and sync close\(\)"),
         ("async", "Script()", r"no async send\(request\) and async close\(\)"),
-        ("blocking", "Silent()", r"no blocking send\(request\) \("),
-        ("blocking", "Open()", r"no blocking close\(\) \("),
+        ("sync", "Silent()", r"no sync send\(request\) \("),
+        ("sync", "Open()", r"no sync close\(\) \("),
     ],
 )
 def test_what_a_plugin_makes_for_the_other_client_or_by_half_is_told(installed, form, what, lacks):
@@ -744,7 +744,7 @@ def test_what_a_plugin_makes_for_the_other_client_or_by_half_is_told(installed, 
 def first_call(installed, form, what):
     installed.add("acme-memtrace", "acme", CREATED.replace("WHAT", what), version="3.1")
     installed.everywhere()
-    if form == "blocking":
+    if form == "sync":
         Memtrace("http://server", "key", transport="acme").health()
     else:
         asyncio.run(AsyncMemtrace("http://server", "key", transport="acme").health())

@@ -42,7 +42,7 @@ def handle_broken_pipe() -> Iterator[None]:
             raise
         _end(
             ExitStatus.FAILED,
-            f"unexpected {type(error).__name__}, a fault of the SDK or of a plugin; "
+            f"unexpected {type(error).__name__}, a bug in the SDK or in a plugin; "
             "set MEMTRACE_TRACEBACK=1 to see where, and report it",
         )
 

@@ -181,7 +181,7 @@ class _Loader:
         self._report.duplicates += len(result.duplicates)
         for outcome in result:
             if outcome.error is not None:
-                raise _refused(turns[outcome.index], outcome.error)
+                raise _line_error(turns[outcome.index], outcome.error)
         self._on_chunk(turns[-1])
 
     def _agent(self, turn: Turn) -> str:
@@ -197,7 +197,7 @@ class _Loader:
         return self._report.sessions[session]
 
 
-def _refused(turn: Turn, error: MemtraceError) -> LineError:
+def _line_error(turn: Turn, error: MemtraceError) -> LineError:
     field_name = "text" if isinstance(error, PayloadTooLargeError) else None
     return LineError(turn.file, f"cannot be stored: {item_problem_of(error)}", line=turn.line, field=field_name)
 

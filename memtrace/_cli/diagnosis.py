@@ -158,12 +158,12 @@ class _DiagnosisRun:
             self._ok("key", "the server accepts it")
             self._failed("storage", error.message, error.hint or _ADD_STORAGE)
         except MemtraceError as error:
-            self._refused(error)
+            self._read_failed(error)
         else:
             self._ok("key", "the server accepts it")
             self._ok("storage", "ready, memories can be read")
 
-    def _refused(self, error: MemtraceError) -> None:
+    def _read_failed(self, error: MemtraceError) -> None:
         """Tell the server's own 500, which needs a good key, from what never came as far as its storage."""
         if error.status_code == 500:
             self._ok("key", "the server accepts it")

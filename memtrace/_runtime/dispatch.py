@@ -118,14 +118,14 @@ class Dispatcher(_DispatcherBase):
         from memtrace.plugins import TransportSpec
 
         if transport is None or isinstance(transport, (str, TransportSpec)):
-            selection = _selected(transport, options, settings, "blocking")
+            selection = _selected(transport, options, settings, "sync")
             create = cast("Callable[[TransportOptions], Transport]", selection.spec.create)
             return cls(
                 settings,
                 selection.name,
-                SharedTransport(_transport_factory(selection, create, settings, options, "blocking")),
+                SharedTransport(_transport_factory(selection, create, settings, options, "sync")),
             )
-        _check_custom_transport(transport, options, "blocking")
+        _check_custom_transport(transport, options, "sync")
         return cls(settings, type(transport).__name__, SharedTransport(lambda: transport, owned=False))
 
     def copy(self, settings: Settings) -> Dispatcher:
@@ -310,7 +310,7 @@ def _check_operation(operation: object) -> None:
         )
 
 
-_Flavour = Literal["blocking", "async"]
+_Flavour = Literal["sync", "async"]
 
 
 def _selected(

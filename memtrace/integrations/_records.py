@@ -200,8 +200,8 @@ def write(requests: Sequence[AddMemoryRequest], visible_within: float | None, cl
     """
     batch = Batch(check_all(requests), "server", chunk=BATCH_SIZE, concurrency=1, on_failure="stop", progress=None)
     outcomes: list[Outcome] = []
-    for wave in batch.rounds():
-        for chunk in wave:
+    for chunks in batch.rounds():
+        for chunk in chunks:
             batch.record((yield from send_chunk(chunk)))
         outcomes += batch.outcomes()
     rows = stored_rows(BatchResult.of(outcomes))

@@ -27,7 +27,7 @@ def unknown_agent(text: str, request: Request) -> str | None:
     """
     if not is_foreign_key_violation(text):
         return None
-    agent_id = _fields(request).get("agent_id")
+    agent_id = _body_texts(request).get("agent_id")
     return f"no agent has the id {_shown(agent_id)}: {text}" if agent_id else text
 
 
@@ -49,14 +49,14 @@ def unreadable_time_field(text: str, request: Request) -> str | None:
     value = unreadable_time(text)
     if value is None:
         return None
-    sent = {**dict(parse_qsl(request.target.partition("?")[2])), **_fields(request)}
+    sent = {**dict(parse_qsl(request.target.partition("?")[2])), **_body_texts(request)}
     given = [name for name in ("since", "until") if sent.get(name)]
     if len(given) == 1:
         return given[0]
     return next((name for name in given if sent[name] == value), None)
 
 
-def _fields(request: Request) -> Mapping[str, str]:
+def _body_texts(request: Request) -> Mapping[str, str]:
     """The texts at the top of a JSON body."""
     try:
         body = json.loads(request.body or b"{}")

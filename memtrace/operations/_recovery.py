@@ -241,12 +241,12 @@ class BatchRecovery:
         """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
         if response.status == 201:
             return uncertain and len(_rows(response)) < len(self._memories)
-        refused = _refused(response)
+        refused = _refused_item_of(response)
         return refused is not None and refused[0] > 0
 
     def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """An answer with the row of every item that this call stored, and the refused item where there is one."""
-        refused = _refused(response)
+        refused = _refused_item_of(response)
         answered: Sequence[Row] = ()
         if refused is None:
             answered, items = _rows(response), self._as_sent(request.context.sent_body)
@@ -290,7 +290,7 @@ def _microseconds(row: Row) -> str:
     return f"{seconds}.{fraction[:6]:0<6}"
 
 
-def _refused(response: Response) -> tuple[int, str] | None:
+def _refused_item_of(response: Response) -> tuple[int, str] | None:
     """The item that the server refused after it had stored those before it, and what it says about it."""
     if response.status != 500:
         return None

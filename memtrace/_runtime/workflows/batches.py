@@ -74,7 +74,7 @@ Chunk = Sequence[BatchItem]
 
 
 def check_all(requests: Iterable[AddMemoryRequest]) -> list[AddMemoryRequest]:
-    """All of `requests`, none of which breaks a rule. Raises as `Item` does."""
+    """All of `requests`, none of which breaks a rule. Raises as `BatchItem` does."""
     return [BatchItem(index, request, "server").request for index, request in enumerate(requests)]
 
 
@@ -165,7 +165,7 @@ def _match(chunk: Chunk, rows: Sequence[Memory]) -> list[Outcome]:
 class Batch:
     """A batch under way: what is to be sent next, and how far it is. It takes items as it goes.
 
-    Both clients do the same with it: for each wave of `waves` they run its chunks, hand in what came of each, and give out the
+    Both clients do the same with it: for each round of `rounds` they run its chunks, hand in what came of each, and give out the
     outcomes. Raises `InvalidRequestError` for what is no iterable, and for a `chunk` or a `concurrency` out of bounds.
     """
 
@@ -195,29 +195,29 @@ class Batch:
         self._chunks = self._cut(requests, dedup)
 
     def rounds(self) -> Iterator[list[Chunk]]:
-        """What is to be sent together, again and again; then nothing is left. A wave may be empty, with outcomes to be taken."""
+        """What is to be sent together, again and again; then nothing is left. A round may be empty, with outcomes to be taken."""
         while True:
-            wave, self._left = self._left[: self.concurrency], self._left[self.concurrency :]
-            raised = self._fill(wave)
-            if wave and self._stops and self._failure is not None:
-                self._known += [_skipped(item, self._failure) for chunk in wave for item in chunk]
-                wave = []
-            elif not wave and not self._known and raised is None:
+            chunks, self._left = self._left[: self.concurrency], self._left[self.concurrency :]
+            raised = self._fill(chunks)
+            if chunks and self._stops and self._failure is not None:
+                self._known += [_skipped(item, self._failure) for chunk in chunks for item in chunk]
+                chunks = []
+            elif not chunks and not self._known and raised is None:
                 return
-            yield wave
+            yield chunks
             if raised is not None:
                 raise raised
 
-    def _fill(self, wave: list[Chunk]) -> Exception | None:
+    def _fill(self, chunks: list[Chunk]) -> Exception | None:
         """Add what is to be sent next; what taking an item raised comes after the items before it."""
-        while len(wave) < self.concurrency:
+        while len(chunks) < self.concurrency:
             try:
                 chunk = next(self._chunks, None)
             except Exception as error:  # noqa: BLE001  # what was taken before it is sent first
                 return error
             if not chunk:
                 return None  # the end, or many invalid items that are to be told
-            wave.append(chunk)
+            chunks.append(chunk)
         return None
 
     def record(self, sent: ChunkResult) -> None:

@@ -53,7 +53,7 @@ Stream = Generator[WorkflowStep | Items[T], object, None]
 def run_operation(operation: Operation[T]) -> Workflow[T]:
     """One operation; raises what the dispatcher's `send` raises.
 
-    Write ``agent = yield from step(get_agent(name))``.
+    Write ``agent = yield from run_operation(get_agent(name))``.
     """
     return cast("T", (yield cast("Operation[object]", operation)))
 
