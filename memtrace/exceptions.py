@@ -29,7 +29,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 __all__ = [
     "CODES",
@@ -63,8 +63,15 @@ TransportCause = Literal["connect", "timeout", "reset", "protocol"]
 RESPONSE_BODY_KEPT = 4096
 """Bytes of an answer that an error keeps."""
 
-NO_MEMTRACE_THERE = "check that base_url (MEMTRACE_BASE_URL) is the address of a Memtrace server"
+NO_MEMTRACE_THERE = "check that the base URL is the address of a Memtrace server"
 """The hint of an error whose answer no Memtrace server gives."""
+
+ENVIRONMENT_VARIABLES: Final = {
+    "base_url": "MEMTRACE_BASE_URL",
+    "api_key": "MEMTRACE_API_KEY",
+    "timeout": "MEMTRACE_TIMEOUT",
+}
+"""The arguments of a client that a variable can stand for."""
 
 
 CODES = frozenset(
@@ -132,12 +139,17 @@ class MemtraceError(Exception):
     _code: ClassVar[str] = "unclassified"
     #: Whether the SDK raises it outside of calls too: its text names the page then as well.
     _is_raised_outside: ClassVar[bool] = False
+    #: Whether the message of such an error names the argument, except one that a variable can stand for.
+    _names_argument: ClassVar[bool] = False
 
     message: str
     #: The status that was received; 0 when there was no answer.
     status_code: int
     #: A stable slug for programs and for the documentation.
     code: str
+    #: The Python argument to look at, where one is known: ``base_url``, ``timeout``, ``memories[3]``. The message does not
+    #: spell it; `str()` does.
+    argument: str | None
     #: The call, None when the error was raised before a request was built.
     request: RequestInfo | None
     #: How many times a request was handed to the transport.
@@ -156,7 +168,15 @@ class MemtraceError(Exception):
     __notes__: list[str]
     _hint: str | None
 
-    def __init__(self, message: str, status_code: int = 0, *, code: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status_code: int = 0,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        argument: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status_code = status_code
@@ -164,6 +184,7 @@ class MemtraceError(Exception):
         self.__notes__ = []
         self._hint = None
         self.hint = hint
+        self.argument = argument
         self.request = None
         self.attempts = 0
         self.elapsed = 0.0
@@ -173,12 +194,41 @@ class MemtraceError(Exception):
         self.response_body = None
 
     def __str__(self) -> str:
-        text = str(self.message)  # the text of whatever an application raised it with
+        # the text of whatever an application raised it with; the hint is a note
+        return self.format(str(self.message), None, self._spelled_argument())
+
+    def format(self, message: str, hint: str | None, argument: str | None) -> str:
+        """Word the error for readers who do not write Python, as the console does; `str()` words it for those who do.
+
+        Args:
+            message: What happened, in the readers' words.
+            hint: What to do, in the readers' words; None leaves it out.
+            argument: Where they set what `argument` names, such as ``from --url``; None leaves it out.
+
+        Returns:
+            The message, where it happened, the hint, and in parentheses the argument and the page of the documentation.
+
+        Example:
+            >>> error = ConfigurationError("the timeout is not a number", argument="timeout")
+            >>> error.format(error.message, error.hint, "from --timeout")
+            'the timeout is not a number (from --timeout; docs: errors/configuration)'
+        """
+        text = message
         if self.request is not None:
             text += f" [{self._where(self.request)}]"
+        if hint:
+            text += f" Hint: {hint}"
+        notes = [argument] if argument else []
         if self.request is not None or self._is_raised_outside or self.code != self._code:
-            text += f" (docs: {self.page})"
-        return text
+            notes.append(f"docs: {self.page}")
+        return f"{text} ({'; '.join(notes)})" if notes else text
+
+    def _spelled_argument(self) -> str | None:
+        """How a Python program gives the argument; None where the message says so."""
+        variable = ENVIRONMENT_VARIABLES.get(self.argument or "")
+        if variable is not None:
+            return f"argument: {self.argument}, or {variable}"
+        return None if self.argument is None or self._names_argument else f"argument: {self.argument}"
 
     @property
     def hint(self) -> str | None:
@@ -223,8 +273,9 @@ class APIStatusError(MemtraceError):
         *,
         code: str | None = None,
         hint: str | None = None,
+        argument: str | None = None,
     ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
 
 
 class AuthenticationError(APIStatusError):
@@ -239,8 +290,9 @@ class AuthenticationError(APIStatusError):
         *,
         code: str | None = None,
         hint: str | None = None,
+        argument: str | None = None,
     ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
 
 
 class NotFoundError(APIStatusError):
@@ -255,8 +307,9 @@ class NotFoundError(APIStatusError):
         *,
         code: str | None = None,
         hint: str | None = None,
+        argument: str | None = None,
     ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
 
 
 class ConflictError(APIStatusError):
@@ -291,11 +344,14 @@ class InvalidRequestError(APIStatusError, ValueError):
 
     _code = "invalid_request"
     _is_raised_outside = True
+    _names_argument = True
 
-    #: The argument, as the SDK names it; ``memories[3].tags`` for an item of a batch.
+    #: The argument, as the SDK names it; ``memories[3].tags`` for an item of a batch. `argument` is the same.
     field: str | None
     #: What the argument has to be.
     rule: str | None
+    #: What is wrong with it, to be read after its name: ``must be a text, not int``. None where the server said it.
+    problem: str | None
 
     def __init__(
         self,
@@ -304,12 +360,14 @@ class InvalidRequestError(APIStatusError, ValueError):
         *,
         field: str | None = None,
         rule: str | None = None,
+        problem: str | None = None,
         code: str | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+        super().__init__(message, status_code, code=code, hint=hint, argument=field)
         self.field = field
         self.rule = rule
+        self.problem = problem
 
 
 class RateLimitError(APIStatusError):
@@ -328,8 +386,9 @@ class RateLimitError(APIStatusError):
         retry_after: float | None = None,
         code: str | None = None,
         hint: str | None = None,
+        argument: str | None = None,
     ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
         self.retry_after = retry_after
 
 
@@ -346,8 +405,9 @@ class PayloadTooLargeError(APIStatusError):
         *,
         code: str | None = None,
         hint: str | None = None,
+        argument: str | None = None,
     ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
 
 
 class ServerError(APIStatusError):
@@ -356,9 +416,15 @@ class ServerError(APIStatusError):
     _code = "server_error"
 
     def __init__(
-        self, message: str = "Server error", status_code: int = 500, *, code: str | None = None, hint: str | None = None
+        self,
+        message: str = "Server error",
+        status_code: int = 500,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        argument: str | None = None,
     ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
 
 
 class ResponseDecodeError(MemtraceError):
@@ -374,8 +440,9 @@ class ResponseDecodeError(MemtraceError):
         *,
         code: str | None = None,
         hint: str | None = None,
+        argument: str | None = None,
     ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
 
 
 class TransportError(MemtraceError):
@@ -401,8 +468,9 @@ class TransportError(MemtraceError):
         maybe_sent: bool = True,
         code: str | None = None,
         hint: str | None = None,
+        argument: str | None = None,
     ) -> None:
-        super().__init__(message, code=code, hint=hint)
+        super().__init__(message, code=code, hint=hint, argument=argument)
         self.cause = cause
         self.maybe_sent = maybe_sent
 
@@ -436,10 +504,11 @@ class BufferFullError(MemtraceError):
 
 
 class ConfigurationError(MemtraceError):
-    """A client cannot be made from these arguments and this environment; the message names both."""
+    """A client cannot be made from these arguments and this environment; the text names both."""
 
     _code = "configuration"
     _is_raised_outside = True
+    _names_argument = True
 
 
 class TransportNotAvailableError(ConfigurationError):

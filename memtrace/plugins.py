@@ -471,7 +471,9 @@ def select_transport(
                 "an address of a server begins with http:// or https://" if url_scheme == name else None
             )
             raise TransportNotAvailableError(
-                f"{error.message} (asked for because {reason})", hint=hint
+                f"{error.message} (asked for because {reason})",
+                argument="base_url" if argument is None and url_scheme is not None else "transport",
+                hint=hint,
             ) from error.__cause__
     _check(selection, asynchronous=asynchronous)
     return selection
@@ -482,7 +484,7 @@ def _choose(argument: str | None, url_scheme: str | None, defaults: tuple[str, .
     if argument is not None:
         return argument, f"transport={argument!r}"
     if url_scheme is not None:
-        return url_scheme, f"base_url (MEMTRACE_BASE_URL) begins with {url_scheme!r}"
+        return url_scheme, f"the base URL begins with {url_scheme!r}"
     if variable:
         return variable, f"MEMTRACE_TRANSPORT={variable}"
     for name in defaults:

@@ -140,6 +140,33 @@ def test_code_and_hint_may_be_given(kind):
     assert error.__notes__ == ["Hint: do this"]
 
 
+def test_an_argument_that_a_variable_can_stand_for_is_told_with_it():
+    assert str(MemtraceError("m", argument="timeout")) == "m (argument: timeout, or MEMTRACE_TIMEOUT)"
+    error = ConfigurationError("the API key is empty", argument="api_key", hint="do this")
+    assert str(error) == "the API key is empty (argument: api_key, or MEMTRACE_API_KEY; docs: errors/configuration)"
+    assert error.__notes__ == ["Hint: do this"]
+
+
+def test_another_argument_is_told_where_the_message_does_not_name_it():
+    assert str(PayloadTooLargeError("m", argument="memories[3]")) == (
+        "m (argument: memories[3]; docs: errors/payload_too_large)"
+    )
+    assert (
+        str(ConfigurationError("retry must be x", argument="retry")) == "retry must be x (docs: errors/configuration)"
+    )
+    assert str(InvalidRequestError("tags: bad", field="tags")) == "tags: bad (docs: errors/invalid_request)"
+
+
+def test_whoever_shows_an_error_words_it():
+    error = ServerError("disk full", hint="look at it", argument="base_url")
+    error.request = RequestInfo("GET", "/health", "health")
+    assert error.format("the disk is full", "tell an admin", "from --url") == (
+        "the disk is full [health: GET /health, HTTP 500, 0 attempts, 0.000 s] Hint: tell an admin"
+        " (from --url; docs: errors/server_error)"
+    )
+    assert MemtraceError("m", hint="look").format("n", None, None) == "n"
+
+
 def test_no_arc_instance_says_what_an_admin_runs():
     assert NoArcInstanceError().hint == "ask an admin to run `memtrace org add-arc <org_id>`"
     assert NoArcInstanceError(hint=None).hint is None
@@ -189,6 +216,7 @@ def filled(kind):
         "status_code": 507,
         "code": "own_code",
         "hint": "own hint",
+        "argument": "base_url",
         "request": RequestInfo("POST", "/api/v1/memories", "memories.add"),
         "attempts": 3,
         "elapsed": 1.5,
@@ -200,7 +228,7 @@ def filled(kind):
     if isinstance(error, TransportError):
         error.cause, error.maybe_sent = "connect", False
     if isinstance(error, InvalidRequestError):
-        error.field, error.rule = "memories[3].tags", "required"
+        error.field, error.rule, error.problem = "memories[3].tags", "required", "must be given"
     return error
 
 
@@ -241,8 +269,11 @@ def test_the_body_of_the_answer_is_in_no_text_of_an_error():
 
 def test_fields_of_a_refused_argument():
     error = InvalidRequestError("tags: bad", field="tags", rule="required")
-    assert (error.field, error.rule, error.status_code) == ("tags", "required", 0)
-    assert (InvalidRequestError("x").field, InvalidRequestError("x").rule) == (None, None)
+    assert (error.field, error.argument, error.rule, error.status_code) == ("tags", "tags", "required", 0)
+    assert error.problem is None
+    assert InvalidRequestError("tags must be x", field="tags", problem="must be x").problem == "must be x"
+    bare = InvalidRequestError("x")
+    assert (bare.field, bare.argument, bare.rule, bare.problem) == (None, None, None, None)
 
 
 def test_request_info_holds_nothing_that_is_secret():

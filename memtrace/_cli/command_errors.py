@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
-from memtrace._cli.messages import on_one_line
+from memtrace._cli.messages import text_of
 from memtrace._cli.terminal import show_error
 from memtrace.exceptions import MemtraceError
 
@@ -28,21 +28,21 @@ def handle_broken_pipe() -> Iterator[None]:
     except CommandError as error:
         _end(error.status, error.message, *error.more)
     except MemtraceError as error:
-        _end(status_of(error), on_one_line(error))
+        _end(status_of(error), text_of(error, {}))
     except BrokenPipeError:
         _drop_output()
         raise typer.Exit(ExitStatus.BROKEN_PIPE) from None
     except OSError as error:
         _drop_output()
         _end(ExitStatus.FAILED, f"the output could not be written: {error.strerror or type(error).__name__}")
-    except (typer.Exit, typer.Abort, _WRONG_USE):
+    except (typer.Exit, typer.Abort, typer.TyperException):  # the last is the root of its errors about arguments
         raise
     except Exception as error:
         if os.environ.get("MEMTRACE_TRACEBACK"):
             raise
         _end(
             ExitStatus.FAILED,
-            f"unexpected {type(error).__name__}, a fault of the SDK or of a plugin; "
+            f"unexpected {type(error).__name__}, a bug in the SDK or in a plugin; "
             "set MEMTRACE_TRACEBACK=1 to see where, and report it",
         )
 
@@ -56,10 +56,6 @@ def reporting_errors(how_far: Callable[[], tuple[str, ...]]) -> Iterator[None]:
         raise CommandError("interrupted", ExitStatus.INTERRUPTED, *how_far()) from None
     except CommandError as error:
         raise CommandError(error.message, error.status, *how_far()) from None
-
-
-# The root of typer's errors about arguments; it has no public name of its own in every version.
-_WRONG_USE = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
 
 def _end(status: ExitStatus, *lines: str) -> NoReturn:

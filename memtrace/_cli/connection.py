@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from memtrace._cli import profiles
 from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
 from memtrace._cli.key_store import read_key
-from memtrace._cli.messages import on_one_line, to_console_message
+from memtrace._cli.messages import redacted, text_of
 from memtrace._cli.terminal import show_error
 from memtrace._runtime.config import DEFAULT_TIMEOUT
 from memtrace.client import Memtrace
@@ -46,8 +46,7 @@ class Connection:
     key_source: str
     transport: str | None
     timeout: float | None
-    #: The profile that all of it is from, if any.
-    profile: str | None = None
+    timeout_source: str = "--timeout"
 
     def client(self) -> Memtrace:
         """A client. Raises `ConfigurationError`."""
@@ -63,6 +62,11 @@ class Connection:
     def _seconds(self) -> float:
         return DEFAULT_TIMEOUT if self.timeout is None else self.timeout
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where the client's arguments come from, by their names in Python."""
+        return {"base_url": self.url_source, "api_key": self.key_source, "timeout": self.timeout_source}
+
     def check(self) -> None:
         """Refuse a connection without an address or a key. Raises `CommandError`."""
         missing = [what for what, given in (("address", self.url), ("key", self.api_key)) if not given]
@@ -72,11 +76,7 @@ class Connection:
 
     def describe(self, error: MemtraceError) -> CommandError:
         """An error of its client, in the console's words and without the key."""
-        text = to_console_message(on_one_line(error), self.api_key)
-        if self.profile is not None:
-            text = text.replace("--url (MEMTRACE_BASE_URL)", self.url_source)
-            text = text.replace("MEMTRACE_API_KEY", f"its key in {self.key_source}")
-        return CommandError(text, status_of(error))
+        return CommandError(redacted(text_of(error, self.sources), self.api_key), status_of(error))
 
 
 def choose(choice: Choice) -> Connection:
@@ -85,7 +85,9 @@ def choose(choice: Choice) -> Connection:
     Raises `CommandError` for a profile that is not there or not right, or that has no key.
     """
     name = _profile_name(choice)
-    if name is None:
+    profile = None if name is None else profiles.load().get(name)
+    timeout, timeout_source = _timeout(choice, name, profile)
+    if name is None or profile is None:
         url, key = choice.url or os.environ.get("MEMTRACE_BASE_URL"), os.environ.get("MEMTRACE_API_KEY")
         source = "--url" if choice.url else "MEMTRACE_BASE_URL"
         return Connection(
@@ -94,9 +96,9 @@ def choose(choice: Choice) -> Connection:
             api_key=key or None,
             key_source="MEMTRACE_API_KEY",
             transport=choice.transport,
-            timeout=choice.timeout,
+            timeout=timeout,
+            timeout_source=timeout_source,
         )
-    profile = profiles.load().get(name)
     key, key_source = read_key(name, profile)
     return Connection(
         url=profile.base_url,
@@ -104,9 +106,18 @@ def choose(choice: Choice) -> Connection:
         api_key=key,
         key_source=key_source,
         transport=choice.transport or profile.transport,
-        timeout=profile.timeout if choice.timeout is None else choice.timeout,
-        profile=name,
+        timeout=timeout,
+        timeout_source=timeout_source,
     )
+
+
+def _timeout(choice: Choice, name: str | None, profile: profiles.Profile | None) -> tuple[float | None, str]:
+    """Seconds for one attempt, and where they come from."""
+    if choice.timeout is not None:
+        return choice.timeout, "--timeout"
+    if profile is not None and profile.timeout is not None:
+        return profile.timeout, f"the profile {name!r}"
+    return None, "--timeout or MEMTRACE_TIMEOUT"
 
 
 def _profile_name(choice: Choice) -> str | None:
@@ -171,7 +182,4 @@ def _check(connection: Connection) -> None:
     try:
         connection.client().close()
     except ConfigurationError as error:
-        text = to_console_message(on_one_line(error), connection.api_key)
-        raise CommandError(
-            text.replace("MEMTRACE_API_KEY", "the key").replace("api_key", "the key"), ExitStatus.USAGE
-        ) from None
+        raise connection.describe(error) from None

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from memtrace._cli.json_lines import LineError, parse_line, readable
+from memtrace._cli.messages import item_problem_of
 from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
@@ -180,7 +181,7 @@ class _Loader:
         self._report.duplicates += len(result.duplicates)
         for outcome in result:
             if outcome.error is not None:
-                raise _refused(turns[outcome.index], outcome.error)
+                raise _line_error(turns[outcome.index], outcome.error)
         self._on_chunk(turns[-1])
 
     def _agent(self, turn: Turn) -> str:
@@ -196,10 +197,9 @@ class _Loader:
         return self._report.sessions[session]
 
 
-def _refused(turn: Turn, error: MemtraceError) -> LineError:
-    problem = re.sub(r"^memories\[\d+\][.:] ?", "", error.message)
+def _line_error(turn: Turn, error: MemtraceError) -> LineError:
     field_name = "text" if isinstance(error, PayloadTooLargeError) else None
-    return LineError(turn.file, f"cannot be stored: {problem}", line=turn.line, field=field_name)
+    return LineError(turn.file, f"cannot be stored: {item_problem_of(error)}", line=turn.line, field=field_name)
 
 
 def _key(*parts: int | str) -> str:

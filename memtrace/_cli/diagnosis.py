@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from memtrace._cli.connection import Choice, Connection, choose
 from memtrace._cli.exit_status import CommandError
-from memtrace._cli.messages import to_console_message
+from memtrace._cli.messages import advice_of, redacted
 from memtrace._runtime.config import DEFAULT_TIMEOUT, Settings, settings_from_args
 from memtrace.client import Memtrace
 from memtrace.exceptions import (
@@ -65,6 +66,7 @@ class _DiagnosisRun:
     choice: Choice
     checks: list[Check] = field(default_factory=list)
     key: str | None = field(default=None, repr=False)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def run(self) -> None:
         """Stop at the first check without which the next ones mean nothing."""
@@ -74,6 +76,7 @@ class _DiagnosisRun:
             self._failed("configuration", error.message, "memtrace-sdk profiles list shows what is there")
             return
         self.key = connection.api_key
+        self.sources = connection.sources
         settings = self._configuration(connection)
         client = None if settings is None else self._client(settings, connection)
         if client is None:
@@ -89,7 +92,10 @@ class _DiagnosisRun:
         self.checks.append(Check(name, "failed", self._shown(found), self._shown(advice)))
 
     def _shown(self, text: str) -> str:
-        return to_console_message(text, self.key)
+        return redacted(text, self.key)
+
+    def _advice(self, error: MemtraceError) -> str | None:
+        return advice_of(error, self.sources)
 
     def _configuration(self, connection: Connection) -> Settings | None:
         problems: list[tuple[str, str]] = []
@@ -110,7 +116,7 @@ class _DiagnosisRun:
                 clock=None,
             )
         except ConfigurationError as error:
-            problems.append((error.message, error.hint or "correct the option or the variable"))
+            problems.append((error.message, self._advice(error) or "correct the option or the variable"))
         else:
             if not problems:
                 self._ok("configuration", _described(settings, connection))
@@ -123,7 +129,8 @@ class _DiagnosisRun:
             selection = select_transport(connection.transport, settings.base_url.transport, asynchronous=False)
             client = connection.client()
         except ConfigurationError as error:
-            self._failed("transport", error.message, error.hint or "see what is there with: memtrace-sdk transports")
+            advice = self._advice(error) or "see what is there with: memtrace-sdk transports"
+            self._failed("transport", error.message, advice)
             return None
         note = " (a fake in this process, not a server)" if selection.name == "memory" else ""
         self._ok("transport", f"{selection.name}{note}, because {selection.reason}")
@@ -133,7 +140,7 @@ class _DiagnosisRun:
         try:
             health = client.health()
         except MemtraceError as error:
-            self._failed("reachable", error.message, error.hint or _ANOTHER_SERVER)
+            self._failed("reachable", error.message, self._advice(error) or _ANOTHER_SERVER)
         except Exception as error:  # noqa: BLE001  # a transport that others wrote may raise anything
             self._failed("reachable", f"the transport raised {type(error).__name__}: {error}", "tell its authors")
         else:
@@ -151,18 +158,18 @@ class _DiagnosisRun:
             self._ok("key", "the server accepts it")
             self._failed("storage", error.message, error.hint or _ADD_STORAGE)
         except MemtraceError as error:
-            self._refused(error)
+            self._read_failed(error)
         else:
             self._ok("key", "the server accepts it")
             self._ok("storage", "ready, memories can be read")
 
-    def _refused(self, error: MemtraceError) -> None:
+    def _read_failed(self, error: MemtraceError) -> None:
         """Tell the server's own 500, which needs a good key, from what never came as far as its storage."""
         if error.status_code == 500:
             self._ok("key", "the server accepts it")
             self._failed("storage", error.message, "ask an admin whether the organisation's Arc instance is running")
         else:
-            self._failed("key", f"could not be tried: {error.message}", error.hint or _PROXY)
+            self._failed("key", f"could not be tried: {error.message}", self._advice(error) or _PROXY)
 
 
 _ANOTHER_SERVER = "check that this is the address of a Memtrace server"

@@ -1,37 +1,85 @@
-"""The SDK's texts in the console's words, and without the key."""
+"""Errors of the SDK in the console's words: its options for Python arguments, its commands for calls, and without the key."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Final
 
-from memtrace.exceptions import MemtraceError
+from memtrace.exceptions import InvalidRequestError, MemtraceError
 
-__all__ = ["on_one_line", "to_console_message"]
+__all__ = ["advice_of", "item_problem_of", "problem_of", "redacted", "text_of"]
 
-# what the SDK calls its arguments, and what they are here
-_OPTIONS = {
-    "base_url (MEMTRACE_BASE_URL)": "--url (MEMTRACE_BASE_URL)",
-    "api_key (MEMTRACE_API_KEY)": "MEMTRACE_API_KEY",
-    "timeout (MEMTRACE_TIMEOUT)": "--timeout (MEMTRACE_TIMEOUT)",
-    "timeout= (MEMTRACE_TIMEOUT)": "--timeout (MEMTRACE_TIMEOUT)",
-    "timeout=": "--timeout",
-    "base_url ends in": "the server's address ends in",
-    "which the client adds itself": "which is added to it",
-    ", or let a call wait longer: RetryPolicy(max_retry_after=...)": "",
-    "look with client.ready(), and tell": "look with memtrace-sdk doctor, and tell",
-    "; memtrace-sdk doctor looks at the way there": ", or look with memtrace-sdk doctor",
-    "give a smaller chunk_size=, or store it in parts": "store it in parts",
-    'to try it without a server: Memtrace("memory://", "any key")': "to try it without a server: memtrace-sdk demo",
+#: The options for what a command sends, by the SDK's argument.
+_OPTIONS: Final = {
+    "content": "CONTENT",
+    "dedup_key": "--dedup-key",
+    "event_type": "--event-type",
+    "event_types": "--event-type",
+    "importance": "--importance",
+    "include_types": "--type",
+    "limit": "--limit",
+    "max_tokens": "--max-tokens",
+    "memory_type": "--type",
+    "memory_types": "--type",
+    "metadata": "--metadata",
+    "min_importance": "--min-importance",
+    "since": "--since",
+    "tags": "--tag",
+    "until": "--until",
 }
 
+#: What to do after a write that may have been stored, by the operation that failed.
+_LOOKUP_HINTS: Final = {
+    "memories.add": "look for it before you store it again, about two seconds later: memtrace-sdk recall AGENT",
+    "memories.add_many": "import it again: what is stored already is passed over",
+    "memories.list": "the server has taken the memory: do not store it again; memtrace-sdk recall AGENT will show it",
+}
+#: What to do, by the error's code, where the SDK's hint is for Python.
+_HINTS: Final = {"result_window_exceeded": "narrow it with --agent or --session, or use memtrace-sdk export"}
 
-def on_one_line(error: MemtraceError) -> str:
-    """The text of an error, and what to do about it."""
-    return f"{error} Hint: {error.hint}" if error.hint else str(error)
+
+def text_of(error: MemtraceError, sources: Mapping[str, str]) -> str:
+    """The whole text of an error.
+
+    Args:
+        error: The error, as the SDK raised it.
+        sources: Where the console has the client's arguments from, such as ``--url`` for ``base_url``.
+    """
+    return error.format(problem_of(error), _hint_of(error), _source_of(error, sources))
 
 
-def to_console_message(text: str, key: str | None) -> str:
-    """`text` with options for arguments, and with stars for the key: a server, or a proxy in front of it, may repeat it."""
-    for argument, option in _OPTIONS.items():
-        text = text.replace(argument, option)
+def problem_of(error: MemtraceError) -> str:
+    """What happened; where an argument is wrong, by the option that gives it."""
+    if isinstance(error, InvalidRequestError) and error.field and error.problem:
+        option = _OPTIONS.get(error.field.partition("[")[0])
+        return error.message if option is None else f"{option} {error.problem}"
+    return error.message
+
+
+def item_problem_of(error: MemtraceError) -> str:
+    """What is wrong with one memory of a batch, without its place there: the number of a line says that better."""
+    if isinstance(error, InvalidRequestError) and error.field and error.problem:
+        return f"{error.field.rpartition('.')[2]} {error.problem}"
+    return error.message
+
+
+def advice_of(error: MemtraceError, sources: Mapping[str, str]) -> str | None:
+    """What to do, and where the value at fault comes from; None where neither is known."""
+    hint, source = _hint_of(error), _source_of(error, sources)
+    return f"{hint} ({source})" if hint and source else hint or source
+
+
+def redacted(text: str, key: str | None) -> str:
+    """`text` with stars for the key, which a server, or a proxy in front of it, may repeat."""
     return re.sub(rf"(?<![0-9A-Za-z]){re.escape(key)}(?![0-9A-Za-z])", "***", text) if key else text
+
+
+def _hint_of(error: MemtraceError) -> str | None:
+    operation = error.request.operation if error.request is not None and error.maybe_applied else ""
+    return _LOOKUP_HINTS.get(operation) or _HINTS.get(error.code, error.hint)
+
+
+def _source_of(error: MemtraceError, sources: Mapping[str, str]) -> str | None:
+    source = sources.get(error.argument or "")
+    return f"from {source}" if source else None

@@ -113,5 +113,9 @@ def send(request: Request) -> Flow[Response]:
 def deadline_passed(when: str) -> DeadlineExceededError:
     """The error for a deadline that passed `when`, without anything sent."""
     return DeadlineExceededError(
-        f"the call's deadline passed {when}", cause="timeout", maybe_sent=False, hint="raise deadline=, or leave it out"
+        f"the call's deadline passed {when}",
+        cause="timeout",
+        maybe_sent=False,
+        hint="raise the deadline, or leave it out",
+        argument="deadline",
     )

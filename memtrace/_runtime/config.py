@@ -12,7 +12,7 @@ from memtrace._support.error_text import from_distribution, type_name
 from memtrace._support.numbers import is_positive_seconds
 from memtrace._support.urls import AddressError, split_url
 from memtrace.clock import Clock, SystemClock
-from memtrace.exceptions import ConfigurationError
+from memtrace.exceptions import ENVIRONMENT_VARIABLES, ConfigurationError
 from memtrace.middleware._placement import Link, Placement, Position
 from memtrace.operations import Dedup, RetryPolicy
 from memtrace.transport._header_rules import check_headers
@@ -38,21 +38,27 @@ __all__ = [
     "with_overrides",
 ]
 
-DEFAULT_TIMEOUT: Final = float("30")  # an object of its own: `is` tells the default from a caller's 30.0
-"""Seconds that one attempt may take."""
-
 DEFAULT_RETRY: Final = RetryPolicy()
 """Three attempts."""
 
 
 class Unset:
-    """The type of `UNSET`, the default of arguments for which None has a meaning of its own."""
+    """The type of what was not given, where None has a meaning of its own."""
 
     def __repr__(self) -> str:
         return "UNSET"
 
 
 UNSET: Final = Unset()
+"""The default of such an argument."""
+
+
+class _UnsetSeconds(float, Unset):
+    """Seconds that were not given, and that the environment may replace: signatures show the number."""
+
+
+DEFAULT_TIMEOUT: Final = _UnsetSeconds(30)
+"""Seconds that one attempt may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +109,8 @@ def settings_from_args(
     Raises `ConfigurationError`, which names the argument and the variable.
     """
     return Settings(
-        base_url=parse_base_url(_arg_or_env(base_url, "base_url", "MEMTRACE_BASE_URL")),
-        api_key=check_key(_arg_or_env(api_key, "api_key", "MEMTRACE_API_KEY")),
+        base_url=parse_base_url(_arg_or_env(base_url, "base_url")),
+        api_key=check_key(_arg_or_env(api_key, "api_key")),
         timeout=_timeout(timeout),
         deadline=check_positive_seconds(deadline, "deadline"),
         retry=check_retry(retry),
@@ -147,7 +153,7 @@ def with_overrides(
 def check_middleware(chosen: Sequence[Middleware | Placement | str], argument: str) -> tuple[Link, ...]:
     """Middleware as objects with their places; a text is the name of an installed one. What cannot be called is refused."""
     if isinstance(chosen, str) or not isinstance(chosen, Sequence):
-        raise ConfigurationError(f"{argument} must be a list or tuple of middleware")
+        raise ConfigurationError(f"{argument} must be a list or tuple of middleware", argument=argument)
     return tuple(_link(item, f"{argument}[{i}]") for i, item in enumerate(chosen))
 
 
@@ -201,40 +207,50 @@ def _installed_link(name: str, given: str, position: Position | None) -> Link:
     return Link(made, given, name, position or spec.position)
 
 
-def _arg_or_env(value: str | None, argument: str, variable: str) -> str:
-    chosen = os.environ.get(variable) if value is None else value
+_NOUNS: Final = {"base_url": "the base URL", "api_key": "the API key", "timeout": "the timeout"}
+"""What the arguments are called by those who set them otherwise than in Python, as in the console."""
+
+
+def _arg_or_env(value: str | None, argument: str) -> str:
+    chosen = os.environ.get(ENVIRONMENT_VARIABLES[argument]) if value is None else value
     if not chosen:
         problem = "is missing" if chosen is None else "is empty"
         raise ConfigurationError(
-            f"{argument} {problem}: pass {argument}= or set {variable}",
-            hint='to try it without a server: Memtrace("memory://", "any key")',
+            f"{_NOUNS[argument]} {problem}",
+            argument=argument,
+            hint="to try it without a server, take memory:// with any key",
         )
     if not isinstance(chosen, str):
-        raise ConfigurationError(f"{argument} must be a text, not {type(chosen).__name__}")
+        raise _not_a_text(argument, chosen)
     return chosen
+
+
+def _not_a_text(argument: str, value: object) -> ConfigurationError:
+    return ConfigurationError(f"{_NOUNS[argument]} must be a text, not {type(value).__name__}", argument=argument)
 
 
 def _timeout(value: float | None) -> float | None:
     text = os.environ.get("MEMTRACE_TIMEOUT")
-    if value is not DEFAULT_TIMEOUT or not text:
+    if not isinstance(value, Unset) or not text:
         return check_timeout(value)
     try:
         return check_timeout(float(text))
     except ValueError:
-        raise ConfigurationError("MEMTRACE_TIMEOUT is not a number of seconds; timeout= would win over it") from None
+        raise ConfigurationError("MEMTRACE_TIMEOUT is not a number of seconds", argument="timeout") from None
 
 
 def check_timeout(value: float | None) -> float | None:
     """Seconds above 0, or None for no bound."""
-    return check_positive_seconds(value, "timeout (MEMTRACE_TIMEOUT)")
+    return check_positive_seconds(value, "timeout")
 
 
-def check_positive_seconds(value: float | None, name: str) -> float | None:
+def check_positive_seconds(value: float | None, argument: str) -> float | None:
     """Seconds above 0, or None for no bound."""
     if value is None:
         return None
     if not is_positive_seconds(value):
-        raise ConfigurationError(f"{name} must be a number of seconds above 0, or None for no bound")
+        noun = _NOUNS.get(argument, argument)
+        raise ConfigurationError(f"{noun} must be a number of seconds above 0, or None for no bound", argument=argument)
     return float(value)
 
 
@@ -242,7 +258,8 @@ def check_retry(policy: RetryPolicy) -> RetryPolicy:
     """A policy, and no number of attempts."""
     if not isinstance(policy, RetryPolicy):
         raise ConfigurationError(
-            f"retry must be a RetryPolicy, not {type_name(policy)}: RetryPolicy(max_attempts=1) turns repeating off"
+            f"retry must be a RetryPolicy, not {type_name(policy)}: RetryPolicy(max_attempts=1) turns repeating off",
+            argument="retry",
         )
     return policy
 
@@ -250,7 +267,7 @@ def check_retry(policy: RetryPolicy) -> RetryPolicy:
 def check_dedup(dedup: Dedup) -> Dedup:
     """``server`` or ``per_call``."""
     if dedup not in get_args(Dedup):
-        raise ConfigurationError(f"dedup must be one of {', '.join(get_args(Dedup))}")
+        raise ConfigurationError(f"dedup must be one of {', '.join(get_args(Dedup))}", argument="dedup")
     return dedup
 
 
@@ -260,13 +277,14 @@ _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 def check_key(api_key: str) -> str:
     """A key that can stand in a header: printable ASCII, without white space around it."""
     if not isinstance(api_key, str):
-        raise ConfigurationError(f"api_key must be a text, not {type(api_key).__name__}")
+        raise _not_a_text("api_key", api_key)
     if not api_key:
-        raise ConfigurationError("api_key is empty")
+        raise ConfigurationError("the API key is empty", argument="api_key")
     if _KEY.fullmatch(api_key) is None:
         raise ConfigurationError(
-            "api_key (MEMTRACE_API_KEY) cannot be sent: it holds a line break, white space at an end, or a character that is not ASCII",
-            hint="a key read from a file often ends in a line break: use .strip()",
+            "the API key cannot be sent: it holds a line break, white space at an end, or a character that is not ASCII",
+            argument="api_key",
+            hint="a key read from a file often ends in a line break: strip it",
         )
     return api_key
 
@@ -310,7 +328,7 @@ def _custom_scheme_rest(scheme: str, rest: str) -> str:
     if re.search(r"[\s\x00-\x1f\x7f]", rest) or not rest.isascii():
         raise _bad_url("it holds white space, a control character or a character that is not ASCII")
     if "@" in rest:
-        raise _bad_url("it holds credentials; pass api_key= instead")
+        raise _bad_url("it holds credentials; the API key is given apart from it")
     if scheme == "memory" and rest.strip("/"):
         raise _bad_url(
             "nothing can follow memory://, since two clients never share its store; hand both the same FakeMemtrace"
@@ -323,4 +341,4 @@ def _bad_url(
     *,
     hint: str = "write it like http://localhost:9100 or https://memtrace.example/path, or memory:// for the fake",
 ) -> ConfigurationError:
-    return ConfigurationError(f"base_url (MEMTRACE_BASE_URL) is not a valid address: {problem}", hint=hint)
+    return ConfigurationError(f"the base URL is not a valid address: {problem}", argument="base_url", hint=hint)

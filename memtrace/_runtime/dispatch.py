@@ -81,7 +81,6 @@ class _DispatcherBase:
             return cast("T", request.context.read(response))
         except ResponseDecodeError as error:
             annotate(error, request)
-            error.retryable = operation.idempotency in ("read", "idempotent")
             raise
 
     def _raw(self, operation: Operation[T], request: Request, response: Response) -> RawResponse[T]:
@@ -120,14 +119,14 @@ class Dispatcher(_DispatcherBase):
         from memtrace.plugins import TransportSpec
 
         if transport is None or isinstance(transport, (str, TransportSpec)):
-            selection = _selected(transport, options, settings, "blocking")
+            selection = _selected(transport, options, settings, "sync")
             create = cast("Callable[[TransportOptions], Transport]", selection.spec.create)
             return cls(
                 settings,
                 selection.name,
-                SharedTransport(_transport_factory(selection, create, settings, options, "blocking")),
+                SharedTransport(_transport_factory(selection, create, settings, options, "sync")),
             )
-        _check_custom_transport(transport, options, "blocking")
+        _check_custom_transport(transport, options, "sync")
         return cls(settings, type(transport).__name__, SharedTransport(lambda: transport, owned=False))
 
     def copy(self, settings: Settings) -> Dispatcher:
@@ -321,7 +320,7 @@ def _check_operation(operation: object) -> None:
         )
 
 
-_Flavour = Literal["blocking", "async"]
+_Flavour = Literal["sync", "async"]
 
 
 def _selected(
@@ -344,7 +343,8 @@ def _check_custom_transport(transport: object, options: TransportOptions | None,
         client, article = ("AsyncMemtrace", "an") if form == "async" else ("Memtrace", "a")
         raise TransportNotAvailableError(
             f"{client} needs a transport with {article} {form} send(request); {type_name(transport)} has none. "
-            "Pass a transport's name, an instance for this kind of client, or a TransportSpec"
+            "Pass a transport's name, an instance for this kind of client, or a TransportSpec",
+            argument="transport",
         )
 
 
@@ -390,20 +390,23 @@ def _check_options(selection: TransportSelection, options: TransportOptions | No
     if options is not None and not isinstance(options, TransportOptions):
         raise ConfigurationError(
             f"options must be a memtrace.TransportOptions, not {type_name(options)}, "
-            "as in TransportOptions(connect_timeout=5)"
+            "as in TransportOptions(connect_timeout=5)",
+            argument="options",
         )
     dropped = [name for name in options.given() if name not in selection.spec.capabilities] if options else []
     if dropped:
         able = ", ".join(sorted(selection.spec.capabilities)) or "none"
         raise ConfigurationError(
-            f"transport {selection.name!r} cannot honour {', '.join(f'options.{name}' for name in dropped)}; it honours: {able}"
+            f"transport {selection.name!r} cannot honour {', '.join(f'options.{name}' for name in dropped)}; it honours: {able}",
+            argument=f"options.{dropped[0]}",
         )
 
 
 def _check_no_options(transport: object, options: TransportOptions | None) -> None:
     if options is not None:
         raise ConfigurationError(
-            f"options= goes to a transport that the client makes; give them to {type(transport).__name__}(options=...) itself"
+            f"options= goes to a transport that the client makes; give them to {type(transport).__name__}(options=...) itself",
+            argument="options",
         )
 
 
@@ -412,7 +415,8 @@ def _check_scheme(settings: Settings, name: str, asked: object) -> None:
     scheme = settings.base_url.origin.partition("://")[0]
     if isinstance(asked, str) and scheme not in ("http", "https") and asked != settings.base_url.transport:
         raise ConfigurationError(
-            f"transport={name!r} does not fit base_url, whose scheme {scheme}:// names another transport"
+            f"transport={name!r} does not fit the base URL, whose scheme {scheme}:// names another transport",
+            argument="transport",
         )
 
 
@@ -422,5 +426,6 @@ def _check_not_a_library(transport: object) -> None:
     if library in ("httpx", "httpx2", "requests", "aiohttp"):
         raise TransportNotAvailableError(
             f"transport= is a client of the library {library}, not a transport",
+            argument="transport",
             hint="hand it to a transport of memtrace_transports, as in HttpxTransport(client=...)",
         )

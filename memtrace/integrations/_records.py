@@ -202,8 +202,8 @@ def write(requests: Sequence[AddMemoryRequest], wait_timeout: float | None, cloc
         check_all(requests), "server", chunk_size=BATCH_SIZE, max_concurrency=1, on_failure="stop", progress=None
     )
     outcomes: list[Outcome] = []
-    for wave in batch.rounds():
-        for chunk in wave:
+    for chunks in batch.rounds():
+        for chunk in chunks:
             batch.record((yield from send_chunk(chunk)))
         outcomes += batch.outcomes()
     rows = stored_rows(BatchResult.of(outcomes))

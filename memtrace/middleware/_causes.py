@@ -1,4 +1,4 @@
-"""What the server's texts mean for one request: which id was unknown or is held, which time could not be read.
+"""What a failure of the server means for one request: which id was unknown or is held, which time could not be read.
 
 Its database and its storage engine tell failures in their own words, which name neither. The request knows; of it only ids are
 named, never contents or keys.
@@ -7,21 +7,15 @@ named, never contents or keys.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote
 
+from memtrace.operations._server_messages import is_foreign_key_violation, unreadable_time
 from memtrace.transport import Request
 
-__all__ = ["held_agent", "unknown_agent", "unreadable_time", "without_sql"]
+__all__ = ["held_agent", "unknown_agent", "unreadable_time_field"]
 
-_FOREIGN_KEY = "FOREIGN KEY"
 _LONGEST_ID = 128
-_UNREADABLE_TIME = re.compile(
-    r"""(?:invalid timestamp field format|timestamp field value out of range): \\?"(?P<quoted>.*?)\\?"|"""
-    r"""could not convert string '(?P<converted>.*?)' to TIMESTAMP"""
-)
-_SQL = re.compile(r"(?:\\n|\n)+LINE \d+: .*", re.DOTALL)
 
 
 def unknown_agent(text: str, request: Request) -> str | None:
@@ -31,9 +25,9 @@ def unknown_agent(text: str, request: Request) -> str | None:
     >>> unknown_agent("failed to create session: FOREIGN KEY constraint failed", request)
     "no agent has the id 'bot': failed to create session: FOREIGN KEY constraint failed"
     """
-    if _FOREIGN_KEY not in text:
+    if not is_foreign_key_violation(text):
         return None
-    agent_id = _fields(request).get("agent_id")
+    agent_id = _body_texts(request).get("agent_id")
     return f"no agent has the id {_shown(agent_id)}: {text}" if agent_id else text
 
 
@@ -44,31 +38,25 @@ def held_agent(text: str, request: Request) -> str | None:
     >>> held_agent("FOREIGN KEY constraint failed", request)
     "sessions hold the agent 'bot': FOREIGN KEY constraint failed"
     """
-    if _FOREIGN_KEY not in text:
+    if not is_foreign_key_violation(text):
         return None
     agent_id = unquote(request.path.rpartition("/")[2])
     return f"sessions hold the agent {_shown(agent_id)}: {text}" if request.method == "DELETE" else text
 
 
-def unreadable_time(text: str, request: Request) -> str | None:
+def unreadable_time_field(text: str, request: Request) -> str | None:
     """Which of ``since`` and ``until`` the storage engine could not read; None where `text` does not say so."""
-    found = _UNREADABLE_TIME.search(text)
-    if found is None:
+    value = unreadable_time(text)
+    if value is None:
         return None
-    sent = {**dict(parse_qsl(request.target.partition("?")[2])), **_fields(request)}
+    sent = {**dict(parse_qsl(request.target.partition("?")[2])), **_body_texts(request)}
     given = [name for name in ("since", "until") if sent.get(name)]
     if len(given) == 1:
         return given[0]
-    value = found["quoted"] or found["converted"]
     return next((name for name in given if sent[name] == value), None)
 
 
-def without_sql(text: str) -> str:
-    """`text` without the engine's excerpt of its query, which may hold what was searched for."""
-    return _SQL.sub("", text)
-
-
-def _fields(request: Request) -> Mapping[str, str]:
+def _body_texts(request: Request) -> Mapping[str, str]:
     """The texts at the top of a JSON body."""
     try:
         body = json.loads(request.body or b"{}")

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from memtrace._flow.composition import CallNext
 from memtrace._flow.effects import sleep
 from memtrace.exceptions import MemtraceError, ResponseDecodeError, TransportError
-from memtrace.middleware._errors import error_for, is_failure, is_storage_failure, retry_after, to_public_error
+from memtrace.middleware._errors import error_for, is_failure, retry_after, to_public_error
 from memtrace.operations import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ, RetryPolicy
 from memtrace.operations._recovery import ServerClock, verifying_read
+from memtrace.operations._retry_rules import Verdict, may_retry, verdict_of
 from memtrace.transport import Flow, Recovery, RecoveryContext, Request, Response
 
 __all__ = ["Retry"]
-
-_Verdict = Literal["final", "not_applied", "maybe_applied", "read_failed"]
 
 
 class _Attempt(NamedTuple):
     """How one attempt ended."""
 
-    verdict: _Verdict
+    verdict: Verdict
     response: Response | None = None
     error: MemtraceError | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the response is the server's; else it is a proxy's, or cannot be read."""
+        return self.verdict not in ("not_applied", "maybe_applied")
 
     def result(self) -> Response:
         """The answer. Raises where there was none."""
@@ -82,7 +86,7 @@ class _RetryRun:
         recovery = self._context.recovery
         number = 1
         while True:
-            if attempt.response is not None and attempt.verdict == "final":  # else it is a proxy's, or cannot be read
+            if attempt.response is not None and attempt.is_answered:
                 self._server_clock.note(attempt.response)
                 if recovery is not None and recovery.applies_to(attempt.response, uncertain=uncertain):
                     return (yield from self._recovered(recovery, attempt.response))
@@ -120,21 +124,14 @@ class _RetryRun:
 
     def _wait_before_retry(self, attempt: _Attempt, number: int) -> Flow[bool]:
         """Wait as is due; whether the call may be made again."""
-        wait = self._wait(attempt, number) if self._may_retry(attempt) else None
-        recovery = self._context.recovery
+        context, recovery = self._context, self._context.recovery
+        may = may_retry(attempt.verdict, context.idempotency, is_recoverable=recovery is not None)
+        wait = self._wait(attempt, number) if may else None
         settles = self._unverified and recovery is not None and recovery.needs_verification
         if wait is None or not self._has_time_for(wait + (self._verification_seconds if settles else 0.0)):
             return False
         yield from sleep(wait)
         return (yield from self._has_verified()) if settles else True
-
-    def _may_retry(self, attempt: _Attempt) -> bool:
-        idempotency = self._context.idempotency
-        if attempt.verdict == "maybe_applied":
-            return idempotency in ("read", "idempotent") or (
-                idempotency == "keyed" and self._context.recovery is not None
-            )
-        return attempt.verdict == "not_applied" or idempotency == "read"
 
     def _wait(self, attempt: _Attempt, number: int) -> float | None:
         """Seconds until the next attempt, before settling; None where the server asks for more than the policy allows."""
@@ -182,7 +179,8 @@ class _RetryRun:
             if attempt.error is None:
                 break
             wait = self._pause(attempt, number)
-            if attempt.verdict == "final" or number == self._policy.max_attempts or wait is None:
+            may = may_retry(attempt.verdict, "read", is_recoverable=False)
+            if not may or number == self._policy.max_attempts or wait is None:
                 raise attempt.error
             yield from sleep(wait)
             number += 1
@@ -210,7 +208,7 @@ def _try(request: Request, call_next: CallNext) -> Flow[_Attempt]:
 
 
 def _unanswered(error: TransportError) -> _Attempt:
-    return _Attempt("maybe_applied" if error.maybe_sent else "not_applied", error=error)
+    return _Attempt(verdict_of(error), error=error)
 
 
 def _classify(response: Response, request: Request) -> _Attempt:
@@ -219,13 +217,7 @@ def _classify(response: Response, request: Request) -> _Attempt:
         try:
             request.context.read(response)
         except ResponseDecodeError as unreadable:
-            return _Attempt("maybe_applied", response, unreadable)
+            return _Attempt(verdict_of(unreadable), response, unreadable)
         return _SUCCESS
     error = error_for(response, request)
-    if response.status == 429 or (response.status == 503 and error.code != "no_arc_instance"):
-        return _Attempt("not_applied", response, error)
-    if response.status in (502, 504):
-        return _Attempt("maybe_applied", response, error)
-    if request.context.idempotency == "read" and is_storage_failure(error):
-        return _Attempt("read_failed", response, error)
-    return _Attempt("final", response, error)
+    return _Attempt(verdict_of(error), response, error)

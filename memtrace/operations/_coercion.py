@@ -37,7 +37,7 @@ def coerce_request(model: type[ModelT], given: ModelT | None, fields: Mapping[st
 
 
 def filters_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str, object]) -> ModelT:
-    """`model_from` for what reads everyone's memories: an empty id among the fields is refused, since it would not filter.
+    """`coerce_request` for what reads everyone's memories: an empty id among the fields is refused, since it would not filter.
 
     In options that are made by hand it keeps the server's meaning, which code for 0.2.0 may rely on.
     """

@@ -86,7 +86,7 @@ def raw_operation(
         _idempotency(idempotency, method),
         body,
         _statuses(accepts),
-        _fields(headers, content),
+        _header_fields(headers, content),
     )
 
 
@@ -201,7 +201,7 @@ def _body(json: Any, content: bytes | None) -> bytes | None:
         raise invalid("json", f"JSON: {WHOLE_CHARACTERS}, finite numbers", "it cannot be written") from None
 
 
-def _fields(headers: Mapping[str, str] | None, content: bytes | None) -> tuple[tuple[str, str], ...]:
+def _header_fields(headers: Mapping[str, str] | None, content: bytes | None) -> tuple[tuple[str, str], ...]:
     allowed = frozenset({"content-type"}) if content is not None else frozenset()
     for name, value in (headers or {}).items():
         problem = header_problem(name, value, allowed)

@@ -14,7 +14,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlencode
 
-from memtrace.exceptions import NotFoundError, ResponseDecodeError
+from memtrace.exceptions import ResponseDecodeError
+from memtrace.operations._agent_lookup import find_agent
+from memtrace.operations._server_messages import missing_resource, read_error, refused_item
 from memtrace.transport import CallContext, Headers, RecoveryContext, Request, Response
 
 if TYPE_CHECKING:
@@ -239,16 +241,17 @@ class BatchRecovery:
         """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
         if response.status == 201:
             return uncertain and len(_rows(response)) < len(self._memories)
-        return bool(_refused_item(response))
+        refused = _refused_item_of(response)
+        return refused is not None and refused[0] > 0
 
     def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """An answer with the row of every item that this call stored, and the refused item where there is one."""
-        refused = _refused_item(response)
+        refused = _refused_item_of(response)
         answered: Sequence[Row] = ()
         if refused is None:
             answered, items = _rows(response), self._as_sent(request.context.sent_body)
         else:
-            items = self._as_sent(request.context.sent_body)[:refused]
+            items = self._as_sent(request.context.sent_body)[: refused[0]]
             yield from inquiry.verify()
         agents = {item.agent_id for item in items}
         filters = {"agent_id": next(iter(agents))} if len(agents) == 1 else {}
@@ -256,7 +259,7 @@ class BatchRecovery:
         rows = _in_order(items, answered, found)
         content: dict[str, object] = {"memories": rows, "count": len(rows)}
         if refused is not None:
-            content["refused"] = {"item": refused, "error": _object(response)["error"]}
+            content["refused"] = {"item": refused[0], "error": refused[1]}
         return _answer(response, 201, content)
 
     def _as_sent(self, body: bytes | None) -> Sequence[AddMemoryRequest]:
@@ -287,16 +290,13 @@ def _microseconds(row: Row) -> str:
     return f"{seconds}.{fraction[:6]:0<6}"
 
 
-def _refused_item(response: Response) -> int | None:
-    """The number of the item that the server refused after it had stored those before it."""
+def _refused_item_of(response: Response) -> tuple[int, str] | None:
+    """The item that the server refused after it had stored those before it, and what it says about it."""
     if response.status != 500:
         return None
-    try:
-        text = _object(response).get("error")
-    except ResponseDecodeError:
-        return None
-    words = text.split(":")[0].split(" ") if isinstance(text, str) else []
-    return int(words[-1]) if words[:-1] == ["failed", "to", "create", "memory"] and words[-1].isdecimal() else None
+    text = read_error(response).text
+    item = refused_item(text)
+    return None if item is None else (item, text)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------
@@ -321,26 +321,21 @@ class AgentRecovery:
 
     def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """Fetch the agent of this name. One that is described alike, and registered since the call began, is the result."""
-        row = yield from self._fetch(request, inquiry)
+        row = yield from self._find(request, inquiry)
         if row is not None and self._describes(row) and _is_since(row.get("created_at"), inquiry.began):
             return _answer(response, 201, row)
         if inquiry.is_dated or row is None or not self._describes(row):
             request.context.maybe_applied = False
         return response
 
-    def _fetch(self, request: Request, inquiry: RecoveryContext) -> Flow[Row | None]:
-        """The agent of this name; from the list where the name cannot stand in a path, or is another's id."""
-        name = self._agent.name
-        if quote(name, safe="") == name and name not in (".", ".."):
-            try:
-                response = yield from inquiry.read(read_request(request, f"agents/{name}", {}, _object))
-            except NotFoundError:
-                return None
-            row = _object(response)
-            if row.get("name") == name:
-                return row
-        response = yield from inquiry.read(read_request(request, "agents", {}, _agents))
-        return next((row for row in _agents(response) if row.get("name") == name), None)
+    def _find(self, request: Request, inquiry: RecoveryContext) -> Flow[Row | None]:
+        def get(name: str) -> Flow[Row]:
+            return _object((yield from inquiry.read(read_request(request, f"agents/{name}", {}, _object))))
+
+        def list_all() -> Flow[Sequence[Row]]:
+            return _agents((yield from inquiry.read(read_request(request, "agents", {}, _agents))))
+
+        return find_agent(self._agent.name, get, list_all, lambda row: row.get("name"))
 
     def _describes(self, row: Row) -> bool:
         wanted = json.loads(self._agent.model_dump_json(exclude_none=True))
@@ -379,7 +374,7 @@ class DeletionRecovery:
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """The server's own 404 after an uncertain attempt, and not the one for an agent that sessions hold."""
-        return uncertain and response.status == 404 and b"agent not found" in response.body
+        return uncertain and response.status == 404 and missing_resource(read_error(response).text) == "agent"
 
     def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
         """The answer to a deletion."""

@@ -117,11 +117,8 @@ def _now(clock: Clock) -> datetime:
 
 def _timestamp(value: datetime, field: str) -> str:
     if value.utcoffset() is None:
-        raise InvalidRequestError(
-            f"{field} is a naive datetime, which names no point in time: give it a zone, as in datetime.now(timezone.utc)",
-            field=field,
-            rule="an aware datetime",
-        )
+        problem = "is a naive datetime, which names no point in time: give it a zone, as in datetime.now(timezone.utc)"
+        raise InvalidRequestError(f"{field} {problem}", field=field, rule="an aware datetime", problem=problem)
     try:
         return value.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
     except OverflowError:

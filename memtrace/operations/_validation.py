@@ -48,7 +48,8 @@ _TAG = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 
 def invalid(field: str, rule: str, reason: str = "the server accepts nothing else") -> InvalidRequestError:
     """The error for an argument that breaks a rule; its text names the field, the rule and the reason, never the value."""
-    return InvalidRequestError(f"{field} must be {rule}: {reason}", field=field, rule=rule)
+    problem = f"must be {rule}: {reason}"
+    return InvalidRequestError(f"{field} {problem}", field=field, rule=rule, problem=problem)
 
 
 def require_non_empty(value: str | None, field: str) -> None:

@@ -34,7 +34,8 @@ _RULES = {
 def invalid_request_from(error: ValidationError) -> InvalidRequestError:
     """The SDK's error for the first field that a model does not take. It holds no value."""
     field, rule, given = first_violation(error)
-    return InvalidRequestError(f"{field} must be {rule}{given}", field=field, rule=rule)
+    problem = f"must be {rule}{given}"
+    return InvalidRequestError(f"{field} {problem}", field=field, rule=rule, problem=problem)
 
 
 def first_violation(error: ValidationError) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""A batch on its way: its requests a wave at a time, and nothing left running while an outcome is looked at."""
+"""A batch on its way: its requests a chunks at a time, and nothing left running while an outcome is looked at."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["send", "send_async"]
 
 def send(dispatcher: Dispatcher, batch: Batch) -> Generator[Outcome, None, None]:
     """The outcome of each item, as it is known. What is no `MemtraceError` comes out after the others' outcomes."""
-    for wave in batch.rounds():
-        results = run_concurrently([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])
+    for chunks in batch.rounds():
+        results = run_concurrently([partial(dispatcher.run, send_chunk(chunk)) for chunk in chunks])
         raised = _take(batch, results)
         yield from batch.outcomes()
         if raised is not None:
@@ -28,8 +28,8 @@ def send(dispatcher: Dispatcher, batch: Batch) -> Generator[Outcome, None, None]
 
 async def send_async(dispatcher: AsyncDispatcher, batch: Batch) -> AsyncGenerator[Outcome, None]:
     """As `send`, awaiting."""
-    for wave in batch.rounds():
-        results = await run_concurrently_async([partial(dispatcher.run, send_chunk(chunk)) for chunk in wave])
+    for chunks in batch.rounds():
+        results = await run_concurrently_async([partial(dispatcher.run, send_chunk(chunk)) for chunk in chunks])
         raised = _take(batch, results)
         for outcome in batch.outcomes():
             yield outcome

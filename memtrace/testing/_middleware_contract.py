@@ -66,7 +66,7 @@ _SITUATIONS: dict[str, tuple[TraceStep, ...]] = {
     "reset": (_RESET, 200),
     "late for long": (_LATE,) * 20,
     "garbled": (_GARBLED, 200),
-    "a fault of the transport": (lambda: ZeroDivisionError("a fault"),),
+    "a bug in the transport": (lambda: ZeroDivisionError("a bug"),),
 }
 
 _CALLS: dict[str, tuple[Method, Idempotency, bytes | None]] = {

@@ -265,6 +265,7 @@ class Response:
             f"is not readable as {expected}: {problem}",
             self.status,
             hint=NO_MEMTRACE_THERE,
+            argument="base_url",
         )
         error.response_body = self.body[:RESPONSE_BODY_KEPT]
         return error

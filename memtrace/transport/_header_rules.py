@@ -27,11 +27,11 @@ def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], .
     if headers is None:
         return ()
     if not isinstance(headers, Mapping):
-        raise ConfigurationError("headers must be a mapping of names to values")
+        raise ConfigurationError("headers must be a mapping of names to values", argument="headers")
     for name, value in headers.items():
         problem = header_problem(name, value)
         if problem is not None:
-            raise ConfigurationError(f"headers[{name!r}] {problem}")
+            raise ConfigurationError(f"headers[{name!r}] {problem}", argument=f"headers[{name!r}]")
     return tuple(headers.items())
 
 

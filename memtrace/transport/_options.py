@@ -70,7 +70,7 @@ class TransportOptions:
 
     def __post_init__(self) -> None:
         for name in ("connect_timeout", "read_timeout", "write_timeout", "pool_timeout", "keepalive_expiry"):
-            _check_seconds(name, getattr(self, name))
+            _check_positive_seconds(name, getattr(self, name))
         for name in ("max_connections", "max_keepalive_connections", "max_response_bytes"):
             _check_count(name, getattr(self, name), least=0 if name == "max_keepalive_connections" else 1)
         for name in ("ca_bundle", "client_cert", "client_key"):
@@ -94,23 +94,23 @@ class TransportOptions:
         return replace(self, url=url, clock=clock)
 
 
-def _check_seconds(name: str, value: object) -> None:
+def _check_positive_seconds(name: str, value: object) -> None:
     if value is not None and not is_positive_seconds(value):
-        raise _refused(name, "a number of seconds above 0")
+        raise _invalid_option(name, "a number of seconds above 0")
 
 
 def _check_count(name: str, value: object, *, least: int) -> None:
     if value is None and name != "max_response_bytes":
         return
     if type(value) is not int or value < least:
-        raise _refused(name, f"a whole number from {least}")
+        raise _invalid_option(name, f"a whole number from {least}")
 
 
 def _check_flag(name: str, value: object) -> None:
     if name == "verify" and isinstance(value, (str, os.PathLike)):
-        raise _refused(name, "True or False", hint="a file of certificates is ca_bundle=")
+        raise _invalid_option(name, "True or False", hint="a file of certificates is ca_bundle=")
     if not isinstance(value, bool):
-        raise _refused(name, "True or False")
+        raise _invalid_option(name, "True or False")
 
 
 def _check_path(name: str, value: object, *, folder: bool) -> None:
@@ -118,7 +118,7 @@ def _check_path(name: str, value: object, *, folder: bool) -> None:
         return
     rule = "a file or folder that exists" if folder else "a file that exists"
     if not value or not isinstance(value, (str, os.PathLike)):  # an empty one would be the folder that we are in
-        raise _refused(name, rule)
+        raise _invalid_option(name, rule)
     try:
         path = Path(value)
         exists = path.is_file() or (folder and path.is_dir())
@@ -127,23 +127,23 @@ def _check_path(name: str, value: object, *, folder: bool) -> None:
         ValueError,
         OSError,
     ) as error:  # a path of bytes, one too long, or in a folder that is closed to us
-        raise _refused(name, rule) from error
+        raise _invalid_option(name, rule) from error
     if not exists:
-        raise _refused(name, rule)
+        raise _invalid_option(name, rule)
 
 
 def _check_tls(options: TransportOptions) -> None:
     if not isinstance(options.client_key_password or "", str):
-        raise _refused("client_key_password", "a text")
+        raise _invalid_option("client_key_password", "a text")
     if options.client_cert is None and (options.client_key or options.client_key_password):
-        raise _refused("client_cert", "given where client_key or client_key_password is")
+        raise _invalid_option("client_cert", "given where client_key or client_key_password is")
     if not options.verify and options.ca_bundle is not None:
-        raise _refused("ca_bundle", "left out where verify is False: one trusts a certificate, the other any")
+        raise _invalid_option("ca_bundle", "left out where verify is False: one trusts a certificate, the other any")
 
 
 def _check_proxy(proxy: object) -> None:
     if proxy is not None and not (isinstance(proxy, str) and is_proxy(proxy)):
-        raise _refused("proxy", "an address such as http://user:password@proxy.example:3128")
+        raise _invalid_option("proxy", "an address such as http://user:password@proxy.example:3128")
 
 
 def _check_headers(headers: object) -> dict[str, str] | None:
@@ -151,8 +151,10 @@ def _check_headers(headers: object) -> dict[str, str] | None:
     try:
         return None if headers is None else dict(check_headers(cast("Mapping[str, str]", headers)))
     except ConfigurationError as error:
-        raise ConfigurationError(f"options.{error.message}", hint=error.hint) from None
+        raise ConfigurationError(
+            f"options.{error.message}", argument=f"options.{error.argument}", hint=error.hint
+        ) from None
 
 
-def _refused(name: str, rule: str, *, hint: str | None = None) -> ConfigurationError:
-    return ConfigurationError(f"options.{name} must be {rule}", hint=hint)
+def _invalid_option(name: str, rule: str, *, hint: str | None = None) -> ConfigurationError:
+    return ConfigurationError(f"options.{name} must be {rule}", argument=f"options.{name}", hint=hint)

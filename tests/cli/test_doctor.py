@@ -156,17 +156,18 @@ class TestConfiguration:
     @pytest.mark.parametrize(
         ("url", "key", "told"),
         [
-            ("localhost:9100", "mtk_secret", "--url (MEMTRACE_BASE_URL) is not a valid address"),
+            ("localhost:9100", "mtk_secret", "the base URL is not a valid address"),
             ("pigeon://me:mtk_secret@coop", "mtk_secret", "it holds credentials"),
-            ("memory://", "mtk_secret\n", "MEMTRACE_API_KEY cannot be sent: it holds a line break"),
+            ("memory://", "mtk_secret\n", "the API key cannot be sent: it holds a line break"),
         ],
     )
-    def test_a_wrong_value_is_told_with_its_variable_and_without_the_key(self, environment, url, key, told):
+    def test_a_wrong_value_is_told_with_its_source_and_without_the_key(self, environment, url, key, told):
         environment.setenv("MEMTRACE_API_KEY", key)
         diagnosis = examine(url, None)
         assert diagnosis.exit_status == 2
         assert told in check(diagnosis, "configuration").found
-        assert check(diagnosis, "configuration").advice
+        source = "MEMTRACE_API_KEY" if url == "memory://" else "--url"
+        assert check(diagnosis, "configuration").advice.endswith(f"(from {source})")
         assert "mtk_secret" not in repr(diagnosis)
 
     def test_a_wrong_timeout_is_told(self, environment):

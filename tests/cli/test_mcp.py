@@ -293,7 +293,7 @@ class TestWhatCannotBe:
             (["--agent", "a", "--session", "no spaces"], "session_id must be a letter"),
             (["--agent", "a", "--scope", "session"], "scope='session' needs a session_id"),
             (["--agent", "a", "--prefix", "my "], "prefix must be of letters"),
-            (["--agent", "a", "--url", "ftp://x"], "MEMTRACE_BASE_URL"),
+            (["--agent", "a", "--url", "ftp://x"], "(from --url; docs: "),
             (["--agent", "a", "--http", "8765"], "--http is HOST:PORT"),
             (["--agent", "a", "--http", "localhost:99999"], "--http is HOST:PORT"),
             (["--agent", "a", "--http", "0.0.0.0:0"], "--http 0.0.0.0:0 can be reached by others"),

@@ -71,7 +71,7 @@ class TestRemember:
             (["assistant", "secret", "--metadata", ""], "--metadata is empty; it must be a JSON object"),
             (["assistant", "secret", "--metadata", "[1]"], "--metadata: not a JSON object"),
             (["assistant", "secret", "--importance", "2"], "importance"),
-            (["assistant", ""], "content must be"),
+            (["assistant", ""], "CONTENT must be"),
         ],
     )
     def test_bad_input_is_refused_unsent_in_one_line(self, invoke, server, memtrace_fake, arguments, told):
@@ -101,6 +101,8 @@ class TestRemember:
         result = invoke("remember", "assistant", "secret")
         assert result.exit_code == 7
         assert "may have been applied" in result.stderr
+        assert "look for it before you store it again" in result.stderr
+        assert "memtrace-sdk recall AGENT" in result.stderr
         assert "secret" not in result.stderr
 
 
@@ -337,7 +339,8 @@ class TestEveryCommand:
 
 def test_a_wrong_timeout_names_its_option(invoke, server):
     result = invoke("recall", "a", "--timeout", "-1")
-    assert (result.exit_code, "--timeout (MEMTRACE_TIMEOUT) must be a number" in result.stderr) == (2, True)
+    assert (result.exit_code, "(from --timeout; docs: errors/configuration)" in result.stderr) == (2, True)
+    assert "the timeout must be a number of seconds above 0" in result.stderr
 
 
 def test_an_address_without_a_key_is_not_enough(invoke):

@@ -57,7 +57,8 @@ def test_an_unreadable_answer_says_so_without_showing_it(face):
         client, _ = face.scripted(json_response(201, body), retry=ONCE)
         with pytest.raises(ResponseDecodeError, match="is not readable as Memory") as caught:
             client.remember("a", "c")
-        assert "base_url" in caught.value.hint
+        assert "base URL" in caught.value.hint
+        assert caught.value.argument == "base_url"
         assert "planted secret" not in str(caught.value)
         assert caught.value.maybe_applied
         assert not caught.value.retryable

@@ -224,7 +224,7 @@ def test_an_address_that_has_the_clients_own_path_already_is_told(face):
     client, _ = face.scripted(Response(404, body=b"404 page not found"), url="http://server/api/v1")
     with pytest.raises(NotFoundError) as raised:
         client.memories.list()
-    assert raised.value.hint == "base_url ends in /api/v1, which the client adds itself: leave it out"
+    assert raised.value.hint == "the base URL ends in /api/v1, which is added to it: leave it out"
 
 
 @by_face("given", ["x", None, operations.health])

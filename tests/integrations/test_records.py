@@ -192,8 +192,9 @@ def test_nothing_is_sent_when_one_item_breaks_a_rule(fake):
 
 def test_an_item_over_the_servers_limit_is_refused_unsent(fake):
     client = fake.client()
-    with pytest.raises(PayloadTooLargeError, match=r"memories\[1\]: the request body has \d+ bytes; the server takes"):
+    with pytest.raises(PayloadTooLargeError, match=r"the request body has \d+ bytes; the server takes") as caught:
         written(client, "a", "b" * (4 * 1024 * 1024))
+    assert caught.value.argument == "memories[1]"
     assert client.memories.list().count == 0
 
 

@@ -1,5 +1,6 @@
 """From what came back, or did not, to the exception that says so; the texts are the server's own."""
 
+import inspect
 import json
 import pickle
 import time
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtrace import Memtrace
 from memtrace.exceptions import (
     APIConnectionError,
     APIStatusError,
@@ -254,7 +256,7 @@ def test_a_hint_of_the_server_goes_before_our_own(status, own):
     for none in ("", 5):
         hint = mapped(answer(status, "down", hint=none), operation="agents.list").hint
         assert hint is None if own is None else hint.startswith(own)
-    assert mapped(answer(401, "no", hint="")).hint == "check api_key (MEMTRACE_API_KEY)"
+    assert mapped(answer(401, "no", hint="")).hint == "check the API key"
 
 
 @pytest.mark.parametrize(
@@ -271,17 +273,39 @@ def test_a_hint_of_the_server_goes_before_our_own(status, own):
         (504, "gateway timeout", "agents.list", "the server, or a proxy before it, is down or busy: try again later"),
         (429, "slow down", "agents.list", "send less at once, or let a call wait longer"),
         (413, "too large", "agents.list", "a proxy before the server takes less"),
-        (302, "moved", "agents.list", "put that address into base_url (MEMTRACE_BASE_URL)"),
+        (302, "moved", "agents.list", "make that address the base URL"),
     ],
 )
 def test_the_failures_of_the_night_say_what_to_do(status, text, operation, hint):
     assert mapped(answer(status, text), operation=operation).hint.startswith(hint)
 
 
+@pytest.mark.parametrize(
+    ("response", "operation", "argument"),
+    [
+        (answer(401, "missing API key"), "agents.list", "api_key"),
+        (answer(413, "too large"), "memories.add_many", "chunk_size"),
+        (answer(413, "too large"), "memories.add", None),
+        (answer(429, "slow down"), "agents.list", "retry"),
+        (Response(302), "agents.list", "base_url"),
+        (Response(404, body=b"Cannot GET it"), "agents.list", "base_url"),
+        (answer(404, "agent not found"), "agents.get", None),
+        (Response(405, body=b"Method Not Allowed"), "agents.list", "base_url"),
+        (answer(500, "boom"), "agents.list", None),
+    ],
+)
+def test_the_argument_to_look_at_is_named_and_is_one_that_there_is(response, operation, argument):
+    assert mapped(response, operation=operation).argument == argument
+    of_clients = inspect.signature(Memtrace).parameters
+    of_batches = inspect.signature(Memtrace("memory://", "any key").memories.add_many).parameters
+    assert argument is None or argument in {*of_clients, *of_batches}
+
+
 @pytest.mark.parametrize("target", ["/api/v1/api/v1/memories", "/api/v1/health", "/behind/api/v1/ready"])
 def test_an_address_that_ends_in_the_clients_own_path_is_told(target):
     error = mapped(Response(404, body=b"Cannot GET it"), target=target)
-    assert error.hint == "base_url ends in /api/v1, which the client adds itself: leave it out"
+    assert error.hint == "the base URL ends in /api/v1, which is added to it: leave it out"
+    assert "(argument: base_url, or MEMTRACE_BASE_URL; docs: " in str(error)
 
 
 @pytest.mark.parametrize(
@@ -316,11 +340,16 @@ def test_a_rate_limit_says_how_long_the_server_asks_to_wait(headers, seconds):
     assert pickle.loads(pickle.dumps(error)).retry_after == seconds
 
 
+def test_a_404_of_another_service_asks_about_the_address():
+    assert mapped(Response(404, body=b'{"detail": "Not Found"}')).argument == "base_url"
+
+
 @pytest.mark.parametrize(("status", "body"), [(404, b"Cannot GET /nope"), (405, b"Method Not Allowed")])
 def test_an_unknown_route_asks_about_the_address(status, body):
     error = mapped(Response(status, body=body))
     assert type(error) is (NotFoundError if status == 404 else APIStatusError)
-    assert "base_url (MEMTRACE_BASE_URL)" in error.hint
+    assert "check that the base URL is the address of a Memtrace server" in error.hint
+    assert error.argument == "base_url"
     assert error.message == body.decode()
     assert error.status_code == status
 
@@ -350,7 +379,8 @@ def test_a_redirect_is_no_answer_and_says_where_to_without_secrets(location, sho
         assert type(error) is APIStatusError
         assert (error.status_code, error.code) == (status, "redirect")
         assert error.message == f"the server redirects to {shown}; redirects are not followed"
-        assert "base_url" in error.hint
+        assert "base URL" in error.hint
+        assert error.argument == "base_url"
         assert error.retryable is False
 
 
@@ -516,15 +546,15 @@ def test_the_items_before_the_refused_one_of_a_batch_were_stored(text, maybe_app
 
 
 @by_driver(
-    ("cause", "kind", "hint"),
+    ("cause", "kind", "hint", "argument"),
     [
-        ("connect", APIConnectionError, "is the server running at http://server?"),
-        ("reset", APIConnectionError, "is the server running at http://server?"),
-        ("timeout", APITimeoutError, "raise timeout= (MEMTRACE_TIMEOUT)"),
-        ("protocol", TransportError, None),
+        ("connect", APIConnectionError, "is the server running at http://server?", "base_url"),
+        ("reset", APIConnectionError, "is the server running at http://server?", "base_url"),
+        ("timeout", APITimeoutError, "raise the timeout", "timeout"),
+        ("protocol", TransportError, None, None),
     ],
 )
-def test_a_failed_transport_becomes_what_fits_its_cause(runner, cause, kind, hint):
+def test_a_failed_transport_becomes_what_fits_its_cause(runner, cause, kind, hint, argument):
     def failing(request):
         runner.clock.now += 2
         raise TransportError("no luck", cause=cause, maybe_sent=False)
@@ -537,6 +567,7 @@ def test_a_failed_transport_becomes_what_fits_its_cause(runner, cause, kind, hin
     assert (error.attempts, error.elapsed) == (1, 2.0)
     assert error.request == RequestInfo("POST", "/api/v1/memories", "memories.add")
     assert error.hint is None if hint is None else error.hint.startswith(hint)
+    assert error.argument == argument
     assert (type(error.__cause__) is TransportError) is (kind is not TransportError)
 
 
@@ -544,7 +575,10 @@ def test_a_hint_of_the_transport_is_kept(runner):
     for cause in ("connect", "timeout"):
         with pytest.raises(TransportError) as caught:
             runner.call(raise_errors, TransportError("x", cause=cause, hint="theirs"), operation="agents.list")
-        assert caught.value.hint == "theirs"
+        assert (caught.value.hint, caught.value.argument) == ("theirs", None)
+        with pytest.raises(TransportError) as caught:
+            runner.call(raise_errors, TransportError("x", cause=cause, hint="theirs", argument="options.ca_bundle"))
+        assert caught.value.argument == "options.ca_bundle"
 
 
 @by_driver(

@@ -499,7 +499,7 @@ def test_the_order_of_choice(monkeypatch):
     assert chosen(None, None) == ("httpx", "it is the first default that is installed")
     monkeypatch.setenv("MEMTRACE_TRANSPORT", "memory")
     assert chosen(None, None) == ("memory", "MEMTRACE_TRANSPORT=memory")
-    assert chosen(None, "httpx") == ("httpx", "base_url (MEMTRACE_BASE_URL) begins with 'httpx'")
+    assert chosen(None, "httpx") == ("httpx", "the base URL begins with 'httpx'")
     assert chosen("memory", "httpx") == ("memory", "transport='memory'")
 
 
@@ -537,7 +537,7 @@ def test_an_own_spec_is_taken_as_it_is():
     ("argument", "scheme", "variable", "reason"),
     [
         ("htpx", None, "", "transport='htpx'"),
-        (None, "htpx", "", "base_url (MEMTRACE_BASE_URL) begins with 'htpx'"),
+        (None, "htpx", "", "the base URL begins with 'htpx'"),
         (None, None, "htpx", "MEMTRACE_TRANSPORT=htpx"),
         ("", None, "", "transport=''"),
     ],
@@ -707,7 +707,7 @@ CREATED = """
 BOTH = "no FORM send(request) and FORM close()"
 
 
-@pytest.mark.parametrize("form", ["blocking", "async"])
+@pytest.mark.parametrize("form", ["sync", "async"])
 @pytest.mark.parametrize(
     ("what", "gives"),
     [
@@ -731,10 +731,10 @@ def test_what_a_plugin_makes_that_is_no_transport_is_told_with_its_distribution(
 @pytest.mark.parametrize(
     ("form", "what", "lacks"),
     [
-        ("blocking", "AsyncScript()", r"no blocking send\(request\) and blocking close\(\)"),
+        ("sync", "AsyncScript()", r"no sync send\(request\) and sync close\(\)"),
         ("async", "Script()", r"no async send\(request\) and async close\(\)"),
-        ("blocking", "Silent()", r"no blocking send\(request\) \("),
-        ("blocking", "Open()", r"no blocking close\(\) \("),
+        ("sync", "Silent()", r"no sync send\(request\) \("),
+        ("sync", "Open()", r"no sync close\(\) \("),
     ],
 )
 def test_what_a_plugin_makes_for_the_other_client_or_by_half_is_told(installed, form, what, lacks):
@@ -745,7 +745,7 @@ def test_what_a_plugin_makes_for_the_other_client_or_by_half_is_told(installed, 
 def first_call(installed, form, what):
     installed.add("acme-memtrace", "acme", CREATED.replace("WHAT", what), version="3.1")
     installed.everywhere()
-    if form == "blocking":
+    if form == "sync":
         Memtrace("http://server", "key", transport="acme").health()
     else:
         asyncio.run(AsyncMemtrace("http://server", "key", transport="acme").health())

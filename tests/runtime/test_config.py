@@ -82,9 +82,16 @@ def test_an_explicit_default_wins_over_the_environment_too(make, monkeypatch):
     assert settings_of(make("http://server", "key")).timeout == 5.0
 
 
+def test_a_copy_that_is_given_the_default_of_the_constructor_keeps_its_own(make):
+    client = make("http://server", "key", timeout=7)
+    assert settings_of(client.with_options(timeout=DEFAULT_TIMEOUT)).timeout == 7
+    assert settings_of(client.with_options(timeout=30.0)).timeout == 30
+
+
 def test_an_empty_timeout_in_the_environment_is_none_at_all(make, monkeypatch):
     monkeypatch.setenv("MEMTRACE_TIMEOUT", "")
-    assert settings_of(make("http://server", "key")).timeout == DEFAULT_TIMEOUT == 30.0
+    timeout = settings_of(make("http://server", "key")).timeout
+    assert (timeout, type(timeout)) == (DEFAULT_TIMEOUT, float) == (30.0, float)
 
 
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
@@ -96,31 +103,34 @@ def test_the_default_shows_in_signatures_as_a_number(client):
 def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monkeypatch, argument, variable):
     given = {"base_url": "http://server", "api_key": "key"}
     del given[argument]
-    cure = f"pass {argument}= or set {variable} .docs: errors/[a-z_]+."
-    with pytest.raises(ConfigurationError, match=f"^{argument} is missing: {cure}") as missing:
+    noun = {"base_url": "the base URL", "api_key": "the API key"}[argument]
+    place = f".argument: {argument}, or {variable}; docs: errors/[a-z_]+."
+    with pytest.raises(ConfigurationError, match=f"^{noun} is missing {place}") as missing:
         make(**given)
-    with pytest.raises(ConfigurationError, match=f"^{argument} is empty: {cure}") as empty:
+    with pytest.raises(ConfigurationError, match=f"^{noun} is empty {place}") as empty:
         make(**given, **{argument: ""})
-    for raised in (missing, empty):
-        assert raised.value.hint == 'to try it without a server: Memtrace("memory://", "any key")'
+    for raised in (missing.value, empty.value):
+        assert (raised.argument, raised.hint) == (argument, "to try it without a server, take memory:// with any key")
     monkeypatch.setenv(variable, "")
-    with pytest.raises(ConfigurationError, match=f"^{argument} is empty"):
+    with pytest.raises(ConfigurationError, match=f"^{noun} is empty"):
         make(**given)
-    with pytest.raises(ConfigurationError, match=f"^{argument} must be a text, not int"):
+    with pytest.raises(ConfigurationError, match=f"^{noun} must be a text, not int {place}"):
         make(**given, **{argument: 5})
 
 
 @by_client("text", ["soon", "5s", "1,5", "0x5"])
 def test_a_timeout_of_the_environment_that_is_no_number_is_told(make, monkeypatch, text):
     monkeypatch.setenv("MEMTRACE_TIMEOUT", text)
-    with pytest.raises(ConfigurationError, match="MEMTRACE_TIMEOUT is not a number of seconds; timeout= would win"):
+    with pytest.raises(ConfigurationError, match="MEMTRACE_TIMEOUT is not a number of seconds .argument: timeout, or"):
         make("http://server", "key")
 
 
 @by_client("text", ["0", "-1", "nan", "inf", "1e400"])
 def test_a_timeout_of_the_environment_out_of_bounds_is_told(make, monkeypatch, text):
     monkeypatch.setenv("MEMTRACE_TIMEOUT", text)
-    with pytest.raises(ConfigurationError, match=r"^timeout \(MEMTRACE_TIMEOUT\) must be"):
+    with pytest.raises(
+        ConfigurationError, match=r"^the timeout must be .*\(argument: timeout, or MEMTRACE_TIMEOUT; docs: "
+    ):
         make("http://server", "key")
 
 
@@ -137,7 +147,7 @@ def test_good_timeouts(value, kept):
     "value", [0, -1, 0.0, float("nan"), float("inf"), True, False, "30", 10**400, 1e300, 1j, [], ...], ids=repr
 )
 def test_bad_timeouts(value):
-    with pytest.raises(ConfigurationError, match=r"timeout \(MEMTRACE_TIMEOUT\)"):
+    with pytest.raises(ConfigurationError, match="^the timeout must be a number of seconds above 0"):
         check_timeout(value)
 
 
@@ -151,21 +161,22 @@ def test_good_keys(key):
 
 @pytest.mark.parametrize("key", ["k\n", "k\r\nx-evil: 1", " k", "k ", "\t", "é", "k\x00", "k\x7f", "a\tb"])
 def test_bad_keys_are_refused_and_not_repeated(key):
-    with pytest.raises(ConfigurationError, match=r"^api_key \(MEMTRACE_API_KEY\) cannot be sent") as caught:
+    with pytest.raises(ConfigurationError, match="^the API key cannot be sent") as caught:
         check_key(f"planted{key}" if not key.startswith(" ") else key)
     assert "planted" not in str(caught.value)
-    assert ".strip()" in caught.value.hint
+    assert "strip it" in caught.value.hint
+    assert caught.value.argument == "api_key"
 
 
 def test_an_empty_key_is_called_empty(make):
-    with pytest.raises(ConfigurationError, match="api_key is empty"):
+    with pytest.raises(ConfigurationError, match="the API key is empty"):
         make("http://server", "key").with_options(api_key="")
 
 
 def test_a_key_that_is_no_text_is_refused(make):
     client = make("http://server", "key")
     for key in (None, 5, b"key"):
-        with pytest.raises(ConfigurationError, match="api_key must be a text, not"):
+        with pytest.raises(ConfigurationError, match="the API key must be a text, not"):
             client.with_options(api_key=key)
 
 
@@ -381,9 +392,10 @@ def test_good_base_urls(text, transport, origin, path):
     ],
 )
 def test_bad_base_urls_are_told(text, problem):
-    with pytest.raises(ConfigurationError, match=r"^base_url \(MEMTRACE_BASE_URL\) is not a valid address: ") as caught:
+    with pytest.raises(ConfigurationError, match="^the base URL is not a valid address: ") as caught:
         parse_base_url(text)
     assert problem in caught.value.message
+    assert caught.value.argument == "base_url"
     assert "planted" not in str(caught.value)
     assert "http://localhost:9100" in caught.value.hint
 

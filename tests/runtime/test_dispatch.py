@@ -222,7 +222,7 @@ def test_what_is_no_transport_is_refused(client, wrong):
 
 def test_a_transport_of_the_other_kind_is_refused():
     with pytest.raises(
-        TransportNotAvailableError, match=r"Memtrace needs a transport with a blocking send.*AsyncScript has none"
+        TransportNotAvailableError, match=r"Memtrace needs a transport with a sync send.*AsyncScript has none"
     ):
         Memtrace("http://server", "key", transport=AsyncScript())
     with pytest.raises(
@@ -253,7 +253,7 @@ def test_options_of_another_type_are_refused_with_what_to_write(client):
 
 @pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
 def test_a_transport_by_name_must_fit_the_address(client):
-    with pytest.raises(ConfigurationError, match="transport='httpx' does not fit base_url, whose scheme memory://"):
+    with pytest.raises(ConfigurationError, match="transport='httpx' does not fit the base URL, whose scheme memory://"):
         client("memory://", "key", transport="httpx")
     assert "transport='memory'" in repr(client("memory://", "key", transport="memory"))
     assert "transport='memory'" in repr(client("http://server", "key", transport="memory"))

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from memtrace import AsyncMemtrace, Memtrace, NotFoundError, TransportError
-from memtrace._runtime.workflows import emit, pause, run_operation
+from memtrace._runtime.workflows import emit_all, pause, run_operation
 from memtrace.operations import Operation
 from tests.conftest import AsyncScript, Script, StoppedClock
 from tests.faces import ONCE
@@ -172,7 +172,7 @@ def numbers(closed):
     try:
         for number in range(3):
             found = yield from run_operation(operation(lambda response, number=number: number * 10))
-            assert (yield from emit(found)) is None
+            assert (yield from emit_all([found])) is None
             yield from pause(number)
     finally:
         closed.append(True)
@@ -212,7 +212,7 @@ def test_a_streams_failure_is_its_own_to_handle(runs):
         try:
             yield from run_operation(operation())
         except NotFoundError:
-            yield from emit("instead")
+            yield from emit_all(["instead"])
 
     assert runs.taken(stream(), 9, 404) == ["instead"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from memtrace._cli.json_lines import LineError, parse_line, readable
+from memtrace._cli.messages import item_problem_of
 from memtrace._cli.recent_rows import line_of
 from memtrace._cli.transfer.dedup_keys import DedupKeys
 from memtrace.client import Memtrace
@@ -58,7 +58,7 @@ class ImportReport:
     #: The first of the lines that were refused, and why.
     problems: list[str] = field(default_factory=list)
 
-    def refuse(self, error: LineError) -> None:
+    def count_refused(self, error: LineError) -> None:
         """Count a line that cannot be stored."""
         self.refused += 1
         if len(self.problems) < _TOLD:
@@ -121,7 +121,7 @@ class _Importer:
             fields = parse_line(raw, self._plan.name, number)
         except LineError as error:
             self._report.read += 1
-            self._report.refuse(error)
+            self._report.count_refused(error)
             return
         if fields is None:
             return
@@ -129,7 +129,7 @@ class _Importer:
         try:
             request = self._request(fields, number)
         except LineError as error:
-            self._report.refuse(error)
+            self._report.count_refused(error)
             return
         self._look_up(request.agent_id)
         if request.dedup_key in self._known:
@@ -193,8 +193,8 @@ class _Importer:
             self._report.present += outcome.status == "duplicate"
             self._report.unknown += outcome.status == "unknown"
             if isinstance(outcome.error, (InvalidRequestError, PayloadTooLargeError)):
-                problem = re.sub(r"^memories\[\d+\][.:] ?", "", outcome.error.message)
-                self._report.refuse(self._error(number, None, f"cannot be stored: {problem}"))
+                problem = f"cannot be stored: {item_problem_of(outcome.error)}"
+                self._report.count_refused(self._error(number, None, problem))
             elif outcome.error is not None and failure is None:
                 failure = outcome.error
         if failure is not None:

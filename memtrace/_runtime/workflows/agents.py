@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from collections.abc import Sequence
 
 from memtrace._runtime.workflows.steps import Workflow, run_operation
-from memtrace.exceptions import ConflictError, NotFoundError
+from memtrace.exceptions import ConflictError
 from memtrace.models import Agent, RegisterAgentRequest
 from memtrace.operations import get_agent, list_agents, register_agent
+from memtrace.operations._agent_lookup import find_agent
 
 __all__ = ["get_or_register"]
 
@@ -18,15 +19,15 @@ def get_or_register(request: RegisterAgentRequest) -> Workflow[Agent]:
         return (yield from run_operation(register_agent(request)))
     except ConflictError as taken:
         conflict = taken
-    if quote(request.name, safe="") == request.name and request.name not in (".", ".."):
-        try:
-            agent = yield from run_operation(get_agent(request.name))
-        except NotFoundError:
-            pass
-        else:
-            if agent.name == request.name:
-                return agent
-    for agent in (yield from run_operation(list_agents())).agents:
-        if agent.name == request.name:
-            return agent
-    raise conflict  # it was deleted between the two questions
+    found = yield from find_agent(request.name, _get, _list_all, lambda agent: agent.name)
+    if found is None:
+        raise conflict  # it was deleted between the two questions
+    return found
+
+
+def _get(name: str) -> Workflow[Agent]:
+    return run_operation(get_agent(name))
+
+
+def _list_all() -> Workflow[Sequence[Agent]]:
+    return (yield from run_operation(list_agents())).agents

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import get_args
@@ -13,6 +12,7 @@ from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLa
 from memtrace.models import AddMemoryRequest, Memory
 from memtrace.operations import MAX_BODY, Dedup, add_memories, memory_body, with_unique_key
 from memtrace.operations._recovery import server_dedup_key
+from memtrace.operations._server_messages import refused_item
 from memtrace.operations._validation import invalid
 from memtrace.outcomes import BatchProgress, BatchResult, OnFailure, Outcome, OutcomeStatus, Progress
 
@@ -74,7 +74,7 @@ Chunk = Sequence[BatchItem]
 
 
 def check_all(requests: Iterable[AddMemoryRequest]) -> list[AddMemoryRequest]:
-    """All of `requests`, none of which breaks a rule. Raises as `Item` does."""
+    """All of `requests`, none of which breaks a rule. Raises as `BatchItem` does."""
     return [BatchItem(index, request, "server").request for index, request in enumerate(requests)]
 
 
@@ -130,17 +130,14 @@ def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome
 
 
 def _failed(chunk: Chunk, error: MemtraceError) -> ChunkResult:
-    refused = _REFUSED_ITEM.match(error.message)
+    refused = refused_item(error.message)
     if refused is None:
         status: OutcomeStatus = "unknown" if error.maybe_applied else "failed"
         return ChunkResult([Outcome(item.index, status, error=error) for item in chunk], error)
-    place = min(int(refused[1]), len(chunk) - 1)
+    place = min(refused, len(chunk) - 1)
     before = [Outcome(item.index, "unknown", error=error) for item in chunk[:place]]
     bad = InvalidRequestError(error.message, error.status_code)  # the other says that some may have been stored
     return ChunkResult([*before, Outcome(chunk[place].index, "failed", error=bad)], error, chunk[place + 1 :])
-
-
-_REFUSED_ITEM = re.compile(r"failed to create memory (\d+):")
 
 
 def _match(chunk: Chunk, rows: Sequence[Memory]) -> list[Outcome]:
@@ -168,7 +165,7 @@ def _match(chunk: Chunk, rows: Sequence[Memory]) -> list[Outcome]:
 class Batch:
     """A batch under way: what is to be sent next, and how far it is. It takes items as it goes.
 
-    Both clients do the same with it: for each wave of `waves` they run its chunks, hand in what came of each, and give out the
+    Both clients do the same with it: for each round of `rounds` they run its chunks, hand in what came of each, and give out the
     outcomes. Raises `InvalidRequestError` for what is no iterable, and for a `chunk_size` or a `max_concurrency` out of bounds.
     """
 
@@ -198,29 +195,29 @@ class Batch:
         self._chunks = self._cut(requests, dedup)
 
     def rounds(self) -> Iterator[list[Chunk]]:
-        """What is to be sent together, again and again; then nothing is left. A wave may be empty, with outcomes to be taken."""
+        """What is to be sent together, again and again; then nothing is left. A round may be empty, with outcomes to be taken."""
         while True:
-            wave, self._left = self._left[: self.max_concurrency], self._left[self.max_concurrency :]
-            raised = self._fill(wave)
-            if wave and self._stops and self._failure is not None:
-                self._known += [_skipped(item, self._failure) for chunk in wave for item in chunk]
-                wave = []
-            elif not wave and not self._known and raised is None:
+            chunks, self._left = self._left[: self.max_concurrency], self._left[self.max_concurrency :]
+            raised = self._fill(chunks)
+            if chunks and self._stops and self._failure is not None:
+                self._known += [_skipped(item, self._failure) for chunk in chunks for item in chunk]
+                chunks = []
+            elif not chunks and not self._known and raised is None:
                 return
-            yield wave
+            yield chunks
             if raised is not None:
                 raise raised
 
-    def _fill(self, wave: list[Chunk]) -> Exception | None:
+    def _fill(self, chunks: list[Chunk]) -> Exception | None:
         """Add what is to be sent next; what taking an item raised comes after the items before it."""
-        while len(wave) < self.max_concurrency:
+        while len(chunks) < self.max_concurrency:
             try:
                 chunk = next(self._chunks, None)
             except Exception as error:  # noqa: BLE001  # what was taken before it is sent first
                 return error
             if not chunk:
                 return None  # the end, or many invalid items that are to be told
-            wave.append(chunk)
+            chunks.append(chunk)
         return None
 
     def record(self, sent: ChunkResult) -> None:
@@ -300,15 +297,17 @@ def _check_count(value: object, name: str, most: int) -> None:
 
 
 def _with_index(error: MemtraceError, index: int) -> MemtraceError:
-    """The same error, with the item's place in front."""
+    """The same error, with the item's place."""
     if isinstance(error, InvalidRequestError):
         return InvalidRequestError(
             f"memories[{index}].{error.message}",
             field=f"memories[{index}].{error.field}",
             rule=error.rule,
+            problem=error.problem,
             hint=error.hint,
         )
-    return type(error)(f"memories[{index}]: {error.message}", 0, hint=error.hint)
+    error.argument = f"memories[{index}]"
+    return error
 
 
 def _skipped(item: BatchItem, failure: MemtraceError) -> Outcome:

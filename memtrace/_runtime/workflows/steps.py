@@ -15,7 +15,6 @@ __all__ = [
     "Workflow",
     "WorkflowRun",
     "WorkflowStep",
-    "emit",
     "emit_all",
     "pause",
     "run_operation",
@@ -33,7 +32,7 @@ class Pause(NamedTuple):
 
 
 class Items(Generic[I_co]):
-    """Items of a stream. Made by `emit` and `emit_all`."""
+    """Items of a stream. Made by `emit_all`."""
 
     __slots__ = ("items",)
 
@@ -54,7 +53,7 @@ Stream = Generator[WorkflowStep | Items[T], object, None]
 def run_operation(operation: Operation[T]) -> Workflow[T]:
     """One operation; raises what the dispatcher's `send` raises.
 
-    Write ``agent = yield from step(get_agent(name))``.
+    Write ``agent = yield from run_operation(get_agent(name))``.
     """
     return cast("T", (yield cast("Operation[object]", operation)))
 
@@ -65,14 +64,6 @@ def pause(seconds: float) -> Workflow[None]:
     Write ``yield from pause(0.15)``.
     """
     yield Pause(seconds)
-
-
-def emit(item: T) -> Stream[T]:
-    """One item of a stream, given to whoever iterates; the stream stands still until the next one is asked for.
-
-    Write ``yield from emit(row)``.
-    """
-    yield Items((item,))
 
 
 def emit_all(items: Sequence[T]) -> Stream[T]:

@@ -171,7 +171,7 @@ def arguments_from(model: type[ArgumentsT], given: str | Mapping[str, Any] | Non
     for name in fields:
         if name not in model.model_fields:
             known = ", ".join(model.model_fields)
-            raise _refused(
+            raise _invalid_argument(
                 "arguments",
                 f"of {known}",
                 f"there is no argument {shown_name(name)}.{did_you_mean(name, model.model_fields)}",
@@ -195,11 +195,11 @@ def _object(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
         try:
             value = json.loads(given)
         except (ValueError, RecursionError):
-            raise _refused("arguments", "a JSON object", "they are no valid JSON") from None
+            raise _invalid_argument("arguments", "a JSON object", "they are no valid JSON") from None
     if not isinstance(value, Mapping):
-        raise _refused("arguments", "a JSON object", "they are something else")
+        raise _invalid_argument("arguments", "a JSON object", "they are something else")
     return {str(name): each for name, each in value.items()}
 
 
-def _refused(field: str, rule: str, problem: str) -> InvalidRequestError:
+def _invalid_argument(field: str, rule: str, problem: str) -> InvalidRequestError:
     return InvalidRequestError(f"{field}: {problem}", field=field, rule=rule)

@@ -127,9 +127,8 @@ def failure(action: Action | None, error: MemtraceError) -> ToolResult:
 
 
 def _corrected(action: Action | None, error: InvalidRequestError) -> str:
-    """What was wrong, by the tool's own names; the SDK's message begins with the field."""
-    told = error.message
+    """What was wrong, by the tool's own names."""
     names = _THEIR_NAMES.get(action.definition.tool, {}) if action is not None else {}
-    if error.field in names:
-        told = told.replace(error.field, names[error.field], 1)
+    name = names.get(error.field or "")
+    told = f"{name} {error.problem}" if name and error.problem else error.message
     return f"Not done: {told}. Correct it and call again."

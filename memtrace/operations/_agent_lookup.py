@@ -1,0 +1,44 @@
+"""Which agent has a name: asked by a recovery in raw rows, and by `get_or_register` in models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import TypeVar
+from urllib.parse import quote
+
+from memtrace.exceptions import NotFoundError
+
+__all__ = ["find_agent"]
+
+AgentT = TypeVar("AgentT")
+YieldT = TypeVar("YieldT")
+
+
+def find_agent(
+    name: str,
+    get: Callable[[str], Generator[YieldT, object, AgentT]],
+    list_all: Callable[[], Generator[YieldT, object, Iterable[AgentT]]],
+    name_of: Callable[[AgentT], object],
+) -> Generator[YieldT, object, AgentT | None]:
+    """Find the agent of this name.
+
+    One request where the name can stand in a path; the whole list where it cannot, since the server does not decode paths, or
+    where it is another agent's id.
+
+    Args:
+        name: The exact name.
+        get: Reads one agent by what stands in a path. Raises `NotFoundError` where there is none.
+        list_all: Reads all agents.
+        name_of: The name of an agent that was read.
+
+    Returns:
+        The agent; None where none has this name.
+    """
+    if quote(name, safe="") == name and name not in (".", ".."):
+        try:
+            agent = yield from get(name)
+        except NotFoundError:
+            return None
+        if name_of(agent) == name:
+            return agent
+    return next((agent for agent in (yield from list_all()) if name_of(agent) == name), None)
