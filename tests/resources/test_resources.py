@@ -238,13 +238,16 @@ def test_a_name_that_is_taken_is_told_how_to_get_its_agent(face, fake):
     assert caught.value.hint == "client.agents.get_or_register(name=...) gives the one that is there"
 
 
-def test_get_or_register_tells_the_conflict_when_the_agent_is_gone_again(face):
-    client, _ = face.scripted(
-        json_response(409, '{"error":"agent \'x\' already exists in this organization"}'),
-        json_response(404, '{"error":"agent not found"}'),
-    )
+@by_face(
+    ("name", "status", "answer"),
+    [("x", 404, '{"error":"agent not found"}'), ("not in a path", 200, '{"agents":[],"count":0}')],
+)
+def test_get_or_register_tells_the_conflict_when_the_agent_is_gone_again(face, name, status, answer):
+    taken = json_response(409, '{"error":"agent \'x\' already exists in this organization"}')
+    client, transport = face.scripted(taken, json_response(status, answer))
     with pytest.raises(ConflictError, match="already exists"):
-        client.agents.get_or_register(name="x")
+        client.agents.get_or_register(name=name)
+    assert len(transport.requests) == 2
 
 
 def test_an_agent_that_sessions_hold_is_a_conflict_and_not_missing(face, fake):
