@@ -27,7 +27,7 @@ from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, m
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import invalid_proxy, proxy_from_env, validate_proxy
 from memtrace_transports._checks.request_checks import cannot_send, check_fields, check_target, check_time_left
-from memtrace_transports._checks.response_body import BodyReader, Decompressor, check_final
+from memtrace_transports._checks.response_body import BodyReader, Decompressor, interim_answer
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import PerLoopClients
 
@@ -309,7 +309,8 @@ class _Channel:
         return Response(answer.status, Headers(answer.headers.items()), body)
 
     async def _body(self, answer: aiohttp.ClientResponse, origin: str) -> bytes:
-        check_final(answer.status, origin)
+        if answer.status < 200:
+            raise interim_answer(answer.status, origin)
         encoding = ", ".join(answer.headers.getall("Content-Encoding", ()))
         body = BodyReader(origin, self._options.max_response_bytes, encoding, _extra_decoders() if encoding else None)
         while not answer.content.at_eof():

@@ -23,7 +23,7 @@ from memtrace_transports._checks.limits import max_connections
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import proxy_from_env, validate_proxy
 from memtrace_transports._checks.request_checks import cannot_send, check_sendable, check_time_left
-from memtrace_transports._checks.response_body import BodyReader, check_final, codings_of, is_decodable, unreadable
+from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_answer, is_decodable, unreadable
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import LazyClient
 
@@ -179,11 +179,9 @@ class _Exchange:
 
     def _final(self, answer: requests.Response, **_: object) -> None:
         """Refuse any other, and first of all: once its body was read, its connection would be free for the next."""
-        try:
-            check_final(answer.status_code, self.request.origin)
-        except TransportError:
+        if answer.status_code < 200:
             answer.close()
-            raise
+            raise interim_answer(answer.status_code, self.request.origin)
 
 
 class _OwnSession:

@@ -105,13 +105,15 @@ class AsyncClientPool(Generic[ClientT]):
 
     async def release(self, client: ClientT, *, usable: bool = True) -> None:
         """Keep it for the next, or close it where it is not `usable`; and close what has waited too long."""
+        now = self._now()
         self._lent.discard(client)
         if usable:
-            self._waiting.append((self._now(), client))
+            self._waiting.append((now, client))
         else:  # the first to be closed
             self._waiting.appendleft((-math.inf, client))
         self._slots.release()
-        await self._close_oldest()
+        if self._is_over(now):
+            await self._close_oldest()
 
     async def close(self) -> None:
         """Close all, those that are lent too."""
@@ -121,14 +123,14 @@ class AsyncClientPool(Generic[ClientT]):
 
     async def _close_oldest(self) -> None:
         """Close those that are not to wait any longer; where the task is cancelled, the next one goes on."""
-        while self._is_over():
+        while self._is_over(self._now()):
             with shielded():
                 await self._waiting.popleft()[1].aclose()
 
-    def _is_over(self) -> bool:
+    def _is_over(self, now: float) -> bool:
         if not self._waiting:
             return False
-        return self._closed or len(self._waiting) > self._kept or self._waiting[0][0] < self._now() - self._expiry
+        return self._closed or len(self._waiting) > self._kept or self._waiting[0][0] < now - self._expiry
 
     def discard(self) -> None:
         """As of one for all."""

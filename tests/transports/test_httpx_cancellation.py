@@ -75,11 +75,11 @@ def test_whichever_step_of_a_first_request_over_tls_ends_the_next_one_has_a_conn
         """Whether the request came through; the next one has to in any case."""
         transport = AsyncHttpxTransport(options=TransportOptions(max_connections=1, ca_bundle=ca), library=library)
 
-        async def counted(scope, send):
+        async def counted(scope, exchange):
             async def stepped():
-                return await Counted(send(), step, scope.cancel)
+                return await Counted(exchange, step, scope.cancel)
 
-            return await within(scope, stepped)
+            return await within(scope, stepped())
 
         monkeypatch.setattr(async_exchange, "run_within", counted)
         answer = None
