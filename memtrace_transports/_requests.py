@@ -11,7 +11,7 @@ import http
 import http.client
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
-from dataclasses import dataclass
+from contextvars import ContextVar
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     import requests
     import requests.adapters
-    import requests.structures
     import urllib3
 
 __all__ = ["RequestsTransport"]
@@ -51,11 +50,12 @@ _CAPABILITIES = TLS_OPTIONS | {
 @hookimpl
 def memtrace_transport() -> TransportSpec:
     """The blocking form, on the package requests."""
-    return TransportSpec(create=_create, requires=("requests",), extra="requests", capabilities=_CAPABILITIES)
-
-
-def _create(options: TransportOptions) -> RequestsTransport:
-    return RequestsTransport(options=options)
+    return TransportSpec(
+        create=lambda options: RequestsTransport(options=options),
+        requires=("requests",),
+        extra="requests",
+        capabilities=_CAPABILITIES,
+    )
 
 
 class RequestsTransport:
@@ -119,9 +119,13 @@ class _Exchange:
         """Send it by `session`, which is the user's where nothing is known of `ours`."""
         check_sendable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
         outgoing, settings = self._prepare_custom(session) if ours is None else self._prepared(session, ours)
-        answer = session.send(
-            outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
-        )
+        token = _EXCHANGE.set(self)
+        try:
+            answer = session.send(
+                outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
+            )
+        finally:
+            _EXCHANGE.reset(token)
         self.sent = True
         try:
             body = self._body(answer)
@@ -136,7 +140,7 @@ class _Exchange:
         """The request without what `prepare` does, which writes the URL anew and looks for cookies, files and netrc."""
         request, outgoing = self.request, _prepared_class()()
         outgoing.method = request.method
-        outgoing.headers = _fields_class().of(self, ours.headers)
+        outgoing.headers = _headers(request, ours.headers)
         outgoing.body = request.body
         outgoing.hooks = {"response": [self._final, _unredirected]}
         prepared = _verbatim(outgoing, request)
@@ -184,6 +188,10 @@ class _Exchange:
             raise interim_answer(answer.status_code, self.request.origin)
 
 
+_EXCHANGE: ContextVar[_Exchange] = ContextVar("memtrace_requests_exchange")
+"""The one that is under way here, for our connections; they do without where somebody's patch sends in another thread."""
+
+
 class _OwnSession:
     """What belongs to requests through a session of our own: the options' headers, and the proxies on the way to an origin.
 
@@ -221,9 +229,9 @@ def _checked(request: Request, proxies: MutableMapping[str, str]) -> dict[str, s
     return {**proxies, key: validate_proxy(address, named_by, "requests", "socks")}
 
 
-def _verbatim(outgoing: _Prepared, request: Request) -> requests.PreparedRequest:
+def _verbatim(outgoing: Any, request: Request) -> requests.PreparedRequest:
     outgoing.url, outgoing.target = request.url, request.target
-    return outgoing
+    return outgoing  # type: ignore[no-any-return]  # of the class below
 
 
 def _unredirected(answer: requests.Response, **_: object) -> None:
@@ -282,20 +290,22 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
     return session
 
 
-if TYPE_CHECKING:
+def _headers(request: Request, defaults: tuple[tuple[str, str], ...]) -> urllib3.HTTPHeaderDict:
+    """Urllib3's kind, which requests hands on as it is: a repeated name stays repeated."""
+    import urllib3
 
-    class _Prepared(requests.PreparedRequest):
-        target: str
-
-    class _Fields(requests.structures.CaseInsensitiveDict[Any]):
-        exchange: _Exchange
-
-        @classmethod
-        def of(cls, exchange: _Exchange, defaults: tuple[tuple[str, str], ...]) -> _Fields: ...
+    headers = urllib3.HTTPHeaderDict()
+    for name, value in request.headers.multi_items:
+        headers.add(name, value)
+    for name, value in (*defaults, ("Accept-Encoding", "gzip, deflate")):
+        headers.setdefault(name, value)
+    if request.body is not None:
+        headers.setdefault("Content-Length", str(len(request.body)))
+    return headers
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared_class() -> type[_Prepared]:
+def _prepared_class() -> type[Any]:
     import requests
 
     class Prepared(requests.PreparedRequest):
@@ -305,105 +315,62 @@ def _prepared_class() -> type[_Prepared]:
         def path_url(self) -> str:
             return self.target
 
-    return Prepared  # type: ignore[return-value]  # the class above, for the type checker
-
-
-@functools.lru_cache(maxsize=1)
-def _fields_class() -> type[_Fields]:
-    """Headers that lead from a connection back to the exchange: urllib3 hands them through, while it rewrites the URL."""
-    from requests.structures import CaseInsensitiveDict
-
-    class Fields(CaseInsensitiveDict):  # type: ignore[type-arg]  # not generic when running, before 2.34
-        exchange: _Exchange
-
-        @classmethod
-        def of(cls, exchange: _Exchange, defaults: tuple[tuple[str, str], ...]) -> Fields:
-            request = exchange.request
-            fields = cls(request.headers.multi_items)
-            fields.exchange = exchange
-            if len(fields) != len(request.headers.multi_items):
-                fields.update({name: request.headers[name] for name in fields})
-            for name, value in (*defaults, ("Accept-Encoding", "gzip, deflate")):
-                fields.setdefault(name, value)
-            if request.body is not None:
-                fields.setdefault("Content-Length", str(len(request.body)))
-            return fields
-
-        def copy(self) -> Fields:
-            twin = Fields(self)
-            twin.exchange = self.exchange
-            return twin
-
-    return Fields  # type: ignore[return-value]  # the class above, for the type checker
-
-
-def _restore_target(url: str, headers: _Fields) -> tuple[str, Any]:
-    """The target and the headers as our request has them: urllib3 writes targets anew, and requests joins headers."""
-    request = headers.exchange.request
-    fields: Any = headers
-    if len(request.headers) != len(request.headers.multi_items):
-        import urllib3
-
-        fields = urllib3.HTTPHeaderDict()
-        for name, joined in headers.items():
-            for value in request.headers.get_all(name) or [joined]:
-                fields.add(name, value)
-    return request.target if url.startswith("/") else request.url, fields
+    return Prepared
 
 
 _MOST_INTERIM = 100
 
 
-def _strict_answer() -> type[http.client.HTTPResponse]:
-    class Answer(http.client.HTTPResponse):
-        def begin(self) -> None:
-            super().begin()
-            for _ in range(_MOST_INTERIM):
-                if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS or self.status >= http.HTTPStatus.OK:
-                    break
-                self.headers = self.msg = None  # type: ignore[assignment]  # as it begins; it skips 100 alone
-                super().begin()
-            broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
-            if any(isinstance(defect, broken) for defect in self.msg.defects):  # urllib3 only logs it
-                raise http.client.HTTPException("a header line of the answer cannot be read")
+class _StrictResponse(http.client.HTTPResponse):
+    """Skips every interim answer, not the 100 alone, and refuses an answer with a header line that urllib3 would only log."""
 
-    return Answer
+    def begin(self) -> None:
+        super().begin()
+        for _ in range(_MOST_INTERIM):
+            if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS or self.status >= http.HTTPStatus.OK:
+                break
+            self.headers = self.msg = None  # type: ignore[assignment]  # as it begins
+            super().begin()
+        broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
+        if any(isinstance(defect, broken) for defect in self.msg.defects):
+            raise http.client.HTTPException("a header line of the answer cannot be read")
 
 
 @functools.lru_cache(maxsize=1)
 def _pool_classes() -> dict[str, type[Any]]:
-    """Urllib3's pools that wait for a free connection for so long only, and whose connections send what we built."""
+    """Urllib3's pools that wait for a free connection for so long only, and whose connections send our target."""
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-    def of_ours(connection: type[Any], pool: type[Any]) -> type[Any]:
+    def own(connection: type[Any], pool: type[Any]) -> type[Any]:
         class Connection(connection):  # type: ignore[misc]  # whichever of the two
-            response_class = _strict_answer()
+            response_class = _StrictResponse
 
             def connect(self) -> None:
                 super().connect()
                 self.is_verified = True  # verify=False has warned already; urllib3 would at each request
 
-            def request(self, method: str, url: str, body: Any = None, headers: Any = None, **settings: Any) -> None:
+            def request(self, method: str, url: str, **settings: Any) -> None:
                 if self.sock is None:
                     self.connect()
-                headers.exchange.sent = True
-                target, fields = _restore_target(url, headers)
-                super().request(method, target, body, fields, **settings)
+                exchange = _EXCHANGE.get(None)
+                if exchange is not None:
+                    exchange.sent = True
+                    url = exchange.request.target if url.startswith("/") else exchange.request.url  # as it was
+                super().request(method, url, **settings)
 
         class Pool(pool):  # type: ignore[misc]  # whichever of the two
             ConnectionCls = Connection
 
-            def urlopen(self, *, headers: _Fields, timeout: urllib3.Timeout, **settings: Any) -> Any:
-                headers.exchange.sent = False
-                return super().urlopen(headers=headers, timeout=timeout, pool_timeout=timeout.total, **settings)
+            def urlopen(self, *, timeout: urllib3.Timeout, **settings: Any) -> Any:
+                exchange = _EXCHANGE.get(None)
+                if exchange is not None:
+                    exchange.sent = False
+                return super().urlopen(timeout=timeout, pool_timeout=timeout.total, **settings)
 
         return Pool
 
-    return {
-        "http": of_ours(HTTPConnection, HTTPConnectionPool),
-        "https": of_ours(HTTPSConnection, HTTPSConnectionPool),
-    }
+    return {"http": own(HTTPConnection, HTTPConnectionPool), "https": own(HTTPSConnection, HTTPSConnectionPool)}
 
 
 @functools.lru_cache(maxsize=1)
@@ -451,18 +418,17 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
 def _failure(error: Exception, exchange: _Exchange) -> Exception:
     """What to raise for `error`."""
     links = list(_unwrap_causes(error))
-    kind = next((kind for kind in _error_map() if any(isinstance(link, kind.matches) for link in links)), None)
-    if kind is None or isinstance(error, TransportError):  # a bug's, or our own
+    row = next((row for row in _error_map() if any(isinstance(link, row[0]) for link in links)), None)
+    if row is None or isinstance(error, TransportError):  # a bug's, or our own
         return error
+    _, cause, maybe_sent, what = row
     origin, sent = exchange.request.origin, exchange.sent
-    if kind.withheld:
+    if what is None:
         return cannot_send(origin, maybe_sent=bool(sent))
-    broke = bool(sent) and kind.cause == "connect"  # such as a TLS error after the handshake
-    what = _BROKE if broke else kind.what
+    if sent and cause == "connect":  # such as a TLS error after the handshake
+        cause, what = "reset", _BROKE
     failure = TransportError(
-        f"{what.format(origin)}: {links[-1]}",
-        cause="reset" if broke else kind.cause,
-        maybe_sent=kind.maybe_sent if sent is None else sent,
+        f"{what.format(origin)}: {links[-1]}", cause=cause, maybe_sent=maybe_sent if sent is None else sent
     )
     failure.__cause__ = error
     return failure
@@ -477,67 +443,31 @@ def _unwrap_causes(error: BaseException) -> Iterator[BaseException]:
         link = getattr(link, "reason", None) or (wrapped[-1] if wrapped else None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    matches: tuple[type[BaseException], ...]
-    cause: TransportCause
-    maybe_sent: bool
-    what: str
-    withheld: bool = False  # its text may repeat a key
-
-
 _BROKE = "the connection to {} broke"
 
 
 @functools.lru_cache(maxsize=1)
-def _error_map() -> list[_Kind]:
+def _error_map() -> list[tuple[tuple[type[BaseException], ...], TransportCause, bool, str | None]]:
     """Errors of requests, urllib3 and http.client, the most special first.
 
-    `maybe_sent` holds where we cannot see whether the request was sent.
+    Each with its cause, whether the request may have been sent where we cannot see that, and what happened; None where the
+    error's text may repeat a key.
     """
     import requests.exceptions as outer
     import urllib3.exceptions as inner
 
     unwritable = (outer.InvalidURL, outer.InvalidHeader, outer.MissingSchema, inner.LocationValueError, UnicodeError)
+    unreached = (outer.ProxyError, inner.ProxyError, outer.SSLError, inner.SSLError, inner.ClosedPoolError)
     return [
-        _Kind(
-            (inner.InvalidHeader,), "protocol", maybe_sent=True, what="{} did not answer in HTTP"
-        ),  # with two lengths
-        _Kind(unwritable, "protocol", maybe_sent=False, what="", withheld=True),
-        _Kind((outer.InvalidSchema, inner.NewConnectionError), "connect", maybe_sent=False, what="no connection to {}"),
-        _Kind(
-            (outer.ConnectTimeout, inner.ConnectTimeoutError),
-            "timeout",
-            maybe_sent=False,
-            what="no connection to {} in time",
-        ),
-        _Kind((inner.EmptyPoolError,), "timeout", maybe_sent=False, what="no free connection to {} in time"),
-        _Kind(
-            (outer.Timeout, inner.TimeoutError, TimeoutError),
-            "timeout",
-            maybe_sent=True,
-            what="no answer from {} in time",
-        ),
-        _Kind(
-            (outer.ProxyError, inner.ProxyError, outer.SSLError, inner.SSLError, inner.ClosedPoolError),
-            "connect",
-            maybe_sent=False,
-            what="no connection to {}",
-        ),
-        _Kind((ConnectionError,), "reset", maybe_sent=True, what=_BROKE),
-        _Kind(
-            (outer.ContentDecodingError, inner.DecodeError),
-            "protocol",
-            maybe_sent=True,
-            what="the answer of {} cannot be decompressed",
-        ),
-        _Kind(
-            (http.client.HTTPException, inner.ProtocolError),
-            "protocol",
-            maybe_sent=True,
-            what="{} did not answer in HTTP",
-        ),
-        _Kind(
-            (outer.RequestException, inner.HTTPError), "protocol", maybe_sent=True, what="the exchange with {} failed"
-        ),
+        ((inner.InvalidHeader,), "protocol", True, "{} did not answer in HTTP"),  # with two lengths
+        (unwritable, "protocol", False, None),
+        ((outer.InvalidSchema, inner.NewConnectionError), "connect", False, "no connection to {}"),
+        ((outer.ConnectTimeout, inner.ConnectTimeoutError), "timeout", False, "no connection to {} in time"),
+        ((inner.EmptyPoolError,), "timeout", False, "no free connection to {} in time"),
+        ((outer.Timeout, inner.TimeoutError, TimeoutError), "timeout", True, "no answer from {} in time"),
+        (unreached, "connect", False, "no connection to {}"),
+        ((ConnectionError,), "reset", True, _BROKE),
+        ((outer.ContentDecodingError, inner.DecodeError), "protocol", True, "the answer of {} cannot be decompressed"),
+        ((http.client.HTTPException, inner.ProtocolError), "protocol", True, "{} did not answer in HTTP"),
+        ((outer.RequestException, inner.HTTPError), "protocol", True, "the exchange with {} failed"),
     ]
