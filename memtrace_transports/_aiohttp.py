@@ -126,7 +126,9 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=options.headers,
         middlewares=(_once,),
-        trust_env=False,  # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once
+        # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once:
+        # https://github.com/aio-libs/aiohttp/pull/11634
+        trust_env=False,
     )
     return _Channel(session, options, _ConnectionSlots(max_connections(options)), _Proxies(options))
 
@@ -137,6 +139,8 @@ class _NoAutoRetryError(Exception):
     The first DELETE may have been applied, and its repeat would find nothing. What is sent again is for the SDK's retries
     to decide, which know the call.
     """
+
+    # There is no option for it: https://github.com/aio-libs/aiohttp/issues/10790
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -151,11 +155,9 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 
 class _ConnectionSlots:
-    """The connections that may be in use at once, given to those who wait in their order.
+    """The connections that may be in use at once, given to those who wait in their order."""
 
-    aiohttp's own limit forgets to wake the next in its queue when the one that it woke is cancelled meanwhile, and has no
-    bound for the waiting alone.
-    """
+    # aiohttp's own limit has no bound for the waiting alone: https://github.com/aio-libs/aiohttp/issues/10313
 
     def __init__(self, count: int) -> None:
         self.free = count
@@ -205,7 +207,9 @@ class _NoSlotError(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Proxy:
-    """A proxy without its credentials, which aiohttp would repeat in its errors, and the header that carries them."""
+    """A proxy without its credentials, and the header that carries them."""
+
+    # aiohttp would repeat them in its errors: https://github.com/aio-libs/aiohttp/issues/5399
 
     url: yarl.URL
     headers: dict[str, str]
@@ -243,7 +247,7 @@ def _proxy(address: str) -> _Proxy:
 # ---- requests and responses -----------------------------------------------------------------------------------------
 
 _CHUNK = 64 * 1024
-_LARGE = 1 << 20  # from here on aiohttp warns of bytes that it writes at once
+_LARGE = 1 << 20  # aiohttp warns of more bytes that it writes at once: https://github.com/aio-libs/aiohttp/pull/2127
 
 
 class _Channel:
@@ -340,7 +344,8 @@ def _request_settings(
     settings: dict[str, Any] = {
         "allow_redirects": False,
         "raise_for_status": False,
-        "auto_decompress": False,  # it takes streams that were cut off for whole ones
+        # it takes streams that were cut off for whole ones: tests/transports/test_upstream.py::test_a_cut_body_passes_for_a_whole_one
+        "auto_decompress": False,
     }
     if proxies is not None:
         given = {name.lower() for name, _ in pairs}
@@ -360,7 +365,8 @@ def _request_settings(
 
 
 def _merge_spellings(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Headers with each name in its first spelling: aiohttp drops a repeated one that is spelt in another case."""
+    """Headers with each name in its first spelling."""
+    # tests/transports/test_upstream.py::test_aiohttp_drops_a_repeated_header_that_is_spelt_in_another_case
     spelling: dict[str, str] = {}
     return [(spelling.setdefault(name.lower(), name), value) for name, value in pairs]
 
@@ -376,7 +382,8 @@ def _timeout(
         connect=connect,
         sock_read=sock_read,
         sock_connect=sock_connect,
-        ceil_threshold=math.inf,  # it rounds longer times up to whole seconds: ours are exact
+        # it rounds longer times up to whole seconds: https://github.com/aio-libs/aiohttp/issues/4037
+        ceil_threshold=math.inf,
     )
 
 
@@ -398,7 +405,8 @@ def _url(origin: str, target: str) -> yarl.URL:
     url = _parsed(origin + target)
     if place is None or url is None:
         raise cannot_send(origin)
-    if url.raw_path_qs != target:  # it drops an empty query and what it takes for a fragment
+    # tests/transports/test_upstream.py::test_yarl_drops_an_empty_query_and_what_it_takes_for_a_fragment
+    if url.raw_path_qs != target:
         return place.with_path(target, encoded=True)
     return url
 
@@ -449,9 +457,10 @@ class _AiohttpDecoder:
 
 
 def _plain(error: Exception) -> Exception:
-    """`error` without what carries it; where the bound passed while connecting, which aiohttp does not tell, what it calls that."""
+    """`error` without what carries it; where the bound passed while connecting, what aiohttp calls that."""
     if isinstance(error, _NoAutoRetryError):
         return error.error
+    # it tells of no phase where the bound of all passed: https://github.com/aio-libs/aiohttp/issues/7122
     if type(error) is asyncio.TimeoutError and came_out_of(error.__cause__, "aiohttp.connector", "connect"):
         import aiohttp
 

@@ -284,9 +284,10 @@ def _new_client_pool(
 
 
 def _max_idle(options: TransportOptions) -> int:
-    """All, unless they share a pool, which looks at each at every request: 100 made 50 tasks three times slower than 20."""
+    """All, unless they share a pool: 100 made 50 tasks three times slower than 20."""
     if options.max_keepalive_connections is not None:
         return options.max_keepalive_connections
+    # a pool looks at each of them at every request: https://github.com/encode/httpx/issues/3215
     return _KEPT_IN_ONE_POOL if options.http2 else max_connections(options)
 
 
@@ -322,7 +323,7 @@ def _new_client(
             trust_env=options.trust_env,
             http2=options.http2,
         )
-    except (ValueError, module.InvalidURL):  # such as a host in no_proxy that is none
+    except (ValueError, module.InvalidURL):  # some of no_proxy: https://github.com/encode/httpx/issues/3221
         named_by = "the environment (http_proxy, https_proxy, all_proxy or no_proxy)"
         raise invalid_proxy(
             named_by if options.proxy is None else "options.proxy", f"{library} does not take it"
@@ -401,7 +402,8 @@ class _Progress:
         #: Those of the request that it watches.
         self.extensions: dict[str, Any] = {}
         self._thread = threading.get_ident()
-        #: Whether a cancellation or the bound ended it before it was sent: httpcore then may keep its connection taken for good.
+        #: Whether a cancellation or the bound ended it before it was sent: httpcore then may keep its connection taken for good,
+        #: https://github.com/encode/httpcore/issues/658
         self.was_cut_early: bool = False
 
     def __call__(self, step: str, info: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
@@ -420,12 +422,10 @@ class _Progress:
         return _done() if threading.get_ident() == self._thread else None  # a user's transport may block in a thread
 
     async def note_failure(self, library: ModuleType, error: BaseException) -> None:
-        """Note whether `error` met the request in the queue of a user's pool; close what httpcore leaves open.
-
-        It tells no step of its queue, and it forgets the socket of a TLS handshake that is cancelled.
-        """
+        """Note whether `error` met the request in the queue of a user's pool, of which httpcore tells no step; close what it leaves open."""
         self._waiting = came_out_of(error, library.__name__.replace("httpx", "httpcore"), "wait_for_connection")
         self.was_cut_early = not (self._sending or isinstance(error, Exception))
+        # the socket of a TLS handshake that is cancelled: https://github.com/encode/httpcore/pull/443
         if self._handshaking is not None and self.was_cut_early:
             with shielded():
                 await self._handshaking.aclose()
@@ -537,7 +537,8 @@ def _url(library: ModuleType, origin: str, target: str) -> httpx.URL:
 
 
 def _verbatim(library: ModuleType, url: httpx.URL, target: str) -> httpx.URL:
-    """`url` with our target, since the library writes some of them anew; its extension ``target`` would do, but breaks proxies."""
+    """`url` with our target, since the library writes some of them anew."""
+    # its extension ``target`` would do, but breaks proxies: https://github.com/encode/httpcore/pull/888
     raw_path = target.encode("ascii")
     return url if url.raw_path == raw_path else _verbatim_class(library)(url, raw_path)
 
@@ -562,7 +563,8 @@ def _check_deadline(request: Request, started: float) -> None:
 
 
 def _start_body(library: ModuleType, answer: httpx.Response, origin: str, limit: int) -> tuple[BodyReader, bool]:
-    """A place for the body of `answer`, and whether its bytes are to be read as they come: the library takes cut ones for whole."""
+    """A place for the body of `answer`, and whether its bytes are to be read as they come."""
+    # the library takes cut ones for whole: tests/transports/test_upstream.py::test_a_cut_body_passes_for_a_whole_one
     if answer.status_code < 200:
         raise interim_answer(answer.status_code, origin)
     is_raw = not answer.is_stream_consumed  # else a hook of the user's has read it
@@ -613,6 +615,7 @@ def _failure(
 
 def _may_contain_key(library: ModuleType, error: Exception) -> bool:
     """Whether the library repeats the value of a header in it."""
+    # tests/transports/test_upstream.py::test_the_error_of_a_bad_header_repeats_its_value
     return isinstance(error, (library.LocalProtocolError, UnicodeEncodeError))
 
 

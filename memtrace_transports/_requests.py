@@ -156,7 +156,7 @@ class _Exchange:
         )
         vars(outgoing).update(vars(prepared))
         outgoing.hooks = {**prepared.hooks, "response": [self._final, *prepared.hooks["response"], _unredirected]}
-        # with the session's own, or REQUESTS_CA_BUNDLE would win over its `verify`
+        # with the session's own: REQUESTS_CA_BUNDLE would win over them, https://github.com/psf/requests/issues/3829
         settings = session.merge_environment_settings(
             request.url, {}, stream=True, verify=session.verify, cert=session.cert
         )
@@ -236,6 +236,7 @@ def _verbatim(outgoing: Any, request: Request) -> requests.PreparedRequest:
 
 def _unredirected(answer: requests.Response, **_: object) -> None:
     """Hide where a redirect leads: requests reads the body to prepare the next request, even when it is not to follow."""
+    # https://github.com/psf/requests/issues/4123
     answer.headers.pop("location", None)
 
 
@@ -243,7 +244,8 @@ def _unredirected(answer: requests.Response, **_: object) -> None:
 
 
 def _start_body(answer: requests.Response, origin: str, limit: int) -> tuple[BodyReader, Iterator[bytes]]:
-    """A place for the body of `answer`, and its bytes as they arrive: urllib3 takes cut ones for whole when it inflates them."""
+    """A place for the body of `answer`, and its bytes as they arrive."""
+    # urllib3 takes cut ones for whole: tests/transports/test_upstream.py::test_a_cut_body_passes_for_a_whole_one
     import urllib3
 
     encoding = answer.headers.get("content-encoding", "")
@@ -322,15 +324,16 @@ _MOST_INTERIM = 100
 
 
 class _StrictResponse(http.client.HTTPResponse):
-    """Skips every interim answer, not the 100 alone, and refuses an answer with a header line that urllib3 would only log."""
+    """Skips every interim answer, and refuses an answer with a header line that cannot be read."""
 
     def begin(self) -> None:
-        super().begin()
+        super().begin()  # which skips the 100 alone: https://github.com/urllib3/urllib3/pull/3319
         for _ in range(_MOST_INTERIM):
             if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS or self.status >= http.HTTPStatus.OK:
                 break
             self.headers = self.msg = None  # type: ignore[assignment]  # as it begins
             super().begin()
+        # urllib3 would only log it: https://github.com/urllib3/urllib3/pull/642
         broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
         if any(isinstance(defect, broken) for defect in self.msg.defects):
             raise http.client.HTTPException("a header line of the answer cannot be read")
@@ -348,7 +351,8 @@ def _pool_classes() -> dict[str, type[Any]]:
 
             def connect(self) -> None:
                 super().connect()
-                self.is_verified = True  # verify=False has warned already; urllib3 would at each request
+                # verify=False has warned; urllib3 would at each request: https://github.com/urllib3/urllib3/pull/496
+                self.is_verified = True
 
             def request(self, method: str, url: str, **settings: Any) -> None:
                 if self.sock is None:
@@ -356,7 +360,8 @@ def _pool_classes() -> dict[str, type[Any]]:
                 exchange = _EXCHANGE.get(None)
                 if exchange is not None:
                     exchange.sent = True
-                    url = exchange.request.target if url.startswith("/") else exchange.request.url  # as it was
+                    # urllib3 has written it anew: https://github.com/urllib3/urllib3/issues/3081
+                    url = exchange.request.target if url.startswith("/") else exchange.request.url
                 super().request(method, url, **settings)
 
         class Pool(pool):  # type: ignore[misc]  # whichever of the two
@@ -407,7 +412,8 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
             return host, {}  # the context knows whom to trust
 
         def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-            """Leave the context alone: urllib3 would load certifi's certificates into it, beside the user's."""
+            """Leave the context alone: certifi's certificates would be loaded into it, beside the user's."""
+            # tests/transports/test_upstream.py::test_requests_adds_its_own_certificates_to_a_context_of_its_users
 
     return Adapter
 

@@ -150,10 +150,9 @@ def _stages(origin: str, encoding: str, others: Mapping[str, Callable[[], Decomp
 
 
 class _Inflater:
-    """Undoes gzip, and deflate with zlib's frame around it as without.
+    """Undoes gzip, and deflate with zlib's frame around it as without."""
 
-    Done here, since the libraries take a stream that was cut off for a whole one.
-    """
+    # The libraries take a cut stream for a whole one: tests/transports/test_upstream.py::test_a_cut_body_passes_for_a_whole_one
 
     def __init__(self, coding: str) -> None:
         self._coding = coding

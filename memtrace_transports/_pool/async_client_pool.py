@@ -30,11 +30,10 @@ ClientT = TypeVar("ClientT", bound=AsyncClosable)
 
 
 class SharedClient(Generic[ClientT]):
-    """Lends one client to every task; `most` at once where it says so.
+    """Lends one client to every task; `max_size` at once where it says so."""
 
-    Who waits does so here and never in httpcore, which forgets the connection that it has given to a request in its queue when
-    that request is cancelled.
-    """
+    # Who waits does so here: in httpcore, one that is cancelled takes a connection for good:
+    # https://github.com/encode/httpcore/issues/1093
 
     def __init__(self, client: ClientT, *, max_size: int | None = None) -> None:
         self._client = client
@@ -62,10 +61,11 @@ class SharedClient(Generic[ClientT]):
 class AsyncClientPool(Generic[ClientT]):
     """Lends clients, each with one connection, so that no two tasks ever meet in one of them.
 
-    httpcore looks at every connection of a client at each request: 50 tasks with a client each make three times the requests
-    of 50 tasks with one. At most `most` are lent at once. The newest is lent first; at most `kept` wait for that, each for
-    `expiry` seconds.
+    50 tasks with a client each make three times the requests of 50 tasks with one. At most `max_size` are lent at once. The
+    newest is lent first; at most `max_idle` wait for that, each for `expiry` seconds.
     """
+
+    # At each request, httpcore looks at every connection of a client: https://github.com/encode/httpx/issues/3215
 
     def __init__(
         self,

@@ -19,9 +19,10 @@ ClientT = TypeVar("ClientT", bound=Closable)
 class ClientPool(Generic[ClientT]):
     """Lends clients, each with one connection, so that no two threads ever meet in one of them.
 
-    A pool of httpcore takes a connection for expired, and closes it, when another thread's answer comes at the wrong moment.
-    At most `most` are lent at once. The newest is lent first; at most `kept` wait for that, each for `expiry` seconds.
+    At most `max_size` are lent at once. The newest is lent first; at most `max_idle` wait for that, each for `expiry` seconds.
     """
+
+    # In one pool a thread may close the connection of another: https://github.com/encode/httpcore/issues/1110
 
     def __init__(
         self, make: Callable[[], ClientT], *, max_size: int, max_idle: int, expiry: float, now: Callable[[], float]
@@ -36,7 +37,7 @@ class ClientPool(Generic[ClientT]):
         self._closed = False
 
     def acquire(self, timeout: float | None) -> ClientT | None:
-        """A client, to be given back; None where none comes free within `patience` seconds. Raises `ClientClosedError`."""
+        """A client, to be given back; None where none comes free within `timeout` seconds. Raises `ClientClosedError`."""
         if not self._slots.acquire(timeout=timeout):
             return None
         try:

@@ -24,9 +24,10 @@ def start_scope(bound: float | None) -> anyio.CancelScope:
 async def run_within(scope: anyio.CancelScope, exchange: Coroutine[Any, Any, Response]) -> Response:
     """Run `exchange`, all of which happens within `scope`.
 
-    A task that asyncio cancels breaks off httpcore's cleaning up too, and its connection stays taken for good. So there the
-    exchange has a task of its own, which is only ever ended through its scope, as trio ends every task.
+    On asyncio it has a task of its own, which is only ever ended through its scope, as trio ends every task.
     """
+    # A task that asyncio cancels breaks off httpcore's cleaning up, and its connection stays taken for good:
+    # https://github.com/encode/httpcore/issues/658
     if running_under_trio():
         return await exchange
     task = asyncio.create_task(exchange)
