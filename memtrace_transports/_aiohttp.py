@@ -27,7 +27,7 @@ from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, m
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import invalid_proxy, proxy_from_env, validate_proxy
 from memtrace_transports._checks.request_checks import cannot_send, check_fields, check_target, check_time_left
-from memtrace_transports._checks.response_body import BodyReader, Decompressor, interim_answer
+from memtrace_transports._checks.response_body import BodyReader, Decompressor, interim_response
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import PerLoopClients
 
@@ -96,7 +96,7 @@ class AiohttpTransport:
         try:
             return await channel.send(request)
         except Exception as error:  # noqa: BLE001  # those of aiohttp are translated, others raised again
-            failure = _failure(_plain(error), request, channel)
+            failure = _failure(_unwrapped(error), request, channel)
         raise failure  # out here, where it has no context
 
     async def close(self) -> None:
@@ -125,7 +125,7 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=options.headers,
-        middlewares=(_once,),
+        middlewares=(_send_once,),
         # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once:
         # https://github.com/aio-libs/aiohttp/pull/11634
         trust_env=False,
@@ -147,7 +147,7 @@ class _NoAutoRetryError(Exception):
         self.error = error
 
 
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     try:
         return await handler(request)
     except Exception as error:  # noqa: BLE001  # whatever it is, it goes past aiohttp's own handlers
@@ -304,7 +304,7 @@ class _Channel:
             slots.release()
 
     async def _exchange(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
-        answer = await self._answer(request, timeout)
+        answer = await self._start(request, timeout)
         try:
             body = await self._body(answer, request.origin)
         except BaseException:
@@ -314,14 +314,14 @@ class _Channel:
 
     async def _body(self, answer: aiohttp.ClientResponse, origin: str) -> bytes:
         if answer.status < 200:
-            raise interim_answer(answer.status, origin)
+            raise interim_response(answer.status, origin)
         encoding = ", ".join(answer.headers.getall("Content-Encoding", ()))
         body = BodyReader(origin, self._options.max_response_bytes, encoding, _extra_decoders() if encoding else None)
         while not answer.content.at_eof():
             body.add(await answer.content.readany())
         return body.finish()
 
-    def _answer(self, request: Request, timeout: aiohttp.ClientTimeout) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+    def _start(self, request: Request, timeout: aiohttp.ClientTimeout) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         url, body = self._url(request.origin, request.target), request.body
         settings = self._settings(request.method, request.origin, request.headers.multi_items)
         if self.session.closed:
@@ -456,7 +456,7 @@ class _AiohttpDecoder:
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def _plain(error: Exception) -> Exception:
+def _unwrapped(error: Exception) -> Exception:
     """`error` without what carries it; where the bound passed while connecting, what aiohttp calls that."""
     if isinstance(error, _NoAutoRetryError):
         return error.error

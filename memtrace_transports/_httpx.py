@@ -25,7 +25,7 @@ from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, m
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import check_env_proxies, invalid_proxy
 from memtrace_transports._checks.request_checks import check_time_left
-from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_answer, is_decodable, unreadable
+from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
 from memtrace_transports._checks.tls import lazy_ssl_context
 from memtrace_transports._pool.client_pool import ClientPool
 from memtrace_transports._pool.lazy_clients import LazyClient, PerLoopClients
@@ -130,15 +130,15 @@ class _BorrowedClient:
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def acquire(self, patience: float | None) -> httpx.Client | None:
-        """The client, which has its own pool and patience."""
+    def acquire(self, timeout: float | None) -> httpx.Client | None:
+        """The client, which has its own pool and timeout."""
         return self._client
 
     def release(self, client: httpx.Client) -> None:
         """Leave it as it is."""
 
     def close(self) -> None:
-        """As above."""
+        """Leave it open, for its owner to close."""
 
 
 class AsyncHttpxTransport:
@@ -165,7 +165,7 @@ class AsyncHttpxTransport:
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
         make = functools.partial(_new_async_client, self._library, self._options, lazy_ssl_context(self._options))
         self._channels: PerLoopClients[_Channel, httpx.AsyncClient] = PerLoopClients(
-            None if client is None else _yours(cast("httpx.AsyncClient", client)),
+            None if client is None else _borrowed_channel(cast("httpx.AsyncClient", client)),
             make,
             functools.partial(_new_channel, self._options, make),
         )
@@ -195,7 +195,7 @@ class AsyncHttpxTransport:
                 finally:
                     await channel.release(client, usable=not progress.was_cut_early)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
-            failure = progress.judged(_failure(library, progress.told(library, error), request, client))
+            failure = progress.corrected(_failure(library, progress.named(library, error), request, client))
         raise failure  # out here, where it has no context
 
     async def _exchange(
@@ -228,7 +228,7 @@ class AsyncHttpxTransport:
         await self._channels.close()
 
 
-def _yours(client: httpx.AsyncClient) -> _Channel:
+def _borrowed_channel(client: httpx.AsyncClient) -> _Channel:
     from memtrace_transports._pool.async_client_pool import SharedClient
 
     return SharedClient(client)
@@ -430,7 +430,7 @@ class _Progress:
             with shielded():
                 await self._handshaking.aclose()
 
-    def told(self, library: ModuleType, error: Exception) -> Exception:
+    def named(self, library: ModuleType, error: Exception) -> Exception:
         """`error`, or where it is the end of the bound and sending had not begun, what the library calls that."""
         if not isinstance(error, TimeoutError) or self._sending:
             return error
@@ -440,7 +440,7 @@ class _Progress:
         is_watching = self.extensions.get("trace") is self  # else a tracer of the user's may have seen it sent
         return library.PoolTimeout("all connections are in use") if self._waiting and is_watching else error
 
-    def judged(self, failure: Exception) -> Exception:
+    def corrected(self, failure: Exception) -> Exception:
         """`failure`; after sending has begun, a later connection that fails, of a transport that sends again, proves nothing."""
         if self._sending and isinstance(failure, TransportError) and failure.cause in ("connect", "timeout"):
             failure.maybe_sent = True
@@ -566,7 +566,7 @@ def _start_body(library: ModuleType, answer: httpx.Response, origin: str, limit:
     """A place for the body of `answer`, and whether its bytes are to be read as they come."""
     # the library takes cut ones for whole: tests/transports/test_upstream.py::test_a_cut_body_passes_for_a_whole_one
     if answer.status_code < 200:
-        raise interim_answer(answer.status_code, origin)
+        raise interim_response(answer.status_code, origin)
     is_raw = not answer.is_stream_consumed  # else a hook of the user's has read it
     if "content-encoding" not in answer.headers:
         return BodyReader(origin, limit), is_raw

@@ -23,7 +23,7 @@ from memtrace_transports._checks.limits import max_connections
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import proxy_from_env, validate_proxy
 from memtrace_transports._checks.request_checks import cannot_send, check_sendable, check_time_left
-from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_answer, is_decodable, unreadable
+from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import LazyClient
 
@@ -80,7 +80,7 @@ class RequestsTransport:
         if options is not None and not isinstance(options, TransportOptions):
             raise TypeError(f"options= takes TransportOptions, not {qualified_type(options)}")
         self._options = options or TransportOptions()
-        self._ours = _OwnSession(self._options) if session is None else None
+        self._own = _OwnSession(self._options) if session is None else None
         tls = lazy_ssl_context(self._options, bundles=_BUNDLES, blocking=True)
         self._sessions = LazyClient(session, functools.partial(_new_session, self._options, tls))
 
@@ -90,7 +90,7 @@ class RequestsTransport:
         session = self._sessions.get()
         exchange = _Exchange(request, self._options)
         try:
-            return exchange.run(session, self._ours)
+            return exchange.run(session, self._own)
         except Exception as error:  # noqa: BLE001  # those of requests are translated, others raised again
             failure = _failure(error, exchange)
         raise failure  # out here, where it has no context
@@ -115,10 +115,10 @@ class _Exchange:
         self._options = options
         self._deadline = None if request.timeout is None else _monotonic() + request.timeout
 
-    def run(self, session: requests.Session, ours: _OwnSession | None) -> Response:
-        """Send it by `session`, which is the user's where nothing is known of `ours`."""
+    def run(self, session: requests.Session, own: _OwnSession | None) -> Response:
+        """Send it by `session`, which is the user's where `own` is None."""
         check_sendable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
-        outgoing, settings = self._prepare_custom(session) if ours is None else self._prepared(session, ours)
+        outgoing, settings = self._prepare_custom(session) if own is None else self._prepare_own(session, own)
         token = _EXCHANGE.set(self)
         try:
             answer = session.send(
@@ -134,17 +134,17 @@ class _Exchange:
         headers = getattr(answer.raw, "headers", None) or answer.headers
         return Response(answer.status_code, Headers(list(headers.items())), body)
 
-    def _prepared(
-        self, session: requests.Session, ours: _OwnSession
+    def _prepare_own(
+        self, session: requests.Session, own: _OwnSession
     ) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """The request without what `prepare` does, which writes the URL anew and looks for cookies, files and netrc."""
         request, outgoing = self.request, _prepared_class()()
         outgoing.method = request.method
-        outgoing.headers = _headers(request, ours.headers)
+        outgoing.headers = _headers(request, own.headers)
         outgoing.body = request.body
-        outgoing.hooks = {"response": [self._final, _unredirected]}
+        outgoing.hooks = {"response": [self._refuse_interim, _hide_redirect]}
         prepared = _verbatim(outgoing, request)
-        return prepared, {"proxies": ours.proxies(session, prepared, request)}
+        return prepared, {"proxies": own.proxies(session, prepared, request)}
 
     def _prepare_custom(self, session: requests.Session) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         import requests
@@ -155,12 +155,15 @@ class _Exchange:
             requests.Request(request.method, request.url, headers=headers, data=request.body)
         )
         vars(outgoing).update(vars(prepared))
-        outgoing.hooks = {**prepared.hooks, "response": [self._final, *prepared.hooks["response"], _unredirected]}
+        outgoing.hooks = {
+            **prepared.hooks,
+            "response": [self._refuse_interim, *prepared.hooks["response"], _hide_redirect],
+        }
         # with the session's own: REQUESTS_CA_BUNDLE would win over them, https://github.com/psf/requests/issues/3829
         settings = session.merge_environment_settings(
             request.url, {}, stream=True, verify=session.verify, cert=session.cert
         )
-        proxies = _checked(request, settings["proxies"])
+        proxies = _validated_proxies(request, settings["proxies"])
         return _verbatim(outgoing, request), {**settings, "proxies": proxies}
 
     def _timeout(self) -> urllib3.Timeout:
@@ -181,11 +184,11 @@ class _Exchange:
                 )
         return body.finish()
 
-    def _final(self, answer: requests.Response, **_: object) -> None:
+    def _refuse_interim(self, answer: requests.Response, **_: object) -> None:
         """Refuse any other, and first of all: once its body was read, its connection would be free for the next."""
         if answer.status_code < 200:
             answer.close()
-            raise interim_answer(answer.status_code, self.request.origin)
+            raise interim_response(answer.status_code, self.request.origin)
 
 
 _EXCHANGE: ContextVar[_Exchange] = ContextVar("memtrace_requests_exchange")
@@ -211,11 +214,11 @@ class _OwnSession:
             from requests.utils import resolve_proxies
 
             proxies = resolve_proxies(prepared, dict(session.proxies), session.trust_env)
-            known = self._proxies[request.origin] = _checked(request, proxies)
+            known = self._proxies[request.origin] = _validated_proxies(request, proxies)
         return dict(known)
 
 
-def _checked(request: Request, proxies: MutableMapping[str, str]) -> dict[str, str]:
+def _validated_proxies(request: Request, proxies: MutableMapping[str, str]) -> dict[str, str]:
     """`proxies`, where requests and urllib3 can use the one for this request; it is given its scheme where it has none."""
     from requests.utils import select_proxy
 
@@ -234,7 +237,7 @@ def _verbatim(outgoing: Any, request: Request) -> requests.PreparedRequest:
     return outgoing  # type: ignore[no-any-return]  # of the class below
 
 
-def _unredirected(answer: requests.Response, **_: object) -> None:
+def _hide_redirect(answer: requests.Response, **_: object) -> None:
     """Hide where a redirect leads: requests reads the body to prepare the next request, even when it is not to follow."""
     # https://github.com/psf/requests/issues/4123
     answer.headers.pop("location", None)
@@ -256,10 +259,10 @@ def _start_body(answer: requests.Response, origin: str, limit: int) -> tuple[Bod
     read = getattr(answer, "_content_consumed", False) or not isinstance(answer.raw, urllib3.HTTPResponse)
     if read or not is_decodable(encoding):
         return BodyReader(origin, limit), iter(answer.iter_content(_CHUNK))
-    return BodyReader(origin, limit, encoding), _arriving(answer.raw)
+    return BodyReader(origin, limit, encoding), _raw_parts(answer.raw)
 
 
-def _arriving(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
+def _raw_parts(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
     while piece := raw.read1(_CHUNK, decode_content=False):
         yield piece
 

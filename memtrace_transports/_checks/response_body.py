@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from memtrace.transport import TransportError
 
-__all__ = ["BodyReader", "Decompressor", "codings_of", "interim_answer", "is_decodable", "unreadable"]
+__all__ = ["BodyReader", "Decompressor", "codings_of", "interim_response", "is_decodable", "unreadable"]
 
 _CHUNK = 64 * 1024
 _MOST_CODINGS = 5
@@ -17,7 +17,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
-def interim_answer(status: int, origin: str) -> TransportError:
+def interim_response(status: int, origin: str) -> TransportError:
     """The error of a status below 200: what comes before an answer, or a switch of protocols, which the SDK never asks for."""
     return TransportError(
         f"{origin} did not answer in HTTP: {status} is an interim answer and no final one",
@@ -37,7 +37,7 @@ def codings_of(encoding: str) -> list[str]:
 
 
 def is_decodable(encoding: str) -> bool:
-    """Whether a `Body` undoes this Content-Encoding without a library's help."""
+    """Whether a `BodyReader` undoes this Content-Encoding without a library's help."""
     return all(coding in _WINDOWS for coding in codings_of(encoding))
 
 

@@ -336,7 +336,7 @@ def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(htt
         await transport.send(get(server.url))  # all before it may have been cut early, and their clients closed
         lending = await transport._channels.get()
         assert lending._lent == set()
-        pools = [client._transport._pool for _, client in lending._waiting]
+        pools = [client._transport._pool for _, client in lending._idle]
         assert 0 < len(pools) <= 2
         assert [pool._requests for pool in pools if pool._requests] == []
         assert [each for pool in pools for each in pool.connections if not each.is_idle()] == []
