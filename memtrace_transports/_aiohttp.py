@@ -27,7 +27,7 @@ from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, m
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import invalid_proxy, proxy_from_env, validate_proxy
 from memtrace_transports._checks.request_checks import cannot_send, check_fields, check_target, check_time_left
-from memtrace_transports._checks.response_body import BodyReader, Decompressor, check_final
+from memtrace_transports._checks.response_body import BodyReader, Decompressor, interim_response
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import PerLoopClients
 
@@ -96,7 +96,7 @@ class AiohttpTransport:
         try:
             return await channel.send(request)
         except Exception as error:  # noqa: BLE001  # those of aiohttp are translated, others raised again
-            failure = _failure(_plain(error), request, channel)
+            failure = _failure(_unwrapped(error), request, channel)
         raise failure  # out here, where it has no context
 
     async def close(self) -> None:
@@ -125,8 +125,10 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=options.headers,
-        middlewares=(_once,),
-        trust_env=False,  # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once
+        middlewares=(_send_once,),
+        # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once:
+        # https://github.com/aio-libs/aiohttp/pull/11634
+        trust_env=False,
     )
     return _Channel(session, options, _ConnectionSlots(max_connections(options)), _Proxies(options))
 
@@ -138,12 +140,14 @@ class _NoAutoRetryError(Exception):
     to decide, which know the call.
     """
 
+    # There is no option for it: https://github.com/aio-libs/aiohttp/issues/10790
+
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error = error
 
 
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     try:
         return await handler(request)
     except Exception as error:  # noqa: BLE001  # whatever it is, it goes past aiohttp's own handlers
@@ -151,11 +155,9 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 
 class _ConnectionSlots:
-    """The connections that may be in use at once, given to those who wait in their order.
+    """The connections that may be in use at once, given to those who wait in their order."""
 
-    aiohttp's own limit forgets to wake the next in its queue when the one that it woke is cancelled meanwhile, and has no
-    bound for the waiting alone.
-    """
+    # aiohttp's own limit has no bound for the waiting alone: https://github.com/aio-libs/aiohttp/issues/10313
 
     def __init__(self, count: int) -> None:
         self.free = count
@@ -205,7 +207,9 @@ class _NoSlotError(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Proxy:
-    """A proxy without its credentials, which aiohttp would repeat in its errors, and the header that carries them."""
+    """A proxy without its credentials, and the header that carries them."""
+
+    # aiohttp would repeat them in its errors: https://github.com/aio-libs/aiohttp/issues/5399
 
     url: yarl.URL
     headers: dict[str, str]
@@ -243,7 +247,7 @@ def _proxy(address: str) -> _Proxy:
 # ---- requests and responses -----------------------------------------------------------------------------------------
 
 _CHUNK = 64 * 1024
-_LARGE = 1 << 20  # from here on aiohttp warns of bytes that it writes at once
+_LARGE = 1 << 20  # aiohttp warns of more bytes that it writes at once: https://github.com/aio-libs/aiohttp/pull/2127
 
 
 class _Channel:
@@ -300,7 +304,7 @@ class _Channel:
             slots.release()
 
     async def _exchange(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
-        answer = await self._answer(request, timeout)
+        answer = await self._start(request, timeout)
         try:
             body = await self._body(answer, request.origin)
         except BaseException:
@@ -309,14 +313,15 @@ class _Channel:
         return Response(answer.status, Headers(answer.headers.items()), body)
 
     async def _body(self, answer: aiohttp.ClientResponse, origin: str) -> bytes:
-        check_final(answer.status, origin)
+        if answer.status < 200:
+            raise interim_response(answer.status, origin)
         encoding = ", ".join(answer.headers.getall("Content-Encoding", ()))
         body = BodyReader(origin, self._options.max_response_bytes, encoding, _extra_decoders() if encoding else None)
         while not answer.content.at_eof():
             body.add(await answer.content.readany())
         return body.finish()
 
-    def _answer(self, request: Request, timeout: aiohttp.ClientTimeout) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+    def _start(self, request: Request, timeout: aiohttp.ClientTimeout) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         url, body = self._url(request.origin, request.target), request.body
         settings = self._settings(request.method, request.origin, request.headers.multi_items)
         if self.session.closed:
@@ -339,7 +344,8 @@ def _request_settings(
     settings: dict[str, Any] = {
         "allow_redirects": False,
         "raise_for_status": False,
-        "auto_decompress": False,  # it takes streams that were cut off for whole ones
+        # it takes streams that were cut off for whole ones: tests/transports/test_upstream.py::test_a_cut_body_passes_for_a_whole_one
+        "auto_decompress": False,
     }
     if proxies is not None:
         given = {name.lower() for name, _ in pairs}
@@ -359,7 +365,8 @@ def _request_settings(
 
 
 def _merge_spellings(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Headers with each name in its first spelling: aiohttp drops a repeated one that is spelt in another case."""
+    """Headers with each name in its first spelling."""
+    # tests/transports/test_upstream.py::test_aiohttp_drops_a_repeated_header_that_is_spelt_in_another_case
     spelling: dict[str, str] = {}
     return [(spelling.setdefault(name.lower(), name), value) for name, value in pairs]
 
@@ -375,7 +382,8 @@ def _timeout(
         connect=connect,
         sock_read=sock_read,
         sock_connect=sock_connect,
-        ceil_threshold=math.inf,  # it rounds longer times up to whole seconds: ours are exact
+        # it rounds longer times up to whole seconds: https://github.com/aio-libs/aiohttp/issues/4037
+        ceil_threshold=math.inf,
     )
 
 
@@ -397,7 +405,8 @@ def _url(origin: str, target: str) -> yarl.URL:
     url = _parsed(origin + target)
     if place is None or url is None:
         raise cannot_send(origin)
-    if url.raw_path_qs != target:  # it drops an empty query and what it takes for a fragment
+    # tests/transports/test_upstream.py::test_yarl_drops_an_empty_query_and_what_it_takes_for_a_fragment
+    if url.raw_path_qs != target:
         return place.with_path(target, encoded=True)
     return url
 
@@ -447,10 +456,11 @@ class _AiohttpDecoder:
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def _plain(error: Exception) -> Exception:
-    """`error` without what carries it; where the bound passed while connecting, which aiohttp does not tell, what it calls that."""
+def _unwrapped(error: Exception) -> Exception:
+    """`error` without what carries it; where the bound passed while connecting, what aiohttp calls that."""
     if isinstance(error, _NoAutoRetryError):
         return error.error
+    # it tells of no phase where the bound of all passed: https://github.com/aio-libs/aiohttp/issues/7122
     if type(error) is asyncio.TimeoutError and came_out_of(error.__cause__, "aiohttp.connector", "connect"):
         import aiohttp
 

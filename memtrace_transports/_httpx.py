@@ -25,12 +25,13 @@ from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, m
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import check_env_proxies, invalid_proxy
 from memtrace_transports._checks.request_checks import check_time_left
-from memtrace_transports._checks.response_body import BodyReader, check_final, codings_of, is_decodable, unreadable
+from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
 from memtrace_transports._checks.tls import lazy_ssl_context
 from memtrace_transports._pool.client_pool import ClientPool
 from memtrace_transports._pool.lazy_clients import LazyClient, PerLoopClients
 
 if TYPE_CHECKING:
+    import anyio
     import httpx
     import httpx2  # type: ignore[import-not-found,unused-ignore]  # needs Python 3.11
 
@@ -84,6 +85,7 @@ class HttpxTransport:
         self._options = _own_options(client, options)
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._library, self._options)
+        self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
         given = None if client is None else _BorrowedClient(cast("httpx.Client", client))
         tls = lazy_ssl_context(self._options, blocking=True)
         make = functools.partial(_new_client_pool, self._library, self._options, tls)
@@ -94,7 +96,7 @@ class HttpxTransport:
         check_time_left(request)
         clients = self._clients.get()
         library = import_module(self._library)
-        timeout = _timeout(self._options, request.timeout)
+        timeout = self._timeout(request.timeout)
         client = clients.acquire(timeout["pool"])
         if client is None:
             raise _failure(library, library.PoolTimeout("all connections are in use"), request, None)
@@ -115,7 +117,7 @@ class HttpxTransport:
             for part in answer.iter_raw() if is_raw else answer.iter_bytes():
                 body.add(part)
                 _check_deadline(request, started)
-        return _incoming(answer, body)
+        return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
 
     def close(self) -> None:
         """Close the connections that it made; a second call does nothing."""
@@ -128,15 +130,15 @@ class _BorrowedClient:
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def acquire(self, patience: float | None) -> httpx.Client | None:
-        """The client, which has its own pool and patience."""
+    def acquire(self, timeout: float | None) -> httpx.Client | None:
+        """The client, which has its own pool and timeout."""
         return self._client
 
     def release(self, client: httpx.Client) -> None:
         """Leave it as it is."""
 
     def close(self) -> None:
-        """As above."""
+        """Leave it open, for its owner to close."""
 
 
 class AsyncHttpxTransport:
@@ -160,9 +162,10 @@ class AsyncHttpxTransport:
         self._options = _own_options(client, options)
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._library, self._options)
+        self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
         make = functools.partial(_new_async_client, self._library, self._options, lazy_ssl_context(self._options))
         self._channels: PerLoopClients[_Channel, httpx.AsyncClient] = PerLoopClients(
-            None if client is None else _yours(cast("httpx.AsyncClient", client)),
+            None if client is None else _borrowed_channel(cast("httpx.AsyncClient", client)),
             make,
             functools.partial(_new_channel, self._options, make),
         )
@@ -176,49 +179,56 @@ class AsyncHttpxTransport:
         library, client, progress = import_module(self._library), None, _Progress()
         try:
             scope = start_scope(request.timeout)
-            timeout = _timeout(self._options, request.timeout)
+            timeout = self._timeout(request.timeout)
             client = await channel.acquire(timeout["pool"])
             if client is None:
                 failure = _failure(library, library.PoolTimeout("all connections are in use"), request, None)
             else:
                 try:
                     outgoing = self._requests.build(library, client, request, timeout)
-                    progress.watch(outgoing.extensions)
-                    send = functools.partial(self._exchange, library, client, outgoing, request.origin, progress)
-                    return await run_within(scope, send)
+                    progress.extensions = outgoing.extensions
+                    progress.extensions.setdefault("trace", progress)  # unless a tracer of the user's is there
+                    exchange = self._exchange(
+                        scope, library, client, outgoing, origin=request.origin, progress=progress
+                    )
+                    return await run_within(scope, exchange)
                 finally:
                     await channel.release(client, usable=not progress.was_cut_early)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
-            failure = progress.judged(_failure(library, progress.told(library, error), request, client))
+            failure = progress.corrected(_failure(library, progress.named(library, error), request, client))
         raise failure  # out here, where it has no context
 
     async def _exchange(
         self,
+        scope: anyio.CancelScope,
         library: ModuleType,
         client: httpx.AsyncClient,
         outgoing: httpx.Request,
+        *,
         origin: str,
         progress: _Progress,
     ) -> Response:
-        try:
-            answer = await client.send(outgoing, stream=True, follow_redirects=False)
-        except BaseException as error:
-            await progress.unexpected_error(library, error)
-            raise
-        try:
-            body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
-            async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
-                body.add(part)
-        finally:
-            await answer.aclose()
-        return _incoming(answer, body)
+        with scope:
+            try:
+                answer = await client.send(outgoing, stream=True, follow_redirects=False)
+            except BaseException as error:
+                await progress.note_failure(library, error)
+                raise
+            try:
+                body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
+                async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
+                    body.add(part)
+            finally:
+                await answer.aclose()
+            return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
+        raise TimeoutError  # the bound has passed
 
     async def close(self) -> None:
         """Close the connections that it made on this event loop; a second call does nothing."""
         await self._channels.close()
 
 
-def _yours(client: httpx.AsyncClient) -> _Channel:
+def _borrowed_channel(client: httpx.AsyncClient) -> _Channel:
     from memtrace_transports._pool.async_client_pool import SharedClient
 
     return SharedClient(client)
@@ -274,9 +284,10 @@ def _new_client_pool(
 
 
 def _max_idle(options: TransportOptions) -> int:
-    """All, unless they share a pool, which looks at each at every request: 100 made 50 tasks three times slower than 20."""
+    """All, unless they share a pool: 100 made 50 tasks three times slower than 20."""
     if options.max_keepalive_connections is not None:
         return options.max_keepalive_connections
+    # a pool looks at each of them at every request: https://github.com/encode/httpx/issues/3215
     return _KEPT_IN_ONE_POOL if options.http2 else max_connections(options)
 
 
@@ -312,7 +323,7 @@ def _new_client(
             trust_env=options.trust_env,
             http2=options.http2,
         )
-    except (ValueError, module.InvalidURL):  # such as a host in no_proxy that is none
+    except (ValueError, module.InvalidURL):  # some of no_proxy: https://github.com/encode/httpx/issues/3221
         named_by = "the environment (http_proxy, https_proxy, all_proxy or no_proxy)"
         raise invalid_proxy(
             named_by if options.proxy is None else "options.proxy", f"{library} does not take it"
@@ -376,11 +387,11 @@ class _Progress:
     __slots__ = (
         "_connected",
         "_connecting",
-        "_extensions",
         "_handshaking",
         "_sending",
         "_thread",
         "_waiting",
+        "extensions",
         "was_cut_early",
     )
 
@@ -388,15 +399,12 @@ class _Progress:
         self._waiting = self._connecting = self._sending = False
         self._connected: Any = None
         self._handshaking: Any = None
-        self._extensions: dict[str, Any] = {}
+        #: Those of the request that it watches.
+        self.extensions: dict[str, Any] = {}
         self._thread = threading.get_ident()
-        #: Whether a cancellation or the bound ended it before it was sent: httpcore then may keep its connection taken for good.
+        #: Whether a cancellation or the bound ended it before it was sent: httpcore then may keep its connection taken for good,
+        #: https://github.com/encode/httpcore/issues/658
         self.was_cut_early: bool = False
-
-    def watch(self, extensions: dict[str, Any]) -> None:
-        """Be told of the steps of the request that has these extensions, unless a tracer of the user's is."""
-        self._extensions = extensions
-        extensions.setdefault("trace", self)
 
     def __call__(self, step: str, info: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
         self._connecting = True
@@ -413,28 +421,26 @@ class _Progress:
                 del extensions["trace"]
         return _done() if threading.get_ident() == self._thread else None  # a user's transport may block in a thread
 
-    async def unexpected_error(self, library: ModuleType, error: BaseException) -> None:
-        """Note whether `error` met the request in the queue of a user's pool; close what httpcore leaves open.
-
-        It tells no step of its queue, and it forgets the socket of a TLS handshake that is cancelled.
-        """
+    async def note_failure(self, library: ModuleType, error: BaseException) -> None:
+        """Note whether `error` met the request in the queue of a user's pool, of which httpcore tells no step; close what it leaves open."""
         self._waiting = came_out_of(error, library.__name__.replace("httpx", "httpcore"), "wait_for_connection")
         self.was_cut_early = not (self._sending or isinstance(error, Exception))
+        # the socket of a TLS handshake that is cancelled: https://github.com/encode/httpcore/pull/443
         if self._handshaking is not None and self.was_cut_early:
             with shielded():
                 await self._handshaking.aclose()
 
-    def told(self, library: ModuleType, error: Exception) -> Exception:
+    def named(self, library: ModuleType, error: Exception) -> Exception:
         """`error`, or where it is the end of the bound and sending had not begun, what the library calls that."""
         if not isinstance(error, TimeoutError) or self._sending:
             return error
         if self._connecting:
             timeout: Exception = library.ConnectTimeout("it did not come about")
             return timeout
-        is_watching = self._extensions.get("trace") is self  # else a tracer of the user's may have seen it sent
+        is_watching = self.extensions.get("trace") is self  # else a tracer of the user's may have seen it sent
         return library.PoolTimeout("all connections are in use") if self._waiting and is_watching else error
 
-    def judged(self, failure: Exception) -> Exception:
+    def corrected(self, failure: Exception) -> Exception:
         """`failure`; after sending has begun, a later connection that fails, of a transport that sends again, proves nothing."""
         if self._sending and isinstance(failure, TransportError) and failure.cause in ("connect", "timeout"):
             failure.maybe_sent = True
@@ -465,7 +471,8 @@ class _CustomClientRequestBuilder:
     def build(
         self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
     ) -> httpx.Request:
-        _check_open(library, client)
+        if client.is_closed:
+            raise _closed(library)
         url, target = library.URL(request.url), request.target.encode("ascii")
         headers = list(request.headers.multi_items)
         outgoing = client.build_request(
@@ -487,14 +494,17 @@ class _OwnRequestBuilder:
     def build(
         self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
     ) -> httpx.Request:
-        _check_open(library, client)
+        if client.is_closed:
+            raise _closed(library)
         body = request.body or b""
         url = self._url(library, request.origin, request.target)
-        headers = self._headers(library, request.method, request.origin, request.headers.multi_items, sized=bool(body))
-        outgoing: httpx.Request = library.Request(
-            request.method, url, headers=headers, stream=library.ByteStream(body), extensions={"timeout": timeout}
+        headers, is_sized = self._headers(
+            library, request.method, request.origin, request.headers.multi_items, has_body=bool(body)
         )
-        if body and "content-length" not in request.headers:
+        outgoing: httpx.Request = library.Request(
+            request.method, url, headers=headers, stream=library.ByteStream(body), extensions={"timeout": {**timeout}}
+        )
+        if is_sized:
             outgoing.headers["Content-Length"] = str(len(body))
         outgoing.url = url  # of which the library has made a plain one
         outgoing.read()  # for whoever looks at its content
@@ -508,19 +518,18 @@ def _complete_headers(
     origin: str,
     pairs: tuple[tuple[str, str], ...],
     *,
-    sized: bool,
-) -> httpx.Headers:
-    """The headers as the library completes them; where `sized`, with a length that is not the right one yet."""
+    has_body: bool,
+) -> tuple[httpx.Headers, bool]:
+    """The headers as the library completes them, and whether it has added a length, which is that of each body."""
     given = {name.lower() for name, _ in pairs}
     added = [*defaults, ("accept-encoding", "gzip, deflate")]
     fields = [*pairs, *(field for field in added if field[0].lower() not in given)]
-    completed: httpx.Request = library.Request(method, origin, headers=fields, content=b"?" if sized else None)
-    return completed.headers
+    completed: httpx.Request = library.Request(method, origin, headers=fields, content=b"?" if has_body else None)
+    return completed.headers, has_body and "content-length" not in given
 
 
-def _check_open(library: ModuleType, client: httpx.Client | httpx.AsyncClient) -> None:
-    if client.is_closed:
-        raise ClientClosedError(f"the {library.__name__} client of this transport is closed")
+def _closed(library: ModuleType) -> ClientClosedError:
+    return ClientClosedError(f"the {library.__name__} client of this transport is closed")
 
 
 def _url(library: ModuleType, origin: str, target: str) -> httpx.URL:
@@ -528,7 +537,8 @@ def _url(library: ModuleType, origin: str, target: str) -> httpx.URL:
 
 
 def _verbatim(library: ModuleType, url: httpx.URL, target: str) -> httpx.URL:
-    """`url` with our target, since the library writes some of them anew; its extension ``target`` would do, but breaks proxies."""
+    """`url` with our target, since the library writes some of them anew."""
+    # its extension ``target`` would do, but breaks proxies: https://github.com/encode/httpcore/pull/888
     raw_path = target.encode("ascii")
     return url if url.raw_path == raw_path else _verbatim_class(library)(url, raw_path)
 
@@ -553,8 +563,10 @@ def _check_deadline(request: Request, started: float) -> None:
 
 
 def _start_body(library: ModuleType, answer: httpx.Response, origin: str, limit: int) -> tuple[BodyReader, bool]:
-    """A place for the body of `answer`, and whether its bytes are to be read as they come: the library takes cut ones for whole."""
-    check_final(answer.status_code, origin)
+    """A place for the body of `answer`, and whether its bytes are to be read as they come."""
+    # the library takes cut ones for whole: tests/transports/test_upstream.py::test_a_cut_body_passes_for_a_whole_one
+    if answer.status_code < 200:
+        raise interim_response(answer.status_code, origin)
     is_raw = not answer.is_stream_consumed  # else a hook of the user's has read it
     if "content-encoding" not in answer.headers:
         return BodyReader(origin, limit), is_raw
@@ -572,10 +584,6 @@ def _known_codings(library: ModuleType) -> list[str]:
     """Those that the library asks for by itself, depending on what is installed."""
     client = library.Client(transport=library.BaseTransport(), trust_env=False)
     return codings_of(client.headers["accept-encoding"])
-
-
-def _incoming(answer: httpx.Response, body: BodyReader) -> Response:
-    return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -607,6 +615,7 @@ def _failure(
 
 def _may_contain_key(library: ModuleType, error: Exception) -> bool:
     """Whether the library repeats the value of a header in it."""
+    # tests/transports/test_upstream.py::test_the_error_of_a_bad_header_repeats_its_value
     return isinstance(error, (library.LocalProtocolError, UnicodeEncodeError))
 
 

@@ -11,7 +11,7 @@ import http
 import http.client
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
-from dataclasses import dataclass
+from contextvars import ContextVar
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from memtrace_transports._checks.limits import max_connections
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import proxy_from_env, validate_proxy
 from memtrace_transports._checks.request_checks import cannot_send, check_sendable, check_time_left
-from memtrace_transports._checks.response_body import BodyReader, check_final, codings_of, is_decodable, unreadable
+from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import LazyClient
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     import requests
     import requests.adapters
-    import requests.structures
     import urllib3
 
 __all__ = ["RequestsTransport"]
@@ -51,11 +50,12 @@ _CAPABILITIES = TLS_OPTIONS | {
 @hookimpl
 def memtrace_transport() -> TransportSpec:
     """The blocking form, on the package requests."""
-    return TransportSpec(create=_create, requires=("requests",), extra="requests", capabilities=_CAPABILITIES)
-
-
-def _create(options: TransportOptions) -> RequestsTransport:
-    return RequestsTransport(options=options)
+    return TransportSpec(
+        create=lambda options: RequestsTransport(options=options),
+        requires=("requests",),
+        extra="requests",
+        capabilities=_CAPABILITIES,
+    )
 
 
 class RequestsTransport:
@@ -80,7 +80,7 @@ class RequestsTransport:
         if options is not None and not isinstance(options, TransportOptions):
             raise TypeError(f"options= takes TransportOptions, not {qualified_type(options)}")
         self._options = options or TransportOptions()
-        self._ours = _OwnSession(self._options) if session is None else None
+        self._own = _OwnSession(self._options) if session is None else None
         tls = lazy_ssl_context(self._options, bundles=_BUNDLES, blocking=True)
         self._sessions = LazyClient(session, functools.partial(_new_session, self._options, tls))
 
@@ -90,7 +90,7 @@ class RequestsTransport:
         session = self._sessions.get()
         exchange = _Exchange(request, self._options)
         try:
-            return exchange.run(session, self._ours)
+            return exchange.run(session, self._own)
         except Exception as error:  # noqa: BLE001  # those of requests are translated, others raised again
             failure = _failure(error, exchange)
         raise failure  # out here, where it has no context
@@ -115,13 +115,17 @@ class _Exchange:
         self._options = options
         self._deadline = None if request.timeout is None else _monotonic() + request.timeout
 
-    def run(self, session: requests.Session, ours: _OwnSession | None) -> Response:
-        """Send it by `session`, which is the user's where nothing is known of `ours`."""
+    def run(self, session: requests.Session, own: _OwnSession | None) -> Response:
+        """Send it by `session`, which is the user's where `own` is None."""
         check_sendable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
-        outgoing, settings = self._prepare_custom(session) if ours is None else self._prepared(session, ours)
-        answer = session.send(
-            outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
-        )
+        outgoing, settings = self._prepare_custom(session) if own is None else self._prepare_own(session, own)
+        token = _EXCHANGE.set(self)
+        try:
+            answer = session.send(
+                outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
+            )
+        finally:
+            _EXCHANGE.reset(token)
         self.sent = True
         try:
             body = self._body(answer)
@@ -130,17 +134,17 @@ class _Exchange:
         headers = getattr(answer.raw, "headers", None) or answer.headers
         return Response(answer.status_code, Headers(list(headers.items())), body)
 
-    def _prepared(
-        self, session: requests.Session, ours: _OwnSession
+    def _prepare_own(
+        self, session: requests.Session, own: _OwnSession
     ) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """The request without what `prepare` does, which writes the URL anew and looks for cookies, files and netrc."""
         request, outgoing = self.request, _prepared_class()()
         outgoing.method = request.method
-        outgoing.headers = _fields_class().of(self, ours.headers)
+        outgoing.headers = _headers(request, own.headers)
         outgoing.body = request.body
-        outgoing.hooks = {"response": [self._final, _unredirected]}
+        outgoing.hooks = {"response": [self._refuse_interim, _hide_redirect]}
         prepared = _verbatim(outgoing, request)
-        return prepared, {"proxies": ours.proxies(session, prepared, request)}
+        return prepared, {"proxies": own.proxies(session, prepared, request)}
 
     def _prepare_custom(self, session: requests.Session) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         import requests
@@ -151,12 +155,15 @@ class _Exchange:
             requests.Request(request.method, request.url, headers=headers, data=request.body)
         )
         vars(outgoing).update(vars(prepared))
-        outgoing.hooks = {**prepared.hooks, "response": [self._final, *prepared.hooks["response"], _unredirected]}
-        # with the session's own, or REQUESTS_CA_BUNDLE would win over its `verify`
+        outgoing.hooks = {
+            **prepared.hooks,
+            "response": [self._refuse_interim, *prepared.hooks["response"], _hide_redirect],
+        }
+        # with the session's own: REQUESTS_CA_BUNDLE would win over them, https://github.com/psf/requests/issues/3829
         settings = session.merge_environment_settings(
             request.url, {}, stream=True, verify=session.verify, cert=session.cert
         )
-        proxies = _checked(request, settings["proxies"])
+        proxies = _validated_proxies(request, settings["proxies"])
         return _verbatim(outgoing, request), {**settings, "proxies": proxies}
 
     def _timeout(self) -> urllib3.Timeout:
@@ -177,13 +184,15 @@ class _Exchange:
                 )
         return body.finish()
 
-    def _final(self, answer: requests.Response, **_: object) -> None:
+    def _refuse_interim(self, answer: requests.Response, **_: object) -> None:
         """Refuse any other, and first of all: once its body was read, its connection would be free for the next."""
-        try:
-            check_final(answer.status_code, self.request.origin)
-        except TransportError:
+        if answer.status_code < 200:
             answer.close()
-            raise
+            raise interim_response(answer.status_code, self.request.origin)
+
+
+_EXCHANGE: ContextVar[_Exchange] = ContextVar("memtrace_requests_exchange")
+"""The one that is under way here, for our connections; they do without where somebody's patch sends in another thread."""
 
 
 class _OwnSession:
@@ -205,11 +214,11 @@ class _OwnSession:
             from requests.utils import resolve_proxies
 
             proxies = resolve_proxies(prepared, dict(session.proxies), session.trust_env)
-            known = self._proxies[request.origin] = _checked(request, proxies)
+            known = self._proxies[request.origin] = _validated_proxies(request, proxies)
         return dict(known)
 
 
-def _checked(request: Request, proxies: MutableMapping[str, str]) -> dict[str, str]:
+def _validated_proxies(request: Request, proxies: MutableMapping[str, str]) -> dict[str, str]:
     """`proxies`, where requests and urllib3 can use the one for this request; it is given its scheme where it has none."""
     from requests.utils import select_proxy
 
@@ -223,13 +232,14 @@ def _checked(request: Request, proxies: MutableMapping[str, str]) -> dict[str, s
     return {**proxies, key: validate_proxy(address, named_by, "requests", "socks")}
 
 
-def _verbatim(outgoing: _Prepared, request: Request) -> requests.PreparedRequest:
+def _verbatim(outgoing: Any, request: Request) -> requests.PreparedRequest:
     outgoing.url, outgoing.target = request.url, request.target
-    return outgoing
+    return outgoing  # type: ignore[no-any-return]  # of the class below
 
 
-def _unredirected(answer: requests.Response, **_: object) -> None:
+def _hide_redirect(answer: requests.Response, **_: object) -> None:
     """Hide where a redirect leads: requests reads the body to prepare the next request, even when it is not to follow."""
+    # https://github.com/psf/requests/issues/4123
     answer.headers.pop("location", None)
 
 
@@ -237,7 +247,8 @@ def _unredirected(answer: requests.Response, **_: object) -> None:
 
 
 def _start_body(answer: requests.Response, origin: str, limit: int) -> tuple[BodyReader, Iterator[bytes]]:
-    """A place for the body of `answer`, and its bytes as they arrive: urllib3 takes cut ones for whole when it inflates them."""
+    """A place for the body of `answer`, and its bytes as they arrive."""
+    # urllib3 takes cut ones for whole: tests/transports/test_upstream.py::test_a_cut_body_passes_for_a_whole_one
     import urllib3
 
     encoding = answer.headers.get("content-encoding", "")
@@ -248,10 +259,10 @@ def _start_body(answer: requests.Response, origin: str, limit: int) -> tuple[Bod
     read = getattr(answer, "_content_consumed", False) or not isinstance(answer.raw, urllib3.HTTPResponse)
     if read or not is_decodable(encoding):
         return BodyReader(origin, limit), iter(answer.iter_content(_CHUNK))
-    return BodyReader(origin, limit, encoding), _arriving(answer.raw)
+    return BodyReader(origin, limit, encoding), _raw_parts(answer.raw)
 
 
-def _arriving(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
+def _raw_parts(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
     while piece := raw.read1(_CHUNK, decode_content=False):
         yield piece
 
@@ -284,20 +295,22 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
     return session
 
 
-if TYPE_CHECKING:
+def _headers(request: Request, defaults: tuple[tuple[str, str], ...]) -> urllib3.HTTPHeaderDict:
+    """Urllib3's kind, which requests hands on as it is: a repeated name stays repeated."""
+    import urllib3
 
-    class _Prepared(requests.PreparedRequest):
-        target: str
-
-    class _Fields(requests.structures.CaseInsensitiveDict[Any]):
-        exchange: _Exchange
-
-        @classmethod
-        def of(cls, exchange: _Exchange, defaults: tuple[tuple[str, str], ...]) -> _Fields: ...
+    headers = urllib3.HTTPHeaderDict()
+    for name, value in request.headers.multi_items:
+        headers.add(name, value)
+    for name, value in (*defaults, ("Accept-Encoding", "gzip, deflate")):
+        headers.setdefault(name, value)
+    if request.body is not None:
+        headers.setdefault("Content-Length", str(len(request.body)))
+    return headers
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared_class() -> type[_Prepared]:
+def _prepared_class() -> type[Any]:
     import requests
 
     class Prepared(requests.PreparedRequest):
@@ -307,105 +320,65 @@ def _prepared_class() -> type[_Prepared]:
         def path_url(self) -> str:
             return self.target
 
-    return Prepared  # type: ignore[return-value]  # the class above, for the type checker
-
-
-@functools.lru_cache(maxsize=1)
-def _fields_class() -> type[_Fields]:
-    """Headers that lead from a connection back to the exchange: urllib3 hands them through, while it rewrites the URL."""
-    from requests.structures import CaseInsensitiveDict
-
-    class Fields(CaseInsensitiveDict):  # type: ignore[type-arg]  # not generic when running, before 2.34
-        exchange: _Exchange
-
-        @classmethod
-        def of(cls, exchange: _Exchange, defaults: tuple[tuple[str, str], ...]) -> Fields:
-            request = exchange.request
-            fields = cls(request.headers.multi_items)
-            fields.exchange = exchange
-            if len(fields) != len(request.headers.multi_items):
-                fields.update({name: request.headers[name] for name in fields})
-            for name, value in (*defaults, ("Accept-Encoding", "gzip, deflate")):
-                fields.setdefault(name, value)
-            if request.body is not None:
-                fields.setdefault("Content-Length", str(len(request.body)))
-            return fields
-
-        def copy(self) -> Fields:
-            twin = Fields(self)
-            twin.exchange = self.exchange
-            return twin
-
-    return Fields  # type: ignore[return-value]  # the class above, for the type checker
-
-
-def _restore_target(url: str, headers: _Fields) -> tuple[str, Any]:
-    """The target and the headers as our request has them: urllib3 writes targets anew, and requests joins headers."""
-    request = headers.exchange.request
-    fields: Any = headers
-    if len(request.headers) != len(request.headers.multi_items):
-        import urllib3
-
-        fields = urllib3.HTTPHeaderDict()
-        for name, joined in headers.items():
-            for value in request.headers.get_all(name) or [joined]:
-                fields.add(name, value)
-    return request.target if url.startswith("/") else request.url, fields
+    return Prepared
 
 
 _MOST_INTERIM = 100
 
 
-def _strict_answer() -> type[http.client.HTTPResponse]:
-    class Answer(http.client.HTTPResponse):
-        def begin(self) -> None:
-            super().begin()
-            for _ in range(_MOST_INTERIM):
-                if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS or self.status >= http.HTTPStatus.OK:
-                    break
-                self.headers = self.msg = None  # type: ignore[assignment]  # as it begins; it skips 100 alone
-                super().begin()
-            broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
-            if any(isinstance(defect, broken) for defect in self.msg.defects):  # urllib3 only logs it
-                raise http.client.HTTPException("a header line of the answer cannot be read")
+class _StrictResponse(http.client.HTTPResponse):
+    """Skips every interim answer, and refuses an answer with a header line that cannot be read."""
 
-    return Answer
+    def begin(self) -> None:
+        super().begin()  # which skips the 100 alone: https://github.com/urllib3/urllib3/pull/3319
+        for _ in range(_MOST_INTERIM):
+            if self.status == http.HTTPStatus.SWITCHING_PROTOCOLS or self.status >= http.HTTPStatus.OK:
+                break
+            self.headers = self.msg = None  # type: ignore[assignment]  # as it begins
+            super().begin()
+        # urllib3 would only log it: https://github.com/urllib3/urllib3/pull/642
+        broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
+        if any(isinstance(defect, broken) for defect in self.msg.defects):
+            raise http.client.HTTPException("a header line of the answer cannot be read")
 
 
 @functools.lru_cache(maxsize=1)
 def _pool_classes() -> dict[str, type[Any]]:
-    """Urllib3's pools that wait for a free connection for so long only, and whose connections send what we built."""
+    """Urllib3's pools that wait for a free connection for so long only, and whose connections send our target."""
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-    def of_ours(connection: type[Any], pool: type[Any]) -> type[Any]:
+    def own(connection: type[Any], pool: type[Any]) -> type[Any]:
         class Connection(connection):  # type: ignore[misc]  # whichever of the two
-            response_class = _strict_answer()
+            response_class = _StrictResponse
 
             def connect(self) -> None:
                 super().connect()
-                self.is_verified = True  # verify=False has warned already; urllib3 would at each request
+                # verify=False has warned; urllib3 would at each request: https://github.com/urllib3/urllib3/pull/496
+                self.is_verified = True
 
-            def request(self, method: str, url: str, body: Any = None, headers: Any = None, **settings: Any) -> None:
+            def request(self, method: str, url: str, **settings: Any) -> None:
                 if self.sock is None:
                     self.connect()
-                headers.exchange.sent = True
-                target, fields = _restore_target(url, headers)
-                super().request(method, target, body, fields, **settings)
+                exchange = _EXCHANGE.get(None)
+                if exchange is not None:
+                    exchange.sent = True
+                    # urllib3 has written it anew: https://github.com/urllib3/urllib3/issues/3081
+                    url = exchange.request.target if url.startswith("/") else exchange.request.url
+                super().request(method, url, **settings)
 
         class Pool(pool):  # type: ignore[misc]  # whichever of the two
             ConnectionCls = Connection
 
-            def urlopen(self, *, headers: _Fields, timeout: urllib3.Timeout, **settings: Any) -> Any:
-                headers.exchange.sent = False
-                return super().urlopen(headers=headers, timeout=timeout, pool_timeout=timeout.total, **settings)
+            def urlopen(self, *, timeout: urllib3.Timeout, **settings: Any) -> Any:
+                exchange = _EXCHANGE.get(None)
+                if exchange is not None:
+                    exchange.sent = False
+                return super().urlopen(timeout=timeout, pool_timeout=timeout.total, **settings)
 
         return Pool
 
-    return {
-        "http": of_ours(HTTPConnection, HTTPConnectionPool),
-        "https": of_ours(HTTPSConnection, HTTPSConnectionPool),
-    }
+    return {"http": own(HTTPConnection, HTTPConnectionPool), "https": own(HTTPSConnection, HTTPSConnectionPool)}
 
 
 @functools.lru_cache(maxsize=1)
@@ -442,7 +415,8 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
             return host, {}  # the context knows whom to trust
 
         def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-            """Leave the context alone: urllib3 would load certifi's certificates into it, beside the user's."""
+            """Leave the context alone: certifi's certificates would be loaded into it, beside the user's."""
+            # tests/transports/test_upstream.py::test_requests_adds_its_own_certificates_to_a_context_of_its_users
 
     return Adapter
 
@@ -453,18 +427,17 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
 def _failure(error: Exception, exchange: _Exchange) -> Exception:
     """What to raise for `error`."""
     links = list(_unwrap_causes(error))
-    kind = next((kind for kind in _error_map() if any(isinstance(link, kind.matches) for link in links)), None)
-    if kind is None or isinstance(error, TransportError):  # a bug's, or our own
+    row = next((row for row in _error_map() if any(isinstance(link, row[0]) for link in links)), None)
+    if row is None or isinstance(error, TransportError):  # a bug's, or our own
         return error
+    _, cause, maybe_sent, what = row
     origin, sent = exchange.request.origin, exchange.sent
-    if kind.withheld:
+    if what is None:
         return cannot_send(origin, maybe_sent=bool(sent))
-    broke = bool(sent) and kind.cause == "connect"  # such as a TLS error after the handshake
-    what = _BROKE if broke else kind.what
+    if sent and cause == "connect":  # such as a TLS error after the handshake
+        cause, what = "reset", _BROKE
     failure = TransportError(
-        f"{what.format(origin)}: {links[-1]}",
-        cause="reset" if broke else kind.cause,
-        maybe_sent=kind.maybe_sent if sent is None else sent,
+        f"{what.format(origin)}: {links[-1]}", cause=cause, maybe_sent=maybe_sent if sent is None else sent
     )
     failure.__cause__ = error
     return failure
@@ -479,67 +452,31 @@ def _unwrap_causes(error: BaseException) -> Iterator[BaseException]:
         link = getattr(link, "reason", None) or (wrapped[-1] if wrapped else None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    matches: tuple[type[BaseException], ...]
-    cause: TransportCause
-    maybe_sent: bool
-    what: str
-    withheld: bool = False  # its text may repeat a key
-
-
 _BROKE = "the connection to {} broke"
 
 
 @functools.lru_cache(maxsize=1)
-def _error_map() -> list[_Kind]:
+def _error_map() -> list[tuple[tuple[type[BaseException], ...], TransportCause, bool, str | None]]:
     """Errors of requests, urllib3 and http.client, the most special first.
 
-    `maybe_sent` holds where we cannot see whether the request was sent.
+    Each with its cause, whether the request may have been sent where we cannot see that, and what happened; None where the
+    error's text may repeat a key.
     """
     import requests.exceptions as outer
     import urllib3.exceptions as inner
 
     unwritable = (outer.InvalidURL, outer.InvalidHeader, outer.MissingSchema, inner.LocationValueError, UnicodeError)
+    unreached = (outer.ProxyError, inner.ProxyError, outer.SSLError, inner.SSLError, inner.ClosedPoolError)
     return [
-        _Kind(
-            (inner.InvalidHeader,), "protocol", maybe_sent=True, what="{} did not answer in HTTP"
-        ),  # with two lengths
-        _Kind(unwritable, "protocol", maybe_sent=False, what="", withheld=True),
-        _Kind((outer.InvalidSchema, inner.NewConnectionError), "connect", maybe_sent=False, what="no connection to {}"),
-        _Kind(
-            (outer.ConnectTimeout, inner.ConnectTimeoutError),
-            "timeout",
-            maybe_sent=False,
-            what="no connection to {} in time",
-        ),
-        _Kind((inner.EmptyPoolError,), "timeout", maybe_sent=False, what="no free connection to {} in time"),
-        _Kind(
-            (outer.Timeout, inner.TimeoutError, TimeoutError),
-            "timeout",
-            maybe_sent=True,
-            what="no answer from {} in time",
-        ),
-        _Kind(
-            (outer.ProxyError, inner.ProxyError, outer.SSLError, inner.SSLError, inner.ClosedPoolError),
-            "connect",
-            maybe_sent=False,
-            what="no connection to {}",
-        ),
-        _Kind((ConnectionError,), "reset", maybe_sent=True, what=_BROKE),
-        _Kind(
-            (outer.ContentDecodingError, inner.DecodeError),
-            "protocol",
-            maybe_sent=True,
-            what="the answer of {} cannot be decompressed",
-        ),
-        _Kind(
-            (http.client.HTTPException, inner.ProtocolError),
-            "protocol",
-            maybe_sent=True,
-            what="{} did not answer in HTTP",
-        ),
-        _Kind(
-            (outer.RequestException, inner.HTTPError), "protocol", maybe_sent=True, what="the exchange with {} failed"
-        ),
+        ((inner.InvalidHeader,), "protocol", True, "{} did not answer in HTTP"),  # with two lengths
+        (unwritable, "protocol", False, None),
+        ((outer.InvalidSchema, inner.NewConnectionError), "connect", False, "no connection to {}"),
+        ((outer.ConnectTimeout, inner.ConnectTimeoutError), "timeout", False, "no connection to {} in time"),
+        ((inner.EmptyPoolError,), "timeout", False, "no free connection to {} in time"),
+        ((outer.Timeout, inner.TimeoutError, TimeoutError), "timeout", True, "no answer from {} in time"),
+        (unreached, "connect", False, "no connection to {}"),
+        ((ConnectionError,), "reset", True, _BROKE),
+        ((outer.ContentDecodingError, inner.DecodeError), "protocol", True, "the answer of {} cannot be decompressed"),
+        ((http.client.HTTPException, inner.ProtocolError), "protocol", True, "{} did not answer in HTTP"),
+        ((outer.RequestException, inner.HTTPError), "protocol", True, "the exchange with {} failed"),
     ]

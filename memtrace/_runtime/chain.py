@@ -40,8 +40,8 @@ _CHAIN: Final[tuple[_BuiltIn | _UserSlot, ...]] = (
 
 
 def is_built_in(middleware: Middleware) -> bool:
-    """Whether this is one of ours."""
-    return isinstance(middleware, (ApiKeyAuth, Retry)) or middleware in (raise_errors, log_attempts)
+    """Whether this is one of ours; a class that a user derives from one of them is theirs."""
+    return type(middleware) in (ApiKeyAuth, Retry) or middleware in (raise_errors, log_attempts)
 
 
 def build_chain(settings: Settings) -> list[Middleware]:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from memtrace._flow.composition import compose
+from memtrace._flow.composition import Handler, compose
 from memtrace._flow.drivers import drive, drive_async
 from memtrace._runtime.chain import build_chain, is_built_in
 from memtrace._runtime.shared_transport import SharedTransport
@@ -21,9 +21,18 @@ from memtrace.exceptions import (
     ResponseDecodeError,
     TransportNotAvailableError,
 )
-from memtrace.middleware._errors import annotate, error_for, is_failure
+from memtrace.middleware._errors import annotate, error_for, is_failure, raise_errors
 from memtrace.operations import Operation
-from memtrace.transport import AsyncTransport, CallContext, Headers, Request, Response, Transport, TransportOptions
+from memtrace.transport import (
+    AsyncTransport,
+    CallContext,
+    Flow,
+    Headers,
+    Request,
+    Response,
+    Transport,
+    TransportOptions,
+)
 
 if TYPE_CHECKING:
     from memtrace._runtime.config import Settings
@@ -44,7 +53,9 @@ class _DispatcherBase:
     def __init__(self, settings: Settings, transport_name: str) -> None:
         self.settings = settings
         self.transport_name = transport_name
-        self._handler = compose(build_chain(settings), is_built_in)
+        chain = build_chain(settings)
+        handler = compose(chain, is_built_in)
+        self._handler = handler if chain[0] is raise_errors else _with_errors(handler)
         own = {"accept": "application/json", "user-agent": _USER_AGENT}
         if settings.base_url.authorization is not None:
             own["authorization"] = settings.base_url.authorization
@@ -74,9 +85,7 @@ class _DispatcherBase:
         )
 
     def _result(self, operation: Operation[T], request: Request, response: Response) -> T:
-        """Read the answer. A status that came this far unmapped raises all the same."""
-        if is_failure(response, request):
-            raise error_for(response, request)
+        """Read the answer."""
         try:
             return cast("T", request.context.read(response))
         except ResponseDecodeError as error:
@@ -136,7 +145,8 @@ class Dispatcher(_DispatcherBase):
     def send(self, operation: Operation[T]) -> T:
         """Run one operation."""
         request = self._request(operation)
-        response = self._send_request(request)
+        transport = self._family.transport(self)
+        response = drive(self._handler(request), transport, self._family.locks, request.context)
         return self._result(operation, request, response)
 
     def send_last(self, operation: Operation[T]) -> T:
@@ -147,19 +157,14 @@ class Dispatcher(_DispatcherBase):
         """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""
         _check_operation(operation)
         request = self._request(operation)
-        response = self._send_request(request)
+        transport = self._family.transport(self)
+        response = drive(self._handler(request), transport, self._family.locks, request.context)
         return self._raw(operation, request, response)
 
-    def _send_request(self, request: Request) -> Response:
-        transport = self._family.transport(self)
-        try:
-            return drive(self._handler(request), transport, self._family.locks, request.context)
-        except MemtraceError as error:
-            annotate(error, request)  # a middleware may stand outside of `errors`, or in its place
-            raise
-
-    def run(self, procedure: Workflow[T]) -> T:
-        """Run a procedure: each step that it yields, in turn. Returns what it returns, and raises what it lets out."""
+    def run(self, procedure: Operation[T] | Workflow[T]) -> T:
+        """Run a procedure: each step that it yields, in turn, or the one operation that it is. Returns what it returns, and raises what it lets out."""
+        if isinstance(procedure, Operation):
+            return self.send(procedure)
         course = WorkflowRun(procedure)
         try:
             self._advance(course)
@@ -244,7 +249,8 @@ class AsyncDispatcher(_DispatcherBase):
     async def send(self, operation: Operation[T]) -> T:
         """Run one operation."""
         request = self._request(operation)
-        response = await self._send_request(request)
+        transport = self._family.transport(self)
+        response = await drive_async(self._handler(request), transport, self._family.locks, request.context)
         return self._result(operation, request, response)
 
     async def send_last(self, operation: Operation[T]) -> T:
@@ -256,19 +262,14 @@ class AsyncDispatcher(_DispatcherBase):
         """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""
         _check_operation(operation)
         request = self._request(operation)
-        response = await self._send_request(request)
+        transport = self._family.transport(self)
+        response = await drive_async(self._handler(request), transport, self._family.locks, request.context)
         return self._raw(operation, request, response)
 
-    async def _send_request(self, request: Request) -> Response:
-        transport = self._family.transport(self)
-        try:
-            return await drive_async(self._handler(request), transport, self._family.locks, request.context)
-        except MemtraceError as error:
-            annotate(error, request)  # as in the blocking form
-            raise
-
-    async def run(self, procedure: Workflow[T]) -> T:
-        """Run a procedure: each step that it yields, in turn. Returns what it returns, and raises what it lets out."""
+    async def run(self, procedure: Operation[T] | Workflow[T]) -> T:
+        """Run a procedure: each step that it yields, in turn, or the one operation that it is. Returns what it returns, and raises what it lets out."""
+        if isinstance(procedure, Operation):
+            return await self.send(procedure)
         course = WorkflowRun(procedure)
         try:
             await self._advance(course)
@@ -310,6 +311,22 @@ class AsyncDispatcher(_DispatcherBase):
         transport = self._family.detach(self)
         if transport is not None:
             await transport.close()
+
+
+def _with_errors(inner: Handler) -> Handler:
+    """`inner`, with what `errors` does for a call that comes past it: a middleware stands outside of it, or in its place."""
+
+    def handler(request: Request) -> Flow[Response]:
+        try:
+            response = yield from inner(request)
+        except MemtraceError as error:
+            annotate(error, request)
+            raise
+        if response is not request.context.success and is_failure(response, request):
+            raise error_for(response, request)
+        return response
+
+    return handler
 
 
 def _check_operation(operation: object) -> None:

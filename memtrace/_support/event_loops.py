@@ -30,13 +30,14 @@ def running_under_trio() -> bool:
 
 def running_loop() -> object:
     """What stands for the running event loop: it can be a weak key, and goes when the loop does."""
-    if running_under_trio():
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
         import trio
 
         return trio.lowlevel.current_root_task()
-    import asyncio
-
-    return asyncio.get_running_loop()
 
 
 def is_closed(loop: object) -> bool:

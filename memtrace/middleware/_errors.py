@@ -62,14 +62,17 @@ def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
         if told is error:
             raise
         raise told from told.__cause__
-    if is_failure(response, request):
+    if response is not request.context.success and is_failure(response, request):
         raise error_for(response, request)
     return response
 
 
 def is_failure(response: Response, request: Request) -> bool:
     """Whether this answer is none that the operation can read: 300 and above, unless it accepts the status."""
-    return response.status >= 300 and response.status not in request.context.accepts
+    if response.status >= 300 and response.status not in request.context.accepts:
+        return True
+    request.context.success = response
+    return False
 
 
 def to_public_error(error: MemtraceError, request: Request) -> MemtraceError:

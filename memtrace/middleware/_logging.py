@@ -21,27 +21,22 @@ def log_attempts(request: Request, call_next: CallNext) -> Flow[Response]:
     the fields ``memtrace_operation``, ``memtrace_method``, ``memtrace_path``, ``memtrace_status`` (0 without an answer),
     ``memtrace_attempt`` and ``memtrace_seconds``.
     """
-    clock = request.context.clock
-    started = clock.monotonic()
+    started = request.context.clock.monotonic()
     try:
         response = yield from call_next(request)
     except TransportError as error:
-        _log(logging.WARNING, request, 0, error.cause, clock.monotonic() - started)
+        if _logger.isEnabledFor(logging.WARNING):
+            _log(logging.WARNING, request, 0, error.cause, started)
         raise
     failed = is_failure(response, request) and response.status != 409
-    _log(
-        logging.WARNING if failed else logging.DEBUG,
-        request,
-        response.status,
-        str(response.status),
-        clock.monotonic() - started,
-    )
+    level = logging.WARNING if failed else logging.DEBUG
+    if _logger.isEnabledFor(level):
+        _log(level, request, response.status, str(response.status), started)
     return response
 
 
-def _log(level: int, request: Request, status: int, outcome: str, seconds: float) -> None:
-    if not _logger.isEnabledFor(level):
-        return
+def _log(level: int, request: Request, status: int, outcome: str, started: float) -> None:
+    seconds = request.context.clock.monotonic() - started
     attempt, path = request.context.attempt, request.redacted_path
     fields = {
         "memtrace_operation": request.operation,

@@ -213,7 +213,7 @@ def _unanswered(error: TransportError) -> _Attempt:
 
 def _classify(response: Response, request: Request) -> _Attempt:
     """How it stands with a call that was answered."""
-    if not is_failure(response, request):
+    if response is request.context.success or not is_failure(response, request):
         try:
             request.context.read(response)
         except ResponseDecodeError as unreadable:

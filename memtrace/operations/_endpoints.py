@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -197,9 +197,11 @@ def memory_body(request: AddMemoryRequest) -> bytes:
     require_non_empty(request.agent_id, "agent_id")
     require_non_empty(request.content, "content")
     check_id(request.agent_id, "agent_id")
-    check_id(request.session_id, "session_id")
+    if request.session_id:
+        check_id(request.session_id, "session_id")
     check_type(request.event_type, "event_type")
-    check_tags(request.tags)
+    if request.tags:
+        check_tags(request.tags)
     return _body(request)
 
 
@@ -280,22 +282,30 @@ def search_memories(query: SearchQuery, clock: Clock = _SYSTEM_CLOCK) -> Operati
     return Operation("memories.search", "POST", f"{_API}/search", response_parser(SearchResult), "read", body)
 
 
+_LIST_CHECKS: Final[dict[str, Callable[[Any, str], None]]] = {
+    "agent_id": check_id,
+    "session_id": check_id,
+    "memory_type": check_type,
+    "event_type": check_type,
+    "limit": check_limit,
+    "offset": check_offset,
+}
+
+
 def _list(name: str, path: str, options: ListOptions, clock: Clock) -> Operation[MemoryList]:
-    check_id(options.agent_id, "agent_id")
-    check_id(options.session_id, "session_id")
-    check_type(options.memory_type, "memory_type")
-    check_type(options.event_type, "event_type")
-    check_limit(options.limit)
+    for field_name, check in _LIST_CHECKS.items():
+        value = getattr(options, field_name)
+        if value is not None:
+            check(value, field_name)
     _check_match(options)
-    check_offset(options.offset)
     query = {
         "agent_id": options.agent_id,
         "session_id": options.session_id,
         "memory_type": options.memory_type,
         "event_type": options.event_type,
-        "tags": _tags(options.tags),
-        "since": to_query(options.since, "since", clock),
-        "until": to_query(options.until, "until", clock),
+        "tags": _tags(options.tags) if options.tags else None,
+        "since": None if options.since is None else to_query(options.since, "since", clock),
+        "until": None if options.until is None else to_query(options.until, "until", clock),
         "limit": options.limit,
         "offset": options.offset,
         "order": options.order,
@@ -311,14 +321,14 @@ def _check_match(options: ListOptions | SearchQuery) -> None:
         )
 
 
-def _tags(tags: str | list[str] | None) -> str | None:
+def _tags(tags: str | list[str]) -> str:
     """Tags as the server's comma-separated text; in a list each stands for itself, so that a comma is refused."""
     if isinstance(tags, str):
         for tag in split_tags(tags):
             check_tag(tag, "tags")
         return tags
     check_tags(tags)
-    return ",".join(tags) if tags else None
+    return ",".join(tags)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------
@@ -493,10 +503,13 @@ def _is_writable(model: BaseModel, field: str) -> bool:
 
 
 def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
-    given = [(name, value) for name, value in query.items() if value is not None and value != ""]
-    for name, value in given:
+    given: list[tuple[str, str | int]] = []
+    for name, value in query.items():
+        if value is None or value == "":
+            continue
         if isinstance(value, str) and not value.isascii():
             path_segment(value, name)
+        given.append((name, value))
     return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
 
 

@@ -58,9 +58,9 @@ def require_non_empty(value: str | None, field: str) -> None:
         raise invalid(field, "a text that is not empty", "it is required")
 
 
-def check_id(value: str | None, field: str) -> None:
+def check_id(value: object, field: str) -> None:
     """Refuse an id that the server's pattern does not match; None and the empty text count as absent."""
-    if value and not _matches(_ID, value):
+    if value and not (isinstance(value, str) and _ID.fullmatch(value)):
         raise invalid(field, ID_RULE)
 
 
@@ -103,16 +103,16 @@ def check_count(value: int | None) -> None:
         raise invalid("limit", "1 or more", "the server would silently take its default instead")
 
 
-def check_limit(value: int | None) -> None:
+def check_limit(value: int | None, field: str = "limit") -> None:
     """Refuse a limit of one request that the server would silently replace by its default."""
     if value is not None and not 1 <= value <= MAX_LIMIT:
-        raise invalid("limit", f"from 1 to {MAX_LIMIT}", "the server would silently take its default instead")
+        raise invalid(field, f"from 1 to {MAX_LIMIT}", "the server would silently take its default instead")
 
 
-def check_offset(value: int | None) -> None:
+def check_offset(value: int | None, field: str = "offset") -> None:
     """Refuse an offset that the server cannot read as a 64-bit number from 0: it would silently take 0 for it."""
     if value is not None and not 0 <= value < 2**63:
-        raise invalid("offset", "0 or more, and below 2**63", "the server would silently take 0 instead")
+        raise invalid(field, "0 or more, and below 2**63", "the server would silently take 0 instead")
 
 
 def check_importance(value: float | None) -> None:
@@ -146,7 +146,3 @@ def path_segment(value: str, field: str) -> str:
 def is_text(value: object) -> bool:
     """`isinstance`, where the annotation promises what a caller may not have kept."""
     return isinstance(value, str)
-
-
-def _matches(pattern: re.Pattern[str], value: str) -> bool:
-    return is_text(value) and pattern.fullmatch(value) is not None

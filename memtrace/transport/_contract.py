@@ -168,6 +168,8 @@ class CallContext:
     recovery: Recovery | None = None
     state: dict[object, object] = field(default_factory=dict)
 
+    #: The newest response that was found to be no failure: who sees it later need not judge it again.
+    success: Response | None = field(default=None, init=False, repr=False)
     _read: tuple[Response, object] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -22,13 +22,15 @@ def keepalive_seconds(options: TransportOptions) -> float:
     return options.keepalive_expiry or _KEPT_SECONDS
 
 
-def shortest(*seconds: float | None) -> float | None:
-    """The shortest of these; None, which is no bound, only where none of them is one.
+def shortest(first: float | None, second: float | None) -> float | None:
+    """The shorter of two times; None, which is no bound, only where both are None.
 
-    >>> shortest(None, 2.0, 0.5), shortest(None, None)
-    (0.5, None)
+    >>> shortest(2.0, 0.5), shortest(None, 2.0), shortest(None, None)
+    (0.5, 2.0, None)
     """
-    return min((each for each in seconds if each is not None), default=None)
+    if first is None or second is None:
+        return second if first is None else first
+    return min(first, second)
 
 
 def came_out_of(error: BaseException | None, package: str, function: str) -> bool:

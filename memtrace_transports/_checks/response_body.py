@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from memtrace.transport import TransportError
 
-__all__ = ["BodyReader", "Decompressor", "check_final", "codings_of", "is_decodable", "unreadable"]
+__all__ = ["BodyReader", "Decompressor", "codings_of", "interim_response", "is_decodable", "unreadable"]
 
 _CHUNK = 64 * 1024
 _MOST_CODINGS = 5
@@ -17,14 +17,13 @@ _GZIP = 16 + zlib.MAX_WBITS
 _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
-def check_final(status: int, origin: str) -> None:
-    """Refuse what comes before an answer, and a switch of protocols, which the SDK never asks for."""
-    if status < 200:
-        raise TransportError(
-            f"{origin} did not answer in HTTP: {status} is an interim answer and no final one",
-            cause="protocol",
-            maybe_sent=True,
-        )
+def interim_response(status: int, origin: str) -> TransportError:
+    """The error of a status below 200: what comes before an answer, or a switch of protocols, which the SDK never asks for."""
+    return TransportError(
+        f"{origin} did not answer in HTTP: {status} is an interim answer and no final one",
+        cause="protocol",
+        maybe_sent=True,
+    )
 
 
 def codings_of(encoding: str) -> list[str]:
@@ -38,7 +37,7 @@ def codings_of(encoding: str) -> list[str]:
 
 
 def is_decodable(encoding: str) -> bool:
-    """Whether a `Body` undoes this Content-Encoding without a library's help."""
+    """Whether a `BodyReader` undoes this Content-Encoding without a library's help."""
     return all(coding in _WINDOWS for coding in codings_of(encoding))
 
 
@@ -123,22 +122,23 @@ class BodyReader:
             return
         for piece in self._stages[place].feed(data):
             self._counts[place] += len(piece)
-            self._check(self._counts[place])  # of inner streams too, which may explode and come to nothing
+            if self._counts[place] > self._limit:  # of inner streams too, which may explode and come to nothing
+                raise self._too_long()
             self._decode(piece, place + 1)
 
     def _keep(self, piece: bytes) -> None:
         self._size += len(piece)
-        self._check(self._size)
+        if self._size > self._limit:
+            raise self._too_long()
         self._pieces.append(piece)
 
-    def _check(self, size: int) -> None:
-        if size > self._limit:
-            raise TransportError(
-                f"the answer of {self._origin} is too long: it has more than {self._limit} bytes",
-                cause="protocol",
-                maybe_sent=True,
-                hint="ask for less, or raise options.max_response_bytes if that can be right",
-            )
+    def _too_long(self) -> TransportError:
+        return TransportError(
+            f"the answer of {self._origin} is too long: it has more than {self._limit} bytes",
+            cause="protocol",
+            maybe_sent=True,
+            hint="ask for less, or raise options.max_response_bytes if that can be right",
+        )
 
 
 def _stages(origin: str, encoding: str, others: Mapping[str, Callable[[], Decompressor]]) -> list[Decompressor]:
@@ -150,10 +150,9 @@ def _stages(origin: str, encoding: str, others: Mapping[str, Callable[[], Decomp
 
 
 class _Inflater:
-    """Undoes gzip, and deflate with zlib's frame around it as without.
+    """Undoes gzip, and deflate with zlib's frame around it as without."""
 
-    Done here, since the libraries take a stream that was cut off for a whole one.
-    """
+    # The libraries take a cut stream for a whole one: tests/transports/test_upstream.py::test_a_cut_body_passes_for_a_whole_one
 
     def __init__(self, coding: str) -> None:
         self._coding = coding

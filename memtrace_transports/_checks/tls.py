@@ -34,25 +34,19 @@ def lazy_ssl_context(
     `blocking` client of an ``http`` address nothing even then, until a handshake needs it.
     """
     if options.ca_bundle is None and options.client_cert is None and options.verify:
-        make = _unread_context if blocking and options.url.startswith("http:") else ssl_context
-        return functools.lru_cache(maxsize=1)(functools.partial(make, options, bundles=bundles))
+        read = not (blocking and options.url.startswith("http:"))
+        return functools.lru_cache(maxsize=1)(functools.partial(ssl_context, options, bundles=bundles, read=read))
     context = ssl_context(options, bundles=bundles)
     return lambda: context
 
 
-def ssl_context(options: TransportOptions, *, bundles: tuple[str, ...] = ()) -> ssl.SSLContext:
+def ssl_context(options: TransportOptions, *, bundles: tuple[str, ...] = (), read: bool = True) -> ssl.SSLContext:
     """The context for these options: their own CA, else (with `trust_env`) the environment's, else certifi's.
 
     The environment's are SSL_CERT_FILE and SSL_CERT_DIR; before them comes the first of the variables `bundles` that is
-    set, to a file or a folder. Raises `ConfigurationError` for files that hold no certificates or keys. Warns where
-    `verify` is False.
+    set, to a file or a folder. Without `read` it reads certificates to trust when a handshake needs them. Raises
+    `ConfigurationError` for files that hold no certificates or keys. Warns where `verify` is False.
     """
-    context = _unread_context(options, bundles=bundles)
-    context.read()
-    return context
-
-
-def _unread_context(options: TransportOptions, *, bundles: tuple[str, ...]) -> _Context:
     if not options.verify:
         warnings.warn(
             "verify=False: anyone on the way can read and change what is sent, the key included", stacklevel=3
@@ -61,7 +55,10 @@ def _unread_context(options: TransportOptions, *, bundles: tuple[str, ...]) -> _
     certificate, key = (None if path is None else os.fspath(path) for path in paths)
     trusted = _trust_source(options, bundles)
     named = (certificate, key) if trusted is None else (certificate, key, trusted.file, trusted.folder)
-    return _context(trusted, certificate, key, options.client_key_password, tuple(map(_fingerprint, named)))
+    context = _context(trusted, certificate, key, options.client_key_password, tuple(map(_fingerprint, named)))
+    if read:
+        context.read()
+    return context
 
 
 def _fingerprint(path: str | None) -> tuple[int, int, int] | None:
@@ -100,16 +97,13 @@ def _trust_source(options: TransportOptions, bundles: tuple[str, ...]) -> _Trust
 
 
 def _file_or_folder(path: str, named_by: str) -> _TrustSource:
-    return (
-        _TrustSource(folder=path, named_by=named_by) if Path(path).is_dir() else _TrustSource(path, named_by=named_by)
-    )
+    return _TrustSource(None, path, named_by) if Path(path).is_dir() else _TrustSource(path, None, named_by)
 
 
 class _Context(ssl.SSLContext):
     """Reads whom it trusts before its first handshake, if not sooner: it takes a fifth of the time to a first answer."""
 
-    def trust(self, trusted: _TrustSource | None) -> None:
-        """Say who is to be trusted."""
+    def __init__(self, protocol: int, trusted: _TrustSource | None) -> None:
         self._unread = trusted
         self._reading: PerProcess[threading.Lock] = PerProcess(lambda _: threading.Lock())
 
@@ -143,8 +137,7 @@ def _context(
     password: str | None,
     states: tuple[object, ...],  # another state of the files is another context
 ) -> _Context:
-    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
-    context.trust(trusted)
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT, trusted)
     if trusted is None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -30,11 +30,10 @@ ClientT = TypeVar("ClientT", bound=AsyncClosable)
 
 
 class SharedClient(Generic[ClientT]):
-    """Lends one client to every task; `most` at once where it says so.
+    """Lends one client to every task; `max_size` at once where it says so."""
 
-    Who waits does so here and never in httpcore, which forgets the connection that it has given to a request in its queue when
-    that request is cancelled.
-    """
+    # Who waits does so here: in httpcore, one that is cancelled takes a connection for good:
+    # https://github.com/encode/httpcore/issues/1093
 
     def __init__(self, client: ClientT, *, max_size: int | None = None) -> None:
         self._client = client
@@ -62,10 +61,11 @@ class SharedClient(Generic[ClientT]):
 class AsyncClientPool(Generic[ClientT]):
     """Lends clients, each with one connection, so that no two tasks ever meet in one of them.
 
-    httpcore looks at every connection of a client at each request: 50 tasks with a client each make three times the requests
-    of 50 tasks with one. At most `most` are lent at once. The newest is lent first; at most `kept` wait for that, each for
-    `expiry` seconds.
+    50 tasks with a client each make three times the requests of 50 tasks with one. At most `max_size` are lent at once. The
+    newest is lent first; at most `max_idle` wait for that, each for `expiry` seconds.
     """
+
+    # At each request, httpcore looks at every connection of a client: https://github.com/encode/httpx/issues/3215
 
     def __init__(
         self,
@@ -78,11 +78,11 @@ class AsyncClientPool(Generic[ClientT]):
         now: Callable[[], float],
     ) -> None:
         self._make = make
-        self._kept = max_idle
+        self._max_idle = max_idle
         self._expiry = expiry
         self._now = now
         self._slots = anyio.Semaphore(max_size)
-        self._waiting = deque([(now(), first)])
+        self._idle = deque([(now(), first)])
         self._lent: set[ClientT] = set()
         self._closed = False
 
@@ -101,45 +101,47 @@ class AsyncClientPool(Generic[ClientT]):
     def _next(self) -> ClientT:
         if self._closed:  # meanwhile
             raise ClientClosedError("this transport is closed")
-        return self._waiting.pop()[1] if self._waiting else self._make()
+        return self._idle.pop()[1] if self._idle else self._make()
 
     async def release(self, client: ClientT, *, usable: bool = True) -> None:
         """Keep it for the next, or close it where it is not `usable`; and close what has waited too long."""
+        now = self._now()
         self._lent.discard(client)
         if usable:
-            self._waiting.append((self._now(), client))
+            self._idle.append((now, client))
         else:  # the first to be closed
-            self._waiting.appendleft((-math.inf, client))
+            self._idle.appendleft((-math.inf, client))
         self._slots.release()
-        await self._close_oldest()
+        if self._is_over(now):
+            await self._close_oldest()
 
     async def close(self) -> None:
         """Close all, those that are lent too."""
         self._closed = True
-        self._waiting.extend((self._now(), client) for client in self._lent)
+        self._idle.extend((self._now(), client) for client in self._lent)
         await self._close_oldest()
 
     async def _close_oldest(self) -> None:
         """Close those that are not to wait any longer; where the task is cancelled, the next one goes on."""
-        while self._is_over():
+        while self._is_over(self._now()):
             with shielded():
-                await self._waiting.popleft()[1].aclose()
+                await self._idle.popleft()[1].aclose()
 
-    def _is_over(self) -> bool:
-        if not self._waiting:
+    def _is_over(self, now: float) -> bool:
+        if not self._idle:
             return False
-        return self._closed or len(self._waiting) > self._kept or self._waiting[0][0] < self._now() - self._expiry
+        return self._closed or len(self._idle) > self._max_idle or self._idle[0][0] < now - self._expiry
 
     def discard(self) -> None:
-        """As of one for all."""
+        """Leave their sockets to the garbage collector: httpx cannot close them without their event loop."""
 
 
-async def _acquired(slots: anyio.Semaphore, patience: float | None) -> bool:
+async def _acquired(slots: anyio.Semaphore, timeout: float | None) -> bool:  # noqa: ASYNC109
     """Whether a slot came free in time."""
     try:
         slots.acquire_nowait()
     except anyio.WouldBlock:
-        with anyio.move_on_after(patience) as waiting:
+        with anyio.move_on_after(timeout) as waiting:
             await slots.acquire()
         return not waiting.cancelled_caught
     return True

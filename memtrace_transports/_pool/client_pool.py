@@ -19,24 +19,25 @@ ClientT = TypeVar("ClientT", bound=Closable)
 class ClientPool(Generic[ClientT]):
     """Lends clients, each with one connection, so that no two threads ever meet in one of them.
 
-    A pool of httpcore takes a connection for expired, and closes it, when another thread's answer comes at the wrong moment.
-    At most `most` are lent at once. The newest is lent first; at most `kept` wait for that, each for `expiry` seconds.
+    At most `max_size` are lent at once. The newest is lent first; at most `max_idle` wait for that, each for `expiry` seconds.
     """
+
+    # In one pool a thread may close the connection of another: https://github.com/encode/httpcore/issues/1110
 
     def __init__(
         self, make: Callable[[], ClientT], *, max_size: int, max_idle: int, expiry: float, now: Callable[[], float]
     ) -> None:
         self._make = make
-        self._kept = max_idle
+        self._max_idle = max_idle
         self._expiry = expiry
         self._now = now
         self._slots = threading.Semaphore(max_size)
         self._guard = threading.Lock()  # taken by itself, never around I/O
-        self._waiting: deque[tuple[float, ClientT]] = deque()
+        self._idle: deque[tuple[float, ClientT]] = deque()
         self._closed = False
 
     def acquire(self, timeout: float | None) -> ClientT | None:
-        """A client, to be given back; None where none comes free within `patience` seconds. Raises `ClientClosedError`."""
+        """A client, to be given back; None where none comes free within `timeout` seconds. Raises `ClientClosedError`."""
         if not self._slots.acquire(timeout=timeout):
             return None
         try:
@@ -49,8 +50,8 @@ class ClientPool(Generic[ClientT]):
         with self._guard:
             if self._closed:  # meanwhile
                 raise ClientClosedError("this transport is closed")
-            if self._waiting:
-                return self._waiting.pop()[1]
+            if self._idle:
+                return self._idle.pop()[1]
         return self._make()
 
     def release(self, client: ClientT) -> None:
@@ -58,12 +59,12 @@ class ClientPool(Generic[ClientT]):
         now = self._now()
         ended: list[ClientT] = []
         with self._guard:
-            if self._closed or self._kept == 0:
+            if self._closed or self._max_idle == 0:
                 ended.append(client)
             else:
-                self._waiting.append((now, client))
-            while self._waiting and (len(self._waiting) > self._kept or self._waiting[0][0] < now - self._expiry):
-                ended.append(self._waiting.popleft()[1])
+                self._idle.append((now, client))
+            while self._idle and (len(self._idle) > self._max_idle or self._idle[0][0] < now - self._expiry):
+                ended.append(self._idle.popleft()[1])
         try:
             for each in ended:
                 each.close()
@@ -74,7 +75,7 @@ class ClientPool(Generic[ClientT]):
         """Close those that wait; one that is lent is closed when it is given back."""
         with self._guard:
             self._closed = True
-            ended = [client for _, client in self._waiting]
-            self._waiting.clear()
+            ended = [client for _, client in self._idle]
+            self._idle.clear()
         for client in ended:
             client.close()

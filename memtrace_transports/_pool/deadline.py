@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from typing import Any
 
 import anyio
 
@@ -20,30 +21,23 @@ def start_scope(bound: float | None) -> anyio.CancelScope:
     return anyio.CancelScope(deadline=math.inf if bound is None else anyio.current_time() + bound)
 
 
-async def run_within(scope: anyio.CancelScope, send: Callable[[], Coroutine[None, None, Response]]) -> Response:
-    """Send, until the deadline of `scope` at most. Raises `TimeoutError`.
+async def run_within(scope: anyio.CancelScope, exchange: Coroutine[Any, Any, Response]) -> Response:
+    """Run `exchange`, all of which happens within `scope`.
 
-    A task that asyncio cancels breaks off httpcore's cleaning up too, and its connection stays taken for good. So there the
-    exchange has a task of its own, which is only ever ended through its scope, as trio ends every task.
+    On asyncio it has a task of its own, which is only ever ended through its scope, as trio ends every task.
     """
-    exchange = _within_scope(scope, send)
-    return await exchange if running_under_trio() else await _in_own_task(asyncio.create_task(exchange), scope)
-
-
-async def _within_scope(scope: anyio.CancelScope, send: Callable[[], Coroutine[None, None, Response]]) -> Response:
-    with scope:
-        return await send()
-    raise TimeoutError
-
-
-async def _in_own_task(exchange: asyncio.Task[Response], scope: anyio.CancelScope) -> Response:
+    # A task that asyncio cancels breaks off httpcore's cleaning up, and its connection stays taken for good:
+    # https://github.com/encode/httpcore/issues/658
+    if running_under_trio():
+        return await exchange
+    task = asyncio.create_task(exchange)
     try:
-        await asyncio.wait((exchange,))  # which leaves the task alone when it is cancelled
+        await asyncio.wait((task,))  # which leaves the task alone when it is cancelled
     except asyncio.CancelledError:
         scope.cancel()
-        await _end(exchange)
+        await _end(task)
         raise
-    return exchange.result()
+    return task.result()
 
 
 async def _end(exchange: asyncio.Task[Response]) -> None:

@@ -5,7 +5,6 @@ import asyncio
 import httpx
 import pytest
 
-from memtrace._flow.composition import compose
 from memtrace._runtime.config import settings_from_args
 from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
 from memtrace._version import __version__
@@ -21,6 +20,7 @@ from memtrace.exceptions import (
     TransportError,
     TransportNotAvailableError,
 )
+from memtrace.middleware import before
 from memtrace.operations import Operation
 from memtrace.plugins import TransportSpec
 from memtrace.transport import Response
@@ -150,11 +150,14 @@ def test_an_accepted_status_is_parsed(dispatch):
     assert dispatch.send(operation(lambda response: response.status, accepts=frozenset({503})), 503) == 503
 
 
-def test_a_failure_that_no_middleware_mapped_raises_all_the_same(dispatch):
-    dispatcher = dispatch.make(503)
-    dispatcher._handler = compose([])
-    with pytest.raises(ServerError):
-        dispatch.do(dispatcher, "send", operation())
+def test_a_failure_that_comes_past_errors_raises_all_the_same(dispatch):
+    def fail(request, call_next):
+        yield from call_next(request)
+        return Response(503)
+
+    with pytest.raises(ServerError) as caught:
+        dispatch.send(operation(), middleware=[before("errors", fail)])
+    assert (caught.value.status_code, caught.value.attempts) == (503, 1)
 
 
 def test_a_short_circuiting_middleware_may_answer_with_a_failure(dispatch):

@@ -75,11 +75,11 @@ def test_whichever_step_of_a_first_request_over_tls_ends_the_next_one_has_a_conn
         """Whether the request came through; the next one has to in any case."""
         transport = AsyncHttpxTransport(options=TransportOptions(max_connections=1, ca_bundle=ca), library=library)
 
-        async def counted(scope, send):
+        async def counted(scope, exchange):
             async def stepped():
-                return await Counted(send(), step, scope.cancel)
+                return await Counted(exchange, step, scope.cancel)
 
-            return await within(scope, stepped)
+            return await within(scope, stepped())
 
         monkeypatch.setattr(async_exchange, "run_within", counted)
         answer = None
@@ -336,7 +336,7 @@ def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_taken(htt
         await transport.send(get(server.url))  # all before it may have been cut early, and their clients closed
         lending = await transport._channels.get()
         assert lending._lent == set()
-        pools = [client._transport._pool for _, client in lending._waiting]
+        pools = [client._transport._pool for _, client in lending._idle]
         assert 0 < len(pools) <= 2
         assert [pool._requests for pool in pools if pool._requests] == []
         assert [each for pool in pools for each in pool.connections if not each.is_idle()] == []

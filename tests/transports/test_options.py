@@ -500,8 +500,7 @@ def test_a_child_forked_while_certificates_are_read_reads_them_itself(monkeypatc
         trust(*given)
 
     monkeypatch.setattr(tls, "_trust", slow)
-    context = tls._Context(ssl.PROTOCOL_TLS_CLIENT)
-    context.trust(tls._TrustSource())
+    context = tls._Context(ssl.PROTOCOL_TLS_CLIENT, tls._TrustSource())
     thread = threading.Thread(target=context.read)
     thread.start()
     assert reading.wait(10)

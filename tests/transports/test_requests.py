@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -895,3 +896,15 @@ def test_a_tracer_that_patches_the_adapter_sees_our_calls(transport, monkeypatch
     with ScriptedServer() as server:
         transport.send(get(server))
         assert seen == [("GET", f"{server.url}/api/v1/memories")]
+
+
+def test_a_patch_that_sends_in_another_thread_gets_its_answer(transport, monkeypatch):
+    send = HTTPAdapter.send
+
+    def apart(adapter, request, **settings):
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(send, adapter, request, **settings).result()
+
+    monkeypatch.setattr(HTTPAdapter, "send", apart)
+    with ScriptedServer() as server:
+        assert transport.send(get(server)).status == 200

@@ -15,7 +15,7 @@ from memtrace._runtime.workflows.steps import Stream, Workflow, emit_all, run_op
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError
 from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, SearchResult
-from memtrace.operations import for_agent, for_session
+from memtrace.operations import Operation, for_agent, for_session
 from memtrace.operations._time_bounds import to_absolute
 from memtrace.operations._validation import MAX_LIMIT, check_count, split_tags
 
@@ -26,6 +26,7 @@ __all__ = [
     "iter_session_memories",
     "list_memories",
     "paginate",
+    "read_all",
     "search_memories",
     "session_memories",
     "session_pages",
@@ -40,25 +41,29 @@ _SEARCH_LIMIT = 50
 # ---- lists ----------------------------------------------------------------------------------------------------------
 
 
-def list_memories(options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE) -> Workflow[MemoryList]:
+def list_memories(
+    options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE
+) -> Operation[MemoryList] | Workflow[MemoryList]:
     """Read memories by filters, 100 unless `limit` says otherwise."""
     if _is_one_request(options):
-        return run_operation(operations.list_memories(_as_sent(options), clock))
-    return _read_all(options, clock, "memories.list", page_size)
+        return operations.list_memories(_as_sent(options), clock)
+    return read_all(options, clock, page_size=page_size)
 
 
-def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Workflow[MemoryList]:
+def agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Operation[MemoryList] | Workflow[MemoryList]:
     """Read one agent's memories, of the last 24 hours unless `since` says otherwise; 100 unless `limit` does."""
     if _is_one_request(options):
-        return run_operation(operations.agent_memories(agent_id, _as_sent(options), clock))
-    return _read_all(for_agent(agent_id, options), clock, "agents.memories", PAGE_SIZE)
+        return operations.agent_memories(agent_id, _as_sent(options), clock)
+    return read_all(for_agent(agent_id, options), clock, "agents.memories")
 
 
-def session_memories(session_id: str, options: ListOptions, clock: Clock) -> Workflow[MemoryList]:
+def session_memories(
+    session_id: str, options: ListOptions, clock: Clock
+) -> Operation[MemoryList] | Workflow[MemoryList]:
     """Read one session's memories, 100 unless `limit` says otherwise."""
     if _is_one_request(options):
-        return run_operation(operations.session_memories(session_id, _as_sent(options), clock))
-    return _read_all(for_session(session_id, options), clock, "sessions.memories", PAGE_SIZE)
+        return operations.session_memories(session_id, _as_sent(options), clock)
+    return read_all(for_session(session_id, options), clock, "sessions.memories")
 
 
 def _is_one_request(wanted: ListOptions | SearchQuery) -> bool:
@@ -66,7 +71,10 @@ def _is_one_request(wanted: ListOptions | SearchQuery) -> bool:
     return (wanted.limit is None or wanted.limit <= MAX_LIMIT) and _exact_tags(wanted) is None
 
 
-def _read_all(options: ListOptions, clock: Clock, name: str, page_size: int) -> Workflow[MemoryList]:
+def read_all(
+    options: ListOptions, clock: Clock, name: str = "memories.list", *, page_size: int = PAGE_SIZE
+) -> Workflow[MemoryList]:
+    """Read memories by filters page by page, 100 unless `limit` says otherwise."""
     limit = _LIST_LIMIT if options.limit is None else options.limit
     # One row more tells whether there is one; the next one with these exact tags may be far away.
     walk = paginate(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
@@ -139,10 +147,12 @@ def paginate(
 # ---- search ---------------------------------------------------------------------------------------------------------
 
 
-def search_memories(query: SearchQuery, clock: Clock, *, page_size: int = PAGE_SIZE) -> Workflow[SearchResult]:
+def search_memories(
+    query: SearchQuery, clock: Clock, *, page_size: int = PAGE_SIZE
+) -> Operation[SearchResult] | Workflow[SearchResult]:
     """Search memories by filters and a part of their content, 50 unless `limit` says otherwise."""
     if _is_one_request(query):
-        return run_operation(operations.search_memories(_as_sent(query), clock))
+        return operations.search_memories(_as_sent(query), clock)
     return _searched(query, clock, page_size)
 
 

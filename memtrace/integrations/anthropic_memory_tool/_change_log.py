@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from memtrace._runtime.workflows.listing import list_memories
+from memtrace._runtime.workflows.listing import read_all
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace._runtime.workflows.visibility import add_and_wait
 from memtrace.clock import Clock
@@ -105,7 +105,7 @@ class ChangeLog:
         options = ListOptions(
             agent_id=self._agent_id, event_type=EVENT_TYPE, since=since, order="asc", limit=_EVERYTHING
         )
-        rows = (yield from list_memories(options, clock)).memories
+        rows = (yield from read_all(options, clock)).memories
         with self._lock:
             self._take(rows)
             return self._replay()

@@ -98,7 +98,10 @@ def _sum(counts: Iterable[BufferCounts]) -> BufferCounts:
     return BufferCounts(*map(sum, zip(*map(astuple, counts), strict=True)))
 
 
-# ---- one for each provider: of a second instrument of one name, OpenTelemetry drops what it observes without a word
+# ---- one for each provider ------------------------------------------------------------------------------------------
+
+# Of a second instrument of one name, what it observes is dropped:
+# https://github.com/open-telemetry/opentelemetry-python/issues/4120
 
 _making = threading.Lock()
 _buffer_metrics: WeakKeyDictionary[MeterProvider, BufferMetrics] = WeakKeyDictionary()
