@@ -121,13 +121,13 @@ class Received(BaseModel):
 class _Row(Received):
     """A model that lists show as a row of a table."""
 
-    _columns: ClassVar[tuple[str, ...]]
-    _names: ClassVar[tuple[str, str]]
+    html_columns: ClassVar[tuple[str, ...]]
+    html_names: ClassVar[tuple[str, str]]
 
     @classmethod
     def counted(cls, count: int) -> str:
         """So many of them, in words."""
-        one, many = cls._names
+        one, many = cls.html_names
         return f"{count:,} {one if count == 1 else many}"
 
     @classmethod
@@ -136,8 +136,8 @@ class _Row(Received):
         from memtrace._support.html import rows_table
 
         # a model that was made without validation may lack some
-        values = ([getattr(row, column, None) for column in cls._columns] for row in rows)
-        return rows_table(caption, cls._columns, values, len(rows))
+        values = ([getattr(row, column, None) for column in cls.html_columns] for row in rows)
+        return rows_table(caption, cls.html_columns, values, len(rows))
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class AddMemoryRequest(_Sent):
 class Memory(_Row):
     """A stored memory."""
 
-    _columns: ClassVar[tuple[str, ...]] = (
+    html_columns: ClassVar[tuple[str, ...]] = (
         "time",
         "content",
         "memory_type",
@@ -186,7 +186,7 @@ class Memory(_Row):
         "session_id",
         "parent_id",
     )
-    _names: ClassVar[tuple[str, str]] = ("memory", "memories")
+    html_names: ClassVar[tuple[str, str]] = ("memory", "memories")
 
     #: When the server took it, UTC. Nanoseconds are cut to microseconds.
     time: datetime
@@ -290,8 +290,8 @@ class RegisterAgentRequest(_Sent):
 class Agent(_Row):
     """A registered agent."""
 
-    _columns: ClassVar[tuple[str, ...]] = ("id", "name", "description", "config", "created_at", "last_active_at")
-    _names: ClassVar[tuple[str, str]] = ("agent", "agents")
+    html_columns: ClassVar[tuple[str, ...]] = ("id", "name", "description", "config", "created_at", "last_active_at")
+    html_names: ClassVar[tuple[str, str]] = ("agent", "agents")
 
     id: str
     org_id: str
@@ -352,7 +352,7 @@ class UpdateSessionRequest(_Sent):
 class Session(_Row):
     """A session of an agent."""
 
-    _columns: ClassVar[tuple[str, ...]] = (
+    html_columns: ClassVar[tuple[str, ...]] = (
         "id",
         "agent_id",
         "status",
@@ -361,7 +361,7 @@ class Session(_Row):
         "closed_at",
         "metadata",
     )
-    _names: ClassVar[tuple[str, str]] = ("session", "sessions")
+    html_names: ClassVar[tuple[str, str]] = ("session", "sessions")
 
     id: str
     org_id: str
