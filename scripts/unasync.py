@@ -21,11 +21,13 @@ PAIRS = {
     "memtrace/resources/_async_agents.py": "memtrace/resources/_agents.py",
     "memtrace/resources/_async_memories.py": "memtrace/resources/_memories.py",
     "memtrace/resources/_async_sessions.py": "memtrace/resources/_sessions.py",
+    "memtrace/integrations/anthropic_memory_tool/_async_tool.py": "memtrace/integrations/anthropic_memory_tool/_tool.py",
     "memtrace/integrations/tools/_async_memory_tools.py": "memtrace/integrations/tools/_memory_tools.py",
 }
 """The async source of each generated file."""
 
 NAMES = {
+    "BetaAsyncAbstractMemoryTool": "BetaAbstractMemoryTool",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
@@ -40,6 +42,8 @@ _PHRASES = {
     "the awaiting client": "the blocking client",
     "The awaiting client": "The blocking client",
     "many tasks": "many threads",
+    "several tasks": "several threads",
+    " It runs on asyncio and on trio.": "",
     "asynchronous": "synchronous",
 }
 """What a docstring says of the async half, and what it says of the sync one."""
