@@ -19,9 +19,10 @@ from memtrace._runtime.write_buffer.reporting import (
     report,
 )
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
-from memtrace._support.event_loops import shielded
+from memtrace._support.event_loops import running_under_trio, shielded
 from memtrace._support.forks import current_process
-from memtrace.outcomes import OnResult, Outcome
+from memtrace.exceptions import ConfigurationError
+from memtrace.outcomes import BufferCounts, OnResult, Outcome
 
 if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher
@@ -82,6 +83,24 @@ class AsyncioWorker:
         self._worker: asyncio.Task[None] | None = None
 
     # ---- what callers do
+
+    def entered(self) -> AsyncioWorker:
+        """It, for the running event loop. Raises `ConfigurationError` under trio, and `RuntimeError` on another loop than before."""
+        if running_under_trio():
+            raise ConfigurationError(
+                "a write buffer of AsyncMemtrace runs on asyncio, and no event loop of asyncio is running here",
+                hint="under trio use memories.add_many, or a buffer of Memtrace with on_full='raise'",
+            )
+        loop = asyncio.get_running_loop()
+        if self.loop not in (None, loop):
+            raise RuntimeError("this write buffer belongs to another event loop; make one for each")
+        self.loop = loop
+        return self
+
+    @property
+    def counts(self) -> BufferCounts:
+        """The counts of this moment."""
+        return self.state.counts
 
     async def put(self, request: AddMemoryRequest, size: int) -> Future[Outcome]:
         """Accept a memory when there is room. Raises `ClientClosedError`, and `BufferFullError` as the limits say."""

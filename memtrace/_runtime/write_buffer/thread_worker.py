@@ -21,7 +21,7 @@ from memtrace._runtime.write_buffer.reporting import (
 )
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
 from memtrace._support.forks import current_process
-from memtrace.outcomes import OnResult, Outcome
+from memtrace.outcomes import BufferCounts, OnResult, Outcome
 
 if TYPE_CHECKING:
     from memtrace._runtime.dispatch import Dispatcher
@@ -112,6 +112,16 @@ class ThreadWorker:
         self._own = threading.local()  # `.busy` in a thread that would wait for itself
 
     # ---- what callers do
+
+    def entered(self) -> ThreadWorker:
+        """It, for any thread."""
+        return self
+
+    @property
+    def counts(self) -> BufferCounts:
+        """The counts of this moment."""
+        with self.guard:
+            return self.state.counts
 
     def put(self, request: AddMemoryRequest, size: int) -> Future[Outcome]:
         """Accept a memory when there is room. Raises `ClientClosedError`, and `BufferFullError` as the limits say."""

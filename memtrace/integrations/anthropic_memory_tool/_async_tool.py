@@ -22,7 +22,8 @@ class AsyncMemtraceMemoryTool(BetaAsyncAbstractMemoryTool):
 
     Each command reads the changes of the files from the server, and each change is one memory. A command returns once its change can
     be read, for `wait_timeout` seconds at most. `max_file_size` is in bytes of UTF-8, at most 512 KiB. What a command refuses
-    is a `ToolError`, which the model reads; what the server refuses is a `MemtraceError`. One tool may serve several tasks. It runs on asyncio and on trio.
+    is a `ToolError`, which the model reads; what the server refuses is a `MemtraceError`. One tool may serve several tasks.
+    It runs on asyncio and on trio.
 
     Raises `InvalidRequestError` for an `agent_id` that the server would not take, and for the other two out of their range.
 
