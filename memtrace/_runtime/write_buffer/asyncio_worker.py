@@ -9,15 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from memtrace._runtime.workflows.batches import send_requests
+from memtrace._runtime.write_buffer import reporting
 from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
-from memtrace._runtime.write_buffer.reporting import (
-    aborted,
-    buffer_closed,
-    buffer_full,
-    drain_error,
-    log_losses,
-    report,
-)
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
 from memtrace._support.event_loops import running_under_trio, shielded
 from memtrace._support.forks import current_process
@@ -112,8 +105,8 @@ class AsyncioWorker:
             if not self.state.is_full or policy == "drop_oldest":
                 return self._accept(request, size).future
             if policy == "raise" or self._is_busy() or not await self._wait(self._room, self._may_put, until):
-                raise buffer_full(self._limits.max_pending)
-        raise buffer_closed()
+                raise reporting.buffer_full(self._limits.max_pending)
+        raise reporting.buffer_closed()
 
     async def flush(self, timeout: float | None) -> bool:
         """Whether all that was accepted before this call is known within `timeout` seconds."""
@@ -136,16 +129,16 @@ class AsyncioWorker:
                 drained = await self._wait(self._news, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
-            log_losses(self.state.counts)
+            reporting.log_losses(self.state.counts)
             raise
         else:
             unsent, unknown = ((), 0) if drained else self._give_up()
         finally:
             await self._end(cancel=not drained)
         if unsent or unknown:
-            raise drain_error(unsent, unknown, self.state.counts)
+            raise reporting.drain_error(unsent, unknown, self.state.counts)
         if first:
-            log_losses(self.state.counts)
+            reporting.log_losses(self.state.counts)
 
     def release(self) -> None:
         """Have the task send what waits and end; it may be called on any thread, while garbage is collected."""
@@ -217,7 +210,7 @@ class AsyncioWorker:
             self._give_up()
             self._room.call()
             if not expected:
-                log_losses(self.state.counts)
+                reporting.log_losses(self.state.counts)
             raise
 
     async def _next_chunk(self) -> _Chunk:
@@ -235,7 +228,7 @@ class AsyncioWorker:
         try:
             return await self._dispatcher.run(send_requests([item.request for item in chunk]))
         except Exception as error:  # noqa: BLE001  # the task goes on, whatever a middleware raises
-            return [aborted(error)] * len(chunk)
+            return [reporting.aborted(error)] * len(chunk)
 
     # ---- telling
 
@@ -253,4 +246,4 @@ class AsyncioWorker:
         outcome = cast("Outcome", item.outcome)
         if not item.future.done():  # who awaited it may have been cancelled
             item.future.set_result(outcome)
-        report(self._on_result, outcome)
+        reporting.report(self._on_result, outcome)
