@@ -258,8 +258,6 @@ class ScriptedServer(ThreadingHTTPServer):
     def __init__(self, *steps: Step) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url: str = f"http://127.0.0.1:{self.server_port}"
-        #: Every request that was read, in order.
-        self.received: list[Received] = []
         #: How many connections were accepted, and how many of them are open.
         self.connections: int = 0
         self.open_connections: int = 0
@@ -269,9 +267,15 @@ class ScriptedServer(ThreadingHTTPServer):
         #: Set when no pause is kept any more, and when the server ends.
         self.hurried: threading.Event = threading.Event()
         self.ended: threading.Event = threading.Event()
+        self._received: list[Received] = []
         self._steps = list(steps)
         self._guard = threading.Lock()  # taken by itself
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def received(self) -> list[Received]:
+        """Every request that was read, in order."""
+        return self._received
 
     def do(self, *steps: Step) -> None:
         """Do these with the requests to come, behind the steps that are waiting."""
@@ -284,7 +288,7 @@ class ScriptedServer(ThreadingHTTPServer):
     def next_step(self, received: Received) -> Step:
         """What to do with this request."""
         with self._guard:
-            self.received.append(received)
+            self._received.append(received)
             return self._steps.pop(0) if self._steps else Echo()
 
     @contextlib.contextmanager

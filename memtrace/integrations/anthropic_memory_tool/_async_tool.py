@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from anthropic.lib.tools import BetaAsyncAbstractMemoryTool
 from anthropic.types import beta
 
+from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._dual_client import async_dispatcher
 from memtrace.integrations.anthropic_memory_tool import _commands as commands
 from memtrace.integrations.anthropic_memory_tool._files import KIB, Files
-
-if TYPE_CHECKING:
-    from memtrace.async_client import AsyncMemtrace
 
 __all__ = ["AsyncMemtraceMemoryTool"]
 

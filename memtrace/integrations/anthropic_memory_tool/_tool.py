@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from anthropic.lib.tools import BetaAbstractMemoryTool
 from anthropic.types import beta
 
+from memtrace.client import Memtrace
 from memtrace.integrations._dual_client import dispatcher
 from memtrace.integrations.anthropic_memory_tool import _commands as commands
 from memtrace.integrations.anthropic_memory_tool._files import KIB, Files
-
-if TYPE_CHECKING:
-    from memtrace.client import Memtrace
 
 __all__ = ["MemtraceMemoryTool"]
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from langgraph.store import base
 
 from memtrace._runtime.workflows.keyset_pagination import PAGE_SIZE
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace._support.numbers import is_int
+from memtrace.async_client import AsyncMemtrace
+from memtrace.client import Memtrace
+from memtrace.clock import Clock
 from memtrace.integrations._dual_client import DualClient
 from memtrace.integrations.identifiers import check_owner
 from memtrace.integrations.langgraph._items import Place, Put, StoredItem, StoredItems
 from memtrace.integrations.langgraph._matching import check_filter, matches_filter, matches_path
 from memtrace.operations._validation import check_non_negative_seconds, invalid
-
-if TYPE_CHECKING:
-    from memtrace.async_client import AsyncMemtrace
-    from memtrace.client import Memtrace
-    from memtrace.clock import Clock
 
 __all__ = ["MemtraceStore"]
 
