@@ -112,6 +112,9 @@ CODES = frozenset(
 )
 """The codes of the SDK's own errors; each has a page in the documentation. A transport's own may be others."""
 
+_DEFAULT: Final = "that of the class"
+"""Stands for a message or a hint that is not given: this very text, not one that is equal to it."""
+
 PAGES = "errors"
 """Where the documentation has those pages: below its address, which belongs here once it has one."""
 
@@ -151,22 +154,22 @@ class MemtraceError(Exception):
     #: spell it; `str()` does.
     argument: str | None
     #: The call, None when the error was raised before a request was built.
-    request: RequestInfo | None
+    request: RequestInfo | None = None
     #: How many times a request was handed to the transport.
-    attempts: int
+    attempts: int = 0
     #: Seconds from the call's beginning to the error.
-    elapsed: float
+    elapsed: float = 0.0
     #: What made the newest repetition necessary; None where there was one attempt.
-    last_cause: MemtraceError | None
+    last_cause: MemtraceError | None = None
     #: Whether a write may have been stored all the same.
-    maybe_applied: bool
+    maybe_applied: bool = False
     #: Whether the same call may simply be made again: it can succeed then, and cannot store anything twice.
-    retryable: bool
+    retryable: bool = False
     #: The first 4,096 bytes of the answer; never part of a message.
-    response_body: bytes | None
+    response_body: bytes | None = None
     #: What tracebacks show below the error; Python 3.10 knows none, and shows none.
     __notes__: list[str]
-    _hint: str | None
+    _hint: str | None = None
 
     def __init__(
         self,
@@ -182,16 +185,8 @@ class MemtraceError(Exception):
         self.status_code = status_code
         self.code = code or self._code
         self.__notes__ = []
-        self._hint = None
         self.hint = hint
         self.argument = argument
-        self.request = None
-        self.attempts = 0
-        self.elapsed = 0.0
-        self.last_cause = None
-        self.maybe_applied = False
-        self.retryable = False
-        self.response_body = None
 
     def __str__(self) -> str:
         # the text of whatever an application raised it with; the hint is a note
@@ -265,78 +260,59 @@ class APIStatusError(MemtraceError):
     """
 
     _code = "unexpected_status"
+    _default_message: ClassVar[str] = "Unexpected status"
+    _default_status: ClassVar[int] = 400
+    _default_hint: ClassVar[str | None] = None
 
     def __init__(
         self,
-        message: str = "Unexpected status",
-        status_code: int = 400,
+        message: str = _DEFAULT,
+        status_code: int | None = None,
         *,
         code: str | None = None,
-        hint: str | None = None,
+        hint: str | None = _DEFAULT,
         argument: str | None = None,
     ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
+        super().__init__(
+            self._default_message if message is _DEFAULT else message,
+            self._default_status if status_code is None else status_code,
+            code=code,
+            hint=self._default_hint if hint is _DEFAULT else hint,
+            argument=argument,
+        )
 
 
 class AuthenticationError(APIStatusError):
     """401: the API key is missing or unknown to the server."""
 
     _code = "authentication"
-
-    def __init__(
-        self,
-        message: str = "Invalid or missing API key",
-        status_code: int = 401,
-        *,
-        code: str | None = None,
-        hint: str | None = None,
-        argument: str | None = None,
-    ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
+    _default_message = "Invalid or missing API key"
+    _default_status = 401
 
 
 class NotFoundError(APIStatusError):
     """404, and the 400 that the server gives for an unknown session: there is no such thing in this organisation."""
 
     _code = "not_found"
-
-    def __init__(
-        self,
-        message: str = "Resource not found",
-        status_code: int = 404,
-        *,
-        code: str | None = None,
-        hint: str | None = None,
-        argument: str | None = None,
-    ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
+    _default_message = "Resource not found"
+    _default_status = 404
 
 
 class ConflictError(APIStatusError):
     """409: a duplicate memory or a taken agent name; also a 404 for an agent that sessions hold."""
 
     _code = "conflict"
-
-    def __init__(
-        self, message: str = "Conflict", status_code: int = 409, *, code: str | None = None, hint: str | None = None
-    ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+    _default_message = "Conflict"
+    _default_status = 409
 
 
 class NoArcInstanceError(APIStatusError):
     """503: the key's organisation has no storage configured. An admin runs ``memtrace org add-arc <org_id>``."""
 
     _code = "no_arc_instance"
-
-    def __init__(
-        self,
-        message: str = "no arc instance configured for this org",
-        status_code: int = 503,
-        *,
-        code: str | None = None,
-        hint: str | None = "ask an admin to run `memtrace org add-arc <org_id>`",
-    ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint)
+    _default_message = "no arc instance configured for this org"
+    _default_status = 503
+    _default_hint = "ask an admin to run `memtrace org add-arc <org_id>`"
 
 
 class InvalidRequestError(APIStatusError, ValueError):
@@ -397,34 +373,16 @@ class PayloadTooLargeError(APIStatusError):
 
     _code = "payload_too_large"
     _is_raised_outside = True
-
-    def __init__(
-        self,
-        message: str = "Request body too large",
-        status_code: int = 413,
-        *,
-        code: str | None = None,
-        hint: str | None = None,
-        argument: str | None = None,
-    ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
+    _default_message = "Request body too large"
+    _default_status = 413
 
 
 class ServerError(APIStatusError):
     """500 and above: the server, its storage or a proxy before it failed."""
 
     _code = "server_error"
-
-    def __init__(
-        self,
-        message: str = "Server error",
-        status_code: int = 500,
-        *,
-        code: str | None = None,
-        hint: str | None = None,
-        argument: str | None = None,
-    ) -> None:
-        super().__init__(message, status_code, code=code, hint=hint, argument=argument)
+    _default_message = "Server error"
+    _default_status = 500
 
 
 class ResponseDecodeError(MemtraceError):

@@ -21,17 +21,23 @@ PAIRS = {
     "memtrace/resources/_async_agents.py": "memtrace/resources/_agents.py",
     "memtrace/resources/_async_memories.py": "memtrace/resources/_memories.py",
     "memtrace/resources/_async_sessions.py": "memtrace/resources/_sessions.py",
+    "memtrace/resources/_async_write_buffer.py": "memtrace/resources/_write_buffer.py",
+    "memtrace/integrations/anthropic_memory_tool/_async_tool.py": "memtrace/integrations/anthropic_memory_tool/_tool.py",
     "memtrace/integrations/tools/_async_memory_tools.py": "memtrace/integrations/tools/_memory_tools.py",
 }
 """The async source of each generated file."""
 
 NAMES = {
+    "AsyncioWorker": "ThreadWorker",
+    "BetaAsyncAbstractMemoryTool": "BetaAbstractMemoryTool",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
     "__anext__": "__next__",
     "StopAsyncIteration": "StopIteration",
     "aclose": "close",
+    "asyncio": "concurrent.futures",  # a source imports nothing but Future from it
+    "asyncio_worker": "thread_worker",
 }
 _ASYNC_NAME = re.compile(r"\bAsync(?=[A-Z])|(?<![A-Za-z0-9])async_(?=[a-z])|(?<=[a-z])_async\b")
 _GENERATOR = re.compile(r"\bGenerator\[(\w+), None\]")  # three arguments before Python 3.13
@@ -39,7 +45,12 @@ _PHRASES = {
     "for asyncio and trio": "blocking",
     "the awaiting client": "the blocking client",
     "The awaiting client": "The blocking client",
+    "(await future)": "future.result()",
+    "A task sends": "Many threads may use it. A daemon thread sends",
+    "\n    A buffer belongs to one event loop, of asyncio: under trio it raises `ConfigurationError`.": "",
     "many tasks": "many threads",
+    "several tasks": "several threads",
+    "\n    It runs on asyncio and on trio.": "",
     "asynchronous": "synchronous",
 }
 """What a docstring says of the async half, and what it says of the sync one."""

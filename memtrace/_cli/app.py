@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from memtrace._cli.command_errors import handle_broken_pipe
 from memtrace._cli.commands import agents_sessions, diagnostics, fake, mcp, memories, profiles, transfer
 from memtrace._cli.exit_status import ExitStatus
+from memtrace._cli.options import with_choice
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
 
 __all__ = ["app", "run"]
@@ -82,26 +83,25 @@ def program(
     """Work with a Memtrace server, try its Python SDK without one, and find out why one does not answer."""
 
 
-_command = functools.partial(app.command, cls=SingleUseOptionsCommand)
+def _add(command: Callable[..., None], epilog: str, short_help: str, name: str | None = None) -> None:
+    add = app.command(name, cls=SingleUseOptionsCommand, epilog=epilog, short_help=short_help)
+    add(with_choice(command))
 
-_command(epilog=memories.REMEMBER, short_help="Store a memory.")(memories.remember)
-_command(epilog=memories.RECALL, short_help="Show what an agent remembers.")(memories.recall)
-_command(epilog=memories.SEARCH, short_help="Search the memories of all agents.")(memories.search)
-_command(epilog=memories.CONTEXT, short_help="Show a session's context for a prompt.")(memories.context)
-_command(epilog=memories.TAIL, short_help="Show memories as they come.")(memories.tail)
-_command(epilog=agents_sessions.AGENTS, short_help="Show the registered agents.")(agents_sessions.agents)
-_command(epilog=agents_sessions.SESSIONS, short_help="Show the sessions.")(agents_sessions.sessions)
-_command(epilog=agents_sessions.STATS, short_help="Count what is stored.")(agents_sessions.stats)
-_command(epilog=transfer.EXPORT, short_help="Write memories to a file of JSON lines.")(transfer.export)
-_command("import", epilog=transfer.IMPORT, short_help="Store the memories of such a file.")(transfer.import_)
+
+_add(memories.remember, memories.REMEMBER, "Store a memory.")
+_add(memories.recall, memories.RECALL, "Show what an agent remembers.")
+_add(memories.search, memories.SEARCH, "Search the memories of all agents.")
+_add(memories.context, memories.CONTEXT, "Show a session's context for a prompt.")
+_add(memories.tail, memories.TAIL, "Show memories as they come.")
+_add(agents_sessions.agents, agents_sessions.AGENTS, "Show the registered agents.")
+_add(agents_sessions.sessions, agents_sessions.SESSIONS, "Show the sessions.")
+_add(agents_sessions.stats, agents_sessions.STATS, "Count what is stored.")
+_add(transfer.export, transfer.EXPORT, "Write memories to a file of JSON lines.")
+_add(transfer.import_, transfer.IMPORT, "Store the memories of such a file.", "import")
 app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.")
-_command(epilog=diagnostics.DOCTOR, short_help="Find out why a server does not answer.")(diagnostics.doctor)
-_command(epilog=diagnostics.TRANSPORTS, short_help="List the installed transports.")(diagnostics.transports)
-_command(epilog=diagnostics.MIDDLEWARE, short_help="List the installed middleware.")(diagnostics.middleware)
-_command(epilog=fake.DEMO, short_help="Walk through the SDK, without a server.")(fake.demo)
-_command(
-    "serve-fake",
-    epilog=fake.SERVE,
-    short_help="Serve a fake Memtrace server, for tests in any language.",
-)(fake.serve_fake)
-_command(epilog=mcp.MCP, short_help="Serve an agent's memory as tools of the Model Context Protocol.")(mcp.mcp)
+_add(diagnostics.doctor, diagnostics.DOCTOR, "Find out why a server does not answer.")
+_add(diagnostics.transports, diagnostics.TRANSPORTS, "List the installed transports.")
+_add(diagnostics.middleware, diagnostics.MIDDLEWARE, "List the installed middleware.")
+_add(fake.demo, fake.DEMO, "Walk through the SDK, without a server.")
+_add(fake.serve_fake, fake.SERVE, "Serve a fake Memtrace server, for tests in any language.", "serve-fake")
+_add(mcp.mcp, mcp.MCP, "Serve an agent's memory as tools of the Model Context Protocol.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from memtrace._cli import profiles
 from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
 from memtrace._cli.key_store import read_key
 from memtrace._cli.messages import redacted, text_of
+from memtrace._cli.options import Choice
 from memtrace._cli.terminal import show_error
 from memtrace._runtime.config import DEFAULT_TIMEOUT
 from memtrace.client import Memtrace
@@ -24,16 +25,6 @@ if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
 
 __all__ = ["Choice", "Connection", "check_key", "check_profile", "choose", "connected", "opened"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What the options say."""
-
-    profile: str | None = None
-    url: str | None = None
-    transport: str | None = None
-    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +127,9 @@ def _profile_name(choice: Choice) -> str | None:
     return profiles.load().default
 
 
-@contextmanager
-def connected(choice: Choice) -> Iterator[Memtrace]:
+def connected(choice: Choice) -> AbstractContextManager[Memtrace]:
     """A client for one command; an error comes out as `CommandError`, in the console's words and without the key."""
-    connection = choose(choice)
-    with opened(connection) as client:
-        yield client
+    return opened(choose(choice))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from memtrace._cli.conversation_loader import LoadReport, Turn, load, read_turns
 from memtrace._cli.json_lines import LineError
 from memtrace._cli.progress import measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
+from memtrace._cli.tables import plain_table
 from memtrace._cli.terminal import make_console, show, show_error, visible
 from memtrace._cli.walkthrough import WalkthroughResult, run_steps
 from memtrace.client import Memtrace
@@ -195,13 +196,6 @@ def _counts_table(report: LoadReport) -> Table:
 
 
 def _found_table(found: SearchResult) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("conversation", overflow="fold", justify="right")
-    table.add_column("session", overflow="fold", justify="right")
-    table.add_column("speaker", overflow="fold", style="magenta")
-    table.add_column("text", overflow="fold")
-    for memory in found.results:
-        said = memory.metadata or {}
-        cells = (said.get("conversation"), said.get("session"), said.get("speaker"), memory.content)
-        table.add_row(*(Text(visible(str(cell))) for cell in cells))
-    return table
+    said = [{**(memory.metadata or {}), "text": memory.content} for memory in found.results]
+    columns = {"conversation": ">", "session": ">", "speaker": "magenta", "text": ""}
+    return plain_table(columns, [[str(each.get(name)) for name in columns] for each in said])

@@ -5,18 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from memtrace.exceptions import (
-    AuthenticationError,
-    ConfigurationError,
-    ConflictError,
-    InvalidRequestError,
-    MemtraceError,
-    NoArcInstanceError,
-    NotFoundError,
-    PayloadTooLargeError,
-    RateLimitError,
-    TransportError,
-)
+from memtrace import exceptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -60,16 +49,19 @@ class CommandError(Exception):
 
 
 _UNAVAILABLE = (502, 503, 504)
-_STATUSES: tuple[tuple[tuple[type[MemtraceError], ...], ExitStatus], ...] = (
-    ((AuthenticationError,), ExitStatus.DENIED),
-    ((NotFoundError,), ExitStatus.NOT_FOUND),
-    ((ConflictError,), ExitStatus.CONFLICT),
-    ((InvalidRequestError, PayloadTooLargeError, ConfigurationError), ExitStatus.USAGE),
-    ((TransportError, NoArcInstanceError, RateLimitError), ExitStatus.UNAVAILABLE),
+_STATUSES: tuple[tuple[tuple[type[exceptions.MemtraceError], ...], ExitStatus], ...] = (
+    ((exceptions.AuthenticationError,), ExitStatus.DENIED),
+    ((exceptions.NotFoundError,), ExitStatus.NOT_FOUND),
+    ((exceptions.ConflictError,), ExitStatus.CONFLICT),
+    (
+        (exceptions.InvalidRequestError, exceptions.PayloadTooLargeError, exceptions.ConfigurationError),
+        ExitStatus.USAGE,
+    ),
+    ((exceptions.TransportError, exceptions.NoArcInstanceError, exceptions.RateLimitError), ExitStatus.UNAVAILABLE),
 )
 
 
-def status_of(error: MemtraceError) -> ExitStatus:
+def status_of(error: exceptions.MemtraceError) -> ExitStatus:
     """The exit status that says the same as an error of the SDK."""
     if error.maybe_applied:
         return ExitStatus.UNKNOWN

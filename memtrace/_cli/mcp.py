@@ -58,7 +58,7 @@ def run_mcp(
             asyncio.run(_over_streams(client, server))
         return 0
     try:
-        listening = _listen(*place)
+        listening = socket.create_server(place, family=socket.AF_INET6 if ":" in place[0] else socket.AF_INET)
     except OSError as error:
         told = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         show_error(f"cannot listen on {http}: {told}")
@@ -125,11 +125,6 @@ def _place(text: str) -> tuple[str, int]:
             hint=f"set {_TOKEN} to a secret that clients send as Authorization: Bearer, or listen on 127.0.0.1",
         )
     return host, int(match["port"])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
 
 
 def _http_server(server: Server[dict[str, Any]], host: str) -> uvicorn.Server:

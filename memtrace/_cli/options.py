@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from memtrace._cli.connection import Choice
-
 __all__ = [
     "AgentOption",
+    "Choice",
     "EventOption",
     "JsonOption",
     "KindOption",
-    "ProfileOption",
     "SessionOption",
-    "TimeoutOption",
-    "TransportOption",
-    "UrlOption",
-    "connection_choice",
     "not_empty",
     "profile_names",
+    "with_choice",
 ]
 
 
@@ -36,31 +34,55 @@ def profile_names() -> list[str]:
         return []
 
 
-ProfileOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        "-p",
-        metavar="NAME",
-        autocompletion=profile_names,
-        help="A profile of the config file. Without it: MEMTRACE_PROFILE.",
-    ),
-]
-UrlOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL", help="The server's address, with the key of MEMTRACE_API_KEY. Without it: MEMTRACE_BASE_URL."
-    ),
-]
-TransportOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="A transport by name. Without it: what the address names, else MEMTRACE_TRANSPORT."
-    ),
-]
-TimeoutOption = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="For one attempt. Without it: MEMTRACE_TIMEOUT, else 30.")
-]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the options say of the server that a command speaks to."""
+
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            "-p",
+            metavar="NAME",
+            autocompletion=profile_names,
+            help="A profile of the config file. Without it: MEMTRACE_PROFILE.",
+        ),
+    ] = None
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The server's address, with the key of MEMTRACE_API_KEY. Without it: MEMTRACE_BASE_URL."
+        ),
+    ] = None
+    transport: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="A transport by name. Without it: what the address names, else MEMTRACE_TRANSPORT."
+        ),
+    ] = None
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="For one attempt. Without it: MEMTRACE_TIMEOUT, else 30.")
+    ] = None
+
+
+def with_choice(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of `Choice` in the place of its parameter `choice`."""
+    signature = inspect.signature(command, eval_str=True)
+    if "choice" not in signature.parameters:
+        return command
+    options = inspect.signature(Choice, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def choosing(**given: Any) -> None:
+        command(choice=Choice(**{name: given.pop(name) for name in options}), **given)
+
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        parameters += options.values() if name == "choice" else [parameter]
+    choosing.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # what typer reads
+    return choosing
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -81,10 +103,3 @@ SessionOption = Annotated[
 
 KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")]
 EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
-
-
-def connection_choice(profile: str | None, url: str | None, transport: str | None, timeout: float | None) -> Choice:
-    """What the options say, for `memtrace._cli.connection`."""
-    from memtrace._cli.connection import Choice
-
-    return Choice(profile=profile, url=url, transport=transport, timeout=timeout)

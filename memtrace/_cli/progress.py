@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich import progress
 
 from memtrace._cli.terminal import make_console
 
@@ -29,26 +21,29 @@ def measuring(
     `silent` is for input that a person types in the same terminal.
     """
     with _shown(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=False), silent=silent
-    ) as progress:
-        task = progress.add_task(doing, total=size, told=told)
-        yield lambda done, text: progress.update(task, completed=done, told=text)
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(show_speed=False),
+        silent=silent,
+    ) as shown:
+        task = shown.add_task(doing, total=size, told=told)
+        yield lambda done, text: shown.update(task, completed=done, told=text)
 
 
 @contextmanager
 def counting(doing: str) -> Iterator[Callable[[str], None]]:
     """A spinner; gives what takes the text beside it."""
-    with _shown(SpinnerColumn(), TextColumn("{task.description}")) as progress:
-        task = progress.add_task(doing, total=None, told="")
-        yield lambda text: progress.update(task, told=text)
+    with _shown(progress.SpinnerColumn(), progress.TextColumn("{task.description}")) as shown:
+        task = shown.add_task(doing, total=None, told="")
+        yield lambda text: shown.update(task, told=text)
 
 
-def _shown(*columns: ProgressColumn, silent: bool = False) -> Progress:
+def _shown(*columns: progress.ProgressColumn, silent: bool = False) -> progress.Progress:
     console = make_console(stderr=True)
-    return Progress(
+    return progress.Progress(
         *columns,
-        TextColumn("{task.fields[told]}"),
-        TimeElapsedColumn(),
+        progress.TextColumn("{task.fields[told]}"),
+        progress.TimeElapsedColumn(),
         console=console,
         transient=True,
         disable=not console.is_interactive or silent,

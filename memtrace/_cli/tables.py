@@ -19,6 +19,7 @@ __all__ = [
     "agents_table",
     "memories_table",
     "memory_line",
+    "plain_table",
     "profiles_table",
     "sessions_table",
     "show_found",
@@ -55,7 +56,7 @@ def show_found(
 def memories_table(memories: Iterable[Memory]) -> Table:
     """One memory a row, its content whole."""
     rows = [_memory_cells(memory) for memory in memories]
-    return _table(
+    return plain_table(
         {"time": "dim", "agent": "cyan", "type": "magenta", "event": "", "tags": "green", "content": ""}, rows
     )
 
@@ -77,13 +78,13 @@ def memory_line(memory: Memory) -> Text:
 def agents_table(agents: Iterable[Agent]) -> Table:
     """One agent a row."""
     rows = [(agent.id, agent.name, _time(agent.created_at), agent.description or "") for agent in agents]
-    return _table({"id": "cyan", "name": "", "created": "dim", "description": ""}, rows)
+    return plain_table({"id": "cyan", "name": "", "created": "dim", "description": ""}, rows)
 
 
 def sessions_table(sessions: Iterable[Session]) -> Table:
     """One session a row."""
     rows = [(each.id, each.agent_id, each.status, _time(each.created_at), _time(each.closed_at)) for each in sessions]
-    return _table({"id": "cyan", "agent": "", "status": "magenta", "created": "dim", "closed": "dim"}, rows)
+    return plain_table({"id": "cyan", "agent": "", "status": "magenta", "created": "dim", "closed": "dim"}, rows)
 
 
 def stats_table(stats: Iterable[AgentStats]) -> Table:
@@ -101,7 +102,7 @@ def stats_table(stats: Iterable[AgentStats]) -> Table:
         for each in stats
     ]
     columns = ("memories", "last 24 h", "errors 24 h", "sessions", "active")
-    return _table({"agent": "cyan", **dict.fromkeys(columns, ">"), "types": ""}, rows)
+    return plain_table({"agent": "cyan", **dict.fromkeys(columns, ">"), "types": ""}, rows)
 
 
 def profiles_table(config: Config) -> Table:
@@ -117,10 +118,12 @@ def profiles_table(config: Config) -> Table:
         )
         for name, profile in config.profiles.items()
     ]
-    return _table({"": "green", "name": "cyan", "address": "", "transport": "", "timeout": ">", "key from": ""}, rows)
+    return plain_table(
+        {"": "green", "name": "cyan", "address": "", "transport": "", "timeout": ">", "key from": ""}, rows
+    )
 
 
-def _table(columns: dict[str, str], rows: Iterable[Sequence[str]]) -> Table:
+def plain_table(columns: dict[str, str], rows: Iterable[Sequence[str]]) -> Table:
     """The columns with their styles; ``>`` is a number."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, style in columns.items():

@@ -36,7 +36,7 @@ def follow(
     while True:
         clock.sleep(interval)
         try:
-            come = _more(client, wanted, recent)
+            come = _read(client, wanted.model_copy(update={"since": recent.since}), recent)
         except MemtraceError as error:
             if not error.retryable:
                 raise
@@ -59,10 +59,6 @@ def _first(client: Memtrace, wanted: ListOptions, recent: RecentMemories, lines:
         before = {"until": start + timedelta(microseconds=1), "limit": missing}
         rows = client.memories.list(wanted.model_copy(update=before)).memories[::-1] + rows
     return rows[len(rows) - min(lines, len(rows)) :]
-
-
-def _more(client: Memtrace, wanted: ListOptions, recent: RecentMemories) -> list[Memory]:
-    return _read(client, wanted.model_copy(update={"since": recent.since}), recent)
 
 
 def _read(client: Memtrace, wanted: ListOptions, recent: RecentMemories) -> list[Memory]:

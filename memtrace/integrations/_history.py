@@ -18,7 +18,6 @@ from memtrace.clock import Clock
 from memtrace.exceptions import ConflictError
 from memtrace.integrations._records import Record, RecordCodec, json_text, write
 from memtrace.integrations.identifiers import check_owner
-from memtrace.models import AddMemoryRequest
 from memtrace.operations._validation import check_non_negative_seconds, invalid
 
 __all__ = ["History", "HistoryItem"]
@@ -55,9 +54,6 @@ class History:
         """The items, oldest first; the newest `limit` of them. Raises `InvalidRequestError` for a limit below 0."""
         if limit is not None and limit < 0:
             raise invalid("limit", "0 or more", "it says how many items to give")
-        return self._items(limit, clock)
-
-    def _items(self, limit: int | None, clock: Clock) -> Workflow[list[Any]]:
         found = yield from self._newest(limit, clock, frozenset())
         return [record.item for record in reversed(found)]
 
@@ -100,12 +96,10 @@ class History:
 
     def clear(self, clock: Clock) -> Workflow[None]:
         """Remove all items there are."""
-        yield from write([self._clearing()], self._wait_timeout, clock)
-
-    def _clearing(self) -> AddMemoryRequest:
-        return self._form.request(
+        clearing = self._form.request(
             _CLEARED, "null", content="All items before this were removed", event_type="history_cleared"
         )
+        yield from write([clearing], self._wait_timeout, clock)
 
     def _newest(self, limit: int | None, clock: Clock, besides: frozenset[str]) -> Workflow[list[Record]]:
         """The newest items that were not removed, the last one first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 try:
     from langchain_core.chat_history import BaseChatMessageHistory
@@ -14,14 +14,12 @@ except ImportError as _missing:
         'memtrace.integrations.langchain needs the package langchain-core; run: pip install "memtrace-sdk[langchain]"'
     ) from _missing
 
+from memtrace.async_client import AsyncMemtrace
+from memtrace.client import Memtrace
 from memtrace.integrations._dual_client import DualClient
 from memtrace.integrations._history import History, HistoryItem
 from memtrace.integrations._records import event_type_of, json_text
 from memtrace.operations._validation import invalid
-
-if TYPE_CHECKING:
-    from memtrace.async_client import AsyncMemtrace
-    from memtrace.client import Memtrace
 
 __all__ = ["MemtraceChatMessageHistory"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from asyncio import Future
 from functools import partial
@@ -13,9 +12,7 @@ from memtrace._runtime.write_buffer.admission import prepare
 from memtrace._runtime.write_buffer.asyncio_worker import AsyncioWorker
 from memtrace._runtime.write_buffer.limits import BufferLimits
 from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain
-from memtrace._support.event_loops import running_under_trio
 from memtrace._support.forks import PerProcess
-from memtrace.exceptions import ConfigurationError
 from memtrace.models import AddMemoryRequest
 from memtrace.operations._coercion import coerce_request
 from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
@@ -32,10 +29,11 @@ __all__ = ["AsyncWriteBuffer"]
 class AsyncWriteBuffer:
     """Memories that are sent in the background, many in a request; made by ``client.memories.buffered()``.
 
-    A task sends; it begins with the first memory and ends with the block. A buffer belongs to one event loop, of asyncio: under
-    trio it raises `ConfigurationError`. A forked child begins with an empty buffer of its own, and its parent's memories are
-    never sent by it.
+    A task sends; it begins with the first memory and ends with the block.
+    A forked child begins with an empty buffer of its own, and its parent's memories are never sent by it.
+    A buffer belongs to one event loop, of asyncio: under trio it raises `ConfigurationError`.
 
+    >>> import asyncio
     >>> from memtrace import AsyncMemtrace
     >>> async def main():
     ...     async with AsyncMemtrace("memory://", "any key") as client, client.memories.buffered() as buffer:
@@ -54,19 +52,6 @@ class AsyncWriteBuffer:
     def _worker(self) -> AsyncioWorker:
         return self._workers.get()
 
-    def _of_this_loop(self) -> AsyncioWorker:
-        worker = self._worker
-        if running_under_trio():
-            raise ConfigurationError(
-                "a write buffer of AsyncMemtrace runs on asyncio, and no event loop of asyncio is running here",
-                hint="under trio use memories.add_many, or a buffer of Memtrace with on_full='raise'",
-            )
-        loop = asyncio.get_running_loop()
-        if worker.loop not in (None, loop):
-            raise RuntimeError("this write buffer belongs to another event loop; make one for each")
-        worker.loop = loop
-        return worker
-
     @overload
     async def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
     @overload
@@ -79,7 +64,7 @@ class AsyncWriteBuffer:
         `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
         """
         given = coerce_request(AddMemoryRequest, request, fields)
-        return await self._of_this_loop().put(*prepare(given, self._dispatcher.settings.dedup))
+        return await self._worker.entered().put(*prepare(given, self._dispatcher.settings.dedup))
 
     async def flush(self, timeout: float | None = None) -> bool:
         """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
@@ -87,7 +72,7 @@ class AsyncWriteBuffer:
         False when `timeout` seconds were not enough; what is left goes on. Raises `RuntimeError` where it would wait for
         itself: in `on_result` and in middleware.
         """
-        return await self._of_this_loop().flush(timeout)
+        return await self._worker.entered().flush(timeout)
 
     async def close(self) -> None:
         """Send what waits, for at most `drain_timeout` seconds, and end. A second call does nothing.
@@ -96,12 +81,12 @@ class AsyncWriteBuffer:
         ``unknown``. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
         would wait for itself: in `on_result` and in middleware.
         """
-        await self._of_this_loop().close()
+        await self._worker.entered().close()
 
     @property
     def counts(self) -> BufferCounts:
         """What became of the memories, at this moment."""
-        return self._worker.state.counts
+        return self._worker.counts
 
     @property
     def unsent(self) -> list[AddMemoryRequest]:
@@ -109,7 +94,7 @@ class AsyncWriteBuffer:
         return list(self._worker.state.unsent)
 
     async def __aenter__(self) -> Self:
-        self._of_this_loop()
+        self._worker.entered()
         return self
 
     async def __aexit__(

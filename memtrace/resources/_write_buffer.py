@@ -1,4 +1,5 @@
-"""The write buffer of the blocking client."""
+# Generated from _async_write_buffer.py by scripts/unasync.py: change that file and run the script.
+"""The write buffer of the client."""
 
 from __future__ import annotations
 
@@ -29,8 +30,8 @@ __all__ = ["WriteBuffer"]
 class WriteBuffer:
     """Memories that are sent in the background, many in a request; made by ``client.memories.buffered()``.
 
-    Many threads may use it. A daemon thread sends; it begins with the first memory and ends with the block. A forked child
-    begins with an empty buffer of its own, and its parent's memories are never sent by it.
+    Many threads may use it. A daemon thread sends; it begins with the first memory and ends with the block.
+    A forked child begins with an empty buffer of its own, and its parent's memories are never sent by it.
 
     >>> from memtrace import Memtrace
     >>> with Memtrace("memory://", "any key") as client, client.memories.buffered() as buffer:
@@ -60,7 +61,7 @@ class WriteBuffer:
         `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
         """
         given = coerce_request(AddMemoryRequest, request, fields)
-        return self._worker.put(*prepare(given, self._dispatcher.settings.dedup))
+        return self._worker.entered().put(*prepare(given, self._dispatcher.settings.dedup))
 
     def flush(self, timeout: float | None = None) -> bool:
         """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
@@ -68,7 +69,7 @@ class WriteBuffer:
         False when `timeout` seconds were not enough; what is left goes on. Raises `RuntimeError` where it would wait for
         itself: in `on_result` and in middleware.
         """
-        return self._worker.flush(timeout)
+        return self._worker.entered().flush(timeout)
 
     def close(self) -> None:
         """Send what waits, for at most `drain_timeout` seconds, and end. A second call does nothing.
@@ -77,14 +78,12 @@ class WriteBuffer:
         ``unknown``. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
         would wait for itself: in `on_result` and in middleware.
         """
-        self._worker.close()
+        self._worker.entered().close()
 
     @property
     def counts(self) -> BufferCounts:
         """What became of the memories, at this moment."""
-        worker = self._worker
-        with worker.guard:
-            return worker.state.counts
+        return self._worker.counts
 
     @property
     def unsent(self) -> list[AddMemoryRequest]:
@@ -92,6 +91,7 @@ class WriteBuffer:
         return list(self._worker.state.unsent)
 
     def __enter__(self) -> Self:
+        self._worker.entered()
         return self
 
     def __exit__(

@@ -21,21 +21,18 @@ __all__ = [
 ]
 
 _PLACES = {
+    **dict.fromkeys(("FakeMemtrace", "Fault", "ManualClock"), "memtrace_transports.memory"),
     "AsyncTransportContract": "memtrace.testing._transport_contract",
     "MiddlewareContract": "memtrace.testing._middleware_contract",
     "TransportContract": "memtrace.testing._transport_contract",
 }
-_FAKE = dict.fromkeys(("FakeMemtrace", "Fault", "ManualClock"), "memtrace_transports.memory")
 _RULES = "memtrace.testing._rules"  # and all modules in it
 
 
 def __getattr__(name: str) -> object:
-    if name in _FAKE:
-        value = globals()[name] = getattr(importlib.import_module(_FAKE[name]), name)
-        return value
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _PLACES[name] not in sys.modules:
+    if _PLACES[name].startswith("memtrace.testing.") and _PLACES[name] not in sys.modules:
         import pytest
 
         late = {_PLACES[name], _RULES} - set(sys.modules)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -139,9 +139,8 @@ class MiddlewareContract:
         self, create: Create, situation: str, kind: str, driver: Driver
     ) -> None:
         """A `MemtraceError`, or what the transport raised: no error of the middleware's own making."""
-        call = partial(run, _made(create), _request(kind), _SITUATIONS[situation], driver, [])
         try:
-            response = within(_LONGEST, call)
+            response = _ended(_made(create), _request(kind), _SITUATIONS[situation], driver)
         except (MemtraceError, ZeroDivisionError):
             return
         assert isinstance(response, Response)
@@ -151,9 +150,8 @@ class MiddlewareContract:
     def test_a_failure_stays_a_failure(self, create: Create, driver: Driver, step: TraceStep) -> None:
         """Of a call that never gets through, nobody is told that it did."""
         self._needs_a_sending()
-        call = partial(run, _made(create), _request("a write"), (step,) * 40, driver, [])
         try:
-            response = within(_LONGEST, call)
+            response = _ended(_made(create), _request("a write"), (step,) * 40, driver)
         except MemtraceError:
             return
         assert response.status >= 400, "a failed call came out as a success"
@@ -166,7 +164,7 @@ class MiddlewareContract:
         """What is ``non_idempotent`` is done again each time: `request.context.idempotency` says so."""
         told: list[str] = []
         with suppress(MemtraceError):
-            within(_LONGEST, partial(run, _made(create), _request("a write"), (step, 200), driver, told))
+            _ended(_made(create), _request("a write"), (step, 200), driver, told)
         assert _sent(told) <= 1, "a write with an unknown outcome was sent again"
 
     @_drivers
@@ -176,7 +174,7 @@ class MiddlewareContract:
         self._needs_a_sending()
         told: list[str] = []
         request = _request(kind)
-        response = within(_LONGEST, partial(run, _made(create), request, (200,), driver, told))
+        response = _ended(_made(create), request, (200,), driver, told)
         assert _sent(told) == 1
         if not self.changes_bodies:
             assert f" {request.body!r} within" in "".join(told), "another body was sent than the client's"
@@ -196,17 +194,15 @@ class MiddlewareContract:
         monkeypatch.setattr(time, "sleep", noted)
         for steps in _SITUATIONS.values():
             with suppress(Exception):  # other tests look at them
-                within(_LONGEST, partial(run, _made(create), _request("a read"), steps, "asyncio", []))
+                _ended(_made(create), _request("a read"), steps, "asyncio")
         assert slept == [], "time.sleep was called, which stops every other task"
 
     @_drivers
     def test_an_answer_comes_through_with_its_status(self, create: Create, driver: Driver) -> None:
         """A success stays one, and 404 is no success."""
-        call = partial(run, _made(create), _request("a read"), (200,), driver, [])
-        assert within(_LONGEST, call).status == 200
+        assert _ended(_made(create), _request("a read"), (200,), driver).status == 200
         with suppress(MemtraceError):
-            call = partial(run, _made(create), _request("a read"), (404,) * 20, driver, [])
-            assert within(_LONGEST, call).status == 404
+            assert _ended(_made(create), _request("a read"), (404,) * 20, driver).status == 404
 
     @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
     def test_what_ends_a_program_ends_the_call(self, create: Create, stop: type[BaseException]) -> None:
@@ -214,10 +210,9 @@ class MiddlewareContract:
         self._needs_a_sending()
         middleware, told = _made(create), list[str]()
         with pytest.raises(stop):
-            within(_LONGEST, partial(run, middleware, _request("a read"), (stop,), "blocking", told))
+            _ended(middleware, _request("a read"), (stop,), "blocking", told)
         assert _sent(told) == 1, "it sent again after the call had to end"
-        call = partial(run, middleware, _request("a read"), (200,), "blocking", [])
-        assert within(_LONGEST, call).status == 200
+        assert _ended(middleware, _request("a read"), (200,), "blocking").status == 200
 
     def test_a_cancelled_task_ends_as_cancelled(self, create: Create) -> None:
         """While its request is on the way: at once, without another request; and the next call is made as ever."""
@@ -226,8 +221,7 @@ class MiddlewareContract:
         sent, cancelled = within(2 * _LONGEST, lambda: asyncio.run(_cancelled(middleware)))
         assert cancelled, "the cancelled task did not end as cancelled"
         assert sent == 1, "it sent again after it was cancelled"
-        call = partial(run, middleware, _request("a read"), (200,), "asyncio", [])
-        assert within(_LONGEST, call).status == 200
+        assert _ended(middleware, _request("a read"), (200,), "asyncio").status == 200
 
     def test_one_instance_serves_threads_at_once(self, create: Create) -> None:
         """32 of them: each gets the answer to its own request."""
@@ -267,7 +261,7 @@ class MiddlewareContract:
         request = Request("POST", "http://server", "/api/v1/memories", headers, CONTENT.encode())
         with caplog.at_level(logging.DEBUG):
             try:
-                within(_LONGEST, partial(run, _made(create), request, _SITUATIONS[situation], driver, []))
+                _ended(_made(create), request, _SITUATIONS[situation], driver)
             except Exception as error:  # noqa: BLE001  # whatever it is must not show them
                 assert shown_in_error(error) == []
         assert shown_in_records(caplog.records) == []
@@ -282,6 +276,17 @@ def _made(create: Create) -> Middleware:
     if isgenerator(made) or not callable(made):
         pytest.fail(f"the fixture create gives a function that makes a middleware; it made {type(made).__name__}")
     return cast("Middleware", made)
+
+
+def _ended(
+    middleware: Middleware,
+    request: Request,
+    steps: Sequence[TraceStep],
+    driver: Driver,
+    told: list[str] | None = None,
+) -> Response:
+    """How a call ends, within the time that it may take."""
+    return within(_LONGEST, partial(run, middleware, request, steps, driver, [] if told is None else told))
 
 
 def _is_on_a_loop() -> bool:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from memtrace.transport import Headers
@@ -137,8 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     @property
-    def _books(self) -> _Server:
-        return cast("_Server", self.server)
+    def _books(self) -> ScriptedServer:
+        return cast("ScriptedServer", self.server)
 
     def log_message(self, format: str, *args: object) -> None:  # named by the base class
         """Say nothing."""
@@ -243,53 +242,7 @@ def _chunks(body: bytes) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, steps: tuple[Step, ...]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.steps = list(steps)
-        self.received: list[Received] = []
-        self.connections = self.open_connections = 0
-        self.busy = self.most_at_once = 0
-        self.hurried = threading.Event()  # no pause is kept from then on
-        self.ended = threading.Event()
-        self._guard = threading.Lock()  # taken by itself
-
-    def next_step(self, received: Received) -> Step:
-        with self._guard:
-            self.received.append(received)
-            return self.steps.pop(0) if self.steps else Echo()
-
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[None]:
-        with self._guard:
-            self.busy += 1
-            self.most_at_once = max(self.most_at_once, self.busy)
-        try:
-            yield
-        finally:
-            with self._guard:
-                self.busy -= 1
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._guard:
-            self.connections += 1
-            self.open_connections += 1
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._guard:
-            self.open_connections -= 1
-        super().shutdown_request(request)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away in the middle is no error of a test."""
-
-
-class ScriptedServer:
+class ScriptedServer(ThreadingHTTPServer):
     """Serves HTTP/1.1 with keep-alive while its ``with`` block lasts: one step a request, then `Echo`.
 
     >>> import urllib.request
@@ -298,56 +251,84 @@ class ScriptedServer:
     b'first'
     """
 
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
     def __init__(self, *steps: Step) -> None:
-        self._server = _Server(steps)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self.url: str = f"http://127.0.0.1:{self._server.server_port}"
-
-    def do(self, *steps: Step) -> None:
-        """Do these with the requests to come, behind the steps that are waiting."""
-        self._server.steps.extend(steps)
-
-    def end_pauses(self) -> None:
-        """Send what waits for its pause to end, and make no more pauses before an `Answer`."""
-        self._server.hurried.set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url: str = f"http://127.0.0.1:{self.server_port}"
+        #: How many connections were accepted, and how many of them are open.
+        self.connections: int = 0
+        self.open_connections: int = 0
+        #: How many requests are being answered, and the largest number that were at the same time.
+        self.at_once: int = 0
+        self.most_at_once: int = 0
+        #: Set when no pause is kept any more, and when the server ends.
+        self.hurried: threading.Event = threading.Event()
+        self.ended: threading.Event = threading.Event()
+        self._received: list[Received] = []
+        self._steps = list(steps)
+        self._guard = threading.Lock()  # taken by itself
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
 
     @property
     def received(self) -> list[Received]:
         """Every request that was read, in order."""
-        return self._server.received
+        return self._received
 
-    @property
-    def connections(self) -> int:
-        """How many connections were accepted."""
-        return self._server.connections
+    def do(self, *steps: Step) -> None:
+        """Do these with the requests to come, behind the steps that are waiting."""
+        self._steps.extend(steps)
 
-    @property
-    def open_connections(self) -> int:
-        """How many of them are open."""
-        return self._server.open_connections
+    def end_pauses(self) -> None:
+        """Send what waits for its pause to end, and make no more pauses before an `Answer`."""
+        self.hurried.set()
 
-    @property
-    def at_once(self) -> int:
-        """How many requests are being answered."""
-        return self._server.busy
+    def next_step(self, received: Received) -> Step:
+        """What to do with this request."""
+        with self._guard:
+            self._received.append(received)
+            return self._steps.pop(0) if self._steps else Echo()
 
-    @property
-    def most_at_once(self) -> int:
-        """The largest number of requests that were being answered at the same time."""
-        return self._server.most_at_once
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """A block that answers one request."""
+        with self._guard:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self.at_once -= 1
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count a connection."""
+        with self._guard:
+            self.connections += 1
+            self.open_connections += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Count it as closed."""
+        with self._guard:
+            self.open_connections -= 1
+        super().shutdown_request(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away in the middle is no error of a test."""
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.hurried.set()
-        self._server.ended.set()
-        self._server.shutdown()
+    def __exit__(self, *raised: object) -> None:
+        self.hurried.set()
+        self.ended.set()
+        self.shutdown()
         self._thread.join()
-        self._server.server_close()
+        self.server_close()
 
 
 @contextlib.contextmanager

@@ -389,7 +389,7 @@ def test_waiting_for_a_free_connection_was_never_sent(timeout, given):
         while not server.received:  # noqa: ASYNC110 - it is set in a thread
             await asyncio.sleep(0.001)
         error = await attempt(transport, get(server, timeout=timeout))
-        server._server.ended.set()
+        server.ended.set()
         await first
         next_one = await transport.send(get(server))
         await transport.close()

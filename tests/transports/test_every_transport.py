@@ -227,7 +227,7 @@ def test_a_thread_that_finds_no_free_connection_has_sent_nothing(kind):
         until_received(server)
         with pytest.raises(TransportError, match="all connections are in use") as caught:
             transport.send(get(server.url))
-        server._server.ended.set()
+        server.ended.set()
         thread.join()
         transport.close()
     assert (caught.value.cause, caught.value.maybe_sent) == ("timeout", False)

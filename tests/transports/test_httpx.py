@@ -471,7 +471,7 @@ def test_waiting_for_a_free_connection_was_never_sent(wire):
             while not server.received:
                 time.sleep(0.001)
             error = wire._try(transport.send, get(server, timeout=0.1))
-            server._server.ended.set()
+            server.ended.set()
             thread.join()
             client.close()
         else:
@@ -491,7 +491,7 @@ def test_waiting_for_a_free_connection_was_never_sent(wire):
                         try:
                             await transport.send(get(server, timeout=0.1))
                         except TransportError as error:
-                            server._server.ended.set()
+                            server.ended.set()
                             return error
 
             error = asyncio.run(main()) if wire.form == "asyncio" else trio.run(main)

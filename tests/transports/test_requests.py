@@ -397,7 +397,7 @@ def test_a_pool_without_a_free_connection():
             time.sleep(0.001)
         error = failed(transport, get(server, timeout=0.1), "timeout", maybe_sent=False)
         assert "no free connection" in error.message
-        server._server.ended.set()
+        server.ended.set()
         busy.join()
 
 

@@ -6,15 +6,8 @@ from typing import Annotated
 
 import typer
 
-from memtrace._cli.options import (
-    JsonOption,
-    ProfileOption,
-    TimeoutOption,
-    TransportOption,
-    UrlOption,
-    connection_choice,
-    not_empty,
-)
+from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.options import Choice, JsonOption, not_empty
 
 __all__ = ["agents", "sessions", "stats"]
 
@@ -29,17 +22,14 @@ Examples:
 def agents(
     agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Only this one, by id or name.")] = None,
     *,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show the registered agents."""
     from memtrace._cli.connection import connected
     from memtrace._cli.tables import agents_table, show_found
 
-    with connected(connection_choice(profile, url, transport, timeout)) as client:
+    with connected(choice) as client:
         found = [client.agents.get(agent)] if agent is not None else client.agents.list().agents
     show_found("agents", found, agents_table, "no agent is registered; memories need none", as_json=as_json)
 
@@ -58,20 +48,16 @@ def sessions(
     agent: Annotated[
         str | None, typer.Option(metavar="ID", callback=not_empty, help="Only those of this agent, by id.")
     ] = None,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show the sessions, the newest first."""
     from memtrace._cli.connection import connected
-    from memtrace._cli.exit_status import CommandError, ExitStatus
     from memtrace._cli.tables import sessions_table, show_found
 
     if session is not None and agent is not None:
         raise CommandError("SESSION and --agent do not go together: leave one out", ExitStatus.USAGE)
-    with connected(connection_choice(profile, url, transport, timeout)) as client:
+    with connected(choice) as client:
         found = [client.sessions.get(session)] if session is not None else client.sessions.list(agent).sessions
     show_found("sessions", found, sessions_table, "there is no session", as_json=as_json)
 
@@ -90,17 +76,14 @@ agent. Without one: all registered agents.
 def stats(
     agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="Whose: one id or more.")] = None,
     *,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Count what is stored."""
     from memtrace._cli.connection import connected
     from memtrace._cli.tables import show_found, stats_table
 
-    with connected(connection_choice(profile, url, transport, timeout)) as client:
+    with connected(choice) as client:
         ids = agent or [each.id for each in client.agents.list().agents]
         found = [client.agents.stats(each) for each in ids]
     show_found(

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from memtrace._cli.options import (
-    JsonOption,
-    ProfileOption,
-    TimeoutOption,
-    TransportOption,
-    UrlOption,
-    connection_choice,
-)
+from memtrace._cli.options import Choice, JsonOption
 
 __all__ = ["doctor", "middleware", "transports"]
 
@@ -60,13 +53,10 @@ is missing or wrong.
 
 def doctor(
     *,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Check configuration, transport, server, key and storage, and say what to do about what fails."""
     from memtrace._cli.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(connection_choice(profile, url, transport, timeout), as_json=as_json))
+    raise typer.Exit(run_doctor(choice, as_json=as_json))

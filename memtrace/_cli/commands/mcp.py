@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from memtrace._cli.options import ProfileOption, TimeoutOption, TransportOption, UrlOption, connection_choice
+from memtrace._cli.options import Choice
 
 __all__ = ["mcp"]
 
@@ -39,16 +39,13 @@ def mcp(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Serve over streamable HTTP, in place of the standard streams."),
     ] = None,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
 ) -> None:
     """Offer remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends."""
     from memtrace._cli.mcp import run_mcp
 
     status = run_mcp(
-        connection_choice(profile, url, transport, timeout),
+        choice,
         agent=agent,
         session=session,
         scope=scope,

@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from memtrace._cli.options import (
-    AgentOption,
-    EventOption,
-    JsonOption,
-    KindOption,
-    ProfileOption,
-    SessionOption,
-    TimeoutOption,
-    TransportOption,
-    UrlOption,
-    connection_choice,
-)
+from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.options import AgentOption, Choice, EventOption, JsonOption, KindOption, SessionOption
+from memtrace._cli.terminal import make_console, show, show_error, show_json, show_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,18 +58,14 @@ def remember(
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
     dedup_key: Annotated[str | None, typer.Option(metavar="KEY", help="A duplicate key of your own.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it can be read.")] = False,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Store a memory."""
     from memtrace._cli.connection import connected
     from memtrace._cli.stdin import json_object, text_of
-    from memtrace._cli.terminal import show_json
 
-    with connected(connection_choice(profile, url, transport, timeout)) as client:
+    with connected(choice) as client:
         memory = client.memories.add(
             wait=wait,
             agent_id=agent,
@@ -110,20 +97,15 @@ def recall(
     *,
     since: _SinceOption = "24h",
     limit: Annotated[int, typer.Option(metavar="N", help="How many at most.")] = 100,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show what an agent remembers, the newest first."""
     from memtrace._cli.connection import connected
-    from memtrace._cli.exit_status import CommandError, ExitStatus
-    from memtrace._cli.terminal import show_error, show_json
 
     if not agent:
         raise CommandError("AGENT is empty: as a filter that would mean everyone", ExitStatus.USAGE)
-    with connected(connection_choice(profile, url, transport, timeout)) as client:
+    with connected(choice) as client:
         found = client.memories.list(agent_id=agent, since=since, limit=limit)
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
@@ -167,17 +149,13 @@ def search(
     until: _UntilOption = None,
     limit: Annotated[int, typer.Option(metavar="N", help="How many at most.")] = 50,
     order: _OrderOption = "desc",
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Search the memories of all agents."""
     from memtrace._cli.connection import connected
-    from memtrace._cli.terminal import show_error, show_json
 
-    with connected(connection_choice(profile, url, transport, timeout)) as client:
+    with connected(choice) as client:
         found = client.memories.search(
             content_contains=text,
             agent_id=agent,
@@ -232,21 +210,15 @@ def context(
         Literal["markdown", "xml", "messages"] | None,
         typer.Option(help="With --prompt: how it is written; messages is JSON. Without it: markdown."),
     ] = None,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show a session's context for a prompt: the server's Markdown, or with --prompt whole memories in a budget."""
     from memtrace._cli.connection import connected
-    from memtrace._cli.exit_status import CommandError, ExitStatus
-    from memtrace._cli.terminal import show_json, show_lines
 
     if not prompt and (max_tokens is not None or format is not None):
         given = "--format" if max_tokens is None else "--max-tokens"
         raise CommandError(f"{given} goes with --prompt: the server has neither", ExitStatus.USAGE)
-    choice = connection_choice(profile, url, transport, timeout)
     if prompt:
         with connected(choice) as client:
             made = client.sessions.prompt_context(
@@ -285,16 +257,12 @@ def tail(
     interval: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long to wait between two looks.")
     ] = 1.0,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show memories as they come, until Ctrl-C."""
     from memtrace._cli.connection import connected
     from memtrace._cli.tail import Outage, follow
-    from memtrace._cli.terminal import show_error
     from memtrace.clock import SystemClock
     from memtrace.models import ListOptions
 
@@ -306,7 +274,7 @@ def tail(
         tags=tag,
         tags_match="exact" if exact_tags else "substring",
     )
-    with connected(connection_choice(profile, url, transport, timeout)) as client:
+    with connected(choice) as client:
         for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
             if isinstance(come, Outage):
                 show_error(f"no answer for now, still trying: {come.error.message}")
@@ -316,7 +284,6 @@ def tail(
 
 def _show_memories(memories: Sequence[Memory]) -> None:
     from memtrace._cli.tables import memories_table, show_table
-    from memtrace._cli.terminal import show_error
 
     if memories:
         show_table(memories_table(memories))
@@ -325,7 +292,6 @@ def _show_memories(memories: Sequence[Memory]) -> None:
 
 
 def _show_prompt(made: PromptContext, *, as_json: bool, as_messages: bool) -> None:
-    from memtrace._cli.terminal import show_error, show_json, show_lines
 
     if as_json:
         memories = [memory.model_dump(mode="json", exclude_unset=True) for memory in made.memories]
@@ -345,7 +311,6 @@ def _show_prompt(made: PromptContext, *, as_json: bool, as_messages: bool) -> No
 def _show_as_they_come(memories: Sequence[Memory], *, as_json: bool) -> None:
     from memtrace._cli.recent_rows import line_of
     from memtrace._cli.tables import memory_line
-    from memtrace._cli.terminal import make_console, show
 
     if as_json:
         for memory in memories:

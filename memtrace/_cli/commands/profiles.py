@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import JsonOption, profile_names
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
+from memtrace._cli.terminal import show_error, show_json
 
 __all__ = ["profiles"]
 
@@ -41,7 +43,6 @@ def list_(*, as_json: JsonOption = False) -> None:
     """Show the profiles; the default has a star."""
     from memtrace._cli import profiles as stored
     from memtrace._cli.tables import profiles_table, show_table
-    from memtrace._cli.terminal import show_error, show_json
 
     config = stored.load()
     if as_json:
@@ -108,7 +109,6 @@ def set_key(name: _Name) -> None:
     from memtrace._cli import key_store as keys
     from memtrace._cli import profiles as stored
     from memtrace._cli.connection import check_key
-    from memtrace._cli.exit_status import CommandError, ExitStatus
     from memtrace._cli.stdin import text_of
 
     profile = stored.load().get(name)

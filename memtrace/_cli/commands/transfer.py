@@ -6,18 +6,7 @@ from typing import Annotated
 
 import typer
 
-from memtrace._cli.options import (
-    AgentOption,
-    EventOption,
-    JsonOption,
-    KindOption,
-    ProfileOption,
-    SessionOption,
-    TimeoutOption,
-    TransportOption,
-    UrlOption,
-    connection_choice,
-)
+from memtrace._cli.options import AgentOption, Choice, EventOption, JsonOption, KindOption, SessionOption
 
 __all__ = ["export", "import_"]
 
@@ -48,10 +37,7 @@ def export(
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is newer: 24h, or 2026-01-31.")] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, as --since.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Write memories to a file of JSON lines."""
@@ -68,7 +54,7 @@ def export(
         since=since,
         until=until,
     )
-    run_export(connection_choice(profile, url, transport, timeout), wanted, file, force=force, as_json=as_json)
+    run_export(choice, wanted, file, force=force, as_json=as_json)
 
 
 IMPORT = """\b
@@ -96,10 +82,7 @@ def import_(
         str | None, typer.Option(metavar="FIELD", help="Keep each line's time in its metadata, under this name.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; count what would be stored.")] = False,
-    profile: ProfileOption = None,
-    url: UrlOption = None,
-    transport: TransportOption = None,
-    timeout: TimeoutOption = None,
+    choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Store the memories of a file of JSON lines, none of them twice."""
@@ -109,4 +92,4 @@ def import_(
     plan = ImportPlan(
         name="the standard input" if file == "-" else file, agent=agent, keep_time_as=keep_time_as, dry_run=dry_run
     )
-    raise typer.Exit(run_import(connection_choice(profile, url, transport, timeout), file, plan, as_json=as_json))
+    raise typer.Exit(run_import(choice, file, plan, as_json=as_json))

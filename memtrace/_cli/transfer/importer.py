@@ -16,7 +16,7 @@ from memtrace._cli.transfer.dedup_keys import DedupKeys
 from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError
-from memtrace.models import AddMemoryRequest, Memory
+from memtrace.models import AddMemoryRequest
 from memtrace.operations._validation_errors import first_violation
 from memtrace.outcomes import BatchResult
 
@@ -119,18 +119,14 @@ class _Importer:
         """Prepare a line."""
         try:
             fields = parse_line(raw, self._plan.name, number)
+            if fields is None:
+                return
+            request = self._request(fields, number)
         except LineError as error:
             self._report.read += 1
             self._report.count_refused(error)
             return
-        if fields is None:
-            return
         self._report.read += 1
-        try:
-            request = self._request(fields, number)
-        except LineError as error:
-            self._report.count_refused(error)
-            return
         self._look_up(request.agent_id)
         if request.dedup_key in self._known:
             self._report.present += 1
@@ -177,7 +173,7 @@ class _Importer:
             return  # no such agent can have memories; its lines are refused when they are sent
         keys = DedupKeys()
         for memory in memories:
-            self._known.add(keys.key_for(_fields_of(memory)))
+            self._known.add(keys.key_for(json.loads(line_of(memory))))
 
     def flush(self) -> None:
         """Store what waits."""
@@ -209,8 +205,3 @@ class _Importer:
 
 _NOT_SENT = ("org_id", "time")
 _FIELDS = (*AddMemoryRequest.model_fields, *_NOT_SENT)
-
-
-def _fields_of(memory: Memory) -> dict[str, Any]:
-    fields: dict[str, Any] = json.loads(line_of(memory))
-    return fields

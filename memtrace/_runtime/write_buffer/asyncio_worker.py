@@ -9,19 +9,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from memtrace._runtime.workflows.batches import send_requests
+from memtrace._runtime.write_buffer import reporting
 from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
-from memtrace._runtime.write_buffer.reporting import (
-    aborted,
-    buffer_closed,
-    buffer_full,
-    drain_error,
-    log_losses,
-    report,
-)
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
-from memtrace._support.event_loops import shielded
+from memtrace._support.event_loops import running_under_trio, shielded
 from memtrace._support.forks import current_process
-from memtrace.outcomes import OnResult, Outcome
+from memtrace.exceptions import ConfigurationError
+from memtrace.outcomes import BufferCounts, OnResult, Outcome
 
 if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher
@@ -83,6 +77,24 @@ class AsyncioWorker:
 
     # ---- what callers do
 
+    def entered(self) -> AsyncioWorker:
+        """It, for the running event loop. Raises `ConfigurationError` under trio, and `RuntimeError` on another loop than before."""
+        if running_under_trio():
+            raise ConfigurationError(
+                "a write buffer of AsyncMemtrace runs on asyncio, and no event loop of asyncio is running here",
+                hint="under trio use memories.add_many, or a buffer of Memtrace with on_full='raise'",
+            )
+        loop = asyncio.get_running_loop()
+        if self.loop not in (None, loop):
+            raise RuntimeError("this write buffer belongs to another event loop; make one for each")
+        self.loop = loop
+        return self
+
+    @property
+    def counts(self) -> BufferCounts:
+        """The counts of this moment."""
+        return self.state.counts
+
     async def put(self, request: AddMemoryRequest, size: int) -> Future[Outcome]:
         """Accept a memory when there is room. Raises `ClientClosedError`, and `BufferFullError` as the limits say."""
         policy, began = self._limits.on_full, self._clock.monotonic()
@@ -93,8 +105,8 @@ class AsyncioWorker:
             if not self.state.is_full or policy == "drop_oldest":
                 return self._accept(request, size).future
             if policy == "raise" or self._is_busy() or not await self._wait(self._room, self._may_put, until):
-                raise buffer_full(self._limits.max_pending)
-        raise buffer_closed()
+                raise reporting.buffer_full(self._limits.max_pending)
+        raise reporting.buffer_closed()
 
     async def flush(self, timeout: float | None) -> bool:
         """Whether all that was accepted before this call is known within `timeout` seconds."""
@@ -117,16 +129,16 @@ class AsyncioWorker:
                 drained = await self._wait(self._news, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
-            log_losses(self.state.counts)
+            reporting.log_losses(self.state.counts)
             raise
         else:
             unsent, unknown = ((), 0) if drained else self._give_up()
         finally:
             await self._end(cancel=not drained)
         if unsent or unknown:
-            raise drain_error(unsent, unknown, self.state.counts)
+            raise reporting.drain_error(unsent, unknown, self.state.counts)
         if first:
-            log_losses(self.state.counts)
+            reporting.log_losses(self.state.counts)
 
     def release(self) -> None:
         """Have the task send what waits and end; it may be called on any thread, while garbage is collected."""
@@ -198,7 +210,7 @@ class AsyncioWorker:
             self._give_up()
             self._room.call()
             if not expected:
-                log_losses(self.state.counts)
+                reporting.log_losses(self.state.counts)
             raise
 
     async def _next_chunk(self) -> _Chunk:
@@ -216,7 +228,7 @@ class AsyncioWorker:
         try:
             return await self._dispatcher.run(send_requests([item.request for item in chunk]))
         except Exception as error:  # noqa: BLE001  # the task goes on, whatever a middleware raises
-            return [aborted(error)] * len(chunk)
+            return [reporting.aborted(error)] * len(chunk)
 
     # ---- telling
 
@@ -234,4 +246,4 @@ class AsyncioWorker:
         outcome = cast("Outcome", item.outcome)
         if not item.future.done():  # who awaited it may have been cancelled
             item.future.set_result(outcome)
-        report(self._on_result, outcome)
+        reporting.report(self._on_result, outcome)

@@ -9,19 +9,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
 from memtrace._runtime.workflows.batches import send_requests
+from memtrace._runtime.write_buffer import reporting
 from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
-from memtrace._runtime.write_buffer.reporting import (
-    aborted,
-    buffer_closed,
-    buffer_full,
-    drain_error,
-    log_losses,
-    log_raised,
-    report,
-)
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
 from memtrace._support.forks import current_process
-from memtrace.outcomes import OnResult, Outcome
+from memtrace.outcomes import BufferCounts, OnResult, Outcome
 
 if TYPE_CHECKING:
     from memtrace._runtime.dispatch import Dispatcher
@@ -113,6 +105,16 @@ class ThreadWorker:
 
     # ---- what callers do
 
+    def entered(self) -> ThreadWorker:
+        """It, for any thread."""
+        return self
+
+    @property
+    def counts(self) -> BufferCounts:
+        """The counts of this moment."""
+        with self.guard:
+            return self.state.counts
+
     def put(self, request: AddMemoryRequest, size: int) -> Future[Outcome]:
         """Accept a memory when there is room. Raises `ClientClosedError`, and `BufferFullError` as the limits say."""
         policy, began = self._limits.on_full, self._clock.monotonic()
@@ -120,13 +122,13 @@ class ThreadWorker:
         while True:
             with self.guard:
                 if self.state.closing:
-                    raise buffer_closed()
+                    raise reporting.buffer_closed()
                 item = None if self.state.is_full and policy != "drop_oldest" else self._accept(request, size)
             if item is not None:
                 self._report_each(self.state.next_dropped, Exception)
                 return item.future
             if policy == "raise" or self._is_busy() or not self._wait(self._room, self._may_put, until):
-                raise buffer_full(self._limits.max_pending)
+                raise reporting.buffer_full(self._limits.max_pending)
 
     def flush(self, timeout: float | None) -> bool:
         """Whether all that was accepted before this call is known within `timeout` seconds."""
@@ -151,16 +153,16 @@ class ThreadWorker:
             drained = self._wait(self._news, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
-            log_losses(self.state.counts)
+            reporting.log_losses(self.state.counts)
             raise
         if not drained:
             unsent, unknown = self._give_up()
             if unsent or unknown:
-                raise drain_error(unsent, unknown, self.state.counts)
+                raise reporting.drain_error(unsent, unknown, self.state.counts)
         elif self._worker is not None and self._worker.is_alive():
             self._worker.join(_GRACE)  # it has nothing left to do
         if first:
-            log_losses(self.state.counts)
+            reporting.log_losses(self.state.counts)
 
     def release(self) -> None:
         """Have the thread send what waits and end. Takes no lock that may be held: it runs while garbage is collected."""
@@ -251,7 +253,7 @@ class ThreadWorker:
         try:
             return self._dispatcher.run(send_requests([item.request for item in chunk]))
         except BaseException as error:  # noqa: BLE001  # the thread goes on, whatever a middleware raises
-            return [aborted(error)] * len(chunk)
+            return [reporting.aborted(error)] * len(chunk)
 
     # ---- telling
 
@@ -283,8 +285,8 @@ class ThreadWorker:
         except InvalidStateError:
             return  # another thread tells it
         except harmless as error:  # of a callback; ordinary ones are logged by the future
-            log_raised("a future's callback", error, outcome)
+            reporting.log_raised("a future's callback", error, outcome)
         else:
-            report(self._on_result, outcome, harmless)
+            reporting.report(self._on_result, outcome, harmless)
         finally:
             self._own.busy = before

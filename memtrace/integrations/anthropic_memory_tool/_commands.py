@@ -10,14 +10,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from anthropic.lib.tools import ToolError
-from anthropic.types.beta import (
-    BetaMemoryTool20250818CreateCommand,
-    BetaMemoryTool20250818DeleteCommand,
-    BetaMemoryTool20250818InsertCommand,
-    BetaMemoryTool20250818RenameCommand,
-    BetaMemoryTool20250818StrReplaceCommand,
-    BetaMemoryTool20250818ViewCommand,
-)
+from anthropic.types import beta
 
 from memtrace.integrations.anthropic_memory_tool._paths import ROOT, is_below, normal_path
 from memtrace.integrations.anthropic_memory_tool._rendering import listing, numbered
@@ -44,7 +37,7 @@ Command = Callable[[Tree], Result]
 class View:
     """Shows a directory, or a file with line numbers."""
 
-    def __init__(self, command: BetaMemoryTool20250818ViewCommand) -> None:
+    def __init__(self, command: beta.BetaMemoryTool20250818ViewCommand) -> None:
         self._path = normal_path(_text(command, "path"))
         self._range: object = command.view_range
 
@@ -78,7 +71,7 @@ class View:
 class Create:
     """Makes a new file."""
 
-    def __init__(self, command: BetaMemoryTool20250818CreateCommand, max_file_size: int) -> None:
+    def __init__(self, command: beta.BetaMemoryTool20250818CreateCommand, max_file_size: int) -> None:
         self._path = normal_path(_text(command, "path"))
         self._file_text = _text(command, "file_text")
         _check_size(self._path, self._file_text, max_file_size)
@@ -94,7 +87,7 @@ class Create:
 class StrReplace:
     """Replaces a text that stands in a file exactly once."""
 
-    def __init__(self, command: BetaMemoryTool20250818StrReplaceCommand, max_file_size: int) -> None:
+    def __init__(self, command: beta.BetaMemoryTool20250818StrReplaceCommand, max_file_size: int) -> None:
         self._path = normal_path(_text(command, "path"))
         self._old, self._new = _text(command, "old_str"), _text(command, "new_str")
         if not self._old:
@@ -137,7 +130,7 @@ class StrReplace:
 class Insert:
     """Inserts lines behind a line; line 0 is the beginning."""
 
-    def __init__(self, command: BetaMemoryTool20250818InsertCommand, max_file_size: int) -> None:
+    def __init__(self, command: beta.BetaMemoryTool20250818InsertCommand, max_file_size: int) -> None:
         self._path = normal_path(_text(command, "path"))
         self._line, self._text = _line(command), _text(command, "insert_text")
         self._max_file_size = max_file_size
@@ -160,7 +153,7 @@ class Insert:
 class Delete:
     """Deletes a file, or a directory with all that is in it."""
 
-    def __init__(self, command: BetaMemoryTool20250818DeleteCommand) -> None:
+    def __init__(self, command: beta.BetaMemoryTool20250818DeleteCommand) -> None:
         self._path = normal_path(_text(command, "path"))
         if self._path == ROOT:
             raise ToolError(f"Cannot delete the {ROOT} directory itself")
@@ -175,7 +168,7 @@ class Delete:
 class Rename:
     """Renames or moves a file or a directory; never over something else."""
 
-    def __init__(self, command: BetaMemoryTool20250818RenameCommand) -> None:
+    def __init__(self, command: beta.BetaMemoryTool20250818RenameCommand) -> None:
         self._path, self._to = normal_path(_text(command, "old_path")), normal_path(_text(command, "new_path"))
         if self._path == ROOT:
             raise ToolError(f"Cannot rename the {ROOT} directory itself")

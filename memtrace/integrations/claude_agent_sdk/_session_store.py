@@ -6,15 +6,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import anyio
-from claude_agent_sdk import (
-    SessionKey,
-    SessionListSubkeysKey,
-    SessionStore,
-    SessionStoreEntry,
-    SessionStoreListEntry,
-    SessionSummaryEntry,
-    fold_session_summary,
-)
+import claude_agent_sdk as sdk
 
 from memtrace.integrations.claude_agent_sdk._transcript_index import Transcript, TranscriptIndex
 from memtrace.integrations.claude_agent_sdk._transcripts import EVENT_TYPE, Writer, entries_of
@@ -31,7 +23,7 @@ _KNOWN = 10_000
 _Place = tuple[str, str, str | None]
 
 
-class MemtraceSessionStore(SessionStore):
+class MemtraceSessionStore(sdk.SessionStore):
     """Keeps the Claude Agent SDK's transcripts; for ``ClaudeAgentOptions(session_store=...)``.
 
     Each project is an agent named `prefix` and the project's key, each transcript a session of it, each append one memory
@@ -52,7 +44,7 @@ class MemtraceSessionStore(SessionStore):
         self._written: dict[_Place, str] = {}
         self._locks: WeakValueDictionary[_Place, anyio.Lock] = WeakValueDictionary()
 
-    async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
+    async def append(self, key: sdk.SessionKey, entries: list[sdk.SessionStoreEntry]) -> None:
         """Add entries to a transcript, all of them or none; the appends of one store to one transcript in their order."""
         if not entries:
             return
@@ -62,10 +54,10 @@ class MemtraceSessionStore(SessionStore):
             transcript = await self._transcript(place, key)
             await self._store(transcript, entries)
             if transcript.subpath is None:
-                summary = fold_session_summary(transcript.summary_entry(), key, entries)
+                summary = sdk.fold_session_summary(transcript.summary_entry(), key, entries)
                 await self._catalogue.note(transcript, summary)
 
-    async def _transcript(self, place: _Place, key: SessionKey) -> Transcript:
+    async def _transcript(self, place: _Place, key: sdk.SessionKey) -> Transcript:
         """Where to write, with the summary as it is now; a new one where there is none, or where it was deleted."""
         known = self._written.get(place)
         transcript = None if known is None else await self._catalogue.get(known)
@@ -77,14 +69,14 @@ class MemtraceSessionStore(SessionStore):
                 del self._written[next(iter(self._written))]
         return transcript
 
-    async def _store(self, transcript: Transcript, entries: list[SessionStoreEntry]) -> None:
+    async def _store(self, transcript: Transcript, entries: list[sdk.SessionStoreEntry]) -> None:
         requests = self._writer.memories(transcript.agent_id, transcript.id, entries)
         result = await self._client.memories.add_many(requests)
         result.raise_for_failures()
         for memory in result.stored:
             await self._client.memories.wait_until_visible(memory, timeout=self._wait_timeout)
 
-    async def load(self, key: SessionKey) -> list[SessionStoreEntry] | None:
+    async def load(self, key: sdk.SessionKey) -> list[sdk.SessionStoreEntry] | None:
         """A transcript's entries in order; None where nothing was appended, or it was deleted."""
         rows = [
             memory
@@ -95,14 +87,14 @@ class MemtraceSessionStore(SessionStore):
         ]
         return entries_of(rows) or None
 
-    async def list_sessions(self, project_key: str) -> list[SessionStoreListEntry]:
+    async def list_sessions(self, project_key: str) -> list[sdk.SessionStoreListEntry]:
         """The sessions of a project, and when they were last changed, in milliseconds since 1970."""
         mtimes: dict[str, int] = {}
         for each in await self._main_transcripts(project_key):
             mtimes[each.session_id] = max(each.mtime, mtimes.get(each.session_id, 0))
         return [{"session_id": session_id, "mtime": mtime} for session_id, mtime in mtimes.items()]
 
-    async def list_session_summaries(self, project_key: str) -> list[SessionSummaryEntry]:
+    async def list_session_summaries(self, project_key: str) -> list[sdk.SessionSummaryEntry]:
         """The summaries of a project's sessions.
 
         Without those that two processes began at the same time, which have no summary of the whole: the SDK makes one by `load`.
@@ -116,14 +108,14 @@ class MemtraceSessionStore(SessionStore):
     async def _main_transcripts(self, project_key: str) -> list[Transcript]:
         return [each for each in await self._catalogue.of_project(project_key) if each.subpath is None]
 
-    async def delete(self, key: SessionKey) -> None:
+    async def delete(self, key: sdk.SessionKey) -> None:
         """Hide a subagent's transcript, or a session with all of its subagents'. What is appended later begins anew."""
         found = await self._catalogue.of_session(key["project_key"], key["session_id"])
         for each in found:
             if "subpath" not in key or each.subpath == key["subpath"]:
                 await self._catalogue.delete(each)
 
-    async def list_subkeys(self, key: SessionListSubkeysKey) -> list[str]:
+    async def list_subkeys(self, key: sdk.SessionListSubkeysKey) -> list[str]:
         """The subpaths of a session's subagents."""
         found = await self._catalogue.of_session(key["project_key"], key["session_id"])
         return sorted({each.subpath for each in found if each.subpath is not None})

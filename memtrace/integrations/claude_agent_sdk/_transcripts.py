@@ -114,13 +114,8 @@ def _in_order(appends: Iterable[_Append]) -> list[_Append]:
 
 def _without_repeats(entries: Iterable[SessionStoreEntry]) -> list[SessionStoreEntry]:
     """Without entries that were appended again, as the SDK does after a failure."""
-    seen: set[str] = set()
-    kept = []
-    for entry in entries:
+    kept: dict[str | int, SessionStoreEntry] = {}
+    for place, entry in enumerate(entries):
         uuid = entry.get("uuid")
-        if isinstance(uuid, str):
-            if uuid in seen:
-                continue
-            seen.add(uuid)
-        kept.append(entry)
-    return kept
+        kept.setdefault(uuid if isinstance(uuid, str) else place, entry)
+    return list(kept.values())

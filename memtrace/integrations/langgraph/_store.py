@@ -4,41 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from langgraph.store.base import (
-    BaseStore,
-    GetOp,
-    Item,
-    ListNamespacesOp,
-    MatchCondition,
-    Op,
-    PutOp,
-    Result,
-    SearchItem,
-    SearchOp,
-)
+from langgraph.store import base
 
 from memtrace._runtime.workflows.keyset_pagination import PAGE_SIZE
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace._support.numbers import is_int
+from memtrace.async_client import AsyncMemtrace
+from memtrace.client import Memtrace
+from memtrace.clock import Clock
 from memtrace.integrations._dual_client import DualClient
 from memtrace.integrations.identifiers import check_owner
 from memtrace.integrations.langgraph._items import Place, Put, StoredItem, StoredItems
 from memtrace.integrations.langgraph._matching import check_filter, matches_filter, matches_path
 from memtrace.operations._validation import check_non_negative_seconds, invalid
 
-if TYPE_CHECKING:
-    from memtrace.async_client import AsyncMemtrace
-    from memtrace.client import Memtrace
-    from memtrace.clock import Clock
-
 __all__ = ["MemtraceStore"]
 
 _SPARE = 100
 
 
-class MemtraceStore(BaseStore):
+class MemtraceStore(base.BaseStore):
     """Items in namespaces, kept as memories of `agent_id`, which need not be registered.
 
     A put or a deletion is another memory, and the newest one of a key counts. It returns once that can be read, and waits
@@ -69,7 +56,7 @@ class MemtraceStore(BaseStore):
         self._faces = DualClient(client, async_client, "MemtraceStore")
         self._items = StoredItems(agent_id, wait_timeout)
 
-    def batch(self, ops: Iterable[Op]) -> list[Result]:
+    def batch(self, ops: Iterable[base.Op]) -> list[base.Result]:
         """Do operations together, and give one result for each: reads see what was there before, then the puts are stored.
 
         Of several puts of one key the last one counts. Raises `NotImplementedError` for what the store cannot do and
@@ -79,38 +66,38 @@ class MemtraceStore(BaseStore):
         reads, puts = _checked(ops)
         return self._faces.run(lambda clock: self._done(reads, puts, clock))
 
-    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+    async def abatch(self, ops: Iterable[base.Op]) -> list[base.Result]:
         """As `batch`, awaiting."""
         reads, puts = _checked(ops)
         return await self._faces.run_async(lambda clock: self._done(reads, puts, clock))
 
-    def _done(self, reads: Sequence[Op], puts: Sequence[Put], clock: Clock) -> Workflow[list[Result]]:
-        results: list[Result] = []
+    def _done(self, reads: Sequence[base.Op], puts: Sequence[Put], clock: Clock) -> Workflow[list[base.Result]]:
+        results: list[base.Result] = []
         for op in reads:
             results += [(yield from self._read(op, clock))]
         yield from self._items.put(puts, clock)
         return results
 
-    def _read(self, op: Op, clock: Clock) -> Workflow[Result]:
-        if isinstance(op, GetOp):
+    def _read(self, op: base.Op, clock: Clock) -> Workflow[base.Result]:
+        if isinstance(op, base.GetOp):
             found = yield from self._items.find((tuple(op.namespace), op.key), clock)
             return None if found is None else _item(found)
-        if isinstance(op, SearchOp):
+        if isinstance(op, base.SearchOp):
             return (yield from self._search(op, clock))
-        if isinstance(op, ListNamespacesOp):
+        if isinstance(op, base.ListNamespacesOp):
             return (yield from self._list_namespaces(op, clock))
         return None
 
-    def _search(self, op: SearchOp, clock: Clock) -> Workflow[list[SearchItem]]:
+    def _search(self, op: base.SearchOp, clock: Clock) -> Workflow[list[base.SearchItem]]:
         wanted = op.offset + op.limit if op.limit else 0
         page_size = PAGE_SIZE if op.filter else min(PAGE_SIZE, wanted + _SPARE)
         live = self._items.live(op.namespace_prefix, clock, page_size)
-        found: list[SearchItem] = []
+        found: list[base.SearchItem] = []
         while len(found) < wanted and (items := (yield from live.next())) is not None:
             found += [_search_item(item) for item in items if matches_filter(item.value, op.filter)]
         return found[op.offset : wanted]
 
-    def _list_namespaces(self, op: ListNamespacesOp, clock: Clock) -> Workflow[list[tuple[str, ...]]]:
+    def _list_namespaces(self, op: base.ListNamespacesOp, clock: Clock) -> Workflow[list[tuple[str, ...]]]:
         conditions = op.match_conditions or ()
         live = self._items.live(_known_beginning(conditions), clock)
         namespaces: set[tuple[str, ...]] = set()
@@ -124,47 +111,49 @@ class MemtraceStore(BaseStore):
         return sorted(matching)[op.offset : op.offset + op.limit]
 
 
-def _known_beginning(conditions: Iterable[MatchCondition]) -> tuple[str, ...]:
+def _known_beginning(conditions: Iterable[base.MatchCondition]) -> tuple[str, ...]:
     """The labels that the first condition on beginnings names: the server can choose by them."""
     path = next((each.path for each in conditions if each.match_type == "prefix"), ())
     return tuple(takewhile(lambda label: label != "*", path))
 
 
-def _item(item: StoredItem) -> Item:
+def _item(item: StoredItem) -> base.Item:
     namespace, key = item.place
-    return Item(value=item.value, key=key, namespace=namespace, created_at=item.created_at, updated_at=item.updated_at)
+    return base.Item(
+        value=item.value, key=key, namespace=namespace, created_at=item.created_at, updated_at=item.updated_at
+    )
 
 
-def _search_item(item: StoredItem) -> SearchItem:
-    return SearchItem(*item.place, item.value, item.created_at, item.updated_at)
+def _search_item(item: StoredItem) -> base.SearchItem:
+    return base.SearchItem(*item.place, item.value, item.created_at, item.updated_at)
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
-def _checked(ops: Iterable[Op]) -> tuple[list[Op], list[Put]]:
+def _checked(ops: Iterable[base.Op]) -> tuple[list[base.Op], list[Put]]:
     """The operations, and the last put of each place; none of which asks for what the store does not have."""
     chosen = list(ops)
     puts: dict[Place, Put] = {}
     for i, op in enumerate(chosen):
         field = f"ops[{i}]"
-        if isinstance(op, GetOp):
+        if isinstance(op, base.GetOp):
             _check_place(op.namespace, op.key, field)
-        elif isinstance(op, PutOp):
+        elif isinstance(op, base.PutOp):
             _check_put(op, field)
             place = tuple(op.namespace), op.key
             puts.pop(place, None)
             puts[place] = Put.of(place, op.value, f"{field}.value")
-        elif isinstance(op, SearchOp):
+        elif isinstance(op, base.SearchOp):
             _check_search(op, field)
-        elif isinstance(op, ListNamespacesOp):
+        elif isinstance(op, base.ListNamespacesOp):
             _check_listing(op, field)
         else:
             raise invalid(field, "a GetOp, PutOp, SearchOp or ListNamespacesOp", f"{type(op).__name__} was given")
     return chosen, list(puts.values())
 
 
-def _check_put(op: PutOp, field: str) -> None:
+def _check_put(op: base.PutOp, field: str) -> None:
     _check_place(op.namespace, op.key, field)
     if op.ttl is not None:
         raise NotImplementedError(f"{field}.ttl must be None: MemtraceStore has no time to live")
@@ -174,7 +163,7 @@ def _check_put(op: PutOp, field: str) -> None:
         )
 
 
-def _check_search(op: SearchOp, field: str) -> None:
+def _check_search(op: base.SearchOp, field: str) -> None:
     _check_labels(op.namespace_prefix, f"{field}.namespace_prefix")
     _check_window(op.limit, op.offset, field)
     if op.query:
@@ -186,7 +175,7 @@ def _check_search(op: SearchOp, field: str) -> None:
     check_filter(op.filter, f"{field}.filter")
 
 
-def _check_listing(op: ListNamespacesOp, field: str) -> None:
+def _check_listing(op: base.ListNamespacesOp, field: str) -> None:
     _check_window(op.limit, op.offset, field)
     if op.max_depth is not None and not (is_int(op.max_depth) and op.max_depth > 0):
         raise invalid(f"{field}.max_depth", "None, or a whole number of 1 or more", "it says how many labels to give")

@@ -5,16 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from mcp import types
 from mcp.server.lowlevel import Server
-from mcp.types import (
-    CallToolRequestParams,
-    CallToolResult,
-    ListToolsResult,
-    PaginatedRequestParams,
-    TextContent,
-    Tool,
-    ToolAnnotations,
-)
 
 from memtrace._version import __version__
 from memtrace.integrations.tools._arguments import shown_name
@@ -56,17 +48,19 @@ def memory_server(tools: AsyncMemoryTools, *, name: str = "memtrace") -> Server[
     """
 
     async def on_list_tools(
-        context: ServerRequestContext[dict[str, Any]], params: PaginatedRequestParams | None
-    ) -> ListToolsResult:
-        return ListToolsResult(tools=[_tool(schema) for schema in tools.schemas("anthropic")])
+        context: ServerRequestContext[dict[str, Any]], params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[_tool(schema) for schema in tools.schemas("anthropic")])
 
     async def on_call_tool(
-        context: ServerRequestContext[dict[str, Any]], params: CallToolRequestParams
-    ) -> CallToolResult:
+        context: ServerRequestContext[dict[str, Any]], params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
         result = await tools.call(params.name, params.arguments)
         if result.is_error:
             _logger.warning("the tool %s failed: %s", shown_name(params.name), result.error)
-        return CallToolResult(content=[TextContent(type="text", text=result.text)], is_error=result.is_error)
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=result.text)], is_error=result.is_error
+        )
 
     return Server(
         name,
@@ -77,12 +71,12 @@ def memory_server(tools: AsyncMemoryTools, *, name: str = "memtrace") -> Server[
     )
 
 
-def _tool(schema: dict[str, Any]) -> Tool:
-    return Tool(
+def _tool(schema: dict[str, Any]) -> types.Tool:
+    return types.Tool(
         name=schema["name"],
         description=schema["description"],
         input_schema=schema["input_schema"],
-        annotations=ToolAnnotations(
+        annotations=types.ToolAnnotations(
             read_only_hint=schema["name"].endswith(_READING),
             destructive_hint=False,
             idempotent_hint=False,

@@ -49,16 +49,17 @@ class BufferMetrics:
             "Memories that wait in write buffers, or are under way.",
         )
 
-    def enter(self, buffer: WriteBuffer | AsyncWriteBuffer, attributes: Attributes) -> None:
-        """Ask this buffer from now on."""
+    @contextmanager
+    def recorded(self, buffer: WriteBuffer | AsyncWriteBuffer, attributes: Attributes) -> Iterator[None]:
+        """Ask this buffer while the block lasts, and keep its last counts."""
         with self._guard:
             self._open[id(buffer)] = (buffer, attributes)
-
-    def end(self, buffer: WriteBuffer | AsyncWriteBuffer, attributes: Attributes) -> None:
-        """Keep this buffer's last counts."""
-        with self._guard:
-            del self._open[id(buffer)]
-            self._ended[attributes] = _sum((self._ended.get(attributes, BufferCounts()), buffer.counts))
+        try:
+            yield
+        finally:
+            with self._guard:
+                del self._open[id(buffer)]
+                self._ended[attributes] = _sum((self._ended.get(attributes, BufferCounts()), buffer.counts))
 
     def counts(self) -> dict[Attributes, BufferCounts]:
         """The counts of this moment."""
@@ -126,12 +127,8 @@ def metrics_of(provider: MeterProvider | None) -> BufferMetrics:
 @contextmanager
 def record_buffer(buffer: WriteBuffer, books: BufferMetrics, attributes: Attributes) -> Iterator[WriteBuffer]:
     """The buffer's own block, in the books from its beginning until its last outcome is known."""
-    books.enter(buffer, attributes)
-    try:
-        with buffer:
-            yield buffer
-    finally:
-        books.end(buffer, attributes)
+    with books.recorded(buffer, attributes), buffer:
+        yield buffer
 
 
 @asynccontextmanager
@@ -139,9 +136,6 @@ async def record_async_buffer(
     buffer: AsyncWriteBuffer, books: BufferMetrics, attributes: Attributes
 ) -> AsyncIterator[AsyncWriteBuffer]:
     """The same, awaiting."""
-    books.enter(buffer, attributes)
-    try:
+    with books.recorded(buffer, attributes):
         async with buffer:
             yield buffer
-    finally:
-        books.end(buffer, attributes)

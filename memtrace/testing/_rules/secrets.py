@@ -6,18 +6,10 @@ import logging
 
 import pytest
 
+from memtrace.testing import _scripted_server as scripted
 from memtrace.testing._canaries import CONTENT, is_shown, shown_in_error, shown_in_records
 from memtrace.testing._rules.exchanges import BOUND, post
 from memtrace.testing._rules.fixtures import Fixtures, Make
-from memtrace.testing._scripted_server import (
-    Answer,
-    Garbage,
-    ResetAfterReading,
-    ScriptedServer,
-    Stall,
-    Truncate,
-    refusing_address,
-)
 from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.transport import TransportError
 
@@ -29,23 +21,23 @@ class Secrets(Fixtures):
 
     def test_no_error_and_no_log_shows_a_key_or_a_content(
         self,
-        server: ScriptedServer,
+        server: scripted.ScriptedServer,
         make: Make,
         caplog: pytest.LogCaptureFixture,
         capfd: pytest.CaptureFixture[str],
     ) -> None:
         """Neither of the transport nor of its library, at DEBUG, nor what they print, for failures of every kind."""
         steps = [
-            Answer(200, CONTENT.encode()),
-            ResetAfterReading(),
-            Stall(),
-            Stall(f"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{CONTENT}".encode()),
-            Truncate(),
-            Garbage(),
+            scripted.Answer(200, CONTENT.encode()),
+            scripted.ResetAfterReading(),
+            scripted.Stall(),
+            scripted.Stall(f"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{CONTENT}".encode()),
+            scripted.Truncate(),
+            scripted.Garbage(),
         ]
         server.do(*steps)
         subject = make()
-        with caplog.at_level(logging.DEBUG), refusing_address() as refusing:
+        with caplog.at_level(logging.DEBUG), scripted.refusing_address() as refusing:
             shown = [
                 place
                 for url in [server.url] * len(steps) + [refusing]
