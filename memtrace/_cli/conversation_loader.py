@@ -13,8 +13,6 @@ from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
 
-__all__ = ["LoadReport", "Turn", "load", "read_turns"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:

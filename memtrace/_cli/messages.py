@@ -6,8 +6,6 @@ import re
 
 from memtrace.exceptions import MemtraceError
 
-__all__ = ["on_one_line", "to_console_message"]
-
 # what the SDK calls its arguments, and what they are here
 _OPTIONS = {
     "base_url (MEMTRACE_BASE_URL)": "--url (MEMTRACE_BASE_URL)",

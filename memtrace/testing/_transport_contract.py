@@ -30,8 +30,6 @@ from memtrace.transport import TransportOptions
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
 
-__all__ = ["AsyncTransportContract", "TransportContract"]
-
 
 class _Contract(Options, Secrets, Failures, Connections, Answers, Requests, Making):
     """What holds for both forms; pytest begins with the last of these."""

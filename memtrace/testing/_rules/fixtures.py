@@ -12,9 +12,6 @@ from memtrace.plugins import TransportSpec
 from memtrace.testing._scripted_server import ScriptedServer
 from memtrace.testing._transport_under_test import TransportUnderTest
 
-__all__ = ["Fixtures", "Make"]
-
-
 Make = Callable[..., TransportUnderTest]
 """Makes a transport with these fields of `TransportOptions`; it is closed when the test ends."""
 
