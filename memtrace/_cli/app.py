@@ -16,8 +16,6 @@ from memtrace._cli.exit_status import ExitStatus
 from memtrace._cli.options import with_choice
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
 
-__all__ = ["app", "run"]
-
 _STATUSES = "\n".join(f"  {status.value:<5}{status.meaning}" for status in ExitStatus)
 _EPILOG = f"""\b
 Exit statuses:

@@ -15,8 +15,6 @@ from memtrace._cli.messages import text_of
 from memtrace._cli.terminal import show_error
 from memtrace.exceptions import MemtraceError
 
-__all__ = ["handle_broken_pipe", "reporting_errors"]
-
 
 @contextmanager
 def handle_broken_pipe() -> Iterator[None]:

@@ -24,8 +24,6 @@ from memtrace.exceptions import ConfigurationError, MemtraceError
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
 
-__all__ = ["Choice", "Connection", "check_key", "check_profile", "choose", "connected", "opened"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:

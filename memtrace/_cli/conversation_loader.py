@@ -14,8 +14,6 @@ from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
 
-__all__ = ["LoadReport", "Turn", "load", "read_turns"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
@@ -136,14 +134,17 @@ def load(client: Memtrace, turns: Iterable[Turn], report: LoadReport, on_chunk: 
         loader.flush()
         raise
     loader.flush()
-    report.word = loader.words.best
+    report.word = loader.shared_word or loader.longest_word
 
 
 class _Loader:
     """The turns that wait for the next request, and the agents and sessions that they need."""
 
     def __init__(self, client: Memtrace, report: LoadReport, on_chunk: Callable[[Turn], object]) -> None:
-        self.words = _LanguageModelWords()
+        #: The longest word that was said in more than one session, and the longest of all: one of them is worth a search.
+        self.shared_word = ""
+        self.longest_word = ""
+        self._said_in: dict[str, tuple[str, str]] = {}
         self._client = client
         self._report = report
         self._on_chunk = on_chunk
@@ -166,9 +167,16 @@ class _Loader:
             dedup_key=key,
         )
         self._waiting[key] = (turn, request)
-        self.words.hear(turn.text, session)
+        self._hear(turn.text, session)
         if len(self._waiting) == _CHUNK:
             self.flush()
+
+    def _hear(self, text: str, session: tuple[str, str]) -> None:
+        for word in _WORD.findall(text) or [text]:
+            if len(word) > len(self.longest_word):
+                self.longest_word = word
+            if len(word) > len(self.shared_word) and self._said_in.setdefault(word, session) != session:
+                self.shared_word = word
 
     def flush(self) -> None:
         """Store the turns that wait."""
@@ -205,26 +213,6 @@ def _line_error(turn: Turn, error: MemtraceError) -> LineError:
 def _key(*parts: int | str) -> str:
     """One text for several parts, different when any part is; without the characters at which the server's keys fail."""
     return "/".join(quote(str(part), safe=": ") for part in parts)
-
-
-class _LanguageModelWords:
-    """Finds a word that is worth a search."""
-
-    def __init__(self) -> None:
-        self._first: dict[str, tuple[str, str]] = {}
-        self._shared = ""
-        self._longest = ""
-
-    @property
-    def best(self) -> str:
-        return self._shared or self._longest
-
-    def hear(self, text: str, session: tuple[str, str]) -> None:
-        for word in _WORD.findall(text) or [text]:
-            if len(word) > len(self._longest):
-                self._longest = word
-            if len(word) > len(self._shared) and self._first.setdefault(word, session) != session:
-                self._shared = word
 
 
 _WORD = re.compile(r"[^\W\d_]+")

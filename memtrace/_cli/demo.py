@@ -23,8 +23,6 @@ from memtrace._cli.walkthrough import WalkthroughResult, run_steps
 from memtrace.client import Memtrace
 from memtrace.models import Memory, SearchResult, SessionContext
 
-__all__ = ["run_conversation", "run_walkthrough"]
-
 
 def _client() -> Memtrace:
     return Memtrace("memory://", "any key", timeout=None)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memtrace._cli.connection import Choice, Connection, choose
+from memtrace._cli.connection import Connection, choose
 from memtrace._cli.exit_status import CommandError
 from memtrace._cli.messages import advice_of, redacted
+from memtrace._cli.options import Choice
 from memtrace._runtime.config import DEFAULT_TIMEOUT, Settings, settings_from_args
 from memtrace.client import Memtrace
 from memtrace.exceptions import (
@@ -19,8 +20,6 @@ from memtrace.exceptions import (
     NoArcInstanceError,
 )
 from memtrace.plugins import select_transport
-
-__all__ = ["Check", "CheckName", "Diagnosis", "diagnose"]
 
 CheckName = Literal["configuration", "transport", "reachable", "key", "storage"]
 _NAMES: tuple[CheckName, ...] = ("configuration", "transport", "reachable", "key", "storage")

@@ -7,11 +7,9 @@ from dataclasses import asdict
 from rich.table import Table
 from rich.text import Text
 
-from memtrace._cli.connection import Choice
 from memtrace._cli.diagnosis import Diagnosis, diagnose
+from memtrace._cli.options import Choice
 from memtrace._cli.terminal import make_console, show, show_json, visible
-
-__all__ = ["run_doctor"]
 
 _STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 

@@ -10,8 +10,6 @@ from memtrace import exceptions
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CommandError", "ExitStatus", "status_of"]
-
 
 class ExitStatus(IntEnum):
     """What a command tells the program that started it."""

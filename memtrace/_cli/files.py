@@ -7,8 +7,6 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["lock", "replace_file"]
-
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put `content` in the place of a file, whole or not at all; who could read the old one can read the new one."""

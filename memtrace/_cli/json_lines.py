@@ -8,8 +8,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn, cast
 
-__all__ = ["LineError", "parse_line", "readable"]
-
 
 class LineError(Exception):
     """A file of JSON lines cannot be read on; its text names the file and, where they are known, line and field."""

@@ -11,8 +11,6 @@ from types import ModuleType
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.profiles import Profile
 
-__all__ = ["forget_key", "read_key", "store_key"]
-
 _SERVICE = "memtrace-sdk"
 
 

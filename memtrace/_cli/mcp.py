@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     import uvicorn
     from mcp.server.lowlevel import Server
 
-    from memtrace._cli.connection import Choice, Connection
+    from memtrace._cli.connection import Connection
+    from memtrace._cli.options import Choice
     from memtrace.async_client import AsyncMemtrace
     from memtrace.integrations.tools import MemoryScope
-
-__all__ = ["run_mcp"]
 
 _DEADLINE = 60.0  # seconds: a model waits for the answer
 _TOKEN = "MEMTRACE_MCP_TOKEN"  # noqa: S105  # the name of the variable

@@ -8,8 +8,6 @@ from typing import Final
 
 from memtrace.exceptions import InvalidRequestError, MemtraceError
 
-__all__ = ["advice_of", "item_problem_of", "problem_of", "redacted", "text_of"]
-
 #: The options for what a command sends, by the SDK's argument.
 _OPTIONS: Final = {
     "content": "CONTENT",

@@ -10,18 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = [
-    "AgentOption",
-    "Choice",
-    "EventOption",
-    "JsonOption",
-    "KindOption",
-    "SessionOption",
-    "not_empty",
-    "profile_names",
-    "with_choice",
-]
-
 
 def profile_names() -> list[str]:
     """What a shell can complete."""

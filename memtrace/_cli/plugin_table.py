@@ -11,8 +11,6 @@ from rich.text import Text
 from memtrace._cli.terminal import make_console, show, show_json, visible
 from memtrace.plugins import PluginInfo
 
-__all__ = ["run_listing"]
-
 _COLUMNS = ("kind", "name", "distribution", "version", "status", "detail")
 
 

@@ -16,8 +16,6 @@ from tomlkit.items import Table
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import replace_file
 
-__all__ = ["Config", "Profile", "config_path", "load", "remove", "save", "set_default"]
-
 
 @dataclass(frozen=True, slots=True)
 class Profile:

@@ -9,8 +9,6 @@ from rich import progress
 
 from memtrace._cli.terminal import make_console
 
-__all__ = ["counting", "measuring"]
-
 
 @contextmanager
 def measuring(

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 
 from memtrace.models import Memory
 
-__all__ = ["LATE", "RecentMemories", "line_of"]
-
 LATE = timedelta(seconds=10)
 """How long after its time a memory may appear: about a second after it was written, more where a server is slow."""
 

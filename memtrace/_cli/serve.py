@@ -15,8 +15,6 @@ from memtrace.exceptions import ConfigurationError
 from memtrace_transports.memory import FakeMemtrace, ManualClock, Organisation, Visibility
 from memtrace_transports.memory.server import LiveServer
 
-__all__ = ["run_server"]
-
 
 def run_server(
     *,

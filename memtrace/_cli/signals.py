@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["on_termination"]
-
 
 @contextmanager
 def on_termination(tell: Callable[[], object]) -> Iterator[None]:

@@ -7,8 +7,6 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
-__all__ = ["SingleUseOptionsCommand"]
-
 
 class SingleUseOptionsCommand(TyperCommand):
     """A command that refuses a repeated option, unless it takes several values or none."""

@@ -11,8 +11,6 @@ from typing import IO, Any
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.json_lines import LineError, parse_line
 
-__all__ = ["json_object", "open_file", "size_of", "standard_input", "text_of"]
-
 
 def standard_input() -> IO[bytes]:
     """The standard input; an empty one where the process was started without."""

@@ -15,18 +15,6 @@ from memtrace._cli.profiles import Config
 from memtrace._cli.terminal import make_console, show, show_error, show_json, visible
 from memtrace.models import Agent, AgentStats, Memory, Session
 
-__all__ = [
-    "agents_table",
-    "memories_table",
-    "memory_line",
-    "plain_table",
-    "profiles_table",
-    "sessions_table",
-    "show_found",
-    "show_table",
-    "stats_table",
-]
-
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _UNBROKEN = 10_000

@@ -12,8 +12,6 @@ from memtrace.clock import Clock
 from memtrace.exceptions import MemtraceError
 from memtrace.models import ListOptions, Memory
 
-__all__ = ["Outage", "follow"]
-
 
 @dataclass(frozen=True, slots=True)
 class Outage:

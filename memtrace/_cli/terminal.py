@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 import typer
 from rich.console import Console, RenderableType
 
-__all__ = ["make_console", "show", "show_error", "show_json", "show_lines", "visible"]
-
 _PIPE_WIDTH = 100
 
 

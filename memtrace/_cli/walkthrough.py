@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from memtrace.client import Memtrace
 from memtrace.models import Agent, AgentStats, Memory, MemoryList, SearchResult, Session, SessionContext
 
-__all__ = ["WalkthroughResult", "run_steps"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkthroughResult:

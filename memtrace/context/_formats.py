@@ -15,8 +15,6 @@ from typing import Literal, NamedTuple
 from memtrace.models import Memory
 from memtrace.operations._validation import invalid
 
-__all__ = ["ContextFormat", "MemoryFormatter", "formatter_for"]
-
 ContextFormat = Literal["markdown", "xml", "messages"]
 """Markdown text, XML-tagged text, or chat messages, each with one XML-tagged memory."""
 

@@ -10,8 +10,6 @@ from memtrace.context._formats import ContextFormat
 from memtrace.context._tokens import TokenCounter, estimate_tokens
 from memtrace.models import TagsMatch, TimeBound
 
-__all__ = ["PromptContextOptions"]
-
 
 class PromptContextOptions(BaseModel):
     """Which of a session's memories go into a prompt, and how they are written. Nothing of it but the filters is sent.

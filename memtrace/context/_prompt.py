@@ -13,8 +13,6 @@ from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, check_counter
 from memtrace.models import Memory
 from memtrace.operations._validation import invalid
 
-__all__ = ["ContextWriter", "Message", "PromptContext", "build_context"]
-
 
 class Message(TypedDict):
     """A chat message, as the interfaces of models take it."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from memtrace.models import Memory
 
-__all__ = ["BudgetSelection", "RenderedMemory"]
-
 
 @dataclass(frozen=True, slots=True)
 class RenderedMemory:

@@ -8,8 +8,6 @@ from inspect import iscoroutinefunction
 from memtrace._support.numbers import is_int
 from memtrace.operations._validation import invalid
 
-__all__ = ["MESSAGE_TOKENS", "TokenCounter", "check_counter", "checked_count", "estimate_tokens"]
-
 TokenCounter = Callable[[str], int]
 """Gives the number of tokens of a text, 0 or more. Blocking; called once for each memory, and once for the whole."""
 

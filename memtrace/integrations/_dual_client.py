@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from memtrace._runtime.workflows.steps import Workflow
     from memtrace.clock import Clock
 
-__all__ = ["DualClient", "async_dispatcher", "dispatcher"]
-
 T = TypeVar("T")
 
 

@@ -20,8 +20,6 @@ from memtrace.integrations._records import Record, RecordCodec, json_text, write
 from memtrace.integrations.identifiers import check_owner
 from memtrace.operations._validation import check_non_negative_seconds, invalid
 
-__all__ = ["History", "HistoryItem"]
-
 _ITEM, _REMOVED, _CLEARED = "item", "removed", "cleared"
 _SPARE = 20
 

@@ -35,8 +35,6 @@ from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryType
 from memtrace.operations._validation import BATCH_SIZE, check_type, invalid
 from memtrace.outcomes import BatchResult, Outcome
 
-__all__ = ["Record", "RecordCodec", "RecordStream", "event_type_of", "json_text", "unreadable", "write"]
-
 _DEEPEST = 100
 _RULE = f"JSON: texts as keys, finite numbers, at most {_DEEPEST} levels"
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher
     from memtrace.resources.request_params import AddMemoryParams
 
-__all__ = ["AsyncWriteBuffer"]
-
 
 class AsyncWriteBuffer:
     """Memories that are sent in the background, many in a request; made by ``client.memories.buffered()``.

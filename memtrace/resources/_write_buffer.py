@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from memtrace._runtime.dispatch import Dispatcher
     from memtrace.resources.request_params import AddMemoryParams
 
-__all__ = ["WriteBuffer"]
-
 
 class WriteBuffer:
     """Memories that are sent in the background, many in a request; made by ``client.memories.buffered()``.

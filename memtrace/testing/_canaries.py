@@ -6,8 +6,6 @@ import logging
 import traceback
 from collections.abc import Iterable
 
-__all__ = ["CONTENT", "KEY", "is_shown", "shown_in_error", "shown_in_records"]
-
 KEY = "planted-key-5d41402abc4b2a76"
 CONTENT = "planted-content-7d793037a0760186"
 

@@ -32,8 +32,6 @@ from memtrace.transport import (
     TransportError,
 )
 
-__all__ = ["MiddlewareContract"]
-
 Create = Callable[[], Middleware]
 
 

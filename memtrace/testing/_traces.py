@@ -20,8 +20,6 @@ from memtrace.testing._threads import in_thread
 from memtrace.transport import CallContext, Request, Response, TransportError
 from memtrace_transports.memory._clock import ManualClock
 
-__all__ = ["DRIVERS", "Answers", "AnswersAwaiting", "Driver", "TraceStep", "run", "trace", "within"]
-
 ResultT = TypeVar("ResultT")
 
 Driver = Literal["blocking", "asyncio", "trio"]

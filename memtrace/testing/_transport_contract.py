@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -30,11 +30,26 @@ from memtrace.transport import TransportOptions
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
 
-__all__ = ["AsyncTransportContract", "TransportContract"]
-
 
 class _Contract(Options, Secrets, Failures, Connections, Answers, Requests, Making):
     """What holds for both forms; pytest begins with the last of these."""
+
+    @pytest.fixture
+    def make(self, subject_of: Callable[[TransportOptions], TransportUnderTest]) -> Iterator[Make]:
+        """Makes transports with options; closes them in the end."""
+        with ExitStack() as stack:
+
+            def make(**options: object) -> TransportUnderTest:
+                subject = subject_of(TransportOptions(**options))  # type: ignore[arg-type]  # the rules know their types
+                stack.callback(subject.end)
+                return subject
+
+            yield make
+
+    @pytest.fixture
+    def subject(self, make: Make) -> TransportUnderTest:
+        """A transport with all options as they are by default."""
+        return make()
 
 
 class TransportContract(_Contract):
@@ -53,23 +68,11 @@ class TransportContract(_Contract):
     """
 
     @pytest.fixture
-    def make(self, spec: TransportSpec) -> Iterator[Make]:
-        """Makes transports with options; closes them in the end."""
+    def subject_of(self, spec: TransportSpec) -> Callable[[TransportOptions], TransportUnderTest]:
+        """Makes a transport with options."""
         create = _checked_spec(spec).create
         assert create is not None, "the spec has no create: use AsyncTransportContract"
-        with ExitStack() as stack:
-
-            def make(**options: object) -> TransportUnderTest:
-                subject = SyncTransportUnderTest(create(_options(options)))
-                stack.callback(subject.end)
-                return subject
-
-            yield make
-
-    @pytest.fixture
-    def subject(self, make: Make) -> TransportUnderTest:
-        """A transport with all options as they are by default."""
-        return make()
+        return lambda options: SyncTransportUnderTest(create(options))
 
 
 class AsyncTransportContract(Awaiting, _Contract):
@@ -89,23 +92,11 @@ class AsyncTransportContract(Awaiting, _Contract):
             metafunc.parametrize("backend", [_runnable(backend) for backend in backends])
 
     @pytest.fixture
-    def make(self, spec: TransportSpec, backend: Backend) -> Iterator[Make]:
-        """Makes transports with options; closes them in the end."""
+    def subject_of(self, spec: TransportSpec, backend: Backend) -> Callable[[TransportOptions], TransportUnderTest]:
+        """Makes a transport with options."""
         create = _checked_spec(spec).create_async
         assert create is not None, "the spec has no create_async: use TransportContract"
-        with ExitStack() as stack:
-
-            def make(**options: object) -> AsyncTransportUnderTest:
-                subject = AsyncTransportUnderTest(create(_options(options)), backend)
-                stack.callback(subject.end)
-                return subject
-
-            yield make
-
-    @pytest.fixture
-    def subject(self, make: Make) -> AsyncTransportUnderTest:
-        """A transport with all options as they are by default."""
-        return cast("AsyncTransportUnderTest", make())
+        return lambda options: AsyncTransportUnderTest(create(options), backend)
 
 
 def _runnable(backend: Backend) -> ParameterSet:
@@ -116,7 +107,3 @@ def _runnable(backend: Backend) -> ParameterSet:
 def _checked_spec(spec: object) -> TransportSpec:
     assert isinstance(spec, TransportSpec), f"the fixture spec gives {type(spec).__name__}: a TransportSpec is due"
     return spec
-
-
-def _options(fields: dict[str, object]) -> TransportOptions:
-    return TransportOptions(**fields)  # type: ignore[arg-type]  # the rules know their types

@@ -19,8 +19,6 @@ from memtrace.transport import AsyncTransport, Headers, Request, Response, Trans
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["AsyncTransportUnderTest", "Backend", "SyncTransportUnderTest", "TransportUnderTest", "checked"]
-
 Backend = Literal["asyncio", "trio"]
 """An event loop that an async transport may run on."""
 

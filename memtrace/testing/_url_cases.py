@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import product
 from typing import Final
 
-__all__ = ["TARGETS"]
-
 _SEGMENTS = (
     "plain", "%7E", "~", "%2E%2E", "%2e%2e", "%2F", "%2f", "a%20b", "a+b", "%2B", "%25", "%2525", "%00", "%C3%BC",
     "%c3%bc", "%E6%9D%B1", "%F0%9F%A7%A0", "%FF", "a:b", "a;b", "a,b", "a=b", "a&b", "a@b", "!$'()*", "%21", "..%2F..",

@@ -9,8 +9,6 @@ import typer
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import Choice, JsonOption, not_empty
 
-__all__ = ["agents", "sessions", "stats"]
-
 AGENTS = """\b
 Examples:
   memtrace-sdk agents

@@ -6,8 +6,6 @@ import typer
 
 from memtrace._cli.options import Choice, JsonOption
 
-__all__ = ["doctor", "middleware", "transports"]
-
 TRANSPORTS = """\b
 Examples:
   memtrace-sdk transports

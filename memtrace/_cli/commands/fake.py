@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["demo", "serve_fake"]
-
 DEMO = """\b
 Examples:
   memtrace-sdk demo

@@ -8,8 +8,6 @@ import typer
 
 from memtrace._cli.options import Choice
 
-__all__ = ["mcp"]
-
 MCP = """\b
 Examples:
   memtrace-sdk mcp --agent assistant

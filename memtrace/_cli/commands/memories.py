@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from memtrace.context import PromptContext
     from memtrace.models import Memory
 
-__all__ = ["context", "recall", "remember", "search", "tail"]
-
 _TagOption = Annotated[
     list[str] | None,
     typer.Option(metavar="TAG", help="Only what has a tag with this in it; repeat it for more, all must match."),

@@ -13,8 +13,6 @@ from memtrace._cli.options import JsonOption, profile_names
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
 from memtrace._cli.terminal import show_error, show_json
 
-__all__ = ["profiles"]
-
 PROFILES = """\b
 Examples:
   memtrace-sdk profiles add local --url http://localhost:9100

@@ -8,8 +8,6 @@ import typer
 
 from memtrace._cli.options import AgentOption, Choice, EventOption, JsonOption, KindOption, SessionOption
 
-__all__ = ["export", "import_"]
-
 EXPORT = """\b
 Examples:
   memtrace-sdk export memories.jsonl.gz

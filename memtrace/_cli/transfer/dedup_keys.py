@@ -12,8 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-__all__ = ["DedupKeys"]
-
 _KEY = re.compile(r"import-[0-9a-f]{32}")
 
 

@@ -16,8 +16,6 @@ from memtrace._cli.transfer.resumable_file import PartialFile
 from memtrace.client import Memtrace
 from memtrace.models import ListOptions
 
-__all__ = ["FileExport", "export_lines", "target_of"]
-
 _BLOCK_ROWS = 1000
 _BLOCK_CHARACTERS = 1 << 20
 

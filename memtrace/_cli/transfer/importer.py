@@ -20,8 +20,6 @@ from memtrace.models import AddMemoryRequest
 from memtrace.operations._validation_errors import first_violation
 from memtrace.outcomes import BatchResult
 
-__all__ = ["ImportPlan", "ImportReport", "import_lines"]
-
 _CHUNK = 100
 _TOLD = 20
 _SHOWN = 40

@@ -16,8 +16,6 @@ from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import lock
 from memtrace._cli.recent_rows import RecentMemories
 
-__all__ = ["PartialFile"]
-
 _PIECE = 1 << 16
 _OFTEN = 1000
 _BINARY = getattr(os, "O_BINARY", 0)  # for Windows

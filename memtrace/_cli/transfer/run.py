@@ -11,10 +11,11 @@ from typing import IO, cast
 import typer
 
 from memtrace._cli.command_errors import reporting_errors
-from memtrace._cli.connection import Choice, choose, opened
+from memtrace._cli.connection import choose, opened
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import lock
 from memtrace._cli.json_lines import LineError
+from memtrace._cli.options import Choice
 from memtrace._cli.progress import counting, measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
 from memtrace._cli.terminal import show_error, show_json
@@ -22,9 +23,6 @@ from memtrace._cli.transfer.exporter import FileExport, export_lines, target_of
 from memtrace._cli.transfer.importer import ImportPlan, ImportReport, import_lines
 from memtrace.clock import SystemClock
 from memtrace.models import ListOptions
-
-__all__ = ["run_export", "run_import"]
-
 
 # ---- export ---------------------------------------------------------------------------------------------------------
 

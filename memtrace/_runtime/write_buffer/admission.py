@@ -6,8 +6,6 @@ from memtrace._runtime.workflows.batches import item_body
 from memtrace.models import AddMemoryRequest
 from memtrace.operations import Dedup, with_unique_key
 
-__all__ = ["prepare"]
-
 
 def prepare(request: AddMemoryRequest, dedup: Dedup) -> tuple[AddMemoryRequest, int]:
     """A copy that later changes do not reach, with its own key where `dedup` is ``per_call``; and its bytes as it is sent.

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher
     from memtrace.models import AddMemoryRequest
 
-__all__ = ["AsyncioWorker"]
-
 _GRACE = 5.0
 """Seconds for a task that has nothing left to do, or was cancelled, to end."""
 

@@ -11,8 +11,6 @@ from memtrace.exceptions import ConfigurationError
 from memtrace.operations._validation import BATCH_SIZE
 from memtrace.outcomes import OnFull
 
-__all__ = ["BufferLimits", "seconds_until"]
-
 
 @dataclass(frozen=True, slots=True)
 class BufferLimits:

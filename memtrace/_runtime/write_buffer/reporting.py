@@ -10,18 +10,6 @@ from memtrace.exceptions import BufferFullError, ClientClosedError, Configuratio
 from memtrace.models import AddMemoryRequest
 from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
 
-__all__ = [
-    "aborted",
-    "buffer_closed",
-    "buffer_full",
-    "check_listener",
-    "drain_error",
-    "log_failed_drain",
-    "log_losses",
-    "log_raised",
-    "report",
-]
-
 _logger = logging.getLogger("memtrace")
 
 

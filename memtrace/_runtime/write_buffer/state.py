@@ -14,8 +14,6 @@ from memtrace.exceptions import BufferFullError, MemtraceError
 from memtrace.models import AddMemoryRequest
 from memtrace.outcomes import BufferCounts, Outcome, OutcomeStatus
 
-__all__ = ["BufferState", "BufferedItem"]
-
 FutureT = TypeVar("FutureT")
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from memtrace._runtime.dispatch import Dispatcher
     from memtrace.models import AddMemoryRequest
 
-__all__ = ["ThreadWorker"]
-
 _GRACE = 5.0
 """Seconds for a thread that has nothing left to do to end."""
 

@@ -10,8 +10,6 @@ from memtrace.integrations._dual_client import async_dispatcher
 from memtrace.integrations.anthropic_memory_tool import _commands as commands
 from memtrace.integrations.anthropic_memory_tool._files import KIB, Files
 
-__all__ = ["AsyncMemtraceMemoryTool"]
-
 
 class AsyncMemtraceMemoryTool(BetaAsyncAbstractMemoryTool):
     """Anthropic's memory tool, its files kept as memories of `agent_id`; for ``client.beta.messages.tool_runner``.

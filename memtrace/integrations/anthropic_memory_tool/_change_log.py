@@ -29,8 +29,6 @@ from memtrace.clock import Clock
 from memtrace.integrations.anthropic_memory_tool._tree import Change, Deleted, Renamed, Tree, Written
 from memtrace.models import AddMemoryRequest, ListOptions, Memory
 
-__all__ = ["EVENT_TYPE", "ChangeLog"]
-
 EVENT_TYPE = "memory_file"
 
 _LATE = timedelta(hours=1)

@@ -16,8 +16,6 @@ from memtrace.integrations.anthropic_memory_tool._paths import ROOT, is_below, n
 from memtrace.integrations.anthropic_memory_tool._rendering import listing, numbered
 from memtrace.integrations.anthropic_memory_tool._tree import Change, Deleted, Renamed, Tree, Written
 
-__all__ = ["Clear", "Command", "Create", "Delete", "Insert", "Rename", "Result", "StrReplace", "View"]
-
 _NEIGHBOURS = 2  # lines above and below a replacement that its answer shows
 
 

@@ -10,8 +10,6 @@ from memtrace.integrations.anthropic_memory_tool._change_log import ChangeLog
 from memtrace.integrations.anthropic_memory_tool._commands import Command
 from memtrace.operations._validation import check_id, check_non_negative_seconds, invalid, require_non_empty
 
-__all__ = ["KIB", "Files"]
-
 KIB = 1024
 _LARGEST = 512 * KIB  # its JSON text has at most six times as many bytes, and the server takes 4 MiB
 _TRIES = 5

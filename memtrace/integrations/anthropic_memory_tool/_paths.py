@@ -7,8 +7,6 @@ from urllib.parse import unquote
 
 from anthropic.lib.tools import ToolError
 
-__all__ = ["ROOT", "ancestors", "is_below", "normal_path"]
-
 ROOT = "/memories"
 
 _LONGEST = 1024

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from memtrace.integrations.anthropic_memory_tool._paths import is_below
 from memtrace.integrations.anthropic_memory_tool._tree import Tree
 
-__all__ = ["listing", "numbered", "size_text"]
-
 _NUMBER_WIDTH = 6
 _DEPTH = 2
 _UNIT = 1024

@@ -11,8 +11,6 @@ from memtrace.integrations._dual_client import dispatcher
 from memtrace.integrations.anthropic_memory_tool import _commands as commands
 from memtrace.integrations.anthropic_memory_tool._files import KIB, Files
 
-__all__ = ["MemtraceMemoryTool"]
-
 
 class MemtraceMemoryTool(BetaAbstractMemoryTool):
     """Anthropic's memory tool, its files kept as memories of `agent_id`; for ``client.beta.messages.tool_runner``.

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from memtrace.integrations.anthropic_memory_tool._paths import ROOT, ancestors, is_below
 
-__all__ = ["Change", "Deleted", "File", "Renamed", "Tree", "Written"]
-
 
 @dataclass(frozen=True, slots=True)
 class Written:

@@ -15,8 +15,6 @@ from memtrace.operations._validation import check_non_negative_seconds, require_
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
 
-__all__ = ["MemtraceSessionStore"]
-
 _KNOWN = 10_000
 """Transcripts whose session is not looked up anew for each append."""
 

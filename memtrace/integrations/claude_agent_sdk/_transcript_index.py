@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
     from memtrace.models import Session
 
-__all__ = ["Transcript", "TranscriptIndex"]
-
 _DELETED = "deleted"
 
 

@@ -18,8 +18,6 @@ from claude_agent_sdk import SessionStoreEntry
 
 from memtrace.models import AddMemoryRequest, Memory
 
-__all__ = ["EVENT_TYPE", "Writer", "entries_of"]
-
 T = TypeVar("T")
 
 EVENT_TYPE = "transcript"

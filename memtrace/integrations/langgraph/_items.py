@@ -16,8 +16,6 @@ from memtrace.integrations._records import Record, RecordCodec, RecordStream, js
 from memtrace.models import AddMemoryRequest
 from memtrace.operations._validation import invalid
 
-__all__ = ["LiveItems", "Place", "Put", "StoredItem", "StoredItems"]
-
 Place = tuple[tuple[str, ...], str]
 """A namespace and a key in it."""
 

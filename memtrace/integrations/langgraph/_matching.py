@@ -8,8 +8,6 @@ from typing import Any
 
 from memtrace.operations._validation import invalid
 
-__all__ = ["check_filter", "matches_filter", "matches_path"]
-
 _ORDERING: dict[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt,
     "$gte": operator.ge,

@@ -20,8 +20,6 @@ from memtrace.integrations.langgraph._items import Place, Put, StoredItem, Store
 from memtrace.integrations.langgraph._matching import check_filter, matches_filter, matches_path
 from memtrace.operations._validation import check_non_negative_seconds, invalid
 
-__all__ = ["MemtraceStore"]
-
 _SPARE = 100
 
 

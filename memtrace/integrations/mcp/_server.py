@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from memtrace.integrations.tools import AsyncMemoryTools
 
-__all__ = ["memory_server"]
-
 _logger = logging.getLogger("memtrace")
 
 _INSTRUCTIONS: Final = (

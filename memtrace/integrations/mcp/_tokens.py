@@ -10,8 +10,6 @@ from memtrace.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["RequireToken"]
-
 _POLICY_VIOLATION: Final = 1008
 
 

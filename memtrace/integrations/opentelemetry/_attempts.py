@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-__all__ = ["OpenTelemetryAttempts", "memtrace_middleware"]
-
 
 class OpenTelemetryAttempts:
     """A middleware of attempts: one span of kind CLIENT for each request, by OpenTelemetry's conventions for HTTP.

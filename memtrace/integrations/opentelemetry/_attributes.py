@@ -6,8 +6,6 @@ import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-__all__ = ["route_of", "server_of", "shown_url"]
-
 _REDACTED = "REDACTED"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _API = re.compile(r"(?P<prefix>.*)/api/v1/(?P<resource>[a-z]+)(?:/(?P<id>[^/]+)(?P<rest>/[a-z]+)?)?/?")

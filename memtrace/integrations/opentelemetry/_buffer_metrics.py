@@ -15,8 +15,6 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 from memtrace import AsyncWriteBuffer, BufferCounts, WriteBuffer
 from memtrace.integrations.opentelemetry._spans import meter_of
 
-__all__ = ["BufferMetrics", "metrics_of", "record_async_buffer", "record_buffer"]
-
 Attributes = tuple[tuple[str, str | int | bool], ...]
 
 _OUTCOMES = ("stored", "duplicate", "failed", "dropped", "unknown")

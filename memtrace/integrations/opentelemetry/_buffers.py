@@ -11,8 +11,6 @@ from memtrace import AsyncWriteBuffer, WriteBuffer
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
-__all__ = ["watch_buffer"]
-
 
 @overload
 def watch_buffer(

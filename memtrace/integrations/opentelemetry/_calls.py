@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-__all__ = ["OpenTelemetryCalls", "memtrace_middleware"]
-
 
 class OpenTelemetryCalls:
     """A middleware of calls: one span of kind INTERNAL for each, its duration, and how often it was repeated.

@@ -18,8 +18,6 @@ from memtrace.middleware._errors import is_failure
 from memtrace.transport import Flow, Request, Response
 from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE
 
-__all__ = ["SCHEMA_URL", "SCOPE", "AttemptSpans", "CallSpans"]
-
 SCOPE: Final = "memtrace"
 """The instrumentation scope of every span and metric."""
 

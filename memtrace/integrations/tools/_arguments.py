@@ -16,19 +16,6 @@ from memtrace.models import AddMemoryRequest, ListOptions, MemoryType, SearchQue
 from memtrace.operations._coercion import decision_memory
 from memtrace.operations._validation_errors import invalid_request_from
 
-__all__ = [
-    "MAX_ROWS",
-    "Arguments",
-    "Binding",
-    "Decide",
-    "MemoryRequest",
-    "Recall",
-    "Remember",
-    "Search",
-    "arguments_from",
-    "shown_name",
-]
-
 MemoryRequest = AddMemoryRequest | ListOptions | SearchQuery
 """What a call of a tool becomes."""
 

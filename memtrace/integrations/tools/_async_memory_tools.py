@@ -15,8 +15,6 @@ from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, S
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
 
-__all__ = ["AsyncMemoryTools"]
-
 
 class AsyncMemoryTools:
     """The memory of one agent as tools that a model calls, with any provider.

@@ -11,18 +11,6 @@ from memtrace._support.error_text import did_you_mean
 from memtrace.exceptions import ConfigurationError
 from memtrace.integrations.tools._arguments import Arguments, Decide, Recall, Remember, Search
 
-__all__ = [
-    "TOOLS",
-    "Definition",
-    "SchemaFormat",
-    "ToolName",
-    "check_schema_format",
-    "definitions_of",
-    "input_schema",
-    "schemas",
-    "schemas_of",
-]
-
 ToolName = Literal["remember", "recall", "search", "decide"]
 """The tools there are."""
 

@@ -16,8 +16,6 @@ from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, S
 if TYPE_CHECKING:
     from memtrace.client import Memtrace
 
-__all__ = ["MemoryTools"]
-
 
 class MemoryTools:
     """The memory of one agent as tools that a model calls, with any provider.

@@ -12,8 +12,6 @@ from memtrace.integrations.tools._definitions import SchemaFormat, check_schema_
 from memtrace.integrations.tools._scope import Action
 from memtrace.models import Memory, MemoryList, SearchResult
 
-__all__ = ["ToolResult", "failure", "success"]
-
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:

@@ -13,8 +13,6 @@ from memtrace.integrations.tools._arguments import Binding, MemoryRequest, argum
 from memtrace.integrations.tools._definitions import Definition, ToolName, definitions_of
 from memtrace.operations._validation import check_id, require_non_empty
 
-__all__ = ["LEAST_CHARS", "Action", "MemoryScope", "Scope"]
-
 MemoryScope = Literal["agent", "session"]
 """What is read: all memories of the agent, or those of the session alone."""
 

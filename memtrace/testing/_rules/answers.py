@@ -10,8 +10,6 @@ from memtrace.testing._scripted_server import Answer, ScriptedServer
 from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.transport import Request, Response, TransportError
 
-__all__ = ["Answers"]
-
 
 class Answers(Fixtures):
     """What the SDK is given is what the server answered."""

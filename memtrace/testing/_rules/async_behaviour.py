@@ -11,8 +11,6 @@ from memtrace.testing._rules.fixtures import Fixtures, Make
 from memtrace.testing._scripted_server import Answer, Drip, ScriptedServer, Stall
 from memtrace.testing._transport_under_test import AsyncTransportUnderTest
 
-__all__ = ["Awaiting"]
-
 
 class Awaiting(Fixtures):
     """It leaves the event loop free, ends when it is cancelled, and survives its event loop."""

@@ -20,8 +20,6 @@ from memtrace.transport import TransportError
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
 
-__all__ = ["Connections"]
-
 
 class Connections(Fixtures):
     """One after the other, many at once, in the children of a fork: each request gets its own answer."""

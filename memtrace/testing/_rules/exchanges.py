@@ -14,8 +14,6 @@ from memtrace.testing._canaries import CONTENT, KEY
 from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.transport import Headers, Request, Response, TransportError
 
-__all__ = ["BOUND", "LEFT_OPEN", "PATIENCE", "failure", "get", "line", "post", "until"]
-
 BOUND: float = 0.25
 """Seconds that a request which is bound to fail in time is given."""
 PATIENCE: float = 5.0

@@ -20,8 +20,6 @@ from memtrace.testing._scripted_server import (
 )
 from memtrace.testing._transport_under_test import TransportUnderTest
 
-__all__ = ["Failures"]
-
 
 class Failures(Fixtures):
     """Each is a `TransportError` with its cause, and says whether the request may have been sent."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from inspect import isfunction, signature
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import pytest
 
@@ -12,15 +12,8 @@ from memtrace.plugins import TransportSpec
 from memtrace.testing._scripted_server import ScriptedServer
 from memtrace.testing._transport_under_test import TransportUnderTest
 
-__all__ = ["Fixtures", "Make"]
-
-
-class Make(Protocol):
-    """Makes a transport with these fields of `TransportOptions`; it is closed when the test ends."""
-
-    def __call__(self, **options: object) -> TransportUnderTest:
-        """Make one."""
-        ...
+Make = Callable[..., TransportUnderTest]
+"""Makes a transport with these fields of `TransportOptions`; it is closed when the test ends."""
 
 
 class Fixtures:

@@ -14,8 +14,6 @@ from memtrace.testing._scripted_server import ScriptedServer
 from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.transport import TransportOptions
 
-__all__ = ["Making"]
-
 
 class Making(Fixtures):
     """Making sends nothing; closing is for good."""

@@ -12,8 +12,6 @@ from memtrace.testing._rules.fixtures import Fixtures, Make
 from memtrace.testing._scripted_server import Answer, ScriptedServer, Stall, deaf_address, unread_address
 from memtrace.transport import Headers, Request
 
-__all__ = ["Options"]
-
 
 class Options(Fixtures):
     """A rule for each; skipped where the spec does not name it."""

@@ -11,8 +11,6 @@ from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.testing._url_cases import TARGETS
 from memtrace.transport import Headers, Method, Request
 
-__all__ = ["Requests"]
-
 _OF_HTTP = frozenset({"host", "accept", "accept-encoding", "connection", "content-length", "user-agent"})
 
 

@@ -13,8 +13,6 @@ from memtrace.testing._rules.fixtures import Fixtures, Make
 from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.transport import TransportError
 
-__all__ = ["Secrets"]
-
 
 class Secrets(Fixtures):
     """Neither the key nor what is stored."""
