@@ -3,53 +3,13 @@
 No I/O and no waiting happens here. Arguments that the server would refuse, cap or ignore raise `InvalidRequestError`.
 """
 
+# ruff: noqa: F403, F405 - each module has an __all__ of its own
+
 from __future__ import annotations
 
-from memtrace.operations._endpoints import (
-    MAX_BODY,
-    AddedMemories,
-    Operation,
-    RefusedItem,
-    add_memories,
-    add_memory,
-    agent_memories,
-    agent_stats,
-    check_body_size,
-    close_session,
-    create_session,
-    delete_agent,
-    for_agent,
-    for_session,
-    get_agent,
-    get_session,
-    health,
-    list_agents,
-    list_memories,
-    list_sessions,
-    memory_body,
-    non_empty,
-    ready,
-    register_agent,
-    response_parser,
-    search_memories,
-    session_context,
-    session_memories,
-    update_session,
-    with_unique_key,
-)
-from memtrace.operations._raw import (
-    QueryValue,
-    RawIdempotency,
-    RawResponse,
-    raw_operation,
-)
-from memtrace.operations._retry_policy import (
-    VERIFY_DELAY_AFTER_READ,
-    VERIFY_DELAY_BEFORE_READ,
-    Dedup,
-    RetryPolicy,
-    VerifyBeforeRetry,
-)
+from memtrace.operations._endpoints import *
+from memtrace.operations._raw import *
+from memtrace.operations._retry_policy import *
 
 __all__ = [
     "MAX_BODY",
