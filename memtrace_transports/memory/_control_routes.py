@@ -137,19 +137,8 @@ class Controls:
         return {"unused": [fault.describe() for fault in self._fake.faults.unused()]}
 
     def _calls(self, body: _Body) -> object:
-        return {
-            "calls": [
-                {
-                    "operation": call.operation,
-                    "method": call.method,
-                    "path": call.path,
-                    "status": call.status,
-                    "org_id": call.org_id,
-                    "fault": call.fault,
-                }
-                for call in self._fake.calls
-            ]
-        }
+        names = ("operation", "method", "path", "status", "org_id", "fault")
+        return {"calls": [{name: getattr(call, name) for name in names} for call in self._fake.calls]}
 
     def _snapshot(self, body: _Body) -> object:
         self._taken += 1

@@ -13,7 +13,7 @@ from memtrace_transports._engine.registry import Session
 from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.routes.request import RouteRequest, json_response
 from memtrace_transports._engine.rules.filters import Filters
-from memtrace_transports._engine.rules.identifier_rules import identifier_problem, type_problem
+from memtrace_transports._engine.rules.identifier_rules import first_problem, identifier_problem, type_problem
 from memtrace_transports._engine.rules.session_context import CONTEXT, context_text
 from memtrace_transports._engine.timestamps import read_relative
 
@@ -81,7 +81,13 @@ def session_context(engine: Engine, org: OrganisationState, call: RouteRequest) 
     session_id = call.segments[0]
     fields = _lenient_fields(call)
     types = fields.strings("include_types")
-    _check_context(session_id, types)
+    checks = (
+        ("session_id", identifier_problem(session_id)),
+        *((f"include_type '{name}'", type_problem(name)) for name in types),
+    )
+    problem = first_problem(checks)
+    if problem is not None:
+        raise RouteError(500, problem)
     since = fields.text("since")
     filters = Filters(
         session_id=session_id,
@@ -103,13 +109,3 @@ def _lenient_fields(call: RouteRequest) -> Fields:
         return call.fields(CONTEXT)
     except RouteError:
         return Fields()
-
-
-def _check_context(session_id: str, types: list[str]) -> None:
-    checks = (
-        ("session_id", identifier_problem(session_id)),
-        *((f"include_type '{name}'", type_problem(name)) for name in types),
-    )
-    for name, problem in checks:
-        if problem is not None:
-            raise RouteError(500, f"invalid {name}: {problem}")

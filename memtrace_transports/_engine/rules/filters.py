@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memtrace_transports._engine.go_json.structs import Fields, GoStruct
-from memtrace_transports._engine.rules.identifier_rules import identifier_problem, tag_problem, trim, type_problem
+from memtrace_transports._engine.rules.identifier_rules import (
+    first_problem,
+    identifier_problem,
+    tag_problem,
+    trim,
+    type_problem,
+)
 from memtrace_transports._engine.store.store import RowSelection
 from memtrace_transports._engine.timestamps import read_bound
 
@@ -62,7 +68,7 @@ class Filters:
             *(("event_type", type_problem(name)) for name in self.event_types),
             *(("tag", tag_problem(tag)) for tag in self.tags),
         )
-        return next((f"invalid {name}: {problem}" for name, problem in checks if problem), None)
+        return first_problem(checks)
 
     def selection(self, now: int) -> RowSelection:
         """The rows that this means at `now` (microseconds). Raises UnreadableTimeError for a bad since or until.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-__all__ = ["identifier_problem", "tag_problem", "trim", "type_problem"]
+__all__ = ["first_problem", "identifier_problem", "tag_problem", "trim", "type_problem"]
 
 _IDENTIFIER = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,127}")
 _TYPE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
@@ -31,6 +32,11 @@ def tag_problem(value: str) -> str | None:
     if not value or _TAG.fullmatch(value):
         return None
     return "invalid tag format: must be alphanumeric with underscores/hyphens/dots, max 64 chars"
+
+
+def first_problem(checks: Iterable[tuple[str, str | None]]) -> str | None:
+    """The server's words for the first of these names that has a problem."""
+    return next((f"invalid {name}: {problem}" for name, problem in checks if problem), None)
 
 
 def trim(text: str) -> str:

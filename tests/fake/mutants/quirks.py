@@ -71,19 +71,19 @@ QUIRKS = [
     Quirk(
         "only a lone empty tag is lost",
         "_engine.rules.new_memories",
-        '",".join(tags)',
-        '",".join(filter(None, tags))',
+        '",".join(self.tags)',
+        '",".join(filter(None, self.tags))',
         "create",
     ),
     Quirk(
         "the last of a repeated batch counts",
         "_engine.rules.new_memories",
-        "items = found",
-        "items = [*items, *found]",
+        "items = value or []",
+        "items = [*items, *(value or [])]",
         "bodies as Go reads them",
     ),
     Quirk(
-        "tags are checked in a write", "_engine.rules.new_memories", "for tag in self.tags:", "for tag in ():", "batch"
+        "tags are checked in a write", "_engine.rules.new_memories", "for tag in self.tags)", "for tag in ())", "batch"
     ),
     # when it is stored, and what is a duplicate
     Quirk(
