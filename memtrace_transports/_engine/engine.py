@@ -292,7 +292,7 @@ class Engine:
             raise unreadable_time(action, str(error)) from None
         rows = self._store.select(org.org_id, selection)
         if self.observer is not None:
-            self.observer.tags_matched(rows, filters.tags)
+            self.observer.tags_matched(rows, filters.rows.tags)
         return rows
 
     def counts(self, org: OrganisationState, agent_id: str) -> AgentCounts:

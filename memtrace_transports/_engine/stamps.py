@@ -33,12 +33,8 @@ class Stamps:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self._last = Stamp(0, 0)
-        self._started = self.elapsed()
-
-    @property
-    def started(self) -> int:
-        """`elapsed` when the server began, in microseconds."""
-        return self._started
+        #: `elapsed` when the server began, in microseconds.
+        self.started = self.elapsed()
 
     def now(self) -> int:
         """Microseconds since 1970."""

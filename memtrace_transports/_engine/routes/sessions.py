@@ -15,6 +15,7 @@ from memtrace_transports._engine.routes.request import RouteRequest, json_respon
 from memtrace_transports._engine.rules.filters import Filters
 from memtrace_transports._engine.rules.identifier_rules import first_problem, identifier_problem, type_problem
 from memtrace_transports._engine.rules.session_context import CONTEXT, context_text
+from memtrace_transports._engine.store.store import RowSelection
 from memtrace_transports._engine.timestamps import read_relative
 
 __all__ = ["create_session", "get_session", "list_sessions", "session_context", "update_session"]
@@ -89,12 +90,9 @@ def session_context(engine: Engine, org: OrganisationState, call: RouteRequest) 
     if problem is not None:
         raise RouteError(500, problem)
     since = fields.text("since")
-    filters = Filters(
-        session_id=session_id,
-        memory_types=types,
-        since="24h" if read_relative(since) is None else since,
-        limit=_CONTEXT_ROWS + (engine.observer is not None),
-    )
+    limit = _CONTEXT_ROWS + (engine.observer is not None)
+    wanted = RowSelection(session_id=session_id, memory_types=types, limit=limit)
+    filters = Filters(wanted, since="24h" if read_relative(since) is None else since)
     found = engine.read(org, filters, "query session context")
     if engine.observer is not None:
         engine.observer.context_cut(len(found), _CONTEXT_ROWS)

@@ -282,15 +282,15 @@ QUIRKS = [
     Quirk(
         "an importance has six decimals",
         "_engine.rules.filters",
-        'float(f"{self.min_importance:.6f}")',
-        "self.min_importance",
+        'float(f"{least:.6f}")',
+        "least",
         "search",
     ),
     Quirk(
         "an importance of zero asks for nothing",
         "_engine.rules.filters",
-        "if self.min_importance > 0 else",
-        "if self.min_importance >= 0 else",
+        "if least > 0 else",
+        "if least >= 0 else",
         "create",
     ),
     Quirk("a NUL is removed from what is searched", "_engine.rules.filters", '.replace("\\0", "")', "", "search"),
@@ -304,8 +304,8 @@ QUIRKS = [
     Quirk(
         "the agent's form is checked first",
         "_engine.rules.filters",
-        '("agent_id", identifier_problem(self.agent_id)),\n            ("session_id", identifier_problem(self.session_id)),',
-        '("session_id", identifier_problem(self.session_id)),\n            ("agent_id", identifier_problem(self.agent_id)),',
+        '("agent_id", identifier_problem(rows.agent_id)),\n            ("session_id", identifier_problem(rows.session_id)),',
+        '("session_id", identifier_problem(rows.session_id)),\n            ("agent_id", identifier_problem(rows.agent_id)),',
         "forms of a query",
     ),
     # which rows match
@@ -369,8 +369,8 @@ QUIRKS = [
     Quirk(
         "a full page may have more",
         "_engine.routes.memories",
-        "len(rows) >= page.full_at",
-        "len(rows) > page.full_at",
+        "len(rows) >= read_page",
+        "len(rows) > read_page",
         "agent",
     ),
     Quirk(
