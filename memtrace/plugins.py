@@ -297,7 +297,9 @@ class Registry(Generic[SpecT]):
                 version = entry.dist.version if entry.dist else "unknown"
                 found = _Candidate(entry.name, entry.value, distribution, version, entry.load)
                 group = self._found.setdefault(entry.name, [])
-                if distribution != _OWN_DISTRIBUTION and not any(_same(found, other) for other in group):
+                # One distribution may be found twice, as in an editable install beside its own source.
+                seen = [(other.distribution, other.reference) for other in group]
+                if distribution != _OWN_DISTRIBUTION and (distribution, found.reference) not in seen:
                     group.append(found)
         return {name: group for name, group in self._found.items() if group and (shadowed or name not in self._taken)}
 
@@ -341,11 +343,6 @@ def _is_installed(package: str) -> bool:
         raise
     except BaseException:  # noqa: BLE001  # the package around it cannot be imported: no other plugin's concern
         return False
-
-
-def _same(one: _Candidate, other: _Candidate) -> bool:
-    """One distribution that is found twice, as in an editable install beside its own source."""
-    return (one.distribution, one.reference) == (other.distribution, other.reference)
 
 
 def _check_fit(

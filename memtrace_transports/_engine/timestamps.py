@@ -75,9 +75,8 @@ def read_bound(text: str, now: int) -> int | None:
 
 
 def _absolute(found: re.Match[str], text: str) -> int:
-    year, month, day, hour, minute, second = (
-        int(found[part] or 0) for part in ("year", "month", "day", "hour", "minute", "second")
-    )
+    parts = ("year", "month", "day", "hour", "minute", "second")
+    year, month, day, hour, minute, second = (int(found[part] or 0) for part in parts)
     ahead = timedelta(hours=int(found["ahead_hours"] or 0), minutes=int(found["ahead_minutes"] or 0))
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)

@@ -152,7 +152,14 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[Sear
     def read(page: PageRequest) -> Workflow[list[Memory]]:
         nonlocal spent
         if page.offset:
-            raise _no_offset(page.limit)
+            raise InvalidRequestError(
+                f"{page.limit} rows or more of one microsecond are found, and the server's search cannot give those after the "
+                f"first {page.limit}",
+                field="limit",
+                rule=f"at most {page.limit} where so many rows have one time",
+                code="result_window_exceeded",
+                hint="narrow the search by agent_id or session_id, or read with memories.iter",
+            )
         asked = {"since": page.since, "until": page.until, "limit": page.limit}
         answer = yield from run_operation(operations.search_memories(_as_sent(query).model_copy(update=asked), clock))
         spent += answer.query_time_ms
@@ -169,16 +176,6 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[Sear
     )
     rows = yield from _all_of(walk)
     return SearchResult(results=rows, count=len(rows), query_time_ms=spent)
-
-
-def _no_offset(page_size: int) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{page_size} rows or more of one microsecond are found, and the server's search cannot give those after the first {page_size}",
-        field="limit",
-        rule=f"at most {page_size} where so many rows have one time",
-        code="result_window_exceeded",
-        hint="narrow the search by agent_id or session_id, or read with memories.iter",
-    )
 
 
 # ---- tags -----------------------------------------------------------------------------------------------------------

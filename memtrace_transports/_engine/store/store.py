@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
@@ -26,15 +27,12 @@ class MemoryStore:
 
     def __init__(self, block_rows: int = BLOCK_ROWS) -> None:
         """`block_rows` is how many rows make a block of a series."""
-        self._block_rows = block_rows
-        self._by_id: dict[str, _Organisation] = {}
+        self._by_id = defaultdict[str, _Organisation](lambda: _Organisation(block_rows))
         self._history = History(self._undo, self._redo)
 
     def add(self, org_id: str, row: Row) -> None:
         """Keep `row`; usually the newest, but a back-dated one takes its place in time. No two have one time."""
-        org = self._by_id.get(org_id)
-        if org is None:
-            org = self._by_id[org_id] = _Organisation(self._block_rows)
+        org = self._by_id[org_id]
         if self._history.is_kept:
             self._history.note(_Addition(org, row, org.stored.get(row.dedup_key)))
         org.add(row)
@@ -92,23 +90,21 @@ class MemoryStore:
 class _Organisation:
     """One organisation's rows with their indexes: series by agent and session, types by agent, times by key."""
 
-    __slots__ = ("_block_rows", "agents", "rows", "sessions", "stored", "types")
+    __slots__ = ("agents", "rows", "sessions", "stored", "types")
 
     def __init__(self, block_rows: int) -> None:
-        self._block_rows = block_rows
         self.rows = Series(block_rows)
-        self.agents: dict[str, Series] = {}
-        self.sessions: dict[str, Series] = {}
-        self.types: dict[str, dict[str, int]] = {}
+        self.agents = defaultdict[str, Series](lambda: Series(block_rows))
+        self.sessions = defaultdict[str, Series](lambda: Series(block_rows))
+        self.types = defaultdict[str, Counter[str]](Counter)
         self.stored: dict[str, int] = {}
 
     def add(self, row: Row) -> None:
         self.rows.add(row)
-        self._series(self.agents, row.agent_id).add(row)
+        self.agents[row.agent_id].add(row)
         if row.session_id:
-            self._series(self.sessions, row.session_id).add(row)
-        types = self.types.setdefault(row.agent_id, {})
-        types[row.memory_type] = types.get(row.memory_type, 0) + 1
+            self.sessions[row.session_id].add(row)
+        self.types[row.agent_id][row.memory_type] += 1
         stored = self.stored.get(row.dedup_key)
         if stored is None or stored < row.time:
             self.stored[row.dedup_key] = row.time
@@ -140,12 +136,6 @@ class _Organisation:
         if selection.contains and len(self.rows) < _SEARCH_GAIN * len(shortest):
             return self.rows
         return shortest
-
-    def _series(self, index: dict[str, Series], name: str) -> Series:
-        found = index.get(name)
-        if found is None:
-            found = index[name] = Series(self._block_rows)
-        return found
 
 
 class _Addition(NamedTuple):
