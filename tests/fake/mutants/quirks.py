@@ -291,7 +291,7 @@ QUIRKS = [
         "_engine.rules.filters",
         "if least > 0 else",
         "if least >= 0 else",
-        "create",
+        "importance from zero",
     ),
     Quirk("a NUL is removed from what is searched", "_engine.rules.filters", '.replace("\\0", "")', "", "search"),
     Quirk(
