@@ -44,13 +44,14 @@ hookimpl: Final[pluggy.HookimplMarker] = pluggy.HookimplMarker("memtrace")
 """Marks a plugin's hook: ``@hookimpl``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Spec:
-    """What plugins of both kinds say of themselves."""
+    """What plugins of both kinds say of themselves. The fields stand in each spec, in the order of its own."""
 
-    requires: tuple[str, ...] = ()
-    extra: str | None = None
-    api: int = API_VERSION
+    __slots__ = ()
+
+    requires: tuple[str, ...]
+    extra: str | None
+    api: int
 
     def __post_init__(self) -> None:
         if type(self.api) is not int:
@@ -107,7 +108,10 @@ class TransportSpec(_Spec):
 
     create: Callable[[TransportOptions], Transport] | None = None
     create_async: Callable[[TransportOptions], AsyncTransport] | None = None
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
     capabilities: frozenset[str] = frozenset()
+    api: int = API_VERSION
 
     def _check(self) -> None:
         makers = {name: getattr(self, name) for name in ("create", "create_async")}
@@ -140,6 +144,9 @@ class MiddlewareSpec(_Spec):
 
     create: Callable[[], Middleware]
     position: Position | None = None
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+    api: int = API_VERSION
 
     def _check(self) -> None:
         self._check_maker("create", self.create, "a function that makes a middleware")
