@@ -44,8 +44,60 @@ hookimpl: Final[pluggy.HookimplMarker] = pluggy.HookimplMarker("memtrace")
 """Marks a plugin's hook: ``@hookimpl``."""
 
 
+class _Spec:
+    """What plugins of both kinds say of themselves. The fields stand in each spec, in the order of its own."""
+
+    __slots__ = ()
+
+    requires: tuple[str, ...]
+    extra: str | None
+    api: int
+
+    def __post_init__(self) -> None:
+        if type(self.api) is not int:
+            raise self._refused(
+                "api", "be the version of the plugin interface, a whole number", f"{self.api!r}; leave it out"
+            )
+        if self.api != API_VERSION:
+            return  # its rules are not known here; whoever asks for it is told which interface it was written for
+        self._check()
+        object.__setattr__(self, "requires", self._names("requires", "('urllib3',)"))
+        for package in self.requires:
+            if not all(part.isidentifier() for part in package.split(".")):
+                rule = "hold names as they stand in an import, without versions"
+                raise self._refused("requires", rule, repr(package))
+        if self.extra is not None and not _is_name(self.extra):
+            raise self._refused("extra", "be a name or None", repr(self.extra))
+
+    def missing(self) -> list[str]:
+        """The required packages that are not installed."""
+        return [package for package in self.requires if not _is_installed(package)]
+
+    def _check(self) -> None:
+        """Check the fields that only this kind has."""
+
+    def _check_maker(self, field: str, value: object, wanted: str) -> None:
+        if not callable(value):
+            raise self._refused(field, f"be {wanted}", type(value).__name__)
+
+    def _names(self, field: str, example: str) -> tuple[str, ...]:
+        value: object = getattr(self, field)
+        if isinstance(value, Iterable) and not isinstance(value, str):
+            names = tuple(cast("Iterable[object]", value))
+            if all(map(_is_name, names)):
+                return cast("tuple[str, ...]", names)
+        raise self._refused(field, f"hold names, as in {example}", repr(value))
+
+    def _refused(self, field: str, rule: str, given: str) -> ConfigurationError:
+        return ConfigurationError(f"a {type(self).__name__}'s {field} must {rule}, not {given}")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransportSpec:
+class TransportSpec(_Spec):
     """How a transport is made. A plugin's ``memtrace_transport`` hook returns one.
 
     `create` serves `Memtrace`, `create_async` serves `AsyncMemtrace`; None where there is no such form. `requires` are the
@@ -61,25 +113,16 @@ class TransportSpec:
     capabilities: frozenset[str] = frozenset()
     api: int = API_VERSION
 
-    def __post_init__(self) -> None:
-        spec = type(self).__name__
-        _check_api(spec, self.api)
-        if self.api != API_VERSION:
-            return  # its rules are not known here; whoever asks for it is told which interface it was written for
-        for form in ("create", "create_async"):
-            _check_maker(
-                spec, form, getattr(self, form), "a function that makes a transport of TransportOptions, or None"
+    def _check(self) -> None:
+        makers = {name: getattr(self, name) for name in ("create", "create_async")}
+        given = {name: maker for name, maker in makers.items() if maker is not None}
+        for name, maker in given.items():
+            self._check_maker(name, maker, "a function that makes a transport of TransportOptions, or None")
+        if not given:
+            raise ConfigurationError(
+                f"a {type(self).__name__} must have create, create_async, or both; this one makes no transport"
             )
-        if self.create is None and self.create_async is None:
-            raise ConfigurationError(f"a {spec} must have create, create_async, or both; this one makes no transport")
-        object.__setattr__(self, "requires", _packages(spec, self.requires))
-        _check_extra(spec, self.extra)
-        able = _names(spec, "capabilities", self.capabilities, "{'headers', 'proxy'}")
-        object.__setattr__(self, "capabilities", frozenset(able))
-
-    def missing(self) -> list[str]:
-        """The required packages that are not installed."""
-        return _missing(self.requires)
+        object.__setattr__(self, "capabilities", frozenset(self._names("capabilities", "{'headers', 'proxy'}")))
 
     def serves(self, *, asynchronous: bool) -> bool:
         """Whether there is a form for this kind of client."""
@@ -87,7 +130,7 @@ class TransportSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MiddlewareSpec:
+class MiddlewareSpec(_Spec):
     """How a middleware is made. A plugin's ``memtrace_middleware`` hook returns one.
 
     `create` makes one for each client that names it. `position` is where it stands unless the client places it by `before`,
@@ -105,65 +148,10 @@ class MiddlewareSpec:
     extra: str | None = None
     api: int = API_VERSION
 
-    def __post_init__(self) -> None:
-        spec = type(self).__name__
-        _check_api(spec, self.api)
-        if self.api != API_VERSION:
-            return  # as above
-        _check_maker(spec, "create", self.create, "a function that makes a middleware", optional=False)
+    def _check(self) -> None:
+        self._check_maker("create", self.create, "a function that makes a middleware")
         if self.position is not None and not isinstance(self.position, Position):
-            raise ConfigurationError(
-                f"a MiddlewareSpec's position must be a Position or None, not {type(self.position).__name__}"
-            )
-        object.__setattr__(self, "requires", _packages(spec, self.requires))
-        _check_extra(spec, self.extra)
-
-    def missing(self) -> list[str]:
-        """The required packages that are not installed."""
-        return _missing(self.requires)
-
-
-def _check_api(spec: str, api: object) -> None:
-    if type(api) is not int:
-        raise ConfigurationError(
-            f"a {spec}'s api must be the version of the plugin interface, a whole number, not {api!r}; leave it out"
-        )
-
-
-def _check_maker(spec: str, field: str, value: object, wanted: str, *, optional: bool = True) -> None:
-    if not (callable(value) or (optional and value is None)):
-        raise ConfigurationError(f"a {spec}'s {field} must be {wanted}, not {type(value).__name__}")
-
-
-def _is_name(value: object, *, optional: bool = False) -> bool:
-    return (optional and value is None) or (isinstance(value, str) and value != "")
-
-
-def _packages(spec: str, requires: object) -> tuple[str, ...]:
-    packages = _names(spec, "requires", requires, "('urllib3',)")
-    for package in packages:
-        if not all(part.isidentifier() for part in package.split(".")):
-            raise ConfigurationError(
-                f"a {spec}'s requires must hold names as they stand in an import, without versions, not {package!r}"
-            )
-    return packages
-
-
-def _check_extra(spec: str, extra: object) -> None:
-    if not _is_name(extra, optional=True):
-        raise ConfigurationError(f"a {spec}'s extra must be a name or None, not {extra!r}")
-
-
-def _missing(requires: tuple[str, ...]) -> list[str]:
-    return [package for package in requires if not _is_installed(package)]
-
-
-def _names(spec: str, field: str, value: object, example: str) -> tuple[str, ...]:
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        names = tuple(cast("Iterable[object]", value))
-        if all(map(_is_name, names)):
-            return cast("tuple[str, ...]", names)
-    raise ConfigurationError(f"a {spec}'s {field} must hold names, as in {example}, not {value!r}")
+            raise self._refused("position", "be a Position or None", type(self.position).__name__)
 
 
 class HookSpecs:
@@ -178,6 +166,7 @@ class HookSpecs:
         """The middleware that this plugin brings."""
 
 
+Kind = Literal["transport", "middleware"]
 Status = Literal["ok", "missing package", "broken", "shadowed", "ambiguous"]
 
 
@@ -185,7 +174,7 @@ Status = Literal["ok", "missing package", "broken", "shadowed", "ambiguous"]
 class PluginInfo:
     """One line of the listing."""
 
-    kind: Literal["transport", "middleware"]
+    kind: Kind
     name: str
     distribution: str
     version: str
@@ -207,9 +196,6 @@ class _Candidate(NamedTuple):
 SpecT = TypeVar("SpecT", bound="TransportSpec | MiddlewareSpec")
 
 _OWN_DISTRIBUTION = "memtrace-sdk"
-
-
-Kind = Literal["transport", "middleware"]
 
 
 class Registry(Generic[SpecT]):
@@ -251,7 +237,7 @@ class Registry(Generic[SpecT]):
 
     def distribution(self, name: str) -> tuple[str, str] | None:
         """Name and version of the distribution that brings the plugin `name`; None where that is not known."""
-        group = [self._builtin_found(name)] if name in self._builtin else self._third_party().get(name, [])
+        group = self._candidates(name)
         return (group[0].distribution, group[0].version) if group else None
 
     def names(self) -> list[str]:
@@ -288,14 +274,12 @@ class Registry(Generic[SpecT]):
     # -- finding
 
     def _find(self, name: str) -> _Candidate:
-        if name in self._builtin:
-            return self._builtin_found(name)
         if name in self._builtin_links:
             raise self._error(
                 f"{name!r} is a built-in {self.kind}, which every client has in its place",
                 hint=f"replace it with replace({name!r}, ...), or place others by before and after",
             )
-        group = self._third_party().get(name, [])
+        group = self._candidates(name)
         if not group:
             raise self._error(
                 f"no {self.kind} is named {name!r}.{did_you_mean(name, self.names())} Installed: {', '.join(self.names()) or 'none'}"
@@ -304,6 +288,9 @@ class Registry(Generic[SpecT]):
             claims = " and ".join(f"{found.distribution} {found.version}" for found in group)
             raise self._error(f"the {self.kind} name {name!r} is claimed by {claims}; uninstall all but one")
         return group[0]
+
+    def _candidates(self, name: str) -> list[_Candidate]:
+        return [self._builtin_found(name)] if name in self._builtin else self._third_party().get(name, [])
 
     def _builtin_found(self, name: str) -> _Candidate:
         module = self._builtin[name]
@@ -317,7 +304,9 @@ class Registry(Generic[SpecT]):
                 version = entry.dist.version if entry.dist else "unknown"
                 found = _Candidate(entry.name, entry.value, distribution, version, entry.load)
                 group = self._found.setdefault(entry.name, [])
-                if distribution != _OWN_DISTRIBUTION and not any(_same(found, other) for other in group):
+                # One distribution may be found twice, as in an editable install beside its own source.
+                seen = [(other.distribution, other.reference) for other in group]
+                if distribution != _OWN_DISTRIBUTION and (distribution, found.reference) not in seen:
                     group.append(found)
         return {name: group for name, group in self._found.items() if group and (shadowed or name not in self._taken)}
 
@@ -363,11 +352,6 @@ def _is_installed(package: str) -> bool:
         return False
 
 
-def _same(one: _Candidate, other: _Candidate) -> bool:
-    """One distribution that is found twice, as in an editable install beside its own source."""
-    return (one.distribution, one.reference) == (other.distribution, other.reference)
-
-
 def _check_fit(
     spec: TransportSpec | MiddlewareSpec, subject: str, distribution: str, error: type[ConfigurationError]
 ) -> None:
@@ -386,6 +370,21 @@ def _check_fit(
                 f"misspelt, or written for a newer memtrace-sdk.{did_you_mean(name, options)}",
                 hint=f"upgrade {_OWN_DISTRIBUTION}; if that does not help, upgrade or uninstall {distribution}",
             )
+
+
+def check_installed(
+    spec: TransportSpec | MiddlewareSpec,
+    subject: str,
+    distribution: tuple[str, str] | None,
+    error: type[ConfigurationError],
+    why: str = "",
+) -> None:
+    """Refuse a plugin, called `subject`, whose packages are not all installed; tells how to get them."""
+    missing = spec.missing()
+    if missing:
+        packages = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        hint = install_hint(spec, distribution[0] if distribution else None)
+        raise error(f"{subject} needs {packages}, not installed here{why}", hint=hint)
 
 
 def install_hint(spec: TransportSpec | MiddlewareSpec, distribution: str | None) -> str:
@@ -495,20 +494,15 @@ def _choose(argument: str | None, url_scheme: str | None, defaults: tuple[str, .
 
 def _check(selection: TransportSelection, *, asynchronous: bool) -> None:
     spec = selection.spec
-    missing = spec.missing()
-    if missing:
-        needs = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"
-        raise TransportNotAvailableError(
-            f"transport {selection.name!r} needs {needs}, not installed here (asked for because {selection.reason})",
-            hint=install_hint(spec, selection.distribution[0] if selection.distribution else None),
-        )
+    asked = f"(asked for because {selection.reason})"
+    subject = f"transport {selection.name!r}"
+    check_installed(spec, subject, selection.distribution, TransportNotAvailableError, f" {asked}")
     if not spec.serves(asynchronous=asynchronous):
         client, form = ("AsyncMemtrace", "async") if asynchronous else ("Memtrace", "sync")
         # a third party's would have to be loaded to be named, and nobody asked for it
         fitting = [name for name in sorted(_BUILT_IN_TRANSPORTS) if _serves(name, asynchronous=asynchronous)]
         raise TransportNotAvailableError(
-            f"transport {selection.name!r} has no {form} form, which {client} needs (asked for because {selection.reason}). "
-            f"These have one: {', '.join(fitting)}"
+            f"{subject} has no {form} form, which {client} needs {asked}. These have one: {', '.join(fitting)}"
         )
 
 

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import yarl
     from aiohttp import compression_utils
 
-__all__ = ["AiohttpTransport"]
-
 _CAPABILITIES = TLS_OPTIONS | {
     "connect_timeout",
     "read_timeout",

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     _Channel = SharedClient[httpx.AsyncClient] | AsyncClientPool[httpx.AsyncClient]
 
-__all__ = ["AsyncHttpxTransport", "HttpxTransport", "spec_of"]
-
 Library = Literal["httpx", "httpx2"]
 
 

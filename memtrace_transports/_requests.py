@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     import requests.adapters
     import urllib3
 
-__all__ = ["RequestsTransport"]
-
 _CAPABILITIES = TLS_OPTIONS | {
     "connect_timeout",
     "headers",

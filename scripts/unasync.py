@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 PAIRS = {
     "memtrace/async_client.py": "memtrace/client.py",
+    "memtrace/_runtime/dispatch/_async_dispatcher.py": "memtrace/_runtime/dispatch/_dispatcher.py",
     "memtrace/resources/_async_active_session.py": "memtrace/resources/_active_session.py",
     "memtrace/resources/_async_agents.py": "memtrace/resources/_agents.py",
     "memtrace/resources/_async_memories.py": "memtrace/resources/_memories.py",

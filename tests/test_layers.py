@@ -59,7 +59,7 @@ def test_every_import_goes_down_a_layer(checkout):
     [
         ("memtrace/models.py", "def planted():\n    from memtrace import client"),
         ("memtrace/clock.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from memtrace import plugins"),
-        ("memtrace/_runtime/dispatch.py", "def planted():\n    import memtrace_transports.memory"),
+        ("memtrace/_runtime/chain.py", "def planted():\n    import memtrace_transports.memory"),
         ("memtrace_transports/_engine/engine.py", "def planted():\n    import memtrace_transports.memory"),
     ],
     ids=["inside a function", "for type checkers", "a transport in the core", "the fake in the server's rules"],

@@ -13,8 +13,6 @@ from memtrace._support.error_text import qualified_name
 from memtrace.exceptions import MiddlewareError
 from memtrace.transport import Flow, Request, Response
 
-__all__ = ["WRITE_HINT", "CallNext", "Handler", "Middleware", "PendingNext", "compose"]
-
 Handler = Callable[[Request], Flow[Response]]
 
 

@@ -16,8 +16,6 @@ from memtrace._support.locks import HeldLock, Locks
 from memtrace.exceptions import MiddlewareError
 from memtrace.transport import AsyncTransport, CallContext, Effect, Flow, Transport
 
-__all__ = ["drive", "drive_async"]
-
 T = TypeVar("T")
 A = TypeVar("A")
 

@@ -10,8 +10,6 @@ from memtrace._support.locks import HeldLock
 from memtrace.exceptions import ClientClosedError, DeadlineExceededError
 from memtrace.transport import Effect, Flow, Request, Response, TransportError
 
-__all__ = ["CallEffect", "LockEffect", "SendEffect", "SleepEffect", "call", "deadline_passed", "lock", "send", "sleep"]
-
 A = TypeVar("A")
 
 # No dataclasses: making one takes half a millisecond, and the whole import about a hundred.
@@ -80,7 +78,7 @@ def lock(name: str) -> Flow[HeldLock]:
 
 
 def send(request: Request) -> Flow[Response]:
-    """The innermost step: hands the request to the transport and keeps the books of the call."""
+    """The innermost step: hands the request to the transport and records the attempt in its context."""
     context = request.context
     remaining = context.remaining()
     if remaining is not None:

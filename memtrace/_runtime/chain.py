@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from memtrace._flow.composition import Middleware
 from memtrace._support.error_text import did_you_mean
@@ -17,26 +17,15 @@ from memtrace.middleware._retry import Retry
 if TYPE_CHECKING:
     from memtrace._runtime.config import Settings
 
-__all__ = ["build_chain", "is_built_in"]
-
-
-class _BuiltIn(NamedTuple):
-    name: str
-    make: Callable[[Settings], Middleware]
-
-
-class _UserSlot(NamedTuple):
-    links: Callable[[Settings], Sequence[Link]]
-
-
-_CHAIN: Final[tuple[_BuiltIn | _UserSlot, ...]] = (
-    _BuiltIn("errors", lambda _: raise_errors),
-    _UserSlot(lambda settings: settings.middleware),
-    _BuiltIn("retry", lambda settings: Retry(settings.retry)),
-    _BuiltIn("auth", lambda settings: ApiKeyAuth(settings.api_key)),
-    _UserSlot(lambda settings: settings.attempt_middleware),
-    _BuiltIn("log", lambda _: log_attempts),
-)
+_CHAIN: Final[Mapping[str, Callable[[Settings], Middleware | Sequence[Link]]]] = {
+    "errors": lambda _: raise_errors,
+    "middleware": lambda settings: settings.middleware,
+    "retry": lambda settings: Retry(settings.retry),
+    "auth": lambda settings: ApiKeyAuth(settings.api_key),
+    "attempt_middleware": lambda settings: settings.attempt_middleware,
+    "log": lambda _: log_attempts,
+}
+"""By name: what makes a built-in link, or gives the links of a user's list."""
 
 
 def is_built_in(middleware: Middleware) -> bool:
@@ -49,17 +38,18 @@ def build_chain(settings: Settings) -> list[Middleware]:
 
     Raises `ConfigurationError` for a place beside a link that is not there, two in one place, and places in a circle.
     """
-    given = [link for part in _CHAIN if isinstance(part, _UserSlot) for link in part.links(settings)]
+    given = [*settings.middleware, *settings.attempt_middleware]
     replacing = _replacing(given)
     standing: list[Link] = []
     named: dict[str, list[Link]] = {}
-    for part in _CHAIN:
-        if isinstance(part, _UserSlot):
-            standing.extend(link for link in part.links(settings) if link.position is None)
+    for name, make in _CHAIN.items():
+        made = make(settings)
+        if isinstance(made, Sequence):
+            standing.extend(link for link in made if link.position is None)
         else:
-            link = replacing.get(part.name) or Link(part.make(settings), part.name)
+            link = replacing.get(name) or Link(made, name)
             standing.append(link)
-            named[part.name] = [link]
+            named[name] = [link]
     for link in given:
         if link.name is not None:
             named.setdefault(link.name, []).append(link)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from memtrace._support.error_text import from_distribution, type_name
 from memtrace._support.numbers import is_positive_seconds
@@ -19,24 +19,6 @@ from memtrace.transport._header_rules import check_headers
 
 if TYPE_CHECKING:
     from memtrace._flow.composition import Middleware
-
-__all__ = [
-    "DEFAULT_RETRY",
-    "DEFAULT_TIMEOUT",
-    "UNSET",
-    "BaseUrl",
-    "Settings",
-    "Unset",
-    "check_dedup",
-    "check_key",
-    "check_middleware",
-    "check_positive_seconds",
-    "check_retry",
-    "check_timeout",
-    "parse_base_url",
-    "settings_from_args",
-    "with_overrides",
-]
 
 DEFAULT_RETRY: Final = RetryPolicy()
 """Three attempts."""
@@ -122,31 +104,11 @@ def settings_from_args(
     )
 
 
-def with_overrides(
-    settings: Settings,
-    *,
-    api_key: str | Unset,
-    timeout: float | Unset | None,
-    deadline: float | Unset | None,
-    retry: RetryPolicy | Unset,
-    dedup: Dedup | Unset,
-    middleware: Sequence[Middleware | Placement | str] | Unset,
-    attempt_middleware: Sequence[Middleware | Placement | str] | Unset,
-    headers: Mapping[str, str] | Unset,
-) -> Settings:
-    """A copy of `settings` with what is given changed, checked alike."""
+def with_overrides(settings: Settings, **given: object) -> Settings:
+    """A copy of `settings` with what is given changed, checked alike; what is `UNSET` stays."""
     return replace(
         settings,
-        api_key=settings.api_key if isinstance(api_key, Unset) else check_key(api_key),
-        timeout=settings.timeout if isinstance(timeout, Unset) else check_timeout(timeout),
-        deadline=settings.deadline if isinstance(deadline, Unset) else check_positive_seconds(deadline, "deadline"),
-        retry=settings.retry if isinstance(retry, Unset) else check_retry(retry),
-        dedup=settings.dedup if isinstance(dedup, Unset) else check_dedup(dedup),
-        middleware=settings.middleware if isinstance(middleware, Unset) else check_middleware(middleware, "middleware"),
-        attempt_middleware=settings.attempt_middleware
-        if isinstance(attempt_middleware, Unset)
-        else check_middleware(attempt_middleware, "attempt_middleware"),
-        headers=settings.headers if isinstance(headers, Unset) else check_headers(headers),
+        **{name: _CHECKS[name](value) for name, value in given.items() if not isinstance(value, Unset)},
     )
 
 
@@ -178,7 +140,7 @@ def _is_middleware(value: object) -> bool:
 
 def _installed_link(name: str, given: str, position: Position | None) -> Link:
     """The middleware of this name, where it is told to stand; else where its distribution wants it."""
-    from memtrace.plugins import install_hint, middleware_registry
+    from memtrace.plugins import check_installed, middleware_registry
 
     try:
         spec = middleware_registry.get(name)
@@ -186,13 +148,7 @@ def _installed_link(name: str, given: str, position: Position | None) -> Link:
         raise ConfigurationError(f"{given}: {error.message}", hint=error.hint) from error.__cause__
     distribution = middleware_registry.distribution(name)
     told = f"{given}: middleware {name!r}{from_distribution(distribution)}"
-    missing = spec.missing()
-    if missing:
-        packages = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"
-        raise ConfigurationError(
-            f"{told} needs {packages}, not installed here",
-            hint=install_hint(spec, distribution[0] if distribution else None),
-        )
+    check_installed(spec, told, distribution, ConfigurationError)
     try:
         made = spec.create()
     except KeyboardInterrupt:
@@ -287,6 +243,19 @@ def check_key(api_key: str) -> str:
             hint="a key read from a file often ends in a line break: strip it",
         )
     return api_key
+
+
+_CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "api_key": check_key,
+    "timeout": check_timeout,
+    "deadline": lambda value: check_positive_seconds(value, "deadline"),
+    "retry": check_retry,
+    "dedup": check_dedup,
+    "middleware": lambda value: check_middleware(value, "middleware"),
+    "attempt_middleware": lambda value: check_middleware(value, "attempt_middleware"),
+    "headers": check_headers,
+}
+"""What can be changed of settings, by the argument's name."""
 
 
 # ---- base URLs ------------------------------------------------------------------------------------------------------

@@ -11,8 +11,6 @@ from memtrace._support.forks import PerProcess
 from memtrace._support.locks import Locks
 from memtrace.exceptions import ClientClosedError
 
-__all__ = ["SharedTransport"]
-
 TransportT = TypeVar("TransportT")
 
 
@@ -51,7 +49,7 @@ class SharedTransport(Generic[TransportT]):
             return transport
 
     def transport(self, member: object) -> TransportT:
-        """The transport, made now if this is the family's first call. Raises `ClientClosedError` for one that has left."""
+        """The transport, made now if this is the first call of the clients that share it. Raises `ClientClosedError` for one that has left."""
         with self._guard.get():
             if member not in self._members:
                 raise ClientClosedError

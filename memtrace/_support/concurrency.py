@@ -9,8 +9,6 @@ from typing import TypeVar
 
 from memtrace._support.event_loops import running_under_trio
 
-__all__ = ["run_concurrently", "run_concurrently_async"]
-
 T = TypeVar("T")
 
 

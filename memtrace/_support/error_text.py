@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "from_distribution", "qualified_name", "type_name"]
-
 
 def type_name(value: object) -> str:
     """The class of a value, or the class that it is.

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     import trio
 
-__all__ = ["is_closed", "new_lock", "running_loop", "running_under_trio", "shielded"]
-
 
 def running_under_trio() -> bool:
     """Whether the code that awaits runs on trio: then no asyncio loop is running here."""

@@ -22,8 +22,6 @@ import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["PerProcess", "current_process"]
-
 T = TypeVar("T")
 
 _uses = {os.getpid(): 1}

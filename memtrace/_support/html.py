@@ -9,8 +9,6 @@ from datetime import datetime
 from html import escape
 from itertools import islice
 
-__all__ = ["CELL_SHOWN", "ROWS_SHOWN", "TEXT_SHOWN", "fields_table", "rows_table"]
-
 ROWS_SHOWN = 50
 """Rows of a table."""
 CELL_SHOWN = 200

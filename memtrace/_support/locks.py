@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     import trio
     from typing_extensions import Self
 
-__all__ = ["HeldLock", "Locks"]
-
 
 class HeldLock:
     """A lock that this flow holds, until its ``with`` block ends or `release` is called."""
@@ -53,7 +51,7 @@ class _Tables:
 
 
 class Locks:
-    """The named locks of one family of clients: one set for threads, one for each event loop. A forked child has free ones."""
+    """The named locks of the clients that share a transport: one set for threads, one for each event loop. A forked child has free ones."""
 
     def __init__(self) -> None:
         self._tables: PerProcess[_Tables] = PerProcess(lambda _: _Tables())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TypeGuard
 
-__all__ = ["is_int", "is_non_negative_seconds", "is_positive_seconds"]
-
 
 def is_int(value: object) -> TypeGuard[int]:
     """Whether it is a whole number.

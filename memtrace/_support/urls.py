@@ -7,8 +7,6 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, unquote, urlsplit
 
-__all__ = ["AddressError", "basic_credentials", "is_proxy", "redact_memory_text", "split_url"]
-
 
 class AddressError(ValueError):
     """An address that cannot be used; its text says why."""

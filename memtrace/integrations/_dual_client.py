@@ -47,7 +47,7 @@ class DualClient:
         self._owner = owner
 
     def run(self, make: Callable[[Clock], Workflow[T]]) -> T:
-        """Run the procedure that `make` gives for the client's clock. Raises `ConfigurationError` without a blocking client."""
+        """Run the workflow that `make` gives for the client's clock. Raises `ConfigurationError` without a blocking client."""
         if self._blocking is None:
             raise ConfigurationError(
                 f"this {self._owner} has no blocking client: give it client=Memtrace(...), or await its async methods"

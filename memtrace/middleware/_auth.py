@@ -5,8 +5,6 @@ from __future__ import annotations
 from memtrace._flow.composition import CallNext
 from memtrace.transport import Flow, Headers, Request, Response
 
-__all__ = ["ApiKeyAuth"]
-
 
 class ApiKeyAuth:
     """Sends the key as ``x-api-key``, unless a middleware further out has set that header."""

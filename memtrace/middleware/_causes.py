@@ -13,8 +13,6 @@ from urllib.parse import parse_qsl, unquote
 from memtrace.operations._server_messages import is_foreign_key_violation, unreadable_time
 from memtrace.transport import Request
 
-__all__ = ["held_agent", "unknown_agent", "unreadable_time_field"]
-
 _LONGEST_ID = 128
 
 

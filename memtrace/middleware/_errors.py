@@ -41,15 +41,6 @@ from memtrace.operations._server_messages import (
 from memtrace.operations._time_bounds import TIME_RULE
 from memtrace.transport import Flow, Request, Response
 
-__all__ = [
-    "annotate",
-    "error_for",
-    "is_failure",
-    "raise_errors",
-    "retry_after",
-    "to_public_error",
-]
-
 _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more closely
 
 
@@ -94,7 +85,7 @@ def annotate(error: MemtraceError, request: Request) -> None:
     error.elapsed = context.elapsed()
     error.last_cause = context.retried_after
     if isinstance(error, TransportError) and error.maybe_sent and context.idempotency != "read":
-        context.maybe_applied = True  # a middleware may have raised it, past the transport's own books
+        context.maybe_applied = True  # a middleware may have raised it, past the transport
     error.maybe_applied = context.maybe_applied
     error.retryable = is_retryable(verdict_of(error), context.idempotency, maybe_applied=context.maybe_applied)
     if error.maybe_applied:

@@ -8,8 +8,6 @@ from memtrace._flow.composition import CallNext
 from memtrace.middleware._errors import is_failure
 from memtrace.transport import Flow, Request, Response, TransportError
 
-__all__ = ["log_attempts"]
-
 _logger = logging.getLogger("memtrace")
 _logger.addHandler(logging.NullHandler())  # an application that configures no logging is not written to
 

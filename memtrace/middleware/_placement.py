@@ -8,8 +8,6 @@ from typing import Final, Literal, get_args
 from memtrace._flow.composition import Middleware
 from memtrace.exceptions import ConfigurationError
 
-__all__ = ["BUILT_IN", "Link", "Placement", "Position", "Relation", "after", "before", "replace"]
-
 BUILT_IN: Final[tuple[str, ...]] = ("errors", "retry", "auth", "log")
 """The names of the built-in links, outermost first."""
 

@@ -13,8 +13,6 @@ from memtrace.operations._recovery import ServerClock, verifying_read
 from memtrace.operations._retry_rules import Verdict, may_retry, verdict_of
 from memtrace.transport import Flow, Recovery, RecoveryContext, Request, Response
 
-__all__ = ["Retry"]
-
 
 class _Attempt(NamedTuple):
     """How one attempt ended."""
@@ -110,9 +108,9 @@ class _RetryRun:
 
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""
-        inquiry = RecoveryContext(self._server_clock.began, self._server_clock.is_known, self._read, self._verify)
+        context = RecoveryContext(self._server_clock.began, self._server_clock.is_known, self._read, self._verify)
         try:
-            return (yield from recovery.recover(self._request, response, inquiry))
+            return (yield from recovery.recover(self._request, response, context))
         except MemtraceError as error:
             if response.status != 409:
                 return response  # it is true as it is, and less exact

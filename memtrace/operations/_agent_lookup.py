@@ -8,8 +8,6 @@ from urllib.parse import quote
 
 from memtrace.exceptions import NotFoundError
 
-__all__ = ["find_agent"]
-
 AgentT = TypeVar("AgentT")
 YieldT = TypeVar("YieldT")
 

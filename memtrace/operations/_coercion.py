@@ -13,8 +13,6 @@ from memtrace.operations._endpoints import non_empty
 from memtrace.operations._validation import invalid, is_text
 from memtrace.operations._validation_errors import invalid_request_from
 
-__all__ = ["coerce_request", "decision_memory", "episodic_memory", "filters_from", "recent_query"]
-
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 

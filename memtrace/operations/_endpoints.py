@@ -63,39 +63,6 @@ from memtrace.operations._validation import (
 )
 from memtrace.transport import Idempotency, Method, Recovery, Response
 
-__all__ = [
-    "MAX_BODY",
-    "AddedMemories",
-    "Operation",
-    "RefusedItem",
-    "add_memories",
-    "add_memory",
-    "agent_memories",
-    "agent_stats",
-    "check_body_size",
-    "close_session",
-    "create_session",
-    "delete_agent",
-    "for_agent",
-    "for_session",
-    "get_agent",
-    "get_session",
-    "health",
-    "list_agents",
-    "list_memories",
-    "list_sessions",
-    "memory_body",
-    "non_empty",
-    "ready",
-    "register_agent",
-    "response_parser",
-    "search_memories",
-    "session_context",
-    "session_memories",
-    "update_session",
-    "with_unique_key",
-]
-
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

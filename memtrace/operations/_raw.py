@@ -18,8 +18,6 @@ from memtrace.operations._validation import WHOLE_CHARACTERS, invalid, is_text
 from memtrace.transport import Headers, Method, Response
 from memtrace.transport._header_rules import header_problem
 
-__all__ = ["QueryValue", "RawIdempotency", "RawResponse", "raw_operation"]
-
 T = TypeVar("T")
 
 RawIdempotency = Literal["read", "idempotent", "non_idempotent"]

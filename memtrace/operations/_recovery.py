@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from memtrace.models import AddMemoryRequest, RegisterAgentRequest
     from memtrace.transport import Flow
 
-__all__ = [
-    "AgentRecovery",
-    "BatchRecovery",
-    "DeletionRecovery",
-    "MemoryRecovery",
-    "ServerClock",
-    "http_date",
-    "is_deduplicated",
-    "read_request",
-    "server_dedup_key",
-    "verifying_read",
-]
-
 Row = Mapping[str, object]
 
 
@@ -114,17 +101,17 @@ def verifying_read(request: Request) -> Request:
 _PAGE = 1000
 
 
-def _rows_since(request: Request, query: Mapping[str, str], inquiry: RecoveryContext) -> Flow[list[Row]]:
+def _rows_since(request: Request, query: Mapping[str, str], context: RecoveryContext) -> Flow[list[Row]]:
     """The rows stored since the call began, oldest first.
 
     Pages by offset: what arrives in between moves rows towards the end, so that some come twice and none is missed.
     """
-    since = (inquiry.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # the bound is exclusive
+    since = (context.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # the bound is exclusive
     found: list[Row] = []
     page: Sequence[Row] = []
     while True:
         filters: dict[str, str | int] = {**query, "since": since, "order": "asc", "limit": _PAGE, "offset": len(found)}
-        before, page = page, _rows((yield from inquiry.read(read_request(request, "memories", filters, _rows))))
+        before, page = page, _rows((yield from context.read(read_request(request, "memories", filters, _rows))))
         if page and page == before:
             raise ResponseDecodeError("the server gives the same rows again and again: is a cache in front of it?")
         found += page
@@ -201,18 +188,18 @@ class MemoryRecovery:
         """A conflict after an uncertain attempt."""
         return uncertain and response.status == 409
 
-    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
+    def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """Look the row up. One of the same key and contents, stored since the call began, is the result."""
         memory = self._as_sent(request.context.sent_body)
         key = memory.dedup_key or server_dedup_key(memory)
         filters = {"agent_id": memory.agent_id}
-        rows = yield from _rows_since(request, filters, inquiry)
+        rows = yield from _rows_since(request, filters, context)
         for row in rows:
             if row.get("dedup_key") == key and (self._unique or row.get("content") == memory.content):
                 return _answer(response, 201, row)
         if self._unique:
             raise ResponseDecodeError("the memory is stored, but its row was not found", 409)
-        if inquiry.is_dated:
+        if context.is_dated:
             request.context.maybe_applied = False
         return response
 
@@ -244,7 +231,7 @@ class BatchRecovery:
         refused = _refused_item_of(response)
         return refused is not None and refused[0] > 0
 
-    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
+    def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """An answer with the row of every item that this call stored, and the refused item where there is one."""
         refused = _refused_item_of(response)
         answered: Sequence[Row] = ()
@@ -252,10 +239,10 @@ class BatchRecovery:
             answered, items = _rows(response), self._as_sent(request.context.sent_body)
         else:
             items = self._as_sent(request.context.sent_body)[: refused[0]]
-            yield from inquiry.verify()
+            yield from context.verify()
         agents = {item.agent_id for item in items}
         filters = {"agent_id": next(iter(agents))} if len(agents) == 1 else {}
-        found = yield from _rows_since(request, filters, inquiry)
+        found = yield from _rows_since(request, filters, context)
         rows = _in_order(items, answered, found)
         content: dict[str, object] = {"memories": rows, "count": len(rows)}
         if refused is not None:
@@ -319,21 +306,21 @@ class AgentRecovery:
         """A conflict after an uncertain attempt."""
         return uncertain and response.status == 409
 
-    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
+    def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """Fetch the agent of this name. One that is described alike, and registered since the call began, is the result."""
-        row = yield from self._find(request, inquiry)
-        if row is not None and self._describes(row) and _is_since(row.get("created_at"), inquiry.began):
+        row = yield from self._find(request, context)
+        if row is not None and self._describes(row) and _is_since(row.get("created_at"), context.began):
             return _answer(response, 201, row)
-        if inquiry.is_dated or row is None or not self._describes(row):
+        if context.is_dated or row is None or not self._describes(row):
             request.context.maybe_applied = False
         return response
 
-    def _find(self, request: Request, inquiry: RecoveryContext) -> Flow[Row | None]:
+    def _find(self, request: Request, context: RecoveryContext) -> Flow[Row | None]:
         def get(name: str) -> Flow[Row]:
-            return _object((yield from inquiry.read(read_request(request, f"agents/{name}", {}, _object))))
+            return _object((yield from context.read(read_request(request, f"agents/{name}", {}, _object))))
 
         def list_all() -> Flow[Sequence[Row]]:
-            return _agents((yield from inquiry.read(read_request(request, "agents", {}, _agents))))
+            return _agents((yield from context.read(read_request(request, "agents", {}, _agents))))
 
         return find_agent(self._agent.name, get, list_all, lambda row: row.get("name"))
 
@@ -376,7 +363,7 @@ class DeletionRecovery:
         """The server's own 404 after an uncertain attempt, and not the one for an agent that sessions hold."""
         return uncertain and response.status == 404 and missing_resource(read_error(response).text) == "agent"
 
-    def recover(self, request: Request, response: Response, inquiry: RecoveryContext) -> Flow[Response]:
+    def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """The answer to a deletion."""
         return Response(204, response.headers)
         yield  # a flow, like the others

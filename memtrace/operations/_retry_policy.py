@@ -10,8 +10,6 @@ from typing import Final, Literal, get_args
 from memtrace._support.numbers import is_int, is_non_negative_seconds
 from memtrace.exceptions import ConfigurationError
 
-__all__ = ["VERIFY_DELAY_AFTER_READ", "VERIFY_DELAY_BEFORE_READ", "Dedup", "RetryPolicy", "VerifyBeforeRetry"]
-
 VerifyBeforeRetry = Literal["wait", "read"]
 """What comes before a write is repeated that may have been stored.
 

@@ -12,8 +12,6 @@ from memtrace.exceptions import MemtraceError, RateLimitError, ResponseDecodeErr
 from memtrace.operations._server_messages import is_storage_failure
 from memtrace.transport import Idempotency
 
-__all__ = ["Verdict", "is_repeatable", "is_retryable", "may_retry", "verdict_of"]
-
 Verdict = Literal["final", "not_applied", "maybe_applied", "storage_failed", "server_failed"]
 """How it stands with a call after a failure.
 

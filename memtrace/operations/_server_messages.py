@@ -14,22 +14,6 @@ from memtrace._support.urls import redact_memory_text
 from memtrace.exceptions import RESPONSE_BODY_KEPT
 from memtrace.transport import Response
 
-__all__ = [
-    "ErrorMessage",
-    "RefusedArgument",
-    "Resource",
-    "is_duplicate_memory",
-    "is_foreign_key_violation",
-    "is_missing_storage",
-    "is_storage_failure",
-    "missing_resource",
-    "read_error",
-    "refused_argument",
-    "refused_item",
-    "shortened",
-    "unreadable_time",
-]
-
 _MAX_TEXT = 300
 _MAX_ERROR = 2000
 

@@ -14,8 +14,6 @@ from memtrace.exceptions import InvalidRequestError
 from memtrace.models import TimeBound
 from memtrace.operations._validation import invalid
 
-__all__ = ["to_absolute", "to_lookback", "to_query"]
-
 LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), as in '24h', '7d', '30m'"
 TIME_RULE = (
     f"{LOOKBACK_RULE}, or a timestamp as in '2026-01-31' or '2026-01-31T12:00:00Z', or a timedelta or an aware datetime"

@@ -13,26 +13,6 @@ from urllib.parse import quote
 from memtrace._support.numbers import is_non_negative_seconds
 from memtrace.exceptions import InvalidRequestError
 
-__all__ = [
-    "BATCH_SIZE",
-    "MAX_LIMIT",
-    "check_count",
-    "check_id",
-    "check_importance",
-    "check_limit",
-    "check_non_negative_seconds",
-    "check_offset",
-    "check_tag",
-    "check_tags",
-    "check_type",
-    "check_types",
-    "invalid",
-    "is_text",
-    "path_segment",
-    "require_non_empty",
-    "split_tags",
-]
-
 ID_RULE = "a letter, then letters, digits, underscores or hyphens, at most 128 characters"
 TYPE_RULE = "a letter, then letters, digits or underscores, at most 64 characters"
 TAG_RULE = "letters, digits, underscores, hyphens or dots, at most 64 characters"

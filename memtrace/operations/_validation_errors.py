@@ -8,8 +8,6 @@ from memtrace._support.error_text import type_name
 from memtrace.exceptions import InvalidRequestError
 from memtrace.operations._time_bounds import TIME_RULE
 
-__all__ = ["first_violation", "invalid_request_from"]
-
 _KINDS = {
     "string_type": "a text",
     "list_type": "a list",

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
         SessionMemoriesParams,
     )
 
-__all__ = ["ActiveSession"]
-
 _logger = logging.getLogger("memtrace")
 
 

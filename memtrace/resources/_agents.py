@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from memtrace._runtime.dispatch import Dispatcher
     from memtrace.resources.request_params import AgentMemoriesParams, RegisterAgentParams
 
-__all__ = ["Agents"]
-
 
 class Agents:
     """The agents of the key's organisation; ``client.agents``."""

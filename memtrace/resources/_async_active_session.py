@@ -31,8 +31,6 @@ if TYPE_CHECKING:
         SessionMemoriesParams,
     )
 
-__all__ = ["AsyncActiveSession"]
-
 _logger = logging.getLogger("memtrace")
 
 

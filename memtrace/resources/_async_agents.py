@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher
     from memtrace.resources.request_params import AgentMemoriesParams, RegisterAgentParams
 
-__all__ = ["AsyncAgents"]
-
 
 class AsyncAgents:
     """The agents of the key's organisation; ``client.agents``."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from memtrace.resources._async_write_buffer import AsyncWriteBuffer
     from memtrace.resources.request_params import AddMemoryParams, ListParams, SearchParams
 
-__all__ = ["AsyncMemories"]
-
 
 class AsyncMemories:
     """The memories of the key's organisation; ``client.memories``."""

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
         UpdateSessionParams,
     )
 
-__all__ = ["AsyncSessions"]
-
 
 class AsyncSessions:
     """The sessions of the key's organisation; ``client.sessions``."""

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
     from memtrace.outcomes import Outcome
 
-__all__ = ["send", "send_async"]
-
 
 def send(dispatcher: Dispatcher, batch: Batch) -> Generator[Outcome, None, None]:
     """The outcome of each item, as it is known. What is no `MemtraceError` comes out after the others' outcomes."""

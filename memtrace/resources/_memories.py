@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from memtrace.resources._write_buffer import WriteBuffer
     from memtrace.resources.request_params import AddMemoryParams, ListParams, SearchParams
 
-__all__ = ["Memories"]
-
 
 class Memories:
     """The memories of the key's organisation; ``client.memories``."""

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from memtrace.models import AddMemoryRequest, CreateSessionRequest, Session
 from memtrace.operations._coercion import coerce_request
 
-__all__ = ["OpenedSession"]
-
 _NOT_OPEN = "this session is not open yet: use it as 'with client.sessions.open(agent_id=...) as session:' (async with for AsyncMemtrace)"
 
 

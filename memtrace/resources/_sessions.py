@@ -35,8 +35,6 @@ if TYPE_CHECKING:
         UpdateSessionParams,
     )
 
-__all__ = ["Sessions"]
-
 
 class Sessions:
     """The sessions of the key's organisation; ``client.sessions``."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from memtrace_transports import FakeMemtrace
     from memtrace_transports.memory import LoggedCall, StorageState, StrictModeError, Visibility
 
-__all__ = ["async_memtrace_client", "memtrace_client", "memtrace_fake", "memtrace_server"]
-
 _MARKER = "memtrace"
 _HELP = (
     "memtrace(*, org='default', clock='manual', visibility='immediate', storage='up', strict=True, seed=0): "

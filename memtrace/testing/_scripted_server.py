@@ -19,23 +19,6 @@ from memtrace.transport import Headers
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "Answer",
-    "CloseAfterReading",
-    "Drip",
-    "Echo",
-    "Garbage",
-    "Received",
-    "ResetAfterReading",
-    "ScriptedServer",
-    "Stall",
-    "Step",
-    "Truncate",
-    "deaf_address",
-    "refusing_address",
-    "unread_address",
-]
-
 
 @dataclass
 class Step:

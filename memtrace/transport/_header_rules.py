@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 from memtrace.exceptions import ConfigurationError
 
-__all__ = ["HEADER_NAME", "HEADER_VALUE", "check_headers", "header_problem"]
-
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
 """What HTTP lets stand in a header: printable ASCII, without white space at the ends of a value."""

@@ -14,8 +14,6 @@ from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
 from memtrace.transport._header_rules import check_headers
 
-__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "TransportOptions"]
-
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """Bytes of a decompressed answer; a list of 1,000 memories takes about 0.5 MiB."""
 

@@ -6,8 +6,6 @@ import traceback
 
 from memtrace.transport import TransportOptions
 
-__all__ = ["came_out_of", "keepalive_seconds", "max_connections", "shortest"]
-
 _CONNECTIONS = 100
 _KEPT_SECONDS = 30.0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["qualified_type"]
-
 
 def qualified_type(given: object) -> str:
     """The class of what was given, or the class that was given.

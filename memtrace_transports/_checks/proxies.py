@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 from memtrace._support.urls import is_proxy
 from memtrace.exceptions import ConfigurationError
 
-__all__ = ["check_env_proxies", "env_variable_for", "invalid_proxy", "proxy_from_env", "validate_proxy"]
-
 _HTTP = ("http", "https")
 _SOCKS = ("socks4", "socks4a", "socks5", "socks5h")
 _HINT = "write it like http://user:password@proxy.example:3128, unset it, or give TransportOptions(trust_env=False)"

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 
 from memtrace.transport import HEADER_NAME, HEADER_VALUE, Request, TransportError
 
-__all__ = ["cannot_send", "check_fields", "check_sendable", "check_target", "check_time_left", "is_header"]
-
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 
 

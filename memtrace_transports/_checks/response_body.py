@@ -8,8 +8,6 @@ from typing import Final, Protocol
 
 from memtrace.transport import TransportError
 
-__all__ = ["BodyReader", "Decompressor", "codings_of", "interim_response", "is_decodable", "unreadable"]
-
 _CHUNK = 64 * 1024
 _MOST_CODINGS = 5
 _MOST_STREAMS = 10_000  # empty ones take time and never come to the bound

@@ -19,8 +19,6 @@ from memtrace._support.forks import PerProcess
 from memtrace.exceptions import ConfigurationError
 from memtrace.transport import TransportOptions
 
-__all__ = ["TLS_OPTIONS", "lazy_ssl_context", "ssl_context"]
-
 TLS_OPTIONS = frozenset({"ca_bundle", "client_cert", "client_key", "client_key_password", "verify"})
 """The options that are honoured by whoever takes a context from here."""
 

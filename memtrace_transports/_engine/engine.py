@@ -15,10 +15,10 @@ from memtrace_transports._engine.rules.identifier_rules import identifier_proble
 from memtrace_transports._engine.rules.ids import Identifiers, is_id
 from memtrace_transports._engine.rules.new_memories import NewMemory, generated_key
 from memtrace_transports._engine.stamps import Stamp, Stamps
-from memtrace_transports._engine.store.store import AgentCounts, Row, RowSelection, Store, StoreSnapshot
+from memtrace_transports._engine.store.protocol import Store
+from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
+from memtrace_transports._engine.store.snapshots import StoreSnapshot
 from memtrace_transports._engine.timestamps import DAY, UnreadableTimeError
-
-__all__ = ["Engine", "EngineSnapshot", "Written"]
 
 
 class Written(NamedTuple):
@@ -62,7 +62,7 @@ class Engine:
         self.timeline = timeline
         self.identifiers = identifiers
         self._store = store
-        _check_visibility(visibility)
+        _check_choice("visibility", visibility, get_args(Visibility))
         self._visibility: Visibility = visibility
         self._any_key = any_key
         self._fake = fake
@@ -141,8 +141,7 @@ class Engine:
 
     def set_storage(self, org: OrganisationState, storage: StorageState) -> None:
         """Change what an organisation's storage does from now on. Raises ValueError for a state that there is not."""
-        if storage not in get_args(StorageState):
-            raise ValueError(f"storage must be one of {', '.join(get_args(StorageState))}, not {storage!r}")
+        _check_choice("storage", storage, get_args(StorageState))
         self.deliver(org)
         org.down_until = None
         if storage == "up" and org.storage != "up":
@@ -160,7 +159,7 @@ class Engine:
 
     def set_visibility(self, org: OrganisationState, visibility: Visibility) -> None:
         """Change when an organisation's writes can be read, from now on. Raises ValueError as above."""
-        _check_visibility(visibility)
+        _check_choice("visibility", visibility, get_args(Visibility))
         self.deliver(org)
         org.visibility = visibility
         self.deliver(org)
@@ -193,22 +192,17 @@ class Engine:
 
     def deliver(self, org: OrganisationState) -> None:
         """Move the writes that have arrived by now into the store. Every request of an organisation begins with it."""
-        if org.down_until is not None:
-            self._come_back(org, org.down_until)
+        elapsed = self.timeline.elapsed()
+        if org.down_until is not None and org.down_until <= elapsed:
+            org.buffer.resume(org.down_until)
+            org.storage, org.down_until = "up", None
         if org.visibility == "immediate":
             self.deliver_all(org)
         if org.buffer.is_empty():
             return
-        elapsed = self.timeline.elapsed()
         if org.storage == "up":
             org.buffer.tick(elapsed)
         self._arrive(org, org.buffer.arrived(elapsed))
-
-    def _come_back(self, org: OrganisationState, at: int) -> None:
-        """End the time for which storage was suspended, once it is over."""
-        if at <= self.timeline.elapsed():
-            org.buffer.resume(at)
-            org.storage, org.down_until = "up", None
 
     def deliver_all(self, org: OrganisationState) -> None:
         """Make every write of `org` arrive at once, unless its storage cannot be reached."""
@@ -298,7 +292,7 @@ class Engine:
             raise unreadable_time(action, str(error)) from None
         rows = self._store.select(org.org_id, selection)
         if self.observer is not None:
-            self.observer.tags_matched(rows, filters.tags)
+            self.observer.tags_matched(rows, filters.rows.tags)
         return rows
 
     def counts(self, org: OrganisationState, agent_id: str) -> AgentCounts:
@@ -319,6 +313,6 @@ class Engine:
         return {org.org_id: org.storage == "up" for org in self.organisations() if org.storage != "none"}
 
 
-def _check_visibility(visibility: object) -> None:
-    if visibility not in get_args(Visibility):
-        raise ValueError(f"visibility must be one of {', '.join(get_args(Visibility))}, not {visibility!r}")
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from memtrace_transports._engine.store.store import Row
+from memtrace_transports._engine.store.rows import Row
 from memtrace_transports._engine.timestamps import SECOND
-
-__all__ = ["IngestBuffer"]
 
 _FLUSH_ROWS = 100
 _CAPACITY = 10_000

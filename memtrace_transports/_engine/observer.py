@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from memtrace_transports._engine.store.store import Row
-
-__all__ = ["Observer"]
+from memtrace_transports._engine.store.rows import Row
 
 
 class Observer(Protocol):

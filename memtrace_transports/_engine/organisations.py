@@ -8,8 +8,6 @@ from typing import Literal, TypeAlias
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
 from memtrace_transports._engine.registry import Registry
 
-__all__ = ["Organisation", "OrganisationState", "StorageState", "Visibility", "check_fake"]
-
 StorageState: TypeAlias = Literal["up", "none", "down"]
 """An organisation's Arc: reachable, not configured, or not reachable."""
 

@@ -9,8 +9,6 @@ from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.stamps import Stamp
 from memtrace_transports._engine.timestamps import SECOND
 
-__all__ = ["Agent", "Registry", "Session"]
-
 
 @dataclass(frozen=True, slots=True)
 class Agent:
@@ -24,13 +22,14 @@ class Agent:
 
     def json(self, org_id: str, *, just_created: bool = False) -> dict[str, Writable]:
         """The agent as answers show it: only the answer that creates it has a fraction in its time."""
-        members: dict[str, Writable] = {"id": self.id, "org_id": org_id, "name": self.name}
-        if self.description:
-            members["description"] = self.description
-        if self.config:
-            members["config"] = RawJson(self.config)
-        members["created_at"] = self.created.text() if just_created else self.created.whole_seconds()
-        return members
+        return _given(
+            id=self.id,
+            org_id=org_id,
+            name=self.name,
+            description=self.description,
+            config=RawJson(self.config),
+            created_at=self.created.text() if just_created else self.created.whole_seconds(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +46,21 @@ class Session:
 
     def json(self, org_id: str) -> dict[str, Writable]:
         """The session as answers show it."""
-        members: dict[str, Writable] = {
-            "id": self.id,
-            "org_id": org_id,
-            "agent_id": self.agent_id,
-            "status": self.status,
-        }
-        if self.metadata:
-            members["metadata"] = RawJson(self.metadata)
-        members["created_at"] = self.created.text()
-        members["updated_at"] = self.updated.text()
-        if self.closed is not None:
-            members["closed_at"] = self.closed.text()
-        return members
+        return _given(
+            id=self.id,
+            org_id=org_id,
+            agent_id=self.agent_id,
+            status=self.status,
+            metadata=RawJson(self.metadata),
+            created_at=self.created.text(),
+            updated_at=self.updated.text(),
+            closed_at=self.closed.text() if self.closed is not None else "",
+        )
+
+
+def _given(**members: str) -> dict[str, Writable]:
+    """The members that are not empty."""
+    return {name: value for name, value in members.items() if value}
 
 
 class Registry:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["RouteError", "no_storage", "storage_unreachable", "unreadable_time"]
-
 
 class RouteError(Exception):
     """The server answers `status` with ``{"error": text}`` and, where there is one, a hint."""

@@ -7,8 +7,6 @@ from typing import NamedTuple
 from memtrace.clock import Clock
 from memtrace_transports._engine.timestamps import SECOND, rfc3339
 
-__all__ = ["Stamp", "Stamps"]
-
 _TAIL_STEP = 389
 
 
@@ -33,12 +31,8 @@ class Stamps:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self._last = Stamp(0, 0)
-        self._started = self.elapsed()
-
-    @property
-    def started(self) -> int:
-        """`elapsed` when the server began, in microseconds."""
-        return self._started
+        #: `elapsed` when the server began, in microseconds.
+        self.started = self.elapsed()
 
     def now(self) -> int:
         """Microseconds since 1970."""

@@ -6,8 +6,6 @@ import re
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
-__all__ = ["DAY", "SECOND", "UnreadableTimeError", "duration_text", "read_bound", "read_relative", "rfc3339"]
-
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
@@ -75,9 +73,8 @@ def read_bound(text: str, now: int) -> int | None:
 
 
 def _absolute(found: re.Match[str], text: str) -> int:
-    year, month, day, hour, minute, second = (
-        int(found[part] or 0) for part in ("year", "month", "day", "hour", "minute", "second")
-    )
+    parts = ("year", "month", "day", "hour", "minute", "second")
+    year, month, day, hour, minute, second = (int(found[part] or 0) for part in parts)
     ahead = timedelta(hours=int(found["ahead_hours"] or 0), minutes=int(found["ahead_minutes"] or 0))
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)

@@ -15,8 +15,6 @@ from memtrace.exceptions import ClientClosedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-__all__ = ["AsyncClientPool", "AsyncClosable", "SharedClient"]
-
 
 class AsyncClosable(Protocol):
     """An awaiting library's client."""

@@ -10,9 +10,6 @@ from typing import Generic, TypeVar
 from memtrace.exceptions import ClientClosedError
 from memtrace_transports._pool.lazy_clients import Closable
 
-__all__ = ["ClientPool"]
-
-
 ClientT = TypeVar("ClientT", bound=Closable)
 
 

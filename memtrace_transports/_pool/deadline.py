@@ -13,8 +13,6 @@ import anyio
 from memtrace._support.event_loops import running_under_trio
 from memtrace.transport import Response
 
-__all__ = ["run_within", "start_scope"]
-
 
 def start_scope(bound: float | None) -> anyio.CancelScope:
     """A scope that ends `bound` seconds from now."""

@@ -11,8 +11,6 @@ from memtrace._support.event_loops import is_closed, new_lock, running_loop, run
 from memtrace._support.forks import PerProcess
 from memtrace.exceptions import ClientClosedError
 
-__all__ = ["Channel", "Closable", "LazyClient", "PerLoopClients"]
-
 
 class Closable(Protocol):
     """A blocking library's client."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TypeGuard
 
-__all__ = ["ManualClock", "is_span"]
-
 _NANOSECONDS = 1_000_000_000
 _YEAR = 365.25 * 86_400
 _LONGEST = 10 * _YEAR

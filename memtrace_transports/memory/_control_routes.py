@@ -13,8 +13,6 @@ from memtrace_transports.memory._clock import ManualClock, is_span
 from memtrace_transports.memory._controls.faults import Fault
 from memtrace_transports.memory._fake import FakeMemtrace, Snapshot
 
-__all__ = ["CONTROL_BODY_LIMIT", "PREFIX", "Controls"]
-
 PREFIX = "/_fake/"
 CONTROL_BODY_LIMIT = 16 * 1024 * 1024
 """The largest body of a control request, in bytes; larger ones are answered 413."""
@@ -137,19 +135,8 @@ class Controls:
         return {"unused": [fault.describe() for fault in self._fake.faults.unused()]}
 
     def _calls(self, body: _Body) -> object:
-        return {
-            "calls": [
-                {
-                    "operation": call.operation,
-                    "method": call.method,
-                    "path": call.path,
-                    "status": call.status,
-                    "org_id": call.org_id,
-                    "fault": call.fault,
-                }
-                for call in self._fake.calls
-            ]
-        }
+        names = ("operation", "method", "path", "status", "org_id", "fault")
+        return {"calls": [{name: getattr(call, name) for name in names} for call in self._fake.calls]}
 
     def _snapshot(self, body: _Body) -> object:
         self._taken += 1

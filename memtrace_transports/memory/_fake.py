@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from memtrace.middleware._placement import Placement
     from memtrace.operations import Dedup
 
-__all__ = ["AsyncMemoryTransport", "FakeMemtrace", "MemoryTransport", "Organisation", "Snapshot"]
-
 _SEED = GoStruct("memory.SeedRequest", {**CREATE_MEMORY.fields, "age_s": "float64"})
 _SEED_OBJECT = GoStruct("seed.Request", {"object": "map[string]interface {}"})
 
@@ -129,21 +127,22 @@ class FakeMemtrace:
         if api_key is not None and _KEY.fullmatch(api_key) is None:
             raise ValueError("a key is printable ASCII without white space")
         with self._lock:
-            state = self._engine.named(name, api_key or "")
-            if storage is not None:
-                self._engine.set_storage(state, storage)
-            if visibility is not None:
-                self._engine.set_visibility(state, visibility)
-            return state.public if api_key is None else replace(state.public, api_key=api_key)
+            public = self._changed(self._engine.named(name, api_key or ""), storage, visibility)
+            return public if api_key is None else replace(public, api_key=api_key)
 
     def new_organisation(self, *, storage: StorageState = "up", visibility: Visibility | None = None) -> Organisation:
         """One more organisation, named by its id."""
         with self._lock:
-            state = self._engine.add_organisation()
+            return self._changed(self._engine.add_organisation(), storage, visibility)
+
+    def _changed(
+        self, state: OrganisationState, storage: StorageState | None, visibility: Visibility | None
+    ) -> Organisation:
+        if storage is not None:
             self._engine.set_storage(state, storage)
-            if visibility is not None:
-                self._engine.set_visibility(state, visibility)
-            return state.public
+        if visibility is not None:
+            self._engine.set_visibility(state, visibility)
+        return state.public
 
     def organisation_by_id(self, org_id: str) -> Organisation | None:
         """The organisation of this id, None where there is none."""
@@ -257,16 +256,15 @@ class FakeMemtrace:
         storage that is not up goes on waiting.
         """
         with self._lock:
+            arrive = self._engine.deliver_all
             for state in self._engine.organisations():
                 self._engine.deliver(state)
             if isinstance(self._clock, ManualClock):
                 missing = self._engine.settled_at() - self._engine.timeline.elapsed()
                 self._clock.advance(max(missing, 0) / SECOND)
+                arrive = self._engine.deliver
             for state in self._engine.organisations():
-                if isinstance(self._clock, ManualClock):
-                    self._engine.deliver(state)
-                else:
-                    self._engine.deliver_all(state)
+                arrive(state)
 
     def handle(self, request: Request) -> Response:
         """Answer one request, whatever its method, target, headers and body are.
@@ -451,43 +449,41 @@ _KEPT_ERRORS = 100
 _LARGEST_AGE = 50 * 365.25 * 86_400
 
 
-class MemoryTransport:
-    """A `memtrace.transport.Transport` whose server is `fake`; by default one of its own that takes any key."""
+class _ToFake:
+    """What both transports do alike."""
 
     def __init__(self, fake: FakeMemtrace | None = None) -> None:
         self.fake: FakeMemtrace = FakeMemtrace(any_key=True) if fake is None else fake
         self._closed = False
 
-    def send(self, request: Request) -> Response:
-        """Have the fake answer. Raises TransportError where the server would cut the connection, and by the fault plan."""
+    def _reached(self) -> FakeMemtrace:
         if self._closed:
             raise ClientClosedError
-        return self.fake.handle(request)
+        return self.fake
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.fake!r})"
+
+
+class MemoryTransport(_ToFake):
+    """A `memtrace.transport.Transport` whose server is `fake`; by default one of its own that takes any key."""
+
+    def send(self, request: Request) -> Response:
+        """Have the fake answer. Raises TransportError where the server would cut the connection, and by the fault plan."""
+        return self._reached().handle(request)
 
     def close(self) -> None:
         """Refuse further requests; the fake keeps what it holds."""
         self._closed = True
 
-    def __repr__(self) -> str:
-        return f"MemoryTransport({self.fake!r})"
 
-
-class AsyncMemoryTransport:
+class AsyncMemoryTransport(_ToFake):
     """A `memtrace.transport.AsyncTransport` whose server is `fake`; by default one of its own that takes any key."""
-
-    def __init__(self, fake: FakeMemtrace | None = None) -> None:
-        self.fake: FakeMemtrace = FakeMemtrace(any_key=True) if fake is None else fake
-        self._closed = False
 
     async def send(self, request: Request) -> Response:
         """Have the fake answer. Raises TransportError where the server would cut the connection, and by the fault plan."""
-        if self._closed:
-            raise ClientClosedError
-        return await self.fake.handle_async(request)
+        return await self._reached().handle_async(request)
 
     async def close(self) -> None:
         """Refuse further requests; the fake keeps what it holds."""
         self._closed = True
-
-    def __repr__(self) -> str:
-        return f"AsyncMemoryTransport({self.fake!r})"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from memtrace.exceptions import TransportError
 from memtrace.transport import Headers, Request, Response
 from memtrace_transports._engine.engine import Engine
 from memtrace_transports._engine.organisations import OrganisationState
@@ -20,9 +19,7 @@ from memtrace_transports.memory._controls.faults import Fault, FaultPlan
 from memtrace_transports.memory._controls.strict import StrictModeError
 from memtrace_transports.memory.exchange import Exchange, Failure
 
-__all__ = ["serve"]
-
-_Serve = Callable[[], Exchange]
+_Serve = Callable[[], Response | None]
 
 
 def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> Exchange:
@@ -40,7 +37,7 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
             wire.check_strictly(request, place, headers)
         fault = faults.next(call)
         call.fault = fault.kind if fault is not None else None
-        exchange = _exchange(engine, request, fault, org, partial(_served, engine, request, place, headers))
+        exchange = _exchange(engine, request, fault, org, partial(wire.answer, engine, request, place, headers))
         if exchange.failure is None and exchange.response is not None:
             call.status = exchange.response.status
     except StrictModeError:
@@ -82,7 +79,7 @@ def _exchange(
     engine: Engine, request: Request, fault: Fault | None, org: OrganisationState | None, serve_it: _Serve
 ) -> Exchange:
     if fault is None:
-        return serve_it()
+        return Exchange(serve_it())
     if fault.kind == "refused":
         return Exchange(None, Failure("connect", maybe_sent=False, text="connection refused, by the fault plan"))
     if fault.kind in ("status", "reset"):
@@ -94,32 +91,21 @@ def _exchange(
         return Exchange(wire.dated(engine, request.method, answer))
     if fault.kind == "storage_down" and org is not None:
         engine.suspend(org, round((fault.seconds or 0.0) * SECOND))
-        return serve_it()
+        return Exchange(serve_it())
     return _corrupted(serve_it(), fault)
 
 
-def _served(engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str]) -> Exchange:
-    try:
-        return Exchange(wire.answer(engine, request, place, headers))
-    except TransportError as error:
-        return Exchange(None, Failure(error.cause, maybe_sent=error.maybe_sent, text=error.message))
-
-
-def _corrupted(exchange: Exchange, fault: Fault) -> Exchange:
+def _corrupted(response: Response | None, fault: Fault) -> Exchange:
     """What was done, answered late or in a state that no client can use."""
-    response, seconds = exchange.response, fault.seconds or 0.0
+    seconds = fault.seconds or 0.0
     if response is None:
-        return exchange
+        return Exchange(None)
     if fault.kind == "delay":
         return Exchange(response, seconds=seconds)
     if fault.kind == "slow_body":
         return Exchange(response, body_seconds=seconds)
-    if fault.kind == "truncated":
-        return Exchange(
-            response, Failure("protocol", maybe_sent=True, text="the answer was cut short, by the fault plan")
-        )
-    if not response.body:
-        return Exchange(
-            response, Failure("protocol", maybe_sent=True, text="the answer was no HTTP, by the fault plan")
-        )
+    if fault.kind == "truncated" or not response.body:
+        what = "cut short" if fault.kind == "truncated" else "no HTTP"
+        failure = Failure("protocol", maybe_sent=True, text=f"the answer was {what}, by the fault plan")
+        return Exchange(response, failure)
     return Exchange(replace(response, body=response.body[: len(response.body) // 2]))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 
-from memtrace.exceptions import TransportError
 from memtrace.transport import Headers, Request, Response
 from memtrace_transports._engine.engine import Engine
 from memtrace_transports._engine.go_json.writer import Writable
@@ -18,21 +17,19 @@ from memtrace_transports._engine.routes.request import RouteRequest, error_respo
 from memtrace_transports._engine.timestamps import SECOND, duration_text
 from memtrace_transports.memory._controls import strict
 
-__all__ = ["BODY_LIMIT", "answer", "check_strictly", "dated", "first_values", "key_of"]
-
 BODY_LIMIT = 4 * 1024 * 1024
 """The largest body in bytes; over it the server cuts the connection."""
 
 _OpenHandler = Callable[[Engine], Response]
 
 
-def answer(engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str]) -> Response:
+def answer(engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str]) -> Response | None:
     """Answer one request as the server does; `headers` are its `first_values`.
 
-    Raises TransportError, cause ``reset``, for a body over `BODY_LIMIT`.
+    None for a body over `BODY_LIMIT`, where the server cuts the connection.
     """
     if len(request.body or b"") > BODY_LIMIT:
-        raise TransportError("the server cut the connection", cause="reset", maybe_sent=True)
+        return None
     try:
         response = _route(engine, request, place, headers)
     except RouteError as refusal:

@@ -27,13 +27,18 @@ class Failure:
 class Exchange:
     """One request's outcome. `seconds` pass before the answer begins, and `body_seconds` until it is whole.
 
-    Where there is a `failure`, `response` is what the server had answered, None when it never did.
+    Where there is a `failure`, `response` is what the server had answered, None when it never did. Without both it cut the
+    connection.
     """
 
     response: Response | None
     failure: Failure | None = None
     seconds: float = 0.0
     body_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.response is None and self.failure is None:
+            self.failure = _CUT
 
     def within(self, timeout: float | None) -> Exchange:
         """As a client sees it that waits no longer than `timeout` seconds."""

@@ -184,7 +184,10 @@ def test_the_clients_word_wins_over_the_distributions(face, install, placed, exp
 def test_only_what_is_named_is_made_and_no_call_arranges_anything(face, install, monkeypatch):
     tags, others = install("tag"), install("other")
     client, transport = face.scripted(lambda request: EMPTY, middleware=[before("auth", "tag")])
-    for name in ("memtrace._runtime.dispatch.build_chain", "memtrace._runtime.dispatch.compose"):
+    for name in (
+        "memtrace._runtime.dispatch._request_cycle.build_chain",
+        "memtrace._runtime.dispatch._request_cycle.compose",
+    ):
         monkeypatch.setattr(name, lambda *given: pytest.fail("put together during a call"))
     for _ in range(3):
         client.agents.list()

@@ -152,9 +152,9 @@ def test_a_client_chooses_a_plugin_by_argument_variable_or_scheme(installed, mon
     transport = "acme" if way == "argument" else None
     with Memtrace(url, "key", transport=transport) as client:
         assert client._dispatcher.transport_name == "acme"
-        assert isinstance(client._dispatcher._family.transport(client._dispatcher), Script)
+        assert isinstance(client._dispatcher._shared.transport(client._dispatcher), Script)
     client = AsyncMemtrace(url, "key", transport=transport)
-    assert isinstance(client._dispatcher._family.transport(client._dispatcher), AsyncScript)
+    assert isinstance(client._dispatcher._shared.transport(client._dispatcher), AsyncScript)
 
 
 def test_a_middleware_is_used_by_its_name_and_only_then(installed):

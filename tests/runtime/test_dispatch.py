@@ -244,7 +244,7 @@ def test_a_spec_makes_its_transport_from_options(client):
     clock = StoppedClock()
     dispatcher = client("http://server/base/", "key", transport=spec, clock=clock)._dispatcher
     assert made == []
-    dispatcher._family.transport(dispatcher)
+    dispatcher._shared.transport(dispatcher)
     assert [(options.url, options.clock) for options in made] == [("http://server/base", clock)]
 
 

@@ -197,7 +197,7 @@ def test_resources_keep_their_client_counting(maker):
     with collecting() as collect:
         memories = sync(maker).memories
         collect()
-    assert memories._dispatcher._family.transport(memories._dispatcher) is maker.made[0]
+    assert memories._dispatcher._shared.transport(memories._dispatcher) is maker.made[0]
 
 
 def test_a_transport_that_was_given_is_used_and_never_closed():
@@ -302,4 +302,4 @@ def test_a_family_gives_its_transport_to_the_last_one_that_leaves():
 def test_members_of_one_family_share_their_locks(maker):
     client = sync(maker)
     copy = client.with_options()
-    assert client._dispatcher._family.locks is copy._dispatcher._family.locks
+    assert client._dispatcher._shared.locks is copy._dispatcher._shared.locks

@@ -10,8 +10,6 @@ from memtrace.models import Agent, RegisterAgentRequest
 from memtrace.operations import get_agent, list_agents, register_agent
 from memtrace.operations._agent_lookup import find_agent
 
-__all__ = ["get_or_register"]
-
 
 def get_or_register(request: RegisterAgentRequest) -> Workflow[Agent]:
     """The agent of this name, registered now if there is none. An agent that exists keeps its description and config."""

@@ -16,19 +16,6 @@ from memtrace.operations._server_messages import refused_item
 from memtrace.operations._validation import invalid
 from memtrace.outcomes import BatchProgress, BatchResult, OnFailure, Outcome, OutcomeStatus, Progress
 
-__all__ = [
-    "CHUNK_BYTES",
-    "Batch",
-    "BatchItem",
-    "Chunk",
-    "ChunkResult",
-    "check_all",
-    "item_body",
-    "send_chunk",
-    "send_requests",
-    "stored_rows",
-]
-
 _FRAME = len(b'{"memories":[]}')
 CHUNK_BYTES = MAX_BODY - _FRAME
 """Bytes of the items of a request, with a comma between each two."""

@@ -17,8 +17,6 @@ from memtrace.exceptions import ResponseDecodeError
 from memtrace.models import Memory, TimeBound
 from memtrace.operations._validation import MAX_LIMIT
 
-__all__ = ["PAGE_SIZE", "PageRequest", "Paginator"]
-
 PAGE_SIZE = MAX_LIMIT
 """Rows a request: the most that the server gives."""
 
@@ -82,23 +80,16 @@ class Paginator:
         rows = yield from self._read(self._next(asked))
         if len(rows) < asked:
             self._leave_window()
-        elif not self._is_enough(rows):
+        elif self._left is None or self._keep is not None or len(rows) < self._left:  # else these are enough
             rows = self._move_on(rows)
         return self._chosen(rows)
-
-    def _is_enough(self, rows: list[Memory]) -> bool:
-        """Whether nothing has to be read after these."""
-        return self._left is not None and self._keep is None and len(rows) >= self._left
 
     def _next(self, limit: int) -> PageRequest:
         near, far = self._near, self._far
         if self._within is not None:
             near, far = self._within - self._ahead, self._within + self._ahead
-        return (
-            PageRequest(near, far, limit, self._offset)
-            if self._oldest_first
-            else PageRequest(far, near, limit, self._offset)
-        )
+        since, until = (near, far) if self._oldest_first else (far, near)
+        return PageRequest(since, until, limit, self._offset)
 
     def _move_on(self, rows: list[Memory]) -> list[Memory]:
         """Set where the page after a full one begins; gives the rows that are not read again there."""

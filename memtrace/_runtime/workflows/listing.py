@@ -1,7 +1,7 @@
 """Reading memories: in one request where the server gives what was asked for, else page by page.
 
 What an endpoint of an agent or a session ignores, the bounds and offsets of pages among it, goes to the general one with
-the id as a filter. Arguments are checked when a procedure is made, before it runs.
+the id as a filter. Arguments are checked when a workflow is made, before it runs.
 """
 
 from __future__ import annotations
@@ -18,19 +18,6 @@ from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, Search
 from memtrace.operations import Operation, for_agent, for_session
 from memtrace.operations._time_bounds import to_absolute
 from memtrace.operations._validation import MAX_LIMIT, check_count, split_tags
-
-__all__ = [
-    "agent_memories",
-    "iter_agent_memories",
-    "iter_memories",
-    "iter_session_memories",
-    "list_memories",
-    "paginate",
-    "read_all",
-    "search_memories",
-    "session_memories",
-    "session_pages",
-]
 
 QueryT = TypeVar("QueryT", ListOptions, SearchQuery)
 
@@ -162,7 +149,14 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[Sear
     def read(page: PageRequest) -> Workflow[list[Memory]]:
         nonlocal spent
         if page.offset:
-            raise _no_offset(page.limit)
+            raise InvalidRequestError(
+                f"{page.limit} rows or more of one microsecond are found, and the server's search cannot give those after the "
+                f"first {page.limit}",
+                field="limit",
+                rule=f"at most {page.limit} where so many rows have one time",
+                code="result_window_exceeded",
+                hint="narrow the search by agent_id or session_id, or read with memories.iter",
+            )
         asked = {"since": page.since, "until": page.until, "limit": page.limit}
         answer = yield from run_operation(operations.search_memories(_as_sent(query).model_copy(update=asked), clock))
         spent += answer.query_time_ms
@@ -179,16 +173,6 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[Sear
     )
     rows = yield from _all_of(walk)
     return SearchResult(results=rows, count=len(rows), query_time_ms=spent)
-
-
-def _no_offset(page_size: int) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{page_size} rows or more of one microsecond are found, and the server's search cannot give those after the first {page_size}",
-        field="limit",
-        rule=f"at most {page_size} where so many rows have one time",
-        code="result_window_exceeded",
-        hint="narrow the search by agent_id or session_id, or read with memories.iter",
-    )
 
 
 # ---- tags -----------------------------------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from memtrace._runtime.workflows.keyset_pagination import Paginator
 from memtrace._runtime.workflows.listing import session_pages
 from memtrace._runtime.workflows.steps import Workflow
@@ -12,8 +10,6 @@ from memtrace.context._options import PromptContextOptions
 from memtrace.context._prompt import ContextWriter, PromptContext
 from memtrace.models import ListOptions, Memory
 from memtrace.operations._validation import check_importance, check_types
-
-__all__ = ["session_prompt_context"]
 
 
 def session_prompt_context(session_id: str, options: PromptContextOptions, clock: Clock) -> Workflow[PromptContext]:
@@ -58,11 +54,7 @@ def _only(types: list[str] | None) -> str | None:
 def _is_wanted(memory: Memory, options: PromptContextOptions) -> bool:
     least = options.min_importance
     return (
-        _is_one_of(memory.memory_type, options.memory_types)
-        and _is_one_of(memory.event_type, options.event_types)
+        (not options.memory_types or memory.memory_type in options.memory_types)
+        and (not options.event_types or memory.event_type in options.event_types)
         and (least is None or (memory.importance or 0.0) >= least)
     )
-
-
-def _is_one_of(value: str, types: Collection[str] | None) -> bool:
-    return not types or value in types

@@ -1,4 +1,4 @@
-"""What a procedure is made of: operations and pauses, and, in a stream, the items that it emits as it goes."""
+"""What a workflow is made of: operations and pauses, and, in a stream, the items that it emits as it goes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,6 @@ from contextlib import suppress
 from typing import Generic, NamedTuple, TypeVar, cast
 
 from memtrace.operations import Operation
-
-__all__ = [
-    "Items",
-    "Pause",
-    "Stream",
-    "Workflow",
-    "WorkflowRun",
-    "WorkflowStep",
-    "emit_all",
-    "pause",
-    "run_operation",
-]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -41,13 +29,13 @@ class Items(Generic[I_co]):
 
 
 WorkflowStep = Operation[object] | Pause
-"""What a dispatcher does for a procedure."""
+"""What a dispatcher does for a workflow."""
 
 Workflow = Generator[WorkflowStep, object, T]
 """A generator that yields steps and returns a `T`. Write ``yield from`` before every one that you use."""
 
 Stream = Generator[WorkflowStep | Items[T], object, None]
-"""A procedure that emits `T`s as it goes, and returns nothing."""
+"""A workflow that emits `T`s as it goes, and returns nothing."""
 
 
 def run_operation(operation: Operation[T]) -> Workflow[T]:
@@ -75,9 +63,9 @@ def emit_all(items: Sequence[T]) -> Stream[T]:
 
 
 class WorkflowRun(Generic[T]):
-    """A procedure or a stream under way: what both dispatchers do alike with one.
+    """A workflow or a stream under way: what both dispatchers do alike with one.
 
-    `resume` and `throw` give the next step to be done, or None where there is none: the course then has `ended`, with
+    `resume` and `throw` give the next step to be done, or None where there is none: the run then has `ended`, with
     `returned`, or it has emitted `items`.
     """
 
@@ -85,7 +73,7 @@ class WorkflowRun(Generic[T]):
 
     #: The newest items that were emitted.
     items: Sequence[T]
-    #: What the procedure returned.
+    #: What the workflow returned.
     returned: T
 
     def __init__(self, generator: Workflow[T] | Stream[T]) -> None:
@@ -97,7 +85,7 @@ class WorkflowRun(Generic[T]):
         return self._go_on(self._generator.send, result)
 
     def throw(self, error: Exception) -> WorkflowStep | None:
-        """Throw in what the last step raised. The procedure may handle it; otherwise it comes out here."""
+        """Throw in what the last step raised. The workflow may handle it; otherwise it comes out here."""
         return self._go_on(self._generator.throw, error)
 
     def _go_on(self, way: Callable[[A], WorkflowStep | Items[T]], given: A) -> WorkflowStep | None:

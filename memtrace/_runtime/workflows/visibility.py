@@ -17,8 +17,6 @@ from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList
 from memtrace.operations import Dedup, Operation
 from memtrace.operations._validation import MAX_LIMIT, check_non_negative_seconds
 
-__all__ = ["DELAY", "add_and_wait", "wait_until_all_visible", "wait_until_visible"]
-
 DELAY = 0.15
 """Seconds from one read to the next."""
 
@@ -32,7 +30,8 @@ def wait_until_visible(memory: Memory, timeout: float, clock: Clock) -> Workflow
     Raises `DeadlineExceededError` after that, and at once what a read raises.
     """
     check_non_negative_seconds(timeout, "timeout")
-    return _awaited(memory, _reading(memory, clock), timeout, clock)
+    # The rows of its microsecond, and of the next one should the storage round.
+    return _awaited(memory, _window(memory, memory, clock, event_type=memory.event_type), timeout, clock)
 
 
 def add_and_wait(request: AddMemoryRequest, dedup: Dedup, wait_timeout: float, clock: Clock) -> Workflow[Memory]:
@@ -94,11 +93,6 @@ def _awaited(memory: Memory, reading: Operation[MemoryList], timeout: float, clo
         if timeout - elapsed < _NOTHING_LEFT:
             raise _not_visible(timeout, elapsed, reads)
         yield from pause(min(DELAY, timeout - elapsed))
-
-
-def _reading(memory: Memory, clock: Clock) -> Operation[MemoryList]:
-    """What reads the rows of its microsecond, and of the next one should the storage round."""
-    return _window(memory, memory, clock, event_type=memory.event_type)
 
 
 def _window(first: Memory, last: Memory, clock: Clock, event_type: str | None = None) -> Operation[MemoryList]:

@@ -1,4 +1,4 @@
-"""What a write buffer has accepted, and what became of it: the books that both faces keep."""
+"""What a write buffer has accepted, and what became of it: the state of both buffers."""
 
 from __future__ import annotations
 

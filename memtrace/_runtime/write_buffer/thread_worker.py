@@ -77,7 +77,7 @@ class _Future(Future[Outcome]):
 class ThreadWorker:
     """One process's part of a `WriteBuffer`: a queue, and a daemon thread that begins with the first memory.
 
-    `guard` is held for the books alone: not while something is sent, awaited or told, and nothing but the clock's own lock is
+    `guard` is held for the state only: not while something is sent, awaited or told, and nothing but the clock's own lock is
     taken while it is held. The worker of a forked child starts empty, and closed if the
     `inherited` one is closed.
     """

@@ -112,7 +112,7 @@ def _global_metrics() -> BufferMetrics:
 
 
 def metrics_of(provider: MeterProvider | None) -> BufferMetrics:
-    """The books of this provider; of the global one, also of one that is set later, for None."""
+    """The metrics of this provider; of the global one, also of one that is set later, for None."""
     with _making:
         if provider is None or provider is get_meter_provider():
             return _global_metrics()
@@ -123,17 +123,17 @@ def metrics_of(provider: MeterProvider | None) -> BufferMetrics:
 
 
 @contextmanager
-def record_buffer(buffer: WriteBuffer, books: BufferMetrics, attributes: Attributes) -> Iterator[WriteBuffer]:
-    """The buffer's own block, in the books from its beginning until its last outcome is known."""
-    with books.recorded(buffer, attributes), buffer:
+def record_buffer(buffer: WriteBuffer, metrics: BufferMetrics, attributes: Attributes) -> Iterator[WriteBuffer]:
+    """The buffer's own block, counted from its beginning until its last outcome is known."""
+    with metrics.recorded(buffer, attributes), buffer:
         yield buffer
 
 
 @asynccontextmanager
 async def record_async_buffer(
-    buffer: AsyncWriteBuffer, books: BufferMetrics, attributes: Attributes
+    buffer: AsyncWriteBuffer, metrics: BufferMetrics, attributes: Attributes
 ) -> AsyncIterator[AsyncWriteBuffer]:
     """The same, awaiting."""
-    with books.recorded(buffer, attributes):
+    with metrics.recorded(buffer, attributes):
         async with buffer:
             yield buffer

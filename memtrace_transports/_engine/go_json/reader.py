@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias, cast
 
-__all__ = ["JsonObject", "JsonSyntaxError", "Number", "Parsed", "decode_utf8", "parse", "whole_characters"]
-
 _MAX_DEPTH = 10_000
 _SPACES = re.compile(rb"[ \t\r\n]*")
 _PLAIN_TEXT = re.compile(rb'[^"\\\x00-\x1f]*')
@@ -89,18 +87,22 @@ def whole_characters(text: str) -> str:
 def _quoted(byte: int) -> str:
     """A byte as Go quotes it in a message: the character of that number."""
     char = chr(byte)
-    if char == "'":
-        return r"'\''"
-    if char == '"':
-        return "'\"'"
-    if char in _ESCAPES:
-        return f"'{_ESCAPES[char]}'"
-    if char.isprintable():
-        return f"'{char}'"
+    if char in _ESCAPES or char.isprintable():
+        return f"'{_ESCAPES.get(char, char)}'"
     return f"'\\x{byte:02x}'" if byte < 0x80 else f"'\\u{byte:04x}'"
 
 
-_ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v", "\\": r"\\"}
+_ESCAPES = {
+    "'": r"\'",
+    "\a": r"\a",
+    "\b": r"\b",
+    "\f": r"\f",
+    "\n": r"\n",
+    "\r": r"\r",
+    "\t": r"\t",
+    "\v": r"\v",
+    "\\": r"\\",
+}
 
 
 class _Scanner:
@@ -120,7 +122,8 @@ class _Scanner:
         value = self._next_value()
         while self._open:
             value = self._close_or_continue(value)
-        if self._peek_or_end() is not None:
+        self._at = self._end_of(_SPACES)
+        if self._at < len(self._data):
             raise self._fault("after top-level value")
         return value
 
@@ -256,10 +259,6 @@ class _Scanner:
         """The next byte that is no space. Raises when there is none."""
         self._at = self._end_of(_SPACES)
         return self._here()
-
-    def _peek_or_end(self) -> int | None:
-        self._at = self._end_of(_SPACES)
-        return self._data[self._at] if self._at < len(self._data) else None
 
     def _fault(self, context: str) -> JsonSyntaxError:
         return JsonSyntaxError(f"invalid character {_quoted(self._here())} {context}")

@@ -10,8 +10,6 @@ from typing import Literal, TypeAlias
 
 from memtrace_transports._engine.go_json.reader import JsonObject, Number, Parsed, whole_characters
 
-__all__ = ["Fields", "GoStruct", "GoType", "JsonTypeError", "fold_name"]
-
 GoType: TypeAlias = Literal["string", "float64", "int", "[]string", "map[string]interface {}"]
 
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
@@ -56,40 +54,27 @@ class GoStruct:
         return found
 
     def _put(self, found: Fields, name: str, go_type: GoType, value: Parsed) -> None:
-        if go_type == "[]string":
-            self._put_texts(found, name, value)
-        elif go_type == "map[string]interface {}":
-            self._put_members(found, name, value)
-        elif go_type != "string" and isinstance(value, Number):
-            self._put_number(found, name, go_type, value)
-        elif value is not None:
-            raise self._mismatch(name, _kind(value), go_type)
-
-    def _put_texts(self, found: Fields, name: str, value: Parsed) -> None:
         if value is None:
             found.lists.pop(name, None)
-        elif not isinstance(value, list):
-            raise self._mismatch(name, _kind(value), "[]string")
-        else:
-            found.lists[name] = [self._element(name, item) for item in value]
-
-    def _element(self, name: str, item: Parsed) -> str:
-        if item is None:
-            return ""
-        if isinstance(item, str):
-            return whole_characters(item)
-        raise self._mismatch(name, _kind(item), "string")
-
-    def _put_members(self, found: Fields, name: str, value: Parsed) -> None:
-        if value is None:
             found.objects.pop(name, None)
-        elif not isinstance(value, JsonObject):
-            raise self._mismatch(name, _kind(value), "map[string]interface {}")
-        else:
+        elif go_type == "[]string" and isinstance(value, list):
+            found.lists[name] = [self._element(name, item) for item in value]
+        elif go_type == "map[string]interface {}" and isinstance(value, JsonObject):
             number = _first_out_of_range(value)
             if number is not None:
                 raise self._mismatch(name, f"number {number}", "float64")
             found.objects.setdefault(name, {}).update(value.pairs)
+        elif go_type in ("int", "float64") and isinstance(value, Number):
+            self._put_number(found, name, go_type, value)
+        else:
+            raise self._mismatch(name, _kind(value), go_type)
+
+    def _element(self, name: str, item: Parsed) -> str:
+        if isinstance(item, str):
+            return whole_characters(item)
+        if item is not None:
+            raise self._mismatch(name, _kind(item), "string")
+        return ""
 
     def _put_number(self, found: Fields, name: str, go_type: GoType, value: Number) -> None:
         if go_type == "int":
@@ -143,13 +128,10 @@ def fold_name(name: str) -> str:
 
 
 def _kind(value: Parsed) -> str:
-    if isinstance(value, Number):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, bool):
-        return "bool"
-    return "object" if isinstance(value, JsonObject) else "array"
+    return _KINDS[type(value)]
+
+
+_KINDS = {Number: "number", str: "string", bool: "bool", JsonObject: "object", list: "array"}
 
 
 def _first_out_of_range(members: JsonObject) -> str | None:

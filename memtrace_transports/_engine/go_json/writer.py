@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from json.encoder import encode_basestring as quoted
 from typing import TypeAlias
 
 from memtrace_transports._engine.go_json.reader import JsonObject, Number, Parsed, whole_characters
-
-__all__ = ["RawJson", "Writable", "compact_object", "float_text", "quoted", "write"]
 
 
 class RawJson(str):
@@ -48,30 +47,10 @@ def float_text(number: float) -> str:
     """
     if number == 0:
         return "0"
-    sign, digits, point = _digits(number)
+    digits = repr(number)
     if 1e-6 <= abs(number) < 1e21:
-        return sign + _positional(digits, point)
-    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{sign}{digits[0]}{fraction}e{point - 1:+d}"
-
-
-def _digits(number: float) -> tuple[str, str, int]:
-    """Sign, shortest digits without zeros at either end, and how many of them stand before the point."""
-    mantissa, _, exponent = f"{number!r}e0".partition("e")
-    shift = int(exponent.partition("e")[0])
-    sign = "-" if mantissa.startswith("-") else ""
-    whole, _, fraction = mantissa.lstrip("-").partition(".")
-    digits = whole + fraction
-    point = len(whole) + shift - (len(digits) - len(digits.lstrip("0")))
-    return sign, digits.strip("0"), point
-
-
-def _positional(digits: str, point: int) -> str:
-    if point <= 0:
-        return "0." + "0" * -point + digits
-    if point >= len(digits):
-        return digits + "0" * (point - len(digits))
-    return f"{digits[:point]}.{digits[point:]}"
+        return f"{Decimal(digits):f}".removesuffix(".0")
+    return digits.replace("e-0", "e-")
 
 
 def compact_object(members: Mapping[str, Parsed]) -> str:
@@ -89,39 +68,28 @@ def compact_object(members: Mapping[str, Parsed]) -> str:
         if isinstance(item, JsonObject):
             todo.extend(_object_parts(item.pairs))
         elif isinstance(item, list):
-            todo.extend(_array_parts(item))
+            todo.extend(_parts("[", [("", value) for value in item], "]"))
         else:
             pieces.append(_scalar(item))
     return "".join(pieces)
 
 
 def _scalar(item: _Scalar) -> str:
-    if isinstance(item, RawJson):
-        return item
     if isinstance(item, Number):
         return float_text(float(item.text))
-    if isinstance(item, str):
+    if isinstance(item, str) and not isinstance(item, RawJson):
         return quoted(whole_characters(item))
-    if item is None:
-        return "null"
-    return "true" if item else "false"
+    return "null" if item is None else write(item)
 
 
 def _object_parts(members: Iterable[tuple[str, Parsed]]) -> list[Parsed | RawJson]:
     """What makes up an object, last first, as a stack wants it."""
-    parts: list[Parsed | RawJson] = [RawJson("{")]
-    for position, (name, value) in enumerate(sorted(dict(members).items(), key=lambda member: member[0])):
-        parts.append(RawJson(f"{',' if position else ''}{quoted(name)}:"))
-        parts.append(value)
-    parts.append(RawJson("}"))
-    return parts[::-1]
+    ordered = sorted(dict(members).items(), key=lambda member: member[0])
+    return _parts("{", [(f"{quoted(name)}:", value) for name, value in ordered], "}")
 
 
-def _array_parts(items: list[Parsed]) -> list[Parsed | RawJson]:
-    parts: list[Parsed | RawJson] = [RawJson("[")]
-    for position, item in enumerate(items):
-        if position:
-            parts.append(RawJson(","))
-        parts.append(item)
-    parts.append(RawJson("]"))
-    return parts[::-1]
+def _parts(opening: str, members: Iterable[tuple[str, Parsed]], closing: str) -> list[Parsed | RawJson]:
+    parts: list[Parsed | RawJson] = []
+    for before, value in members:
+        parts += [RawJson("," + before), value] if parts else [RawJson(before), value]
+    return [RawJson(closing), *reversed(parts), RawJson(opening)]

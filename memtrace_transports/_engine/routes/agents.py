@@ -11,8 +11,6 @@ from memtrace_transports._engine.registry import Agent
 from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.routes.request import RouteRequest, json_response
 
-__all__ = ["agent_stats", "create_agent", "delete_agent", "get_agent", "list_agents"]
-
 _CREATE = GoStruct(
     "agent.CreateRequest", {"name": "string", "description": "string", "config": "map[string]interface {}"}
 )

@@ -17,8 +17,6 @@ from memtrace_transports._engine.rules.filters import SEARCH
 from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY
 from memtrace_transports._engine.rules.session_context import CONTEXT
 
-__all__ = ["Route", "RouteMatch", "match_route", "routes_list"]
-
 Handler = Callable[[Engine, OrganisationState, RouteRequest], Response]
 
 

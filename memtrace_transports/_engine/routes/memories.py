@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring as quoted
 
 from memtrace.transport import Response
 from memtrace_transports._engine.engine import Engine, Written
-from memtrace_transports._engine.go_json.writer import RawJson, Writable, float_text, quoted, write
+from memtrace_transports._engine.go_json.writer import RawJson, Writable, float_text, write
 from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.routes.request import RouteRequest, decode_fields, json_response
 from memtrace_transports._engine.rules.filters import (
     SEARCH,
     Filters,
-    PageLimits,
     read_list_filters,
     read_page,
     read_search_filters,
 )
 from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY, NewMemory, read_batch
-from memtrace_transports._engine.store.store import Row
+from memtrace_transports._engine.store.rows import Row, RowSelection
 from memtrace_transports._engine.timestamps import rfc3339
-
-__all__ = [
-    "agent_memories",
-    "create_memories",
-    "find_memory",
-    "is_batch",
-    "list_memories",
-    "search_memories",
-    "session_memories",
-]
 
 
 def create_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
@@ -77,27 +67,25 @@ def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[NewMem
 
 def list_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /memories``: every filter."""
-    page = read_page(call.query.get("limit", ""))
-    return _page_of(engine, org, read_list_filters(call.query), page)
+    return _page_of(engine, org, call.query)
 
 
 def agent_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /agents/{id}/memories``: the id as it stands, the last 24 hours by default, few filters."""
     since = call.query.get("since") or "24h"
     names = ("memory_type", "event_type", "limit", "order")
-    query = {"agent_id": call.segments[0], "since": since, **_only(call.query, names)}
-    return _page_of(engine, org, read_list_filters(query), read_page(query.get("limit", "")))
+    return _page_of(engine, org, {"agent_id": call.segments[0], "since": since, **_only(call.query, names)})
 
 
 def session_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /sessions/{id}/memories``: from the beginning by default, few filters."""
     query = {"session_id": call.segments[0], **_only(call.query, ("memory_type", "since", "limit", "order"))}
-    return _page_of(engine, org, read_list_filters(query), read_page(query.get("limit", "")))
+    return _page_of(engine, org, query)
 
 
 def find_memory(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``GET /memories/{text}``: the newest row whose content holds the text."""
-    rows = engine.read(org, Filters(contains=call.segments[0], limit=1), "search memories")
+    rows = engine.read(org, Filters(RowSelection(contains=call.segments[0], limit=1)), "search memories")
     if not rows:
         raise RouteError(404, "memory not found")
     return json_response(200, _row_json(org.org_id, rows[0]))
@@ -112,10 +100,11 @@ def search_memories(engine: Engine, org: OrganisationState, call: RouteRequest) 
     return json_response(200, {"results": results, "count": len(results), "query_time_ms": spent})
 
 
-def _page_of(engine: Engine, org: OrganisationState, filters: Filters, page: PageLimits) -> Response:
-    rows = engine.read(org, filters, "query memories")
+def _page_of(engine: Engine, org: OrganisationState, query: Mapping[str, str]) -> Response:
+    rows = engine.read(org, read_list_filters(query), "query memories")
     memories: list[Writable] = [_row_json(org.org_id, row) for row in rows]
-    return json_response(200, {"memories": memories, "count": len(rows), "has_more": len(rows) >= page.full_at})
+    has_more = len(rows) >= read_page(query.get("limit", "")).full_at
+    return json_response(200, {"memories": memories, "count": len(rows), "has_more": has_more})
 
 
 def _only(query: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:

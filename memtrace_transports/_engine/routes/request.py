@@ -12,8 +12,6 @@ from memtrace_transports._engine.go_json.structs import Fields, GoStruct, JsonTy
 from memtrace_transports._engine.go_json.writer import Writable, write
 from memtrace_transports._engine.route_errors import RouteError
 
-__all__ = ["RouteRequest", "decode_fields", "error_response", "json_response", "read_query", "text_response"]
-
 
 class RouteRequest(NamedTuple):
     """The variable segments of the path, not percent-decoded; the query; the body with its content type."""

@@ -13,11 +13,10 @@ from memtrace_transports._engine.registry import Session
 from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.routes.request import RouteRequest, json_response
 from memtrace_transports._engine.rules.filters import Filters
-from memtrace_transports._engine.rules.identifier_rules import identifier_problem, type_problem
+from memtrace_transports._engine.rules.identifier_rules import first_problem, identifier_problem, type_problem
 from memtrace_transports._engine.rules.session_context import CONTEXT, context_text
+from memtrace_transports._engine.store.rows import RowSelection
 from memtrace_transports._engine.timestamps import read_relative
-
-__all__ = ["create_session", "get_session", "list_sessions", "session_context", "update_session"]
 
 _CREATE = GoStruct("session.CreateRequest", {"agent_id": "string", "metadata": "map[string]interface {}"})
 _UPDATE = GoStruct("session.UpdateRequest", {"status": "string", "metadata": "map[string]interface {}"})
@@ -81,14 +80,17 @@ def session_context(engine: Engine, org: OrganisationState, call: RouteRequest) 
     session_id = call.segments[0]
     fields = _lenient_fields(call)
     types = fields.strings("include_types")
-    _check_context(session_id, types)
-    since = fields.text("since")
-    filters = Filters(
-        session_id=session_id,
-        memory_types=types,
-        since="24h" if read_relative(since) is None else since,
-        limit=_CONTEXT_ROWS + (engine.observer is not None),
+    checks = (
+        ("session_id", identifier_problem(session_id)),
+        *((f"include_type '{name}'", type_problem(name)) for name in types),
     )
+    problem = first_problem(checks)
+    if problem is not None:
+        raise RouteError(500, problem)
+    since = fields.text("since")
+    limit = _CONTEXT_ROWS + (engine.observer is not None)
+    wanted = RowSelection(session_id=session_id, memory_types=types, limit=limit)
+    filters = Filters(wanted, since="24h" if read_relative(since) is None else since)
     found = engine.read(org, filters, "query session context")
     if engine.observer is not None:
         engine.observer.context_cut(len(found), _CONTEXT_ROWS)
@@ -103,13 +105,3 @@ def _lenient_fields(call: RouteRequest) -> Fields:
         return call.fields(CONTEXT)
     except RouteError:
         return Fields()
-
-
-def _check_context(session_id: str, types: list[str]) -> None:
-    checks = (
-        ("session_id", identifier_problem(session_id)),
-        *((f"include_type '{name}'", type_problem(name)) for name in types),
-    )
-    for name, problem in checks:
-        if problem is not None:
-            raise RouteError(500, f"invalid {name}: {problem}")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from memtrace_transports._engine.go_json.structs import Fields, GoStruct
-from memtrace_transports._engine.rules.identifier_rules import identifier_problem, tag_problem, trim, type_problem
-from memtrace_transports._engine.store.store import RowSelection
+from memtrace_transports._engine.rules.identifier_rules import (
+    first_problem,
+    identifier_problem,
+    tag_problem,
+    trim,
+    type_problem,
+)
+from memtrace_transports._engine.store.rows import RowSelection
 from memtrace_transports._engine.timestamps import read_bound
-
-__all__ = ["SEARCH", "Filters", "PageLimits", "read_integer", "read_list_filters", "read_page", "read_search_filters"]
 
 SEARCH = GoStruct(
     "memory.SearchQuery",
@@ -36,52 +40,38 @@ _SEARCH_LIMIT = 50
 _INTEGER = re.compile(r"([+-]?)0*([0-9]{1,19})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Filters:
-    """What a read asks for, not yet validated. Empty means "no filter"."""
+    """What a read asks for, not yet validated: the rows, but for their time window, and its bounds. Empty means "no filter"."""
 
-    agent_id: str = ""
-    session_id: str = ""
-    memory_types: Sequence[str] = ()
-    event_types: Sequence[str] = ()
-    tags: Sequence[str] = ()
-    contains: str = ""
-    min_importance: float = 0.0
+    rows: RowSelection
     since: str = ""
     until: str = ""
-    limit: int = _LIST_LIMIT
-    offset: int = 0
-    oldest_first: bool = False
 
     def problem(self) -> str | None:
         """The first filter, in the server's order, that is of the wrong form. A type need not be a known one."""
+        rows = self.rows
         checks = (
-            ("agent_id", identifier_problem(self.agent_id)),
-            ("session_id", identifier_problem(self.session_id)),
-            *(("memory_type", type_problem(name)) for name in self.memory_types),
-            *(("event_type", type_problem(name)) for name in self.event_types),
-            *(("tag", tag_problem(tag)) for tag in self.tags),
+            ("agent_id", identifier_problem(rows.agent_id)),
+            ("session_id", identifier_problem(rows.session_id)),
+            *(("memory_type", type_problem(name)) for name in rows.memory_types),
+            *(("event_type", type_problem(name)) for name in rows.event_types),
+            *(("tag", tag_problem(tag)) for tag in rows.tags),
         )
-        return next((f"invalid {name}: {problem}" for name, problem in checks if problem), None)
+        return first_problem(checks)
 
     def selection(self, now: int) -> RowSelection:
         """The rows that this means at `now` (microseconds). Raises UnreadableTimeError for a bad since or until.
 
-        An importance is compared with 6 decimals, and only when it is above 0. ``until=now`` is no bound.
+        ``until=now`` is no bound.
         """
-        return RowSelection(
-            agent_id=self.agent_id,
-            session_id=self.session_id,
-            memory_types=frozenset(self.memory_types) or None,
-            event_types=frozenset(self.event_types) or None,
-            tags=tuple(tag for tag in self.tags if tag),
-            contains=self.contains.replace("\0", ""),
-            min_importance=float(f"{self.min_importance:.6f}") if self.min_importance > 0 else None,
+        return replace(
+            self.rows,
+            memory_types=frozenset(self.rows.memory_types),
+            event_types=frozenset(self.rows.event_types),
+            contains=self.rows.contains.replace("\0", ""),
             after=read_bound(self.since, now),
             before=None if self.until == "now" else read_bound(self.until, now),
-            limit=self.limit,
-            offset=self.offset,
-            oldest_first=self.oldest_first,
         )
 
 
@@ -109,40 +99,41 @@ def read_page(text: str) -> PageLimits:
 
 def read_list_filters(query: Mapping[str, str]) -> Filters:
     """The filters of ``GET /memories``."""
-    return Filters(
+    rows = RowSelection(
         agent_id=query.get("agent_id", ""),
         session_id=query.get("session_id", ""),
-        memory_types=_one(query.get("memory_type", "")),
-        event_types=_one(query.get("event_type", "")),
-        tags=[trim(tag) for tag in query.get("tags", "").split(",")],
-        since=query.get("since", ""),
-        until=query.get("until", ""),
+        memory_types=_given([query.get("memory_type", "")]),
+        event_types=_given([query.get("event_type", "")]),
+        tags=_given(trim(tag) for tag in query.get("tags", "").split(",")),
         limit=read_page(query.get("limit", "")).limit,
         offset=max(read_integer(query.get("offset", "")) or 0, 0),
         oldest_first=query.get("order") == "asc",
     )
+    return Filters(rows, query.get("since", ""), query.get("until", ""))
 
 
 def read_search_filters(fields: Fields) -> Filters:
-    """The filters of ``POST /search``; a limit that is not from 1 to 1000 is 50."""
-    limit = fields.whole("limit")
-    return Filters(
+    """The filters of ``POST /search``; a limit that is not from 1 to 1000 is 50.
+
+    An importance is compared with 6 decimals, and only when it is above 0.
+    """
+    limit, least = fields.whole("limit"), fields.number("min_importance")
+    rows = RowSelection(
         agent_id=fields.text("agent_id"),
         session_id=fields.text("session_id"),
         memory_types=fields.strings("memory_types"),
         event_types=fields.strings("event_types"),
-        tags=fields.strings("tags"),
+        tags=_given(fields.strings("tags")),
         contains=fields.text("content_contains"),
-        min_importance=fields.number("min_importance"),
-        since=fields.text("since"),
-        until=fields.text("until"),
+        min_importance=float(f"{least:.6f}") if least > 0 else None,
         limit=limit if 1 <= limit <= _LARGEST_LIMIT else _SEARCH_LIMIT,
         oldest_first=fields.text("order") == "asc",
     )
+    return Filters(rows, fields.text("since"), fields.text("until"))
 
 
-def _one(name: str) -> Sequence[str]:
-    return (name,) if name else ()
+def _given(names: Iterable[str]) -> Sequence[str]:
+    return tuple(filter(None, names))
 
 
 def read_integer(text: str) -> int | None:

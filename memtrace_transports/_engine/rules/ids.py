@@ -6,8 +6,6 @@ import re
 from base64 import urlsafe_b64encode
 from random import Random
 
-__all__ = ["Identifiers", "is_id"]
-
 
 def is_id(text: str, kind: str) -> bool:
     """Whether `text` has the form of an identifier of this kind.

@@ -10,10 +10,13 @@ from typing import NamedTuple
 from memtrace_transports._engine.go_json.reader import JsonObject, Parsed
 from memtrace_transports._engine.go_json.structs import Fields, GoStruct, JsonTypeError, fold_name
 from memtrace_transports._engine.go_json.writer import compact_object
-from memtrace_transports._engine.rules.identifier_rules import identifier_problem, tag_problem, type_problem
-from memtrace_transports._engine.store.store import Row
-
-__all__ = ["CREATE_MEMORY", "NewMemory", "generated_key", "read_batch"]
+from memtrace_transports._engine.rules.identifier_rules import (
+    first_problem,
+    identifier_problem,
+    tag_problem,
+    type_problem,
+)
+from memtrace_transports._engine.store.rows import Row
 
 CREATE_MEMORY = GoStruct(
     "memory.CreateRequest",
@@ -51,15 +54,18 @@ class NewMemory(NamedTuple):
 
     @classmethod
     def from_fields(cls, fields: Fields) -> NewMemory:
-        """The draft that a decoded body describes, with the server's defaults and the duplicate key filled in."""
+        """The draft that a decoded body describes, with the server's defaults and the duplicate key filled in.
+
+        Of each text that many rows share there is one object.
+        """
         text = fields.texts.get
         agent_id, content, event_type = text("agent_id", ""), text("content", ""), text("event_type") or "general"
         metadata = fields.members("metadata")
         return cls(
-            agent_id,
-            text("session_id", ""),
-            text("memory_type") or "episodic",
-            event_type,
+            intern(agent_id),
+            intern(text("session_id", "")),
+            intern(text("memory_type") or "episodic"),
+            intern(event_type),
             content,
             compact_object(metadata) if metadata else "",
             fields.strings("tags"),
@@ -76,43 +82,18 @@ class NewMemory(NamedTuple):
             return "content is required"
         if self.memory_type not in _MEMORY_TYPES:
             return f"invalid memory_type: {self.memory_type}"
-        return self._pattern_problem()
-
-    def _pattern_problem(self) -> str | None:
-        problem = identifier_problem(self.agent_id)
-        if problem:
-            return f"invalid agent_id: {problem}"
-        problem = identifier_problem(self.session_id)
-        if problem:
-            return f"invalid session_id: {problem}"
-        problem = type_problem(self.event_type)
-        if problem:
-            return f"invalid event_type: {problem}"
-        for tag in self.tags:
-            problem = tag_problem(tag)
-            if problem:
-                return f"invalid tag '{tag}': {problem}"
-        return None
+        checks = (
+            ("agent_id", identifier_problem(self.agent_id)),
+            ("session_id", identifier_problem(self.session_id)),
+            ("event_type", type_problem(self.event_type)),
+            *((f"tag '{tag}'", tag_problem(tag)) for tag in self.tags),
+        )
+        return first_problem(checks)
 
     def row(self, time: int) -> Row:
-        """What storage keeps of it; `time` in microseconds. A single empty tag is lost in the joining.
-
-        Of each text that many rows share there is one object.
-        """
-        agent_id, session_id, memory_type, event_type, content, metadata, tags, dedup_key, importance, parent_id = self
-        return Row(
-            time,
-            intern(agent_id),
-            intern(session_id),
-            intern(memory_type),
-            intern(event_type),
-            content,
-            metadata,
-            intern(",".join(tags)) if tags else "",
-            dedup_key,
-            importance,
-            parent_id,
-        )
+        """What storage keeps of it; `time` in microseconds. A single empty tag is lost in the joining."""
+        tags = intern(",".join(self.tags)) if self.tags else ""
+        return Row(time, *self[:6], tags, *self[7:])  # the same fields in the same order
 
 
 def generated_key(agent_id: str, event_type: str, content: str) -> str:
@@ -127,17 +108,10 @@ def read_batch(body: Parsed) -> list[NewMemory]:
     if isinstance(body, JsonObject):
         for name, value in body.pairs:
             if len(name) == len("memories") and fold_name(name) == "memories":
-                found = _items(value)
-                if found is None:
+                if not (value is None or isinstance(value, list)):
                     return []
-                items = found
+                items = value or []
     try:
         return [NewMemory.from_fields(CREATE_MEMORY.decode(item)) for item in items]
     except JsonTypeError:
         return []
-
-
-def _items(value: Parsed) -> list[Parsed] | None:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else None

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from memtrace_transports._engine.go_json.reader import decode_utf8
 from memtrace_transports._engine.go_json.structs import GoStruct
-from memtrace_transports._engine.store.store import Row
+from memtrace_transports._engine.store.rows import Row
 from memtrace_transports._engine.timestamps import rfc3339
-
-__all__ = ["CONTEXT", "context_text"]
 
 CONTEXT = GoStruct("session.ContextRequest", {"since": "string", "include_types": "[]string", "max_tokens": "int"})
 

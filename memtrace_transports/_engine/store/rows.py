@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-
-__all__ = ["AgentCounts", "Row", "RowSelection"]
 
 
 class Row(NamedTuple):
@@ -26,14 +25,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowSelection:
-    """Which rows to read. Empty texts and None do not filter; `after` and `before` (microseconds) are exclusive."""
+    """Which rows to read. What is empty or None does not filter; `after` and `before` (microseconds) are exclusive."""
 
     agent_id: str = ""
     session_id: str = ""
-    memory_types: frozenset[str] | None = None
-    event_types: frozenset[str] | None = None
+    memory_types: Collection[str] = ()
+    event_types: Collection[str] = ()
     #: Each has to occur somewhere in the joined tags.
-    tags: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
     contains: str = ""
     min_importance: float | None = None
     after: int | None = None
@@ -47,8 +46,8 @@ class RowSelection:
         return (
             (not self.agent_id or row.agent_id == self.agent_id)
             and (not self.session_id or row.session_id == self.session_id)
-            and (self.memory_types is None or row.memory_type in self.memory_types)
-            and (self.event_types is None or row.event_type in self.event_types)
+            and (not self.memory_types or row.memory_type in self.memory_types)
+            and (not self.event_types or row.event_type in self.event_types)
             and all(tag in row.tags for tag in self.tags)
             and self.contains in row.content
             and (self.min_importance is None or row.importance >= self.min_importance)
@@ -56,14 +55,8 @@ class RowSelection:
 
     def is_plain(self) -> bool:
         """Whether at most one of agent and session filters, and nothing else but the time window."""
-        return (
-            not (self.agent_id and self.session_id)
-            and self.memory_types is None
-            and self.event_types is None
-            and not self.tags
-            and not self.contains
-            and self.min_importance is None
-        )
+        filters = (self.agent_id and self.session_id, self.memory_types, self.event_types, self.tags, self.contains)
+        return self.min_importance is None and not any(filters)
 
 
 @dataclass(frozen=True, slots=True)

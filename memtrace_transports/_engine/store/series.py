@@ -8,8 +8,6 @@ from operator import attrgetter
 
 from memtrace_transports._engine.store.rows import Row
 
-__all__ = ["BLOCK_ROWS", "Series", "encoded"]
-
 BLOCK_ROWS = 256
 
 _BETWEEN = b"\xff"

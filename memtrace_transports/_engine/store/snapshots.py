@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
-__all__ = ["History", "StoreSnapshot"]
-
 T = TypeVar("T")
 
 

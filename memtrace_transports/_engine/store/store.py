@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
 from memtrace_transports._engine.store.series import BLOCK_ROWS, Series, encoded
 from memtrace_transports._engine.store.snapshots import History, StoreSnapshot
 
-__all__ = ["AgentCounts", "MemoryStore", "Row", "RowSelection", "Store", "StoreSnapshot"]
-
 _SEARCH_GAIN = 8
 """How many rows, roughly, can be searched as part of blocks in the time that it takes to look into one."""
 
 
-class Store(Protocol):
-    """Where arrived memories are kept, of all organisations. Rows of one organisation have distinct times."""
-
-    def add(self, org_id: str, row: Row) -> None:
-        """Keep `row`; usually the newest, but a back-dated one takes its place in time."""
-        ...
-
-    def holds(self, org_id: str, time: int) -> bool:
-        """Whether a row of this organisation has exactly this time."""
-        ...
-
-    def last_stored(self, org_id: str, dedup_key: str) -> int | None:
-        """The newest time at which a row with this key was stored, in microseconds; None when there is none."""
-        ...
-
-    def select(self, org_id: str, selection: RowSelection) -> list[Row]:
-        """The rows that `selection` asks for, from the end that it asks for."""
-        ...
-
-    def counts(self, org_id: str, agent_id: str, since: int) -> AgentCounts:
-        """Statistics of one agent; recent is what is newer than `since`, in microseconds."""
-        ...
-
-    def snapshot(self) -> StoreSnapshot:
-        """What the store holds now, to come back to."""
-        ...
-
-    def restore(self, snapshot: StoreSnapshot) -> None:
-        """Hold again what was held at `snapshot`, which stays valid. Raises ValueError for one of another store."""
-        ...
-
-
 class MemoryStore:
-    """A `Store` in memory: rows in order of time for each organisation, and again for each of its agents and sessions.
+    """Arrived memories of all organisations: rows in order of time for each, and again for each of its agents and sessions.
 
     A read takes the series that is cheapest to walk, bisects the time window, walks from the end that was asked for
     and stops when the page is full. A text is looked for in whole blocks of an organisation's rows at once. A
@@ -58,15 +25,12 @@ class MemoryStore:
 
     def __init__(self, block_rows: int = BLOCK_ROWS) -> None:
         """`block_rows` is how many rows make a block of a series."""
-        self._block_rows = block_rows
-        self._by_id: dict[str, _Organisation] = {}
+        self._by_id = defaultdict[str, _Organisation](lambda: _Organisation(block_rows))
         self._history = History(self._undo, self._redo)
 
     def add(self, org_id: str, row: Row) -> None:
-        """Keep `row` at its place in time."""
-        org = self._by_id.get(org_id)
-        if org is None:
-            org = self._by_id[org_id] = _Organisation(self._block_rows)
+        """Keep `row`; usually the newest, but a back-dated one takes its place in time. No two have one time."""
+        org = self._by_id[org_id]
         if self._history.is_kept:
             self._history.note(_Addition(org, row, org.stored.get(row.dedup_key)))
         org.add(row)
@@ -77,12 +41,12 @@ class MemoryStore:
         return org is not None and org.rows.holds(time)
 
     def last_stored(self, org_id: str, dedup_key: str) -> int | None:
-        """The newest time at which a row with this key was stored."""
+        """The newest time at which a row with this key was stored, in microseconds; None when there is none."""
         org = self._by_id.get(org_id)
         return None if org is None else org.stored.get(dedup_key)
 
     def select(self, org_id: str, selection: RowSelection) -> list[Row]:
-        """The rows that `selection` asks for."""
+        """The rows that `selection` asks for, from the end that it asks for."""
         org = self._by_id.get(org_id)
         series = None if org is None else org.cheapest(selection)
         if org is None or series is None or selection.offset >= len(series):
@@ -92,7 +56,7 @@ class MemoryStore:
         return list(islice(_matching(runs, selection), selection.offset, selection.offset + selection.limit))
 
     def counts(self, org_id: str, agent_id: str, since: int) -> AgentCounts:
-        """Statistics of one agent."""
+        """Statistics of one agent; recent is what is newer than `since`, in microseconds."""
         org = self._by_id.get(org_id)
         if org is None or agent_id not in org.agents:
             return AgentCounts(0, 0, 0, {})
@@ -106,7 +70,10 @@ class MemoryStore:
         return self._history.snapshot()
 
     def restore(self, snapshot: StoreSnapshot) -> None:
-        """Hold again what was held at `snapshot`, in a time that grows with the rows that differ."""
+        """Hold again what was held at `snapshot`, which stays valid, in a time that grows with the rows that differ.
+
+        Raises ValueError for one of another store.
+        """
         self._history.restore(snapshot)
 
     @staticmethod
@@ -121,23 +88,21 @@ class MemoryStore:
 class _Organisation:
     """One organisation's rows with their indexes: series by agent and session, types by agent, times by key."""
 
-    __slots__ = ("_block_rows", "agents", "rows", "sessions", "stored", "types")
+    __slots__ = ("agents", "rows", "sessions", "stored", "types")
 
     def __init__(self, block_rows: int) -> None:
-        self._block_rows = block_rows
         self.rows = Series(block_rows)
-        self.agents: dict[str, Series] = {}
-        self.sessions: dict[str, Series] = {}
-        self.types: dict[str, dict[str, int]] = {}
+        self.agents = defaultdict[str, Series](lambda: Series(block_rows))
+        self.sessions = defaultdict[str, Series](lambda: Series(block_rows))
+        self.types = defaultdict[str, Counter[str]](Counter)
         self.stored: dict[str, int] = {}
 
     def add(self, row: Row) -> None:
         self.rows.add(row)
-        self._series(self.agents, row.agent_id).add(row)
+        self.agents[row.agent_id].add(row)
         if row.session_id:
-            self._series(self.sessions, row.session_id).add(row)
-        types = self.types.setdefault(row.agent_id, {})
-        types[row.memory_type] = types.get(row.memory_type, 0) + 1
+            self.sessions[row.session_id].add(row)
+        self.types[row.agent_id][row.memory_type] += 1
         stored = self.stored.get(row.dedup_key)
         if stored is None or stored < row.time:
             self.stored[row.dedup_key] = row.time
@@ -169,12 +134,6 @@ class _Organisation:
         if selection.contains and len(self.rows) < _SEARCH_GAIN * len(shortest):
             return self.rows
         return shortest
-
-    def _series(self, index: dict[str, Series], name: str) -> Series:
-        found = index.get(name)
-        if found is None:
-            found = index[name] = Series(self._block_rows)
-        return found
 
 
 class _Addition(NamedTuple):

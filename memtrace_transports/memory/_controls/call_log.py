@@ -18,8 +18,6 @@ from memtrace_transports._engine.organisations import Organisation, check_fake
 from memtrace_transports._engine.routes.memories import is_batch
 from memtrace_transports._engine.routes.request import RouteRequest
 
-__all__ = ["OPERATIONS", "CallLog", "LoggedCall", "check_operation"]
-
 OPERATIONS = (
     "memories.add", "memories.add_many", "memories.list", "memories.find", "memories.search",
     "agents.register", "agents.list", "agents.get", "agents.delete", "agents.memories", "agents.stats",

@@ -9,8 +9,6 @@ from fnmatch import fnmatchcase
 
 from memtrace_transports._engine.routes.matching import routes_list
 
-__all__ = ["check_route"]
-
 _PART = re.compile(r"\[(?:!.|[^!])[^\]]*\]|.", re.DOTALL)
 _QUERY = re.compile(r"\?\w*=")
 

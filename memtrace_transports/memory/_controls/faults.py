@@ -15,8 +15,6 @@ from memtrace_transports.memory._clock import is_span
 from memtrace_transports.memory._controls.call_log import LoggedCall, check_operation
 from memtrace_transports.memory._controls.fault_targets import check_route
 
-__all__ = ["Fault", "FaultKind", "FaultPlan"]
-
 FaultKind: TypeAlias = Literal[
     "status", "delay", "refused", "reset", "truncated", "garbled", "slow_body", "storage_down"
 ]
@@ -31,33 +29,6 @@ _NEEDS_SECONDS = ("delay", "slow_body", "storage_down")
 _APPLIES = ("status", "reset")
 _BODY = b'{"error":"service unavailable"}'
 _HEADERS: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Where:
-    """Which calls a fault is for."""
-
-    on: str | None
-    org: Organisation | str | None
-    when: Callable[[LoggedCall], bool] | None
-
-    def holds(self, call: LoggedCall) -> bool:
-        """Whether all that was asked for holds. Raises what `when` raises."""
-        return self._on_matches(call) and self._org_matches(call) and (self.when is None or self.when(call))
-
-    def _on_matches(self, call: LoggedCall) -> bool:
-        if self.on is None:
-            return True
-        if " " in self.on:
-            return fnmatchcase(f"{call.method} {call.path}", self.on)
-        return fnmatchcase(call.operation, self.on)
-
-    def _org_matches(self, call: LoggedCall) -> bool:
-        if self.org is None:
-            return True
-        if isinstance(self.org, Organisation):
-            return call.org_id == self.org.org_id
-        return self.org in (call.org, call.org_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +119,20 @@ class Fault:
 @dataclass(slots=True)
 class _Planned:
     fault: Fault
-    where: _Where
     seen: int = 0
     hit: int = 0
 
     def matches(self, call: LoggedCall) -> bool:
-        return (self.fault.kind != "storage_down" or call.org_id is not None) and self.where.holds(call)
+        """Whether all that was asked for holds. Raises what `when` raises."""
+        fault, on = self.fault, self.fault.on
+        org = fault.org.org_id if isinstance(fault.org, Organisation) else fault.org
+        if on is not None and not fnmatchcase(f"{call.method} {call.path}" if " " in on else call.operation, on):
+            return False
+        return (
+            (fault.kind != "storage_down" or call.org_id is not None)
+            and (org is None or org in (call.org, call.org_id))
+            and (fault.when is None or fault.when(call))
+        )
 
     @property
     def is_open(self) -> bool:
@@ -193,7 +172,7 @@ class FaultPlan:
         """
         for fault in faults:
             check_fake(fault.org, self._fake)
-        planned = [_Planned(fault, _Where(on=fault.on, org=fault.org, when=fault.when)) for fault in faults]
+        planned = [_Planned(fault) for fault in faults]
         with self._guard:
             self._planned.extend(planned)
 

@@ -14,16 +14,8 @@ from memtrace_transports._engine.routes.request import RouteRequest, read_query
 from memtrace_transports._engine.rules.filters import read_integer
 from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY
 from memtrace_transports._engine.rules.session_context import CONTEXT
-from memtrace_transports._engine.store.store import Row
+from memtrace_transports._engine.store.rows import Row
 from memtrace_transports._engine.timestamps import read_relative
-
-__all__ = [
-    "StrictModeError",
-    "StrictModeWarning",
-    "StrictObserver",
-    "check_body",
-    "check_query",
-]
 
 _UNMATCHED_IN_KEYS = frozenset("\\\0")
 _MEMORY_TYPES = ("episodic", "session", "decision", "entity")
@@ -62,22 +54,15 @@ def check_query(operation: str, read: AbstractSet[str], target: str) -> None:
 
 
 def _check_parameter(operation: str, name: str, value: str) -> None:
+    asked = read_integer(value)
     if name == "limit":
-        _check_limit(operation, value, read_integer(value), default=100)
-    if name == "offset":
-        _check_offset(operation, value)
-    if name == "order":
-        _check_order(operation, value)
-    if name == "until":
-        _check_until(operation, value)
+        _check_limit(operation, value, asked, default=100)
+    if name == "offset" and (asked is None or asked < 0):
+        raise StrictModeError(f"{operation}: offset={value} silently becomes 0, since it is no whole number from 0")
+    if name in _WORDS:
+        _check_word(operation, name, value)
     if name == "memory_type":
         _warn_of_types(operation, name, [value])
-
-
-def _check_offset(operation: str, value: str) -> None:
-    asked = read_integer(value)
-    if asked is None or asked < 0:
-        raise StrictModeError(f"{operation}: offset={value} silently becomes 0, since it is no whole number from 0")
 
 
 # ---- the body
@@ -142,16 +127,17 @@ def _check_batch(operation: str, fields: dict[str, Parsed]) -> None:
 
 
 def _check_search(operation: str, fields: dict[str, Parsed]) -> None:
-    limit, order, until, types = (fields.get(name) for name in ("limit", "order", "until", "memory_types"))
-    contains, importance = fields.get("content_contains"), fields.get("min_importance")
+    limit, types, contains, importance = (
+        fields.get(name) for name in ("limit", "memory_types", "content_contains", "min_importance")
+    )
     if isinstance(limit, Number):
         asked = read_integer(limit.text)
         if asked is not None:  # else the server refuses it
             _check_limit(operation, limit.text, asked, default=50)
-    if isinstance(order, str) and order:
-        _check_order(operation, order)
-    if isinstance(until, str):
-        _check_until(operation, until)
+    for name in _WORDS:
+        value = fields.get(name)
+        if isinstance(value, str) and value:
+            _check_word(operation, name, value)
     if isinstance(types, list):
         _warn_of_types(operation, "memory_types", types)
     if isinstance(contains, str) and "\0" in contains:
@@ -193,13 +179,13 @@ def _check_limit(operation: str, written: str, asked: int | None, *, default: in
         )
 
 
-def _check_order(operation: str, value: str) -> None:
-    if value not in ("asc", "desc"):
+_WORDS = ("order", "until")
+
+
+def _check_word(operation: str, name: str, value: str) -> None:
+    if name == "order" and value not in ("asc", "desc"):
         raise StrictModeError(f"{operation}: order={value} silently means newest first; write asc or desc")
-
-
-def _check_until(operation: str, value: str) -> None:
-    if value == "now":
+    if name == "until" and value == "now":
         raise StrictModeError(f"{operation}: until=now is ignored; leave it out")
 
 

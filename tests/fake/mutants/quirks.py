@@ -71,19 +71,19 @@ QUIRKS = [
     Quirk(
         "only a lone empty tag is lost",
         "_engine.rules.new_memories",
-        '",".join(tags)',
-        '",".join(filter(None, tags))',
+        '",".join(self.tags)',
+        '",".join(filter(None, self.tags))',
         "create",
     ),
     Quirk(
         "the last of a repeated batch counts",
         "_engine.rules.new_memories",
-        "items = found",
-        "items = [*items, *found]",
+        "items = value or []",
+        "items = [*items, *(value or [])]",
         "bodies as Go reads them",
     ),
     Quirk(
-        "tags are checked in a write", "_engine.rules.new_memories", "for tag in self.tags:", "for tag in ():", "batch"
+        "tags are checked in a write", "_engine.rules.new_memories", "for tag in self.tags)", "for tag in ())", "batch"
     ),
     # when it is stored, and what is a duplicate
     Quirk(
@@ -282,16 +282,16 @@ QUIRKS = [
     Quirk(
         "an importance has six decimals",
         "_engine.rules.filters",
-        'float(f"{self.min_importance:.6f}")',
-        "self.min_importance",
+        'float(f"{least:.6f}")',
+        "least",
         "search",
     ),
     Quirk(
         "an importance of zero asks for nothing",
         "_engine.rules.filters",
-        "if self.min_importance > 0 else",
-        "if self.min_importance >= 0 else",
-        "create",
+        "if least > 0 else",
+        "if least >= 0 else",
+        "importance from zero",
     ),
     Quirk("a NUL is removed from what is searched", "_engine.rules.filters", '.replace("\\0", "")', "", "search"),
     Quirk(
@@ -304,8 +304,8 @@ QUIRKS = [
     Quirk(
         "the agent's form is checked first",
         "_engine.rules.filters",
-        '("agent_id", identifier_problem(self.agent_id)),\n            ("session_id", identifier_problem(self.session_id)),',
-        '("session_id", identifier_problem(self.session_id)),\n            ("agent_id", identifier_problem(self.agent_id)),',
+        '("agent_id", identifier_problem(rows.agent_id)),\n            ("session_id", identifier_problem(rows.session_id)),',
+        '("session_id", identifier_problem(rows.session_id)),\n            ("agent_id", identifier_problem(rows.agent_id)),',
         "forms of a query",
     ),
     # which rows match
@@ -369,8 +369,8 @@ QUIRKS = [
     Quirk(
         "a full page may have more",
         "_engine.routes.memories",
-        "len(rows) >= page.full_at",
-        "len(rows) > page.full_at",
+        "len(rows) >= read_page",
+        "len(rows) > read_page",
         "agent",
     ),
     Quirk(
