@@ -21,6 +21,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 TESTING = nox.project.dependency_groups(PROJECT, "test", "frameworks")
 BESIDE_TESTS = [
     "docs",
+    "scripts",
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",

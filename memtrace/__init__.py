@@ -162,12 +162,14 @@ _SUBMODULES = frozenset(
         "clock",
         "context",
         "exceptions",
+        "integrations",
         "middleware",
         "models",
         "operations",
         "outcomes",
         "plugins",
         "resources",
+        "testing",
         "transport",
     }
 )

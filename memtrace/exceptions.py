@@ -413,6 +413,8 @@ class TransportError(MemtraceError):
 
     _code = "transport"
 
+    _default_cause: ClassVar[TransportCause] = "protocol"
+
     #: Why: ``connect``, ``timeout``, ``reset`` or ``protocol``.
     cause: TransportCause
     #: False only when the request surely never reached the server.
@@ -422,14 +424,14 @@ class TransportError(MemtraceError):
         self,
         message: str = "Transport failed",
         *,
-        cause: TransportCause = "protocol",
+        cause: TransportCause | None = None,
         maybe_sent: bool = True,
         code: str | None = None,
         hint: str | None = None,
         argument: str | None = None,
     ) -> None:
         super().__init__(message, code=code, hint=hint, argument=argument)
-        self.cause = cause
+        self.cause = cause or self._default_cause
         self.maybe_sent = maybe_sent
 
 
@@ -437,12 +439,14 @@ class APIConnectionError(TransportError, ConnectionError):
     """No connection could be made (``cause`` is ``connect``), or it broke (``reset``). Also a builtin `ConnectionError`."""
 
     _code = "connection_failed"
+    _default_cause = "connect"
 
 
 class APITimeoutError(TransportError, TimeoutError):
     """No response came within the client's `timeout`. Also a builtin `TimeoutError`."""
 
     _code = "timeout"
+    _default_cause = "timeout"
 
 
 class DeadlineExceededError(TransportError, TimeoutError):
@@ -452,6 +456,7 @@ class DeadlineExceededError(TransportError, TimeoutError):
     """
 
     _code = "deadline_exceeded"
+    _default_cause = "timeout"
 
 
 class BufferFullError(MemtraceError):

@@ -324,7 +324,7 @@ def _new_client(
     except (ValueError, module.InvalidURL):  # some of no_proxy: https://github.com/encode/httpx/issues/3221
         named_by = "the environment (http_proxy, https_proxy, all_proxy or no_proxy)"
         raise invalid_proxy(
-            named_by if options.proxy is None else "options.proxy", f"{library} does not take it"
+            named_by if options.proxy is None else "transport_options.proxy", f"{library} does not take it"
         ) from None
 
 

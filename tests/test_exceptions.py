@@ -278,3 +278,39 @@ def test_fields_of_a_refused_argument():
 
 def test_request_info_holds_nothing_that_is_secret():
     assert RequestInfo.__slots__ == ("method", "path", "operation")
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda: memtrace.RetryPolicy(max_attempts=0), "retry.max_attempts"),
+        (lambda: memtrace.RetryPolicy(verify_before_retry="x"), "retry.verify_before_retry"),
+        (lambda: memtrace.TransportOptions(max_connections=0), "transport_options.max_connections"),
+        (lambda: memtrace.Memtrace("http://s", "k", transport_options={"a": 1}), "transport_options"),
+        (lambda: memtrace.Memtrace("http://s", "k", middleware=[5]), "middleware[0]"),
+        (lambda: memtrace.Memtrace("http://s", "k", middleware="x"), "middleware"),
+        (lambda: memtrace.Memtrace("http://s", "k", dedup="x"), "dedup"),
+        (lambda: memtrace.Memtrace("memory://", "k").memories.buffered(max_items=0), "max_items"),
+        (lambda: memtrace.Memtrace("memory://", "k").memories.buffered(on_full="x"), "on_full"),
+        (lambda: memtrace.Memtrace("memory://", "k").memories.buffered(on_result=5), "on_result"),
+    ],
+)
+def test_a_wrong_setting_is_in_the_argument_and_begins_or_stands_in_the_text(make, argument):
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert caught.value.argument == argument
+    assert argument in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        (APIConnectionError, "connect"),
+        (APITimeoutError, "timeout"),
+        (DeadlineExceededError, "timeout"),
+        (TransportError, "protocol"),
+    ],
+)
+def test_a_failed_transport_has_the_cause_of_its_class(kind, cause):
+    assert kind("x").cause == cause
+    assert kind("x", cause="reset").cause == "reset"

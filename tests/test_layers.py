@@ -106,3 +106,23 @@ def test_the_picture_in_the_docs_is_the_contract(package):
     assert picture, f"docs/architecture.md draws no layers of {package}"
     drawn = [re.match(r"  (\w+(?: \| \w+)*)", line)[1] for line in picture[1].splitlines()]
     assert drawn == contract["layers"]
+
+
+BY_NAME = {
+    "memtrace/__init__.py",
+    "memtrace/_cli/mcp.py",
+    "memtrace/plugins.py",
+    "memtrace/testing/__init__.py",
+    "memtrace_transports/__init__.py",
+    "memtrace_transports/_httpx.py",
+}
+
+
+def test_modules_are_imported_by_name_only_where_a_name_was_asked_for():
+    """import-linter does not see these: public names, plugins, an extra, and whichever of httpx and httpx2 is used."""
+    found = set()
+    for package, root in PACKAGES.items():
+        for path in root.rglob("*.py"):
+            if re.search(r"\bimport_module\(|\b__import__\(", path.read_text(encoding="utf-8")):
+                found.add(f"{package}/{path.relative_to(root).as_posix()}")
+    assert found <= BY_NAME

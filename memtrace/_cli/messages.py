@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from memtrace.exceptions import InvalidRequestError, MemtraceError
+from memtrace.operations._time_bounds import TIME_RULE, WRITTEN_TIME_RULE
 
 #: The options for what a command sends, by the SDK's argument.
 _OPTIONS: Final = {
@@ -51,7 +52,8 @@ def problem_of(error: MemtraceError) -> str:
     """What happened; where an argument is wrong, by the option that gives it."""
     if isinstance(error, InvalidRequestError) and error.field and error.problem:
         option = _OPTIONS.get(error.field.partition("[")[0])
-        return error.message if option is None else f"{option} {error.problem}"
+        problem = f"must be {WRITTEN_TIME_RULE}" if error.rule == TIME_RULE else error.problem
+        return error.message if option is None else f"{option} {problem}"
     return error.message
 
 

@@ -71,7 +71,9 @@ def _replacing(given: Sequence[Link]) -> dict[str, Link]:
         if name not in BUILT_IN:
             raise _unknown_link_error(link, link.position, "which is no built-in link", BUILT_IN)
         if name in found:
-            raise ConfigurationError(f"{found[name]} and {link} both stand instead of {name!r}; leave one of them out")
+            raise ConfigurationError(
+                f"{found[name]} and {link} both stand instead of {name!r}; leave one of them out", argument=link.given
+            )
         found[name] = link
     return found
 
@@ -91,7 +93,9 @@ def _neighbours(given: Sequence[Link], named: Mapping[str, Sequence[Link]]) -> _
             raise _unknown_link_error(link, position, "and this client has no link of that name", list(named))
         if len(targets) > 1:
             several = " and ".join(target.given for target in targets)
-            raise ConfigurationError(f"{link} is placed {position}, and several have that name: {several}")
+            raise ConfigurationError(
+                f"{link} is placed {position}, and several have that name: {several}", argument=link.given
+            )
         found.setdefault((position.relation, targets[0]), []).append(link)
     return found
 
@@ -112,7 +116,9 @@ def _cycle_error(unplaced: Sequence[Link], beside: _Neighbours) -> Configuration
         walked.append(targets[walked[-1]])
     circle = walked[walked.index(targets[walked[-1]]) :]
     told = ", ".join(f"{link} {link.position}" for link in circle)
-    return ConfigurationError(f"middleware is placed in a circle: {told}; place one of them beside a built-in link")
+    return ConfigurationError(
+        f"middleware is placed in a circle: {told}; place one of them beside a built-in link", argument=walked[0].given
+    )
 
 
 def _unknown_link_error(link: Link, position: Position, problem: str, known: Sequence[str]) -> ConfigurationError:
@@ -124,4 +130,5 @@ def _unknown_link_error(link: Link, position: Position, problem: str, known: Seq
     return ConfigurationError(
         f"{link} is placed {position}, {problem}.{did_you_mean(position.link, known)} Known: {', '.join(known)}",
         hint=hint,
+        argument=link.given,
     )

@@ -122,14 +122,16 @@ def check_middleware(chosen: Sequence[Middleware | Placement | str], argument: s
 def _link(item: Middleware | Placement | str, given: str) -> Link:
     if isinstance(item, Position):
         raise ConfigurationError(
-            f"{given} is a Position, which says where and not what: write {item.relation}({item.link!r}, your_middleware)"
+            f"{given} is a Position, which says where and not what: write {item.relation}({item.link!r}, your_middleware)",
+            argument=given,
         )
     wanted, position = (item.middleware, item.position) if isinstance(item, Placement) else (item, None)
     if isinstance(wanted, str):
         return _installed_link(wanted, given, position)
     if not _is_middleware(wanted):
         raise ConfigurationError(
-            f"{given} cannot be called with (request, call_next): pass an instance or a generator function"
+            f"{given} cannot be called with (request, call_next): pass an instance or a generator function",
+            argument=given,
         )
     return Link(wanted, given, position=position)
 
@@ -145,7 +147,7 @@ def _installed_link(name: str, given: str, position: Position | None) -> Link:
     try:
         spec = middleware_registry.get(name)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{given}: {error.message}", hint=error.hint) from error.__cause__
+        raise ConfigurationError(f"{given}: {error.message}", hint=error.hint, argument=given) from error.__cause__
     distribution = middleware_registry.distribution(name)
     told = f"{given}: middleware {name!r}{from_distribution(distribution)}"
     check_installed(spec, told, distribution, ConfigurationError)
@@ -154,11 +156,12 @@ def _installed_link(name: str, given: str, position: Position | None) -> Link:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise ConfigurationError(f"{told} cannot be made: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(f"{told} cannot be made: {type(error).__name__}: {error}", argument=given) from error
     if not _is_middleware(made):
         raise ConfigurationError(
             f"{told} cannot be used: its create gives {type_name(made)}, which cannot be called with (request, call_next)",
             hint=f"tell the authors of {distribution[0]}" if distribution else None,
+            argument=given,
         )
     return Link(made, given, name, position or spec.position)
 
@@ -214,7 +217,7 @@ def check_retry(policy: RetryPolicy) -> RetryPolicy:
     """A policy, and no number of attempts."""
     if not isinstance(policy, RetryPolicy):
         raise ConfigurationError(
-            f"retry must be a RetryPolicy, not {type_name(policy)}: RetryPolicy(max_attempts=1) turns repeating off",
+            f"retry must be a RetryPolicy, not {type_name(policy)}: RetryPolicy(max_attempts=1) turns retries off",
             argument="retry",
         )
     return policy

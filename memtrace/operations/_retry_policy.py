@@ -42,10 +42,10 @@ class RetryPolicy:
     'wait'
     >>> RetryPolicy(max_attempts=0)
     Traceback (most recent call last):
-    memtrace.exceptions.ConfigurationError: retry.max_attempts must be a whole number of 1 or more; 1 turns repeating off (docs: errors/configuration)
+    memtrace.exceptions.ConfigurationError: retry.max_attempts must be a whole number of 1 or more; 1 turns retries off (docs: errors/configuration)
     """
 
-    #: How often a call is tried in all; 1 turns repeating off.
+    #: How often a call is tried in all; 1 turns retries off.
     max_attempts: int = 3
     #: The longest wait before the second attempt, in seconds; it doubles for each further one.
     initial_backoff: float = 0.25
@@ -60,17 +60,25 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         if not is_int(self.max_attempts) or self.max_attempts < 1:
-            raise ConfigurationError("retry.max_attempts must be a whole number of 1 or more; 1 turns repeating off")
+            raise ConfigurationError(
+                "retry.max_attempts must be a whole number of 1 or more; 1 turns retries off",
+                argument="retry.max_attempts",
+            )
         for name in ("initial_backoff", "max_backoff", "max_retry_after"):
             value = getattr(self, name)
             if not is_non_negative_seconds(value) or value > _LONGEST:
-                raise ConfigurationError(f"retry.{name} must be a number of seconds from 0 to {_LONGEST}")
+                raise ConfigurationError(
+                    f"retry.{name} must be a number of seconds from 0 to {_LONGEST}", argument=f"retry.{name}"
+                )
         if self.verify_before_retry not in get_args(VerifyBeforeRetry):
             raise ConfigurationError(
-                f"retry.verify_before_retry must be one of {', '.join(get_args(VerifyBeforeRetry))}"
+                f"retry.verify_before_retry must be one of {', '.join(get_args(VerifyBeforeRetry))}",
+                argument="retry.verify_before_retry",
             )
         if not callable(self.jitter):
-            raise ConfigurationError("retry.jitter must be a function that gives a number from 0 to 1")
+            raise ConfigurationError(
+                "retry.jitter must be a function that gives a number from 0 to 1", argument="retry.jitter"
+            )
 
     def backoff(self, attempt: int) -> float:
         """Seconds to wait after this attempt, counted from 1.

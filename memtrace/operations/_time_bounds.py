@@ -15,9 +15,8 @@ from memtrace.models import TimeBound
 from memtrace.operations._validation import invalid
 
 LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), as in '24h', '7d', '30m'"
-TIME_RULE = (
-    f"{LOOKBACK_RULE}, or a timestamp as in '2026-01-31' or '2026-01-31T12:00:00Z', or a timedelta or an aware datetime"
-)
+WRITTEN_TIME_RULE = f"{LOOKBACK_RULE}, or a timestamp as in '2026-01-31' or '2026-01-31T12:00:00Z'"
+TIME_RULE = f"{WRITTEN_TIME_RULE}, or a timedelta or an aware datetime"
 
 _LOOKBACK = re.compile(r"0*([1-9][0-9]{0,3})([hdm])")
 _TIMESTAMP = re.compile(

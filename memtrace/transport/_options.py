@@ -150,9 +150,11 @@ def _check_headers(headers: object) -> dict[str, str] | None:
         return None if headers is None else dict(check_headers(cast("Mapping[str, str]", headers)))
     except ConfigurationError as error:
         raise ConfigurationError(
-            f"options.{error.message}", argument=f"options.{error.argument}", hint=error.hint
+            f"transport_options.{error.message}", argument=f"transport_options.{error.argument}", hint=error.hint
         ) from None
 
 
 def _invalid_option(name: str, rule: str, *, hint: str | None = None) -> ConfigurationError:
-    return ConfigurationError(f"options.{name} must be {rule}", argument=f"options.{name}", hint=hint)
+    return ConfigurationError(
+        f"transport_options.{name} must be {rule}", argument=f"transport_options.{name}", hint=hint
+    )

@@ -135,7 +135,7 @@ class BodyReader:
             f"the answer of {self._origin} is too long: it has more than {self._limit} bytes",
             cause="protocol",
             maybe_sent=True,
-            hint="ask for less, or raise options.max_response_bytes if that can be right",
+            hint="ask for less, or raise transport_options.max_response_bytes if that can be right",
         )
 
 

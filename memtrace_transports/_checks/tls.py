@@ -83,7 +83,7 @@ def _trust_source(options: TransportOptions, bundles: tuple[str, ...]) -> _Trust
     if not options.verify:
         return None
     if options.ca_bundle is not None:
-        return _file_or_folder(os.fspath(options.ca_bundle), "options.ca_bundle")
+        return _file_or_folder(os.fspath(options.ca_bundle), "transport_options.ca_bundle")
     if not options.trust_env:
         return _TrustSource()
     for name in bundles:
@@ -165,5 +165,5 @@ def _identify(context: ssl.SSLContext, certificate: str, key: str | None, passwo
         context.load_cert_chain(certificate, key, password)
     except (ssl.SSLError, OSError) as error:
         raise ConfigurationError(
-            f"options.client_cert, client_key and client_key_password do not fit together: {type(error).__name__}"
+            f"transport_options.client_cert, client_key and client_key_password do not fit together: {type(error).__name__}"
         ) from error

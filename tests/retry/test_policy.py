@@ -13,7 +13,7 @@ from memtrace.middleware import Retry
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"max_attempts": 0}, "max_attempts must be a whole number of 1 or more; 1 turns repeating off"),
+        ({"max_attempts": 0}, "max_attempts must be a whole number of 1 or more; 1 turns retries off"),
         ({"max_attempts": True}, "max_attempts must be a whole number"),
         ({"max_attempts": 2.0}, "max_attempts must be a whole number"),
         ({"initial_backoff": -0.1}, "initial_backoff must be a number of seconds from 0 to 86400"),

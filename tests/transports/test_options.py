@@ -143,7 +143,8 @@ def test_repr_holds_no_secret():
 def test_an_option_that_the_transport_cannot_honour_is_refused_when_the_client_is_made(client):
     options = TransportOptions(proxy="http://proxy:3128", read_timeout=3)
     with pytest.raises(
-        ConfigurationError, match=r"'memory' cannot honour options.read_timeout, options.proxy; .*: none"
+        ConfigurationError,
+        match=r"'memory' cannot honour transport_options.read_timeout, transport_options.proxy; .*: none",
     ):
         client("memory://", "key", transport_options=options)
     client("http://server", "key", transport_options=options)

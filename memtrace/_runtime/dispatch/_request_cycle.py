@@ -190,7 +190,7 @@ def _selected(
     if dropped:
         able = ", ".join(sorted(selection.spec.capabilities)) or "none"
         raise ConfigurationError(
-            f"transport {selection.name!r} cannot honour {', '.join(f'options.{name}' for name in dropped)}; it honours: {able}",
+            f"transport {selection.name!r} cannot honour {', '.join(f'transport_options.{name}' for name in dropped)}; it honours: {able}",
             argument="transport_options",
         )
     return selection

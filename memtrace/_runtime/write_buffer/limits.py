@@ -35,16 +35,16 @@ class BufferLimits:
 
     def __post_init__(self) -> None:
         if not is_int(self.max_items) or not 1 <= self.max_items <= BATCH_SIZE:
-            raise ConfigurationError(f"max_items must be a whole number from 1 to {BATCH_SIZE}")
+            raise ConfigurationError(f"max_items must be a whole number from 1 to {BATCH_SIZE}", argument="max_items")
         if not is_int(self.max_pending) or self.max_pending < 1:
-            raise ConfigurationError("max_pending must be a whole number of 1 or more")
+            raise ConfigurationError("max_pending must be a whole number of 1 or more", argument="max_pending")
         for name in ("flush_interval", "drain_timeout"):
             if not is_non_negative_seconds(getattr(self, name)):
-                raise ConfigurationError(f"{name} must be a number of seconds, 0 or more")
+                raise ConfigurationError(f"{name} must be a number of seconds, 0 or more", argument=name)
         if self.max_block is not None and not is_non_negative_seconds(self.max_block):
-            raise ConfigurationError("max_block must be None or a number of seconds, 0 or more")
+            raise ConfigurationError("max_block must be None or a number of seconds, 0 or more", argument="max_block")
         if self.on_full not in get_args(OnFull):
-            raise ConfigurationError(f"on_full must be one of {', '.join(get_args(OnFull))}")
+            raise ConfigurationError(f"on_full must be one of {', '.join(get_args(OnFull))}", argument="on_full")
 
 
 _LONGEST = 3600.0

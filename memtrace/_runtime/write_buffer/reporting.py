@@ -16,7 +16,9 @@ _logger = logging.getLogger("memtrace")
 def check_listener(on_result: object) -> None:
     """Refuse what could not be called; raises `ConfigurationError`."""
     if on_result is not None and (not callable(on_result) or inspect.iscoroutinefunction(on_result)):
-        raise ConfigurationError("on_result must be a plain function of one outcome, also for AsyncMemtrace")
+        raise ConfigurationError(
+            "on_result must be a plain function of one outcome, also for AsyncMemtrace", argument="on_result"
+        )
 
 
 def report(on_result: OnResult | None, outcome: Outcome, harmless: type[BaseException] = Exception) -> None:

@@ -49,16 +49,20 @@ _OFFERED: Final[dict[ToolName, tuple[str, type[Arguments]]]] = {
 def definitions_of(tools: Sequence[str], prefix: str) -> list[Definition]:
     """The chosen tools in the order given. Raises `ConfigurationError` for an unknown one and for a name nobody could call."""
     if isinstance(tools, str) or not tools:
-        raise ConfigurationError(f"tools must be a list of names, with one of {', '.join(TOOLS)} at least")
+        raise ConfigurationError(
+            f"tools must be a list of names, with one of {', '.join(TOOLS)} at least", argument="tools"
+        )
     found: list[Definition] = []
     for tool in tools:
         if tool not in _OFFERED:
             raise ConfigurationError(
-                f"there is no tool {tool!r}.{did_you_mean(str(tool), TOOLS)} There are: {', '.join(TOOLS)}"
+                f"there is no tool {tool!r}.{did_you_mean(str(tool), TOOLS)} There are: {', '.join(TOOLS)}",
+                argument="tools",
             )
         if _NAME.fullmatch(prefix + tool) is None:
             raise ConfigurationError(
-                "prefix must be of letters, digits, '_' and '-', and no name longer than 64 characters"
+                "prefix must be of letters, digits, '_' and '-', and no name longer than 64 characters",
+                argument="prefix",
             )
         description, arguments = _OFFERED[tool]
         found.append(Definition(tool, prefix + tool, description, arguments))
@@ -86,7 +90,9 @@ def schemas_of(definitions: Sequence[Definition], format: SchemaFormat) -> list[
 def check_schema_format(format: str) -> None:
     """Refuse a form that is not there."""
     if format not in get_args(SchemaFormat):
-        raise ConfigurationError(f"format must be one of {', '.join(get_args(SchemaFormat))}, not {format!r}")
+        raise ConfigurationError(
+            f"format must be one of {', '.join(get_args(SchemaFormat))}, not {format!r}", argument="format"
+        )
 
 
 def _schema(definition: Definition, format: SchemaFormat) -> dict[str, Any]:

@@ -47,11 +47,11 @@ class Scope:
         check_id(agent_id, "agent_id")
         check_id(session_id, "session_id")
         if scope not in get_args(MemoryScope):
-            raise ConfigurationError(f"scope must be one of {', '.join(get_args(MemoryScope))}")
+            raise ConfigurationError(f"scope must be one of {', '.join(get_args(MemoryScope))}", argument="scope")
         if scope == "session" and not session_id:
-            raise ConfigurationError("scope='session' needs a session_id")
+            raise ConfigurationError("scope='session' needs a session_id", argument="session_id")
         if not is_int(max_chars) or max_chars < LEAST_CHARS:
-            raise ConfigurationError(f"max_chars must be a whole number, {LEAST_CHARS} or more")
+            raise ConfigurationError(f"max_chars must be a whole number, {LEAST_CHARS} or more", argument="max_chars")
         self.binding: Binding = Binding(agent_id, session_id or None, session_id if scope == "session" else None)
         self.max_chars: int = max_chars
         self._by_name = {definition.name: definition for definition in definitions_of(tools, prefix)}
