@@ -64,17 +64,17 @@ def read_all(
     """Read memories by filters page by page, 100 unless `limit` says otherwise."""
     limit = _LIST_LIMIT if options.limit is None else options.limit
     # One row more tells whether there is one; the next one with these exact tags may be far away.
-    walk = paginate(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
-    rows = yield from _all_of(walk)
-    has_more = walk.has_more or len(rows) > limit
+    paginator = paginate(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
+    rows = yield from _all_of(paginator)
+    has_more = paginator.has_more or len(rows) > limit
     del rows[limit:]
     return MemoryList(memories=rows, count=len(rows), has_more=has_more)
 
 
-def _all_of(walk: Paginator) -> Workflow[list[Memory]]:
+def _all_of(paginator: Paginator) -> Workflow[list[Memory]]:
     rows: list[Memory] = []
-    while not walk.ended:
-        rows += yield from walk.next_page()
+    while not paginator.ended:
+        rows += yield from paginator.next_page()
     return rows
 
 
@@ -101,9 +101,9 @@ def session_pages(session_id: str, options: ListOptions, clock: Clock, name: str
     return paginate(for_session(session_id, options), clock, name, options.limit)
 
 
-def _emitted(walk: Paginator) -> Stream[Memory]:
-    while not walk.ended:
-        yield from emit_all((yield from walk.next_page()))
+def _emitted(paginator: Paginator) -> Stream[Memory]:
+    while not paginator.ended:
+        yield from emit_all((yield from paginator.next_page()))
 
 
 def paginate(
@@ -162,7 +162,7 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[Sear
         spent += answer.query_time_ms
         return answer.results
 
-    walk = Paginator(
+    paginator = Paginator(
         read,
         to_absolute(query.since, "since", clock),
         to_absolute(query.until, "until", clock),
@@ -171,7 +171,7 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[Sear
         at_most=_SEARCH_LIMIT if query.limit is None else query.limit,
         page_size=page_size,
     )
-    rows = yield from _all_of(walk)
+    rows = yield from _all_of(paginator)
     return SearchResult(results=rows, count=len(rows), query_time_ms=spent)
 
 
