@@ -8,8 +8,9 @@ from memtrace._flow.composition import CallNext
 from memtrace._flow.effects import sleep
 from memtrace.exceptions import MemtraceError, ResponseDecodeError, TransportError
 from memtrace.middleware._errors import error_for, is_failure, retry_after, to_public_error
-from memtrace.operations import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ, RetryPolicy
+from memtrace.operations import RetryPolicy
 from memtrace.operations._recovery import ServerClock, verifying_read
+from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
 from memtrace.operations._retry_rules import Verdict, may_retry, verdict_of
 from memtrace.transport import Flow, Recovery, RecoveryContext, Request, Response
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from memtrace import AddMemoryRequest, MemtraceError, RetryPolicy
-from memtrace.operations import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
+from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
 from memtrace.transport import Headers, Request, Response, TransportError
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 

@@ -10,7 +10,8 @@ from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._support.numbers import is_int
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError, ResponseDecodeError
 from memtrace.models import AddMemoryRequest, Memory
-from memtrace.operations import MAX_BODY, Dedup, add_memories, memory_body, with_unique_key
+from memtrace.operations import Dedup, add_memories, memory_body
+from memtrace.operations._endpoints import MAX_BODY, with_dedup_key
 from memtrace.operations._recovery import server_dedup_key
 from memtrace.operations._server_messages import refused_item
 from memtrace.operations._validation import invalid
@@ -35,7 +36,7 @@ class BatchItem:
         if not isinstance(request, AddMemoryRequest):
             raise invalid(f"memories[{index}]", "an AddMemoryRequest", f"{type(request).__name__} was given")
         if dedup == "per_call" and not request.dedup_key:
-            request = with_unique_key(request)
+            request = with_dedup_key(request)
         self.request: AddMemoryRequest = request
         self.index: int = index
         try:

@@ -15,7 +15,8 @@ from memtrace._runtime.workflows.steps import Stream, Workflow, emit_all, run_op
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError
 from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, SearchResult
-from memtrace.operations import Operation, for_agent, for_session
+from memtrace.operations import Operation
+from memtrace.operations._endpoints import for_agent, for_session
 from memtrace.operations._time_bounds import to_absolute
 from memtrace.operations._validation import MAX_LIMIT, check_count, split_tags
 

@@ -15,7 +15,7 @@ from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.integrations._dual_client import DualClient
-from memtrace.integrations.identifiers import check_owner
+from memtrace.integrations._owners import check_owner
 from memtrace.integrations.langgraph._items import Place, Put, StoredItem, StoredItems
 from memtrace.integrations.langgraph._matching import check_filter, matches_filter, matches_path
 from memtrace.operations._validation import check_non_negative_seconds, invalid
