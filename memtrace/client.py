@@ -201,7 +201,7 @@ class Memtrace:
         Raises the `MemtraceError` of a status of 300 and above, unless `accepts` has it, and `InvalidRequestError` for what
         cannot be sent. The answer is not read: see `Response.json`.
         """
-        from memtrace.operations import raw_operation
+        from memtrace.operations._raw import raw_operation
 
         return self._dispatcher.send(
             raw_operation(

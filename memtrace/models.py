@@ -106,7 +106,7 @@ def _without_match(dumped: dict[str, Any]) -> dict[str, Any]:
     return dumped
 
 
-class Received(BaseModel):
+class ResponseModel(BaseModel):
     """A model that the server sends. Fields that a newer server added are kept."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow")
@@ -118,7 +118,7 @@ class Received(BaseModel):
         return fields_table(type(self).__name__, self)
 
 
-class _Row(Received):
+class _Row(ResponseModel):
     """A model that lists show as a row of a table."""
 
     html_columns: ClassVar[tuple[str, ...]]
@@ -203,7 +203,7 @@ class Memory(_Row):
     parent_id: str | None = None
 
 
-class MemoryList(Received):
+class MemoryList(ResponseModel):
     """Memories that were read."""
 
     memories: list[Memory]
@@ -264,7 +264,7 @@ class SearchQuery(_Read):
     order: Order | None = None
 
 
-class SearchResult(Received):
+class SearchResult(ResponseModel):
     """What a search found, and how long the storage took, in milliseconds, over all pages."""
 
     results: list[Memory]
@@ -304,7 +304,7 @@ class Agent(_Row):
     last_active_at: datetime | None = None
 
 
-class AgentList(Received):
+class AgentList(ResponseModel):
     """All agents of the organisation, newest first; those of one second in no promised order."""
 
     agents: list[Agent]
@@ -314,7 +314,7 @@ class AgentList(Received):
         return Agent.table(f"AgentList: {Agent.counted(len(self.agents))}", self.agents)
 
 
-class AgentStats(Received):
+class AgentStats(ResponseModel):
     """What is stored under an agent's id; it need not be registered."""
 
     agent_id: str
@@ -374,7 +374,7 @@ class Session(_Row):
     closed_at: datetime | None = None
 
 
-class SessionList(Received):
+class SessionList(ResponseModel):
     """All sessions, newest first."""
 
     sessions: list[Session]
@@ -395,7 +395,7 @@ class ContextOptions(_Sent):
     since: TimeBound | None = None
 
 
-class SessionContext(Received):
+class SessionContext(ResponseModel):
     """Markdown that the server wrote from a session's memories."""
 
     session_id: str
@@ -406,7 +406,7 @@ class SessionContext(Received):
 # ---- the server -----------------------------------------------------------------------------------------------------
 
 
-class Health(Received):
+class Health(ResponseModel):
     """What the server says of itself."""
 
     status: str

@@ -77,7 +77,7 @@ class AiohttpTransport:
             raise TypeError("AiohttpTransport takes a session or options: your own session has its own settings")
         options = TransportOptions() if options is None else options
         self._channels = PerLoopClients(
-            None if session is None else _Channel(session, options, None, None),
+            None if session is None else _SessionChannel(session, options, None, None),
             functools.partial(_prepare, lazy_ssl_context(options)),
             functools.partial(_new_channel, options),
         )
@@ -111,7 +111,7 @@ def _prepare(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     return tls()
 
 
-def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel:
+def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _SessionChannel:
     import aiohttp
 
     connector = aiohttp.TCPConnector(
@@ -128,7 +128,7 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Channel
         # https://github.com/aio-libs/aiohttp/pull/11634
         trust_env=False,
     )
-    return _Channel(session, options, _ConnectionSlots(max_connections(options)), _Proxies(options))
+    return _SessionChannel(session, options, _ConnectionSlots(max_connections(options)), _Proxies(options))
 
 
 class _NoAutoRetryError(Exception):
@@ -248,7 +248,7 @@ _CHUNK = 64 * 1024
 _LARGE = 1 << 20  # aiohttp warns of more bytes that it writes at once: https://github.com/aio-libs/aiohttp/pull/2127
 
 
-class _Channel:
+class _SessionChannel:
     """A session, and what an exchange through it needs; `slots` and `proxies` are None for a session of the user's.
 
     What repeats from call to call, addresses, headers and time-outs, is put together once: it takes a tenth of a call.
@@ -469,7 +469,7 @@ def _unwrapped(error: Exception) -> Exception:
 _SENT_AGAIN = ("PUT", "DELETE")  # by a session of the user's, once, where a kept connection breaks
 
 
-def _failure(error: Exception, request: Request, channel: _Channel) -> Exception:
+def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Exception:
     """What to raise for `error`."""
     session = channel.session
     if isinstance(error, MemtraceError):

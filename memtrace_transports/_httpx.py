@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from memtrace_transports._pool.async_client_pool import AsyncClientPool, SharedClient
 
-    _Channel = SharedClient[httpx.AsyncClient] | AsyncClientPool[httpx.AsyncClient]
+    _ClientChannel = SharedClient[httpx.AsyncClient] | AsyncClientPool[httpx.AsyncClient]
 
 Library = Literal["httpx", "httpx2"]
 
@@ -162,7 +162,7 @@ class AsyncHttpxTransport:
         self._requests = _new_request_builder(client, self._library, self._options)
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
         make = functools.partial(_new_async_client, self._library, self._options, lazy_ssl_context(self._options))
-        self._channels: PerLoopClients[_Channel, httpx.AsyncClient] = PerLoopClients(
+        self._channels: PerLoopClients[_ClientChannel, httpx.AsyncClient] = PerLoopClients(
             None if client is None else _borrowed_channel(cast("httpx.AsyncClient", client)),
             make,
             functools.partial(_new_channel, self._options, make),
@@ -226,7 +226,7 @@ class AsyncHttpxTransport:
         await self._channels.close()
 
 
-def _borrowed_channel(client: httpx.AsyncClient) -> _Channel:
+def _borrowed_channel(client: httpx.AsyncClient) -> _ClientChannel:
     from memtrace_transports._pool.async_client_pool import SharedClient
 
     return SharedClient(client)
@@ -234,16 +234,16 @@ def _borrowed_channel(client: httpx.AsyncClient) -> _Channel:
 
 def _new_channel(
     options: TransportOptions, make: Callable[[], httpx.AsyncClient], first: httpx.AsyncClient
-) -> _Channel:
+) -> _ClientChannel:
     from memtrace_transports._pool.async_client_pool import AsyncClientPool, SharedClient
 
-    most = max_connections(options)
+    max_size = max_connections(options)
     if options.http2:  # one connection carries many requests
-        return SharedClient(first, max_size=most)
+        return SharedClient(first, max_size=max_size)
     return AsyncClientPool(
         first,
         make,
-        max_size=most,
+        max_size=max_size,
         max_idle=_max_idle(options),
         expiry=keepalive_seconds(options),
         now=options.clock.monotonic,

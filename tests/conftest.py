@@ -122,7 +122,7 @@ class AsyncScript(Script):
 
 
 class Runner:
-    """Runs flows and middleware on one of the drivers, with the same script and the same books for each."""
+    """Runs flows and middleware on one of the drivers, with the same script and the same clock, locks and calls for each."""
 
     def __init__(self, driver: str) -> None:
         self.driver = driver

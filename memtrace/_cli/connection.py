@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class ConnectionSettings:
     """What a client is made from, and where that comes from. None is left to the SDK's own defaults."""
 
     url: str | None
@@ -68,7 +68,7 @@ class Connection:
         return CommandError(redacted(text_of(error, self.sources), self.api_key), status_of(error))
 
 
-def choose(choice: Choice) -> Connection:
+def choose(choice: Choice) -> ConnectionSettings:
     """Options over the environment over the default profile; an address or a key may be missing.
 
     Raises `CommandError` for a profile that is not there or not right, or that has no key.
@@ -79,7 +79,7 @@ def choose(choice: Choice) -> Connection:
     if name is None or profile is None:
         url, key = choice.url or os.environ.get("MEMTRACE_BASE_URL"), os.environ.get("MEMTRACE_API_KEY")
         source = "--url" if choice.url else "MEMTRACE_BASE_URL"
-        return Connection(
+        return ConnectionSettings(
             url=url or None,
             url_source=source,
             api_key=key or None,
@@ -89,7 +89,7 @@ def choose(choice: Choice) -> Connection:
             timeout_source=timeout_source,
         )
     key, key_source = read_key(name, profile)
-    return Connection(
+    return ConnectionSettings(
         url=profile.base_url,
         url_source=f"the profile {name!r}",
         api_key=key,
@@ -131,7 +131,7 @@ def connected(choice: Choice) -> AbstractContextManager[Memtrace]:
 
 
 @contextmanager
-def opened(connection: Connection) -> Iterator[Memtrace]:
+def opened(connection: ConnectionSettings) -> Iterator[Memtrace]:
     """As `connected`, of a connection that was chosen already."""
     connection.check()
     try:
@@ -147,7 +147,7 @@ def check_profile(name: str, profile: profiles.Profile) -> None:
     """Refuse what no client could be made from. Raises `CommandError`."""
     if not name or name.startswith("-"):
         raise CommandError("NAME must not be empty, nor begin with a hyphen", ExitStatus.USAGE)
-    connection = Connection(
+    connection = ConnectionSettings(
         url=profile.base_url,
         url_source="--url",
         api_key="none",
@@ -160,11 +160,13 @@ def check_profile(name: str, profile: profiles.Profile) -> None:
 
 def check_key(key: str) -> None:
     """Refuse a key that could not be sent, without showing it. Raises `CommandError`."""
-    connection = Connection(url="memory://", url_source="", api_key=key, key_source="", transport=None, timeout=None)
+    connection = ConnectionSettings(
+        url="memory://", url_source="", api_key=key, key_source="", transport=None, timeout=None
+    )
     _check(connection)
 
 
-def _check(connection: Connection) -> None:
+def _check(connection: ConnectionSettings) -> None:
     try:
         connection.client().close()
     except ConfigurationError as error:

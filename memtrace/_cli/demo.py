@@ -116,7 +116,7 @@ def run_conversation(file: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _ConversationSource:
     """An open conversation, and its size where that is known."""
 
     name: str
@@ -125,18 +125,18 @@ class _Source:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[_Source]:
+def _opened(file: str) -> Iterator[_ConversationSource]:
     if file == "-":
-        yield _Source("standard input", standard_input(), None)
+        yield _ConversationSource("standard input", standard_input(), None)
     elif file == "sample":
         content = resources.files("memtrace._cli").joinpath("conversation.jsonl").read_bytes()
-        yield _Source(file, io.BytesIO(content), len(content))
+        yield _ConversationSource(file, io.BytesIO(content), len(content))
     else:
         with open_file(file) as stream:
-            yield _Source(file, stream, size_of(stream))
+            yield _ConversationSource(file, stream, size_of(stream))
 
 
-def _load(client: Memtrace, source: _Source, report: LoadReport) -> None:
+def _load(client: Memtrace, source: _ConversationSource, report: LoadReport) -> None:
     with measuring("Loading", source.size, told="0 turns", silent=source.stream.isatty()) as show_progress:
 
         def advance(turn: Turn) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memtrace._cli.connection import Connection, choose
+from memtrace._cli.connection import ConnectionSettings, choose
 from memtrace._cli.exit_status import CommandError
 from memtrace._cli.messages import advice_of, redacted
 from memtrace._cli.options import Choice
@@ -96,7 +96,7 @@ class _DiagnosisRun:
     def _advice(self, error: MemtraceError) -> str | None:
         return advice_of(error, self.sources)
 
-    def _configuration(self, connection: Connection) -> Settings | None:
+    def _configuration(self, connection: ConnectionSettings) -> Settings | None:
         problems: list[tuple[str, str]] = []
         if not connection.url:
             problems.append(
@@ -123,7 +123,7 @@ class _DiagnosisRun:
         self._failed("configuration", *("; ".join(texts) for texts in zip(*problems, strict=True)))
         return None
 
-    def _client(self, settings: Settings, connection: Connection) -> Memtrace | None:
+    def _client(self, settings: Settings, connection: ConnectionSettings) -> Memtrace | None:
         try:
             selection = select_transport(connection.transport, settings.base_url.transport, asynchronous=False)
             client = connection.client()
@@ -176,7 +176,7 @@ _ADD_STORAGE = "ask an admin to run `memtrace org add-arc <org_id>`"
 _PROXY = "look at what stands between here and the server, then try again"
 
 
-def _described(settings: Settings, connection: Connection) -> str:
+def _described(settings: Settings, connection: ConnectionSettings) -> str:
     address = re.sub(r"//[^/]*@", "//***@", str(settings.base_url)).partition("?")[0]
     return (
         f"{address} from {connection.url_source}, key from {connection.key_source}, {settings.timeout:g} s an attempt"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import uvicorn
     from mcp.server.lowlevel import Server
 
-    from memtrace._cli.connection import Connection
+    from memtrace._cli.connection import ConnectionSettings
     from memtrace._cli.options import Choice
     from memtrace.async_client import AsyncMemtrace
     from memtrace.integrations.tools import MemoryScope
@@ -81,7 +81,7 @@ def _check_package() -> None:
 
 
 def _made(
-    connection: Connection, agent: str, session: str | None, scope: MemoryScope, prefix: str, *, read_only: bool
+    connection: ConnectionSettings, agent: str, session: str | None, scope: MemoryScope, prefix: str, *, read_only: bool
 ) -> tuple[AsyncMemtrace, Server[dict[str, Any]]]:
     """The client and the server over it. Raises for what cannot be."""
     from memtrace.integrations.mcp import memory_server

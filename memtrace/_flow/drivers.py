@@ -39,7 +39,7 @@ def drive(flow: Flow[T], transport: Transport, locks: Locks, context: CallContex
                     taken = locks.thread_lock(_lock_name(effect))
                     _take(taken, context)
                     result = run.hold(taken.release)
-            except BaseException as error:  # noqa: BLE001  # the flow decides, `_Run.throw` lets none vanish
+            except BaseException as error:  # noqa: BLE001  # the flow decides, `_FlowRunner.throw` lets none vanish
                 effect = run.throw(error)
             else:
                 effect = run.resume(result)
@@ -67,7 +67,7 @@ async def drive_async(flow: Flow[T], transport: AsyncTransport, locks: Locks, co
                     taken = locks.task_lock(_lock_name(effect))
                     await _before_deadline(taken.acquire(), context, undo=taken.release)
                     result = run.hold(taken.release)
-            except BaseException as error:  # noqa: BLE001  # the flow decides, `_Run.throw` lets none vanish
+            except BaseException as error:  # noqa: BLE001  # the flow decides, `_FlowRunner.throw` lets none vanish
                 effect = run.throw(error)
             else:
                 effect = run.resume(result)

@@ -94,7 +94,7 @@ def settings_from_args(
         base_url=parse_base_url(_arg_or_env(base_url, "base_url")),
         api_key=check_key(_arg_or_env(api_key, "api_key")),
         timeout=_timeout(timeout),
-        deadline=check_positive_seconds(deadline, "deadline"),
+        deadline=positive_seconds(deadline, "deadline"),
         retry=check_retry(retry),
         dedup=check_dedup(dedup),
         middleware=check_middleware(middleware, "middleware"),
@@ -200,10 +200,10 @@ def _timeout(value: float | None) -> float | None:
 
 def check_timeout(value: float | None) -> float | None:
     """Seconds above 0, or None for no bound."""
-    return check_positive_seconds(value, "timeout")
+    return positive_seconds(value, "timeout")
 
 
-def check_positive_seconds(value: float | None, argument: str) -> float | None:
+def positive_seconds(value: float | None, argument: str) -> float | None:
     """Seconds above 0, or None for no bound."""
     if value is None:
         return None
@@ -251,7 +251,7 @@ def check_key(api_key: str) -> str:
 _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "api_key": check_key,
     "timeout": check_timeout,
-    "deadline": lambda value: check_positive_seconds(value, "deadline"),
+    "deadline": lambda value: positive_seconds(value, "deadline"),
     "retry": check_retry,
     "dedup": check_dedup,
     "middleware": lambda value: check_middleware(value, "middleware"),

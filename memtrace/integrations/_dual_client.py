@@ -20,21 +20,21 @@ T = TypeVar("T")
 
 
 def dispatcher(client: object, owner: str) -> Dispatcher:
-    """What runs procedures for a blocking client. Raises `ConfigurationError` for anything else."""
+    """What runs workflows for a blocking client. Raises `ConfigurationError` for anything else."""
     if not isinstance(client, Memtrace):
         raise ConfigurationError(f"{owner} takes a Memtrace as client; {type_name(client)} was given")
     return client._dispatcher  # noqa: SLF001  # of this package; users have no need of it
 
 
 def async_dispatcher(client: object, owner: str) -> AsyncDispatcher:
-    """What runs procedures for an async client. Raises `ConfigurationError` for anything else."""
+    """What runs workflows for an async client. Raises `ConfigurationError` for anything else."""
     if not isinstance(client, AsyncMemtrace):
         raise ConfigurationError(f"{owner} takes an AsyncMemtrace as its async client; {type_name(client)} was given")
     return client._dispatcher  # noqa: SLF001  # as above
 
 
 class DualClient:
-    """Runs procedures on a blocking client, on an async one, or on either. `owner` is whom errors name.
+    """Runs workflows on a blocking client, on an async one, or on either. `owner` is whom errors name.
 
     Awaiting without an async client uses the blocking one in a thread. Raises `ConfigurationError` when there is no client.
     """

@@ -16,8 +16,8 @@ from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._runtime.workflows.visibility import wait_until_all_visible
 from memtrace.clock import Clock
 from memtrace.exceptions import ConflictError
+from memtrace.integrations._owners import check_owner
 from memtrace.integrations._records import Record, RecordCodec, json_text, write
-from memtrace.integrations.identifiers import check_owner
 from memtrace.operations._validation import check_non_negative_seconds, invalid
 
 _ITEM, _REMOVED, _CLEARED = "item", "removed", "cleared"

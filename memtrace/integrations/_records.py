@@ -171,15 +171,15 @@ class RecordStream:
     The server gives these in any order; here they stand in the order in which one process wrote them, the last one first.
     """
 
-    def __init__(self, form: RecordCodec, walk: Paginator) -> None:
+    def __init__(self, form: RecordCodec, paginator: Paginator) -> None:
         self._form = form
-        self._walk = walk
+        self._paginator = paginator
         self._rows: list[Memory] = []
 
     def next(self) -> Workflow[list[Record] | None]:
         """The records of the next moment, maybe none; None at the end. Raises what reading raises."""
-        while not self._walk.ended and (not self._rows or self._rows[0].time == self._rows[-1].time):
-            self._rows += yield from self._walk.next_page()
+        while not self._paginator.ended and (not self._rows or self._rows[0].time == self._rows[-1].time):
+            self._rows += yield from self._paginator.next_page()
         if not self._rows:
             return None
         moment = list(takewhile(lambda row: row.time == self._rows[0].time, self._rows))

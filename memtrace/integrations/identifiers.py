@@ -7,7 +7,7 @@ import hashlib
 from memtrace.exceptions import InvalidRequestError
 from memtrace.operations._validation import check_id, require_non_empty
 
-__all__ = ["check_owner", "id_for"]
+__all__ = ["id_for"]
 
 _PREFIX = "id-"
 
@@ -31,13 +31,3 @@ def id_for(text: str) -> str:
 
 def _made_from(text: str) -> str:
     return _PREFIX + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def check_owner(value: str, field: str) -> None:
-    """Refuse an id that the server would not take, and tell of `id_for`."""
-    require_non_empty(value, field)
-    try:
-        check_id(value, field)
-    except InvalidRequestError as error:
-        error.hint = f"memtrace.integrations.identifiers.id_for({field}) makes an id of any text"
-        raise

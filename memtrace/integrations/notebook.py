@@ -12,7 +12,7 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from memtrace._support.html import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, fields_table
-from memtrace.models import Agent, Memory, Received, Session
+from memtrace.models import Agent, Memory, ResponseModel, Session
 from memtrace.outcomes import BatchResult
 
 __all__ = [
@@ -36,7 +36,7 @@ def to_html(shown: BaseModel | BatchResult) -> str:
     >>> to_html(AgentList(agents=[], count=0)).count("<table")
     1
     """
-    if isinstance(shown, (Received, BatchResult)):
+    if isinstance(shown, (ResponseModel, BatchResult)):
         return shown._repr_html_()
     return fields_table(type(shown).__name__, shown)
 

@@ -8,8 +8,9 @@ from memtrace._flow.composition import CallNext
 from memtrace._flow.effects import sleep
 from memtrace.exceptions import MemtraceError, ResponseDecodeError, TransportError
 from memtrace.middleware._errors import error_for, is_failure, retry_after, to_public_error
-from memtrace.operations import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ, RetryPolicy
+from memtrace.operations import RetryPolicy
 from memtrace.operations._recovery import ServerClock, verifying_read
+from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
 from memtrace.operations._retry_rules import Verdict, may_retry, verdict_of
 from memtrace.transport import Flow, Recovery, RecoveryContext, Request, Response
 
@@ -41,7 +42,7 @@ class Retry:
 
     What surely was not applied (no connection, 429, 503 of a server with storage) is repeated for every call. What may have
     been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Idempotency`; before a write of
-    memories is, the first attempt settles in the server's storage, so that it is recognised. A read is also repeated
+    memories is, the first attempt is verified in the server's storage, so that it is recognised. A read is also repeated
     after a 500 that says that the storage failed. No other answer is.
     """
 
@@ -125,17 +126,17 @@ class _RetryRun:
         context, recovery = self._context, self._context.recovery
         may = may_retry(attempt.verdict, context.idempotency, is_recoverable=recovery is not None)
         wait = self._wait(attempt, number) if may else None
-        settles = self._unverified and recovery is not None and recovery.needs_verification
-        if wait is None or not self._has_time_for(wait + (self._verification_seconds if settles else 0.0)):
+        verifies = self._unverified and recovery is not None and recovery.needs_verification
+        if wait is None or not self._has_time_for(wait + (self._verification_seconds if verifies else 0.0)):
             return False
         yield from sleep(wait)
-        return (yield from self._has_verified()) if settles else True
+        return (yield from self._has_verified()) if verifies else True
 
     def _wait(self, attempt: _Attempt, number: int) -> float | None:
-        """Seconds until the next attempt, before settling; None where the server asks for more than the policy allows."""
+        """Seconds until the next attempt, before verifying; None where the server asks for more than the policy allows."""
         recovery = self._context.recovery
         if attempt.verdict == "maybe_applied" and recovery is not None and recovery.needs_verification:
-            number = 0  # settling is wait enough
+            number = 0  # verifying is wait enough
         return self._pause(attempt, number)
 
     def _pause(self, attempt: _Attempt, number: int) -> float | None:
@@ -150,7 +151,7 @@ class _RetryRun:
         remaining = self._context.remaining()
         return remaining is None or seconds < remaining
 
-    # ---- settling
+    # ---- verification
 
     @property
     def _verification_seconds(self) -> float:

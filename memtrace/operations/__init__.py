@@ -6,7 +6,6 @@ No I/O and no waiting happens here. Arguments that the server would refuse, cap 
 from __future__ import annotations
 
 from memtrace.operations._endpoints import (
-    MAX_BODY,
     AddedMemories,
     Operation,
     RefusedItem,
@@ -14,12 +13,9 @@ from memtrace.operations._endpoints import (
     add_memory,
     agent_memories,
     agent_stats,
-    check_body_size,
     close_session,
     create_session,
     delete_agent,
-    for_agent,
-    for_session,
     get_agent,
     get_session,
     health,
@@ -27,7 +23,6 @@ from memtrace.operations._endpoints import (
     list_memories,
     list_sessions,
     memory_body,
-    non_empty,
     ready,
     register_agent,
     response_parser,
@@ -35,26 +30,19 @@ from memtrace.operations._endpoints import (
     session_context,
     session_memories,
     update_session,
-    with_unique_key,
 )
 from memtrace.operations._raw import (
     QueryValue,
     RawIdempotency,
     RawResponse,
-    raw_operation,
 )
 from memtrace.operations._retry_policy import (
-    VERIFY_DELAY_AFTER_READ,
-    VERIFY_DELAY_BEFORE_READ,
     Dedup,
     RetryPolicy,
     VerifyBeforeRetry,
 )
 
 __all__ = [
-    "MAX_BODY",
-    "VERIFY_DELAY_AFTER_READ",
-    "VERIFY_DELAY_BEFORE_READ",
     "AddedMemories",
     "Dedup",
     "Operation",
@@ -68,12 +56,9 @@ __all__ = [
     "add_memory",
     "agent_memories",
     "agent_stats",
-    "check_body_size",
     "close_session",
     "create_session",
     "delete_agent",
-    "for_agent",
-    "for_session",
     "get_agent",
     "get_session",
     "health",
@@ -81,8 +66,6 @@ __all__ = [
     "list_memories",
     "list_sessions",
     "memory_body",
-    "non_empty",
-    "raw_operation",
     "ready",
     "register_agent",
     "response_parser",
@@ -90,5 +73,4 @@ __all__ = [
     "session_context",
     "session_memories",
     "update_session",
-    "with_unique_key",
 ]

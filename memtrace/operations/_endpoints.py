@@ -116,19 +116,19 @@ class RefusedItem(BaseModel):
 
 def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
     """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``per_call``, has none."""
-    unique = dedup == "per_call" and not request.dedup_key
-    if unique:
-        request = with_unique_key(request)
+    per_call = dedup == "per_call" and not request.dedup_key
+    if per_call:
+        request = with_dedup_key(request)
     body = memory_body(request)
     if not is_deduplicated(request):
         return Operation("memories.add", "POST", f"{_API}/memories", response_parser(Memory), "non_idempotent", body)
-    recovery = MemoryRecovery(request, unique=unique)
+    recovery = MemoryRecovery(request, per_call=per_call)
     return Operation(
         "memories.add", "POST", f"{_API}/memories", response_parser(Memory), "keyed", body, recovery=recovery
     )
 
 
-def with_unique_key(request: AddMemoryRequest) -> AddMemoryRequest:
+def with_dedup_key(request: AddMemoryRequest) -> AddMemoryRequest:
     """A copy with a duplicate key that nothing else has."""
     return request.model_copy(update={"dedup_key": uuid4().hex})
 

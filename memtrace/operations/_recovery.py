@@ -173,11 +173,11 @@ class MemoryRecovery:
     `per_call` says that its key was made for this call alone.
     """
 
-    __slots__ = ("_memory", "_unique")
+    __slots__ = ("_memory", "_per_call")
 
-    def __init__(self, memory: AddMemoryRequest, *, unique: bool = False) -> None:
+    def __init__(self, memory: AddMemoryRequest, *, per_call: bool = False) -> None:
         self._memory = memory
-        self._unique = unique
+        self._per_call = per_call
 
     @property
     def needs_verification(self) -> bool:
@@ -195,9 +195,9 @@ class MemoryRecovery:
         filters = {"agent_id": memory.agent_id}
         rows = yield from _rows_since(request, filters, context)
         for row in rows:
-            if row.get("dedup_key") == key and (self._unique or row.get("content") == memory.content):
+            if row.get("dedup_key") == key and (self._per_call or row.get("content") == memory.content):
                 return _answer(response, 201, row)
-        if self._unique:
+        if self._per_call:
             raise ResponseDecodeError("the memory is stored, but its row was not found", 409)
         if context.is_dated:
             request.context.maybe_applied = False

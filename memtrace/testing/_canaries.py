@@ -11,15 +11,15 @@ CONTENT = "planted-content-7d793037a0760186"
 
 
 def shown_in_error(error: BaseException) -> list[str]:
-    """The faces of an error that show a secret: its text, its repr, its traceback with all causes."""
-    faces = {
+    """The renderings of an error that show a secret: its text, its repr, its traceback with all causes."""
+    renderings = {
         "str": str(error),
         "repr": repr(error),
         "args": repr(error.args),
         "notes": repr(getattr(error, "__notes__", ())),  # a traceback of Python 3.10 shows none
         "traceback": "".join(traceback.format_exception(error)),
     }
-    return [f"{type(error).__name__}: {name}" for name, text in faces.items() if is_shown(text)]
+    return [f"{type(error).__name__}: {name}" for name, text in renderings.items() if is_shown(text)]
 
 
 def shown_in_records(records: Iterable[logging.LogRecord]) -> list[str]:

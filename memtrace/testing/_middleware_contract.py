@@ -160,23 +160,23 @@ class MiddlewareContract:
         self, create: Create, driver: Driver, step: TraceStep
     ) -> None:
         """What is ``non_idempotent`` is done again each time: `request.context.idempotency` says so."""
-        told: list[str] = []
+        lines: list[str] = []
         with suppress(MemtraceError):
-            _ended(_made(create), _request("a write"), (step, 200), driver, told)
-        assert _sent(told) <= 1, "a write with an unknown outcome was sent again"
+            _ended(_made(create), _request("a write"), (step, 200), driver, lines)
+        assert _sent(lines) <= 1, "a write with an unknown outcome was sent again"
 
     @_drivers
     @_calls
     def test_a_call_that_succeeds_is_sent_once(self, create: Create, driver: Driver, kind: str) -> None:
         """And its body arrives, and comes back, as it is."""
         self._needs_a_sending()
-        told: list[str] = []
+        lines: list[str] = []
         request = _request(kind)
-        response = _ended(_made(create), request, (200,), driver, told)
-        assert _sent(told) == 1
+        response = _ended(_made(create), request, (200,), driver, lines)
+        assert _sent(lines) == 1
         if not self.changes_bodies:
-            assert f" {request.body!r} within" in "".join(told), "another body was sent than the client's"
-            assert response.body == b'{"n":%d}' % len(told), "another body came back than the server's"
+            assert f" {request.body!r} within" in "".join(lines), "another body was sent than the client's"
+            assert response.body == b'{"n":%d}' % len(lines), "another body came back than the server's"
 
     def test_it_does_not_sleep_on_the_event_loop(self, create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
         """It waits by ``yield from sleep(...)``."""
@@ -206,10 +206,10 @@ class MiddlewareContract:
     def test_what_ends_a_program_ends_the_call(self, create: Create, stop: type[BaseException]) -> None:
         """It comes out as it was thrown in, nothing is sent after it, and the next call is made as if nothing had been."""
         self._needs_a_sending()
-        middleware, told = _made(create), list[str]()
+        middleware, lines = _made(create), list[str]()
         with pytest.raises(stop):
-            _ended(middleware, _request("a read"), (stop,), "blocking", told)
-        assert _sent(told) == 1, "it sent again after the call had to end"
+            _ended(middleware, _request("a read"), (stop,), "blocking", lines)
+        assert _sent(lines) == 1, "it sent again after the call had to end"
         assert _ended(middleware, _request("a read"), (200,), "blocking").status == 200
 
     def test_a_cancelled_task_ends_as_cancelled(self, create: Create) -> None:
@@ -281,10 +281,10 @@ def _ended(
     request: Request,
     steps: Sequence[TraceStep],
     driver: Driver,
-    told: list[str] | None = None,
+    lines: list[str] | None = None,
 ) -> Response:
     """How a call ends, within the time that it may take."""
-    return within(_LONGEST, partial(run, middleware, request, steps, driver, [] if told is None else told))
+    return within(_LONGEST, partial(run, middleware, request, steps, driver, [] if lines is None else lines))
 
 
 def _is_on_a_loop() -> bool:
@@ -295,8 +295,8 @@ def _is_on_a_loop() -> bool:
     return True
 
 
-def _sent(told: list[str]) -> int:
-    return sum(line.startswith("send") for line in told)
+def _sent(lines: list[str]) -> int:
+    return sum(line.startswith("send") for line in lines)
 
 
 def _request(kind: str, target: str = "/api/v1/memories") -> Request:

@@ -31,10 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse a wrong marker, on a test that asks for no fixture as well."""
-    _Settings(item)
+    _MarkerSettings(item)
 
 
-class _Settings:
+class _MarkerSettings:
     """What the marker says; the one nearest to the test wins, setting by setting."""
 
     def __init__(self, item: pytest.Item) -> None:
@@ -71,7 +71,7 @@ def memtrace_fake(request: pytest.FixtureRequest) -> Iterator[FakeMemtrace]:
     """
     from memtrace_transports import FakeMemtrace, ManualClock
 
-    settings = _Settings(request.node)
+    settings = _MarkerSettings(request.node)
     fake = FakeMemtrace(
         clock=ManualClock() if settings.clock == "manual" else None,
         seed=settings.seed,
@@ -89,14 +89,14 @@ def memtrace_fake(request: pytest.FixtureRequest) -> Iterator[FakeMemtrace]:
 @pytest.fixture
 def memtrace_client(request: pytest.FixtureRequest, memtrace_fake: FakeMemtrace) -> Iterator[Memtrace]:
     """A client of `memtrace_fake`."""
-    with memtrace_fake.client(_Settings(request.node).org) as client:
+    with memtrace_fake.client(_MarkerSettings(request.node).org) as client:
         yield client
 
 
 @pytest.fixture
 def async_memtrace_client(request: pytest.FixtureRequest, memtrace_fake: FakeMemtrace) -> AsyncMemtrace:
     """An async client of `memtrace_fake`. It belongs to no event loop, so that any plugin's will do, and needs no closing."""
-    return memtrace_fake.async_client(_Settings(request.node).org)
+    return memtrace_fake.async_client(_MarkerSettings(request.node).org)
 
 
 @pytest.fixture

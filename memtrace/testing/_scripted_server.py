@@ -92,7 +92,7 @@ class Drip(Step):
 
 
 @dataclass(frozen=True)
-class Received:
+class ReceivedRequest:
     """One request as it came."""
 
     line: str
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     @property
-    def _books(self) -> ScriptedServer:
+    def _scripted_server(self) -> ScriptedServer:
         return cast("ScriptedServer", self.server)
 
     def log_message(self, format: str, *args: object) -> None:  # named by the base class
@@ -127,21 +127,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        received = Received(self.requestline, Headers(self.headers.items()), body, self.client_address[1])
-        with self._books.serving():
-            self._do(self._books.next_step(received), received)
+        received = ReceivedRequest(self.requestline, Headers(self.headers.items()), body, self.client_address[1])
+        with self._scripted_server.serving():
+            self._do(self._scripted_server.next_step(received), received)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _serve  # noqa: N815  # the names that `http.server` looks for
 
     @singledispatchmethod
-    def _do(self, step: Step, received: Received) -> None:
+    def _do(self, step: Step, received: ReceivedRequest) -> None:
         raise TypeError(f"a server cannot do {step!r}")
 
     @_do.register
-    def _(self, step: Answer, received: Received) -> None:
+    def _(self, step: Answer, received: ReceivedRequest) -> None:
         for status in step.interim:
             self._write(status, b"", [("X-Interim", "1")])
-        self._books.hurried.wait(step.pause)
+        self._scripted_server.hurried.wait(step.pause)
         headers, body = step.headers, step.body
         if step.zipped and "gzip" in received.headers.get("accept-encoding", ""):
             headers, body = [*headers, ("Content-Encoding", "gzip")], gzip.compress(body)
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._close()
 
     @_do.register
-    def _(self, step: Echo, received: Received) -> None:
+    def _(self, step: Echo, received: ReceivedRequest) -> None:
         told = {
             "line": received.line,
             "headers": [[name.lower(), value] for name, value in received.headers.multi_items],
@@ -167,23 +167,23 @@ class _Handler(BaseHTTPRequestHandler):
         self._do(Answer(200, json.dumps(told).encode(), [("Content-Type", "application/json")]), received)
 
     @_do.register
-    def _(self, step: ResetAfterReading, received: Received) -> None:
+    def _(self, step: ResetAfterReading, received: ReceivedRequest) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
         self.connection.close()
 
     @_do.register
-    def _(self, step: CloseAfterReading, received: Received) -> None:
+    def _(self, step: CloseAfterReading, received: ReceivedRequest) -> None:
         self._close()
 
     @_do.register
-    def _(self, step: Stall, received: Received) -> None:
+    def _(self, step: Stall, received: ReceivedRequest) -> None:
         self._send(step.sent)
-        self._books.ended.wait(10)
+        self._scripted_server.ended.wait(10)
         self._close()
 
     @_do.register
-    def _(self, step: Truncate, received: Received) -> None:
+    def _(self, step: Truncate, received: ReceivedRequest) -> None:
         if step.zipped and "gzip" in received.headers.get("accept-encoding", ""):
             body = gzip.compress(b"half of it" * 1000)[:-8]  # the checksum and the length of what was compressed
             self._write(200, body, [("Content-Encoding", "gzip"), ("Content-Length", str(len(body)))])
@@ -194,16 +194,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._close()
 
     @_do.register
-    def _(self, step: Garbage, received: Received) -> None:
+    def _(self, step: Garbage, received: ReceivedRequest) -> None:
         self._send(step.data)
         self._close()
 
     @_do.register
-    def _(self, step: Drip, received: Received) -> None:
+    def _(self, step: Drip, received: ReceivedRequest) -> None:
         self._write(200, b"", [("Content-Length", str(step.count))])
         for _ in range(step.count):
             self._send(b"x")
-            self._books.ended.wait(step.pause)
+            self._scripted_server.ended.wait(step.pause)
 
     def _write(self, status: int, body: bytes, headers: list[tuple[str, str]]) -> None:
         lines = [f"HTTP/1.1 {status} x", *(f"{name}: {value}" for name, value in headers), "", ""]
@@ -250,13 +250,13 @@ class ScriptedServer(ThreadingHTTPServer):
         #: Set when no pause is kept any more, and when the server ends.
         self.hurried: threading.Event = threading.Event()
         self.ended: threading.Event = threading.Event()
-        self._received: list[Received] = []
+        self._received: list[ReceivedRequest] = []
         self._steps = list(steps)
         self._guard = threading.Lock()  # taken by itself
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
 
     @property
-    def received(self) -> list[Received]:
+    def received(self) -> list[ReceivedRequest]:
         """Every request that was read, in order."""
         return self._received
 
@@ -268,7 +268,7 @@ class ScriptedServer(ThreadingHTTPServer):
         """Send what waits for its pause to end, and make no more pauses before an `Answer`."""
         self.hurried.set()
 
-    def next_step(self, received: Received) -> Step:
+    def next_step(self, received: ReceivedRequest) -> Step:
         """What to do with this request."""
         with self._guard:
             self._received.append(received)

@@ -41,61 +41,61 @@ class _Trace(list[str]):
 class _TracingClock(ManualClock):
     """Passes by sleeping, and writes that down."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_lines",)
 
-    def __init__(self, told: list[str]) -> None:
+    def __init__(self, lines: list[str]) -> None:
         super().__init__()
-        self._told = told
+        self._lines = lines
 
     def sleep(self, seconds: float) -> None:
         """Pass at once."""
-        self._told.append(f"sleep {seconds!r}")
+        self._lines.append(f"sleep {seconds!r}")
         super().sleep(seconds)
 
 
-class Answers:
+class TracingTransport:
     """A transport that does one step for each request, and answers 200 from then on; it writes down what it gets."""
 
-    def __init__(self, steps: Sequence[TraceStep], told: list[str]) -> None:
+    def __init__(self, steps: Sequence[TraceStep], lines: list[str]) -> None:
         self._steps = list(steps)
-        self._told = told
+        self._lines = lines
 
     def send(self, request: Request) -> Response:
         """Do the next step."""
-        volatile = getattr(self._told, "volatile", ())
+        volatile = getattr(self._lines, "volatile", ())
         headers = sorted((name, "..." if name in volatile else value) for name, value in request.headers.items())
-        self._told.append(f"send {request.method} {request.url} {headers} {request.body!r} within {request.timeout}")
+        self._lines.append(f"send {request.method} {request.url} {headers} {request.body!r} within {request.timeout}")
         step = self._steps.pop(0) if self._steps else 200
         if isinstance(step, int):
-            return Response(step, body=b'{"error":"planted"}' if step >= 400 else b'{"n":%d}' % len(self._told))
+            return Response(step, body=b'{"error":"planted"}' if step >= 400 else b'{"n":%d}' % len(self._lines))
         raise step()
 
     def close(self) -> None:
         """Do nothing."""
 
 
-class AnswersAwaiting:
+class AsyncTracingTransport:
     """The same, awaiting."""
 
-    def __init__(self, steps: Sequence[TraceStep], told: list[str]) -> None:
-        self._answers = Answers(steps, told)
+    def __init__(self, steps: Sequence[TraceStep], lines: list[str]) -> None:
+        self._transport = TracingTransport(steps, lines)
 
     async def send(self, request: Request) -> Response:
         """Do the next step."""
-        return self._answers.send(request)
+        return self._transport.send(request)
 
     async def close(self) -> None:
         """Do nothing."""
 
 
 def run(
-    middleware: Middleware, request: Request, steps: Sequence[TraceStep], driver: Driver, told: list[str]
+    middleware: Middleware, request: Request, steps: Sequence[TraceStep], driver: Driver, lines: list[str]
 ) -> Response:
-    """Make one call through `middleware`; what reaches the transport is added to `told`."""
+    """Make one call through `middleware`; what reaches the transport is added to `lines`."""
     handler = compose((middleware,))
     if driver == "blocking":
-        return drive(handler(request), Answers(steps, told), Locks(), request.context)
-    transport = AnswersAwaiting(steps, told)
+        return drive(handler(request), TracingTransport(steps, lines), Locks(), request.context)
+    transport = AsyncTracingTransport(steps, lines)
     return _run_on(driver, lambda: drive_async(handler(request), transport, Locks(), request.context))
 
 
@@ -131,15 +131,15 @@ def trace(
 
     Chance is seeded, and the clock stands still but for waits. The values of `volatile` headers are left out.
     """
-    told: list[str] = _Trace(volatile)
-    context = CallContext(_TracingClock(told), request.context.idempotency)
+    lines: list[str] = _Trace(volatile)
+    context = CallContext(_TracingClock(lines), request.context.idempotency)
     random.seed(0)
     try:
-        response = run(middleware, replace(request, context=context), steps, driver, told)
+        response = run(middleware, replace(request, context=context), steps, driver, lines)
     except TransportError as error:
-        told.append(f"raised {type(error).__name__} {error.message} {error.cause} {error.maybe_sent}")
+        lines.append(f"raised {type(error).__name__} {error.message} {error.cause} {error.maybe_sent}")
     except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to the trace
-        told.append(f"raised {type(error).__name__} {error}")
+        lines.append(f"raised {type(error).__name__} {error}")
     else:
-        told.append(f"returned {response.status} {sorted(response.headers.items())} {response.body!r}")
-    return told
+        lines.append(f"returned {response.status} {sorted(response.headers.items())} {response.body!r}")
+    return lines

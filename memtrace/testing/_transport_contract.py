@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import pytest
 
 from memtrace.plugins import TransportSpec
-from memtrace.testing._rules.answers import Answers
+from memtrace.testing._rules.answers import Responses
 from memtrace.testing._rules.async_behaviour import Awaiting
 from memtrace.testing._rules.connections import Connections
 from memtrace.testing._rules.failures import Failures
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
 
 
-class _Contract(Options, Secrets, Failures, Connections, Answers, Requests, Making):
+class _Contract(Options, Secrets, Failures, Connections, Responses, Requests, Making):
     """What holds for both forms; pytest begins with the last of these."""
 
     @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from memtrace.transport import HEADER_NAME, HEADER_VALUE, Request, TransportError
+from memtrace.transport import Request, TransportError
+from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from memtrace import AddMemoryRequest, MemtraceError, RetryPolicy
-from memtrace.operations import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
+from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
 from memtrace.transport import Headers, Request, Response, TransportError
 from memtrace_transports.memory import FakeMemtrace, ManualClock
 
 TIMEOUT = 5.0
-SETTLING = VERIFY_DELAY_BEFORE_READ + VERIFY_DELAY_AFTER_READ
+VERIFYING = VERIFY_DELAY_BEFORE_READ + VERIFY_DELAY_AFTER_READ
 
 # ---- faults ---------------------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class Call:
 CALLS = (
     Call("add", "`memories.add`", "memories.add", lambda c, w: c.memories.add(agent_id="bot", content="tea"), "rows"),
     Call(
-        "add_unique",
+        "add_per_call",
         '`memories.add`, `dedup="per_call"`',
         "memories.add",
         lambda c, w: c.with_options(dedup="per_call").memories.add(agent_id="bot", content="tea"),
@@ -238,7 +238,7 @@ class Ending:
             return "unknown" if self.maybe_applied else f"`{self.error}`"
         if self.attempts == 1:
             return "done"
-        return "settled" if self.seconds % TIMEOUT == SETTLING else "repeated"
+        return "verified" if self.seconds % TIMEOUT == VERIFYING else "repeated"
 
 
 def ending(call: Call, client, world: World, watch: list[int]) -> Ending:
@@ -276,7 +276,7 @@ def counting(operation: str, watch: list[int]):
 def _cells(adds: str, *, reads: str = "repeated", agents: str = "repeated", create: str = "unknown") -> dict[str, str]:
     """By call: one cell for all that add memories, one for agents and what sessions repeat, one for `sessions.create`."""
     return {
-        **dict.fromkeys(("add", "add_unique", "add_own_key", "add_many"), adds),
+        **dict.fromkeys(("add", "add_per_call", "add_own_key", "add_many"), adds),
         "list": reads,
         **dict.fromkeys(("register", "delete"), agents),
         "create": create,
@@ -291,16 +291,16 @@ def _everywhere(cell: str) -> dict[str, str]:
 EXPECTED: dict[str, dict[str, str]] = {
     "refused": _everywhere("repeated"),
     "not_sent": _everywhere("repeated"),
-    "reset_before": _cells("settled"),
-    "reset_after": _cells("settled"),
-    "timeout_after": _cells("settled"),
-    "truncated": _cells("settled"),
-    "garbled": _cells("settled"),
-    "502_before": _cells("settled"),
-    "502_after": _cells("settled"),
+    "reset_before": _cells("verified"),
+    "reset_after": _cells("verified"),
+    "timeout_after": _cells("verified"),
+    "truncated": _cells("verified"),
+    "garbled": _cells("verified"),
+    "502_before": _cells("verified"),
+    "502_after": _cells("verified"),
     "503": _everywhere("repeated"),
     "503_no_arc": _everywhere("`NoArcInstanceError`"),
-    "504": _cells("settled"),
+    "504": _cells("verified"),
     "429_short": _everywhere("repeated"),
     "429_long": _everywhere("`RateLimitError`"),
     "500_storage": _cells("unknown", agents="unknown"),

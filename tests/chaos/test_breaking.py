@@ -175,13 +175,13 @@ def test_a_header_that_is_no_date_is_as_none(date, header):
 # ---- answers --------------------------------------------------------------------------------------------------------
 
 
-def test_a_garbled_answer_after_a_lost_one_settles_again():
+def test_a_garbled_answer_after_a_lost_one_verifies_again():
     world = World({1: "after", 3: garbling})
     assert world.client.remember("bot", "tea").content == "tea"
     assert world.texts() == ["tea"]
 
 
-def test_a_garbled_answer_to_the_repeat_of_a_batch_settles_again():
+def test_a_garbled_answer_to_the_repeat_of_a_batch_verifies_again():
     world = World({1: "after", 3: garbling})
     result = world.client.memories.add_many([AddMemoryRequest(agent_id="bot", content=text) for text in ("a", "b")])
     assert [outcome.status for outcome in result] == ["stored", "stored"]
@@ -279,7 +279,7 @@ def test_a_conflict_that_cannot_be_looked_into_is_unknown():
 # ---- storage --------------------------------------------------------------------------------------------------------
 
 
-def test_storage_that_is_down_when_settling_ends_the_call_as_unknown_and_stores_once():
+def test_storage_that_is_down_when_verifying_ends_the_call_as_unknown_and_stores_once():
     def applied_then_down(handle, request):
         handle(request)
         world.fake.set_storage("default", "down")
@@ -294,7 +294,7 @@ def test_storage_that_is_down_when_settling_ends_the_call_as_unknown_and_stores_
     assert world.texts() == ["tea"]
 
 
-def test_storage_that_comes_back_while_settling_lets_the_repeat_be_recognised():
+def test_storage_that_comes_back_while_verifying_lets_the_repeat_be_recognised():
     def applied_while_down(handle, request):
         world.fake.set_storage("default", "down")
         handle(request)
@@ -310,7 +310,7 @@ def test_storage_that_comes_back_while_settling_lets_the_repeat_be_recognised():
     assert world.texts() == ["tea"]
 
 
-def test_storage_that_goes_down_between_settling_and_the_repeat_stores_twice_which_nothing_can_prevent():
+def test_storage_that_goes_down_between_verifying_and_the_repeat_stores_twice_which_nothing_can_prevent():
     def down(handle, request):
         world.fake.set_storage("default", "down")
         return handle(request)
@@ -334,8 +334,8 @@ def test_a_request_that_is_delivered_after_its_repeat_stores_twice_which_nothing
     assert world.texts() == ["tea", "tea"]
 
 
-@pytest.mark.parametrize("settle", ["wait", "read"])
-def test_a_request_that_is_delivered_before_settling_is_over_is_recognised(settle):
+@pytest.mark.parametrize("verify", ["wait", "read"])
+def test_a_request_that_is_delivered_before_verifying_is_over_is_recognised(verify):
     held = []
 
     def hold(handle, request):
@@ -346,7 +346,7 @@ def test_a_request_that_is_delivered_before_settling_is_over_is_recognised(settl
         handle(held[0])
         return handle(request)
 
-    world = World({1: hold, 2: late}, retry=RetryPolicy(verify_before_retry=settle))
+    world = World({1: hold, 2: late}, retry=RetryPolicy(verify_before_retry=verify))
     world.client.remember("bot", "tea")
     assert world.texts() == ["tea"]
 

@@ -1,4 +1,4 @@
-"""What a test that patches its HTTP library sees of the read that settles a write."""
+"""What a test that patches its HTTP library sees of the read that verifies a write."""
 
 from __future__ import annotations
 

@@ -25,40 +25,40 @@ EVERY = 120 if COUNT < 1000 else 2500
 TIMEOUT = 1.5
 
 
-def policy(settle):
-    return RetryPolicy(max_attempts=4, verify_before_retry=settle)
+def policy(verify):
+    return RetryPolicy(max_attempts=4, verify_before_retry=verify)
 
 
-def made_by_threads(world, todo, transport, settle, middleware=()):
+def made_by_threads(world, todo, transport, verify, middleware=()):
     with Memtrace(
-        world.proxy.url, world.key, transport=transport, timeout=TIMEOUT, retry=policy(settle), middleware=middleware
+        world.proxy.url, world.key, transport=transport, timeout=TIMEOUT, retry=policy(verify), middleware=middleware
     ) as client:
         return run_threads(client, todo, world.agent_id)
 
 
-def made_by_tasks(world, todo, transport, settle, middleware=()):
+def made_by_tasks(world, todo, transport, verify, middleware=()):
     async def main():
         async with AsyncMemtrace(
             world.proxy.url,
             world.key,
             transport=transport,
             timeout=TIMEOUT,
-            retry=policy(settle),
+            retry=policy(verify),
             middleware=middleware,
         ) as client:
-            books = await run_tasks(client, todo, world.agent_id)
+            reported = await run_tasks(client, todo, world.agent_id)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        return books
+        return reported
 
     return asyncio.run(main())
 
 
 SLOW = () if "CHAOS" in os.environ else pytest.mark.slow
 RUNS = [
-    pytest.param(made_by_threads, "httpx", "wait", marks=SLOW, id="8 threads on httpx, settle by waiting"),
-    pytest.param(made_by_threads, "requests", "read", id="8 threads on requests, settle by a read"),
-    pytest.param(made_by_tasks, "httpx", "read", id="200 tasks on httpx, settle by a read"),
-    pytest.param(made_by_tasks, "aiohttp", "wait", marks=SLOW, id="200 tasks on aiohttp, settle by waiting"),
+    pytest.param(made_by_threads, "httpx", "wait", marks=SLOW, id="8 threads on httpx, verify by waiting"),
+    pytest.param(made_by_threads, "requests", "read", id="8 threads on requests, verify by a read"),
+    pytest.param(made_by_tasks, "httpx", "read", id="200 tasks on httpx, verify by a read"),
+    pytest.param(made_by_tasks, "aiohttp", "wait", marks=SLOW, id="200 tasks on aiohttp, verify by waiting"),
 ]
 
 
@@ -69,32 +69,32 @@ def tell(capsys, figures):
             sys.stdout.write(f"\n{figures}\n")
 
 
-@pytest.mark.parametrize(("make", "transport", "settle"), RUNS)
-def test_what_is_told_of_a_write_is_true_and_no_write_is_there_twice(make, transport, settle, capsys):
+@pytest.mark.parametrize(("make", "transport", "verify"), RUNS)
+def test_what_is_told_of_a_write_is_true_and_no_write_is_there_twice(make, transport, verify, capsys):
     pytest.importorskip(transport)
     todo, began = writes(COUNT, SEED), time.monotonic()
     kills = COUNT >= 1000 or make is made_by_threads  # in a short run of tasks nearly all calls would be under way then
     with no_threads_left(), World(seed=SEED, every=EVERY, kills=kills) as world:
-        books = make(world, todo, transport, settle)
+        reported = make(world, todo, transport, verify)
     held = world.held()
     marks = {mark for write in todo for mark in write.marks}
     # A duplicate here is an item of a batch's own whose row could not be looked up afterwards.
-    stored, failed, unknown = books.marks("stored", "duplicate"), books.marks("failed"), books.marks("unknown")
+    stored, failed, unknown = reported.marks("stored", "duplicate"), reported.marks("failed"), reported.marks("unknown")
     twice = {mark for mark in marks if held[mark] > 1}
     unknown_calls = sum(not unknown.isdisjoint(write.marks) for write in todo)
     tell(
         capsys,
-        f"{transport}, verify_before_retry={settle}: {len(marks)} writes in {len(todo)} calls, {time.monotonic() - began:.0f} s: "
+        f"{transport}, verify_before_retry={verify}: {len(marks)} writes in {len(todo)} calls, {time.monotonic() - began:.0f} s: "
         f"{len(stored)} stored, {len(failed)} failed, {len(unknown)} unknown ({unknown_calls} calls), {len(twice)} twice, "
         f"{len(twice - world.unchecked())} of them with storage up; {sum(world.proxy.hits.values())} of "
         f"{world.proxy.requests} requests and {world.proxy.connections} connections hit",
     )
     assert stored | failed | unknown == marks
     assert {mark for mark in stored if not held[mark]} == set()
-    # The server looks for no duplicates while its storage is down, which may happen between settling and the repeat.
+    # The server looks for no duplicates while its storage is down, which may happen between verifying and the repeat.
     assert twice - world.unchecked() == set()
     assert {mark for mark in failed if held[mark]} == set()
-    assert all(books.errors[mark].maybe_applied for mark in unknown)
+    assert all(reported.errors[mark].maybe_applied for mark in unknown)
     # About 1 % is expected: in a run of few calls six are no accident (one in 3,000 runs), in one of many 2 % are none.
     assert unknown_calls <= max(0.02 * len(todo), 5)
 
@@ -111,12 +111,12 @@ def repeat_at_once(request, call_next):
     return (yield from call_next(request))
 
 
-@pytest.mark.parametrize(("make", "transport", "settle"), RUNS[1:2] + RUNS[3:])
-def test_the_same_run_with_repeats_at_once_stores_some_twice(make, transport, settle, capsys):
+@pytest.mark.parametrize(("make", "transport", "verify"), RUNS[1:2] + RUNS[3:])
+def test_the_same_run_with_repeats_at_once_stores_some_twice(make, transport, verify, capsys):
     pytest.importorskip(transport)
     todo = writes(2 * COUNT, SEED)
     with no_threads_left(), World(seed=SEED, every=EVERY, outages=False, kills=False) as world:
-        make(world, todo, transport, settle, [replace("retry", repeat_at_once)])
+        make(world, todo, transport, verify, [replace("retry", repeat_at_once)])
     held = world.held()
     twice = sum(held[mark] > 1 for write in todo for mark in write.marks)
     tell(capsys, f"{transport}, repeats at once: {twice} of {2 * COUNT} writes twice")

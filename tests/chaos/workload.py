@@ -42,7 +42,7 @@ def writes(count: int, seed: int) -> list[Write]:
 
 
 @dataclass
-class Books:
+class ReportedOutcomes:
     """What the SDK said of each mark: stored, duplicate, failed, unknown."""
 
     said: dict[str, str] = field(default_factory=dict)
@@ -147,9 +147,9 @@ def call(client, unique, write: Write, agent_id: str) -> object:
     return client.sessions.create(agent_id=agent_id, metadata={"mark": mark})
 
 
-def run_threads(client, todo: list[Write], agent_id: str, count: int = 8) -> Books:
+def run_threads(client, todo: list[Write], agent_id: str, count: int = 8) -> ReportedOutcomes:
     """Make every call, from several threads."""
-    books, queue, guard = Books(), iter(todo), threading.Lock()
+    reported, queue, guard = ReportedOutcomes(), iter(todo), threading.Lock()
     broken: list[BaseException] = []
 
     def work() -> None:
@@ -159,7 +159,7 @@ def run_threads(client, todo: list[Write], agent_id: str, count: int = 8) -> Boo
             except MemtraceError as error:
                 outcome = error
             with guard:
-                books.note(write, outcome)
+                reported.note(write, outcome)
 
     def guarded() -> None:
         try:
@@ -175,12 +175,12 @@ def run_threads(client, todo: list[Write], agent_id: str, count: int = 8) -> Boo
             thread.join()
     if broken:
         raise broken[0]
-    return books
+    return reported
 
 
-async def run_tasks(client, todo: list[Write], agent_id: str, count: int = 200) -> Books:
+async def run_tasks(client, todo: list[Write], agent_id: str, count: int = 200) -> ReportedOutcomes:
     """Make every call, from several tasks, which begin within a second: else all would meet each fault at once."""
-    books, queue, chance = Books(), iter(todo), Random(count)
+    reported, queue, chance = ReportedOutcomes(), iter(todo), Random(count)
 
     async def work() -> None:
         await asyncio.sleep(chance.random())
@@ -189,11 +189,11 @@ async def run_tasks(client, todo: list[Write], agent_id: str, count: int = 200) 
                 outcome = await call(client, unique, write, agent_id)
             except MemtraceError as error:
                 outcome = error
-            books.note(write, outcome)
+            reported.note(write, outcome)
 
     async with client.with_options(dedup="per_call") as unique:
         await asyncio.gather(*(work() for _ in range(count)))
-    return books
+    return reported
 
 
 def _taken(queue: Iterator[Write], guard: threading.Lock) -> Iterator[Write]:

@@ -32,7 +32,7 @@ from memtrace import (
     SearchQuery,
     operations,
 )
-from memtrace.operations import raw_operation
+from memtrace.operations._raw import raw_operation
 from memtrace.transport import Headers, Response, TransportError
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory import Fault

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from memtrace import testing
-from memtrace.testing._rules.exchanges import until
+from memtrace.testing._rules.requests_under_test import until
 from memtrace.testing._scripted_server import Answer, Drip, ScriptedServer, Step
 from memtrace.testing._threads import in_thread
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from memtrace.testing._rules import exchanges
+from memtrace.testing._rules import requests_under_test
 from memtrace.testing._transport_under_test import checked
 from memtrace.transport import Headers, Request, Response
 
@@ -29,7 +29,7 @@ def test_a_send_that_never_ends_fails_its_test(monkeypatch):
         def start(self, request):
             return Future()
 
-    monkeypatch.setattr(exchanges, "PATIENCE", 0.01)
-    monkeypatch.setattr(exchanges, "_SLACK", 0.01)
+    monkeypatch.setattr(requests_under_test, "PATIENCE", 0.01)
+    monkeypatch.setattr(requests_under_test, "_SLACK", 0.01)
     with pytest.raises(pytest.fail.Exception, match="send did not end within 0.03 seconds"):
-        exchanges.failure(Never(), Request("GET", "http://server", "/"))
+        requests_under_test.failure(Never(), Request("GET", "http://server", "/"))

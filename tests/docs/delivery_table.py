@@ -13,7 +13,7 @@ COMMAND = "python -m tests.docs.delivery_table"
 
 HEADER = ("what goes wrong", "adding memories", "reads", "agents; `sessions.update`, `close`", "`sessions.create`")
 GROUPS = (
-    ("add", "add_unique", "add_own_key", "add_many"),
+    ("add", "add_per_call", "add_own_key", "add_many"),
     ("list",),
     ("register", "delete", "update", "close"),
     ("create",),

@@ -50,22 +50,40 @@ def test_the_page_about_errors_draws_the_hierarchy_as_the_module_does():
         assert re.search(rf"^{re.escape(line)}\b", text, re.MULTILINE), line
 
 
+REFERENCE = pages.ROOT / "docs" / "reference.md"
+PUBLIC_MODULES = sorted(
+    name
+    for package in (memtrace, memtrace_transports)
+    for root in [Path(package.__file__).parent]
+    for path in root.rglob("*.py")
+    for name in [".".join((package.__name__, *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")]
+    if not re.search(r"\._(?!_)|__main__", name)
+)
+
+
+def names_in_reference():
+    """What is documented there, by its last name: many stand under the package that exports them too."""
+    return {
+        name.rpartition(".")[2]
+        for name in re.findall(r"\bmemtrace(?:_transports)?\.[\w.]+", REFERENCE.read_text("utf-8"))
+    }
+
+
 def test_every_public_name_is_in_the_reference():
-    text = (pages.ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    text = REFERENCE.read_text(encoding="utf-8")
     missing = [name for name in memtrace.__all__ if not re.search(rf"\bmemtrace\.{name}\b", text)]
     assert missing == []
 
 
+@pytest.mark.parametrize("module", PUBLIC_MODULES)
+def test_every_name_that_a_public_module_exports_is_in_the_reference(module):
+    exported = getattr(import_module(module), "__all__", ())
+    assert set(exported) - names_in_reference() == set()
+
+
 def test_every_module_without_an_underscore_is_in_the_reference():
-    text = (pages.ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    modules = {
-        ".".join((package.__name__, *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
-        for package in (memtrace, memtrace_transports)
-        for root in [Path(package.__file__).parent]
-        for path in root.rglob("*.py")
-    }
-    public = {name for name in modules if not re.search(r"\._(?!_)|__main__", name)}
-    unnamed = {name for name in public if not re.search(rf"\b{re.escape(name)}(\.\w|$)", text, re.MULTILINE)}
+    text = REFERENCE.read_text(encoding="utf-8")
+    unnamed = {name for name in PUBLIC_MODULES if not re.search(rf"\b{re.escape(name)}(\.\w|$)", text, re.MULTILINE)}
     exported = {name: {f"memtrace.{each}" for each in import_module(name).__all__} for name in unnamed}
     assert {
         name for name in unnamed if not exported[name] <= set(re.findall(r"[\w.]+", text.replace("(", " ")))

@@ -152,7 +152,7 @@ def test_an_unexpected_error_of_a_transport_is_thrown_in_too(runner):
     assert len(seen) == 1
 
 
-# ---- the books of a call
+# ---- the context of a call
 
 
 @by_driver(

@@ -23,8 +23,8 @@ class Talk:
         self.client = client
         self.history = History("test-format", "assistant", session_id, wait_timeout)
 
-    def _run(self, procedure):
-        return self.client._dispatcher.run(procedure)
+    def _run(self, workflow):
+        return self.client._dispatcher.run(workflow)
 
     @property
     def clock(self):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError
-from memtrace.integrations.identifiers import check_owner, id_for
+from memtrace.integrations._owners import check_owner
+from memtrace.integrations.identifiers import id_for
 from tests.integrations.values import TEXTS
 
 TAKEN = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,127}")

@@ -37,8 +37,8 @@ def requests(*items, form=FORM):
     ]
 
 
-def run(client, procedure):
-    return client._dispatcher.run(procedure)
+def run(client, workflow):
+    return client._dispatcher.run(workflow)
 
 
 def written(client, *items, form=FORM, wait_timeout=5.0):

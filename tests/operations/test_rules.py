@@ -17,7 +17,6 @@ from memtrace.models import (
     SearchQuery,
 )
 from memtrace.operations import (
-    MAX_BODY,
     add_memory,
     agent_memories,
     create_session,
@@ -27,6 +26,7 @@ from memtrace.operations import (
     search_memories,
     session_context,
 )
+from memtrace.operations._endpoints import MAX_BODY
 from memtrace.operations._validation import path_segment
 
 CLOCK = SystemClock()

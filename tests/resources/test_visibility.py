@@ -44,7 +44,7 @@ def test_a_memory_is_given_back_once_it_can_be_read(face, fake):
     assert fake.clock.monotonic() - before == pytest.approx(0.15)
 
 
-def test_what_add_visible_stores_can_be_read_when_it_returns(face, fake):
+def test_what_add_stores_with_wait_can_be_read_when_it_returns(face, fake):
     client = face.of(fake)
     for number in range(3):
         read = client.memories.add(wait=True, agent_id="a", content=f"fact {number}")

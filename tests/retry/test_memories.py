@@ -46,7 +46,7 @@ def test_whatever_is_lost_the_memory_is_stored_once_and_given(face, fake, client
     fake.faults.assert_all_used()
 
 
-def test_between_the_attempts_the_first_settles(fake, client):
+def test_between_the_attempts_the_first_can_be_seen(fake, client):
     fake.faults.add(WAYS[0])
     client.remember("assistant", "User likes tea")
     assert [call.operation for call in fake.calls] == ["memories.add", "memories.list", "memories.add", "memories.list"]
@@ -141,14 +141,14 @@ def test_storage_that_comes_back_during_the_reads_lets_the_write_be_repeated(fak
     assert contents(fake) == ["User likes tea"]
 
 
-def test_a_second_uncertain_attempt_settles_again(fake, client):
+def test_a_second_uncertain_attempt_verifies_again(fake, client):
     fake.faults.add(Fault("reset", on="memories.add", times=2))
     client.remember("assistant", "User likes tea")
     assert fake.clock.monotonic() == 3.0
     assert contents(fake) == ["User likes tea"]
 
 
-def test_after_settling_an_attempt_that_surely_failed_only_waits(fake, client):
+def test_after_verifying_an_attempt_that_surely_failed_only_waits(fake, client):
     fake.faults.add(
         Fault("reset", on="memories.add", applied=True), Fault("status", on="memories.add", nth=2, status=503)
     )
@@ -220,7 +220,7 @@ def test_a_session_whose_answer_an_attempt_middleware_hides_is_not_opened_twice(
     assert fake.client().sessions.list().count == 1
 
 
-def test_a_deadline_without_time_to_settle_leaves_the_outcome_unknown_at_once(fake, client):
+def test_a_deadline_without_time_to_verify_leaves_the_outcome_unknown_at_once(fake, client):
     fake.faults.add(WAYS[0])
     with pytest.raises(APIConnectionError) as caught:
         client.with_options(deadline=1.5).remember("assistant", "User likes tea")
@@ -260,7 +260,7 @@ def test_a_key_of_the_call_that_conflicts_is_stored_even_where_its_row_is_not_fo
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", '{"memories": 5}', '{"memories": [5]}', "<html>", "[" * 100_000])
-def test_a_settling_read_has_to_be_readable(face, body):
+def test_a_verifying_read_has_to_be_readable(face, body):
     scripted = Scripted(face, broken(), *[json_response(200, body)] * 3)
     with pytest.raises(APIConnectionError):
         scripted.client.remember("assistant", "c")
@@ -353,7 +353,7 @@ def test_every_way_of_writing_one_memory_takes_the_clients_keys(face, fake):
     assert contents(fake) == ["same"] * 14
 
 
-def test_each_read_that_fails_before_a_repeat_begins_the_settling_anew(fake, client):
+def test_each_read_that_fails_before_a_repeat_begins_the_verification_anew(fake, client):
     fake.faults.add(
         Fault("reset", on="memories.add", applied=True),
         Fault("status", on="memories.list", status=503, times=2, headers={"Retry-After": "4"}),
@@ -369,7 +369,7 @@ def test_each_read_that_fails_before_a_repeat_begins_the_settling_anew(fake, cli
     assert contents(fake) == ["User likes tea", "User likes cake"]
 
 
-def test_a_settling_read_that_may_not_be_repeated_in_time_ends_the_call(fake, client):
+def test_a_verifying_read_that_may_not_be_repeated_in_time_ends_the_call(fake, client):
     fake.faults.add(
         Fault("reset", on="memories.add", applied=True),
         Fault("status", on="memories.list", status=429, headers={"Retry-After": "3600"}),

@@ -43,7 +43,7 @@ class Dispatch:
         return kind.create(resolved, self.transport)
 
     def do(self, dispatcher, what, given):
-        """`send` an operation or `run` a procedure."""
+        """`send` an operation or `run` a workflow."""
         result = getattr(dispatcher, what)(given)
         return result if self.form == "sync" else asyncio.run(result)
 

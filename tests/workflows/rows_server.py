@@ -96,7 +96,7 @@ def _json(row):
 
 
 class Reader:
-    """One kind of client on such a server; runs procedures and streams to their end."""
+    """One kind of client on such a server; runs workflows and streams to their end."""
 
     def __init__(self, form, rows=(), after=None, **settings):
         self.form = form
@@ -105,8 +105,8 @@ class Reader:
         self.client = kind("http://server", "key", transport=self.server, **settings)
         self.clock = self.client._dispatcher.settings.clock
 
-    def run(self, procedure):
-        result = self.client._dispatcher.run(procedure)
+    def run(self, workflow):
+        result = self.client._dispatcher.run(workflow)
         return result if self.form == "sync" else asyncio.run(_awaited(result))
 
     def names(self, stream):

@@ -1,4 +1,4 @@
-"""How procedures and streams run: what they are handed, when they stand still, and how they end."""
+"""How workflows and streams run: what they are handed, when they stand still, and how they end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.garbage import collecting
 
 
 class Runs:
-    """Runs procedures and streams on one kind of dispatcher, over one script."""
+    """Runs workflows and streams on one kind of dispatcher, over one script."""
 
     def __init__(self, form):
         self.form = form
@@ -29,8 +29,8 @@ class Runs:
         self.transport = transport(*steps)
         return client("http://server", "key", transport=self.transport, clock=self.clock, retry=ONCE)._dispatcher
 
-    def run(self, procedure, *steps):
-        result = self.dispatcher(*steps).run(procedure)
+    def run(self, workflow, *steps):
+        result = self.dispatcher(*steps).run(workflow)
         return result if self.form == "sync" else self._awaited(result)
 
     def taken(self, stream, count, *steps):
@@ -69,69 +69,69 @@ def operation(parse=lambda response: response):
     return Operation("things.get", "GET", "/x", parse, "read")
 
 
-# ---- procedures
+# ---- workflows
 
 
-def test_a_procedure_gets_each_result_and_returns_its_own(runs):
-    def procedure():
+def test_a_workflow_gets_each_result_and_returns_its_own(runs):
+    def workflow():
         first = yield from run_operation(operation(lambda response: 1))
         second = yield from run_operation(operation(lambda response: 2))
         return first, second
 
-    assert runs.run(procedure()) == (1, 2)
+    assert runs.run(workflow()) == (1, 2)
     assert len(runs.transport.requests) == 2
 
 
-def test_a_procedure_that_asks_for_nothing_returns_at_once(runs):
-    def procedure():
+def test_a_workflow_that_asks_for_nothing_returns_at_once(runs):
+    def workflow():
         return 7
         yield
 
-    assert runs.run(procedure()) == 7
+    assert runs.run(workflow()) == 7
 
 
 def test_a_pause_is_slept_by_the_clients_clock(runs):
-    def procedure():
+    def workflow():
         assert (yield from pause(0.15)) is None
         return (yield from run_operation(operation(lambda response: "after")))
 
-    assert runs.run(procedure()) == "after"
+    assert runs.run(workflow()) == "after"
     assert runs.clock.sleeps == [0.15]
 
 
-def test_a_procedure_may_handle_a_failure(runs):
-    def procedure():
+def test_a_workflow_may_handle_a_failure(runs):
+    def workflow():
         try:
             yield from run_operation(operation())
         except TransportError as error:
             cause = error.cause
         return (yield from run_operation(operation(lambda response: cause)))
 
-    assert runs.run(procedure(), TransportError("gone", cause="reset")) == "reset"
+    assert runs.run(workflow(), TransportError("gone", cause="reset")) == "reset"
 
 
-def test_a_procedure_may_return_after_a_failure(runs):
-    def procedure():
+def test_a_workflow_may_return_after_a_failure(runs):
+    def workflow():
         try:
             yield from run_operation(operation())
         except NotFoundError:
             return "nothing"
 
-    assert runs.run(procedure(), 404) == "nothing"
+    assert runs.run(workflow(), 404) == "nothing"
 
 
-def test_a_failure_that_a_procedure_leaves_comes_out(runs):
-    def procedure():
+def test_a_failure_that_a_workflow_leaves_comes_out(runs):
+    def workflow():
         yield from run_operation(operation())
 
     with pytest.raises(NotFoundError):
-        runs.run(procedure(), 404)
+        runs.run(workflow(), 404)
 
 
 def test_a_failure_that_is_none_of_the_sdk_can_be_cleaned_up_after(runs):
     left = []
 
-    def procedure():
+    def workflow():
         try:
             yield from run_operation(operation())
         except LookupError:
@@ -139,7 +139,7 @@ def test_a_failure_that_is_none_of_the_sdk_can_be_cleaned_up_after(runs):
             raise
 
     with pytest.raises(LookupError):
-        runs.run(procedure(), LookupError())
+        runs.run(workflow(), LookupError())
     assert left == ["cleaned up"]
 
 
@@ -148,10 +148,10 @@ class Interrupt(BaseException):
 
 
 @pytest.mark.parametrize("how", ["run", "stream"])
-def test_what_is_no_exception_closes_the_procedure_and_goes_through(runs, how):
+def test_what_is_no_exception_closes_the_workflow_and_goes_through(runs, how):
     left = []
 
-    def procedure():
+    def workflow():
         try:
             yield from run_operation(operation())
         except Exception:  # noqa: BLE001
@@ -161,7 +161,7 @@ def test_what_is_no_exception_closes_the_procedure_and_goes_through(runs, how):
             raise RuntimeError("and its closing fails")
 
     with pytest.raises(Interrupt):
-        runs.run(procedure(), Interrupt()) if how == "run" else runs.taken(procedure(), 1, Interrupt())
+        runs.run(workflow(), Interrupt()) if how == "run" else runs.taken(workflow(), 1, Interrupt())
     assert left == ["closed"]
 
 

@@ -78,7 +78,7 @@ def import_lines(
     memories before it stores one. A line that cannot be stored is counted and passed over. Raises `LineError` for a file that
     cannot be read on, and what reading and storing raise: the same import again goes on from there.
     """
-    _settle(client, clock)
+    _wait_until_visible(client, clock)
     importer = _Importer(client, plan, report)
     try:
         for number, raw in enumerate(readable(lines, plan.name), 1):
@@ -92,7 +92,7 @@ def import_lines(
     importer.flush()
 
 
-def _settle(client: Memtrace, clock: Clock) -> None:
+def _wait_until_visible(client: Memtrace, clock: Clock) -> None:
     """Wait as the SDK does before it repeats a write; an organisation that cannot be read is told before that."""
     client.memories.list(limit=1)
     clock.sleep(_UNTIL_FLUSHED)

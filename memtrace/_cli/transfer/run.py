@@ -117,7 +117,7 @@ def _how_far(report: ImportReport) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _ImportSource:
     """An open file of lines: they may come out of another one, whose size is known where it is one."""
 
     lines: IO[bytes]
@@ -126,19 +126,19 @@ class _Source:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[_Source]:
+def _opened(file: str) -> Iterator[_ImportSource]:
     if file == "-":
-        yield _Source(standard_input(), standard_input())
+        yield _ImportSource(standard_input(), standard_input())
         return
     with open_file(file) as raw:
         if not lock(raw.fileno()):
             raise CommandError(f"{file} is being imported by another process; wait for it", ExitStatus.FAILED)
         lines = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if file.endswith(".gz") else raw
-        yield _Source(lines, raw, size_of(raw))
+        yield _ImportSource(lines, raw, size_of(raw))
 
 
 @contextmanager
-def _measuring(source: _Source, report: ImportReport) -> Iterator[Callable[[], None]]:
+def _measuring(source: _ImportSource, report: ImportReport) -> Iterator[Callable[[], None]]:
     """A bar on a terminal, which moves as the file is read."""
     with measuring(
         "Importing", source.size, told="looking at what is there", silent=source.raw.isatty()

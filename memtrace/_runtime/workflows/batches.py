@@ -10,7 +10,8 @@ from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._support.numbers import is_int
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError, ResponseDecodeError
 from memtrace.models import AddMemoryRequest, Memory
-from memtrace.operations import MAX_BODY, Dedup, add_memories, memory_body, with_unique_key
+from memtrace.operations import Dedup, add_memories, memory_body
+from memtrace.operations._endpoints import MAX_BODY, with_dedup_key
 from memtrace.operations._recovery import server_dedup_key
 from memtrace.operations._server_messages import refused_item
 from memtrace.operations._validation import invalid
@@ -35,7 +36,7 @@ class BatchItem:
         if not isinstance(request, AddMemoryRequest):
             raise invalid(f"memories[{index}]", "an AddMemoryRequest", f"{type(request).__name__} was given")
         if dedup == "per_call" and not request.dedup_key:
-            request = with_unique_key(request)
+            request = with_dedup_key(request)
         self.request: AddMemoryRequest = request
         self.index: int = index
         try:
@@ -80,12 +81,12 @@ def stored_rows(result: BatchResult) -> list[Memory]:
 class ChunkResult:
     """What became of the items of one request: their outcomes, why the request failed if it did, and what was left unsent."""
 
-    __slots__ = ("error", "left", "outcomes")
+    __slots__ = ("error", "outcomes", "remainder")
 
-    def __init__(self, outcomes: list[Outcome], error: MemtraceError | None = None, left: Chunk = ()) -> None:
+    def __init__(self, outcomes: list[Outcome], error: MemtraceError | None = None, remainder: Chunk = ()) -> None:
         self.outcomes: list[Outcome] = outcomes
         self.error: MemtraceError | None = error
-        self.left: Chunk = left
+        self.remainder: Chunk = remainder
 
 
 def send_chunk(chunk: Chunk) -> Workflow[ChunkResult]:
@@ -108,11 +109,11 @@ def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome
     What stands behind an item that the server refuses is sent in another request.
     """
     outcomes: list[Outcome] = []
-    left: Chunk = [BatchItem(index, request, "server") for index, request in enumerate(requests)]
-    while left:
-        sent = yield from send_chunk(left)
+    remainder: Chunk = [BatchItem(index, request, "server") for index, request in enumerate(requests)]
+    while remainder:
+        sent = yield from send_chunk(remainder)
         outcomes += sent.outcomes
-        left = sent.left
+        remainder = sent.remainder
     return outcomes
 
 
@@ -167,8 +168,8 @@ class Batch:
         progress: Progress | None,
     ) -> None:
         _check_several(requests)
-        _check_count(chunk_size, "chunk_size", _MOST_ITEMS)
-        _check_count(max_concurrency, "max_concurrency", _MOST_REQUESTS)
+        _check_between(chunk_size, "chunk_size", _MOST_ITEMS)
+        _check_between(max_concurrency, "max_concurrency", _MOST_REQUESTS)
         if on_failure not in get_args(OnFailure):
             raise invalid("on_failure", " or ".join(map(repr, get_args(OnFailure))), "there is no other")
         self.max_concurrency = max_concurrency
@@ -176,7 +177,7 @@ class Batch:
         self._stops = on_failure == "stop"
         self._failure: MemtraceError | None = None
         self._known: list[Outcome] = []
-        self._left: list[Chunk] = []
+        self._remainder: list[Chunk] = []
         self._tell = progress
         self._progress = BatchProgress(total=len(requests) if isinstance(requests, Sized) else None)
         self._chunks = self._cut(requests, dedup)
@@ -184,7 +185,7 @@ class Batch:
     def rounds(self) -> Iterator[list[Chunk]]:
         """What is to be sent together, again and again; then nothing is left. A round may be empty, with outcomes to be taken."""
         while True:
-            chunks, self._left = self._left[: self.max_concurrency], self._left[self.max_concurrency :]
+            chunks, self._remainder = self._remainder[: self.max_concurrency], self._remainder[self.max_concurrency :]
             raised = self._fill(chunks)
             if chunks and self._stops and self._failure is not None:
                 self._known += [_skipped(item, self._failure) for chunk in chunks for item in chunk]
@@ -212,8 +213,8 @@ class Batch:
         self._known += sent.outcomes
         if sent.error is not None and self._failure is None:
             self._failure = sent.error
-        if sent.left:
-            self._left.append(sent.left)
+        if sent.remainder:
+            self._remainder.append(sent.remainder)
 
     def outcomes(self) -> Iterator[Outcome]:
         """What is newly known; then `progress` is told."""
@@ -278,9 +279,9 @@ def _check_several(requests: object) -> None:
         raise invalid("requests", "an iterable of AddMemoryRequest", f"{type(requests).__name__} was given")
 
 
-def _check_count(value: object, name: str, most: int) -> None:
-    if not is_int(value) or not 1 <= value <= most:
-        raise invalid(name, f"a whole number from 1 to {most}", "no other makes sense")
+def _check_between(value: object, name: str, largest: int) -> None:
+    if not is_int(value) or not 1 <= value <= largest:
+        raise invalid(name, f"a whole number from 1 to {largest}", "no other makes sense")
 
 
 def _with_index(error: MemtraceError, index: int) -> MemtraceError:

@@ -33,9 +33,9 @@ class PageRequest(NamedTuple):
 
 
 class Paginator:
-    """A way over the rows between two bounds that do not move; `page` goes on until the walk has `ended`.
+    """A way over the rows between two bounds that do not move; `page` goes on until it has `ended`.
 
-    `read` answers a `Page` with its rows, in order. `skip` rows are passed over, and of those that `keep` holds (all without
+    `read` answers a `PageRequest` with its rows, in order. `skip` rows are passed over, and of those that `keep` holds (all without
     it) `at_most` are given (all without it). One page is held at a time.
     """
 
@@ -70,7 +70,7 @@ class Paginator:
         return not self.has_more or self._left == 0
 
     def next_page(self) -> Workflow[list[Memory]]:
-        """The next rows; there may be none before the walk has ended.
+        """The next rows; there may be none before it has `ended`.
 
         Raises `ResponseDecodeError` for rows that are out of order, and what reading raises.
         """

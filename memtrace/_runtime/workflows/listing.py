@@ -15,7 +15,8 @@ from memtrace._runtime.workflows.steps import Stream, Workflow, emit_all, run_op
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError
 from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, SearchResult
-from memtrace.operations import Operation, for_agent, for_session
+from memtrace.operations import Operation
+from memtrace.operations._endpoints import for_agent, for_session
 from memtrace.operations._time_bounds import to_absolute
 from memtrace.operations._validation import MAX_LIMIT, check_count, split_tags
 
@@ -64,17 +65,17 @@ def read_all(
     """Read memories by filters page by page, 100 unless `limit` says otherwise."""
     limit = _LIST_LIMIT if options.limit is None else options.limit
     # One row more tells whether there is one; the next one with these exact tags may be far away.
-    walk = paginate(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
-    rows = yield from _all_of(walk)
-    has_more = walk.has_more or len(rows) > limit
+    paginator = paginate(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
+    rows = yield from _all_of(paginator)
+    has_more = paginator.has_more or len(rows) > limit
     del rows[limit:]
     return MemoryList(memories=rows, count=len(rows), has_more=has_more)
 
 
-def _all_of(walk: Paginator) -> Workflow[list[Memory]]:
+def _all_of(paginator: Paginator) -> Workflow[list[Memory]]:
     rows: list[Memory] = []
-    while not walk.ended:
-        rows += yield from walk.next_page()
+    while not paginator.ended:
+        rows += yield from paginator.next_page()
     return rows
 
 
@@ -101,9 +102,9 @@ def session_pages(session_id: str, options: ListOptions, clock: Clock, name: str
     return paginate(for_session(session_id, options), clock, name, options.limit)
 
 
-def _emitted(walk: Paginator) -> Stream[Memory]:
-    while not walk.ended:
-        yield from emit_all((yield from walk.next_page()))
+def _emitted(paginator: Paginator) -> Stream[Memory]:
+    while not paginator.ended:
+        yield from emit_all((yield from paginator.next_page()))
 
 
 def paginate(
@@ -162,7 +163,7 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[Sear
         spent += answer.query_time_ms
         return answer.results
 
-    walk = Paginator(
+    paginator = Paginator(
         read,
         to_absolute(query.since, "since", clock),
         to_absolute(query.until, "until", clock),
@@ -171,7 +172,7 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[Sear
         at_most=_SEARCH_LIMIT if query.limit is None else query.limit,
         page_size=page_size,
     )
-    rows = yield from _all_of(walk)
+    rows = yield from _all_of(paginator)
     return SearchResult(results=rows, count=len(rows), query_time_ms=spent)
 
 

@@ -27,9 +27,9 @@ def session_prompt_context(session_id: str, options: PromptContextOptions, clock
     return _written(session_pages(session_id, _sent(options), clock, "sessions.prompt_context"), options, writer)
 
 
-def _written(walk: Paginator, options: PromptContextOptions, writer: ContextWriter) -> Workflow[PromptContext]:
-    while not walk.ended:
-        rows = yield from walk.next_page()
+def _written(paginator: Paginator, options: PromptContextOptions, writer: ContextWriter) -> Workflow[PromptContext]:
+    while not paginator.ended:
+        rows = yield from paginator.next_page()
         writer.take(row for row in rows if _is_wanted(row, options))
     return writer.context()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from memtrace._runtime.workflows.batches import item_body
 from memtrace.models import AddMemoryRequest
-from memtrace.operations import Dedup, with_unique_key
+from memtrace.operations import Dedup
+from memtrace.operations._endpoints import with_dedup_key
 
 
 def prepare(request: AddMemoryRequest, dedup: Dedup) -> tuple[AddMemoryRequest, int]:
@@ -16,6 +17,6 @@ def prepare(request: AddMemoryRequest, dedup: Dedup) -> tuple[AddMemoryRequest, 
     79
     """
     if dedup == "per_call" and not request.dedup_key:
-        request = with_unique_key(request)
+        request = with_dedup_key(request)
     size = len(item_body(request))
     return request.model_copy(deep=True), size

@@ -31,22 +31,22 @@ class _Waiters:
     """Tasks that wait for a change."""
 
     def __init__(self) -> None:
-        self._turns: set[Future[None]] = set()
+        self._waiters: set[Future[None]] = set()
 
     async def wait(self, seconds: float | None) -> None:
         """Wait until `call` is called, for so many real seconds at most; None is without bound."""
-        turn: Future[None] = asyncio.get_running_loop().create_future()
-        self._turns.add(turn)
+        waiter: Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
         try:
-            await asyncio.wait((turn,), timeout=seconds)
+            await asyncio.wait((waiter,), timeout=seconds)
         finally:
-            self._turns.discard(turn)
+            self._waiters.discard(waiter)
 
     def call(self) -> None:
         """Let all that wait look again."""
-        for turn in self._turns:
-            if not turn.done():
-                turn.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class AsyncioWorker:
@@ -70,7 +70,7 @@ class AsyncioWorker:
         self._clock = dispatcher.settings.clock
         self._limits = limits
         self._on_result = on_result
-        self._work, self._room, self._news = _Waiters(), _Waiters(), _Waiters()
+        self._work, self._room, self._progress = _Waiters(), _Waiters(), _Waiters()
         self._worker: asyncio.Task[None] | None = None
 
     # ---- what callers do
@@ -112,19 +112,19 @@ class AsyncioWorker:
         until = None if timeout is None else self._clock.monotonic() + timeout
         newest = self.state.request_flush()
         self._work.call()
-        return await self._wait(self._news, lambda: self.state.is_known(newest), until)
+        return await self._wait(self._progress, lambda: self.state.is_known(newest), until)
 
     async def close(self) -> None:
         """Send what waits, within the bound, and end the task. Raises `BufferDrainError` for what is left."""
         self._refuse_busy("close")
         until = self._clock.monotonic() + self._limits.drain_timeout
         first, self.state.closing = not self.state.closing, True
-        for waiting in (self._work, self._room, self._news):
+        for waiting in (self._work, self._room, self._progress):
             waiting.call()
         drained = False
         try:
             with shielded():  # also when the block was cancelled, what it accepted is sent
-                drained = await self._wait(self._news, lambda: self.state.is_settled, until)
+                drained = await self._wait(self._progress, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
             reporting.log_losses(self.state.counts)
@@ -200,7 +200,7 @@ class AsyncioWorker:
     async def _send_all(self) -> None:
         try:
             while chunk := await self._next_chunk():
-                self.state.settle(chunk, await self._send(chunk))
+                self.state.record_outcomes(chunk, await self._send(chunk))
                 self._room.call()
                 self._report()
         except BaseException:  # cancelled by `close`, or with its event loop
@@ -233,7 +233,7 @@ class AsyncioWorker:
     def _report(self) -> None:
         """Tell what is decided, in order."""
         self._report_each(self.state.next_decided)
-        self._news.call()
+        self._progress.call()
 
     def _report_each(self, following: Callable[[], BufferedItem[Future[Outcome]] | None]) -> None:
         while item := following():

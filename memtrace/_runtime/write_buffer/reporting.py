@@ -21,13 +21,13 @@ def check_listener(on_result: object) -> None:
         )
 
 
-def report(on_result: OnResult | None, outcome: Outcome, harmless: type[BaseException] = Exception) -> None:
-    """Call `on_result`. What it raises, if `harmless`, is logged by its type alone, since its text may hold contents."""
+def report(on_result: OnResult | None, outcome: Outcome, swallowed: type[BaseException] = Exception) -> None:
+    """Call `on_result`. What it raises, if `swallowed`, is logged by its type alone, since its text may hold contents."""
     if on_result is None:
         return
     try:
         on_result(outcome)
-    except harmless as error:
+    except swallowed as error:
         log_raised("on_result", error, outcome)
 
 

@@ -32,7 +32,7 @@ class BufferedItem(Generic[FutureT]):
 
 
 class BufferState(Generic[FutureT]):
-    """A buffer's memories in the order of their acceptance: decided but not told, then flying, then waiting; displaced ones apart.
+    """A buffer's memories in the order of their acceptance: decided but not told, then in flight, then waiting; dropped ones apart.
 
     No I/O, no waiting, no lock: its owner guards it, and tells what it decides.
     """
@@ -42,9 +42,9 @@ class BufferState(Generic[FutureT]):
         self._numbers = itertools.count()
         self._waiting: deque[BufferedItem[FutureT]] = deque()
         self._waiting_bytes = 0
-        self._flying: tuple[BufferedItem[FutureT], ...] = ()
+        self._in_flight: tuple[BufferedItem[FutureT], ...] = ()
         self._decided: deque[BufferedItem[FutureT]] = deque()
-        self._displaced: deque[BufferedItem[FutureT]] = deque()
+        self._dropped: deque[BufferedItem[FutureT]] = deque()
         self._tallies: dict[OutcomeStatus, int] = dict.fromkeys(
             ("stored", "duplicate", "failed", "dropped", "unknown"), 0
         )
@@ -59,12 +59,12 @@ class BufferState(Generic[FutureT]):
     @property
     def pending(self) -> int:
         """How many wait or are under way."""
-        return len(self._waiting) + len(self._flying)
+        return len(self._waiting) + len(self._in_flight)
 
     @property
     def in_flight(self) -> int:
         """How many are in the request that was begun last."""
-        return len(self._flying)
+        return len(self._in_flight)
 
     @property
     def is_full(self) -> bool:
@@ -74,7 +74,7 @@ class BufferState(Generic[FutureT]):
     @property
     def is_settled(self) -> bool:
         """Whether all that was accepted is known and told."""
-        return not (self.pending or self._decided or self._displaced)
+        return not (self.pending or self._decided or self._dropped)
 
     @property
     def counts(self) -> BufferCounts:
@@ -84,7 +84,7 @@ class BufferState(Generic[FutureT]):
 
     def due_at(self) -> float | None:
         """The moment at which the next request is to be sent, long ago where that is now; None where there is none to send."""
-        if not self._waiting or self._flying:
+        if not self._waiting or self._in_flight:
             return None
         oldest = self._waiting[0]
         if self.closing or self.has_chunk or oldest.number <= self._urgent:
@@ -105,7 +105,7 @@ class BufferState(Generic[FutureT]):
 
     def is_known(self, number: int) -> bool:
         """Whether the outcome of this one and of all before it is known and told."""
-        parts = (self._displaced, self._decided, self._flying, self._waiting)
+        parts = (self._dropped, self._decided, self._in_flight, self._waiting)
         return all(not items or items[0].number > number for items in parts)
 
     # ---- what happens
@@ -123,16 +123,16 @@ class BufferState(Generic[FutureT]):
         text = f"dropped unsent: the buffer held {self._limits.max_pending} memories, and newer ones came"
         item.outcome = Outcome(item.number, "dropped", error=BufferFullError(text))
         tallies = self._tallied([item.outcome])
-        displaced = self._displaced.copy()
-        displaced.append(item)
+        dropped = self._dropped.copy()
+        dropped.append(item)
         # No call stands between these lines: an interruption finds all of them done, or none.
         del self._waiting[0]
-        self._displaced, self._tallies = displaced, tallies
+        self._dropped, self._tallies = dropped, tallies
         self._waiting_bytes -= item.size + 1
 
     def request_flush(self) -> int:
         """Have all that waits sent without waiting for company; gives the number of the newest that is pending, or -1."""
-        newest = next((items[-1].number for items in (self._waiting, self._flying, self._decided) if items), -1)
+        newest = next((items[-1].number for items in (self._waiting, self._in_flight, self._decided) if items), -1)
         self._urgent = max(self._urgent, newest)
         return newest
 
@@ -144,27 +144,27 @@ class BufferState(Generic[FutureT]):
                 break
             size += item.size + 1
             taken += 1
-        self._flying = tuple(self._waiting.popleft() for _ in range(taken))
+        self._in_flight = tuple(self._waiting.popleft() for _ in range(taken))
         self._waiting_bytes -= size
-        return self._flying
+        return self._in_flight
 
-    def settle(self, chunk: tuple[BufferedItem[FutureT], ...], outcomes: Sequence[Outcome]) -> None:
+    def record_outcomes(self, chunk: tuple[BufferedItem[FutureT], ...], outcomes: Sequence[Outcome]) -> None:
         """Note what became of a request, unless it was given up meanwhile."""
-        if self._flying is chunk:
+        if self._in_flight is chunk:
             decided = self._decided_with(zip(chunk, outcomes, strict=True))
             tallies = self._tallied(outcomes)
-            self._flying, self._decided, self._tallies = (), decided, tallies
+            self._in_flight, self._decided, self._tallies = (), decided, tallies
 
     def give_up(self) -> None:
         """Decide all that is pending: what waits has failed and is `unsent`, what is under way is unknown."""
         waiting: deque[BufferedItem[FutureT]] = deque()
         unsent = self.unsent + tuple(item.request for item in self._waiting)
-        outcomes = [Outcome(0, "unknown", error=_drain_timeout_error()) for _ in self._flying]
+        outcomes = [Outcome(0, "unknown", error=_drain_timeout_error()) for _ in self._in_flight]
         outcomes += [Outcome(0, "failed", error=_skipped()) for _ in self._waiting]
-        decided = self._decided_with(zip((*self._flying, *self._waiting), outcomes, strict=True))
+        decided = self._decided_with(zip((*self._in_flight, *self._waiting), outcomes, strict=True))
         tallies = self._tallied(outcomes)
         # As above: no call from here on.
-        self._flying, self._waiting, self._waiting_bytes = (), waiting, 0
+        self._in_flight, self._waiting, self._waiting_bytes = (), waiting, 0
         self._decided, self._tallies, self.unsent = decided, tallies, unsent
 
     def _decided_with(self, decisions: Iterable[tuple[BufferedItem[FutureT], Outcome]]) -> deque[BufferedItem[FutureT]]:
@@ -181,16 +181,16 @@ class BufferState(Generic[FutureT]):
     # ---- who is told
 
     def next_dropped(self) -> BufferedItem[FutureT] | None:
-        """The first that was let go and that nobody was told of; it stays the first until `told`."""
-        return self._displaced[0] if self._displaced else None
+        """The first that was let go and that nobody was told of; it stays the first until `acknowledge` is called."""
+        return self._dropped[0] if self._dropped else None
 
     def next_decided(self) -> BufferedItem[FutureT] | None:
-        """The first other one whose outcome nobody was told; it stays the first until `told`."""
+        """The first other one whose outcome nobody was told; it stays the first until `acknowledge` is called."""
         return self._decided[0] if self._decided else None
 
     def acknowledge(self, item: BufferedItem[FutureT]) -> None:
         """Strike out what was told; once is enough."""
-        for items in (self._displaced, self._decided):
+        for items in (self._dropped, self._decided):
             if items and items[0] is item:
                 items.popleft()
 

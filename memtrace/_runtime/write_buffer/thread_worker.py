@@ -32,26 +32,26 @@ class _Waiters:
     """
 
     def __init__(self) -> None:
-        self._turns: set[threading.Lock] = set()
+        self._waiters: set[threading.Lock] = set()
 
     def enter(self) -> threading.Lock:
         """A lock that can be taken once `call` was called."""
-        turn = threading.Lock()
-        turn.acquire()  # whoever calls releases it
-        self._turns.add(turn)
-        return turn
+        waiter = threading.Lock()
+        waiter.acquire()  # whoever calls releases it
+        self._waiters.add(waiter)
+        return waiter
 
-    def leave(self, turn: threading.Lock) -> None:
+    def leave(self, waiter: threading.Lock) -> None:
         """Wait no longer."""
-        self._turns.discard(turn)
+        self._waiters.discard(waiter)
 
     def call(self) -> None:
         """Let all that wait look again."""
-        while self._turns:
-            turn = next(iter(self._turns))
-            if turn.locked():  # an interruption may have come between these lines, and they begin anew
-                turn.release()
-            self._turns.discard(turn)
+        while self._waiters:
+            waiter = next(iter(self._waiters))
+            if waiter.locked():  # an interruption may have come between these lines, and they begin anew
+                waiter.release()
+            self._waiters.discard(waiter)
 
 
 class _Condition(threading.Condition):
@@ -97,7 +97,7 @@ class ThreadWorker:
         self._clock = dispatcher.settings.clock
         self._limits = limits
         self._on_result = on_result
-        self._work, self._room, self._news = _Waiters(), _Waiters(), _Waiters()
+        self._work, self._room, self._progress = _Waiters(), _Waiters(), _Waiters()
         self._worker: threading.Thread | None = None
         self._own = threading.local()  # `.busy` in a thread that would wait for itself
 
@@ -135,7 +135,7 @@ class ThreadWorker:
         with self.guard:
             newest = self.state.request_flush()
             self._work.call()
-        return self._wait(self._news, lambda: self.state.is_known(newest), until)
+        return self._wait(self._progress, lambda: self.state.is_known(newest), until)
 
     def close(self) -> None:
         """Send what waits, within the bound, and end the thread. Raises `BufferDrainError` for what is left."""
@@ -145,10 +145,10 @@ class ThreadWorker:
         try:
             with self.guard:
                 self.state.closing = True
-                for waiting in (self._work, self._room, self._news):
+                for waiting in (self._work, self._room, self._progress):
                     waiting.call()
             self._report_each(self.state.next_dropped, Exception)
-            drained = self._wait(self._news, lambda: self.state.is_settled, until)
+            drained = self._wait(self._progress, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
             reporting.log_losses(self.state.counts)
@@ -196,14 +196,14 @@ class ThreadWorker:
                     return True
                 if until is not None and self._clock.monotonic() >= until:
                     return False
-                turn = room.enter()
-            self._wait_for_work(room, turn, until)
+                waiter = room.enter()
+            self._wait_for_work(room, waiter, until)
 
-    def _wait_for_work(self, room: _Waiters, turn: threading.Lock, until: float | None) -> None:
+    def _wait_for_work(self, room: _Waiters, waiter: threading.Lock, until: float | None) -> None:
         left = seconds_until(self._clock, until)
-        turn.acquire(timeout=-1 if left is None else left)  # nobody releases it again
+        waiter.acquire(timeout=-1 if left is None else left)  # nobody releases it again
         with self.guard:
-            room.leave(turn)
+            room.leave(waiter)
 
     def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
         """Decide and tell what is pending: what was not sent, and how many are under way."""
@@ -230,7 +230,7 @@ class ThreadWorker:
         while chunk := self._next_chunk():
             outcomes = self._send(chunk)
             with self.guard:
-                self.state.settle(chunk, outcomes)
+                self.state.record_outcomes(chunk, outcomes)
                 self._room.call()
             self._report(BaseException)
 
@@ -243,8 +243,8 @@ class ThreadWorker:
                     break
                 if due is not None and self._clock.monotonic() >= due:
                     return self.state.take()
-                turn = self._work.enter()
-            self._wait_for_work(self._work, turn, due)
+                waiter = self._work.enter()
+            self._wait_for_work(self._work, waiter, due)
         return ()
 
     def _send(self, chunk: _Chunk) -> list[Outcome]:
@@ -255,15 +255,15 @@ class ThreadWorker:
 
     # ---- telling
 
-    def _report(self, harmless: type[BaseException]) -> None:
+    def _report(self, swallowed: type[BaseException]) -> None:
         """Tell what is decided, in order."""
-        self._report_each(self.state.next_dropped, harmless)
-        self._report_each(self.state.next_decided, harmless)
+        self._report_each(self.state.next_dropped, swallowed)
+        self._report_each(self.state.next_decided, swallowed)
         with self.guard:
-            self._news.call()
+            self._progress.call()
 
     def _report_each(
-        self, following: Callable[[], BufferedItem[Future[Outcome]] | None], harmless: type[BaseException]
+        self, following: Callable[[], BufferedItem[Future[Outcome]] | None], swallowed: type[BaseException]
     ) -> None:
         """Strike out each after it was told, so that an interruption loses none; its future is set once."""
         while True:
@@ -271,20 +271,20 @@ class ThreadWorker:
                 item = following()
             if item is None:
                 break
-            self._report_one(item, harmless)
+            self._report_one(item, swallowed)
             with self.guard:
                 self.state.acknowledge(item)
 
-    def _report_one(self, item: BufferedItem[Future[Outcome]], harmless: type[BaseException]) -> None:
+    def _report_one(self, item: BufferedItem[Future[Outcome]], swallowed: type[BaseException]) -> None:
         outcome = cast("Outcome", item.outcome)
         before, self._own.busy = self._is_busy(), True
         try:
             item.future.set_result(outcome)
         except InvalidStateError:
             return  # another thread tells it
-        except harmless as error:  # of a callback; ordinary ones are logged by the future
+        except swallowed as error:  # of a callback; ordinary ones are logged by the future
             reporting.log_raised("a future's callback", error, outcome)
         else:
-            reporting.report(self._on_result, outcome, harmless)
+            reporting.report(self._on_result, outcome, swallowed)
         finally:
             self._own.busy = before

@@ -54,7 +54,7 @@ class View:
         """The first and the last line to be shown, from 1."""
         if self._range is None:
             return 1, count
-        if not isinstance(self._range, list) or len(self._range) != 2 or not all(map(_is_whole, self._range)):
+        if not isinstance(self._range, list) or len(self._range) != 2 or not all(map(_is_int, self._range)):
             raise ToolError("Invalid `view_range` parameter. It should be two line numbers, [first, last]")
         first, last = max(self._range[0], 1), self._range[1]
         last = count if last == -1 else last
@@ -202,12 +202,12 @@ def _text(command: object, field: str) -> str:
 
 def _line(command: object) -> int:
     value = getattr(command, "insert_line", None)
-    if not _is_whole(value):
+    if not _is_int(value):
         raise ToolError("Invalid `insert_line` parameter. It should be a line number")
     return value
 
 
-def _is_whole(value: object) -> TypeGuard[int]:
+def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

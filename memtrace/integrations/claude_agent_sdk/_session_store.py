@@ -37,7 +37,7 @@ class MemtraceSessionStore(sdk.SessionStore):
         check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._client = client
         self._wait_timeout = wait_timeout
-        self._catalogue = TranscriptIndex(client, prefix)
+        self._transcript_index = TranscriptIndex(client, prefix)
         self._writer = Writer()
         self._written: dict[_Place, str] = {}
         self._locks: WeakValueDictionary[_Place, anyio.Lock] = WeakValueDictionary()
@@ -53,15 +53,15 @@ class MemtraceSessionStore(sdk.SessionStore):
             await self._store(transcript, entries)
             if transcript.subpath is None:
                 summary = sdk.fold_session_summary(transcript.summary_entry(), key, entries)
-                await self._catalogue.note(transcript, summary)
+                await self._transcript_index.note(transcript, summary)
 
     async def _transcript(self, place: _Place, key: sdk.SessionKey) -> Transcript:
         """Where to write, with the summary as it is now; a new one where there is none, or where it was deleted."""
         known = self._written.get(place)
-        transcript = None if known is None else await self._catalogue.get(known)
+        transcript = None if known is None else await self._transcript_index.get(known)
         if transcript is None:
-            found = await self._catalogue.find(key)
-            transcript = found[0] if found else await self._catalogue.create(key)
+            found = await self._transcript_index.find(key)
+            transcript = found[0] if found else await self._transcript_index.create(key)
             self._written[place] = transcript.id
             if len(self._written) > _KNOWN:
                 del self._written[next(iter(self._written))]
@@ -78,7 +78,7 @@ class MemtraceSessionStore(sdk.SessionStore):
         """A transcript's entries in order; None where nothing was appended, or it was deleted."""
         rows = [
             memory
-            for transcript in await self._catalogue.find(key)
+            for transcript in await self._transcript_index.find(key)
             async for memory in self._client.memories.iter(
                 agent_id=transcript.agent_id, session_id=transcript.id, event_type=EVENT_TYPE, order="asc"
             )
@@ -104,16 +104,16 @@ class MemtraceSessionStore(sdk.SessionStore):
         return [summary for summary in summaries if summary is not None]
 
     async def _main_transcripts(self, project_key: str) -> list[Transcript]:
-        return [each for each in await self._catalogue.of_project(project_key) if each.subpath is None]
+        return [each for each in await self._transcript_index.of_project(project_key) if each.subpath is None]
 
     async def delete(self, key: sdk.SessionKey) -> None:
         """Hide a subagent's transcript, or a session with all of its subagents'. What is appended later begins anew."""
-        found = await self._catalogue.of_session(key["project_key"], key["session_id"])
+        found = await self._transcript_index.of_session(key["project_key"], key["session_id"])
         for each in found:
             if "subpath" not in key or each.subpath == key["subpath"]:
-                await self._catalogue.delete(each)
+                await self._transcript_index.delete(each)
 
     async def list_subkeys(self, key: sdk.SessionListSubkeysKey) -> list[str]:
         """The subpaths of a session's subagents."""
-        found = await self._catalogue.of_session(key["project_key"], key["session_id"])
+        found = await self._transcript_index.of_session(key["project_key"], key["session_id"])
         return sorted({each.subpath for each in found if each.subpath is not None})

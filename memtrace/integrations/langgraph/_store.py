@@ -15,7 +15,7 @@ from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.integrations._dual_client import DualClient
-from memtrace.integrations.identifiers import check_owner
+from memtrace.integrations._owners import check_owner
 from memtrace.integrations.langgraph._items import Place, Put, StoredItem, StoredItems
 from memtrace.integrations.langgraph._matching import check_filter, matches_filter, matches_path
 from memtrace.operations._validation import check_non_negative_seconds, invalid
@@ -51,7 +51,7 @@ class MemtraceStore(base.BaseStore):
         check_owner(agent_id, "agent_id")
         if wait_timeout is not None:
             check_non_negative_seconds(wait_timeout, "wait_timeout")
-        self._faces = DualClient(client, async_client, "MemtraceStore")
+        self._dual_client = DualClient(client, async_client, "MemtraceStore")
         self._items = StoredItems(agent_id, wait_timeout)
 
     def batch(self, ops: Iterable[base.Op]) -> list[base.Result]:
@@ -62,12 +62,12 @@ class MemtraceStore(base.BaseStore):
         `BatchError` where only some puts were stored, and what reading and writing raise.
         """
         reads, puts = _checked(ops)
-        return self._faces.run(lambda clock: self._done(reads, puts, clock))
+        return self._dual_client.run(lambda clock: self._done(reads, puts, clock))
 
     async def abatch(self, ops: Iterable[base.Op]) -> list[base.Result]:
         """As `batch`, awaiting."""
         reads, puts = _checked(ops)
-        return await self._faces.run_async(lambda clock: self._done(reads, puts, clock))
+        return await self._dual_client.run_async(lambda clock: self._done(reads, puts, clock))
 
     def _done(self, reads: Sequence[base.Op], puts: Sequence[Put], clock: Clock) -> Workflow[list[base.Result]]:
         results: list[base.Result] = []

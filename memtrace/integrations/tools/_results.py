@@ -56,7 +56,7 @@ def _written(memories: Sequence[Memory], max_chars: int, *, more: bool) -> str:
     room = max_chars - len(_json({"memories": [], "more": False}))
     shown: list[str] = []
     for memory in memories:
-        text = _json(_told(memory))
+        text = _json(_describe(memory))
         if not shown and len(text) > room:
             text = _cut(memory, room)
         if len(text) > room:
@@ -67,9 +67,9 @@ def _written(memories: Sequence[Memory], max_chars: int, *, more: bool) -> str:
     return f'{{"memories": [{", ".join(shown)}], "more": {_json(more)}}}'
 
 
-def _told(memory: Memory) -> dict[str, object]:
+def _describe(memory: Memory) -> dict[str, object]:
     reasoning = (memory.metadata or {}).get("reasoning")
-    told = {
+    fields = {
         "time": memory.time.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "type": memory.memory_type,
         "event": memory.event_type if memory.event_type not in ("general", memory.memory_type) else None,
@@ -78,18 +78,18 @@ def _told(memory: Memory) -> dict[str, object]:
         "tags": memory.tags,
         "importance": memory.importance,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _cut(memory: Memory, room: int) -> str:
     """A memory that is too long for the bound, with as much of its content as there is room for."""
-    told = {name: value for name, value in _told(memory).items() if name not in ("tags", "reasoning")}
+    fields = {name: value for name, value in _describe(memory).items() if name not in ("tags", "reasoning")}
     low, high = 0, len(memory.content)
     while low < high:
         middle = (low + high + 1) // 2
-        fits = len(_json({**told, "content": memory.content[:middle], "content_cut": True})) <= room
+        fits = len(_json({**fields, "content": memory.content[:middle], "content_cut": True})) <= room
         low, high = (middle, high) if fits else (low, middle - 1)
-    return _json({**told, "content": memory.content[:low], "content_cut": True})
+    return _json({**fields, "content": memory.content[:low], "content_cut": True})
 
 
 def _json(value: object) -> str:
@@ -128,5 +128,5 @@ def _corrected(action: Action | None, error: InvalidRequestError) -> str:
     """What was wrong, by the tool's own names."""
     names = _THEIR_NAMES.get(action.definition.tool, {}) if action is not None else {}
     name = names.get(error.field or "")
-    told = f"{name} {error.problem}" if name and error.problem else error.message
-    return f"Not done: {told}. Correct it and call again."
+    problem = f"{name} {error.problem}" if name and error.problem else error.message
+    return f"Not done: {problem}. Correct it and call again."

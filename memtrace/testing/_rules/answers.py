@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace.testing._rules.exchanges import PATIENCE, get, post
 from memtrace.testing._rules.fixtures import Fixtures
+from memtrace.testing._rules.requests_under_test import PATIENCE, get, post
 from memtrace.testing._scripted_server import Answer, ScriptedServer
 from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.transport import Request, Response, TransportError
 
 
-class Answers(Fixtures):
+class Responses(Fixtures):
     """What the SDK is given is what the server answered."""
 
     def test_no_status_raises(self, server: ScriptedServer, subject: TransportUnderTest) -> None:

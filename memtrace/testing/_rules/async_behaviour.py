@@ -6,8 +6,8 @@ from functools import partial
 from typing import cast
 
 from memtrace.plugins import TransportSpec
-from memtrace.testing._rules.exchanges import BOUND, LEFT_OPEN, failure, get, line, post
 from memtrace.testing._rules.fixtures import Fixtures, Make
+from memtrace.testing._rules.requests_under_test import BOUND, LEFT_OPEN, failure, get, line, post
 from memtrace.testing._scripted_server import Answer, Drip, ScriptedServer, Stall
 from memtrace.testing._transport_under_test import AsyncTransportUnderTest
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memtrace.testing._rules.exchanges import BOUND, LEFT_OPEN, PATIENCE, get, line, post, until
 from memtrace.testing._rules.fixtures import Fixtures
+from memtrace.testing._rules.requests_under_test import BOUND, LEFT_OPEN, PATIENCE, get, line, post, until
 from memtrace.testing._scripted_server import Answer, ScriptedServer
 from memtrace.testing._threads import in_thread
 from memtrace.testing._transport_under_test import TransportUnderTest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace.testing._rules.exchanges import BOUND, PATIENCE, failure, get, post, until
 from memtrace.testing._rules.fixtures import Fixtures
+from memtrace.testing._rules.requests_under_test import BOUND, PATIENCE, failure, get, post, until
 from memtrace.testing._scripted_server import (
     Answer,
     CloseAfterReading,

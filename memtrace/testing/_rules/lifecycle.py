@@ -8,8 +8,8 @@ import pytest
 
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import API_VERSION, TransportSpec
-from memtrace.testing._rules.exchanges import get
 from memtrace.testing._rules.fixtures import Fixtures, Make
+from memtrace.testing._rules.requests_under_test import get
 from memtrace.testing._scripted_server import ScriptedServer
 from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.transport import TransportOptions

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from memtrace.plugins import TransportSpec
-from memtrace.testing._rules.exchanges import BOUND, LEFT_OPEN, PATIENCE, failure, get, post, until
 from memtrace.testing._rules.fixtures import Fixtures, Make
+from memtrace.testing._rules.requests_under_test import BOUND, LEFT_OPEN, PATIENCE, failure, get, post, until
 from memtrace.testing._scripted_server import Answer, ScriptedServer, Stall, deaf_address, unread_address
 from memtrace.transport import Headers, Request
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memtrace.testing._rules.exchanges import PATIENCE, get
 from memtrace.testing._rules.fixtures import Fixtures
+from memtrace.testing._rules.requests_under_test import PATIENCE, get
 from memtrace.testing._scripted_server import Answer, ScriptedServer
 from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.testing._url_cases import TARGETS

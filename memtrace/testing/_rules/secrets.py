@@ -8,8 +8,8 @@ import pytest
 
 from memtrace.testing import _scripted_server as scripted
 from memtrace.testing._canaries import CONTENT, is_shown, shown_in_error, shown_in_records
-from memtrace.testing._rules.exchanges import BOUND, post
 from memtrace.testing._rules.fixtures import Fixtures, Make
+from memtrace.testing._rules.requests_under_test import BOUND, post
 from memtrace.testing._transport_under_test import TransportUnderTest
 from memtrace.transport import TransportError
 

@@ -194,10 +194,10 @@ def test_appends_at_the_same_time_lose_neither_entries_nor_titles(fake, backend)
 def test_two_processes_that_begin_one_transcript_at_the_same_time_are_read_together(fake):
     async def append():
         first, second = store_on(fake), store_on(fake)
-        transcript = await first._catalogue.create(KEY)
-        await second._catalogue.create(KEY)
+        transcript = await first._transcript_index.create(KEY)
+        await second._transcript_index.create(KEY)
         first._written["proj", "sess", None] = transcript.id
-        other = await second._catalogue.find(KEY)
+        other = await second._transcript_index.find(KEY)
         assert other[0].id == transcript.id  # where a third process would write
         second._written["proj", "sess", None] = other[1].id
         await first.append(KEY, [entry(0)])
@@ -231,7 +231,7 @@ def test_a_transcript_that_another_process_has_deleted_begins_anew(fake):
 def test_a_session_that_has_no_entries_yet_is_listed_without_a_summary(fake):
     async def listed():
         store = store_on(fake)
-        await store._catalogue.create(KEY)
+        await store._transcript_index.create(KEY)
         assert await store.load(KEY) is None
         return await store.list_sessions("proj"), await store.list_session_summaries("proj")
 

@@ -7,7 +7,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from memtrace import BufferDrainError
-from memtrace.integrations.opentelemetry import _buffer_metrics as books
+from memtrace.integrations.opentelemetry import _buffer_metrics as buffer_metrics
 from memtrace.integrations.opentelemetry import watch_buffer
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
@@ -127,7 +127,7 @@ def test_a_global_provider_that_is_set_later_sees_what_was_watched_before_it(cli
     monkeypatch.setattr(metrics, "_PROXY_METER_PROVIDER", proxy)
     monkeypatch.setattr(metrics, "_METER_PROVIDER", None)
     monkeypatch.delenv("OTEL_PYTHON_METER_PROVIDER", raising=False)
-    books._global_metrics.cache_clear()
+    buffer_metrics._global_metrics.cache_clear()
     with watch_buffer(client.memories.buffered()) as buffer:
         buffer.add(agent_id="a", content="before")
     reader = InMemoryMetricReader()
@@ -139,5 +139,5 @@ def test_a_global_provider_that_is_set_later_sees_what_was_watched_before_it(cli
             buffer.add(agent_id="a", content=f"after {given}")
     (scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
     assert {metric.name: metric.data.data_points[0].value for metric in scope.metrics}[ACCEPTED] == 3
-    books._global_metrics.cache_clear()
+    buffer_metrics._global_metrics.cache_clear()
     provider.shutdown()

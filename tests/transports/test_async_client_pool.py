@@ -26,9 +26,9 @@ def run(request):
     return lambda main: anyio.run(main, backend=request.param)
 
 
-def lending(*, most=3, kept=2, expiry=30.0, clock=None, make=Client):
+def pool(*, max_size=3, kept=2, expiry=30.0, clock=None, make=Client):
     return AsyncClientPool(
-        Client(), make, max_size=most, max_idle=kept, expiry=expiry, now=(clock or ManualClock()).monotonic
+        Client(), make, max_size=max_size, max_idle=kept, expiry=expiry, now=(clock or ManualClock()).monotonic
     )
 
 
@@ -42,7 +42,7 @@ async def given_back(lent, count):
 
 def test_the_one_that_was_given_back_last_is_lent_first(run):
     async def main():
-        lent = lending()
+        lent = pool()
         one, two = await given_back(lent, 2)
         assert one is not two
         assert [await lent.acquire(None), await lent.acquire(None)] == [two, one]
@@ -52,7 +52,7 @@ def test_the_one_that_was_given_back_last_is_lent_first(run):
 
 def test_one_that_is_no_longer_usable_is_closed_and_never_lent_again(run):
     async def main():
-        lent = lending(most=1)
+        lent = pool(max_size=1)
         spent = await lent.acquire(None)
         await lent.release(spent, usable=False)
         assert spent.closed
@@ -61,7 +61,7 @@ def test_one_that_is_no_longer_usable_is_closed_and_never_lent_again(run):
     run(main)
 
 
-@pytest.mark.parametrize("make", [lambda: lending(most=1), lambda: SharedClient(Client(), max_size=1)])
+@pytest.mark.parametrize("make", [lambda: pool(max_size=1), lambda: SharedClient(Client(), max_size=1)])
 def test_no_more_are_lent_at_once_than_there_may_be(run, make):
     async def main():
         lent = make()
@@ -87,7 +87,7 @@ def test_one_that_cannot_be_made_takes_no_place(run):
         raise OSError("no certificates")
 
     async def main():
-        lent = lending(most=2, make=fail)
+        lent = pool(max_size=2, make=fail)
         await lent.acquire(None)
         for _ in range(3):
             with pytest.raises(OSError, match="no certificates"):
@@ -98,9 +98,9 @@ def test_one_that_cannot_be_made_takes_no_place(run):
 
 def test_no_more_wait_than_are_kept(run):
     async def main():
-        one, two = await given_back(lending(kept=1), 2)
+        one, two = await given_back(pool(kept=1), 2)
         assert (one.closed, two.closed) == (True, False)
-        (one,) = await given_back(lending(kept=0), 1)
+        (one,) = await given_back(pool(kept=0), 1)
         assert one.closed
 
     run(main)
@@ -109,7 +109,7 @@ def test_no_more_wait_than_are_kept(run):
 def test_one_that_has_waited_too_long_is_closed_by_the_next_that_is_given_back(run):
     async def main():
         clock = ManualClock()
-        lent = lending(expiry=30.0, clock=clock)
+        lent = pool(expiry=30.0, clock=clock)
         one, two = await given_back(lent, 2)
         clock.advance(31)
         assert await lent.acquire(None) is two
@@ -121,7 +121,7 @@ def test_one_that_has_waited_too_long_is_closed_by_the_next_that_is_given_back(r
 
 def test_one_is_closed_whole_though_the_task_that_gives_it_back_is_cancelled(run):
     async def main():
-        lent = lending(kept=0)
+        lent = pool(kept=0)
         client = await lent.acquire(None)
         with anyio.CancelScope() as scope:
             scope.cancel()
@@ -134,7 +134,7 @@ def test_one_is_closed_whole_though_the_task_that_gives_it_back_is_cancelled(run
 def test_a_task_that_is_cancelled_while_it_closes_one_leaves_the_others_to_the_next():
     async def main():
         clock = ManualClock()
-        lent = lending(kept=3, expiry=30.0, clock=clock)
+        lent = pool(kept=3, expiry=30.0, clock=clock)
         one, two, three = await given_back(lent, 3)
         clock.advance(31)
         task = asyncio.create_task(given_back(lent, 1))
@@ -151,7 +151,7 @@ def test_a_task_that_is_cancelled_while_it_closes_one_leaves_the_others_to_the_n
 
 def test_closing_closes_all_and_nothing_is_lent_after_it(run):
     async def main():
-        lent = lending(most=2)
+        lent = pool(max_size=2)
         one, two = [await lent.acquire(None) for _ in range(2)]
         await lent.release(one)
         await lent.close()

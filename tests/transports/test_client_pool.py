@@ -18,12 +18,12 @@ class Client:
         self.closed = True
 
 
-def lending(*, most=3, kept=2, expiry=30.0, clock=None, make=Client):
-    return ClientPool(make, max_size=most, max_idle=kept, expiry=expiry, now=(clock or ManualClock()).monotonic)
+def pool(*, max_size=3, kept=2, expiry=30.0, clock=None, make=Client):
+    return ClientPool(make, max_size=max_size, max_idle=kept, expiry=expiry, now=(clock or ManualClock()).monotonic)
 
 
 def test_the_one_that_was_given_back_last_is_lent_first():
-    lent = lending()
+    lent = pool()
     one, two = lent.acquire(None), lent.acquire(None)
     assert one is not two
     lent.release(one)
@@ -32,7 +32,7 @@ def test_the_one_that_was_given_back_last_is_lent_first():
 
 
 def test_no_more_are_lent_at_once_than_there_may_be():
-    lent = lending(most=1)
+    lent = pool(max_size=1)
     client = lent.acquire(None)
     assert lent.acquire(0.01) is None
     waiting = threading.Thread(target=lambda: got.append(lent.acquire(10)))
@@ -47,14 +47,14 @@ def test_one_that_cannot_be_made_takes_no_place():
     def fail():
         raise OSError("no certificates")
 
-    lent = lending(most=1, make=fail)
+    lent = pool(max_size=1, make=fail)
     for _ in range(3):
         with pytest.raises(OSError, match="no certificates"):
             lent.acquire(0.01)
 
 
 def test_no_more_wait_than_are_kept():
-    lent = lending(kept=1)
+    lent = pool(kept=1)
     one, two = lent.acquire(None), lent.acquire(None)
     lent.release(one)
     lent.release(two)
@@ -62,7 +62,7 @@ def test_no_more_wait_than_are_kept():
 
 
 def test_none_waits_where_none_is_kept():
-    lent = lending(kept=0)
+    lent = pool(kept=0)
     client = lent.acquire(None)
     lent.release(client)
     assert client.closed
@@ -71,7 +71,7 @@ def test_none_waits_where_none_is_kept():
 
 def test_one_that_has_waited_too_long_is_closed_by_the_next_that_is_given_back():
     clock = ManualClock()
-    lent = lending(expiry=5.0, clock=clock)
+    lent = pool(expiry=5.0, clock=clock)
     one, two = lent.acquire(None), lent.acquire(None)
     lent.release(one)
     clock.advance(6)
@@ -80,7 +80,7 @@ def test_one_that_has_waited_too_long_is_closed_by_the_next_that_is_given_back()
 
 
 def test_closing_closes_those_that_wait_now_and_those_that_are_lent_when_they_come_back():
-    lent = lending()
+    lent = pool()
     one, two = lent.acquire(None), lent.acquire(None)
     lent.release(one)
     lent.close()
@@ -90,7 +90,7 @@ def test_closing_closes_those_that_wait_now_and_those_that_are_lent_when_they_co
 
 
 def test_who_waits_for_a_place_while_all_is_closed_gets_no_new_connection():
-    lent = lending(most=1)
+    lent = pool(max_size=1)
     client = lent.acquire(None)
     lent.close()
     lent.release(client)
@@ -104,7 +104,7 @@ def test_a_client_that_fails_to_close_gives_its_place_back():
         def close(self):
             raise OSError("the socket is gone")
 
-    lent = lending(most=1, kept=0, make=Failing)
+    lent = pool(max_size=1, kept=0, make=Failing)
     for _ in range(2):
         client = lent.acquire(0.01)
         with pytest.raises(OSError, match="gone"):

@@ -61,10 +61,10 @@ def failure(subject: TransportUnderTest, request: Request) -> TransportError:
     pytest.fail(f"send returned status {response.status} where a TransportError was due")
 
 
-def _seconds_until(ended: Future[Response], most: float) -> float:
-    """How long it took, at most `most`: waits that were over, so that a busy machine's delays of this thread do not count."""
+def _seconds_until(ended: Future[Response], bound: float) -> float:
+    """How long it took, at most `bound`: waits that were over, so that a busy machine's delays of this thread do not count."""
     waits = 0
-    while not ended.done() and waits * _WAIT < most:
+    while not ended.done() and waits * _WAIT < bound:
         wait((ended,), _WAIT)
         waits += not ended.done()
     return waits * _WAIT

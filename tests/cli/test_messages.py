@@ -116,7 +116,7 @@ def test_every_option_that_a_message_names_is_one_of_the_console():
 
     from memtrace._cli import messages
     from memtrace._cli.app import app
-    from tests.cli.test_exits import options
+    from tests.cli.test_exit_status import options
 
     known = set(options(get_command(app)))
     assert {option for option in messages._OPTIONS.values() if option.startswith("-")} <= known
