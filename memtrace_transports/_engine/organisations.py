@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
-from memtrace_transports._engine.registry import Registry
+from memtrace_transports._engine.registry import OrganisationRegistry
 
 StorageState: TypeAlias = Literal["up", "none", "down"]
 """An organisation's Arc: reachable, not configured, or not reachable."""
@@ -42,8 +42,8 @@ class OrganisationState:
     storage: StorageState
     visibility: Visibility
     buffer: IngestBuffer
-    registry: Registry = field(default_factory=Registry)
-    #: When storage that was taken down for a time comes back, in microseconds of `Timeline.elapsed`.
+    registry: OrganisationRegistry = field(default_factory=OrganisationRegistry)
+    #: When storage that was taken down for a time comes back, in microseconds of `Stamps.elapsed`.
     down_until: int | None = None
 
     def copy(self, later: int = 0) -> OrganisationState:

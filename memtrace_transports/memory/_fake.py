@@ -90,10 +90,10 @@ class FakeMemtrace:
     ) -> None:
         self._clock: Clock = clock or SystemClock()
         self._lock = threading.RLock()  # before those of plan and log; a fault's `when` may use the fake
-        timeline, identifiers = Stamps(self._clock), Identifiers(seed)
+        stamps, identifiers = Stamps(self._clock), Identifiers(seed)
         self._number = next(_NUMBERS)
         self._new_engine: Callable[[], Engine] = lambda: Engine(
-            timeline,
+            stamps,
             MemoryStore(),
             identifiers,
             visibility=visibility,
@@ -168,10 +168,10 @@ class FakeMemtrace:
         >>> FakeMemtrace().seed("acme", [{"agent_id": "bot", "content": "likes tea", "age_s": 86_400}])
         1
         """
-        drafts = [_seed_draft(row) for row in rows]
+        new_memories = [_seeded_memory(row) for row in rows]
         with self._lock:
-            self._engine.seed(self._state(org), drafts)
-        return len(drafts)
+            self._engine.seed(self._state(org), new_memories)
+        return len(new_memories)
 
     def seed_agent(
         self,
@@ -197,14 +197,14 @@ class FakeMemtrace:
                 name=name,
                 description=description,
                 config=config_text,
-                created=self._engine.timeline.stamp(),
+                created=self._engine.stamps.stamp(),
             )
             if registry.has_agent(agent.id):
                 raise ValueError(f"there is an agent with the id {agent.id!r} already")
             try:
                 registry.add_agent(agent)
-            except RouteError as refusal:
-                raise ValueError(refusal.text) from None
+            except RouteError as route_error:
+                raise ValueError(route_error.text) from None
         return agent.id
 
     def seed_session(
@@ -231,7 +231,7 @@ class FakeMemtrace:
         metadata_text = _object_text(metadata)
         with self._lock:
             registry = self._state(org).registry
-            now = self._engine.timeline.stamp()
+            now = self._engine.stamps.stamp()
             session = Session(
                 id=id or self._engine.identifiers.new("sess"),
                 agent_id=agent_id,
@@ -260,7 +260,7 @@ class FakeMemtrace:
             for state in self._engine.organisations():
                 self._engine.deliver(state)
             if isinstance(self._clock, ManualClock):
-                missing = self._engine.settled_at() - self._engine.timeline.elapsed()
+                missing = self._engine.settled_at() - self._engine.stamps.elapsed()
                 self._clock.advance(max(missing, 0) / SECOND)
                 arrive = self._engine.deliver
             for state in self._engine.organisations():
@@ -416,25 +416,25 @@ class FakeMemtrace:
         return state
 
 
-def _seed_draft(row: Mapping[str, object]) -> tuple[NewMemory, int]:
+def _seeded_memory(row: Mapping[str, object]) -> tuple[NewMemory, int]:
     """A row to be seeded and its age in microseconds, by way of JSON, so that nothing is shared with the caller."""
     unknown = sorted(name for name in row if name not in _SEED.fields)
     if unknown:
         raise ValueError(f"a row to be seeded has no field {unknown[0]!r}, but {', '.join(sorted(_SEED.fields))}")
     fields = _SEED.decode(parse(json.dumps(dict(row)).encode()))
-    draft, age = NewMemory.from_fields(fields), fields.number("age_s")
-    fault = draft.problem()
-    if fault is not None:
-        raise ValueError(fault)
+    new_memory, age = NewMemory.from_fields(fields), fields.number("age_s")
+    problem = new_memory.problem()
+    if problem is not None:
+        raise ValueError(problem)
     if "age_s" not in row or not 0 <= age <= _LARGEST_AGE:
         raise ValueError("age_s is how many seconds ago the row was stored, from 0 to 50 years")
-    return draft, round(age * SECOND)
+    return new_memory, round(age * SECOND)
 
 
 def _check_id(id_: str | None) -> None:
-    fault = identifier_problem(id_ or "")
-    if fault is not None:
-        raise ValueError(fault)
+    problem = identifier_problem(id_ or "")
+    if problem is not None:
+        raise ValueError(problem)
 
 
 def _object_text(given: Mapping[str, object] | None) -> str:

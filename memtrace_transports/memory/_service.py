@@ -27,17 +27,17 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
 
     Raises StrictModeError, in strict mode alone, and what a fault's `when` raises; the call is written down all the same.
     """
-    place = match_route(request)
+    route_match = match_route(request)
     headers = wire.first_values(request.headers)
     key = wire.key_of(headers)
-    org = engine.organisation_of(key) if key and not place.is_open else None
-    call = _logged(engine, request, place, headers, org)
+    org = engine.organisation_of(key) if key and not route_match.is_open else None
+    call = _logged(engine, request, route_match, headers, org)
     try:
         if engine.observer is not None and org is not None:  # before a fault is used up
-            wire.check_strictly(request, place, headers)
+            wire.check_strictly(request, route_match, headers)
         fault = faults.next(call)
         call.fault = fault.kind if fault is not None else None
-        exchange = _exchange(engine, request, fault, org, partial(wire.answer, engine, request, place, headers))
+        exchange = _exchange(engine, request, fault, org, partial(wire.answer, engine, request, route_match, headers))
         if exchange.failure is None and exchange.response is not None:
             call.status = exchange.response.status
     except StrictModeError:
@@ -49,30 +49,30 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
 
 
 def _logged(
-    engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str], org: OrganisationState | None
+    engine: Engine, request: Request, route_match: RouteMatch, headers: Mapping[str, str], org: OrganisationState | None
 ) -> LoggedCall:
-    route, body, content_type = place.route, request.body, headers.get("content-type", "")
-    operation = route.operation if route is not None else _open_operation(place)
+    route, body, content_type = route_match.route, request.body, headers.get("content-type", "")
+    operation = route.operation if route is not None else _open_operation(route_match)
     if body is not None and len(body) > wire.BODY_LIMIT:  # too large to be kept and looked at later
         if operation == "memories.add" and is_batch(RouteRequest((), {}, content_type, body)):
             operation = "memories.add_many"
         body = None
     return LoggedCall(
         operation,
-        method=place.method,
-        path=place.path,
-        at=engine.timeline.clock.wall(),
+        method=route_match.method,
+        path=route_match.path,
+        at=engine.stamps.clock.wall(),
         org=None if org is None else org.public.name,
         org_id=None if org is None else org.org_id,
-        variable=(route.variable, place.segments[0]) if route is not None and route.variable else None,
-        query=dict(place.query),
+        variable=(route.variable, route_match.segments[0]) if route is not None and route.variable else None,
+        query=dict(route_match.query),
         body=body,
         content_type=content_type,
     )
 
 
-def _open_operation(place: RouteMatch) -> str:
-    return place.folded[0] if place.is_served_openly and place.read_method == "GET" else "unknown"
+def _open_operation(route_match: RouteMatch) -> str:
+    return route_match.folded[0] if route_match.is_served_openly and route_match.read_method == "GET" else "unknown"
 
 
 def _exchange(

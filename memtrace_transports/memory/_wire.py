@@ -23,7 +23,7 @@ BODY_LIMIT = 4 * 1024 * 1024
 _OpenHandler = Callable[[Engine], Response]
 
 
-def answer(engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str]) -> Response | None:
+def answer(engine: Engine, request: Request, route_match: RouteMatch, headers: Mapping[str, str]) -> Response | None:
     """Answer one request as the server does; `headers` are its `first_values`.
 
     None for a body over `BODY_LIMIT`, where the server cuts the connection.
@@ -31,15 +31,15 @@ def answer(engine: Engine, request: Request, place: RouteMatch, headers: Mapping
     if len(request.body or b"") > BODY_LIMIT:
         return None
     try:
-        response = _route(engine, request, place, headers)
-    except RouteError as refusal:
-        response = error_response(refusal)
+        response = _route(engine, request, route_match, headers)
+    except RouteError as route_error:
+        response = error_response(route_error)
     return dated(engine, request.method, response)
 
 
 def dated(engine: Engine, method: str, response: Response) -> Response:
     """`response` with its date, and without its body where HEAD asked."""
-    headers = _dated(engine.timeline.now() // SECOND, response.headers.multi_items)
+    headers = _dated(engine.stamps.now() // SECOND, response.headers.multi_items)
     return Response(response.status, headers, b"" if method == "HEAD" else response.body)
 
 
@@ -48,40 +48,42 @@ def _dated(seconds: int, pairs: tuple[tuple[str, str], ...]) -> Headers:
     return Headers((("Date", formatdate(seconds, usegmt=True)), *pairs))
 
 
-def _route(engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str]) -> Response:
-    if place.is_open:
-        return _open_route(engine, place)
+def _route(engine: Engine, request: Request, route_match: RouteMatch, headers: Mapping[str, str]) -> Response:
+    if route_match.is_open:
+        return _open_route(engine, route_match)
     org = _authenticate(engine, headers)
     engine.deliver(org)
-    if place.methods is None:
-        return _no_route(place)
-    route = place.route
+    if route_match.methods is None:
+        return _no_route(route_match)
+    route = route_match.route
     if route is None:
         return _no_method()
-    call = RouteRequest(place.segments, place.query, headers.get("content-type", ""), request.body or b"")
+    call = RouteRequest(route_match.segments, route_match.query, headers.get("content-type", ""), request.body or b"")
     return route.handler(engine, org, call)
 
 
-def check_strictly(request: Request, place: RouteMatch, headers: Mapping[str, str]) -> None:
+def check_strictly(request: Request, route_match: RouteMatch, headers: Mapping[str, str]) -> None:
     """Raise StrictModeError for what the route would silently ignore or cap, and warn of what is surprising."""
-    route = place.route
+    route = route_match.route
     if route is not None:
-        call = RouteRequest(place.segments, place.query, headers.get("content-type", ""), request.body or b"")
+        call = RouteRequest(
+            route_match.segments, route_match.query, headers.get("content-type", ""), request.body or b""
+        )
         strict.check_query(route.operation, route.parameters, request.target)
         strict.check_body(route.operation, route.fields, call)
 
 
-def _open_route(engine: Engine, place: RouteMatch) -> Response:
+def _open_route(engine: Engine, route_match: RouteMatch) -> Response:
     """The two routes that need no key."""
-    handler = _OPEN_ROUTES.get(place.folded)
+    handler = _OPEN_ROUTES.get(route_match.folded)
     if handler is None:
-        return _no_route(place)
-    return handler(engine) if place.read_method == "GET" else _no_method()
+        return _no_route(route_match)
+    return handler(engine) if route_match.read_method == "GET" else _no_method()
 
 
-def _no_route(place: RouteMatch) -> Response:
-    path = html.escape(place.path).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
-    return text_response(404, f"Cannot {place.method} {path}")
+def _no_route(route_match: RouteMatch) -> Response:
+    path = html.escape(route_match.path).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+    return text_response(404, f"Cannot {route_match.method} {path}")
 
 
 def _no_method() -> Response:
@@ -124,7 +126,7 @@ def first_values(headers: Headers) -> dict[str, str]:
 
 def _health(engine: Engine) -> Response:
     """``GET /health``: always well."""
-    uptime = duration_text(engine.timeline.elapsed() - engine.timeline.started)
+    uptime = duration_text(engine.stamps.elapsed() - engine.stamps.started)
     members: dict[str, Writable] = {"arc": _arcs(engine), "service": "memtrace", "status": "ok", "uptime": uptime}
     return json_response(200, members)
 

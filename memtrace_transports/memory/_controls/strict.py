@@ -76,8 +76,8 @@ def check_body(operation: str, read: AbstractSet[str], call: RouteRequest) -> No
         raise StrictModeError(f"{operation}: a form is read as an object without fields; send application/json")
     try:
         parsed = call.parsed()
-    except RouteError as refusal:
-        _check_readable(operation, refusal.text)
+    except RouteError as route_error:
+        _check_readable(operation, route_error.text)
         return
     if isinstance(parsed, JsonObject):
         _check_members(operation, read, parsed)

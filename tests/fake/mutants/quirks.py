@@ -89,8 +89,8 @@ QUIRKS = [
     Quirk(
         "a key is free after 24 hours",
         "_engine.engine",
-        "stored <= self.timeline.now() - DAY",
-        "stored <= self.timeline.now() - 2 * DAY",
+        "stored <= self.stamps.now() - DAY",
+        "stored <= self.stamps.now() - 2 * DAY",
         "dedup",
     ),
     Quirk(
@@ -726,8 +726,8 @@ QUIRKS = [
     Quirk(
         "the key comes before the route",
         "memory._wire",
-        "if place.is_open:",
-        "if place.is_open or place.methods is None:",
+        "if route_match.is_open:",
+        "if route_match.is_open or route_match.methods is None:",
         "auth",
     ),
     Quirk(
@@ -742,7 +742,7 @@ QUIRKS = [
         "a wrong method is a 405",
         "memory._wire",
         "if route is None:\n        return _no_method()",
-        "if route is None:\n        return _no_route(place)",
+        "if route is None:\n        return _no_route(route_match)",
         "routing",
     ),
     Quirk(
@@ -752,7 +752,7 @@ QUIRKS = [
         "BODY_LIMIT = 8 * 1024 * 1024",
         "create",
     ),
-    Quirk("a path is escaped", "memory._wire", "html.escape(place.path)", "place.path", "paths as sent"),
+    Quirk("a path is escaped", "memory._wire", "html.escape(route_match.path)", "route_match.path", "paths as sent"),
     Quirk("not ready is a 503", "memory._wire", "if not all(arcs.values()):", "if False:", "health"),
     Quirk(
         "health is told in the order of names",
