@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
 from memtrace_transports._engine.observer import Observer
-from memtrace_transports._engine.organisations import Organisation, OrganisationState, StorageState, Visibility
+from memtrace_transports._engine.organisations import OrganisationState, Visibility
 from memtrace_transports._engine.route_errors import RouteError, no_storage, storage_unreachable, unreadable_time
 from memtrace_transports._engine.rules.filters import Filters
 from memtrace_transports._engine.rules.identifier_rules import identifier_problem
@@ -17,7 +16,6 @@ from memtrace_transports._engine.rules.new_memories import NewMemory, generated_
 from memtrace_transports._engine.stamps import Stamp, Stamps
 from memtrace_transports._engine.store.protocol import Store
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
-from memtrace_transports._engine.store.snapshots import StoreSnapshot
 from memtrace_transports._engine.timestamps import DAY, UnreadableTimeError
 
 
@@ -29,20 +27,8 @@ class StoredRow(NamedTuple):
     tags: list[str]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class EngineSnapshot:
-    """The state of an engine at one moment, `taken` in microseconds of `Stamps.elapsed`; nothing in it changes."""
-
-    taken: int
-    rows: StoreSnapshot
-    organisations: tuple[OrganisationState, ...]
-    by_key: Mapping[str, str]
-    by_name: Mapping[str, str]
-    revoked: frozenset[str]
-
-
 class Engine:
-    """All state of one fake server. Not thread-safe: its owner holds one lock around every call.
+    """The state of one server, but for its rows, which are in `store`. Not thread-safe: its owner holds one lock around every call.
 
     Methods that answer a request raise `RouteError` where the server refuses.
     """
@@ -54,33 +40,33 @@ class Engine:
         identifiers: Identifiers,
         *,
         visibility: Visibility = "immediate",
-        any_key: bool = False,
         observer: Observer | None = None,
-        fake: int = 0,
     ) -> None:
         self.observer: Observer | None = observer
         self.stamps = stamps
         self.identifiers = identifiers
         self._store = store
-        _check_choice("visibility", visibility, get_args(Visibility))
         self._visibility: Visibility = visibility
-        self._any_key = any_key
-        self._fake = fake
         self._by_id: dict[str, OrganisationState] = {}
         self._by_key: dict[str, str] = {}
         self._by_name: dict[str, str] = {}
-        self._revoked: set[str] = set()
 
     # organisations
 
     def add_organisation(self, name: str = "", *, api_key: str = "") -> OrganisationState:
         """Make an organisation, with its id for a name and a new key unless others are given."""
         org_id = self.identifiers.new("org")
-        public = Organisation(name or org_id, org_id, api_key or self.identifiers.new_key(), self._fake)
-        state = OrganisationState(public, "up", self._visibility, IngestBuffer(self.stamps.started))
+        state = OrganisationState(
+            name or org_id,
+            org_id,
+            api_key or self.identifiers.new_key(),
+            "up",
+            self._visibility,
+            IngestBuffer(self.stamps.started),
+        )
         self._by_id[org_id] = state
-        self._by_name[public.name] = org_id
-        self._by_key[public.api_key] = org_id
+        self._by_name[state.name] = org_id
+        self._by_key[state.api_key] = org_id
         return state
 
     def named(self, name: str, api_key: str = "") -> OrganisationState:
@@ -108,17 +94,10 @@ class Engine:
         """The organisation of this id."""
         return self._by_id.get(org_id)
 
-    def known(self, api_key: str) -> OrganisationState | None:
+    def organisation_of(self, api_key: str) -> OrganisationState | None:
         """Whose key this is, None where it is nobody's."""
         org_id = self._by_key.get(api_key)
         return None if org_id is None else self._by_id[org_id]
-
-    def organisation_of(self, api_key: str) -> OrganisationState | None:
-        """Whose key this is; with `any_key`, a key that nobody has had makes an organisation."""
-        found = self.known(api_key)
-        if found is None and self._any_key and api_key not in self._revoked:
-            return self.add_organisation(api_key=api_key)
-        return found
 
     def add_key(self, org: OrganisationState, api_key: str = "") -> str:
         """One more key of an organisation. Raises ValueError for one that somebody has."""
@@ -133,69 +112,16 @@ class Engine:
         org_id = self._by_key.pop(api_key, None)
         if org_id is None:
             raise ValueError("nobody has this key")
-        self._revoked.add(api_key)
         org = self._by_id[org_id]
         left = [key for key, owner in self._by_key.items() if owner == org_id]
-        if org.public.api_key == api_key and left:
-            org.public = replace(org.public, api_key=left[0])
-
-    def set_storage(self, org: OrganisationState, storage: StorageState) -> None:
-        """Change what an organisation's storage does from now on. Raises ValueError for a state that there is not."""
-        _check_choice("storage", storage, get_args(StorageState))
-        self.deliver(org)
-        org.down_until = None
-        if storage == "up" and org.storage != "up":
-            org.buffer.resume(self.stamps.elapsed())
-        org.storage = storage
-        self.deliver(org)
-
-    def suspend(self, org: OrganisationState, microseconds: int) -> None:
-        """Make storage that can be reached unreachable, and reachable again after this time, or the longest of several."""
-        self.deliver(org)
-        until = max(org.down_until or 0, self.stamps.elapsed() + microseconds)
-        if org.storage == "up" or org.down_until is not None:
-            self.set_storage(org, "down")
-            org.down_until = until
-
-    def set_visibility(self, org: OrganisationState, visibility: Visibility) -> None:
-        """Change when an organisation's writes can be read, from now on. Raises ValueError as above."""
-        _check_choice("visibility", visibility, get_args(Visibility))
-        self.deliver(org)
-        org.visibility = visibility
-        self.deliver(org)
-
-    # snapshots
-
-    def snapshot(self) -> EngineSnapshot:
-        """The state as it is: rows, organisations, keys, agents, sessions, and writes on their way."""
-        return EngineSnapshot(
-            self.stamps.elapsed(),
-            self._store.snapshot(),
-            tuple(org.copy() for org in self.organisations()),
-            dict(self._by_key),
-            dict(self._by_name),
-            frozenset(self._revoked),
-        )
-
-    def restore(self, snapshot: EngineSnapshot) -> None:
-        """Go back, or forward, to a state of this engine. Identifiers and the clock go on from where they are.
-
-        Writes on their way arrive, and storage that is down for a time comes back, as long after this as after the snapshot.
-        """
-        later = self.stamps.elapsed() - snapshot.taken
-        self._store.restore(snapshot.rows)
-        self._by_id = {org.org_id: org.copy(later) for org in snapshot.organisations}
-        self._by_key, self._by_name = dict(snapshot.by_key), dict(snapshot.by_name)
-        self._revoked = set(snapshot.revoked)
+        if org.api_key == api_key and left:
+            org.api_key = left[0]
 
     # writes on their way
 
     def deliver(self, org: OrganisationState) -> None:
         """Move the writes that have arrived by now into the store. Every request of an organisation begins with it."""
         elapsed = self.stamps.elapsed()
-        if org.down_until is not None and org.down_until <= elapsed:
-            org.buffer.resume(org.down_until)
-            org.storage, org.down_until = "up", None
         if org.visibility == "immediate":
             self.deliver_all(org)
         if org.buffer.is_empty():
@@ -313,8 +239,3 @@ class Engine:
         for org in self.organisations():
             self.deliver(org)
         return {org.org_id: org.storage == "up" for org in self.organisations() if org.storage != "none"}
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from memtrace.transport import Headers, Request, Response
 from memtrace_transports._checks.request_checks import is_header
-from memtrace_transports._engine.organisations import Organisation
 from memtrace_transports.memory._clock import ManualClock, is_span
 from memtrace_transports.memory._controls.faults import Fault
 from memtrace_transports.memory._fake import FakeMemtrace, Snapshot
+from memtrace_transports.memory._organisations import Organisation
 
 PREFIX = "/_fake/"
 CONTROL_BODY_LIMIT = 16 * 1024 * 1024

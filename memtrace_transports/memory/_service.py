@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 
 from memtrace.transport import Headers, Request, Response
-from memtrace_transports._engine.engine import Engine
 from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.routes.authentication import first_values, key_of
 from memtrace_transports._engine.routes.dispatch import BODY_LIMIT, answer, dated
@@ -18,12 +17,13 @@ from memtrace_transports._engine.timestamps import SECOND
 from memtrace_transports.memory._controls.call_log import CallLog, LoggedCall
 from memtrace_transports.memory._controls.faults import Fault, FaultPlan
 from memtrace_transports.memory._controls.strict import StrictModeError, check_strictly
+from memtrace_transports.memory._fake_engine import FakeEngine
 from memtrace_transports.memory.exchange import Exchange, Failure
 
 _Serve = Callable[[], Response | None]
 
 
-def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> Exchange:
+def serve(engine: FakeEngine, faults: FaultPlan, log: CallLog, request: Request) -> Exchange:
     """Answer `request`, as the fault plan lets it, and write it down. The caller holds the fake's lock.
 
     Raises StrictModeError, in strict mode alone, and what a fault's `when` raises; the call is written down all the same.
@@ -50,7 +50,11 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
 
 
 def _logged(
-    engine: Engine, request: Request, route_match: RouteMatch, headers: Mapping[str, str], org: OrganisationState | None
+    engine: FakeEngine,
+    request: Request,
+    route_match: RouteMatch,
+    headers: Mapping[str, str],
+    org: OrganisationState | None,
 ) -> LoggedCall:
     route, body, content_type = route_match.route, request.body, headers.get("content-type", "")
     operation = route.operation if route is not None else _open_operation(route_match)
@@ -63,7 +67,7 @@ def _logged(
         method=route_match.method,
         path=route_match.path,
         at=engine.stamps.clock.wall(),
-        org=None if org is None else org.public.name,
+        org=None if org is None else org.name,
         org_id=None if org is None else org.org_id,
         variable=(route.variable, route_match.segments[0]) if route is not None and route.variable else None,
         query=dict(route_match.query),
@@ -81,7 +85,7 @@ def _open_operation(route_match: RouteMatch) -> str:
 
 
 def _exchange(
-    engine: Engine, request: Request, fault: Fault | None, org: OrganisationState | None, serve_it: _Serve
+    engine: FakeEngine, request: Request, fault: Fault | None, org: OrganisationState | None, serve_it: _Serve
 ) -> Exchange:
     if fault is None:
         return Exchange(serve_it())
