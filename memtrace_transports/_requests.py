@@ -86,11 +86,11 @@ class RequestsTransport:
         """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
         check_time_left(request)
         session = self._sessions.get()
-        exchange = _Exchange(request, self._options)
+        attempt = _SendAttempt(request, self._options)
         try:
-            return exchange.run(session, self._own)
+            return attempt.run(session, self._own)
         except Exception as error:  # noqa: BLE001  # those of requests are translated, others raised again
-            failure = _failure(error, exchange)
+            failure = _failure(error, attempt)
         raise failure  # out here, where it has no context
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ _CHUNK = 64 * 1024
 _monotonic = SystemClock().monotonic
 
 
-class _Exchange:
+class _SendAttempt:
     """One attempt: what goes out, how long it may take, and how far it came."""
 
     def __init__(self, request: Request, options: TransportOptions) -> None:
@@ -117,13 +117,13 @@ class _Exchange:
         """Send it by `session`, which is the user's where `own` is None."""
         check_sendable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
         outgoing, settings = self._prepare_custom(session) if own is None else self._prepare_own(session, own)
-        token = _EXCHANGE.set(self)
+        token = _SEND_ATTEMPT.set(self)
         try:
             answer = session.send(
                 outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
             )
         finally:
-            _EXCHANGE.reset(token)
+            _SEND_ATTEMPT.reset(token)
         self.sent = True
         try:
             body = self._body(answer)
@@ -189,7 +189,7 @@ class _Exchange:
             raise interim_response(answer.status_code, self.request.origin)
 
 
-_EXCHANGE: ContextVar[_Exchange] = ContextVar("memtrace_requests_exchange")
+_SEND_ATTEMPT: ContextVar[_SendAttempt] = ContextVar("memtrace_requests_attempt")
 """The one that is under way here, for our connections; they do without where somebody's patch sends in another thread."""
 
 
@@ -358,20 +358,20 @@ def _pool_classes() -> dict[str, type[Any]]:
             def request(self, method: str, url: str, **settings: Any) -> None:
                 if self.sock is None:
                     self.connect()
-                exchange = _EXCHANGE.get(None)
-                if exchange is not None:
-                    exchange.sent = True
+                attempt = _SEND_ATTEMPT.get(None)
+                if attempt is not None:
+                    attempt.sent = True
                     # urllib3 has written it anew: https://github.com/urllib3/urllib3/issues/3081
-                    url = exchange.request.target if url.startswith("/") else exchange.request.url
+                    url = attempt.request.target if url.startswith("/") else attempt.request.url
                 super().request(method, url, **settings)
 
         class Pool(pool):  # type: ignore[misc]  # whichever of the two
             ConnectionCls = Connection
 
             def urlopen(self, *, timeout: urllib3.Timeout, **settings: Any) -> Any:
-                exchange = _EXCHANGE.get(None)
-                if exchange is not None:
-                    exchange.sent = False
+                attempt = _SEND_ATTEMPT.get(None)
+                if attempt is not None:
+                    attempt.sent = False
                 return super().urlopen(timeout=timeout, pool_timeout=timeout.total, **settings)
 
         return Pool
@@ -422,14 +422,14 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def _failure(error: Exception, exchange: _Exchange) -> Exception:
+def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     """What to raise for `error`."""
     links = list(_unwrap_causes(error))
     row = next((row for row in _error_map() if any(isinstance(link, row[0]) for link in links)), None)
     if row is None or isinstance(error, TransportError):  # a bug's, or our own
         return error
     _, cause, maybe_sent, what = row
-    origin, sent = exchange.request.origin, exchange.sent
+    origin, sent = attempt.request.origin, attempt.sent
     if what is None:
         return cannot_send(origin, maybe_sent=bool(sent))
     if sent and cause == "connect":  # such as a TLS error after the handshake
