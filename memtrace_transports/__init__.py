@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memtrace_transports._aiohttp import AiohttpTransport
-    from memtrace_transports._engine.organisations import Organisation
     from memtrace_transports._httpx import AsyncHttpxTransport, HttpxTransport
     from memtrace_transports._requests import RequestsTransport
     from memtrace_transports.memory._clock import ManualClock
     from memtrace_transports.memory._fake import AsyncMemoryTransport, FakeMemtrace, MemoryTransport
+    from memtrace_transports.memory._organisations import Organisation
 
 __all__ = [
     "AiohttpTransport",
@@ -33,7 +33,7 @@ _PLACES = {
     "HttpxTransport": "memtrace_transports._httpx",
     "ManualClock": "memtrace_transports.memory._clock",
     "MemoryTransport": "memtrace_transports.memory._fake",
-    "Organisation": "memtrace_transports._engine.organisations",
+    "Organisation": "memtrace_transports.memory._organisations",
     "RequestsTransport": "memtrace_transports._requests",
 }
 

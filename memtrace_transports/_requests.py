@@ -86,7 +86,7 @@ class RequestsTransport:
         """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
         check_time_left(request)
         session = self._sessions.get()
-        attempt = _RequestAttempt(request, self._options)
+        attempt = _SendAttempt(request, self._options)
         try:
             return attempt.run(session, self._own)
         except Exception as error:  # noqa: BLE001  # those of requests are translated, others raised again
@@ -104,7 +104,7 @@ _CHUNK = 64 * 1024
 _monotonic = SystemClock().monotonic
 
 
-class _RequestAttempt:
+class _SendAttempt:
     """One attempt: what goes out, how long it may take, and how far it came."""
 
     def __init__(self, request: Request, options: TransportOptions) -> None:
@@ -117,13 +117,13 @@ class _RequestAttempt:
         """Send it by `session`, which is the user's where `own` is None."""
         check_sendable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
         outgoing, settings = self._prepare_custom(session) if own is None else self._prepare_own(session, own)
-        token = _ATTEMPT.set(self)
+        token = _SEND_ATTEMPT.set(self)
         try:
             answer = session.send(
                 outgoing, **{**settings, "stream": True, "allow_redirects": False, "timeout": self._timeout()}
             )
         finally:
-            _ATTEMPT.reset(token)
+            _SEND_ATTEMPT.reset(token)
         self.sent = True
         try:
             body = self._body(answer)
@@ -189,7 +189,7 @@ class _RequestAttempt:
             raise interim_response(answer.status_code, self.request.origin)
 
 
-_ATTEMPT: ContextVar[_RequestAttempt] = ContextVar("memtrace_requests_attempt")
+_SEND_ATTEMPT: ContextVar[_SendAttempt] = ContextVar("memtrace_requests_attempt")
 """The one that is under way here, for our connections; they do without where somebody's patch sends in another thread."""
 
 
@@ -358,7 +358,7 @@ def _pool_classes() -> dict[str, type[Any]]:
             def request(self, method: str, url: str, **settings: Any) -> None:
                 if self.sock is None:
                     self.connect()
-                attempt = _ATTEMPT.get(None)
+                attempt = _SEND_ATTEMPT.get(None)
                 if attempt is not None:
                     attempt.sent = True
                     # urllib3 has written it anew: https://github.com/urllib3/urllib3/issues/3081
@@ -369,7 +369,7 @@ def _pool_classes() -> dict[str, type[Any]]:
             ConnectionCls = ExactTargetConnection
 
             def urlopen(self, *, timeout: urllib3.Timeout, **settings: Any) -> Any:
-                attempt = _ATTEMPT.get(None)
+                attempt = _SEND_ATTEMPT.get(None)
                 if attempt is not None:
                     attempt.sent = False
                 return super().urlopen(timeout=timeout, pool_timeout=timeout.total, **settings)
@@ -422,7 +422,7 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def _failure(error: Exception, attempt: _RequestAttempt) -> Exception:
+def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     """What to raise for `error`."""
     links = list(_unwrap_causes(error))
     row = next((row for row in _error_map() if any(isinstance(link, row[0]) for link in links)), None)

@@ -21,10 +21,12 @@ from memtrace.exceptions import (
     TransportCause,
     TransportError,
 )
-from memtrace.transport._header_rules import HEADER_VALUE
+from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE
 from memtrace.transport._options import TransportOptions
 
 __all__ = [
+    "HEADER_NAME",
+    "HEADER_VALUE",
     "AsyncTransport",
     "CallContext",
     "Effect",

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from memtrace.exceptions import ConfigurationError
 
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A pattern of what HTTP allows as a header's name; use its `fullmatch`."""
+
 HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
-"""What HTTP lets stand in a header: printable ASCII, without white space at the ends of a value."""
+"""A pattern of what HTTP allows as a header's value: printable ASCII, without white space at its ends; use its `fullmatch`."""
 
 _OWN_HEADERS = {
     "x-api-key": "pass api_key= instead",

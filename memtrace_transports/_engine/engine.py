@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
 from memtrace_transports._engine.observer import Observer
-from memtrace_transports._engine.organisations import Organisation, OrganisationState, StorageState, Visibility
+from memtrace_transports._engine.organisations import OrganisationState, Visibility
 from memtrace_transports._engine.route_errors import RouteError, no_storage, storage_unreachable, unreadable_time
 from memtrace_transports._engine.rules.filters import Filters
 from memtrace_transports._engine.rules.identifier_rules import identifier_problem
@@ -17,11 +16,10 @@ from memtrace_transports._engine.rules.new_memories import NewMemory, generated_
 from memtrace_transports._engine.stamps import Stamp, Stamps
 from memtrace_transports._engine.store.protocol import Store
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
-from memtrace_transports._engine.store.snapshots import StoreSnapshot
 from memtrace_transports._engine.timestamps import DAY, UnreadableTimeError
 
 
-class Written(NamedTuple):
+class StoredRow(NamedTuple):
     """A row as it was just stored, with the digits of its time that only this answer shows."""
 
     row: Row
@@ -29,58 +27,46 @@ class Written(NamedTuple):
     tags: list[str]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class EngineSnapshot:
-    """The state of an engine at one moment, `taken` in microseconds of `Timeline.elapsed`; nothing in it changes."""
-
-    taken: int
-    rows: StoreSnapshot
-    organisations: tuple[OrganisationState, ...]
-    by_key: Mapping[str, str]
-    by_name: Mapping[str, str]
-    revoked: frozenset[str]
-
-
 class Engine:
-    """All state of one fake server. Not thread-safe: its owner holds one lock around every call.
+    """The state of one server, but for its rows, which are in `store`. Not thread-safe: its owner holds one lock around every call.
 
     Methods that answer a request raise `RouteError` where the server refuses.
     """
 
     def __init__(
         self,
-        timeline: Stamps,
+        stamps: Stamps,
         store: Store,
         identifiers: Identifiers,
         *,
         visibility: Visibility = "immediate",
-        any_key: bool = False,
         observer: Observer | None = None,
-        fake: int = 0,
     ) -> None:
         self.observer: Observer | None = observer
-        self.timeline = timeline
+        self.stamps = stamps
         self.identifiers = identifiers
         self._store = store
-        _check_choice("visibility", visibility, get_args(Visibility))
         self._visibility: Visibility = visibility
-        self._any_key = any_key
-        self._fake = fake
         self._by_id: dict[str, OrganisationState] = {}
         self._by_key: dict[str, str] = {}
         self._by_name: dict[str, str] = {}
-        self._revoked: set[str] = set()
 
     # organisations
 
     def add_organisation(self, name: str = "", *, api_key: str = "") -> OrganisationState:
         """Make an organisation, with its id for a name and a new key unless others are given."""
         org_id = self.identifiers.new("org")
-        public = Organisation(name or org_id, org_id, api_key or self.identifiers.new_key(), self._fake)
-        state = OrganisationState(public, "up", self._visibility, IngestBuffer(self.timeline.started))
+        state = OrganisationState(
+            name or org_id,
+            org_id,
+            api_key or self.identifiers.new_key(),
+            "up",
+            self._visibility,
+            IngestBuffer(self.stamps.started),
+        )
         self._by_id[org_id] = state
-        self._by_name[public.name] = org_id
-        self._by_key[public.api_key] = org_id
+        self._by_name[state.name] = org_id
+        self._by_key[state.api_key] = org_id
         return state
 
     def named(self, name: str, api_key: str = "") -> OrganisationState:
@@ -108,17 +94,10 @@ class Engine:
         """The organisation of this id."""
         return self._by_id.get(org_id)
 
-    def known(self, api_key: str) -> OrganisationState | None:
+    def organisation_of(self, api_key: str) -> OrganisationState | None:
         """Whose key this is, None where it is nobody's."""
         org_id = self._by_key.get(api_key)
         return None if org_id is None else self._by_id[org_id]
-
-    def organisation_of(self, api_key: str) -> OrganisationState | None:
-        """Whose key this is; with `any_key`, a key that nobody has had makes an organisation."""
-        found = self.known(api_key)
-        if found is None and self._any_key and api_key not in self._revoked:
-            return self.add_organisation(api_key=api_key)
-        return found
 
     def add_key(self, org: OrganisationState, api_key: str = "") -> str:
         """One more key of an organisation. Raises ValueError for one that somebody has."""
@@ -133,69 +112,16 @@ class Engine:
         org_id = self._by_key.pop(api_key, None)
         if org_id is None:
             raise ValueError("nobody has this key")
-        self._revoked.add(api_key)
         org = self._by_id[org_id]
         left = [key for key, owner in self._by_key.items() if owner == org_id]
-        if org.public.api_key == api_key and left:
-            org.public = replace(org.public, api_key=left[0])
-
-    def set_storage(self, org: OrganisationState, storage: StorageState) -> None:
-        """Change what an organisation's storage does from now on. Raises ValueError for a state that there is not."""
-        _check_choice("storage", storage, get_args(StorageState))
-        self.deliver(org)
-        org.down_until = None
-        if storage == "up" and org.storage != "up":
-            org.buffer.resume(self.timeline.elapsed())
-        org.storage = storage
-        self.deliver(org)
-
-    def suspend(self, org: OrganisationState, microseconds: int) -> None:
-        """Make storage that can be reached unreachable, and reachable again after this time, or the longest of several."""
-        self.deliver(org)
-        until = max(org.down_until or 0, self.timeline.elapsed() + microseconds)
-        if org.storage == "up" or org.down_until is not None:
-            self.set_storage(org, "down")
-            org.down_until = until
-
-    def set_visibility(self, org: OrganisationState, visibility: Visibility) -> None:
-        """Change when an organisation's writes can be read, from now on. Raises ValueError as above."""
-        _check_choice("visibility", visibility, get_args(Visibility))
-        self.deliver(org)
-        org.visibility = visibility
-        self.deliver(org)
-
-    # snapshots
-
-    def snapshot(self) -> EngineSnapshot:
-        """The state as it is: rows, organisations, keys, agents, sessions, and writes on their way."""
-        return EngineSnapshot(
-            self.timeline.elapsed(),
-            self._store.snapshot(),
-            tuple(org.copy() for org in self.organisations()),
-            dict(self._by_key),
-            dict(self._by_name),
-            frozenset(self._revoked),
-        )
-
-    def restore(self, snapshot: EngineSnapshot) -> None:
-        """Go back, or forward, to a state of this engine. Identifiers and the clock go on from where they are.
-
-        Writes on their way arrive, and storage that is down for a time comes back, as long after this as after the snapshot.
-        """
-        later = self.timeline.elapsed() - snapshot.taken
-        self._store.restore(snapshot.rows)
-        self._by_id = {org.org_id: org.copy(later) for org in snapshot.organisations}
-        self._by_key, self._by_name = dict(snapshot.by_key), dict(snapshot.by_name)
-        self._revoked = set(snapshot.revoked)
+        if org.api_key == api_key and left:
+            org.api_key = left[0]
 
     # writes on their way
 
     def deliver(self, org: OrganisationState) -> None:
         """Move the writes that have arrived by now into the store. Every request of an organisation begins with it."""
-        elapsed = self.timeline.elapsed()
-        if org.down_until is not None and org.down_until <= elapsed:
-            org.buffer.resume(org.down_until)
-            org.storage, org.down_until = "up", None
+        elapsed = self.stamps.elapsed()
         if org.visibility == "immediate":
             self.deliver_all(org)
         if org.buffer.is_empty():
@@ -212,10 +138,10 @@ class Engine:
     def flush(self, org: OrganisationState) -> None:
         """Send what waits in the server's buffer, as a valid read and the end of a batch do."""
         if org.storage == "up":
-            org.buffer.flush(self.timeline.elapsed())
+            org.buffer.flush(self.stamps.elapsed())
 
     def settled_at(self) -> int:
-        """When every write of every organisation can be read, in microseconds of `Timeline.elapsed`."""
+        """When every write of every organisation can be read, in microseconds of `Stamps.elapsed`."""
         pending = [org.buffer.settled_at() for org in self.organisations() if org.storage == "up"]
         return max((time for time in pending if time is not None), default=0)
 
@@ -225,52 +151,54 @@ class Engine:
 
     # memories
 
-    def write(self, org: OrganisationState, draft: NewMemory) -> Written | None:
-        """Store a valid draft; None when it is a duplicate of what has arrived in the last 24 hours.
+    def write(self, org: OrganisationState, new_memory: NewMemory) -> StoredRow | None:
+        """Store a valid memory; None when it is a duplicate of what has arrived in the last 24 hours.
 
         While storage is down nothing is a duplicate: the server skips the check it cannot make.
         """
         if org.storage == "none":
             raise no_storage()
-        if org.storage == "up" and self._is_duplicate(org, draft):
+        if org.storage == "up" and self._is_duplicate(org, new_memory):
             return None
-        stamp = self.timeline.stamp()
-        row = draft.row(stamp.microseconds)
-        org.buffer.add(row, self.timeline.elapsed())
+        stamp = self.stamps.stamp()
+        row = new_memory.row(stamp.microseconds)
+        org.buffer.add(row, self.stamps.elapsed())
         if org.buffer.is_full():
             self.flush(org)
-        return Written(row, stamp, list(draft.tags))
+        return StoredRow(row, stamp, list(new_memory.tags))
 
-    def _is_duplicate(self, org: OrganisationState, draft: NewMemory) -> bool:
-        key = draft.dedup_key
+    def _is_duplicate(self, org: OrganisationState, new_memory: NewMemory) -> bool:
+        key = new_memory.dedup_key
         if "\\" in key or "\0" in key:
             return False
         stored = self._store.last_stored(org.org_id, key)
-        if stored is None or stored <= self.timeline.now() - DAY:
+        if stored is None or stored <= self.stamps.now() - DAY:
             return False
         if self.observer is not None:
             (row,) = self._store.select(org.org_id, RowSelection(after=stored - 1, before=stored + 1))
-            if key == generated_key(draft.agent_id, draft.event_type, draft.content):  # else it was meant
-                self.observer.duplicate_rejected(row.content, draft.content)
+            if key == generated_key(
+                new_memory.agent_id, new_memory.event_type, new_memory.content
+            ):  # else it was meant
+                self.observer.duplicate_rejected(row.content, new_memory.content)
         return True
 
-    def seed(self, org: OrganisationState, drafts: Iterable[tuple[NewMemory, int]]) -> None:
+    def seed(self, org: OrganisationState, new_memories: Iterable[tuple[NewMemory, int]]) -> None:
         """Store rows in the past, `age` microseconds ago, without asking for duplicates; they can be read at once.
 
         Rows of one age keep their order, a microsecond apart; the last of them is a microsecond older than its age,
         as if that had just passed.
         """
         self.deliver(org)
-        now = self.timeline.now()
+        now = self.stamps.now()
         on_their_way = org.buffer.times()
         free: dict[int, int] = {}
         rows: list[Row] = []
-        for draft, age in reversed(list(drafts)):
+        for new_memory, age in reversed(list(new_memories)):
             time = free.get(age, now - age - 1)
             while time in on_their_way or self._store.holds(org.org_id, time):
                 time -= 1
             free[age] = time - 1
-            rows.append(draft.row(time))
+            rows.append(new_memory.row(time))
         self._arrive(org, reversed(rows))
 
     def read(self, org: OrganisationState, filters: Filters, action: str) -> list[Row]:
@@ -287,7 +215,7 @@ class Engine:
         if org.storage == "down":
             raise storage_unreachable(action)
         try:
-            selection = filters.selection(self.timeline.now())
+            selection = filters.selection(self.stamps.now())
         except UnreadableTimeError as error:
             raise unreadable_time(action, str(error)) from None
         rows = self._store.select(org.org_id, selection)
@@ -304,15 +232,10 @@ class Engine:
             raise no_storage()
         if org.storage == "down":
             return AgentCounts(0, 0, 0, {})
-        return self._store.counts(org.org_id, agent_id, self.timeline.now() - DAY)
+        return self._store.counts(org.org_id, agent_id, self.stamps.now() - DAY)
 
     def arcs(self) -> Mapping[str, bool]:
         """Whether storage can be reached, for every organisation that has one."""
         for org in self.organisations():
             self.deliver(org)
         return {org.org_id: org.storage == "up" for org in self.organisations() if org.storage != "none"}
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

@@ -63,7 +63,7 @@ def _given(**members: str) -> dict[str, Writable]:
     return {name: value for name, value in members.items() if value}
 
 
-class Registry:
+class OrganisationRegistry:
     """One organisation's agents and sessions, with the server's rules and its words when they are broken."""
 
     def __init__(self) -> None:
@@ -125,9 +125,9 @@ class Registry:
             return list(self._sessions.values())[::-1]
         return [self._sessions[session_id] for session_id in reversed(self._sessions_of.get(agent_id, []))]
 
-    def copy(self) -> Registry:
+    def copy(self) -> OrganisationRegistry:
         """Another one with the same agents and sessions, which never change in place."""
-        other = Registry()
+        other = OrganisationRegistry()
         other._agents, other._names, other._sessions = self._agents.copy(), self._names.copy(), self._sessions.copy()
         other._sessions_of = {agent_id: ids.copy() for agent_id, ids in self._sessions_of.items()}
         return other

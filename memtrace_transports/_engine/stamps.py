@@ -1,4 +1,4 @@
-"""The fake's reading of its clock: whole microseconds, and a time of its own for everything that is stored."""
+"""A reading of the server's clock: whole microseconds, and a time of its own for everything that is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Stamp(NamedTuple):
 
 
 class Stamps:
-    """Times for one fake server. Its lock is held around every call, so that stamps come in the order of requests."""
+    """Times for one server. Its lock is held around every call, so that stamps come in the order of requests."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

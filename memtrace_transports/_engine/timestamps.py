@@ -1,4 +1,4 @@
-"""Times as the server writes them, and the time bounds that it reads. Inside the fake, times are whole microseconds."""
+"""Times as the server writes them, and the time bounds that it reads. Inside the engine, times are whole microseconds."""
 
 from __future__ import annotations
 

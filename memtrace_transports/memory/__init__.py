@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from memtrace_transports._engine.organisations import Organisation, StorageState, Visibility
+from memtrace_transports._engine.organisations import StorageState, Visibility
 from memtrace_transports.memory._clock import ManualClock
 from memtrace_transports.memory._controls.call_log import CallLog, LoggedCall
 from memtrace_transports.memory._controls.faults import Fault, FaultKind, FaultPlan
 from memtrace_transports.memory._controls.strict import StrictModeError, StrictModeWarning
 from memtrace_transports.memory._fake import AsyncMemoryTransport, FakeMemtrace, MemoryTransport, Snapshot
+from memtrace_transports.memory._organisations import Organisation
 
 __all__ = [
     "AsyncMemoryTransport",

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 from memtrace.transport import Headers, Request, Response
 from memtrace_transports._checks.request_checks import is_header
-from memtrace_transports._engine.organisations import Organisation
 from memtrace_transports.memory._clock import ManualClock, is_span
 from memtrace_transports.memory._controls.faults import Fault
 from memtrace_transports.memory._fake import FakeMemtrace, Snapshot
+from memtrace_transports.memory._organisations import Organisation
 
 PREFIX = "/_fake/"
 CONTROL_BODY_LIMIT = 16 * 1024 * 1024
@@ -59,18 +59,18 @@ class Controls:
             return _json(400, {"error": str(error)})
 
     def _run(self, request: Request) -> object:
-        place = request.path.removeprefix(PREFIX).strip("/")
-        route = self._routes.get((request.method, place))
+        path = request.path.removeprefix(PREFIX).strip("/")
+        route = self._routes.get((request.method, path))
         if route is not None:
             return route(_body(request))
-        first, _, rest = place.partition("/")
+        first, _, rest = path.partition("/")
         org_id, _, action = rest.partition("/")
         if first == "orgs" and action in ("seed", "arc"):
             if request.method != "POST":
                 raise _BadControlError("Method Not Allowed", 405)
             org = self._organisation(org_id)
             return self._seed(org, _body(request)) if action == "seed" else self._set_arc(org, _body(request))
-        if any(place == known for _, known in self._routes):
+        if any(path == known for _, known in self._routes):
             raise _BadControlError("Method Not Allowed", 405)
         raise _BadControlError(f"there is no control route {request.path}", 404)
 
@@ -206,7 +206,7 @@ def _fault(given: object, position: int) -> Fault:
         raise _BadControlError(f"{where}: {error}") from error
 
 
-def _is_whole(value: object) -> bool:
+def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -228,10 +228,10 @@ _FAULT_FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "kind": ("a text", _is_text),
     "on": ("a text or null", _or_null(_is_text)),
     "org": ("an organisation's name or id, or null", _or_null(_is_text)),
-    "nth": ("a whole number", _is_whole),
-    "times": ("a whole number or null", _or_null(_is_whole)),
+    "nth": ("a whole number", _is_int),
+    "times": ("a whole number or null", _or_null(_is_int)),
     "applied": ("true or false", lambda value: isinstance(value, bool)),
-    "status": ("a whole number", _is_whole),
+    "status": ("a whole number", _is_int),
     "body": ("a text", _is_text),
     "headers": ("an object of texts that HTTP can carry", _are_headers),
     "seconds": ("a number from 0 to 10 years, or null", _or_null(is_span)),

@@ -9,26 +9,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING
 
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ClientClosedError
 from memtrace.transport import Request, Response
-from memtrace_transports._engine.engine import Engine, EngineSnapshot
 from memtrace_transports._engine.go_json.reader import parse
 from memtrace_transports._engine.go_json.structs import GoStruct
 from memtrace_transports._engine.go_json.writer import compact_object
-from memtrace_transports._engine.organisations import (
-    Organisation,
-    OrganisationState,
-    StorageState,
-    Visibility,
-    check_fake,
-)
+from memtrace_transports._engine.organisations import OrganisationState, StorageState, Visibility
 from memtrace_transports._engine.registry import Agent, Session
 from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.rules.identifier_rules import identifier_problem
-from memtrace_transports._engine.rules.ids import Identifiers
+from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY, NewMemory
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.store import MemoryStore
@@ -37,6 +31,8 @@ from memtrace_transports.memory._clock import ManualClock
 from memtrace_transports.memory._controls.call_log import CallLog
 from memtrace_transports.memory._controls.faults import FaultPlan
 from memtrace_transports.memory._controls.strict import StrictModeError, StrictObserver
+from memtrace_transports.memory._fake_engine import EngineSnapshot, FakeEngine
+from memtrace_transports.memory._organisations import Organisation, check_fake
 from memtrace_transports.memory._service import serve
 from memtrace_transports.memory.exchange import Exchange
 
@@ -55,7 +51,7 @@ class Snapshot:
     """A state of a fake, for `FakeMemtrace.restore`."""
 
     fake: FakeMemtrace
-    engine: Engine
+    engine: FakeEngine
     state: EngineSnapshot
 
 
@@ -90,16 +86,16 @@ class FakeMemtrace:
     ) -> None:
         self._clock: Clock = clock or SystemClock()
         self._lock = threading.RLock()  # before those of plan and log; a fault's `when` may use the fake
-        timeline, identifiers = Stamps(self._clock), Identifiers(seed)
+        stamps = Stamps(self._clock)
+        identifiers = RandomIdentifiers(Random(seed))  # noqa: S311 - made to be the same again
         self._number = next(_NUMBERS)
-        self._new_engine: Callable[[], Engine] = lambda: Engine(
-            timeline,
+        self._new_engine: Callable[[], FakeEngine] = lambda: FakeEngine(
+            stamps,
             MemoryStore(),
             identifiers,
             visibility=visibility,
             any_key=any_key,
             observer=StrictObserver() if strict else None,
-            fake=self._number,
         )
         self._engine = self._new_engine()
         self.faults: FaultPlan = FaultPlan(fake=self._number)
@@ -142,13 +138,16 @@ class FakeMemtrace:
             self._engine.set_storage(state, storage)
         if visibility is not None:
             self._engine.set_visibility(state, visibility)
-        return state.public
+        return self._public(state)
+
+    def _public(self, state: OrganisationState) -> Organisation:
+        return Organisation(state.name, state.org_id, state.api_key, self._number)
 
     def organisation_by_id(self, org_id: str) -> Organisation | None:
         """The organisation of this id, None where there is none."""
         with self._lock:
             state = self._engine.organisation(org_id)
-            return None if state is None else state.public
+            return None if state is None else self._public(state)
 
     def set_storage(self, org: Organisation | str, storage: StorageState) -> None:
         """Make an organisation's storage reachable (``up``), not configured (``none``) or unreachable (``down``).
@@ -168,10 +167,10 @@ class FakeMemtrace:
         >>> FakeMemtrace().seed("acme", [{"agent_id": "bot", "content": "likes tea", "age_s": 86_400}])
         1
         """
-        drafts = [_seed_draft(row) for row in rows]
+        new_memories = [_seeded_memory(row) for row in rows]
         with self._lock:
-            self._engine.seed(self._state(org), drafts)
-        return len(drafts)
+            self._engine.seed(self._state(org), new_memories)
+        return len(new_memories)
 
     def seed_agent(
         self,
@@ -197,14 +196,14 @@ class FakeMemtrace:
                 name=name,
                 description=description,
                 config=config_text,
-                created=self._engine.timeline.stamp(),
+                created=self._engine.stamps.stamp(),
             )
             if registry.has_agent(agent.id):
                 raise ValueError(f"there is an agent with the id {agent.id!r} already")
             try:
                 registry.add_agent(agent)
-            except RouteError as refusal:
-                raise ValueError(refusal.text) from None
+            except RouteError as route_error:
+                raise ValueError(route_error.text) from None
         return agent.id
 
     def seed_session(
@@ -231,7 +230,7 @@ class FakeMemtrace:
         metadata_text = _object_text(metadata)
         with self._lock:
             registry = self._state(org).registry
-            now = self._engine.timeline.stamp()
+            now = self._engine.stamps.stamp()
             session = Session(
                 id=id or self._engine.identifiers.new("sess"),
                 agent_id=agent_id,
@@ -260,7 +259,7 @@ class FakeMemtrace:
             for state in self._engine.organisations():
                 self._engine.deliver(state)
             if isinstance(self._clock, ManualClock):
-                missing = self._engine.settled_at() - self._engine.timeline.elapsed()
+                missing = self._engine.settled_at() - self._engine.stamps.elapsed()
                 self._clock.advance(max(missing, 0) / SECOND)
                 arrive = self._engine.deliver
             for state in self._engine.organisations():
@@ -404,7 +403,7 @@ class FakeMemtrace:
 
     def _key(self, org: Organisation | str) -> str:
         with self._lock:
-            return self._state(org).public.api_key
+            return self._state(org).api_key
 
     def _state(self, org: Organisation | str) -> OrganisationState:
         if isinstance(org, str):
@@ -416,25 +415,25 @@ class FakeMemtrace:
         return state
 
 
-def _seed_draft(row: Mapping[str, object]) -> tuple[NewMemory, int]:
+def _seeded_memory(row: Mapping[str, object]) -> tuple[NewMemory, int]:
     """A row to be seeded and its age in microseconds, by way of JSON, so that nothing is shared with the caller."""
     unknown = sorted(name for name in row if name not in _SEED.fields)
     if unknown:
         raise ValueError(f"a row to be seeded has no field {unknown[0]!r}, but {', '.join(sorted(_SEED.fields))}")
     fields = _SEED.decode(parse(json.dumps(dict(row)).encode()))
-    draft, age = NewMemory.from_fields(fields), fields.number("age_s")
-    fault = draft.problem()
-    if fault is not None:
-        raise ValueError(fault)
+    new_memory, age = NewMemory.from_fields(fields), fields.number("age_s")
+    problem = new_memory.problem()
+    if problem is not None:
+        raise ValueError(problem)
     if "age_s" not in row or not 0 <= age <= _LARGEST_AGE:
         raise ValueError("age_s is how many seconds ago the row was stored, from 0 to 50 years")
-    return draft, round(age * SECOND)
+    return new_memory, round(age * SECOND)
 
 
 def _check_id(id_: str | None) -> None:
-    fault = identifier_problem(id_ or "")
-    if fault is not None:
-        raise ValueError(fault)
+    problem = identifier_problem(id_ or "")
+    if problem is not None:
+        raise ValueError(problem)
 
 
 def _object_text(given: Mapping[str, object] | None) -> str:

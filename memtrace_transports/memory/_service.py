@@ -7,37 +7,38 @@ from dataclasses import replace
 from functools import partial
 
 from memtrace.transport import Headers, Request, Response
-from memtrace_transports._engine.engine import Engine
 from memtrace_transports._engine.organisations import OrganisationState
+from memtrace_transports._engine.routes.authentication import first_values, key_of
+from memtrace_transports._engine.routes.dispatch import BODY_LIMIT, answer, dated
 from memtrace_transports._engine.routes.matching import RouteMatch, match_route
 from memtrace_transports._engine.routes.memories import is_batch
 from memtrace_transports._engine.routes.request import RouteRequest
 from memtrace_transports._engine.timestamps import SECOND
-from memtrace_transports.memory import _wire as wire
 from memtrace_transports.memory._controls.call_log import CallLog, LoggedCall
 from memtrace_transports.memory._controls.faults import Fault, FaultPlan
-from memtrace_transports.memory._controls.strict import StrictModeError
+from memtrace_transports.memory._controls.strict import StrictModeError, check_strictly
+from memtrace_transports.memory._fake_engine import FakeEngine
 from memtrace_transports.memory.exchange import Exchange, Failure
 
 _Serve = Callable[[], Response | None]
 
 
-def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> Exchange:
+def serve(engine: FakeEngine, faults: FaultPlan, log: CallLog, request: Request) -> Exchange:
     """Answer `request`, as the fault plan lets it, and write it down. The caller holds the fake's lock.
 
     Raises StrictModeError, in strict mode alone, and what a fault's `when` raises; the call is written down all the same.
     """
-    place = match_route(request)
-    headers = wire.first_values(request.headers)
-    key = wire.key_of(headers)
-    org = engine.organisation_of(key) if key and not place.is_open else None
-    call = _logged(engine, request, place, headers, org)
+    route_match = match_route(request)
+    headers = first_values(request.headers)
+    key = key_of(headers)
+    org = engine.organisation_of(key) if key and not route_match.is_open else None
+    call = _logged(engine, request, route_match, headers, org)
     try:
         if engine.observer is not None and org is not None:  # before a fault is used up
-            wire.check_strictly(request, place, headers)
+            check_strictly(request, route_match, headers)
         fault = faults.next(call)
         call.fault = fault.kind if fault is not None else None
-        exchange = _exchange(engine, request, fault, org, partial(wire.answer, engine, request, place, headers))
+        exchange = _exchange(engine, request, fault, org, partial(answer, engine, request, route_match, headers))
         if exchange.failure is None and exchange.response is not None:
             call.status = exchange.response.status
     except StrictModeError:
@@ -49,34 +50,42 @@ def serve(engine: Engine, faults: FaultPlan, log: CallLog, request: Request) -> 
 
 
 def _logged(
-    engine: Engine, request: Request, place: RouteMatch, headers: Mapping[str, str], org: OrganisationState | None
+    engine: FakeEngine,
+    request: Request,
+    route_match: RouteMatch,
+    headers: Mapping[str, str],
+    org: OrganisationState | None,
 ) -> LoggedCall:
-    route, body, content_type = place.route, request.body, headers.get("content-type", "")
-    operation = route.operation if route is not None else _open_operation(place)
-    if body is not None and len(body) > wire.BODY_LIMIT:  # too large to be kept and looked at later
+    route, body, content_type = route_match.route, request.body, headers.get("content-type", "")
+    operation = route.operation if route is not None else _open_operation(route_match)
+    if body is not None and len(body) > BODY_LIMIT:  # too large to be kept and looked at later
         if operation == "memories.add" and is_batch(RouteRequest((), {}, content_type, body)):
             operation = "memories.add_many"
         body = None
     return LoggedCall(
         operation,
-        method=place.method,
-        path=place.path,
-        at=engine.timeline.clock.wall(),
-        org=None if org is None else org.public.name,
+        method=route_match.method,
+        path=route_match.path,
+        at=engine.stamps.clock.wall(),
+        org=None if org is None else org.name,
         org_id=None if org is None else org.org_id,
-        variable=(route.variable, place.segments[0]) if route is not None and route.variable else None,
-        query=dict(place.query),
+        variable=(route.variable, route_match.segments[0]) if route is not None and route.variable else None,
+        query=dict(route_match.query),
         body=body,
         content_type=content_type,
     )
 
 
-def _open_operation(place: RouteMatch) -> str:
-    return place.folded[0] if place.is_served_openly and place.read_method == "GET" else "unknown"
+def _open_operation(route_match: RouteMatch) -> str:
+    return (
+        route_match.folded[0]
+        if route_match.open_handler is not None and route_match.read_method == "GET"
+        else "unknown"
+    )
 
 
 def _exchange(
-    engine: Engine, request: Request, fault: Fault | None, org: OrganisationState | None, serve_it: _Serve
+    engine: FakeEngine, request: Request, fault: Fault | None, org: OrganisationState | None, serve_it: _Serve
 ) -> Exchange:
     if fault is None:
         return Exchange(serve_it())
@@ -87,8 +96,8 @@ def _exchange(
             serve_it()
         if fault.kind == "reset":
             return Exchange(None, Failure("reset", maybe_sent=True, text="the connection broke, by the fault plan"))
-        answer = Response(fault.status, Headers(fault.headers), fault.body)
-        return Exchange(wire.dated(engine, request.method, answer))
+        response = Response(fault.status, Headers(fault.headers), fault.body)
+        return Exchange(dated(engine, request.method, response))
     if fault.kind == "storage_down" and org is not None:
         engine.suspend(org, round((fault.seconds or 0.0) * SECOND))
         return Exchange(serve_it())

@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from memtrace.transport import Headers, Method, Request, Response
 from memtrace_transports._engine.route_errors import RouteError
+from memtrace_transports._engine.routes.dispatch import BODY_LIMIT
 from memtrace_transports._engine.routes.request import error_response
 from memtrace_transports.memory._control_routes import CONTROL_BODY_LIMIT, PREFIX, Controls
 from memtrace_transports.memory._controls.strict import StrictModeError, StrictModeWarning
 from memtrace_transports.memory._fake import FakeMemtrace
-from memtrace_transports.memory._wire import BODY_LIMIT
 from memtrace_transports.memory.exchange import Exchange
 
 __all__ = ["FakeApp"]

@@ -97,12 +97,12 @@ class World:
         self.fake.flush()
 
     def _outage(self) -> None:
-        began = self.fake._engine.timeline.now()
+        began = self.fake._engine.stamps.now()
         self.fake.set_storage("default", "down")
 
         def end() -> None:
             self.fake.set_storage("default", "up")
-            self.outages.append((began, self.fake._engine.timeline.now()))
+            self.outages.append((began, self.fake._engine.stamps.now()))
 
         asyncio.get_running_loop().call_later(0.2, end)
 

@@ -18,7 +18,7 @@ def test_an_organisation_is_made_at_its_first_mention(fake: FakeMemtrace) -> Non
     acme = fake.organisation("acme")
     assert re.fullmatch("org_[0-9a-f]{24}", acme.org_id)
     assert re.fullmatch("mtk_[A-Za-z0-9_=-]{44}", acme.api_key)
-    assert fake.organisation("acme") is acme
+    assert fake.organisation("acme") == acme
     assert fake.organisation().name == "default"
     assert fake.organisation() != acme
     assert repr(fake) == "<FakeMemtrace, 2 organisations>"

@@ -103,10 +103,10 @@ def test_a_revoked_key_can_be_given_again(clock):
 def test_an_organisation_without_a_name_is_found_by_its_id(fake):
     made = fake.new_organisation(storage="down", visibility="server")
     assert made.name == made.org_id
-    assert fake.organisation(made.name) is made
+    assert fake.organisation(made.name) == made
     assert not fake.client(made.name).ready()
     assert fake.new_organisation() != made
-    assert fake.organisation_by_id(made.org_id) is made
+    assert fake.organisation_by_id(made.org_id) == made
     assert fake.organisation_by_id("org_unknown") is None
 
 

@@ -124,7 +124,7 @@ class _Scanner:
             value = self._close_or_continue(value)
         self._at = self._end_of(_SPACES)
         if self._at < len(self._data):
-            raise self._fault("after top-level value")
+            raise self._syntax_error("after top-level value")
         return value
 
     def _next_value(self) -> Parsed:
@@ -156,7 +156,7 @@ class _Scanner:
         if char == end:
             return self._pop()
         if char != ord(","):
-            raise self._fault(context)
+            raise self._syntax_error(context)
         self._at += 1
         if isinstance(holder, JsonObject):
             self._name()
@@ -165,7 +165,7 @@ class _Scanner:
     def _push(self, holder: JsonObject | list[Parsed]) -> None:
         self._open.append(holder)
         if len(self._open) > _MAX_DEPTH:
-            raise self._fault("exceeded max depth")
+            raise self._syntax_error("exceeded max depth")
         self._at += 1
 
     def _pop(self) -> Parsed:
@@ -174,10 +174,10 @@ class _Scanner:
 
     def _name(self) -> None:
         if self._peek() != ord('"'):
-            raise self._fault("looking for beginning of object key string")
+            raise self._syntax_error("looking for beginning of object key string")
         self._names.append(self._string())
         if self._peek() != ord(":"):
-            raise self._fault("after object key")
+            raise self._syntax_error("after object key")
         self._at += 1
 
     def _scalar(self, char: int) -> Parsed:
@@ -188,12 +188,12 @@ class _Scanner:
         for literal in _LITERALS:
             if char == literal[0]:
                 return self._literal(literal)
-        raise self._fault("looking for beginning of value")
+        raise self._syntax_error("looking for beginning of value")
 
     def _literal(self, literal: bytes) -> bool | None:
         for expected in literal:
             if self._here() != expected:
-                raise self._fault(f"in literal {literal.decode()} (expecting '{chr(expected)}')")
+                raise self._syntax_error(f"in literal {literal.decode()} (expecting '{chr(expected)}')")
             self._at += 1
         return _LITERALS[literal]
 
@@ -218,7 +218,7 @@ class _Scanner:
     def _digits(self, context: str) -> None:
         end = self._end_of(_DIGITS)
         if end == self._at:
-            raise self._fault(context)
+            raise self._syntax_error(context)
         self._at = end
 
     def _string(self) -> str:
@@ -231,18 +231,18 @@ class _Scanner:
                 self._at += 1
                 return whole_characters(str(json.loads(decode_utf8(self._data[start : self._at]))))
             if char != ord("\\"):
-                raise self._fault("in string literal")
+                raise self._syntax_error("in string literal")
             self._at += 1
             self._escape()
 
     def _escape(self) -> None:
         char = self._here()
         if char not in b'bfnrt\\/"u':
-            raise self._fault("in string escape code")
+            raise self._syntax_error("in string escape code")
         self._at += 1
         for _ in range(4 if char == ord("u") else 0):
             if self._here() not in _HEX:
-                raise self._fault("in \\u hexadecimal character escape")
+                raise self._syntax_error("in \\u hexadecimal character escape")
             self._at += 1
 
     def _end_of(self, pattern: re.Pattern[bytes]) -> int:
@@ -260,7 +260,7 @@ class _Scanner:
         self._at = self._end_of(_SPACES)
         return self._here()
 
-    def _fault(self, context: str) -> JsonSyntaxError:
+    def _syntax_error(self, context: str) -> JsonSyntaxError:
         return JsonSyntaxError(f"invalid character {_quoted(self._here())} {context}")
 
 

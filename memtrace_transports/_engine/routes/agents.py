@@ -26,7 +26,7 @@ def create_agent(engine: Engine, org: OrganisationState, call: RouteRequest) -> 
         name=fields.text("name"),
         description=fields.text("description"),
         config=compact_object(fields.members("config") or {}),
-        created=engine.timeline.stamp(),
+        created=engine.stamps.stamp(),
     )
     org.registry.add_agent(agent)
     return json_response(201, agent.json(org.org_id, just_created=True))

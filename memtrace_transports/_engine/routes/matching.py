@@ -1,4 +1,4 @@
-"""The routes under ``/api/v1``: what each is called, who answers it, and what it reads of a request."""
+"""The routes: what each is called, who answers it, and what it reads of a request."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from memtrace.transport import Request, Response
 from memtrace_transports._engine.engine import Engine
 from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.routes import agents as agent_routes
+from memtrace_transports._engine.routes import health as health_routes
 from memtrace_transports._engine.routes import memories as memory_routes
 from memtrace_transports._engine.routes import sessions as session_routes
 from memtrace_transports._engine.routes.request import RouteRequest, read_query
@@ -18,6 +19,7 @@ from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY
 from memtrace_transports._engine.rules.session_context import CONTEXT
 
 Handler = Callable[[Engine, OrganisationState, RouteRequest], Response]
+OpenHandler = Callable[[Engine], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ _ROUTES: Mapping[tuple[str, ...], Mapping[str, Route]] = {
 }  # fmt: skip
 
 
-_OPEN = (("health",), ("ready",))
+_OPEN: Mapping[tuple[str, ...], OpenHandler] = {("health",): health_routes.health, ("ready",): health_routes.ready}
 
 
 def routes_list() -> Iterator[str]:
@@ -124,9 +126,9 @@ class RouteMatch:
         return self.folded[:2] != _PREFIX
 
     @property
-    def is_served_openly(self) -> bool:
-        """Whether it is one of the two routes that need no key."""
-        return self.folded in _OPEN
+    def open_handler(self) -> OpenHandler | None:
+        """What answers it where it is one of the two routes that need no key."""
+        return _OPEN.get(self.folded)
 
     @property
     def route(self) -> Route | None:

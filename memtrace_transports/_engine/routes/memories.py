@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring as quoted
 
 from memtrace.transport import Response
-from memtrace_transports._engine.engine import Engine, Written
+from memtrace_transports._engine.engine import Engine, StoredRow
 from memtrace_transports._engine.go_json.writer import RawJson, Writable, float_text, write
 from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.route_errors import RouteError
@@ -29,11 +29,11 @@ def create_memories(engine: Engine, org: OrganisationState, call: RouteRequest) 
     batch = read_batch(body)
     if batch:
         return _create_batch(engine, org, batch)
-    draft = NewMemory.from_fields(decode_fields(CREATE_MEMORY, body))
-    problem = draft.problem()
+    new_memory = NewMemory.from_fields(decode_fields(CREATE_MEMORY, body))
+    problem = new_memory.problem()
     if problem is not None:
         raise RouteError(400, problem)
-    written = engine.write(org, draft)
+    written = engine.write(org, new_memory)
     if written is None:
         raise RouteError(409, "duplicate memory")
     return json_response(201, _written_json(org.org_id, written))
@@ -52,12 +52,12 @@ def is_batch(call: RouteRequest) -> bool:
 
 def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[NewMemory]) -> Response:
     """Store item by item: duplicates are left out, and what came before an invalid item stays stored."""
-    written: list[Written] = []
-    for position, draft in enumerate(batch):
-        problem = draft.problem()
+    written: list[StoredRow] = []
+    for position, new_memory in enumerate(batch):
+        problem = new_memory.problem()
         if problem is not None:
             raise RouteError(500, f"failed to create memory {position}: {problem}")
-        stored = engine.write(org, draft)
+        stored = engine.write(org, new_memory)
         if stored is not None:
             written.append(stored)
     engine.flush(org)
@@ -93,10 +93,10 @@ def find_memory(engine: Engine, org: OrganisationState, call: RouteRequest) -> R
 
 def search_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``POST /search``."""
-    started = engine.timeline.elapsed()
+    started = engine.stamps.elapsed()
     rows = engine.read(org, read_search_filters(call.fields(SEARCH)), "search memories")
     results: list[Writable] = [_row_json(org.org_id, row) for row in rows]
-    spent = (engine.timeline.elapsed() - started) // 1000
+    spent = (engine.stamps.elapsed() - started) // 1000
     return json_response(200, {"results": results, "count": len(results), "query_time_ms": spent})
 
 
@@ -111,7 +111,7 @@ def _only(query: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     return {name: query[name] for name in names if name in query}
 
 
-def _written_json(org_id: str, written: Written) -> RawJson:
+def _written_json(org_id: str, written: StoredRow) -> RawJson:
     return _memory_json(org_id, written.row, written.stamp.text(), written.tags)
 
 

@@ -94,9 +94,9 @@ def text_response(status: int, text: str) -> Response:
     return Response(status, Headers([("Content-Type", "text/plain; charset=utf-8")]), text.encode("utf-8", "replace"))
 
 
-def error_response(refusal: RouteError) -> Response:
+def error_response(route_error: RouteError) -> Response:
     """The answer to a request that a rule ended."""
-    members: dict[str, Writable] = {"error": refusal.text}
-    if refusal.hint:
-        members["hint"] = refusal.hint
-    return json_response(refusal.status, members)
+    members: dict[str, Writable] = {"error": route_error.text}
+    if route_error.hint:
+        members["hint"] = route_error.hint
+    return json_response(route_error.status, members)

@@ -28,7 +28,7 @@ def create_session(engine: Engine, org: OrganisationState, call: RouteRequest) -
     fields = call.fields(_CREATE)
     if not fields.text("agent_id"):
         raise RouteError(400, "agent_id is required")
-    now = engine.timeline.stamp()
+    now = engine.stamps.stamp()
     session = Session(
         id=engine.identifiers.new("sess"),
         agent_id=fields.text("agent_id"),
@@ -63,7 +63,7 @@ def update_session(engine: Engine, org: OrganisationState, call: RouteRequest) -
     if session is None:
         raise RouteError(400, "session not found")
     status, metadata = fields.text("status"), fields.members("metadata")
-    now = engine.timeline.stamp()
+    now = engine.stamps.stamp()
     session = replace(
         session,
         updated=now,

@@ -54,7 +54,7 @@ class NewMemory(NamedTuple):
 
     @classmethod
     def from_fields(cls, fields: Fields) -> NewMemory:
-        """The draft that a decoded body describes, with the server's defaults and the duplicate key filled in.
+        """The memory that a decoded body describes, with the server's defaults and the duplicate key filled in.
 
         Of each text that many rows share there is one object.
         """

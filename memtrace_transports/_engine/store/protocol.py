@@ -31,6 +31,10 @@ class Store(Protocol):
         """Statistics of one agent; recent is what is newer than `since`, in microseconds."""
         ...
 
+
+class SnapshotStore(Store, Protocol):
+    """A store that can go back to what it held."""
+
     def snapshot(self) -> StoreSnapshot:
         """What the store holds now, to come back to."""
         ...

@@ -40,29 +40,29 @@ class Series:
             self._blocks.append(_Block([row]))
 
     def _insert(self, row: Row) -> None:
-        place = self._place(row.time)
-        block = self._blocks[place]
+        index = self._block_index(row.time)
+        block = self._blocks[index]
         insort(block.rows, row, key=_time)
         block.text = None
         if len(block.rows) > 2 * self._block_rows:
-            self._blocks.insert(place + 1, _Block(block.rows[self._block_rows :]))
+            self._blocks.insert(index + 1, _Block(block.rows[self._block_rows :]))
             del block.rows[self._block_rows :]
 
     def remove(self, time: int) -> None:
         """Take out the row of this time, which has to be here."""
         self._count -= 1
-        place = self._place(time)
-        block = self._blocks[place]
+        index = self._block_index(time)
+        block = self._blocks[index]
         del block.rows[bisect_left(block.rows, time, key=_time)]
         block.text = None
         if not block.rows and len(self._blocks) > 1:
-            del self._blocks[place]
+            del self._blocks[index]
 
     def holds(self, time: int) -> bool:
         """Whether there is a row of exactly this time."""
-        rows = self._blocks[self._place(time)].rows
-        place = bisect_left(rows, time, key=_time)
-        return place < len(rows) and rows[place].time == time
+        rows = self._blocks[self._block_index(time)].rows
+        index = bisect_left(rows, time, key=_time)
+        return index < len(rows) and rows[index].time == time
 
     def runs(
         self, after: int | None, before: int | None, *, oldest_first: bool, needle: bytes = b""
@@ -72,19 +72,19 @@ class Series:
         With a `needle`, a text as `encoded` makes it, runs are left out in which no content holds it. The series must
         not change before the last run is taken.
         """
-        first = 0 if after is None else self._place(after)
-        last = len(self._blocks) - 1 if before is None else self._place(before)
-        for place in range(first, last + 1) if oldest_first else range(last, first - 1, -1):
-            block = self._blocks[place]
+        first = 0 if after is None else self._block_index(after)
+        last = len(self._blocks) - 1 if before is None else self._block_index(before)
+        for index in range(first, last + 1) if oldest_first else range(last, first - 1, -1):
+            block = self._blocks[index]
             if needle and needle not in block.searchable():
                 continue
-            start = bisect_right(block.rows, after, key=_time) if after is not None and place == first else 0
-            end = bisect_left(block.rows, before, key=_time) if before is not None and place == last else None
+            start = bisect_right(block.rows, after, key=_time) if after is not None and index == first else 0
+            end = bisect_left(block.rows, before, key=_time) if before is not None and index == last else None
             rows = block.rows[start:end]
             yield rows if oldest_first else rows[::-1]
 
-    def _place(self, time: int) -> int:
-        """The block that holds `time`, or would."""
+    def _block_index(self, time: int) -> int:
+        """The index of the block that holds `time`, or would."""
         return max(bisect_right(self._blocks, time, lo=1, key=_first_time) - 1, 0)
 
 

@@ -26,7 +26,7 @@ class _Node(StoreSnapshot, Generic[T]):
         self.depth: int = parent.depth + 1 if parent else 0
 
 
-class History(Generic[T]):
+class UndoHistory(Generic[T]):
     """The additions to one store since its first snapshot, and how it gets from one snapshot to another.
 
     `undo` and `redo` take back the newest addition, and make one again.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
 from memtrace_transports._engine.store.series import BLOCK_ROWS, Series, encoded
-from memtrace_transports._engine.store.snapshots import History, StoreSnapshot
+from memtrace_transports._engine.store.snapshots import StoreSnapshot, UndoHistory
 
 _SEARCH_GAIN = 8
 """How many rows, roughly, can be searched as part of blocks in the time that it takes to look into one."""
@@ -25,8 +25,8 @@ class MemoryStore:
 
     def __init__(self, block_rows: int = BLOCK_ROWS) -> None:
         """`block_rows` is how many rows make a block of a series."""
-        self._by_id = defaultdict[str, _Organisation](lambda: _Organisation(block_rows))
-        self._history = History(self._undo, self._redo)
+        self._by_id = defaultdict[str, _OrganisationRows](lambda: _OrganisationRows(block_rows))
+        self._history = UndoHistory(self._undo, self._redo)
 
     def add(self, org_id: str, row: Row) -> None:
         """Keep `row`; usually the newest, but a back-dated one takes its place in time. No two have one time."""
@@ -85,7 +85,7 @@ class MemoryStore:
         addition.org.add(addition.row)
 
 
-class _Organisation:
+class _OrganisationRows:
     """One organisation's rows with their indexes: series by agent and session, types by agent, times by key."""
 
     __slots__ = ("agents", "rows", "sessions", "stored", "types")
@@ -139,7 +139,7 @@ class _Organisation:
 class _Addition(NamedTuple):
     """A row that was added, and what its key's newest time was before."""
 
-    org: _Organisation
+    org: _OrganisationRows
     row: Row
     stored_before: int | None
 

@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any, overload
 from urllib.parse import unquote
 
-from memtrace_transports._engine.organisations import Organisation, check_fake
 from memtrace_transports._engine.routes.memories import is_batch
 from memtrace_transports._engine.routes.request import RouteRequest
+from memtrace_transports.memory._organisations import Organisation, check_fake
 
 OPERATIONS = (
     "memories.add", "memories.add_many", "memories.list", "memories.find", "memories.search",

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias, TypeGuard, get_args
 
 from memtrace_transports._checks.request_checks import is_header
-from memtrace_transports._engine.organisations import Organisation, check_fake
 from memtrace_transports.memory._clock import is_span
 from memtrace_transports.memory._controls.call_log import LoggedCall, check_operation
 from memtrace_transports.memory._controls.fault_targets import check_route
+from memtrace_transports.memory._organisations import Organisation, check_fake
 
 FaultKind: TypeAlias = Literal[
     "status", "delay", "refused", "reset", "truncated", "garbled", "slow_body", "storage_down"

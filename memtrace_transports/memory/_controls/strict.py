@@ -7,9 +7,12 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
+from memtrace.transport import Request
 from memtrace_transports._engine.go_json.reader import JsonObject, Number, Parsed
 from memtrace_transports._engine.go_json.structs import JsonTypeError, fold_name
 from memtrace_transports._engine.route_errors import RouteError
+from memtrace_transports._engine.routes.dispatch import route_request
+from memtrace_transports._engine.routes.matching import RouteMatch
 from memtrace_transports._engine.routes.request import RouteRequest, read_query
 from memtrace_transports._engine.rules.filters import read_integer
 from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY
@@ -33,10 +36,18 @@ class StrictModeWarning(UserWarning):
     """A request does what the real server does, which is probably not what was meant."""
 
 
+def check_strictly(request: Request, route_match: RouteMatch, headers: Mapping[str, str]) -> None:
+    """Raise StrictModeError for what the route would silently ignore or cap, and warn of what is surprising."""
+    route = route_match.route
+    if route is not None:
+        _check_query(route.operation, route.parameters, request.target)
+        _check_body(route.operation, route.fields, route_request(request, route_match, headers))
+
+
 # ---- the query
 
 
-def check_query(operation: str, read: AbstractSet[str], target: str) -> None:
+def _check_query(operation: str, read: AbstractSet[str], target: str) -> None:
     """Check the parameters of a target's query against those that the route reads."""
     query = target.partition("#")[0].partition("?")[2]
     seen: set[str] = set()
@@ -68,7 +79,7 @@ def _check_parameter(operation: str, name: str, value: str) -> None:
 # ---- the body
 
 
-def check_body(operation: str, read: AbstractSet[str], call: RouteRequest) -> None:
+def _check_body(operation: str, read: AbstractSet[str], call: RouteRequest) -> None:
     """Check the fields of a body against those that the route reads; what the server refuses is left to it."""
     if not call.body:
         return
@@ -76,8 +87,8 @@ def check_body(operation: str, read: AbstractSet[str], call: RouteRequest) -> No
         raise StrictModeError(f"{operation}: a form is read as an object without fields; send application/json")
     try:
         parsed = call.parsed()
-    except RouteError as refusal:
-        _check_readable(operation, refusal.text)
+    except RouteError as route_error:
+        _check_readable(operation, route_error.text)
         return
     if isinstance(parsed, JsonObject):
         _check_members(operation, read, parsed)
