@@ -51,23 +51,37 @@ T = TypeVar("T")
 
 
 class Memtrace:
-    """A client of a Memtrace server, blocking. One serves many threads; the key alone decides the organisation.
+    """A client of a Memtrace server, blocking. One serves many threads; the API key decides the organisation.
 
-    What is left out comes from the environment: MEMTRACE_BASE_URL, MEMTRACE_API_KEY, MEMTRACE_TRANSPORT and
-    MEMTRACE_TIMEOUT. `timeout` is for one attempt, in seconds; None means no
-    bound. Under an event loop it is exact; the blocking client applies it to each wait on the socket. `deadline` is for the call with all its
-    attempts and waits, in seconds; `retry` says when a call that failed is made again, and `dedup` whose duplicate
-    key a memory gets that has none. `transport` is a name (``"httpx"``,
-    ``"memory"``, or a plugin's), an instance, or a `TransportSpec`; it is made at the first call, with these
-    `transport_options`: pools, TLS, proxies, bounds. `middleware` runs once a
-    call, outermost first, `attempt_middleware` once an attempt; a text is the name of an installed one, and `before`,
-    `after` and `replace` of `memtrace.middleware` place one or replace a built-in one. `headers` go with every request.
-    Raises `ConfigurationError`; nothing is sent when a client is made.
+    Creating a client sends no request. Use it as a context manager, or close it.
 
-    >>> with Memtrace("memory://", "any key") as client:
-    ...     memory = client.remember("assistant", "User prefers dark mode")
-    ...     [found.content for found in client.recall("assistant").memories]
-    ['User prefers dark mode']
+    Args:
+        base_url: The server's address, such as ``http://localhost:9100``, or ``memory://`` for an in-memory fake. Default:
+            ``MEMTRACE_BASE_URL``.
+        api_key: The organisation's key. Default: ``MEMTRACE_API_KEY``.
+        timeout: Seconds for one attempt; None is no limit. A blocking client applies it to each wait on the socket. Default:
+            ``MEMTRACE_TIMEOUT``, or 30.
+        deadline: Seconds for a call with all its attempts and waits; None is no limit.
+        retry: When a failed call is retried.
+        transport: A name (``"httpx"``, ``"memory"``, a plugin's), an instance, or a `TransportSpec`; made at the first call.
+            Default: ``MEMTRACE_TRANSPORT``, or what is installed.
+        transport_options: What the transport is made with: pools, TLS, proxies, limits.
+        middleware: What runs once a call, outermost first; a string is the name of an installed one. `before`, `after` and
+            `replace` of `memtrace.middleware` place one.
+        attempt_middleware: What runs once an attempt.
+        dedup: Which idempotency key a memory gets that has none.
+        headers: Headers of every request.
+        clock: The clock of waits and deadlines. Default: the system clock.
+
+    Raises:
+        ConfigurationError: An argument or a variable is missing or cannot be used.
+        TransportNotAvailableError: The transport is unknown, broken or not installed.
+
+    Example:
+        >>> with Memtrace("memory://", "any key") as client:
+        ...     memory = client.remember("assistant", "User prefers dark mode")
+        ...     [found.content for found in client.recall("assistant").memories]
+        ['User prefers dark mode']
     """
 
     memories: Memories
