@@ -32,7 +32,7 @@ class Stamps:
         self.clock = clock
         self._last = Stamp(0, 0)
         #: `elapsed` when the server began, in microseconds.
-        self.started = self.elapsed()
+        self.started: int = self.elapsed()
 
     def now(self) -> int:
         """Microseconds since 1970."""
