@@ -423,7 +423,7 @@ class TestLoading:
         done.assert_outcomes(passed=1)
         assert "CoverageWarning" not in done.stderr.str()
         report = pytester.run(sys.executable, "-m", "coverage", "report", "--rcfile=coverage.ini", "-m").stdout.str()
-        missed = re.search(r"memtrace/testing/plugin\.py +\d+ .*?%(?P<lines>.*)", report)["lines"]
+        missed = re.search(r"memtrace/testing/_plugin\.py +\d+ .*?%(?P<lines>.*)", report)["lines"]
         first = int(re.search(r"\d+|$", missed)[0] or 0)
         assert first > 30, "the lines that run when it is imported are measured"
 
