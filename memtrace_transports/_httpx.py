@@ -107,6 +107,8 @@ class HttpxTransport:
         raise failure  # out here, where it has no context
 
     def _exchange(self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout) -> Response:
+        if client.is_closed:
+            raise _closed(library)
         outgoing = self._requests.build(library, client, request, timeout)
         started = request.context.clock.monotonic()
         answer = client.send(outgoing, stream=True, follow_redirects=False)
@@ -183,6 +185,8 @@ class AsyncHttpxTransport:
                 failure = _failure(library, library.PoolTimeout("all connections are in use"), request, None)
             else:
                 try:
+                    if client.is_closed:
+                        raise _closed(library)
                     outgoing = self._requests.build(library, client, request, timeout)
                     progress.extensions = outgoing.extensions
                     progress.extensions.setdefault("trace", progress)  # unless a tracer of the user's is there
@@ -469,8 +473,6 @@ class _CustomClientRequestBuilder:
     def build(
         self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
     ) -> httpx.Request:
-        if client.is_closed:
-            raise _closed(library)
         url, target = library.URL(request.url), request.target.encode("ascii")
         headers = list(request.headers.multi_items)
         outgoing = client.build_request(
@@ -492,8 +494,6 @@ class _OwnRequestBuilder:
     def build(
         self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
     ) -> httpx.Request:
-        if client.is_closed:
-            raise _closed(library)
         body = request.body or b""
         url = self._url(library, request.origin, request.target)
         headers, is_sized = self._headers(

@@ -104,6 +104,14 @@ def test_a_failed_transport_warns_with_its_cause_and_status_0(runner, records, c
     assert f"-> {cause} in" in record.getMessage()
 
 
+def test_below_the_level_of_the_logger_nothing_is_made(runner, records, caplog):
+    caplog.set_level(logging.ERROR, logger="memtrace")
+    with pytest.raises(TransportError):
+        runner.call(log_attempts, TransportError("x", cause="connect"))
+    runner.call(log_attempts, 503)
+    assert ours(records) == []
+
+
 def test_each_attempt_has_a_line_and_a_number(runner, records):
     def thrice(request, call_next):
         for _ in range(2):

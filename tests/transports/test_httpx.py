@@ -1036,6 +1036,16 @@ def test_respx_as_the_transport_of_a_users_client_sees_our_calls(httpx_wire):
     assert httpx_wire.one(Request("GET", "http://server", "/x"), own=own).status == 203
 
 
+def test_an_interim_response_of_a_users_transport_is_an_error(httpx_wire):
+    import httpx
+
+    own = {"transport": httpx.MockTransport(lambda request: httpx.Response(103))}
+    error = httpx_wire.one(Request("GET", "http://server", "/x"), own=own)
+    assert isinstance(error, TransportError)
+    assert (error.cause, error.maybe_sent) == ("protocol", True)
+    assert "interim answer" in error.message
+
+
 def test_a_function_in_the_place_of_the_class_makes_our_clients(monkeypatch):
     import httpx
 

@@ -203,3 +203,10 @@ def test_models_without_validation_show_what_they_have():
 @pytest.mark.parametrize("kind", [AddMemoryRequest])
 def test_what_is_sent_shows_itself_as_before(kind):
     assert not hasattr(kind, "_repr_html_")
+
+
+def test_any_other_model_is_a_table_of_its_fields():
+    html = to_html(AddMemoryRequest(agent_id="assistant", content="<b>tea</b>"))
+    assert "<caption" in html
+    assert "AddMemoryRequest" in html
+    assert "&lt;b&gt;tea&lt;/b&gt;" in html
