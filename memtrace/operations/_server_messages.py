@@ -57,10 +57,16 @@ def shortened(text: str, length: int = _MAX_TEXT) -> str:
 
 def _without_query(text: str) -> str:
     """`text` without the engine's excerpt of its query, which may hold what was searched for."""
-    return _QUERY_EXCERPT.sub("", text)
+    found = _QUERY_EXCERPT.search(text)
+    if found is None:
+        return text
+    end = found.start()
+    while text.endswith(("\n", "\\n"), 0, end):  # a pattern that repeats line ends takes the square of their number
+        end -= 1 if text[end - 1] == "\n" else 2
+    return text[:end]
 
 
-_QUERY_EXCERPT = re.compile(r"(?:\\n|\n)+LINE \d+: .*", re.DOTALL)
+_QUERY_EXCERPT = re.compile(r"(?:\\n|\n)LINE \d+: ")
 
 # ---- arguments ------------------------------------------------------------------------------------------------------
 

@@ -186,3 +186,14 @@ def test_an_organisation_without_storage_is_told_in_any_letter_case():
 )
 def test_a_time_that_the_storage_could_not_read_is_given(text, value):
     assert messages.unreadable_time(text) == value
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\\n"])
+def test_a_text_of_line_ends_is_read_in_a_time_that_grows_as_it_does(line_end):
+    """Counted, not timed: the pattern is tried once at each line end, and nothing is tried again."""
+    text = "Binder Error" + line_end * 400_000 + "x"
+    assert messages.read_error(Response(500, body=json.dumps({"error": text}).encode())).text.startswith("Binder Error")
+    cut = messages.read_error(
+        Response(500, body=json.dumps({"error": f"Binder{line_end * 400_000}LINE 1: planted"}).encode())
+    )
+    assert cut.text == "Binder"
