@@ -11,7 +11,6 @@ from typing import NoReturn
 import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
-from memtrace._cli.messages import text_of
 from memtrace._cli.terminal import show_error
 from memtrace.exceptions import MemtraceError
 
@@ -26,6 +25,8 @@ def handle_broken_pipe() -> Iterator[None]:
     except CommandError as error:
         _end(error.status, error.message, *error.more)
     except MemtraceError as error:
+        from memtrace._cli.messages import text_of  # with pydantic, which no --help needs
+
         _end(status_of(error), text_of(error, {}))
     except BrokenPipeError:
         _drop_output()

@@ -54,6 +54,11 @@ class TestWithoutTheExtra:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout == "[]\n"
 
+    def test_the_program_starts_without_pydantic_and_httpx(self):
+        code = "import sys, memtrace._cli.app; print(sorted({'pydantic', 'httpx'} & set(sys.modules)))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout == "[]\n"
+
     @pytest.mark.parametrize(("absent", "named"), [(["rich"], "rich"), (["rich", "typer"], "rich and typer")])
     def test_a_plain_message_says_how_to_install_it(self, environment, capsys, absent, named):
         for package in absent:
