@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, get_args
 
 from pydantic import (
     BaseModel,
@@ -22,6 +22,8 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+from memtrace._support.numbers import counted
 
 __all__ = [
     "AddMemoryRequest",
@@ -118,26 +120,24 @@ class ResponseModel(BaseModel):
         return fields_table(type(self).__name__, self)
 
 
-class _Row(ResponseModel):
-    """A model that lists show as a row of a table."""
+class RowTable(NamedTuple):
+    """How rows of one model look in notebooks, and what they are called."""
 
-    html_columns: ClassVar[tuple[str, ...]]
-    html_names: ClassVar[tuple[str, str]]
+    columns: tuple[str, ...]
+    one: str
+    many: str
 
-    @classmethod
-    def counted(cls, count: int) -> str:
-        """So many of them, in words."""
-        one, many = cls.html_names
-        return f"{count:,} {one if count == 1 else many}"
+    def counted(self, count: int) -> str:
+        """So many rows, in words."""
+        return counted(count, self.one, self.many)
 
-    @classmethod
-    def table(cls, caption: str, rows: Sequence[_Row]) -> str:
-        """A table of rows of this class, for notebooks."""
+    def render(self, caption: str, rows: Sequence[ResponseModel]) -> str:
+        """The HTML of a table with these rows."""
         from memtrace._support.html import rows_table
 
         # a model that was made without validation may lack some
-        values = ([getattr(row, column, None) for column in cls.html_columns] for row in rows)
-        return rows_table(caption, cls.html_columns, values, len(rows))
+        values = ([getattr(row, column, None) for column in self.columns] for row in rows)
+        return rows_table(caption, self.columns, values, len(rows))
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------
@@ -171,22 +171,8 @@ class AddMemoryRequest(_Sent):
     parent_id: str | None = None
 
 
-class Memory(_Row):
+class Memory(ResponseModel):
     """A stored memory."""
-
-    html_columns: ClassVar[tuple[str, ...]] = (
-        "time",
-        "content",
-        "memory_type",
-        "event_type",
-        "tags",
-        "importance",
-        "metadata",
-        "agent_id",
-        "session_id",
-        "parent_id",
-    )
-    html_names: ClassVar[tuple[str, str]] = ("memory", "memories")
 
     #: When the server took it, UTC. Nanoseconds are cut to microseconds.
     time: datetime
@@ -203,6 +189,24 @@ class Memory(_Row):
     parent_id: str | None = None
 
 
+MEMORY_TABLE: Final = RowTable(
+    (
+        "time",
+        "content",
+        "memory_type",
+        "event_type",
+        "tags",
+        "importance",
+        "metadata",
+        "agent_id",
+        "session_id",
+        "parent_id",
+    ),
+    "memory",
+    "memories",
+)
+
+
 class MemoryList(ResponseModel):
     """Memories that were read."""
 
@@ -215,7 +219,7 @@ class MemoryList(ResponseModel):
 
     def _repr_html_(self) -> str:
         more = "; more may follow" if self.has_more else ""
-        return Memory.table(f"MemoryList: {Memory.counted(len(self.memories))}{more}", self.memories)
+        return MEMORY_TABLE.render(f"MemoryList: {MEMORY_TABLE.counted(len(self.memories))}{more}", self.memories)
 
 
 class ListOptions(_Read):
@@ -272,8 +276,8 @@ class SearchResult(ResponseModel):
     query_time_ms: int
 
     def _repr_html_(self) -> str:
-        found = Memory.counted(len(self.results))
-        return Memory.table(f"SearchResult: {found} in {self.query_time_ms} ms of the storage", self.results)
+        found = MEMORY_TABLE.counted(len(self.results))
+        return MEMORY_TABLE.render(f"SearchResult: {found} in {self.query_time_ms} ms of the storage", self.results)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------
@@ -287,11 +291,8 @@ class RegisterAgentRequest(_Sent):
     config: dict[str, Any] | None = None
 
 
-class Agent(_Row):
+class Agent(ResponseModel):
     """A registered agent."""
-
-    html_columns: ClassVar[tuple[str, ...]] = ("id", "name", "description", "config", "created_at", "last_active_at")
-    html_names: ClassVar[tuple[str, str]] = ("agent", "agents")
 
     id: str
     org_id: str
@@ -304,6 +305,11 @@ class Agent(_Row):
     last_active_at: datetime | None = None
 
 
+AGENT_TABLE: Final = RowTable(
+    ("id", "name", "description", "config", "created_at", "last_active_at"), "agent", "agents"
+)
+
+
 class AgentList(ResponseModel):
     """All agents of the organisation, newest first; those of one second in no promised order."""
 
@@ -311,7 +317,7 @@ class AgentList(ResponseModel):
     count: int
 
     def _repr_html_(self) -> str:
-        return Agent.table(f"AgentList: {Agent.counted(len(self.agents))}", self.agents)
+        return AGENT_TABLE.render(f"AgentList: {AGENT_TABLE.counted(len(self.agents))}", self.agents)
 
 
 class AgentStats(ResponseModel):
@@ -349,19 +355,8 @@ class UpdateSessionRequest(_Sent):
     metadata: dict[str, Any] | None = None
 
 
-class Session(_Row):
+class Session(ResponseModel):
     """A session of an agent."""
-
-    html_columns: ClassVar[tuple[str, ...]] = (
-        "id",
-        "agent_id",
-        "status",
-        "created_at",
-        "updated_at",
-        "closed_at",
-        "metadata",
-    )
-    html_names: ClassVar[tuple[str, str]] = ("session", "sessions")
 
     id: str
     org_id: str
@@ -374,6 +369,11 @@ class Session(_Row):
     closed_at: datetime | None = None
 
 
+SESSION_TABLE: Final = RowTable(
+    ("id", "agent_id", "status", "created_at", "updated_at", "closed_at", "metadata"), "session", "sessions"
+)
+
+
 class SessionList(ResponseModel):
     """All sessions, newest first."""
 
@@ -381,7 +381,7 @@ class SessionList(ResponseModel):
     count: int
 
     def _repr_html_(self) -> str:
-        return Session.table(f"SessionList: {Session.counted(len(self.sessions))}", self.sessions)
+        return SESSION_TABLE.render(f"SessionList: {SESSION_TABLE.counted(len(self.sessions))}", self.sessions)
 
 
 class ContextOptions(_Sent):

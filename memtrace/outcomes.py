@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from memtrace._support.numbers import counted
 from memtrace.exceptions import MemtraceError
 
 if TYPE_CHECKING:
@@ -124,16 +125,7 @@ class BatchResult:
         if self.ok:
             return
         first = next(outcome.error for outcome in self.outcomes if outcome.error is not None)
-        counts = ", ".join(
-            f"{count} {status}"
-            for status, count in (
-                ("stored", len(self.stored)),
-                ("duplicate", len(self.duplicates)),
-                ("failed", len(self.failed)),
-                ("unknown", len(self.unknown)),
-            )
-            if count
-        )
+        counts = ", ".join(f"{count} {status}" for status, count in self._counts())
         raise BatchError(
             f"of {len(self)} memories {counts}; the first error: {first}", first.status_code, result=self
         ) from first
@@ -141,23 +133,26 @@ class BatchResult:
     def _indexes(self, status: OutcomeStatus) -> list[int]:
         return [outcome.index for outcome in self.outcomes if outcome.status == status]
 
+    def _counts(self) -> list[tuple[str, int]]:
+        """How many items have each status that there is."""
+        each = (
+            ("stored", len(self.stored)),
+            ("duplicate", len(self.duplicates)),
+            ("failed", len(self.failed)),
+            ("unknown", len(self.unknown)),
+        )
+        return [(status, count) for status, count in each if count]
+
     def _repr_html_(self) -> str:
         """Render the outcomes as a table, for notebooks. What was not stored comes first."""
         from memtrace._support.html import rows_table
 
-        counts = {
-            "stored": len(self.stored),
-            "duplicate": len(self.duplicates),
-            "failed": len(self.failed),
-            "unknown": len(self.unknown),
-        }
-        summary = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count) or "nothing"
-        size = f"{len(self):,} {'memory' if len(self) == 1 else 'memories'}"
+        summary = ", ".join(f"{count:,} {status}" for status, count in self._counts()) or "nothing"
         rows = (
             (outcome.index, outcome.status, outcome.memory and outcome.memory.content, outcome.error)
             for outcome in sorted(self.outcomes, key=lambda outcome: outcome.status in {"stored", "duplicate"})
         )
-        caption = f"BatchResult of {size}: {summary}"
+        caption = f"BatchResult of {counted(len(self), 'memory', 'memories')}: {summary}"
         return rows_table(caption, ("index", "status", "content", "error"), rows, len(self))
 
     def __len__(self) -> int:

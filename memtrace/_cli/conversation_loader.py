@@ -13,6 +13,7 @@ from memtrace._cli.messages import item_problem_of
 from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
+from memtrace.operations._validation import BATCH_SIZE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +102,6 @@ def _json_type(value: object) -> str:
 
 # ---- loading --------------------------------------------------------------------------------------------------------
 
-_CHUNK = 100
-
 
 @dataclass(slots=True)
 class LoadReport:
@@ -168,7 +167,7 @@ class _Loader:
         )
         self._waiting[key] = (turn, request)
         self._hear(turn.text, session)
-        if len(self._waiting) == _CHUNK:
+        if len(self._waiting) == BATCH_SIZE:
             self.flush()
 
     def _hear(self, text: str, session: tuple[str, str]) -> None:

@@ -20,6 +20,7 @@ from memtrace._cli.stdin import open_file, size_of, standard_input
 from memtrace._cli.tables import plain_table
 from memtrace._cli.terminal import make_console, show, show_error, visible
 from memtrace._cli.walkthrough import WalkthroughResult, run_steps
+from memtrace._support.numbers import counted
 from memtrace.client import Memtrace
 from memtrace.models import Memory, SearchResult, SessionContext
 
@@ -147,7 +148,7 @@ def _load(client: Memtrace, source: _ConversationSource, report: LoadReport) -> 
 
 def _counts_line(report: LoadReport) -> str:
     return ", ".join(
-        f"{count:,} {name if count != 1 else name[:-1]}"
+        counted(count, name.removesuffix("s"), name)
         for name, count in (
             ("turns", report.stored),
             ("duplicates", report.duplicates),

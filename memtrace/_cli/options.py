@@ -87,7 +87,5 @@ AgentOption = Annotated[
 SessionOption = Annotated[
     str | None, typer.Option(metavar="ID", callback=not_empty, help="Only what belongs to this session.")
 ]
-
-
 KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")]
 EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]

@@ -1,4 +1,4 @@
-"""Counts and seconds, as clients, policies and transports are given them; True and False are neither."""
+"""Counts and seconds, as clients, policies and transports are given them (True and False are neither), and a count in words."""
 
 from __future__ import annotations
 
@@ -31,3 +31,12 @@ def is_non_negative_seconds(value: object) -> TypeGuard[float]:
     (True, False, False)
     """
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= threading.TIMEOUT_MAX
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """So many of something, in words.
+
+    >>> counted(1, "memory", "memories"), counted(1200, "memory", "memories")
+    ('1 memory', '1,200 memories')
+    """
+    return f"{count:,} {one if count == 1 else many}"

@@ -7,12 +7,12 @@ Answers of the server and results of batches show themselves. Plain lists of mod
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import BaseModel
 
 from memtrace._support.html import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, fields_table
-from memtrace.models import Agent, Memory, ResponseModel, Session
+from memtrace.models import AGENT_TABLE, MEMORY_TABLE, SESSION_TABLE, Agent, Memory, ResponseModel, RowTable, Session
 from memtrace.outcomes import BatchResult
 
 __all__ = [
@@ -75,6 +75,13 @@ class Shell(Protocol):
         ...
 
 
+_TABLES: Final[Mapping[type[ResponseModel], RowTable]] = {
+    Memory: MEMORY_TABLE,
+    Agent: AGENT_TABLE,
+    Session: SESSION_TABLE,
+}
+
+
 class _Lists:
     """Shows lists of models as tables, and other lists as before."""
 
@@ -82,10 +89,10 @@ class _Lists:
         self.before = before
 
     def __call__(self, shown: list[object]) -> str | None:
-        for kind in (Memory, Agent, Session):
+        for kind, table in _TABLES.items():
             rows = [row for row in shown if isinstance(row, kind)]
             if rows and len(rows) == len(shown):
-                return kind.table(kind.counted(len(rows)), rows)
+                return table.render(table.counted(len(rows)), rows)
         return None if self.before is None else self.before(shown)
 
 

@@ -290,7 +290,6 @@ def _show_memories(memories: Sequence[Memory]) -> None:
 
 
 def _show_prompt(made: PromptContext, *, as_json: bool, as_messages: bool) -> None:
-
     if as_json:
         memories = [memory.model_dump(mode="json", exclude_unset=True) for memory in made.memories]
         counts = {"tokens": made.tokens, "omitted": made.omitted, "revision": made.revision}

@@ -17,15 +17,13 @@ from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
+from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
+from memtrace.operations._validation import BATCH_SIZE
 from memtrace.operations._validation_errors import first_violation
 from memtrace.outcomes import BatchResult
 
-_CHUNK = 100
 _TOLD = 20
 _SHOWN = 40
-
-_UNTIL_FLUSHED = 1.25
-_UNTIL_VISIBLE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,7 @@ def import_lines(
     try:
         for number, raw in enumerate(readable(lines, plan.name), 1):
             importer.take(number, raw)
-            if len(importer.waiting) == _CHUNK:
+            if len(importer.waiting) == BATCH_SIZE:
                 importer.flush()
                 on_chunk()
     except LineError:
@@ -95,9 +93,9 @@ def import_lines(
 def _wait_until_visible(client: Memtrace, clock: Clock) -> None:
     """Wait as the SDK does before it repeats a write; an organisation that cannot be read is told before that."""
     client.memories.list(limit=1)
-    clock.sleep(_UNTIL_FLUSHED)
+    clock.sleep(VERIFY_DELAY_BEFORE_READ)
     client.memories.list(limit=1)
-    clock.sleep(_UNTIL_VISIBLE)
+    clock.sleep(VERIFY_DELAY_AFTER_READ)
 
 
 class _Importer:
@@ -146,8 +144,8 @@ class _Importer:
         try:
             request = AddMemoryRequest(**given)
         except ValidationError as error:
-            field, rule, kind = first_violation(error)
-            raise self._error(number, field, f"must be {rule}{kind}") from None
+            field, _, problem = first_violation(error)
+            raise self._error(number, field, problem) from None
         return request.model_copy(
             update={"dedup_key": self._keys.key_for(fields), "metadata": self._metadata(request, fields.get("time"))}
         )

@@ -21,6 +21,7 @@ from memtrace._cli.stdin import open_file, size_of, standard_input
 from memtrace._cli.terminal import show_error, show_json
 from memtrace._cli.transfer.exporter import FileExport, export_lines, target_of
 from memtrace._cli.transfer.importer import ImportPlan, ImportReport, import_lines
+from memtrace._support.numbers import counted
 from memtrace.clock import SystemClock
 from memtrace.models import ListOptions
 
@@ -46,12 +47,12 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
         show_json({"file": file, "exported": count, "resumed": export.resumed})
     else:
         more = f", {export.resumed:,} of them in an earlier run" if export.resumed else ""
-        typer.echo(f"Exported {_memories(count)} to {file}{more}")
+        typer.echo(f"Exported {counted(count, 'memory', 'memories')} to {file}{more}")
 
 
 def _written(export: FileExport, show_progress: Callable[[str], None], file: str) -> int:
     try:
-        return export.run(lambda count: show_progress(_memories(count)))
+        return export.run(lambda count: show_progress(counted(count, "memory", "memories")))
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}", ExitStatus.FAILED) from None
     finally:
@@ -65,15 +66,8 @@ def _kept(exports: list[FileExport]) -> tuple[str, ...]:
         return ()
     if not exports[0].can_resume:
         return ("Nothing is kept: a --since or --until that counts from now begins anew.",)
-    return (f"{_memories(part.count)} so far are kept in {part.path.name}: run the same command again to go on.",)
-
-
-def _memories(count: int) -> str:
-    return f"{count:,} {'memory' if count == 1 else 'memories'}"
-
-
-def _lines(count: int) -> str:
-    return f"{count:,} {'line' if count == 1 else 'lines'}"
+    kept = counted(part.count, "memory", "memories")
+    return (f"{kept} so far are kept in {part.path.name}: run the same command again to go on.",)
 
 
 # ---- import ---------------------------------------------------------------------------------------------------------
@@ -98,7 +92,7 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
     else:
         would = "would be stored" if plan.dry_run else "stored"
         typer.echo(
-            f"{_lines(report.read)} of {plan.name}: "
+            f"{counted(report.read, 'line', 'lines')} of {plan.name}: "
             f"{report.stored:,} {would}, {report.present:,} there already, {report.refused:,} refused"
         )
     return ExitStatus.INCOMPLETE if report.refused else ExitStatus.OK
@@ -109,8 +103,9 @@ def _how_far(report: ImportReport) -> tuple[str, ...]:
     if not report.read:
         return ()
     unknown = f", {report.unknown:,} more may be stored" if report.unknown else ""
+    lines = counted(report.read, "line", "lines")
     told = (
-        f"Of {_lines(report.read)} read {report.stored:,} are stored, {report.present:,} were there already, "
+        f"Of {lines} read {report.stored:,} are stored, {report.present:,} were there already, "
         f"{report.refused:,} refused{unknown}: run the same command again to go on, nothing is stored twice."
     )
     return (*report.problems, told)
