@@ -82,7 +82,7 @@ class HttpxTransport:
             raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {qualified_type(client)}")
         self._options = _own_options(client, options)
         self._library = _library_of(client, library)
-        self._requests = _new_request_builder(client, self._library, self._options)
+        self._requests = _new_request_builder(client, self._options)
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
         given = None if client is None else _BorrowedClient(cast("httpx.Client", client))
         tls = lazy_ssl_context(self._options, blocking=True)
@@ -161,7 +161,7 @@ class AsyncHttpxTransport:
             )
         self._options = _own_options(client, options)
         self._library = _library_of(client, library)
-        self._requests = _new_request_builder(client, self._library, self._options)
+        self._requests = _new_request_builder(client, self._options)
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
         make = functools.partial(_new_async_client, self._library, self._options, lazy_ssl_context(self._options))
         self._channels: PerLoopClients[_ClientChannel, httpx.AsyncClient] = PerLoopClients(
@@ -463,7 +463,7 @@ class _RequestBuilder(Protocol):
         ...
 
 
-def _new_request_builder(client: object, library: Library, options: TransportOptions) -> _RequestBuilder:
+def _new_request_builder(client: object, options: TransportOptions) -> _RequestBuilder:
     return _OwnRequestBuilder(options) if client is None else _CustomClientRequestBuilder()
 
 

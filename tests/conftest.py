@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trio
 from hypothesis import settings
 
+import memtrace
+import memtrace_transports
 from memtrace._flow.composition import compose
 from memtrace._flow.drivers import drive, drive_async
 from memtrace._support.locks import Locks
@@ -178,6 +182,17 @@ def face(request):
     loop = asyncio.new_event_loop()
     yield Face(request.param, loop)
     loop.close()
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Both packages as they are installed, the scripts and the configuration, in a folder where they may be changed."""
+    root = Path(__file__).parents[1]
+    packages = [Path(package.__file__).parent for package in (memtrace, memtrace_transports)]
+    for folder in (*packages, root / "scripts"):
+        shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

@@ -43,11 +43,10 @@ def dealt(
     names = [name.strip() for name in names.split(",")] if isinstance(names, str) else [*names]
     rows = [case if hasattr(case, "marks") else pytest.param(*(case if len(names) > 1 else [case])) for case in cases]
     labels = [row.id or _label(row.values, ids, i) for i, row in enumerate(rows)]
+    labelled = list(zip(rows, labels, strict=True))
     dealt = [
         pytest.param(kind, *row.values, marks=row.marks, id=f"{kind}-{label}" if label else None)
-        for kind, (row, label) in crossed(
-            kinds, list(zip(rows, labels, strict=True)), called_from=3
-        )  # the test of `by_face` or its like
+        for kind, (row, label) in crossed(kinds, labelled, called_from=3)  # the test of `by_face` or its like
     ]
     return pytest.mark.parametrize((fixture, *names), dealt, indirect=[fixture])
 

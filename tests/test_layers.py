@@ -1,7 +1,6 @@
 """Which way imports go: the contracts of import-linter in pyproject.toml, circles, and the picture of them in the docs."""
 
 import re
-import shutil
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -37,15 +36,6 @@ def linted(folder):
         text=True,
         timeout=300,
     )
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """Both packages and the contracts in a folder where they may be changed."""
-    for name, folder in PACKAGES.items():
-        shutil.copytree(folder, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(CONFIGURATION, tmp_path)
-    return tmp_path
 
 
 def test_every_import_goes_down_a_layer(checkout):

@@ -1,22 +1,7 @@
 """Both clients come from one source: the sync modules are generated, and a check notices when they are not current."""
 
-import shutil
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
-
-import memtrace
-from tests.docs import pages
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    shutil.copytree(Path(memtrace.__file__).parent, tmp_path / "memtrace", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(pages.ROOT / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(pages.ROOT / "pyproject.toml", tmp_path)
-    return tmp_path
 
 
 def unasync(checkout, *arguments):

@@ -49,9 +49,8 @@ def _started(count: int, work: Callable[[int], None]) -> tuple[list[Thread], lis
         thread = Thread(target=copy_context().run, args=(work, place), name=f"memtrace-batch-{place}")
         try:
             thread.start()
-        except (
-            RuntimeError
-        ):  # no more can be had; an executor would have queued the call, and told nobody what became of it
+        except RuntimeError:
+            # No more can be had. An executor would have queued the call, and told nobody what became of it.
             return threads, [0, *range(place, count)]
         threads.append(thread)
     return threads, [0]

@@ -69,10 +69,8 @@ class PerProcess(Generic[T]):
     def get(self) -> T:
         """The value of this process."""
         process_id = os.getpid()
-        process = (
-            process_id,
-            _uses.get(process_id, 1),
-        )  # as `current_process`, without a call: this is asked in each request
+        # As `current_process`, without a call: this is asked in each request.
+        process = (process_id, _uses.get(process_id, 1))
         if process not in self._values:
             inherited = list(self._values.values())
             self._values.setdefault(process, self._make(inherited[-1] if inherited else None))

@@ -53,17 +53,14 @@ def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
         if told is error:
             raise
         raise told from told.__cause__
-    if response is not request.context.success and is_failure(response, request):
+    if response.status >= 300 and is_failure(response, request):  # a success costs no call
         raise error_for(response, request)
     return response
 
 
 def is_failure(response: Response, request: Request) -> bool:
     """Whether this answer is none that the operation can read: 300 and above, unless it accepts the status."""
-    if response.status >= 300 and response.status not in request.context.accepts:
-        return True
-    request.context.success = response
-    return False
+    return response.status >= 300 and response.status not in request.context.accepts
 
 
 def to_public_error(error: MemtraceError, request: Request) -> MemtraceError:

@@ -170,9 +170,8 @@ class _RetryRun:
         """Wait until what has reached the server is seen by its reads and its check for duplicates."""
         number = 1
         while True:
-            if (
-                self._policy.verify_before_retry == "wait"
-            ):  # again after a read that failed: storage may have been down until then
+            # Again after a read that failed: storage may have been down until then.
+            if self._policy.verify_before_retry == "wait":
                 yield from sleep(VERIFY_DELAY_BEFORE_READ)
             attempt = yield from _try(verifying_read(self._request), self._call_next)
             if attempt.error is None:
@@ -212,7 +211,7 @@ def _unanswered(error: TransportError) -> _Attempt:
 
 def _classify(response: Response, request: Request) -> _Attempt:
     """How it stands with a call that was answered."""
-    if response is request.context.success or not is_failure(response, request):
+    if response.status < 300 or not is_failure(response, request):  # a success costs no call
         try:
             request.context.read(response)
         except ResponseDecodeError as unreadable:

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from memtrace._support.error_text import did_you_mean, type_name
 from memtrace.models import AddMemoryRequest, ListOptions, TimeBound
-from memtrace.operations._endpoints import non_empty
-from memtrace.operations._validation import invalid, is_text
+from memtrace.operations._validation import invalid, is_text, require_non_empty
 from memtrace.operations._validation_errors import invalid_request_from
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -52,14 +51,15 @@ def episodic_memory(agent_id: str, content: str) -> AddMemoryRequest:
 
 def decision_memory(agent_id: str, content: str, reasoning: str) -> AddMemoryRequest:
     """What `decide` stores. A decision that is no text, or an empty one, is refused by that name."""
-    non_empty(content if is_text(content) else "", "decision")
+    require_non_empty(content if is_text(content) else "", "decision")
     fields = {"memory_type": "decision", "event_type": "decision", "metadata": {"reasoning": reasoning}}
     return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content, **fields})
 
 
 def recent_query(agent_id: str, since: TimeBound) -> ListOptions:
     """What `recall` reads. An empty agent is refused: as a filter it would mean everyone."""
-    given = {"agent_id": non_empty(agent_id, "agent_id"), "since": since, "limit": 100, "order": "desc"}
+    require_non_empty(agent_id, "agent_id")
+    given = {"agent_id": agent_id, "since": since, "limit": 100, "order": "desc"}
     return _built(ListOptions, given)
 
 

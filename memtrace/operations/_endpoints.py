@@ -172,12 +172,6 @@ def memory_body(request: AddMemoryRequest) -> bytes:
     return _body(request)
 
 
-def non_empty(value: str, field: str) -> str:
-    """`value`, unless it is empty: an empty filter would read everyone's memories. Raises `InvalidRequestError`."""
-    require_non_empty(value, field)
-    return value
-
-
 def list_memories(
     options: ListOptions, clock: Clock = _SYSTEM_CLOCK, name: str = "memories.list"
 ) -> Operation[MemoryList]:

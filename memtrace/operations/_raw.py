@@ -31,9 +31,7 @@ QueryValue = str | int | float | Sequence[str] | None
 class RawResponse(Generic[T]):
     """The answer to an operation, with the result that was read from it.
 
-    >>> from memtrace import Memtrace
-
-    >>> from memtrace.operations import _endpoints as operations
+    >>> from memtrace import Memtrace, operations
     >>> raw = Memtrace("memory://", "any key").send(operations.health())
     >>> raw.status, raw.parsed.status, raw.headers["content-type"], raw.attempts
     (200, 'ok', 'application/json', 1)

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlencode
 
+from memtrace._support.numbers import is_int
 from memtrace.exceptions import ResponseDecodeError
 from memtrace.operations._agent_lookup import find_agent
 from memtrace.operations._server_messages import missing_resource, read_error, refused_item
@@ -337,7 +338,7 @@ def _as_stored(value: object) -> object:
         return {name: _as_stored(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_as_stored(each) for each in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return float(value) if is_int(value) else value
 
 
 def _is_since(text: object, began: datetime) -> bool:

@@ -10,9 +10,8 @@ import re
 from datetime import datetime, timedelta, timezone
 
 from memtrace.clock import Clock
-from memtrace.exceptions import InvalidRequestError
 from memtrace.models import TimeBound
-from memtrace.operations._validation import invalid
+from memtrace.operations._validation import broken_rule, invalid
 
 LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), as in '24h', '7d', '30m'"
 WRITTEN_TIME_RULE = f"{LOOKBACK_RULE}, or a timestamp as in '2026-01-31' or '2026-01-31T12:00:00Z'"
@@ -115,7 +114,7 @@ def _now(clock: Clock) -> datetime:
 def _timestamp(value: datetime, field: str) -> str:
     if value.utcoffset() is None:
         problem = "is a naive datetime, which names no point in time: give it a zone, as in datetime.now(timezone.utc)"
-        raise InvalidRequestError(f"{field} {problem}", field=field, rule="an aware datetime", problem=problem)
+        raise broken_rule(field, "an aware datetime", problem)
     try:
         return value.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
     except OverflowError:

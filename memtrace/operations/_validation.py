@@ -28,7 +28,11 @@ _TAG = re.compile(r"[a-zA-Z0-9_.\-]{1,64}")
 
 def invalid(field: str, rule: str, reason: str = "the server accepts nothing else") -> InvalidRequestError:
     """The error for an argument that breaks a rule; its text names the field, the rule and the reason, never the value."""
-    problem = f"must be {rule}: {reason}"
+    return broken_rule(field, rule, f"must be {rule}: {reason}")
+
+
+def broken_rule(field: str, rule: str, problem: str) -> InvalidRequestError:
+    """The error for an argument that breaks a rule, with the words that follow the field in its text."""
     return InvalidRequestError(f"{field} {problem}", field=field, rule=rule, problem=problem)
 
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from memtrace._support.error_text import type_name
 from memtrace.exceptions import InvalidRequestError
 from memtrace.operations._time_bounds import TIME_RULE
+from memtrace.operations._validation import broken_rule
 
 _KINDS = {
     "string_type": "a text",
@@ -31,21 +32,25 @@ _RULES = {
 
 def invalid_request_from(error: ValidationError) -> InvalidRequestError:
     """The SDK's error for the first field that a model does not take. It holds no value."""
-    field, rule, given = first_violation(error)
-    problem = f"must be {rule}{given}"
-    return InvalidRequestError(f"{field} {problem}", field=field, rule=rule, problem=problem)
+    return broken_rule(*first_violation(error))
 
 
 def first_violation(error: ValidationError) -> tuple[str, str, str]:
-    """The first field that a model does not take, its rule, and for a wrong type the words that name the type.
+    """The first field that a model does not take, its rule, and what is wrong, to be read after the field.
 
     >>> from memtrace.models import AddMemoryRequest
     >>> try:
     ...     AddMemoryRequest(agent_id="assistant", content=["no text"])
     ... except ValidationError as error:
     ...     first_violation(error)
-    ('content', 'a text', ', not list')
+    ('content', 'a text', 'must be a text, not list')
     """
+    field, rule, given = _violated_rule(error)
+    return field, rule, f"must be {rule}{given}"
+
+
+def _violated_rule(error: ValidationError) -> tuple[str, str, str]:
+    """The field, its rule, and for a wrong type the words that name the type."""
     errors = error.errors(include_url=False)
     # of the forms that a field can have, the one in which most was right
     first = max((each for each in errors if each["loc"][:1] == errors[0]["loc"][:1]), key=lambda each: len(each["loc"]))

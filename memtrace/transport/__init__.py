@@ -75,9 +75,8 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         if isinstance(fields, tuple) or not isinstance(fields, Mapping):  # a tuple first: asking an ABC takes time
-            self.multi_items = tuple(
-                [(name, value) for name, value in fields]
-            )  # lists too become pairs, which can be hashed
+            # Lists too become pairs, which can be hashed.
+            self.multi_items = tuple([(name, value) for name, value in fields])
         else:
             self.multi_items = tuple(cast("Mapping[str, str]", fields).items())
         self._index: dict[str, str] | None = None
@@ -167,8 +166,6 @@ class CallContext:
     recovery: Recovery | None = None
     state: dict[object, object] = field(default_factory=dict)
 
-    #: The newest response that was found to be no failure: who sees it later need not judge it again.
-    success: Response | None = field(default=None, init=False, repr=False)
     _read: tuple[Response, object] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -22,6 +22,15 @@ _OWN_HEADERS = {
 }
 
 
+def is_header(name: str, value: str) -> bool:
+    r"""Whether they can stand in a header line.
+
+    >>> is_header("x-api-key", "a key"), is_header("x-api-key", "a key\n")
+    (True, False)
+    """
+    return HEADER_NAME.fullmatch(name) is not None and HEADER_VALUE.fullmatch(value) is not None
+
+
 def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     """Headers for every request of a client; those that the SDK or the transport sets are refused."""
     if headers is None:
@@ -39,7 +48,7 @@ def header_problem(name: str, value: str, allowed: frozenset[str] = frozenset())
     """What keeps a user from setting this header, said without its value; `allowed` are lower-case names that may be set here."""
     if not _are_texts(name, value):
         return "must be a text, name and value"
-    if HEADER_NAME.fullmatch(name) is None or HEADER_VALUE.fullmatch(value) is None:
+    if not is_header(name, value):
         return "cannot be sent: name and value must be printable ASCII without line breaks"
     if name.lower() in _OWN_HEADERS.keys() - allowed:
         return f"cannot be set: {_OWN_HEADERS[name.lower()]}"

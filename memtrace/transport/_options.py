@@ -120,11 +120,8 @@ def _check_path(name: str, value: object, *, folder: bool) -> None:
     try:
         path = Path(value)
         exists = path.is_file() or (folder and path.is_dir())
-    except (
-        TypeError,
-        ValueError,
-        OSError,
-    ) as error:  # a path of bytes, one too long, or in a folder that is closed to us
+    except (TypeError, ValueError, OSError) as error:
+        # A path of bytes, one too long, or in a folder that is closed to us.
         raise _invalid_option(name, rule) from error
     if not exists:
         raise _invalid_option(name, rule)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from memtrace.transport import Request, TransportError
-from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE
+from memtrace.transport._header_rules import is_header
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 
@@ -28,15 +28,6 @@ def check_fields(pairs: Iterable[tuple[str, str]], origin: str) -> None:
     for name, value in pairs:
         if not is_header(name, value):
             raise cannot_send(origin)
-
-
-def is_header(name: str, value: str) -> bool:
-    r"""Whether they can stand in a header line.
-
-    >>> is_header("x-api-key", "a key"), is_header("x-api-key", "a key\n")
-    (True, False)
-    """
-    return HEADER_NAME.fullmatch(name) is not None and HEADER_VALUE.fullmatch(value) is not None
 
 
 def cannot_send(origin: str, *, maybe_sent: bool = False) -> TransportError:

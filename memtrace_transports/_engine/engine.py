@@ -176,9 +176,8 @@ class Engine:
             return False
         if self.observer is not None:
             (row,) = self._store.select(org.org_id, RowSelection(after=stored - 1, before=stored + 1))
-            if key == generated_key(
-                new_memory.agent_id, new_memory.event_type, new_memory.content
-            ):  # else it was meant
+            generated = generated_key(new_memory.agent_id, new_memory.event_type, new_memory.content)
+            if key == generated:  # else it was meant
                 self.observer.duplicate_rejected(row.content, new_memory.content)
         return True
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import anyio
 
 from memtrace._support.event_loops import shielded
-from memtrace.exceptions import ClientClosedError
+from memtrace_transports._pool.lazy_clients import transport_closed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -98,7 +98,7 @@ class AsyncClientPool(Generic[ClientT]):
 
     def _next(self) -> ClientT:
         if self._closed:  # meanwhile
-            raise ClientClosedError("this transport is closed")
+            raise transport_closed()
         return self._idle.pop()[1] if self._idle else self._make()
 
     async def release(self, client: ClientT, *, usable: bool = True) -> None:

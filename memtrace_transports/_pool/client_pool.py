@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from memtrace.exceptions import ClientClosedError
-from memtrace_transports._pool.lazy_clients import Closable
+from memtrace_transports._pool.lazy_clients import Closable, transport_closed
 
 ClientT = TypeVar("ClientT", bound=Closable)
 
@@ -46,7 +45,7 @@ class ClientPool(Generic[ClientT]):
     def _next(self) -> ClientT:
         with self._guard:
             if self._closed:  # meanwhile
-                raise ClientClosedError("this transport is closed")
+                raise transport_closed()
             if self._idle:
                 return self._idle.pop()[1]
         return self._make()

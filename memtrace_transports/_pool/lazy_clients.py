@@ -54,7 +54,7 @@ class _Clients(Generic[ValueT]):
         holding = self._holding.get()
         with holding.guard:
             if self.closed:
-                raise _closed()
+                raise transport_closed()
             value = holding.made.get(user)
             if value is None:
                 value = holding.made[user] = make()
@@ -68,7 +68,8 @@ class _Clients(Generic[ValueT]):
             return holding.made.pop(user, None)
 
 
-def _closed() -> ClientClosedError:
+def transport_closed() -> ClientClosedError:
+    """The error of a call after `close`."""
     return ClientClosedError("this transport is closed")
 
 
@@ -85,7 +86,7 @@ class LazyClient(_Clients[ClientT]):
         if self._given is None:
             return self._of(self, self._make)
         if self.closed:
-            raise _closed()
+            raise transport_closed()
         return self._given
 
     def close(self) -> None:
@@ -117,7 +118,7 @@ class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[Ch
             making = self._of(running_loop(), self._begin)
             channel = making.channel or await making.run(self)
         if self.closed or channel is None:  # perhaps since the line above began
-            raise _closed()
+            raise transport_closed()
         return channel
 
     def _begin(self) -> _PendingClient[ChannelT, PreparedT]:

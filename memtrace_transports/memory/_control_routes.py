@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
+from memtrace._support.numbers import is_int
 from memtrace.transport import Headers, Request, Response
-from memtrace_transports._checks.request_checks import is_header
+from memtrace.transport._header_rules import is_header
+from memtrace_transports._engine.organisations import StorageState, Visibility
 from memtrace_transports.memory._clock import ManualClock, is_span
 from memtrace_transports.memory._controls.faults import Fault
 from memtrace_transports.memory._fake import FakeMemtrace, Snapshot
@@ -84,8 +86,8 @@ class Controls:
 
     def _add_organisation(self, body: _Body) -> object:
         _check_fields(body, "arc", "visibility")
-        arc = _choice(body, "arc", ("up", "none", "down"), "up")
-        visibility = _choice(body, "visibility", ("immediate", "server"), None)
+        arc = _choice(body, "arc", get_args(StorageState), "up")
+        visibility = _choice(body, "visibility", get_args(Visibility), None)
         org = self._fake.new_organisation(storage=cast("Any", arc), visibility=cast("Any", visibility))
         return {"org_id": org.org_id, "api_key": org.api_key}
 
@@ -98,7 +100,7 @@ class Controls:
 
     def _set_arc(self, org: Organisation, body: _Body) -> object:
         _check_fields(body, "state")
-        state = _choice(body, "state", ("up", "none", "down"), "")
+        state = _choice(body, "state", get_args(StorageState), "")
         if not state:
             raise _BadControlError("state must be one of up, none, down")
         self._fake.set_storage(org, cast("Any", state))
@@ -206,10 +208,6 @@ def _fault(given: object, position: int) -> Fault:
         raise _BadControlError(f"{where}: {error}") from error
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
@@ -228,10 +226,10 @@ _FAULT_FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "kind": ("a text", _is_text),
     "on": ("a text or null", _or_null(_is_text)),
     "org": ("an organisation's name or id, or null", _or_null(_is_text)),
-    "nth": ("a whole number", _is_int),
-    "times": ("a whole number or null", _or_null(_is_int)),
+    "nth": ("a whole number", is_int),
+    "times": ("a whole number or null", _or_null(is_int)),
     "applied": ("true or false", lambda value: isinstance(value, bool)),
-    "status": ("a whole number", _is_int),
+    "status": ("a whole number", is_int),
     "body": ("a text", _is_text),
     "headers": ("an object of texts that HTTP can carry", _are_headers),
     "seconds": ("a number from 0 to 10 years, or null", _or_null(is_span)),

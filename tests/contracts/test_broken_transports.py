@@ -22,9 +22,8 @@ from tests.contracts.broken_transports import (
 from tests.contracts.plain_transport import Plain
 from tests.sampling import is_whole, sample
 
-EVERYTHING = (
-    "CANCELLATIONS" in os.environ
-)  # by the nox session `long`: each one against the whole contract, two minutes
+# By the nox session `broken`: each one against the whole contract, two minutes.
+EVERYTHING = "CANCELLATIONS" in os.environ
 QUICK = ("spec", "methods", "headers", "closes", "refused", "no_http", "redirect", "is_kept")
 
 SLOW = {

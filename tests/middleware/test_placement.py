@@ -79,7 +79,7 @@ def test_the_built_in_links_stand_in_this_order():
 
 
 def test_without_a_place_the_lists_stand_around_auth(face):
-    assert chain(made(face)) == "errors retry auth log"
+    assert chain(made(face)) == "errors retry auth log" == " ".join(BUILT_IN)
     assert chain(made(face, [A, B], [C, D])) == "errors A B retry auth C D log"
     assert chain(made(face, [A, A], [A])) == "errors A A retry auth A log"
 

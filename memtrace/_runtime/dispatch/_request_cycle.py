@@ -151,7 +151,7 @@ def _with_errors(inner: Handler) -> Handler:
         except MemtraceError as error:
             annotate(error, request)
             raise
-        if response is not request.context.success and is_failure(response, request):
+        if is_failure(response, request):
             raise error_for(response, request)
         return response
 

@@ -162,11 +162,11 @@ class AsyncioWorker:
     def _may_put(self) -> bool:
         return self.state.closing or not self.state.is_full
 
-    async def _wait(self, room: _Waiters, ready: Callable[[], bool], until: float | None) -> bool:
+    async def _wait(self, waiters: _Waiters, ready: Callable[[], bool], until: float | None) -> bool:
         while not ready():
             if until is not None and self._clock.monotonic() >= until:
                 return False
-            await room.wait(seconds_until(self._clock, until))
+            await waiters.wait(seconds_until(self._clock, until))
         return True
 
     def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:

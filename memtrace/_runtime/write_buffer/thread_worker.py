@@ -189,21 +189,21 @@ class ThreadWorker:
     def _may_put(self) -> bool:
         return self.state.closing or not self.state.is_full
 
-    def _wait(self, room: _Waiters, ready: Callable[[], bool], until: float | None) -> bool:
+    def _wait(self, waiters: _Waiters, ready: Callable[[], bool], until: float | None) -> bool:
         while True:
             with self.guard:
                 if ready():
                     return True
                 if until is not None and self._clock.monotonic() >= until:
                     return False
-                waiter = room.enter()
-            self._wait_for_work(room, waiter, until)
+                waiter = waiters.enter()
+            self._sleep_until_called(waiters, waiter, until)
 
-    def _wait_for_work(self, room: _Waiters, waiter: threading.Lock, until: float | None) -> None:
+    def _sleep_until_called(self, waiters: _Waiters, waiter: threading.Lock, until: float | None) -> None:
         left = seconds_until(self._clock, until)
         waiter.acquire(timeout=-1 if left is None else left)  # nobody releases it again
         with self.guard:
-            room.leave(waiter)
+            waiters.leave(waiter)
 
     def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
         """Decide and tell what is pending: what was not sent, and how many are under way."""
@@ -244,7 +244,7 @@ class ThreadWorker:
                 if due is not None and self._clock.monotonic() >= due:
                     return self.state.take()
                 waiter = self._work.enter()
-            self._wait_for_work(self._work, waiter, due)
+            self._sleep_until_called(self._work, waiter, due)
         return ()
 
     def _send(self, chunk: _Chunk) -> list[Outcome]:

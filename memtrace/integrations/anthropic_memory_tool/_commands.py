@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeGuard
 
 from anthropic.lib.tools import ToolError
 from anthropic.types import beta
 
+from memtrace._support.numbers import is_int
 from memtrace.integrations.anthropic_memory_tool._paths import ROOT, is_below, normal_path
 from memtrace.integrations.anthropic_memory_tool._rendering import listing, numbered
 from memtrace.integrations.anthropic_memory_tool._tree import Change, Deleted, Renamed, Tree, Written
@@ -54,7 +54,7 @@ class View:
         """The first and the last line to be shown, from 1."""
         if self._range is None:
             return 1, count
-        if not isinstance(self._range, list) or len(self._range) != 2 or not all(map(_is_int, self._range)):
+        if not isinstance(self._range, list) or len(self._range) != 2 or not all(map(is_int, self._range)):
             raise ToolError("Invalid `view_range` parameter. It should be two line numbers, [first, last]")
         first, last = max(self._range[0], 1), self._range[1]
         last = count if last == -1 else last
@@ -202,13 +202,9 @@ def _text(command: object, field: str) -> str:
 
 def _line(command: object) -> int:
     value = getattr(command, "insert_line", None)
-    if not _is_int(value):
+    if not is_int(value):
         raise ToolError("Invalid `insert_line` parameter. It should be a line number")
     return value
-
-
-def _is_int(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _text_of_file(tree: Tree, path: str) -> str:

@@ -16,7 +16,7 @@ from memtrace.exceptions import MemtraceError, ResponseDecodeError, TransportErr
 from memtrace.integrations.opentelemetry._attributes import route_of, server_of, shown_url
 from memtrace.middleware._errors import is_failure
 from memtrace.transport import Flow, Request, Response
-from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE
+from memtrace.transport._header_rules import is_header
 
 SCOPE: Final = "memtrace"
 """The instrumentation scope of every span and metric."""
@@ -190,7 +190,7 @@ def _with_context_of(request: Request) -> Request:
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     for name, value in carrier.items():
-        if HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value):
+        if is_header(name, value):
             request = request.with_header(name, value)
     return request
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Literal, TypeAlias, TypeGuard, get_args
 
-from memtrace_transports._checks.request_checks import is_header
+from memtrace.transport._header_rules import is_header
 from memtrace_transports.memory._clock import is_span
 from memtrace_transports.memory._controls.call_log import LoggedCall, check_operation
 from memtrace_transports.memory._controls.fault_targets import check_route

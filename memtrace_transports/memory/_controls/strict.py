@@ -65,14 +65,15 @@ def _check_query(operation: str, read: AbstractSet[str], target: str) -> None:
 
 
 def _check_parameter(operation: str, name: str, value: str) -> None:
-    asked = read_integer(value)
     if name == "limit":
-        _check_limit(operation, value, asked, default=100)
-    if name == "offset" and (asked is None or asked < 0):
-        raise StrictModeError(f"{operation}: offset={value} silently becomes 0, since it is no whole number from 0")
-    if name in _WORDS:
+        _check_limit(operation, value, read_integer(value), default=100)
+    elif name == "offset":
+        asked = read_integer(value)
+        if asked is None or asked < 0:
+            raise StrictModeError(f"{operation}: offset={value} silently becomes 0, since it is no whole number from 0")
+    elif name in _WORDS:
         _check_word(operation, name, value)
-    if name == "memory_type":
+    elif name == "memory_type":
         _warn_of_types(operation, name, [value])
 
 
