@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from memtrace import operations
 from memtrace._runtime.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, settings_from_args, with_overrides
@@ -153,8 +152,9 @@ class Memtrace:
             attempt_middleware=attempt_middleware,
             headers=headers,
         )
-        other = copy.copy(self)
-        other._use(self._dispatcher.copy(settings))  # noqa: SLF001  # its own class
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)  # what a subclass added
+        other._use(self._dispatcher.copy(settings))  # its own class
         return other
 
     def close(self) -> None:
@@ -168,6 +168,11 @@ class Memtrace:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client cannot be pickled or copied: use with_options() for one on the same connections, and make a client in each process"
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._dispatcher.settings.base_url)!r}, transport={self._dispatcher.transport_name!r})"

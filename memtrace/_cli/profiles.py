@@ -80,7 +80,7 @@ def load() -> Config:
 def _document() -> tomlkit.TOMLDocument:
     path = config_path()
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
+        return tomlkit.parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return tomlkit.document()
     except OSError as error:

@@ -38,7 +38,7 @@ def text_of(argument: str) -> str:
     if argument != "-":
         return argument
     try:
-        return standard_input().read().decode().removesuffix("\n").removesuffix("\r")
+        return standard_input().read().decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise CommandError("the standard input is not UTF-8; convert it", ExitStatus.USAGE) from None
     except OSError as error:

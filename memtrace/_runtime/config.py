@@ -274,6 +274,10 @@ def parse_base_url(text: str) -> BaseUrl:
     >>> parse_base_url("requests+https://memtrace.example/v2/")
     BaseUrl(transport='requests', origin='https://memtrace.example', path='/v2')
     """
+    if text != text.strip():
+        raise _bad_url(
+            "it has white space at an end", hint="a value read from a file often ends in a line break: strip it"
+        )
     match = _SCHEME.fullmatch(text)
     if match is None:
         raise _bad_url("it does not begin with a scheme such as http:// or https://")

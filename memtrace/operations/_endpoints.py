@@ -16,6 +16,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
+from memtrace._support.urls import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import PayloadTooLargeError
 from memtrace.models import (
@@ -74,7 +75,7 @@ _NO_STATUSES: frozenset[int] = frozenset()
 _SYSTEM_CLOCK = SystemClock()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Operation(Generic[T]):
     """One call of one endpoint: what is sent, what a repeat of it does, and how its answer is read.
 
@@ -93,6 +94,10 @@ class Operation(Generic[T]):
     headers: tuple[tuple[str, str], ...] = ()
     #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
     recovery: Recovery | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        size = "no body" if self.body is None else f"{len(self.body)} bytes"
+        return f"<Operation {self.name}: {self.method} {redact_memory_text(self.target.partition('?')[0])}, {size}>"
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------

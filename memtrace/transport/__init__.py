@@ -155,7 +155,7 @@ class CallContext:
     #: The number of the newest attempt whose request may have been applied; 0 while there is none.
     applied_attempt: int = 0
     #: The body of the newest request that was handed to the transport: a middleware may have changed it.
-    sent_body: bytes | None = None
+    sent_body: bytes | None = field(default=None, repr=False)
     #: The newest failure of an attempt.
     last_cause: TransportError | None = None
     #: What made the newest repetition necessary; None while there is none.

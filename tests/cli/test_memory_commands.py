@@ -57,6 +57,10 @@ class TestRemember:
         assert invoke("remember", "assistant", "-", stdin="two\nlines\n").exit_code == 0
         assert client.recall("assistant").memories[0].content == "two\nlines"
 
+    def test_a_byte_order_mark_at_the_beginning_of_the_standard_input_is_not_stored(self, invoke, client):
+        assert invoke("remember", "assistant", "-", stdin=b"\xef\xbb\xbftext\n").exit_code == 0
+        assert client.recall("assistant").memories[0].content == "text"
+
     def test_a_duplicate_is_one_line_and_status_4(self, invoke, client):
         client.remember("assistant", "User prefers dark mode")
         result = invoke("remember", "assistant", "User prefers dark mode")

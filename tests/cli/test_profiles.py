@@ -80,6 +80,11 @@ def config():
 
 
 class TestCommands:
+    def test_a_file_that_an_editor_began_with_a_byte_order_mark_is_read(self, invoke, config):
+        config('\ufeff[profiles.a]\nbase_url = "http://a"\napi_key_env = "A_KEY"\n')
+        listed = invoke("profiles", "list", "--json")
+        assert json.loads(listed.stdout)["profiles"][0]["base_url"] == "http://a"
+
     def test_the_whole_life_of_a_profile(self, invoke, keys, server, environment):
         assert "there is no profile" in invoke("profiles", "list").stderr
         added = invoke("profiles", "add", "local", "--url", server, "--timeout", "5", "--transport", "httpx")

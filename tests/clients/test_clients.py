@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from memtrace import (
@@ -93,3 +96,10 @@ def test_repr_shows_address_and_transport_and_never_the_key(face):
     assert "memory://" in repr(client)
     assert "transport='memory'" in repr(client)
     assert "planted-secret-key" not in repr(client) + repr(vars(client)) if face.kind == "sync" else True
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda copied: copied.__name__)
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+def test_a_client_that_is_copied_or_pickled_says_what_to_do_instead(client, copied):
+    with pytest.raises(TypeError, match=r"use with_options\(\) for one on the same connections"):
+        copied(client("memory://", "key"))

@@ -355,8 +355,8 @@ def test_good_base_urls(text, transport, origin, path):
         ("http//server", "scheme"),
         ("1http://server", "scheme"),
         ("a+b+http://server", "scheme"),
-        (" http://server", "scheme"),
-        ("http://server\n", "scheme"),
+        (" http://server", "white space"),
+        ("http://server\n", "white space"),
         ("http://", "no host"),
         ("http:///path", "no host"),
         ("http://:9100", "no host"),
@@ -503,3 +503,10 @@ def test_credentials_in_the_address_are_sent_to_the_proxy_in_front_and_never_sho
     assert settings_of(client).base_url.authorization == header
     assert settings_of(client).base_url.origin == "http://server"
     assert header not in repr(client) + repr(settings_of(client))
+
+
+@pytest.mark.parametrize("url", ["http://localhost:9100\n", " http://localhost:9100", "memory:// "])
+def test_stray_white_space_around_a_base_url_is_named(url):
+    with pytest.raises(ConfigurationError, match="it has white space at an end") as caught:
+        Memtrace(url, "key")
+    assert "strip it" in caught.value.hint

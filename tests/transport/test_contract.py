@@ -1,12 +1,15 @@
 import copy
 import pickle
+import re
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtrace import AddMemoryRequest
 from memtrace.clock import SystemClock
+from memtrace.operations import add_memory, list_agents
 from memtrace.transport import (
     AsyncTransport,
     CallContext,
@@ -191,3 +194,15 @@ def test_a_transport_error_says_why_and_whether_the_request_may_have_left():
     error = TransportError("refused", cause="connect", maybe_sent=False)
     assert (error.cause, error.maybe_sent, error.status_code) == ("connect", False, 0)
     assert (TransportError().cause, TransportError().maybe_sent) == ("protocol", True)
+
+
+def test_a_context_shows_no_body_of_a_request():
+    context = CallContext()
+    context.sent_body = b'{"content": "planted secret"}'
+    assert "planted secret" not in repr(context)
+
+
+def test_an_operation_shows_the_size_of_its_body_and_no_content():
+    operation = add_memory(AddMemoryRequest(agent_id="a", content="planted secret"))
+    assert re.fullmatch(r"<Operation memories.add: POST /api/v1/memories, \d+ bytes>", repr(operation))
+    assert repr(list_agents()) == "<Operation agents.list: GET /api/v1/agents, no body>"
