@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from typing import TypeVar
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memtrace._cli.profiles import Config
-from memtrace._cli.terminal import make_console, show, show_error, show_json, visible
+from memtrace._cli.terminal import columns_in_environment, make_console, show, show_error, show_json, visible
 from memtrace.models import Agent, AgentStats, Memory, Session
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -23,7 +22,7 @@ _UNBROKEN = 10_000
 def show_table(table: Table) -> None:
     """Print a table; in a pipe one line for each row, unless COLUMNS says how wide it is."""
     console = make_console()
-    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+    if not console.is_terminal and columns_in_environment() is None:
         console.width = _UNBROKEN
     show(console, table)
 

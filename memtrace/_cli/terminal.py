@@ -11,12 +11,13 @@ import typer
 from rich.console import Console, RenderableType
 
 _PIPE_WIDTH = 100
+_LEAST_WIDTH = 20  # containers and CI set COLUMNS to 0 or 1, in which a table is empty
 
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console in colour on a terminal, and plain elsewhere or with NO_COLOR.
 
-    It is as wide as the terminal; without one as COLUMNS says, else 100.
+    It is as wide as the terminal; without one as COLUMNS says, else 100. There a COLUMNS of less than 20 counts as unset.
     """
     console = Console(
         stderr=stderr,
@@ -25,9 +26,16 @@ def make_console(*, stderr: bool = False) -> Console:
         emoji=False,
         highlight=False,
     )
-    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
-        console.width = _PIPE_WIDTH
+    if not console.is_terminal:
+        console.width = columns_in_environment() or _PIPE_WIDTH
     return console
+
+
+def columns_in_environment() -> int | None:
+    """The width that COLUMNS asks for; None where it is unset, no number, or too small for a table."""
+    text = os.environ.get("COLUMNS", "")
+    width = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+    return width if width >= _LEAST_WIDTH else None
 
 
 def show(console: Console, *parts: RenderableType, wrap: bool = True) -> None:

@@ -57,6 +57,14 @@ class TestRemember:
         assert invoke("remember", "assistant", "-", stdin="two\nlines\n").exit_code == 0
         assert client.recall("assistant").memories[0].content == "two\nlines"
 
+    @pytest.mark.parametrize("columns", ["0", "1", "5", "19", "99999999"])
+    def test_a_width_that_no_table_fits_counts_as_unset(self, invoke, client, environment, columns):
+        client.remember("assistant", "User prefers dark mode in each of the windows of the application")
+        unset = invoke("recall", "assistant").stdout
+        environment.setenv("COLUMNS", columns)
+        assert invoke("recall", "assistant").stdout == unset
+        assert "dark mode in each of the windows of the application\n" in unset
+
     def test_a_byte_order_mark_at_the_beginning_of_the_standard_input_is_not_stored(self, invoke, client):
         assert invoke("remember", "assistant", "-", stdin=b"\xef\xbb\xbftext\n").exit_code == 0
         assert client.recall("assistant").memories[0].content == "text"
