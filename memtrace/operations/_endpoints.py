@@ -428,6 +428,8 @@ def _body(model: BaseModel, exclude: set[str] | None = None) -> bytes:
         body = model.model_dump_json(exclude=exclude, exclude_none=True).encode()
         if b"null" in body:
             check_finite(model)
+        if b"\xef\xbf\xbd" in body:
+            check_characters(model)
     except (PydanticSerializationError, ValueError) as error:
         raise invalid(
             _unwritable_field(model), "JSON: whole Unicode characters, finite numbers", "it cannot be written"
@@ -450,6 +452,11 @@ def check_finite(model: BaseModel, include: set[str] | None = None) -> None:
     json.loads(text, parse_constant=_refuse_constant)
 
 
+def check_characters(model: BaseModel, include: set[str] | None = None) -> None:
+    """Raise `ValueError` for half a character: pydantic writes U+FFFD for one in a key of a field's dict, and keys may collide."""
+    json.dumps(model.model_dump(include=include), ensure_ascii=False, default=repr).encode()
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"JSON has no {name}")
 
@@ -463,6 +470,7 @@ def _is_writable(model: BaseModel, field: str) -> bool:
     try:
         model.model_dump_json(include={field})
         check_finite(model, {field})
+        check_characters(model, {field})
     except (PydanticSerializationError, ValueError):
         return False
     return True

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlencode
 from pydantic import BaseModel
 
 from memtrace.exceptions import InvalidRequestError, RequestInfo
-from memtrace.operations._endpoints import Operation, check_body_size, check_finite
+from memtrace.operations._endpoints import Operation, check_body_size, check_characters, check_finite
 from memtrace.operations._validation import WHOLE_CHARACTERS, invalid, is_text
 from memtrace.transport import Headers, Method, Response
 from memtrace.transport._header_rules import header_problem
@@ -191,6 +191,7 @@ def _body(json: Any, content: bytes | None) -> bytes | None:
         if isinstance(json, BaseModel):
             value = json.model_dump(mode="json", exclude_none=True)
             check_finite(json)
+            check_characters(json)
         text = json_format.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return check_body_size(text.encode())
     except (TypeError, ValueError, RecursionError):

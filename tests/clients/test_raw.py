@@ -377,6 +377,8 @@ def test_params_come_out_of_the_target_as_they_were_given(params):
         ("POST", {"json": "\ud800"}, "json"),
         ("POST", {"json": TEA.model_copy(update={"metadata": {"a": object()}})}, "json"),
         ("POST", {"json": TEA.model_copy(update={"metadata": {"a": float("nan")}})}, "json"),
+        ("POST", {"json": TEA.model_copy(update={"metadata": {"\ud800": 1}})}, "json"),
+        ("POST", {"json": {"\ud800": 1}}, "json"),
         ("GET", {"params": {"a": float("inf")}}, "params['a']"),
         ("GET", {"params": {"a": "\ud800"}}, "params['a']"),
         ("GET", {"params": {"\ud800": "a"}}, "params['\\ud800']"),

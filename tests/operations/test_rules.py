@@ -56,6 +56,9 @@ def add(**fields):
         ({"metadata": {"x": [{"y": float("-inf")}]}}, "metadata"),
         ({"metadata": {"x": object()}}, "metadata"),
         ({"metadata": {"x": "\ud800"}}, "metadata"),
+        ({"metadata": {"\ud800": 1}}, "metadata"),
+        ({"metadata": dict.fromkeys(["\ud800", "\ud801"], 1)}, "metadata"),
+        ({"metadata": {"x": {"\udfff": 1}}}, "metadata"),
         ({"content": "half a character \ud800"}, "content"),
         ({"dedup_key": "\ud800"}, "dedup_key"),
     ],
@@ -83,6 +86,7 @@ def test_a_memory_that_the_server_would_refuse_is_refused_with_field_and_rule(fi
         {"parent_id": "any thing / é"},
         {"dedup_key": "any thing / é"},
         {"metadata": {"note": "NaN and Infinity in a text"}},
+        {"metadata": {"\ufffd": "the replacement character itself \ufffd"}},
     ],
 )
 def test_what_the_server_takes_is_taken(fields):
