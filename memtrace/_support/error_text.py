@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+# controls, line ends, what turns the direction of writing, and half characters, which no stream can encode
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""A foreign text with escapes for what a terminal obeys, what breaks a line, and what cannot be encoded.
+
+    >>> print(printable("red \x1b[31m\nline \ud800"))
+    red \x1b[31m\nline \ud800
+    """
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def type_name(value: object) -> str:

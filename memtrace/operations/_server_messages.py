@@ -10,6 +10,7 @@ import json
 import re
 from typing import Final, Literal, NamedTuple, cast
 
+from memtrace._support.error_text import printable
 from memtrace._support.urls import redact_memory_text
 from memtrace.exceptions import RESPONSE_BODY_KEPT
 from memtrace.transport import Response
@@ -51,8 +52,8 @@ def read_error(response: Response) -> ErrorMessage:
 
 
 def shortened(text: str, length: int = _MAX_TEXT) -> str:
-    """`text`, cut to `length` characters where it is longer."""
-    return text if len(text) <= length else text[:length] + "…"
+    """`text`, cut to `length` characters where it is longer, with escapes for what cannot be printed."""
+    return printable(text if len(text) <= length else text[:length] + "…")
 
 
 def _without_query(text: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
+from memtrace._support.error_text import printable
 from memtrace._support.urls import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import (
@@ -258,9 +259,9 @@ class Response:
 
     def unreadable(self, expected: str, problem: str) -> ResponseDecodeError:
         """The error for an answer that is not what was expected. Its text holds nothing of the body."""
+        kind = printable(self.headers.get("content-type", "no content type")[:100])
         error = ResponseDecodeError(
-            f"the server's answer of {len(self.body)} bytes ({self.headers.get('content-type', 'no content type')}) "
-            f"is not readable as {expected}: {problem}",
+            f"the server's answer of {len(self.body)} bytes ({kind}) is not readable as {expected}: {problem}",
             self.status,
             hint=NO_MEMTRACE_THERE,
             argument="base_url",

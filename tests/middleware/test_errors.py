@@ -406,7 +406,7 @@ def test_a_redirect_is_no_answer_and_says_where_to_without_secrets(location, sho
         (b"5", "HTTP 502"),
         (b'"error"', "HTTP 502"),
         (b'{"error": "broken', '{"error": "broken'),
-        (b"\xff\xfe\x00 bad", "\ufffd\ufffd\x00 bad"),
+        (b"\xff\xfe\x00 bad", "\ufffd\ufffd\\x00 bad"),
         (b'\xef\xbb\xbf{"error": "with a mark"}', "with a mark"),
         ('{"error": "größe"}'.encode(), "größe"),
         (b"x" * 300, "x" * 300),

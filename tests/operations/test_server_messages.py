@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import memtrace
-from memtrace import NoArcInstanceError
+from memtrace import NoArcInstanceError, ResponseDecodeError
 from memtrace.operations import _server_messages as messages
 from memtrace.operations._server_messages import ErrorMessage, RefusedArgument
-from memtrace.transport import Response
+from memtrace.transport import Headers, Response
 
 ROOT = Path(memtrace.__file__).parent
 
@@ -197,3 +197,23 @@ def test_a_text_of_line_ends_is_read_in_a_time_that_grows_as_it_does(line_end):
         Response(500, body=json.dumps({"error": f"Binder{line_end * 400_000}LINE 1: planted"}).encode())
     )
     assert cut.text == "Binder"
+
+
+def test_a_text_of_a_server_is_escaped_and_can_always_be_encoded():
+    hostile = "red \x1b[31m\r\nforged line \u202e half \ud800"
+    for body in (json.dumps({"error": hostile, "hint": hostile}), hostile.replace("\ud800", "")):
+        said = messages.read_error(Response(500, body=body.encode()))
+        for text in filter(None, (said.text, said.hint)):
+            assert text.isprintable()
+            assert "forged line" in text
+            text.encode()
+
+
+def test_a_content_type_of_a_server_is_cut_and_escaped():
+    response = Response(200, Headers({"content-type": "x" * 5000 + "\x1b"}), b"no JSON")
+    with pytest.raises(ResponseDecodeError) as caught:
+        response.json()
+    assert len(caught.value.message) < 300
+    escaped = Response(200, Headers({"content-type": "a\x1b[31m"}), b"no JSON")
+    with pytest.raises(ResponseDecodeError, match=r"\(a\\x1b\[31m\)"):
+        escaped.json()
