@@ -188,6 +188,20 @@ class Memory(ResponseModel):
     importance: float | None = None
     parent_id: str | None = None
 
+    @property
+    def occurred_at(self) -> datetime:
+        """When it happened: what ``metadata["occurred_at"]`` says (RFC 3339, with a zone), else `time`."""
+        said = (self.metadata or {}).get("occurred_at")
+        return (_point_in_time(said) if isinstance(said, str) else None) or self.time
+
+
+def _point_in_time(text: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)
+    except ValueError:
+        return None
+    return None if at.utcoffset() is None else at
+
 
 MEMORY_TABLE: Final = RowTable(
     (

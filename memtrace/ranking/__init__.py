@@ -1,0 +1,11 @@
+"""Which memories matter to a query: a text index on SQLite, a ranking by words, and vectors where a user has them."""
+
+from __future__ import annotations
+
+from memtrace.ranking._filters import MemoryFilter
+from memtrace.ranking._hits import SearchHit, SearchHits
+from memtrace.ranking._index import TextIndex
+from memtrace.ranking._search import MemoryLoader, MemorySearch
+from memtrace.ranking._vectors import Embedder
+
+__all__ = ["Embedder", "MemoryFilter", "MemoryLoader", "MemorySearch", "SearchHit", "SearchHits", "TextIndex"]

@@ -1,0 +1,63 @@
+"""Which memories a search may give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from memtrace.models import TagsMatch
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryFilter:
+    """What a memory must have to be a hit. Filters are joined by "and", the values of one list of types by "or".
+
+    None and an empty list do not filter. Both bounds of time are exclusive, and for when a memory occurred.
+    """
+
+    agent_id: str | None = None
+    session_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    #: All must match, in the way that `tags_match` says.
+    tags: Sequence[str] | None = None
+    tags_match: TagsMatch = "substring"
+    memory_types: Sequence[str] | None = None
+    event_types: Sequence[str] | None = None
+    #: At least this; a memory without an importance has 0.
+    min_importance: float | None = None
+
+    def where(self) -> tuple[str, list[object]]:
+        """The condition in SQL on the table of memories, and its values."""
+        conditions: list[str] = ["1"]
+        values: list[object] = []
+        for column, value in (("agent_id=?", self.agent_id), ("session_id=?", self.session_id)):
+            if value is not None:
+                conditions.append(column)
+                values.append(value)
+        for column, bound in (("at>?", self.since), ("at<?", self.until)):
+            if bound is not None:
+                conditions.append(column)
+                values.append(micros(bound))
+        for column, types in (("memory_type", self.memory_types), ("event_type", self.event_types)):
+            if types:
+                conditions.append(f"{column} IN ({','.join('?' * len(types))})")
+                values += types
+        for tag in self.tags or ():
+            conditions.append(
+                "instr(tags, ?)" if self.tags_match == "substring" else "instr(','||tags||',', ','||?||',')"
+            )
+            values.append(tag)
+        if self.min_importance is not None:
+            conditions.append("importance>=?")
+            values.append(self.min_importance)
+        return " AND ".join(conditions), values

@@ -1,0 +1,53 @@
+"""What a search gives: memories with their scores, the most relevant first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+from memtrace.models import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A memory that a search found."""
+
+    memory: Memory = field(repr=False)
+    #: How well it fits, above 0. Only scores of one result can be compared.
+    score: float
+    #: How many memories of its agent have this content; it is the newest of them.
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SearchHits(Sequence[SearchHit]):
+    """The hits of one search, the most relevant first."""
+
+    _hits: tuple[SearchHit, ...] = field(default=())
+
+    def __init__(self, hits: Iterable[SearchHit] = ()) -> None:
+        object.__setattr__(self, "_hits", tuple(hits))
+
+    @property
+    def memories(self) -> list[Memory]:
+        """The memories, the most relevant first."""
+        return [hit.memory for hit in self._hits]
+
+    def __len__(self) -> int:
+        """How many hits there are."""
+        return len(self._hits)
+
+    @overload
+    def __getitem__(self, place: int) -> SearchHit: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> SearchHits: ...
+
+    def __getitem__(self, place: int | slice) -> SearchHit | SearchHits:
+        """A hit by its place, or several as hits of their own."""
+        return SearchHits(self._hits[place]) if isinstance(place, slice) else self._hits[place]
+
+    def __repr__(self) -> str:
+        """How many hits there are; no content."""
+        return f"<SearchHits: {len(self._hits)}>"

@@ -1,0 +1,283 @@
+"""A text index of one organisation's memories: tables of an SQLite database, with FTS5 for which word stands where.
+
+It takes any connection: to a file of its own, to ":memory:", or to the database in which a store keeps the memories themselves
+(then it holds no copy of them, and is written within the store's transaction). Each scope has tables of its own, so no other
+tenant's words count in its statistics.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from memtrace.models import Memory
+from memtrace.ranking._batch import FIND, REPEATED, Batch, identity, index_text, unmarked
+from memtrace.ranking._filters import EPOCH, MemoryFilter
+from memtrace.ranking._places import (
+    GROUP_BITS,
+    LAST_ROW,
+    LENGTH_BITS,
+    bucket_bounds,
+    group_bounds,
+    group_of,
+    group_of_row,
+    row_of,
+)
+from memtrace.ranking._tables import Tables, slots
+from memtrace.ranking._words import LONGEST_WORD, memory_text, words
+
+#: So many wait in a plain table, to which adding is cheap, before FTS5 takes them together.
+_MOST_WAITING = 1024
+_VECTOR_LENGTH = "vector length"
+SHORTEST_PART = 4
+"""Of a word that is looked for within others: a shorter one stands in too many by chance."""
+
+
+class IndexedMemory(NamedTuple):
+    """What an index says of a memory."""
+
+    place: int
+    #: What the host calls it, where a host keeps the memories.
+    key: int | None
+    #: When it occurred, in microseconds since 1970.
+    at: int
+    agent_id: str
+    #: The same for equal contents of one agent.
+    fingerprint: int
+    #: As JSON; None where a host keeps it.
+    memory: bytes | None
+
+
+_COLUMNS = ", ".join(IndexedMemory._fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a query is about: an organisation, an agent's groups, or one session."""
+
+    #: Rows of the full-text table, from and to.
+    bounds: Sequence[tuple[int, int]]
+    #: The groups with the number of words in each.
+    lengths: dict[int, int]
+    #: How many memories they have.
+    count: int
+    #: Whether other groups may stand within the bounds.
+    is_mixed: bool = False
+
+
+class TextIndex:
+    """Memories, found by their words. Not for several threads at once; another process may use the same file.
+
+    `add` takes part in the transaction that the connection is in, and makes one of its own otherwise. With `keep` the index has
+    the memories themselves; without it they are named by the `key` that `add` is given.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, scope: str = "", *, keep: bool = True) -> None:
+        self._tables = Tables(connection, scope)
+        self._keep = keep
+        self._waiting: int = self._tables.one("SELECT count(*) FROM {waiting}")
+
+    # ---- writing
+
+    def add(self, memory: Memory, key: int | None = None) -> bool:
+        """Add a memory; False, and nothing is changed, when it is there already."""
+        return self.add_many([memory], [key]) == 1
+
+    def add_many(self, memories: Iterable[Memory], keys: Iterable[int | None] | None = None) -> int:
+        """Add memories, best oldest first; those that are there already are passed over. Gives the number of the others."""
+        with self._tables.transaction():
+            batch = Batch(self._tables, keep=self._keep)
+            given = [*memories]
+            for memory, key in zip(given, [None] * len(given) if keys is None else keys, strict=True):
+                batch.take(memory, key)
+            added = batch.write()
+            self._waiting += added
+            if self._waiting >= _MOST_WAITING:
+                self._take_in()
+        return added
+
+    def remove(self, memory: Memory) -> bool:
+        """Take a memory out, and its words; False when it is not there."""
+        tables = self._tables
+        with tables.transaction():
+            self._take_in()
+            place = self.place_of(memory)
+            if place is None:
+                return False
+            found = words(memory_text(memory))
+            text = index_text(found)
+            row = row_of(place, len(found))
+            tables.run("INSERT INTO {text}({text}, rowid, words) VALUES ('delete', ?, ?)", (row, text))
+            for sql in ("DELETE FROM {docs}", "DELETE FROM {signs}", "DELETE FROM {vectors}"):
+                tables.run(sql + " WHERE place=?", (place,))
+            number = group_of(place) & (1 << GROUP_BITS) - 1
+            tables.run("UPDATE {groups} SET docs=docs-1, length=length-? WHERE number=?", (len(found), number))
+            tables.run_many("UPDATE {words} SET count=count-1 WHERE word=?", [(word,) for word in unmarked(text)])
+        return True
+
+    def compact(self) -> None:
+        """Rewrite the index as one piece: nothing of what was removed is left in it, and queries are fastest."""
+        with self._tables.transaction():
+            self._take_in()
+            self._tables.run("DELETE FROM {words} WHERE count<=0")
+            self._tables.run("INSERT INTO {text}({text}) VALUES ('optimize')")
+
+    def clear(self) -> None:
+        """Take everything out."""
+        with self._tables.transaction():
+            self._tables.drop()
+            self._tables.create()
+            self._waiting = 0
+
+    def _take_in(self) -> None:
+        """Bring what waits to where it is found."""
+        rows = self._tables.run("SELECT row, words FROM {waiting} ORDER BY row").fetchall()  # FTS5 is quickest in order
+        self._waiting = 0
+        if not rows:
+            return
+        self._tables.run_many("INSERT INTO {text}(rowid, words) VALUES (?, ?)", rows)
+        counts = Counter(" ".join([text for _, text in rows]).split(" "))
+        self._tables.run_many(
+            "INSERT INTO {words}(word, count) VALUES (?, ?) ON CONFLICT(word) DO UPDATE SET count=count+excluded.count",
+            sorted(pair for pair in counts.items() if not pair[0].startswith(REPEATED)),
+        )
+        self._tables.run("DELETE FROM {waiting}")
+
+    # ---- what is known about it
+
+    def __len__(self) -> int:
+        """How many memories it has."""
+        return int(self._tables.one("SELECT coalesce(sum(docs), 0) FROM {groups}"))
+
+    def newest(self, agent_id: str | None = None) -> datetime | None:
+        """The latest time that the server gave one of them: from where on there may be more."""
+        if agent_id is None:
+            latest = self._tables.one("SELECT max(time) FROM {docs}")
+        else:
+            latest = self._tables.one("SELECT max(time) FROM {docs} WHERE agent_id=?", (agent_id,))
+        return None if latest is None else EPOCH + timedelta(microseconds=latest)
+
+    def note(self, name: str) -> str | None:
+        """The text that was kept under a name."""
+        value = self._tables.one("SELECT value FROM {notes} WHERE name=?", (name,))
+        return None if value is None else str(value)
+
+    def set_note(self, name: str, value: str) -> None:
+        """Keep a short text beside the index, such as how far reading came."""
+        with self._tables.transaction():
+            self._tables.run("INSERT OR REPLACE INTO {notes}(name, value) VALUES (?, ?)", (name, value))
+
+    def place_of(self, memory: Memory) -> int | None:
+        """Where a memory stands; None when it is not there."""
+        place = self._tables.one(FIND, identity(memory))
+        return None if place is None else int(place)
+
+    # ---- reading, for rankers
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything that is read in it is of one state of the index, in which nothing waits."""
+        if self._tables.one("SELECT EXISTS (SELECT 1 FROM {waiting})"):
+            with self._tables.transaction():
+                self._take_in()
+        with self._tables.snapshot():
+            yield
+
+    def scope(self, agent_id: str | None = None, session_id: str | None = None) -> Scope:
+        """The groups that a query is about. An agent's are those in which it has a memory."""
+        source, values = "{groups} WHERE docs>0", list[str]()
+        if session_id is not None:
+            source, values = "{groups} WHERE docs>0 AND owner=?", ["s" + session_id]
+        elif agent_id is not None:
+            source, values = "{members} JOIN {groups} USING (number) WHERE docs>0 AND agent_id=?", [agent_id]
+        lengths: dict[int, int] = dict(self._tables.run("SELECT id, length FROM " + source, values).fetchall())
+        count = int(self._tables.one("SELECT coalesce(sum(docs), 0) FROM " + source, values))
+        if session_id is not None:
+            return Scope([group_bounds(group) for group in sorted(lengths)], lengths, count)
+        if agent_id is not None:
+            buckets = sorted({group >> GROUP_BITS for group in lengths})
+            return Scope([bucket_bounds(bucket) for bucket in buckets], lengths, count, is_mixed=True)
+        return Scope([(0, LAST_ROW)], lengths, count)
+
+    def word_counts(self, asked: Sequence[str]) -> dict[str, int]:
+        """In how many memories of the whole index each word stands, as it is written."""
+        sql = f"SELECT word, count FROM {{words}} WHERE count>0 AND word IN ({slots(asked)})"
+        return dict(self._tables.run(sql, asked).fetchall())
+
+    def words_with(self, part: str, most: int) -> list[str]:
+        """Words of the whole index that hold a part, or are the part without an ending: the shortest first."""
+        found = self._tables.run(
+            """SELECT word FROM {words}
+            WHERE count>0 AND (instr(word, ?1) OR (instr(?1, word)=1 AND length(word) BETWEEN max(?3, length(?1)-3) AND ?2))
+            ORDER BY length(word), word LIMIT ?4""",
+            (part, LONGEST_WORD, SHORTEST_PART, most),
+        )
+        return [word for (word,) in found]
+
+    def rows(self, match: str, scope: Scope) -> list[int]:
+        """The rows of the full-text table that FTS5 finds in a scope, in order: place and length of each memory."""
+        sql = "SELECT rowid FROM {text} WHERE {text} MATCH ? AND rowid BETWEEN ? AND ?"
+        found = [row for first, last in scope.bounds for (row,) in self._tables.run(sql, (match, first, last))]
+        return [row for row in found if group_of_row(row) in scope.lengths] if scope.is_mixed else found
+
+    def places(self, memory_filter: MemoryFilter) -> set[int]:
+        """Where everything stands that passes a filter."""
+        where, values = memory_filter.where()
+        return {place for (place,) in self._tables.run(f"SELECT place FROM {{docs}} WHERE {where}", values)}
+
+    def memories(self, places: Iterable[int], memory_filter: MemoryFilter) -> list[IndexedMemory]:
+        """What stands at places and passes a filter."""
+        where, values = memory_filter.where()
+        found = self._tables.run_at(f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where}", "place", places, values)
+        return [IndexedMemory(*row) for row in found]
+
+    def repeated(self, prints: Iterable[int], memory_filter: MemoryFilter) -> dict[int, tuple[int, IndexedMemory]]:
+        """Of contents that pass a filter more than once: how often, and the newest; by fingerprint."""
+        where, values = memory_filter.where()
+        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where}"
+        found: dict[int, tuple[int, IndexedMemory]] = {}
+        for row in self._tables.run_at(sql, "fingerprint", prints, values):
+            memory = IndexedMemory(*row)
+            count, newest = found.get(memory.fingerprint, (0, memory))
+            found[memory.fingerprint] = count + 1, max(newest, memory, key=_age)
+        return {fingerprint: pair for fingerprint, pair in found.items() if pair[0] > 1}
+
+    # ---- vectors
+
+    def expect_vectors(self, length: int) -> None:
+        """Forget all vectors if they have another length: they are another model's."""
+        if self.note(_VECTOR_LENGTH) != str(length):
+            with self._tables.transaction():
+                self._tables.run("DELETE FROM {signs}")
+                self._tables.run("DELETE FROM {vectors}")
+                self.set_note(_VECTOR_LENGTH, str(length))
+
+    def without_vectors(self, most: int) -> list[IndexedMemory]:
+        """Memories that have no vector yet, in order of places."""
+        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE place NOT IN (SELECT place FROM {{signs}}) ORDER BY place LIMIT ?"
+        return [IndexedMemory(*row) for row in self._tables.run(sql, (most,))]
+
+    def set_vectors(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
+        """Keep the vectors of places: their signs, and all of them."""
+        with self._tables.transaction():
+            self._tables.run_many("INSERT OR REPLACE INTO {signs} VALUES (?, ?)", [row[:2] for row in rows])
+            self._tables.run_many("INSERT OR REPLACE INTO {vectors} VALUES (?, ?)", [row[::2] for row in rows])
+
+    def signs(self, scope: Scope) -> Iterator[tuple[int, bytes]]:
+        """The signs of all vectors in a scope's bounds."""
+        for first, last in scope.bounds:
+            bounds = first >> LENGTH_BITS, last >> LENGTH_BITS
+            yield from self._tables.run("SELECT place, signs FROM {signs} WHERE place BETWEEN ? AND ?", bounds)
+
+    def vectors(self, places: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """The vectors of places, where there is one."""
+        return self._tables.run_at("SELECT place, vector FROM {vectors} WHERE true", "place", places)
+
+
+def _age(memory: IndexedMemory) -> tuple[int, int]:
+    return memory.at, memory.place

@@ -1,0 +1,109 @@
+"""A search: the best places of an index, without what a filter leaves out, each content once, as memories."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from memtrace._support.numbers import is_int
+from memtrace.models import WIRE, Memory
+from memtrace.operations._validation import invalid
+from memtrace.ranking._filters import MemoryFilter
+from memtrace.ranking._hits import SearchHit, SearchHits
+from memtrace.ranking._index import IndexedMemory, TextIndex
+from memtrace.ranking._lexical import LexicalScores, smoothed
+from memtrace.ranking._places import around
+from memtrace.ranking._vectors import Embedder, Embeddings, QueryVector
+
+MemoryLoader = Callable[[Sequence[int]], Iterable[Memory]]
+"""Gives the memories that a host keeps under these keys, in their order."""
+
+#: Places that are looked at closely, at least; more are when a filter or repeated contents leave too few.
+_LEAST = 150
+_VECTOR_WEIGHT = 0.5
+_Scored = tuple[IndexedMemory, float]
+
+
+class MemorySearch:
+    """Searches one index. `load` gives the memories of an index that keeps none itself."""
+
+    def __init__(self, index: TextIndex, *, embedder: Embedder | None = None, load: MemoryLoader | None = None) -> None:
+        self._index = index
+        self._load = load
+        self._embeddings = None if embedder is None else Embeddings(index, embedder)
+
+    def search(self, query: str, memory_filter: MemoryFilter | None = None, *, limit: int = 10) -> SearchHits:
+        """The most relevant memories. Equal contents of one agent are one hit, the newest. Ties are settled by time.
+
+        Raises `InvalidRequestError`, naming the field, for a blank query and a limit below 1.
+        """
+        _check_query(query)
+        if not is_int(limit) or limit < 1:
+            raise invalid("limit", "a whole number, 1 or more", "it says how many hits there may be")
+        memory_filter = memory_filter or MemoryFilter()
+        vector = None if self._embeddings is None else self._embeddings.of_query(query)
+        with self._index.reading():
+            found = self._found(query, vector, memory_filter, limit)
+            again = self._index.repeated([row.fingerprint for row, _ in found], memory_filter)
+            counted = [(*again.get(row.fingerprint, (1, row)), score) for row, score in found]
+            memories = self._memories([row for _, row, _ in counted])
+            return SearchHits(map(_hit, memories, counted))
+
+    def embed(self) -> int:
+        """Make the vectors that are missing; gives how many were made. 0 without an embedder."""
+        if self._embeddings is None:
+            return 0
+        return self._embeddings.complete(lambda rows: [memory.content for memory in self._memories(rows)])
+
+    def _found(self, query: str, vector: array[float] | None, memory_filter: MemoryFilter, limit: int) -> list[_Scored]:
+        """At most `limit`, of different contents, the best first."""
+        scope = self._index.scope(memory_filter.agent_id, memory_filter.session_id)
+        text = LexicalScores(self._index, query, scope)
+        most, among = max(_LEAST, 2 * limit), None
+        alike = None if vector is None else QueryVector(self._index, scope, vector)
+        while True:
+            chosen = {*text.best(most, among)}
+            if alike is not None:
+                chosen |= alike.nearest(most, among)
+            scores = text.of_places(around(chosen))
+            if alike is not None:
+                scores = _fused(scores, alike.of_places(around(scores)))
+            found = self._distinct(scores, memory_filter)
+            if len(found) >= limit or len(chosen) < most:
+                return found[:limit]
+            if among is None:  # a filter may have left out most of them
+                among = self._index.places(memory_filter)
+            most *= 8
+
+    def _distinct(self, scores: Mapping[int, float], memory_filter: MemoryFilter) -> list[_Scored]:
+        """What passes the filter, the best first, each content of an agent once; of the same score the newest first."""
+        rows = self._index.memories(scores, memory_filter)
+        rows.sort(key=lambda row: (scores[row.place], row.at, row.place), reverse=True)
+        best: dict[int, _Scored] = {}
+        for row in rows:
+            best.setdefault(row.fingerprint, (row, scores[row.place]))
+        return [*best.values()]
+
+    def _memories(self, rows: Sequence[IndexedMemory]) -> list[Memory]:
+        if self._load is not None:
+            return [*self._load([row.key for row in rows if row.key is not None])]
+        return [Memory.model_validate_json(row.memory, context=WIRE) for row in rows if row.memory is not None]
+
+
+def _check_query(query: object) -> None:
+    if not isinstance(query, str) or not query.strip():
+        raise invalid("query", "a text that is not blank", "it says what to look for")
+
+
+def _hit(memory: Memory, counted: tuple[int, IndexedMemory, float]) -> SearchHit:
+    return SearchHit(memory, counted[2], counted[0])
+
+
+def _fused(text: Mapping[int, float], likeness: Mapping[int, float]) -> dict[int, float]:
+    """Both kinds of scores, each from 0 to 1, what is alike counting half."""
+    alike = smoothed(likeness, text)
+    most_of_text, most_alike = max(text.values(), default=0.0) or 1.0, max(alike, default=0.0) or 1.0
+    return {
+        place: score / most_of_text + _VECTOR_WEIGHT * near / most_alike
+        for (place, score), near in zip(text.items(), alike, strict=True)
+    }

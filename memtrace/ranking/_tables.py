@@ -1,0 +1,144 @@
+"""The tables of an index in an SQLite database, for each scope its own, and how statements name them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from memtrace.exceptions import ConfigurationError
+
+#: So many keys a statement names: fewer than the oldest SQLite takes.
+_PORTION = 500
+
+_CREATE = {
+    "notes": "CREATE TABLE IF NOT EXISTS {notes} (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "docs": """CREATE TABLE IF NOT EXISTS {docs} (
+        place INTEGER PRIMARY KEY, key INTEGER, at INTEGER NOT NULL, time INTEGER NOT NULL, agent_id TEXT NOT NULL,
+        session_id TEXT, memory_type TEXT NOT NULL, event_type TEXT NOT NULL, importance REAL NOT NULL,
+        tags TEXT NOT NULL, fingerprint INTEGER NOT NULL, memory BLOB)""",
+    "by_fingerprint": "CREATE INDEX IF NOT EXISTS {by_fingerprint} ON {docs} (fingerprint, time)",
+    "by_time": "CREATE INDEX IF NOT EXISTS {by_time} ON {docs} (agent_id, time)",
+    "groups": """CREATE TABLE IF NOT EXISTS {groups} (
+        number INTEGER PRIMARY KEY, id INTEGER NOT NULL, owner TEXT NOT NULL, taken INTEGER NOT NULL,
+        docs INTEGER NOT NULL, length INTEGER NOT NULL, last INTEGER NOT NULL)""",
+    "by_owner": "CREATE INDEX IF NOT EXISTS {by_owner} ON {groups} (owner)",
+    "members": """CREATE TABLE IF NOT EXISTS {members} (
+        agent_id TEXT, number INTEGER, PRIMARY KEY (agent_id, number)) WITHOUT ROWID""",
+    "words": "CREATE TABLE IF NOT EXISTS {words} (word TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+    "waiting": "CREATE TABLE IF NOT EXISTS {waiting} (row INTEGER PRIMARY KEY, words TEXT NOT NULL)",
+    "signs": "CREATE TABLE IF NOT EXISTS {signs} (place INTEGER PRIMARY KEY, signs BLOB NOT NULL)",
+    "vectors": "CREATE TABLE IF NOT EXISTS {vectors} (place INTEGER PRIMARY KEY, vector BLOB NOT NULL)",
+    # words come in small letters and without accents: "ascii" takes every other character as a letter
+    "text": """CREATE VIRTUAL TABLE IF NOT EXISTS {text} USING fts5 (
+        words, content='', columnsize=0, detail=none, tokenize="porter ascii tokenchars '_'")""",
+}
+
+
+class Tables:
+    """One scope's tables. In a statement ``{docs}`` stands for the table of that name."""
+
+    def __init__(self, connection: sqlite3.Connection, scope: str) -> None:
+        self._connection = connection
+        with self.transaction():
+            prefix = f"recall{_number_of(connection, scope)}"
+            self._sql = _Statements({name: f"{prefix}_{name}" for name in _CREATE})
+            self.create()
+
+    def create(self) -> None:
+        """Make the tables that are not there."""
+        try:
+            for statement in _CREATE.values():
+                self.run(statement)
+        except sqlite3.OperationalError as error:
+            if "fts5" not in str(error):
+                raise
+            raise ConfigurationError(
+                "Python's sqlite3 was built without FTS5, which searching needs: use a Python with it"
+            ) from error
+
+    def drop(self) -> None:
+        """Remove the tables, and everything in them."""
+        for name in _CREATE:
+            if not name.startswith("by_"):
+                self.run(f"DROP TABLE {{{name}}}")
+
+    def run(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Execute a statement."""
+        return self._connection.execute(self._sql[sql], values)
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Execute a statement for each row."""
+        self._connection.executemany(self._sql[sql], rows)
+
+    def one(self, sql: str, values: Sequence[object] = ()) -> Any:
+        """The first value that a statement gives; None when it gives none."""
+        row = self.run(sql, values).fetchone()
+        return None if row is None else row[0]
+
+    def run_at(self, sql: str, column: str, keys: Iterable[int], values: Sequence[object] = ()) -> Iterator[Any]:
+        """What a statement with a condition gives for keys in a column, in order of the keys."""
+        wanted = sorted(keys)
+        for start in range(0, len(wanted), _PORTION):
+            portion = wanted[start : start + _PORTION]
+            yield from self.run(f"{sql} AND {column} IN ({slots(portion)})", [*values, *portion])
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write all of it or nothing, in the transaction that the connection is in or in one of its own."""
+        connection = self._connection
+        if connection.in_transaction:
+            yield
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read all of it as it was at one moment."""
+        connection = self._connection
+        if connection.in_transaction:
+            yield
+            return
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            connection.rollback()
+
+
+class _Statements(dict[str, str]):
+    """SQL with the names of one scope's tables put in, once for each statement."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        super().__init__()
+        self._names = names
+
+    def __missing__(self, sql: str) -> str:
+        named = sql.format_map(self._names)
+        if len(self) < _MOST_STATEMENTS:
+            self[sql] = named
+        return named
+
+
+#: Statements with lists of keys differ by their length, and need not stay.
+_MOST_STATEMENTS = 200
+
+
+def slots(values: Sequence[object]) -> str:
+    """As many question marks."""
+    return ",".join("?" * len(values))
+
+
+def _number_of(connection: sqlite3.Connection, scope: str) -> int:
+    """Which tables a scope has."""
+    connection.execute("CREATE TABLE IF NOT EXISTS recall_scopes (number INTEGER PRIMARY KEY, scope TEXT UNIQUE)")
+    connection.execute("INSERT OR IGNORE INTO recall_scopes(scope) VALUES (?)", (scope,))
+    (number,) = connection.execute("SELECT number FROM recall_scopes WHERE scope=?", (scope,)).fetchone()
+    return int(number)

@@ -1,0 +1,118 @@
+"""Vectors of memories, from an embedding function that the user gives: kept in the index, compared without a library.
+
+Each vector is kept whole, at length 1, and as the signs of its numbers. Signs are compared as one integer, so that all memories
+are looked at; only for the nearest is the cosine computed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from array import array
+from collections.abc import Callable, Container, Iterable, Sequence
+from heapq import nsmallest
+from math import sqrt
+from operator import mul
+
+from memtrace.ranking._index import IndexedMemory, Scope, TextIndex
+from memtrace.ranking._places import group_of
+
+Embedder = Callable[[list[str]], list[list[float]]]
+"""Gives each text a vector, all of one length. Blocking; called with at most 64 texts at a time."""
+
+_BATCH = 64
+_logger = logging.getLogger("memtrace.ranking")
+
+
+class Embeddings:
+    """The vectors of an index. An embedding function that fails is not called again: one warning, then text alone ranks."""
+
+    def __init__(self, index: TextIndex, embedder: Embedder) -> None:
+        self._index = index
+        self._embedder = embedder
+        self.has_failed = False
+
+    def complete(self, contents: Callable[[Sequence[IndexedMemory]], Iterable[str]]) -> int:
+        """Make the vectors that are missing, of the contents that `contents` gives; gives how many were made."""
+        made = 0
+        while not self.has_failed and (missing := self._index.without_vectors(_BATCH)):
+            vectors = self._embed(list(contents(missing)))
+            if vectors is None:
+                break
+            self._index.set_vectors([(row.place, *_kept(vector)) for row, vector in zip(missing, vectors, strict=True)])
+            made += len(missing)
+        return made
+
+    def of_query(self, query: str) -> array[float] | None:
+        """A query's vector; None when the function fails."""
+        vectors = None if self.has_failed else self._embed([query])
+        return None if vectors is None else _unit(vectors[0])
+
+    def _embed(self, texts: list[str]) -> list[list[float]] | None:
+        try:
+            vectors = self._embedder(texts)
+            lengths = {len(vector) for vector in vectors if any(vector)}
+            if len(vectors) != len(texts) or len(lengths) != 1 or not all(map(any, vectors)):
+                self._fail("gave no vectors, or of several lengths")
+                return None
+        except Exception as error:  # noqa: BLE001  whatever a user's function raises
+            self._fail(f"failed with {type(error).__name__}")
+            return None
+        self._index.expect_vectors(*lengths)
+        return vectors
+
+    def _fail(self, what: str) -> None:
+        self.has_failed = True
+        _logger.warning("the embedder %s: memories are ranked by their words alone", what)
+
+
+class QueryVector:
+    """What is near a query in a scope."""
+
+    def __init__(self, index: TextIndex, scope: Scope, vector: array[float]) -> None:
+        self._index = index
+        self._scope = scope
+        self._vector = vector
+        self._signs = _signs(vector)
+
+    def nearest(self, most: int, among: Container[int] | None = None) -> set[int]:
+        """The `most` places, of those `among` some, whose signs are most like the query's."""
+        signs, lengths = self._signs, self._scope.lengths
+        near = nsmallest(
+            most,
+            (
+                ((signs ^ int.from_bytes(kept, "big")).bit_count(), place)
+                for place, kept in self._index.signs(self._scope)
+                if (among is None or place in among) and group_of(place) in lengths
+            ),
+        )
+        return {place for _, place in near}
+
+    def of_places(self, places: Iterable[int]) -> dict[int, float]:
+        """The cosine, squared, of each place that has a vector; 0 for one that points away."""
+        vector = self._vector
+        return {place: max(0.0, sum(map(mul, vector, _read(kept)))) ** 2 for place, kept in self._index.vectors(places)}
+
+
+def _unit(vector: Sequence[float]) -> array[float]:
+    length = sqrt(sum(map(mul, vector, vector)))
+    return array("f", [value / length for value in vector])
+
+
+def _signs(vector: Iterable[float]) -> int:
+    return int("1" + "".join(["1" if value > 0 else "0" for value in vector]), 2)
+
+
+def _kept(vector: Sequence[float]) -> tuple[bytes, bytes]:
+    unit = _unit(vector)
+    signs = _signs(unit)
+    if sys.byteorder == "big":  # pragma: no cover  no such machine here
+        unit.byteswap()
+    return signs.to_bytes((signs.bit_length() + 7) // 8, "big"), unit.tobytes()
+
+
+def _read(kept: bytes) -> array[float]:
+    vector = array("f", kept)
+    if sys.byteorder == "big":  # pragma: no cover  no such machine here
+        vector.byteswap()
+    return vector

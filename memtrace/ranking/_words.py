@@ -1,0 +1,286 @@
+"""The words of a text: what an index is made of, and what a query is taken apart into."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+from memtrace.models import Memory
+
+VERSION = 1
+"""Of everything here that decides which words a memory has. An index that another version made is made anew."""
+
+#: Longer ones are cut: they are keys and encoded files, of which the beginning is enough.
+LONGEST_WORD = 64
+
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_WORD = re.compile(r"[^\W_]+")
+#: Scripts that put no spaces between words, or particles behind them: Thai to Khmer, kana, Han, Hangul.
+_UNSPACED = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+)"
+)
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+
+STOP_WORDS: frozenset[str] = frozenset(
+    [
+        "a",
+        "about",
+        "after",
+        "again",
+        "all",
+        "also",
+        "am",
+        "an",
+        "and",
+        "any",
+        "are",
+        "aren",
+        "as",
+        "at",
+        "be",
+        "because",
+        "been",
+        "before",
+        "being",
+        "between",
+        "both",
+        "but",
+        "by",
+        "can",
+        "could",
+        "couldn",
+        "d",
+        "did",
+        "didn",
+        "do",
+        "does",
+        "doesn",
+        "doing",
+        "don",
+        "done",
+        "for",
+        "from",
+        "further",
+        "get",
+        "got",
+        "had",
+        "hadn",
+        "has",
+        "hasn",
+        "have",
+        "haven",
+        "having",
+        "he",
+        "her",
+        "here",
+        "hers",
+        "him",
+        "his",
+        "how",
+        "i",
+        "if",
+        "in",
+        "into",
+        "is",
+        "isn",
+        "it",
+        "its",
+        "itself",
+        "just",
+        "ll",
+        "m",
+        "me",
+        "more",
+        "most",
+        "my",
+        "no",
+        "nor",
+        "not",
+        "now",
+        "of",
+        "off",
+        "on",
+        "once",
+        "only",
+        "or",
+        "other",
+        "our",
+        "out",
+        "over",
+        "own",
+        "re",
+        "s",
+        "same",
+        "she",
+        "should",
+        "shouldn",
+        "so",
+        "some",
+        "such",
+        "t",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "through",
+        "to",
+        "too",
+        "under",
+        "until",
+        "up",
+        "ve",
+        "very",
+        "was",
+        "wasn",
+        "we",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "while",
+        "who",
+        "whom",
+        "whose",
+        "why",
+        "will",
+        "with",
+        "won",
+        "would",
+        "wouldn",
+        "you",
+        "your",
+        "describe",
+        "discuss",
+        "discussed",
+        "discussing",
+        "discussion",
+        "explain",
+        "mention",
+        "mentioned",
+        "said",
+        "say",
+        "saying",
+        "summarise",
+        "summarize",
+        "summary",
+        "talk",
+        "talked",
+        "talking",
+        "tell",
+        "told",
+        "topic",
+    ]
+)
+"""English words that a question is made of, and that say nothing about what it asks for."""
+
+
+def words(text: str) -> list[str]:
+    """Every word in order, in small letters and without accents.
+
+    Of scripts without spaces it gives each character with the one behind it, so that every character begins a word.
+
+    >>> words("Café, naïve: 東京都")
+    ['cafe', 'naive', '東京', '京都', '都']
+    """
+    if text.isascii():
+        return _cut(_ASCII_WORD.findall(text.lower()))
+    return _cut([word for piece in _pieces(text) for word in (_pairs(piece) if _is_unspaced(piece) else (piece,))])
+
+
+def query_words(query: str) -> list[str]:
+    """The words that a query asks for, each once: without stop words, unless it has no others.
+
+    >>> query_words("What did she say about 東京都?")
+    ['東京', '京都']
+    """
+    asked = [word for piece in _pieces(query) for word in (_whole_pairs(piece) if _is_unspaced(piece) else (piece,))]
+    asked = list(dict.fromkeys(_cut(asked)))
+    return [word for word in asked if word not in STOP_WORDS] or asked
+
+
+def memory_text(memory: Memory) -> str:
+    """Everything of a memory that is searched: event type, tags, date in words, content and texts of its metadata."""
+    at = memory.occurred_at
+    event = "" if memory.event_type == "general" else memory.event_type
+    date = f"{_DAYS[at.weekday()]} {at.day} {_MONTHS[at.month - 1]} {at.year}"
+    return "\n".join([event, *(memory.tags or ()), date, memory.content, *_texts((memory.metadata or {}).values())])
+
+
+def _texts(values: Iterable[object]) -> Iterator[str]:
+    """Texts at any depth that have a word of letters; others are identifiers and times."""
+    for value in values:
+        if isinstance(value, str):
+            if _LETTERS.search(value) and not _TIME.match(value):
+                yield value
+        elif isinstance(value, list):
+            yield from _texts(value)
+        elif isinstance(value, dict):
+            yield from _texts(value.values())
+
+
+_LETTERS = re.compile(r"(?<![^\W_])[^\W\d_]{2,}(?![^\W_])|[^\W\d_a-zA-Z]")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+
+
+def _folded(text: str) -> str:
+    """Without what two spellings of a word differ in. Accents go; marks that make another letter, as kana have them, stay."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed)).translate(_WITHOUT_MARKS)
+
+
+class _WithoutMarks(dict[int, int | None]):
+    """Leaves out marks, such as vowel signs and points, which end a word for `re`; made as characters come."""
+
+    def __missing__(self, character: int) -> int | None:
+        mark = unicodedata.category(chr(character)).startswith("M")
+        self[character] = kept = None if mark else character
+        return kept
+
+
+_WITHOUT_MARKS = _WithoutMarks()
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Words, and between them runs of scripts without spaces."""
+    for word in _WORD.findall(_folded(text)):
+        yield from filter(None, _UNSPACED.split(word))
+
+
+def _is_unspaced(piece: str) -> bool:
+    return not piece.isascii() and _UNSPACED.match(piece) is not None
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[place : place + 2] for place in range(len(run))]
+
+
+def _whole_pairs(run: str) -> list[str]:
+    return _pairs(run)[:-1] or [run]
+
+
+def _cut(found: list[str]) -> list[str]:
+    return [word[:LONGEST_WORD] for word in found] if found and len(max(found, key=len)) > LONGEST_WORD else found

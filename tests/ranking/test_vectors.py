@@ -1,0 +1,132 @@
+"""Vectors from a function that the user gives."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+import pytest
+
+from memtrace.ranking import MemoryFilter, MemorySearch, TextIndex
+from tests.ranking.memories import apart, index_of, memory
+
+MEANINGS = {"car": 0, "automobile": 0, "vehicle": 0, "cat": 1, "feline": 1, "rain": 2, "weather": 2}
+
+
+def embed(texts):
+    """One direction for each meaning, and one for no known one."""
+    vectors = []
+    for text in texts:
+        vector = [0.0] * 4
+        for word in text.lower().split():
+            vector[MEANINGS.get(word, 3)] += 1.0
+        vectors.append(vector)
+    return vectors
+
+
+ROWS = apart("my automobile broke down", "a feline slept", "weather is bad", "something else")
+
+
+def hits(search, query, **fields):
+    return [row.content for row in search.search(query, MemoryFilter(**fields)).memories]
+
+
+def test_a_memory_without_a_word_of_the_query_is_found_by_its_meaning():
+    search = MemorySearch(index_of(*ROWS), embedder=embed)
+    assert search.embed() == 4
+    assert search.embed() == 0
+    assert hits(search, "vehicle")[0] == "my automobile broke down"
+    assert hits(search, "cat", agent_id="a")[0] == "a feline slept"
+    assert hits(MemorySearch(index_of(*ROWS)), "vehicle") == []
+
+
+def test_words_and_vectors_are_joined():
+    search = MemorySearch(index_of(*ROWS, *apart("vehicle papers")), embedder=embed)
+    search.embed()
+    assert hits(search, "vehicle")[:2] == ["vehicle papers", "my automobile broke down"]
+
+
+def test_filters_hold_for_vectors_too():
+    rows = [*ROWS, memory("vehicle", 50, agent_id="b", session_id="z", importance=0.9)]
+    search = MemorySearch(index_of(*rows), embedder=embed)
+    search.embed()
+    assert hits(search, "car", agent_id="b") == ["vehicle"]
+    assert hits(search, "car", min_importance=0.5) == ["vehicle"]
+    assert hits(search, "car", session_id="z") == ["vehicle"]
+
+
+def test_vectors_are_made_in_batches_and_kept_in_the_file(tmp_path):
+    sizes = []
+
+    def counting(texts):
+        sizes.append(len(texts))
+        return embed(texts)
+
+    path = tmp_path / "index"
+    index = TextIndex(sqlite3.connect(path))
+    index.add_many(memory(f"cat {n}", n) for n in range(150))
+    assert MemorySearch(index, embedder=counting).embed() == 150
+    assert sizes == [64, 64, 22]
+    again = MemorySearch(TextIndex(sqlite3.connect(path)), embedder=counting)
+    assert again.embed() == 0
+    assert len(hits(again, "feline")) == 10
+
+
+def test_a_memory_that_is_removed_has_no_vector_any_more():
+    index = index_of(*ROWS)
+    search = MemorySearch(index, embedder=embed)
+    search.embed()
+    index.remove(ROWS[0])
+    assert "my automobile broke down" not in hits(search, "vehicle")
+    assert len([*index.signs(index.scope())]) == len([*index.vectors(range(1 << 20, 1 << 20))]) + 3
+
+
+def test_without_an_embedder_nothing_is_made():
+    assert MemorySearch(index_of(*ROWS)).embed() == 0
+
+
+def test_a_host_s_memories_are_embedded_too():
+    index = TextIndex(sqlite3.connect(":memory:"), keep=False)
+    index.add_many(ROWS, range(4))
+    search = MemorySearch(index, embedder=embed, load=lambda keys: [ROWS[key] for key in keys])
+    assert search.embed() == 4
+    assert hits(search, "vehicle")[0] == "my automobile broke down"
+
+
+def fail(texts):
+    raise RuntimeError("no model")
+
+
+@pytest.mark.parametrize(
+    "embedder", [fail, lambda texts: [], lambda texts: [[] for _ in texts], lambda texts: [[0.0, 0.0] for _ in texts]]
+)
+def test_an_embedder_that_fails_warns_once_and_words_alone_rank(embedder, caplog):
+    search = MemorySearch(index_of(*ROWS), embedder=embedder)
+    with caplog.at_level(logging.WARNING):
+        assert search.embed() == 0
+        assert hits(search, "weather") == ["weather is bad"]
+        assert hits(search, "weather") == ["weather is bad"]
+        assert search.embed() == 0
+    assert len(caplog.records) == 1
+    assert "ranked by their words alone" in caplog.text
+
+
+def test_an_embedder_that_fails_at_a_query_leaves_words(caplog):
+    search = MemorySearch(index_of(*ROWS), embedder=fail)
+    assert hits(search, "weather") == ["weather is bad"]
+    assert "RuntimeError" in caplog.text
+    assert "no model" not in caplog.text
+
+
+def test_vectors_of_several_lengths_are_no_vectors():
+    search = MemorySearch(index_of(*ROWS), embedder=lambda texts: [[1.0] * (n + 1) for n, _ in enumerate(texts)])
+    assert search.embed() == 0
+
+
+def test_another_model_s_vectors_are_made_anew():
+    index = index_of(*ROWS)
+    assert MemorySearch(index, embedder=lambda texts: [[1.0, 2.0] for _ in texts]).embed() == 4
+    search = MemorySearch(index, embedder=embed)
+    assert hits(search, "vehicle") == []
+    assert search.embed() == 4
+    assert hits(search, "vehicle")[0] == "my automobile broke down"
