@@ -18,6 +18,8 @@ class SearchHit:
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
+    #: Where the index has it: what follows it in its session has the next number. None when that is not known.
+    place: int | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

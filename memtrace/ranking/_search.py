@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from memtrace._support.numbers import is_int
 from memtrace.models import WIRE, Memory
@@ -43,9 +43,13 @@ class MemorySearch:
         memory_filter = memory_filter or MemoryFilter()
         vector = None if self._embeddings is None else self._embeddings.of_query(query)
         with self._index.reading():
-            found = self._found(query, vector, memory_filter, limit)
+            found, direct = self._found(query, vector, memory_filter, limit)
             again = self._index.repeated([row.fingerprint for row, _ in found], memory_filter)
-            counted = [(*again.get(row.fingerprint, (1, row)), score) for row, score in found]
+            counted = []
+            for row, score in found:
+                count, newest = again.get(row.fingerprint, (1, row))
+                # what has no word of the query is there for its neighbours, and stays beside them
+                counted.append((count, newest if row.place in direct else row, score))
             memories = self._memories([row for _, row, _ in counted])
             return SearchHits(map(_hit, memories, counted))
 
@@ -55,8 +59,10 @@ class MemorySearch:
             return 0
         return self._embeddings.complete(lambda rows: [memory.content for memory in self._memories(rows)])
 
-    def _found(self, query: str, vector: array[float] | None, memory_filter: MemoryFilter, limit: int) -> list[_Scored]:
-        """At most `limit`, of different contents, the best first."""
+    def _found(
+        self, query: str, vector: array[float] | None, memory_filter: MemoryFilter, limit: int
+    ) -> tuple[list[_Scored], Container[int]]:
+        """At most `limit`, of different contents, the best first; and the places that the query itself finds."""
         scope = self._index.scope(memory_filter.agent_id, memory_filter.session_id)
         text = LexicalScores(self._index, query, scope)
         most, among = max(_LEAST, 2 * limit), None
@@ -70,7 +76,7 @@ class MemorySearch:
                 scores = _fused(scores, alike.of_places(around(scores)))
             found = self._distinct(scores, memory_filter)
             if len(found) >= limit or len(chosen) < most:
-                return found[:limit]
+                return found[:limit], chosen
             if among is None:  # a filter may have left out most of them
                 among = self._index.places(memory_filter)
             most *= 8
@@ -96,7 +102,8 @@ def _check_query(query: object) -> None:
 
 
 def _hit(memory: Memory, counted: tuple[int, IndexedMemory, float]) -> SearchHit:
-    return SearchHit(memory, counted[2], counted[0])
+    count, row, score = counted
+    return SearchHit(memory, score, count, row.place)
 
 
 def _fused(text: Mapping[int, float], likeness: Mapping[int, float]) -> dict[int, float]:

@@ -81,6 +81,17 @@ def test_equal_contents_of_one_agent_are_one_hit_the_newest():
     assert (hit.memory, hit.count) == (rows[3], 4)
 
 
+def test_a_repeated_content_without_a_word_of_the_query_stays_beside_what_it_answers():
+    rows = [
+        memory("Do you like tea?", 0, session_id="s"),
+        memory("Yes.", 1, session_id="s"),
+        memory("Yes.", 99, session_id="t"),
+    ]
+    first, second = MemorySearch(index_of(*rows)).search("tea")
+    assert (first.memory, second.memory, second.count) == (rows[0], rows[1], 2)
+    assert second.place == first.place + 1
+
+
 def test_equal_contents_do_not_crowd_out_others():
     rows = [memory("tea", n, session_id=f"s{n % 99}") for n in range(2000)]
     index = index_of(*rows, memory("I think that someone might have had a tea or perhaps not", 9000, session_id="last"))
