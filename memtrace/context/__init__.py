@@ -5,14 +5,17 @@ from __future__ import annotations
 from memtrace.context._formats import ContextFormat
 from memtrace.context._options import PromptContextOptions
 from memtrace.context._prompt import Message, PromptContext, build_context
+from memtrace.context._ranks import MemorySource, Rank
 from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, estimate_tokens
 
 __all__ = [
     "MESSAGE_TOKENS",
     "ContextFormat",
+    "MemorySource",
     "Message",
     "PromptContext",
     "PromptContextOptions",
+    "Rank",
     "TokenCounter",
     "build_context",
     "estimate_tokens",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, TypedDict
 
 from memtrace._support.numbers import is_int
-from memtrace.context._formats import ContextFormat, formatter_for
-from memtrace.context._selection import BudgetSelection, RenderedMemory
+from memtrace.context._formats import ContextFormat, Group, formatter_for, utc
+from memtrace.context._ranks import MemorySource, Rank, checked_rank, hit_places, in_order, memories_in, place_in
+from memtrace.context._selection import BudgetSelection, RenderedMemory, by_age_and_importance, chosen
 from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, check_counter, checked_count, estimate_tokens
 from memtrace.models import Memory
 from memtrace.operations._validation import invalid
+from memtrace.ranking import SearchHits
 
 
 class Message(TypedDict):
@@ -41,8 +44,11 @@ class PromptContext:
 
 
 def build_context(
-    memories: Iterable[Memory],
+    memories: MemorySource,
     *,
+    rank: Rank | None = None,
+    recent: int = 0,
+    stable_prefix: bool | None = None,
     max_tokens: int | None = None,
     count_tokens: TokenCounter = estimate_tokens,
     format: ContextFormat = "markdown",
@@ -51,21 +57,34 @@ def build_context(
 ) -> PromptContext:
     """Write memories, given in any order, into a prompt, oldest first and each as a whole; the same ones always give the same.
 
-    `max_tokens`, by `count_tokens`, bounds all of it; without one everything is in it. Raises `InvalidRequestError`, naming
-    the field, for an argument out of bounds, and what `count_tokens` raises.
+    `max_tokens`, by `count_tokens`, bounds all of it; without one everything is in it. With a `rank` the budget is filled with
+    the most important, and with the `recent` newest before them; search hits given as `memories` are a rank too. Without one
+    the beginning stays as it is for as long as it can while memories are added; `stable_prefix=False` fills the budget instead.
+
+    Raises `InvalidRequestError`, naming the field, for an argument out of bounds, and what `count_tokens` and `rank` raise.
 
     >>> from memtrace import Memtrace
     >>> client = Memtrace("memory://", "any key")
     >>> memory = client.memories.add(agent_id="assistant", content="User prefers tea", importance=0.8, tags=["diet"])
     >>> print(build_context([memory], format="xml", max_tokens=200).text)  # doctest: +ELLIPSIS
     Memories, oldest first. Each memory element below is a record of what was said and done. ...
-    <memory time="20..." type="episodic" event="general" importance="0.8" tags="diet">
-    User prefers tea
-    </memory>
+    <group day="20..." type="episodic" event="general"/>
+    <memory time="..." importance="0.8" tags="diet">User prefers tea</memory>
     <BLANKLINE>
     """
+    if rank is None and isinstance(memories, SearchHits):
+        rank = memories
+    rank = checked_rank(rank)
+    if not is_int(recent) or recent < 0:
+        raise invalid("recent", "a whole number, 0 or more", "it says how many of the newest are always there")
+    is_stable = rank is None and not recent if stable_prefix is None else stable_prefix
+    if is_stable and (rank is not None or recent):
+        raise invalid("stable_prefix", "False with rank or recent", "an order of importance changes the beginning")
     writer = ContextWriter(max_tokens, count_tokens, format, metadata_keys, show_agents=show_agents)
-    writer.take(memories)
+    if is_stable:
+        writer.take(memories_in(memories))
+    else:
+        writer.choose(memories_in(memories), rank, recent)
     return writer.context()
 
 
@@ -87,50 +106,129 @@ class ContextWriter:
         self._most = max_tokens
         self._count = count_tokens
         self._writing = formatter_for(format, metadata_keys, show_agents=show_agents)
-        self._selection = BudgetSelection(
-            None if max_tokens is None else max_tokens - self._cost(self._writing.heading)
-        )
+        self._budget = None if max_tokens is None else max_tokens - self._cost(self._writing.heading)
+        self._gap_tokens = self._cost_of_line(self._writing.gap)
+        self._selection = BudgetSelection(self._budget)
+        self._number = 0
+        self._groups = 0
+        self._group: Group | None = None
+        self._head, self._head_tokens = "", 0
+        self._sessions: dict[str, int] = {}
 
     def take(self, memories: Iterable[Memory]) -> None:
-        """Add a group. It is sorted by time; of one microsecond, whose order the server does not promise, by how they are written."""
-        written = [(memory.time, self._writing.memory(memory), memory) for memory in memories]
-        written.sort(key=lambda row: row[:2])
-        for _, text, memory in written:
-            self._selection.take(RenderedMemory(memory, text, 0 if self._most is None else self._cost(text)))
+        """Add memories at the end, sorted by time; of one microsecond, whose order the server does not promise, by what they say."""
+        for entry in self._rendered(memories, {}):
+            self._selection.take(entry)
+
+    def choose(self, memories: Iterable[Memory], rank: Rank | None, recent: int) -> None:
+        """Keep the most important of these, and none of those before."""
+        entries = self._rendered(memories, hit_places(rank))
+        ranked = by_age_and_importance(entries, self._budget) if rank is None else in_order(entries, rank)
+        if recent:
+            newest = {entry.number for entry in entries[-recent:]}
+            ranked = [*reversed(entries[-recent:]), *(entry for entry in ranked if entry.number not in newest)]
+        kept = chosen(ranked, self._budget)
+        while self._most is not None and kept.entries and self._whole(kept.entries)[1] > self._most:
+            # a counter for which the whole is more than its parts
+            kept = chosen(ranked, kept.tokens - 1 - kept.tokens // 50)
+        self._selection.kept = kept
+        self._selection.omitted = len(entries) - len(kept.entries)
 
     def context(self) -> PromptContext:
         """What is kept."""
-        text, tokens = self._whole()
+        selection = self._selection
+        text, tokens = self._whole(selection.kept.entries)
         if self._most is not None:
             while tokens > self._most:  # a counter for which the whole is more than its parts
-                self._selection.shrink(self._selection.tokens // 2 - 1)
-                text, tokens = self._whole()
-        selection = self._selection
+                selection.shrink(selection.kept.tokens // 2 - 1)
+                text, tokens = self._whole(selection.kept.entries)
         return PromptContext(
             text,
             self._messages(text),
             tokens,
-            [entry.memory for entry in selection.kept],
+            [entry.memory for entry in selection.kept.entries],
             selection.omitted,
             selection.revision,
         )
+
+    # ---- one memory
+
+    def _rendered(self, memories: Iterable[Memory], places: dict[tuple[object, ...], int]) -> list[RenderedMemory]:
+        rows = [(utc(memory), self._writing.memory(memory, _ALONE), memory) for memory in memories]
+        rows.sort(key=lambda row: row[:2])
+        rendered: list[RenderedMemory] = []
+        last: int | None = None
+        for at, _, memory in rows:
+            place = place_in(places, memory)
+            rendered.append(self._entry(memory, at, follows=place is None or last is None or place == last + 1))
+            last = place
+        return rendered
+
+    def _entry(self, memory: Memory, at: datetime, *, follows: bool) -> RenderedMemory:
+        group = self._group_of(memory, f"{at:%Y-%m-%d}")
+        text = self._writing.memory(memory, group)
+        entry = RenderedMemory(
+            memory,
+            self._number,
+            follows,
+            self._groups,
+            self._head,
+            text,
+            self._head_tokens,
+            0 if self._most is None else self._cost(text),
+            self._gap_tokens,
+        )
+        self._number += 1
+        return entry
+
+    def _group_of(self, memory: Memory, day: str) -> Group:
+        """The group that the memory before this one is in, or a new one."""
+        session_id = memory.session_id or None
+        if self._group is not None and (self._group.day, self._group.session_id) == (day, session_id):
+            return self._group
+        session = self._sessions.setdefault(session_id, len(self._sessions) + 1) if session_id else 0
+        self._group = Group(day, session_id, session, memory.memory_type, memory.event_type, memory.agent_id)
+        self._groups += 1
+        self._head = self._writing.group(self._group)
+        self._head_tokens = self._cost_of_line(self._head)
+        return self._group
+
+    # ---- what it costs, and the whole
 
     def _cost(self, text: str) -> int:
         if self._writing.format == "messages":
             return checked_count(self._count, text) + MESSAGE_TOKENS
         return checked_count(self._count, text + self._writing.end)
 
-    def _whole(self) -> tuple[str, int]:
-        parts = self._parts()
+    def _cost_of_line(self, text: str) -> int:
+        """Of a group's head or a mark, which is part of a memory's message."""
+        return 0 if self._most is None else checked_count(self._count, text + self._writing.end)
+
+    def _whole(self, entries: Sequence[RenderedMemory]) -> tuple[str, int]:
+        parts = self._parts(entries)
         text = "".join(part + self._writing.end for part in parts)
         if self._writing.format == "messages":
             return text, sum(map(self._cost, parts))
         return text, checked_count(self._count, text) if parts else 0
 
     def _messages(self, text: str) -> list[Message]:
-        contents = self._parts() if self._writing.format == "messages" else [text][: len(text)]
+        is_messages = self._writing.format == "messages"
+        contents = self._parts(self._selection.kept.entries) if is_messages else [text][: len(text)]
         return [{"role": "user", "content": content} for content in contents]
 
-    def _parts(self) -> list[str]:
-        kept = self._selection.kept
-        return [self._writing.heading, *(entry.text for entry in kept)] if kept else []
+    def _parts(self, entries: Sequence[RenderedMemory]) -> list[str]:
+        """The heading and each memory, with what stands above it."""
+        if not entries:
+            return []
+        parts = [self._writing.heading]
+        before: RenderedMemory | None = None
+        for entry in entries:
+            above = [self._writing.gap] if entry.comes_after_gap(before) else []
+            above += [entry.head] if entry.starts_group(before) else []
+            parts.append(self._writing.end.join([*above, entry.text]))
+            before = entry
+        return parts
+
+
+#: For an order among memories of one microsecond: a group in which each says all that it is.
+_ALONE = Group("", None, 0, "", "", "")

@@ -1,8 +1,9 @@
-"""Which memories a budget holds, so that what was written before stays as it is for as long as it can."""
+"""Which memories a budget holds: in order of time as long as the beginning is to stay, or by an order of importance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from memtrace.models import Memory
@@ -10,11 +11,67 @@ from memtrace.models import Memory
 
 @dataclass(frozen=True, slots=True)
 class RenderedMemory:
-    """A memory as it is written, and how many tokens that has."""
+    """A memory as it is written, what stands above its group, and how many tokens each has."""
 
     memory: Memory
+    #: Its place among all that were given.
+    number: int
+    #: Whether it directly follows the one given before it.
+    follows: bool
+    #: The place of its group among all.
+    group: int
+    head: str
     text: str
+    head_tokens: int
     tokens: int
+    gap_tokens: int
+
+    def comes_after_gap(self, before: RenderedMemory | None) -> bool:
+        """Whether something is left out between this and the one that is written before it."""
+        return before is not None and not (self.follows and before.number + 1 == self.number)
+
+    def starts_group(self, before: RenderedMemory | None) -> bool:
+        """Whether its group's head is written above it."""
+        return before is None or before.group != self.group
+
+    def tokens_after(self, before: RenderedMemory | None) -> int:
+        """What it costs behind another one."""
+        head = self.head_tokens if self.starts_group(before) else 0
+        return self.tokens + head + (self.gap_tokens if self.comes_after_gap(before) else 0)
+
+
+class KeptMemories:
+    """Memories in order of time, and what they cost together."""
+
+    def __init__(self) -> None:
+        self.entries: list[RenderedMemory] = []
+        self.tokens: int = 0
+
+    def added_tokens(self, entry: RenderedMemory) -> int:
+        """What it would cost to add one: less than it has, where it closes a gap."""
+        place = self._place(entry)
+        before = self.entries[place - 1] if place else None
+        added = entry.tokens_after(before)
+        if place < len(self.entries):
+            after = self.entries[place]
+            added += after.tokens_after(entry) - after.tokens_after(before)
+        return added
+
+    def add(self, entry: RenderedMemory) -> None:
+        """Add one at its place in time."""
+        self.tokens += self.added_tokens(entry)
+        self.entries.insert(self._place(entry), entry)
+
+    def add_what_fits(self, entries: Iterable[RenderedMemory], budget: int) -> None:
+        """Add each, in the order given, that the rest of the budget holds."""
+        for entry in entries:
+            if self.tokens + self.added_tokens(entry) <= budget:
+                self.add(entry)
+
+    def _place(self, entry: RenderedMemory) -> int:
+        if not self.entries or self.entries[-1].number < entry.number:
+            return len(self.entries)
+        return bisect_left(self.entries, entry.number, key=lambda kept: kept.number)
 
 
 class BudgetSelection:
@@ -26,43 +83,60 @@ class BudgetSelection:
 
     def __init__(self, budget: int | None) -> None:
         self._budget = budget
-        self.kept: list[RenderedMemory] = []
-        self.tokens: int = 0
+        self.kept = KeptMemories()
         self.omitted: int = 0
         self.revision: int = 0
 
     def take(self, entry: RenderedMemory) -> None:
         """Add the next memory. One that is larger than the budget is left out, and nothing else changes."""
-        if self._budget is not None and entry.tokens > self._budget:
-            self.omitted += 1
-            return
-        if self._budget is not None and self.tokens + entry.tokens > self._budget:
-            self.shrink(min(self._budget // 2, self._budget - entry.tokens))
-        self.kept.append(entry)
-        self.tokens += entry.tokens
+        if self._budget is not None:
+            alone = entry.tokens_after(None)
+            if alone > self._budget:
+                self.omitted += 1
+                return
+            if self.kept.tokens + self.kept.added_tokens(entry) > self._budget:
+                self.shrink(min(self._budget // 2, self._budget - alone - entry.gap_tokens))
+        self.kept.add(entry)
 
     def shrink(self, budget: int) -> None:
         """Keep what `budget` tokens hold; nothing, when they are less than 0."""
-        kept = _shrunk(self.kept, budget)
-        self.omitted += len(self.kept) - len(kept)
-        self.kept, self.tokens = kept, sum(entry.tokens for entry in kept)
+        kept = _shrunk(self.kept.entries, budget)
+        self.omitted += len(self.kept.entries) - len(kept.entries)
+        self.kept = kept
         self.revision += 1
 
 
-def _shrunk(entries: Sequence[RenderedMemory], budget: int) -> list[RenderedMemory]:
+def _shrunk(entries: Sequence[RenderedMemory], budget: int) -> KeptMemories:
     """The newest in a row that half of `budget` holds, and in the rest of it the most important of the others, newer ones first."""
-    left, newest = budget, len(entries)
-    while newest and left - entries[newest - 1].tokens >= budget - budget // 2:
+    kept = KeptMemories()
+    newest = len(entries)
+    while newest and kept.tokens + kept.added_tokens(entries[newest - 1]) <= budget // 2:
         newest -= 1
-        left -= entries[newest].tokens
-    older: list[int] = []
-    for place in sorted(range(newest), key=lambda place: (_importance(entries[place]), place), reverse=True):
-        if entries[place].tokens <= left:
-            older.append(place)
-            left -= entries[place].tokens
-    return [*(entries[place] for place in sorted(older)), *entries[newest:]]
+        kept.add(entries[newest])
+    kept.add_what_fits(sorted(entries[:newest], key=_least_important_last), budget)
+    return kept
 
 
-def _importance(entry: RenderedMemory) -> float:
-    """The server gives no importance for one of 0, so that none counts as 0."""
-    return entry.memory.importance or 0.0
+def _least_important_last(entry: RenderedMemory) -> tuple[float, int]:
+    """Of equal ones the newer first. The server gives no importance for one of 0, so that none counts as 0."""
+    return -(entry.memory.importance or 0.0), -entry.number
+
+
+def chosen(ranked: Sequence[RenderedMemory], budget: int | None) -> KeptMemories:
+    """The best of memories, the best first, that a budget holds."""
+    kept = KeptMemories()
+    if budget is None:
+        for entry in sorted(ranked, key=lambda entry: entry.number):
+            kept.add(entry)
+    else:
+        kept.add_what_fits(ranked, budget)
+    return kept
+
+
+def by_age_and_importance(entries: Sequence[RenderedMemory], budget: int | None) -> list[RenderedMemory]:
+    """Without a rank from outside: the newest in a row that half of the budget holds, then the others by importance."""
+    newest, left = len(entries), (budget or 0) // 2
+    while newest and left >= (cost := entries[newest - 1].tokens_after(None)):
+        newest -= 1
+        left -= cost
+    return [*reversed(entries[newest:]), *sorted(entries[:newest], key=_least_important_last)]

@@ -1,0 +1,69 @@
+"""Orders of importance that are given from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from memtrace.context._selection import RenderedMemory
+from memtrace.models import Memory, MemoryList, SearchResult
+from memtrace.operations._validation import invalid
+from memtrace.ranking import SearchHit, SearchHits
+
+Rank = Iterable[SearchHit | Memory] | Callable[[Memory], float]
+"""Which memories matter: hits or memories with the most important first, or a function that gives each a number."""
+
+MemorySource = Iterable[Memory] | MemoryList | SearchResult | SearchHits
+"""Memories in any order, or a result that has them."""
+
+
+def memories_in(source: MemorySource) -> Iterable[Memory]:
+    """The memories of a result, or what was given."""
+    if isinstance(source, (MemoryList, SearchHits)):
+        return source.memories
+    return source.results if isinstance(source, SearchResult) else source
+
+
+def hit_places(rank: Rank | None) -> dict[tuple[object, ...], int]:
+    """Where an index has the memories that were hits."""
+    if rank is None or callable(rank):
+        return {}
+    places = ((_key(item.memory), item.place) for item in rank if isinstance(item, SearchHit))
+    return {key: place for key, place in places if place is not None}
+
+
+def place_in(places: dict[tuple[object, ...], int], memory: Memory) -> int | None:
+    """Where an index has a memory; None when that is not known."""
+    return places.get(_key(memory)) if places else None
+
+
+def in_order(entries: Sequence[RenderedMemory], rank: Rank) -> list[RenderedMemory]:
+    """Memories with the most important first; of equal ones the newer first. What a rank does not name comes last."""
+    newest_first = [*reversed(entries)]
+    if callable(rank):
+        return sorted(newest_first, key=lambda entry: _number(rank(entry.memory)), reverse=True)
+    order: dict[tuple[object, ...], int] = {}
+    for place, item in enumerate(rank):
+        order.setdefault(_key(item.memory if isinstance(item, SearchHit) else item), place)
+    return sorted(newest_first, key=lambda entry: order.get(_key(entry.memory), len(order)))
+
+
+def checked_rank(rank: Rank | None) -> Rank | None:
+    """A rank that can be gone over more than once."""
+    if rank is None or callable(rank):
+        return rank
+    if not isinstance(rank, Iterable):
+        raise invalid("rank", _RULE, "nothing else gives an order")
+    return [*rank]
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, (int, float)):
+        raise invalid("rank", _RULE, f"it gave {type(value).__name__}")
+    return value
+
+
+def _key(memory: Memory) -> tuple[object, ...]:
+    return memory.time, memory.agent_id, memory.session_id, memory.content
+
+
+_RULE = "hits or memories, the most important first, or a function that gives each memory a number"
