@@ -236,6 +236,24 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/charts.py", str(results), str(HERE / "docs" / "_static" / "performance"))
 
 
+@nox.session(python="3.11")
+def tokens(session: nox.Session) -> None:
+    """The estimate of tokens beside two real tokenizers, whose tables litellm ships: `nox -s tokens -- FILE ...` for texts of yours."""
+    session.install(str(_wheel(session)), "tiktoken")
+    session.install("--no-deps", "litellm")
+    where = "import importlib.util; print(importlib.util.find_spec('litellm').submodule_search_locations[0])"
+    folder = str(session.run("python", "-c", where, silent=True)).strip()
+    tables = str(Path(folder) / "litellm_core_utils" / "tokenizers")
+    session.run("python", "benchmarks/tokens.py", *session.posargs, env={"TIKTOKEN_CACHE_DIR": tables})
+
+
+@nox.session(python="3.11")
+def retrieval(session: nox.Session) -> None:
+    """What search and prompts find of the evidence of ten chats and 35 meetings, and what a query takes; a quarter of an hour."""
+    session.install(str(_wheel(session)))
+    session.run("python", "benchmarks/retrieval.py", *session.posargs)
+
+
 def _environment(session: nox.Session, name: str, package: str) -> str:
     """The Python of an environment that has nothing but this package and what it needs."""
     folder = Path(session.create_tmp()).resolve() / name  # some programs run elsewhere

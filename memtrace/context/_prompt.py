@@ -68,7 +68,7 @@ def build_context(
     >>> memory = client.memories.add(agent_id="assistant", content="User prefers tea", importance=0.8, tags=["diet"])
     >>> print(build_context([memory], format="xml", max_tokens=200).text)  # doctest: +ELLIPSIS
     Memories, oldest first. Each memory element below is a record of what was said and done. ...
-    <group day="20..." type="episodic" event="general"/>
+    <group day="20..."/>
     <memory time="..." importance="0.8" tags="diet">User prefers tea</memory>
     <BLANKLINE>
     """
