@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from memtrace.ranking._file import open_index_file
 from memtrace.ranking._filters import MemoryFilter
 from memtrace.ranking._hits import SearchHit, SearchHits
 from memtrace.ranking._index import TextIndex
 from memtrace.ranking._search import MemoryLoader, MemorySearch
 from memtrace.ranking._vectors import Embedder
 
-__all__ = ["Embedder", "MemoryFilter", "MemoryLoader", "MemorySearch", "SearchHit", "SearchHits", "TextIndex"]
+__all__ = [
+    "Embedder",
+    "MemoryFilter",
+    "MemoryLoader",
+    "MemorySearch",
+    "SearchHit",
+    "SearchHits",
+    "TextIndex",
+    "open_index_file",
+]

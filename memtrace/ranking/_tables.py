@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from memtrace.exceptions import ConfigurationError
+from memtrace.ranking._words import VERSION
+
+_logger = logging.getLogger("memtrace.ranking")
 
 #: So many keys a statement names: fewer than the oldest SQLite takes.
 _PORTION = 500
@@ -42,9 +46,14 @@ class Tables:
     def __init__(self, connection: sqlite3.Connection, scope: str) -> None:
         self._connection = connection
         with self.transaction():
-            prefix = f"recall{_number_of(connection, scope)}"
-            self._sql = _Statements({name: f"{prefix}_{name}" for name in _CREATE})
+            number, version = _entry_of(connection, scope)
+            prefix = f"recall{number}_"
+            self._sql = _Statements({name: prefix + name for name in _CREATE})
+            if version not in {None, VERSION}:
+                _logger.warning("the search index is another version's and is made anew")
+                _drop_all(connection, prefix)
             self.create()
+            connection.execute("UPDATE recall_scopes SET version=? WHERE number=?", (VERSION, number))
 
     def create(self) -> None:
         """Make the tables that are not there."""
@@ -136,9 +145,20 @@ def slots(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
 
 
-def _number_of(connection: sqlite3.Connection, scope: str) -> int:
-    """Which tables a scope has."""
-    connection.execute("CREATE TABLE IF NOT EXISTS recall_scopes (number INTEGER PRIMARY KEY, scope TEXT UNIQUE)")
+def _entry_of(connection: sqlite3.Connection, scope: str) -> tuple[int, int | None]:
+    """Which tables a scope has, and the version that made them; None for new ones."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS recall_scopes (number INTEGER PRIMARY KEY, scope TEXT UNIQUE, version INTEGER)"
+    )
     connection.execute("INSERT OR IGNORE INTO recall_scopes(scope) VALUES (?)", (scope,))
-    (number,) = connection.execute("SELECT number FROM recall_scopes WHERE scope=?", (scope,)).fetchone()
-    return int(number)
+    number, version = connection.execute("SELECT number, version FROM recall_scopes WHERE scope=?", (scope,)).fetchone()
+    return int(number), version
+
+
+def _drop_all(connection: sqlite3.Connection, prefix: str) -> None:
+    """Remove the tables of another version, whatever they are called; those of FTS5 go with their virtual table."""
+    sql = (
+        "SELECT name FROM sqlite_master WHERE type='table' AND substr(name, 1, ?)=? ORDER BY sql LIKE '%VIRTUAL%' DESC"
+    )
+    for (name,) in connection.execute(sql, (len(prefix), prefix)).fetchall():
+        connection.execute(f'DROP TABLE IF EXISTS "{name}"')

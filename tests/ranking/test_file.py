@@ -1,0 +1,100 @@
+"""An index in a file of its own: damaged, another version's, another program's, shared by processes."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from memtrace.exceptions import ConfigurationError
+from memtrace.ranking import TextIndex, _tables, open_index_file
+from tests.ranking.memories import apart, found, memory
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "index"
+
+
+def filled(path, *contents):
+    connection = open_index_file(path)
+    index = TextIndex(connection)
+    index.add_many(apart(*contents))
+    connection.close()
+
+
+def test_a_file_keeps_the_index_between_runs(path, caplog):
+    filled(path, "black tea", "milk")
+    assert found(TextIndex(open_index_file(path)), "tea") == ["black tea"]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "header", "pages"])
+def test_a_damaged_file_is_made_anew_and_the_log_says_so_once(path, damage, caplog):
+    filled(path, *(f"tea number {n} of many" for n in range(500)))
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "garbage": b"no database at all" * 500,
+            "cut": whole[: len(whole) // 2],
+            "header": b"x" * 100 + whole[100:],
+            "pages": whole[:4096] + b"\xff" * (len(whole) - 4096),
+        }[damage]
+    )
+    with caplog.at_level(logging.WARNING):
+        index = TextIndex(open_index_file(path))
+    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is made anew"]
+    assert len(index) == 0
+    index.add(memory("green tea"))
+    assert found(index, "tea") == ["green tea"]
+
+
+def test_an_index_of_another_version_is_made_anew_in_its_file(path, monkeypatch, caplog):
+    filled(path, "black tea")
+    TextIndex(open_index_file(path), "other").add(memory("other tea"))
+    monkeypatch.setattr(_tables, "VERSION", 99)
+    with caplog.at_level(logging.WARNING):
+        index = TextIndex(open_index_file(path))
+        assert len(TextIndex(open_index_file(path))) == len(index) == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "the search index is another version's and is made anew"
+    ]
+    index.add(memory("green tea"))
+    assert found(index, "tea") == ["green tea"]
+    monkeypatch.undo()
+    assert found(TextIndex(open_index_file(path), "other"), "tea") == ["other tea"]
+
+
+def test_another_program_s_database_is_left_alone(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE theirs (value)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="another program's database"):
+        open_index_file(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_opened_is_no_damage(tmp_path):
+    with pytest.raises(sqlite3.OperationalError):
+        open_index_file(tmp_path / "no" / "such" / "folder")
+
+
+def test_two_processes_fill_one_file(path):
+    script = f"""
+import sys
+from memtrace.ranking import TextIndex, open_index_file
+from tests.ranking.memories import memory
+index = TextIndex(open_index_file({str(path)!r}, timeout=60))
+for n in range(int(sys.argv[1]), 400, 2):
+    index.add(memory(f"tea {{n}}", n, session_id="s"))
+"""
+    open_index_file(path).close()
+    both = [subprocess.Popen([sys.executable, "-c", script, start]) for start in "01"]
+    assert [process.wait() for process in both] == [0, 0]
+    index = TextIndex(open_index_file(path))
+    assert len(index) == 400
+    assert len(found(index, "tea", limit=1000)) == 400
