@@ -38,9 +38,8 @@ def index_text(found: Sequence[str]) -> str:
     counts = Counter(found)
     text = " ".join(counts)
     if len(counts) < len(found):
-        for times in range(2, MOST_REPEATS + 1):
-            again = [word for word, count in counts.items() if count >= times]
-            text += "".join([f" {REPEATED * (times - 1)}{word}" for word in again])
+        for word, count in [pair for pair in counts.items() if pair[1] > 1]:
+            text += "".join([f" {REPEATED * (times - 1)}{word}" for times in range(2, 1 + min(count, MOST_REPEATS))])
     return text
 
 
