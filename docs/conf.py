@@ -62,7 +62,10 @@ add_module_names = False
 
 # Names that no page of this documentation describes: those of the standard library and of the packages below, and type variables.
 nitpick_ignore_regex = [
-    ("py:.*", r"(abc|_?asyncio|concurrent|os|collections|datetime|enum|types|typing|typing_extensions|ssl|sqlite3)\..*"),
+    (
+        "py:.*",
+        r"(abc|_?asyncio|concurrent|os|collections|datetime|enum|types|typing|typing_extensions|ssl|sqlite3)\..*",
+    ),
     ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx2?|requests|pluggy)\..*"),
     ("py:class", r"memtrace\.models\._KnownMemoryType"),  # how a text is checked
     ("py:.*", r"(agents|langchain_core|langgraph)\..*"),
