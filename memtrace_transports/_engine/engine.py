@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
@@ -14,7 +14,8 @@ from memtrace_transports._engine.rules.identifier_rules import identifier_proble
 from memtrace_transports._engine.rules.ids import Identifiers, is_id
 from memtrace_transports._engine.rules.new_memories import NewMemory, generated_key
 from memtrace_transports._engine.stamps import Stamp, Stamps
-from memtrace_transports._engine.store.protocol import Store
+from memtrace_transports._engine.store.directory import MemoryDirectory
+from memtrace_transports._engine.store.protocol import Directory, Store
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
 from memtrace_transports._engine.timestamps import DAY, UnreadableTimeError
 
@@ -39,17 +40,17 @@ class Engine:
         store: Store,
         identifiers: Identifiers,
         *,
+        directory: Directory | None = None,
         visibility: Visibility = "immediate",
         observer: Observer | None = None,
     ) -> None:
+        """`directory` is in memory, and empty, unless given."""
         self.observer: Observer | None = observer
         self.stamps = stamps
         self.identifiers = identifiers
         self._store = store
+        self._directory: Directory = MemoryDirectory() if directory is None else directory
         self._visibility: Visibility = visibility
-        self._by_id: dict[str, OrganisationState] = {}
-        self._by_key: dict[str, str] = {}
-        self._by_name: dict[str, str] = {}
 
     # organisations
 
@@ -64,9 +65,7 @@ class Engine:
             self._visibility,
             IngestBuffer(self.stamps.started),
         )
-        self._by_id[org_id] = state
-        self._by_name[state.name] = org_id
-        self._by_key[state.api_key] = org_id
+        self._directory.add(state)
         return state
 
     def named(self, name: str, api_key: str = "") -> OrganisationState:
@@ -74,48 +73,43 @@ class Engine:
 
         Raises ValueError for an id that no organisation has.
         """
-        org_id = self._by_name.get(name, name)
-        if org_id in self._by_id:
-            state = self._by_id[org_id]
-            if api_key and self._by_key.get(api_key) != org_id:
+        state = self._directory.by_name(name) or self._directory.by_id(name)
+        if state is not None:
+            owner = self._directory.by_key(api_key) if api_key else state
+            if owner is None or owner.org_id != state.org_id:
                 self.add_key(state, api_key)
             return state
         if is_id(name, "org"):
             raise ValueError(f"there is no organisation with the id {name}")
-        if api_key in self._by_key:
+        if api_key and self._directory.by_key(api_key) is not None:
             raise ValueError("this key is taken")
         return self.add_organisation(name, api_key=api_key)
 
-    def organisations(self) -> Iterator[OrganisationState]:
+    def organisations(self) -> Iterable[OrganisationState]:
         """All organisations, oldest first."""
-        return iter(self._by_id.values())
+        return self._directory.organisations()
 
     def organisation(self, org_id: str) -> OrganisationState | None:
         """The organisation of this id."""
-        return self._by_id.get(org_id)
+        return self._directory.by_id(org_id)
 
     def organisation_of(self, api_key: str) -> OrganisationState | None:
         """Whose key this is, None where it is nobody's."""
-        org_id = self._by_key.get(api_key)
-        return None if org_id is None else self._by_id[org_id]
+        return self._directory.by_key(api_key)
 
     def add_key(self, org: OrganisationState, api_key: str = "") -> str:
         """One more key of an organisation. Raises ValueError for one that somebody has."""
         key = api_key or self.identifiers.new_key()
-        if key in self._by_key:
+        if self._directory.by_key(key) is not None:
             raise ValueError("this key is taken")
-        self._by_key[key] = org.org_id
+        self._directory.add_key(org, key)
         return key
 
     def revoke_key(self, api_key: str) -> None:
         """Refuse this key from now on; the oldest that is left takes its place. Raises ValueError for one that nobody has."""
-        org_id = self._by_key.pop(api_key, None)
-        if org_id is None:
+        if self._directory.by_key(api_key) is None:
             raise ValueError("nobody has this key")
-        org = self._by_id[org_id]
-        left = [key for key, owner in self._by_key.items() if owner == org_id]
-        if org.api_key == api_key and left:
-            org.api_key = left[0]
+        self._directory.revoke_key(api_key)
 
     # writes on their way
 
@@ -160,7 +154,7 @@ class Engine:
             raise no_storage()
         if org.storage == "up" and self._is_duplicate(org, new_memory):
             return None
-        stamp = self.stamps.stamp()
+        stamp = self.stamps.stamp(after=self._store.newest(org.org_id))
         row = new_memory.row(stamp.microseconds)
         org.buffer.add(row, self.stamps.elapsed())
         if org.buffer.is_full():

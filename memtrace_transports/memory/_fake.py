@@ -25,6 +25,7 @@ from memtrace_transports._engine.rules.identifier_rules import identifier_proble
 from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY, NewMemory
 from memtrace_transports._engine.stamps import Stamps
+from memtrace_transports._engine.store.directory import MemoryDirectory
 from memtrace_transports._engine.store.store import MemoryStore
 from memtrace_transports._engine.timestamps import SECOND
 from memtrace_transports.memory._clock import ManualClock
@@ -93,6 +94,7 @@ class FakeMemtrace:
             stamps,
             MemoryStore(),
             identifiers,
+            MemoryDirectory(),
             visibility=visibility,
             any_key=any_key,
             observer=StrictObserver() if strict else None,

@@ -34,6 +34,9 @@ class ListStore:
     def holds(self, org_id: str, time: int) -> bool:
         return any(row.time == time for row in self._of(org_id))
 
+    def newest(self, org_id: str) -> int:
+        return max((row.time for row in self._of(org_id)), default=0)
+
     def last_stored(self, org_id: str, dedup_key: str) -> int | None:
         return max((row.time for row in self._of(org_id) if row.dedup_key == dedup_key), default=None)
 

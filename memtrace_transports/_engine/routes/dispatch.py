@@ -54,7 +54,13 @@ def _route(engine: Engine, request: Request, route_match: RouteMatch, headers: M
     route = route_match.route
     if route is None:
         return _no_method()
-    return route.handler(engine, org, route_request(request, route_match, headers))
+    try:
+        response = route.handler(engine, org, route_request(request, route_match, headers))
+    except RouteError:
+        engine.deliver(org)  # what a batch stored before the item that ended it
+        raise
+    engine.deliver(org)
+    return response
 
 
 def route_request(request: Request, route_match: RouteMatch, headers: Mapping[str, str]) -> RouteRequest:

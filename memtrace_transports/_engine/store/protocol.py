@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
+from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
 from memtrace_transports._engine.store.snapshots import StoreSnapshot
 
@@ -17,6 +19,10 @@ class Store(Protocol):
 
     def holds(self, org_id: str, time: int) -> bool:
         """Whether a row of this organisation has exactly this time."""
+        ...
+
+    def newest(self, org_id: str) -> int:
+        """The time of the newest row of this organisation, in microseconds; 0 when there is none."""
         ...
 
     def last_stored(self, org_id: str, dedup_key: str) -> int | None:
@@ -41,4 +47,52 @@ class SnapshotStore(Store, Protocol):
 
     def restore(self, snapshot: StoreSnapshot) -> None:
         """Hold again what was held at `snapshot`, which stays valid. Raises ValueError for one of another store."""
+        ...
+
+
+class Directory(Protocol):
+    """Which organisations there are, and whose each API key is. An organisation brings its agents and sessions."""
+
+    def add(self, org: OrganisationState) -> None:
+        """Keep a new organisation, with `api_key` as its first key."""
+        ...
+
+    def organisations(self) -> Iterable[OrganisationState]:
+        """All organisations, oldest first."""
+        ...
+
+    def by_id(self, org_id: str) -> OrganisationState | None:
+        """The organisation of this id."""
+        ...
+
+    def by_name(self, name: str) -> OrganisationState | None:
+        """The organisation of this name."""
+        ...
+
+    def by_key(self, api_key: str) -> OrganisationState | None:
+        """Whose key this is, None where it is nobody's or was revoked."""
+        ...
+
+    def was_revoked(self, api_key: str) -> bool:
+        """Whether this key was revoked, and not given again."""
+        ...
+
+    def add_key(self, org: OrganisationState, api_key: str) -> None:
+        """Keep one more key of an organisation; nobody has it."""
+        ...
+
+    def revoke_key(self, api_key: str) -> None:
+        """Refuse from now on a key that somebody has; the oldest that is left takes its place."""
+        ...
+
+
+class SnapshotDirectory(Directory, Protocol):
+    """A directory that can go back to what it held."""
+
+    def snapshot(self) -> object:
+        """What the directory holds now, to come back to."""
+        ...
+
+    def restore(self, snapshot: object, later: int) -> None:
+        """Hold again what was held at `snapshot`; what is due in it happens so many microseconds `later`."""
         ...

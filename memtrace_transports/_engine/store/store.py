@@ -40,6 +40,11 @@ class MemoryStore:
         org = self._by_id.get(org_id)
         return org is not None and org.rows.holds(time)
 
+    def newest(self, org_id: str) -> int:
+        """The time of the newest row of this organisation, in microseconds; 0 when there is none."""
+        org = self._by_id.get(org_id)
+        return 0 if org is None else org.rows.newest()
+
     def last_stored(self, org_id: str, dedup_key: str) -> int | None:
         """The newest time at which a row with this key was stored, in microseconds; None when there is none."""
         org = self._by_id.get(org_id)
