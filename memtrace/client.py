@@ -35,6 +35,8 @@ from memtrace.resources._memories import Memories
 from memtrace.resources._sessions import Sessions
 
 if TYPE_CHECKING:
+    import os
+
     from typing_extensions import Self
 
     from memtrace._flow.composition import Middleware
@@ -55,9 +57,10 @@ class Memtrace:
     Creating a client sends no request. Use it as a context manager, or close it.
 
     Args:
-        base_url: The server's address, such as ``http://localhost:9100``, or ``memory://`` for an in-memory fake. Default:
-            ``MEMTRACE_BASE_URL``.
-        api_key: The organisation's key. Default: ``MEMTRACE_API_KEY``.
+        base_url: The server's address, such as ``http://localhost:9100``; ``sqlite:///agent.db`` or a path for a store in a
+            file, without a server; ``memory://`` for one that ends with the client. Default: ``MEMTRACE_BASE_URL``.
+        api_key: The organisation's key. Default: ``MEMTRACE_API_KEY``; ``sqlite://`` and ``memory://`` need none, and have
+            the organisation ``default`` without one.
         timeout: Seconds for one attempt; None is no limit. A blocking client applies it to each wait on the socket. Default:
             ``MEMTRACE_TIMEOUT``, or 30.
         deadline: Seconds for a call with all its attempts and waits; None is no limit.
@@ -89,7 +92,7 @@ class Memtrace:
 
     def __init__(
         self,
-        base_url: str | None = None,
+        base_url: str | os.PathLike[str] | None = None,
         api_key: str | None = None,
         *,
         timeout: float | None = DEFAULT_TIMEOUT,

@@ -411,9 +411,10 @@ _BUILT_IN_TRANSPORTS: Final = {
     "httpx2": "memtrace_transports._httpx2",
     "memory": "memtrace_transports.memory._plugin",
     "requests": "memtrace_transports._requests",
+    "sqlite": "memtrace_transports.sqlite._plugin",
 }
 
-HTTP_TRANSPORTS: Final = frozenset(_BUILT_IN_TRANSPORTS) - {"memory"}
+HTTP_TRANSPORTS: Final = frozenset(_BUILT_IN_TRANSPORTS) - {"memory", "sqlite"}
 """The built-in transports that send to an address of http or https, and to no other."""
 
 transport_registry: Final = Registry(

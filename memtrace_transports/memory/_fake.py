@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from random import Random
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from memtrace.clock import Clock, SystemClock
@@ -25,9 +25,8 @@ from memtrace_transports._engine.rules.identifier_rules import identifier_proble
 from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY, NewMemory
 from memtrace_transports._engine.stamps import Stamps
-from memtrace_transports._engine.store.directory import MemoryDirectory
-from memtrace_transports._engine.store.store import MemoryStore
 from memtrace_transports._engine.timestamps import SECOND
+from memtrace_transports.memory._backing import open_backing
 from memtrace_transports.memory._clock import ManualClock
 from memtrace_transports.memory._controls.call_log import CallLog
 from memtrace_transports.memory._controls.faults import FaultPlan
@@ -69,6 +68,9 @@ class FakeMemtrace:
     In `strict` mode a request that asks for what the real server would silently ignore or cap raises `StrictModeError`, and one
     that is only surprising warns with `StrictModeWarning`; over a socket the first is answered 400.
 
+    With `store`, ``sqlite:///f.db``, it keeps everything in that file, and finds it again; identifiers are then random, and
+    the key of an organisation that is found there is one that this fake adds. Writes on their way are not in the file yet.
+
     `faults` is what goes wrong by plan, `calls` the log of what came, `strict_errors` the newest 100 that strict mode has raised.
 
     >>> fake = FakeMemtrace()
@@ -84,17 +86,20 @@ class FakeMemtrace:
         visibility: Visibility = "immediate",
         any_key: bool = False,
         strict: bool = False,
+        store: str | None = None,
     ) -> None:
         self._clock: Clock = clock or SystemClock()
         self._lock = threading.RLock()  # before those of plan and log; a fault's `when` may use the fake
         stamps = Stamps(self._clock)
-        identifiers = RandomIdentifiers(Random(seed))  # noqa: S311 - made to be the same again
+        # made to be the same again, but for those that a file may have already
+        identifiers = RandomIdentifiers(Random(seed) if store is None else SystemRandom())  # noqa: S311
         self._number = next(_NUMBERS)
+        self._backing = open_backing(store, stamps, visibility)
         self._new_engine: Callable[[], FakeEngine] = lambda: FakeEngine(
             stamps,
-            MemoryStore(),
+            self._backing.store,
             identifiers,
-            MemoryDirectory(),
+            self._backing.directory,
             visibility=visibility,
             any_key=any_key,
             observer=StrictObserver() if strict else None,
@@ -143,6 +148,8 @@ class FakeMemtrace:
         return self._public(state)
 
     def _public(self, state: OrganisationState) -> Organisation:
+        if not state.api_key:  # found in a file, which has no keys but only their hashes
+            self._engine.add_key(state)
         return Organisation(state.name, state.org_id, state.api_key, self._number)
 
     def organisation_by_id(self, org_id: str) -> Organisation | None:
@@ -170,7 +177,7 @@ class FakeMemtrace:
         1
         """
         new_memories = [_seeded_memory(row) for row in rows]
-        with self._lock:
+        with self._lock, self._backing.transaction():
             self._engine.seed(self._state(org), new_memories)
         return len(new_memories)
 
@@ -287,7 +294,7 @@ class FakeMemtrace:
 
     def exchange(self, request: Request) -> Exchange:
         """What becomes of one request, and when: for a server that hands the answer on itself. Never waits."""
-        with self._lock:
+        with self._lock, self._backing.transaction():
             try:
                 return serve(self._engine, self.faults, self.calls, request)
             except StrictModeError as error:
@@ -336,6 +343,7 @@ class FakeMemtrace:
     def reset(self) -> None:
         """Forget rows, organisations, keys, faults, calls and strict errors. The clock never goes back."""
         with self._lock:
+            self._backing.clear()
             self._engine = self._new_engine()
             self.calls.clear()
             self.strict_errors.clear()
@@ -405,7 +413,7 @@ class FakeMemtrace:
 
     def _key(self, org: Organisation | str) -> str:
         with self._lock:
-            return self._state(org).api_key
+            return self._public(self._state(org)).api_key
 
     def _state(self, org: Organisation | str) -> OrganisationState:
         if isinstance(org, str):
