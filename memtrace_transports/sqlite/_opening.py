@@ -17,6 +17,7 @@ BUSY_SECONDS = 0.1
 """How long SQLite itself waits for a lock: short, so that Ctrl-C and a timeout are noticed in between."""
 
 _STATEMENTS = 256
+_MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs", "fuse.sshfs", "glusterfs", "fuse.glusterfs"}
 )
@@ -111,7 +112,7 @@ def _file_system(path: str) -> str:
     if not sys.platform.startswith("linux"):
         return ""
     try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
     real, found, kind = os.path.realpath(path), "", ""
