@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from memtrace._cli.command_errors import handle_broken_pipe
-from memtrace._cli.commands import agents_sessions, diagnostics, fake, mcp, memories, profiles, transfer
+from memtrace._cli.commands import agents_sessions, diagnostics, fake, mcp, memories, profiles, store, transfer
 from memtrace._cli.exit_status import ExitStatus
 from memtrace._cli.options import with_choice
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
@@ -97,6 +97,7 @@ _add(agents_sessions.stats, agents_sessions.STATS, "Count what is stored.")
 _add(transfer.export, transfer.EXPORT, "Write memories to a file of JSON lines.")
 _add(transfer.import_, transfer.IMPORT, "Store the memories of such a file.", "import")
 app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.")
+app.add_typer(store.store, name="store", short_help="Look after the file of a store without a server.")
 _add(diagnostics.doctor, diagnostics.DOCTOR, "Find out why a server does not answer.")
 _add(diagnostics.transports, diagnostics.TRANSPORTS, "List the installed transports.")
 _add(diagnostics.middleware, diagnostics.MIDDLEWARE, "List the installed middleware.")

@@ -52,13 +52,19 @@ class ConnectionSettings:
         return DEFAULT_TIMEOUT if self.timeout is None else self.timeout
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is a store without a server, which needs no key."""
+        return (self.url or "").lower().startswith(("sqlite:", "memory:"))
+
+    @property
     def sources(self) -> dict[str, str]:
         """Where the client's arguments come from, by their names in Python."""
         return {"base_url": self.url_source, "api_key": self.key_source, "timeout": self.timeout_source}
 
     def check(self) -> None:
         """Refuse a connection without an address or a key. Raises `CommandError`."""
-        missing = [what for what, given in (("address", self.url), ("key", self.api_key)) if not given]
+        needed = [("address", self.url)] if self.is_local else [("address", self.url), ("key", self.api_key)]
+        missing = [what for what, given in needed if not given]
         if missing:
             advice = "set MEMTRACE_BASE_URL and MEMTRACE_API_KEY, or make a profile: memtrace-sdk profiles add --help"
             raise CommandError(f"no {' and no '.join(missing)} of a server: {advice}", ExitStatus.USAGE)

@@ -7,6 +7,7 @@ import hmac
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
@@ -16,15 +17,21 @@ from memtrace_transports.sqlite._registry import SqliteRegistry
 from memtrace_transports.sqlite._schema import create_text_index
 from memtrace_transports.sqlite._store import Numbers
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def moment(microseconds: int) -> datetime:
+    """A time as people read it, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
 
 class StoredKey(NamedTuple):
-    """What a file keeps of a key: neither the key nor a part of it. Times are microseconds since 1970."""
+    """What a file tells of a key: neither the key nor a part of it."""
 
-    number: int
     name: str
     organisation: str
-    created: int
-    revoked: int | None
+    created: datetime
+    revoked: datetime | None
 
 
 @dataclass(slots=True)
@@ -93,13 +100,14 @@ class SqliteDirectory:
             if org.api_key == api_key:
                 org.api_key = ""
 
-    def keys(self) -> Iterator[StoredKey]:
+    def issued_keys(self) -> Iterator[StoredKey]:
         """Every key that has a name, oldest first, the revoked ones too."""
         query = (
-            "SELECT k.id, k.name, o.name, k.created, k.revoked FROM keys AS k JOIN organisations AS o ON o.id = k.org"
+            "SELECT k.name, o.name, k.created, k.revoked FROM keys AS k JOIN organisations AS o ON o.id = k.org"
             " WHERE k.name != '' ORDER BY k.id"
         )
-        return (StoredKey(*row) for row in self.connection.execute(query).fetchall())
+        for name, organisation, created, revoked in self.connection.execute(query).fetchall():
+            yield StoredKey(name, organisation, moment(created), None if revoked is None else moment(revoked))
 
     def hash(self, api_key: str) -> bytes:
         """What the file keeps of a key, with a salt of the file's own."""

@@ -54,9 +54,14 @@ def open_store(location: StoreLocation, until: float, *, create: bool = True) ->
 
 def begin(connection: sqlite3.Connection, until: float) -> None:
     """Begin a transaction that writes, once no other process is in one. Raises sqlite3.OperationalError after `until`."""
+    execute_waiting(connection, "BEGIN IMMEDIATE", until)
+
+
+def execute_waiting(connection: sqlite3.Connection, statement: str, until: float) -> None:
+    """Run a statement once no other process is in its way. Raises sqlite3.OperationalError after `until`."""
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(statement)
         except sqlite3.OperationalError as error:
             if not is_locked(error) or time.monotonic() >= until:
                 raise

@@ -33,7 +33,9 @@ def test_folders_are_made_and_the_file_is_its_owners_alone(face, tmp_path):
     client.close()
 
 
-@pytest.mark.parametrize("name", ["my agent.db", "größe.db", "100%.db", "what?.db", "a#b.db", "me@home.db", "a+b&c=d.db"])
+@pytest.mark.parametrize(
+    "name", ["my agent.db", "größe.db", "100%.db", "what?.db", "a#b.db", "me@home.db", "a+b&c=d.db"]
+)
 def test_a_path_may_hold_any_character_and_its_url_names_the_same_file(name, tmp_path):
     path = tmp_path / name
     with Memtrace(path) as client:

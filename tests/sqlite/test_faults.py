@@ -23,6 +23,12 @@ def path(tmp_path):
     return tmp_path / "agent.db"
 
 
+def remember_until_refused(client, stored):
+    for number in range(200):
+        client.remember("assistant", f"{number}: {'x' * 1000}")
+        stored.append(f"{number}: {'x' * 1000}")
+
+
 def refused(face, path, **settings):
     """The error of a first call on what is at `path`."""
     with face.client(path, **settings) as client, pytest.raises(ConfigurationError) as caught:
@@ -101,7 +107,9 @@ def test_the_kind_of_a_file_system_is_that_of_the_deepest_mount(monkeypatch, tmp
         "24 22 0:22 / /network rw - ext4 /dev/vdb rw\n"
     )
     monkeypatch.setattr(_opening, "_MOUNTS", table)
-    kinds = {path: _opening._file_system(path) for path in ("/a.db", "/net share/a.db", "/net share2/a.db", "\\\\host\\a.db")}
+    kinds = {
+        path: _opening._file_system(path) for path in ("/a.db", "/net share/a.db", "/net share2/a.db", "\\\\host\\a.db")
+    }
     assert kinds == {"/a.db": "ext4", "/net share/a.db": "nfs4", "/net share2/a.db": "ext4", "\\\\host\\a.db": "cifs"}
     table.unlink()
     assert _opening._file_system("/a.db") == ""
@@ -117,8 +125,7 @@ def test_a_damaged_page_is_told_and_the_rest_stays_readable(path):
         file.seek(8 * 4096)
         file.write(b"\xff" * 4096 * 20)
     with Memtrace(path, retry=ONCE) as client, pytest.raises((ConfigurationError, TransportError)) as caught:
-        for number in range(200):
-            client.remember("assistant", f"More {number}: {'x' * 500}")
+        remember_until_refused(client, [])
     assert f"the store {path} is damaged" in caught.value.message
     assert "store check" in caught.value.hint
 
@@ -128,7 +135,9 @@ def test_a_store_that_another_process_holds_is_told_after_the_timeout(face, path
         client.remember("assistant", "before")
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(APITimeoutError, match="was locked by another process for longer than the timeout") as caught:
+        with pytest.raises(
+            APITimeoutError, match="was locked by another process for longer than the timeout"
+        ) as caught:
             client.remember("assistant", "meanwhile")
         assert not caught.value.maybe_applied
         assert contents(client) == ["before"]  # who reads waits for nobody
@@ -172,9 +181,7 @@ def test_a_full_disk_is_told_and_writing_goes_on_when_there_is_room(path):
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         stored = ["first"]
         with pytest.raises(APIConnectionError, match="the disk is full; nothing of this call was stored") as caught:
-            for number in range(100):
-                client.remember("assistant", f"{number}: {'x' * 1000}")
-                stored.append(f"{number}: {'x' * 1000}")
+            remember_until_refused(client, stored)
         assert not caught.value.maybe_applied
         connection.execute(f"PRAGMA max_page_count = {pages * 10}")
         client.remember("assistant", "there is room")

@@ -120,7 +120,9 @@ def test_memories_of_one_moment_have_times_of_their_own_whoever_stores_them(path
             one.remember("assistant", f"one {number}")
             two.remember("assistant", f"two {number}")
         memories = one.memories.list(order="asc").memories
-    assert [memory.content for memory in memories] == [f"{who} {number}" for number in range(3) for who in ("one", "two")]
+    assert [memory.content for memory in memories] == [
+        f"{who} {number}" for number in range(3) for who in ("one", "two")
+    ]
     assert len({memory.time for memory in memories}) == 6
 
 
