@@ -54,7 +54,7 @@ class ConnectionSettings:
     @property
     def is_local(self) -> bool:
         """Whether it is a store without a server, which needs no key."""
-        return (self.url or "").lower().startswith(("sqlite:", "memory:"))
+        return is_local(self.url or "")
 
     @property
     def sources(self) -> dict[str, str]:
@@ -72,6 +72,11 @@ class ConnectionSettings:
     def describe(self, error: MemtraceError) -> CommandError:
         """An error of its client, in the console's words and without the key."""
         return CommandError(redacted(text_of(error, self.sources), self.api_key), status_of(error))
+
+
+def is_local(url: str) -> bool:
+    """Whether this is the address of a store without a server, which needs no key."""
+    return url.lower().startswith(("sqlite:", "memory:"))
 
 
 def choose(choice: Choice) -> ConnectionSettings:
@@ -94,7 +99,7 @@ def choose(choice: Choice) -> ConnectionSettings:
             timeout=timeout,
             timeout_source=timeout_source,
         )
-    key, key_source = read_key(name, profile)
+    key, key_source = (None, "") if _needs_no_key(profile) else read_key(name, profile)
     return ConnectionSettings(
         url=profile.base_url,
         url_source=f"the profile {name!r}",
@@ -104,6 +109,10 @@ def choose(choice: Choice) -> ConnectionSettings:
         timeout=timeout,
         timeout_source=timeout_source,
     )
+
+
+def _needs_no_key(profile: profiles.Profile) -> bool:
+    return is_local(profile.base_url) and profile.api_key_env is None
 
 
 def _timeout(choice: Choice, name: str | None, profile: profiles.Profile | None) -> tuple[float | None, str]:

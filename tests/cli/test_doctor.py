@@ -150,7 +150,7 @@ class TestConfiguration:
         assert [line.split()[0] for line in lines[-4:]] == ["skipped"] * 4
 
     def test_an_address_without_a_key_is_a_configuration_that_is_missing(self):
-        diagnosis = examine("memory://", None)
+        diagnosis = examine("http://localhost:9100", None)
         assert (diagnosis.exit_status, check(diagnosis, "configuration").found) == (2, "no key")
 
     @pytest.mark.parametrize(

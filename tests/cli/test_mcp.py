@@ -285,6 +285,33 @@ class TestOverHttp:
         assert done.stderr == f"memtrace-sdk: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
+class TestWithoutAServer:
+    def test_memories_are_kept_in_a_file_of_this_machine(self, invoke, environment, tmp_path):
+        environment.setattr("platformdirs.user_data_path", lambda *names, **_: tmp_path / "my data" / names[0])
+        place = tmp_path / "my data" / "memtrace" / "memories.db"
+        result = invoke("mcp", "--agent", "a", stdin="")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert f"no server is named: memories are kept in {place}" in result.stderr
+
+    def test_a_model_finds_what_an_earlier_run_remembered(self, over_pipes, tmp_path):
+        folder = {
+            "MEMTRACE_BASE_URL": "",
+            "MEMTRACE_API_KEY": "",
+            "XDG_DATA_HOME": str(tmp_path),
+            "HOME": str(tmp_path),
+        }
+
+        async def remember(model):
+            return await model.call_tool("remember", {"content": "User prefers dark mode"})
+
+        async def recall(model):
+            return await model.call_tool("recall", {})
+
+        assert not over_pipes(remember, "--agent", "assistant", **folder).is_error
+        (recalled,) = over_pipes(recall, "--agent", "assistant", **folder).content
+        assert "User prefers dark mode" in recalled.text
+
+
 class TestWhatCannotBe:
     @pytest.mark.parametrize(
         ("arguments", "told"),
@@ -315,7 +342,7 @@ class TestWhatCannotBe:
         assert "acme" in result.output
 
     def test_a_key_that_is_missing_is_told(self, invoke):
-        result = invoke("mcp", "--agent", "a", "--url", "memory://")
+        result = invoke("mcp", "--agent", "a", "--url", "http://127.0.0.1:9")
         assert result.exit_code == 2
         assert "MEMTRACE_API_KEY" in result.output
 

@@ -9,6 +9,7 @@ import typer
 DEMO = """\b
 Examples:
   memtrace-sdk demo
+  memtrace-sdk demo --store sqlite:///demo.db
   memtrace-sdk demo --conversation sample
   memtrace-sdk demo --conversation chats.jsonl
   zcat chats.jsonl.gz | memtrace-sdk demo --conversation -
@@ -34,14 +35,18 @@ def demo(
             "comes with the SDK (a file of that name is ./sample).",
         ),
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Keep it in a file, sqlite:///demo.db, and see it again in the next run."),
+    ] = None,
 ) -> None:
-    """Walk through the SDK on an in-memory fake: no server, no key, and nothing is left behind."""
+    """Walk through the SDK without a server and without a key, in memory unless --store names a file."""
     from memtrace._cli.demo import run_conversation, run_walkthrough
 
     if conversation is None:
-        run_walkthrough()
+        run_walkthrough(store)
     else:
-        raise typer.Exit(run_conversation(conversation))
+        raise typer.Exit(run_conversation(conversation, store))
 
 
 SERVE = """\b

@@ -66,13 +66,13 @@ def add(
 ) -> None:
     """Add or replace a profile; the first one becomes the default."""
     from memtrace._cli import profiles as stored
-    from memtrace._cli.connection import check_profile
+    from memtrace._cli.connection import check_profile, is_local
 
     profile = stored.Profile(url, transport, timeout, api_key_env)
     check_profile(name, profile)
     stored.save(name, profile, default=default)
     typer.echo(f"The profile {name} is in {stored.config_path()}")
-    if api_key_env is None:
+    if api_key_env is None and not is_local(url):
         typer.echo(f"Store its key with: memtrace-sdk profiles set-key {name}")
 
 
