@@ -9,7 +9,7 @@ def search_text(content: str, metadata: str) -> str:
     r"""The text that is indexed: the content, and the text values of the metadata, which is JSON text or empty.
 
     >>> search_text("bought tea", '{"photo": {"caption": "a green tin"}, "price": 4}')
-    'bought tea\\na green tin'
+    'bought tea\na green tin'
     """
     if not metadata:
         return content

@@ -642,7 +642,7 @@ def test_a_form_that_a_transport_lacks_is_told_with_those_that_have_it(installed
         TransportNotAvailableError, match="transport 'only-sync' has no async form, which AsyncMemtrace needs"
     ) as caught:
         select_transport("only-sync", None, asynchronous=True)
-    assert caught.value.message.endswith("These have one: aiohttp, httpx, httpx2, memory")
+    assert caught.value.message.endswith("These have one: aiohttp, httpx, httpx2, memory, sqlite")
     assert other not in sys.modules
     with pytest.raises(TransportNotAvailableError, match="has no sync form, which Memtrace needs"):
         select_transport(TransportSpec(create_async=print), None, asynchronous=False)
@@ -652,7 +652,7 @@ def test_a_built_in_one_that_a_frozen_application_left_out_is_no_alternative(ins
     installed.everywhere()
     monkeypatch.setitem(sys.modules, "memtrace_transports._aiohttp", None)
     with pytest.raises(
-        TransportNotAvailableError, match="These have one: httpx, httpx2, memory .docs: errors/[a-z_]+.$"
+        TransportNotAvailableError, match="These have one: httpx, httpx2, memory, sqlite .docs: errors/[a-z_]+.$"
     ):
         AsyncMemtrace("http://server", "key", transport="requests")
 

@@ -99,6 +99,11 @@ def test_the_default_shows_in_signatures_as_a_number(client):
     assert str(inspect.signature(client).parameters["timeout"].default) == "30.0"
 
 
+WITHOUT_A_SERVER = (
+    "to begin without a server, take sqlite:///agent.db, which keeps everything in that file, or memory:// for a test"
+)
+
+
 @by_client(("argument", "variable"), [("base_url", "MEMTRACE_BASE_URL"), ("api_key", "MEMTRACE_API_KEY")])
 def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monkeypatch, argument, variable):
     given = {"base_url": "http://server", "api_key": "key"}
@@ -110,7 +115,7 @@ def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monk
     with pytest.raises(ConfigurationError, match=f"^{noun} is empty {place}") as empty:
         make(**given, **{argument: ""})
     for raised in (missing.value, empty.value):
-        assert (raised.argument, raised.hint) == (argument, "to try it without a server, take memory:// with any key")
+        assert (raised.argument, raised.hint) == (argument, WITHOUT_A_SERVER)
     monkeypatch.setenv(variable, "")
     with pytest.raises(ConfigurationError, match=f"^{noun} is empty"):
         make(**given)
