@@ -110,6 +110,13 @@ def broken(session: nox.Session) -> None:
     session.run("pytest", "--whole", "tests/contracts", *PARALLEL, *session.posargs, env={"CANCELLATIONS": "1000"})
 
 
+@nox.session(python="3.11")
+def killing(session: nox.Session) -> None:
+    """Four processes that write to one file are killed 200 times: nothing acknowledged is missing, nothing is there twice."""
+    _install_the_source_tree(session)
+    session.run("python", "-m", "tests.sqlite.killing", *session.posargs)
+
+
 @nox.session(name="typed-docs", python="3.11")
 def typed_docs(session: nox.Session) -> None:
     """Strict type checking of every example of the documentation."""
