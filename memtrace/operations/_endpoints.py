@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from memtrace._support.urls import redact_memory_text
@@ -39,14 +39,9 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.operations._recovery import (
-    AgentRecovery,
-    BatchRecovery,
-    DeletionRecovery,
-    MemoryRecovery,
-    is_deduplicated,
-)
+from memtrace.operations._recovery import AgentRecovery, BatchRecovery, DeletionRecovery, MemoryRecovery
 from memtrace.operations._retry_policy import Dedup
+from memtrace.operations._sent_memories import CallKey, is_deduplicated, places_of
 from memtrace.operations._time_bounds import to_lookback, to_query
 from memtrace.operations._validation import (
     check_id,
@@ -94,6 +89,8 @@ class Operation(Generic[T]):
     headers: tuple[tuple[str, str], ...] = ()
     #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
     recovery: Recovery | None = field(default=None, compare=False)
+    #: Adds to a result what the body says that went out: a middleware may have changed it.
+    complete: Callable[[T, bytes | None], T] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         size = "no body" if self.body is None else f"{len(self.body)} bytes"
@@ -110,24 +107,25 @@ class AddedMemories(BaseModel):
     count: int
     #: The item that the server refused, after it had stored what stands before it: an answer that recovery put together.
     refused: RefusedItem | None = None
+    #: The place, from 0, of the item that each memory was stored for; None where the answer has rows that were not sent.
+    places: list[int] | None = None
 
 
 class RefusedItem(BaseModel):
     """The item of a batch that the server refused, by its place from 0, and its words."""
 
-    item: int
+    item: int = Field(ge=0)
     error: str
 
 
 def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
     """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``per_call``, has none."""
-    per_call = dedup == "per_call" and not request.dedup_key
-    if per_call:
+    if dedup == "per_call" and not request.dedup_key:
         request = with_dedup_key(request)
     body = memory_body(request)
     if not is_deduplicated(request):
         return Operation("memories.add", "POST", f"{_API}/memories", response_parser(Memory), "non_idempotent", body)
-    recovery = MemoryRecovery(request, per_call=per_call)
+    recovery = MemoryRecovery(request)
     return Operation(
         "memories.add", "POST", f"{_API}/memories", response_parser(Memory), "keyed", body, recovery=recovery
     )
@@ -135,7 +133,7 @@ def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[
 
 def with_dedup_key(request: AddMemoryRequest) -> AddMemoryRequest:
     """A copy with a duplicate key that nothing else has."""
-    return request.model_copy(update={"dedup_key": uuid4().hex})
+    return request.model_copy(update={"dedup_key": CallKey(uuid4().hex)})
 
 
 def add_memories(
@@ -150,6 +148,10 @@ def add_memories(
     written = [memory_body(request) for request in requests] if bodies is None else bodies
     body = check_body_size(b'{"memories":[' + b",".join(written) + b"]}")
     idempotency: Idempotency = "keyed" if all(map(is_deduplicated, requests)) else "non_idempotent"
+
+    def with_places(added: AddedMemories, sent: bytes | None) -> AddedMemories:
+        return added.model_copy(update={"places": places_of(added.memories, requests, sent)})
+
     return Operation(
         "memories.add_many",
         "POST",
@@ -158,6 +160,7 @@ def add_memories(
         idempotency,
         body,
         recovery=BatchRecovery(requests),
+        complete=with_places,
     )
 
 

@@ -5,7 +5,6 @@ Source: the observed behaviour of Memtrace 0.2.0, "Duplicates, and when a repeat
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,14 +16,13 @@ from urllib.parse import quote, urlencode
 from memtrace._support.numbers import is_int
 from memtrace.exceptions import ResponseDecodeError
 from memtrace.operations._agent_lookup import find_agent
+from memtrace.operations._sent_memories import Row, SentMemory, as_sent, rows_of
 from memtrace.operations._server_messages import missing_resource, read_error, refused_item
 from memtrace.transport import CallContext, Headers, RecoveryContext, Request, Response
 
 if TYPE_CHECKING:
     from memtrace.models import AddMemoryRequest, RegisterAgentRequest
     from memtrace.transport import Flow
-
-Row = Mapping[str, object]
 
 
 class ServerClock:
@@ -102,11 +100,13 @@ def verifying_read(request: Request) -> Request:
 _PAGE = 1000
 
 
-def _rows_since(request: Request, query: Mapping[str, str], context: RecoveryContext) -> Flow[list[Row]]:
-    """The rows stored since the call began, oldest first.
+def _rows_since(request: Request, items: Sequence[SentMemory], context: RecoveryContext) -> Flow[list[Row]]:
+    """The rows stored since the call began among which those of `items` are, oldest first.
 
     Pages by offset: what arrives in between moves rows towards the end, so that some come twice and none is missed.
     """
+    agents = {item.agent_id for item in items}
+    query = {"agent_id": agents.pop()} if len(agents) == 1 else {}
     since = (context.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # the bound is exclusive
     found: list[Row] = []
     page: Sequence[Row] = []
@@ -155,30 +155,13 @@ def _answer(response: Response, status: int, content: object) -> Response:
 # ---- memories -------------------------------------------------------------------------------------------------------
 
 
-def server_dedup_key(request: AddMemoryRequest) -> str:
-    """The server's own duplicate key: agent, event and the first 200 bytes of the content."""
-    content = request.content.encode()[:200]
-    event = request.event_type or "general"
-    return hashlib.sha256(f"{request.agent_id}|{event}|".encode() + content).hexdigest()[:32]
-
-
-def is_deduplicated(request: AddMemoryRequest) -> bool:
-    """Whether the server recognises a repeat of this memory: a key with a backslash or a NUL matches nothing."""
-    key = request.dedup_key or ""
-    return "\\" not in key and "\0" not in key
-
-
 class MemoryRecovery:
-    """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one.
+    """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one."""
 
-    `per_call` says that its key was made for this call alone.
-    """
+    __slots__ = ("_memory",)
 
-    __slots__ = ("_memory", "_per_call")
-
-    def __init__(self, memory: AddMemoryRequest, *, per_call: bool = False) -> None:
+    def __init__(self, memory: AddMemoryRequest) -> None:
         self._memory = memory
-        self._per_call = per_call
 
     @property
     def needs_verification(self) -> bool:
@@ -191,25 +174,15 @@ class MemoryRecovery:
 
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """Look the row up. One of the same key and contents, stored since the call began, is the result."""
-        memory = self._as_sent(request.context.sent_body)
-        key = memory.dedup_key or server_dedup_key(memory)
-        filters = {"agent_id": memory.agent_id}
-        rows = yield from _rows_since(request, filters, context)
-        for row in rows:
-            if row.get("dedup_key") == key and (self._per_call or row.get("content") == memory.content):
-                return _answer(response, 201, row)
-        if self._per_call:
+        items = as_sent([self._memory], request.context.sent_body)
+        found = rows_of(items, (), (yield from _rows_since(request, items, context)))
+        if found:
+            return _answer(response, 201, found[0])
+        if not items[0].contents:
             raise ResponseDecodeError("the memory is stored, but its row was not found", 409)
         if context.is_dated:
             request.context.maybe_applied = False
         return response
-
-    def _as_sent(self, body: bytes | None) -> AddMemoryRequest:
-        """The memory as it went out: a middleware may encrypt its content, or choose its key."""
-        try:
-            return type(self._memory).model_validate_json(body or b"")
-        except ValueError:  # no memory of ours any more
-            return self._memory
 
 
 class BatchRecovery:
@@ -235,47 +208,18 @@ class BatchRecovery:
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """An answer with the row of every item that this call stored, and the refused item where there is one."""
         refused = _refused_item_of(response)
+        items = as_sent(self._memories, request.context.sent_body)
         answered: Sequence[Row] = ()
         if refused is None:
-            answered, items = _rows(response), self._as_sent(request.context.sent_body)
+            answered = _rows(response)
         else:
-            items = self._as_sent(request.context.sent_body)[: refused[0]]
+            items = items[: refused[0]]
             yield from context.verify()
-        agents = {item.agent_id for item in items}
-        filters = {"agent_id": next(iter(agents))} if len(agents) == 1 else {}
-        found = yield from _rows_since(request, filters, context)
-        rows = _in_order(items, answered, found)
-        content: dict[str, object] = {"memories": rows, "count": len(rows)}
+        found = rows_of(items, answered, (yield from _rows_since(request, items, context)))
+        content: dict[str, object] = {"memories": list(found.values()), "count": len(found)}
         if refused is not None:
             content["refused"] = {"item": refused[0], "error": refused[1]}
         return _answer(response, 201, content)
-
-    def _as_sent(self, body: bytes | None) -> Sequence[AddMemoryRequest]:
-        """The memories as they went out, as for one."""
-        try:
-            sent = json.loads(body or b"")["memories"]
-            return [type(item).model_validate(each) for item, each in zip(self._memories, sent, strict=True)]
-        except (ValueError, TypeError, KeyError):
-            return self._memories
-
-
-def _in_order(items: Sequence[AddMemoryRequest], answered: Sequence[Row], found: Sequence[Row]) -> list[Row]:
-    """The row of each item that has one; what was answered and is found as well counts once."""
-    by_key: dict[object, dict[str, Row]] = {}
-    for row in (*answered, *found):
-        by_key.setdefault(row.get("dedup_key"), {}).setdefault(_microseconds(row), row)
-    rows: list[Row] = []
-    for item in items:
-        left = by_key.get(item.dedup_key or server_dedup_key(item))
-        if left:
-            rows.append(left.pop(min(left)))
-    return rows
-
-
-def _microseconds(row: Row) -> str:
-    """A row's time as it is read later: an answer to a write has nanoseconds."""
-    seconds, _, fraction = str(row.get("time")).removesuffix("Z").partition(".")
-    return f"{seconds}.{fraction[:6]:0<6}"
 
 
 def _refused_item_of(response: Response) -> tuple[int, str] | None:

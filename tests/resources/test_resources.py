@@ -22,7 +22,7 @@ from memtrace import (
     TransportError,
     UpdateSessionRequest,
 )
-from memtrace.operations._recovery import server_dedup_key
+from memtrace.operations._sent_memories import server_dedup_key
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.conftest import StoppedClock
 from tests.dealing import by_face

@@ -8,7 +8,7 @@ import pytest
 
 from memtrace import AddMemoryRequest, APIConnectionError, ConflictError, MemtraceError, RetryPolicy
 from memtrace.exceptions import ResponseDecodeError
-from memtrace.operations._recovery import server_dedup_key
+from memtrace.operations._sent_memories import server_dedup_key
 from memtrace.transport import Headers, Response
 from memtrace_transports import AsyncMemoryTransport, FakeMemtrace, ManualClock, MemoryTransport
 from memtrace_transports.memory import Fault

@@ -126,10 +126,11 @@ class AnyDispatcher(Generic[TransportT]):
     def _result(self, operation: Operation[T], request: Request, response: Response) -> T:
         """Read the answer."""
         try:
-            return cast("T", request.context.read(response))
+            result = cast("T", request.context.read(response))
         except ResponseDecodeError as error:
             annotate(error, request)
             raise
+        return result if operation.complete is None else operation.complete(result, request.context.sent_body)
 
     def _raw(self, operation: Operation[T], request: Request, response: Response) -> RawResponse[T]:
         from memtrace.operations import RawResponse
