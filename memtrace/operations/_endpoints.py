@@ -109,6 +109,8 @@ class AddedMemories(BaseModel):
     refused: RefusedItem | None = None
     #: The place, from 0, of the item that each memory was stored for; None where the answer has rows that were not sent.
     places: list[int] | None = None
+    #: The places of items of which an attempt without an answer left no row: they are not stored, and may be sent again by themselves.
+    unsent: list[int] = []
 
 
 class RefusedItem(BaseModel):

@@ -18,7 +18,7 @@ from memtrace.exceptions import ResponseDecodeError
 from memtrace.operations._agent_lookup import find_agent
 from memtrace.operations._sent_memories import Row, SentMemory, as_sent, rows_of
 from memtrace.operations._server_messages import missing_resource, read_error, refused_item
-from memtrace.transport import CallContext, Headers, RecoveryContext, Request, Response
+from memtrace.transport import CallContext, Headers, Recovery, RecoveryContext, Request, Response
 
 if TYPE_CHECKING:
     from memtrace.models import AddMemoryRequest, RegisterAgentRequest
@@ -100,18 +100,36 @@ def verifying_read(request: Request) -> Request:
 _PAGE = 1000
 
 
-def _rows_since(request: Request, items: Sequence[SentMemory], context: RecoveryContext) -> Flow[list[Row]]:
-    """The rows stored since the call began among which those of `items` are, oldest first.
+def _rows_of_call(request: Request, items: Sequence[SentMemory], context: RecoveryContext) -> Flow[list[Row]]:
+    """The rows stored since the call began, among which those of `items` are.
+
+    Raises `ResponseDecodeError` where nothing tells the server's time, and the row of an item may be older than the call, or not.
+    """
+    if context.is_dated:
+        since = (context.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # an exclusive bound
+        return (yield from _rows_since(request, items, context, {"since": since, "order": "asc"}))
+    minutes = min(int(request.context.elapsed() // 60) + 2, 8760)  # before the server's own time
+    bounds = {"since": f"{minutes}m", "order": "desc"}  # what leaves at the old end, as time goes by, shifts no page
+    rows = yield from _rows_since(request, items, context, bounds)
+    recent = [row for row in rows if _is_since(row.get("time"), context.began)]
+    if len(rows_of(items, (), rows)) > len(rows_of(items, (), recent)):
+        raise ResponseDecodeError("the server's answers have no Date, so that the age of a row cannot be told")
+    return recent
+
+
+def _rows_since(
+    request: Request, items: Sequence[SentMemory], context: RecoveryContext, bounds: Mapping[str, str]
+) -> Flow[list[Row]]:
+    """Every row within `bounds` among which those of `items` can be.
 
     Pages by offset: what arrives in between moves rows towards the end, so that some come twice and none is missed.
     """
     agents = {item.agent_id for item in items}
-    query = {"agent_id": agents.pop()} if len(agents) == 1 else {}
-    since = (context.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # the bound is exclusive
+    query = {"agent_id": agents.pop(), **bounds} if len(agents) == 1 else bounds
     found: list[Row] = []
     page: Sequence[Row] = []
     while True:
-        filters: dict[str, str | int] = {**query, "since": since, "order": "asc", "limit": _PAGE, "offset": len(found)}
+        filters: dict[str, str | int] = {**query, "limit": _PAGE, "offset": len(found)}
         before, page = page, _rows((yield from context.read(read_request(request, "memories", filters, _rows))))
         if page and page == before:
             raise ResponseDecodeError("the server gives the same rows again and again: is a cache in front of it?")
@@ -148,6 +166,9 @@ def _object(response: Response) -> Row:
     return content
 
 
+_FOUND = Response(201, Headers({"content-type": "application/json"}))
+
+
 def _answer(response: Response, status: int, content: object) -> Response:
     return Response(status, response.headers, json.dumps(content).encode())
 
@@ -165,8 +186,14 @@ class MemoryRecovery:
 
     @property
     def needs_verification(self) -> bool:
-        """True: the check for duplicates does not see writes of the last moment."""
+        """True: the check for duplicates does not see writes of the last moment, and a server may have it off."""
         return True
+
+    def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
+        """Its row, as the answer."""
+        items = as_sent([self._memory], request.context.sent_body)
+        found = rows_of(items, (), (yield from _rows_of_call(request, items, context)))
+        return _answer(_FOUND, 201, found[0]) if found else None
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """A conflict after an uncertain attempt."""
@@ -175,7 +202,7 @@ class MemoryRecovery:
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """Look the row up. One of the same key and contents, stored since the call began, is the result."""
         items = as_sent([self._memory], request.context.sent_body)
-        found = rows_of(items, (), (yield from _rows_since(request, items, context)))
+        found = rows_of(items, (), (yield from _rows_of_call(request, items, context)))
         if found:
             return _answer(response, 201, found[0])
         if not items[0].contents:
@@ -198,6 +225,15 @@ class BatchRecovery:
         """True, as for one memory."""
         return True
 
+    def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
+        """The rows that there are, as the answer; it names the items that have none, which are to be sent by themselves."""
+        items = as_sent(self._memories, request.context.sent_body)
+        found = rows_of(items, (), (yield from _rows_of_call(request, items, context)))
+        if not found:
+            return None
+        unsent = [place for place in range(len(items)) if place not in found]
+        return _answer(_FOUND, 201, {"memories": list(found.values()), "count": len(found), "unsent": unsent})
+
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
         if response.status == 201:
@@ -215,7 +251,7 @@ class BatchRecovery:
         else:
             items = items[: refused[0]]
             yield from context.verify()
-        found = rows_of(items, answered, (yield from _rows_since(request, items, context)))
+        found = rows_of(items, answered, (yield from _rows_of_call(request, items, context)))
         content: dict[str, object] = {"memories": list(found.values()), "count": len(found)}
         if refused is not None:
             content["refused"] = {"item": refused[0], "error": refused[1]}
@@ -234,7 +270,7 @@ def _refused_item_of(response: Response) -> tuple[int, str] | None:
 # ---- agents ---------------------------------------------------------------------------------------------------------
 
 
-class AgentRecovery:
+class AgentRecovery(Recovery):
     """A registration: a taken name after an attempt without an answer may be that attempt's own agent."""
 
     __slots__ = ("_agent",)
@@ -294,7 +330,7 @@ def _is_since(text: object, began: datetime) -> bool:
     return time + timedelta(seconds=1) > began
 
 
-class DeletionRecovery:
+class DeletionRecovery(Recovery):
     """A deletion: what is not there after an attempt without an answer was deleted by that attempt."""
 
     __slots__ = ()

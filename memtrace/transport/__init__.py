@@ -301,8 +301,17 @@ class Recovery(Protocol):
 
     @property
     def needs_verification(self) -> bool:
-        """Whether a repeat is recognised only once the first attempt has arrived in storage: writes of memories."""
+        """Whether an attempt without an answer can be found only once it has arrived in storage: writes of memories."""
         ...
+
+    def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
+        """The answer that an attempt without one would have had; None where a repeat is due, as there is nothing of it.
+
+        Asked before each repeat; where it `needs_verification`, once what has reached the server can be read. Raises
+        `MemtraceError` where it cannot be told: then there is no repeat. By default nothing is looked for, and a repeat finds it.
+        """
+        return None
+        yield  # a flow
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """Whether this answer may speak of an earlier attempt; `uncertain` where there was one without an answer."""

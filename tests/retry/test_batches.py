@@ -83,12 +83,12 @@ def test_where_other_things_were_sent_the_memories_that_were_given_are_looked_fo
         for each in items("one", "two")
     ]
     found = json_response(200, json.dumps({"memories": stored}))
-    scripted = Scripted(face, broken(), NOTHING, empty, found, middleware=[changing(change)])
+    scripted = Scripted(face, broken(), NOTHING, NOTHING, empty, found, middleware=[changing(change)])
     assert [outcome.status for outcome in scripted.client.memories.add_many(items("one", "two"))] == ["stored"] * 2
 
 
 def test_of_chunks_only_the_lost_one_is_sent_again(fake, client):
-    fake.faults.add(Fault("reset", on="memories.add_many", nth=2, applied=True))
+    fake.faults.add(Fault("reset", on="memories.add_many", nth=2))
     result = client.memories.add_many(items(*map(str, range(250))))
     assert [memory.content for memory in result.stored] == [str(n) for n in range(250)]
     assert contents(fake) == [str(n) for n in range(250)]
@@ -104,7 +104,7 @@ def test_a_key_that_the_server_never_matches_leaves_its_chunk_unknown(fake, clie
 
 def test_what_cannot_be_looked_up_counts_as_stored_before(face):
     answer = json_response(201, '{"memories": [], "count": 0}')
-    scripted = Scripted(face, broken(), NOTHING, answer, *[DOWN] * 3)
+    scripted = Scripted(face, broken(), NOTHING, NOTHING, answer, *[DOWN] * 3)
     assert scripted.client.memories.add_many(items("a")).duplicates == [0]
 
 
@@ -125,7 +125,7 @@ def test_a_row_that_is_both_answered_and_found_counts_once(face):
         200,
         json.dumps({"memories": [row("2027-01-15T08:16:41Z", "k0"), row("2027-01-15T08:16:42.123456Z", "k1")]}),
     )
-    scripted = Scripted(face, broken(), NOTHING, answered, found)
+    scripted = Scripted(face, broken(), NOTHING, NOTHING, answered, found)
     result = scripted.client.memories.add_many(
         [*items("c", dedup_key="k1"), *items("c", dedup_key="k0"), *items("c", dedup_key="k1")]
     )

@@ -66,6 +66,16 @@ def serve_fake(
     visibility: Annotated[
         Literal["immediate", "server"], typer.Option(help="server shows writes as late as the real one does.")
     ] = "immediate",
+    dedup_enabled: Annotated[Literal["true", "false"], typer.Option(help="false refuses no duplicate.")] = "true",
+    dedup_window_hours: Annotated[
+        int, typer.Option(metavar="HOURS", help="For how long a memory makes another one a duplicate.")
+    ] = 24,
+    write_batch_size: Annotated[
+        int, typer.Option(metavar="ROWS", help="With server visibility: so many waiting writes send themselves.")
+    ] = 100,
+    write_flush_interval_ms: Annotated[
+        int, typer.Option(metavar="MS", help="With server visibility: how often what waits is sent.")
+    ] = 1000,
     org: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key; repeat it for more."),
@@ -83,6 +93,10 @@ def serve_fake(
         port=port,
         manual_clock=clock == "manual",
         visibility=visibility,
+        dedup_enabled=dedup_enabled == "true",
+        dedup_window_hours=dedup_window_hours,
+        write_batch_size=write_batch_size,
+        write_flush_interval_ms=write_flush_interval_ms,
         orgs=org or [],
         control=control,
         as_json=as_json,

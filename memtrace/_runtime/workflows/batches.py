@@ -92,7 +92,9 @@ def send_chunk(chunk: Chunk) -> Workflow[ChunkResult]:
     try:
         answer = yield from run_operation(add_memories([item.request for item in chunk], [item.body for item in chunk]))
         if answer.refused is None:
-            return ChunkResult(_outcomes(chunk, answer))
+            unsent = _unsent(answer, len(chunk))
+            outcomes = [outcome for place, outcome in enumerate(_outcomes(chunk, answer)) if place not in unsent]
+            return ChunkResult(outcomes, remainder=[chunk[place] for place in unsent])
         place = min(answer.refused.item, len(chunk) - 1)
         bad = InvalidRequestError(answer.refused.error, 500)
         outcomes = [*_outcomes(chunk[:place], answer), Outcome(chunk[place].index, "failed", error=bad)]
@@ -104,7 +106,7 @@ def send_chunk(chunk: Chunk) -> Workflow[ChunkResult]:
 def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome]]:
     """What becomes of memories that fit into one request and break no rule, in order; their keys are theirs already.
 
-    What stands behind an item that the server refuses is sent in another request.
+    What stands behind an item that the server refuses, and what a lost request left out, is sent in another request.
     """
     outcomes: list[Outcome] = []
     remainder: Chunk = [BatchItem(index, request, "server") for index, request in enumerate(requests)]
@@ -112,7 +114,7 @@ def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome
         sent = yield from send_chunk(remainder)
         outcomes += sent.outcomes
         remainder = sent.remainder
-    return outcomes
+    return sorted(outcomes, key=lambda outcome: outcome.index)
 
 
 def _failed(chunk: Chunk, error: MemtraceError) -> ChunkResult:
@@ -134,6 +136,12 @@ def _outcomes(chunk: Chunk, answer: AddedMemories) -> list[Outcome]:
         raise unreadable
     rows = dict(zip(answer.places, answer.memories, strict=True))
     return [_outcome(item, rows.get(place)) for place, item in enumerate(chunk)]
+
+
+def _unsent(answer: AddedMemories, count: int) -> list[int]:
+    """The places of what is to be sent again by itself; always fewer than were sent."""
+    there = set(answer.unsent).difference(answer.places or ())
+    return [place for place in range(count) if place in there] if answer.memories else []
 
 
 def _outcome(item: BatchItem, row: Memory | None) -> Outcome:
