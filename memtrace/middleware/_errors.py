@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from memtrace._flow.composition import CallNext
 from memtrace._support.urls import redact_memory_text
@@ -212,16 +213,20 @@ def _of_the_service(response: Response, text: str, request: Request) -> Memtrace
     return error
 
 
+LONGEST_RETRY_AFTER: Final = 366 * 86_400.0
+"""The most seconds that `retry_after` gives: every system can wait so long, and nobody does."""
+
+
 def retry_after(response: Response, now: float) -> float | None:
     """The seconds that an answer asks to wait, where it does. A date is taken against the answer's own, else `now`."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), LONGEST_RETRY_AFTER)  # of very many digits it is infinity
     until = http_date(text)
     if until is None:
         return None
     sent = http_date(response.headers.get("date", ""))
-    return max(until - (now if sent is None else sent), 0.0)
+    return min(max(until - (now if sent is None else sent), 0.0), LONGEST_RETRY_AFTER)
 
 
 def _by_its_id(request: Request) -> str | None:

@@ -41,7 +41,7 @@ class ServerClock:
         date = http_date(response.headers.get("date", ""))
         if date is None or not 0 <= date < _YEAR_9999:
             return
-        began = date - self._context.elapsed()
+        began = max(date - self._context.elapsed(), 0.0)
         self._began = began if self._began is None else max(began, self._began)
 
     @property
@@ -238,12 +238,12 @@ class BatchRecovery:
         """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
         if response.status == 201:
             return uncertain and len(_rows(response)) < len(self._memories)
-        refused = _refused_item_of(response)
+        refused = _refused_item_of(response, len(self._memories))
         return refused is not None and refused[0] > 0
 
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """An answer with the row of every item that this call stored, and the refused item where there is one."""
-        refused = _refused_item_of(response)
+        refused = _refused_item_of(response, len(self._memories))
         items = as_sent(self._memories, request.context.sent_body)
         answered: Sequence[Row] = ()
         if refused is None:
@@ -258,13 +258,13 @@ class BatchRecovery:
         return _answer(response, 201, content)
 
 
-def _refused_item_of(response: Response) -> tuple[int, str] | None:
-    """The item that the server refused after it had stored those before it, and what it says about it."""
+def _refused_item_of(response: Response, count: int) -> tuple[int, str] | None:
+    """The item, of so many, that the server refused after it had stored those before it, and what it says about it."""
     if response.status != 500:
         return None
     text = read_error(response).text
     item = refused_item(text)
-    return None if item is None else (item, text)
+    return None if item is None or item >= count else (item, text)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------
@@ -318,7 +318,10 @@ def _as_stored(value: object) -> object:
         return {name: _as_stored(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_as_stored(each) for each in value]
-    return float(value) if is_int(value) else value
+    try:
+        return float(value) if is_int(value) else value
+    except OverflowError:  # it is no 64-bit float, and no server keeps it
+        return value
 
 
 def _is_since(text: object, began: datetime) -> bool:
@@ -327,7 +330,7 @@ def _is_since(text: object, began: datetime) -> bool:
         time = datetime.fromisoformat(f"{str(text)[:19]}+00:00")
     except ValueError:
         return False
-    return time + timedelta(seconds=1) > began
+    return time > began - timedelta(seconds=1)
 
 
 class DeletionRecovery(Recovery):
