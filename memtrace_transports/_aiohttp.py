@@ -26,7 +26,13 @@ from memtrace.transport import Headers, Request, Response, TransportCause, Trans
 from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import invalid_proxy, proxy_from_env, validate_proxy
-from memtrace_transports._checks.request_checks import cannot_send, check_fields, check_target, check_time_left
+from memtrace_transports._checks.request_checks import (
+    cannot_send,
+    check_fields,
+    check_target,
+    check_time_left,
+    failed_lookup,
+)
 from memtrace_transports._checks.response_body import BodyReader, Decompressor, interim_response
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import PerLoopClients
@@ -474,6 +480,8 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Ex
     session = channel.session
     if isinstance(error, MemtraceError):
         return error
+    if (unsent := failed_lookup(error, request.origin)) is not None:
+        return unsent
     if isinstance(error, ValueError) and session.trust_env:  # aiohttp's InvalidURL is one too
         named = proxy_from_env(request.origin)
         if named is not None:  # our address has been checked

@@ -24,7 +24,7 @@ from memtrace.transport import Headers, Request, Response, TransportCause, Trans
 from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import check_env_proxies, invalid_proxy
-from memtrace_transports._checks.request_checks import check_time_left
+from memtrace_transports._checks.request_checks import check_time_left, failed_lookup
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
 from memtrace_transports._checks.tls import lazy_ssl_context
 from memtrace_transports._pool.client_pool import ClientPool
@@ -593,6 +593,8 @@ def _failure(
     """What to raise for `error`."""
     if isinstance(error, (TransportError, ClientClosedError)):
         return error
+    if (unsent := failed_lookup(error, request.origin)) is not None:
+        return unsent
     for matches, cause, maybe_sent, what in _error_map(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
