@@ -491,11 +491,25 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Ex
             reason, behind = _message_of(error)
             text = f"{what.format(request.origin)}: {reason}"
             again = cause in ("connect", "timeout") and channel.slots is None and request.method in _SENT_AGAIN
-            return _caused(TransportError(text, cause=cause, maybe_sent=maybe_sent or again), behind)
+            permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(error)
+            failure = TransportError(text, cause=cause, maybe_sent=maybe_sent or again, permanent=permanent)
+            return _caused(failure, behind)
     if session.closed:  # meanwhile, and who knows how far it came
         text = f"the connection to {request.origin} broke: the aiohttp session was closed"
         return _caused(TransportError(text, cause="reset", maybe_sent=True), error)
     return error
+
+
+_HEAD_TOO_LONG = ("Got more than ", "Too many headers ")  # its classes of these are not public
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which aiohttp bounds."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.TooManyRedirects):
+        return True
+    return isinstance(error, aiohttp.ClientResponseError) and error.message.startswith(_HEAD_TOO_LONG)
 
 
 def _caused(failure: Exception, cause: BaseException | None) -> Exception:

@@ -599,7 +599,10 @@ def _failure(
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
             text = f"{what.format(request.origin)}: {_reason(library, error)}"
-            failure = TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent)
+            permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(library, error)
+            failure = TransportError(
+                text, cause="reset" if reset else cause, maybe_sent=maybe_sent, permanent=permanent
+            )
             failure.__cause__ = None if _may_contain_key(library, error) else error
             return failure
     if client is not None and client.is_closed:  # meanwhile, and who knows how far it came
@@ -611,6 +614,11 @@ def _failure(
         broken.__cause__ = error
         return broken
     return error
+
+
+def _is_permanent(library: ModuleType, error: Exception) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which h11 bounds."""
+    return isinstance(error, library.TooManyRedirects) or "Receive buffer too long" in str(error)
 
 
 def _may_contain_key(library: ModuleType, error: Exception) -> bool:
@@ -649,5 +657,5 @@ def _error_map(
         (library.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
         ((library.NetworkError, ssl.SSLError), "reset", True, "the connection to {} broke"),  # TLS 1.3 refuses late
         (library.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),
-        (library.TransportError, "protocol", True, "the exchange with {} failed"),
+        ((library.TransportError, library.TooManyRedirects), "protocol", True, "the exchange with {} failed"),
     ]

@@ -457,10 +457,21 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     if sent and cause == "connect":  # such as a TLS error after the handshake
         cause, what = "reset", _BROKE
     failure = TransportError(
-        f"{what.format(origin)}: {links[-1]}", cause=cause, maybe_sent=maybe_sent if sent is None else sent
+        f"{what.format(origin)}: {links[-1]}",
+        cause=cause,
+        maybe_sent=maybe_sent if sent is None else sent,
+        permanent=any(_is_permanent(link) for link in links),
     )
     failure.__cause__ = error
     return failure
+
+
+def _is_permanent(error: BaseException) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which http.client bounds."""
+    from requests.exceptions import TooManyRedirects
+
+    # http.client says by the text alone that there are too many lines
+    return isinstance(error, (TooManyRedirects, http.client.LineTooLong)) or str(error).startswith("got more than ")
 
 
 def _unwrap_causes(error: BaseException) -> Iterator[BaseException]:
