@@ -26,7 +26,13 @@ from memtrace.transport import Headers, Request, Response, TransportCause, Trans
 from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import invalid_proxy, proxy_from_env, validate_proxy
-from memtrace_transports._checks.request_checks import cannot_send, check_fields, check_target, check_time_left
+from memtrace_transports._checks.request_checks import (
+    cannot_send,
+    check_fields,
+    check_target,
+    check_time_left,
+    failed_lookup,
+)
 from memtrace_transports._checks.response_body import BodyReader, Decompressor, interim_response
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import PerLoopClients
@@ -474,6 +480,8 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Ex
     session = channel.session
     if isinstance(error, MemtraceError):
         return error
+    if (unsent := failed_lookup(error, request.origin)) is not None:
+        return unsent
     if isinstance(error, ValueError) and session.trust_env:  # aiohttp's InvalidURL is one too
         named = proxy_from_env(request.origin)
         if named is not None:  # our address has been checked
@@ -483,11 +491,25 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Ex
             reason, behind = _message_of(error)
             text = f"{what.format(request.origin)}: {reason}"
             again = cause in ("connect", "timeout") and channel.slots is None and request.method in _SENT_AGAIN
-            return _caused(TransportError(text, cause=cause, maybe_sent=maybe_sent or again), behind)
+            permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(error)
+            failure = TransportError(text, cause=cause, maybe_sent=maybe_sent or again, permanent=permanent)
+            return _caused(failure, behind)
     if session.closed:  # meanwhile, and who knows how far it came
         text = f"the connection to {request.origin} broke: the aiohttp session was closed"
         return _caused(TransportError(text, cause="reset", maybe_sent=True), error)
     return error
+
+
+_HEAD_TOO_LONG = ("Got more than ", "Too many headers ")  # its classes of these are not public
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which aiohttp bounds."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.TooManyRedirects):
+        return True
+    return isinstance(error, aiohttp.ClientResponseError) and error.message.startswith(_HEAD_TOO_LONG)
 
 
 def _caused(failure: Exception, cause: BaseException | None) -> Exception:

@@ -24,7 +24,7 @@ from memtrace.transport import Headers, Request, Response, TransportCause, Trans
 from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import check_env_proxies, invalid_proxy
-from memtrace_transports._checks.request_checks import check_time_left
+from memtrace_transports._checks.request_checks import check_time_left, failed_lookup
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
 from memtrace_transports._checks.tls import lazy_ssl_context
 from memtrace_transports._pool.client_pool import ClientPool
@@ -593,11 +593,16 @@ def _failure(
     """What to raise for `error`."""
     if isinstance(error, (TransportError, ClientClosedError)):
         return error
+    if (unsent := failed_lookup(error, request.origin)) is not None:
+        return unsent
     for matches, cause, maybe_sent, what in _error_map(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
             text = f"{what.format(request.origin)}: {_reason(library, error)}"
-            failure = TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent)
+            permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(library, error)
+            failure = TransportError(
+                text, cause="reset" if reset else cause, maybe_sent=maybe_sent, permanent=permanent
+            )
             failure.__cause__ = None if _may_contain_key(library, error) else error
             return failure
     if client is not None and client.is_closed:  # meanwhile, and who knows how far it came
@@ -609,6 +614,11 @@ def _failure(
         broken.__cause__ = error
         return broken
     return error
+
+
+def _is_permanent(library: ModuleType, error: Exception) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which h11 bounds."""
+    return isinstance(error, library.TooManyRedirects) or "Receive buffer too long" in str(error)
 
 
 def _may_contain_key(library: ModuleType, error: Exception) -> bool:
@@ -647,5 +657,5 @@ def _error_map(
         (library.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
         ((library.NetworkError, ssl.SSLError), "reset", True, "the connection to {} broke"),  # TLS 1.3 refuses late
         (library.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),
-        (library.TransportError, "protocol", True, "the exchange with {} failed"),
+        ((library.TransportError, library.TooManyRedirects), "protocol", True, "the exchange with {} failed"),
     ]

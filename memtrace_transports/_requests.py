@@ -10,6 +10,7 @@ import functools
 import http
 import http.client
 import threading
+import weakref
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
@@ -340,6 +341,24 @@ class _StrictResponse(http.client.HTTPResponse):
             raise http.client.HTTPException("a header line of the answer cannot be read")
 
 
+def _outliving_exit(pool: type[Any]) -> type[Any]:
+    """Urllib3's pool, which connects anew once urllib3's exit hook has emptied it: hooks of the user's may run after that one."""
+    # tests/transports/test_upstream.py::test_an_exit_hook_of_urllib3_empties_a_pool_for_good
+
+    class OutlivingPool(pool):  # type: ignore[misc]  # one of urllib3's
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            self._emptied: list[str] = []
+            weakref.finalize(self, self._emptied.append, "at exit")  # runs before urllib3's, which is older
+
+        def _get_conn(self, timeout: float | None = None) -> Any:
+            if self._emptied:
+                self.block = False
+            return super()._get_conn(timeout)
+
+    return OutlivingPool
+
+
 @functools.lru_cache(maxsize=1)
 def _pool_classes() -> dict[str, type[Any]]:
     """Urllib3's pools that wait for a free connection for so long only, and whose connections send our target."""
@@ -365,7 +384,7 @@ def _pool_classes() -> dict[str, type[Any]]:
                     url = attempt.request.target if url.startswith("/") else attempt.request.url
                 super().request(method, url, **settings)
 
-        class Pool(pool):  # type: ignore[misc]  # whichever of the two
+        class Pool(_outliving_exit(pool)):  # type: ignore[misc]  # whichever of the two
             ConnectionCls = ExactTargetConnection
 
             def urlopen(self, *, timeout: urllib3.Timeout, **settings: Any) -> Any:
@@ -400,7 +419,10 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
                 if proxy in self.proxy_manager:
                     return self.proxy_manager[proxy]
                 if proxy.lower().startswith("socks"):
-                    return super().proxy_manager_for(proxy, ssl_context=self._tls, **settings)
+                    manager = super().proxy_manager_for(proxy, ssl_context=self._tls, **settings)
+                    by_scheme = manager.pool_classes_by_scheme.items()
+                    manager.pool_classes_by_scheme = {scheme: _outliving_exit(pool) for scheme, pool in by_scheme}
+                    return manager
                 settings.update(ssl_context=self._tls, proxy_ssl_context=self._tls)
                 manager = super().proxy_manager_for(proxy, **settings)
                 manager.pool_classes_by_scheme = _pool_classes()
@@ -435,10 +457,21 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     if sent and cause == "connect":  # such as a TLS error after the handshake
         cause, what = "reset", _BROKE
     failure = TransportError(
-        f"{what.format(origin)}: {links[-1]}", cause=cause, maybe_sent=maybe_sent if sent is None else sent
+        f"{what.format(origin)}: {links[-1]}",
+        cause=cause,
+        maybe_sent=maybe_sent if sent is None else sent,
+        permanent=any(_is_permanent(link) for link in links),
     )
     failure.__cause__ = error
     return failure
+
+
+def _is_permanent(error: BaseException) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which http.client bounds."""
+    from requests.exceptions import TooManyRedirects
+
+    # http.client says by the text alone that there are too many lines
+    return isinstance(error, (TooManyRedirects, http.client.LineTooLong)) or str(error).startswith("got more than ")
 
 
 def _unwrap_causes(error: BaseException) -> Iterator[BaseException]:

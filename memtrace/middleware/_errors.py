@@ -127,7 +127,15 @@ def _remade(kind: type[TransportError], error: TransportError, hint: str, argume
     own = None if error.code == TransportError().code else error.code  # a transport may have a slug of its own
     if error.hint:
         hint, argument = error.hint, error.argument  # the transport knows better where to look
-    return kind(error.message, cause=error.cause, maybe_sent=error.maybe_sent, code=own, hint=hint, argument=argument)
+    return kind(
+        error.message,
+        cause=error.cause,
+        maybe_sent=error.maybe_sent,
+        permanent=error.permanent,
+        code=own,
+        hint=hint,
+        argument=argument,
+    )
 
 
 # ---- from an answer -------------------------------------------------------------------------------------------------

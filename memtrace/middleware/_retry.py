@@ -14,6 +14,8 @@ from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DE
 from memtrace.operations._retry_rules import Verdict, may_retry, verdict_of
 from memtrace.transport import Flow, Recovery, RecoveryContext, Request, Response
 
+_MAYBE_APPLIED: tuple[Verdict, ...] = ("maybe_applied", "unusable_response")
+
 
 class _Attempt(NamedTuple):
     """How one attempt ended."""
@@ -25,7 +27,7 @@ class _Attempt(NamedTuple):
     @property
     def is_answered(self) -> bool:
         """Whether the response is the server's; else it is a proxy's, or cannot be read."""
-        return self.verdict not in ("not_applied", "maybe_applied")
+        return self.verdict not in ("not_applied", *_MAYBE_APPLIED)
 
     def result(self) -> Response:
         """The answer. Raises where there was none."""
@@ -43,7 +45,8 @@ class Retry:
     What surely was not applied (no connection, 429, 503 of a server with storage) is repeated for every call. What may have
     been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Idempotency`; before a write of
     memories is, the first attempt is looked for in the server's storage, and what is found there is not written again. A read
-    is also repeated after a 500 that says that the storage failed. No other answer is.
+    is also repeated after a 500 that says that the storage failed. No other answer is. After a failure that is `permanent`, as a
+    response over ``max_response_bytes`` is, a verified write alone is repeated, since its next response is another.
     """
 
     __slots__ = ("_policy",)
@@ -91,7 +94,7 @@ class _RetryRun:
                     return (yield from self._recovered(recovery, attempt.response))
             if attempt.verdict == "not_applied" and self._context.applied_attempt == self._context.attempt > 0:
                 attempt = attempt._replace(verdict="maybe_applied")  # an attempt middleware changed what had come
-            if attempt.verdict == "maybe_applied" and self._context.idempotency != "read":
+            if attempt.verdict in _MAYBE_APPLIED and self._context.idempotency != "read":
                 uncertain = self._unverified = self._context.maybe_applied = True
             if attempt.verdict == "final" or number == self._policy.max_attempts:
                 return attempt.result()
@@ -142,7 +145,7 @@ class _RetryRun:
     def _wait(self, attempt: _Attempt, number: int) -> float | None:
         """Seconds until the next attempt, before verifying; None where the server asks for more than the policy allows."""
         recovery = self._context.recovery
-        if attempt.verdict == "maybe_applied" and recovery is not None and recovery.needs_verification:
+        if attempt.verdict in _MAYBE_APPLIED and recovery is not None and recovery.needs_verification:
             number = 0  # verifying is wait enough
         return self._pause(attempt, number)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from memtrace._support.numbers import is_non_negative_seconds
+from memtrace._support.numbers import is_int, is_non_negative_seconds
 from memtrace.exceptions import InvalidRequestError
 
 ID_RULE = "a letter, then letters, digits, underscores or hyphens, at most 128 characters"
@@ -91,6 +91,12 @@ def check_limit(value: int | None, field: str = "limit") -> None:
     """Refuse a limit of one request that the server would silently replace by its default."""
     if value is not None and not 1 <= value <= MAX_LIMIT:
         raise invalid(field, f"from 1 to {MAX_LIMIT}", "the server would silently take its default instead")
+
+
+def check_page_size(value: int) -> None:
+    """Refuse a number of rows a request that is no whole number from 1 to the server's most."""
+    if not is_int(value) or not 1 <= value <= MAX_LIMIT:
+        raise invalid("page_size", f"a whole number from 1 to {MAX_LIMIT}", "the server gives no more in one request")
 
 
 def check_offset(value: int | None, field: str = "offset") -> None:

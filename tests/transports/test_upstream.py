@@ -9,6 +9,7 @@ import re
 import select
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -273,3 +274,19 @@ def test_every_test_that_a_comment_names_is_here():
     named = set(re.findall(r"test_upstream\.py::(\w+)", sources))
     assert named
     assert named <= globals().keys()
+
+
+def test_an_exit_hook_of_urllib3_empties_a_pool_for_good():
+    """A blocking pool then waits for a connection that nobody gives back."""
+    program = (
+        "import atexit, sys, urllib3\n"
+        "def use():\n"
+        "    try:\n"
+        "        pool.urlopen('GET', '/', pool_timeout=0.01)\n"
+        "    except urllib3.exceptions.EmptyPoolError:\n"
+        "        print('empty')\n"
+        "atexit.register(use)\n"
+        "pool = urllib3.HTTPConnectionPool('127.0.0.1', 9, block=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "empty\n"
