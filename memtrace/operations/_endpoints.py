@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
+from memtrace._support.error_text import printable
 from memtrace._support.urls import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import PayloadTooLargeError
@@ -116,7 +117,7 @@ class RefusedItem(BaseModel):
     """The item of a batch that the server refused, by its place from 0, and its words."""
 
     item: int
-    error: str
+    error: Annotated[str, AfterValidator(printable)]
 
 
 def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
