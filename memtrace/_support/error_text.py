@@ -46,6 +46,15 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {folded[near[0]]!r}?" if near else ""
 
 
+def closed(text: str, mark: str = ".") -> str:
+    """`text` as it stands before another sentence: with `mark` behind it, unless it ends in one already.
+
+    >>> closed("not done"), closed("Did you mean 'a'?"), closed("not done", ";")
+    ('not done.', "Did you mean 'a'?", 'not done;')
+    """
+    return text if text.endswith((".", "?", "!", "…")) else text + mark
+
+
 def from_distribution(distribution: tuple[str, str] | None) -> str:
     """What stands behind a plugin's name in an error's text."""
     return f" of {' '.join(distribution)}" if distribution else ""

@@ -62,6 +62,7 @@ from memtrace.operations._validation import (
     path_segment,
     require_non_empty,
     split_tags,
+    trim_tag,
 )
 from memtrace.transport import Idempotency, Method, Recovery, Response
 
@@ -294,8 +295,9 @@ def _tags(tags: str | list[str]) -> str:
         for tag in split_tags(tags):
             check_tag(tag, "tags")
         return tags
-    check_tags(tags)
-    return ",".join(tags)
+    trimmed = [trim_tag(tag) for tag in tags]
+    check_tags(trimmed)
+    return ",".join(trimmed)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------

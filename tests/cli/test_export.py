@@ -179,7 +179,7 @@ class TestPartialFiles:
         invoke("export", "out.jsonl")
         assert contents(folder / "out.jsonl") == ["theirs"]
 
-    @pytest.mark.parametrize("bound", [["--since", "24h"], ["--until", "1m"]])
+    @pytest.mark.parametrize("bound", [["--since", "24h"], ["--since", "+24h"], ["--until", "1m"]])
     def test_a_bound_that_counts_from_now_begins_anew(self, invoke, client, memtrace_fake, folder, environment, bound):
         client.remember("a", "here")
         restore = self.interrupt(environment)
