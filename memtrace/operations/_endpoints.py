@@ -466,7 +466,9 @@ def _refuse_constant(name: str) -> None:
 
 def _unwritable_field(model: BaseModel) -> str:
     """The first field that by itself cannot be written either."""
-    return next(name for name in type(model).model_fields if not _is_writable(model, name))
+    names = type(model).model_fields
+    iterators_may_be_in = [name for name in names if isinstance(getattr(model, name, None), dict)]  # and read up by now
+    return next((name for name in names if not _is_writable(model, name)), [*iterators_may_be_in, *names][0])
 
 
 def _is_writable(model: BaseModel, field: str) -> bool:

@@ -14,6 +14,8 @@ from mcp.shared.message import SessionMessage
 from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
+from memtrace._support.characters import has_half_character
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextvars import Context
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 # a string and whether it is a key, or a bracket; a string without an end goes to the end of the text, so that no
 # character is looked at twice
 _TOKEN: Final = re.compile(r'(?P<string>"(?:[^"\\]|\\.)*"?)(?P<colon>\s*:)?|[\[\]{}]', re.DOTALL)
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SCALAR: Final = re.compile(r'\s*(-?[0-9]{1,300}(?![0-9.eE])|"(?:[^"\\]|\\.)*")', re.DOTALL)
 
 
@@ -96,7 +97,7 @@ def _is_envelope(found: object) -> bool:
 
 def _request_id(message: Mapping[str, Any]) -> int | str | None:
     found = message.get("id")
-    if type(found) is int or (isinstance(found, str) and not _SURROGATE.search(found)):
+    if type(found) is int or (isinstance(found, str) and not has_half_character(found)):
         return found
     return None
 
