@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 from uuid import uuid4
@@ -98,10 +98,10 @@ class Record:
     """One record that was read: its kind, the item's JSON value, the key, and the memory that it is."""
 
     kind: str
-    item: Any
+    item: Any = field(repr=False)
     key: str
     sequence: int
-    memory: Memory
+    memory: Memory = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ No I/O happens here: a command looks at a tree. What it refuses it raises as `To
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anthropic.lib.tools import ToolError
 from anthropic.types import beta
@@ -24,7 +24,7 @@ _NEIGHBOURS = 2  # lines above and below a replacement that its answer shows
 class Result:
     """What the model is told, and the change to be written first, where there is one."""
 
-    text: str
+    text: str = field(repr=False)
     change: Change | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from memtrace._support.error_text import closed
@@ -22,7 +22,7 @@ class ToolResult:
     {'type': 'tool_result', 'tool_use_id': 'toolu_1', 'content': 'Stored.', 'is_error': False}
     """
 
-    text: str
+    text: str = field(repr=False)
     is_error: bool = False
     #: What was raised, where something was; a duplicate is no failure for the model, and is here all the same.
     error: MemtraceError | None = None
