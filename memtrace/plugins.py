@@ -18,7 +18,7 @@ from typing import Final, Generic, Literal, NamedTuple, TypeVar, cast
 import pluggy
 
 from memtrace._flow.composition import Middleware
-from memtrace._support.error_text import did_you_mean
+from memtrace._support.error_text import closed, did_you_mean
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
 from memtrace.middleware._placement import BUILT_IN, Position
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
@@ -266,7 +266,7 @@ class Registry(Generic[SpecT]):
         try:
             spec = self._load(found)
         except MemtraceError as error:
-            return "broken", f"{error.message}; {error.hint}" if error.hint else error.message
+            return "broken", f"{closed(error.message, ';')} {error.hint}" if error.hint else error.message
         if spec.missing():
             return "missing package", install_hint(spec, found.distribution)
         return "ok", ""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from memtrace._support.error_text import excerpt
 from memtrace._support.event_loops import running_under_trio
 from memtrace._support.urls import basic_credentials
 from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
@@ -489,7 +490,7 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Ex
     for matches, cause, maybe_sent, what in _error_map():
         if isinstance(error, matches):
             reason, behind = _message_of(error)
-            text = f"{what.format(request.origin)}: {reason}"
+            text = f"{what.format(request.origin)}: {excerpt(reason)}"
             again = cause in ("connect", "timeout") and channel.slots is None and request.method in _SENT_AGAIN
             permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(error)
             failure = TransportError(text, cause=cause, maybe_sent=maybe_sent or again, permanent=permanent)

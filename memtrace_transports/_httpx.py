@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
+from memtrace._support.error_text import excerpt
 from memtrace._support.event_loops import shielded
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
@@ -630,7 +631,7 @@ def _may_contain_key(library: ModuleType, error: Exception) -> bool:
 def _reason(library: ModuleType, error: Exception) -> str:
     if _may_contain_key(library, error):
         return f"a header or the path holds what HTTP does not allow ({type(error).__name__})"
-    return str(error) or type(error).__name__
+    return excerpt(str(error)) or type(error).__name__
 
 
 @functools.lru_cache(maxsize=2)

@@ -17,6 +17,7 @@ from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodyS
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from memtrace._support.error_text import excerpt
 from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
@@ -457,7 +458,7 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     if sent and cause == "connect":  # such as a TLS error after the handshake
         cause, what = "reset", _BROKE
     failure = TransportError(
-        f"{what.format(origin)}: {links[-1]}",
+        f"{what.format(origin)}: {excerpt(str(links[-1]))}",
         cause=cause,
         maybe_sent=maybe_sent if sent is None else sent,
         permanent=any(_is_permanent(link) for link in links),

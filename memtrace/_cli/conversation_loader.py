@@ -28,9 +28,9 @@ class Turn:
     session: int | str
     id: int | str
     speaker: str
-    text: str
+    text: str = field(repr=False)
     #: Every field of the line but the text.
-    metadata: dict[str, Any]
+    metadata: dict[str, Any] = field(repr=False)
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 
 import typer
 from rich.console import Console, RenderableType
+
+from memtrace._support.error_text import printable
 
 _PIPE_WIDTH = 100
 _LEAST_WIDTH = 20  # containers and CI set COLUMNS to 0 or 1, in which a table is empty
@@ -54,22 +55,26 @@ def show_error(message: str, *more: str) -> None:
     show(make_console(stderr=True), *(visible(text) for text in (f"memtrace-sdk: {message}", *more)), wrap=False)
 
 
+def say(message: str) -> None:
+    """Print one line for people, which may name what a person gave."""
+    typer.echo(visible(message))
+
+
 def show_json(value: Mapping[str, object] | Sequence[object]) -> None:
     """Print a value for programs to read, in ASCII."""
     typer.echo(json.dumps(value, indent=2))
 
 
-# line ends, controls, and what turns the direction of writing
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LINE_ENDS = str.maketrans("\n\r\t", "   ")
 
 
 def visible(text: str) -> str:
-    r"""`text` on one line, with nothing that a terminal obeys.
+    r"""`text` on one line, with nothing that a terminal obeys, nor what cannot be encoded.
 
     >>> visible("one\ntwo \x1b[31mred")
     'one two \\x1b[31mred'
     """
-    return _UNSAFE.sub(lambda match: " " if match[0] in "\n\r\t" else ascii(match[0])[1:-1], text)
+    return printable(text.translate(_LINE_ENDS))
 
 
 def show_lines(text: str) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from memtrace._flow.composition import CallNext
+from memtrace._support.error_text import excerpt
 from memtrace._support.urls import redact_memory_text
 from memtrace.exceptions import (
     NO_MEMTRACE_THERE,
@@ -37,7 +38,6 @@ from memtrace.operations._server_messages import (
     read_error,
     refused_argument,
     refused_item,
-    shortened,
 )
 from memtrace.operations._time_bounds import TIME_RULE
 from memtrace.transport import Flow, Request, Response
@@ -285,4 +285,4 @@ def _invalid(text: str, request: Request) -> InvalidRequestError:
 def _location(response: Response) -> str:
     """Where a redirect points to, without query, fragment and credentials."""
     place = re.split("[?#]", response.headers.get("location", ""), maxsplit=1)[0]
-    return shortened(redact_memory_text(re.sub("//[^/]*@", "//", place, count=1))) or "an unnamed place"
+    return excerpt(redact_memory_text(re.sub("//[^/]*@", "//", place, count=1))) or "an unnamed place"

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
+from memtrace._support.error_text import printable
 from memtrace._support.urls import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import PayloadTooLargeError
@@ -56,6 +57,7 @@ from memtrace.operations._validation import (
     path_segment,
     require_non_empty,
     split_tags,
+    trim_tag,
 )
 from memtrace.transport import Idempotency, Method, Recovery, Response
 
@@ -117,7 +119,7 @@ class RefusedItem(BaseModel):
     """The item of a batch that the server refused, by its place from 0, and its words."""
 
     item: int = Field(ge=0)
-    error: str
+    error: Annotated[str, AfterValidator(printable)]
 
 
 def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
@@ -298,8 +300,9 @@ def _tags(tags: str | list[str]) -> str:
         for tag in split_tags(tags):
             check_tag(tag, "tags")
         return tags
-    check_tags(tags)
-    return ",".join(tags)
+    trimmed = [trim_tag(tag) for tag in tags]
+    check_tags(trimmed)
+    return ",".join(trimmed)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------
@@ -468,7 +471,9 @@ def _refuse_constant(name: str) -> None:
 
 def _unwritable_field(model: BaseModel) -> str:
     """The first field that by itself cannot be written either."""
-    return next(name for name in type(model).model_fields if not _is_writable(model, name))
+    names = type(model).model_fields
+    iterators_may_be_in = [name for name in names if isinstance(getattr(model, name, None), dict)]  # and read up by now
+    return next((name for name in names if not _is_writable(model, name)), [*iterators_may_be_in, *names][0])
 
 
 def _is_writable(model: BaseModel, field: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
-from memtrace._support.error_text import printable
+from memtrace._support.error_text import excerpt
 from memtrace._support.urls import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import (
@@ -223,8 +223,8 @@ class Request:
 
     @property
     def redacted_path(self) -> str:
-        """The path as logs and errors show it: without the text of a memory that it looks for."""
-        return redact_memory_text(self.path)
+        """The path as logs and errors show it: 500 characters of it, without the text of a memory that it looks for."""
+        return excerpt(redact_memory_text(self.path), 500)
 
     def with_header(self, name: str, value: str) -> Request:
         """A copy in which the header `name` has this one value."""
@@ -259,9 +259,9 @@ class Response:
 
     def unreadable(self, expected: str, problem: str) -> ResponseDecodeError:
         """The error for an answer that is not what was expected. Its text holds nothing of the body."""
-        kind = printable(self.headers.get("content-type", "no content type")[:100])
+        kind = excerpt(self.headers.get("content-type", "no content type"), 100)
         error = ResponseDecodeError(
-            f"the server's answer of {len(self.body)} bytes ({kind}) is not readable as {expected}: {problem}",
+            f"the server's answer of {len(self.body)} bytes ({kind}) is not readable as {expected}: {excerpt(problem)}",
             self.status,
             hint=NO_MEMTRACE_THERE,
             argument="base_url",

@@ -47,6 +47,15 @@ def fill(fake, count, *, apart=1.0):
     )
 
 
+def test_a_name_that_no_terminal_should_get_is_escaped(invoke, server, memtrace_fake):
+    name = "red \x1b[31m half \udcff.jsonl"  # as Python has the arguments whose bytes are no UTF-8
+    fill(memtrace_fake, 1)
+    done = invoke("export", name)
+    assert (done.exit_code, done.stdout) == (0, "Exported 1 memory to red \\x1b[31m half \\udcff.jsonl\n")
+    done = invoke("import", name)
+    assert "1 line of red \\x1b[31m half \\udcff.jsonl: 0 stored" in done.stdout
+
+
 def contents(path):
     opened = gzip.open if path.name.endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8", newline="\n") as stream:
@@ -170,7 +179,7 @@ class TestPartialFiles:
         invoke("export", "out.jsonl")
         assert contents(folder / "out.jsonl") == ["theirs"]
 
-    @pytest.mark.parametrize("bound", [["--since", "24h"], ["--until", "1m"]])
+    @pytest.mark.parametrize("bound", [["--since", "24h"], ["--since", "+24h"], ["--until", "1m"]])
     def test_a_bound_that_counts_from_now_begins_anew(self, invoke, client, memtrace_fake, folder, environment, bound):
         client.remember("a", "here")
         restore = self.interrupt(environment)

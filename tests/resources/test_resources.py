@@ -315,6 +315,17 @@ def test_a_failure_to_close_is_raised_but_never_hides_the_blocks_own_error(face,
     assert "could not be closed" in caplog.text
 
 
+def test_the_id_that_a_server_gave_is_escaped_in_the_warning(face, caplog):
+    opened = SESSION.replace('"id":"s"', '"id":' + json.dumps("sess_1\n\x1b[31mforged" + "x" * 5000))
+    client, _ = face.scripted(json_response(201, opened), json_response(500, '{"error":"boom"}'))
+    with caplog.at_level(logging.WARNING, "memtrace"), pytest.raises(LookupError), client.sessions.open(agent_id="a"):
+        raise LookupError
+    (told,) = [record.getMessage() for record in caplog.records if "could not be closed" in record.getMessage()]
+    assert told.startswith(r"session sess_1\n\x1b[31mforged")
+    assert told.isprintable()
+    assert len(told) < 2000
+
+
 def test_an_opened_session_keeps_its_own_ids(face, fake):
     client = face.of(fake)
     agent = client.agents.register(name="bot")

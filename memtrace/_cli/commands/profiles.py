@@ -11,7 +11,7 @@ import typer
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import JsonOption, profile_names
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
-from memtrace._cli.terminal import show_error, show_json
+from memtrace._cli.terminal import say, show_error, show_json
 
 PROFILES = """\b
 Examples:
@@ -71,9 +71,9 @@ def add(
     profile = stored.Profile(url, transport, timeout, api_key_env)
     check_profile(name, profile)
     stored.save(name, profile, default=default)
-    typer.echo(f"The profile {name} is in {stored.config_path()}")
+    say(f"The profile {name} is in {stored.config_path()}")
     if api_key_env is None:
-        typer.echo(f"Store its key with: memtrace-sdk profiles set-key {name}")
+        say(f"Store its key with: memtrace-sdk profiles set-key {name}")
 
 
 @_command(epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n")
@@ -86,7 +86,7 @@ def remove(name: _Name) -> None:
     stored.remove(name)
     if profile.api_key_env is None:
         keys.forget_key(name)
-    typer.echo(f"The profile {name} is removed")
+    say(f"The profile {name} is removed")
 
 
 @_command(epilog="\b\nExamples:\n  memtrace-sdk profiles use local\n")
@@ -95,7 +95,7 @@ def use(name: _Name) -> None:
     from memtrace._cli import profiles as stored
 
     stored.set_default(name)
-    typer.echo(f"The profile {name} is the default")
+    say(f"The profile {name} is the default")
 
 
 @_command(
@@ -116,7 +116,7 @@ def set_key(name: _Name) -> None:
     key = typer.prompt(f"Key of {name}", hide_input=True, err=True) if asked else text_of("-")
     check_key(key)
     keys.store_key(name, key)
-    typer.echo(f"The key of {name} is in the keyring")
+    say(f"The key of {name} is in the keyring")
 
 
 @_command(epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
@@ -124,4 +124,4 @@ def path() -> None:
     """Show where the file is."""
     from memtrace._cli import profiles as stored
 
-    typer.echo(str(stored.config_path()))
+    say(str(stored.config_path()))

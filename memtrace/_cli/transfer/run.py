@@ -18,7 +18,7 @@ from memtrace._cli.json_lines import LineError
 from memtrace._cli.options import Choice
 from memtrace._cli.progress import counting, measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
-from memtrace._cli.terminal import show_error, show_json
+from memtrace._cli.terminal import say, show_error, show_json
 from memtrace._cli.transfer.exporter import FileExport, export_lines, target_of
 from memtrace._cli.transfer.importer import ImportPlan, ImportReport, import_lines
 from memtrace._support.numbers import counted
@@ -47,7 +47,7 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
         show_json({"file": file, "exported": count, "resumed": export.resumed})
     else:
         more = f", {export.resumed:,} of them in an earlier run" if export.resumed else ""
-        typer.echo(f"Exported {counted(count, 'memory', 'memories')} to {file}{more}")
+        say(f"Exported {counted(count, 'memory', 'memories')} to {file}{more}")
 
 
 def _written(export: FileExport, show_progress: Callable[[str], None], file: str) -> int:
@@ -91,7 +91,7 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
         show_json({"file": file, "dry_run": plan.dry_run, **counts})
     else:
         would = "would be stored" if plan.dry_run else "stored"
-        typer.echo(
+        say(
             f"{counted(report.read, 'line', 'lines')} of {plan.name}: "
             f"{report.stored:,} {would}, {report.present:,} there already, {report.refused:,} refused"
         )

@@ -18,7 +18,7 @@ from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, Search
 from memtrace.operations import Operation
 from memtrace.operations._endpoints import for_agent, for_session
 from memtrace.operations._time_bounds import to_absolute
-from memtrace.operations._validation import MAX_LIMIT, check_count, check_page_size, split_tags
+from memtrace.operations._validation import MAX_LIMIT, check_count, check_page_size, split_tags, trim_tag
 
 QueryT = TypeVar("QueryT", ListOptions, SearchQuery)
 
@@ -196,5 +196,5 @@ def _exact_tags(wanted: ListOptions | SearchQuery) -> Callable[[Memory], bool] |
     """Whether a row has every tag that is asked for; None where the server's own choice stands."""
     if wanted.tags_match != "exact" or not wanted.tags:
         return None
-    asked = frozenset(split_tags(wanted.tags) if isinstance(wanted.tags, str) else wanted.tags) - {""}
+    asked = frozenset(split_tags(wanted.tags) if isinstance(wanted.tags, str) else map(trim_tag, wanted.tags)) - {""}
     return (lambda row: asked.issubset(row.tags or ())) if asked else None
