@@ -28,6 +28,7 @@ def run_server(
     write_flush_interval_ms: int,
     orgs: Sequence[str],
     control: bool,
+    allowed_hosts: Sequence[str],
     as_json: bool,
 ) -> int:
     """Serve until SIGINT or SIGTERM comes; returns the exit status. Prints where, and a key, once it answers."""
@@ -44,10 +45,10 @@ def run_server(
             write_flush_interval_ms=write_flush_interval_ms,
         )
         organisations = [_organisation(fake, text) for text in orgs or ["default"]]
+        server = LiveServer(fake, host=host, port=port, control=control, hosts=allowed_hosts)
     except ValueError as error:
         show_error(str(error))
         return 2
-    server = LiveServer(fake, host=host, port=port, control=control)
     told = threading.Event()
     with on_termination(told.set):
         try:

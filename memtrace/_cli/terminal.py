@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console, RenderableType
 
 from memtrace._support.error_text import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _PIPE_WIDTH = 100
 _LEAST_WIDTH = 20  # containers and CI set COLUMNS to 0 or 1, in which a table is empty
@@ -41,13 +45,41 @@ def columns_in_environment() -> int | None:
 
 def show(console: Console, *parts: RenderableType, wrap: bool = True) -> None:
     """Print `parts`, one after the other; in a pipe without the white space that fills lines."""
+    console.file.write(_rendered(console, *parts, wrap=wrap))
+
+
+def _rendered(console: Console, *parts: RenderableType, wrap: bool = True) -> str:
     with console.capture() as captured:
         for part in parts:
             console.print(part, soft_wrap=not wrap)
     text = captured.get()
-    if not console.is_terminal:
-        text = "\n".join(line.rstrip() for line in text.split("\n"))
-    console.file.write(text)
+    return text if console.is_terminal else "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def show_table(table: Table) -> None:
+    """Print a table; in a pipe one line for each row, unless COLUMNS is wide enough for all of its text."""
+    console = make_console()
+    whole = "" if console.is_terminal else "".join(f"{line}\n" for line in _row_lines(table))
+    if whole and columns_in_environment() is None:
+        console.file.write(whole)
+        return
+    text = _rendered(console, table)
+    console.file.write(text if len("".join(text.split())) >= len("".join(whole.split())) else whole)
+
+
+def _row_lines(table: Table) -> Iterator[str]:
+    """Each row on one line. Rich would fill every line up to the longest cell, which may have millions of characters."""
+    from rich.cells import cell_len
+
+    headers = [[str(column.header)] if table.show_header else [] for column in table.columns]
+    cells = [[*header, *map(str, column.cells)] for header, column in zip(headers, table.columns, strict=True)]
+    widths = [min(max(map(cell_len, each), default=0), _PIPE_WIDTH) for each in cells]
+    for row in zip(*cells, strict=True):
+        filled = []
+        for cell, width, column in zip(row, widths, table.columns, strict=True):
+            space = " " * (width - cell_len(cell))
+            filled.append(space + cell if column.justify == "right" else cell + space)
+        yield "  ".join(filled).rstrip()
 
 
 def show_error(message: str, *more: str) -> None:

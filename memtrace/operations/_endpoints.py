@@ -40,6 +40,7 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
+from memtrace.operations._dense_json import first_error, is_dense, validate_dense
 from memtrace.operations._recovery import AgentRecovery, BatchRecovery, DeletionRecovery, MemoryRecovery
 from memtrace.operations._retry_policy import Dedup
 from memtrace.operations._sent_memories import CallKey, is_deduplicated, places_of
@@ -516,13 +517,16 @@ def _make_parser(model: type[ModelT]) -> Callable[[Response], ModelT]:
     validate = model.__pydantic_validator__.validate_json
 
     def read(response: Response) -> ModelT:
+        body = response.body
         try:
-            return validate(response.body, context=WIRE)  # type: ignore[no-any-return]  # a model's validator makes that model
+            return validate_dense(model, body) if is_dense(body) else validate(body, context=WIRE)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            first = first_error(error)
             place = ".".join(map(str, first["loc"]))
             problem = f"{place}: {first['type']}" if place else first["type"]
-            raise response.unreadable(model.__name__, problem) from None
+        except ValueError:
+            problem = "json_invalid"
+        raise response.unreadable(model.__name__, problem)
 
     return read
 

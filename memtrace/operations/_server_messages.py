@@ -13,6 +13,7 @@ from typing import Final, Literal, NamedTuple, cast
 from memtrace._support.error_text import excerpt
 from memtrace._support.urls import redact_memory_text
 from memtrace.exceptions import RESPONSE_BODY_KEPT
+from memtrace.operations._dense_json import is_dense
 from memtrace.transport import Response
 
 _MAX_ERROR = 2000
@@ -38,7 +39,7 @@ def read_error(response: Response) -> ErrorMessage:
         The server's text and hint. For a body that is not the server's JSON: its first 300 characters, or the status.
     """
     try:
-        content = json.loads(response.body)
+        content = _json(response.body)
     except (ValueError, RecursionError):
         text = " ".join(response.body[:RESPONSE_BODY_KEPT].decode("utf-8", "replace").split())
         shown = excerpt(redact_memory_text(text))  # "Cannot GET", and the path
@@ -48,6 +49,12 @@ def read_error(response: Response) -> ErrorMessage:
         return ErrorMessage(f"HTTP {response.status}")
     hint = excerpt(hint, _MAX_ERROR) if isinstance(hint, str) and hint else None
     return ErrorMessage(excerpt(_without_query(error), _MAX_ERROR), hint, is_from_server=True)
+
+
+def _json(body: bytes) -> object:
+    if is_dense(body):  # no error of the server is: it would take many times its size
+        raise ValueError
+    return json.loads(body)
 
 
 def _without_query(text: str) -> str:

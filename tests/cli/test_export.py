@@ -70,6 +70,12 @@ def left(folder):
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("out."))
 
 
+def plant(path, content, mode=0o600):
+    """A partial file as an earlier run left it, or with another mode as somebody else would make it."""
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
 class TestToAFile:
     @pytest.mark.parametrize("name", FORMATS)
     def test_every_memory_is_a_line_as_the_server_gives_it(self, invoke, client, memtrace_fake, folder, name):
@@ -192,7 +198,7 @@ class TestPartialFiles:
         client.remember("a", "here")
         wanted = ListOptions(until="1m")
         killed = FileExport(client, wanted, folder / "out.jsonl", "server")
-        killed._part_path().write_text('{"time":"2020-01-01T00:00:00Z","content":"old"}\n')
+        plant(killed._part_path(), b'{"time":"2020-01-01T00:00:00Z","content":"old"}\n')
         killed.run(lambda count: None)
         assert "old" not in (folder / "out.jsonl").read_text()
 
@@ -213,7 +219,7 @@ class TestPartialFiles:
     def test_what_is_no_line_of_ours_is_cut_off(self, client, folder, junk):
         client.remember("a", "here")
         export = FileExport(client, ListOptions(), folder / "out.jsonl", "server")
-        export._part_path().write_bytes(junk)
+        plant(export._part_path(), junk)
         assert (export.run(lambda count: None), export.resumed) == (1, 0)
         assert contents(folder / "out.jsonl") == ["here"]
 
@@ -221,7 +227,8 @@ class TestPartialFiles:
         memtrace_fake.seed("acme", [{"agent_id": "a", "content": str(age), "age_s": age} for age in (6, 4, 2)])
         since = client.memories.list(order="asc", limit=1).memories[0].time
         export = FileExport(client, ListOptions(since=since), folder / "out.jsonl", "server")
-        export._part_path().write_text(line_of(client.memories.list(order="asc", offset=1, limit=1).memories[0]) + "\n")
+        written = line_of(client.memories.list(order="asc", offset=1, limit=1).memories[0])
+        plant(export._part_path(), f"{written}\n".encode())
         assert (export.run(lambda count: None), export.resumed) == (2, 1)
         assert contents(folder / "out.jsonl") == ["4", "2"]
 
@@ -229,7 +236,7 @@ class TestPartialFiles:
         fill(memtrace_fake, 3000)
         lines = [line_of(memory) + "\n" for memory in client.memories.iter(order="asc", limit=2500)]
         export = FileExport(client, ListOptions(), folder / "out.jsonl", "server")
-        export._part_path().write_text("".join(lines), encoding="utf-8")
+        plant(export._part_path(), "".join(lines).encode())
         assert (export.run(lambda count: None), export.resumed) == (3000, 2500)
         assert contents(folder / "out.jsonl") == rows(3000)
 
@@ -242,7 +249,119 @@ class TestPartialFiles:
         assert counts == [1, 2, 3]
 
 
+PLANTED = b'{"time":"2020-01-01T00:00:00Z","agent_id":"a","content":"planted"}\n'
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners, modes and links are those of POSIX")
+class TestFilesOfOthers:
+    """At the name of the partial file there is one that the export did not make."""
+
+    @pytest.fixture
+    def export(self, client, folder):
+        client.remember("a", "here")
+        return FileExport(client, ListOptions(), folder / "out.jsonl", "server")
+
+    def check(self, export, folder):
+        """The export has what the server has, and nothing else was touched."""
+        assert (export.run(lambda count: None), export.resumed) == (1, 0)
+        assert contents(folder / "out.jsonl") == ["here"]
+
+    @pytest.mark.parametrize("content", [b"mine\n", PLANTED])
+    @pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+    def test_a_link_is_not_followed(self, export, folder, content, link):
+        victim = folder / "victim"
+        plant(victim, content)
+        getattr(export._part_path(), link)(victim)
+        self.check(export, folder)
+        assert victim.read_bytes() == content
+
+    def test_a_link_to_nowhere_makes_no_file(self, export, folder):
+        export._part_path().symlink_to(folder / "victim")
+        self.check(export, folder)
+        assert not (folder / "victim").exists()
+
+    @pytest.mark.parametrize("mode", [0o644, 0o666, 0o620, 0o602])
+    def test_lines_that_others_could_have_written_are_not_taken(self, export, folder, mode):
+        plant(export._part_path(), PLANTED, mode)
+        self.check(export, folder)
+        assert export._part_path().read_bytes() == PLANTED
+
+    def test_lines_of_another_user_are_not_taken(self, export, folder, environment):
+        plant(export._part_path(), PLANTED)
+        mine = os.geteuid()
+        environment.setattr(os, "geteuid", lambda: mine + 1)
+        part = export.part = exporter.PartialFile(export._part_path(), export.target, anew=False)
+        assert (part.count, part.path.name.endswith(".2.part")) == (0, True)
+        export.close()
+        assert export._part_path().read_bytes() == PLANTED
+
+    @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+    def test_what_is_no_file_is_passed_over(self, export, folder, make):
+        make(export._part_path())
+        self.check(export, folder)
+
+    def test_an_export_beside_it_is_gone_on_with(self, invoke, client, memtrace_fake, folder, environment):
+        fill(memtrace_fake, 3)
+        restore = TestPartialFiles().interrupt(environment)
+        invoke("export", "out.jsonl")
+        (first,) = folder.glob("*.part")
+        plant(first, PLANTED, 0o644)
+        assert "3 memories so far are kept in" in invoke("export", "out.jsonl").stderr
+        restore()
+        told = json.loads(invoke("export", "out.jsonl", "--json").stdout)
+        assert (told["resumed"], told["exported"]) == (3, 3)
+        assert contents(folder / "out.jsonl") == rows(3)
+
+    def test_with_every_name_taken_it_says_what_to_remove(self, invoke, client, memtrace_fake, folder, environment):
+        fill(memtrace_fake, 3)
+        TestPartialFiles().interrupt(environment)
+        for _ in range(10):
+            invoke("export", "out.jsonl")
+            for path in folder.glob("*.part"):
+                plant(path, PLANTED, 0o644)
+        result = invoke("export", "out.jsonl")
+        assert (result.exit_code, len(left(folder))) == (1, 10)
+        assert "taken by files that this export did not make: remove them" in result.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+class TestModes:
+    def test_nobody_else_can_read_what_is_written(self, invoke, client, folder, environment):
+        client.remember("a", "here")
+        restore = TestPartialFiles().interrupt(environment)
+        before = os.umask(0)
+        try:
+            invoke("export", "out.jsonl")
+            (part,) = folder.glob("*.part")
+            assert part.stat().st_mode & 0o777 == 0o600
+            restore()
+            invoke("export", "out.jsonl")
+        finally:
+            os.umask(before)
+        assert (folder / "out.jsonl").stat().st_mode & 0o777 == 0o600
+
+    def test_who_could_read_the_replaced_file_can_read_the_new_one(self, invoke, client, folder):
+        client.remember("a", "here")
+        plant(folder / "out.jsonl", b"mine", 0o640)
+        assert invoke("export", "out.jsonl", "--force").exit_code == 0
+        assert (folder / "out.jsonl").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_system_without_owners_takes_every_file_of_the_name(environment, tmp_path):
+    plant(tmp_path / "file", PLANTED, 0o644)
+    assert files.open_own(tmp_path / "file") is None
+    environment.delattr(os, "geteuid")
+    os.close(files.open_own(tmp_path / "file"))
+
+
 class TestFiles:
+    def test_a_link_to_nowhere_is_not_followed(self, invoke, client, folder):
+        (folder / "out.jsonl").symlink_to(folder / "elsewhere")
+        for options in ([], ["--force"]):
+            result = invoke("export", "out.jsonl", *options)
+            assert (result.exit_code, "is a link to a file that is not there" in result.stderr) == (2, True)
+        assert not (folder / "elsewhere").exists()
+
     def test_one_that_is_there_is_replaced_only_by_force(self, invoke, client, folder):
         client.remember("a", "here")
         (folder / "out.jsonl").write_text("mine")

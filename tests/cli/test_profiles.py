@@ -274,6 +274,17 @@ class TestTheFile:
         assert told in result.stderr
         assert "mtk_secret" not in result.output
 
+    def test_one_that_is_too_large_for_profiles_is_not_parsed(self, invoke, config, environment):
+        config("#" * (256 * 1024 + 1))
+        result = invoke("profiles", "list")
+        assert (result.exit_code, "has more than 262,144 characters" in result.stderr) == (2, True)
+
+    def test_a_profile_that_would_make_it_too_large_is_not_added(self, invoke, config):
+        path = config("#" * (256 * 1024 - 10))
+        result = invoke("profiles", "add", "a", "--url", "http://a")
+        assert (result.exit_code, "has more than 262,144 characters" in result.stderr) == (2, True)
+        assert path.stat().st_size == 256 * 1024 - 10
+
     def test_one_that_is_no_text_or_no_file_is_told(self, invoke, config):
         path = config("")
         path.write_bytes(b"\xff")

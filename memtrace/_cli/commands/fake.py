@@ -52,7 +52,8 @@ Examples:
 
 \b
 The control routes under /_fake add organisations, seed rows, move the clock
-and plan faults; anybody who can reach the port can use them.
+and plan faults; any program that can reach the port can use them. Web pages
+cannot, and no other Host than this machine's, HOST and those of --allow-host.
 """
 
 
@@ -83,6 +84,10 @@ def serve_fake(
     control: Annotated[
         bool, typer.Option("--control/--no-control", help="Offer the control routes under /_fake, without a key.")
     ] = True,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Offer the control routes under this Host too; repeat it for more."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON: url, api_key, org_id.")] = False,
 ) -> None:
     """Serve an in-memory fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. It forgets all when it ends."""
@@ -99,6 +104,7 @@ def serve_fake(
         write_flush_interval_ms=write_flush_interval_ms,
         orgs=org or [],
         control=control,
+        allowed_hosts=allow_host or [],
         as_json=as_json,
     )
     raise typer.Exit(status)

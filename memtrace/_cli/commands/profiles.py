@@ -40,7 +40,8 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autoc
 def list_(*, as_json: JsonOption = False) -> None:
     """Show the profiles; the default has a star."""
     from memtrace._cli import profiles as stored
-    from memtrace._cli.tables import profiles_table, show_table
+    from memtrace._cli.tables import profiles_table
+    from memtrace._cli.terminal import show_table
 
     config = stored.load()
     if as_json:

@@ -100,6 +100,8 @@ class FileExport:
 def target_of(file: str, *, force: bool) -> Path:
     """The file that an export makes. Raises `CommandError` for one that is there, unless `force` is true."""
     path = Path(file).resolve()  # a link stays one
+    if Path(file).is_symlink() and not path.exists():
+        raise CommandError(f"{file} is a link to a file that is not there; give the file", ExitStatus.USAGE)
     if path.exists() and not path.is_file():
         raise CommandError(f"{file} is no file; give one, or - for the standard output", ExitStatus.USAGE)
     if path.exists() and not force:

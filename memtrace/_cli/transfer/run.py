@@ -14,7 +14,7 @@ from memtrace._cli.command_errors import reporting_errors
 from memtrace._cli.connection import choose, opened
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import lock
-from memtrace._cli.json_lines import LineError
+from memtrace._cli.json_lines import LineError, bounded_lines
 from memtrace._cli.options import Choice
 from memtrace._cli.progress import counting, measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
@@ -115,7 +115,7 @@ def _how_far(report: ImportReport) -> tuple[str, ...]:
 class _ImportSource:
     """An open file of lines: they may come out of another one, whose size is known where it is one."""
 
-    lines: IO[bytes]
+    lines: Iterator[bytes]
     raw: IO[bytes]
     size: int | None = None
 
@@ -123,13 +123,13 @@ class _ImportSource:
 @contextmanager
 def _opened(file: str) -> Iterator[_ImportSource]:
     if file == "-":
-        yield _ImportSource(standard_input(), standard_input())
+        yield _ImportSource(bounded_lines(standard_input()), standard_input())
         return
     with open_file(file) as raw:
         if not lock(raw.fileno()):
             raise CommandError(f"{file} is being imported by another process; wait for it", ExitStatus.FAILED)
         lines = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if file.endswith(".gz") else raw
-        yield _ImportSource(lines, raw, size_of(raw))
+        yield _ImportSource(bounded_lines(lines), raw, size_of(raw))
 
 
 @contextmanager
