@@ -10,17 +10,19 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from memtrace._cli import files
 from memtrace._cli.recent_rows import LATE, RecentMemories, line_of
-from memtrace._cli.transfer import exporter
+from memtrace._cli.transfer import exporter, streams
 from memtrace._cli.transfer.exporter import FileExport
 from memtrace.models import ListOptions
 from memtrace_transports.memory import Fault
 from tests.sampling import crossed
+from tests.transports.scripted import Refuse
 
 pytestmark = pytest.mark.network
 FORMATS = ["out.jsonl", "out.jsonl.gz"]
@@ -407,6 +409,22 @@ class TestToTheStandardOutput:
     def test_a_summary_has_no_place_there(self, invoke, server):
         assert invoke("export", "-", "--json").exit_code == 2
 
+    def test_its_names_of_the_system_mean_the_same(self, client, memtrace_fake, execute):
+        fill(memtrace_fake, 3)
+        for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+            done = execute("export", name)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert [json.loads(line)["content"] for line in done.stdout.splitlines()] == rows(3)
+        assert execute("export", "/dev/stdout", "--json").returncode == 2
+
+    def test_a_file_that_a_shell_has_opened_is_written_on_and_not_anew(self, client, memtrace_fake, folder):
+        fill(memtrace_fake, 2)
+        command = f"(echo first; {sys.executable} -m memtrace export /dev/stdout) > out.jsonl"
+        subprocess.run(["bash", "-c", command], check=True)
+        first, *lines = (folder / "out.jsonl").read_text(encoding="utf-8").splitlines()
+        assert first == "first"
+        assert [json.loads(line)["content"] for line in lines] == rows(2)
+
     def test_a_reader_that_goes_ends_it_quietly(self, client, memtrace_fake):
         fill(memtrace_fake, 5000)
         command = f"{sys.executable} -m memtrace export - | head -1"
@@ -471,3 +489,51 @@ def test_a_killed_export_is_gone_on_with(invoke, client, memtrace_fake, folder):
     assert told["exported"] == 5000
     assert told["resumed"] >= 1000
     assert contents(folder / "out.jsonl.gz") == rows(5000)
+
+
+class TestToAStream:
+    @pytest.fixture(autouse=True)
+    def _only_where_there_are_pipes(self):
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("the system has no named pipes")
+
+    @pytest.mark.parametrize("name", ["pipe", "pipe.gz"])
+    def test_a_named_pipe_gets_the_lines(self, invoke, client, memtrace_fake, folder, name):
+        fill(memtrace_fake, 3)
+        os.mkfifo(folder / name)
+        with ThreadPoolExecutor() as threads:
+            read = threads.submit((folder / name).read_bytes)
+            result = invoke("export", name)
+            data = read.result(60)
+        assert (result.exit_code, result.stdout) == (0, f"Exported 3 memories to {name}\n")
+        text = gzip.decompress(data) if name.endswith(".gz") else data
+        assert [json.loads(line)["content"] for line in text.splitlines()] == rows(3)
+        assert left(folder) == []
+
+    def test_a_descriptor_of_the_shell_gets_the_lines(self, client, memtrace_fake, folder):
+        fill(memtrace_fake, 2)
+        command = f"{sys.executable} -m memtrace export /dev/fd/3 --json 3> out.jsonl"
+        done = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True)
+        assert json.loads(done.stdout) == {"file": "/dev/fd/3", "exported": 2, "resumed": 0}
+        assert contents(folder / "out.jsonl") == rows(2)
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")  # noqa: PTH110
+    def test_one_that_cannot_be_written_is_told(self, invoke, client, memtrace_fake):
+        fill(memtrace_fake, 3)
+        for name, problem in {"/dev/full": "No space left on device", "/dev/fd/999": "Bad file descriptor"}.items():
+            result = invoke("export", name)
+            assert (result.exit_code, result.stderr) == (1, f"memtrace-sdk: {name} cannot be written: {problem}\n")
+
+    def test_a_name_that_no_file_can_have_is_no_stream(self):
+        assert not streams.is_stream("nul\0")
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "/dev/fd/2", "-"])
+def test_a_server_that_does_not_answer_is_told_as_that_and_not_as_a_file_that_cannot_be_written(
+    invoke, environment, name
+):
+    environment.setenv("MEMTRACE_API_KEY", "mtk_x")
+    with Refuse() as address:
+        result = invoke("export", name, "--url", address.url)
+    assert result.exit_code == 6
+    assert result.stderr.startswith(f"memtrace-sdk: no connection to {address.url}: ")

@@ -368,3 +368,16 @@ class TestTheChoice:
         assert profile_names() == ["a", "b"]
         config("nonsense")
         assert profile_names() == []
+
+
+def test_stray_white_space_around_the_address_of_a_profile_is_named(invoke, environment):
+    environment.setenv("ACME_KEY", "mtk_x")
+    path = Path(invoke("profiles", "path").stdout.strip())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        '[profiles.acme]\nbase_url = "http://localhost:9100\\n"\napi_key_env = "ACME_KEY"\n', encoding="utf-8"
+    )
+    told = invoke("recall", "assistant", "--profile", "acme")
+    assert told.exit_code == 2
+    assert "it has white space at an end" in told.stderr
+    assert "(from the profile 'acme'" in told.stderr

@@ -36,7 +36,11 @@ _command = functools.partial(profiles.command, cls=SingleUseOptionsCommand)
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autocompletion=profile_names)]
 
 
-@_command("list", epilog="\b\nExamples:\n  memtrace-sdk profiles list --json\n")
+@_command(
+    "list",
+    help="Show the profiles; the default has a star.",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles list --json\n",
+)
 def list_(*, as_json: JsonOption = False) -> None:
     """Show the profiles; the default has a star."""
     from memtrace._cli import profiles as stored
@@ -53,7 +57,10 @@ def list_(*, as_json: JsonOption = False) -> None:
         show_error("there is no profile; make one with: memtrace-sdk profiles add NAME --url URL")
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles add local --url http://localhost:9100 --default\n")
+@_command(
+    help="Add or replace a profile; the first one becomes the default.",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles add local --url http://localhost:9100 --default\n",
+)
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A new name, or one to replace.")],
     *,
@@ -77,7 +84,10 @@ def add(
         say(f"Store its key with: memtrace-sdk profiles set-key {name}")
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n")
+@_command(
+    help="Remove a profile, and its key from the keyring.",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n",
+)
 def remove(name: _Name) -> None:
     """Remove a profile, and its key from the keyring."""
     from memtrace._cli import key_store as keys
@@ -90,7 +100,10 @@ def remove(name: _Name) -> None:
     say(f"The profile {name} is removed")
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles use local\n")
+@_command(
+    help="Choose the profile that is used where nothing else is said.",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles use local\n",
+)
 def use(name: _Name) -> None:
     """Choose the profile that is used where nothing else is said."""
     from memtrace._cli import profiles as stored
@@ -101,6 +114,7 @@ def use(name: _Name) -> None:
 
 @_command(
     "set-key",
+    help="Store a profile's key in the keyring: asked for without being shown, or read from the standard input.",
     epilog="\b\nExamples:\n  memtrace-sdk profiles set-key local\n  pass show memtrace | memtrace-sdk profiles set-key local\n",
 )
 def set_key(name: _Name) -> None:
@@ -120,7 +134,7 @@ def set_key(name: _Name) -> None:
     say(f"The key of {name} is in the keyring")
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
+@_command(help="Show where the file is.", epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
 def path() -> None:
     """Show where the file is."""
     from memtrace._cli import profiles as stored
