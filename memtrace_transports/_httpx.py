@@ -10,7 +10,7 @@ import contextlib
 import functools
 import ssl
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,6 +26,7 @@ from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import check_env_proxies, invalid_proxy
 from memtrace_transports._checks.request_checks import check_time_left
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
+from memtrace_transports._checks.surplus import holds_surplus
 from memtrace_transports._checks.tls import lazy_ssl_context
 from memtrace_transports._pool.client_pool import ClientPool
 from memtrace_transports._pool.lazy_clients import LazyClient, PerLoopClients
@@ -113,6 +114,9 @@ class HttpxTransport:
         started = request.context.clock.monotonic()
         answer = client.send(outgoing, stream=True, follow_redirects=False)
         with contextlib.closing(answer):
+            spent = _watch_for_surplus(library, answer)
+            if spent is not None:
+                spent.close()
             body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
             for part in answer.iter_raw() if is_raw else answer.iter_bytes():
                 body.add(part)
@@ -217,6 +221,9 @@ class AsyncHttpxTransport:
                 await progress.note_failure(library, error)
                 raise
             try:
+                spent = _watch_for_surplus(library, answer)
+                if spent is not None:
+                    await spent.aclose()
                 body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
                 async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
                     body.add(part)
@@ -582,6 +589,60 @@ def _known_codings(library: ModuleType) -> list[str]:
     """Those that the library asks for by itself, depending on what is installed."""
     client = library.Client(transport=library.BaseTransport(), trust_env=False)
     return codings_of(client.headers["accept-encoding"])
+
+
+_WITHIN_STREAMS: Final = ("_stream", "_httpcore_stream", "_connection")
+
+
+def _connection_of(answer: httpx.Response) -> Any:
+    """Httpcore's connection on which `answer` comes; None for HTTP/2, and for transports of another make."""
+    found: Any = answer.stream
+    while found is not None and not hasattr(found, "_h11_state"):
+        state = getattr(found, "__dict__", {})
+        found = next((state[name] for name in _WITHIN_STREAMS if name in state), None)
+    return found
+
+
+def _watch_for_surplus(library: ModuleType, answer: httpx.Response) -> Any:
+    """See to it that the connection of `answer` serves no other request where more than the answer has come.
+
+    Gives the connection where that is so already and it is free for the next, since a hook of the user's has read the body.
+    """
+    connection = _connection_of(answer)
+    if connection is None:
+        return None
+    if answer.is_closed:
+        return connection if holds_surplus(connection) else None
+    answer.stream = _watched_class(library)(answer.stream, connection)
+    return None
+
+
+@functools.lru_cache(maxsize=2)
+def _watched_class(library: ModuleType) -> Callable[[Any, Any], Any]:
+    class WatchedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc,name-defined]  # whichever
+        def __init__(self, stream: Any, connection: Any) -> None:
+            self._stream = stream
+            self._connection = connection
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(self._stream)
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return aiter(self._stream)
+
+        def close(self) -> None:
+            self._retire_connection()
+            self._stream.close()
+
+        async def aclose(self) -> None:
+            self._retire_connection()
+            await self._stream.aclose()
+
+        def _retire_connection(self) -> None:
+            if holds_surplus(self._connection):
+                self._connection._h11_state.send_failed()  # noqa: SLF001  # whereupon httpcore closes it with the answer
+
+    return WatchedStream
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
