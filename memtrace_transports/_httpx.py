@@ -21,6 +21,7 @@ from memtrace._support.event_loops import shielded
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports._checks.header_logs import hide_headers_from_logs
 from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import check_env_proxies, invalid_proxy
@@ -82,6 +83,7 @@ class HttpxTransport:
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
             raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {qualified_type(client)}")
         self._options = _own_options(client, options)
+        hide_headers_from_logs()
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._options)
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
@@ -164,6 +166,7 @@ class AsyncHttpxTransport:
                 f"AsyncHttpxTransport takes an AsyncClient of httpx or httpx2, not {qualified_type(client)}"
             )
         self._options = _own_options(client, options)
+        hide_headers_from_logs()
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._options)
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
