@@ -10,7 +10,7 @@ import contextlib
 import functools
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
@@ -83,6 +83,7 @@ class HttpxTransport:
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
             raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {qualified_type(client)}")
         self._options = _own_options(client, options)
+        self._is_shared = client is not None or self._options.http2  # else a client serves one request at a time
         hide_headers_from_logs()
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._options)
@@ -116,13 +117,15 @@ class HttpxTransport:
         started = request.context.clock.monotonic()
         answer = client.send(outgoing, stream=True, follow_redirects=False)
         with contextlib.closing(answer):
-            spent = _watch_for_surplus(library, answer)
-            if spent is not None:
-                spent.close()
+            connection = _connection_of(answer)
+            if self._is_shared and connection is not None and not answer.is_closed:
+                answer.stream = _watched_class(library)(answer.stream, connection)
             body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
             for part in answer.iter_raw() if is_raw else answer.iter_bytes():
                 body.add(part)
                 _check_deadline(request, started)
+        if connection is not None and holds_surplus(connection):
+            connection.close()
         return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
 
     def close(self) -> None:
@@ -166,6 +169,7 @@ class AsyncHttpxTransport:
                 f"AsyncHttpxTransport takes an AsyncClient of httpx or httpx2, not {qualified_type(client)}"
             )
         self._options = _own_options(client, options)
+        self._is_shared = client is not None or self._options.http2  # else a client serves one request at a time
         hide_headers_from_logs()
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._options)
@@ -224,14 +228,16 @@ class AsyncHttpxTransport:
                 await progress.note_failure(library, error)
                 raise
             try:
-                spent = _watch_for_surplus(library, answer)
-                if spent is not None:
-                    await spent.aclose()
+                connection = _connection_of(answer)
+                if self._is_shared and connection is not None and not answer.is_closed:
+                    answer.stream = _watched_class(library)(answer.stream, connection)
                 body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
                 async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
                     body.add(part)
             finally:
                 await answer.aclose()
+            if connection is not None and holds_surplus(connection):
+                await connection.aclose()
             return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
         raise TimeoutError  # the bound has passed
 
@@ -601,27 +607,16 @@ def _connection_of(answer: httpx.Response) -> Any:
     """Httpcore's connection on which `answer` comes; None for HTTP/2, and for transports of another make."""
     found: Any = answer.stream
     while found is not None and not hasattr(found, "_h11_state"):
-        state = getattr(found, "__dict__", {})
-        found = next((state[name] for name in _WITHIN_STREAMS if name in state), None)
+        outer, found = found, None
+        for name in _WITHIN_STREAMS:
+            found = found or getattr(outer, name, None)
     return found
-
-
-def _watch_for_surplus(library: ModuleType, answer: httpx.Response) -> Any:
-    """See to it that the connection of `answer` serves no other request where more than the answer has come.
-
-    Gives the connection where that is so already and it is free for the next, since a hook of the user's has read the body.
-    """
-    connection = _connection_of(answer)
-    if connection is None:
-        return None
-    if answer.is_closed:
-        return connection if holds_surplus(connection) else None
-    answer.stream = _watched_class(library)(answer.stream, connection)
-    return None
 
 
 @functools.lru_cache(maxsize=2)
 def _watched_class(library: ModuleType) -> Callable[[Any, Any], Any]:
+    """Bodies whose connection is closed with them where more has come, before another task or thread is given it."""
+
     class WatchedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc,name-defined]  # whichever
         def __init__(self, stream: Any, connection: Any) -> None:
             self._stream = stream
@@ -637,9 +632,10 @@ def _watched_class(library: ModuleType) -> Callable[[Any, Any], Any]:
             self._retire_connection()
             self._stream.close()
 
-        async def aclose(self) -> None:
+        def aclose(self) -> Awaitable[None]:
             self._retire_connection()
-            await self._stream.aclose()
+            closing: Awaitable[None] = self._stream.aclose()
+            return closing
 
         def _retire_connection(self) -> None:
             if holds_surplus(self._connection):

@@ -8,30 +8,38 @@ from __future__ import annotations
 import select
 import sys
 from collections.abc import Callable
+from operator import attrgetter, methodcaller
 from typing import Any, Final
 
 # The places in httpcore, anyio, trio, urllib3 and ssl where bytes wait: https://github.com/encode/httpx/issues/1474
+# Looked at for each answer, so that they are read without a call of a function of ours.
 _BUFFERS: Final[dict[str, Callable[[Any], object]]] = {
-    "_h11_state": lambda parser: parser.trailing_data[0],
-    "_protocol": lambda protocol: getattr(protocol, "read_queue", None),
-    "_read_bio": lambda bio: bio.pending,
-    "_incoming": lambda bio: bio.pending,
-    "incoming": lambda bio: bio.pending,
-    "_ssl_object": lambda tls: tls.pending(),
-    "ssl_obj": lambda tls: tls.pending(),
-    "sslobj": lambda tls: tls.pending(),
-    "_sslobj": lambda tls: tls is not None and tls.pending(),
+    "_read_bio": attrgetter("pending"),
+    "_incoming": attrgetter("pending"),
+    "incoming": attrgetter("pending"),
+    "_ssl_object": methodcaller("pending"),
+    "ssl_obj": methodcaller("pending"),
+    "sslobj": methodcaller("pending"),
+    "_sslobj": methodcaller("pending"),
 }
 _BELOW: Final = ("_network_stream", "_stream", "transport_stream", "_sock", "socket")
 
 
 def holds_surplus(connection: object) -> bool:
     """Whether bytes wait in `connection`, or in a stream or a socket below it, that were received and not read."""
-    while connection is not None:
-        state = getattr(connection, "__dict__", {})
-        if any(name in state and held(state[name]) for name, held in _BUFFERS.items()):
+    layer = connection
+    while layer is not None:
+        state: dict[str, Any] = getattr(layer, "__dict__", {})
+        for name in _BUFFERS.keys() & state.keys():
+            if state[name] is not None and _BUFFERS[name](state[name]):
+                return True
+        if "_h11_state" in state and state["_h11_state"].trailing_data[0]:
             return True
-        connection = next((state[name] for name in _BELOW if name in state), None)
+        if getattr(state.get("_protocol"), "read_queue", None):  # of anyio on asyncio
+            return True
+        layer = None
+        for name in _BELOW:
+            layer = layer or state.get(name)
     return False
 
 
