@@ -129,11 +129,15 @@ def _prepare(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
 def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _SessionChannel:
     import aiohttp
 
+    from memtrace_transports._pool.aiohttp_connections import WatchingHandler
+
     connector = aiohttp.TCPConnector(
         limit=0,  # our own slots bound it
         keepalive_timeout=keepalive_seconds(options),
         ssl=context,
     )
+    factory: Any = functools.partial(WatchingHandler, loop=asyncio.get_running_loop())
+    connector._factory = factory  # noqa: SLF001  # there is no option for it
     session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -298,6 +302,10 @@ class _SessionChannel:
         settings = self._settings(request.method, request.origin, request.headers.multi_items)
         if self.session.closed:
             raise ClientClosedError("the aiohttp session of this transport is closed")
+        if self.slots is None:
+            from memtrace_transports._pool.aiohttp_connections import close_spent
+
+            close_spent(self.session.connector)
         data = body if body is None or len(body) < _LARGE else io.BytesIO(body)
         return self.session.request(request.method, url, data=data, timeout=timeout, **settings)
 

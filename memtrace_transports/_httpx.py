@@ -10,7 +10,7 @@ import contextlib
 import functools
 import ssl
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,6 +22,7 @@ from memtrace._support.event_loops import shielded
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
+from memtrace_transports._checks.header_logs import hide_headers_from_logs
 from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import (
@@ -35,6 +36,7 @@ from memtrace_transports._checks.proxies import (
 )
 from memtrace_transports._checks.request_checks import check_time_left, failed_lookup
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
+from memtrace_transports._checks.surplus import holds_surplus
 from memtrace_transports._checks.tls import lazy_ssl_context
 from memtrace_transports._pool.client_pool import ClientPool
 from memtrace_transports._pool.lazy_clients import LazyClient, PerLoopClients
@@ -90,6 +92,8 @@ class HttpxTransport:
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
             raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {qualified_type(client)}")
         self._options = _own_options(client, options)
+        self._is_shared = client is not None or self._options.http2  # else a client serves one request at a time
+        hide_headers_from_logs()
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._options)
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
@@ -123,10 +127,15 @@ class HttpxTransport:
         started = request.context.clock.monotonic()
         answer = client.send(outgoing, stream=True, follow_redirects=False)
         with contextlib.closing(answer):
+            connection = _connection_of(answer)
+            if self._is_shared and connection is not None and not answer.is_closed:
+                answer.stream = _watched_class(library)(answer.stream, connection)
             body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
             for part in answer.iter_raw() if is_raw else answer.iter_bytes():
                 body.add(part)
                 _check_deadline(request, started)
+        if connection is not None and holds_surplus(connection):
+            connection.close()
         return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
 
     def close(self) -> None:
@@ -170,6 +179,8 @@ class AsyncHttpxTransport:
                 f"AsyncHttpxTransport takes an AsyncClient of httpx or httpx2, not {qualified_type(client)}"
             )
         self._options = _own_options(client, options)
+        self._is_shared = client is not None or self._options.http2  # else a client serves one request at a time
+        hide_headers_from_logs()
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._options)
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
@@ -229,11 +240,16 @@ class AsyncHttpxTransport:
                 await progress.note_failure(library, error)
                 raise
             try:
+                connection = _connection_of(answer)
+                if self._is_shared and connection is not None and not answer.is_closed:
+                    answer.stream = _watched_class(library)(answer.stream, connection)
                 body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
                 async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
                     body.add(part)
             finally:
                 await answer.aclose()
+            if connection is not None and holds_surplus(connection):
+                await connection.aclose()
             return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
         raise TimeoutError  # the bound has passed
 
@@ -639,6 +655,50 @@ def _known_codings(library: ModuleType) -> list[str]:
     """Those that the library asks for by itself, depending on what is installed."""
     client = library.Client(transport=library.BaseTransport(), trust_env=False)
     return codings_of(client.headers["accept-encoding"])
+
+
+_WITHIN_STREAMS: Final = ("_stream", "_httpcore_stream", "_connection")
+
+
+def _connection_of(answer: httpx.Response) -> Any:
+    """Httpcore's connection on which `answer` comes; None for HTTP/2, and for transports of another make."""
+    found: Any = answer.stream
+    while found is not None and not hasattr(found, "_h11_state"):
+        outer, found = found, None
+        for name in _WITHIN_STREAMS:
+            found = found or getattr(outer, name, None)
+    return found
+
+
+@functools.lru_cache(maxsize=2)
+def _watched_class(library: ModuleType) -> Callable[[Any, Any], Any]:
+    """Bodies whose connection is closed with them where more has come, before another task or thread is given it."""
+
+    class WatchedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc,name-defined]  # whichever
+        def __init__(self, stream: Any, connection: Any) -> None:
+            self._stream = stream
+            self._connection = connection
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(self._stream)
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return aiter(self._stream)
+
+        def close(self) -> None:
+            self._retire_connection()
+            self._stream.close()
+
+        def aclose(self) -> Awaitable[None]:
+            self._retire_connection()
+            closing: Awaitable[None] = self._stream.aclose()
+            return closing
+
+        def _retire_connection(self) -> None:
+            if holds_surplus(self._connection):
+                self._connection._h11_state.send_failed()  # noqa: SLF001  # whereupon httpcore closes it with the answer
+
+    return WatchedStream
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------

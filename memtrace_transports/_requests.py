@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import http
 import http.client
+import io
 import threading
 import weakref
 from collections.abc import Callable, Iterator, MutableMapping
@@ -34,6 +35,7 @@ from memtrace_transports._checks.proxies import (
 )
 from memtrace_transports._checks.request_checks import cannot_send, check_sendable, check_time_left
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
+from memtrace_transports._checks.surplus import holds_surplus
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import LazyClient
 
@@ -136,6 +138,7 @@ class _SendAttempt:
         finally:
             _SEND_ATTEMPT.reset(token)
         self.sent = True
+        _watch_for_surplus(answer.raw)
         try:
             body = self._body(answer)
         finally:  # a connection whose answer was read to its end is back in its pool by now; any other one ends here
@@ -266,6 +269,33 @@ def _known_codings() -> list[str]:
     from urllib3.util import make_headers
 
     return codings_of(make_headers(accept_encoding=True)["accept-encoding"])
+
+
+def _watch_for_surplus(raw: Any) -> None:
+    """See to it that the connection of an answer serves no other request where more than the answer has come.
+
+    http.client throws away what it has read of that, and the rest would be the next answer's beginning.
+    """
+    # tests/transports/test_upstream.py::test_urllib3_uses_a_connection_again_on_which_half_an_answer_too_many_came
+    answer, connection = getattr(raw, "_original_response", None), getattr(raw, "connection", None)
+    # a patch's may read from something else
+    if isinstance(getattr(answer, "fp", None), io.BufferedReader) and connection is not None:
+        vars(answer)["_close_conn"] = functools.partial(_end_answer, answer, connection)
+
+
+def _end_answer(answer: Any, connection: Any) -> None:
+    """Let go of the connection, as http.client does at the end of `answer`; close it where it holds more."""
+    is_spent = _has_buffered(answer.fp) or holds_surplus(connection.sock)
+    del vars(answer)["_close_conn"]
+    answer._close_conn()  # noqa: SLF001  # its class's own
+    if is_spent:
+        connection.close()
+
+
+def _has_buffered(file: Any) -> bool:
+    """Whether bytes were read into this buffer and not out of it."""
+    file.raw.readinto = lambda _: None  # or `peek` would wait for more
+    return bool(file.peek(1))
 
 
 # ---- a session of our own -------------------------------------------------------------------------------------------

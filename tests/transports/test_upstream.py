@@ -22,7 +22,7 @@ import yarl
 import memtrace_transports
 from tests.garbage import collected
 from tests.transports.httpx_libraries import on_httpx_and_httpx2
-from tests.transports.scripted import Answer, Echo, ScriptedServer
+from tests.transports.scripted import Answer, Echo, ScriptedServer, Verbatim
 
 pytestmark = pytest.mark.network
 
@@ -266,6 +266,14 @@ def test_aiohttp_drops_a_repeated_header_that_is_spelt_in_another_case():
 def test_yarl_drops_an_empty_query_and_what_it_takes_for_a_fragment():
     sent = [yarl.URL(f"http://server{target}", encoded=True).raw_path_qs for target in ("/x?", "/x#y")]
     assert sent == ["/x", "/x"]
+
+
+def test_urllib3_uses_a_connection_again_on_which_half_an_answer_too_many_came():
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst"
+    with ScriptedServer(Verbatim((answer + b"HTTP/1.1 200 O",))) as server, requests.Session() as session:
+        assert session.get(server.url).content == b"first"
+        assert session.get(server.url).json()["line"] == "GET / HTTP/1.1"
+        assert server.connections == 1
 
 
 def test_every_test_that_a_comment_names_is_here():
