@@ -171,6 +171,15 @@ def alone(session: nox.Session, library: str) -> None:
     session.run("python", "-m", "tests.alone", library)
 
 
+@nox.session(python="3.11", venv_backend="venv")
+def frozen(session: nox.Session) -> None:
+    """Applications of the SDK frozen by PyInstaller, as a zip file and by shiv, each by its defaults and run on every transport."""
+    wheel = _wheel(session)
+    session.install(f"{wheel}[aiohttp,cli,httpx2,requests,server]", "pyinstaller", "shiv")
+    _leave_the_source_tree(session)
+    session.run("python", "-m", "tests.frozen", str(wheel))
+
+
 # ---- long runs ------------------------------------------------------------------------------------------------------
 
 

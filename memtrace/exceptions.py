@@ -97,6 +97,7 @@ CODES = frozenset(
         "rate_limited",
         "redirect",
         "response_decode",
+        "response_too_long",
         "result_window_exceeded",
         "server_error",
         "skipped",
@@ -419,6 +420,8 @@ class TransportError(MemtraceError):
     cause: TransportCause
     #: False only when the request surely never reached the server.
     maybe_sent: bool
+    #: Whether the same request would fail in the same way again, so that it is not retried.
+    permanent: bool
 
     def __init__(
         self,
@@ -426,6 +429,7 @@ class TransportError(MemtraceError):
         *,
         cause: TransportCause | None = None,
         maybe_sent: bool = True,
+        permanent: bool = False,
         code: str | None = None,
         hint: str | None = None,
         argument: str | None = None,
@@ -433,6 +437,7 @@ class TransportError(MemtraceError):
         super().__init__(message, code=code, hint=hint, argument=argument)
         self.cause = cause or self._default_cause
         self.maybe_sent = maybe_sent
+        self.permanent = permanent
 
 
 class APIConnectionError(TransportError, ConnectionError):

@@ -7,7 +7,7 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, get_args
 
 from pydantic import (
@@ -18,6 +18,8 @@ from pydantic import (
     GetJsonSchemaHandler,
     Strict,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_serializer,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -63,6 +65,7 @@ TimeBound = str | Annotated[timedelta, Strict()] | Annotated[datetime, Strict()]
 """A point in time: the server's text (``"24h"``, ``"7d"``, ``"30m"``, ``"2026-01-31T12:00:00Z"``), a `timedelta`
 before now, or an aware `datetime`."""
 
+
 WIRE = {"memtrace": "wire"}
 """The validation context of parsing an answer of the server."""
 
@@ -92,7 +95,35 @@ def _from_the_wire(value: str, info: ValidationInfo) -> str:
     return value
 
 
-class _Sent(BaseModel):
+def _fail_fast(schema: object) -> None:
+    # FailFast of pydantic would stand in the public types of the fields
+    if isinstance(schema, dict):
+        if schema.get("type") == "list":
+            schema["fail_fast"] = True
+        schema = [part for name, part in schema.items() if name != "metadata"]
+    if isinstance(schema, (list, tuple)):
+        for part in schema:
+            _fail_fast(part)
+
+
+def _one_by_one(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """Validate the members of a dict up to the first wrong one, which pydantic does for lists alone."""
+    if not isinstance(value, dict):
+        return handler(value)
+    return {name: member for pair in value.items() for name, member in handler(dict([pair])).items()}
+
+
+class _StopsEarly(BaseModel):
+    """Lists are validated up to their first wrong member: there may be a million, and an error takes hundreds of bytes."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _fail_fast(schema)
+        return schema
+
+
+class _Sent(_StopsEarly):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
 
@@ -108,7 +139,7 @@ def _without_match(dumped: dict[str, Any]) -> dict[str, Any]:
     return dumped
 
 
-class ResponseModel(BaseModel):
+class ResponseModel(_StopsEarly):
     """A model that the server sends. Fields that a newer server added are kept."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow")
@@ -171,11 +202,16 @@ class AddMemoryRequest(_Sent):
     parent_id: str | None = None
 
 
+# A day from where the calendar ends, so that a zone, and the bounds of a page, stay within it.
+_FIRST_DAY: Final = datetime(1, 1, 2, tzinfo=timezone.utc)
+_LAST_DAY: Final = datetime(9999, 12, 30, tzinfo=timezone.utc)
+
+
 class Memory(ResponseModel):
     """A stored memory."""
 
     #: When the server took it, UTC. Nanoseconds are cut to microseconds.
-    time: datetime
+    time: datetime = Field(ge=_FIRST_DAY, le=_LAST_DAY)
     org_id: str
     agent_id: str
     session_id: str | None = None
@@ -332,7 +368,7 @@ class AgentStats(ResponseModel):
     active_sessions: int
     last_active_at: datetime | None = None
     #: How many memories of each type.
-    memory_types: dict[str, int]
+    memory_types: Annotated[dict[str, int], WrapValidator(_one_by_one)]
 
 
 # ---- sessions -------------------------------------------------------------------------------------------------------
@@ -414,4 +450,4 @@ class Health(ResponseModel):
     #: A Go duration: ``1h2m3.5s``.
     uptime: str
     #: For each organisation that has storage, whether it can be reached.
-    arc: dict[str, bool] | None = None
+    arc: Annotated[dict[str, bool], WrapValidator(_one_by_one)] | None = None

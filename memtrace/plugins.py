@@ -18,7 +18,7 @@ from typing import Final, Generic, Literal, NamedTuple, TypeVar, cast
 import pluggy
 
 from memtrace._flow.composition import Middleware
-from memtrace._support.error_text import did_you_mean
+from memtrace._support.error_text import closed, did_you_mean
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
 from memtrace.middleware._placement import BUILT_IN, Position
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
@@ -266,7 +266,7 @@ class Registry(Generic[SpecT]):
         try:
             spec = self._load(found)
         except MemtraceError as error:
-            return "broken", f"{error.message}; {error.hint}" if error.hint else error.message
+            return "broken", f"{closed(error.message, ';')} {error.hint}" if error.hint else error.message
         if spec.missing():
             return "missing package", install_hint(spec, found.distribution)
         return "ok", ""
@@ -321,7 +321,7 @@ class Registry(Generic[SpecT]):
         except BaseException as error:  # a module that calls sys.exit() ends nobody's program
             raise self._error(
                 f"{where} cannot be loaded: {type(error).__name__}: {error}",
-                hint=f"upgrade or uninstall {found.distribution}",
+                hint=_LEFT_OUT if _is_left_out(found, error) else f"upgrade or uninstall {found.distribution}",
             ) from error
         if not isinstance(spec, self._spec):
             gives = f"gives {type(spec).__name__}, not a {self._spec.__name__}"
@@ -339,6 +339,19 @@ class Registry(Generic[SpecT]):
         manager.register(found.load(), name=f"{self.kind}:{found.name}")
         manager.check_pending()
         return cast("object", getattr(manager.hook, f"memtrace_{self.kind}")())
+
+
+_LEFT_OUT = (
+    "an application that is frozen has to include it: PyInstaller by --collect-submodules memtrace_transports, Nuitka by "
+    "--include-package=memtrace_transports, cx_Freeze by packages; anywhere else reinstall memtrace-sdk"
+)
+
+
+def _is_left_out(found: _Candidate, error: BaseException) -> bool:
+    """Whether a module of the SDK itself is not there, as where a freezer has not seen that it is needed."""
+    if found.distribution != _OWN_DISTRIBUTION or not isinstance(error, ModuleNotFoundError):
+        return False
+    return (error.name or "").partition(".")[0] in ("memtrace", "memtrace_transports")
 
 
 def _is_installed(package: str) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import http
 import http.client
+import io
 import threading
+import weakref
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
@@ -21,9 +23,19 @@ from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports._checks.limits import max_connections
 from memtrace_transports._checks.own_client import qualified_type
-from memtrace_transports._checks.proxies import proxy_from_env, validate_proxy
+from memtrace_transports._checks.proxies import (
+    CONNECTION_BROKE,
+    NO_CONNECTION,
+    NO_CONNECTION_IN_TIME,
+    Proxies,
+    Proxy,
+    failed_exchange,
+    proxy_from_env,
+    usable,
+)
 from memtrace_transports._checks.request_checks import cannot_send, check_sendable, check_time_left
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
+from memtrace_transports._checks.surplus import holds_surplus
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import LazyClient
 
@@ -79,7 +91,7 @@ class RequestsTransport:
             raise TypeError(f"options= takes TransportOptions, not {qualified_type(options)}")
         self._options = options or TransportOptions()
         self._own = _OwnSession(self._options) if session is None else None
-        tls = lazy_ssl_context(self._options, bundles=_BUNDLES, blocking=True)
+        tls = lazy_ssl_context(self._options, bundles=_BUNDLES)
         self._sessions = LazyClient(session, functools.partial(_new_session, self._options, tls))
 
     def send(self, request: Request) -> Response:
@@ -110,13 +122,14 @@ class _SendAttempt:
     def __init__(self, request: Request, options: TransportOptions) -> None:
         self.request = request
         self.sent: bool | None = None  # None: unknown, as on a user's session
+        self.proxy: Proxy | None = None  # as soon as it is known
         self._options = options
         self._deadline = None if request.timeout is None else _monotonic() + request.timeout
 
     def run(self, session: requests.Session, own: _OwnSession | None) -> Response:
         """Send it by `session`, which is the user's where `own` is None."""
         check_sendable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
-        outgoing, settings = self._prepare_custom(session) if own is None else self._prepare_own(session, own)
+        outgoing, settings = self._prepare_custom(session) if own is None else self._prepare_own(own)
         token = _SEND_ATTEMPT.set(self)
         try:
             answer = session.send(
@@ -125,6 +138,7 @@ class _SendAttempt:
         finally:
             _SEND_ATTEMPT.reset(token)
         self.sent = True
+        _watch_for_surplus(answer.raw)
         try:
             body = self._body(answer)
         finally:  # a connection whose answer was read to its end is back in its pool by now; any other one ends here
@@ -132,17 +146,15 @@ class _SendAttempt:
         headers = getattr(answer.raw, "headers", None) or answer.headers
         return Response(answer.status_code, Headers(list(headers.items())), body)
 
-    def _prepare_own(
-        self, session: requests.Session, own: _OwnSession
-    ) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+    def _prepare_own(self, own: _OwnSession) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """The request without what `prepare` does, which writes the URL anew and looks for cookies, files and netrc."""
         request, outgoing = self.request, _prepared_class()()
         outgoing.method = request.method
         outgoing.headers = _headers(request, own.headers)
         outgoing.body = request.body
         outgoing.hooks = {"response": [self._refuse_interim, _hide_redirect]}
-        prepared = _verbatim(outgoing, request)
-        return prepared, {"proxies": own.proxies(session, prepared, request)}
+        self.proxy = own.proxies.of(request.origin)
+        return _verbatim(outgoing, request), {"proxies": {"all": self.proxy.address} if self.proxy else {}}
 
     def _prepare_custom(self, session: requests.Session) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         import requests
@@ -161,8 +173,12 @@ class _SendAttempt:
         settings = session.merge_environment_settings(
             request.url, {}, stream=True, verify=session.verify, cert=session.cert
         )
-        proxies = _validated_proxies(request, settings["proxies"])
-        return _verbatim(outgoing, request), {**settings, "proxies": proxies}
+        self.proxy = _custom_proxy(request, settings["proxies"])
+        if self.proxy is not None:
+            parts = urlsplit(request.origin)
+            key = f"{parts.scheme}://{parts.hostname}"  # the first that requests looks for
+            settings["proxies"][key] = self.proxy.address
+        return _verbatim(outgoing, request), {**settings}
 
     def _timeout(self) -> urllib3.Timeout:
         import urllib3
@@ -194,40 +210,23 @@ _SEND_ATTEMPT: ContextVar[_SendAttempt] = ContextVar("memtrace_requests_attempt"
 
 
 class _OwnSession:
-    """What belongs to requests through a session of our own: the options' headers, and the proxies on the way to an origin.
-
-    Those of the environment are as they were at the first request to it: to read them takes a third of a call.
-    """
+    """What belongs to requests through a session of our own: the options' headers, and the proxy on the way to an origin."""
 
     def __init__(self, options: TransportOptions) -> None:
         self.headers = tuple((options.headers or {}).items())
-        self._proxies: dict[str, dict[str, str]] = {}
-
-    def proxies(
-        self, session: requests.Session, prepared: requests.PreparedRequest, request: Request
-    ) -> dict[str, str]:
-        """By scheme and host, as requests takes them."""
-        known = self._proxies.get(request.origin)
-        if known is None:
-            from requests.utils import resolve_proxies
-
-            proxies = resolve_proxies(prepared, dict(session.proxies), session.trust_env)
-            known = self._proxies[request.origin] = _validated_proxies(request, proxies)
-        return dict(known)
+        self.proxies = Proxies(options, "requests")
 
 
-def _validated_proxies(request: Request, proxies: MutableMapping[str, str]) -> dict[str, str]:
-    """`proxies`, where requests and urllib3 can use the one for this request; it is given its scheme where it has none."""
+def _custom_proxy(request: Request, proxies: MutableMapping[str, str]) -> Proxy | None:
+    """The one of a user's session for this request, with its scheme where it has none. Raises `ConfigurationError`."""
     from requests.utils import select_proxy
 
     address = select_proxy(request.url, proxies)
     if not address:
-        return dict(proxies)
-    named = proxy_from_env(request.origin)
-    named_by = named[0] if named is not None and named[1] == address else "your session"
-    parts = urlsplit(request.origin)
-    key = f"{parts.scheme}://{parts.hostname}"  # the first that requests looks for
-    return {**proxies, key: validate_proxy(address, named_by, "requests", "socks")}
+        return None
+    found = proxy_from_env(request.origin)
+    named_by = found.named_by if found is not None and found.address == address else "your session"
+    return usable(Proxy(address, named_by), "requests")
 
 
 def _verbatim(outgoing: Any, request: Request) -> requests.PreparedRequest:
@@ -272,6 +271,33 @@ def _known_codings() -> list[str]:
     return codings_of(make_headers(accept_encoding=True)["accept-encoding"])
 
 
+def _watch_for_surplus(raw: Any) -> None:
+    """See to it that the connection of an answer serves no other request where more than the answer has come.
+
+    http.client throws away what it has read of that, and the rest would be the next answer's beginning.
+    """
+    # tests/transports/test_upstream.py::test_urllib3_uses_a_connection_again_on_which_half_an_answer_too_many_came
+    answer, connection = getattr(raw, "_original_response", None), getattr(raw, "connection", None)
+    # a patch's may read from something else
+    if isinstance(getattr(answer, "fp", None), io.BufferedReader) and connection is not None:
+        vars(answer)["_close_conn"] = functools.partial(_end_answer, answer, connection)
+
+
+def _end_answer(answer: Any, connection: Any) -> None:
+    """Let go of the connection, as http.client does at the end of `answer`; close it where it holds more."""
+    is_spent = _has_buffered(answer.fp) or holds_surplus(connection.sock)
+    del vars(answer)["_close_conn"]
+    answer._close_conn()  # noqa: SLF001  # its class's own
+    if is_spent:
+        connection.close()
+
+
+def _has_buffered(file: Any) -> bool:
+    """Whether bytes were read into this buffer and not out of it."""
+    file.raw.readinto = lambda _: None  # or `peek` would wait for more
+    return bool(file.peek(1))
+
+
 # ---- a session of our own -------------------------------------------------------------------------------------------
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # the names that requests has for it, in its order
@@ -284,9 +310,7 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
 
     session = requests.Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    session.trust_env = options.trust_env and options.proxy is None
-    if options.proxy is not None:
-        session.proxies = {"all": options.proxy}
+    session.trust_env = False  # each request is told its proxy
     adapter = _adapter_class()(max_connections(options), tls())
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -340,6 +364,24 @@ class _StrictResponse(http.client.HTTPResponse):
             raise http.client.HTTPException("a header line of the answer cannot be read")
 
 
+def _outliving_exit(pool: type[Any]) -> type[Any]:
+    """Urllib3's pool, which connects anew once urllib3's exit hook has emptied it: hooks of the user's may run after that one."""
+    # tests/transports/test_upstream.py::test_an_exit_hook_of_urllib3_empties_a_pool_for_good
+
+    class OutlivingPool(pool):  # type: ignore[misc]  # one of urllib3's
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            self._emptied: list[str] = []
+            weakref.finalize(self, self._emptied.append, "at exit")  # runs before urllib3's, which is older
+
+        def _get_conn(self, timeout: float | None = None) -> Any:
+            if self._emptied:
+                self.block = False
+            return super()._get_conn(timeout)
+
+    return OutlivingPool
+
+
 @functools.lru_cache(maxsize=1)
 def _pool_classes() -> dict[str, type[Any]]:
     """Urllib3's pools that wait for a free connection for so long only, and whose connections send our target."""
@@ -365,7 +407,7 @@ def _pool_classes() -> dict[str, type[Any]]:
                     url = attempt.request.target if url.startswith("/") else attempt.request.url
                 super().request(method, url, **settings)
 
-        class Pool(pool):  # type: ignore[misc]  # whichever of the two
+        class Pool(_outliving_exit(pool)):  # type: ignore[misc]  # whichever of the two
             ConnectionCls = ExactTargetConnection
 
             def urlopen(self, *, timeout: urllib3.Timeout, **settings: Any) -> Any:
@@ -400,7 +442,10 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
                 if proxy in self.proxy_manager:
                     return self.proxy_manager[proxy]
                 if proxy.lower().startswith("socks"):
-                    return super().proxy_manager_for(proxy, ssl_context=self._tls, **settings)
+                    manager = super().proxy_manager_for(proxy, ssl_context=self._tls, **settings)
+                    by_scheme = manager.pool_classes_by_scheme.items()
+                    manager.pool_classes_by_scheme = {scheme: _outliving_exit(pool) for scheme, pool in by_scheme}
+                    return manager
                 settings.update(ssl_context=self._tls, proxy_ssl_context=self._tls)
                 manager = super().proxy_manager_for(proxy, **settings)
                 manager.pool_classes_by_scheme = _pool_classes()
@@ -433,12 +478,21 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     if what is None:
         return cannot_send(origin, maybe_sent=bool(sent))
     if sent and cause == "connect":  # such as a TLS error after the handshake
-        cause, what = "reset", _BROKE
-    failure = TransportError(
-        f"{what.format(origin)}: {links[-1]}", cause=cause, maybe_sent=maybe_sent if sent is None else sent
+        cause, what = "reset", CONNECTION_BROKE
+    failure = failed_exchange(
+        what, links[-1], origin, attempt.proxy, cause=cause, maybe_sent=maybe_sent if sent is None else sent
     )
+    failure.permanent = any(_is_permanent(link) for link in links)
     failure.__cause__ = error
     return failure
+
+
+def _is_permanent(error: BaseException) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which http.client bounds."""
+    from requests.exceptions import TooManyRedirects
+
+    # http.client says by the text alone that there are too many lines
+    return isinstance(error, (TooManyRedirects, http.client.LineTooLong)) or str(error).startswith("got more than ")
 
 
 def _unwrap_causes(error: BaseException) -> Iterator[BaseException]:
@@ -448,9 +502,6 @@ def _unwrap_causes(error: BaseException) -> Iterator[BaseException]:
         yield link
         wrapped = [value for value in link.args if isinstance(value, BaseException)]
         link = getattr(link, "reason", None) or (wrapped[-1] if wrapped else None)
-
-
-_BROKE = "the connection to {} broke"
 
 
 @functools.lru_cache(maxsize=1)
@@ -468,12 +519,12 @@ def _error_map() -> list[tuple[tuple[type[BaseException], ...], TransportCause, 
     return [
         ((inner.InvalidHeader,), "protocol", True, "{} did not answer in HTTP"),  # with two lengths
         (unwritable, "protocol", False, None),
-        ((outer.InvalidSchema, inner.NewConnectionError), "connect", False, "no connection to {}"),
-        ((outer.ConnectTimeout, inner.ConnectTimeoutError), "timeout", False, "no connection to {} in time"),
+        ((outer.InvalidSchema, inner.NewConnectionError), "connect", False, NO_CONNECTION),
+        ((outer.ConnectTimeout, inner.ConnectTimeoutError), "timeout", False, NO_CONNECTION_IN_TIME),
         ((inner.EmptyPoolError,), "timeout", False, "no free connection to {} in time"),
         ((outer.Timeout, inner.TimeoutError, TimeoutError), "timeout", True, "no answer from {} in time"),
-        (unreached, "connect", False, "no connection to {}"),
-        ((ConnectionError,), "reset", True, _BROKE),
+        (unreached, "connect", False, NO_CONNECTION),
+        ((ConnectionError,), "reset", True, CONNECTION_BROKE),
         ((outer.ContentDecodingError, inner.DecodeError), "protocol", True, "the answer of {} cannot be decompressed"),
         ((http.client.HTTPException, inner.ProtocolError), "protocol", True, "{} did not answer in HTTP"),
         ((outer.RequestException, inner.HTTPError), "protocol", True, "the exchange with {} failed"),

@@ -15,7 +15,7 @@ from rich.tree import Tree
 
 from memtrace._cli.conversation_loader import LoadReport, Turn, load, read_turns
 from memtrace._cli.exit_status import CommandError, status_of
-from memtrace._cli.json_lines import LineError
+from memtrace._cli.json_lines import LineError, bounded_lines
 from memtrace._cli.messages import text_of
 from memtrace._cli.progress import measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
@@ -159,7 +159,7 @@ def _load(client: Memtrace, source: _ConversationSource, report: LoadReport) -> 
         def advance(turn: Turn) -> None:
             show_progress(turn.end, f"{report.stored:,} turns")
 
-        load(client, read_turns(source.stream, source.name), report, advance)
+        load(client, read_turns(bounded_lines(source.stream), source.name), report, advance)
 
 
 def _counts_line(report: LoadReport) -> str:

@@ -22,21 +22,33 @@ def run_server(
     port: int,
     manual_clock: bool,
     visibility: Visibility,
+    dedup_enabled: bool,
+    dedup_window_hours: int,
+    write_batch_size: int,
+    write_flush_interval_ms: int,
     orgs: Sequence[str],
     control: bool,
+    allowed_hosts: Sequence[str],
     as_json: bool,
 ) -> int:
     """Serve until SIGINT or SIGTERM comes; returns the exit status. Prints where, and a key, once it answers."""
     if manual_clock and not control:
         show_error("--clock manual stands still until /_fake/clock/advance moves it, which --no-control leaves out")
         return 2
-    fake = FakeMemtrace(clock=ManualClock() if manual_clock else None, visibility=visibility)
     try:
+        fake = FakeMemtrace(
+            clock=ManualClock() if manual_clock else None,
+            visibility=visibility,
+            dedup_enabled=dedup_enabled,
+            dedup_window_hours=dedup_window_hours,
+            write_batch_size=write_batch_size,
+            write_flush_interval_ms=write_flush_interval_ms,
+        )
         organisations = [_organisation(fake, text) for text in orgs or ["default"]]
+        server = LiveServer(fake, host=host, port=port, control=control, hosts=allowed_hosts)
     except ValueError as error:
         show_error(str(error))
         return 2
-    server = LiveServer(fake, host=host, port=port, control=control)
     told = threading.Event()
     with on_termination(told.set):
         try:

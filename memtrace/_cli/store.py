@@ -13,8 +13,8 @@ import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
 from memtrace._cli.messages import text_of
-from memtrace._cli.tables import plain_table, show_table, time_text
-from memtrace._cli.terminal import show_error, show_json, visible
+from memtrace._cli.tables import plain_table, time_text
+from memtrace._cli.terminal import say, show_error, show_json, show_table, visible
 from memtrace._support.numbers import counted
 from memtrace.exceptions import MemtraceError
 from memtrace_transports._engine.timestamps import UnreadableTimeError, read_bound
@@ -55,16 +55,16 @@ def show_info(store: str | None, *, as_json: bool) -> None:
         )
         return
     size = f"{found.file_bytes:,} bytes, {found.free_bytes:,} of them free, and a log of {found.log_bytes:,}"
-    typer.echo(
+    say(
         f"{visible(found.path)}: schema version {found.schema_version}, {size}\n"
         f"{counted(found.memories, 'memory', 'memories')}, "
         f"{counted(found.agents, 'agent', 'agents')}, {counted(found.sessions, 'session', 'sessions')} "
         f"and {counted(found.keys, 'key', 'keys')}"
     )
     for organisation in found.organisations:
-        typer.echo(f"  {visible(organisation.name)}: {counted(organisation.memories, 'memory', 'memories')}")
+        say(f"  {visible(organisation.name)}: {counted(organisation.memories, 'memory', 'memories')}")
     if found.oldest is not None:
-        typer.echo(f"from {time_text(found.oldest)} to {time_text(found.newest)}")
+        say(f"from {time_text(found.oldest)} to {time_text(found.newest)}")
 
 
 def run_check(store: str | None, *, as_json: bool) -> ExitStatus:
@@ -78,7 +78,7 @@ def run_check(store: str | None, *, as_json: bool) -> ExitStatus:
             "the store is damaged", *problems, "go back to a backup, or copy what can be read with: memtrace-sdk export"
         )
     else:
-        typer.echo("The store is whole")
+        say("The store is whole")
     return ExitStatus.FAILED if problems else ExitStatus.OK
 
 
@@ -89,7 +89,7 @@ def run_backup(store: str | None, destination: str, *, as_json: bool) -> None:
     if as_json:
         show_json({"file": destination, "bytes": size})
     else:
-        typer.echo(f"Copied the store to {visible(destination)}, {size:,} bytes")
+        say(f"Copied the store to {visible(destination)}, {size:,} bytes")
 
 
 def run_compact(store: str | None, *, as_json: bool) -> None:
@@ -99,7 +99,7 @@ def run_compact(store: str | None, *, as_json: bool) -> None:
     if as_json:
         show_json({"bytes_before": before, "bytes_after": after})
     else:
-        typer.echo(f"The file has {after:,} bytes; it had {before:,}")
+        say(f"The file has {after:,} bytes; it had {before:,}")
 
 
 def _json_time(moment: datetime | None) -> str | None:
@@ -122,7 +122,7 @@ def run_forget(
     if as_json:
         show_json(asdict(report))
     else:
-        typer.echo(f"Forgot {_removed(report)}")
+        say(f"Forgot {_removed(report)}")
 
 
 def _ask(report: ForgetReport) -> None:
@@ -164,7 +164,7 @@ def create_key(store: str | None, name: str, organisation: str, *, as_json: bool
     if as_json:
         show_json({"name": name, "api_key": key})
     else:
-        typer.echo(key)
+        say(key)
 
 
 def list_keys(store: str | None, *, as_json: bool) -> None:
@@ -190,4 +190,4 @@ def revoke_key(store: str | None, name: str, *, as_json: bool) -> None:
     if as_json:
         show_json({"revoked": name})
     else:
-        typer.echo(f"The key {visible(name)} is refused from now on")
+        say(f"The key {visible(name)} is refused from now on")

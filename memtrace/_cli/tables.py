@@ -11,20 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from memtrace._cli.profiles import Config
-from memtrace._cli.terminal import columns_in_environment, make_console, show, show_error, show_json, visible
+from memtrace._cli.terminal import show_error, show_json, show_table, visible
 from memtrace.models import Agent, AgentStats, Memory, Session
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-_UNBROKEN = 10_000
-
-
-def show_table(table: Table) -> None:
-    """Print a table; in a pipe one line for each row, unless COLUMNS says how wide it is."""
-    console = make_console()
-    if not console.is_terminal and columns_in_environment() is None:
-        console.width = _UNBROKEN
-    show(console, table)
 
 
 def show_found(

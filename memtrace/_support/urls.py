@@ -7,6 +7,8 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from memtrace._support.characters import has_half_character
+
 
 class AddressError(ValueError):
     """An address that cannot be used; its text says why."""
@@ -23,7 +25,7 @@ def split_url(url: str) -> tuple[str, str, str | None]:
     """
     if re.search(r"[\s\x00-\x1f\x7f\\]", url):
         raise AddressError("it holds white space, a control character or a backslash")
-    if re.search(r"[\ud800-\udfff]", url):  # as a variable has it whose bytes are no UTF-8
+    if has_half_character(url):  # as a variable has it whose bytes are no UTF-8
         raise AddressError("it holds half of a Unicode character")
     try:
         parts = urlsplit(url)

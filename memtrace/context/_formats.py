@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from datetime import timezone
 from typing import Literal, NamedTuple
 
+from memtrace._support.characters import whole_characters
 from memtrace.models import Memory
 from memtrace.operations._validation import invalid
 
@@ -30,9 +31,9 @@ class MemoryFormatter(NamedTuple):
     show_agents: bool
 
     def memory(self, memory: Memory) -> str:
-        """One memory, fenced. Raises `InvalidRequestError` when its time has no zone."""
+        """One memory, fenced, in whole characters. Raises `InvalidRequestError` when its time has no zone."""
         write = _markdown if self.format == "markdown" else _xml
-        return write(memory, self._attributes(memory), self._details(memory))
+        return whole_characters(write(memory, self._attributes(memory), self._details(memory)))
 
     def _attributes(self, memory: Memory) -> Iterator[tuple[str, str]]:
         yield "time", _time(memory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from memtrace.models import Memory
 
@@ -12,8 +12,8 @@ from memtrace.models import Memory
 class RenderedMemory:
     """A memory as it is written, and how many tokens that has."""
 
-    memory: Memory
-    text: str
+    memory: Memory = field(repr=False)
+    text: str = field(repr=False)
     tokens: int
 
 

@@ -24,7 +24,7 @@ def estimate_tokens(text: str) -> int:
     >>> estimate_tokens("User prefers dark mode")
     8
     """
-    return -(-len(text.encode()) // _BYTES_PER_TOKEN)
+    return -(-len(text.encode(errors="surrogatepass")) // _BYTES_PER_TOKEN)
 
 
 def check_counter(count_tokens: object) -> None:

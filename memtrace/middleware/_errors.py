@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from memtrace._flow.composition import CallNext
+from memtrace._support.error_text import excerpt
 from memtrace._support.urls import redact_memory_text
 from memtrace.exceptions import (
     NO_MEMTRACE_THERE,
@@ -36,7 +38,6 @@ from memtrace.operations._server_messages import (
     read_error,
     refused_argument,
     refused_item,
-    shortened,
 )
 from memtrace.operations._time_bounds import TIME_RULE
 from memtrace.transport import Flow, Request, Response
@@ -126,7 +127,15 @@ def _remade(kind: type[TransportError], error: TransportError, hint: str, argume
     own = None if error.code == TransportError().code else error.code  # a transport may have a slug of its own
     if error.hint:
         hint, argument = error.hint, error.argument  # the transport knows better where to look
-    return kind(error.message, cause=error.cause, maybe_sent=error.maybe_sent, code=own, hint=hint, argument=argument)
+    return kind(
+        error.message,
+        cause=error.cause,
+        maybe_sent=error.maybe_sent,
+        permanent=error.permanent,
+        code=own,
+        hint=hint,
+        argument=argument,
+    )
 
 
 # ---- from an answer -------------------------------------------------------------------------------------------------
@@ -212,16 +221,20 @@ def _of_the_service(response: Response, text: str, request: Request) -> Memtrace
     return error
 
 
+LONGEST_RETRY_AFTER: Final = 366 * 86_400.0
+"""The most seconds that `retry_after` gives: every system can wait so long, and nobody does."""
+
+
 def retry_after(response: Response, now: float) -> float | None:
     """The seconds that an answer asks to wait, where it does. A date is taken against the answer's own, else `now`."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), LONGEST_RETRY_AFTER)  # of very many digits it is infinity
     until = http_date(text)
     if until is None:
         return None
     sent = http_date(response.headers.get("date", ""))
-    return max(until - (now if sent is None else sent), 0.0)
+    return min(max(until - (now if sent is None else sent), 0.0), LONGEST_RETRY_AFTER)
 
 
 def _by_its_id(request: Request) -> str | None:
@@ -272,4 +285,4 @@ def _invalid(text: str, request: Request) -> InvalidRequestError:
 def _location(response: Response) -> str:
     """Where a redirect points to, without query, fragment and credentials."""
     place = re.split("[?#]", response.headers.get("location", ""), maxsplit=1)[0]
-    return shortened(redact_memory_text(re.sub("//[^/]*@", "//", place, count=1))) or "an unnamed place"
+    return excerpt(redact_memory_text(re.sub("//[^/]*@", "//", place, count=1))) or "an unnamed place"

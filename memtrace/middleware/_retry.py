@@ -14,6 +14,8 @@ from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DE
 from memtrace.operations._retry_rules import Verdict, may_retry, verdict_of
 from memtrace.transport import Flow, Recovery, RecoveryContext, Request, Response
 
+_MAYBE_APPLIED: tuple[Verdict, ...] = ("maybe_applied", "unusable_response")
+
 
 class _Attempt(NamedTuple):
     """How one attempt ended."""
@@ -25,7 +27,7 @@ class _Attempt(NamedTuple):
     @property
     def is_answered(self) -> bool:
         """Whether the response is the server's; else it is a proxy's, or cannot be read."""
-        return self.verdict not in ("not_applied", "maybe_applied")
+        return self.verdict not in ("not_applied", *_MAYBE_APPLIED)
 
     def result(self) -> Response:
         """The answer. Raises where there was none."""
@@ -42,8 +44,9 @@ class Retry:
 
     What surely was not applied (no connection, 429, 503 of a server with storage) is repeated for every call. What may have
     been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Idempotency`; before a write of
-    memories is, the first attempt is verified in the server's storage, so that it is recognised. A read is also repeated
-    after a 500 that says that the storage failed. No other answer is.
+    memories is, the first attempt is looked for in the server's storage, and what is found there is not written again. A read
+    is also repeated after a 500 that says that the storage failed. No other answer is. After a failure that is `permanent`, as a
+    response over ``max_response_bytes`` is, a verified write alone is repeated, since its next response is another.
     """
 
     __slots__ = ("_policy",)
@@ -91,12 +94,20 @@ class _RetryRun:
                     return (yield from self._recovered(recovery, attempt.response))
             if attempt.verdict == "not_applied" and self._context.applied_attempt == self._context.attempt > 0:
                 attempt = attempt._replace(verdict="maybe_applied")  # an attempt middleware changed what had come
-            if attempt.verdict == "maybe_applied" and self._context.idempotency != "read":
+            if attempt.verdict in _MAYBE_APPLIED and self._context.idempotency != "read":
                 uncertain = self._unverified = self._context.maybe_applied = True
             if attempt.verdict == "final" or number == self._policy.max_attempts:
                 return attempt.result()
-            if not (yield from self._wait_before_retry(attempt, number)):
+            wait = self._wait_before_retry(attempt, number)
+            if wait is None:
                 return attempt.result()
+            yield from sleep(wait)
+            try:
+                found = yield from self._look_for_lost()
+            except MemtraceError:
+                return attempt.result()  # not known, so that a repeat could store it twice
+            if found is not None:
+                return found
             self._note(attempt)
             attempt = yield from _try(self._request, self._call_next)
             number += 1
@@ -107,11 +118,13 @@ class _RetryRun:
         cause = self._context.retried_after = to_public_error(error, self._request)
         cause.last_cause = None
 
+    def _recovery_context(self) -> RecoveryContext:
+        return RecoveryContext(self._server_clock.began, self._server_clock.is_known, self._read, self._verify)
+
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""
-        context = RecoveryContext(self._server_clock.began, self._server_clock.is_known, self._read, self._verify)
         try:
-            return (yield from recovery.recover(self._request, response, context))
+            return (yield from recovery.recover(self._request, response, self._recovery_context()))
         except MemtraceError as error:
             if response.status != 409:
                 return response  # it is true as it is, and less exact
@@ -121,21 +134,18 @@ class _RetryRun:
 
     # ---- before a repeat
 
-    def _wait_before_retry(self, attempt: _Attempt, number: int) -> Flow[bool]:
-        """Wait as is due; whether the call may be made again."""
-        context, recovery = self._context, self._context.recovery
-        may = may_retry(attempt.verdict, context.idempotency, is_recoverable=recovery is not None)
+    def _wait_before_retry(self, attempt: _Attempt, number: int) -> float | None:
+        """Seconds to wait before the call is made again; None where it may not be, or not in time."""
+        is_recoverable = self._context.recovery is not None
+        may = may_retry(attempt.verdict, self._context.idempotency, is_recoverable=is_recoverable)
         wait = self._wait(attempt, number) if may else None
-        verifies = self._unverified and recovery is not None and recovery.needs_verification
-        if wait is None or not self._has_time_for(wait + (self._verification_seconds if verifies else 0.0)):
-            return False
-        yield from sleep(wait)
-        return (yield from self._has_verified()) if verifies else True
+        verification = self._verification_seconds if self._must_verify else 0.0
+        return None if wait is None or not self._has_time_for(wait + verification) else wait
 
     def _wait(self, attempt: _Attempt, number: int) -> float | None:
         """Seconds until the next attempt, before verifying; None where the server asks for more than the policy allows."""
         recovery = self._context.recovery
-        if attempt.verdict == "maybe_applied" and recovery is not None and recovery.needs_verification:
+        if attempt.verdict in _MAYBE_APPLIED and recovery is not None and recovery.needs_verification:
             number = 0  # verifying is wait enough
         return self._pause(attempt, number)
 
@@ -154,17 +164,24 @@ class _RetryRun:
     # ---- verification
 
     @property
+    def _must_verify(self) -> bool:
+        recovery = self._context.recovery
+        return self._unverified and recovery is not None and recovery.needs_verification
+
+    def _look_for_lost(self) -> Flow[Response | None]:
+        """The answer that was lost, where its attempt is found on the server. Raises where that is not known."""
+        recovery = self._context.recovery
+        if recovery is None or not self._unverified:
+            return None
+        if recovery.needs_verification:
+            yield from self._verify()
+        return (yield from recovery.look_for(self._request, self._recovery_context()))
+
+    @property
     def _verification_seconds(self) -> float:
         return VERIFY_DELAY_AFTER_READ + (
             VERIFY_DELAY_BEFORE_READ if self._policy.verify_before_retry == "wait" else 0.0
         )
-
-    def _has_verified(self) -> Flow[bool]:
-        try:
-            yield from self._verify()
-        except MemtraceError:
-            return False  # storage is down: a duplicate would not be seen
-        return True
 
     def _verify(self) -> Flow[None]:
         """Wait until what has reached the server is seen by its reads and its check for duplicates."""

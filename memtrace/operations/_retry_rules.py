@@ -12,10 +12,11 @@ from memtrace.exceptions import MemtraceError, RateLimitError, ResponseDecodeErr
 from memtrace.operations._server_messages import is_storage_failure
 from memtrace.transport import Idempotency
 
-Verdict = Literal["final", "not_applied", "maybe_applied", "storage_failed", "server_failed"]
+Verdict = Literal["final", "not_applied", "maybe_applied", "unusable_response", "storage_failed", "server_failed"]
 """How it stands with a call after a failure.
 
-``not_applied``: it surely did not reach the server's storage. ``maybe_applied``: it may have. ``storage_failed``: the server
+``not_applied``: it surely did not reach the server's storage. ``maybe_applied``: it may have. ``unusable_response``: it may have,
+and the response to the same request would be as unusable again; that to a repeated write is another one. ``storage_failed``: the server
 says that its storage failed. ``server_failed``: a 500 of another kind, which may be an argument that the SDK does not know of.
 ``final``: the same call would fail again.
 """
@@ -30,6 +31,8 @@ def verdict_of(error: MemtraceError) -> Verdict:
         error: Why an attempt failed: of the transport, of the status, or of a body that is not readable.
     """
     if isinstance(error, TransportError):
+        if error.permanent:
+            return "unusable_response" if error.maybe_sent else "final"
         return "maybe_applied" if error.maybe_sent else "not_applied"
     if isinstance(error, ResponseDecodeError):
         return "maybe_applied"
@@ -55,6 +58,8 @@ def may_retry(verdict: Verdict, idempotency: Idempotency, *, is_recoverable: boo
         idempotency: What a repeat of the call does.
         is_recoverable: Whether the SDK can find out what a keyed write left behind, and so can tell a repeat from it.
     """
+    if verdict == "unusable_response":
+        return idempotency == "keyed" and is_recoverable
     if verdict == "maybe_applied":
         return is_repeatable(idempotency) or (idempotency == "keyed" and is_recoverable)
     return verdict == "not_applied" or (verdict == "storage_failed" and idempotency == "read")
@@ -69,5 +74,5 @@ def is_retryable(verdict: Verdict, idempotency: Idempotency, *, maybe_applied: b
         maybe_applied: Whether any attempt of the call may have been applied.
     """
     if is_repeatable(idempotency):
-        return verdict != "final"
+        return verdict not in ("final", "unusable_response")
     return verdict == "not_applied" and not maybe_applied

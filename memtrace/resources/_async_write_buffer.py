@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from asyncio import Future
 from functools import partial
 from types import TracebackType
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 from memtrace._runtime.write_buffer.admission import prepare
 from memtrace._runtime.write_buffer.asyncio_worker import AsyncioWorker
 from memtrace._runtime.write_buffer.limits import BufferLimits
-from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain
+from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain, warn_open
 from memtrace._support.forks import PerProcess
 from memtrace.models import AddMemoryRequest
 from memtrace.operations._coercion import coerce_request
@@ -29,6 +28,7 @@ class AsyncWriteBuffer:
 
     A task sends; it begins with the first memory and ends with the block.
     A forked child begins with an empty buffer of its own, and its parent's memories are never sent by it.
+    One that nobody closes is sent when its process ends, if Python runs exit hooks then; a `RuntimeWarning` says what was not.
     A buffer belongs to one event loop, of asyncio: under trio it raises `ConfigurationError`.
 
     >>> import asyncio
@@ -107,6 +107,5 @@ class AsyncWriteBuffer:
 
     def __del__(self) -> None:
         if hasattr(self, "_workers") and not (worker := self._worker).state.closing:
-            if worker.state.pending:
-                warnings.warn(f"a write buffer was not closed: {worker.state.counts}", ResourceWarning, stacklevel=1)
+            warn_open(worker.state.counts)
             worker.release()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 
 from memtrace._runtime.write_buffer.admission import prepare
 from memtrace._runtime.write_buffer.limits import BufferLimits
-from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain
+from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain, warn_open
 from memtrace._runtime.write_buffer.thread_worker import ThreadWorker
 from memtrace._support.forks import PerProcess
 from memtrace.models import AddMemoryRequest
@@ -30,6 +29,7 @@ class WriteBuffer:
 
     Many threads may use it. A daemon thread sends; it begins with the first memory and ends with the block.
     A forked child begins with an empty buffer of its own, and its parent's memories are never sent by it.
+    One that nobody closes is sent when its process ends, if Python runs exit hooks then; a `RuntimeWarning` says what was not.
 
     >>> from memtrace import Memtrace
     >>> with Memtrace("memory://", "any key") as client, client.memories.buffered() as buffer:
@@ -104,6 +104,5 @@ class WriteBuffer:
 
     def __del__(self) -> None:
         if hasattr(self, "_workers") and not (worker := self._worker).state.closing:
-            if worker.state.pending:
-                warnings.warn(f"a write buffer was not closed: {worker.state.counts}", ResourceWarning, stacklevel=1)
+            warn_open(worker.state.counts)
             worker.release()

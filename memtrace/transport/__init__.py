@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
-from memtrace._support.error_text import printable
+from memtrace._support.error_text import excerpt
 from memtrace._support.urls import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import (
@@ -223,8 +223,8 @@ class Request:
 
     @property
     def redacted_path(self) -> str:
-        """The path as logs and errors show it: without the text of a memory that it looks for."""
-        return redact_memory_text(self.path)
+        """The path as logs and errors show it: 500 characters of it, without the text of a memory that it looks for."""
+        return excerpt(redact_memory_text(self.path), 500)
 
     def with_header(self, name: str, value: str) -> Request:
         """A copy in which the header `name` has this one value."""
@@ -259,9 +259,9 @@ class Response:
 
     def unreadable(self, expected: str, problem: str) -> ResponseDecodeError:
         """The error for an answer that is not what was expected. Its text holds nothing of the body."""
-        kind = printable(self.headers.get("content-type", "no content type")[:100])
+        kind = excerpt(self.headers.get("content-type", "no content type"), 100)
         error = ResponseDecodeError(
-            f"the server's answer of {len(self.body)} bytes ({kind}) is not readable as {expected}: {problem}",
+            f"the server's answer of {len(self.body)} bytes ({kind}) is not readable as {expected}: {excerpt(problem)}",
             self.status,
             hint=NO_MEMTRACE_THERE,
             argument="base_url",
@@ -301,8 +301,17 @@ class Recovery(Protocol):
 
     @property
     def needs_verification(self) -> bool:
-        """Whether a repeat is recognised only once the first attempt has arrived in storage: writes of memories."""
+        """Whether an attempt without an answer can be found only once it has arrived in storage: writes of memories."""
         ...
+
+    def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
+        """The answer that an attempt without one would have had; None where a repeat is due, as there is nothing of it.
+
+        Asked before each repeat; where it `needs_verification`, once what has reached the server can be read. Raises
+        `MemtraceError` where it cannot be told: then there is no repeat. By default nothing is looked for, and a repeat finds it.
+        """
+        return None
+        yield  # a flow
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """Whether this answer may speak of an earlier attempt; `uncertain` where there was one without an answer."""

@@ -43,14 +43,18 @@ def unreadable(origin: str, encoding: str, known: Collection[str]) -> TransportE
     """The error of an answer that nobody here decompresses, neither we nor a library that knows the codings `known`; or None."""
     codings = codings_of(encoding)
     if len(codings) > _MOST_CODINGS:
-        return _undecodable(origin, f"it was compressed {len(codings)} times")
+        return _undecodable(origin, f"it was compressed {len(codings)} times", permanent=True)
     unknown = None if is_decodable(encoding) else next((coding for coding in codings if coding not in known), None)
-    return None if unknown is None else _undecodable(origin, f"nobody here knows its coding {unknown[:40]!r}")
+    if unknown is None:
+        return None
+    return _undecodable(origin, f"nobody here knows its coding {unknown[:40]!r}", permanent=True)
 
 
-def _undecodable(origin: str, reason: str, cause: Exception | None = None) -> TransportError:
+def _undecodable(
+    origin: str, reason: str, cause: Exception | None = None, *, permanent: bool = False
+) -> TransportError:
     text = f"the answer of {origin} cannot be decompressed: {reason}"
-    failure = TransportError(text, cause="protocol", maybe_sent=True)
+    failure = TransportError(text, cause="protocol", maybe_sent=True, permanent=permanent)
     failure.__cause__ = cause
     return failure
 
@@ -135,6 +139,8 @@ class BodyReader:
             f"the answer of {self._origin} is too long: it has more than {self._limit} bytes",
             cause="protocol",
             maybe_sent=True,
+            permanent=True,
+            code="response_too_long",
             hint="ask for less, or raise transport_options.max_response_bytes if that can be right",
         )
 

@@ -13,11 +13,12 @@ from memtrace_transports._engine.rules.filters import Filters
 from memtrace_transports._engine.rules.identifier_rules import identifier_problem
 from memtrace_transports._engine.rules.ids import Identifiers, is_id
 from memtrace_transports._engine.rules.new_memories import NewMemory, generated_key
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamp, Stamps
 from memtrace_transports._engine.store.directory import MemoryDirectory
 from memtrace_transports._engine.store.protocol import Directory, Store
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
-from memtrace_transports._engine.timestamps import DAY, UnreadableTimeError
+from memtrace_transports._engine.timestamps import DAY, HOUR, UnreadableTimeError
 
 
 class StoredRow(NamedTuple):
@@ -41,10 +42,12 @@ class Engine:
         identifiers: Identifiers,
         *,
         directory: Directory | None = None,
+        settings: ServerSettings | None = None,
         visibility: Visibility = "immediate",
         observer: Observer | None = None,
     ) -> None:
         """`directory` is in memory, and empty, unless given."""
+        self.settings: ServerSettings = settings or ServerSettings()
         self.observer: Observer | None = observer
         self.stamps = stamps
         self.identifiers = identifiers
@@ -63,7 +66,7 @@ class Engine:
             api_key or self.identifiers.new_key(),
             "up",
             self._visibility,
-            IngestBuffer(self.stamps.started),
+            IngestBuffer(self.stamps.started, self.settings),
         )
         self._directory.add(state)
         return state
@@ -146,7 +149,7 @@ class Engine:
     # memories
 
     def write(self, org: OrganisationState, new_memory: NewMemory) -> StoredRow | None:
-        """Store a valid memory; None when it is a duplicate of what has arrived in the last 24 hours.
+        """Store a valid memory; None when it is a duplicate of what has arrived in the last 24 hours, or the window that is set.
 
         While storage is down nothing is a duplicate: the server skips the check it cannot make.
         """
@@ -163,10 +166,10 @@ class Engine:
 
     def _is_duplicate(self, org: OrganisationState, new_memory: NewMemory) -> bool:
         key = new_memory.dedup_key
-        if "\\" in key or "\0" in key:
+        if not self.settings.dedup_enabled or "\\" in key or "\0" in key:
             return False
         stored = self._store.last_stored(org.org_id, key)
-        if stored is None or stored <= self.stamps.now() - DAY:
+        if stored is None or stored <= self.stamps.now() - self.settings.dedup_window_hours * HOUR:
             return False
         if self.observer is not None:
             (row,) = self._store.select(org.org_id, RowSelection(after=stored - 1, before=stored + 1))

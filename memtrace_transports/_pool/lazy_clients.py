@@ -177,10 +177,15 @@ async def _in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:
 
         return await trio.to_thread.run_sync(prepare)
     import asyncio  # late, as in memtrace._support.event_loops
-    from concurrent.futures import ThreadPoolExecutor
 
-    executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
     try:
-        return await asyncio.get_running_loop().run_in_executor(executor, prepare)
+        from concurrent.futures import ThreadPoolExecutor
+
+        executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
+        preparing = asyncio.get_running_loop().run_in_executor(executor, prepare)
+    except RuntimeError:  # no thread can be had, as in an exit hook
+        return prepare()
+    try:
+        return await preparing
     finally:
         executor.shutdown(wait=False)

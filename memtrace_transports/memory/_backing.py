@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from memtrace_transports._engine.organisations import Visibility
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.directory import MemoryDirectory
 from memtrace_transports._engine.store.protocol import SnapshotDirectory, SnapshotStore
@@ -50,10 +51,10 @@ class MemoryBacking:
         self.directory: SnapshotDirectory = MemoryDirectory()
 
 
-def open_backing(store: str | None, stamps: Stamps, visibility: Visibility) -> Backing:
+def open_backing(store: str | None, stamps: Stamps, visibility: Visibility, settings: ServerSettings) -> Backing:
     """The backing in the file that `store` names, in memory where it is None."""
     if store is None:
         return MemoryBacking()
     from memtrace_transports.sqlite._snapshots import FileBacking
 
-    return FileBacking.open(store, stamps, visibility)
+    return FileBacking.open(store, stamps, visibility, settings)

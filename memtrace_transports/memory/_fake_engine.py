@@ -10,6 +10,7 @@ from memtrace_transports._engine.engine import Engine
 from memtrace_transports._engine.observer import Observer
 from memtrace_transports._engine.organisations import OrganisationState, StorageState, Visibility
 from memtrace_transports._engine.rules.ids import Identifiers
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.protocol import SnapshotDirectory, SnapshotStore
 from memtrace_transports._engine.store.snapshots import StoreSnapshot
@@ -35,13 +36,16 @@ class FakeEngine(Engine):
         identifiers: Identifiers,
         directory: SnapshotDirectory,
         *,
+        settings: ServerSettings | None = None,
         visibility: Visibility = "immediate",
         any_key: bool = False,
         observer: Observer | None = None,
     ) -> None:
         """With `any_key`, a key that nobody has had makes an organisation."""
         _check_choice("visibility", visibility, get_args(Visibility))
-        super().__init__(stamps, store, identifiers, directory=directory, visibility=visibility, observer=observer)
+        super().__init__(
+            stamps, store, identifiers, directory=directory, settings=settings, visibility=visibility, observer=observer
+        )
         self._snapshot_store = store
         self._snapshot_directory = directory
         self._any_key = any_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from memtrace.transport import Headers, Method, Request, Response
 from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.routes.dispatch import BODY_LIMIT
 from memtrace_transports._engine.routes.request import error_response
+from memtrace_transports.memory._control_access import LOOPBACK, listed_hosts, why_refused
 from memtrace_transports.memory._control_routes import CONTROL_BODY_LIMIT, PREFIX, Controls
 from memtrace_transports.memory._controls.strict import StrictModeError, StrictModeWarning
 from memtrace_transports.memory._fake import FakeMemtrace
@@ -36,12 +37,16 @@ class FakeApp:
     breaks off and a TransportError is raised, which ends the connection there and reaches the test in a test client. In strict
     mode what is refused is answered 400.
 
-    >>> app = FakeApp(FakeMemtrace())
+    The control routes are for programs. A request of a web page is answered 403 there, and so is one whose Host is neither this
+    machine, nor the address that the ASGI server is bound to, nor one of `hosts`.
+
+    >>> app = FakeApp(FakeMemtrace(), hosts=["fake.test"])
     """
 
-    def __init__(self, fake: FakeMemtrace, *, control: bool = True) -> None:
+    def __init__(self, fake: FakeMemtrace, *, control: bool = True, hosts: Iterable[str] = ()) -> None:
         self.fake = fake
         self._controls = Controls(fake) if control else None
+        self._hosts = LOOPBACK.union(listed_hosts(hosts))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection of the ASGI protocol, version 3: HTTP or lifespan."""
@@ -55,20 +60,18 @@ class FakeApp:
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         target = _target(scope)
         controls = self._controls if target.startswith(PREFIX) else None
+        headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         body = await _body(receive, BODY_LIMIT if controls is None else CONTROL_BODY_LIMIT)
         if body is None:
             return
-        request = Request(
-            cast("Method", scope["method"]),
-            "http://fake",
-            target,
-            Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
-            body or None,
-        )
+        request = Request(cast("Method", scope["method"]), "http://fake", target, headers, body or None)
         if controls is None:
             await self._exchange(request, send)
-        else:
-            await self._answer(send, request, controls.answer(request))
+            return
+        bound: str = (scope.get("server") or ("",))[0]
+        refused = why_refused(headers, self._hosts.union([bound.lower().removeprefix("::ffff:")]))
+        answer = controls.answer(request) if refused is None else error_response(RouteError(403, refused))
+        await self._answer(send, request, answer)
 
     async def _exchange(self, request: Request, send: Send) -> None:
         try:

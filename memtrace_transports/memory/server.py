@@ -7,10 +7,12 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from memtrace.exceptions import ConfigurationError
+from memtrace_transports.memory._control_access import host_name
 from memtrace_transports.memory._fake import FakeMemtrace
 from memtrace_transports.memory.asgi import FakeApp
 
@@ -24,18 +26,28 @@ __all__ = ["LiveServer"]
 class LiveServer:
     """Serves `fake` over HTTP/1.1 while its ``with`` block lasts, or from `start` to `stop`.
 
-    It listens on the loopback address unless `host` says otherwise, on a free port unless `port` does. Needs uvicorn, which the
-    extra ``server`` installs.
+    It listens on the loopback address unless `host` says otherwise, on a free port unless `port` does. The control routes answer
+    under the names of this machine, under `host`, the address that it is reached at, and `hosts`, and no web page. Needs uvicorn,
+    which the extra ``server`` installs.
 
     >>> with LiveServer(FakeMemtrace(any_key=True)) as server:
     ...     server.url.startswith("http://127.0.0.1:")
     True
     """
 
-    def __init__(self, fake: FakeMemtrace, *, host: str = "127.0.0.1", port: int = 0, control: bool = True) -> None:
+    def __init__(
+        self,
+        fake: FakeMemtrace,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        control: bool = True,
+        hosts: Iterable[str] = (),
+    ) -> None:
         self.fake = fake
         self._address = (host, port)
-        self._app = FakeApp(fake, control=control)
+        bound = [host] if host_name(host) else []  # an IPv6 address is taken from each connection
+        self._app = FakeApp(fake, control=control, hosts=[*bound, *hosts])
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._url = ""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports.sqlite._registry import SqliteRegistry
 from memtrace_transports.sqlite._schema import create_text_index
@@ -45,6 +46,7 @@ class SqliteDirectory:
     numbers: Numbers
     stamps: Stamps
     visibility: Visibility = "immediate"
+    settings: ServerSettings = field(default_factory=ServerSettings)
     _states: dict[str, OrganisationState] = field(default_factory=dict[str, OrganisationState])
     _salt: bytes = b""
 
@@ -138,5 +140,5 @@ class SqliteDirectory:
     def new_state(self, org_id: str, name: str, api_key: str = "") -> OrganisationState:
         """An organisation as the rules see it, stored or not."""
         registry = SqliteRegistry(self.connection, self.numbers, org_id)
-        buffer = IngestBuffer(self.stamps.started)
+        buffer = IngestBuffer(self.stamps.started, self.settings)
         return OrganisationState(name, org_id, api_key, "up", self.visibility, buffer, registry)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.snapshots import StoreSnapshot
 from memtrace_transports.sqlite._directory import SqliteDirectory
@@ -73,12 +74,12 @@ class FileBacking:
     directory: CopiedDirectory
 
     @classmethod
-    def open(cls, store: str, stamps: Stamps, visibility: Visibility) -> FileBacking:
+    def open(cls, store: str, stamps: Stamps, visibility: Visibility, settings: ServerSettings) -> FileBacking:
         """Open or make the file. Raises `ConfigurationError` where no store can be there."""
         location = read_location(store)
         connection = open_store(location, time.monotonic() + _PATIENCE)
         numbers = Numbers(connection)
-        directory = CopiedDirectory(connection, numbers, stamps, visibility)
+        directory = CopiedDirectory(connection, numbers, stamps, visibility, settings)
         return cls(location.path, connection, CopiedStore(connection, numbers), directory)
 
     @contextmanager

@@ -89,6 +89,30 @@ class TestAgainstAServer:
         assert "is the server running" in check(diagnosis, "reachable").advice
         assert check(diagnosis, "storage").found == "not tried, because reachable failed"
 
+    @pytest.mark.parametrize("transport", ["httpx", "requests"])
+    def test_a_dead_proxy_is_named_with_its_variable_and_without_its_password(self, server, environment, transport):
+        environment.delenv("NO_PROXY")
+        with socket.socket() as reserved:
+            reserved.bind(("127.0.0.1", 0))
+            place = f"127.0.0.1:{reserved.getsockname()[1]}"
+            environment.setenv("HTTP_PROXY", f"http://me:PASSWORD@{place}")
+            diagnosis = examine(None, transport)
+        assert statuses(diagnosis) == ["ok", "ok", "failed", "skipped", "skipped"]
+        failed = check(diagnosis, "reachable")
+        assert failed.found.startswith(
+            f"no connection to {server.url} through the proxy http://{place} of HTTP_PROXY: "
+        )
+        assert "is the proxy running" in failed.advice
+        assert "Correct HTTP_PROXY, or list the server's host in NO_PROXY" in failed.advice
+        assert "PASSWORD" not in repr(diagnosis)
+
+    def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(self, server, environment):
+        environment.delenv("NO_PROXY")
+        environment.setenv("ALL_PROXY", "socks://me:PASSWORD@127.0.0.1:1/")
+        diagnosis = examine(None, "httpx")
+        assert check(diagnosis, "reachable").found.startswith("the proxy in ALL_PROXY cannot be used: ")
+        assert "PASSWORD" not in repr(diagnosis)
+
 
 class _Strange(BaseHTTPRequestHandler):
     """Something else than a Memtrace server, or something in front of one; it repeats the key that it got."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -207,6 +208,12 @@ class TestOverTheStandardStreams:
     def test_it_ends_with_its_input_and_writes_nothing_but_the_protocol(self, invoke, server):
         done = invoke("mcp", "--agent", "assistant", stdin="")
         assert (done.exit_code, done.output) == (0, "")
+
+    def test_an_argument_with_half_a_character_gets_an_error_response(self, invoke, server):
+        line = r'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"arguments":{"content":"\ud800"}}}'
+        done = invoke("mcp", "--agent", "assistant", stdin=f"{line}\n")
+        (response,) = map(json.loads, done.output.splitlines())
+        assert (done.exit_code, response["id"], response["error"]["code"]) == (0, 7, -32700)
 
     @pytest.mark.slow
     def test_a_process_ends_with_its_input_and_writes_nothing_but_the_protocol(self, served, execute):

@@ -274,6 +274,17 @@ class TestTheFile:
         assert told in result.stderr
         assert "mtk_secret" not in result.output
 
+    def test_one_that_is_too_large_for_profiles_is_not_parsed(self, invoke, config, environment):
+        config("#" * (256 * 1024 + 1))
+        result = invoke("profiles", "list")
+        assert (result.exit_code, "has more than 262,144 characters" in result.stderr) == (2, True)
+
+    def test_a_profile_that_would_make_it_too_large_is_not_added(self, invoke, config):
+        path = config("#" * (256 * 1024 - 10))
+        result = invoke("profiles", "add", "a", "--url", "http://a")
+        assert (result.exit_code, "has more than 262,144 characters" in result.stderr) == (2, True)
+        assert path.stat().st_size == 256 * 1024 - 10
+
     def test_one_that_is_no_text_or_no_file_is_told(self, invoke, config):
         path = config("")
         path.write_bytes(b"\xff")
@@ -357,3 +368,16 @@ class TestTheChoice:
         assert profile_names() == ["a", "b"]
         config("nonsense")
         assert profile_names() == []
+
+
+def test_stray_white_space_around_the_address_of_a_profile_is_named(invoke, environment):
+    environment.setenv("ACME_KEY", "mtk_x")
+    path = Path(invoke("profiles", "path").stdout.strip())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        '[profiles.acme]\nbase_url = "http://localhost:9100\\n"\napi_key_env = "ACME_KEY"\n', encoding="utf-8"
+    )
+    told = invoke("recall", "assistant", "--profile", "acme")
+    assert told.exit_code == 2
+    assert "it has white space at an end" in told.stderr
+    assert "(from the profile 'acme'" in told.stderr

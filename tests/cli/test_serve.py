@@ -280,6 +280,42 @@ def test_without_control_there_are_no_control_routes(serve_once):
     assert found == [(404, b"Cannot GET /_fake/calls")]
 
 
+def test_the_servers_settings_are_those_that_are_given(serve_once):
+    def during(url):
+        with Memtrace(url, "mtk_x") as client:
+            for _ in range(2):
+                client.remember("bot", "tea")
+            counts.append(client.agents.stats("bot").memory_count)
+
+    counts = []
+    given = ("--dedup-enabled", "false", "--dedup-window-hours", "1", "--write-batch-size", "5")
+    serve_once(*given, "--write-flush-interval-ms", "500", "--org", "acme=mtk_x", during=during)
+    assert counts == [2]
+
+
+def test_a_setting_of_the_server_out_of_bounds_is_refused(invoke):
+    done = invoke("serve-fake", "--write-batch-size", "0")
+    assert (done.exit_code, "write_batch_size must be a whole number from 1 to 10000" in done.stderr) == (2, True)
+
+
+def test_control_routes_answer_under_the_hosts_that_are_listed_and_no_other(serve_once):
+    found = []
+
+    def during(url):
+        for host in ("memtrace-fake:9100", "other"):
+            with opened(url) as connection:
+                connection.request("POST", "/_fake/settle", headers={"Host": host})
+                found.append(connection.getresponse().status)
+
+    serve_once("--allow-host", "memtrace-fake", during=during)
+    assert found == [200, 403]
+
+
+def test_what_is_no_host_cannot_be_listed(invoke):
+    result = invoke("serve-fake", "--allow-host", "http://memtrace-fake")
+    assert (result.exit_code, "a host is a name or an address" in result.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(("visibility", "count"), [("immediate", 1), ("server", 0)])
 def test_visibility_is_that_of_its_organisations(serve_once, visibility, count):
     found = []

@@ -239,6 +239,12 @@ class KeepsNoConnection(Plain):
         connection.close()
 
 
+@noticed_by("bytes_behind_an_answer")
+class TakesWhatCameForTheNextAnswer(Plain):
+    def is_silent(self, connection):
+        return True
+
+
 @noticed_by("no_cookie_is_kept")
 class KeepsCookies(Plain):
     cookie = None

@@ -272,7 +272,9 @@ def test_an_option_that_this_sdk_does_not_have_is_refused_with_its_cure(installe
     ) as caught:
         registry.get("acme")
     assert caught.value.hint == "upgrade memtrace-sdk; if that does not help, upgrade or uninstall acme-memtrace"
-    assert line_of(registry.listing(), "acme-memtrace").status == "broken"
+    listed = line_of(registry.listing(), "acme-memtrace")
+    assert listed.status == "broken"
+    assert listed.detail.endswith(f"Did you mean 'http2'? {caught.value.hint}")
 
 
 def test_a_missing_attribute_of_a_plugin_is_told(installed):

@@ -513,3 +513,14 @@ def test_stray_white_space_around_a_base_url_is_named(url):
     with pytest.raises(ConfigurationError, match="it has white space at an end") as caught:
         Memtrace(url, "key")
     assert "strip it" in caught.value.hint
+
+
+@pytest.mark.parametrize("make", [Memtrace, AsyncMemtrace])
+@pytest.mark.parametrize(
+    "url", ["http://localhost:9100\n", "\thttp://localhost:9100", "httpx+http://localhost:9100\r\n"]
+)
+def test_stray_white_space_around_the_variable_of_the_base_url_is_named(make, url, monkeypatch):
+    monkeypatch.setenv("MEMTRACE_BASE_URL", url)
+    with pytest.raises(ConfigurationError, match="it has white space at an end") as caught:
+        make(api_key="key")
+    assert "MEMTRACE_BASE_URL" in str(caught.value)

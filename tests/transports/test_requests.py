@@ -742,6 +742,26 @@ def test_a_socks_proxy_of_the_environment_that_requests_cannot_use_means_no_conn
         failed(transport, get("http://server.invalid"), "connect", maybe_sent=False)
 
 
+def plain_manager(proxy, *, maxsize, block, **_):
+    return urllib3.PoolManager(maxsize=maxsize, block=block)
+
+
+def test_a_pool_that_the_exit_hook_of_urllib3_has_emptied_connects_anew(monkeypatch):
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", plain_manager)
+    adapter = _requests._adapter_class()(1, ssl_context(TransportOptions()))
+    socks = adapter.proxy_manager_for("socks5://127.0.0.1:1")
+    with ScriptedServer() as server:
+        for manager in (adapter.poolmanager, socks):
+            pool = manager.connection_from_url(server.url)
+            for _ in range(2):
+                assert pool.urlopen(method="GET", url="/", timeout=urllib3.Timeout(20)).status == 200
+            pool._emptied.append("at exit")  # as a hook of ours does, before urllib3's
+            pool.pool.get(block=False).close()
+            assert pool.urlopen(method="GET", url="/", timeout=urllib3.Timeout(20)).status == 200
+    adapter.close()
+    socks.clear()
+
+
 def no_socks(*args, **kwargs):
     raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
 

@@ -57,7 +57,8 @@ Examples:
 
 \b
 The control routes under /_fake add organisations, seed rows, move the clock
-and plan faults; anybody who can reach the port can use them.
+and plan faults; any program that can reach the port can use them. Web pages
+cannot, and no other Host than this machine's, HOST and those of --allow-host.
 """
 
 
@@ -71,6 +72,16 @@ def serve_fake(
     visibility: Annotated[
         Literal["immediate", "server"], typer.Option(help="server shows writes as late as the real one does.")
     ] = "immediate",
+    dedup_enabled: Annotated[Literal["true", "false"], typer.Option(help="false refuses no duplicate.")] = "true",
+    dedup_window_hours: Annotated[
+        int, typer.Option(metavar="HOURS", help="For how long a memory makes another one a duplicate.")
+    ] = 24,
+    write_batch_size: Annotated[
+        int, typer.Option(metavar="ROWS", help="With server visibility: so many waiting writes send themselves.")
+    ] = 100,
+    write_flush_interval_ms: Annotated[
+        int, typer.Option(metavar="MS", help="With server visibility: how often what waits is sent.")
+    ] = 1000,
     org: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key; repeat it for more."),
@@ -78,6 +89,10 @@ def serve_fake(
     control: Annotated[
         bool, typer.Option("--control/--no-control", help="Offer the control routes under /_fake, without a key.")
     ] = True,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Offer the control routes under this Host too; repeat it for more."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON: url, api_key, org_id.")] = False,
 ) -> None:
     """Serve an in-memory fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. It forgets all when it ends."""
@@ -88,8 +103,13 @@ def serve_fake(
         port=port,
         manual_clock=clock == "manual",
         visibility=visibility,
+        dedup_enabled=dedup_enabled == "true",
+        dedup_window_hours=dedup_window_hours,
+        write_batch_size=write_batch_size,
+        write_flush_interval_ms=write_flush_interval_ms,
         orgs=org or [],
         control=control,
+        allowed_hosts=allow_host or [],
         as_json=as_json,
     )
     raise typer.Exit(status)

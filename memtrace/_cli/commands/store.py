@@ -41,7 +41,10 @@ OrganisationOption = Annotated[
 ]
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk store info --store sqlite:///agent.db --json\n")
+@_command(
+    help="Show what the file holds, and its size.",
+    epilog="\b\nExamples:\n  memtrace-sdk store info --store sqlite:///agent.db --json\n",
+)
 def info(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show what the file holds, and its size."""
     from memtrace._cli.store import show_info
@@ -50,7 +53,8 @@ def info(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
 
 
 @_command(
-    epilog="\b\nExamples:\n  memtrace-sdk store check --store sqlite:///agent.db\n\nExit status 1: the file is damaged."
+    help="Read the whole file, and tell what is wrong with it.",
+    epilog="\b\nExamples:\n  memtrace-sdk store check --store sqlite:///agent.db\n\nExit status 1: the file is damaged.",
 )
 def check(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Read the whole file, and tell what is wrong with it."""
@@ -59,7 +63,10 @@ def check(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     raise typer.Exit(run_check(store, as_json=as_json))
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk store backup agent-backup.db --store sqlite:///agent.db\n")
+@_command(
+    help="Write a whole copy as of one moment, while others go on writing.",
+    epilog="\b\nExamples:\n  memtrace-sdk store backup agent-backup.db --store sqlite:///agent.db\n",
+)
 def backup(
     destination: Annotated[str, typer.Argument(metavar="DEST", help="The file to make.")],
     *,
@@ -72,7 +79,10 @@ def backup(
     run_backup(store, destination, as_json=as_json)
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk store compact --store sqlite:///agent.db\n")
+@_command(
+    help="Give the file's free pages back to the file system.",
+    epilog="\b\nExamples:\n  memtrace-sdk store compact --store sqlite:///agent.db\n",
+)
 def compact(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Give the file's free pages back to the file system."""
     from memtrace._cli.store import run_compact
@@ -81,8 +91,9 @@ def compact(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
 
 
 @_command(
+    help="Remove an agent's memories for good, from rows, text index and free pages. Shows what it would remove, and asks.",
     epilog="\b\nExamples:\n  memtrace-sdk store forget --agent assistant\n"
-    "  memtrace-sdk store forget --agent assistant --before 2026-01-01 --yes\n"
+    "  memtrace-sdk store forget --agent assistant --before 2026-01-01 --yes\n",
 )
 def forget(
     *,
@@ -101,7 +112,10 @@ def forget(
     run_forget(store, agent, before=before, organisation=organisation, yes=yes, as_json=as_json)
 
 
-@_key_command(epilog="\b\nExamples:\n  memtrace-sdk store keys create acme --store sqlite:///agent.db\n")
+@_key_command(
+    help="Print a new key, this once: the file keeps only a hash of it.",
+    epilog="\b\nExamples:\n  memtrace-sdk store keys create acme --store sqlite:///agent.db\n",
+)
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is called.")],
     *,
@@ -122,7 +136,11 @@ def create(
     create_key(store, name, organisation or "", as_json=as_json)
 
 
-@_key_command("list", epilog="\b\nExamples:\n  memtrace-sdk store keys list --store sqlite:///agent.db --json\n")
+@_key_command(
+    "list",
+    help="Show the issued keys by name.",
+    epilog="\b\nExamples:\n  memtrace-sdk store keys list --store sqlite:///agent.db --json\n",
+)
 def list_(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show the issued keys by name."""
     from memtrace._cli.store import list_keys
@@ -130,7 +148,10 @@ def list_(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     list_keys(store, as_json=as_json)
 
 
-@_key_command(epilog="\b\nExamples:\n  memtrace-sdk store keys revoke acme --store sqlite:///agent.db\n")
+@_key_command(
+    help="Refuse a key from now on.",
+    epilog="\b\nExamples:\n  memtrace-sdk store keys revoke acme --store sqlite:///agent.db\n",
+)
 def revoke(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The key.")],
     *,

@@ -18,7 +18,8 @@ Examples:
 One memory a line, as the server gives it, the oldest first. A name that ends in
 .gz is compressed. The file appears when it is whole; until then there is a file
 FILE.*.part, and the same command goes on from it after an interruption, unless
---since or --until counts from now (24h).
+--since or --until counts from now (24h). A pipe, a device or /dev/fd/3 gets the
+lines as they come.
 """
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from memtrace._cli.recent_rows import line_of
 from memtrace._cli.transfer.resumable_file import PartialFile
 from memtrace.client import Memtrace
 from memtrace.models import ListOptions
+from memtrace.operations._time_bounds import is_lookback
 
 _BLOCK_ROWS = 1000
 _BLOCK_CHARACTERS = 1 << 20
@@ -46,7 +46,7 @@ class FileExport:
     def can_resume(self) -> bool:
         """Whether a later run would ask for the same: a bound that counts from now moves."""
         bounds = (self.wanted.since, self.wanted.until)
-        return not any(re.fullmatch(r"\d+[hdm]", str(bound)) for bound in bounds)
+        return not any(is_lookback(str(bound)) for bound in bounds)
 
     def run(self, on_block: Callable[[int], object]) -> int:
         """Write what is missing and put the file in its place; gives how many memories it holds.
@@ -100,6 +100,8 @@ class FileExport:
 def target_of(file: str, *, force: bool) -> Path:
     """The file that an export makes. Raises `CommandError` for one that is there, unless `force` is true."""
     path = Path(file).resolve()  # a link stays one
+    if Path(file).is_symlink() and not path.exists():
+        raise CommandError(f"{file} is a link to a file that is not there; give the file", ExitStatus.USAGE)
     if path.exists() and not path.is_file():
         raise CommandError(f"{file} is no file; give one, or - for the standard output", ExitStatus.USAGE)
     if path.exists() and not force:

@@ -17,6 +17,7 @@ from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
+from memtrace.operations._endpoints import MAX_BODY
 from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
 from memtrace.operations._validation import BATCH_SIZE
 from memtrace.operations._validation_errors import first_violation
@@ -81,7 +82,7 @@ def import_lines(
     try:
         for number, raw in enumerate(readable(lines, plan.name), 1):
             importer.take(number, raw)
-            if len(importer.waiting) == BATCH_SIZE:
+            if importer.is_full:
                 importer.flush()
                 on_chunk()
     except LineError:
@@ -104,12 +105,18 @@ class _Importer:
     def __init__(self, client: Memtrace, plan: ImportPlan, report: ImportReport) -> None:
         #: Each with the number of its line.
         self.waiting: list[tuple[int, AddMemoryRequest]] = []
+        self._bytes = 0
         self._client = client
         self._plan = plan
         self._report = report
         self._keys = DedupKeys()
         self._known: set[str] = set()
         self._agents: set[str] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what waits makes a request: lines may be long, so that their number alone bounds no memory."""
+        return len(self.waiting) == BATCH_SIZE or self._bytes >= MAX_BODY
 
     def take(self, number: int, raw: bytes) -> None:
         """Prepare a line."""
@@ -129,6 +136,7 @@ class _Importer:
             return
         self._known.add(str(request.dedup_key))
         self.waiting.append((number, request))
+        self._bytes += len(raw)
 
     def _request(self, fields: dict[str, Any], number: int) -> AddMemoryRequest:
         if self._plan.agent is not None and fields.get("agent_id") in (None, ""):
@@ -175,7 +183,7 @@ class _Importer:
         """Store what waits."""
         if not self.waiting:
             return
-        sent, self.waiting = self.waiting, []
+        sent, self.waiting, self._bytes = self.waiting, [], 0
         self._report.unknown += len(sent)  # until it is known: an interruption leaves it so
         result = self._store([request for _, request in sent])
         self._report.unknown -= len(sent)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import IO
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
-from memtrace._cli.files import lock
+from memtrace._cli.files import lock, open_own
 from memtrace._cli.recent_rows import RecentMemories
 
 _PIECE = 1 << 16
 _OFTEN = 1000
-_BINARY = getattr(os, "O_BINARY", 0)  # for Windows
+_NAMES = 10
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -26,19 +26,20 @@ class PartialFile:
     """The lines that are written so far, and where to go on.
 
     Lines are added in blocks: where the name of the target ends in ``.gz``, each is a gzip member. What a killed process left
-    of its last block is cut off when the file is opened again. One process has it at a time.
+    of its last block is cut off when the file is opened again. One process has it at a time. Where another file has its name,
+    a link or one of another user, it gets another name.
     """
 
     def __init__(self, path: Path, target: Path, *, anew: bool) -> None:
         """Open or make the file, empty where `anew` is true. Raises `CommandError` when another process has it, and `OSError`."""
-        self.path = path
         self.recent: RecentMemories = RecentMemories()
         #: How many lines it holds.
         self.count: int = 0
         self._target = target
         self._compressed = target.name.endswith(".gz")
         self._oldest: datetime | None = None
-        self._stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666), "r+b")
+        self.path, descriptor = _opened(path)
+        self._stream = os.fdopen(descriptor, "r+b")
         if not lock(self._stream.fileno()):
             self._stream.close()
             raise CommandError(f"{target} is being exported by another process; wait for it", ExitStatus.FAILED)
@@ -79,12 +80,14 @@ class PartialFile:
         self.count += len(rows)
 
     def finish(self) -> None:
-        """Put the file in the place of the target."""
+        """Put the file in the place of the target; who could read the old one can read the new one, and nobody else."""
         if self._compressed and not self.count:
             self._stream.write(gzip.compress(b"", mtime=0))
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
+        with suppress(OSError):
+            self.path.chmod(self._target.stat().st_mode & 0o777)
         self.path.replace(self._target)
 
     def close(self) -> None:
@@ -97,6 +100,18 @@ class PartialFile:
         self.close()
         with suppress(OSError):
             self.path.unlink()
+
+
+def _opened(path: Path) -> tuple[Path, int]:
+    names = [path, *(path.with_suffix(f".{number}.part") for number in range(2, _NAMES + 1))]
+    for name in names:
+        descriptor = open_own(name)
+        if descriptor is not None:
+            return name, descriptor
+    raise CommandError(
+        f"{path} and {_NAMES - 1} more names for a partial file are taken by files that this export did not make: remove them",
+        ExitStatus.FAILED,
+    )
 
 
 def _time_of(line: str) -> datetime:

@@ -14,15 +14,17 @@ from memtrace._cli.command_errors import reporting_errors
 from memtrace._cli.connection import choose, opened
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import lock
-from memtrace._cli.json_lines import LineError
+from memtrace._cli.json_lines import LineError, bounded_lines
 from memtrace._cli.options import Choice
 from memtrace._cli.progress import counting, measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
-from memtrace._cli.terminal import show_error, show_json
+from memtrace._cli.terminal import say, show_error, show_json
 from memtrace._cli.transfer.exporter import FileExport, export_lines, target_of
 from memtrace._cli.transfer.importer import ImportPlan, ImportReport, import_lines
+from memtrace._cli.transfer.streams import is_standard_output, is_stream, open_stream
 from memtrace._support.numbers import counted
 from memtrace.clock import SystemClock
+from memtrace.exceptions import MemtraceError
 from memtrace.models import ListOptions
 
 # ---- export ---------------------------------------------------------------------------------------------------------
@@ -30,33 +32,53 @@ from memtrace.models import ListOptions
 
 def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, as_json: bool) -> None:
     """Write what `wanted` finds. Raises `CommandError`, which says what is kept for the next run."""
-    if file == "-":
+    if is_standard_output(file):
         if as_json:
-            raise CommandError("--json tells of a file; what - writes is JSON already: leave it out", ExitStatus.USAGE)
+            raise CommandError(
+                f"--json tells of a file; what {file} writes is JSON already: leave it out", ExitStatus.USAGE
+            )
         with opened(choose(choice)) as client:
             export_lines(client, wanted, typer.get_text_stream("stdout", encoding="utf-8").write)
         return
     connection = choose(choice)
+    if is_stream(file):
+        with opened(connection) as client, _writing(file), open_stream(file) as stream:
+            count = export_lines(client, wanted, stream.write)
+        _show_count(file, count, 0, as_json=as_json)
+        return
     target = target_of(file, force=force)
     exports: list[FileExport] = []
     with reporting_errors(lambda: _kept(exports)), opened(connection) as client, counting("Exporting") as show_progress:
         export = FileExport(client, wanted, target, str(connection.url))
         exports.append(export)
         count = _written(export, show_progress, file)
+    _show_count(file, count, export.resumed, as_json=as_json)
+
+
+def _show_count(file: str, count: int, resumed: int, *, as_json: bool) -> None:
     if as_json:
-        show_json({"file": file, "exported": count, "resumed": export.resumed})
+        show_json({"file": file, "exported": count, "resumed": resumed})
     else:
-        more = f", {export.resumed:,} of them in an earlier run" if export.resumed else ""
-        typer.echo(f"Exported {counted(count, 'memory', 'memories')} to {file}{more}")
+        more = f", {resumed:,} of them in an earlier run" if resumed else ""
+        say(f"Exported {counted(count, 'memory', 'memories')} to {file}{more}")
 
 
 def _written(export: FileExport, show_progress: Callable[[str], None], file: str) -> int:
     try:
-        return export.run(lambda count: show_progress(counted(count, "memory", "memories")))
-    except OSError as error:
-        raise CommandError(f"{file} cannot be written: {error.strerror}", ExitStatus.FAILED) from None
+        with _writing(file):
+            return export.run(lambda count: show_progress(counted(count, "memory", "memories")))
     finally:
         export.close()
+
+
+@contextmanager
+def _writing(file: str) -> Iterator[None]:
+    try:
+        yield
+    except MemtraceError:  # some are an OSError too, of the server and not of the file
+        raise
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}", ExitStatus.FAILED) from None
 
 
 def _kept(exports: list[FileExport]) -> tuple[str, ...]:
@@ -91,7 +113,7 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
         show_json({"file": file, "dry_run": plan.dry_run, **counts})
     else:
         would = "would be stored" if plan.dry_run else "stored"
-        typer.echo(
+        say(
             f"{counted(report.read, 'line', 'lines')} of {plan.name}: "
             f"{report.stored:,} {would}, {report.present:,} there already, {report.refused:,} refused"
         )
@@ -115,7 +137,7 @@ def _how_far(report: ImportReport) -> tuple[str, ...]:
 class _ImportSource:
     """An open file of lines: they may come out of another one, whose size is known where it is one."""
 
-    lines: IO[bytes]
+    lines: Iterator[bytes]
     raw: IO[bytes]
     size: int | None = None
 
@@ -123,13 +145,13 @@ class _ImportSource:
 @contextmanager
 def _opened(file: str) -> Iterator[_ImportSource]:
     if file == "-":
-        yield _ImportSource(standard_input(), standard_input())
+        yield _ImportSource(bounded_lines(standard_input()), standard_input())
         return
     with open_file(file) as raw:
         if not lock(raw.fileno()):
             raise CommandError(f"{file} is being imported by another process; wait for it", ExitStatus.FAILED)
         lines = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if file.endswith(".gz") else raw
-        yield _ImportSource(lines, raw, size_of(raw))
+        yield _ImportSource(bounded_lines(lines), raw, size_of(raw))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar, cast
 
 from memtrace._flow.composition import Handler, compose
 from memtrace._runtime.chain import build_chain, is_built_in
@@ -58,6 +58,12 @@ class AnyDispatcher(Generic[TransportT]):
     """A dispatcher without what waits."""
 
     _form: ClassVar[Form]
+
+    def __reduce__(self) -> NoReturn:  # of resources, and of what an application hands a client to
+        raise TypeError(
+            "an object that holds a client cannot be pickled or copied: use with_options() for a client on the same "
+            "connections, and make a client in each process"
+        )
 
     def __init__(
         self,
@@ -126,10 +132,11 @@ class AnyDispatcher(Generic[TransportT]):
     def _result(self, operation: Operation[T], request: Request, response: Response) -> T:
         """Read the answer."""
         try:
-            return cast("T", request.context.read(response))
+            result = cast("T", request.context.read(response))
         except ResponseDecodeError as error:
             annotate(error, request)
             raise
+        return result if operation.complete is None else operation.complete(result, request.context.sent_body)
 
     def _raw(self, operation: Operation[T], request: Request, response: Response) -> RawResponse[T]:
         from memtrace.operations import RawResponse

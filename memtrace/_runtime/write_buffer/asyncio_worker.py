@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 from asyncio import Future
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from memtrace._runtime.workflows.batches import send_requests
 from memtrace._runtime.write_buffer import reporting
 from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
+from memtrace._support import process_end
 from memtrace._support.event_loops import running_under_trio, shielded
 from memtrace._support.forks import current_process
 from memtrace.exceptions import ConfigurationError
@@ -72,6 +74,7 @@ class AsyncioWorker:
         self._on_result = on_result
         self._work, self._room, self._progress = _Waiters(), _Waiters(), _Waiters()
         self._worker: asyncio.Task[None] | None = None
+        self._is_released = False
 
     # ---- what callers do
 
@@ -101,7 +104,11 @@ class AsyncioWorker:
             await asyncio.sleep(0)  # a loop that only adds would never let the task begin
         while not self.state.closing:
             if not self.state.is_full or policy == "drop_oldest":
-                return self._accept(request, size).future
+                item = self._accept(request, size)
+                if process_end.has_begun() and not self._is_busy():
+                    await self.flush(self._limits.drain_timeout)
+                    reporting.warn_never_closed(self.state.counts)
+                return item.future
             if policy == "raise" or self._is_busy() or not await self._wait(self._room, self._may_put, until):
                 raise reporting.buffer_full(self._limits.max_pending)
         raise reporting.buffer_closed()
@@ -117,6 +124,12 @@ class AsyncioWorker:
     async def close(self) -> None:
         """Send what waits, within the bound, and end the task. Raises `BufferDrainError` for what is left."""
         self._refuse_busy("close")
+        try:
+            await self._close()
+        finally:
+            process_end.is_finished(self)
+
+    async def _close(self) -> None:
         until = self._clock.monotonic() + self._limits.drain_timeout
         first, self.state.closing = not self.state.closing, True
         for waiting in (self._work, self._room, self._progress):
@@ -140,15 +153,31 @@ class AsyncioWorker:
 
     def release(self) -> None:
         """Have the task send what waits and end; it may be called on any thread, while garbage is collected."""
-        self.state.closing = True
+        self._is_released = self.state.closing = True
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._work.call)
+        else:
+            self._note_end()
+
+    def finish(self, *, wait: bool) -> None:
+        """Have what waits sent, within the bound, since the process ends and nobody has closed the buffer; what is lost is said."""
+        loop, bound = self.loop, self._limits.drain_timeout
+        if not self.state.closing:
+            reporting.warn_open(self.state.counts)
+        if wait and loop is not None and not (loop.is_closed() or self.state.is_settled):
+            if loop.is_running():  # in another thread
+                drained = asyncio.run_coroutine_threadsafe(self.flush(None), loop)
+                concurrent.futures.wait([drained], bound)
+            else:
+                loop.run_until_complete(asyncio.wait([loop.create_task(self.flush(None))], timeout=bound))
+        reporting.warn_never_closed(self.state.counts)
 
     # ---- their parts
 
     def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
         loop = asyncio.get_running_loop()
         if self._worker is None:
+            process_end.finish_at_end(self)
             # In a context of its own: what the first caller has in its variables is not every memory's.
             self._worker = contextvars.Context().run(loop.create_task, self._send_all(), name="memtrace write buffer")
         if self.state.changes_due(size):
@@ -204,12 +233,19 @@ class AsyncioWorker:
                 self._room.call()
                 self._report()
         except BaseException:  # cancelled by `close`, or with its event loop
-            expected, self.state.closing = self.state.closing, True
+            expected, self.state.closing = self.state.closing and not self._is_released, True
             self._give_up()
             self._room.call()
             if not expected:
-                reporting.log_losses(self.state.counts)
+                self._note_end()
             raise
+        if self._is_released:
+            self._note_end()
+
+    def _note_end(self) -> None:
+        """Nobody has closed the buffer, and it ends here."""
+        process_end.is_finished(self)
+        reporting.warn_never_closed(self.state.counts)
 
     async def _next_chunk(self) -> _Chunk:
         """What is to be sent, once it is time; nothing at the end, or in a forked child."""

@@ -12,7 +12,9 @@ from memtrace._runtime.workflows.batches import send_requests
 from memtrace._runtime.write_buffer import reporting
 from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
+from memtrace._support import process_end
 from memtrace._support.forks import current_process
+from memtrace.clock import SystemClock
 from memtrace.outcomes import BufferCounts, OnResult, Outcome
 
 if TYPE_CHECKING:
@@ -100,6 +102,7 @@ class ThreadWorker:
         self._work, self._room, self._progress = _Waiters(), _Waiters(), _Waiters()
         self._worker: threading.Thread | None = None
         self._own = threading.local()  # `.busy` in a thread that would wait for itself
+        self._is_released = False
 
     # ---- what callers do
 
@@ -124,6 +127,8 @@ class ThreadWorker:
                 item = None if self.state.is_full and policy != "drop_oldest" else self._accept(request, size)
             if item is not None:
                 self._report_each(self.state.next_dropped, Exception)
+                if process_end.has_begun() and not self._is_busy():
+                    self.finish(wait=True)
                 return item.future
             if policy == "raise" or self._is_busy() or not self._wait(self._room, self._may_put, until):
                 raise reporting.buffer_full(self._limits.max_pending)
@@ -140,6 +145,12 @@ class ThreadWorker:
     def close(self) -> None:
         """Send what waits, within the bound, and end the thread. Raises `BufferDrainError` for what is left."""
         self._refuse_busy("close")
+        try:
+            self._close()
+        finally:
+            process_end.is_finished(self)
+
+    def _close(self) -> None:
         until = self._clock.monotonic() + self._limits.drain_timeout
         first = not self.state.closing
         try:
@@ -164,18 +175,32 @@ class ThreadWorker:
 
     def release(self) -> None:
         """Have the thread send what waits and end. Takes no lock that may be held: it runs while garbage is collected."""
-        self.state.closing = True
+        self._is_released = self.state.closing = True
         if self.guard.acquire(blocking=False):
             try:
                 self._work.call()
             finally:
                 self.guard.release()
 
+    def finish(self, *, wait: bool) -> None:
+        """Send what waits, within the bound, since the process ends and nobody has closed the buffer; what is lost is said."""
+        if not self.state.closing:
+            reporting.warn_open(self.counts)
+        self._clock = SystemClock()  # nobody moves the clock of a test any more
+        drained = False
+        try:
+            drained = wait and self.flush(self._limits.drain_timeout)
+        finally:
+            if not drained:
+                self._give_up()
+            reporting.warn_never_closed(self.counts)
+
     # ---- their parts
 
     def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
         if self._worker is None or not self._worker.is_alive():  # start interrupted; two take turns
             self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
+            process_end.finish_at_end(self)
             self._worker.start()
         future = _Future()
         future.set_running_or_notify_cancel()  # what is accepted is sent: there is no cancelling
@@ -233,6 +258,9 @@ class ThreadWorker:
                 self.state.record_outcomes(chunk, outcomes)
                 self._room.call()
             self._report(BaseException)
+        if self._is_released:
+            process_end.is_finished(self)
+            reporting.warn_never_closed(self.counts)
 
     def _next_chunk(self) -> _Chunk:
         """What is to be sent, once it is time; nothing at the end, or in a child that on_result has forked."""

@@ -89,22 +89,29 @@ QUIRKS = [
     Quirk(
         "a key is free after 24 hours",
         "_engine.engine",
-        "stored <= self.stamps.now() - DAY",
-        "stored <= self.stamps.now() - 2 * DAY",
+        "stored <= self.stamps.now() - self.settings.dedup_window_hours * HOUR",
+        "stored <= self.stamps.now() - 2 * self.settings.dedup_window_hours * HOUR",
+        "dedup",
+    ),
+    Quirk(
+        "duplicates are refused unless that is turned off",
+        "_engine.settings",
+        "dedup_enabled: bool = True",
+        "dedup_enabled: bool = False",
         "dedup",
     ),
     Quirk(
         "a key with a backslash never matches",
         "_engine.engine",
-        'if "\\\\" in key or "\\0" in key:',
-        'if "\\0" in key:',
+        'or "\\\\" in key or "\\0" in key:',
+        'or "\\0" in key:',
         "dedup",
     ),
     Quirk(
         "a key with a NUL never matches",
         "_engine.engine",
-        'if "\\\\" in key or "\\0" in key:',
-        'if "\\\\" in key:',
+        'or "\\\\" in key or "\\0" in key:',
+        'or "\\\\" in key:',
         "dedup",
     ),
     Quirk(
@@ -191,9 +198,9 @@ QUIRKS = [
     # how long it waits
     Quirk(
         "a hundred rows are full",
-        "_engine.ingest_buffer",
-        "_FLUSH_ROWS = 100",
-        "_FLUSH_ROWS = 101",
+        "_engine.settings",
+        "write_batch_size: int = 100",
+        "write_batch_size: int = 101",
         "a hundred writes send themselves off",
     ),
     Quirk(
@@ -220,8 +227,8 @@ QUIRKS = [
     Quirk(
         "a tick comes every second",
         "_engine.ingest_buffer",
-        "self._first_at + SECOND -",
-        "self._first_at + 2 * SECOND -",
+        "self._first_at + interval -",
+        "self._first_at + 2 * interval -",
         "visibility",
     ),
     # what a read means
