@@ -132,6 +132,12 @@ _add(
 app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.")
 app.add_typer(store.store, name="store", short_help="Look after the file of a store without a server.")
 _add(
+    store.serve,
+    store.SERVE,
+    "Serve the file of a store to clients in any language.",
+    help="Serve the file of a store over HTTP as a Memtrace server does, until Ctrl-C or SIGTERM, to those who have a key of it.",
+)
+_add(
     diagnostics.doctor,
     diagnostics.DOCTOR,
     "Find out why a server does not answer.",
@@ -159,7 +165,7 @@ _add(
     fake.serve_fake,
     fake.SERVE,
     "Serve a fake Memtrace server, for tests in any language.",
-    help="Serve an in-memory fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. It forgets all when it ends.",
+    help="Serve a fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. Without --store it forgets all when it ends.",
     name="serve-fake",
 )
 _add(

@@ -9,13 +9,22 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from memtrace import APIConnectionError, Memtrace, MemtraceError, NotFoundError, RateLimitError, RetryPolicy
+from memtrace import (
+    APIConnectionError,
+    AuthenticationError,
+    Memtrace,
+    MemtraceError,
+    NotFoundError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+)
 from memtrace._cli import serve
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from tests.cli.conftest import SHARED
@@ -213,9 +222,9 @@ def _without_durations(answers):
 def serve_once(invoke, environment):
     """Run the command in this process, and end it by a signal as soon as it answers; `during` is called before that."""
 
-    def run(*arguments, during=lambda url: None, number=signal.SIGTERM):
-        begin = serve.LiveServer.start
+    begin = serve.LiveServer.start
 
+    def run(*arguments, during=lambda url: None, number=signal.SIGTERM):
         def start_and_end(server):
             begin(server)
             during(server.url)
@@ -387,3 +396,129 @@ def test_output_that_nobody_reads_ends_it_and_its_server(invoke, environment):
     environment.setattr(serve.typer, "echo", broken)
     assert invoke("serve-fake").exit_code == 141
     assert servers[0].url == ""
+
+
+# ---- a store in a file ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path):
+    return f"sqlite:///{tmp_path / 'memories.db'}"
+
+
+@pytest.fixture
+def serve_store(environment, invoke):
+    """Run ``serve`` in this process, and end it as soon as it answers; `during` is called before that."""
+    begin = serve.AppServer.start
+
+    def run(*arguments, during=lambda url: None):
+        def start_and_end(server):
+            begin(server)
+            during(server.url)
+            signal.raise_signal(signal.SIGTERM)
+
+        environment.setattr(serve.AppServer, "start", start_and_end)
+        return invoke("serve", "--port", "0", *arguments)
+
+    return run
+
+
+def test_clients_with_an_issued_key_use_the_file_over_http(serve_store, invoke, store):
+    key = invoke("store", "keys", "create", "acme", "--store", store).stdout.strip()
+
+    def during(url):
+        with Memtrace(url, key) as client:
+            agent = client.agents.register(name="assistant")
+            session = client.sessions.create(agent_id=agent.id)
+            client.memories.add(agent_id=agent.id, session_id=session.id, content="User prefers dark mode")
+            found.extend(memory.content for memory in client.recall(agent.id).memories)
+        with Memtrace(url, "mtk_unknown") as stranger, pytest.raises(AuthenticationError):
+            stranger.recall("assistant")
+        with opened(url) as connection:
+            connection.request("GET", "/_fake/calls")
+            found.append(connection.getresponse().status)
+
+    found = []
+    result = serve_store("--store", store, during=during)
+    assert (result.exit_code, found) == (0, ["User prefers dark mode", 404])
+    assert result.stdout.startswith(f"{store} answers at http://127.0.0.1:")
+    assert key not in result.output
+    with Memtrace(store, key) as client:
+        assert client.memories.list().count == 1
+
+
+def test_the_url_is_one_line_of_json(serve_store, invoke, store):
+    invoke("store", "keys", "create", "acme", "--store", store)
+    result = serve_store("--store", store, "--json")
+    assert json.loads(result.stdout)["url"].startswith("http://127.0.0.1:")
+    assert result.stderr == ""
+
+
+def test_a_file_that_nobody_has_a_key_of_is_told(serve_store, store):
+    result = serve_store("--store", store)
+    assert f"nobody has a key yet; issue one with: memtrace-sdk store keys create NAME --store {store}" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--store", "memory://"]])
+def test_without_a_file_it_says_that_nothing_lasts(serve_store, arguments):
+    result = serve_store(*arguments)
+    assert result.exit_code == 0
+    assert "nothing lasts" in result.stderr
+    assert "MEMTRACE_API_KEY=mtk_" in result.stdout
+
+
+def test_a_file_that_is_no_store_ends_with_status_2(serve_store, store, tmp_path):
+    (tmp_path / "memories.db").write_text("my diary, " * 100)
+    result = serve_store("--store", store)
+    assert result.exit_code == 2
+    assert "is no SQLite database" in result.stderr
+
+
+def test_a_file_that_fails_meanwhile_is_503_outside_and_told_in_the_log(serve_store, invoke, store, tmp_path, caplog):
+    key = invoke("store", "keys", "create", "acme", "--store", store).stdout.strip()
+
+    def during(url):
+        with Memtrace(url, key, retry=RetryPolicy(max_attempts=1)) as client:
+            client.remember("assistant", "before")
+            (tmp_path / "memories.db").rename(tmp_path / "moved.db")
+            with pytest.raises(ServerError, match="the store cannot be used now; nothing was stored") as caught:
+                client.remember("assistant", "planted")
+            found.append((caught.value.status_code, caught.value.maybe_applied))
+
+    found = []
+    serve_store("--store", store, during=during)
+    assert found == [(503, False)]
+    assert "was deleted or replaced" in caplog.text
+    assert "planted" not in caplog.text
+
+
+def test_a_body_that_is_too_large_is_cut_off(serve_store, invoke, store):
+    key = invoke("store", "keys", "create", "acme", "--store", store).stdout.strip()
+
+    def during(url):
+        with opened(url) as connection:
+            connection.connect()
+            connection.putrequest("POST", "/api/v1/memories")
+            connection.putheader("x-api-key", key)
+            connection.putheader("Content-Length", "4194305")
+            with suppress(ConnectionError):
+                connection.endheaders(b"x" * 4_194_305)
+            with pytest.raises((ConnectionError, http.client.HTTPException)):
+                connection.getresponse()
+        cut.append(True)
+
+    cut = []
+    serve_store("--store", store, during=during)
+    assert cut == [True]
+
+
+def test_a_fake_on_a_file_finds_everything_again(serve_once, store):
+    def during(url):
+        with Memtrace(url, "mtk_x") as client:
+            client.remember("bot", f"run {len(counts)}")
+            counts.append(client.recall("bot").count)
+
+    counts = []
+    for _ in range(2):
+        serve_once("--store", store, "--org", "acme=mtk_x", during=during)
+    assert counts == [1, 2]

@@ -82,6 +82,9 @@ def serve_fake(
     write_flush_interval_ms: Annotated[
         int, typer.Option(metavar="MS", help="With server visibility: how often what waits is sent.")
     ] = 1000,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="Keep everything in a file, sqlite:///fake.db, and find it again.")
+    ] = None,
     org: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key; repeat it for more."),
@@ -95,7 +98,7 @@ def serve_fake(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON: url, api_key, org_id.")] = False,
 ) -> None:
-    """Serve an in-memory fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. It forgets all when it ends."""
+    """Serve a fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. Without --store it forgets all when it ends."""
     from memtrace._cli.serve import run_server
 
     status = run_server(
@@ -107,6 +110,7 @@ def serve_fake(
         dedup_window_hours=dedup_window_hours,
         write_batch_size=write_batch_size,
         write_flush_interval_ms=write_flush_interval_ms,
+        store=store,
         orgs=org or [],
         control=control,
         allowed_hosts=allow_host or [],

@@ -162,3 +162,31 @@ def revoke(
     from memtrace._cli.store import revoke_key
 
     revoke_key(store, name, as_json=as_json)
+
+
+SERVE = """\b
+Examples:
+  memtrace-sdk store keys create acme --store sqlite:///memories.db
+  memtrace-sdk serve --store sqlite:///memories.db
+  memtrace-sdk serve --store sqlite:///memories.db --host 0.0.0.0 --port 9100
+
+\b
+The routes are those of a Memtrace server; there are no control routes. Put a proxy
+that speaks TLS in front of it where others than this machine can reach it.
+"""
+
+
+def serve(
+    *,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The store, as in sqlite:///memories.db. Without it nothing lasts."),
+    ] = None,
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")] = 9100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the url.")] = False,
+) -> None:
+    """Serve the file of a store over HTTP as a Memtrace server does, until Ctrl-C or SIGTERM, to those who have a key of it."""
+    from memtrace._cli.serve import run_store_server
+
+    raise typer.Exit(run_store_server(store=store, host=host, port=port, as_json=as_json))
