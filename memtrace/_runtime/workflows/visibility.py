@@ -15,6 +15,7 @@ from memtrace.clock import Clock
 from memtrace.exceptions import DeadlineExceededError, MemtraceError
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList
 from memtrace.operations import Dedup, Operation
+from memtrace.operations._time_bounds import beside
 from memtrace.operations._validation import MAX_LIMIT, check_non_negative_seconds
 
 DELAY = 0.15
@@ -97,7 +98,11 @@ def _awaited(memory: Memory, reading: Operation[MemoryList], timeout: float, clo
 
 def _window(first: Memory, last: Memory, clock: Clock, event_type: str | None = None) -> Operation[MemoryList]:
     """What reads the rows between two of one agent and one session, oldest first."""
-    window = {"since": first.time - _MICROSECOND, "until": last.time + 2 * _MICROSECOND, "limit": MAX_LIMIT}
+    window = {
+        "since": beside(first.time, -_MICROSECOND),
+        "until": beside(last.time, 2 * _MICROSECOND),
+        "limit": MAX_LIMIT,
+    }
     options = ListOptions(agent_id=first.agent_id, session_id=first.session_id, event_type=event_type, order="asc")
     return operations.list_memories(options.model_copy(update=window), clock)
 
