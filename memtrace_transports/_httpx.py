@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
 from memtrace._support.error_text import excerpt
 from memtrace._support.event_loops import shielded
+from memtrace.clock import Clock
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
@@ -77,8 +78,8 @@ class HttpxTransport:
     """Sends through an `httpx.Client` or `httpx2.Client`: one of its own, made at the first request, or yours.
 
     Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. `library` says whose
-    client it makes; of yours it is seen. The bound of an attempt holds for each step by itself: waiting for a connection,
-    connecting, each write and each read; and it is looked at again whenever a part of the answer has come.
+    client it makes; of yours it is seen. The bound of an attempt holds for the whole, and is looked at before each read and
+    write: what no library interrupts, a name look-up and the trying of a host's several addresses, can go beyond it.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class HttpxTransport:
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
         check_time_left(request)
+        started = request.context.clock.monotonic()
         clients = self._clients.get()
         library, proxy = import_module(self._library), self._proxies.of(request.origin)
         timeout = self._timeout(request.timeout)
@@ -113,18 +115,26 @@ class HttpxTransport:
         if client is None:
             raise _failure(library, library.PoolTimeout("all connections are in use"), request, None, proxy)
         try:
-            return self._exchange(library, client, request, timeout)
+            return self._exchange(library, client, request, timeout, started)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
             failure = _failure(library, error, request, client, proxy)
         finally:
+            _TIMING.deadline = None
             clients.release(client)
         raise failure  # out here, where it has no context
 
-    def _exchange(self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout) -> Response:
+    def _exchange(
+        self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout, started: float
+    ) -> Response:
         if client.is_closed:
             raise _closed(library)
         outgoing = self._requests.build(library, client, request, timeout)
-        started = request.context.clock.monotonic()
+        if request.timeout is not None:
+            deadline = _TIMING.deadline = _Deadline(timeout, request.context.clock, started + request.timeout)
+            connect = deadline.shortened(timeout["connect"])
+            # the streams of a client of the user's were perhaps not opened under our eyes
+            outgoing.extensions["timeout"] = deadline if self._is_shared else {**timeout, "connect": connect}
+            outgoing.extensions.setdefault("trace", _trace_connecting)  # unless a tracer of the user's is there
         answer = client.send(outgoing, stream=True, follow_redirects=False)
         with contextlib.closing(answer):
             connection = _connection_of(answer)
@@ -446,6 +456,44 @@ def _timeout(options: TransportOptions, bound: float | None) -> _Timeout:
         "write": shortest(bound, options.write_timeout),
         "pool": shortest(bound, options.pool_timeout),
     }
+
+
+class _Deadline(dict[str, Any]):
+    """The extension ``timeout`` of a blocking request: a phase has what is left of the bound when it begins."""
+
+    def __init__(self, phases: _Timeout, clock: Clock, end: float) -> None:
+        super().__init__(phases)
+        self._clock = clock
+        self._end = end
+
+    def get(self, phase: str, default: Any = None) -> Any:
+        """The seconds that `phase` has."""
+        return self.shortened(super().get(phase, default))
+
+    def shortened(self, seconds: float | None) -> float:
+        """`seconds`, or what is left where that is less."""
+        left = max(self._end - self._clock.monotonic(), _LEAST)
+        return left if seconds is None or left < seconds else seconds
+
+
+_LEAST = 0.001  # seconds: a socket with none would not wait at all
+_TIMING = threading.local()
+"""The `_Deadline` of the request that this thread sends; streams that we saw opened ask it at each read and write."""
+
+
+def _trace_connecting(step: str, info: dict[str, Any]) -> None:
+    """The extension ``trace`` of a blocking request: has a new stream keep to the bound, since each of its reads may take a phase's time."""
+    if step.endswith((".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")):
+        stream = info["return_value"]
+        stream.read = functools.partial(_within_bound, stream.read)
+        stream.write = functools.partial(_within_bound, stream.write)
+    elif step.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
+        del info["request"].extensions["trace"]  # nothing is opened any more
+
+
+def _within_bound(read_or_write: Callable[..., Any], data: Any, timeout: float | None = None) -> Any:
+    deadline: _Deadline | None = getattr(_TIMING, "deadline", None)
+    return read_or_write(data, timeout=timeout if deadline is None else deadline.shortened(timeout))
 
 
 class _Progress:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from memtrace._flow.drivers import drive_async
 from memtrace._runtime.dispatch._request_cycle import AnyDispatcher, Form, async_form, check_operation
-from memtrace._runtime.workflows.steps import Pause, WorkflowRun
+from memtrace._runtime.workflows.steps import BoundedOperation, Pause, WorkflowRun
 from memtrace.operations import Operation
 from memtrace.transport import AsyncTransport
 
@@ -23,9 +23,9 @@ class AsyncDispatcher(AnyDispatcher[AsyncTransport]):
 
     _form: ClassVar[Form] = async_form
 
-    async def send(self, operation: Operation[T]) -> T:
-        """Run one operation."""
-        request = self._request(operation)
+    async def send(self, operation: Operation[T], deadline: float | None = None) -> T:
+        """Run one operation; until `deadline`, a time of the client's clock, where one is given."""
+        request = self._request(operation, deadline)
         transport = self._shared.transport(self)
         response = await drive_async(self._handler(request), transport, self._shared.locks, request.context)
         return self._result(operation, request, response)
@@ -81,6 +81,8 @@ class AsyncDispatcher(AnyDispatcher[AsyncTransport]):
         return not run.ended
 
     async def _do(self, step: WorkflowStep) -> object:
+        if isinstance(step, BoundedOperation):
+            return await self.send(step.operation, step.deadline)
         if not isinstance(step, Pause):
             return await self.send(step)
         await self.settings.clock.async_sleep(step.seconds)

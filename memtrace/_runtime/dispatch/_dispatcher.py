@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from memtrace._flow.drivers import drive
 from memtrace._runtime.dispatch._request_cycle import AnyDispatcher, Form, check_operation, form
-from memtrace._runtime.workflows.steps import Pause, WorkflowRun
+from memtrace._runtime.workflows.steps import BoundedOperation, Pause, WorkflowRun
 from memtrace.operations import Operation
 from memtrace.transport import Transport
 
@@ -24,9 +24,9 @@ class Dispatcher(AnyDispatcher[Transport]):
 
     _form: ClassVar[Form] = form
 
-    def send(self, operation: Operation[T]) -> T:
-        """Run one operation."""
-        request = self._request(operation)
+    def send(self, operation: Operation[T], deadline: float | None = None) -> T:
+        """Run one operation; until `deadline`, a time of the client's clock, where one is given."""
+        request = self._request(operation, deadline)
         transport = self._shared.transport(self)
         response = drive(self._handler(request), transport, self._shared.locks, request.context)
         return self._result(operation, request, response)
@@ -82,6 +82,8 @@ class Dispatcher(AnyDispatcher[Transport]):
         return not run.ended
 
     def _do(self, step: WorkflowStep) -> object:
+        if isinstance(step, BoundedOperation):
+            return self.send(step.operation, step.deadline)
         if not isinstance(step, Pause):
             return self.send(step)
         self.settings.clock.sleep(step.seconds)

@@ -108,13 +108,15 @@ class AnyDispatcher(Generic[TransportT]):
         """Another one on the same transport."""
         return type(self)(settings, self.transport_name, self._shared, self)
 
-    def _request(self, operation: Operation[T]) -> Request:
+    def _request(self, operation: Operation[T], deadline: float | None = None) -> Request:
         settings = self.settings
         context = CallContext(
             settings.clock, operation.idempotency, operation.accepts, parse=operation.parse, recovery=operation.recovery
         )
         if settings.deadline is not None:
             context.deadline = context.started + settings.deadline
+        if deadline is not None:
+            context.deadline = deadline if context.deadline is None else min(deadline, context.deadline)
         headers = self._headers if operation.body is None else self._headers_of_body
         for name, value in operation.headers:
             headers = headers.set(name, value)
