@@ -19,11 +19,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memtrace._support.event_loops import running_under_trio
+from memtrace._support.tracebacks import caused
 from memtrace._support.urls import basic_credentials
 from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports._checks.limits import (
+    came_out_of,
+    keepalive_seconds,
+    max_connections,
+    shortest,
+)
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import invalid_proxy, proxy_from_env, validate_proxy
 from memtrace_transports._checks.request_checks import cannot_send, check_fields, check_target, check_time_left
@@ -473,7 +479,7 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Ex
     """What to raise for `error`."""
     session = channel.session
     if isinstance(error, MemtraceError):
-        return error
+        return caused(error, error.__cause__)
     if isinstance(error, ValueError) and session.trust_env:  # aiohttp's InvalidURL is one too
         named = proxy_from_env(request.origin)
         if named is not None:  # our address has been checked
@@ -483,16 +489,11 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Ex
             reason, behind = _message_of(error)
             text = f"{what.format(request.origin)}: {reason}"
             again = cause in ("connect", "timeout") and channel.slots is None and request.method in _SENT_AGAIN
-            return _caused(TransportError(text, cause=cause, maybe_sent=maybe_sent or again), behind)
+            return caused(TransportError(text, cause=cause, maybe_sent=maybe_sent or again), behind)
     if session.closed:  # meanwhile, and who knows how far it came
         text = f"the connection to {request.origin} broke: the aiohttp session was closed"
-        return _caused(TransportError(text, cause="reset", maybe_sent=True), error)
+        return caused(TransportError(text, cause="reset", maybe_sent=True), error)
     return error
-
-
-def _caused(failure: Exception, cause: BaseException | None) -> Exception:
-    failure.__cause__ = cause
-    return failure
 
 
 def _message_of(error: Exception) -> tuple[str, BaseException | None]:

@@ -18,10 +18,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
 from memtrace._support.event_loops import shielded
+from memtrace._support.tracebacks import caused
 from memtrace.exceptions import ClientClosedError
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports._checks.limits import (
+    came_out_of,
+    keepalive_seconds,
+    max_connections,
+    shortest,
+)
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import check_env_proxies, invalid_proxy
 from memtrace_transports._checks.request_checks import check_time_left
@@ -109,9 +115,11 @@ class HttpxTransport:
     def _exchange(self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout) -> Response:
         if client.is_closed:
             raise _closed(library)
-        outgoing = self._requests.build(library, client, request, timeout)
         started = request.context.clock.monotonic()
-        answer = client.send(outgoing, stream=True, follow_redirects=False)
+        # in no local of ours: its headers show the key
+        answer = client.send(
+            self._requests.build(library, client, request, timeout), stream=True, follow_redirects=False
+        )
         with contextlib.closing(answer):
             body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
             for part in answer.iter_raw() if is_raw else answer.iter_bytes():
@@ -187,12 +195,7 @@ class AsyncHttpxTransport:
                 try:
                     if client.is_closed:
                         raise _closed(library)
-                    outgoing = self._requests.build(library, client, request, timeout)
-                    progress.extensions = outgoing.extensions
-                    progress.extensions.setdefault("trace", progress)  # unless a tracer of the user's is there
-                    exchange = self._exchange(
-                        scope, library, client, outgoing, origin=request.origin, progress=progress
-                    )
+                    exchange = self._exchange(scope, library, client, request, timeout, progress=progress)
                     return await run_within(scope, exchange)
                 finally:
                     await channel.release(client, usable=not progress.was_cut_early)
@@ -205,19 +208,24 @@ class AsyncHttpxTransport:
         scope: anyio.CancelScope,
         library: ModuleType,
         client: httpx.AsyncClient,
-        outgoing: httpx.Request,
+        request: Request,
+        timeout: _Timeout,  # noqa: ASYNC109  # the library's, of each phase
         *,
-        origin: str,
         progress: _Progress,
     ) -> Response:
         with scope:
             try:
-                answer = await client.send(outgoing, stream=True, follow_redirects=False)
+                # in no local of ours: its headers show the key
+                answer = await client.send(
+                    progress.watched(self._requests.build(library, client, request, timeout)),
+                    stream=True,
+                    follow_redirects=False,
+                )
             except BaseException as error:
                 await progress.note_failure(library, error)
                 raise
             try:
-                body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
+                body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
                 async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
                     body.add(part)
             finally:
@@ -423,6 +431,12 @@ class _Progress:
                 del extensions["trace"]
         return _done() if threading.get_ident() == self._thread else None  # a user's transport may block in a thread
 
+    def watched(self, outgoing: httpx.Request) -> httpx.Request:
+        """`outgoing`, which it watches from now on, unless a tracer of the user's is there."""
+        self.extensions = outgoing.extensions
+        self.extensions.setdefault("trace", self)
+        return outgoing
+
     async def note_failure(self, library: ModuleType, error: BaseException) -> None:
         """Note whether `error` met the request in the queue of a user's pool, of which httpcore tells no step; close what it leaves open."""
         self._waiting = came_out_of(error, library.__name__.replace("httpx", "httpcore"), "wait_for_connection")
@@ -592,22 +606,20 @@ def _failure(
 ) -> Exception:
     """What to raise for `error`."""
     if isinstance(error, (TransportError, ClientClosedError)):
-        return error
+        return caused(error, error.__cause__)
     for matches, cause, maybe_sent, what in _error_map(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
             text = f"{what.format(request.origin)}: {_reason(library, error)}"
             failure = TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent)
-            failure.__cause__ = None if _may_contain_key(library, error) else error
-            return failure
+            return caused(failure, None if _may_contain_key(library, error) else error)
     if client is not None and client.is_closed:  # meanwhile, and who knows how far it came
         broken = TransportError(
             f"the connection to {request.origin} broke: the {library.__name__} client was closed",
             cause="reset",
             maybe_sent=True,
         )
-        broken.__cause__ = error
-        return broken
+        return caused(broken, error)
     return error
 
 

@@ -49,13 +49,12 @@ def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
     try:
         response = yield from call_next(request)
     except MemtraceError as error:
-        told = to_public_error(error, request)
-        if told is error:
-            raise
-        raise told from told.__cause__
-    if response.status >= 300 and is_failure(response, request):  # a success costs no call
-        raise error_for(response, request)
-    return response
+        failure = to_public_error(error, request)
+    else:
+        if response.status >= 300 and is_failure(response, request):  # a success costs no call
+            raise error_for(response, request)
+        return response
+    raise failure  # out here, where it has no context
 
 
 def is_failure(response: Response, request: Request) -> bool:
