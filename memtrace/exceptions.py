@@ -92,6 +92,7 @@ CODES = frozenset(
         "invalid_request",
         "middleware",
         "no_arc_instance",
+        "no_thread",
         "not_found",
         "payload_too_large",
         "rate_limited",
@@ -457,6 +458,19 @@ class DeadlineExceededError(TransportError, TimeoutError):
 
     _code = "deadline_exceeded"
     _default_cause = "timeout"
+
+
+def no_thread(what: str) -> TransportError:
+    """The error for a thread that the system did not give; `what` says what was not done for that reason."""
+    error = TransportError(
+        f"no thread could be started: {what}",
+        cause="connect",
+        maybe_sent=False,
+        code="no_thread",
+        hint="the process has too many threads, or is ending: try again once others have ended",
+    )
+    error.retryable = True
+    return error
 
 
 class BufferFullError(MemtraceError):

@@ -21,11 +21,12 @@ from urllib.parse import urlsplit
 from memtrace._support.event_loops import running_under_trio
 from memtrace._support.tracebacks import caused
 from memtrace._support.urls import basic_credentials
-from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
+from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError, no_thread
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports._checks.limits import (
     came_out_of,
+    is_refused_lookup,
     keepalive_seconds,
     max_connections,
     shortest,
@@ -480,6 +481,8 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Ex
     session = channel.session
     if isinstance(error, MemtraceError):
         return caused(error, error.__cause__)
+    if is_refused_lookup(error):
+        return caused(no_thread(f"nothing was sent to {request.origin}"), error)
     if isinstance(error, ValueError) and session.trust_env:  # aiohttp's InvalidURL is one too
         named = proxy_from_env(request.origin)
         if named is not None:  # our address has been checked

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
 from memtrace._support.event_loops import shielded
 from memtrace._support.tracebacks import caused
-from memtrace.exceptions import ClientClosedError
+from memtrace.exceptions import ClientClosedError, no_thread
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports._checks.limits import (
     came_out_of,
+    is_refused_lookup,
     keepalive_seconds,
     max_connections,
     shortest,
@@ -607,6 +608,8 @@ def _failure(
     """What to raise for `error`."""
     if isinstance(error, (TransportError, ClientClosedError)):
         return caused(error, error.__cause__)
+    if is_refused_lookup(error):
+        return caused(no_thread(f"nothing was sent to {request.origin}"), error)
     for matches, cause, maybe_sent, what in _error_map(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)

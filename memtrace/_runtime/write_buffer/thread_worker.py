@@ -13,6 +13,8 @@ from memtrace._runtime.write_buffer import reporting
 from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
 from memtrace._support.forks import current_process
+from memtrace._support.threads import is_refused_thread
+from memtrace.exceptions import no_thread
 from memtrace.outcomes import BufferCounts, OnResult, Outcome
 
 if TYPE_CHECKING:
@@ -176,7 +178,12 @@ class ThreadWorker:
     def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
         if self._worker is None or not self._worker.is_alive():  # start interrupted; two take turns
             self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
-            self._worker.start()
+            try:
+                self._worker.start()
+            except RuntimeError as error:
+                if not is_refused_thread(error):
+                    raise
+                raise no_thread("the write buffer has not taken this memory") from error
         future = _Future()
         future.set_running_or_notify_cancel()  # what is accepted is sent: there is no cancelling
         if self.state.changes_due(size):
