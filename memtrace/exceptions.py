@@ -170,6 +170,8 @@ class MemtraceError(Exception):
     response_body: bytes | None = None
     #: What tracebacks show below the error; Python 3.10 knows none, and shows none.
     __notes__: list[str]
+    #: Whether the variable that can stand for `argument` may have given its value; in `with_options` it cannot.
+    variable_counts: bool = True
     _hint: str | None = None
 
     def __init__(
@@ -222,6 +224,8 @@ class MemtraceError(Exception):
     def _spelled_argument(self) -> str | None:
         """How a Python program gives the argument; None where the message says so."""
         variable = ENVIRONMENT_VARIABLES.get(self.argument or "")
+        if variable is not None and not self.variable_counts:
+            return f"argument: {self.argument}"
         if variable is not None:
             return f"argument: {self.argument}, or {variable}"
         return None if self.argument is None or self._names_argument else f"argument: {self.argument}"

@@ -106,11 +106,13 @@ def settings_from_args(
 
 
 def with_overrides(settings: Settings, **given: object) -> Settings:
-    """A copy of `settings` with what is given changed, checked alike; what is `UNSET` stays."""
-    return replace(
-        settings,
-        **{name: _CHECKS[name](value) for name, value in given.items() if not isinstance(value, Unset)},
-    )
+    """A copy of `settings` with what is given changed, checked alike; what is `UNSET` stays. No variable has a say."""
+    try:
+        changed = {name: _CHECKS[name](value) for name, value in given.items() if not isinstance(value, Unset)}
+    except ConfigurationError as error:
+        error.variable_counts = False
+        raise
+    return replace(settings, **changed)
 
 
 def check_middleware(chosen: Sequence[Middleware | Placement | str], argument: str) -> tuple[Link, ...]:
