@@ -19,12 +19,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
 from memtrace._support.error_text import excerpt
 from memtrace._support.event_loops import shielded
+from memtrace._support.tracebacks import caused
 from memtrace.clock import Clock
-from memtrace.exceptions import ClientClosedError
+from memtrace.exceptions import ClientClosedError, no_thread
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports._checks.header_logs import hide_headers_from_logs
-from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports._checks.limits import (
+    came_out_of,
+    is_refused_lookup,
+    keepalive_seconds,
+    max_connections,
+    shortest,
+    unsent,
+)
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import (
     CONNECTION_BROKE,
@@ -35,7 +43,7 @@ from memtrace_transports._checks.proxies import (
     failed_exchange,
     invalid_proxy,
 )
-from memtrace_transports._checks.request_checks import check_time_left, failed_lookup
+from memtrace_transports._checks.request_checks import check_time_left
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
 from memtrace_transports._checks.surplus import holds_surplus
 from memtrace_transports._checks.tls import lazy_ssl_context
@@ -128,14 +136,10 @@ class HttpxTransport:
     ) -> Response:
         if client.is_closed:
             raise _closed(library)
-        outgoing = self._requests.build(library, client, request, timeout)
-        if request.timeout is not None:
-            deadline = _TIMING.deadline = _Deadline(timeout, request.context.clock, started + request.timeout)
-            connect = deadline.shortened(timeout["connect"])
-            # the streams of a client of the user's were perhaps not opened under our eyes
-            outgoing.extensions["timeout"] = deadline if self._is_shared else {**timeout, "connect": connect}
-            outgoing.extensions.setdefault("trace", _trace_connecting)  # unless a tracer of the user's is there
-        answer = client.send(outgoing, stream=True, follow_redirects=False)
+        # in no local of ours: its headers show the key
+        answer = client.send(
+            self._outgoing(library, client, request, timeout, started), stream=True, follow_redirects=False
+        )
         with contextlib.closing(answer):
             connection = _connection_of(answer)
             if self._is_shared and connection is not None and not answer.is_closed:
@@ -147,6 +151,18 @@ class HttpxTransport:
         if connection is not None and holds_surplus(connection):
             connection.close()
         return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
+
+    def _outgoing(
+        self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout, started: float
+    ) -> httpx.Request:
+        outgoing = self._requests.build(library, client, request, timeout)
+        if request.timeout is not None:
+            deadline = _TIMING.deadline = _Deadline(timeout, request.context.clock, started + request.timeout)
+            connect = deadline.shortened(timeout["connect"])
+            # the streams of a client of the user's were perhaps not opened under our eyes
+            outgoing.extensions["timeout"] = deadline if self._is_shared else {**timeout, "connect": connect}
+            outgoing.extensions.setdefault("trace", _trace_connecting)  # unless a tracer of the user's is there
+        return outgoing
 
     def close(self) -> None:
         """Close the connections that it made; a second call does nothing."""
@@ -220,12 +236,7 @@ class AsyncHttpxTransport:
                 try:
                     if client.is_closed:
                         raise _closed(library)
-                    outgoing = self._requests.build(library, client, request, timeout)
-                    progress.extensions = outgoing.extensions
-                    progress.extensions.setdefault("trace", progress)  # unless a tracer of the user's is there
-                    exchange = self._exchange(
-                        scope, library, client, outgoing, origin=request.origin, progress=progress
-                    )
+                    exchange = self._exchange(scope, library, client, request, timeout, progress=progress)
                     return await run_within(scope, exchange)
                 finally:
                     await channel.release(client, usable=not progress.was_cut_early)
@@ -238,14 +249,19 @@ class AsyncHttpxTransport:
         scope: anyio.CancelScope,
         library: ModuleType,
         client: httpx.AsyncClient,
-        outgoing: httpx.Request,
+        request: Request,
+        timeout: _Timeout,  # noqa: ASYNC109  # the library's, of each phase
         *,
-        origin: str,
         progress: _Progress,
     ) -> Response:
         with scope:
             try:
-                answer = await client.send(outgoing, stream=True, follow_redirects=False)
+                # in no local of ours: its headers show the key
+                answer = await client.send(
+                    progress.watched(self._requests.build(library, client, request, timeout)),
+                    stream=True,
+                    follow_redirects=False,
+                )
             except BaseException as error:
                 await progress.note_failure(library, error)
                 raise
@@ -253,7 +269,7 @@ class AsyncHttpxTransport:
                 connection = _connection_of(answer)
                 if self._is_shared and connection is not None and not answer.is_closed:
                     answer.stream = _watched_class(library)(answer.stream, connection)
-                body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
+                body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
                 async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
                     body.add(part)
             finally:
@@ -540,6 +556,12 @@ class _Progress:
                 del extensions["trace"]
         return _done() if threading.get_ident() == self._thread else None  # a user's transport may block in a thread
 
+    def watched(self, outgoing: httpx.Request) -> httpx.Request:
+        """`outgoing`, which it watches from now on, unless a tracer of the user's is there."""
+        self.extensions = outgoing.extensions
+        self.extensions.setdefault("trace", self)
+        return outgoing
+
     async def note_failure(self, library: ModuleType, error: BaseException) -> None:
         """Note whether `error` met the request in the queue of a user's pool, of which httpcore tells no step; close what it leaves open."""
         self._waiting = came_out_of(error, library.__name__.replace("httpx", "httpcore"), "wait_for_connection")
@@ -761,9 +783,9 @@ def _failure(
 ) -> Exception:
     """What to raise for `error`."""
     if isinstance(error, (TransportError, ClientClosedError)):
-        return error
-    if (unsent := failed_lookup(error, request.origin)) is not None:
-        return unsent
+        return caused(error, error.__cause__)
+    if is_refused_lookup(error):
+        return caused(no_thread(unsent(request.origin)), error)
     for matches, cause, maybe_sent, what in _error_map(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
@@ -776,16 +798,14 @@ def _failure(
                 maybe_sent=maybe_sent,
             )
             failure.permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(library, error)
-            failure.__cause__ = None if _may_contain_key(library, error) else error
-            return failure
+            return caused(failure, None if _may_contain_key(library, error) else error)
     if client is not None and client.is_closed:  # meanwhile, and who knows how far it came
         broken = TransportError(
             f"the connection to {request.origin} broke: the {library.__name__} client was closed",
             cause="reset",
             maybe_sent=True,
         )
-        broken.__cause__ = error
-        return broken
+        return caused(broken, error)
     return error
 
 

@@ -18,6 +18,7 @@ from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodyS
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from memtrace._support.tracebacks import caused
 from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
@@ -326,9 +327,7 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
 
 def _headers(request: Request, defaults: tuple[tuple[str, str], ...]) -> urllib3.HTTPHeaderDict:
     """Urllib3's kind, which requests hands on as it is: a repeated name stays repeated."""
-    import urllib3
-
-    headers = urllib3.HTTPHeaderDict()
+    headers = _headers_class()()
     for name, value in request.headers.multi_items:
         headers.add(name, value)
     for name, value in (*defaults, ("Accept-Encoding", "gzip, deflate")):
@@ -336,6 +335,17 @@ def _headers(request: Request, defaults: tuple[tuple[str, str], ...]) -> urllib3
     if request.body is not None:
         headers.setdefault("Content-Length", str(len(request.body)))
     return headers
+
+
+@functools.lru_cache(maxsize=1)
+def _headers_class() -> type[urllib3.HTTPHeaderDict]:
+    import urllib3
+
+    class Fields(urllib3.HTTPHeaderDict):
+        def __repr__(self) -> str:  # locals of urllib3's frames: its own shows the key
+            return f"Fields({', '.join(self)})"
+
+    return Fields
 
 
 @functools.lru_cache(maxsize=1)
@@ -504,7 +514,9 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     """What to raise for `error`."""
     links = list(_unwrap_causes(error))
     row = next((row for row in _error_map() if any(isinstance(link, row[0]) for link in links)), None)
-    if row is None or isinstance(error, TransportError):  # a bug's, or our own
+    if isinstance(error, TransportError):
+        return caused(error, error.__cause__)
+    if row is None:  # a bug's
         return error
     _, cause, maybe_sent, what = row
     origin, sent = attempt.request.origin, attempt.sent
@@ -516,8 +528,7 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
         what, links[-1], origin, attempt.proxy, cause=cause, maybe_sent=maybe_sent if sent is None else sent
     )
     failure.permanent = any(_is_permanent(link) for link in links)
-    failure.__cause__ = error
-    return failure
+    return caused(failure, error)
 
 
 def _is_permanent(error: BaseException) -> bool:

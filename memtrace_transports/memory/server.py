@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from memtrace.exceptions import ConfigurationError
+from memtrace._support.threads import is_refused_thread
+from memtrace.exceptions import ConfigurationError, no_thread
 from memtrace_transports.memory._control_access import host_name
 from memtrace_transports.memory._fake import FakeMemtrace
 from memtrace_transports.memory.asgi import FakeApp
@@ -60,7 +61,8 @@ class LiveServer:
     def start(self) -> None:
         """Listen; returns when requests are answered.
 
-        Raises `ConfigurationError` without uvicorn, OSError where the port is taken, RuntimeError where it runs already.
+        Raises `ConfigurationError` without uvicorn, OSError where the port is taken, RuntimeError where it runs already,
+        `TransportError` where no thread can be started.
         """
         try:
             import uvicorn
@@ -86,7 +88,14 @@ class LiveServer:
         server = self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=_run, args=(server, listening), name="memtrace fake server", daemon=True)
         host, port = listening.getsockname()[:2]
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            listening.close()
+            self._server = self._thread = None
+            if not is_refused_thread(error):
+                raise
+            raise no_thread("the fake server does not run") from error
         while not server.started and self._thread.is_alive():
             time.sleep(0.002)
         if not server.started:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar, cast
 
 from memtrace._flow.composition import Handler, compose
+from memtrace._flow.effects import foreign_failure, is_foreign
 from memtrace._runtime.chain import build_chain, is_built_in
 from memtrace._runtime.shared_transport import SharedTransport
 from memtrace._support.error_text import from_distribution, type_name
@@ -160,9 +161,16 @@ def _with_errors(inner: Handler) -> Handler:
         except MemtraceError as error:
             annotate(error, request)
             raise
-        if is_failure(response, request):
-            raise error_for(response, request)
-        return response
+        except Exception as error:
+            if not is_foreign(error, request):
+                raise
+            failure = foreign_failure(error, request)
+            annotate(failure, request)
+        else:
+            if is_failure(response, request):
+                raise error_for(response, request)
+            return response
+        raise failure
 
     return handler
 
