@@ -31,7 +31,7 @@ from memtrace.exceptions import (
 from memtrace.middleware._causes import held_agent, unknown_agent, unreadable_time_field
 from memtrace.middleware._hints import no_route_hint, server_hint, slow_hint, unreachable_hint
 from memtrace.operations._recovery import http_date
-from memtrace.operations._retry_rules import is_retryable, verdict_of
+from memtrace.operations._retry_rules import is_permanent, is_retryable, verdict_of
 from memtrace.operations._server_messages import (
     ErrorMessage,
     is_duplicate_memory,
@@ -92,7 +92,12 @@ def annotate(error: MemtraceError, request: Request) -> None:
     if isinstance(error, TransportError) and error.maybe_sent and context.idempotency != "read":
         context.maybe_applied = True  # a middleware may have raised it, past the transport
     error.maybe_applied = context.maybe_applied
-    error.retryable = is_retryable(verdict_of(error), context.idempotency, maybe_applied=context.maybe_applied)
+    error.retryable = is_retryable(
+        verdict_of(error),
+        context.idempotency,
+        maybe_applied=context.maybe_applied,
+        permanent=is_permanent(error),
+    )
     if error.maybe_applied:
         _tell_how_to_look(error)
 
