@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from memtrace import operations
 from memtrace._runtime.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, settings_from_args, with_overrides
 from memtrace._runtime.dispatch import AsyncDispatcher
+from memtrace._support.secrets import hidden_argument
 from memtrace.models import (
     AddMemoryRequest,
     Agent,
@@ -108,6 +109,7 @@ class AsyncMemtrace:
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
+        api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
         settings = settings_from_args(
             base_url,
             api_key,
@@ -146,6 +148,7 @@ class AsyncMemtrace:
         What is given replaces the whole setting. The connections close when this client and all its copies are closed.
         Raises `ConfigurationError`, and `ClientClosedError` when this client is closed.
         """
+        api_key = hidden_argument(api_key, Unset)
         settings = with_overrides(
             self._dispatcher.settings,
             api_key=api_key,

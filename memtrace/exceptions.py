@@ -92,6 +92,7 @@ CODES = frozenset(
         "invalid_request",
         "middleware",
         "no_arc_instance",
+        "no_thread",
         "not_found",
         "payload_too_large",
         "rate_limited",
@@ -170,6 +171,8 @@ class MemtraceError(Exception):
     response_body: bytes | None = None
     #: What tracebacks show below the error; Python 3.10 knows none, and shows none.
     __notes__: list[str]
+    #: Whether the variable that can stand for `argument` may have given its value; in `with_options` it cannot.
+    variable_counts: bool = True
     _hint: str | None = None
 
     def __init__(
@@ -222,6 +225,8 @@ class MemtraceError(Exception):
     def _spelled_argument(self) -> str | None:
         """How a Python program gives the argument; None where the message says so."""
         variable = ENVIRONMENT_VARIABLES.get(self.argument or "")
+        if variable is not None and not self.variable_counts:
+            return f"argument: {self.argument}"
         if variable is not None:
             return f"argument: {self.argument}, or {variable}"
         return None if self.argument is None or self._names_argument else f"argument: {self.argument}"
@@ -462,6 +467,19 @@ class DeadlineExceededError(TransportError, TimeoutError):
 
     _code = "deadline_exceeded"
     _default_cause = "timeout"
+
+
+def no_thread(what: str) -> TransportError:
+    """The error for a thread that the system did not give; `what` says what was not done for that reason."""
+    error = TransportError(
+        f"no thread could be started: {what}",
+        cause="connect",
+        maybe_sent=False,
+        code="no_thread",
+        hint="the process has too many threads, or is ending: try again once others have ended",
+    )
+    error.retryable = True
+    return error
 
 
 class BufferFullError(MemtraceError):

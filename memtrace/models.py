@@ -7,7 +7,7 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, get_args
 
 from pydantic import (
@@ -202,16 +202,11 @@ class AddMemoryRequest(_Sent):
     parent_id: str | None = None
 
 
-# A day from where the calendar ends, so that a zone, and the bounds of a page, stay within it.
-_FIRST_DAY: Final = datetime(1, 1, 2, tzinfo=timezone.utc)
-_LAST_DAY: Final = datetime(9999, 12, 30, tzinfo=timezone.utc)
-
-
 class Memory(ResponseModel):
     """A stored memory."""
 
     #: When the server took it, UTC. Nanoseconds are cut to microseconds.
-    time: datetime = Field(ge=_FIRST_DAY, le=_LAST_DAY)
+    time: datetime
     org_id: str
     agent_id: str
     session_id: str | None = None

@@ -282,12 +282,26 @@ class Registry(Generic[SpecT]):
         group = self._candidates(name)
         if not group:
             raise self._error(
-                f"no {self.kind} is named {name!r}.{did_you_mean(name, self.names())} Installed: {', '.join(self.names()) or 'none'}"
+                f"no {self.kind} is named {name!r}.{did_you_mean(name, self.names())} {self._inventory()}"
             )
         if len(group) > 1:
             claims = " and ".join(f"{found.distribution} {found.version}" for found in group)
             raise self._error(f"the {self.kind} name {name!r} is claimed by {claims}; uninstall all but one")
         return group[0]
+
+    def _inventory(self) -> str:
+        """What can be used here, and what is missing, by what installs it. Loads each plugin to find out."""
+        usable: list[str] = []
+        missing: list[str] = []
+        for name in self.names():
+            for found in self._candidates(name):
+                status, detail = self._status(found)
+                if status == "ok":
+                    usable.append(name)
+                elif status == "missing package":
+                    missing.append(f"{name} ({detail})")
+        listed = f"Installed: {', '.join(usable) or 'none'}"
+        return f"{listed}. Not installed: {', '.join(missing)}" if missing else listed
 
     def _candidates(self, name: str) -> list[_Candidate]:
         return [self._builtin_found(name)] if name in self._builtin else self._third_party().get(name, [])

@@ -18,11 +18,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memtrace._support.event_loops import running_under_trio
+from memtrace._support.tracebacks import caused
 from memtrace._support.urls import basic_credentials
-from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
+from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError, no_thread
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports._checks.limits import (
+    came_out_of,
+    is_refused_lookup,
+    keepalive_seconds,
+    max_connections,
+    shortest,
+    unsent,
+)
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import (
     CONNECTION_BROKE,
@@ -39,7 +47,6 @@ from memtrace_transports._checks.request_checks import (
     check_fields,
     check_target,
     check_time_left,
-    failed_lookup,
 )
 from memtrace_transports._checks.response_body import BodyReader, Decompressor, interim_response
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
@@ -464,9 +471,9 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel, proxy
     """What to raise for `error`."""
     session = channel.session
     if isinstance(error, MemtraceError):
-        return error
-    if (unsent := failed_lookup(error, request.origin)) is not None:
-        return unsent
+        return caused(error, error.__cause__)
+    if is_refused_lookup(error):
+        return caused(no_thread(unsent(request.origin)), error)
     if session.trust_env and isinstance(error, _of_proxies()):
         proxy = proxy_from_env(request.origin)  # which a session of the user's has read
     if isinstance(error, ValueError) and session.trust_env and proxy is not None:  # our address has been checked
@@ -477,10 +484,10 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel, proxy
             again = cause in ("connect", "timeout") and channel.slots is None and request.method in _SENT_AGAIN
             failure = failed_exchange(what, reason, request.origin, proxy, cause=cause, maybe_sent=maybe_sent or again)
             failure.permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(error)
-            return _caused(failure, behind)
+            return caused(failure, behind)
     if session.closed:  # meanwhile, and who knows how far it came
         text = f"the connection to {request.origin} broke: the aiohttp session was closed"
-        return _caused(TransportError(text, cause="reset", maybe_sent=True), error)
+        return caused(TransportError(text, cause="reset", maybe_sent=True), error)
     return error
 
 
@@ -500,11 +507,6 @@ def _of_proxies() -> tuple[type[Exception], ...]:
     import aiohttp
 
     return (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError, ValueError)  # InvalidURL is one too
-
-
-def _caused(failure: Exception, cause: BaseException | None) -> Exception:
-    failure.__cause__ = cause
-    return failure
 
 
 def _message_of(error: Exception) -> tuple[str, BaseException | None]:

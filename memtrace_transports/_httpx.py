@@ -19,11 +19,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
 from memtrace._support.error_text import excerpt
 from memtrace._support.event_loops import shielded
-from memtrace.exceptions import ClientClosedError
+from memtrace._support.tracebacks import caused
+from memtrace.clock import Clock
+from memtrace.exceptions import ClientClosedError, no_thread
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
 from memtrace_transports._checks.header_logs import hide_headers_from_logs
-from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports._checks.limits import (
+    came_out_of,
+    is_refused_lookup,
+    keepalive_seconds,
+    max_connections,
+    shortest,
+    unsent,
+)
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import (
     CONNECTION_BROKE,
@@ -34,7 +43,7 @@ from memtrace_transports._checks.proxies import (
     failed_exchange,
     invalid_proxy,
 )
-from memtrace_transports._checks.request_checks import check_time_left, failed_lookup
+from memtrace_transports._checks.request_checks import check_time_left
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
 from memtrace_transports._checks.surplus import holds_surplus
 from memtrace_transports._checks.tls import lazy_ssl_context
@@ -77,8 +86,8 @@ class HttpxTransport:
     """Sends through an `httpx.Client` or `httpx2.Client`: one of its own, made at the first request, or yours.
 
     Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. `library` says whose
-    client it makes; of yours it is seen. The bound of an attempt holds for each step by itself: waiting for a connection,
-    connecting, each write and each read; and it is looked at again whenever a part of the answer has come.
+    client it makes; of yours it is seen. The bound of an attempt holds for the whole, and is looked at before each read and
+    write: what no library interrupts, a name look-up and the trying of a host's several addresses, can go beyond it.
     """
 
     def __init__(
@@ -106,6 +115,7 @@ class HttpxTransport:
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
         check_time_left(request)
+        started = request.context.clock.monotonic()
         clients = self._clients.get()
         library, proxy = import_module(self._library), self._proxies.of(request.origin)
         timeout = self._timeout(request.timeout)
@@ -113,19 +123,23 @@ class HttpxTransport:
         if client is None:
             raise _failure(library, library.PoolTimeout("all connections are in use"), request, None, proxy)
         try:
-            return self._exchange(library, client, request, timeout)
+            return self._exchange(library, client, request, timeout, started)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
             failure = _failure(library, error, request, client, proxy)
         finally:
+            _TIMING.deadline = None
             clients.release(client)
         raise failure  # out here, where it has no context
 
-    def _exchange(self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout) -> Response:
+    def _exchange(
+        self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout, started: float
+    ) -> Response:
         if client.is_closed:
             raise _closed(library)
-        outgoing = self._requests.build(library, client, request, timeout)
-        started = request.context.clock.monotonic()
-        answer = client.send(outgoing, stream=True, follow_redirects=False)
+        # in no local of ours: its headers show the key
+        answer = client.send(
+            self._outgoing(library, client, request, timeout, started), stream=True, follow_redirects=False
+        )
         with contextlib.closing(answer):
             connection = _connection_of(answer)
             if self._is_shared and connection is not None and not answer.is_closed:
@@ -137,6 +151,18 @@ class HttpxTransport:
         if connection is not None and holds_surplus(connection):
             connection.close()
         return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
+
+    def _outgoing(
+        self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout, started: float
+    ) -> httpx.Request:
+        outgoing = self._requests.build(library, client, request, timeout)
+        if request.timeout is not None:
+            deadline = _TIMING.deadline = _Deadline(timeout, request.context.clock, started + request.timeout)
+            connect = deadline.shortened(timeout["connect"])
+            # the streams of a client of the user's were perhaps not opened under our eyes
+            outgoing.extensions["timeout"] = deadline if self._is_shared else {**timeout, "connect": connect}
+            outgoing.extensions.setdefault("trace", _trace_connecting)  # unless a tracer of the user's is there
+        return outgoing
 
     def close(self) -> None:
         """Close the connections that it made; a second call does nothing."""
@@ -210,12 +236,7 @@ class AsyncHttpxTransport:
                 try:
                     if client.is_closed:
                         raise _closed(library)
-                    outgoing = self._requests.build(library, client, request, timeout)
-                    progress.extensions = outgoing.extensions
-                    progress.extensions.setdefault("trace", progress)  # unless a tracer of the user's is there
-                    exchange = self._exchange(
-                        scope, library, client, outgoing, origin=request.origin, progress=progress
-                    )
+                    exchange = self._exchange(scope, library, client, request, timeout, progress=progress)
                     return await run_within(scope, exchange)
                 finally:
                     await channel.release(client, usable=not progress.was_cut_early)
@@ -228,14 +249,19 @@ class AsyncHttpxTransport:
         scope: anyio.CancelScope,
         library: ModuleType,
         client: httpx.AsyncClient,
-        outgoing: httpx.Request,
+        request: Request,
+        timeout: _Timeout,  # noqa: ASYNC109  # the library's, of each phase
         *,
-        origin: str,
         progress: _Progress,
     ) -> Response:
         with scope:
             try:
-                answer = await client.send(outgoing, stream=True, follow_redirects=False)
+                # in no local of ours: its headers show the key
+                answer = await client.send(
+                    progress.watched(self._requests.build(library, client, request, timeout)),
+                    stream=True,
+                    follow_redirects=False,
+                )
             except BaseException as error:
                 await progress.note_failure(library, error)
                 raise
@@ -243,7 +269,7 @@ class AsyncHttpxTransport:
                 connection = _connection_of(answer)
                 if self._is_shared and connection is not None and not answer.is_closed:
                     answer.stream = _watched_class(library)(answer.stream, connection)
-                body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
+                body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
                 async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
                     body.add(part)
             finally:
@@ -448,6 +474,44 @@ def _timeout(options: TransportOptions, bound: float | None) -> _Timeout:
     }
 
 
+class _Deadline(dict[str, Any]):
+    """The extension ``timeout`` of a blocking request: a phase has what is left of the bound when it begins."""
+
+    def __init__(self, phases: _Timeout, clock: Clock, end: float) -> None:
+        super().__init__(phases)
+        self._clock = clock
+        self._end = end
+
+    def get(self, phase: str, default: Any = None) -> Any:
+        """The seconds that `phase` has."""
+        return self.shortened(super().get(phase, default))
+
+    def shortened(self, seconds: float | None) -> float:
+        """`seconds`, or what is left where that is less."""
+        left = max(self._end - self._clock.monotonic(), _LEAST)
+        return left if seconds is None or left < seconds else seconds
+
+
+_LEAST = 0.001  # seconds: a socket with none would not wait at all
+_TIMING = threading.local()
+"""The `_Deadline` of the request that this thread sends; streams that we saw opened ask it at each read and write."""
+
+
+def _trace_connecting(step: str, info: dict[str, Any]) -> None:
+    """The extension ``trace`` of a blocking request: has a new stream keep to the bound, since each of its reads may take a phase's time."""
+    if step.endswith((".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")):
+        stream = info["return_value"]
+        stream.read = functools.partial(_within_bound, stream.read)
+        stream.write = functools.partial(_within_bound, stream.write)
+    elif step.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
+        del info["request"].extensions["trace"]  # nothing is opened any more
+
+
+def _within_bound(read_or_write: Callable[..., Any], data: Any, timeout: float | None = None) -> Any:
+    deadline: _Deadline | None = getattr(_TIMING, "deadline", None)
+    return read_or_write(data, timeout=timeout if deadline is None else deadline.shortened(timeout))
+
+
 class _Progress:
     """How far a request came, so that one that was surely not sent is told from one that may have been.
 
@@ -491,6 +555,12 @@ class _Progress:
             if extensions.get("trace") is self:  # and not a tracer that calls it
                 del extensions["trace"]
         return _done() if threading.get_ident() == self._thread else None  # a user's transport may block in a thread
+
+    def watched(self, outgoing: httpx.Request) -> httpx.Request:
+        """`outgoing`, which it watches from now on, unless a tracer of the user's is there."""
+        self.extensions = outgoing.extensions
+        self.extensions.setdefault("trace", self)
+        return outgoing
 
     async def note_failure(self, library: ModuleType, error: BaseException) -> None:
         """Note whether `error` met the request in the queue of a user's pool, of which httpcore tells no step; close what it leaves open."""
@@ -713,9 +783,9 @@ def _failure(
 ) -> Exception:
     """What to raise for `error`."""
     if isinstance(error, (TransportError, ClientClosedError)):
-        return error
-    if (unsent := failed_lookup(error, request.origin)) is not None:
-        return unsent
+        return caused(error, error.__cause__)
+    if is_refused_lookup(error):
+        return caused(no_thread(unsent(request.origin)), error)
     for matches, cause, maybe_sent, what in _error_map(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
@@ -728,16 +798,14 @@ def _failure(
                 maybe_sent=maybe_sent,
             )
             failure.permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(library, error)
-            failure.__cause__ = None if _may_contain_key(library, error) else error
-            return failure
+            return caused(failure, None if _may_contain_key(library, error) else error)
     if client is not None and client.is_closed:  # meanwhile, and who knows how far it came
         broken = TransportError(
             f"the connection to {request.origin} broke: the {library.__name__} client was closed",
             cause="reset",
             maybe_sent=True,
         )
-        broken.__cause__ = error
-        return broken
+        return caused(broken, error)
     return error
 
 

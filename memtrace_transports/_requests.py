@@ -18,10 +18,11 @@ from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodyS
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from memtrace._support.tracebacks import caused
 from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports._checks.limits import max_connections
+from memtrace_transports._checks.limits import max_connections, shortest
 from memtrace_transports._checks.own_client import qualified_type
 from memtrace_transports._checks.proxies import (
     CONNECTION_BROKE,
@@ -75,8 +76,8 @@ class RequestsTransport:
     open; its `params` are not added, since the target is sent as it stands. (urllib3 writes a target anew that has
     lower-case escapes or characters that no URL may have; the session of our own does not.)
 
-    The bound of an attempt holds for connecting and for each wait for bytes by itself, and for the whole whenever bytes of
-    the body arrive.
+    The bound of an attempt holds for the whole, and is looked at before each read and write: what no library interrupts, a name
+    look-up and the trying of a host's several addresses, can go beyond it; so can the headers of an answer to your own session.
     """
 
     def __init__(self, session: requests.Session | None = None, *, options: TransportOptions | None = None) -> None:
@@ -97,8 +98,8 @@ class RequestsTransport:
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
         check_time_left(request)
-        session = self._sessions.get()
         attempt = _SendAttempt(request, self._options)
+        session = self._sessions.get()
         try:
             return attempt.run(session, self._own)
         except Exception as error:  # noqa: BLE001  # those of requests are translated, others raised again
@@ -113,6 +114,7 @@ class RequestsTransport:
 # ---- one attempt ----------------------------------------------------------------------------------------------------
 
 _CHUNK = 64 * 1024
+_LEAST = 0.001  # seconds: a socket with none would not wait at all
 _monotonic = SystemClock().monotonic
 
 
@@ -126,6 +128,16 @@ class _SendAttempt:
         self._options = options
         self._deadline = None if request.timeout is None else _monotonic() + request.timeout
 
+    def time_left(self, seconds: float | None) -> float | None:
+        """`seconds` of a phase, or what is left of the bound where that is less."""
+        if self._deadline is None:
+            return seconds
+        return shortest(seconds, max(self._deadline - _monotonic(), _LEAST))
+
+    def is_over(self) -> bool:
+        """Whether the bound has passed."""
+        return self._deadline is not None and _monotonic() > self._deadline
+
     def run(self, session: requests.Session, own: _OwnSession | None) -> Response:
         """Send it by `session`, which is the user's where `own` is None."""
         check_sendable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
@@ -138,7 +150,7 @@ class _SendAttempt:
         finally:
             _SEND_ATTEMPT.reset(token)
         self.sent = True
-        _watch_for_surplus(answer.raw)
+        _watch_for_surplus(self, answer.raw)
         try:
             body = self._body(answer)
         finally:  # a connection whose answer was read to its end is back in its pool by now; any other one ends here
@@ -190,12 +202,6 @@ class _SendAttempt:
         body, arriving = _start_body(answer, self.request.origin, self._options.max_response_bytes)
         for piece in arriving:
             body.add(piece)
-            if self._deadline is not None and _monotonic() > self._deadline:
-                raise TransportError(
-                    f"no whole answer from {self.request.origin} within {self.request.timeout} s",
-                    cause="timeout",
-                    maybe_sent=True,
-                )
         return body.finish()
 
     def _refuse_interim(self, answer: requests.Response, **_: object) -> None:
@@ -271,16 +277,18 @@ def _known_codings() -> list[str]:
     return codings_of(make_headers(accept_encoding=True)["accept-encoding"])
 
 
-def _watch_for_surplus(raw: Any) -> None:
-    """See to it that the connection of an answer serves no other request where more than the answer has come.
+def _watch_for_surplus(attempt: _SendAttempt, raw: Any) -> None:
+    """See to it that an answer comes within the bound, and that its connection serves no other request where more has come.
 
     http.client throws away what it has read of that, and the rest would be the next answer's beginning.
     """
     # tests/transports/test_upstream.py::test_urllib3_uses_a_connection_again_on_which_half_an_answer_too_many_came
-    answer, connection = getattr(raw, "_original_response", None), getattr(raw, "connection", None)
+    answer: Any = getattr(raw, "_original_response", None)
+    connection = getattr(raw, "connection", None)
     # a patch's may read from something else
     if isinstance(getattr(answer, "fp", None), io.BufferedReader) and connection is not None:
         vars(answer)["_close_conn"] = functools.partial(_end_answer, answer, connection)
+        _bound_reads(attempt, answer.fp)
 
 
 def _end_answer(answer: Any, connection: Any) -> None:
@@ -319,9 +327,7 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
 
 def _headers(request: Request, defaults: tuple[tuple[str, str], ...]) -> urllib3.HTTPHeaderDict:
     """Urllib3's kind, which requests hands on as it is: a repeated name stays repeated."""
-    import urllib3
-
-    headers = urllib3.HTTPHeaderDict()
+    headers = _headers_class()()
     for name, value in request.headers.multi_items:
         headers.add(name, value)
     for name, value in (*defaults, ("Accept-Encoding", "gzip, deflate")):
@@ -329,6 +335,17 @@ def _headers(request: Request, defaults: tuple[tuple[str, str], ...]) -> urllib3
     if request.body is not None:
         headers.setdefault("Content-Length", str(len(request.body)))
     return headers
+
+
+@functools.lru_cache(maxsize=1)
+def _headers_class() -> type[urllib3.HTTPHeaderDict]:
+    import urllib3
+
+    class Fields(urllib3.HTTPHeaderDict):
+        def __repr__(self) -> str:  # locals of urllib3's frames: its own shows the key
+            return f"Fields({', '.join(self)})"
+
+    return Fields
 
 
 @functools.lru_cache(maxsize=1)
@@ -349,7 +366,13 @@ _MOST_INTERIM = 100
 
 
 class _StrictResponse(http.client.HTTPResponse):
-    """Skips every interim answer, and refuses an answer with a header line that cannot be read."""
+    """Skips every interim answer, refuses an answer with a header line that cannot be read, and keeps to the attempt's bound."""
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        attempt = _SEND_ATTEMPT.get(None)
+        if attempt is not None:  # or each part of an answer could take as long as all of it
+            _bound_reads(attempt, self.fp)
 
     def begin(self) -> None:
         super().begin()  # which skips the 100 alone: https://github.com/urllib3/urllib3/pull/3319
@@ -382,6 +405,21 @@ def _outliving_exit(pool: type[Any]) -> type[Any]:
     return OutlivingPool
 
 
+def _bound_reads(attempt: _SendAttempt, file: Any) -> None:
+    """Have each read of an answer's file wait for what is left of the bound at most."""
+    sock, readinto = file.raw._sock, type(file.raw).readinto  # noqa: SLF001  # its connection may have let go of it
+    timeout = sock.gettimeout()
+
+    def read_in_time(buffer: Any) -> int | None:
+        if attempt.is_over():  # though the server never lets a read wait
+            raise TimeoutError("timed out")
+        sock.settimeout(attempt.time_left(timeout))
+        received: int | None = readinto(file.raw, buffer)
+        return received
+
+    file.raw.readinto = read_in_time
+
+
 @functools.lru_cache(maxsize=1)
 def _pool_classes() -> dict[str, type[Any]]:
     """Urllib3's pools that wait for a free connection for so long only, and whose connections send our target."""
@@ -391,8 +429,12 @@ def _pool_classes() -> dict[str, type[Any]]:
     def own(connection: type[Any], pool: type[Any]) -> type[Any]:
         class ExactTargetConnection(connection):  # type: ignore[misc]  # whichever of the two
             response_class = _StrictResponse
+            timeout: Any
 
             def connect(self) -> None:
+                attempt = _SEND_ATTEMPT.get(None)
+                if attempt is not None:  # which may have waited for this connection
+                    self.timeout = attempt.time_left(self.timeout)
                 super().connect()
                 # verify=False has warned; urllib3 would at each request: https://github.com/urllib3/urllib3/pull/496
                 self.is_verified = True
@@ -403,6 +445,7 @@ def _pool_classes() -> dict[str, type[Any]]:
                 attempt = _SEND_ATTEMPT.get(None)
                 if attempt is not None:
                     attempt.sent = True
+                    self.timeout = attempt.time_left(self.timeout)
                     # urllib3 has written it anew: https://github.com/urllib3/urllib3/issues/3081
                     url = attempt.request.target if url.startswith("/") else attempt.request.url
                 super().request(method, url, **settings)
@@ -471,7 +514,9 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     """What to raise for `error`."""
     links = list(_unwrap_causes(error))
     row = next((row for row in _error_map() if any(isinstance(link, row[0]) for link in links)), None)
-    if row is None or isinstance(error, TransportError):  # a bug's, or our own
+    if isinstance(error, TransportError):
+        return caused(error, error.__cause__)
+    if row is None:  # a bug's
         return error
     _, cause, maybe_sent, what = row
     origin, sent = attempt.request.origin, attempt.sent
@@ -483,8 +528,7 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
         what, links[-1], origin, attempt.proxy, cause=cause, maybe_sent=maybe_sent if sent is None else sent
     )
     failure.permanent = any(_is_permanent(link) for link in links)
-    failure.__cause__ = error
-    return failure
+    return caused(failure, error)
 
 
 def _is_permanent(error: BaseException) -> bool:

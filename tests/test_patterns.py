@@ -17,7 +17,7 @@ from tests.sampling import is_whole
 USES = ("findall", "finditer", "fullmatch", "match", "search", "split", "sub")
 #: What reads the text of a test's author alone.
 LEFT_OUT = {"memtrace_transports.memory._controls.fault_targets._PART"}
-LARGEST = 1_000_000 if is_whole() else 64_000
+LARGEST = 1_000_000 if is_whole() else 16_000
 SIZES = [size for size in (1_000, 4_000, 16_000, 64_000, 256_000, 1_000_000) if size <= LARGEST]
 #: What texts of others are made of, whatever the pattern has.
 USUAL = "a0 \n/\\\"'\x00é"

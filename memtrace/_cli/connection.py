@@ -18,6 +18,7 @@ from memtrace._cli.messages import redacted, text_of
 from memtrace._cli.options import Choice
 from memtrace._cli.terminal import show_error
 from memtrace._runtime.config import DEFAULT_TIMEOUT
+from memtrace._support.secrets import hidden
 from memtrace.client import Memtrace
 from memtrace.exceptions import ConfigurationError, MemtraceError
 
@@ -88,7 +89,7 @@ def choose(choice: Choice) -> ConnectionSettings:
     profile = None if name is None else profiles.load().get(name)
     timeout, timeout_source = _timeout(choice, name, profile)
     if name is None or profile is None:
-        url, key = choice.url or os.environ.get("MEMTRACE_BASE_URL"), os.environ.get("MEMTRACE_API_KEY")
+        url, key = choice.url or os.environ.get("MEMTRACE_BASE_URL"), hidden(os.environ.get("MEMTRACE_API_KEY"))
         source = "--url" if choice.url else "MEMTRACE_BASE_URL"
         return ConnectionSettings(
             url=url or None,

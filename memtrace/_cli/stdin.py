@@ -54,7 +54,7 @@ def text_of(argument: str) -> str:
 def json_object(text: str, option: str) -> dict[str, Any]:
     """The JSON object that stands in an option. Raises `CommandError`, which names the option and not what stands there."""
     try:
-        found = parse_line(text.encode("utf-8", "surrogateescape"), option, 2)
+        found = parse_line(text.encode("utf-8", "surrogateescape"), option, 1)
     except LineError as error:
         raise CommandError(f"{option}: {error.problem}", ExitStatus.USAGE) from None
     if found is None:

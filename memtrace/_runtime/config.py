@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from memtrace._support.error_text import from_distribution, type_name
 from memtrace._support.numbers import is_positive_seconds
+from memtrace._support.secrets import NoText, Secret, hidden
 from memtrace._support.sqlite_urls import StoreLocation, location_of_path, location_of_url
 from memtrace._support.urls import AddressError, split_url
 from memtrace.clock import Clock, SystemClock
@@ -116,11 +117,13 @@ def settings_from_args(
 
 
 def with_overrides(settings: Settings, **given: object) -> Settings:
-    """A copy of `settings` with what is given changed, checked alike; what is `UNSET` stays."""
-    return replace(
-        settings,
-        **{name: _CHECKS[name](value) for name, value in given.items() if not isinstance(value, Unset)},
-    )
+    """A copy of `settings` with what is given changed, checked alike; what is `UNSET` stays. No variable has a say."""
+    try:
+        changed = {name: _CHECKS[name](value) for name, value in given.items() if not isinstance(value, Unset)}
+    except ConfigurationError as error:
+        error.variable_counts = False
+        raise
+    return replace(settings, **changed)
 
 
 def check_middleware(chosen: Sequence[Middleware | Placement | str], argument: str) -> tuple[Link, ...]:
@@ -206,7 +209,7 @@ def _api_key(value: str | None, base_url: BaseUrl) -> str:
 
 
 def _arg_or_env(value: str | None, argument: str) -> str:
-    chosen = os.environ.get(ENVIRONMENT_VARIABLES[argument]) if value is None else value
+    chosen = hidden(os.environ.get(ENVIRONMENT_VARIABLES[argument])) if value is None else value
     if not chosen:
         problem = "is missing" if chosen is None else "is empty"
         raise ConfigurationError(f"{_NOUNS[argument]} {problem}", argument=argument, hint=_WITHOUT_A_SERVER)
@@ -216,7 +219,8 @@ def _arg_or_env(value: str | None, argument: str) -> str:
 
 
 def _not_a_text(argument: str, value: object) -> ConfigurationError:
-    return ConfigurationError(f"{_NOUNS[argument]} must be a text, not {type(value).__name__}", argument=argument)
+    kind = value.kind if isinstance(value, NoText) else type(value)
+    return ConfigurationError(f"{_NOUNS[argument]} must be a text, not {kind.__name__}", argument=argument)
 
 
 def _timeout(value: float | None) -> float | None:
@@ -276,7 +280,7 @@ def check_key(api_key: str) -> str:
             argument="api_key",
             hint="a key read from a file often ends in a line break: strip it",
         )
-    return api_key
+    return Secret(api_key)
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {

@@ -1,7 +1,7 @@
 """The end of this process: what is finished then that the program itself has not finished.
 
-Exit hooks run when the program returns, calls `sys.exit` or raises, also in a child of `os.fork` that ends so. A child that
-multiprocessing has forked ends with `os._exit` and runs only the finalizers of `multiprocessing.util`
+Exit hooks run when the program returns, calls `sys.exit` or raises, also in a child of `os.fork` that ends so. Before
+Python 3.13 a child that multiprocessing has forked ends with `os._exit` and runs only the finalizers of `multiprocessing.util`
 (https://github.com/python/cpython/issues/83856). Nothing runs at `os._exit`, and at a signal that nobody handles.
 """
 

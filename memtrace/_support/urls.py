@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from memtrace._support.characters import has_half_character
+from memtrace._support.secrets import Secret
 
 
 class AddressError(ValueError):
@@ -56,13 +57,13 @@ def _ascii_host(host: str, *, bracketed: bool) -> str:
 def basic_credentials(parts: SplitResult) -> str | None:
     """The value of the header that carries user name and password of an address; None where it has none.
 
-    >>> basic_credentials(urlsplit("http://user:pass%20word@proxy.example:3128"))
-    'Basic dXNlcjpwYXNzIHdvcmQ='
+    >>> print(basic_credentials(urlsplit("http://user:pass%20word@proxy.example:3128")))
+    Basic dXNlcjpwYXNzIHdvcmQ=
     """
     if parts.username is None:
         return None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return Secret(f"Basic {base64.b64encode(pair.encode()).decode()}")
 
 
 def is_proxy(address: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:

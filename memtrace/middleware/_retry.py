@@ -11,10 +11,8 @@ from memtrace.middleware._errors import error_for, is_failure, retry_after, to_p
 from memtrace.operations import RetryPolicy
 from memtrace.operations._recovery import ServerClock, verifying_read
 from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
-from memtrace.operations._retry_rules import Verdict, may_retry, verdict_of
+from memtrace.operations._retry_rules import Verdict, is_permanent, may_retry, verdict_of
 from memtrace.transport import Flow, Recovery, RecoveryContext, Request, Response
-
-_MAYBE_APPLIED: tuple[Verdict, ...] = ("maybe_applied", "unusable_response")
 
 
 class _Attempt(NamedTuple):
@@ -27,7 +25,7 @@ class _Attempt(NamedTuple):
     @property
     def is_answered(self) -> bool:
         """Whether the response is the server's; else it is a proxy's, or cannot be read."""
-        return self.verdict not in ("not_applied", *_MAYBE_APPLIED)
+        return self.verdict not in ("not_applied", "maybe_applied")
 
     def result(self) -> Response:
         """The answer. Raises where there was none."""
@@ -94,7 +92,7 @@ class _RetryRun:
                     return (yield from self._recovered(recovery, attempt.response))
             if attempt.verdict == "not_applied" and self._context.applied_attempt == self._context.attempt > 0:
                 attempt = attempt._replace(verdict="maybe_applied")  # an attempt middleware changed what had come
-            if attempt.verdict in _MAYBE_APPLIED and self._context.idempotency != "read":
+            if attempt.verdict == "maybe_applied" and self._context.idempotency != "read":
                 uncertain = self._unverified = self._context.maybe_applied = True
             if attempt.verdict == "final" or number == self._policy.max_attempts:
                 return attempt.result()
@@ -136,8 +134,12 @@ class _RetryRun:
 
     def _wait_before_retry(self, attempt: _Attempt, number: int) -> float | None:
         """Seconds to wait before the call is made again; None where it may not be, or not in time."""
-        is_recoverable = self._context.recovery is not None
-        may = may_retry(attempt.verdict, self._context.idempotency, is_recoverable=is_recoverable)
+        may = may_retry(
+            attempt.verdict,
+            self._context.idempotency,
+            is_recoverable=self._context.recovery is not None,
+            permanent=is_permanent(attempt.error),
+        )
         wait = self._wait(attempt, number) if may else None
         verification = self._verification_seconds if self._must_verify else 0.0
         return None if wait is None or not self._has_time_for(wait + verification) else wait
@@ -145,7 +147,7 @@ class _RetryRun:
     def _wait(self, attempt: _Attempt, number: int) -> float | None:
         """Seconds until the next attempt, before verifying; None where the server asks for more than the policy allows."""
         recovery = self._context.recovery
-        if attempt.verdict in _MAYBE_APPLIED and recovery is not None and recovery.needs_verification:
+        if attempt.verdict == "maybe_applied" and recovery is not None and recovery.needs_verification:
             number = 0  # verifying is wait enough
         return self._pause(attempt, number)
 
@@ -194,7 +196,7 @@ class _RetryRun:
             if attempt.error is None:
                 break
             wait = self._pause(attempt, number)
-            may = may_retry(attempt.verdict, "read", is_recoverable=False)
+            may = may_retry(attempt.verdict, "read", is_recoverable=False, permanent=is_permanent(attempt.error))
             if not may or number == self._policy.max_attempts or wait is None:
                 raise attempt.error
             yield from sleep(wait)

@@ -101,18 +101,23 @@ _PAGE = 1000
 
 
 def _rows_of_call(request: Request, items: Sequence[SentMemory], context: RecoveryContext) -> Flow[list[Row]]:
-    """The rows stored since the call began, among which those of `items` are.
+    """The rows stored since the call began, among which those of `items` are."""
+    since = (context.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # an exclusive bound
+    return (yield from _rows_since(request, items, context, {"since": since, "order": "asc"}))
+
+
+def _lost_rows(request: Request, items: Sequence[SentMemory], context: RecoveryContext) -> Flow[dict[int, Row]]:
+    """The rows that the call's own attempts left, by the place of their item.
 
     Raises `ResponseDecodeError` where nothing tells the server's time, and the row of an item may be older than the call, or not.
     """
     if context.is_dated:
-        since = (context.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # an exclusive bound
-        return (yield from _rows_since(request, items, context, {"since": since, "order": "asc"}))
+        return rows_of(items, (), (yield from _rows_of_call(request, items, context)))
     minutes = min(int(request.context.elapsed() // 60) + 2, 8760)  # before the server's own time
     bounds = {"since": f"{minutes}m", "order": "desc"}  # what leaves at the old end, as time goes by, shifts no page
     rows = yield from _rows_since(request, items, context, bounds)
-    recent = [row for row in rows if _is_since(row.get("time"), context.began)]
-    if len(rows_of(items, (), rows)) > len(rows_of(items, (), recent)):
+    recent = rows_of(items, (), [row for row in rows if _is_since(row.get("time"), context.began)])
+    if len(rows_of(items, (), rows)) > len(recent):
         raise ResponseDecodeError("the server's answers have no Date, so that the age of a row cannot be told")
     return recent
 
@@ -192,7 +197,7 @@ class MemoryRecovery:
     def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
         """Its row, as the answer."""
         items = as_sent([self._memory], request.context.sent_body)
-        found = rows_of(items, (), (yield from _rows_of_call(request, items, context)))
+        found = yield from _lost_rows(request, items, context)
         return _answer(_FOUND, 201, found[0]) if found else None
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
@@ -228,7 +233,7 @@ class BatchRecovery:
     def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
         """The rows that there are, as the answer; it names the items that have none, which are to be sent by themselves."""
         items = as_sent(self._memories, request.context.sent_body)
-        found = rows_of(items, (), (yield from _rows_of_call(request, items, context)))
+        found = yield from _lost_rows(request, items, context)
         if not found:
             return None
         unsent = [place for place in range(len(items)) if place not in found]

@@ -10,6 +10,7 @@ import re
 from datetime import datetime, timedelta, timezone
 
 from memtrace.clock import Clock
+from memtrace.exceptions import ResponseDecodeError
 from memtrace.models import TimeBound
 from memtrace.operations._validation import broken_rule, invalid
 
@@ -119,6 +120,14 @@ def _timestamp(value: datetime, field: str) -> str:
         return value.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
     except OverflowError:
         raise invalid(field, _IN_CALENDAR, "its zone leads out of it") from None
+
+
+def beside(time: datetime, by: timedelta) -> datetime:
+    """A moment next to one that the server wrote. Raises `ResponseDecodeError` where the calendar ends there."""
+    try:
+        return time + by
+    except OverflowError:
+        raise ResponseDecodeError("a time of the server lies at the end of the calendar") from None
 
 
 def is_lookback(text: str) -> bool:

@@ -92,6 +92,14 @@ class Drip(Step):
 
 
 @dataclass
+class Trickle(Step):
+    """Sends `data` as it stands, byte by byte, `pause` seconds apart."""
+
+    data: bytes
+    pause: float
+
+
+@dataclass
 class Verbatim(Step):
     """Sends `pieces` as they stand, each by itself, and `late` once `ScriptedServer.send_late` was called; the connection stays open."""
 
@@ -213,8 +221,12 @@ class _Handler(BaseHTTPRequestHandler):
     @_do.register
     def _(self, step: Drip, received: ReceivedRequest) -> None:
         self._write(200, b"", [("Content-Length", str(step.count))])
-        for _ in range(step.count):
-            self._send(b"x")
+        self._do(Trickle(b"x" * step.count, step.pause), received)
+
+    @_do.register
+    def _(self, step: Trickle, received: ReceivedRequest) -> None:
+        for place in range(len(step.data)):
+            self._send(step.data[place : place + 1])
             self._scripted_server.ended.wait(step.pause)
 
     @_do.register

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from memtrace._support.error_text import excerpt
+from memtrace._support.secrets import hidden
 from memtrace._support.urls import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import (
@@ -22,7 +23,7 @@ from memtrace.exceptions import (
     TransportCause,
     TransportError,
 )
-from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE
+from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE, SECRET_HEADERS
 from memtrace.transport._options import TransportOptions
 
 __all__ = [
@@ -62,7 +63,7 @@ class Headers(Mapping[str, str]):
     """Immutable header fields; names match in any case, order and duplicates are kept.
 
     As a mapping it joins the values of a repeated name with ``", "``; `get_all` gives them one by one. Its `repr`
-    shows names only, so that a key never ends up in a log.
+    shows names only, so that a key never ends up in a log; that of a key's own value is ``'***'``.
 
     >>> headers = Headers([("Content-Type", "application/json"), ("x-trace", "1"), ("X-Trace", "2")])
     >>> headers["content-type"], headers["x-trace"], headers.get_all("X-TRACE")
@@ -76,10 +77,12 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         if isinstance(fields, tuple) or not isinstance(fields, Mapping):  # a tuple first: asking an ABC takes time
-            # Lists too become pairs, which can be hashed.
-            self.multi_items = tuple([(name, value) for name, value in fields])
+            pairs = cast("Iterable[tuple[str, str]]", fields)
         else:
-            self.multi_items = tuple(cast("Mapping[str, str]", fields).items())
+            pairs = cast("Mapping[str, str]", fields).items()
+        self.multi_items = tuple(
+            [(name, hidden(value) if name.lower() in SECRET_HEADERS else value) for name, value in pairs]
+        )
         self._index: dict[str, str] | None = None
 
     def _joined(self) -> dict[str, str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from memtrace.transport import Request, TransportError
 from memtrace.transport._header_rules import is_header
-from memtrace_transports._checks.limits import came_out_of
 
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 
@@ -49,17 +48,3 @@ def check_time_left(request: Request) -> None:
             cause="timeout",
             maybe_sent=False,
         )
-
-
-def failed_lookup(error: Exception, origin: str) -> TransportError | None:
-    """What to raise where asyncio had no thread to look up the host in: an exit hook can start none. Nothing was sent."""
-    if not (isinstance(error, RuntimeError) and came_out_of(error, "asyncio.base_events", "getaddrinfo")):
-        return None
-    failure = TransportError(
-        f"no connection to {origin}: no thread could be started to look up its host, as where the interpreter is ending; "
-        "an IP address and the blocking client need none",
-        cause="connect",
-        maybe_sent=False,
-    )
-    failure.__cause__ = error
-    return failure

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 
 from memtrace._support.event_loops import is_closed, new_lock, running_loop, running_under_trio, shielded
 from memtrace._support.forks import PerProcess
-from memtrace.exceptions import ClientClosedError
+from memtrace._support.threads import is_refused_thread
+from memtrace.exceptions import ClientClosedError, no_thread
 
 
 class Closable(Protocol):
@@ -172,6 +173,15 @@ class _PendingClient(Generic[ChannelT, PreparedT]):
 
 
 async def _in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:
+    try:
+        return await _awaited_in_thread(prepare)
+    except RuntimeError as error:
+        if not is_refused_thread(error):
+            raise
+        raise no_thread("nothing was sent") from error
+
+
+async def _awaited_in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:
     if running_under_trio():
         import trio
 

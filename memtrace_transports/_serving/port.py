@@ -10,7 +10,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from memtrace.exceptions import ConfigurationError
+from memtrace._support.threads import is_refused_thread
+from memtrace.exceptions import ConfigurationError, no_thread
 from memtrace_transports._serving.asgi import Message, Receive, Send
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class AppServer:
     def start(self) -> None:
         """Listen; returns when requests are answered.
 
-        Raises `ConfigurationError` without uvicorn, OSError where the port is taken, RuntimeError where it runs already.
+        Raises `ConfigurationError` without uvicorn, OSError where the port is taken, RuntimeError where it runs already,
+        `TransportError` where no thread can be started.
         """
         try:
             import uvicorn
@@ -66,7 +68,14 @@ class AppServer:
         server = self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=_run, args=(server, listening), name="memtrace server", daemon=True)
         host, port = listening.getsockname()[:2]
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            listening.close()
+            self._server = self._thread = None
+            if not is_refused_thread(error):
+                raise
+            raise no_thread("the server does not run") from error
         while not server.started and self._thread.is_alive():
             time.sleep(0.002)
         if not server.started:

@@ -764,3 +764,25 @@ def test_an_own_spec_that_makes_no_transport_is_told():
 
 def test_the_mark_is_pluggys():
     assert hookimpl.project_name == "memtrace"
+
+
+def test_an_unknown_name_lists_what_can_be_used_and_what_is_missing_by_what_installs_it(monkeypatch):
+    specs = {
+        "able": TransportSpec(create=print),
+        "lacking": TransportSpec(create=print, requires=("nowhere_to_be_found",), extra="lacking"),
+    }
+    registry = Registry(
+        "transport",
+        "no.such.group",
+        TransportSpec,
+        TransportNotAvailableError,
+        {**dict.fromkeys(specs, "math"), "broken": "nowhere_to_be_found"},
+    )
+    load = registry._call_hook
+    monkeypatch.setattr(registry, "_call_hook", lambda found: specs.get(found.name) or load(found))
+    with pytest.raises(TransportNotAvailableError) as caught:
+        registry.get("zzzzz")
+    assert caught.value.message == (
+        "no transport is named 'zzzzz'. Installed: able. "
+        'Not installed: lacking (run: pip install "memtrace-sdk[lacking]")'
+    )

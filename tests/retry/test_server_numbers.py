@@ -15,7 +15,7 @@ MANY = "9" * 5_000
 ITEMS = [AddMemoryRequest(agent_id="a", content=text) for text in "xyz"]
 
 
-@pytest.mark.parametrize("number", [MANY, "9" * 400, "999999999", "3", "-1", "1.5", "²", "٣", ""], ids=lambda n: n[:9])
+@pytest.mark.parametrize("number", [MANY, "9" * 400, "9" * 10, "-1", "1.5", "²", "٣", ""], ids=lambda n: n[:9])
 @pytest.mark.parametrize("problem", ["x", "content is required"])
 def test_an_item_that_there_is_not_is_no_item_so_that_the_outcome_is_unknown(face, number, problem):
     text = json.dumps({"error": f"failed to create memory {number}: {problem}"})
@@ -59,19 +59,31 @@ def test_retry_after_is_bounded(face, text, seconds):
     assert caught.value.retry_after == seconds
 
 
-@pytest.mark.parametrize(
-    "time", ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", 10**30]
-)
-def test_a_time_at_the_end_of_the_calendar_is_unreadable_before_it_is_reckoned_with(face, time):
-    memories = [row(time)] * 1000
-    page = json_response(200, json.dumps({"memories": memories, "count": 1000, "has_more": True}))
-    for order in ("asc", "desc"):
-        with pytest.raises(ResponseDecodeError):
-            list(Scripted(face, page, retry=ONCE).client.memories.iter(order=order))
-    written = json_response(201, json.dumps(memories[0]))
-    with pytest.raises(ResponseDecodeError) as caught:
-        Scripted(face, written, retry=ONCE).client.memories.add(agent_id="a", content="c", wait=True)
-    assert caught.value.maybe_applied
+ENDS = ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", 10**30]
+
+
+def told_in_time_or_refused(call):
+    """It has an end, or an error of the SDK."""
+    try:
+        call()
+    except MemtraceError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("time", ENDS)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_page_at_the_end_of_the_calendar_ends_the_reading(face, time, order):
+    page = json_response(200, json.dumps({"memories": [row(time)] * 1000, "count": 1000, "has_more": True}))
+    client = Scripted(face, *[page] * 3, retry=ONCE).client
+    assert told_in_time_or_refused(lambda: list(client.memories.iter(order=order)))
+
+
+@pytest.mark.parametrize("time", ENDS)
+def test_a_write_at_the_end_of_the_calendar_is_not_waited_for(face, time):
+    client = Scripted(face, json_response(201, json.dumps(row(time))), retry=ONCE).client
+    error = told_in_time_or_refused(lambda: client.memories.add(agent_id="a", content="c", wait=True))
+    assert error.maybe_applied
 
 
 @pytest.mark.parametrize("field", ["count", "has_more"])

@@ -524,3 +524,40 @@ def test_stray_white_space_around_the_variable_of_the_base_url_is_named(make, ur
     with pytest.raises(ConfigurationError, match="it has white space at an end") as caught:
         make(api_key="key")
     assert "MEMTRACE_BASE_URL" in str(caught.value)
+
+
+@by_client(
+    ("given", "argument"),
+    [
+        ({"timeout": "3s"}, "timeout"),
+        ({"timeout": -1}, "timeout"),
+        ({"api_key": ""}, "api_key"),
+        ({"api_key": "key\n"}, "api_key"),
+        ({"api_key": 5}, "api_key"),
+        ({"api_key": None}, "api_key"),
+    ],
+)
+def test_what_with_options_refuses_is_an_argument_and_no_variable(make, monkeypatch, given, argument):
+    monkeypatch.setenv("MEMTRACE_TIMEOUT", "5")
+    with pytest.raises(ConfigurationError, match=rf"\(argument: {argument}; docs: errors/configuration\)") as caught:
+        make("http://server", "key").with_options(**given)
+    assert caught.value.argument == argument
+
+
+@by_client(
+    ("argument", "value"),
+    [
+        ("deadline", "3s"),
+        ("retry", 3),
+        ("dedup", "often"),
+        ("middleware", "logging"),
+        ("attempt_middleware", [3]),
+        ("headers", "x: y"),
+    ],
+)
+def test_with_options_names_every_other_argument(make, argument, value):
+    with pytest.raises(ConfigurationError) as caught:
+        make("http://server", "key").with_options(**{argument: value})
+    assert argument in caught.value.argument
+    assert argument in str(caught.value)
+    assert "MEMTRACE_" not in str(caught.value)

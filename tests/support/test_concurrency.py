@@ -80,7 +80,17 @@ def test_after_an_interrupt_nothing_more_is_begun(monkeypatch):
     assert made == []
 
 
-needs_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to one thread")
+def needs_signals(test):
+    test = pytest.mark.usefixtures("interruptible")(test)
+    return pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to one thread")(test)
+
+
+@pytest.fixture
+def interruptible():
+    """A shell starts programs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupt_while_waiting(times, seen):
@@ -180,6 +190,7 @@ def test_a_join_of_the_bare_library_that_is_interrupted_takes_its_thread_for_sto
 def test_the_interpreter_ends_at_once_after_a_second_interrupt():
     program = (
         "import signal, threading, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from memtrace._support.concurrency import run_concurrently\n"
         "def interrupt():\n"
         "    for _ in range(2):\n"

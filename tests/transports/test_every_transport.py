@@ -413,7 +413,7 @@ def test_where_no_thread_can_look_up_the_host_nothing_is_sent_and_the_error_says
     (error,) = kind.send(get("http://localhost:9"))
     assert isinstance(error, TransportError)
     assert (error.cause, error.maybe_sent) == ("connect", False)
-    assert "no thread could be started to look up its host" in str(error)
+    assert "no thread could be started: the host of" in str(error)
 
 
 # ---- failures that a retry cannot change

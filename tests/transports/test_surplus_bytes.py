@@ -10,6 +10,7 @@ import select
 import shutil
 import socket
 from functools import partial
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -18,7 +19,7 @@ from aiohttp import http_parser
 from memtrace.exceptions import TransportError
 from memtrace.transport import Request, TransportOptions
 from memtrace_transports import AiohttpTransport, AsyncHttpxTransport, HttpxTransport
-from memtrace_transports._checks.surplus import is_readable
+from memtrace_transports._checks.surplus import holds_surplus, is_readable
 from memtrace_transports._pool import aiohttp_connections
 from tests.sampling import crossed
 from tests.transports.httpx_libraries import on_httpx_and_httpx2
@@ -52,6 +53,9 @@ WAYS = {
     "with an empty body": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",),
     "with a status that has no body": (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",),
     "with an error": (b"HTTP/1.1 500 x\r\nContent-Length: 5\r\n\r\nfirst",),
+    "with a body that fills a buffer of httpcore": (
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 65494\r\n\r\n").ljust(65536, b"x"),
+    ),
     "with a long body": (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000,),
 }
 
@@ -97,7 +101,7 @@ def test_half_of_it_with_an_answer_and_half_later_is_not_the_next_one(form, cut)
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_an_answer_without_surplus_leaves_its_connection_to_the_next(form):
     steps = [Verbatim(pieces) for pieces in WAYS.values()]
-    steps[-3] = Verbatim((b"HTTP/1.1 204 No Content\r\n\r\n",))
+    steps[list(WAYS).index("with a status that has no body")] = Verbatim((b"HTTP/1.1 204 No Content\r\n\r\n",))
     with ScriptedServer(*steps, Echo()) as server:
         assert b'"line"' in form.send(*[get(server.url)] * (len(steps) + 1))[-1].body
         assert server.connections == 1
@@ -205,6 +209,15 @@ def test_each_parser_of_aiohttp_tells_of_part_of_another_answer(parser, part):
         return aiohttp_connections.is_within_another(reading)
 
     assert asyncio.run(main()) is bool(part)
+
+
+def test_what_anyio_has_queued_of_a_stream_is_seen():
+    queue = []
+    stream = SimpleNamespace(_protocol=SimpleNamespace(read_queue=queue))
+    connection = SimpleNamespace(_network_stream=SimpleNamespace(_stream=stream))
+    assert not holds_surplus(connection)
+    queue.append(b"x")
+    assert holds_surplus(connection)
 
 
 @pytest.mark.parametrize("has_poll", [True, False])

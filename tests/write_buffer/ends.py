@@ -110,7 +110,10 @@ def end_with_late_thread(arguments):
 
     def child():
         threading.Thread(target=add_late).start()
-        util.Finalize(None, release.set, exitpriority=-10)  # the last of all
+        if sys.version_info >= (3, 13):  # it waits for its threads first, and then runs exit hooks
+            release.set()
+        else:
+            util.Finalize(None, release.set, exitpriority=-10)  # the last of all
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()

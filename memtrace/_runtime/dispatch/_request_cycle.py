@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar, cast
 
 from memtrace._flow.composition import Handler, compose
+from memtrace._flow.effects import foreign_failure, is_foreign
 from memtrace._runtime.chain import build_chain, is_built_in
 from memtrace._runtime.shared_transport import SharedTransport
 from memtrace._support.error_text import from_distribution, type_name
@@ -108,13 +109,15 @@ class AnyDispatcher(Generic[TransportT]):
         """Another one on the same transport."""
         return type(self)(settings, self.transport_name, self._shared, self)
 
-    def _request(self, operation: Operation[T]) -> Request:
+    def _request(self, operation: Operation[T], deadline: float | None = None) -> Request:
         settings = self.settings
         context = CallContext(
             settings.clock, operation.idempotency, operation.accepts, parse=operation.parse, recovery=operation.recovery
         )
         if settings.deadline is not None:
             context.deadline = context.started + settings.deadline
+        if deadline is not None:
+            context.deadline = deadline if context.deadline is None else min(deadline, context.deadline)
         headers = self._headers if operation.body is None else self._headers_of_body
         for name, value in operation.headers:
             headers = headers.set(name, value)
@@ -158,9 +161,16 @@ def _with_errors(inner: Handler) -> Handler:
         except MemtraceError as error:
             annotate(error, request)
             raise
-        if is_failure(response, request):
-            raise error_for(response, request)
-        return response
+        except Exception as error:
+            if not is_foreign(error, request):
+                raise
+            failure = foreign_failure(error, request)
+            annotate(failure, request)
+        else:
+            if is_failure(response, request):
+                raise error_for(response, request)
+            return response
+        raise failure
 
     return handler
 

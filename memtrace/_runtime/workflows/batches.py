@@ -119,12 +119,13 @@ def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome
 
 def _failed(chunk: Chunk, error: MemtraceError) -> ChunkResult:
     refused = refused_item(error.message)
-    if refused is None or refused >= len(chunk):
+    if refused is None:
         status: OutcomeStatus = "unknown" if error.maybe_applied else "failed"
         return ChunkResult([Outcome(item.index, status, error=error) for item in chunk], error)
-    before = [Outcome(item.index, "unknown", error=error) for item in chunk[:refused]]
+    place = min(refused, len(chunk) - 1)
+    before = [Outcome(item.index, "unknown", error=error) for item in chunk[:place]]
     bad = InvalidRequestError(error.message, error.status_code)  # the other says that some may have been stored
-    return ChunkResult([*before, Outcome(chunk[refused].index, "failed", error=bad)], error, chunk[refused + 1 :])
+    return ChunkResult([*before, Outcome(chunk[place].index, "failed", error=bad)], error, chunk[place + 1 :])
 
 
 def _outcomes(chunk: Chunk, answer: AddedMemories) -> list[Outcome]:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace.exceptions import ResponseDecodeError, TransportError
 from memtrace.models import Memory, TimeBound
+from memtrace.operations._time_bounds import beside
 from memtrace.operations._validation import MAX_LIMIT
 
 PAGE_SIZE = MAX_LIMIT
@@ -102,7 +103,7 @@ class Paginator:
     def _next(self, limit: int) -> PageRequest:
         near, far = self._near, self._far
         if self._within is not None:
-            near, far = self._within - self._ahead, self._within + self._ahead
+            near, far = beside(self._within, -self._ahead), beside(self._within, self._ahead)
         since, until = (near, far) if self._oldest_first else (far, near)
         return PageRequest(since, until, limit, self._offset)
 
@@ -114,7 +115,7 @@ class Paginator:
             self._offset += len(rows)
             return rows
         if first != last:
-            self._mark, self._near, self._offset = last, last - self._ahead, 0
+            self._mark, self._near, self._offset = last, beside(last, -self._ahead), 0
             return _without_last(rows)
         if (
             self._offset

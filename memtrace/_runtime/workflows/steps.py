@@ -19,6 +19,13 @@ class Pause(NamedTuple):
     seconds: float
 
 
+class BoundedOperation(NamedTuple):
+    """An operation that ends by `deadline`, a time of the client's clock, or by the client's own where that is sooner."""
+
+    operation: Operation[object]
+    deadline: float
+
+
 class Items(Generic[I_co]):
     """Items of a stream. Made by `emit_all`."""
 
@@ -28,7 +35,7 @@ class Items(Generic[I_co]):
         self.items: Sequence[I_co] = items
 
 
-WorkflowStep = Operation[object] | Pause
+WorkflowStep = Operation[object] | BoundedOperation | Pause
 """What a dispatcher does for a workflow."""
 
 Workflow = Generator[WorkflowStep, object, T]
@@ -44,6 +51,11 @@ def run_operation(operation: Operation[T]) -> Workflow[T]:
     Write ``agent = yield from run_operation(get_agent(name))``.
     """
     return cast("T", (yield cast("Operation[object]", operation)))
+
+
+def run_operation_until(operation: Operation[T], deadline: float) -> Workflow[T]:
+    """One operation that ends by `deadline`; raises what the dispatcher's `send` raises."""
+    return cast("T", (yield BoundedOperation(cast("Operation[object]", operation), deadline)))
 
 
 def pause(seconds: float) -> Workflow[None]:

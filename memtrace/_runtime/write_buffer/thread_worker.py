@@ -14,7 +14,9 @@ from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
 from memtrace._support import process_end
 from memtrace._support.forks import current_process
+from memtrace._support.threads import is_refused_thread
 from memtrace.clock import SystemClock
+from memtrace.exceptions import no_thread
 from memtrace.outcomes import BufferCounts, OnResult, Outcome
 
 if TYPE_CHECKING:
@@ -201,7 +203,12 @@ class ThreadWorker:
         if self._worker is None or not self._worker.is_alive():  # start interrupted; two take turns
             self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
             process_end.finish_at_end(self)
-            self._worker.start()
+            try:
+                self._worker.start()
+            except RuntimeError as error:
+                if not is_refused_thread(error):
+                    raise
+                raise no_thread("the write buffer has not taken this memory") from error
         future = _Future()
         future.set_running_or_notify_cancel()  # what is accepted is sent: there is no cancelling
         if self.state.changes_due(size):

@@ -141,7 +141,7 @@ def test_an_error_that_is_not_the_sdks_is_told_by_its_class(face, collected):
 
 
 def test_retries_are_counted_and_the_duration_has_the_waits_in_it(face, collected, fake):
-    fake.faults.add(Fault("reset", on="memories.add", applied=True))
+    fake.faults.add(Fault("reset", on="memories.add"))
     client = face.of(fake, middleware=[collected.calls])
     client.remember("assistant", "once")
     client.remember("assistant", "twice")
