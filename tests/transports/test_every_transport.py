@@ -483,11 +483,11 @@ def test_too_many_redirects_are_not_followed_again(kind):
     elif kind.name == "aiohttp":
         import memtrace_transports._aiohttp as module
 
-        error = module._failure(aiohttp.TooManyRedirects(None, ()), get("http://x"), CHANNEL)
+        error = module._failure(aiohttp.TooManyRedirects(None, ()), get("http://x"), CHANNEL, None)
     else:
         import memtrace_transports._httpx as module
 
         library = importlib.import_module(kind.name)
-        error = module._failure(library, library.TooManyRedirects("20"), get("http://x"), None)
+        error = module._failure(library, library.TooManyRedirects("20"), get("http://x"), None, None)
     assert isinstance(error, TransportError)
     assert error.permanent
