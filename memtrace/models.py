@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -19,7 +19,6 @@ from pydantic import (
     Strict,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
-    WrapValidator,
     model_serializer,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -95,17 +94,6 @@ def _from_the_wire(value: str, info: ValidationInfo) -> str:
     return value
 
 
-def _fail_fast(schema: object) -> None:
-    # FailFast of pydantic would stand in the public types of the fields
-    if isinstance(schema, dict):
-        if schema.get("type") == "list":
-            schema["fail_fast"] = True
-        schema = [part for name, part in schema.items() if name != "metadata"]
-    if isinstance(schema, (list, tuple)):
-        for part in schema:
-            _fail_fast(part)
-
-
 def _one_by_one(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     """Validate the members of a dict up to the first wrong one, which pydantic does for lists alone."""
     if not isinstance(value, dict):
@@ -113,13 +101,32 @@ def _one_by_one(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     return {name: member for pair in value.items() for name, member in handler(dict([pair])).items()}
 
 
+_ANY = core_schema.any_schema()
+
+
+def _stop_early(schema: object) -> None:
+    # FailFast of pydantic would stand in the public types of the fields, and is for lists alone
+    if isinstance(schema, dict):
+        inner = [part for name, part in schema.items() if name != "metadata"]
+        if schema.get("type") == "list":
+            schema["fail_fast"] = True
+        elif schema.get("type") == "dict" and schema.get("values_schema", _ANY)["type"] != "any":
+            wrapped = core_schema.no_info_wrap_validator_function(_one_by_one, cast("CoreSchema", {**schema}))
+            schema.clear()
+            schema.update(wrapped)
+        schema = inner
+    if isinstance(schema, (list, tuple)):
+        for part in schema:
+            _stop_early(part)
+
+
 class _StopsEarly(BaseModel):
-    """Lists are validated up to their first wrong member: there may be a million, and an error takes hundreds of bytes."""
+    """Validation ends at the first wrong member of a list or dict: there may be a million, and an error takes hundreds of bytes."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = handler(source)
-        _fail_fast(schema)
+        _stop_early(schema)
         return schema
 
 
@@ -363,7 +370,7 @@ class AgentStats(ResponseModel):
     active_sessions: int
     last_active_at: datetime | None = None
     #: How many memories of each type.
-    memory_types: Annotated[dict[str, int], WrapValidator(_one_by_one)]
+    memory_types: dict[str, int]
 
 
 # ---- sessions -------------------------------------------------------------------------------------------------------
@@ -445,4 +452,4 @@ class Health(ResponseModel):
     #: A Go duration: ``1h2m3.5s``.
     uptime: str
     #: For each organisation that has storage, whether it can be reached.
-    arc: Annotated[dict[str, bool], WrapValidator(_one_by_one)] | None = None
+    arc: dict[str, bool] | None = None

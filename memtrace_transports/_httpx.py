@@ -479,8 +479,8 @@ class _Deadline(dict[str, Any]):
 
     def __init__(self, phases: _Timeout, clock: Clock, end: float) -> None:
         super().__init__(phases)
-        self._clock = clock
-        self._end = end
+        self.clock = clock
+        self.end = end
 
     def get(self, phase: str, default: Any = None) -> Any:
         """The seconds that `phase` has."""
@@ -488,7 +488,7 @@ class _Deadline(dict[str, Any]):
 
     def shortened(self, seconds: float | None) -> float:
         """`seconds`, or what is left where that is less."""
-        left = max(self._end - self._clock.monotonic(), _LEAST)
+        left = max(self.end - self.clock.monotonic(), _LEAST)
         return left if seconds is None or left < seconds else seconds
 
 
@@ -509,7 +509,10 @@ def _trace_connecting(step: str, info: dict[str, Any]) -> None:
 
 def _within_bound(read_or_write: Callable[..., Any], data: Any, timeout: float | None = None) -> Any:
     deadline: _Deadline | None = getattr(_TIMING, "deadline", None)
-    return read_or_write(data, timeout=timeout if deadline is None else deadline.shortened(timeout))
+    if deadline is not None:  # as `shortened`, without a call: four times a request
+        left = max(deadline.end - deadline.clock.monotonic(), _LEAST)
+        timeout = left if timeout is None or left < timeout else timeout
+    return read_or_write(data, timeout=timeout)
 
 
 class _Progress:

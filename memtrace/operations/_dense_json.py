@@ -11,7 +11,7 @@ from memtrace.models import WIRE
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_SMALL = 64 * 1024
+SMALL = 64 * 1024
 _BYTES_A_VALUE = 10
 _BEGINNING = 4096
 
@@ -21,7 +21,7 @@ def is_dense(body: bytes) -> bool:
 
     Marks inside of strings count too, so that it is no proof.
     """
-    if len(body) <= _SMALL:
+    if len(body) <= SMALL:
         return False
     return body.count(b",") + body.count(b"[") + body.count(b"{") > len(body) // _BYTES_A_VALUE
 

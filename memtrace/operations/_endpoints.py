@@ -40,7 +40,7 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.operations._dense_json import first_error, is_dense, validate_dense
+from memtrace.operations._dense_json import SMALL, first_error, is_dense, validate_dense
 from memtrace.operations._recovery import AgentRecovery, BatchRecovery, DeletionRecovery, MemoryRecovery
 from memtrace.operations._retry_policy import Dedup
 from memtrace.operations._sent_memories import CallKey, is_deduplicated, places_of
@@ -519,7 +519,8 @@ def _make_parser(model: type[ModelT]) -> Callable[[Response], ModelT]:
     def read(response: Response) -> ModelT:
         body = response.body
         try:
-            return validate_dense(model, body) if is_dense(body) else validate(body, context=WIRE)
+            # its length first, which takes no call
+            return validate_dense(model, body) if len(body) > SMALL and is_dense(body) else validate(body, context=WIRE)
         except ValidationError as error:
             first = first_error(error)
             place = ".".join(map(str, first["loc"]))

@@ -96,11 +96,12 @@ class BodyReader:
 
     def add(self, data: bytes) -> None:
         """Take what has come."""
-        if not self._stages:
-            self._keep(data)
-            return
         try:
-            self._decode(data, 0)
+            for piece in self._decoded(data, 0) if self._stages else (data,):
+                self._size += len(piece)
+                if self._size > self._limit:
+                    raise self._too_long()
+                self._pieces.append(piece)
         except zlib.error as error:
             failure = _undecodable(self._origin, str(error), error)
         else:
@@ -118,21 +119,16 @@ class BodyReader:
             return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         raise failure
 
-    def _decode(self, data: bytes, place: int) -> None:
+    def _decoded(self, data: bytes, place: int) -> Iterator[bytes]:
+        """What comes of `data` from the stage at `place` on, in small pieces."""
         if place == len(self._stages):
-            self._keep(data)
+            yield data
             return
         for piece in self._stages[place].feed(data):
             self._counts[place] += len(piece)
             if self._counts[place] > self._limit:  # of inner streams too, which may explode and come to nothing
                 raise self._too_long()
-            self._decode(piece, place + 1)
-
-    def _keep(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size > self._limit:
-            raise self._too_long()
-        self._pieces.append(piece)
+            yield from self._decoded(piece, place + 1)
 
     def _too_long(self) -> TransportError:
         return TransportError(

@@ -72,7 +72,9 @@ def test_a_name_that_cannot_be_looked_up_sends_nothing(kind):
         finally:
             await transport.close()
 
-    with pytest.raises(TransportError, match="nothing was sent to http://localhost:9") as caught:
+    with pytest.raises(
+        TransportError, match="the host of http://localhost:9 was not looked up, and nothing was sent"
+    ) as caught:
         asyncio.run(main())
     assert (caught.value.code, caught.value.cause, caught.value.maybe_sent) == ("no_thread", "connect", False)
 

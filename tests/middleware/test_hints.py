@@ -38,7 +38,7 @@ def test_no_hint_about_the_fake_speaks_of_a_server(face, fault):
 def test_a_route_that_the_fake_does_not_have(face):
     with pytest.raises(MemtraceError) as caught:
         face.of(FakeMemtrace()).request("GET", "/nowhere")
-    assert caught.value.hint == "the fake has the routes of the server, and this is none of them"
+    assert caught.value.hint == "the fake stands for a Memtrace server, and there is none that has this route"
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,18 @@ def test_a_dict_is_read_whole_and_its_wrong_member_is_named():
         AgentStats.model_validate({**stats, "memory_types": []})
 
 
+def test_a_model_of_a_users_own_may_have_any_dict():
+    class Annotated(models.Memory):
+        bare: dict
+        nested: dict[str, list[int]]
+
+    read = Annotated.model_validate({**ROW, "bare": {1: 2}, "nested": {"a": [1]}}, context=WIRE)
+    assert (read.bare, read.nested) == ({1: 2}, {"a": [1]})
+    with pytest.raises(ValidationError) as caught:
+        Annotated.model_validate({**ROW, "bare": {}, "nested": dict.fromkeys("abc", [[]] * 9)}, context=WIRE)
+    assert [error["loc"] for error in caught.value.errors()] == [("nested", "a", 0)]
+
+
 class TestDenseTexts:
     @pytest.mark.parametrize(
         "body",

@@ -15,11 +15,24 @@ import pytest
 import tomlkit
 
 from memtrace import AsyncMemtrace, Memtrace, TransportNotAvailableError, plugins
-from memtrace._pyinstaller import get_hook_dirs
 from memtrace.plugins import transport_registry
+from memtrace_transports._pyinstaller import get_hook_dirs
 
 
-def hook(monkeypatch, *, installed):
+class HookApi:
+    """What PyInstaller hands to a hook."""
+
+    def __init__(self):
+        self.datas, self.imports = [], []
+
+    def add_datas(self, datas):
+        self.datas += datas
+
+    def add_imports(self, *names):
+        self.imports += names
+
+
+def told_by_the_hook(monkeypatch, *, installed):
     """What the hook collects; PyInstaller's functions are played."""
     hooks = types.ModuleType("PyInstaller.utils.hooks")
     hooks.collect_data_files = lambda package: [(f"{package}/data", package)]
@@ -32,16 +45,18 @@ def hook(monkeypatch, *, installed):
     monkeypatch.setitem(sys.modules, "PyInstaller.utils.hooks", hooks)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: installed)
     (folder,) = get_hook_dirs()
-    return runpy.run_path(str(Path(folder) / "hook-memtrace.py"))
+    api = HookApi()
+    runpy.run_path(str(Path(folder) / "hook-memtrace.py"))["hook"](api)
+    return api
 
 
 @pytest.mark.parametrize("installed", [None, object()], ids=["without mcp", "with mcp"])
 def test_pyinstaller_is_told_of_every_module_that_is_chosen_by_name(monkeypatch, installed):
-    told = hook(monkeypatch, installed=installed)
+    told = told_by_the_hook(monkeypatch, installed=installed)
     modules = {*plugins._BUILT_IN_TRANSPORTS.values(), *plugins._BUILT_IN_MIDDLEWARE.values()}
-    assert modules <= {*told["hiddenimports"]}
-    assert ("memtrace.integrations.mcp" in told["hiddenimports"]) is (installed is not None)
-    assert told["datas"] == [
+    assert modules <= {*told.imports}
+    assert ("memtrace.integrations.mcp" in told.imports) is (installed is not None)
+    assert told.datas == [
         ("memtrace/data", "memtrace"),
         ("metadata of memtrace.transports", "."),
         ("metadata of memtrace.middleware", "."),

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import importlib
 import json
 import logging
@@ -12,6 +13,7 @@ import sys
 import textwrap
 import threading
 import traceback
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -19,8 +21,10 @@ import aiohttp
 import pytest
 import requests
 
+from memtrace import AsyncMemtrace
 from memtrace.exceptions import ClientClosedError, ConfigurationError, MemtraceError, TransportError
 from memtrace.transport import Headers, Request, Response
+from tests.loopback import LoopbackServer
 from tests.sampling import crossed, sample
 from tests.transports.kinds import (
     FORMS,
@@ -302,6 +306,21 @@ def test_closing_in_another_task_denies_no_request_that_the_server_has(form):
         assert len(server.received) == 1
 
 
+@on_every_awaiting_kind
+def test_a_client_of_several_event_loops_leaves_no_connection_behind_where_one_ends(kind):
+    async def use(client):
+        await asyncio.gather(*(client.memories.list() for _ in range(3)))
+
+    with LoopbackServer() as server, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        client = AsyncMemtrace(server.url, server.fake.organisation().api_key, transport=kind.name)
+        for _ in range(3):
+            asyncio.run(use(client))
+        asyncio.run(client.close())
+        gc.collect()
+    assert [str(each.message) for each in warned if each.category is ResourceWarning] == []
+
+
 # ---- secrets
 
 
@@ -464,11 +483,11 @@ def test_too_many_redirects_are_not_followed_again(kind):
     elif kind.name == "aiohttp":
         import memtrace_transports._aiohttp as module
 
-        error = module._failure(aiohttp.TooManyRedirects(None, ()), get("http://x"), CHANNEL)
+        error = module._failure(aiohttp.TooManyRedirects(None, ()), get("http://x"), CHANNEL, None)
     else:
         import memtrace_transports._httpx as module
 
         library = importlib.import_module(kind.name)
-        error = module._failure(library, library.TooManyRedirects("20"), get("http://x"), None)
+        error = module._failure(library, library.TooManyRedirects("20"), get("http://x"), None, None)
     assert isinstance(error, TransportError)
     assert error.permanent

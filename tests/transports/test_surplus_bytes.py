@@ -1,4 +1,4 @@
-"""Bytes that come behind an answer are never taken for the next one, on every transport over a network alike.
+"""Bytes too many, too few and too late are never taken for another answer, on every transport over a network alike.
 
 Kinds as h11's and urllib3's tests of framing have them: a whole answer, half of one, what is no HTTP, a body where none may be.
 """
@@ -24,7 +24,7 @@ from memtrace_transports._pool import aiohttp_connections
 from tests.sampling import crossed
 from tests.transports.httpx_libraries import on_httpx_and_httpx2
 from tests.transports.kinds import FORMS, KINDS
-from tests.transports.scripted import Answer, Echo, ScriptedServer, TlsScriptedServer, Verbatim
+from tests.transports.scripted import Answer, Echo, Garbage, ScriptedServer, TlsScriptedServer, Verbatim
 from tests.transports.tls_server import Authority
 
 pytestmark = pytest.mark.network
@@ -105,6 +105,41 @@ def test_an_answer_without_surplus_leaves_its_connection_to_the_next(form):
     with ScriptedServer(*steps, Echo()) as server:
         assert b'"line"' in form.send(*[get(server.url)] * (len(steps) + 1))[-1].body
         assert server.connections == 1
+
+
+# ---- too few, and too late
+
+SHORT = {
+    "nothing": b"",
+    "half a status": b"HTTP/1.1 20",
+    "half the headers": HEAD[:-10],
+    "no body": HEAD,
+    "half the body": HEAD + b"fir",
+    "half a chunk": CHUNKED[:-14],
+    "no last chunk": CHUNKED[:-5],
+}
+
+
+@pytest.mark.parametrize(("form", "cut"), crossed(FORMS, list(SHORT), at_least=20), ids=str)
+def test_an_answer_that_is_cut_short_is_an_error_and_the_next_one_is_whole(form, cut):
+    with ScriptedServer(Garbage(SHORT[cut]), Echo()) as server:
+        post = Request("POST", server.url, "/", body=b"{}", timeout=20.0)  # which no library sends again by itself
+        first, second = form.send(post, get(server.url))
+        if (str(form), cut) == ("requests sync yours", "half the headers"):  # which http.client takes for all of them
+            assert first.body == b""
+            return
+        assert isinstance(first, TransportError), first
+        assert (first.cause in ("reset", "protocol"), first.maybe_sent) == (True, True)
+        assert b'"line"' in second.body
+
+
+@pytest.mark.parametrize(("form", "begun"), crossed(FORMS, [b"", HEAD[:20], HEAD, HEAD + b"fir"]), ids=str)
+def test_an_answer_that_comes_after_its_time_is_not_the_next_one(form, begun):
+    with ScriptedServer(Verbatim((begun,), late=(HEAD + b"first")[len(begun) :]), Echo()) as server:
+        first, second = form.send(get(server.url, timeout=0.3), get(server.url, timeout=20.0), between=server.send_late)
+        assert isinstance(first, TransportError), first
+        assert (first.cause, first.maybe_sent) == ("timeout", True)
+        assert b'"line"' in second.body
 
 
 # ---- over TLS, where a record may wait in the library
