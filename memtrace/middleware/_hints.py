@@ -5,12 +5,13 @@ from __future__ import annotations
 from memtrace.exceptions import NO_MEMTRACE_THERE
 from memtrace.transport import Request
 
+_OF_THE_STORE = "look at the file with: memtrace-sdk store check"
 _OF_THE_FAKE = "memory:// is a fake in this process: it fails where its fault plan says so (fake.faults)"
 
 
 def server_hint(request: Request, hint: str) -> str:
     """`hint`, where there is a server or a proxy that it can be about."""
-    return _OF_THE_FAKE if _scheme(request) == "memory" else hint
+    return {"memory": _OF_THE_FAKE, "sqlite": _OF_THE_STORE}.get(_scheme(request), hint)
 
 
 def unreachable_hint(request: Request) -> tuple[str, str | None]:
@@ -32,8 +33,8 @@ def slow_hint(request: Request) -> str:
 
 def no_route_hint(request: Request) -> str:
     """What to do where the server does not know the path or its method."""
-    if _scheme(request) == "memory":
-        return "the fake stands for a Memtrace server, and there is none that has this route"
+    if _scheme(request) in ("memory", "sqlite"):
+        return "what answers here stands for a Memtrace server, and there is none that has this route"
     if "/api/v1/api/v1/" in request.target or request.path.endswith(("/api/v1/health", "/api/v1/ready")):
         return "the base URL ends in /api/v1, which is added to it: leave it out"
     return f"{NO_MEMTRACE_THERE} that has this route"

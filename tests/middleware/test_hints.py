@@ -35,10 +35,18 @@ def test_no_hint_about_the_fake_speaks_of_a_server(face, fault):
     assert [words for words in OF_A_SERVER if words in told] == []
 
 
-def test_a_route_that_the_fake_does_not_have(face):
+def test_a_route_that_the_fake_or_the_store_does_not_have(face, tmp_path):
+    for client in (face.of(FakeMemtrace()), face.client(tmp_path / "agent.db")):
+        with pytest.raises(MemtraceError) as caught:
+            client.request("GET", "/nowhere")
+        assert caught.value.hint.startswith("what answers here stands for a Memtrace server")
+
+
+def test_a_failure_of_the_store_leads_to_its_check(face, tmp_path):
+    client, _ = face.scripted(Response(500, body=b"?"), url=f"sqlite:///{tmp_path}/agent.db", retry=ONCE)
     with pytest.raises(MemtraceError) as caught:
-        face.of(FakeMemtrace()).request("GET", "/nowhere")
-    assert caught.value.hint == "the fake stands for a Memtrace server, and there is none that has this route"
+        client.agents.list()
+    assert "server" not in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
