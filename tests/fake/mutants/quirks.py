@@ -95,7 +95,7 @@ QUIRKS = [
     ),
     Quirk(
         "duplicates are refused unless that is turned off",
-        "_engine.settings",
+        "memory._fake",
         "dedup_enabled: bool = True",
         "dedup_enabled: bool = False",
         "dedup",
@@ -198,7 +198,7 @@ QUIRKS = [
     # how long it waits
     Quirk(
         "a hundred rows are full",
-        "_engine.settings",
+        "memory._fake",
         "write_batch_size: int = 100",
         "write_batch_size: int = 101",
         "a hundred writes send themselves off",
