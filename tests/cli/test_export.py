@@ -534,6 +534,6 @@ def test_a_server_that_does_not_answer_is_told_as_that_and_not_as_a_file_that_ca
 ):
     environment.setenv("MEMTRACE_API_KEY", "mtk_x")
     with Refuse() as address:
-        result = invoke("export", name, "--url", address.url)
+        result = invoke("export", name, "--base-url", address.url)
     assert result.exit_code == 6
     assert result.stderr.startswith(f"memtrace-sdk: no connection to {address.url}: ")
