@@ -17,6 +17,8 @@ def examples(text):
 
 def check(command, shown, output):
     """Hold what a command wrote against the page, where ``...`` stands for anything."""
+    if output and not output.endswith("\n"):
+        output += "\n"  # a page cannot show that it is missing
     same = doctest.OutputChecker().check_output(shown, output, doctest.ELLIPSIS)
     assert same, f"$ {command}\nshould show:\n{shown}\nbut shows:\n{output}"
 
