@@ -202,7 +202,7 @@ class MemtraceError(Exception):
         Args:
             message: What happened, in the readers' words.
             hint: What to do, in the readers' words; None leaves it out.
-            argument: Where they set what `argument` names, such as ``from --url``; None leaves it out.
+            argument: Where they set what `argument` names, such as ``from --base-url``; None leaves it out.
 
         Returns:
             The message, where it happened, the hint, and in parentheses the argument and the page of the documentation.

@@ -121,12 +121,12 @@ _add(
     help="Show the sessions, the newest first.",
 )
 _add(agents_sessions.stats, agents_sessions.STATS, "Count what is stored.")
-_add(transfer.export, transfer.EXPORT, "Write memories to a file of JSON lines.")
+_add(transfer.export, transfer.EXPORT, "Write agents, sessions and memories to a file of JSON lines.")
 _add(
     transfer.import_,
     transfer.IMPORT,
-    "Store the memories of such a file.",
-    help="Store the memories of a file of JSON lines, none of them twice.",
+    "Store what such a file has.",
+    help="Store what a file of JSON lines has, none of it twice.",
     name="import",
 )
 app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.")

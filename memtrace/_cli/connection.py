@@ -89,8 +89,8 @@ def choose(choice: Choice) -> ConnectionSettings:
     profile = None if name is None else profiles.load().get(name)
     timeout, timeout_source = _timeout(choice, name, profile)
     if name is None or profile is None:
-        url, key = choice.url or os.environ.get("MEMTRACE_BASE_URL"), hidden(os.environ.get("MEMTRACE_API_KEY"))
-        source = "--url" if choice.url else "MEMTRACE_BASE_URL"
+        url, key = choice.base_url or os.environ.get("MEMTRACE_BASE_URL"), hidden(os.environ.get("MEMTRACE_API_KEY"))
+        source = "--base-url" if choice.base_url else "MEMTRACE_BASE_URL"
         return ConnectionSettings(
             url=url or None,
             url_source=source,
@@ -126,12 +126,12 @@ def _timeout(choice: Choice, name: str | None, profile: profiles.Profile | None)
 
 
 def _profile_name(choice: Choice) -> str | None:
-    if choice.profile and choice.url:
+    if choice.profile and choice.base_url:
         raise CommandError(
-            "--profile and --url do not go together: a profile's key is for its own server; leave one out",
+            "--profile and --base-url do not go together: a profile's key is for its own server; leave one out",
             ExitStatus.USAGE,
         )
-    if choice.url:
+    if choice.base_url:
         return None
     named = choice.profile or os.environ.get("MEMTRACE_PROFILE")
     if named:
@@ -165,7 +165,7 @@ def check_profile(name: str, profile: profiles.Profile) -> None:
         raise CommandError("NAME must not be empty, nor begin with a hyphen", ExitStatus.USAGE)
     connection = ConnectionSettings(
         url=profile.base_url,
-        url_source="--url",
+        url_source="--base-url",
         api_key="none",
         key_source="",
         transport=profile.transport,

@@ -54,7 +54,7 @@ def forget_key(name: str) -> None:
 
 @contextmanager
 def _keyring() -> Iterator[ModuleType]:
-    advice = "or name a variable: memtrace-sdk profiles add NAME --url URL --api-key-env NAME"
+    advice = "or name a variable: memtrace-sdk profiles add NAME --base-url URL --api-key-env NAME"
     try:
         import keyring
         import keyring.errors

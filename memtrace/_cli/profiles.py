@@ -50,7 +50,7 @@ class Config:
             known = ", ".join(self.profiles) or "none"
             raise CommandError(
                 f"there is no profile {name!r} in {config_path()} (there: {known}); "
-                "make it with: memtrace-sdk profiles add NAME --url URL",
+                "make it with: memtrace-sdk profiles add NAME --base-url URL",
                 ExitStatus.USAGE,
             ) from None
 

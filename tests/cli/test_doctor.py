@@ -28,7 +28,7 @@ def server(environment):
 
 
 def examine(url, transport, profile=None):
-    return checks.diagnose(Choice(url=url, transport=transport, profile=profile))
+    return checks.diagnose(Choice(base_url=url, transport=transport, profile=profile))
 
 
 def statuses(diagnosis):
@@ -54,7 +54,7 @@ class TestAgainstAServer:
         environment.setenv("MEMTRACE_TRANSPORT", "nonsense")
         diagnosis = examine(server.url, "httpx")
         assert diagnosis.exit_status == 0
-        assert check(diagnosis, "configuration").found.startswith(f"{server.url} from --url")
+        assert check(diagnosis, "configuration").found.startswith(f"{server.url} from --base-url")
         assert "transport='httpx'" in check(diagnosis, "transport").found
 
     def test_an_unknown_key_fails_and_is_not_shown(self, server, environment):
@@ -190,7 +190,7 @@ class TestConfiguration:
         diagnosis = examine(url, None)
         assert diagnosis.exit_status == 2
         assert told in check(diagnosis, "configuration").found
-        source = "MEMTRACE_API_KEY" if url == "memory://" else "--url"
+        source = "MEMTRACE_API_KEY" if url == "memory://" else "--base-url"
         assert check(diagnosis, "configuration").advice.endswith(f"(from {source})")
         assert "mtk_secret" not in repr(diagnosis)
 
@@ -217,7 +217,7 @@ class TestConfiguration:
     def test_a_secret_in_the_address_of_another_transport_is_not_shown(self, environment):
         environment.setenv("MEMTRACE_API_KEY", "mtk_x")
         found = check(examine("pigeon://coop/?token=secret", None), "configuration").found
-        assert found.startswith("pigeon://coop/ from --url")
+        assert found.startswith("pigeon://coop/ from --base-url")
 
     def test_a_transport_of_others_that_breaks_is_a_failed_check(self, environment):
         def create(options):

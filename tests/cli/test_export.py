@@ -26,6 +26,7 @@ from tests.transports.scripted import Refuse
 
 pytestmark = pytest.mark.network
 FORMATS = ["out.jsonl", "out.jsonl.gz"]
+NOBODY = {"agents": 0, "sessions": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +91,7 @@ class TestToAFile:
     @pytest.mark.parametrize("name", FORMATS)
     def test_an_empty_organisation_gives_an_empty_file(self, invoke, client, folder, name):
         result = invoke("export", name, "--json")
-        assert json.loads(result.stdout) == {"file": name, "exported": 0, "resumed": 0}
+        assert json.loads(result.stdout) == {"file": name, "exported": 0, "resumed": 0, **NOBODY}
         assert contents(folder / name) == []
 
     @pytest.mark.parametrize(("name", "moment", "raised"), crossed(FORMATS, range(1, 9), [KeyboardInterrupt, OSError]))
@@ -120,7 +121,7 @@ class TestToAFile:
             assert not (folder / name).exists()
             client.remember("a", "Row 60 é")
             second = invoke("export", name, "--json")
-            assert json.loads(second.stdout) == {"file": name, "exported": 61, "resumed": kept}
+            assert json.loads(second.stdout) == {"file": name, "exported": 61, "resumed": kept, **NOBODY}
             assert contents(folder / name) == rows(61)
         else:
             assert first.exit_code == 0
@@ -163,6 +164,7 @@ class TestPartialFiles:
             "file": "out.jsonl",
             "exported": 5,
             "resumed": 3,
+            **NOBODY,
         }
         assert sorted(contents(folder / "out.jsonl")) == ["1", "2", "3", "3", "3"]
 
@@ -514,7 +516,7 @@ class TestToAStream:
         fill(memtrace_fake, 2)
         command = f"{sys.executable} -m memtrace export /dev/fd/3 --json 3> out.jsonl"
         done = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True)
-        assert json.loads(done.stdout) == {"file": "/dev/fd/3", "exported": 2, "resumed": 0}
+        assert json.loads(done.stdout) == {"file": "/dev/fd/3", "exported": 2, "resumed": 0, **NOBODY}
         assert contents(folder / "out.jsonl") == rows(2)
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")  # noqa: PTH110
@@ -534,6 +536,6 @@ def test_a_server_that_does_not_answer_is_told_as_that_and_not_as_a_file_that_ca
 ):
     environment.setenv("MEMTRACE_API_KEY", "mtk_x")
     with Refuse() as address:
-        result = invoke("export", name, "--url", address.url)
+        result = invoke("export", name, "--base-url", address.url)
     assert result.exit_code == 6
     assert result.stderr.startswith(f"memtrace-sdk: no connection to {address.url}: ")

@@ -179,7 +179,7 @@ class TestOverTheStandardStreams:
         assert (row.agent_id, row.session_id, row.content) == ("assistant", "sess_1", "User likes tea")
 
     def test_it_works_on_the_fake_in_memory_too(self, over_streams, served):
-        assert over_streams(remembers, "--agent", "assistant", "--url", "memory://")[0] == "Stored."
+        assert over_streams(remembers, "--agent", "assistant", "--base-url", "memory://")[0] == "Stored."
         assert served[0].client(org="acme").memories.list().count == 0
 
     def test_read_only_offers_what_reads_under_the_prefix(self, over_streams):
@@ -327,7 +327,7 @@ class TestWhatCannotBe:
             (["--agent", "a", "--session", "no spaces"], "session_id must be a letter"),
             (["--agent", "a", "--scope", "session"], "scope='session' needs a session_id"),
             (["--agent", "a", "--prefix", "my "], "prefix must be of letters"),
-            (["--agent", "a", "--url", "ftp://x"], "(from --url; docs: "),
+            (["--agent", "a", "--base-url", "ftp://x"], "(from --base-url; docs: "),
             (["--agent", "a", "--http", "8765"], "--http is HOST:PORT"),
             (["--agent", "a", "--http", "localhost:99999"], "--http is HOST:PORT"),
             (["--agent", "a", "--http", "0.0.0.0:0"], "--http 0.0.0.0:0 can be reached by others"),
@@ -349,7 +349,7 @@ class TestWhatCannotBe:
         assert "acme" in result.output
 
     def test_a_key_that_is_missing_is_told(self, invoke):
-        result = invoke("mcp", "--agent", "a", "--url", "http://127.0.0.1:9")
+        result = invoke("mcp", "--agent", "a", "--base-url", "http://127.0.0.1:9")
         assert result.exit_code == 2
         assert "MEMTRACE_API_KEY" in result.output
 
@@ -358,7 +358,7 @@ class TestWhatCannotBe:
             environment.delitem(sys.modules, name)
         environment.setitem(sys.modules, "mcp", None)
         environment.setitem(sys.modules, "mcp.server.lowlevel", None)
-        result = invoke("mcp", "--agent", "a", "--url", "memory://")
+        result = invoke("mcp", "--agent", "a", "--base-url", "memory://")
         assert result.exit_code == 2
         assert "this command needs the package mcp, not installed here" in result.output
         assert 'pip install "memtrace-sdk[mcp]"' in result.output

@@ -369,13 +369,13 @@ def test_a_wrong_timeout_names_its_option(invoke, server):
 
 
 def test_an_address_without_a_key_is_not_enough(invoke):
-    result = invoke("remember", "a", "b", "--url", "memory://")
+    result = invoke("remember", "a", "b", "--base-url", "http://127.0.0.1:9")
     assert result.exit_code == 2
     assert "no key of a server" in result.stderr
 
 
 def test_the_memory_transport_with_a_key_works_and_is_told_to_forget(invoke, environment):
     environment.setenv("MEMTRACE_API_KEY", KEY)
-    result = invoke("remember", "a", "b", "--url", "memory://", "--timeout", "3", "--transport", "memory")
+    result = invoke("remember", "a", "b", "--base-url", "memory://", "--timeout", "3", "--transport", "memory")
     assert result.exit_code == 0
     assert "all that it holds goes when this command ends" in result.stderr

@@ -145,7 +145,7 @@ class TestEnds:
         ],
     )
     def test_no_command_ends_in_a_traceback(self, invoke, environment, error, status, told):
-        def fail():
+        def fail(store):
             raise error
 
         environment.setattr("memtrace._cli.demo.run_walkthrough", fail)

@@ -447,6 +447,61 @@ def test_clients_with_an_issued_key_use_the_file_over_http(serve_store, invoke, 
         assert client.memories.list().count == 1
 
 
+def _with_http_client(url, key):
+    """What tests/cli/store_and_read.mjs does, for machines without node."""
+    answers = []
+
+    def call(method, path, body=None, sent=key):
+        with opened(url) as connection:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, path, data, {"x-api-key": sent, "Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answers.append([method, path, answer.status, json.loads(answer.read())])
+        return answers[-1][3]
+
+    agent = call("POST", "/api/v1/agents", {"name": "assistant"})
+    session = call("POST", "/api/v1/sessions", {"agent_id": agent["id"]})
+    for content in ("User prefers dark mode", "User likes té 🫖", "User prefers dark mode"):
+        said = {"agent_id": agent["id"], "session_id": session["id"], "content": content, "tags": ["ui"]}
+        call("POST", "/api/v1/memories", said)
+    call("GET", f"/api/v1/memories?agent_id={agent['id']}&order=asc")
+    call("POST", "/api/v1/search", {"content_contains": "té"})
+    call("POST", f"/api/v1/sessions/{session['id']}/context", {"since": "24h"})
+    call("PUT", f"/api/v1/sessions/{session['id']}", {"status": "closed"})
+    call("GET", f"/api/v1/agents/{agent['id']}/stats")
+    call("GET", "/api/v1/memories", sent="mtk_of_nobody")
+    return answers
+
+
+def _with_node(url, key):
+    program = [NODE, str(HERE / "store_and_read.mjs"), url, key]
+    done = subprocess.run(program, capture_output=True, text=True, encoding="utf-8", check=True, timeout=PATIENCE)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(_with_http_client, id="http.client"),
+        pytest.param(_with_node, id="node", marks=pytest.mark.skipif(NODE is None, reason="node is not installed")),
+    ],
+)
+def test_a_client_of_another_language_stores_and_reads(serve_store, invoke, store, use):
+    key = invoke("store", "keys", "create", "acme", "--store", store).stdout.strip()
+    answers = []
+    result = serve_store("--store", store, during=lambda url: answers.extend(use(url, key)))
+    assert result.exit_code == 0
+    assert [status for _, _, status, _ in answers] == [201, 201, 201, 201, 409, 200, 200, 200, 200, 200, 401]
+    said = ["User prefers dark mode", "User likes té 🫖"]
+    listed, found, context, closed, stats = [body for *_, body in answers[5:10]]
+    assert [memory["content"] for memory in listed["memories"]] == said
+    assert [memory["content"] for memory in found["results"]] == said[1:]
+    assert (context["memory_count"], "User likes té" in context["context"]) == (2, True)
+    assert (closed["status"], stats["memory_count"], stats["session_count"]) == ("closed", 2, 1)
+    with Memtrace(store, key) as client:
+        assert [memory.content for memory in client.memories.iter(order="asc")] == said
+
+
 def test_the_url_is_one_line_of_json(serve_store, invoke, store):
     invoke("store", "keys", "create", "acme", "--store", store)
     result = serve_store("--store", store, "--json")

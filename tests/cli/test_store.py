@@ -168,7 +168,7 @@ def test_the_other_commands_work_on_a_file_without_a_key(invoke, path, environme
 
 
 def test_the_doctor_finds_a_file_well_without_a_key(invoke, path, filled):
-    result = invoke("doctor", "--url", f"sqlite:///{path}", "--json")
+    result = invoke("doctor", "--base-url", f"sqlite:///{path}", "--json")
     told = {check["name"]: check["found"] for check in json.loads(result.stdout)["checks"]}
     assert result.exit_code == 0
     assert "without a key, which it does not need" in told["configuration"]
@@ -176,5 +176,5 @@ def test_the_doctor_finds_a_file_well_without_a_key(invoke, path, filled):
 
 
 def test_a_profile_of_a_file_needs_no_key(invoke, path, filled):
-    assert invoke("profiles", "add", "laptop", "--url", f"sqlite:///{path}").exit_code == 0
+    assert invoke("profiles", "add", "laptop", "--base-url", f"sqlite:///{path}").exit_code == 0
     assert "User prefers dark mode" in invoke("recall", filled, "--profile", "laptop").stdout

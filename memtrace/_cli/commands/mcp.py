@@ -11,7 +11,7 @@ from memtrace._cli.options import Choice
 MCP = """\b
 Examples:
   memtrace-sdk mcp --agent assistant
-  memtrace-sdk mcp --agent assistant --url memory:// --read-only
+  memtrace-sdk mcp --agent assistant --base-url memory:// --read-only
   memtrace-sdk mcp --agent assistant --profile acme
   memtrace-sdk mcp --agent assistant --http 127.0.0.1:8765
 

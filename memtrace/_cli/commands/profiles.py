@@ -15,9 +15,9 @@ from memtrace._cli.terminal import say, show_error, show_json
 
 PROFILES = """\b
 Examples:
-  memtrace-sdk profiles add local --url http://localhost:9100
+  memtrace-sdk profiles add local --base-url http://localhost:9100
   memtrace-sdk profiles set-key local < key.txt
-  memtrace-sdk profiles add acme --url https://memtrace.example --api-key-env ACME_KEY
+  memtrace-sdk profiles add acme --base-url https://memtrace.example --api-key-env ACME_KEY
   memtrace-sdk profiles list
 
 \b
@@ -54,17 +54,17 @@ def list_(*, as_json: JsonOption = False) -> None:
     elif config.profiles:
         show_table(profiles_table(config))
     else:
-        show_error("there is no profile; make one with: memtrace-sdk profiles add NAME --url URL")
+        show_error("there is no profile; make one with: memtrace-sdk profiles add NAME --base-url URL")
 
 
 @_command(
     help="Add or replace a profile; the first one becomes the default.",
-    epilog="\b\nExamples:\n  memtrace-sdk profiles add local --url http://localhost:9100 --default\n",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles add local --base-url http://localhost:9100 --default\n",
 )
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A new name, or one to replace.")],
     *,
-    url: Annotated[str, typer.Option(metavar="URL", help="The server's address.")],
+    base_url: Annotated[str, typer.Option(metavar="URL", help="The server's address.")],
     transport: Annotated[str | None, typer.Option(metavar="NAME", help="A transport by name.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="For one attempt.")] = None,
     api_key_env: Annotated[
@@ -76,11 +76,11 @@ def add(
     from memtrace._cli import profiles as stored
     from memtrace._cli.connection import check_profile, is_local
 
-    profile = stored.Profile(url, transport, timeout, api_key_env)
+    profile = stored.Profile(base_url, transport, timeout, api_key_env)
     check_profile(name, profile)
     stored.save(name, profile, default=default)
     say(f"The profile {name} is in {stored.config_path()}")
-    if api_key_env is None and not is_local(url):
+    if api_key_env is None and not is_local(base_url):
         say(f"Store its key with: memtrace-sdk profiles set-key {name}")
 
 

@@ -1,4 +1,4 @@
-"""``memtrace-sdk export``: memories to JSON lines, oldest first."""
+"""``memtrace-sdk export``: agents, sessions and memories to JSON lines, oldest first."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.recent_rows import line_of
+from memtrace._cli.transfer.registrations import RegisteredLines, registered_lines
 from memtrace._cli.transfer.resumable_file import PartialFile
 from memtrace.client import Memtrace
 from memtrace.models import ListOptions
@@ -20,8 +21,17 @@ _BLOCK_ROWS = 1000
 _BLOCK_CHARACTERS = 1 << 20
 
 
-def export_lines(client: Memtrace, wanted: ListOptions, write: Callable[[str], object]) -> int:
-    """Write every memory that `wanted` finds as a line; gives how many."""
+def is_whole(wanted: ListOptions) -> bool:
+    """Whether no filter leaves out a memory, so that the export has agents and sessions as well."""
+    return not any(wanted.model_dump(exclude={"tags_match"}).values())
+
+
+def export_lines(
+    client: Memtrace, wanted: ListOptions, write: Callable[[str], object], registered: RegisteredLines | None = None
+) -> int:
+    """Write `registered`, then every memory that `wanted` finds as a line; gives how many memories."""
+    for line in registered.lines if registered else ():
+        write(line + "\n")
     count = 0
     for memory in client.memories.iter(wanted.model_copy(update={"order": "asc"})):
         write(line_of(memory) + "\n")
@@ -40,6 +50,8 @@ class FileExport:
     server: str
     #: How many memories a run before this one had written.
     resumed: int = 0
+    #: The agents and sessions in the file; None where a filter chooses memories, and until they are read.
+    registered: RegisteredLines | None = None
     part: PartialFile | None = None
 
     @property
@@ -58,6 +70,9 @@ class FileExport:
         for block in self._blocks(part):
             part.append(block)
             on_block(part.count)
+        if is_whole(self.wanted):  # now, so that none is missing which a memory names
+            self.registered = registered_lines(self.client)
+            part.first = self.registered.lines
         part.finish()
         return part.count
 

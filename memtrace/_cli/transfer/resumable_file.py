@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import lock, open_own
@@ -35,6 +36,8 @@ class PartialFile:
         self.recent: RecentMemories = RecentMemories()
         #: How many lines it holds.
         self.count: int = 0
+        #: Lines that stand before them in the target.
+        self.first: Sequence[str] = ()
         self._target = target
         self._compressed = target.name.endswith(".gz")
         self._oldest: datetime | None = None
@@ -81,14 +84,39 @@ class PartialFile:
 
     def finish(self) -> None:
         """Put the file in the place of the target; who could read the old one can read the new one, and nobody else."""
+        if self.first:
+            self._finish_behind(self.first)
+            return
         if self._compressed and not self.count:
             self._stream.write(gzip.compress(b"", mtime=0))
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
+        self._put_in_place(self._stream, self.path)
+
+    def _finish_behind(self, first: Sequence[str]) -> None:
+        """Make another file, in which `first` stands before what this one holds; until it is in its place this one stays."""
+        path, descriptor = _opened(self.path.with_suffix(".whole.part"))
+        stream = os.fdopen(descriptor, "r+b")
+        try:
+            stream.truncate(0)
+            with _member(stream) if self._compressed else nullcontext(stream) as lines:
+                lines.writelines(f"{line}\n".encode() for line in first)
+            self._stream.seek(0)
+            shutil.copyfileobj(self._stream, stream)
+            self._put_in_place(stream, path)
+        except BaseException:
+            with suppress(OSError):
+                stream.close()
+            with suppress(OSError):
+                path.unlink()
+            raise
+        self.discard()
+
+    def _put_in_place(self, stream: IO[bytes], path: Path) -> None:
+        stream.flush()
+        os.fsync(stream.fileno())
+        stream.close()
         with suppress(OSError):
-            self.path.chmod(self._target.stat().st_mode & 0o777)
-        self.path.replace(self._target)
+            path.chmod(self._target.stat().st_mode & 0o777)
+        path.replace(self._target)
 
     def close(self) -> None:
         """Leave the file for a later run."""
@@ -126,6 +154,10 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             return
         end += len(line)
         yield end, line
+
+
+def _member(stream: IO[bytes]) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=stream, filename="", mode="wb", mtime=0))
 
 
 def _members(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:

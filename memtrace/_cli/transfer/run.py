@@ -19,10 +19,12 @@ from memtrace._cli.options import Choice
 from memtrace._cli.progress import counting, measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
 from memtrace._cli.terminal import say, show_error, show_json
-from memtrace._cli.transfer.exporter import FileExport, export_lines, target_of
+from memtrace._cli.transfer.exporter import FileExport, export_lines, is_whole, target_of
 from memtrace._cli.transfer.importer import ImportPlan, ImportReport, import_lines
+from memtrace._cli.transfer.registrations import RegisteredCounts, RegisteredLines, registered_lines
 from memtrace._cli.transfer.streams import is_standard_output, is_stream, open_stream
 from memtrace._support.numbers import counted
+from memtrace.client import Memtrace
 from memtrace.clock import SystemClock
 from memtrace.exceptions import MemtraceError
 from memtrace.models import ListOptions
@@ -38,13 +40,15 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
                 f"--json tells of a file; what {file} writes is JSON already: leave it out", ExitStatus.USAGE
             )
         with opened(choose(choice)) as client:
-            export_lines(client, wanted, typer.get_text_stream("stdout", encoding="utf-8").write)
+            write = typer.get_text_stream("stdout", encoding="utf-8").write
+            export_lines(client, wanted, write, _registered(client, wanted))
         return
     connection = choose(choice)
     if is_stream(file):
         with opened(connection) as client, _writing(file), open_stream(file) as stream:
-            count = export_lines(client, wanted, stream.write)
-        _show_count(file, count, 0, as_json=as_json)
+            registered = _registered(client, wanted)
+            count = export_lines(client, wanted, stream.write, registered)
+        _show_count(file, count, 0, registered, as_json=as_json)
         return
     target = target_of(file, force=force)
     exports: list[FileExport] = []
@@ -52,15 +56,23 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
         export = FileExport(client, wanted, target, str(connection.url))
         exports.append(export)
         count = _written(export, show_progress, file)
-    _show_count(file, count, export.resumed, as_json=as_json)
+    _show_count(file, count, export.resumed, export.registered, as_json=as_json)
 
 
-def _show_count(file: str, count: int, resumed: int, *, as_json: bool) -> None:
+def _registered(client: Memtrace, wanted: ListOptions) -> RegisteredLines | None:
+    return registered_lines(client) if is_whole(wanted) else None
+
+
+def _show_count(file: str, count: int, resumed: int, registered: RegisteredLines | None, *, as_json: bool) -> None:
+    agents, sessions = (0, 0) if registered is None else (len(registered.agents), len(registered.sessions))
     if as_json:
-        show_json({"file": file, "exported": count, "resumed": resumed})
-    else:
-        more = f", {resumed:,} of them in an earlier run" if resumed else ""
-        say(f"Exported {counted(count, 'memory', 'memories')} to {file}{more}")
+        also = {} if registered is None else {"agents": agents, "sessions": sessions}
+        show_json({"file": file, "exported": count, "resumed": resumed, **also})
+        return
+    also_told = f"{counted(agents, 'agent', 'agents')}, {counted(sessions, 'session', 'sessions')} and "
+    more = f", {resumed:,} of them in an earlier run" if resumed else ""
+    told = f"{also_told if agents else ''}{counted(count, 'memory', 'memories')}"
+    say(f"Exported {told} to {file}{more}")
 
 
 def _written(export: FileExport, show_progress: Callable[[str], None], file: str) -> int:
@@ -112,22 +124,40 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
         counts = {name: value for name, value in asdict(report).items() if name != "problems"}
         show_json({"file": file, "dry_run": plan.dry_run, **counts})
     else:
-        would = "would be stored" if plan.dry_run else "stored"
-        say(
-            f"{counted(report.read, 'line', 'lines')} of {plan.name}: "
-            f"{report.stored:,} {would}, {report.present:,} there already, {report.refused:,} refused"
-        )
+        _say_what_became(report, plan)
     return ExitStatus.INCOMPLETE if report.refused else ExitStatus.OK
+
+
+def _say_what_became(report: ImportReport, plan: ImportPlan) -> None:
+    would = "would be " if plan.dry_run else ""
+    if report.agents.total:
+        _say_registered(counted(report.agents.total, "agent", "agents"), report.agents, f"{would}registered", plan)
+    if report.sessions.total:
+        _say_registered(counted(report.sessions.total, "session", "sessions"), report.sessions, f"{would}opened", plan)
+    say(
+        f"{counted(report.read, 'line', 'lines')} of {plan.name}: "
+        f"{report.stored:,} {would}stored, {report.present:,} there already, {report.refused:,} refused"
+    )
+
+
+def _say_registered(total: str, counts: RegisteredCounts, done: str, plan: ImportPlan) -> None:
+    say(f"{total} of {plan.name}: {counts.stored:,} {done}, {counts.present:,} there already")
 
 
 def _how_far(report: ImportReport) -> tuple[str, ...]:
     """What an import that ended too early has done."""
-    if not report.read:
+    registered = report.agents.total + report.sessions.total
+    if not report.read and not registered:
         return ()
     unknown = f", {report.unknown:,} more may be stored" if report.unknown else ""
     lines = counted(report.read, "line", "lines")
+    also = (
+        f"{counted(report.agents.total, 'agent', 'agents')} and {counted(report.sessions.total, 'session', 'sessions')} are there. "
+        if registered
+        else ""
+    )
     told = (
-        f"Of {lines} read {report.stored:,} are stored, {report.present:,} were there already, "
+        f"{also}Of {lines} read {report.stored:,} are stored, {report.present:,} were there already, "
         f"{report.refused:,} refused{unknown}: run the same command again to go on, nothing is stored twice."
     )
     return (*report.problems, told)
