@@ -35,8 +35,10 @@ def rfc3339(microseconds: int, nanoseconds: int = 0) -> str:
     """
     seconds, rest = divmod(microseconds, SECOND)
     if nanoseconds:
-        return f"{_whole_seconds(seconds)}.{rest:06d}{nanoseconds:03d}".rstrip("0") + "Z"
-    return f"{_whole_seconds(seconds)}.{rest:06d}".rstrip("0").rstrip(".") + "Z"
+        return f"{_whole_seconds(seconds)}.{f'{rest:06d}{nanoseconds:03d}'.rstrip('0')}Z"
+    if rest % 10:
+        return f"{_whole_seconds(seconds)}.{rest:06d}Z"
+    return f"{_whole_seconds(seconds)}{f'.{rest:06d}'.rstrip('0').rstrip('.')}Z"
 
 
 @lru_cache(maxsize=1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 
 from memtrace.transport import Response
@@ -131,18 +132,21 @@ def _row_json(org_id: str, row: Row) -> str:
 
 def _memory_json(org_id: str, row: Row, time: str, tags: Sequence[str]) -> str:
     _, agent_id, session_id, memory_type, event_type, content, metadata, _, dedup_key, importance, parent_id = row
-    session = f'"session_id":{quoted(session_id)},' if session_id else ""
-    text = (
-        f'{{"time":"{time}","org_id":{quoted(org_id)},"agent_id":{quoted(agent_id)},{session}'
-        f'"memory_type":{quoted(memory_type)},"event_type":{quoted(event_type)},"content":{quoted(content)}'
-    )
-    if metadata:
-        text += f',"metadata":{metadata}'
+    names = _names_json(org_id, agent_id, session_id, memory_type, event_type)
+    about = f',"metadata":{metadata}' if metadata else ""
     if tags:
-        text += f',"tags":{write(list(tags))}'
-    text += f',"dedup_key":{quoted(dedup_key)}'
-    if importance:
-        text += f',"importance":{float_text(importance)}'
+        about += f',"tags":{write(list(tags))}'
+    rest = f',"importance":{float_text(importance)}' if importance else ""
     if parent_id:
-        text += f',"parent_id":{quoted(parent_id)}'
-    return text + "}"
+        rest += f',"parent_id":{quoted(parent_id)}'
+    return f'{{"time":"{time}",{names},"content":{quoted(content)}{about},"dedup_key":{quoted(dedup_key)}{rest}}}'
+
+
+@lru_cache(maxsize=256)
+def _names_json(org_id: str, agent_id: str, session_id: str, memory_type: str, event_type: str) -> str:
+    """What many rows have in common; it takes longer to write than to look up."""
+    session = f'"session_id":{quoted(session_id)},' if session_id else ""
+    return (
+        f'"org_id":{quoted(org_id)},"agent_id":{quoted(agent_id)},{session}'
+        f'"memory_type":{quoted(memory_type)},"event_type":{quoted(event_type)}'
+    )

@@ -625,8 +625,8 @@ QUIRKS = [
     Quirk(
         "a fraction loses its zeros",
         "_engine.timestamps",
-        '{rest:06d}".rstrip("0").rstrip(".")',
-        '{rest:06d}"',
+        """{f'.{rest:06d}'.rstrip('0').rstrip('.')}""",
+        "{f'.{rest:06d}'}",
         "read at once",
     ),
     # forms of names
