@@ -92,8 +92,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize(block_rows=st.integers(1, 4))
     def begin(self, block_rows):
-        self.store = MemoryStore(block_rows)
+        self.store = self.new_store(block_rows)
         self.rows: dict[str, list[Row]] = {org: [] for org in ORGS}
+
+    def new_store(self, block_rows):
+        return MemoryStore(block_rows)
+
+    def asked(self, selection):
+        return selection
 
     @rule(org=st.sampled_from(ORGS), rows=st.lists(ROWS, max_size=8))
     def add_anywhere(self, org, rows):
@@ -123,12 +129,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(org=st.sampled_from(ORGS), selections=st.lists(SELECTIONS, min_size=1, max_size=6))
     def select(self, org, selections):
-        for selection in selections:
+        for selection in map(self.asked, selections):
             assert self.store.select(org, selection) == walked(self.rows[org], selection)
 
     @rule(org=st.sampled_from(ORGS), needle=st.sampled_from(NEEDLES) | st.text(max_size=2))
     def search(self, org, needle):
-        selection = RowSelection(contains=needle)
+        selection = self.asked(RowSelection(contains=needle))
         assert self.store.select(org, selection) == walked(self.rows[org], selection)
 
     @rule(org=st.sampled_from(ORGS), agent_id=st.sampled_from(["a", "b", "z"]), since=TIMES)
