@@ -434,7 +434,7 @@ class _Readiness(BaseModel):
 def _body(model: BaseModel, exclude: set[str] | None = None) -> bytes:
     """`model` as JSON without its None fields; what lies inside metadata is sent as it is."""
     try:
-        body = model.model_dump_json(exclude=exclude, exclude_none=True).encode()
+        body = model.__pydantic_serializer__.to_json(model, exclude=exclude, exclude_none=True)
         if b"null" in body:
             check_finite(model)
         if b"\xef\xbf\xbd" in body:

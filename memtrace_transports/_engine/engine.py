@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
@@ -26,7 +26,7 @@ class StoredRow(NamedTuple):
 
     row: Row
     stamp: Stamp
-    tags: list[str]
+    tags: Sequence[str]
 
 
 class Engine:
@@ -142,9 +142,9 @@ class Engine:
         pending = [org.buffer.settled_at() for org in self.organisations() if org.storage == "up"]
         return max((time for time in pending if time is not None), default=0)
 
-    def _arrive(self, org: OrganisationState, rows: Iterable[Row]) -> None:
-        for row in rows:
-            self._store.add(org.org_id, row)
+    def _arrive(self, org: OrganisationState, rows: Sequence[Row]) -> None:
+        if rows:
+            self._store.extend(org.org_id, rows)
 
     # memories
 
@@ -153,28 +153,45 @@ class Engine:
 
         While storage is down nothing is a duplicate: the server skips the check it cannot make.
         """
+        return self.write_all(org, (new_memory,))[0]
+
+    def write_all(self, org: OrganisationState, new_memories: Sequence[NewMemory]) -> list[StoredRow | None]:
+        """Store valid memories in order, at least one; None for each duplicate, as `write` knows them.
+
+        What was stored here arrives after all of them, so that none is a duplicate of another.
+        """
         if org.storage == "none":
             raise no_storage()
-        if org.storage == "up" and self._is_duplicate(org, new_memory):
-            return None
-        stamp = self.stamps.stamp(after=self._store.newest(org.org_id))
-        row = new_memory.row(stamp.microseconds)
-        org.buffer.add(row, self.stamps.elapsed())
-        if org.buffer.is_full():
-            self.flush(org)
-        return StoredRow(row, stamp, list(new_memory.tags))
+        stored_before = self._stored_before(org, new_memories)
+        newest, elapsed = self._store.newest(org.org_id), self.stamps.elapsed()
+        written: list[StoredRow | None] = []
+        for new_memory in new_memories:
+            stored = stored_before.get(new_memory.dedup_key)
+            if stored is not None and self._is_duplicate(org, new_memory, stored):
+                written.append(None)
+                continue
+            stamp = self.stamps.stamp(after=newest)
+            row = new_memory.row(stamp.microseconds)
+            org.buffer.add(row, elapsed)
+            if org.buffer.is_full():
+                self.flush(org)
+            written.append(StoredRow(row, stamp, new_memory.tags))
+        return written
 
-    def _is_duplicate(self, org: OrganisationState, new_memory: NewMemory) -> bool:
-        key = new_memory.dedup_key
-        if not self.settings.dedup_enabled or "\\" in key or "\0" in key:
-            return False
-        stored = self._store.last_stored(org.org_id, key)
-        if stored is None or stored <= self.stamps.now() - self.settings.dedup_window_hours * HOUR:
+    def _stored_before(self, org: OrganisationState, new_memories: Sequence[NewMemory]) -> Mapping[str, int]:
+        """When rows with the keys of these memories were stored last, of those keys that are compared."""
+        if org.storage != "up" or not self.settings.dedup_enabled:
+            return {}
+        keys = [memory.dedup_key for memory in new_memories if not _matches_nothing(memory.dedup_key)]
+        return self._store.last_stored(org.org_id, keys)
+
+    def _is_duplicate(self, org: OrganisationState, new_memory: NewMemory, stored: int) -> bool:
+        if stored <= self.stamps.now() - self.settings.dedup_window_hours * HOUR:
             return False
         if self.observer is not None:
             (row,) = self._store.select(org.org_id, RowSelection(after=stored - 1, before=stored + 1))
             generated = generated_key(new_memory.agent_id, new_memory.event_type, new_memory.content)
-            if key == generated:  # else it was meant
+            if new_memory.dedup_key == generated:  # else it was meant
                 self.observer.duplicate_rejected(row.content, new_memory.content)
         return True
 
@@ -195,7 +212,7 @@ class Engine:
                 time -= 1
             free[age] = time - 1
             rows.append(new_memory.row(time))
-        self._arrive(org, reversed(rows))
+        self._arrive(org, rows[::-1])
 
     def read(self, org: OrganisationState, filters: Filters, action: str) -> list[Row]:
         """The rows that `filters` ask for. `action` names the read in the texts of storage, as in ``query memories``.
@@ -235,3 +252,8 @@ class Engine:
         for org in self.organisations():
             self.deliver(org)
         return {org.org_id: org.storage == "up" for org in self.organisations() if org.storage != "none"}
+
+
+def _matches_nothing(dedup_key: str) -> bool:
+    """Whether the server's own comparison fails for this key."""
+    return "\\" in dedup_key or "\0" in dedup_key

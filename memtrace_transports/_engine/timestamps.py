@@ -34,8 +34,11 @@ def rfc3339(microseconds: int, nanoseconds: int = 0) -> str:
     ('2026-01-01T00:00:00.25Z', '2026-01-01T00:00:00.250000007Z')
     """
     seconds, rest = divmod(microseconds, SECOND)
-    fraction = f".{rest:06d}{nanoseconds:03d}".rstrip("0").rstrip(".")
-    return f"{_whole_seconds(seconds)}{fraction}Z"
+    if nanoseconds:
+        return f"{_whole_seconds(seconds)}.{f'{rest:06d}{nanoseconds:03d}'.rstrip('0')}Z"
+    if rest % 10:
+        return f"{_whole_seconds(seconds)}.{rest:06d}Z"
+    return f"{_whole_seconds(seconds)}{f'.{rest:06d}'.rstrip('0').rstrip('.')}Z"
 
 
 @lru_cache(maxsize=1024)

@@ -49,6 +49,8 @@ class SqliteDirectory:
     settings: ServerSettings = field(default_factory=ServerSettings)
     _states: dict[str, OrganisationState] = field(default_factory=dict[str, OrganisationState])
     _salt: bytes = b""
+    #: The key that came last, and its hash: most clients have no other.
+    _hashed: tuple[str, bytes] = field(default=("", b""), repr=False)
 
     def add(self, org: OrganisationState) -> None:
         """Keep a new organisation, with `api_key` as its first key."""
@@ -116,7 +118,11 @@ class SqliteDirectory:
         if not self._salt:
             query = "SELECT value FROM settings WHERE name = 'salt'"
             (self._salt,) = self.connection.execute(query).fetchone()
-        return hmac.digest(self._salt, api_key.encode("utf-8", "surrogatepass"), "sha256")
+        known, hashed = self._hashed
+        if known != api_key or not hashed:
+            hashed = hmac.digest(self._salt, api_key.encode("utf-8", "surrogatepass"), "sha256")
+            self._hashed = api_key, hashed
+        return hashed
 
     def derived_id(self, api_key: str) -> str:
         """The id of the organisation that a key makes, the same in every process."""

@@ -42,7 +42,7 @@ def open_store(location: StoreLocation, until: float, *, create: bool = True) ->
     except sqlite3.Error as error:
         raise store_error(error, path) from error
     try:
-        _prepare(connection, location, until)
+        _prepare_waiting(connection, location, until)
     except sqlite3.Error as error:
         connection.close()
         raise store_error(error, path) from error
@@ -132,9 +132,20 @@ def _file_system(path: str) -> str:
 # ---- the file -------------------------------------------------------------------------------------------------------
 
 
+def _prepare_waiting(connection: sqlite3.Connection, location: StoreLocation, until: float) -> None:
+    """`_prepare`, once no other process is in its way."""
+    while True:
+        try:
+            return _prepare(connection, location, until)
+        except sqlite3.OperationalError as error:
+            if not is_locked(error) or time.monotonic() >= until:
+                raise
+            time.sleep(BUSY_SECONDS / 10)  # where the journal's mode changes, SQLite does not wait by itself
+
+
 def _prepare(connection: sqlite3.Connection, location: StoreLocation, until: float) -> None:
     _check_owner(connection, location.path)
-    _use_write_ahead_log(connection, location.path, until)
+    _use_write_ahead_log(connection, location.path)
     connection.execute(f"PRAGMA synchronous = {location.durability.upper()}")
     connection.execute("PRAGMA foreign_keys = ON")
     if _version(connection, location.path) < VERSION:
@@ -159,17 +170,9 @@ def _version(connection: sqlite3.Connection, path: str) -> int:
     return int(version)
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection, path: str, until: float) -> None:
+def _use_write_ahead_log(connection: sqlite3.Connection, path: str) -> None:
     """Readers and a writer do not wait for each other in this mode. The file remembers it."""
-    while True:
-        try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        except sqlite3.OperationalError as error:
-            if not is_locked(error) or time.monotonic() >= until:
-                raise
-            time.sleep(BUSY_SECONDS / 10)  # SQLite does not wait here by itself
-        else:
-            break
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise unusable(path, "is on a file system that cannot keep a write-ahead log", "keep it on a local disk")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,11 +28,12 @@ _PATIENCE = 5.0
 class _Copy(StoreSnapshot):
     """All of a file, in memory."""
 
-    __slots__ = ("connection", "store")
+    __slots__ = ("__weakref__", "connection", "store")
 
     def __init__(self, store: object, connection: sqlite3.Connection) -> None:
         self.store = store
         self.connection = connection
+        weakref.finalize(self, connection.close)  # a snapshot ends with its last reference
 
 
 class CopiedStore(SqliteStore):
@@ -80,7 +82,9 @@ class FileBacking:
         connection = open_store(location, time.monotonic() + _PATIENCE)
         numbers = Numbers(connection)
         directory = CopiedDirectory(connection, numbers, stamps, visibility, settings)
-        return cls(location.path, connection, CopiedStore(connection, numbers), directory)
+        kept = CopiedStore(connection, numbers)
+        weakref.finalize(kept, connection.close)  # as a fake does, that nobody closes
+        return cls(location.path, connection, kept, directory)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

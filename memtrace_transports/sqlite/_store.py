@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import Protocol, cast
 
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
 from memtrace_transports.sqlite._schema import text_table
 from memtrace_transports.sqlite._search_text import search_text
 
-_COLUMNS = (
-    "time, agent_id, session_id, memory_type, event_type, content, metadata, tags, dedup_key, importance, parent_id"
+_READ = "time, agent_id, ifnull(session_id, ''), memory_type, event_type, content, metadata, tags, dedup_key, importance, parent_id"
+_INSERT = (
+    "INSERT INTO memories (id, org, time, agent_id, session_id, memory_type, event_type, content, metadata, tags, dedup_key,"
+    " importance, parent_id) VALUES (?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_INSERT = f"INSERT INTO memories (org, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_KEYS = 100
+_STORED = "SELECT dedup_key, max(time) FROM memories WHERE org = ? AND dedup_key"
+_STORED_ONE = f"{_STORED} = ? GROUP BY dedup_key"
+_STORED_MANY = f"{_STORED} IN ({', '.join('?' * _KEYS)}) GROUP BY dedup_key"
+
+
+_as_row = cast("Callable[[tuple[object, ...]], Row]", partial(tuple.__new__, Row))
+"""`Row._make` without its count of the columns, which takes as long as the rest."""
 
 
 class Numbers:
@@ -49,15 +60,15 @@ class SqliteStore:
         self._connection = connection
         self._numbers = numbers
 
-    def add(self, org_id: str, row: Row) -> None:
-        """Keep `row`, with its words in the text index; usually the newest, but a back-dated one takes its place in time."""
+    def extend(self, org_id: str, rows: Iterable[Row]) -> None:
+        """Keep `rows`, with their words in the text index; usually the newest, but a back-dated one takes its place in time."""
         org = self._numbers.of(org_id)
-        session_id = row.session_id or None
-        values = (org, row.time, row.agent_id, session_id, *row[3:])
-        stored = self._connection.execute(_INSERT, values).lastrowid
-        self._connection.execute(
+        (last,) = self._connection.execute("SELECT max(id) FROM memories").fetchone()
+        numbered = list(zip(count((last or 0) + 1), rows))
+        self._connection.executemany(_INSERT, [(number, org, *row) for number, row in numbered])
+        self._connection.executemany(
             f"INSERT INTO {text_table(org)} (rowid, text) VALUES (?, ?)",  # noqa: S608
-            (stored, search_text(row.content, row.metadata)),
+            [(number, search_text(row.content, row.metadata)) for number, row in numbered],
         )
 
     def holds(self, org_id: str, time: int) -> bool:
@@ -71,19 +82,25 @@ class SqliteStore:
         (time,) = self._connection.execute(query, (self._numbers.of(org_id),)).fetchone()
         return int(time or 0)
 
-    def last_stored(self, org_id: str, dedup_key: str) -> int | None:
-        """The newest time at which a row with this key was stored, in microseconds; None when there is none."""
-        query = "SELECT max(time) FROM memories WHERE org = ? AND dedup_key = ?"
-        (time,) = self._connection.execute(query, (self._numbers.of(org_id), dedup_key)).fetchone()
-        return None if time is None else int(time)
+    def last_stored(self, org_id: str, dedup_keys: Sequence[str]) -> Mapping[str, int]:
+        """The newest time at which a row with each of these keys was stored, in microseconds; keys of no row are left out."""
+        org, execute = self._numbers.of(org_id), self._connection.execute
+        if len(dedup_keys) == 1:
+            return dict(execute(_STORED_ONE, (org, *dedup_keys)).fetchall())
+        found: dict[str, int] = {}
+        for start in range(0, len(dedup_keys), _KEYS):
+            some = list(dedup_keys[start : start + _KEYS])
+            some += some[:1] * (_KEYS - len(some))  # one statement for every number of them
+            found.update(execute(_STORED_MANY, (org, *some)).fetchall())
+        return found
 
     def select(self, org_id: str, selection: RowSelection) -> list[Row]:
         """The rows that `selection` asks for, from the end that it asks for."""
         conditions, values = _conditions(self._numbers.of(org_id), selection)
         order = "ASC" if selection.oldest_first else "DESC"
-        query = f"SELECT {_COLUMNS} FROM memories WHERE {conditions} ORDER BY time {order} LIMIT ? OFFSET ?"  # noqa: S608
+        query = f"SELECT {_READ} FROM memories WHERE {conditions} ORDER BY time {order} LIMIT ? OFFSET ?"  # noqa: S608
         rows = self._connection.execute(query, (*values, selection.limit, selection.offset))
-        return [Row(time, agent, session or "", *rest) for time, agent, session, *rest in rows]
+        return list(map(_as_row, rows))
 
     def counts(self, org_id: str, agent_id: str, since: int) -> AgentCounts:
         """Statistics of one agent; recent is what is newer than `since`, in microseconds."""

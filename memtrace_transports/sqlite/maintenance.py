@@ -245,9 +245,8 @@ class StoreFile:
             if before is None:
                 self._connection.execute("DELETE FROM sessions WHERE org = ? AND agent_id = ?", (org, agent_id))
                 self._connection.execute("DELETE FROM agents WHERE org = ? AND agent_id = ?", (org, agent_id))
-            if org:
-                # until it is merged, an index of FTS5 keeps the words of what was removed
-                self._connection.execute(f"INSERT INTO {text_table(org)} ({text_table(org)}) VALUES ('optimize')")  # noqa: S608
+            # until it is merged, an index of FTS5 keeps the words of what was removed
+            self._connection.execute(f"INSERT INTO {text_table(org)} ({text_table(org)}) VALUES ('optimize')")  # noqa: S608
             self._connection.execute("COMMIT")
         self.compact()
         return report

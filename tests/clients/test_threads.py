@@ -128,7 +128,7 @@ def test_an_error_of_that_function_is_its_own():
 @pytest.mark.parametrize("start", [refuse, fail])
 def test_a_live_server_that_has_no_thread_can_be_started_later(start):
     server = LiveServer(FakeMemtrace())
-    with full(start), pytest.raises((TransportError, RuntimeError), match="the fake server does not run|a defect"):
+    with full(start), pytest.raises((TransportError, RuntimeError), match="the server does not run|a defect"):
         server.start()
     with server:
         assert server.url

@@ -10,7 +10,7 @@ import pytest
 
 from memtrace import APIConnectionError, APITimeoutError, ConfigurationError, Memtrace, RetryPolicy, TransportError
 from memtrace_transports import SqliteTransport
-from memtrace_transports.sqlite import _opening
+from memtrace_transports.sqlite import _file, _opening
 from memtrace_transports.sqlite._errors import store_error
 from memtrace_transports.sqlite._schema import VERSION
 from tests.sqlite.test_addresses import contents
@@ -225,7 +225,7 @@ def test_a_file_that_is_missing_where_none_is_to_be_made_is_told(path):
 def test_a_store_without_a_write_ahead_log_is_refused(path):
     connection = sqlite3.connect(":memory:")  # which has none
     with pytest.raises(ConfigurationError, match="cannot keep a write-ahead log"):
-        _opening._use_write_ahead_log(connection, str(path), 0)
+        _opening._use_write_ahead_log(connection, str(path))
     connection.close()
 
 
@@ -250,3 +250,82 @@ def test_what_sqlite_says_is_told_with_the_path_and_what_to_do(said, told):
     assert isinstance(error, ConfigurationError)
     assert error.message.startswith(f"the store agent.db {told}")
     assert error.hint
+
+
+def held(path):
+    """Another program's connection that lets nobody else read or write."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    return other
+
+
+def test_the_first_call_waits_for_who_holds_the_file(path):
+    other = held(path)
+    timer = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    timer.start()
+    with Memtrace(path) as client:
+        client.remember("assistant", "after all")
+        assert contents(client) == ["after all"]
+    timer.join()
+    other.close()
+
+
+def test_the_first_call_is_told_after_the_timeout_that_the_file_is_held(path):
+    other = held(path)
+    with (
+        Memtrace(path, timeout=0.2, retry=ONCE) as client,
+        pytest.raises(APITimeoutError, match="was locked by another process for longer than the timeout"),
+    ):
+        client.remember("assistant", "meanwhile")
+    other.close()
+
+
+def test_a_file_that_sqlite_cannot_open_is_told(path, monkeypatch):
+    def unable(*args, **settings):
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with Memtrace(path) as client:
+        monkeypatch.setattr(_opening.sqlite3, "connect", unable)
+        with pytest.raises(ConfigurationError, match="cannot be opened"):
+            client.recall("assistant")
+
+
+def answering(*outcomes):
+    """An `answer` of the rules whose first calls raise these; then it is the real one."""
+    left = list(outcomes)
+
+    def answer(*args):
+        if left:
+            raise left.pop(0)
+        return real(*args)
+
+    real = _file.answer
+    return answer
+
+
+def test_a_read_that_meets_a_lock_is_made_again(path, monkeypatch):
+    with Memtrace(path, retry=ONCE) as client:
+        client.remember("assistant", "before")
+        monkeypatch.setattr(_file, "answer", answering(sqlite3.OperationalError("database table is locked")))
+        assert contents(client) == ["before"]
+
+
+def test_a_write_that_is_interrupted_is_taken_back(path, monkeypatch):
+    with Memtrace(path, retry=ONCE) as client:
+        client.remember("assistant", "before")
+        monkeypatch.setattr(_file, "answer", answering(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            client.remember("assistant", "interrupted")
+        client.remember("assistant", "after")
+        assert contents(client) == ["after", "before"]
+
+
+def test_a_file_that_another_process_has_just_made_is_opened(path, monkeypatch):
+    def made_by_another(name, *args, **settings):
+        path.write_bytes(b"")
+        raise FileExistsError
+
+    with Memtrace(path) as client:
+        monkeypatch.setattr(_opening.os, "open", made_by_another)
+        client.remember("assistant", "shared")
+        assert contents(client) == ["shared"]

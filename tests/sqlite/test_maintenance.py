@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -143,6 +144,22 @@ def test_compacting_gives_free_pages_back(path):
         assert after < before / 3
         assert store.info().free_bytes == 0
         assert store.info().file_bytes == after
+
+
+def test_compacting_waits_for_a_reader(path, filled):
+    with sqlite3.connect(path, isolation_level=None, check_same_thread=False) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM memories").fetchone()
+        with Memtrace(path) as client:
+            client.remember("assistant", "while somebody reads")
+            timer = threading.Timer(0.3, reader.execute, ["ROLLBACK"])
+            timer.start()
+            with StoreFile(str(path)) as store:
+                store.compact()
+            timer.join()
+    reader.close()
+    with StoreFile(str(path)) as store:
+        assert (store.check(), store.info().memories) == ([], 3)
 
 
 def test_compacting_waits_for_nobody_longer_than_its_timeout(path, filled):

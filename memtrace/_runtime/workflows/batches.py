@@ -220,10 +220,8 @@ class Batch:
     def outcomes(self) -> Iterator[Outcome]:
         """What is newly known; then `progress` is told."""
         known, self._known = self._known, []
-        counts: Counter[str] = Counter()
-        for outcome in known:
-            counts[outcome.status] += 1
-            yield outcome
+        yield from known
+        counts = Counter([outcome.status for outcome in known])
         now = self._progress
         self._progress = BatchProgress(
             stored=now.stored + counts["stored"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from memtrace_transports._engine.organisations import OrganisationState
@@ -13,8 +13,8 @@ from memtrace_transports._engine.store.snapshots import StoreSnapshot
 class Store(Protocol):
     """Where arrived memories are kept, of all organisations. Rows of one organisation have distinct times."""
 
-    def add(self, org_id: str, row: Row) -> None:
-        """Keep `row`; usually the newest, but a back-dated one takes its place in time."""
+    def extend(self, org_id: str, rows: Iterable[Row]) -> None:
+        """Keep `rows`; usually the newest, but a back-dated one takes its place in time."""
         ...
 
     def holds(self, org_id: str, time: int) -> bool:
@@ -25,8 +25,8 @@ class Store(Protocol):
         """The time of the newest row of this organisation, in microseconds; 0 when there is none."""
         ...
 
-    def last_stored(self, org_id: str, dedup_key: str) -> int | None:
-        """The newest time at which a row with this key was stored, in microseconds; None when there is none."""
+    def last_stored(self, org_id: str, dedup_keys: Sequence[str]) -> Mapping[str, int]:
+        """The newest time at which a row with each of these keys was stored, in microseconds; keys of no row are left out."""
         ...
 
     def select(self, org_id: str, selection: RowSelection) -> list[Row]:

@@ -103,29 +103,29 @@ QUIRKS = [
     Quirk(
         "a key with a backslash never matches",
         "_engine.engine",
-        'or "\\\\" in key or "\\0" in key:',
-        'or "\\0" in key:',
+        'return "\\\\" in dedup_key or "\\0" in dedup_key',
+        'return "\\0" in dedup_key',
         "dedup",
     ),
     Quirk(
         "a key with a NUL never matches",
         "_engine.engine",
-        'or "\\\\" in key or "\\0" in key:',
-        'or "\\\\" in key:',
+        'return "\\\\" in dedup_key or "\\0" in dedup_key',
+        'return "\\\\" in dedup_key',
         "dedup",
     ),
     Quirk(
         "while down nothing is a duplicate",
         "_engine.engine",
-        'if org.storage == "up" and self._is_duplicate',
-        "if self._is_duplicate",
+        'if org.storage != "up" or not',
+        "if not",
         "storage goes down",
     ),
     Quirk(
         "there are duplicates",
         "_engine.engine",
-        "if stored is None or stored <=",
-        "if stored is None or stored >",
+        "if stored <= self.stamps.now()",
+        "if stored > self.stamps.now()",
         "dedup",
     ),
     Quirk(
@@ -383,15 +383,15 @@ QUIRKS = [
     Quirk(
         "a batch sends itself off",
         "_engine.routes.memories",
-        "engine.flush(org)\n    memories:",
-        "memories:",
+        "engine.flush(org)\n    memories =",
+        "memories =",
         "a batch sends itself off",
     ),
     Quirk(
         "a batch is counted first",
         "_engine.routes.memories",
-        '{"count": len(memories), "memories": memories}',
-        '{"memories": memories, "count": len(memories)}',
+        '{"count": len(memories), "memories": _array(memories)}',
+        '{"memories": _array(memories), "count": len(memories)}',
         "batch",
     ),
     Quirk(
@@ -411,8 +411,8 @@ QUIRKS = [
     Quirk(
         "duplicates are left out of a batch",
         "_engine.routes.memories",
-        "if stored is not None:",
-        'if stored is None:\n            raise RouteError(409, "duplicate memory")\n        else:',
+        "    if problem is not None:\n        raise RouteError(500",
+        '    if None in written:\n        raise RouteError(409, "duplicate memory")\n    if problem is not None:\n        raise RouteError(500',
         "batch",
     ),
     Quirk(
@@ -625,8 +625,8 @@ QUIRKS = [
     Quirk(
         "a fraction loses its zeros",
         "_engine.timestamps",
-        '{nanoseconds:03d}".rstrip("0").rstrip(".")',
-        '{nanoseconds:03d}"',
+        """{f'.{rest:06d}'.rstrip('0').rstrip('.')}""",
+        "{f'.{rest:06d}'}",
         "read at once",
     ),
     # forms of names
@@ -652,8 +652,8 @@ QUIRKS = [
     Quirk(
         "repeated metadata is merged",
         "_engine.go_json.structs",
-        "found.objects.setdefault(name, {}).update(value.pairs)",
-        "found.objects[name] = dict(value.pairs)",
+        "{**found.objects.get(name, {}), **dict(value.pairs)}",
+        "dict(value.pairs)",
         "metadata in order",
     ),
     Quirk(
