@@ -325,3 +325,21 @@ def test_threads_that_add_at_once_share_one_hook(end, monkeypatch):
             thread.join()
     assert len(hooks) == 1
     assert end.unfinished == set()
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaiting"])
+def test_a_buffer_that_is_being_closed_at_the_end_is_finished_without_another_warning(kind, recwarn):
+    fake = FakeMemtrace(clock=ManualClock())
+    if kind == "blocking":
+        buffer = fake.client().memories.buffered()
+        buffer.add(**memory(1))
+    else:
+        loop = asyncio.new_event_loop()
+        buffer = fake.async_client().memories.buffered()
+        loop.run_until_complete(buffer.add(**memory(1)))
+    buffer._worker.state.closing = True
+    buffer._worker.finish(wait=True)
+    assert contents(fake) == ["memory 1"]
+    assert [str(warning.message) for warning in recwarn if "never closed" in str(warning.message)] == []
+    if kind == "awaiting":
+        loop.close()
