@@ -10,7 +10,7 @@ import contextlib
 import functools
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
@@ -114,7 +114,8 @@ class HttpxTransport:
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
-        check_time_left(request)
+        if request.timeout is not None and not request.timeout > 0:  # here, where it takes no call
+            check_time_left(request)
         started = request.context.clock.monotonic()
         clients = self._clients.get()
         library, proxy = import_module(self._library), self._proxies.of(request.origin)
@@ -223,7 +224,8 @@ class AsyncHttpxTransport:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
         from memtrace_transports._pool.deadline import run_within, start_scope
 
-        check_time_left(request)
+        if request.timeout is not None and not request.timeout > 0:  # here, where it takes no call
+            check_time_left(request)
         channel, proxy = await self._channels.get(), self._proxies.of(request.origin)
         library, client, progress = import_module(self._library), None, _Progress()
         try:
@@ -270,8 +272,11 @@ class AsyncHttpxTransport:
                 if self._is_shared and connection is not None and not answer.is_closed:
                     answer.stream = _watched_class(library)(answer.stream, connection)
                 body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
-                async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
-                    body.add(part)
+                # closed by hand: where a part is refused, trio warns of a generator that is left over
+                given = cast("AsyncGenerator[bytes, None]", answer.aiter_raw() if is_raw else answer.aiter_bytes())
+                async with contextlib.aclosing(given) as parts:
+                    async for part in parts:
+                        body.add(part)
             finally:
                 await answer.aclose()
             if connection is not None and holds_surplus(connection):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from memtrace._flow.composition import WRITE_HINT, PendingNext
-from memtrace._flow.effects import CallEffect, LockEffect, SendEffect, SleepEffect, deadline_passed
+from memtrace._flow.effects import CallEffect, LockEffect, SendEffect, SleepEffect, deadline_passed, foreign_failure
 from memtrace._support.error_text import qualified_name
 from memtrace._support.event_loops import running_under_trio
 from memtrace._support.locks import HeldLock, Locks
@@ -40,6 +40,8 @@ def drive(flow: Flow[T], transport: Transport, locks: Locks, context: CallContex
                     taken = locks.thread_lock(_lock_name(effect))
                     _take(taken, context)
                     result = run.hold(taken.release)
+            except StopIteration as error:  # which no generator lets through as it is
+                effect = run.throw(foreign_failure(error, effect.request) if isinstance(effect, SendEffect) else error)
             except BaseException as error:  # noqa: BLE001  # the flow decides, `_FlowRunner.throw` lets none vanish
                 effect = run.throw(error)
             else:

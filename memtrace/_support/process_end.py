@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+import threading
 from typing import Protocol
 
 from memtrace._support.forks import PerProcess
@@ -54,6 +55,7 @@ def has_begun() -> bool:
 
 def _hook(end: _ProcessEnd) -> None:
     atexit.register(_finish_all)
+    end.has_begun = not threading.main_thread().is_alive()  # in an exit hook: one that is registered now does not run
     processes = sys.modules.get("multiprocessing.process")  # a child of multiprocessing has it
     if processes is not None and processes.parent_process() is not None:
         from multiprocessing.util import Finalize, is_exiting
@@ -61,7 +63,7 @@ def _hook(end: _ProcessEnd) -> None:
         Finalize(
             None, _finish_all, exitpriority=0
         )  # before the queues of multiprocessing, to which a callback may write
-        end.has_begun = is_exiting()  # its finalizers ran, and its threads go on
+        end.has_begun = end.has_begun or is_exiting()  # its finalizers ran, and its threads go on
 
 
 def _finish_all() -> None:

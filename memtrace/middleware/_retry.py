@@ -9,6 +9,7 @@ from memtrace._flow.effects import sleep
 from memtrace.exceptions import MemtraceError, ResponseDecodeError, TransportError
 from memtrace.middleware._errors import error_for, is_failure, retry_after, to_public_error
 from memtrace.operations import RetryPolicy
+from memtrace.operations._answered_rows import AnsweredRows
 from memtrace.operations._recovery import ServerClock, verifying_read
 from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
 from memtrace.operations._retry_rules import Verdict, is_permanent, may_retry, verdict_of
@@ -47,22 +48,26 @@ class Retry:
     response over ``max_response_bytes`` is, a verified write alone is repeated, since its next response is another.
     """
 
-    __slots__ = ("_policy",)
+    __slots__ = ("_answered", "_policy")
 
     def __init__(self, policy: RetryPolicy | None = None) -> None:
         self._policy = RetryPolicy() if policy is None else policy
+        self._answered = AnsweredRows()
 
     def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
         """Send until there is an answer to be had, or no attempt is left."""
+        response: Response | None = None
         try:
             response = yield from call_next(request)
         except TransportError as error:
             attempt = _unanswered(error)
         else:
             attempt = _classify(response, request)
-            if attempt is _SUCCESS:
-                return response
-        return (yield from _RetryRun(self._policy, request, call_next).after(attempt))
+        if response is None or attempt is not _SUCCESS:
+            response = yield from _RetryRun(self._policy, request, call_next, self._answered).after(attempt)
+        if request.context.idempotency == "keyed" and response.status < 300:
+            self._answered.note(request.context.read(response))
+        return response
 
     def __repr__(self) -> str:
         return f"Retry({self._policy!r})"
@@ -71,8 +76,11 @@ class Retry:
 class _RetryRun:
     """One call that did not end with its first attempt."""
 
-    def __init__(self, policy: RetryPolicy, request: Request, call_next: CallNext) -> None:
+    def __init__(
+        self, policy: RetryPolicy, request: Request, call_next: CallNext, answered: AnsweredRows | None = None
+    ) -> None:
         self._policy = policy
+        self._answered = AnsweredRows() if answered is None else answered
         self._request = request
         self._context = request.context
         self._call_next = call_next
@@ -117,7 +125,8 @@ class _RetryRun:
         cause.last_cause = None
 
     def _recovery_context(self) -> RecoveryContext:
-        return RecoveryContext(self._server_clock.began, self._server_clock.is_known, self._read, self._verify)
+        clock = self._server_clock
+        return RecoveryContext(clock.began, clock.is_known, self._read, self._verify, self._answered.holds)
 
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""

@@ -140,7 +140,7 @@ def _rows_since(
             raise ResponseDecodeError("the server gives the same rows again and again: is a cache in front of it?")
         found += page
         if len(page) < _PAGE:
-            return found
+            return [row for row in found if not context.is_answered(row)]
 
 
 def _rows(response: Response) -> Sequence[Row]:

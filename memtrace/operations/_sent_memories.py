@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from memtrace.operations._answered_rows import microseconds
+
 if TYPE_CHECKING:
     from memtrace.models import AddMemoryRequest, Memory
 
@@ -97,7 +99,7 @@ def rows_of(items: Sequence[SentMemory], answered: Sequence[Row], found: Sequenc
     """The rows of those items that have one, by place; what was answered and is found as well counts once."""
     by_key: dict[object, dict[str, Row]] = {}
     for row in (*answered, *found):
-        by_key.setdefault(row.get("dedup_key"), {}).setdefault(_microseconds(row), row)
+        by_key.setdefault(row.get("dedup_key"), {}).setdefault(microseconds(row), row)
     rows: dict[int, Row] = {}
     for place, item in enumerate(items):
         left = by_key.get(item.key, {})
@@ -105,9 +107,3 @@ def rows_of(items: Sequence[SentMemory], answered: Sequence[Row], found: Sequenc
         if own:
             rows[place] = left.pop(min(own))
     return rows
-
-
-def _microseconds(row: Row) -> str:
-    """A row's time as it is read later: an answer to a write has nanoseconds."""
-    seconds, _, fraction = str(row.get("time")).removesuffix("Z").partition(".")
-    return f"{seconds}.{fraction[:6]:0<6}"

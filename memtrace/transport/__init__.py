@@ -297,6 +297,8 @@ class RecoveryContext(NamedTuple):
     read: Callable[[Request], Flow[Response]]
     #: Waits until everything that has reached the server can be read. Raises `MemtraceError` where that is not known.
     verify: Callable[[], Flow[None]]
+    #: Whether a row was answered to another write of this client, so that it is not what this one left.
+    is_answered: Callable[[Mapping[str, object]], bool] = lambda _: False
 
 
 class Recovery(Protocol):

@@ -9,8 +9,7 @@ from weakref import WeakKeyDictionary
 
 from memtrace._support.event_loops import is_closed, new_lock, running_loop, running_under_trio, shielded
 from memtrace._support.forks import PerProcess, current_process
-from memtrace._support.threads import is_refused_thread
-from memtrace.exceptions import ClientClosedError, no_thread
+from memtrace.exceptions import ClientClosedError
 
 
 class Closable(Protocol):
@@ -194,19 +193,13 @@ async def _closed_with_the_loop(channel: Channel) -> AsyncGenerator[None, None]:
 
 
 async def _in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:
-    try:
-        return await _awaited_in_thread(prepare)
-    except RuntimeError as error:
-        if not is_refused_thread(error):
-            raise
-        raise no_thread("nothing was sent") from error
-
-
-async def _awaited_in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:
     if running_under_trio():
         import trio
 
-        return await trio.to_thread.run_sync(prepare)
+        try:
+            return await trio.to_thread.run_sync(prepare)
+        except RuntimeError:  # as below
+            return prepare()
     import asyncio  # late, as in memtrace._support.event_loops
 
     try:

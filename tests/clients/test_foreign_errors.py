@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from memtrace import APIConnectionError, APITimeoutError, RetryPolicy, TransportError
+from memtrace import APIConnectionError, APITimeoutError, Memtrace, RetryPolicy, TransportError
 from memtrace.middleware import replace
 from memtrace.transport import Response
 from tests.faces import ONCE, json_response
@@ -83,3 +83,19 @@ def test_a_cancellation_stays_as_it_is(face):
     client, _ = face.scripted(KeyboardInterrupt(), retry=ONCE)
     with pytest.raises(KeyboardInterrupt):
         client.health()
+
+
+def test_a_blocking_transport_that_has_run_out_is_told_like_any_other():
+    class RunOut:
+        answers = iter([])
+
+        def send(self, request):
+            return next(self.answers)
+
+        def close(self):
+            pass
+
+    with Memtrace("http://server.test", "key", transport=RunOut(), retry=ONCE) as client:
+        with pytest.raises(TransportError, match="the transport failed with StopIteration") as caught:
+            client.remember("bot", "text")
+        assert caught.value.maybe_applied

@@ -7,7 +7,15 @@ import traceback
 
 import pytest
 
-from memtrace import APIConnectionError, AsyncMemtrace, Memtrace, RetryPolicy, TransportError
+from memtrace import (
+    AddMemoryRequest,
+    APIConnectionError,
+    AsyncMemtrace,
+    Memtrace,
+    MemtraceError,
+    RetryPolicy,
+    TransportError,
+)
 from memtrace.testing import FakeMemtrace, Fault
 from memtrace.testing._scripted_server import refusing_address
 from tests.transports.kinds import KINDS
@@ -51,6 +59,25 @@ def test_a_refused_connection_takes_25_lines_and_names_its_cause_once(kind):
     assert isinstance(error.__cause__, Exception)
     links = [error.__cause__, error.__cause__.__context__]
     assert any(isinstance(link, OSError) and not isinstance(link, APIConnectionError) for link in links), links
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    "store",
+    [
+        lambda client, requests: client.add_memories(requests),
+        lambda client, requests: client.memories.add_many(requests).raise_for_failures(),
+    ],
+    ids=["add_memories", "add_many"],
+)
+def test_a_refused_connection_of_a_batch_takes_25_lines_too(store):
+    with (
+        refusing_address() as url,
+        Memtrace(url, "key", retry=ONCE) as client,
+        pytest.raises(MemtraceError) as caught,
+    ):
+        store(client, [AddMemoryRequest(agent_id="bot", content="text")])
+    assert len(printed(caught.value).splitlines()) <= LONGEST, printed(caught.value)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])

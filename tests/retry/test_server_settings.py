@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from memtrace import AddMemoryRequest, MemtraceError, RetryPolicy, operations
-from memtrace_transports.memory import Fault
+from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from tests.faces import json_response
 from tests.retry.test_batches import items, meanwhile, told
 from tests.retry.test_histories import AFTER, BEFORE, World, forms
@@ -167,3 +167,36 @@ def test_a_server_that_names_items_to_be_sent_again_without_storing_any_is_not_a
     client, transport = face.scripted(answer)
     assert client.memories.add_many(items("one", "two")).duplicates == [0, 1]
     assert len(transport.requests) == 1
+
+
+# ---- equal memories, one after the other ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dedup_enabled", [False, True], ids=["check off", "check on"])
+@pytest.mark.parametrize("chunk_size", [1, 2, 6])
+def test_a_row_that_another_write_of_the_client_was_answered_with_is_not_the_lost_ones(face, dedup_enabled, chunk_size):
+    fake = FakeMemtrace(clock=ManualClock(), visibility="server", dedup_enabled=dedup_enabled)
+    calls = []
+
+    def is_the_third(call):
+        if call.method == "POST":
+            calls.append(call)
+        return len(calls) == 3 and call.method == "POST"
+
+    fake.faults.add(Fault("reset", on="memories.*", when=is_the_third))
+    requests = [AddMemoryRequest(agent_id="bot", content="tick")] * 6
+    outcomes = face.of(fake).memories.add_many(requests, chunk_size=chunk_size).outcomes
+    fake.flush()
+    stored = face.of(fake).memories.list(agent_id="bot").count
+    assert [outcome.status for outcome in outcomes].count("stored") == stored
+    if not dedup_enabled:
+        assert stored == 6
+
+
+def test_the_row_of_the_call_before_is_not_taken_for_a_lost_one(face):
+    fake = FakeMemtrace(clock=ManualClock(), dedup_enabled=False)
+    client = face.of(fake)
+    client.remember("bot", "tick")
+    fake.faults.add(Fault("reset", on="memories.add"))
+    client.remember("bot", "tick")
+    assert client.recall("bot").count == 2

@@ -202,3 +202,15 @@ def test_the_interpreter_ends_at_once_after_a_second_interrupt():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGINT
     assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_after_an_interrupt_no_further_call_is_begun():
+    done = []
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    # threads are started one after the other, so that the first has long ended before the last begins
+    with pytest.raises(KeyboardInterrupt):
+        run_concurrently([lambda: done.append(1), interrupted, *[lambda: done.append(1)] * 200])
+    assert len(done) < 201

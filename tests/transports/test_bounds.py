@@ -11,7 +11,8 @@ import pytest
 from memtrace import AsyncMemtrace, DeadlineExceededError, Memory, Memtrace
 from memtrace.exceptions import TransportError
 from memtrace.testing._threads import in_thread
-from memtrace.transport import Request
+from memtrace.transport import CallContext, Request
+from memtrace_transports import HttpxTransport, ManualClock, _httpx
 from tests.responses import ROW
 from tests.transports.kinds import KINDS, on_every_blocking_kind, on_every_form
 from tests.transports.scripted import Answer, Drip, ScriptedServer, Stall, Trickle
@@ -102,3 +103,21 @@ def test_waiting_for_a_memory_is_over_in_time_though_a_read_takes_longer(kind, s
     error, seconds = took(wait)
     assert (error.code, error.retryable, error.maybe_applied) == ("visibility_timeout", True, False)
     assert seconds < BOUND + 2 * BUSY
+
+
+def test_a_request_without_a_bound_waits_on_a_connection_that_was_made_within_one():
+    with ScriptedServer(Answer(), Answer()) as server:
+        transport = HttpxTransport()
+        assert transport.send(get(server.url, timeout=5.0)).status == 200
+        assert transport.send(get(server.url, timeout=None)).status == 200
+        transport.close()
+
+
+def test_a_part_that_comes_after_the_bound_ends_the_call():
+    clock = ManualClock()
+    request = get("http://server.test", timeout=5.0, context=CallContext(clock))
+    started = clock.monotonic()
+    _httpx._check_deadline(request, started)
+    clock.advance(5.5)
+    with pytest.raises(TimeoutError, match="came too slowly"):
+        _httpx._check_deadline(request, started)

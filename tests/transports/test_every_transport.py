@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 import requests
+import trio
 
 from memtrace import AsyncMemtrace
 from memtrace.exceptions import ClientClosedError, ConfigurationError, MemtraceError, TransportError
@@ -491,3 +492,23 @@ def test_too_many_redirects_are_not_followed_again(kind):
         error = module._failure(library, library.TooManyRedirects("20"), get("http://x"), None, None)
     assert isinstance(error, TransportError)
     assert error.permanent
+
+
+@on_every_awaiting_kind
+def test_where_trio_has_no_thread_the_first_request_is_sent_all_the_same(kind, monkeypatch):
+    if kind.name == "aiohttp":
+        pytest.skip("it is asyncio's alone")
+    monkeypatch.setattr("trio.to_thread.run_sync", no_thread_of_trio)
+    with ScriptedServer() as server:
+
+        async def main():
+            transport = kind.make()
+            answer = await transport.send(get(server.url))
+            await transport.close()
+            return answer.status
+
+        assert trio.run(main) == 200
+
+
+async def no_thread_of_trio(*_):
+    raise RuntimeError("can't start new thread")

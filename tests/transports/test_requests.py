@@ -30,7 +30,7 @@ from memtrace.exceptions import ClientClosedError, TransportError
 from memtrace.transport import Headers, Request, Response, Transport, TransportOptions
 from memtrace_transports import _requests
 from memtrace_transports._checks.tls import ssl_context
-from memtrace_transports._requests import RequestsTransport
+from memtrace_transports._requests import RequestsTransport, _headers_class
 from tests.sampling import crossed, is_whole
 from tests.transports.scripted import (
     Answer,
@@ -935,3 +935,8 @@ def test_a_patch_that_sends_in_another_thread_gets_its_answer(transport, monkeyp
     monkeypatch.setattr(HTTPAdapter, "send", apart)
     with ScriptedServer() as server:
         assert transport.send(get(server)).status == 200
+
+
+def test_the_headers_that_urllib3_gets_show_their_names_alone():
+    fields = _headers_class()({"x-api-key": "planted"})
+    assert (fields["x-api-key"], repr(fields)) == ("planted", "Fields(x-api-key)")

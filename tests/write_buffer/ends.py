@@ -177,6 +177,21 @@ def end_with_late_adds(arguments):
     buffer.add(agent_id="bot", content="memory")
 
 
+def end_with_first_adds(arguments):
+    """An exit hook of the program adds the first memories of a buffer, and nobody closes it."""
+    _, transport, url, key = arguments
+    client = Memtrace(url, key, transport=transport)
+    client.health()
+    buffer = client.memories.buffered(flush_interval=3600)
+    KEPT.append(buffer)
+
+    def add_first():
+        for number in range(COUNT):
+            buffer.add(agent_id="bot", content=f"first {number}")
+
+    atexit.register(add_first)
+
+
 WAYS = {
     "return": end_by_return,
     "sys.exit": end_by_exit,
@@ -190,6 +205,7 @@ WAYS = {
     "executor": end_in_executor,
     "late_thread": end_with_late_thread,
     "late_adds": end_with_late_adds,
+    "first_adds": end_with_first_adds,
     "hook_before": end_with_hook("before"),
     "hook_after": end_with_hook("after"),
     "write_first": end_with_write("first"),

@@ -27,7 +27,7 @@ from tests.write_buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory
 PROGRAM = Path(__file__).with_name("ends.py")
 LOST = "a write buffer was never closed, and not all is stored: of 20 memories"
 IN_CHILDREN = ["os.fork", "fork", "spawn", "forkserver", "executor", "late_thread"]
-ON_EXIT = ["return", "sys.exit", "error", "SIGTERM", "late_adds"]
+ON_EXIT = ["return", "sys.exit", "error", "SIGTERM", "late_adds", "first_adds"]
 HOOKS = ["hook_before", "hook_after", "write_first", "write_later"]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -49,7 +49,7 @@ def ended(way, buffer="sync", transport="httpx"):
 
 @needs_fork
 @pytest.mark.network
-@pytest.mark.parametrize("way", ["SIGTERM", "late_adds", "fork", "late_thread"])
+@pytest.mark.parametrize("way", ["SIGTERM", "late_adds", "first_adds", "fork", "late_thread"])
 def test_a_buffer_that_nobody_closed_is_sent_when_its_process_ends(way):
     stored, said = ended(way)
     assert stored == COUNT, said
@@ -96,7 +96,7 @@ def test_an_async_buffer_whose_event_loop_has_ended_says_what_is_lost(loop, lost
     assert (stored, said.count(f"RuntimeWarning: {LOST} {lost}")) == (0, 1), said
 
 
-BLOCKING_ALONE = {"late_adds", "hook_before", "hook_after"}
+BLOCKING_ALONE = {"late_adds", "first_adds", "hook_before", "hook_after"}
 
 
 @needs_fork
@@ -325,3 +325,21 @@ def test_threads_that_add_at_once_share_one_hook(end, monkeypatch):
             thread.join()
     assert len(hooks) == 1
     assert end.unfinished == set()
+
+
+@pytest.mark.parametrize("kind", ["blocking", "awaiting"])
+def test_a_buffer_that_is_being_closed_at_the_end_is_finished_without_another_warning(kind, recwarn):
+    fake = FakeMemtrace(clock=ManualClock())
+    if kind == "blocking":
+        buffer = fake.client().memories.buffered()
+        buffer.add(**memory(1))
+    else:
+        loop = asyncio.new_event_loop()
+        buffer = fake.async_client().memories.buffered()
+        loop.run_until_complete(buffer.add(**memory(1)))
+    buffer._worker.state.closing = True
+    buffer._worker.finish(wait=True)
+    assert contents(fake) == ["memory 1"]
+    assert [str(warning.message) for warning in recwarn if "never closed" in str(warning.message)] == []
+    if kind == "awaiting":
+        loop.close()

@@ -8,6 +8,7 @@ from typing import get_args
 
 from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._support.numbers import is_int
+from memtrace._support.tracebacks import drop_own_frames
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError, ResponseDecodeError
 from memtrace.models import AddMemoryRequest, Memory
 from memtrace.operations import AddedMemories, Dedup, add_memories, memory_body
@@ -118,14 +119,14 @@ def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome
 
 
 def _failed(chunk: Chunk, error: MemtraceError) -> ChunkResult:
+    drop_own_frames(error)  # whoever raises it again would show the way to here
     refused = refused_item(error.message)
-    if refused is None:
+    if refused is None or refused >= len(chunk):
         status: OutcomeStatus = "unknown" if error.maybe_applied else "failed"
         return ChunkResult([Outcome(item.index, status, error=error) for item in chunk], error)
-    place = min(refused, len(chunk) - 1)
-    before = [Outcome(item.index, "unknown", error=error) for item in chunk[:place]]
+    before = [Outcome(item.index, "unknown", error=error) for item in chunk[:refused]]
     bad = InvalidRequestError(error.message, error.status_code)  # the other says that some may have been stored
-    return ChunkResult([*before, Outcome(chunk[place].index, "failed", error=bad)], error, chunk[place + 1 :])
+    return ChunkResult([*before, Outcome(chunk[refused].index, "failed", error=bad)], error, chunk[refused + 1 :])
 
 
 def _outcomes(chunk: Chunk, answer: AddedMemories) -> list[Outcome]:

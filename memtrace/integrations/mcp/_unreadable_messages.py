@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
+from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, JSONRPCNotification
 from pydantic import ValidationError
 
 from memtrace._support.characters import has_half_character
@@ -45,9 +45,12 @@ class AnsweredMessages:
     async def receive(self) -> SessionMessage | Exception:
         while True:
             item = await self._incoming.receive()
-            if not isinstance(item, ValidationError):
+            if isinstance(item, ValidationError):
+                response = _error_response(item)
+            elif _is_request_of_no_id(item):
+                response = JSONRPCError(jsonrpc="2.0", id=None, error=_INVALID)
+            else:
                 return item
-            response = _error_response(item)
             if response is not None:
                 await self._outgoing.send(SessionMessage(response))
 
@@ -72,12 +75,21 @@ class AnsweredMessages:
         await self.aclose()
 
 
+_INVALID: Final = ErrorData(code=INVALID_REQUEST, message="Invalid request: not a JSON-RPC 2.0 message")
+
+
+def _is_request_of_no_id(item: SessionMessage | Exception) -> bool:
+    """Whether the package takes a request for a notification, since its ID is neither a string nor an integer."""
+    message = item.message if isinstance(item, SessionMessage) else None
+    return isinstance(message, JSONRPCNotification) and not message.method.startswith("notifications/")
+
+
 def _error_response(error: ValidationError) -> JSONRPCError | None:
     """An error response with the ID of the request, or None where no response is due."""
     details = error.errors(include_url=False)
     text = details[0]["input"]
     if details[0]["type"] != "json_invalid":
-        told = ErrorData(code=INVALID_REQUEST, message="Invalid request: not a JSON-RPC 2.0 message")
+        told = _INVALID
         message: dict[str, Any] = next(
             (found for found in (detail["input"] for detail in details) if _is_envelope(found)), {}
         )

@@ -100,6 +100,10 @@ def test_a_line_that_is_no_json_gets_a_parse_error_with_the_id_of_its_request(li
         ('{"jsonrpc":"2.0","id":7}', 7),
         ('{"jsonrpc":"2.0","id":true,"method":5}', None),
         ('{"jsonrpc":"2.0","method":5}', None),
+        *(
+            (f'{{"jsonrpc":"2.0","id":{id_},"method":"tools/list"}}', None)
+            for id_ in ("1.0", "true", "null", "[1]", "{}")
+        ),
         ("{}", None),
         ("[]", None),
         ("7", None),
