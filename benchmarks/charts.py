@@ -102,8 +102,9 @@ def table(results, names=TABLES):
             if "target" not in each or each.get("title", "").startswith("CPU"):
                 continue
             spread = f"{min(each['values']):.3g} to {max(each['values']):.3g}"
+            figure = f"{each['median']:.3g} {each.get('unit', '')}".rstrip()
             rows.append(
-                f"| {each['name']} | {each['median']:.3g}{each.get('unit') and ' ' + each['unit'] or ''} | {spread} | {' | '.join(asked(each['target'], each['median']))} |"
+                f"| {each['name']} | {figure} | {spread} | {' | '.join(asked(each['target'], each['median']))} |"
             )
     measured = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     return "\n".join([*rows, "", f"Measured with {measured}.", ""])
