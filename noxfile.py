@@ -35,7 +35,14 @@ BESIDE_TESTS = [
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
 
 
-ANCHORS = {"earlier": "memtrace-sdk==0.2.0", "httpx": "httpx", "requests": "requests", "aiohttp": "aiohttp"}
+ANCHORS = {
+    "earlier": "memtrace-sdk==0.2.0",
+    "httpx": "httpx",
+    "requests": "requests",
+    "aiohttp": "aiohttp",
+    "langgraph": "langgraph-checkpoint-sqlite",
+    "openai-agents": "openai-agents",
+}
 BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it compares with the anchors
     "call_overhead": ([], True),
     "imports": ([], True),
@@ -44,6 +51,7 @@ BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it co
     "batches": (["--rows", "100000"], False),
     "fake": ([], False),
     "growth": ([], False),
+    "embedded": ([], True),
 }
 
 
@@ -233,7 +241,7 @@ def plugins(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
-    """Ratios against peers in the same run: JSON in benchmarks/results, table and charts for docs/performance.md; a quarter of an idle hour.
+    """Ratios against peers in the same run: JSON in benchmarks/results, table and charts for docs/performance.md; half an idle hour.
 
     `nox -s bench -- reading growth` runs these alone.
     """

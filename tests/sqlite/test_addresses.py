@@ -106,18 +106,18 @@ def test_a_path_of_bytes_is_refused():
         Memtrace(InBytes())
 
 
-def test_a_transport_may_be_made_of_a_path_or_of_an_address(tmp_path):
+def test_a_transport_may_be_made_of_a_path_or_of_an_address(tmp_path, transport_to):
     for store in (str(tmp_path / "agent.db"), f"sqlite:///{tmp_path}/agent.db"):
-        with Memtrace("memory://", transport=SqliteTransport(store)) as client:
+        with Memtrace("memory://", transport=transport_to(store)) as client:
             client.remember("assistant", store)
             assert store in contents(client)
     with pytest.raises(ConfigurationError, match="the store is not a valid address"):
         SqliteTransport("sqlite://agent.db")
 
 
-def test_a_full_durability_is_part_of_the_address(tmp_path):
+def test_a_full_durability_is_part_of_the_address(tmp_path, transport_to):
     for durability, pragma in (("normal", 1), ("full", 2)):
-        transport = SqliteTransport(f"sqlite:///{tmp_path}/agent.db?durability={durability}")
+        transport = transport_to(f"sqlite:///{tmp_path}/agent.db?durability={durability}")
         with Memtrace("memory://", transport=transport) as client:
             client.remember("assistant", durability)
             opened = transport._process.get().opened
@@ -180,8 +180,8 @@ def test_a_key_is_kept_as_a_hash_alone(tmp_path):
             assert b"mtk_planted" not in file.read_bytes()
 
 
-def test_a_reading_call_of_a_new_key_leaves_nothing_behind(tmp_path):
-    transport = SqliteTransport(str(tmp_path / "agent.db"))
+def test_a_reading_call_of_a_new_key_leaves_nothing_behind(tmp_path, transport_to):
+    transport = transport_to(str(tmp_path / "agent.db"))
     with Memtrace("memory://", "mtk_new", transport=transport) as client:
         assert contents(client) == []
         assert client.sessions.list().sessions == []
@@ -192,7 +192,7 @@ def test_a_reading_call_of_a_new_key_leaves_nothing_behind(tmp_path):
         assert client.recall("assistant").memories[0].org_id == org.org_id
 
 
-def test_where_keys_are_issued_no_other_one_is_let_in(tmp_path):
-    transport = SqliteTransport(str(tmp_path / "agent.db"), any_key=False)
+def test_where_keys_are_issued_no_other_one_is_let_in(tmp_path, transport_to):
+    transport = transport_to(str(tmp_path / "agent.db"), any_key=False)
     with Memtrace("memory://", "mtk_unknown", transport=transport) as client, pytest.raises(AuthenticationError):
         client.remember("assistant", "x")

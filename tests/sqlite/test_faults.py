@@ -160,8 +160,8 @@ def test_a_write_waits_for_another_process_and_goes_on(face, path):
         assert contents(client) == ["after", "before"]
 
 
-def test_a_client_whose_other_calls_take_its_time_is_told_so(path):
-    transport = SqliteTransport(str(path))
+def test_a_client_whose_other_calls_take_its_time_is_told_so(path, transport_to):
+    transport = transport_to(str(path))
     with Memtrace("memory://", transport=transport, timeout=0.05, retry=ONCE) as client:
         client.remember("assistant", "before")
         with (
@@ -172,8 +172,8 @@ def test_a_client_whose_other_calls_take_its_time_is_told_so(path):
         assert contents(client) == ["before"]
 
 
-def test_a_full_disk_is_told_and_writing_goes_on_when_there_is_room(path):
-    transport = SqliteTransport(str(path))
+def test_a_full_disk_is_told_and_writing_goes_on_when_there_is_room(path, transport_to):
+    transport = transport_to(str(path))
     with Memtrace("memory://", transport=transport, retry=ONCE) as client:
         client.remember("assistant", "first")
         connection = transport._process.get().opened.connection
@@ -188,8 +188,8 @@ def test_a_full_disk_is_told_and_writing_goes_on_when_there_is_room(path):
         assert contents(client) == ["there is room", *reversed(stored)]
 
 
-def test_an_organisation_whose_first_write_fails_is_made_by_the_next(path):
-    transport = SqliteTransport(str(path))
+def test_an_organisation_whose_first_write_fails_is_made_by_the_next(path, transport_to):
+    transport = transport_to(str(path))
     with Memtrace("memory://", "mtk_one", transport=transport, retry=ONCE) as client:
         assert contents(client) == []
         connection = transport._process.get().opened.connection

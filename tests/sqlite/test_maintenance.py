@@ -19,7 +19,6 @@ from memtrace import (
     Memtrace,
     TransportError,
 )
-from memtrace_transports import SqliteTransport
 from memtrace_transports.sqlite.maintenance import StoreFile
 from tests.sqlite.test_addresses import contents
 
@@ -208,8 +207,8 @@ def test_only_what_is_older_goes_where_a_time_is_given(path, clock):
         assert contents(client) == ["new"]
 
 
-def test_thousands_are_forgotten_in_several_transactions(path):
-    transport = SqliteTransport(str(path))
+def test_thousands_are_forgotten_in_several_transactions(path, transport_to):
+    transport = transport_to(str(path))
     with Memtrace("memory://", transport=transport) as client:
         requests = (AddMemoryRequest(agent_id="assistant", content=f"number {number}") for number in range(1500))
         client.memories.add_many(requests).raise_for_failures()
@@ -237,11 +236,13 @@ def test_a_deletion_that_cannot_begin_takes_nothing(path, filled):
 # ---- keys -----------------------------------------------------------------------------------------------------------
 
 
-def issued(path, key):
-    return Memtrace("memory://", key, transport=SqliteTransport(str(path), any_key=False))
+@pytest.fixture
+def issued(transport_to):
+    """Makes clients that need an issued key."""
+    return lambda path, key: Memtrace("memory://", key, transport=transport_to(str(path), any_key=False))
 
 
-def test_a_key_is_shown_once_and_opens_its_own_organisation(path):
+def test_a_key_is_shown_once_and_opens_its_own_organisation(path, issued):
     with StoreFile(str(path), create=True) as store:
         one, two = store.create_key("one"), store.create_key("two")
         assert one.startswith("mtk_")
@@ -252,13 +253,13 @@ def test_a_key_is_shown_once_and_opens_its_own_organisation(path):
     assert contents(issued(path, two)) == []
 
 
-def test_a_key_may_open_the_organisation_of_clients_without_one(path, filled):
+def test_a_key_may_open_the_organisation_of_clients_without_one(path, filled, issued):
     with StoreFile(str(path)) as store:
         key = store.create_key("phone", organisation="default")
     assert contents(issued(path, key), "other") == ["kept"]
 
 
-def test_keys_are_listed_and_revoked_by_name(path):
+def test_keys_are_listed_and_revoked_by_name(path, issued):
     with StoreFile(str(path), create=True) as store:
         key = store.create_key("acme")
         (listed,) = store.keys()
@@ -283,7 +284,7 @@ def test_a_key_needs_a_name(path):
         store.create_key("")
 
 
-def test_another_process_that_serves_the_file_hears_of_a_revoked_key_at_once(path):
+def test_another_process_that_serves_the_file_hears_of_a_revoked_key_at_once(path, issued):
     with StoreFile(str(path), create=True) as store:
         key = store.create_key("acme")
         client = issued(path, key)
