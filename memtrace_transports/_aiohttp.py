@@ -42,12 +42,7 @@ from memtrace_transports._checks.proxies import (
     invalid_proxy,
     proxy_from_env,
 )
-from memtrace_transports._checks.request_checks import (
-    cannot_send,
-    check_fields,
-    check_target,
-    check_time_left,
-)
+from memtrace_transports._checks.request_checks import cannot_send, check_fields, check_target, check_time_left
 from memtrace_transports._checks.response_body import BodyReader, Decompressor, interim_response
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import PerLoopClients
@@ -482,8 +477,15 @@ def _failure(error: Exception, request: Request, channel: _SessionChannel, proxy
         if isinstance(error, matches):
             reason, behind = _message_of(error)
             again = cause in ("connect", "timeout") and channel.slots is None and request.method in _SENT_AGAIN
-            failure = failed_exchange(what, reason, request.origin, proxy, cause=cause, maybe_sent=maybe_sent or again)
-            failure.permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(error)
+            failure = failed_exchange(
+                what,
+                reason,
+                request.origin,
+                proxy,
+                cause=cause,
+                maybe_sent=maybe_sent or again,
+                permanent=(cause == "protocol" and not maybe_sent) or _is_permanent(error),
+            )
             return caused(failure, behind)
     if session.closed:  # meanwhile, and who knows how far it came
         text = f"the connection to {request.origin} broke: the aiohttp session was closed"

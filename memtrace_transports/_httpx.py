@@ -804,8 +804,8 @@ def _failure(
                 proxy,
                 cause="reset" if reset else cause,
                 maybe_sent=maybe_sent,
+                permanent=(cause == "protocol" and not maybe_sent) or _is_permanent(library, error),
             )
-            failure.permanent = (cause == "protocol" and not maybe_sent) or _is_permanent(library, error)
             return caused(failure, None if _may_contain_key(library, error) else error)
     if client is not None and client.is_closed:  # meanwhile, and who knows how far it came
         broken = TransportError(

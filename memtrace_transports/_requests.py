@@ -525,9 +525,14 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     if sent and cause == "connect":  # such as a TLS error after the handshake
         cause, what = "reset", CONNECTION_BROKE
     failure = failed_exchange(
-        what, links[-1], origin, attempt.proxy, cause=cause, maybe_sent=maybe_sent if sent is None else sent
+        what,
+        links[-1],
+        origin,
+        attempt.proxy,
+        cause=cause,
+        maybe_sent=maybe_sent if sent is None else sent,
+        permanent=any(_is_permanent(link) for link in links),
     )
-    failure.permanent = any(_is_permanent(link) for link in links)
     return caused(failure, error)
 
 

@@ -76,11 +76,9 @@ class Retry:
 class _RetryRun:
     """One call that did not end with its first attempt."""
 
-    def __init__(
-        self, policy: RetryPolicy, request: Request, call_next: CallNext, answered: AnsweredRows | None = None
-    ) -> None:
+    def __init__(self, policy: RetryPolicy, request: Request, call_next: CallNext, answered: AnsweredRows) -> None:
         self._policy = policy
-        self._answered = AnsweredRows() if answered is None else answered
+        self._answered = answered
         self._request = request
         self._context = request.context
         self._call_next = call_next
@@ -216,7 +214,7 @@ class _RetryRun:
 
     def _read(self, request: Request) -> Flow[Response]:
         attempt = yield from _try(request, self._call_next)
-        response = yield from _RetryRun(self._policy, request, self._call_next).after(attempt)
+        response = yield from _RetryRun(self._policy, request, self._call_next, self._answered).after(attempt)
         if is_failure(response, request):
             raise error_for(response, request)
         self._server_clock.note(response)

@@ -210,11 +210,19 @@ _OF_TLS = re.compile(r"\[SSL\b|\b_ssl\.c\b|certificate", re.IGNORECASE)
 
 
 def failed_exchange(
-    what: str, reason: object, origin: str, proxy: Proxy | None, *, cause: TransportCause, maybe_sent: bool
+    what: str,
+    reason: object,
+    origin: str,
+    proxy: Proxy | None,
+    *,
+    cause: TransportCause,
+    maybe_sent: bool,
+    permanent: bool,
 ) -> TransportError:
     """The error of an exchange with `origin`; where `proxy` was to lead there, it names that and what to do about it."""
     place = origin if proxy is None else f"{origin} through the proxy {proxy.place} of {proxy.named_by}"
-    failure = TransportError(f"{what.format(place)}: {excerpt(str(reason))}", cause=cause, maybe_sent=maybe_sent)
+    text = f"{what.format(place)}: {excerpt(str(reason))}"
+    failure = TransportError(text, cause=cause, maybe_sent=maybe_sent, permanent=permanent)
     if proxy is not None and what in (NO_CONNECTION, NO_CONNECTION_IN_TIME, CONNECTION_BROKE):
         failure.hint = _advice(proxy, over_tls=_OF_TLS.search(str(reason)) is not None)
         failure.argument = _OPTION if proxy.named_by == _OPTION else None

@@ -8,7 +8,6 @@ import select
 import socket
 import ssl
 import threading
-import time
 
 from memtrace.testing import _scripted_server as scripted_server
 from memtrace.testing._scripted_server import (
@@ -67,6 +66,7 @@ class TlsScriptedServer(ScriptedServer):
 
     def __init__(self, authority, *steps):
         super().__init__(*steps)
+        self._sending = threading.Lock()  # held by a step while it sends, by the relay while it looks for more
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.server)
         self._address = self.socket.getsockname()
@@ -82,6 +82,11 @@ class TlsScriptedServer(ScriptedServer):
         self._relay.shutdown(socket.SHUT_RDWR)  # which ends the waiting for a connection
         self._relay.close()
         super().__exit__(*raised)
+
+    @contextlib.contextmanager
+    def serving(self):
+        with self._sending, super().serving():
+            yield
 
     def _accept(self):
         with contextlib.suppress(OSError):
@@ -100,9 +105,9 @@ class TlsScriptedServer(ScriptedServer):
     def _relay_steps(self, client, server):
         with client, contextlib.suppress(OSError):
             while received := server.recv(1 << 16):
-                while self.at_once:
-                    time.sleep(0.001)
-                client.sendall(received + self._rest(server))
+                with self._sending:
+                    received += self._rest(server)
+                client.sendall(received)
 
     @staticmethod
     def _rest(server):

@@ -117,9 +117,8 @@ class Paginator:
         if first != last:
             self._mark, self._near, self._offset = last, beside(last, -self._ahead), 0
             return _without_last(rows)
-        if (
-            self._offset
-        ):  # rows of this microsecond were passed over, and from the newest row nobody can count them again
+        # Rows of this microsecond were passed over, and from the newest row nobody can count them again.
+        if self._offset:
             self._resume_at, self._offset = rows[0], 0
         self._mark = self._within = last
         return []
