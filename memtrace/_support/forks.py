@@ -52,9 +52,11 @@ class ClosedBeforeForks(Protocol):
 
     def close_before_fork(self) -> bool:
         """Close it, and let nobody open it; False where it is in use, and stays so."""
+        ...
 
     def allow_after_fork(self) -> None:
         """Let it be opened again, in the parent."""
+        ...
 
 
 _closed_before_forks: WeakSet[ClosedBeforeForks] = WeakSet()
