@@ -125,6 +125,13 @@ def killing(session: nox.Session) -> None:
     session.run("python", "-m", "tests.sqlite.killing", *session.posargs)
 
 
+@nox.session(name="spool-killing", python="3.11")
+def spool_killing(session: nox.Session) -> None:
+    """A process that adds to a spool and sends out of it, past a proxy that breaks a fifth, is killed 200 times: nothing added is missing or there twice."""
+    _install_the_source_tree(session)
+    session.run("python", "-m", "tests.write_buffer.spool_killing", *session.posargs)
+
+
 @nox.session(name="typed-docs", python="3.11")
 def typed_docs(session: nox.Session) -> None:
     """Strict type checking of every example of the documentation."""

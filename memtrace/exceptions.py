@@ -102,6 +102,7 @@ CODES = frozenset(
         "result_window_exceeded",
         "server_error",
         "skipped",
+        "spooled",
         "timeout",
         "transport",
         "transport_not_available",

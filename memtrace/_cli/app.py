@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from memtrace._cli.command_errors import handle_broken_pipe
-from memtrace._cli.commands import agents_sessions, diagnostics, fake, mcp, memories, profiles, store, transfer
+from memtrace._cli.commands import agents_sessions, diagnostics, fake, mcp, memories, profiles, spool, store, transfer
 from memtrace._cli.exit_status import ExitStatus
 from memtrace._cli.options import with_choice
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
@@ -131,6 +131,7 @@ _add(
 )
 app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.")
 app.add_typer(store.store, name="store", short_help="Look after the file of a store without a server.")
+app.add_typer(spool.spool, name="spool", short_help="Look after the spool of a write buffer.")
 _add(
     store.serve,
     store.SERVE,

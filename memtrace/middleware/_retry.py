@@ -44,7 +44,8 @@ class Retry:
     What surely was not applied (no connection, 429, 503 of a server with storage) is repeated for every call. What may have
     been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Idempotency`; before a write of
     memories is, the first attempt is looked for in the server's storage, and what is found there is not written again. A read
-    is also repeated after a 500 that says that the storage failed. No other answer is. After a failure that is `permanent`, as a
+    is also repeated after a 500 that says that the storage failed. No other answer is. A write that a process which is gone may have
+    sent is looked for before its first attempt. After a failure that is `permanent`, as a
     response over ``max_response_bytes`` is, a verified write alone is repeated, since its next response is another.
     """
 
@@ -56,6 +57,14 @@ class Retry:
 
     def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
         """Send until there is an answer to be had, or no attempt is left."""
+        response = yield from self._send(request, call_next)
+        if request.context.idempotency == "keyed" and response.status < 300:
+            self._answered.note(request.context.read(response))
+        return response
+
+    def _send(self, request: Request, call_next: CallNext) -> Flow[Response]:
+        if request.context.sent_since is not None:
+            return (yield from _RetryRun(self._policy, request, call_next, self._answered).resumed())
         response: Response | None = None
         try:
             response = yield from call_next(request)
@@ -65,8 +74,6 @@ class Retry:
             attempt = _classify(response, request)
         if response is None or attempt is not _SUCCESS:
             response = yield from _RetryRun(self._policy, request, call_next, self._answered).after(attempt)
-        if request.context.idempotency == "keyed" and response.status < 300:
-            self._answered.note(request.context.read(response))
         return response
 
     def __repr__(self) -> str:
@@ -85,6 +92,23 @@ class _RetryRun:
         self._server_clock = ServerClock(request.context)
         #: Whether an attempt may be on its way into storage still.
         self._unverified = False
+
+    def resumed(self) -> Flow[Response]:
+        """The answer of a call that a process which is gone may have sent: as that got it, or as it is sent now.
+
+        Raises where it is not known whether that process has stored it.
+        """
+        self._unverified = self._context.maybe_applied = True
+        try:
+            found = yield from self._look_for_lost()
+        except MemtraceError as error:
+            error.hint = "an earlier process may have stored it, and looking for it failed; nothing was sent again"
+            error.request = None  # of the read: this error is about the call
+            raise
+        if found is not None:
+            return found
+        self._context.maybe_applied = False
+        return (yield from self.after((yield from _try(self._request, self._call_next))))
 
     def after(self, attempt: _Attempt) -> Flow[Response]:
         """The answer to have after this first attempt. Raises where there is none."""
@@ -123,8 +147,10 @@ class _RetryRun:
         cause.last_cause = None
 
     def _recovery_context(self) -> RecoveryContext:
-        clock = self._server_clock
-        return RecoveryContext(clock.began, clock.is_known, self._read, self._verify, self._answered.holds)
+        began, is_dated = self._context.sent_since, True
+        if began is None:
+            began, is_dated = self._server_clock.began, self._server_clock.is_known
+        return RecoveryContext(began, is_dated, self._read, self._verify, self._answered.holds)
 
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""

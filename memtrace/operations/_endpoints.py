@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -92,6 +93,8 @@ class Operation(Generic[T]):
     headers: tuple[tuple[str, str], ...] = ()
     #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
     recovery: Recovery | None = field(default=None, compare=False)
+    #: The earliest moment, by the server's clock, at which a process that is gone may have sent it; it is looked for then.
+    sent_since: datetime | None = field(default=None, compare=False)
     #: Adds to a result what the body says that went out: a middleware may have changed it.
     complete: Callable[[T, bytes | None], T] | None = field(default=None, compare=False)
 

@@ -38,8 +38,8 @@ class ServerClock:
 
     def note(self, response: Response) -> None:
         """Take the ``Date`` of an answer of the server into account."""
-        date = http_date(response.headers.get("date", ""))
-        if date is None or not 0 <= date < _YEAR_9999:
+        date = server_date(response)
+        if date is None:
             return
         began = max(date - self._context.elapsed(), 0.0)
         self._began = began if self._began is None else max(began, self._began)
@@ -57,6 +57,12 @@ class ServerClock:
 
 
 _YEAR_9999 = datetime(9999, 1, 1, tzinfo=timezone.utc).timestamp()
+
+
+def server_date(response: Response) -> float | None:
+    """When the server answered, by its own clock, in seconds since 1970; None where it does not say, or no date that there is."""
+    date = http_date(response.headers.get("date", ""))
+    return date if date is not None and 0 <= date < _YEAR_9999 else None
 
 
 def http_date(text: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Iterable
 from typing import TYPE_CHECKING, overload
 
@@ -143,6 +144,7 @@ class AsyncMemories:
         max_block: float | None = None,
         on_result: OnResult | None = None,
         drain_timeout: float = 30.0,
+        spool: str | os.PathLike[str] | None = None,
     ) -> AsyncWriteBuffer:
         """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
 
@@ -150,12 +152,21 @@ class AsyncMemories:
         `max_pending`; then `on_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
         `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
         waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
+
+        With a `spool`, the path of a file, `add` returns once the memory is in it, on the disk. What is not sent when the process
+        ends, is killed or loses power is sent by the next one that uses the file, once. Several processes may use it.
         """
         from memtrace._runtime.write_buffer.limits import BufferLimits
         from memtrace.resources._async_write_buffer import AsyncWriteBuffer
 
         limits = BufferLimits(max_items, flush_interval, max_pending, on_full, max_block, drain_timeout)
-        return AsyncWriteBuffer(self._dispatcher, limits, on_result)
+        if spool is None:
+            return AsyncWriteBuffer(self._dispatcher, limits, on_result)
+        from memtrace._runtime.write_buffer.spool import spool_path
+        from memtrace._runtime.write_buffer.spool_delivery import Outbox
+
+        path, settings = spool_path(spool, on_full), self._dispatcher.settings
+        return AsyncWriteBuffer(self._dispatcher, limits, on_result, lambda: Outbox(path, settings, max_items))
 
     @overload
     async def list(self, options: ListOptions) -> MemoryList: ...

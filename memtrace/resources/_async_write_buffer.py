@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from memtrace._runtime.dispatch import AsyncDispatcher
+    from memtrace._runtime.write_buffer.spool_delivery import Outbox
+    from memtrace.operations import Dedup
     from memtrace.resources.request_params import AddMemoryParams
 
 
@@ -41,10 +44,20 @@ class AsyncWriteBuffer:
     ('stored', 1)
     """
 
-    def __init__(self, dispatcher: AsyncDispatcher, limits: BufferLimits, on_result: OnResult | None) -> None:
+    def __init__(
+        self,
+        dispatcher: AsyncDispatcher,
+        limits: BufferLimits,
+        on_result: OnResult | None,
+        open_spool: Callable[[], Outbox] | None = None,
+    ) -> None:
         check_listener(on_result)
         self._dispatcher = dispatcher
-        self._workers: PerProcess[AsyncioWorker] = PerProcess(partial(AsyncioWorker, dispatcher, limits, on_result))
+        #: What is in a spool is recognised by its key, also after the death of its process.
+        self._dedup: Dedup = dispatcher.settings.dedup if open_spool is None else "per_call"
+        self._workers: PerProcess[AsyncioWorker] = PerProcess(
+            partial(AsyncioWorker, dispatcher, limits, on_result, open_spool=open_spool)
+        )
 
     @property
     def _worker(self) -> AsyncioWorker:
@@ -59,10 +72,11 @@ class AsyncWriteBuffer:
 
         The outcome's `index` is the memory's number in this buffer, from 0. Raises `InvalidRequestError` and
         `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `on_full` says so or
-        `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
+        `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted. With a spool it returns once the
+        memory is on the disk, and raises `ConfigurationError`, `APIConnectionError` and `APITimeoutError` where the file cannot take it.
         """
         given = coerce_request(AddMemoryRequest, request, fields)
-        return await self._worker.entered().put(*prepare(given, self._dispatcher.settings.dedup))
+        return await self._worker.entered().put(*prepare(given, self._dedup))
 
     async def flush(self, timeout: float | None = None) -> bool:
         """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
@@ -76,7 +90,7 @@ class AsyncWriteBuffer:
         """Send what waits, for at most `drain_timeout` seconds, and end. A second call does nothing.
 
         Raises `BufferDrainError` when that was not enough: what was not sent is ``failed`` and in `unsent`, what was under way is
-        ``unknown``. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
+        ``unknown``. With a spool nothing is raised: all that is left is ``unknown``, and in the file. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
         would wait for itself: in `on_result` and in middleware.
         """
         await self._worker.entered().close()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, overload
 
@@ -140,6 +141,7 @@ class Memories:
         max_block: float | None = None,
         on_result: OnResult | None = None,
         drain_timeout: float = 30.0,
+        spool: str | os.PathLike[str] | None = None,
     ) -> WriteBuffer:
         """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
 
@@ -147,12 +149,21 @@ class Memories:
         `max_pending`; then `on_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
         `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
         waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
+
+        With a `spool`, the path of a file, `add` returns once the memory is in it, on the disk. What is not sent when the process
+        ends, is killed or loses power is sent by the next one that uses the file, once. Several processes may use it.
         """
         from memtrace._runtime.write_buffer.limits import BufferLimits
         from memtrace.resources._write_buffer import WriteBuffer
 
         limits = BufferLimits(max_items, flush_interval, max_pending, on_full, max_block, drain_timeout)
-        return WriteBuffer(self._dispatcher, limits, on_result)
+        if spool is None:
+            return WriteBuffer(self._dispatcher, limits, on_result)
+        from memtrace._runtime.write_buffer.spool import spool_path
+        from memtrace._runtime.write_buffer.spool_delivery import Outbox
+
+        path, settings = spool_path(spool, on_full), self._dispatcher.settings
+        return WriteBuffer(self._dispatcher, limits, on_result, lambda: Outbox(path, settings, max_items))
 
     @overload
     def list(self, options: ListOptions) -> MemoryList: ...

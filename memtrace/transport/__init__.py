@@ -168,6 +168,8 @@ class CallContext:
     parse: Callable[[Response], object] | None = None
     #: What the operation knows of its own repetition, where there is something to know.
     recovery: Recovery | None = None
+    #: The earliest moment, by the server's clock, at which a process that is gone may have sent this call; None for a new call.
+    sent_since: datetime | None = None
     state: dict[object, object] = field(default_factory=dict)
 
     _read: tuple[Response, object] | None = field(default=None, init=False, repr=False)

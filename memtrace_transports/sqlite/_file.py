@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from random import SystemRandom
 
+from memtrace._support.sqlite_files import begin, identity, is_locked
 from memtrace._support.sqlite_urls import StoreLocation
 from memtrace.clock import Clock
 from memtrace.exceptions import TransportError
@@ -20,7 +20,7 @@ from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports.sqlite._directory import SqliteDirectory
 from memtrace_transports.sqlite._errors import store_error, unusable
-from memtrace_transports.sqlite._opening import begin, is_locked, open_store
+from memtrace_transports.sqlite._opening import open_store
 from memtrace_transports.sqlite._store import Numbers, SqliteStore
 
 DEFAULT_KEY = "default"
@@ -56,7 +56,7 @@ class OpenStore:
     ) -> None:
         self.location = location
         self.connection: sqlite3.Connection = open_store(location, until, create=create)
-        self._identity = _identity(location.path)
+        self._identity = identity(location.path)
         stamps = Stamps(clock)
         numbers = Numbers(self.connection)
         self.store = SqliteStore(self.connection, numbers)
@@ -69,7 +69,7 @@ class OpenStore:
         Raises `TransportError` and `ConfigurationError` for what befalls the file, and a `TransportError`, cause ``reset``, for a
         body that is too large, as the server cuts the connection.
         """
-        if _identity(self.location.path) != self._identity:
+        if identity(self.location.path) != self._identity:
             raise unusable(
                 self.location.path,
                 "was deleted or replaced while this client had it open; nothing of this call was stored",
@@ -115,11 +115,3 @@ class OpenStore:
     def close(self) -> None:
         """Close the file. What was answered is in it."""
         self.connection.close()
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116  # a Path takes five times as long to make
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
+from memtrace._support.sqlite_files import begin
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
 from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.snapshots import StoreSnapshot
 from memtrace_transports.sqlite._directory import SqliteDirectory
 from memtrace_transports.sqlite._errors import store_error
-from memtrace_transports.sqlite._opening import begin, open_store
+from memtrace_transports.sqlite._opening import open_store
 from memtrace_transports.sqlite._schema import text_table
 from memtrace_transports.sqlite._store import Numbers, SqliteStore
 from memtrace_transports.sqlite._transport import read_location

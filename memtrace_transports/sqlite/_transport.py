@@ -12,12 +12,12 @@ from functools import partial
 from memtrace._support.forks import PerProcess
 from memtrace._support.sqlite_urls import StoreLocation, location_of_path, location_of_url
 from memtrace._support.urls import AddressError
+from memtrace._support.worker_threads import WorkerThread
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ClientClosedError, ConfigurationError, TransportError
 from memtrace.transport import Request, Response
 from memtrace_transports.sqlite._errors import UNSTORED
 from memtrace_transports.sqlite._file import OpenStore
-from memtrace_transports.sqlite._worker import Worker
 
 
 class _Process:
@@ -136,7 +136,7 @@ class AsyncSqliteTransport(_ToFile):
 
     def __init__(self, store: str, *, clock: Clock | None = None, any_key: bool = True) -> None:
         super().__init__(read_location(store), clock or SystemClock(), any_key=any_key)
-        self._worker: PerProcess[Worker] = PerProcess(lambda _: Worker("memtrace sqlite"))
+        self._worker: PerProcess[WorkerThread] = PerProcess(lambda _: WorkerThread("memtrace sqlite"))
 
     async def send(self, request: Request) -> Response:
         """Answer `request` by the server's rules, as `SqliteTransport.send`.

@@ -15,6 +15,7 @@ from random import SystemRandom
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
+from memtrace._support.sqlite_files import begin, execute_waiting
 from memtrace.clock import SystemClock
 from memtrace.exceptions import ConfigurationError
 from memtrace_transports._engine.organisations import OrganisationState
@@ -22,7 +23,7 @@ from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports.sqlite._directory import SqliteDirectory, StoredKey, moment
 from memtrace_transports.sqlite._errors import store_error, unusable
-from memtrace_transports.sqlite._opening import begin, execute_waiting, open_store
+from memtrace_transports.sqlite._opening import open_store
 from memtrace_transports.sqlite._schema import VERSION, text_table
 from memtrace_transports.sqlite._search_text import search_text
 from memtrace_transports.sqlite._store import Numbers

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from memtrace import APIConnectionError, APITimeoutError, ConfigurationError, Memtrace, RetryPolicy, TransportError
+from memtrace._support import sqlite_files
 from memtrace_transports import SqliteTransport
 from memtrace_transports.sqlite import _file, _opening
 from memtrace_transports.sqlite._errors import store_error
@@ -90,12 +91,12 @@ def test_a_folder_that_cannot_be_made_is_refused(face, monkeypatch, path):
     def full(*args, **settings):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_opening.os, "open", full)
+    monkeypatch.setattr(sqlite_files.os, "open", full)
     assert "cannot be made: No space left on device" in refused(face, path)
 
 
 def test_a_file_on_a_network_share_is_refused(face, monkeypatch, path):
-    monkeypatch.setattr(_opening, "_file_system", lambda path: "nfs4")
+    monkeypatch.setattr(sqlite_files, "_file_system", lambda path: "nfs4")
     assert "is on a network share" in refused(face, path)
 
 
@@ -106,15 +107,16 @@ def test_the_kind_of_a_file_system_is_that_of_the_deepest_mount(monkeypatch, tmp
         "23 22 0:21 / /net\\040share rw shared:1 - nfs4 host:/x rw\n"
         "24 22 0:22 / /network rw - ext4 /dev/vdb rw\n"
     )
-    monkeypatch.setattr(_opening, "_MOUNTS", table)
+    monkeypatch.setattr(sqlite_files, "_MOUNTS", table)
     kinds = {
-        path: _opening._file_system(path) for path in ("/a.db", "/net share/a.db", "/net share2/a.db", "\\\\host\\a.db")
+        path: sqlite_files._file_system(path)
+        for path in ("/a.db", "/net share/a.db", "/net share2/a.db", "\\\\host\\a.db")
     }
     assert kinds == {"/a.db": "ext4", "/net share/a.db": "nfs4", "/net share2/a.db": "ext4", "\\\\host\\a.db": "cifs"}
     table.unlink()
-    assert _opening._file_system("/a.db") == ""
-    monkeypatch.setattr(_opening.sys, "platform", "darwin")
-    assert _opening._file_system("/a.db") == ""
+    assert sqlite_files._file_system("/a.db") == ""
+    monkeypatch.setattr(sqlite_files.sys, "platform", "darwin")
+    assert sqlite_files._file_system("/a.db") == ""
 
 
 def test_a_damaged_page_is_told_and_the_rest_stays_readable(path):
@@ -224,8 +226,8 @@ def test_a_file_that_is_missing_where_none_is_to_be_made_is_told(path):
 
 def test_a_store_without_a_write_ahead_log_is_refused(path):
     connection = sqlite3.connect(":memory:")  # which has none
-    with pytest.raises(ConfigurationError, match="cannot keep a write-ahead log"):
-        _opening._use_write_ahead_log(connection, str(path))
+    with pytest.raises(sqlite_files.UnusableFileError, match="cannot keep a write-ahead log"):
+        sqlite_files._use_write_ahead_log(connection)
     connection.close()
 
 

@@ -15,8 +15,8 @@ import pytest
 import trio
 
 from memtrace import AddMemoryRequest, AsyncMemtrace, ClientClosedError, ConflictError, InvalidRequestError, Memtrace
+from memtrace._support.worker_threads import WorkerThread
 from memtrace_transports import AsyncSqliteTransport
-from memtrace_transports.sqlite._worker import Worker
 from tests.forked import in_child
 from tests.sqlite.test_addresses import contents
 
@@ -237,7 +237,7 @@ def test_the_thread_of_a_client_ends_with_it():
     def threads():
         return [thread for thread in threading.enumerate() if thread.name == "worker of this test"]
 
-    worker = Worker("worker of this test")
+    worker = WorkerThread("worker of this test")
     assert asyncio.run(worker.run(os.getpid)) == os.getpid()
     (thread,) = threads()
     del worker

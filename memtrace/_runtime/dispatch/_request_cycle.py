@@ -112,9 +112,16 @@ class AnyDispatcher(Generic[TransportT]):
     def _request(self, operation: Operation[T], deadline: float | None = None) -> Request:
         settings = self.settings
         context = CallContext(
-            settings.clock, operation.idempotency, operation.accepts, parse=operation.parse, recovery=operation.recovery
+            settings.clock,
+            operation.idempotency,
+            operation.accepts,
+            parse=operation.parse,
+            recovery=operation.recovery,
+            sent_since=operation.sent_since,
         )
-        if settings.deadline is not None:
+        if (
+            settings.deadline is not None and operation.sent_since is None
+        ):  # which nobody waits for, and begins with waiting
             context.deadline = context.started + settings.deadline
         if deadline is not None:
             context.deadline = deadline if context.deadline is None else min(deadline, context.deadline)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
+from datetime import datetime
 from typing import get_args
 
 from memtrace._runtime.workflows.steps import Workflow, run_operation
@@ -88,10 +90,14 @@ class ChunkResult:
         self.remainder: Chunk = remainder
 
 
-def send_chunk(chunk: Chunk) -> Workflow[ChunkResult]:
-    """Store the items of one request. The server stores what stands before an item that it refuses, and nothing from it on."""
+def send_chunk(chunk: Chunk, sent_since: datetime | None = None) -> Workflow[ChunkResult]:
+    """Store the items of one request. The server stores what stands before an item that it refuses, and nothing from it on.
+
+    What a process that is gone may have sent, at `sent_since` or later, is looked for first.
+    """
     try:
-        answer = yield from run_operation(add_memories([item.request for item in chunk], [item.body for item in chunk]))
+        operation = add_memories([item.request for item in chunk], [item.body for item in chunk])
+        answer = yield from run_operation(replace(operation, sent_since=sent_since) if sent_since else operation)
         if answer.refused is None:
             unsent = _unsent(answer, len(chunk))
             outcomes = [outcome for place, outcome in enumerate(_outcomes(chunk, answer)) if place not in unsent]
@@ -104,17 +110,18 @@ def send_chunk(chunk: Chunk) -> Workflow[ChunkResult]:
         return _failed(chunk, error)
 
 
-def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome]]:
+def send_requests(requests: Iterable[AddMemoryRequest], sent_since: datetime | None = None) -> Workflow[list[Outcome]]:
     """What becomes of memories that fit into one request and break no rule, in order; their keys are theirs already.
 
-    What stands behind an item that the server refuses, and what a lost request left out, is sent in another request.
+    What stands behind an item that the server refuses, and what a lost request left out, is sent in another request. What a
+    process that is gone may have sent, at `sent_since` or later by the server's clock, is looked for first.
     """
     outcomes: list[Outcome] = []
     remainder: Chunk = [BatchItem(index, request, "server") for index, request in enumerate(requests)]
     while remainder:
-        sent = yield from send_chunk(remainder)
+        sent = yield from send_chunk(remainder, sent_since)
         outcomes += sent.outcomes
-        remainder = sent.remainder
+        remainder, sent_since = sent.remainder, None  # which is surely not stored
     return sorted(outcomes, key=lambda outcome: outcome.index)
 
 

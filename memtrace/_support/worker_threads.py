@@ -16,7 +16,7 @@ T = TypeVar("T")
 _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
-class Worker:
+class WorkerThread:
     """Runs calls in a thread of its own, one after the other. The thread begins with the first call."""
 
     def __init__(self, name: str) -> None:
@@ -37,8 +37,10 @@ class Worker:
 
         return await asyncio.wrap_future(future)
 
-    def stop(self) -> None:
-        """End the thread after what it was given until now."""
+    def stop(self, last: Callable[[], object] | None = None) -> None:
+        """End the thread after what it was given until now, and after `last`, unless it has never begun."""
+        if last is not None:
+            self._jobs.put((last, Future()))
         self._jobs.put(None)
 
     def _start(self) -> None:
