@@ -147,10 +147,11 @@ class _RetryRun:
         cause.last_cause = None
 
     def _recovery_context(self) -> RecoveryContext:
-        began, is_dated = self._context.sent_since, True
-        if began is None:
-            began, is_dated = self._server_clock.began, self._server_clock.is_known
-        return RecoveryContext(began, is_dated, self._read, self._verify, self._answered.holds)
+        sent_since = self._context.sent_since
+        if sent_since is not None:  # whoever resumes a call had no answer to it, whatever came down to here
+            return RecoveryContext(sent_since, is_dated=True, read=self._read, verify=self._verify)
+        clock = self._server_clock
+        return RecoveryContext(clock.began, clock.is_known, self._read, self._verify, self._answered.holds)
 
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""
