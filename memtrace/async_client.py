@@ -183,6 +183,8 @@ class AsyncMemtrace:
         )
 
     def __repr__(self) -> str:
+        if "_dispatcher" not in self.__dict__:
+            return f"<{type(self).__name__}, not made>"  # in the frame of a constructor that failed
         return f"{type(self).__name__}({str(self._dispatcher.settings.base_url)!r}, transport={self._dispatcher.transport_name!r})"
 
     # -- the server

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import gc
 
+import pytest
 from pydantic import BaseModel
 
-from memtrace import AddMemoryRequest, Memtrace
+from memtrace import AddMemoryRequest, AsyncMemtrace, ConfigurationError, Memtrace
 from memtrace.integrations.tools import MemoryTools
 from memtrace_transports import FakeMemtrace
 
@@ -77,3 +78,18 @@ def test_no_record_of_an_integration_shows_a_content():
     ):
         assert PLANTED not in repr(each)
         assert type(each).__name__ in repr(each)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (Memtrace, {"base_url": "gopher://x"}),
+        (AsyncMemtrace, {"base_url": "gopher://x"}),
+        (FakeMemtrace, {"write_batch_size": "many"}),
+    ],
+)
+def test_what_could_not_be_made_has_a_repr_for_debuggers(kind, settings):
+    with pytest.raises((ConfigurationError, ValueError)) as raised:
+        kind(**settings)
+    frame = next(entry.frame for entry in raised.traceback if isinstance(entry.frame.f_locals.get("self"), kind))
+    assert repr(frame.f_locals["self"]) == f"<{kind.__name__}, not made>"

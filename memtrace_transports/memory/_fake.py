@@ -446,6 +446,8 @@ class FakeMemtrace:
         )
 
     def __repr__(self) -> str:
+        if "_engine" not in self.__dict__:
+            return "<FakeMemtrace, not made>"  # in the frame of a constructor that failed
         with self._lock:
             return f"<FakeMemtrace, {len(list(self._engine.organisations()))} organisations>"
 
