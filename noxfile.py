@@ -35,7 +35,14 @@ BESIDE_TESTS = [
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
 
 
-ANCHORS = {"earlier": "memtrace-sdk==0.2.0", "httpx": "httpx", "requests": "requests", "aiohttp": "aiohttp"}
+ANCHORS = {
+    "earlier": "memtrace-sdk==0.2.0",
+    "httpx": "httpx",
+    "requests": "requests",
+    "aiohttp": "aiohttp",
+    "langgraph": "langgraph-checkpoint-sqlite",
+    "openai-agents": "openai-agents",
+}
 BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it compares with the anchors
     "call_overhead": ([], True),
     "imports": ([], True),
@@ -44,6 +51,7 @@ BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it co
     "batches": (["--rows", "100000"], False),
     "fake": ([], False),
     "growth": ([], False),
+    "embedded": ([], True),
 }
 
 
@@ -110,6 +118,20 @@ def broken(session: nox.Session) -> None:
     session.run("pytest", "--whole", "tests/contracts", *PARALLEL, *session.posargs, env={"CANCELLATIONS": "1000"})
 
 
+@nox.session(python="3.11")
+def killing(session: nox.Session) -> None:
+    """Four processes that write to one file are killed 200 times: nothing acknowledged is missing, nothing is there twice."""
+    _install_the_source_tree(session)
+    session.run("python", "-m", "tests.sqlite.killing", *session.posargs)
+
+
+@nox.session(name="spool-killing", python="3.11")
+def spool_killing(session: nox.Session) -> None:
+    """A process that adds to a spool and sends out of it, past a proxy that breaks a fifth, is killed 200 times: nothing added is missing or there twice."""
+    _install_the_source_tree(session)
+    session.run("python", "-m", "tests.write_buffer.spool_killing", *session.posargs)
+
+
 @nox.session(name="typed-docs", python="3.11")
 def typed_docs(session: nox.Session) -> None:
     """Strict type checking of every example of the documentation."""
@@ -162,6 +184,15 @@ def alone(session: nox.Session, library: str) -> None:
     if library != "none":
         session.install(library)
     session.run("python", "-m", "tests.alone", library)
+
+
+@nox.session(python="3.11", venv_backend="venv")
+def frozen(session: nox.Session) -> None:
+    """Applications of the SDK frozen by PyInstaller, as a zip file and by shiv, each by its defaults and run on every transport."""
+    wheel = _wheel(session)
+    session.install(f"{wheel}[aiohttp,cli,httpx2,requests,server]", "pyinstaller", "shiv")
+    _leave_the_source_tree(session)
+    session.run("python", "-m", "tests.frozen", str(wheel))
 
 
 # ---- long runs ------------------------------------------------------------------------------------------------------
@@ -217,7 +248,7 @@ def plugins(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def bench(session: nox.Session) -> None:
-    """Ratios against peers in the same run: JSON in benchmarks/results, table and charts for docs/performance.md; a quarter of an idle hour.
+    """Ratios against peers in the same run: JSON in benchmarks/results, table and charts for docs/performance.md; half an idle hour.
 
     `nox -s bench -- reading growth` runs these alone.
     """

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 
 TABLES = ("call_overhead", "clients", "imports", "reading", "batches")
+EMBEDDED = "embedded"
 INK, GRID = "#7d8590", "#7d859040"
 COLOURS = ("#2f81f7", "#d1741f", "#2da44e")
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 340, 70, 36, 20, 74
@@ -87,11 +88,11 @@ def asked(target, median):
     return f"at {side} {bound:g}", "yes" if met else "**no**"
 
 
-def table(results):
+def table(results, names=TABLES):
     """Every ratio of the results: median, spread, target, and whether it is met."""
     rows = ["| | ratio | spread | target | met |", "|---|---|---|---|---|"]
     versions = {}
-    for name in TABLES:
+    for name in names:
         path = results / f"{name}.json"
         if not path.exists():
             continue
@@ -101,11 +102,28 @@ def table(results):
             if "target" not in each or each.get("title", "").startswith("CPU"):
                 continue
             spread = f"{min(each['values']):.3g} to {max(each['values']):.3g}"
+            figure = f"{each['median']:.3g} {each.get('unit', '')}".rstrip()
             rows.append(
-                f"| {each['name']} | {each['median']:.3g} | {spread} | {' | '.join(asked(each['target'], each['median']))} |"
+                f"| {each['name']} | {figure} | {spread} | {' | '.join(asked(each['target'], each['median']))} |"
             )
     measured = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     return "\n".join([*rows, "", f"Measured with {measured}.", ""])
+
+
+def rates(content):
+    """What each store does in a second, one a line."""
+    names = ("a single write", "a row of a batch of 100", "newest 100 of an agent")
+    found = {}
+    for each in content["measured"]:
+        what, _, way = each["name"].partition(", ")
+        if what in names and "unit" in each and "target" not in each:
+            found.setdefault(way, {})[what] = 1e6 / each["median"]
+    rows = [
+        "| | single writes a second | rows a second, in batches of 100 | newest 100 of an agent, a second |",
+        "|---|---|---|---|",
+    ]
+    rows += [f"| {way} | {' | '.join(f'{per[name]:,.0f}' for name in names)} |" for way, per in found.items()]
+    return "\n".join([*rows, "", ""])
 
 
 def main():
@@ -115,6 +133,8 @@ def main():
         drawn = chart(each["name"], each["x"], each["y"], each["curves"])
         (folder / f"{each['name']}.svg").write_text(drawn, encoding="utf-8")
     (folder / "ratios.inc").write_text(table(results), encoding="utf-8")
+    embedded = json.loads((results / f"{EMBEDDED}.json").read_text(encoding="utf-8"))
+    (folder / f"{EMBEDDED}.inc").write_text(rates(embedded) + table(results, (EMBEDDED,)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def make_rows(count, agents=1000):
 def filled(rows, agents=1000):
     store = MemoryStore()
     for row in make_rows(rows, agents):
-        store.add(ORG, row)
+        store.extend(ORG, [row])
     return store
 
 
@@ -98,7 +98,7 @@ def memory(rows):
         if snapshot:
             store.snapshot()
         for row in make_rows(rows):
-            store.add(ORG, row)
+            store.extend(ORG, [row])
             lengths.append(len(row.content))
         median = statistics.median(lengths)
         del lengths, row
@@ -141,7 +141,7 @@ def snapshots(rows):
 
     def dirty():
         taken = store.snapshot()
-        store.add(ORG, row._replace(time=START - 1 - next(numbers)))
+        store.extend(ORG, [row._replace(time=START - 1 - next(numbers))])
         return taken
 
     compare(f"one row and a snapshot of {rows} rows / create by the client", dirty, create, repeats=200)
@@ -164,7 +164,7 @@ def against_sqlite(many, rows):
         started = time.perf_counter()
         database.execute(insert, (ORG, *row))
         between = time.perf_counter()
-        store.add(ORG, row)
+        store.extend(ORG, [row])
         seconds["sqlite"] += between - started
         seconds["store"] += time.perf_counter() - between
     database.execute("commit")

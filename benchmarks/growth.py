@@ -132,7 +132,7 @@ def stored(most, rounds):
         def add():
             for _ in range(20):
                 latest[size] += 1000
-                stores[size].add(ORG, next(more)._replace(time=latest[size]))
+                stores[size].extend(ORG, [next(more)._replace(time=latest[size])])
 
         return add
 

@@ -74,6 +74,13 @@ class Report:
         print(f"{one} / {other} = {median:.3f} ({min(ratios):.3f} to {max(ratios):.3f}){aim}", flush=True)
         self._keep({"name": f"{one} / {other}", "median": median, "values": ratios, "target": target})
 
+    def bound(self, name, values, unit, target):
+        """A figure that has a target of its own."""
+        median = statistics.median(values)
+        missed = "" if _is_met(median, *target) else ": MISSED"
+        print(f"{name} = {median:.3f} {unit}, at {target[0]} {target[1]} asked{missed}", flush=True)
+        self._keep({"name": name, "median": median, "unit": unit, "values": values, "target": target})
+
     def write(self, path):
         """Everything as JSON, where a path is given."""
         if path is not None:
@@ -105,7 +112,7 @@ def add_arguments(parser, rounds=7):
         action="append",
         default=[],
         metavar="NAME=PYTHON",
-        help="where to find one of: ours, earlier (memtrace-sdk 0.2.0), httpx, requests, aiohttp",
+        help="where to find one of: ours, earlier (memtrace-sdk 0.2.0), httpx, requests, aiohttp, langgraph, openai-agents",
     )
     parser.add_argument("--json", help="a file for the figures")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from memtrace import operations
 from memtrace._runtime.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, settings_from_args, with_overrides
 from memtrace._runtime.dispatch import Dispatcher
+from memtrace._support.secrets import hidden_argument
 from memtrace.models import (
     AddMemoryRequest,
     Agent,
@@ -35,6 +36,8 @@ from memtrace.resources._memories import Memories
 from memtrace.resources._sessions import Sessions
 
 if TYPE_CHECKING:
+    import os
+
     from typing_extensions import Self
 
     from memtrace._flow.composition import Middleware
@@ -55,9 +58,10 @@ class Memtrace:
     Creating a client sends no request. Use it as a context manager, or close it.
 
     Args:
-        base_url: The server's address, such as ``http://localhost:9100``, or ``memory://`` for an in-memory fake. Default:
-            ``MEMTRACE_BASE_URL``.
-        api_key: The organisation's key. Default: ``MEMTRACE_API_KEY``.
+        base_url: The server's address, such as ``http://localhost:9100``; ``sqlite:///agent.db`` or a path for a store in a
+            file, without a server; ``memory://`` for one that ends with the client. Default: ``MEMTRACE_BASE_URL``.
+        api_key: The organisation's key. Default: ``MEMTRACE_API_KEY``; ``sqlite://`` and ``memory://`` need none, and have
+            the organisation ``default`` without one.
         timeout: Seconds for one attempt; None is no limit. A blocking client applies it to each wait on the socket. Default:
             ``MEMTRACE_TIMEOUT``, or 30.
         deadline: Seconds for a call with all its attempts and waits; None is no limit.
@@ -89,7 +93,7 @@ class Memtrace:
 
     def __init__(
         self,
-        base_url: str | None = None,
+        base_url: str | os.PathLike[str] | None = None,
         api_key: str | None = None,
         *,
         timeout: float | None = DEFAULT_TIMEOUT,
@@ -103,6 +107,7 @@ class Memtrace:
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
+        api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
         settings = settings_from_args(
             base_url,
             api_key,
@@ -141,6 +146,7 @@ class Memtrace:
         What is given replaces the whole setting. The connections close when this client and all its copies are closed.
         Raises `ConfigurationError`, and `ClientClosedError` when this client is closed.
         """
+        api_key = hidden_argument(api_key, Unset)
         settings = with_overrides(
             self._dispatcher.settings,
             api_key=api_key,
@@ -175,6 +181,8 @@ class Memtrace:
         )
 
     def __repr__(self) -> str:
+        if "_dispatcher" not in self.__dict__:
+            return f"<{type(self).__name__}, not made>"  # in the frame of a constructor that failed
         return f"{type(self).__name__}({str(self._dispatcher.settings.base_url)!r}, transport={self._dispatcher.transport_name!r})"
 
     # -- the server

@@ -92,14 +92,17 @@ CODES = frozenset(
         "invalid_request",
         "middleware",
         "no_arc_instance",
+        "no_thread",
         "not_found",
         "payload_too_large",
         "rate_limited",
         "redirect",
         "response_decode",
+        "response_too_long",
         "result_window_exceeded",
         "server_error",
         "skipped",
+        "spooled",
         "timeout",
         "transport",
         "transport_not_available",
@@ -169,6 +172,8 @@ class MemtraceError(Exception):
     response_body: bytes | None = None
     #: What tracebacks show below the error; Python 3.10 knows none, and shows none.
     __notes__: list[str]
+    #: Whether the variable that can stand for `argument` may have given its value; in `with_options` it cannot.
+    variable_counts: bool = True
     _hint: str | None = None
 
     def __init__(
@@ -198,7 +203,7 @@ class MemtraceError(Exception):
         Args:
             message: What happened, in the readers' words.
             hint: What to do, in the readers' words; None leaves it out.
-            argument: Where they set what `argument` names, such as ``from --url``; None leaves it out.
+            argument: Where they set what `argument` names, such as ``from --base-url``; None leaves it out.
 
         Returns:
             The message, where it happened, the hint, and in parentheses the argument and the page of the documentation.
@@ -221,6 +226,8 @@ class MemtraceError(Exception):
     def _spelled_argument(self) -> str | None:
         """How a Python program gives the argument; None where the message says so."""
         variable = ENVIRONMENT_VARIABLES.get(self.argument or "")
+        if variable is not None and not self.variable_counts:
+            return f"argument: {self.argument}"
         if variable is not None:
             return f"argument: {self.argument}, or {variable}"
         return None if self.argument is None or self._names_argument else f"argument: {self.argument}"
@@ -419,6 +426,8 @@ class TransportError(MemtraceError):
     cause: TransportCause
     #: False only when the request surely never reached the server.
     maybe_sent: bool
+    #: Whether the same request would fail in the same way again, so that it is not retried.
+    permanent: bool
 
     def __init__(
         self,
@@ -426,6 +435,7 @@ class TransportError(MemtraceError):
         *,
         cause: TransportCause | None = None,
         maybe_sent: bool = True,
+        permanent: bool = False,
         code: str | None = None,
         hint: str | None = None,
         argument: str | None = None,
@@ -433,6 +443,7 @@ class TransportError(MemtraceError):
         super().__init__(message, code=code, hint=hint, argument=argument)
         self.cause = cause or self._default_cause
         self.maybe_sent = maybe_sent
+        self.permanent = permanent
 
 
 class APIConnectionError(TransportError, ConnectionError):
@@ -457,6 +468,19 @@ class DeadlineExceededError(TransportError, TimeoutError):
 
     _code = "deadline_exceeded"
     _default_cause = "timeout"
+
+
+def no_thread(what: str) -> TransportError:
+    """The error for a thread that the system did not give; `what` says what was not done for that reason."""
+    error = TransportError(
+        f"no thread could be started: {what}",
+        cause="connect",
+        maybe_sent=False,
+        code="no_thread",
+        hint="the process has too many threads, or is ending: try again once others have ended",
+    )
+    error.retryable = True
+    return error
 
 
 class BufferFullError(MemtraceError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from memtrace._support.numbers import counted
@@ -42,7 +42,7 @@ class Outcome:
     index: int
     status: OutcomeStatus
     #: The stored row, where `status` is ``stored``.
-    memory: Memory | None = None
+    memory: Memory | None = field(default=None, repr=False)
     #: Why, where `status` is ``failed``, ``unknown`` or ``dropped``.
     error: MemtraceError | None = None
 

@@ -18,7 +18,7 @@ from typing import Final, Generic, Literal, NamedTuple, TypeVar, cast
 import pluggy
 
 from memtrace._flow.composition import Middleware
-from memtrace._support.error_text import did_you_mean
+from memtrace._support.error_text import closed, did_you_mean
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
 from memtrace.middleware._placement import BUILT_IN, Position
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
@@ -266,7 +266,7 @@ class Registry(Generic[SpecT]):
         try:
             spec = self._load(found)
         except MemtraceError as error:
-            return "broken", f"{error.message}; {error.hint}" if error.hint else error.message
+            return "broken", f"{closed(error.message, ';')} {error.hint}" if error.hint else error.message
         if spec.missing():
             return "missing package", install_hint(spec, found.distribution)
         return "ok", ""
@@ -282,12 +282,26 @@ class Registry(Generic[SpecT]):
         group = self._candidates(name)
         if not group:
             raise self._error(
-                f"no {self.kind} is named {name!r}.{did_you_mean(name, self.names())} Installed: {', '.join(self.names()) or 'none'}"
+                f"no {self.kind} is named {name!r}.{did_you_mean(name, self.names())} {self._inventory()}"
             )
         if len(group) > 1:
             claims = " and ".join(f"{found.distribution} {found.version}" for found in group)
             raise self._error(f"the {self.kind} name {name!r} is claimed by {claims}; uninstall all but one")
         return group[0]
+
+    def _inventory(self) -> str:
+        """What can be used here, and what is missing, by what installs it. Loads each plugin to find out."""
+        usable: list[str] = []
+        missing: list[str] = []
+        for name in self.names():
+            for found in self._candidates(name):
+                status, detail = self._status(found)
+                if status == "ok":
+                    usable.append(name)
+                elif status == "missing package":
+                    missing.append(f"{name} ({detail})")
+        listed = f"Installed: {', '.join(usable) or 'none'}"
+        return f"{listed}. Not installed: {', '.join(missing)}" if missing else listed
 
     def _candidates(self, name: str) -> list[_Candidate]:
         return [self._builtin_found(name)] if name in self._builtin else self._third_party().get(name, [])
@@ -321,7 +335,7 @@ class Registry(Generic[SpecT]):
         except BaseException as error:  # a module that calls sys.exit() ends nobody's program
             raise self._error(
                 f"{where} cannot be loaded: {type(error).__name__}: {error}",
-                hint=f"upgrade or uninstall {found.distribution}",
+                hint=_LEFT_OUT if _is_left_out(found, error) else f"upgrade or uninstall {found.distribution}",
             ) from error
         if not isinstance(spec, self._spec):
             gives = f"gives {type(spec).__name__}, not a {self._spec.__name__}"
@@ -339,6 +353,19 @@ class Registry(Generic[SpecT]):
         manager.register(found.load(), name=f"{self.kind}:{found.name}")
         manager.check_pending()
         return cast("object", getattr(manager.hook, f"memtrace_{self.kind}")())
+
+
+_LEFT_OUT = (
+    "an application that is frozen has to include it: PyInstaller by --collect-submodules memtrace_transports, Nuitka by "
+    "--include-package=memtrace_transports, cx_Freeze by packages; anywhere else reinstall memtrace-sdk"
+)
+
+
+def _is_left_out(found: _Candidate, error: BaseException) -> bool:
+    """Whether a module of the SDK itself is not there, as where a freezer has not seen that it is needed."""
+    if found.distribution != _OWN_DISTRIBUTION or not isinstance(error, ModuleNotFoundError):
+        return False
+    return (error.name or "").partition(".")[0] in ("memtrace", "memtrace_transports")
 
 
 def _is_installed(package: str) -> bool:
@@ -411,9 +438,10 @@ _BUILT_IN_TRANSPORTS: Final = {
     "httpx2": "memtrace_transports._httpx2",
     "memory": "memtrace_transports.memory._plugin",
     "requests": "memtrace_transports._requests",
+    "sqlite": "memtrace_transports.sqlite._plugin",
 }
 
-HTTP_TRANSPORTS: Final = frozenset(_BUILT_IN_TRANSPORTS) - {"memory"}
+HTTP_TRANSPORTS: Final = frozenset(_BUILT_IN_TRANSPORTS) - {"memory", "sqlite"}
 """The built-in transports that send to an address of http or https, and to no other."""
 
 transport_registry: Final = Registry(

@@ -12,29 +12,34 @@ if TYPE_CHECKING:
     from memtrace_transports.memory._clock import ManualClock
     from memtrace_transports.memory._fake import AsyncMemoryTransport, FakeMemtrace, MemoryTransport
     from memtrace_transports.memory._organisations import Organisation
+    from memtrace_transports.sqlite._transport import AsyncSqliteTransport, SqliteTransport
 
 __all__ = [
     "AiohttpTransport",
     "AsyncHttpxTransport",
     "AsyncMemoryTransport",
+    "AsyncSqliteTransport",
     "FakeMemtrace",
     "HttpxTransport",
     "ManualClock",
     "MemoryTransport",
     "Organisation",
     "RequestsTransport",
+    "SqliteTransport",
 ]
 
 _PLACES = {
     "AiohttpTransport": "memtrace_transports._aiohttp",
     "AsyncHttpxTransport": "memtrace_transports._httpx",
     "AsyncMemoryTransport": "memtrace_transports.memory._fake",
+    "AsyncSqliteTransport": "memtrace_transports.sqlite._transport",
     "FakeMemtrace": "memtrace_transports.memory._fake",
     "HttpxTransport": "memtrace_transports._httpx",
     "ManualClock": "memtrace_transports.memory._clock",
     "MemoryTransport": "memtrace_transports.memory._fake",
     "Organisation": "memtrace_transports.memory._organisations",
     "RequestsTransport": "memtrace_transports._requests",
+    "SqliteTransport": "memtrace_transports.sqlite._transport",
 }
 
 

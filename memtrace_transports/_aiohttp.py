@@ -14,18 +14,34 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memtrace._support.event_loops import running_under_trio
+from memtrace._support.tracebacks import caused
 from memtrace._support.urls import basic_credentials
-from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError
+from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError, no_thread
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports._checks.limits import (
+    came_out_of,
+    is_refused_lookup,
+    keepalive_seconds,
+    max_connections,
+    shortest,
+    unsent,
+)
 from memtrace_transports._checks.own_client import qualified_type
-from memtrace_transports._checks.proxies import invalid_proxy, proxy_from_env, validate_proxy
+from memtrace_transports._checks.proxies import (
+    CONNECTION_BROKE,
+    NO_CONNECTION,
+    NO_CONNECTION_IN_TIME,
+    Proxies,
+    Proxy,
+    failed_exchange,
+    invalid_proxy,
+    proxy_from_env,
+)
 from memtrace_transports._checks.request_checks import cannot_send, check_fields, check_target, check_time_left
 from memtrace_transports._checks.response_body import BodyReader, Decompressor, interim_response
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
@@ -91,10 +107,11 @@ class AiohttpTransport:
             )
         check_time_left(request)
         channel = await self._channels.get()
+        proxy = None if channel.proxies is None else channel.proxies.of(request.origin)
         try:
             return await channel.send(request)
         except Exception as error:  # noqa: BLE001  # those of aiohttp are translated, others raised again
-            failure = _failure(_unwrapped(error), request, channel)
+            failure = _failure(_unwrapped(error), request, channel, proxy)
         raise failure  # out here, where it has no context
 
     async def close(self) -> None:
@@ -114,21 +131,25 @@ def _prepare(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
 def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _SessionChannel:
     import aiohttp
 
+    from memtrace_transports._pool.aiohttp_connections import WatchingHandler
+
     connector = aiohttp.TCPConnector(
         limit=0,  # our own slots bound it
         keepalive_timeout=keepalive_seconds(options),
         ssl=context,
     )
+    factory: Any = functools.partial(WatchingHandler, loop=asyncio.get_running_loop())
+    connector._factory = factory  # noqa: SLF001  # there is no option for it
     session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=options.headers,
         middlewares=(_send_once,),
-        # it would read netrc and the proxies anew for each request, in a thread; _Proxies reads them once:
+        # it would read netrc and the proxies anew for each request, in a thread; we read them once:
         # https://github.com/aio-libs/aiohttp/pull/11634
         trust_env=False,
     )
-    return _SessionChannel(session, options, _ConnectionSlots(max_connections(options)), _Proxies(options))
+    return _SessionChannel(session, options, _ConnectionSlots(max_connections(options)), Proxies(options, "aiohttp"))
 
 
 class _NoAutoRetryError(Exception):
@@ -200,48 +221,6 @@ class _NoSlotError(Exception):
     """No connection became free in time."""
 
 
-# ---- proxies --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class _Proxy:
-    """A proxy without its credentials, and the header that carries them."""
-
-    # aiohttp would repeat them in its errors: https://github.com/aio-libs/aiohttp/issues/5399
-
-    url: yarl.URL
-    headers: dict[str, str]
-
-
-class _Proxies:
-    """Which proxy leads to an origin: the one of the options, else that of the environment as it was at the first request."""
-
-    def __init__(self, options: TransportOptions) -> None:
-        self._options = options
-        self._known: dict[str, _Proxy | None] = {}
-
-    def of(self, origin: str) -> _Proxy | None:
-        """The proxy for `origin`."""
-        if origin not in self._known:
-            self._known[origin] = self._found(origin)
-        return self._known[origin]
-
-    def _found(self, origin: str) -> _Proxy | None:
-        if self._options.proxy is not None:
-            return _proxy(self._options.proxy)
-        named = proxy_from_env(origin) if self._options.trust_env else None
-        return None if named is None else _proxy(validate_proxy(named[1], named[0], "aiohttp", None))
-
-
-def _proxy(address: str) -> _Proxy:
-    import yarl
-
-    parts = urlsplit(address)
-    credentials = basic_credentials(parts)
-    headers = {} if credentials is None else {"Proxy-Authorization": credentials}
-    return _Proxy(yarl.URL(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"), headers)
-
-
 # ---- requests and responses -----------------------------------------------------------------------------------------
 
 _CHUNK = 64 * 1024
@@ -259,10 +238,11 @@ class _SessionChannel:
         session: aiohttp.ClientSession,
         options: TransportOptions,
         slots: _ConnectionSlots | None,
-        proxies: _Proxies | None,
+        proxies: Proxies | None,
     ) -> None:
         self.session = session
         self.slots = slots
+        self.proxies = proxies
         self._options = options
         self._url = functools.lru_cache(maxsize=256)(_url)
         self._settings = functools.lru_cache(maxsize=64)(functools.partial(_request_settings, proxies))
@@ -324,6 +304,10 @@ class _SessionChannel:
         settings = self._settings(request.method, request.origin, request.headers.multi_items)
         if self.session.closed:
             raise ClientClosedError("the aiohttp session of this transport is closed")
+        if self.slots is None:
+            from memtrace_transports._pool.aiohttp_connections import close_spent
+
+            close_spent(self.session.connector)
         data = body if body is None or len(body) < _LARGE else io.BytesIO(body)
         return self.session.request(request.method, url, data=data, timeout=timeout, **settings)
 
@@ -332,10 +316,11 @@ _BY_ITSELF = ("accept", "user-agent", "content-type")  # what aiohttp adds; it t
 
 
 def _request_settings(
-    proxies: _Proxies | None, method: str, origin: str, pairs: tuple[tuple[str, str], ...]
+    proxies: Proxies | None, method: str, origin: str, pairs: tuple[tuple[str, str], ...]
 ) -> dict[str, Any]:
     """What is the same for all requests of a method to an origin with these headers."""
     import multidict
+    import yarl
 
     check_fields(pairs, origin)  # aiohttp sends most of it
     headers = _merge_spellings(pairs)
@@ -354,12 +339,20 @@ def _request_settings(
             settings["middlewares"] = ()  # which aiohttp never sends again
         proxy = proxies.of(origin)
         if proxy is not None:
-            settings["proxy"] = proxy.url
+            settings["proxy"] = yarl.URL(proxy.place)
+            credentials = _credentials(proxy)
             if origin.startswith("https:"):
-                settings["proxy_headers"] = proxy.headers
+                settings["proxy_headers"] = dict(credentials)
             else:
-                headers.extend(proxy.headers.items())
+                headers.extend(credentials)
     return {**settings, "headers": multidict.CIMultiDictProxy(multidict.CIMultiDict(headers))}
+
+
+def _credentials(proxy: Proxy) -> list[tuple[str, str]]:
+    """The header that carries them; in an address aiohttp would repeat them in its errors."""
+    # https://github.com/aio-libs/aiohttp/issues/5399
+    value = basic_credentials(urlsplit(proxy.address))
+    return [] if value is None else [("Proxy-Authorization", value)]
 
 
 def _merge_spellings(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -469,30 +462,53 @@ def _unwrapped(error: Exception) -> Exception:
 _SENT_AGAIN = ("PUT", "DELETE")  # by a session of the user's, once, where a kept connection breaks
 
 
-def _failure(error: Exception, request: Request, channel: _SessionChannel) -> Exception:
+def _failure(error: Exception, request: Request, channel: _SessionChannel, proxy: Proxy | None) -> Exception:
     """What to raise for `error`."""
     session = channel.session
     if isinstance(error, MemtraceError):
-        return error
-    if isinstance(error, ValueError) and session.trust_env:  # aiohttp's InvalidURL is one too
-        named = proxy_from_env(request.origin)
-        if named is not None:  # our address has been checked
-            return invalid_proxy(named[0], "aiohttp does not take it")
+        return caused(error, error.__cause__)
+    if is_refused_lookup(error):
+        return caused(no_thread(unsent(request.origin)), error)
+    if session.trust_env and isinstance(error, _of_proxies()):
+        proxy = proxy_from_env(request.origin)  # which a session of the user's has read
+    if isinstance(error, ValueError) and session.trust_env and proxy is not None:  # our address has been checked
+        return invalid_proxy(proxy.named_by, "aiohttp does not take it")
     for matches, cause, maybe_sent, what in _error_map():
         if isinstance(error, matches):
             reason, behind = _message_of(error)
-            text = f"{what.format(request.origin)}: {reason}"
             again = cause in ("connect", "timeout") and channel.slots is None and request.method in _SENT_AGAIN
-            return _caused(TransportError(text, cause=cause, maybe_sent=maybe_sent or again), behind)
+            failure = failed_exchange(
+                what,
+                reason,
+                request.origin,
+                proxy,
+                cause=cause,
+                maybe_sent=maybe_sent or again,
+                permanent=(cause == "protocol" and not maybe_sent) or _is_permanent(error),
+            )
+            return caused(failure, behind)
     if session.closed:  # meanwhile, and who knows how far it came
         text = f"the connection to {request.origin} broke: the aiohttp session was closed"
-        return _caused(TransportError(text, cause="reset", maybe_sent=True), error)
+        return caused(TransportError(text, cause="reset", maybe_sent=True), error)
     return error
 
 
-def _caused(failure: Exception, cause: BaseException | None) -> Exception:
-    failure.__cause__ = cause
-    return failure
+_HEAD_TOO_LONG = ("Got more than ", "Too many headers ")  # its classes of these are not public
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which aiohttp bounds."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.TooManyRedirects):
+        return True
+    return isinstance(error, aiohttp.ClientResponseError) and error.message.startswith(_HEAD_TOO_LONG)
+
+
+def _of_proxies() -> tuple[type[Exception], ...]:
+    import aiohttp
+
+    return (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError, ValueError)  # InvalidURL is one too
 
 
 def _message_of(error: Exception) -> tuple[str, BaseException | None]:
@@ -517,9 +533,9 @@ def _error_map() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Tr
 
     return [
         (_NoSlotError, "timeout", False, "no free connection to {} in time"),
-        (aiohttp.ConnectionTimeoutError, "timeout", False, "no connection to {} in time"),
+        (aiohttp.ConnectionTimeoutError, "timeout", False, NO_CONNECTION_IN_TIME),
         ((TimeoutError, asyncio.TimeoutError), "timeout", True, "no answer from {} in time"),
-        ((aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError), "connect", False, "no connection to {}"),
+        ((aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError), "connect", False, NO_CONNECTION),
         (
             (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
             "protocol",
@@ -528,7 +544,7 @@ def _error_map() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Tr
         ),
         (aiohttp.ClientResponseError, "protocol", True, "{} did not answer in HTTP"),
         (aiohttp.ClientPayloadError, "protocol", True, "the answer of {} came broken"),
-        ((aiohttp.ClientConnectionError, OSError), "reset", True, "the connection to {} broke"),
+        ((aiohttp.ClientConnectionError, OSError), "reset", True, CONNECTION_BROKE),
         (aiohttp.ClientError, "protocol", True, "the exchange with {} failed"),
     ]
 

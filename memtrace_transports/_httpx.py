@@ -10,22 +10,42 @@ import contextlib
 import functools
 import ssl
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
+from memtrace._support.error_text import excerpt
 from memtrace._support.event_loops import shielded
-from memtrace.exceptions import ClientClosedError
+from memtrace._support.tracebacks import caused
+from memtrace.clock import Clock
+from memtrace.exceptions import ClientClosedError, no_thread
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports._checks.limits import came_out_of, keepalive_seconds, max_connections, shortest
+from memtrace_transports._checks.header_logs import hide_headers_from_logs
+from memtrace_transports._checks.limits import (
+    came_out_of,
+    is_refused_lookup,
+    keepalive_seconds,
+    max_connections,
+    shortest,
+    unsent,
+)
 from memtrace_transports._checks.own_client import qualified_type
-from memtrace_transports._checks.proxies import check_env_proxies, invalid_proxy
+from memtrace_transports._checks.proxies import (
+    CONNECTION_BROKE,
+    NO_CONNECTION,
+    NO_CONNECTION_IN_TIME,
+    Proxies,
+    Proxy,
+    failed_exchange,
+    invalid_proxy,
+)
 from memtrace_transports._checks.request_checks import check_time_left
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
+from memtrace_transports._checks.surplus import holds_surplus
 from memtrace_transports._checks.tls import lazy_ssl_context
 from memtrace_transports._pool.client_pool import ClientPool
 from memtrace_transports._pool.lazy_clients import LazyClient, PerLoopClients
@@ -66,8 +86,8 @@ class HttpxTransport:
     """Sends through an `httpx.Client` or `httpx2.Client`: one of its own, made at the first request, or yours.
 
     Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. `library` says whose
-    client it makes; of yours it is seen. The bound of an attempt holds for each step by itself: waiting for a connection,
-    connecting, each write and each read; and it is looked at again whenever a part of the answer has come.
+    client it makes; of yours it is seen. The bound of an attempt holds for the whole, and is looked at before each read and
+    write: what no library interrupts, a name look-up and the trying of a host's several addresses, can go beyond it.
     """
 
     def __init__(
@@ -81,43 +101,69 @@ class HttpxTransport:
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
             raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {qualified_type(client)}")
         self._options = _own_options(client, options)
+        self._is_shared = client is not None or self._options.http2  # else a client serves one request at a time
+        hide_headers_from_logs()
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._options)
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
+        self._proxies = _proxies_of(client, self._options, self._library)
         given = None if client is None else _BorrowedClient(cast("httpx.Client", client))
-        tls = lazy_ssl_context(self._options, blocking=True)
-        make = functools.partial(_new_client_pool, self._library, self._options, tls)
+        tls = lazy_ssl_context(self._options)
+        make = functools.partial(_new_client_pool, self._library, self._options, tls, self._proxies)
         self._clients: LazyClient[_BorrowedClient | ClientPool[httpx.Client]] = LazyClient(given, make)
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
-        check_time_left(request)
+        if request.timeout is not None and not request.timeout > 0:  # here, where it takes no call
+            check_time_left(request)
+        started = request.context.clock.monotonic()
         clients = self._clients.get()
-        library = import_module(self._library)
+        library, proxy = import_module(self._library), self._proxies.of(request.origin)
         timeout = self._timeout(request.timeout)
         client = clients.acquire(timeout["pool"])
         if client is None:
-            raise _failure(library, library.PoolTimeout("all connections are in use"), request, None)
+            raise _failure(library, library.PoolTimeout("all connections are in use"), request, None, proxy)
         try:
-            return self._exchange(library, client, request, timeout)
+            return self._exchange(library, client, request, timeout, started)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
-            failure = _failure(library, error, request, client)
+            failure = _failure(library, error, request, client, proxy)
         finally:
+            _TIMING.deadline = None
             clients.release(client)
         raise failure  # out here, where it has no context
 
-    def _exchange(self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout) -> Response:
+    def _exchange(
+        self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout, started: float
+    ) -> Response:
         if client.is_closed:
             raise _closed(library)
-        outgoing = self._requests.build(library, client, request, timeout)
-        started = request.context.clock.monotonic()
-        answer = client.send(outgoing, stream=True, follow_redirects=False)
+        # in no local of ours: its headers show the key
+        answer = client.send(
+            self._outgoing(library, client, request, timeout, started), stream=True, follow_redirects=False
+        )
         with contextlib.closing(answer):
+            connection = _connection_of(answer)
+            if self._is_shared and connection is not None and not answer.is_closed:
+                answer.stream = _watched_class(library)(answer.stream, connection)
             body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
             for part in answer.iter_raw() if is_raw else answer.iter_bytes():
                 body.add(part)
                 _check_deadline(request, started)
+        if connection is not None and holds_surplus(connection):
+            connection.close()
         return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
+
+    def _outgoing(
+        self, library: ModuleType, client: httpx.Client, request: Request, timeout: _Timeout, started: float
+    ) -> httpx.Request:
+        outgoing = self._requests.build(library, client, request, timeout)
+        if request.timeout is not None:
+            deadline = _TIMING.deadline = _Deadline(timeout, request.context.clock, started + request.timeout)
+            connect = deadline.shortened(timeout["connect"])
+            # the streams of a client of the user's were perhaps not opened under our eyes
+            outgoing.extensions["timeout"] = deadline if self._is_shared else {**timeout, "connect": connect}
+            outgoing.extensions.setdefault("trace", _trace_connecting)  # unless a tracer of the user's is there
+        return outgoing
 
     def close(self) -> None:
         """Close the connections that it made; a second call does nothing."""
@@ -160,10 +206,14 @@ class AsyncHttpxTransport:
                 f"AsyncHttpxTransport takes an AsyncClient of httpx or httpx2, not {qualified_type(client)}"
             )
         self._options = _own_options(client, options)
+        self._is_shared = client is not None or self._options.http2  # else a client serves one request at a time
+        hide_headers_from_logs()
         self._library = _library_of(client, library)
         self._requests = _new_request_builder(client, self._options)
         self._timeout = functools.lru_cache(maxsize=64)(functools.partial(_timeout, self._options))
-        make = functools.partial(_new_async_client, self._library, self._options, lazy_ssl_context(self._options))
+        self._proxies = _proxies_of(client, self._options, self._library)
+        tls = lazy_ssl_context(self._options)
+        make = functools.partial(_new_async_client, self._library, self._options, tls, self._proxies)
         self._channels: PerLoopClients[_ClientChannel, httpx.AsyncClient] = PerLoopClients(
             None if client is None else _borrowed_channel(cast("httpx.AsyncClient", client)),
             make,
@@ -174,30 +224,26 @@ class AsyncHttpxTransport:
         """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
         from memtrace_transports._pool.deadline import run_within, start_scope
 
-        check_time_left(request)
-        channel = await self._channels.get()
+        if request.timeout is not None and not request.timeout > 0:  # here, where it takes no call
+            check_time_left(request)
+        channel, proxy = await self._channels.get(), self._proxies.of(request.origin)
         library, client, progress = import_module(self._library), None, _Progress()
         try:
             scope = start_scope(request.timeout)
             timeout = self._timeout(request.timeout)
             client = await channel.acquire(timeout["pool"])
             if client is None:
-                failure = _failure(library, library.PoolTimeout("all connections are in use"), request, None)
+                failure = _failure(library, library.PoolTimeout("all connections are in use"), request, None, proxy)
             else:
                 try:
                     if client.is_closed:
                         raise _closed(library)
-                    outgoing = self._requests.build(library, client, request, timeout)
-                    progress.extensions = outgoing.extensions
-                    progress.extensions.setdefault("trace", progress)  # unless a tracer of the user's is there
-                    exchange = self._exchange(
-                        scope, library, client, outgoing, origin=request.origin, progress=progress
-                    )
+                    exchange = self._exchange(scope, library, client, request, timeout, progress=progress)
                     return await run_within(scope, exchange)
                 finally:
                     await channel.release(client, usable=not progress.was_cut_early)
         except Exception as error:  # noqa: BLE001  # those of the library are translated, others raised again
-            failure = progress.corrected(_failure(library, progress.named(library, error), request, client))
+            failure = progress.corrected(_failure(library, progress.named(library, error), request, client, proxy))
         raise failure  # out here, where it has no context
 
     async def _exchange(
@@ -205,23 +251,36 @@ class AsyncHttpxTransport:
         scope: anyio.CancelScope,
         library: ModuleType,
         client: httpx.AsyncClient,
-        outgoing: httpx.Request,
+        request: Request,
+        timeout: _Timeout,  # noqa: ASYNC109  # the library's, of each phase
         *,
-        origin: str,
         progress: _Progress,
     ) -> Response:
         with scope:
             try:
-                answer = await client.send(outgoing, stream=True, follow_redirects=False)
+                # in no local of ours: its headers show the key
+                answer = await client.send(
+                    progress.watched(self._requests.build(library, client, request, timeout)),
+                    stream=True,
+                    follow_redirects=False,
+                )
             except BaseException as error:
                 await progress.note_failure(library, error)
                 raise
             try:
-                body, is_raw = _start_body(library, answer, origin, self._options.max_response_bytes)
-                async for part in answer.aiter_raw() if is_raw else answer.aiter_bytes():
-                    body.add(part)
+                connection = _connection_of(answer)
+                if self._is_shared and connection is not None and not answer.is_closed:
+                    answer.stream = _watched_class(library)(answer.stream, connection)
+                body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
+                # closed by hand: where a part is refused, trio warns of a generator that is left over
+                given = cast("AsyncGenerator[bytes, None]", answer.aiter_raw() if is_raw else answer.aiter_bytes())
+                async with contextlib.aclosing(given) as parts:
+                    async for part in parts:
+                        body.add(part)
             finally:
                 await answer.aclose()
+            if connection is not None and holds_surplus(connection):
+                await connection.aclose()
             return Response(answer.status_code, Headers(answer.headers.multi_items()), body.finish())
         raise TimeoutError  # the bound has passed
 
@@ -273,11 +332,16 @@ def _library_of(client: object, library: Library | None) -> Library:
     return library or ("httpx2" if "httpx2" in packages else "httpx")
 
 
+def _proxies_of(client: object, options: TransportOptions, library: Library) -> Proxies:
+    """Those of a client of our own; yours keeps its own to itself."""
+    return Proxies(options if client is None else TransportOptions(trust_env=False), library)
+
+
 def _new_client_pool(
-    library: Library, options: TransportOptions, tls: Callable[[], ssl.SSLContext]
+    library: Library, options: TransportOptions, tls: Callable[[], ssl.SSLContext], proxies: Proxies
 ) -> ClientPool[httpx.Client]:
     return ClientPool(
-        functools.partial(_new_client, library, "Client", options, tls, connections=1),
+        functools.partial(_new_client, library, "", options, tls, proxies, connections=1),
         max_size=max_connections(options),
         max_idle=_max_idle(options),
         expiry=keepalive_seconds(options),
@@ -294,51 +358,87 @@ def _max_idle(options: TransportOptions) -> int:
 
 
 def _new_async_client(
-    library: Library, options: TransportOptions, tls: Callable[[], ssl.SSLContext]
+    library: Library, options: TransportOptions, tls: Callable[[], ssl.SSLContext], proxies: Proxies
 ) -> httpx.AsyncClient:
     connections = max_connections(options) if options.http2 else 1
-    client: httpx.AsyncClient = _new_client(library, "AsyncClient", options, tls, connections=connections)
+    client: httpx.AsyncClient = _new_client(library, "Async", options, tls, proxies, connections=connections)
     return client
 
 
 def _new_client(
     library: Library,
-    kind: Literal["Client", "AsyncClient"],
+    form: Literal["", "Async"],
     options: TransportOptions,
     tls: Callable[[], ssl.SSLContext],
+    proxies: Proxies,
     *,
     connections: int,
 ) -> Any:
     module = import_module(library)
-    if options.trust_env and options.proxy is None:
-        check_env_proxies(library, "socksio")
     context = tls()
+    limits = module.Limits(
+        max_connections=connections,
+        max_keepalive_connections=_max_idle(options),
+        keepalive_expiry=keepalive_seconds(options),
+    )
+    settings = {"verify": context, "limits": limits, "trust_env": False, "http2": options.http2}
+    mounts = None
+    if proxies.any():  # in the place of the library's own reading: https://github.com/encode/httpx/issues/3221
+        mounts = {"all://": _routing_class(module)(proxies, getattr(module, f"{form}HTTPTransport"), settings)}
+    return _cookieless(getattr(module, f"{form}Client"), module)(**settings, mounts=mounts)
+
+
+def _library_proxy(module: ModuleType, proxy: Proxy, context: ssl.SSLContext) -> httpx.Proxy:
+    """What the library calls a proxy; one that is spoken to over TLS is trusted as the server is."""
+    over_tls = proxy.address.lower().startswith("https:")
     try:
-        return _cookieless(getattr(module, kind), module)(
-            verify=context,
-            limits=module.Limits(
-                max_connections=connections,
-                max_keepalive_connections=_max_idle(options),
-                keepalive_expiry=keepalive_seconds(options),
-            ),
-            proxy=_proxy(module, options.proxy, context),
-            trust_env=options.trust_env,
-            http2=options.http2,
-        )
-    except (ValueError, module.InvalidURL):  # some of no_proxy: https://github.com/encode/httpx/issues/3221
-        named_by = "the environment (http_proxy, https_proxy, all_proxy or no_proxy)"
-        raise invalid_proxy(
-            named_by if options.proxy is None else "transport_options.proxy", f"{library} does not take it"
-        ) from None
+        found: httpx.Proxy = module.Proxy(proxy.address, ssl_context=context if over_tls else None)
+    except (ValueError, module.InvalidURL):  # which repeat it
+        failure = invalid_proxy(proxy.named_by, f"{module.__name__} does not take it")
+    else:
+        return found
+    raise failure  # out here, where it has no context
 
 
-def _proxy(module: ModuleType, address: str | None, context: ssl.SSLContext) -> httpx.Proxy | None:
-    """The proxy of the options; one that is spoken to over TLS is trusted as the server is."""
-    if address is None:
-        return None
-    over_tls = address.lower().startswith("https:")
-    proxy: httpx.Proxy = module.Proxy(address, ssl_context=context if over_tls else None)
-    return proxy
+_ORIGIN = "memtrace_origin"
+"""The extension of a request that says which origin it is for."""
+
+
+@functools.lru_cache(maxsize=2)
+def _routing_class(library: ModuleType) -> Callable[[Proxies, Callable[..., Any], dict[str, Any]], Any]:
+    class Routing(library.BaseTransport, library.AsyncBaseTransport):  # type: ignore[misc,name-defined]  # whichever of the two
+        """Sends each request by the proxy for its origin, or directly."""
+
+        def __init__(self, proxies: Proxies, make: Callable[..., Any], settings: dict[str, Any]) -> None:
+            self._proxies = proxies
+            self._make = make
+            self._settings = settings
+            self._made: dict[Proxy | None, Any] = {}
+
+        def _route(self, request: httpx.Request) -> Any:
+            proxy = self._proxies.of(request.extensions[_ORIGIN])
+            if proxy not in self._made:
+                by = None if proxy is None else _library_proxy(library, proxy, self._settings["verify"])
+                self._made[proxy] = self._make(**self._settings, proxy=by)
+            return self._made[proxy]
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            response: httpx.Response = self._route(request).handle_request(request)
+            return response
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response: httpx.Response = await self._route(request).handle_async_request(request)
+            return response
+
+        def close(self) -> None:
+            for transport in self._made.values():
+                transport.close()
+
+        async def aclose(self) -> None:
+            for transport in self._made.values():
+                await transport.aclose()
+
+    return Routing
 
 
 @functools.lru_cache(maxsize=4)
@@ -377,6 +477,47 @@ def _timeout(options: TransportOptions, bound: float | None) -> _Timeout:
         "write": shortest(bound, options.write_timeout),
         "pool": shortest(bound, options.pool_timeout),
     }
+
+
+class _Deadline(dict[str, Any]):
+    """The extension ``timeout`` of a blocking request: a phase has what is left of the bound when it begins."""
+
+    def __init__(self, phases: _Timeout, clock: Clock, end: float) -> None:
+        super().__init__(phases)
+        self.clock = clock
+        self.end = end
+
+    def get(self, phase: str, default: Any = None) -> Any:
+        """The seconds that `phase` has."""
+        return self.shortened(super().get(phase, default))
+
+    def shortened(self, seconds: float | None) -> float:
+        """`seconds`, or what is left where that is less."""
+        left = max(self.end - self.clock.monotonic(), _LEAST)
+        return left if seconds is None or left < seconds else seconds
+
+
+_LEAST = 0.001  # seconds: a socket with none would not wait at all
+_TIMING = threading.local()
+"""The `_Deadline` of the request that this thread sends; streams that we saw opened ask it at each read and write."""
+
+
+def _trace_connecting(step: str, info: dict[str, Any]) -> None:
+    """The extension ``trace`` of a blocking request: has a new stream keep to the bound, since each of its reads may take a phase's time."""
+    if step.endswith((".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")):
+        stream = info["return_value"]
+        stream.read = functools.partial(_within_bound, stream.read)
+        stream.write = functools.partial(_within_bound, stream.write)
+    elif step.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
+        del info["request"].extensions["trace"]  # nothing is opened any more
+
+
+def _within_bound(read_or_write: Callable[..., Any], data: Any, timeout: float | None = None) -> Any:
+    deadline: _Deadline | None = getattr(_TIMING, "deadline", None)
+    if deadline is not None:  # as `shortened`, without a call: four times a request
+        left = max(deadline.end - deadline.clock.monotonic(), _LEAST)
+        timeout = left if timeout is None or left < timeout else timeout
+    return read_or_write(data, timeout=timeout)
 
 
 class _Progress:
@@ -422,6 +563,12 @@ class _Progress:
             if extensions.get("trace") is self:  # and not a tracer that calls it
                 del extensions["trace"]
         return _done() if threading.get_ident() == self._thread else None  # a user's transport may block in a thread
+
+    def watched(self, outgoing: httpx.Request) -> httpx.Request:
+        """`outgoing`, which it watches from now on, unless a tracer of the user's is there."""
+        self.extensions = outgoing.extensions
+        self.extensions.setdefault("trace", self)
+        return outgoing
 
     async def note_failure(self, library: ModuleType, error: BaseException) -> None:
         """Note whether `error` met the request in the queue of a user's pool, of which httpcore tells no step; close what it leaves open."""
@@ -500,7 +647,11 @@ class _OwnRequestBuilder:
             library, request.method, request.origin, request.headers.multi_items, has_body=bool(body)
         )
         outgoing: httpx.Request = library.Request(
-            request.method, url, headers=headers, stream=library.ByteStream(body), extensions={"timeout": {**timeout}}
+            request.method,
+            url,
+            headers=headers,
+            stream=library.ByteStream(body),
+            extensions={"timeout": {**timeout}, _ORIGIN: request.origin},
         )
         if is_sized:
             outgoing.headers["Content-Length"] = str(len(body))
@@ -584,31 +735,91 @@ def _known_codings(library: ModuleType) -> list[str]:
     return codings_of(client.headers["accept-encoding"])
 
 
+_WITHIN_STREAMS: Final = ("_stream", "_httpcore_stream", "_connection")
+
+
+def _connection_of(answer: httpx.Response) -> Any:
+    """Httpcore's connection on which `answer` comes; None for HTTP/2, and for transports of another make."""
+    found: Any = answer.stream
+    while found is not None and not hasattr(found, "_h11_state"):
+        outer, found = found, None
+        for name in _WITHIN_STREAMS:
+            found = found or getattr(outer, name, None)
+    return found
+
+
+@functools.lru_cache(maxsize=2)
+def _watched_class(library: ModuleType) -> Callable[[Any, Any], Any]:
+    """Bodies whose connection is closed with them where more has come, before another task or thread is given it."""
+
+    class WatchedStream(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc,name-defined]  # whichever
+        def __init__(self, stream: Any, connection: Any) -> None:
+            self._stream = stream
+            self._connection = connection
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(self._stream)
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return aiter(self._stream)
+
+        def close(self) -> None:
+            self._retire_connection()
+            self._stream.close()
+
+        def aclose(self) -> Awaitable[None]:
+            self._retire_connection()
+            closing: Awaitable[None] = self._stream.aclose()
+            return closing
+
+        def _retire_connection(self) -> None:
+            if holds_surplus(self._connection):
+                self._connection._h11_state.send_failed()  # noqa: SLF001  # whereupon httpcore closes it with the answer
+
+    return WatchedStream
+
+
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
 def _failure(
-    library: ModuleType, error: Exception, request: Request, client: httpx.Client | httpx.AsyncClient | None
+    library: ModuleType,
+    error: Exception,
+    request: Request,
+    client: httpx.Client | httpx.AsyncClient | None,
+    proxy: Proxy | None,
 ) -> Exception:
     """What to raise for `error`."""
     if isinstance(error, (TransportError, ClientClosedError)):
-        return error
+        return caused(error, error.__cause__)
+    if is_refused_lookup(error):
+        return caused(no_thread(unsent(request.origin)), error)
     for matches, cause, maybe_sent, what in _error_map(library):
         if isinstance(error, matches):
             reset = cause == "protocol" and "disconnected" in str(error)
-            text = f"{what.format(request.origin)}: {_reason(library, error)}"
-            failure = TransportError(text, cause="reset" if reset else cause, maybe_sent=maybe_sent)
-            failure.__cause__ = None if _may_contain_key(library, error) else error
-            return failure
+            failure = failed_exchange(
+                CONNECTION_BROKE if reset else what,
+                _reason(library, error),
+                request.origin,
+                proxy,
+                cause="reset" if reset else cause,
+                maybe_sent=maybe_sent,
+                permanent=(cause == "protocol" and not maybe_sent) or _is_permanent(library, error),
+            )
+            return caused(failure, None if _may_contain_key(library, error) else error)
     if client is not None and client.is_closed:  # meanwhile, and who knows how far it came
         broken = TransportError(
             f"the connection to {request.origin} broke: the {library.__name__} client was closed",
             cause="reset",
             maybe_sent=True,
         )
-        broken.__cause__ = error
-        return broken
+        return caused(broken, error)
     return error
+
+
+def _is_permanent(library: ModuleType, error: Exception) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which h11 bounds."""
+    return isinstance(error, library.TooManyRedirects) or "Receive buffer too long" in str(error)
 
 
 def _may_contain_key(library: ModuleType, error: Exception) -> bool:
@@ -620,7 +831,7 @@ def _may_contain_key(library: ModuleType, error: Exception) -> bool:
 def _reason(library: ModuleType, error: Exception) -> str:
     if _may_contain_key(library, error):
         return f"a header or the path holds what HTTP does not allow ({type(error).__name__})"
-    return str(error) or type(error).__name__
+    return excerpt(str(error)) or type(error).__name__
 
 
 @functools.lru_cache(maxsize=2)
@@ -629,14 +840,14 @@ def _error_map(
 ) -> list[tuple[type[Exception] | tuple[type[Exception], ...], TransportCause, bool, str]]:
     """The library's errors, the most special first: what happened, and whether the request may have been sent."""
     return [
-        (library.ConnectTimeout, "timeout", False, "no connection to {} in time"),
+        (library.ConnectTimeout, "timeout", False, NO_CONNECTION_IN_TIME),
         (library.PoolTimeout, "timeout", False, "no free connection to {} in time"),
         ((library.TimeoutException, TimeoutError), "timeout", True, "no answer from {} in time"),
         (
             (library.ConnectError, library.ProxyError, library.UnsupportedProtocol),
             "connect",
             False,
-            "no connection to {}",
+            NO_CONNECTION,
         ),
         (
             (library.LocalProtocolError, library.InvalidURL, UnicodeEncodeError),
@@ -645,7 +856,7 @@ def _error_map(
             "the request to {} cannot be written",
         ),
         (library.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
-        ((library.NetworkError, ssl.SSLError), "reset", True, "the connection to {} broke"),  # TLS 1.3 refuses late
+        ((library.NetworkError, ssl.SSLError), "reset", True, CONNECTION_BROKE),  # TLS 1.3 refuses late
         (library.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),
-        (library.TransportError, "protocol", True, "the exchange with {} failed"),
+        ((library.TransportError, library.TooManyRedirects), "protocol", True, "the exchange with {} failed"),
     ]

@@ -9,21 +9,34 @@ from __future__ import annotations
 import functools
 import http
 import http.client
+import io
 import threading
+import weakref
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from memtrace._support.tracebacks import caused
 from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
 from memtrace.transport import Headers, Request, Response, TransportCause, TransportError, TransportOptions
-from memtrace_transports._checks.limits import max_connections
+from memtrace_transports._checks.limits import max_connections, shortest
 from memtrace_transports._checks.own_client import qualified_type
-from memtrace_transports._checks.proxies import proxy_from_env, validate_proxy
+from memtrace_transports._checks.proxies import (
+    CONNECTION_BROKE,
+    NO_CONNECTION,
+    NO_CONNECTION_IN_TIME,
+    Proxies,
+    Proxy,
+    failed_exchange,
+    proxy_from_env,
+    usable,
+)
 from memtrace_transports._checks.request_checks import cannot_send, check_sendable, check_time_left
 from memtrace_transports._checks.response_body import BodyReader, codings_of, interim_response, is_decodable, unreadable
+from memtrace_transports._checks.surplus import holds_surplus
 from memtrace_transports._checks.tls import TLS_OPTIONS, lazy_ssl_context
 from memtrace_transports._pool.lazy_clients import LazyClient
 
@@ -63,8 +76,8 @@ class RequestsTransport:
     open; its `params` are not added, since the target is sent as it stands. (urllib3 writes a target anew that has
     lower-case escapes or characters that no URL may have; the session of our own does not.)
 
-    The bound of an attempt holds for connecting and for each wait for bytes by itself, and for the whole whenever bytes of
-    the body arrive.
+    The bound of an attempt holds for the whole, and is looked at before each read and write: what no library interrupts, a name
+    look-up and the trying of a host's several addresses, can go beyond it; so can the headers of an answer to your own session.
     """
 
     def __init__(self, session: requests.Session | None = None, *, options: TransportOptions | None = None) -> None:
@@ -79,14 +92,14 @@ class RequestsTransport:
             raise TypeError(f"options= takes TransportOptions, not {qualified_type(options)}")
         self._options = options or TransportOptions()
         self._own = _OwnSession(self._options) if session is None else None
-        tls = lazy_ssl_context(self._options, bundles=_BUNDLES, blocking=True)
+        tls = lazy_ssl_context(self._options, bundles=_BUNDLES)
         self._sessions = LazyClient(session, functools.partial(_new_session, self._options, tls))
 
     def send(self, request: Request) -> Response:
         """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
         check_time_left(request)
-        session = self._sessions.get()
         attempt = _SendAttempt(request, self._options)
+        session = self._sessions.get()
         try:
             return attempt.run(session, self._own)
         except Exception as error:  # noqa: BLE001  # those of requests are translated, others raised again
@@ -101,6 +114,7 @@ class RequestsTransport:
 # ---- one attempt ----------------------------------------------------------------------------------------------------
 
 _CHUNK = 64 * 1024
+_LEAST = 0.001  # seconds: a socket with none would not wait at all
 _monotonic = SystemClock().monotonic
 
 
@@ -110,13 +124,24 @@ class _SendAttempt:
     def __init__(self, request: Request, options: TransportOptions) -> None:
         self.request = request
         self.sent: bool | None = None  # None: unknown, as on a user's session
+        self.proxy: Proxy | None = None  # as soon as it is known
         self._options = options
         self._deadline = None if request.timeout is None else _monotonic() + request.timeout
+
+    def time_left(self, seconds: float | None) -> float | None:
+        """`seconds` of a phase, or what is left of the bound where that is less."""
+        if self._deadline is None:
+            return seconds
+        return shortest(seconds, max(self._deadline - _monotonic(), _LEAST))
+
+    def is_over(self) -> bool:
+        """Whether the bound has passed."""
+        return self._deadline is not None and _monotonic() > self._deadline
 
     def run(self, session: requests.Session, own: _OwnSession | None) -> Response:
         """Send it by `session`, which is the user's where `own` is None."""
         check_sendable(self.request)  # requests, urllib3 and http.client each tell it with the key in their text
-        outgoing, settings = self._prepare_custom(session) if own is None else self._prepare_own(session, own)
+        outgoing, settings = self._prepare_custom(session) if own is None else self._prepare_own(own)
         token = _SEND_ATTEMPT.set(self)
         try:
             answer = session.send(
@@ -125,6 +150,7 @@ class _SendAttempt:
         finally:
             _SEND_ATTEMPT.reset(token)
         self.sent = True
+        _watch_for_surplus(self, answer.raw)
         try:
             body = self._body(answer)
         finally:  # a connection whose answer was read to its end is back in its pool by now; any other one ends here
@@ -132,17 +158,15 @@ class _SendAttempt:
         headers = getattr(answer.raw, "headers", None) or answer.headers
         return Response(answer.status_code, Headers(list(headers.items())), body)
 
-    def _prepare_own(
-        self, session: requests.Session, own: _OwnSession
-    ) -> tuple[requests.PreparedRequest, dict[str, Any]]:
+    def _prepare_own(self, own: _OwnSession) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         """The request without what `prepare` does, which writes the URL anew and looks for cookies, files and netrc."""
         request, outgoing = self.request, _prepared_class()()
         outgoing.method = request.method
         outgoing.headers = _headers(request, own.headers)
         outgoing.body = request.body
         outgoing.hooks = {"response": [self._refuse_interim, _hide_redirect]}
-        prepared = _verbatim(outgoing, request)
-        return prepared, {"proxies": own.proxies(session, prepared, request)}
+        self.proxy = own.proxies.of(request.origin)
+        return _verbatim(outgoing, request), {"proxies": {"all": self.proxy.address} if self.proxy else {}}
 
     def _prepare_custom(self, session: requests.Session) -> tuple[requests.PreparedRequest, dict[str, Any]]:
         import requests
@@ -161,8 +185,12 @@ class _SendAttempt:
         settings = session.merge_environment_settings(
             request.url, {}, stream=True, verify=session.verify, cert=session.cert
         )
-        proxies = _validated_proxies(request, settings["proxies"])
-        return _verbatim(outgoing, request), {**settings, "proxies": proxies}
+        self.proxy = _custom_proxy(request, settings["proxies"])
+        if self.proxy is not None:
+            parts = urlsplit(request.origin)
+            key = f"{parts.scheme}://{parts.hostname}"  # the first that requests looks for
+            settings["proxies"][key] = self.proxy.address
+        return _verbatim(outgoing, request), {**settings}
 
     def _timeout(self) -> urllib3.Timeout:
         import urllib3
@@ -174,12 +202,6 @@ class _SendAttempt:
         body, arriving = _start_body(answer, self.request.origin, self._options.max_response_bytes)
         for piece in arriving:
             body.add(piece)
-            if self._deadline is not None and _monotonic() > self._deadline:
-                raise TransportError(
-                    f"no whole answer from {self.request.origin} within {self.request.timeout} s",
-                    cause="timeout",
-                    maybe_sent=True,
-                )
         return body.finish()
 
     def _refuse_interim(self, answer: requests.Response, **_: object) -> None:
@@ -194,40 +216,23 @@ _SEND_ATTEMPT: ContextVar[_SendAttempt] = ContextVar("memtrace_requests_attempt"
 
 
 class _OwnSession:
-    """What belongs to requests through a session of our own: the options' headers, and the proxies on the way to an origin.
-
-    Those of the environment are as they were at the first request to it: to read them takes a third of a call.
-    """
+    """What belongs to requests through a session of our own: the options' headers, and the proxy on the way to an origin."""
 
     def __init__(self, options: TransportOptions) -> None:
         self.headers = tuple((options.headers or {}).items())
-        self._proxies: dict[str, dict[str, str]] = {}
-
-    def proxies(
-        self, session: requests.Session, prepared: requests.PreparedRequest, request: Request
-    ) -> dict[str, str]:
-        """By scheme and host, as requests takes them."""
-        known = self._proxies.get(request.origin)
-        if known is None:
-            from requests.utils import resolve_proxies
-
-            proxies = resolve_proxies(prepared, dict(session.proxies), session.trust_env)
-            known = self._proxies[request.origin] = _validated_proxies(request, proxies)
-        return dict(known)
+        self.proxies = Proxies(options, "requests")
 
 
-def _validated_proxies(request: Request, proxies: MutableMapping[str, str]) -> dict[str, str]:
-    """`proxies`, where requests and urllib3 can use the one for this request; it is given its scheme where it has none."""
+def _custom_proxy(request: Request, proxies: MutableMapping[str, str]) -> Proxy | None:
+    """The one of a user's session for this request, with its scheme where it has none. Raises `ConfigurationError`."""
     from requests.utils import select_proxy
 
     address = select_proxy(request.url, proxies)
     if not address:
-        return dict(proxies)
-    named = proxy_from_env(request.origin)
-    named_by = named[0] if named is not None and named[1] == address else "your session"
-    parts = urlsplit(request.origin)
-    key = f"{parts.scheme}://{parts.hostname}"  # the first that requests looks for
-    return {**proxies, key: validate_proxy(address, named_by, "requests", "socks")}
+        return None
+    found = proxy_from_env(request.origin)
+    named_by = found.named_by if found is not None and found.address == address else "your session"
+    return usable(Proxy(address, named_by), "requests")
 
 
 def _verbatim(outgoing: Any, request: Request) -> requests.PreparedRequest:
@@ -272,6 +277,35 @@ def _known_codings() -> list[str]:
     return codings_of(make_headers(accept_encoding=True)["accept-encoding"])
 
 
+def _watch_for_surplus(attempt: _SendAttempt, raw: Any) -> None:
+    """See to it that an answer comes within the bound, and that its connection serves no other request where more has come.
+
+    http.client throws away what it has read of that, and the rest would be the next answer's beginning.
+    """
+    # tests/transports/test_upstream.py::test_urllib3_uses_a_connection_again_on_which_half_an_answer_too_many_came
+    answer: Any = getattr(raw, "_original_response", None)
+    connection = getattr(raw, "connection", None)
+    # a patch's may read from something else
+    if isinstance(getattr(answer, "fp", None), io.BufferedReader) and connection is not None:
+        vars(answer)["_close_conn"] = functools.partial(_end_answer, answer, connection)
+        _bound_reads(attempt, answer.fp)
+
+
+def _end_answer(answer: Any, connection: Any) -> None:
+    """Let go of the connection, as http.client does at the end of `answer`; close it where it holds more."""
+    is_spent = _has_buffered(answer.fp) or holds_surplus(connection.sock)
+    del vars(answer)["_close_conn"]
+    answer._close_conn()  # noqa: SLF001  # its class's own
+    if is_spent:
+        connection.close()
+
+
+def _has_buffered(file: Any) -> bool:
+    """Whether bytes were read into this buffer and not out of it."""
+    file.raw.readinto = lambda _: None  # or `peek` would wait for more
+    return bool(file.peek(1))
+
+
 # ---- a session of our own -------------------------------------------------------------------------------------------
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # the names that requests has for it, in its order
@@ -284,9 +318,7 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
 
     session = requests.Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    session.trust_env = options.trust_env and options.proxy is None
-    if options.proxy is not None:
-        session.proxies = {"all": options.proxy}
+    session.trust_env = False  # each request is told its proxy
     adapter = _adapter_class()(max_connections(options), tls())
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -295,9 +327,7 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
 
 def _headers(request: Request, defaults: tuple[tuple[str, str], ...]) -> urllib3.HTTPHeaderDict:
     """Urllib3's kind, which requests hands on as it is: a repeated name stays repeated."""
-    import urllib3
-
-    headers = urllib3.HTTPHeaderDict()
+    headers = _headers_class()()
     for name, value in request.headers.multi_items:
         headers.add(name, value)
     for name, value in (*defaults, ("Accept-Encoding", "gzip, deflate")):
@@ -305,6 +335,17 @@ def _headers(request: Request, defaults: tuple[tuple[str, str], ...]) -> urllib3
     if request.body is not None:
         headers.setdefault("Content-Length", str(len(request.body)))
     return headers
+
+
+@functools.lru_cache(maxsize=1)
+def _headers_class() -> type[urllib3.HTTPHeaderDict]:
+    import urllib3
+
+    class Fields(urllib3.HTTPHeaderDict):
+        def __repr__(self) -> str:  # locals of urllib3's frames: its own shows the key
+            return f"Fields({', '.join(self)})"
+
+    return Fields
 
 
 @functools.lru_cache(maxsize=1)
@@ -325,7 +366,13 @@ _MOST_INTERIM = 100
 
 
 class _StrictResponse(http.client.HTTPResponse):
-    """Skips every interim answer, and refuses an answer with a header line that cannot be read."""
+    """Skips every interim answer, refuses an answer with a header line that cannot be read, and keeps to the attempt's bound."""
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        attempt = _SEND_ATTEMPT.get(None)
+        if attempt is not None:  # or each part of an answer could take as long as all of it
+            _bound_reads(attempt, self.fp)
 
     def begin(self) -> None:
         super().begin()  # which skips the 100 alone: https://github.com/urllib3/urllib3/pull/3319
@@ -340,6 +387,39 @@ class _StrictResponse(http.client.HTTPResponse):
             raise http.client.HTTPException("a header line of the answer cannot be read")
 
 
+def _outliving_exit(pool: type[Any]) -> type[Any]:
+    """Urllib3's pool, which connects anew once urllib3's exit hook has emptied it: hooks of the user's may run after that one."""
+    # tests/transports/test_upstream.py::test_an_exit_hook_of_urllib3_empties_a_pool_for_good
+
+    class OutlivingPool(pool):  # type: ignore[misc]  # one of urllib3's
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            self._emptied: list[str] = []
+            weakref.finalize(self, self._emptied.append, "at exit")  # runs before urllib3's, which is older
+
+        def _get_conn(self, timeout: float | None = None) -> Any:
+            if self._emptied:
+                self.block = False
+            return super()._get_conn(timeout)
+
+    return OutlivingPool
+
+
+def _bound_reads(attempt: _SendAttempt, file: Any) -> None:
+    """Have each read of an answer's file wait for what is left of the bound at most."""
+    sock, readinto = file.raw._sock, type(file.raw).readinto  # noqa: SLF001  # its connection may have let go of it
+    timeout = sock.gettimeout()
+
+    def read_in_time(buffer: Any) -> int | None:
+        if attempt.is_over():  # though the server never lets a read wait
+            raise TimeoutError("timed out")
+        sock.settimeout(attempt.time_left(timeout))
+        received: int | None = readinto(file.raw, buffer)
+        return received
+
+    file.raw.readinto = read_in_time
+
+
 @functools.lru_cache(maxsize=1)
 def _pool_classes() -> dict[str, type[Any]]:
     """Urllib3's pools that wait for a free connection for so long only, and whose connections send our target."""
@@ -349,8 +429,12 @@ def _pool_classes() -> dict[str, type[Any]]:
     def own(connection: type[Any], pool: type[Any]) -> type[Any]:
         class ExactTargetConnection(connection):  # type: ignore[misc]  # whichever of the two
             response_class = _StrictResponse
+            timeout: Any
 
             def connect(self) -> None:
+                attempt = _SEND_ATTEMPT.get(None)
+                if attempt is not None:  # which may have waited for this connection
+                    self.timeout = attempt.time_left(self.timeout)
                 super().connect()
                 # verify=False has warned; urllib3 would at each request: https://github.com/urllib3/urllib3/pull/496
                 self.is_verified = True
@@ -361,11 +445,12 @@ def _pool_classes() -> dict[str, type[Any]]:
                 attempt = _SEND_ATTEMPT.get(None)
                 if attempt is not None:
                     attempt.sent = True
+                    self.timeout = attempt.time_left(self.timeout)
                     # urllib3 has written it anew: https://github.com/urllib3/urllib3/issues/3081
                     url = attempt.request.target if url.startswith("/") else attempt.request.url
                 super().request(method, url, **settings)
 
-        class Pool(pool):  # type: ignore[misc]  # whichever of the two
+        class Pool(_outliving_exit(pool)):  # type: ignore[misc]  # whichever of the two
             ConnectionCls = ExactTargetConnection
 
             def urlopen(self, *, timeout: urllib3.Timeout, **settings: Any) -> Any:
@@ -400,7 +485,10 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
                 if proxy in self.proxy_manager:
                     return self.proxy_manager[proxy]
                 if proxy.lower().startswith("socks"):
-                    return super().proxy_manager_for(proxy, ssl_context=self._tls, **settings)
+                    manager = super().proxy_manager_for(proxy, ssl_context=self._tls, **settings)
+                    by_scheme = manager.pool_classes_by_scheme.items()
+                    manager.pool_classes_by_scheme = {scheme: _outliving_exit(pool) for scheme, pool in by_scheme}
+                    return manager
                 settings.update(ssl_context=self._tls, proxy_ssl_context=self._tls)
                 manager = super().proxy_manager_for(proxy, **settings)
                 manager.pool_classes_by_scheme = _pool_classes()
@@ -426,19 +514,34 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
     """What to raise for `error`."""
     links = list(_unwrap_causes(error))
     row = next((row for row in _error_map() if any(isinstance(link, row[0]) for link in links)), None)
-    if row is None or isinstance(error, TransportError):  # a bug's, or our own
+    if isinstance(error, TransportError):
+        return caused(error, error.__cause__)
+    if row is None:  # a bug's
         return error
     _, cause, maybe_sent, what = row
     origin, sent = attempt.request.origin, attempt.sent
     if what is None:
         return cannot_send(origin, maybe_sent=bool(sent))
     if sent and cause == "connect":  # such as a TLS error after the handshake
-        cause, what = "reset", _BROKE
-    failure = TransportError(
-        f"{what.format(origin)}: {links[-1]}", cause=cause, maybe_sent=maybe_sent if sent is None else sent
+        cause, what = "reset", CONNECTION_BROKE
+    failure = failed_exchange(
+        what,
+        links[-1],
+        origin,
+        attempt.proxy,
+        cause=cause,
+        maybe_sent=maybe_sent if sent is None else sent,
+        permanent=any(_is_permanent(link) for link in links),
     )
-    failure.__cause__ = error
-    return failure
+    return caused(failure, error)
+
+
+def _is_permanent(error: BaseException) -> bool:
+    """Whether it comes of the answer's redirects or of its head, which http.client bounds."""
+    from requests.exceptions import TooManyRedirects
+
+    # http.client says by the text alone that there are too many lines
+    return isinstance(error, (TooManyRedirects, http.client.LineTooLong)) or str(error).startswith("got more than ")
 
 
 def _unwrap_causes(error: BaseException) -> Iterator[BaseException]:
@@ -448,9 +551,6 @@ def _unwrap_causes(error: BaseException) -> Iterator[BaseException]:
         yield link
         wrapped = [value for value in link.args if isinstance(value, BaseException)]
         link = getattr(link, "reason", None) or (wrapped[-1] if wrapped else None)
-
-
-_BROKE = "the connection to {} broke"
 
 
 @functools.lru_cache(maxsize=1)
@@ -468,12 +568,12 @@ def _error_map() -> list[tuple[tuple[type[BaseException], ...], TransportCause, 
     return [
         ((inner.InvalidHeader,), "protocol", True, "{} did not answer in HTTP"),  # with two lengths
         (unwritable, "protocol", False, None),
-        ((outer.InvalidSchema, inner.NewConnectionError), "connect", False, "no connection to {}"),
-        ((outer.ConnectTimeout, inner.ConnectTimeoutError), "timeout", False, "no connection to {} in time"),
+        ((outer.InvalidSchema, inner.NewConnectionError), "connect", False, NO_CONNECTION),
+        ((outer.ConnectTimeout, inner.ConnectTimeoutError), "timeout", False, NO_CONNECTION_IN_TIME),
         ((inner.EmptyPoolError,), "timeout", False, "no free connection to {} in time"),
         ((outer.Timeout, inner.TimeoutError, TimeoutError), "timeout", True, "no answer from {} in time"),
-        (unreached, "connect", False, "no connection to {}"),
-        ((ConnectionError,), "reset", True, _BROKE),
+        (unreached, "connect", False, NO_CONNECTION),
+        ((ConnectionError,), "reset", True, CONNECTION_BROKE),
         ((outer.ContentDecodingError, inner.DecodeError), "protocol", True, "the answer of {} cannot be decompressed"),
         ((http.client.HTTPException, inner.ProtocolError), "protocol", True, "{} did not answer in HTTP"),
         ((outer.RequestException, inner.HTTPError), "protocol", True, "the exchange with {} failed"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def pytest_configure(config):
 def pytest_configure_node(node):
     """Every worker of a run draws the same cases."""
     node.workerinput["sample_seed"] = node.config.option.sample_seed
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish():
+    """Save what was measured: a worker that takes long to end, on a busy machine, is killed by then."""
+    measured = sys.modules["coverage"].Coverage.current() if "coverage" in sys.modules else None
+    if measured is not None:
+        measured.save()
 
 
 def pytest_report_header(config):

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from memtrace._cli.command_errors import handle_broken_pipe
-from memtrace._cli.commands import agents_sessions, diagnostics, fake, mcp, memories, profiles, transfer
+from memtrace._cli.commands import agents_sessions, diagnostics, fake, mcp, memories, profiles, spool, store, transfer
 from memtrace._cli.exit_status import ExitStatus
 from memtrace._cli.options import with_choice
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
@@ -71,7 +71,10 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so
         raise typer.Exit
 
 
-@app.callback(epilog=_EPILOG)
+@app.callback(
+    epilog=_EPILOG,
+    help="Work with a Memtrace server, try its Python SDK without one, and find out why one does not answer.",
+)
 def program(
     *,
     version: Annotated[
@@ -81,25 +84,94 @@ def program(
     """Work with a Memtrace server, try its Python SDK without one, and find out why one does not answer."""
 
 
-def _add(command: Callable[..., None], epilog: str, short_help: str, name: str | None = None) -> None:
-    add = app.command(name, cls=SingleUseOptionsCommand, epilog=epilog, short_help=short_help)
+def _add(
+    command: Callable[..., None],
+    epilog: str,
+    short_help: str,
+    *,
+    help: str | None = None,  # noqa: A002  # the name that it has in typer
+    name: str | None = None,
+) -> None:
+    # the texts stand here as well as in the docstrings, which python -OO takes away
+    text = help or short_help
+    add = app.command(name, cls=SingleUseOptionsCommand, epilog=epilog, short_help=short_help, help=text)
     add(with_choice(command))
 
 
 _add(memories.remember, memories.REMEMBER, "Store a memory.")
-_add(memories.recall, memories.RECALL, "Show what an agent remembers.")
+_add(
+    memories.recall,
+    memories.RECALL,
+    "Show what an agent remembers.",
+    help="Show what an agent remembers, the newest first.",
+)
 _add(memories.search, memories.SEARCH, "Search the memories of all agents.")
-_add(memories.context, memories.CONTEXT, "Show a session's context for a prompt.")
-_add(memories.tail, memories.TAIL, "Show memories as they come.")
+_add(
+    memories.context,
+    memories.CONTEXT,
+    "Show a session's context for a prompt.",
+    help="Show a session's context for a prompt: the server's Markdown, or with --prompt whole memories in a budget.",
+)
+_add(memories.tail, memories.TAIL, "Show memories as they come.", help="Show memories as they come, until Ctrl-C.")
 _add(agents_sessions.agents, agents_sessions.AGENTS, "Show the registered agents.")
-_add(agents_sessions.sessions, agents_sessions.SESSIONS, "Show the sessions.")
+_add(
+    agents_sessions.sessions,
+    agents_sessions.SESSIONS,
+    "Show the sessions.",
+    help="Show the sessions, the newest first.",
+)
 _add(agents_sessions.stats, agents_sessions.STATS, "Count what is stored.")
-_add(transfer.export, transfer.EXPORT, "Write memories to a file of JSON lines.")
-_add(transfer.import_, transfer.IMPORT, "Store the memories of such a file.", "import")
+_add(transfer.export, transfer.EXPORT, "Write agents, sessions and memories to a file of JSON lines.")
+_add(
+    transfer.import_,
+    transfer.IMPORT,
+    "Store what such a file has.",
+    help="Store what a file of JSON lines has, none of it twice.",
+    name="import",
+)
 app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.")
-_add(diagnostics.doctor, diagnostics.DOCTOR, "Find out why a server does not answer.")
-_add(diagnostics.transports, diagnostics.TRANSPORTS, "List the installed transports.")
-_add(diagnostics.middleware, diagnostics.MIDDLEWARE, "List the installed middleware.")
-_add(fake.demo, fake.DEMO, "Walk through the SDK, without a server.")
-_add(fake.serve_fake, fake.SERVE, "Serve a fake Memtrace server, for tests in any language.", "serve-fake")
-_add(mcp.mcp, mcp.MCP, "Serve an agent's memory as tools of the Model Context Protocol.")
+app.add_typer(store.store, name="store", short_help="Look after the file of a store without a server.")
+app.add_typer(spool.spool, name="spool", short_help="Look after the spool of a write buffer.")
+_add(
+    store.serve,
+    store.SERVE,
+    "Serve the file of a store to clients in any language.",
+    help="Serve the file of a store over HTTP as a Memtrace server does, until Ctrl-C or SIGTERM, to those who have a key of it.",
+)
+_add(
+    diagnostics.doctor,
+    diagnostics.DOCTOR,
+    "Find out why a server does not answer.",
+    help="Check configuration, transport, server, key and storage, and say what to do about what fails.",
+)
+_add(
+    diagnostics.transports,
+    diagnostics.TRANSPORTS,
+    "List the installed transports.",
+    help="List the installed transports, with what is wrong where one cannot be used.",
+)
+_add(
+    diagnostics.middleware,
+    diagnostics.MIDDLEWARE,
+    "List the installed middleware.",
+    help="List the built-in middleware, and what you have installed; that acts only where a client names it.",
+)
+_add(
+    fake.demo,
+    fake.DEMO,
+    "Walk through the SDK, without a server.",
+    help="Walk through the SDK without a server and without a key, in memory unless --store names a file.",
+)
+_add(
+    fake.serve_fake,
+    fake.SERVE,
+    "Serve a fake Memtrace server, for tests in any language.",
+    help="Serve a fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. Without --store it forgets all when it ends.",
+    name="serve-fake",
+)
+_add(
+    mcp.mcp,
+    mcp.MCP,
+    "Serve an agent's memory as tools of the Model Context Protocol.",
+    help="Offer remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends.",
+)

@@ -18,6 +18,7 @@ from memtrace._cli.messages import redacted, text_of
 from memtrace._cli.options import Choice
 from memtrace._cli.terminal import show_error
 from memtrace._runtime.config import DEFAULT_TIMEOUT
+from memtrace._support.secrets import hidden
 from memtrace.client import Memtrace
 from memtrace.exceptions import ConfigurationError, MemtraceError
 
@@ -52,13 +53,19 @@ class ConnectionSettings:
         return DEFAULT_TIMEOUT if self.timeout is None else self.timeout
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is a store without a server, which needs no key."""
+        return is_local(self.url or "")
+
+    @property
     def sources(self) -> dict[str, str]:
         """Where the client's arguments come from, by their names in Python."""
         return {"base_url": self.url_source, "api_key": self.key_source, "timeout": self.timeout_source}
 
     def check(self) -> None:
         """Refuse a connection without an address or a key. Raises `CommandError`."""
-        missing = [what for what, given in (("address", self.url), ("key", self.api_key)) if not given]
+        needed = [("address", self.url)] if self.is_local else [("address", self.url), ("key", self.api_key)]
+        missing = [what for what, given in needed if not given]
         if missing:
             advice = "set MEMTRACE_BASE_URL and MEMTRACE_API_KEY, or make a profile: memtrace-sdk profiles add --help"
             raise CommandError(f"no {' and no '.join(missing)} of a server: {advice}", ExitStatus.USAGE)
@@ -66,6 +73,11 @@ class ConnectionSettings:
     def describe(self, error: MemtraceError) -> CommandError:
         """An error of its client, in the console's words and without the key."""
         return CommandError(redacted(text_of(error, self.sources), self.api_key), status_of(error))
+
+
+def is_local(url: str) -> bool:
+    """Whether this is the address of a store without a server, which needs no key."""
+    return url.lower().startswith(("sqlite:", "memory:"))
 
 
 def choose(choice: Choice) -> ConnectionSettings:
@@ -77,8 +89,8 @@ def choose(choice: Choice) -> ConnectionSettings:
     profile = None if name is None else profiles.load().get(name)
     timeout, timeout_source = _timeout(choice, name, profile)
     if name is None or profile is None:
-        url, key = choice.url or os.environ.get("MEMTRACE_BASE_URL"), os.environ.get("MEMTRACE_API_KEY")
-        source = "--url" if choice.url else "MEMTRACE_BASE_URL"
+        url, key = choice.base_url or os.environ.get("MEMTRACE_BASE_URL"), hidden(os.environ.get("MEMTRACE_API_KEY"))
+        source = "--base-url" if choice.base_url else "MEMTRACE_BASE_URL"
         return ConnectionSettings(
             url=url or None,
             url_source=source,
@@ -88,7 +100,7 @@ def choose(choice: Choice) -> ConnectionSettings:
             timeout=timeout,
             timeout_source=timeout_source,
         )
-    key, key_source = read_key(name, profile)
+    key, key_source = (None, "") if _needs_no_key(profile) else read_key(name, profile)
     return ConnectionSettings(
         url=profile.base_url,
         url_source=f"the profile {name!r}",
@@ -98,6 +110,10 @@ def choose(choice: Choice) -> ConnectionSettings:
         timeout=timeout,
         timeout_source=timeout_source,
     )
+
+
+def _needs_no_key(profile: profiles.Profile) -> bool:
+    return is_local(profile.base_url) and profile.api_key_env is None
 
 
 def _timeout(choice: Choice, name: str | None, profile: profiles.Profile | None) -> tuple[float | None, str]:
@@ -110,12 +126,12 @@ def _timeout(choice: Choice, name: str | None, profile: profiles.Profile | None)
 
 
 def _profile_name(choice: Choice) -> str | None:
-    if choice.profile and choice.url:
+    if choice.profile and choice.base_url:
         raise CommandError(
-            "--profile and --url do not go together: a profile's key is for its own server; leave one out",
+            "--profile and --base-url do not go together: a profile's key is for its own server; leave one out",
             ExitStatus.USAGE,
         )
-    if choice.url:
+    if choice.base_url:
         return None
     named = choice.profile or os.environ.get("MEMTRACE_PROFILE")
     if named:
@@ -149,7 +165,7 @@ def check_profile(name: str, profile: profiles.Profile) -> None:
         raise CommandError("NAME must not be empty, nor begin with a hyphen", ExitStatus.USAGE)
     connection = ConnectionSettings(
         url=profile.base_url,
-        url_source="--url",
+        url_source="--base-url",
         api_key="none",
         key_source="",
         transport=profile.transport,

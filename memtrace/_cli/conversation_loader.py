@@ -13,6 +13,7 @@ from memtrace._cli.messages import item_problem_of
 from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
+from memtrace.operations._endpoints import MAX_BODY
 from memtrace.operations._validation import BATCH_SIZE
 
 
@@ -28,9 +29,9 @@ class Turn:
     session: int | str
     id: int | str
     speaker: str
-    text: str
+    text: str = field(repr=False)
     #: Every field of the line but the text.
-    metadata: dict[str, Any]
+    metadata: dict[str, Any] = field(repr=False)
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -148,6 +149,7 @@ class _Loader:
         self._report = report
         self._on_chunk = on_chunk
         self._waiting: dict[str, tuple[Turn, AddMemoryRequest]] = {}
+        self._sent_to = 0
 
     def take(self, turn: Turn) -> None:
         """Prepare a turn, and send what waits when that is enough."""
@@ -167,7 +169,7 @@ class _Loader:
         )
         self._waiting[key] = (turn, request)
         self._hear(turn.text, session)
-        if len(self._waiting) == BATCH_SIZE:
+        if len(self._waiting) == BATCH_SIZE or turn.end - self._sent_to >= MAX_BODY:
             self.flush()
 
     def _hear(self, text: str, session: tuple[str, str]) -> None:
@@ -184,6 +186,7 @@ class _Loader:
         turns = [turn for turn, _ in self._waiting.values()]
         result = self._client.memories.add_many(request for _, request in self._waiting.values())
         self._waiting.clear()
+        self._sent_to = turns[-1].end
         self._report.stored += len(result.stored)
         self._report.duplicates += len(result.duplicates)
         for outcome in result:

@@ -14,7 +14,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from memtrace._cli.conversation_loader import LoadReport, Turn, load, read_turns
-from memtrace._cli.json_lines import LineError
+from memtrace._cli.exit_status import CommandError, status_of
+from memtrace._cli.json_lines import LineError, bounded_lines
+from memtrace._cli.messages import text_of
 from memtrace._cli.progress import measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
 from memtrace._cli.tables import plain_table
@@ -22,28 +24,42 @@ from memtrace._cli.terminal import make_console, show, show_error, visible
 from memtrace._cli.walkthrough import WalkthroughResult, run_steps
 from memtrace._support.numbers import counted
 from memtrace.client import Memtrace
+from memtrace.exceptions import ConfigurationError, MemtraceError
 from memtrace.models import Memory, SearchResult, SessionContext
 
 
-def _client() -> Memtrace:
-    return Memtrace("memory://", "any key", timeout=None)
+def _client(store: str | None) -> Memtrace:
+    """A client of the file that is named, where a second run may say the same again; without one of a fake in memory."""
+    try:
+        return Memtrace(store or "memory://", timeout=None, dedup="server" if store is None else "per_call")
+    except ConfigurationError as error:
+        raise CommandError(text_of(error, {"base_url": "--store"}), status_of(error)) from None
 
 
 # ---- the walk-through -----------------------------------------------------------------------------------------------
 
 
-def run_walkthrough() -> None:
+def run_walkthrough(store: str | None = None) -> None:
     """Run the walk-through and print each call with what came back."""
-    with _client() as client:
-        seen = run_steps(client)
-    show(make_console(), _walk_through_tree(seen), "", Text.assemble(("Next: ", "bold"), _NEXT))
+    try:
+        with _client(store) as client:
+            seen = run_steps(client)
+    except MemtraceError as error:
+        raise CommandError(text_of(error, {"base_url": "--store"}), status_of(error)) from None
+    show(make_console(), _walk_through_tree(seen, store), "", Text.assemble(("Next: ", "bold"), _NEXT))
 
 
 _NEXT = "memtrace-sdk demo --conversation sample"
 
 
-def _walk_through_tree(seen: WalkthroughResult) -> Tree:
-    tree = Tree(Text('client = Memtrace("memory://", "any key")', "bold cyan"), guide_style="dim")
+def _walk_through_tree(seen: WalkthroughResult, store: str | None) -> Tree:
+    tree = Tree(Text(f'client = Memtrace("{visible(store or "memory://")}")', "bold cyan"), guide_style="dim")
+    if store is not None:
+        before = seen.before.memories
+        told = (
+            f"{counted(len(before), 'memory', 'memories')} of earlier runs" if before else "nothing yet: run this again"
+        )
+        _call(tree, "client.memories.recall(agent.id)", *map(_memory_line, before[:_SHOWN]), Text(told, "dim"))
     _call(tree, 'agent = client.agents.get_or_register(name="assistant")', Text(seen.agent.id))
     session = _call(
         tree,
@@ -101,10 +117,10 @@ def _context_lines(context: SessionContext) -> list[Text]:
 # ---- a conversation -------------------------------------------------------------------------------------------------
 
 
-def run_conversation(file: str) -> int:
+def run_conversation(file: str, store: str | None = None) -> int:
     """Load a conversation, print counts, a search and a session's context, and return the exit status."""
     report = LoadReport()
-    with _client() as client:
+    with _client(store) as client:
         try:
             with _opened(file) as source:
                 _load(client, source, report)
@@ -143,7 +159,7 @@ def _load(client: Memtrace, source: _ConversationSource, report: LoadReport) -> 
         def advance(turn: Turn) -> None:
             show_progress(turn.end, f"{report.stored:,} turns")
 
-        load(client, read_turns(source.stream, source.name), report, advance)
+        load(client, read_turns(bounded_lines(source.stream), source.name), report, advance)
 
 
 def _counts_line(report: LoadReport) -> str:

@@ -11,7 +11,7 @@ from memtrace._cli.connection import ConnectionSettings, choose
 from memtrace._cli.exit_status import CommandError
 from memtrace._cli.messages import advice_of, redacted
 from memtrace._cli.options import Choice
-from memtrace._runtime.config import DEFAULT_TIMEOUT, Settings, settings_from_args
+from memtrace._runtime.config import DEFAULT_KEY, DEFAULT_TIMEOUT, Settings, settings_from_args
 from memtrace.client import Memtrace
 from memtrace.exceptions import (
     AuthenticationError,
@@ -100,14 +100,14 @@ class _DiagnosisRun:
         problems: list[tuple[str, str]] = []
         if not connection.url:
             problems.append(
-                ("no address", "pass --url, set MEMTRACE_BASE_URL to the server's address, or name a --profile")
+                ("no address", "pass --base-url, set MEMTRACE_BASE_URL to the server's address, or name a --profile")
             )
-        if not connection.api_key:
+        if not connection.api_key and not connection.is_local:
             problems.append(("no key", "set MEMTRACE_API_KEY: a key is never taken from the command line"))
         try:
             settings = settings_from_args(
                 connection.url or "memory://",
-                connection.api_key or "none",
+                connection.api_key or DEFAULT_KEY,
                 timeout=DEFAULT_TIMEOUT if connection.timeout is None else connection.timeout,
                 middleware=(),
                 attempt_middleware=(),
@@ -159,7 +159,7 @@ class _DiagnosisRun:
         except MemtraceError as error:
             self._read_failed(error)
         else:
-            self._ok("key", "the server accepts it")
+            self._ok("key", "the server accepts it" if self.key else "none is needed")
             self._ok("storage", "ready, memories can be read")
 
     def _read_failed(self, error: MemtraceError) -> None:
@@ -178,6 +178,5 @@ _PROXY = "look at what stands between here and the server, then try again"
 
 def _described(settings: Settings, connection: ConnectionSettings) -> str:
     address = re.sub(r"//[^/]*@", "//***@", str(settings.base_url)).partition("?")[0]
-    return (
-        f"{address} from {connection.url_source}, key from {connection.key_source}, {settings.timeout:g} s an attempt"
-    )
+    key = f"key from {connection.key_source}" if connection.api_key else "without a key, which it does not need"
+    return f"{address} from {connection.url_source}, {key}, {settings.timeout:g} s an attempt"

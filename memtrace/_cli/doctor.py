@@ -9,7 +9,7 @@ from rich.text import Text
 
 from memtrace._cli.diagnosis import Diagnosis, diagnose
 from memtrace._cli.options import Choice
-from memtrace._cli.terminal import make_console, show, show_json, visible
+from memtrace._cli.terminal import show_json, show_table, visible
 
 _STYLES = {"ok": "green", "failed": "bold red", "skipped": "dim"}
 
@@ -21,7 +21,7 @@ def run_doctor(choice: Choice, *, as_json: bool) -> int:
         checks = [asdict(check) for check in diagnosis.checks]
         show_json({"ok": diagnosis.exit_status == 0, "checks": checks})
     else:
-        show(make_console(), _table(diagnosis))
+        show_table(_table(diagnosis))
     return diagnosis.exit_status
 
 

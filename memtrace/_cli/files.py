@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,34 @@ def replace_file(path: Path, content: bytes) -> None:
         with suppress(OSError):
             Path(name).unlink()
         raise
+
+
+def open_own(path: Path) -> int | None:
+    """Make a file that only its owner can use, or open the one that this made before; None where another file has the name.
+
+    A link is never followed, and what others own, can write or have linked is never opened: they choose what is in it.
+    """
+    flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)  # Windows, and all others
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    try:
+        descriptor = os.open(path, flags)
+    except OSError:
+        return None
+    if _is_own(os.fstat(descriptor)):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _is_own(status: os.stat_result) -> bool:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        return False
+    if not hasattr(os, "geteuid"):  # Windows has neither owners nor modes that say more
+        return True
+    return status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == 0o600
 
 
 def lock(descriptor: int) -> bool:

@@ -6,7 +6,15 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn, cast
+from typing import IO, Any, NoReturn, cast
+
+from memtrace.operations._endpoints import MAX_BODY
+
+_MEMORY_BYTES = MAX_BODY + 64 * 1024  # a line also has what no request has: time, organisation
+_LONGEST = 6 * _MEMORY_BYTES  # every character of it may be written as \u0041 is
+_REST = 64 * 1024
+_BLANKS = (b" ", b"\t", b"\r", b"\n")
+_DIGITS = 400  # no float of 64 bits has as many before its point
 
 
 class LineError(Exception):
@@ -23,6 +31,15 @@ class LineError(Exception):
         super().__init__(f"{place}: {problem}")
 
 
+def bounded_lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a binary stream. Of a line too long for a memory, only as much as makes `parse_line` refuse it."""
+    while line := stream.readline(_LONGEST + 1):
+        yield line
+        if len(line) > _LONGEST:
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(_REST)
+
+
 def readable(lines: Iterable[bytes], file: str) -> Iterator[bytes]:
     """The lines of a binary stream; what reading raises names the file."""
     try:
@@ -36,10 +53,23 @@ def readable(lines: Iterable[bytes], file: str) -> Iterator[bytes]:
 def parse_line(raw: bytes, file: str, number: int) -> dict[str, Any] | None:
     """The object of one line; None for a blank one.
 
-    Raises `LineError` for what is not UTF-8, not a JSON object, or holds what no server could keep.
+    Raises `LineError` for what is not UTF-8, not a JSON object, longer than a memory can be, or holds what no server could keep.
     """
+    if len(raw) > _LONGEST:
+        raise LineError(file, f"has more than {_LONGEST:,} bytes: no memory is as long", line=number)
+    if len(raw) > _MEMORY_BYTES and _least_size(raw) > _MEMORY_BYTES:
+        raise LineError(
+            file,
+            f"cannot be stored: the request body has more than the {MAX_BODY} bytes that the server takes",
+            line=number,
+        )
     text = _decoded(raw, file, number)
     return _parsed(text, file, number) if text.strip() else None
+
+
+def _least_size(raw: bytes) -> int:
+    """The bytes that a request needs at least for what a line says: parsing one that is too long takes many times its size."""
+    return len(raw) - 5 * raw.count(b"\\u") - sum(raw.count(blank) for blank in _BLANKS)
 
 
 def _decoded(raw: bytes, file: str, line: int) -> str:
@@ -82,6 +112,8 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
+    if len(text) > _DIGITS:  # for versions of Python that take quadratic time for it
+        raise OverflowError
     value = int(text)
     float(value)  # the server keeps numbers as 64-bit floats
     return value

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.profiles import Profile
+from memtrace._support.secrets import hidden
 
 _SERVICE = "memtrace-sdk"
 
@@ -17,7 +18,7 @@ _SERVICE = "memtrace-sdk"
 def read_key(name: str, profile: Profile) -> tuple[str, str]:
     """A profile's key, and where it comes from. Raises `CommandError` where there is none."""
     if profile.api_key_env is not None:
-        key = os.environ.get(profile.api_key_env)
+        key = hidden(os.environ.get(profile.api_key_env))
         if not key:
             raise CommandError(
                 f"the profile {name!r} has its key in {profile.api_key_env}, which is not set: set it",
@@ -25,7 +26,7 @@ def read_key(name: str, profile: Profile) -> tuple[str, str]:
             )
         return key, profile.api_key_env
     with _keyring() as keyring:
-        key = keyring.get_password(_SERVICE, name)
+        key = hidden(keyring.get_password(_SERVICE, name))
     if not key:
         raise CommandError(
             f"the profile {name!r} has no key: store one with memtrace-sdk profiles set-key {name}", ExitStatus.USAGE
@@ -53,7 +54,7 @@ def forget_key(name: str) -> None:
 
 @contextmanager
 def _keyring() -> Iterator[ModuleType]:
-    advice = "or name a variable: memtrace-sdk profiles add NAME --url URL --api-key-env NAME"
+    advice = "or name a variable: memtrace-sdk profiles add NAME --base-url URL --api-key-env NAME"
     try:
         import keyring
         import keyring.errors

@@ -9,12 +9,16 @@ import os
 import re
 import socket
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import platformdirs
 
 from memtrace._cli.connection import choose
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.signals import on_termination
 from memtrace._cli.terminal import show_error
+from memtrace._support.sqlite_urls import location_of_path
 from memtrace.exceptions import ConfigurationError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -44,7 +48,7 @@ def run_mcp(
 ) -> int:
     """Serve until the input ends, or SIGINT or SIGTERM comes; returns the exit status. Raises `CommandError`."""
     _check_package()
-    connection = choose(choice)
+    connection = _with_store(choose(choice))
     connection.check()
     try:
         place = None if http is None else _place(http)
@@ -66,6 +70,15 @@ def run_mcp(
     with listening, on_termination(lambda: setattr(serving, "should_exit", True)):
         asyncio.run(_over_http(client, serving, listening))
     return 0
+
+
+def _with_store(connection: ConnectionSettings) -> ConnectionSettings:
+    """The connection, to a file in the platform's folder for data where nothing names an address."""
+    if connection.url:
+        return connection
+    path = platformdirs.user_data_path("memtrace", appauthor=False) / "memories.db"
+    show_error(f"no server is named: memories are kept in {path}")
+    return replace(connection, url=location_of_path(str(path)).url(), url_source="the folder for data")
 
 
 def _check_package() -> None:

@@ -43,7 +43,7 @@ def text_of(error: MemtraceError, sources: Mapping[str, str]) -> str:
 
     Args:
         error: The error, as the SDK raised it.
-        sources: Where the console has the client's arguments from, such as ``--url`` for ``base_url``.
+        sources: Where the console has the client's arguments from, such as ``--base-url`` for ``base_url``.
     """
     return error.format(problem_of(error), _hint_of(error), _source_of(error, sources))
 

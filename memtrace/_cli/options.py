@@ -36,7 +36,7 @@ class Choice:
             help="A profile of the config file. Without it: MEMTRACE_PROFILE.",
         ),
     ] = None
-    url: Annotated[
+    base_url: Annotated[
         str | None,
         typer.Option(
             metavar="URL", help="The server's address, with the key of MEMTRACE_API_KEY. Without it: MEMTRACE_BASE_URL."

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rich.table import Table
 from rich.text import Text
 
-from memtrace._cli.terminal import make_console, show, show_json, visible
+from memtrace._cli.terminal import make_console, show, show_json, show_table, visible
 from memtrace.plugins import PluginInfo
 
 _COLUMNS = ("kind", "name", "distribution", "version", "status", "detail")
@@ -21,7 +21,7 @@ def run_listing(plugins: Sequence[PluginInfo], none: str, *, as_json: bool) -> N
         show_json(rows)
         return
     if not rows:
-        show(make_console(), none)
+        show(make_console(), none, wrap=False)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in _COLUMNS:
@@ -31,4 +31,4 @@ def run_listing(plugins: Sequence[PluginInfo], none: str, *, as_json: bool) -> N
         cells["name"].stylize("cyan")
         cells["status"].stylize("green" if row["status"] == "ok" else "red")
         table.add_row(*cells.values())
-    show(make_console(), table)
+    show_table(table)

@@ -16,6 +16,8 @@ from tomlkit.items import Table
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import replace_file
 
+_MAX_CHARACTERS = 256 * 1024  # reading TOML takes up to 600 times its size
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -48,7 +50,7 @@ class Config:
             known = ", ".join(self.profiles) or "none"
             raise CommandError(
                 f"there is no profile {name!r} in {config_path()} (there: {known}); "
-                "make it with: memtrace-sdk profiles add NAME --url URL",
+                "make it with: memtrace-sdk profiles add NAME --base-url URL",
                 ExitStatus.USAGE,
             ) from None
 
@@ -80,7 +82,10 @@ def load() -> Config:
 def _document() -> tomlkit.TOMLDocument:
     path = config_path()
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8-sig"))
+        with path.open(encoding="utf-8-sig") as stream:
+            text = stream.read(_MAX_CHARACTERS + 1)
+        _check_size(text)
+        return tomlkit.parse(text)
     except FileNotFoundError:
         return tomlkit.document()
     except OSError as error:
@@ -90,6 +95,13 @@ def _document() -> tomlkit.TOMLDocument:
     except TOMLKitError as error:
         place = f" in line {error.line}" if isinstance(error, ParseError) else ""
         raise CommandError(f"{path} is not TOML{place}; correct it", ExitStatus.USAGE) from None
+
+
+def _check_size(text: str) -> None:
+    if len(text) > _MAX_CHARACTERS:
+        raise CommandError(
+            f"{config_path()} has more than {_MAX_CHARACTERS:,} characters, too many for profiles", ExitStatus.USAGE
+        )
 
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -168,9 +180,10 @@ def _chosen(document: tomlkit.TOMLDocument, name: str) -> tomlkit.TOMLDocument:
 
 
 def _write(document: tomlkit.TOMLDocument) -> None:
-    path = config_path()
+    path, text = config_path(), tomlkit.dumps(document)
+    _check_size(text)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, tomlkit.dumps(document).encode())
+        replace_file(path, text.encode())
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}", ExitStatus.FAILED) from None

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 from memtrace.models import Memory
+from memtrace.operations._time_bounds import beside
 
 LATE = timedelta(seconds=10)
 """How long after its time a memory may appear: about a second after it was written, more where a server is slow."""
@@ -31,7 +32,7 @@ class RecentMemories:
     @property
     def since(self) -> datetime | None:
         """From where to read again; None while there is no row."""
-        return None if self.newest is None else self.newest - LATE
+        return None if self.newest is None else beside(self.newest, -LATE)
 
     def begin(self) -> None:
         """Begin a pass over what is newer than `since`, and forget what is older."""

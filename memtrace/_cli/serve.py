@@ -1,19 +1,23 @@
-"""``memtrace-sdk serve-fake``: the fake server on a port, for other processes and other languages."""
+"""``memtrace-sdk serve-fake`` and ``serve``: the fake, and a store in a file, on a port, for other processes and other languages."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 
 from memtrace._cli.signals import on_termination
-from memtrace._cli.terminal import show_error, visible
+from memtrace._cli.store import opened_store
+from memtrace._cli.terminal import say, show_error, visible
 from memtrace.exceptions import ConfigurationError
+from memtrace_transports._serving.port import AppServer
 from memtrace_transports.memory import FakeMemtrace, ManualClock, Organisation, Visibility
 from memtrace_transports.memory.server import LiveServer
+from memtrace_transports.sqlite.asgi import StoreApp
 
 
 def run_server(
@@ -22,21 +26,70 @@ def run_server(
     port: int,
     manual_clock: bool,
     visibility: Visibility,
+    dedup_enabled: bool,
+    dedup_window_hours: int,
+    write_batch_size: int,
+    write_flush_interval_ms: int,
+    store: str | None,
     orgs: Sequence[str],
     control: bool,
+    allowed_hosts: Sequence[str],
     as_json: bool,
 ) -> int:
     """Serve until SIGINT or SIGTERM comes; returns the exit status. Prints where, and a key, once it answers."""
     if manual_clock and not control:
         show_error("--clock manual stands still until /_fake/clock/advance moves it, which --no-control leaves out")
         return 2
-    fake = FakeMemtrace(clock=ManualClock() if manual_clock else None, visibility=visibility)
     try:
+        fake = FakeMemtrace(
+            clock=ManualClock() if manual_clock else None,
+            visibility=visibility,
+            dedup_enabled=dedup_enabled,
+            dedup_window_hours=dedup_window_hours,
+            write_batch_size=write_batch_size,
+            write_flush_interval_ms=write_flush_interval_ms,
+            store=store,
+        )
         organisations = [_organisation(fake, text) for text in orgs or ["default"]]
+        server = LiveServer(fake, host=host, port=port, control=control, hosts=allowed_hosts)
     except ValueError as error:
         show_error(str(error))
         return 2
-    server = LiveServer(fake, host=host, port=port, control=control)
+    return _serve(server, f"{host} port {port}", lambda: _announce(server.url, organisations, as_json=as_json))
+
+
+def run_store_server(*, store: str | None, host: str, port: int, as_json: bool) -> int:
+    """Serve a store until SIGINT or SIGTERM comes; returns the exit status. Without a file it says that nothing lasts."""
+    if store is None or store.lower().startswith("memory:"):
+        show_error(
+            "nothing lasts: memories are kept in memory; add --store sqlite:///memories.db to keep them in a file"
+        )
+        fake = FakeMemtrace()
+        organisations = [fake.organisation()]
+        served = LiveServer(fake, host=host, port=port, control=False)
+        return _serve(served, f"{host} port {port}", lambda: _announce(served.url, organisations, as_json=as_json))
+    with opened_store(store, create=True) as file:
+        has_keys = any(key.revoked is None for key in list(file.keys()))
+    if not has_keys:
+        show_error(f"nobody has a key yet; issue one with: memtrace-sdk store keys create NAME --store {store}")
+    app = StoreApp(store)
+    server = AppServer(app, host, port)
+    try:
+        return _serve(server, f"{host} port {port}", lambda: _announce_store(server.url, store, as_json=as_json))
+    finally:
+        asyncio.run(app.close())
+
+
+def _announce_store(url: str, store: str, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"url": url, "store": store}))
+    else:
+        say(f"{store} answers at {url}")
+        say(f"MEMTRACE_BASE_URL={url}")
+        say("Stop it with Ctrl-C.")
+
+
+def _serve(server: AppServer, place: str, announce: Callable[[], None]) -> int:
     told = threading.Event()
     with on_termination(told.set):
         try:
@@ -45,10 +98,10 @@ def run_server(
             show_error(error.message, error.hint or "")
             return 2
         except OSError as error:
-            show_error(f"cannot listen on {host} port {port}: {error.strerror or error}")
+            show_error(f"cannot listen on {place}: {error.strerror or error}")
             return 1
         try:
-            _announce(server.url, organisations, as_json=as_json)
+            announce()
             while not told.is_set():  # waiting for it would deadlock with a signal that comes at the wrong moment
                 time.sleep(0.05)
         finally:

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.json_lines import LineError, parse_line
+from memtrace.operations._endpoints import MAX_BODY
 
 
 def standard_input() -> IO[bytes]:
@@ -34,11 +35,16 @@ def size_of(file: IO[bytes]) -> int | None:
 
 
 def text_of(argument: str) -> str:
-    """The argument, or the standard input for ``-``, without the line break at its end."""
+    """The argument, or the standard input for ``-``, without the line break at its end. Raises `CommandError`."""
     if argument != "-":
         return argument
     try:
-        return standard_input().read().decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+        data = standard_input().read(MAX_BODY + 1)
+        if len(data) > MAX_BODY:
+            raise CommandError(
+                f"the standard input has more than {MAX_BODY:,} bytes, which no request can carry", ExitStatus.USAGE
+            )
+        return data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise CommandError("the standard input is not UTF-8; convert it", ExitStatus.USAGE) from None
     except OSError as error:
@@ -48,7 +54,7 @@ def text_of(argument: str) -> str:
 def json_object(text: str, option: str) -> dict[str, Any]:
     """The JSON object that stands in an option. Raises `CommandError`, which names the option and not what stands there."""
     try:
-        found = parse_line(text.encode("utf-8", "surrogateescape"), option, 2)
+        found = parse_line(text.encode("utf-8", "surrogateescape"), option, 1)
     except LineError as error:
         raise CommandError(f"{option}: {error.problem}", ExitStatus.USAGE) from None
     if found is None:

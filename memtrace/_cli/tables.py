@@ -11,20 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from memtrace._cli.profiles import Config
-from memtrace._cli.terminal import columns_in_environment, make_console, show, show_error, show_json, visible
+from memtrace._cli.terminal import show_error, show_json, show_table, visible
 from memtrace.models import Agent, AgentStats, Memory, Session
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-_UNBROKEN = 10_000
-
-
-def show_table(table: Table) -> None:
-    """Print a table; in a pipe one line for each row, unless COLUMNS says how wide it is."""
-    console = make_console()
-    if not console.is_terminal and columns_in_environment() is None:
-        console.width = _UNBROKEN
-    show(console, table)
 
 
 def show_found(
@@ -50,7 +40,7 @@ def memories_table(memories: Iterable[Memory]) -> Table:
 
 def _memory_cells(memory: Memory) -> Sequence[str]:
     tags = ",".join(memory.tags or ())
-    return _time(memory.time), memory.agent_id, memory.memory_type, memory.event_type, tags, memory.content
+    return time_text(memory.time), memory.agent_id, memory.memory_type, memory.event_type, tags, memory.content
 
 
 def memory_line(memory: Memory) -> Text:
@@ -64,13 +54,16 @@ def memory_line(memory: Memory) -> Text:
 
 def agents_table(agents: Iterable[Agent]) -> Table:
     """One agent a row."""
-    rows = [(agent.id, agent.name, _time(agent.created_at), agent.description or "") for agent in agents]
+    rows = [(agent.id, agent.name, time_text(agent.created_at), agent.description or "") for agent in agents]
     return plain_table({"id": "cyan", "name": "", "created": "dim", "description": ""}, rows)
 
 
 def sessions_table(sessions: Iterable[Session]) -> Table:
     """One session a row."""
-    rows = [(each.id, each.agent_id, each.status, _time(each.created_at), _time(each.closed_at)) for each in sessions]
+    rows = [
+        (each.id, each.agent_id, each.status, time_text(each.created_at), time_text(each.closed_at))
+        for each in sessions
+    ]
     return plain_table({"id": "cyan", "agent": "", "status": "magenta", "created": "dim", "closed": "dim"}, rows)
 
 
@@ -121,6 +114,6 @@ def plain_table(columns: dict[str, str], rows: Iterable[Sequence[str]]) -> Table
     return table
 
 
-def _time(moment: datetime | None) -> str:
+def time_text(moment: datetime | None) -> str:
     """UTC, in whole seconds."""
     return "" if moment is None else f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%SZ}"

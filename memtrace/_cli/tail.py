@@ -11,6 +11,7 @@ from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.exceptions import MemtraceError
 from memtrace.models import ListOptions, Memory
+from memtrace.operations._time_bounds import beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def _first(client: Memtrace, wanted: ListOptions, recent: RecentMemories, lines:
     newest = client.memories.list(wanted.model_copy(update={"limit": 1})).memories
     if not newest:
         return []
-    start = newest[0].time - LATE
+    start = beside(newest[0].time, -LATE)
     rows = _read(client, wanted.model_copy(update={"since": start}), recent)
     missing = lines - len(rows)
     if missing > 0:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console, RenderableType
+
+from memtrace._support.error_text import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _PIPE_WIDTH = 100
 _LEAST_WIDTH = 20  # containers and CI set COLUMNS to 0 or 1, in which a table is empty
@@ -40,13 +45,41 @@ def columns_in_environment() -> int | None:
 
 def show(console: Console, *parts: RenderableType, wrap: bool = True) -> None:
     """Print `parts`, one after the other; in a pipe without the white space that fills lines."""
+    console.file.write(_rendered(console, *parts, wrap=wrap))
+
+
+def _rendered(console: Console, *parts: RenderableType, wrap: bool = True) -> str:
     with console.capture() as captured:
         for part in parts:
             console.print(part, soft_wrap=not wrap)
     text = captured.get()
-    if not console.is_terminal:
-        text = "\n".join(line.rstrip() for line in text.split("\n"))
-    console.file.write(text)
+    return text if console.is_terminal else "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def show_table(table: Table) -> None:
+    """Print a table; in a pipe one line for each row, unless COLUMNS is wide enough for all of its text."""
+    console = make_console()
+    whole = "" if console.is_terminal else "".join(f"{line}\n" for line in _row_lines(table))
+    if whole and columns_in_environment() is None:
+        console.file.write(whole)
+        return
+    text = _rendered(console, table)
+    console.file.write(text if len("".join(text.split())) >= len("".join(whole.split())) else whole)
+
+
+def _row_lines(table: Table) -> Iterator[str]:
+    """Each row on one line. Rich would fill every line up to the longest cell, which may have millions of characters."""
+    from rich.cells import cell_len
+
+    headers = [[str(column.header)] if table.show_header else [] for column in table.columns]
+    cells = [[*header, *map(str, column.cells)] for header, column in zip(headers, table.columns, strict=True)]
+    widths = [min(max(map(cell_len, each), default=0), _PIPE_WIDTH) for each in cells]
+    for row in zip(*cells, strict=True):
+        filled = []
+        for cell, width, column in zip(row, widths, table.columns, strict=True):
+            space = " " * (width - cell_len(cell))
+            filled.append(space + cell if column.justify == "right" else cell + space)
+        yield "  ".join(filled).rstrip()
 
 
 def show_error(message: str, *more: str) -> None:
@@ -54,22 +87,26 @@ def show_error(message: str, *more: str) -> None:
     show(make_console(stderr=True), *(visible(text) for text in (f"memtrace-sdk: {message}", *more)), wrap=False)
 
 
+def say(message: str) -> None:
+    """Print one line for people, which may name what a person gave."""
+    typer.echo(visible(message))
+
+
 def show_json(value: Mapping[str, object] | Sequence[object]) -> None:
     """Print a value for programs to read, in ASCII."""
     typer.echo(json.dumps(value, indent=2))
 
 
-# line ends, controls, and what turns the direction of writing
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LINE_ENDS = str.maketrans("\n\r\t", "   ")
 
 
 def visible(text: str) -> str:
-    r"""`text` on one line, with nothing that a terminal obeys.
+    r"""`text` on one line, with nothing that a terminal obeys, nor what cannot be encoded.
 
     >>> visible("one\ntwo \x1b[31mred")
     'one two \\x1b[31mred'
     """
-    return _UNSAFE.sub(lambda match: " " if match[0] in "\n\r\t" else ascii(match[0])[1:-1], text)
+    return printable(text.translate(_LINE_ENDS))
 
 
 def show_lines(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The walk-through of the README, run on the memory transport. Nothing is printed here."""
+"""The walk-through of the README, run on any store. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class WalkthroughResult:
     """What came back at each step."""
 
     agent: Agent
+    before: MemoryList
     session: Session
     preference: Memory
     observation: Memory
@@ -26,6 +27,7 @@ class WalkthroughResult:
 def run_steps(client: Memtrace) -> WalkthroughResult:
     """Let an agent remember, decide and look back."""
     agent = client.agents.get_or_register(name="assistant")
+    before = client.memories.recall(agent.id)
     with client.sessions.open(agent_id=agent.id) as session:
         preference = session.remember("User prefers dark mode", tags=["ui"], importance=0.8)
         observation = session.remember("User opened the settings", event_type="observation")
@@ -33,6 +35,7 @@ def run_steps(client: Memtrace) -> WalkthroughResult:
         context = session.context()
     return WalkthroughResult(
         agent=agent,
+        before=before,
         session=session.session,
         preference=preference,
         observation=observation,

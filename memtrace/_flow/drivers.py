@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from memtrace._flow.composition import WRITE_HINT, PendingNext
-from memtrace._flow.effects import CallEffect, LockEffect, SendEffect, SleepEffect, deadline_passed
+from memtrace._flow.effects import CallEffect, LockEffect, SendEffect, SleepEffect, deadline_passed, foreign_failure
 from memtrace._support.error_text import qualified_name
 from memtrace._support.event_loops import running_under_trio
 from memtrace._support.locks import HeldLock, Locks
-from memtrace.exceptions import MiddlewareError
+from memtrace._support.threads import is_refused_thread
+from memtrace.exceptions import MiddlewareError, no_thread
 from memtrace.transport import AsyncTransport, CallContext, Effect, Flow, Transport
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ def drive(flow: Flow[T], transport: Transport, locks: Locks, context: CallContex
                     taken = locks.thread_lock(_lock_name(effect))
                     _take(taken, context)
                     result = run.hold(taken.release)
+            except StopIteration as error:  # which no generator lets through as it is
+                effect = run.throw(foreign_failure(error, effect.request) if isinstance(effect, SendEffect) else error)
             except BaseException as error:  # noqa: BLE001  # the flow decides, `_FlowRunner.throw` lets none vanish
                 effect = run.throw(error)
             else:
@@ -194,20 +197,30 @@ def _call_blocking(effect: CallEffect) -> object:
 async def _call_awaiting(effect: CallEffect) -> object:
     if inspect.iscoroutinefunction(effect.function):
         return await effect.function(*effect.arguments)
-    if running_under_trio():
-        import trio
+    try:
+        if running_under_trio():
+            import trio
 
-        (result,) = await trio.to_thread.run_sync(_call_boxed, effect)
-    else:
-        import asyncio
+            result, failure = await trio.to_thread.run_sync(_call_boxed, effect)
+        else:
+            import asyncio
 
-        (result,) = await asyncio.to_thread(_call_boxed, effect)
+            result, failure = await asyncio.to_thread(_call_boxed, effect)
+    except RuntimeError as error:
+        if not is_refused_thread(error):
+            raise
+        raise no_thread(f"call({qualified_name(effect.function)}) was not made") from error
+    if failure is not None:
+        raise failure
     return await result if inspect.isawaitable(result) else result
 
 
-def _call_boxed(effect: CallEffect) -> tuple[object]:
-    """In a thread; boxed, since trio refuses a coroutine, which a lambda or a callable object may give."""
-    return (_call_guarded(effect),)
+def _call_boxed(effect: CallEffect) -> tuple[object, Exception | None]:
+    """In a thread. Boxed: trio refuses a coroutine, which a lambda may give, and an error of the call is none of the thread's."""
+    try:
+        return _call_guarded(effect), None
+    except Exception as error:  # noqa: BLE001  # raised again where the box is opened
+        return None, error
 
 
 def _call_guarded(effect: CallEffect) -> object:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from memtrace._support.error_text import from_distribution, type_name
 from memtrace._support.numbers import is_positive_seconds
+from memtrace._support.secrets import NoText, Secret, hidden
+from memtrace._support.sqlite_urls import StoreLocation, location_of_path, location_of_url
 from memtrace._support.urls import AddressError, split_url
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ENVIRONMENT_VARIABLES, ConfigurationError
@@ -39,6 +41,10 @@ class _UnsetSeconds(float, Unset):
     """Seconds that were not given, and that the environment may replace: signatures show the number."""
 
 
+DEFAULT_KEY: Final = "default"
+"""The key of a store without a server where none is given, and the name of its organisation."""
+
+
 DEFAULT_TIMEOUT: Final = _UnsetSeconds(30)
 """Seconds that one attempt may take."""
 
@@ -52,6 +58,11 @@ class BaseUrl:
     path: str
     #: The ``Authorization`` header for a proxy in front, from credentials in the URL; the API key goes beside it.
     authorization: str | None = field(default=None, repr=False)
+
+    @property
+    def needs_no_key(self) -> bool:
+        """Whether it is a store without a server, whose organisations are this machine's own."""
+        return self.origin.startswith(("sqlite://", "memory://"))
 
     def __str__(self) -> str:
         return self.origin + self.path
@@ -74,7 +85,7 @@ class Settings:
 
 
 def settings_from_args(
-    base_url: str | None,
+    base_url: str | os.PathLike[str] | None,
     api_key: str | None,
     *,
     timeout: float | None,
@@ -90,9 +101,10 @@ def settings_from_args(
 
     Raises `ConfigurationError`, which names the argument and the variable.
     """
+    place = _base_url(base_url)
     return Settings(
-        base_url=parse_base_url(_arg_or_env(base_url, "base_url")),
-        api_key=check_key(_arg_or_env(api_key, "api_key")),
+        base_url=place,
+        api_key=check_key(_api_key(api_key, place)),
         timeout=_timeout(timeout),
         deadline=positive_seconds(deadline, "deadline"),
         retry=check_retry(retry),
@@ -105,11 +117,13 @@ def settings_from_args(
 
 
 def with_overrides(settings: Settings, **given: object) -> Settings:
-    """A copy of `settings` with what is given changed, checked alike; what is `UNSET` stays."""
-    return replace(
-        settings,
-        **{name: _CHECKS[name](value) for name, value in given.items() if not isinstance(value, Unset)},
-    )
+    """A copy of `settings` with what is given changed, checked alike; what is `UNSET` stays. No variable has a say."""
+    try:
+        changed = {name: _CHECKS[name](value) for name, value in given.items() if not isinstance(value, Unset)}
+    except ConfigurationError as error:
+        error.variable_counts = False
+        raise
+    return replace(settings, **changed)
 
 
 def check_middleware(chosen: Sequence[Middleware | Placement | str], argument: str) -> tuple[Link, ...]:
@@ -166,26 +180,47 @@ def _installed_link(name: str, given: str, position: Position | None) -> Link:
     return Link(made, given, name, position or spec.position)
 
 
+_WITHOUT_A_SERVER: Final = (
+    "to begin without a server, take sqlite:///agent.db, which keeps everything in that file, or memory:// for a test"
+)
+
 _NOUNS: Final = {"base_url": "the base URL", "api_key": "the API key", "timeout": "the timeout"}
 """What the arguments are called by those who set them otherwise than in Python, as in the console."""
 
 
+def _base_url(value: str | os.PathLike[str] | None) -> BaseUrl:
+    """The base URL that is given, or that the environment has; a path is that of a store in a file."""
+    if not isinstance(value, os.PathLike):
+        return parse_base_url(_arg_or_env(value, "base_url"))
+    path = os.fspath(value)
+    if not isinstance(path, str):
+        raise _not_a_text("base_url", path)
+    try:
+        return _store_url(location_of_path(path))
+    except AddressError as error:
+        raise _bad_url(str(error)) from None
+
+
+def _api_key(value: str | None, base_url: BaseUrl) -> str:
+    """The key that is given, or that the environment has; a store without a server has a default."""
+    if value is None and base_url.needs_no_key and not os.environ.get(ENVIRONMENT_VARIABLES["api_key"]):
+        return DEFAULT_KEY
+    return _arg_or_env(value, "api_key")
+
+
 def _arg_or_env(value: str | None, argument: str) -> str:
-    chosen = os.environ.get(ENVIRONMENT_VARIABLES[argument]) if value is None else value
+    chosen = hidden(os.environ.get(ENVIRONMENT_VARIABLES[argument])) if value is None else value
     if not chosen:
         problem = "is missing" if chosen is None else "is empty"
-        raise ConfigurationError(
-            f"{_NOUNS[argument]} {problem}",
-            argument=argument,
-            hint="to try it without a server, take memory:// with any key",
-        )
+        raise ConfigurationError(f"{_NOUNS[argument]} {problem}", argument=argument, hint=_WITHOUT_A_SERVER)
     if not isinstance(chosen, str):
         raise _not_a_text(argument, chosen)
     return chosen
 
 
 def _not_a_text(argument: str, value: object) -> ConfigurationError:
-    return ConfigurationError(f"{_NOUNS[argument]} must be a text, not {type(value).__name__}", argument=argument)
+    kind = value.kind if isinstance(value, NoText) else type(value)
+    return ConfigurationError(f"{_NOUNS[argument]} must be a text, not {kind.__name__}", argument=argument)
 
 
 def _timeout(value: float | None) -> float | None:
@@ -245,7 +280,7 @@ def check_key(api_key: str) -> str:
             argument="api_key",
             hint="a key read from a file often ends in a line break: strip it",
         )
-    return api_key
+    return Secret(api_key)
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -263,6 +298,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 # ---- base URLs ------------------------------------------------------------------------------------------------------
 
+_STORE_HINT = "write it like sqlite:///agent.db, or sqlite:////data/agent.db for an absolute path"
 _SCHEME = re.compile(r"(?:(?P<transport>[A-Za-z][\w.-]*)\+)?(?P<scheme>[A-Za-z][\w.-]*)://(?P<rest>.*)", re.ASCII)
 
 
@@ -282,6 +318,8 @@ def parse_base_url(text: str) -> BaseUrl:
     if match is None:
         raise _bad_url("it does not begin with a scheme such as http:// or https://")
     transport, scheme = match["transport"], match["scheme"].lower()
+    if scheme == "sqlite":
+        return _store_of(match["rest"], transport)
     if scheme not in ("http", "https"):
         place = _custom_scheme_rest(scheme, match["rest"])
         from memtrace.plugins import HTTP_TRANSPORTS
@@ -297,6 +335,18 @@ def parse_base_url(text: str) -> BaseUrl:
         return BaseUrl(transport, *split_url(f"{scheme}://{match['rest']}"))
     except AddressError as error:
         raise _bad_url(str(error)) from None
+
+
+def _store_of(rest: str, transport: str | None) -> BaseUrl:
+    """A store in a file, its relative path made absolute now: the working directory may change before the first call."""
+    try:
+        return _store_url(location_of_url(f"sqlite://{rest}"), transport)
+    except AddressError as error:
+        raise _bad_url(str(error), hint=_STORE_HINT) from None
+
+
+def _store_url(location: StoreLocation, transport: str | None = None) -> BaseUrl:
+    return BaseUrl(transport or "sqlite", location.url(), "")
 
 
 def _custom_scheme_rest(scheme: str, rest: str) -> str:
@@ -315,6 +365,6 @@ def _custom_scheme_rest(scheme: str, rest: str) -> str:
 def _bad_url(
     problem: str,
     *,
-    hint: str = "write it like http://localhost:9100 or https://memtrace.example/path, or memory:// for the fake",
+    hint: str = "write it like http://localhost:9100, https://memtrace.example/path, or sqlite:///agent.db for a file",
 ) -> ConfigurationError:
     return ConfigurationError(f"the base URL is not a valid address: {problem}", argument="base_url", hint=hint)

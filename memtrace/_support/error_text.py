@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 # controls, line ends, what turns the direction of writing, and half characters, which no stream can encode
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
@@ -16,6 +16,16 @@ def printable(text: str) -> str:
     red \x1b[31m\nline \ud800
     """
     return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def excerpt(text: str, length: int = 300) -> str:
+    r"""The beginning of a foreign text as `printable` shows it, of `length` characters at most and an ellipsis.
+
+    >>> excerpt("two\nlines", 6)
+    'two\\nl…'
+    """
+    shown = printable(text[: length + 1])
+    return shown if len(shown) <= length else shown[:length] + "…"
 
 
 def type_name(value: object) -> str:
@@ -34,6 +44,15 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     folded = {known.casefold(): known for known in names}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
     return f" Did you mean {folded[near[0]]!r}?" if near else ""
+
+
+def closed(text: str, mark: str = ".") -> str:
+    """`text` as it stands before another sentence: with `mark` behind it, unless it ends in one already.
+
+    >>> closed("not done"), closed("Did you mean 'a'?"), closed("not done", ";")
+    ('not done.', "Did you mean 'a'?", 'not done;')
+    """
+    return text if text.endswith((".", "?", "!", "…")) else text + mark
 
 
 def from_distribution(distribution: tuple[str, str] | None) -> str:

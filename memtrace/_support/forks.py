@@ -12,6 +12,9 @@ Two things identify a process, since neither is enough:
   process of another PID namespace. The hook runs after `os.fork` and `os.forkpty`, so under gunicorn, Celery and the ``fork`` start
   method of multiprocessing.
 
+What a child cannot even leave alone is closed before the fork: SQLite keeps in memory which locks it holds of a file, whatever
+connection asks, and a child would take its parent's for its own.
+
 No Python code runs between `vfork` or `posix_spawn` and the new program. Windows has no fork and no hooks. There is one hook for
 the module and none for each value, so nothing is kept alive by it.
 """
@@ -19,8 +22,10 @@ the module and none for each value, so nothing is kept alive by it.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
 
@@ -42,8 +47,40 @@ def _note_child() -> None:
     _uses[process_id] = _uses.get(process_id, 0) + 1
 
 
+class ClosedBeforeForks(Protocol):
+    """What is closed before a fork, since a child could not use it, and opens itself again where it is used next."""
+
+    def close_before_fork(self) -> bool:
+        """Close it, and let nobody open it; False where it is in use, and stays so."""
+        ...
+
+    def allow_after_fork(self) -> None:
+        """Let it be opened again, in the parent."""
+        ...
+
+
+_closed_before_forks: WeakSet[ClosedBeforeForks] = WeakSet()
+_forking = threading.local()
+"""`.closed` is what this thread has closed for a fork."""
+
+
+def close_before_forks(owner: ClosedBeforeForks) -> None:
+    """Have `owner` closed before each fork, for as long as it lives."""
+    _closed_before_forks.add(owner)
+
+
+def _close_all() -> None:
+    _forking.closed = [owner for owner in list(_closed_before_forks) if owner.close_before_fork()]
+
+
+def _allow_all() -> None:
+    for owner in _forking.closed:
+        owner.allow_after_fork()
+    _forking.closed = []
+
+
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_note_child)
+    os.register_at_fork(before=_close_all, after_in_parent=_allow_all, after_in_child=_note_child)
 
 
 class PerProcess(Generic[T]):

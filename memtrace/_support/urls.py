@@ -7,6 +7,9 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from memtrace._support.characters import has_half_character
+from memtrace._support.secrets import Secret
+
 
 class AddressError(ValueError):
     """An address that cannot be used; its text says why."""
@@ -23,7 +26,7 @@ def split_url(url: str) -> tuple[str, str, str | None]:
     """
     if re.search(r"[\s\x00-\x1f\x7f\\]", url):
         raise AddressError("it holds white space, a control character or a backslash")
-    if re.search(r"[\ud800-\udfff]", url):  # as a variable has it whose bytes are no UTF-8
+    if has_half_character(url):  # as a variable has it whose bytes are no UTF-8
         raise AddressError("it holds half of a Unicode character")
     try:
         parts = urlsplit(url)
@@ -54,13 +57,13 @@ def _ascii_host(host: str, *, bracketed: bool) -> str:
 def basic_credentials(parts: SplitResult) -> str | None:
     """The value of the header that carries user name and password of an address; None where it has none.
 
-    >>> basic_credentials(urlsplit("http://user:pass%20word@proxy.example:3128"))
-    'Basic dXNlcjpwYXNzIHdvcmQ='
+    >>> print(basic_credentials(urlsplit("http://user:pass%20word@proxy.example:3128")))
+    Basic dXNlcjpwYXNzIHdvcmQ=
     """
     if parts.username is None:
         return None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return Secret(f"Basic {base64.b64encode(pair.encode()).decode()}")
 
 
 def is_proxy(address: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timezone
 from typing import Literal, NamedTuple
 
+from memtrace._support.characters import whole_characters
 from memtrace.models import Memory
 from memtrace.operations._validation import invalid
 
@@ -60,19 +61,19 @@ class MemoryFormatter(NamedTuple):
     show_agents: bool
 
     def group(self, group: Group) -> str:
-        """What stands above a group, fenced."""
+        """What stands above a group, fenced, in whole characters."""
         attributes = group.attributes(show_agents=self.show_agents)
         if self.format == "markdown":
             (_, day), *others = attributes
-            return _fenced("group", " ".join([day, *(f"{name}={_word(value)}" for name, value in others)]))
-        return f"<group{_opening(attributes)}/>"
+            return whole_characters(
+                _fenced("group", " ".join([day, *(f"{name}={_word(value)}" for name, value in others)]))
+            )
+        return whole_characters(f"<group{_opening(attributes)}/>")
 
     def memory(self, memory: Memory, group: Group) -> str:
-        """One memory of a group, fenced."""
-        attributes, details = self._attributes(memory, group), self._details(memory)
-        if self.format == "markdown":
-            return _markdown(memory, attributes, details)
-        return _xml(memory, attributes, details)
+        """One memory of a group, fenced, in whole characters."""
+        write = _markdown if self.format == "markdown" else _xml
+        return whole_characters(write(memory, self._attributes(memory, group), self._details(memory)))
 
     def _attributes(self, memory: Memory, group: Group) -> Iterator[tuple[str, str]]:
         yield "time", f"{utc(memory):%H:%M}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from memtrace.models import Memory
 
@@ -13,15 +13,15 @@ from memtrace.models import Memory
 class RenderedMemory:
     """A memory as it is written, what stands above its group, and how many tokens each has."""
 
-    memory: Memory
+    memory: Memory = field(repr=False)
     #: Its place among all that were given.
     number: int
     #: Whether it directly follows the one given before it.
     follows: bool
     #: The place of its group among all.
     group: int
-    head: str
-    text: str
+    head: str = field(repr=False)
+    text: str = field(repr=False)
     head_tokens: int
     tokens: int
     gap_tokens: int

@@ -91,6 +91,7 @@ _SCRIPTS = (
     (0x9FFF, 1.28),  # Han
     (0xABFF, 2.0),
     (0xD7FF, 1.33),  # Hangul
+    (0xDFFF, 1.0),  # half a character, which is written as the replacement character
     (0xFDFF, 2.0),
     (0xFFFF, 1.0),  # full width, and what follows an emoji
     (0x10FFFF, 3.02),  # emoji

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from memtrace._support.error_text import type_name
+from memtrace._support.threads import is_refused_thread
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
-from memtrace.exceptions import ConfigurationError
+from memtrace.exceptions import ConfigurationError, no_thread
 
 if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
@@ -54,8 +55,22 @@ class DualClient:
             )
         return self._blocking.run(make(self._blocking.settings.clock))
 
+    async def _run_in_thread(self, make: Callable[[Clock], Workflow[T]]) -> T:
+        begun: list[bool] = []
+
+        def run() -> T:
+            begun.append(True)
+            return self.run(make)
+
+        try:
+            return await asyncio.to_thread(run)
+        except RuntimeError as error:
+            if begun or not is_refused_thread(error):
+                raise
+            raise no_thread("nothing was sent") from error
+
     async def run_async(self, make: Callable[[Clock], Workflow[T]]) -> T:
         """As `run`, awaiting."""
         if self._awaiting is None:
-            return await asyncio.to_thread(self.run, make)
+            return await self._run_in_thread(make)
         return await self._awaiting.run(make(self._awaiting.settings.clock))

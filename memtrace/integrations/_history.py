@@ -7,7 +7,7 @@ were; readers leave those out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from memtrace import operations
@@ -28,8 +28,8 @@ _SPARE = 20
 class HistoryItem:
     """An item to be added: its JSON text, the text for people, and the event type."""
 
-    item: str
-    content: str
+    item: str = field(repr=False)
+    content: str = field(repr=False)
     event_type: str
 
 

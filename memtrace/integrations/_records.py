@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 from uuid import uuid4
@@ -29,6 +28,7 @@ from memtrace._runtime.workflows.keyset_pagination import PAGE_SIZE, Paginator
 from memtrace._runtime.workflows.listing import paginate
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace._runtime.workflows.visibility import wait_until_all_visible
+from memtrace._support.characters import has_half_character, whole_characters
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, ResponseDecodeError
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryType
@@ -37,7 +37,6 @@ from memtrace.outcomes import BatchResult, Outcome
 
 _DEEPEST = 100
 _RULE = f"JSON: texts as keys, finite numbers, at most {_DEEPEST} levels"
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _SEQUENCE = itertools.count(1)
 
 
@@ -55,7 +54,7 @@ def json_text(value: object, field: str) -> str:
         raise _no_json(field) from None
     _check_depth_and_keys(value, field)
     # Half a character can be sent only as an escape.
-    return json.dumps(value) if _HALF_CHARACTER.search(text) else text
+    return json.dumps(value) if has_half_character(text) else text
 
 
 def _check_depth_and_keys(value: object, field: str) -> None:
@@ -99,10 +98,10 @@ class Record:
     """One record that was read: its kind, the item's JSON value, the key, and the memory that it is."""
 
     kind: str
-    item: Any
+    item: Any = field(repr=False)
     key: str
     sequence: int
-    memory: Memory
+    memory: Memory = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ class RecordCodec:
             session_id=self.session_id,
             memory_type=self.memory_type,
             event_type=event_type,
-            content=_HALF_CHARACTER.sub("\ufffd", content),
+            content=whole_characters(content),
             metadata={"record": kind, "item": item, "sequence": next(_SEQUENCE)},
             tags=[self.name, *tags],
             dedup_key=key or uuid4().hex,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from memtrace._support.characters import whole_characters
+
 if TYPE_CHECKING:
     from rich.console import Console
     from typing_extensions import Self
@@ -40,7 +42,7 @@ class RichProgress:
             TimeElapsedColumn(),
             console=console,
         )
-        self._task = self._bar.add_task(description, total=None, told="")
+        self._task = self._bar.add_task(whole_characters(description), total=None, told="")
 
     def __call__(self, progress: BatchProgress) -> None:
         """Draw this state."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from memtrace._flow.composition import CallNext
+from memtrace._flow.effects import foreign_failure, is_foreign
+from memtrace._support.error_text import excerpt
 from memtrace._support.urls import redact_memory_text
 from memtrace.exceptions import (
     NO_MEMTRACE_THERE,
@@ -26,8 +29,9 @@ from memtrace.exceptions import (
     TransportError,
 )
 from memtrace.middleware._causes import held_agent, unknown_agent, unreadable_time_field
+from memtrace.middleware._hints import no_route_hint, server_hint, slow_hint, unreachable_hint
 from memtrace.operations._recovery import http_date
-from memtrace.operations._retry_rules import is_retryable, verdict_of
+from memtrace.operations._retry_rules import is_permanent, is_retryable, verdict_of
 from memtrace.operations._server_messages import (
     ErrorMessage,
     is_duplicate_memory,
@@ -36,7 +40,6 @@ from memtrace.operations._server_messages import (
     read_error,
     refused_argument,
     refused_item,
-    shortened,
 )
 from memtrace.operations._time_bounds import TIME_RULE
 from memtrace.transport import Flow, Request, Response
@@ -49,13 +52,16 @@ def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
     try:
         response = yield from call_next(request)
     except MemtraceError as error:
-        told = to_public_error(error, request)
-        if told is error:
+        failure = to_public_error(error, request)
+    except Exception as error:
+        if not is_foreign(error, request):  # a defect of a middleware
             raise
-        raise told from told.__cause__
-    if response.status >= 300 and is_failure(response, request):  # a success costs no call
-        raise error_for(response, request)
-    return response
+        failure = to_public_error(foreign_failure(error, request), request)
+    else:
+        if response.status >= 300 and is_failure(response, request):  # a success costs no call
+            raise error_for(response, request)
+        return response
+    raise failure  # out here, where it has no context
 
 
 def is_failure(response: Response, request: Request) -> bool:
@@ -77,6 +83,8 @@ def annotate(error: MemtraceError, request: Request) -> None:
     if error.request is not None:
         return
     context = request.context
+    if error.hint == NO_MEMTRACE_THERE:
+        error.hint = server_hint(request, NO_MEMTRACE_THERE)
     error.request = RequestInfo(request.method, request.redacted_path, request.operation)
     error.attempts = context.attempt
     error.elapsed = context.elapsed()
@@ -84,7 +92,12 @@ def annotate(error: MemtraceError, request: Request) -> None:
     if isinstance(error, TransportError) and error.maybe_sent and context.idempotency != "read":
         context.maybe_applied = True  # a middleware may have raised it, past the transport
     error.maybe_applied = context.maybe_applied
-    error.retryable = is_retryable(verdict_of(error), context.idempotency, maybe_applied=context.maybe_applied)
+    error.retryable = is_retryable(
+        verdict_of(error),
+        context.idempotency,
+        maybe_applied=context.maybe_applied,
+        permanent=is_permanent(error),
+    )
     if error.maybe_applied:
         _tell_how_to_look(error)
 
@@ -115,10 +128,9 @@ def _specific(error: TransportError, request: Request) -> TransportError:
     if error.cause == "timeout" and remaining is not None and remaining <= _NOTHING_LEFT:
         return _remade(DeadlineExceededError, error, "raise the deadline, or leave it out", "deadline")
     if error.cause == "timeout":
-        return _remade(APITimeoutError, error, "raise the timeout, or look at the server's load", "timeout")
+        return _remade(APITimeoutError, error, slow_hint(request), "timeout")
     if error.cause in ("connect", "reset"):
-        hint = f"is the server running at {request.origin}? Check the base URL"
-        return _remade(APIConnectionError, error, hint, "base_url")
+        return _remade(APIConnectionError, error, *unreachable_hint(request))
     return error
 
 
@@ -126,7 +138,15 @@ def _remade(kind: type[TransportError], error: TransportError, hint: str, argume
     own = None if error.code == TransportError().code else error.code  # a transport may have a slug of its own
     if error.hint:
         hint, argument = error.hint, error.argument  # the transport knows better where to look
-    return kind(error.message, cause=error.cause, maybe_sent=error.maybe_sent, code=own, hint=hint, argument=argument)
+    return kind(
+        error.message,
+        cause=error.cause,
+        maybe_sent=error.maybe_sent,
+        permanent=error.permanent,
+        code=own,
+        hint=hint,
+        argument=argument,
+    )
 
 
 # ---- from an answer -------------------------------------------------------------------------------------------------
@@ -171,7 +191,7 @@ def _from_status(response: Response, said: ErrorMessage, request: Request) -> Me
     if status == 404 or (status == 400 and missing_resource(text) == "session"):
         if said.is_from_server:
             return NotFoundError(text, hint=_by_its_id(request))
-        return NotFoundError(text, hint=_no_route(request), argument="base_url")
+        return NotFoundError(text, hint=no_route_hint(request), argument="base_url")
     if status == 400 or (status == 500 and refused_argument(text) is not None):
         return _invalid(text, request)
     field = unreadable_time_field(text, request) if status == 500 else None
@@ -183,11 +203,11 @@ def _from_status(response: Response, said: ErrorMessage, request: Request) -> Me
         return APIStatusError(
             f"the server redirects to {_location(response)}; redirects are not followed",
             code="redirect",
-            hint="make that address the base URL, if it is the server's",
+            hint=server_hint(request, "make that address the base URL, if it is the server's"),
             argument="base_url",
         )
     if status == 405:
-        return APIStatusError(text, hint=_no_route(request), argument="base_url")
+        return APIStatusError(text, hint=no_route_hint(request), argument="base_url")
     if status == 409:
         return _conflict(text, request)
     return _of_the_service(response, text, request)
@@ -200,28 +220,34 @@ def _of_the_service(response: Response, text: str, request: Request) -> Memtrace
         return AuthenticationError(text, hint="check the API key", argument="api_key")
     if status == 413:
         argument = "chunk_size" if request.operation == "memories.add_many" else None
-        return PayloadTooLargeError(text, hint=_TOO_LARGE_HINT, argument=argument)
+        return PayloadTooLargeError(text, hint=server_hint(request, _TOO_LARGE_HINT), argument=argument)
     if status == 429:
         wait = retry_after(response, request.context.clock.wall())
         return RateLimitError(text, retry_after=wait, hint=_RATE_LIMIT_HINT, argument="retry")
     if status < 500:
         return APIStatusError(text)
-    error = ServerError(text, status, hint=_STORAGE_DOWN_HINT if status in (502, 503, 504) else None)
+    error = ServerError(text, status)
+    if status in (502, 503, 504):
+        error.hint = server_hint(request, _STORAGE_DOWN_HINT)
     if verdict_of(error) == "storage_failed":
-        error.hint = _NO_STORAGE_HINT
+        error.hint = server_hint(request, _NO_STORAGE_HINT)
     return error
+
+
+LONGEST_RETRY_AFTER: Final = 366 * 86_400.0
+"""The most seconds that `retry_after` gives: every system can wait so long, and nobody does."""
 
 
 def retry_after(response: Response, now: float) -> float | None:
     """The seconds that an answer asks to wait, where it does. A date is taken against the answer's own, else `now`."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), LONGEST_RETRY_AFTER)  # of very many digits it is infinity
     until = http_date(text)
     if until is None:
         return None
     sent = http_date(response.headers.get("date", ""))
-    return max(until - (now if sent is None else sent), 0.0)
+    return min(max(until - (now if sent is None else sent), 0.0), LONGEST_RETRY_AFTER)
 
 
 def _by_its_id(request: Request) -> str | None:
@@ -234,12 +260,6 @@ def _by_its_id(request: Request) -> str | None:
     if request.operation == "agents.delete" and not asked.startswith("agent_"):
         return "delete takes the agent's id, and not its name"
     return None
-
-
-def _no_route(request: Request) -> str:
-    if "/api/v1/api/v1/" in request.target or request.path.endswith(("/api/v1/health", "/api/v1/ready")):
-        return "the base URL ends in /api/v1, which is added to it: leave it out"
-    return f"{NO_MEMTRACE_THERE} that has this route"
 
 
 _DUPLICATE_HINT = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
@@ -272,4 +292,4 @@ def _invalid(text: str, request: Request) -> InvalidRequestError:
 def _location(response: Response) -> str:
     """Where a redirect points to, without query, fragment and credentials."""
     place = re.split("[?#]", response.headers.get("location", ""), maxsplit=1)[0]
-    return shortened(redact_memory_text(re.sub("//[^/]*@", "//", place, count=1))) or "an unnamed place"
+    return excerpt(redact_memory_text(re.sub("//[^/]*@", "//", place, count=1))) or "an unnamed place"

@@ -26,7 +26,7 @@ def log_attempts(request: Request, call_next: CallNext) -> Flow[Response]:
         if _logger.isEnabledFor(logging.WARNING):
             _log(logging.WARNING, request, 0, error.cause, started)
         raise
-    failed = is_failure(response, request) and response.status != 409
+    failed = response.status >= 300 and is_failure(response, request) and response.status != 409
     level = logging.WARNING if failed else logging.DEBUG
     if _logger.isEnabledFor(level):
         _log(level, request, response.status, str(response.status), started)

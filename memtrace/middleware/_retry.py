@@ -9,9 +9,10 @@ from memtrace._flow.effects import sleep
 from memtrace.exceptions import MemtraceError, ResponseDecodeError, TransportError
 from memtrace.middleware._errors import error_for, is_failure, retry_after, to_public_error
 from memtrace.operations import RetryPolicy
+from memtrace.operations._answered_rows import AnsweredRows
 from memtrace.operations._recovery import ServerClock, verifying_read
 from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
-from memtrace.operations._retry_rules import Verdict, may_retry, verdict_of
+from memtrace.operations._retry_rules import Verdict, is_permanent, may_retry, verdict_of
 from memtrace.transport import Flow, Recovery, RecoveryContext, Request, Response
 
 
@@ -42,26 +43,38 @@ class Retry:
 
     What surely was not applied (no connection, 429, 503 of a server with storage) is repeated for every call. What may have
     been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Idempotency`; before a write of
-    memories is, the first attempt is verified in the server's storage, so that it is recognised. A read is also repeated
-    after a 500 that says that the storage failed. No other answer is.
+    memories is, the first attempt is looked for in the server's storage, and what is found there is not written again. A read
+    is also repeated after a 500 that says that the storage failed. No other answer is. A write that a process which is gone may have
+    sent is looked for before its first attempt. After a failure that is `permanent`, as a
+    response over ``max_response_bytes`` is, a verified write alone is repeated, since its next response is another.
     """
 
-    __slots__ = ("_policy",)
+    __slots__ = ("_answered", "_policy")
 
     def __init__(self, policy: RetryPolicy | None = None) -> None:
         self._policy = RetryPolicy() if policy is None else policy
+        self._answered = AnsweredRows()
 
     def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
         """Send until there is an answer to be had, or no attempt is left."""
+        response = yield from self._send(request, call_next)
+        if request.context.idempotency == "keyed" and response.status < 300:
+            self._answered.note(request.context.read(response))
+        return response
+
+    def _send(self, request: Request, call_next: CallNext) -> Flow[Response]:
+        if request.context.sent_since is not None:
+            return (yield from _RetryRun(self._policy, request, call_next, self._answered).resumed())
+        response: Response | None = None
         try:
             response = yield from call_next(request)
         except TransportError as error:
             attempt = _unanswered(error)
         else:
             attempt = _classify(response, request)
-            if attempt is _SUCCESS:
-                return response
-        return (yield from _RetryRun(self._policy, request, call_next).after(attempt))
+        if response is None or attempt is not _SUCCESS:
+            response = yield from _RetryRun(self._policy, request, call_next, self._answered).after(attempt)
+        return response
 
     def __repr__(self) -> str:
         return f"Retry({self._policy!r})"
@@ -70,14 +83,32 @@ class Retry:
 class _RetryRun:
     """One call that did not end with its first attempt."""
 
-    def __init__(self, policy: RetryPolicy, request: Request, call_next: CallNext) -> None:
+    def __init__(self, policy: RetryPolicy, request: Request, call_next: CallNext, answered: AnsweredRows) -> None:
         self._policy = policy
+        self._answered = answered
         self._request = request
         self._context = request.context
         self._call_next = call_next
         self._server_clock = ServerClock(request.context)
         #: Whether an attempt may be on its way into storage still.
         self._unverified = False
+
+    def resumed(self) -> Flow[Response]:
+        """The answer of a call that a process which is gone may have sent: as that got it, or as it is sent now.
+
+        Raises where it is not known whether that process has stored it.
+        """
+        self._unverified = self._context.maybe_applied = True
+        try:
+            found = yield from self._look_for_lost()
+        except MemtraceError as error:
+            error.hint = "an earlier process may have stored it, and looking for it failed; nothing was sent again"
+            error.request = None  # of the read: this error is about the call
+            raise
+        if found is not None:
+            return found
+        self._context.maybe_applied = False
+        return (yield from self.after((yield from _try(self._request, self._call_next))))
 
     def after(self, attempt: _Attempt) -> Flow[Response]:
         """The answer to have after this first attempt. Raises where there is none."""
@@ -95,8 +126,16 @@ class _RetryRun:
                 uncertain = self._unverified = self._context.maybe_applied = True
             if attempt.verdict == "final" or number == self._policy.max_attempts:
                 return attempt.result()
-            if not (yield from self._wait_before_retry(attempt, number)):
+            wait = self._wait_before_retry(attempt, number)
+            if wait is None:
                 return attempt.result()
+            yield from sleep(wait)
+            try:
+                found = yield from self._look_for_lost()
+            except MemtraceError:
+                return attempt.result()  # not known, so that a repeat could store it twice
+            if found is not None:
+                return found
             self._note(attempt)
             attempt = yield from _try(self._request, self._call_next)
             number += 1
@@ -107,11 +146,17 @@ class _RetryRun:
         cause = self._context.retried_after = to_public_error(error, self._request)
         cause.last_cause = None
 
+    def _recovery_context(self) -> RecoveryContext:
+        sent_since = self._context.sent_since
+        if sent_since is not None:  # whoever resumes a call had no answer to it, whatever came down to here
+            return RecoveryContext(sent_since, is_dated=True, read=self._read, verify=self._verify)
+        clock = self._server_clock
+        return RecoveryContext(clock.began, clock.is_known, self._read, self._verify, self._answered.holds)
+
     def _recovered(self, recovery: Recovery, response: Response) -> Flow[Response]:
         """What `response` and the state of the server say together. Raises where a conflict cannot be explained."""
-        context = RecoveryContext(self._server_clock.began, self._server_clock.is_known, self._read, self._verify)
         try:
-            return (yield from recovery.recover(self._request, response, context))
+            return (yield from recovery.recover(self._request, response, self._recovery_context()))
         except MemtraceError as error:
             if response.status != 409:
                 return response  # it is true as it is, and less exact
@@ -121,16 +166,17 @@ class _RetryRun:
 
     # ---- before a repeat
 
-    def _wait_before_retry(self, attempt: _Attempt, number: int) -> Flow[bool]:
-        """Wait as is due; whether the call may be made again."""
-        context, recovery = self._context, self._context.recovery
-        may = may_retry(attempt.verdict, context.idempotency, is_recoverable=recovery is not None)
+    def _wait_before_retry(self, attempt: _Attempt, number: int) -> float | None:
+        """Seconds to wait before the call is made again; None where it may not be, or not in time."""
+        may = may_retry(
+            attempt.verdict,
+            self._context.idempotency,
+            is_recoverable=self._context.recovery is not None,
+            permanent=is_permanent(attempt.error),
+        )
         wait = self._wait(attempt, number) if may else None
-        verifies = self._unverified and recovery is not None and recovery.needs_verification
-        if wait is None or not self._has_time_for(wait + (self._verification_seconds if verifies else 0.0)):
-            return False
-        yield from sleep(wait)
-        return (yield from self._has_verified()) if verifies else True
+        verification = self._verification_seconds if self._must_verify else 0.0
+        return None if wait is None or not self._has_time_for(wait + verification) else wait
 
     def _wait(self, attempt: _Attempt, number: int) -> float | None:
         """Seconds until the next attempt, before verifying; None where the server asks for more than the policy allows."""
@@ -154,17 +200,24 @@ class _RetryRun:
     # ---- verification
 
     @property
+    def _must_verify(self) -> bool:
+        recovery = self._context.recovery
+        return self._unverified and recovery is not None and recovery.needs_verification
+
+    def _look_for_lost(self) -> Flow[Response | None]:
+        """The answer that was lost, where its attempt is found on the server. Raises where that is not known."""
+        recovery = self._context.recovery
+        if recovery is None or not self._unverified:
+            return None
+        if recovery.needs_verification:
+            yield from self._verify()
+        return (yield from recovery.look_for(self._request, self._recovery_context()))
+
+    @property
     def _verification_seconds(self) -> float:
         return VERIFY_DELAY_AFTER_READ + (
             VERIFY_DELAY_BEFORE_READ if self._policy.verify_before_retry == "wait" else 0.0
         )
-
-    def _has_verified(self) -> Flow[bool]:
-        try:
-            yield from self._verify()
-        except MemtraceError:
-            return False  # storage is down: a duplicate would not be seen
-        return True
 
     def _verify(self) -> Flow[None]:
         """Wait until what has reached the server is seen by its reads and its check for duplicates."""
@@ -177,7 +230,7 @@ class _RetryRun:
             if attempt.error is None:
                 break
             wait = self._pause(attempt, number)
-            may = may_retry(attempt.verdict, "read", is_recoverable=False)
+            may = may_retry(attempt.verdict, "read", is_recoverable=False, permanent=is_permanent(attempt.error))
             if not may or number == self._policy.max_attempts or wait is None:
                 raise attempt.error
             yield from sleep(wait)
@@ -188,7 +241,7 @@ class _RetryRun:
 
     def _read(self, request: Request) -> Flow[Response]:
         attempt = yield from _try(request, self._call_next)
-        response = yield from _RetryRun(self._policy, request, self._call_next).after(attempt)
+        response = yield from _RetryRun(self._policy, request, self._call_next, self._answered).after(attempt)
         if is_failure(response, request):
             raise error_for(response, request)
         self._server_clock.note(response)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
+from memtrace._support.error_text import printable
 from memtrace._support.urls import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import PayloadTooLargeError
@@ -39,14 +41,10 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.operations._recovery import (
-    AgentRecovery,
-    BatchRecovery,
-    DeletionRecovery,
-    MemoryRecovery,
-    is_deduplicated,
-)
+from memtrace.operations._dense_json import SMALL, first_error, is_dense, validate_dense
+from memtrace.operations._recovery import AgentRecovery, BatchRecovery, DeletionRecovery, MemoryRecovery
 from memtrace.operations._retry_policy import Dedup
+from memtrace.operations._sent_memories import CallKey, is_deduplicated, places_of
 from memtrace.operations._time_bounds import to_lookback, to_query
 from memtrace.operations._validation import (
     check_id,
@@ -61,6 +59,7 @@ from memtrace.operations._validation import (
     path_segment,
     require_non_empty,
     split_tags,
+    trim_tag,
 )
 from memtrace.transport import Idempotency, Method, Recovery, Response
 
@@ -94,6 +93,10 @@ class Operation(Generic[T]):
     headers: tuple[tuple[str, str], ...] = ()
     #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
     recovery: Recovery | None = field(default=None, compare=False)
+    #: The earliest moment, by the server's clock, at which a process that is gone may have sent it; it is looked for then.
+    sent_since: datetime | None = field(default=None, compare=False)
+    #: Adds to a result what the body says that went out: a middleware may have changed it.
+    complete: Callable[[T, bytes | None], T] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         size = "no body" if self.body is None else f"{len(self.body)} bytes"
@@ -110,24 +113,27 @@ class AddedMemories(BaseModel):
     count: int
     #: The item that the server refused, after it had stored what stands before it: an answer that recovery put together.
     refused: RefusedItem | None = None
+    #: The place, from 0, of the item that each memory was stored for; None where the answer has rows that were not sent.
+    places: list[int] | None = None
+    #: The places of items of which an attempt without an answer left no row: they are not stored, and may be sent again by themselves.
+    unsent: list[int] = []
 
 
 class RefusedItem(BaseModel):
     """The item of a batch that the server refused, by its place from 0, and its words."""
 
-    item: int
-    error: str
+    item: int = Field(ge=0)
+    error: Annotated[str, AfterValidator(printable)]
 
 
 def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
     """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``per_call``, has none."""
-    per_call = dedup == "per_call" and not request.dedup_key
-    if per_call:
+    if dedup == "per_call" and not request.dedup_key:
         request = with_dedup_key(request)
     body = memory_body(request)
     if not is_deduplicated(request):
         return Operation("memories.add", "POST", f"{_API}/memories", response_parser(Memory), "non_idempotent", body)
-    recovery = MemoryRecovery(request, per_call=per_call)
+    recovery = MemoryRecovery(request)
     return Operation(
         "memories.add", "POST", f"{_API}/memories", response_parser(Memory), "keyed", body, recovery=recovery
     )
@@ -135,7 +141,7 @@ def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[
 
 def with_dedup_key(request: AddMemoryRequest) -> AddMemoryRequest:
     """A copy with a duplicate key that nothing else has."""
-    return request.model_copy(update={"dedup_key": uuid4().hex})
+    return request.model_copy(update={"dedup_key": CallKey(uuid4().hex)})
 
 
 def add_memories(
@@ -150,6 +156,10 @@ def add_memories(
     written = [memory_body(request) for request in requests] if bodies is None else bodies
     body = check_body_size(b'{"memories":[' + b",".join(written) + b"]}")
     idempotency: Idempotency = "keyed" if all(map(is_deduplicated, requests)) else "non_idempotent"
+
+    def with_places(added: AddedMemories, sent: bytes | None) -> AddedMemories:
+        return added.model_copy(update={"places": places_of(added.memories, requests, sent)})
+
     return Operation(
         "memories.add_many",
         "POST",
@@ -158,6 +168,7 @@ def add_memories(
         idempotency,
         body,
         recovery=BatchRecovery(requests),
+        complete=with_places,
     )
 
 
@@ -293,8 +304,9 @@ def _tags(tags: str | list[str]) -> str:
         for tag in split_tags(tags):
             check_tag(tag, "tags")
         return tags
-    check_tags(tags)
-    return ",".join(tags)
+    trimmed = [trim_tag(tag) for tag in tags]
+    check_tags(trimmed)
+    return ",".join(trimmed)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------
@@ -425,7 +437,7 @@ class _Readiness(BaseModel):
 def _body(model: BaseModel, exclude: set[str] | None = None) -> bytes:
     """`model` as JSON without its None fields; what lies inside metadata is sent as it is."""
     try:
-        body = model.model_dump_json(exclude=exclude, exclude_none=True).encode()
+        body = model.__pydantic_serializer__.to_json(model, exclude=exclude, exclude_none=True)
         if b"null" in body:
             check_finite(model)
         if b"\xef\xbf\xbd" in body:
@@ -463,7 +475,9 @@ def _refuse_constant(name: str) -> None:
 
 def _unwritable_field(model: BaseModel) -> str:
     """The first field that by itself cannot be written either."""
-    return next(name for name in type(model).model_fields if not _is_writable(model, name))
+    names = type(model).model_fields
+    iterators_may_be_in = [name for name in names if isinstance(getattr(model, name, None), dict)]  # and read up by now
+    return next((name for name in names if not _is_writable(model, name)), [*iterators_may_be_in, *names][0])
 
 
 def _is_writable(model: BaseModel, field: str) -> bool:
@@ -506,13 +520,17 @@ def _make_parser(model: type[ModelT]) -> Callable[[Response], ModelT]:
     validate = model.__pydantic_validator__.validate_json
 
     def read(response: Response) -> ModelT:
+        body = response.body
         try:
-            return validate(response.body, context=WIRE)  # type: ignore[no-any-return]  # a model's validator makes that model
+            # its length first, which takes no call
+            return validate_dense(model, body) if len(body) > SMALL and is_dense(body) else validate(body, context=WIRE)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            first = first_error(error)
             place = ".".join(map(str, first["loc"]))
             problem = f"{place}: {first['type']}" if place else first["type"]
-            raise response.unreadable(model.__name__, problem) from None
+        except ValueError:
+            problem = "json_invalid"
+        raise response.unreadable(model.__name__, problem)
 
     return read
 

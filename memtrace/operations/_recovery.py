@@ -5,7 +5,6 @@ Source: the observed behaviour of Memtrace 0.2.0, "Duplicates, and when a repeat
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,14 +16,13 @@ from urllib.parse import quote, urlencode
 from memtrace._support.numbers import is_int
 from memtrace.exceptions import ResponseDecodeError
 from memtrace.operations._agent_lookup import find_agent
+from memtrace.operations._sent_memories import Row, SentMemory, as_sent, rows_of
 from memtrace.operations._server_messages import missing_resource, read_error, refused_item
-from memtrace.transport import CallContext, Headers, RecoveryContext, Request, Response
+from memtrace.transport import CallContext, Headers, Recovery, RecoveryContext, Request, Response
 
 if TYPE_CHECKING:
     from memtrace.models import AddMemoryRequest, RegisterAgentRequest
     from memtrace.transport import Flow
-
-Row = Mapping[str, object]
 
 
 class ServerClock:
@@ -40,10 +38,10 @@ class ServerClock:
 
     def note(self, response: Response) -> None:
         """Take the ``Date`` of an answer of the server into account."""
-        date = http_date(response.headers.get("date", ""))
-        if date is None or not 0 <= date < _YEAR_9999:
+        date = server_date(response)
+        if date is None:
             return
-        began = date - self._context.elapsed()
+        began = max(date - self._context.elapsed(), 0.0)
         self._began = began if self._began is None else max(began, self._began)
 
     @property
@@ -59,6 +57,12 @@ class ServerClock:
 
 
 _YEAR_9999 = datetime(9999, 1, 1, tzinfo=timezone.utc).timestamp()
+
+
+def server_date(response: Response) -> float | None:
+    """When the server answered, by its own clock, in seconds since 1970; None where it does not say, or no date that there is."""
+    date = http_date(response.headers.get("date", ""))
+    return date if date is not None and 0 <= date < _YEAR_9999 else None
 
 
 def http_date(text: str) -> float | None:
@@ -102,22 +106,47 @@ def verifying_read(request: Request) -> Request:
 _PAGE = 1000
 
 
-def _rows_since(request: Request, query: Mapping[str, str], context: RecoveryContext) -> Flow[list[Row]]:
-    """The rows stored since the call began, oldest first.
+def _rows_of_call(request: Request, items: Sequence[SentMemory], context: RecoveryContext) -> Flow[list[Row]]:
+    """The rows stored since the call began, among which those of `items` are."""
+    since = (context.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # an exclusive bound
+    return (yield from _rows_since(request, items, context, {"since": since, "order": "asc"}))
+
+
+def _lost_rows(request: Request, items: Sequence[SentMemory], context: RecoveryContext) -> Flow[dict[int, Row]]:
+    """The rows that the call's own attempts left, by the place of their item.
+
+    Raises `ResponseDecodeError` where nothing tells the server's time, and the row of an item may be older than the call, or not.
+    """
+    if context.is_dated:
+        return rows_of(items, (), (yield from _rows_of_call(request, items, context)))
+    minutes = min(int(request.context.elapsed() // 60) + 2, 8760)  # before the server's own time
+    bounds = {"since": f"{minutes}m", "order": "desc"}  # what leaves at the old end, as time goes by, shifts no page
+    rows = yield from _rows_since(request, items, context, bounds)
+    recent = rows_of(items, (), [row for row in rows if _is_since(row.get("time"), context.began)])
+    if len(rows_of(items, (), rows)) > len(recent):
+        raise ResponseDecodeError("the server's answers have no Date, so that the age of a row cannot be told")
+    return recent
+
+
+def _rows_since(
+    request: Request, items: Sequence[SentMemory], context: RecoveryContext, bounds: Mapping[str, str]
+) -> Flow[list[Row]]:
+    """Every row within `bounds` among which those of `items` can be.
 
     Pages by offset: what arrives in between moves rows towards the end, so that some come twice and none is missed.
     """
-    since = (context.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # the bound is exclusive
+    agents = {item.agent_id for item in items}
+    query = {"agent_id": agents.pop(), **bounds} if len(agents) == 1 else bounds
     found: list[Row] = []
     page: Sequence[Row] = []
     while True:
-        filters: dict[str, str | int] = {**query, "since": since, "order": "asc", "limit": _PAGE, "offset": len(found)}
+        filters: dict[str, str | int] = {**query, "limit": _PAGE, "offset": len(found)}
         before, page = page, _rows((yield from context.read(read_request(request, "memories", filters, _rows))))
         if page and page == before:
             raise ResponseDecodeError("the server gives the same rows again and again: is a cache in front of it?")
         found += page
         if len(page) < _PAGE:
-            return found
+            return [row for row in found if not context.is_answered(row)]
 
 
 def _rows(response: Response) -> Sequence[Row]:
@@ -148,6 +177,9 @@ def _object(response: Response) -> Row:
     return content
 
 
+_FOUND = Response(201, Headers({"content-type": "application/json"}))
+
+
 def _answer(response: Response, status: int, content: object) -> Response:
     return Response(status, response.headers, json.dumps(content).encode())
 
@@ -155,35 +187,24 @@ def _answer(response: Response, status: int, content: object) -> Response:
 # ---- memories -------------------------------------------------------------------------------------------------------
 
 
-def server_dedup_key(request: AddMemoryRequest) -> str:
-    """The server's own duplicate key: agent, event and the first 200 bytes of the content."""
-    content = request.content.encode()[:200]
-    event = request.event_type or "general"
-    return hashlib.sha256(f"{request.agent_id}|{event}|".encode() + content).hexdigest()[:32]
-
-
-def is_deduplicated(request: AddMemoryRequest) -> bool:
-    """Whether the server recognises a repeat of this memory: a key with a backslash or a NUL matches nothing."""
-    key = request.dedup_key or ""
-    return "\\" not in key and "\0" not in key
-
-
 class MemoryRecovery:
-    """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one.
+    """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one."""
 
-    `per_call` says that its key was made for this call alone.
-    """
+    __slots__ = ("_memory",)
 
-    __slots__ = ("_memory", "_per_call")
-
-    def __init__(self, memory: AddMemoryRequest, *, per_call: bool = False) -> None:
+    def __init__(self, memory: AddMemoryRequest) -> None:
         self._memory = memory
-        self._per_call = per_call
 
     @property
     def needs_verification(self) -> bool:
-        """True: the check for duplicates does not see writes of the last moment."""
+        """True: the check for duplicates does not see writes of the last moment, and a server may have it off."""
         return True
+
+    def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
+        """Its row, as the answer."""
+        items = as_sent([self._memory], request.context.sent_body)
+        found = yield from _lost_rows(request, items, context)
+        return _answer(_FOUND, 201, found[0]) if found else None
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """A conflict after an uncertain attempt."""
@@ -191,25 +212,15 @@ class MemoryRecovery:
 
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """Look the row up. One of the same key and contents, stored since the call began, is the result."""
-        memory = self._as_sent(request.context.sent_body)
-        key = memory.dedup_key or server_dedup_key(memory)
-        filters = {"agent_id": memory.agent_id}
-        rows = yield from _rows_since(request, filters, context)
-        for row in rows:
-            if row.get("dedup_key") == key and (self._per_call or row.get("content") == memory.content):
-                return _answer(response, 201, row)
-        if self._per_call:
+        items = as_sent([self._memory], request.context.sent_body)
+        found = rows_of(items, (), (yield from _rows_of_call(request, items, context)))
+        if found:
+            return _answer(response, 201, found[0])
+        if not items[0].contents:
             raise ResponseDecodeError("the memory is stored, but its row was not found", 409)
         if context.is_dated:
             request.context.maybe_applied = False
         return response
-
-    def _as_sent(self, body: bytes | None) -> AddMemoryRequest:
-        """The memory as it went out: a middleware may encrypt its content, or choose its key."""
-        try:
-            return type(self._memory).model_validate_json(body or b"")
-        except ValueError:  # no memory of ours any more
-            return self._memory
 
 
 class BatchRecovery:
@@ -225,72 +236,52 @@ class BatchRecovery:
         """True, as for one memory."""
         return True
 
+    def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
+        """The rows that there are, as the answer; it names the items that have none, which are to be sent by themselves."""
+        items = as_sent(self._memories, request.context.sent_body)
+        found = yield from _lost_rows(request, items, context)
+        if not found:
+            return None
+        unsent = [place for place in range(len(items)) if place not in found]
+        return _answer(_FOUND, 201, {"memories": list(found.values()), "count": len(found), "unsent": unsent})
+
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
         if response.status == 201:
             return uncertain and len(_rows(response)) < len(self._memories)
-        refused = _refused_item_of(response)
+        refused = _refused_item_of(response, len(self._memories))
         return refused is not None and refused[0] > 0
 
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
         """An answer with the row of every item that this call stored, and the refused item where there is one."""
-        refused = _refused_item_of(response)
+        refused = _refused_item_of(response, len(self._memories))
+        items = as_sent(self._memories, request.context.sent_body)
         answered: Sequence[Row] = ()
         if refused is None:
-            answered, items = _rows(response), self._as_sent(request.context.sent_body)
+            answered = _rows(response)
         else:
-            items = self._as_sent(request.context.sent_body)[: refused[0]]
+            items = items[: refused[0]]
             yield from context.verify()
-        agents = {item.agent_id for item in items}
-        filters = {"agent_id": next(iter(agents))} if len(agents) == 1 else {}
-        found = yield from _rows_since(request, filters, context)
-        rows = _in_order(items, answered, found)
-        content: dict[str, object] = {"memories": rows, "count": len(rows)}
+        found = rows_of(items, answered, (yield from _rows_of_call(request, items, context)))
+        content: dict[str, object] = {"memories": list(found.values()), "count": len(found)}
         if refused is not None:
             content["refused"] = {"item": refused[0], "error": refused[1]}
         return _answer(response, 201, content)
 
-    def _as_sent(self, body: bytes | None) -> Sequence[AddMemoryRequest]:
-        """The memories as they went out, as for one."""
-        try:
-            sent = json.loads(body or b"")["memories"]
-            return [type(item).model_validate(each) for item, each in zip(self._memories, sent, strict=True)]
-        except (ValueError, TypeError, KeyError):
-            return self._memories
 
-
-def _in_order(items: Sequence[AddMemoryRequest], answered: Sequence[Row], found: Sequence[Row]) -> list[Row]:
-    """The row of each item that has one; what was answered and is found as well counts once."""
-    by_key: dict[object, dict[str, Row]] = {}
-    for row in (*answered, *found):
-        by_key.setdefault(row.get("dedup_key"), {}).setdefault(_microseconds(row), row)
-    rows: list[Row] = []
-    for item in items:
-        left = by_key.get(item.dedup_key or server_dedup_key(item))
-        if left:
-            rows.append(left.pop(min(left)))
-    return rows
-
-
-def _microseconds(row: Row) -> str:
-    """A row's time as it is read later: an answer to a write has nanoseconds."""
-    seconds, _, fraction = str(row.get("time")).removesuffix("Z").partition(".")
-    return f"{seconds}.{fraction[:6]:0<6}"
-
-
-def _refused_item_of(response: Response) -> tuple[int, str] | None:
-    """The item that the server refused after it had stored those before it, and what it says about it."""
+def _refused_item_of(response: Response, count: int) -> tuple[int, str] | None:
+    """The item, of so many, that the server refused after it had stored those before it, and what it says about it."""
     if response.status != 500:
         return None
     text = read_error(response).text
     item = refused_item(text)
-    return None if item is None else (item, text)
+    return None if item is None or item >= count else (item, text)
 
 
 # ---- agents ---------------------------------------------------------------------------------------------------------
 
 
-class AgentRecovery:
+class AgentRecovery(Recovery):
     """A registration: a taken name after an attempt without an answer may be that attempt's own agent."""
 
     __slots__ = ("_agent",)
@@ -338,7 +329,10 @@ def _as_stored(value: object) -> object:
         return {name: _as_stored(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_as_stored(each) for each in value]
-    return float(value) if is_int(value) else value
+    try:
+        return float(value) if is_int(value) else value
+    except OverflowError:  # it is no 64-bit float, and no server keeps it
+        return value
 
 
 def _is_since(text: object, began: datetime) -> bool:
@@ -347,10 +341,10 @@ def _is_since(text: object, began: datetime) -> bool:
         time = datetime.fromisoformat(f"{str(text)[:19]}+00:00")
     except ValueError:
         return False
-    return time + timedelta(seconds=1) > began
+    return time > began - timedelta(seconds=1)
 
 
-class DeletionRecovery:
+class DeletionRecovery(Recovery):
     """A deletion: what is not there after an attempt without an answer was deleted by that attempt."""
 
     __slots__ = ()

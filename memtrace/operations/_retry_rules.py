@@ -30,7 +30,9 @@ def verdict_of(error: MemtraceError) -> Verdict:
         error: Why an attempt failed: of the transport, of the status, or of a body that is not readable.
     """
     if isinstance(error, TransportError):
-        return "maybe_applied" if error.maybe_sent else "not_applied"
+        if error.maybe_sent:
+            return "maybe_applied"
+        return "final" if error.permanent else "not_applied"
     if isinstance(error, ResponseDecodeError):
         return "maybe_applied"
     if isinstance(error, RateLimitError):
@@ -42,32 +44,39 @@ def verdict_of(error: MemtraceError) -> Verdict:
     return _OF_A_STATUS.get(error.status_code, "final")
 
 
+def is_permanent(error: MemtraceError | None) -> bool:
+    """Whether the same request would fail in the same way again."""
+    return isinstance(error, TransportError) and error.permanent
+
+
 def is_repeatable(idempotency: Idempotency) -> bool:
     """Whether the call leaves the same state however often it is applied."""
     return idempotency in ("read", "idempotent")
 
 
-def may_retry(verdict: Verdict, idempotency: Idempotency, *, is_recoverable: bool) -> bool:
+def may_retry(verdict: Verdict, idempotency: Idempotency, *, is_recoverable: bool, permanent: bool = False) -> bool:
     """Whether the SDK may make another attempt of the same call by itself.
 
     Args:
         verdict: What the newest attempt came to.
         idempotency: What a repeat of the call does.
         is_recoverable: Whether the SDK can find out what a keyed write left behind, and so can tell a repeat from it.
+        permanent: Whether the same request would get the same response, which cannot be used. A repeated write gets another.
     """
     if verdict == "maybe_applied":
-        return is_repeatable(idempotency) or (idempotency == "keyed" and is_recoverable)
+        return (is_repeatable(idempotency) and not permanent) or (idempotency == "keyed" and is_recoverable)
     return verdict == "not_applied" or (verdict == "storage_failed" and idempotency == "read")
 
 
-def is_retryable(verdict: Verdict, idempotency: Idempotency, *, maybe_applied: bool) -> bool:
+def is_retryable(verdict: Verdict, idempotency: Idempotency, *, maybe_applied: bool, permanent: bool = False) -> bool:
     """Whether the caller may simply make the same call again: it can succeed, and cannot store anything twice.
 
     Args:
         verdict: What the last attempt came to.
         idempotency: What a repeat of the call does.
         maybe_applied: Whether any attempt of the call may have been applied.
+        permanent: Whether the same request would get the same response, which cannot be used.
     """
     if is_repeatable(idempotency):
-        return verdict != "final"
+        return verdict != "final" and not permanent
     return verdict == "not_applied" and not maybe_applied

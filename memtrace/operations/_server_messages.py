@@ -10,12 +10,12 @@ import json
 import re
 from typing import Final, Literal, NamedTuple, cast
 
-from memtrace._support.error_text import printable
+from memtrace._support.error_text import excerpt
 from memtrace._support.urls import redact_memory_text
 from memtrace.exceptions import RESPONSE_BODY_KEPT
+from memtrace.operations._dense_json import is_dense
 from memtrace.transport import Response
 
-_MAX_TEXT = 300
 _MAX_ERROR = 2000
 
 
@@ -39,21 +39,22 @@ def read_error(response: Response) -> ErrorMessage:
         The server's text and hint. For a body that is not the server's JSON: its first 300 characters, or the status.
     """
     try:
-        content = json.loads(response.body)
+        content = _json(response.body)
     except (ValueError, RecursionError):
         text = " ".join(response.body[:RESPONSE_BODY_KEPT].decode("utf-8", "replace").split())
-        shown = shortened(redact_memory_text(text), _MAX_TEXT)  # "Cannot GET", and the path
+        shown = excerpt(redact_memory_text(text))  # "Cannot GET", and the path
         return ErrorMessage(shown or f"HTTP {response.status}")
     error, hint = (content.get("error"), content.get("hint")) if isinstance(content, dict) else (None, None)
     if not isinstance(error, str) or not error:
         return ErrorMessage(f"HTTP {response.status}")
-    hint = shortened(hint, _MAX_ERROR) if isinstance(hint, str) and hint else None
-    return ErrorMessage(shortened(_without_query(error), _MAX_ERROR), hint, is_from_server=True)
+    hint = excerpt(hint, _MAX_ERROR) if isinstance(hint, str) and hint else None
+    return ErrorMessage(excerpt(_without_query(error), _MAX_ERROR), hint, is_from_server=True)
 
 
-def shortened(text: str, length: int = _MAX_TEXT) -> str:
-    """`text`, cut to `length` characters where it is longer, with escapes for what cannot be printed."""
-    return printable(text if len(text) <= length else text[:length] + "…")
+def _json(body: bytes) -> object:
+    if is_dense(body):  # no error of the server is: it would take many times its size
+        raise ValueError
+    return json.loads(body)
 
 
 def _without_query(text: str) -> str:

@@ -1,6 +1,6 @@
 """`since` and `until`: from what a caller gives to the text that the server reads.
 
-The server reads ``N`` + ``h``, ``d`` or ``m`` with 1 <= N <= 8760 (days up to 365), or a timestamp; anything else
+The server reads ``N`` + ``h``, ``d`` or ``m`` with 1 <= N <= 8760 (days up to 365; a plus before it is fine), or a timestamp; anything else
 is a 500 there. Where only the first form works (a session's context) anything else silently becomes 24 hours.
 """
 
@@ -10,6 +10,7 @@ import re
 from datetime import datetime, timedelta, timezone
 
 from memtrace.clock import Clock
+from memtrace.exceptions import ResponseDecodeError
 from memtrace.models import TimeBound
 from memtrace.operations._validation import broken_rule, invalid
 
@@ -17,7 +18,7 @@ LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), a
 WRITTEN_TIME_RULE = f"{LOOKBACK_RULE}, or a timestamp as in '2026-01-31' or '2026-01-31T12:00:00Z'"
 TIME_RULE = f"{WRITTEN_TIME_RULE}, or a timedelta or an aware datetime"
 
-_LOOKBACK = re.compile(r"0*([1-9][0-9]{0,3})([hdm])")
+_LOOKBACK = re.compile(r"\+?0*([1-9][0-9]{0,3})([hdm])")
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII
 )
@@ -44,7 +45,7 @@ def to_query(value: TimeBound | None, field: str, clock: Clock) -> str | None:
         value = _before_now(value, field, clock)
     if isinstance(value, datetime):
         return _timestamp(value, field)
-    if value and not _is_lookback(value) and not _is_timestamp(value):
+    if value and not is_lookback(value) and not _is_timestamp(value):
         raise invalid(field, TIME_RULE)
     return value or None
 
@@ -79,7 +80,7 @@ def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None
     if isinstance(value, timedelta):
         _check_not_negative(value, field)
         return _rounded_up(value, field)
-    if value and not _is_lookback(value):
+    if value and not is_lookback(value):
         raise invalid(field, LOOKBACK_RULE, "the server would silently take 24 hours instead")
     return value or None
 
@@ -121,7 +122,16 @@ def _timestamp(value: datetime, field: str) -> str:
         raise invalid(field, _IN_CALENDAR, "its zone leads out of it") from None
 
 
-def _is_lookback(text: str) -> bool:
+def beside(time: datetime, by: timedelta) -> datetime:
+    """A moment next to one that the server wrote. Raises `ResponseDecodeError` where the calendar ends there."""
+    try:
+        return time + by
+    except OverflowError:
+        raise ResponseDecodeError("a time of the server lies at the end of the calendar") from None
+
+
+def is_lookback(text: str) -> bool:
+    """Whether the server reads this text as a time before now."""
     match = _LOOKBACK.fullmatch(text)
     return match is not None and int(match[1]) <= _LARGEST[match[2]]
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from memtrace._support.numbers import is_non_negative_seconds
+from memtrace._support.numbers import is_int, is_non_negative_seconds
 from memtrace.exceptions import InvalidRequestError
 
 ID_RULE = "a letter, then letters, digits, underscores or hyphens, at most 128 characters"
@@ -20,6 +20,9 @@ WHOLE_CHARACTERS = "whole Unicode characters"
 MAX_LIMIT = 1000
 BATCH_SIZE = 100
 """Items of a batch a request: the server takes 1.1 ms an item then, and 3.3 ms at 1,000."""
+
+# Go's: Python's own has four control characters more
+_WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 
 _ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,127}")
 _TYPE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
@@ -73,12 +76,21 @@ def check_tags(values: Iterable[str] | None, field: str = "tags") -> None:
 
 
 def split_tags(text: str) -> list[str]:
-    """The tags of a text in which commas separate them, as the server reads it.
+    r"""The tags of a text in which commas separate them, as the server reads it.
 
-    >>> split_tags("ui, nav,")
+    >>> split_tags("ui,\tnav,")
     ['ui', 'nav']
     """
-    return [tag for part in text.split(",") if (tag := part.strip(" "))]
+    return [tag for part in text.split(",") if (tag := trim_tag(part))]
+
+
+def trim_tag(text: str) -> str:
+    """A tag of a list's query without the white space around it, which the server does not read.
+
+    >>> trim_tag(" ui\u00a0")
+    'ui'
+    """
+    return text.strip(_WHITE_SPACE)
 
 
 def check_count(value: int | None) -> None:
@@ -91,6 +103,12 @@ def check_limit(value: int | None, field: str = "limit") -> None:
     """Refuse a limit of one request that the server would silently replace by its default."""
     if value is not None and not 1 <= value <= MAX_LIMIT:
         raise invalid(field, f"from 1 to {MAX_LIMIT}", "the server would silently take its default instead")
+
+
+def check_page_size(value: int) -> None:
+    """Refuse a number of rows a request that is no whole number from 1 to the server's most."""
+    if not is_int(value) or not 1 <= value <= MAX_LIMIT:
+        raise invalid("page_size", f"a whole number from 1 to {MAX_LIMIT}", "the server gives no more in one request")
 
 
 def check_offset(value: int | None, field: str = "offset") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
 from memtrace._runtime.workflows import listing
+from memtrace._support.error_text import excerpt
 from memtrace.models import (
     ContextOptions,
     CreateSessionRequest,
@@ -58,7 +59,7 @@ class AsyncActiveSession(OpenedSession):
         except Exception as failure:
             if error is None:
                 raise
-            _logger.warning("session %s could not be closed: %s", self.id, failure)
+            _logger.warning("session %s could not be closed: %s", excerpt(self.id), failure)
 
     async def remember(self, content: str, **fields: Unpack[RememberParams]) -> Memory:
         """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""

@@ -10,6 +10,7 @@ from memtrace._runtime.workflows import listing
 from memtrace._runtime.workflows.agents import get_or_register
 from memtrace.models import Agent, AgentList, AgentStats, ListOptions, Memory, MemoryList, RegisterAgentRequest
 from memtrace.operations._coercion import coerce_request
+from memtrace.operations._validation import MAX_LIMIT
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -77,15 +78,25 @@ class AsyncAgents:
         return await self._dispatcher.run(listing.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def memories_iter(self, agent_id: str, options: ListOptions | None = None) -> AsyncGenerator[Memory, None]: ...
-    @overload
-    def memories_iter(self, agent_id: str, **fields: Unpack[AgentMemoriesParams]) -> AsyncGenerator[Memory, None]: ...
     def memories_iter(
-        self, agent_id: str, options: ListOptions | None = None, **fields: object
+        self, agent_id: str, options: ListOptions | None = None, *, page_size: int = ...
+    ) -> AsyncGenerator[Memory, None]: ...
+    @overload
+    def memories_iter(
+        self, agent_id: str, *, page_size: int = ..., **fields: Unpack[AgentMemoriesParams]
+    ) -> AsyncGenerator[Memory, None]: ...
+    def memories_iter(
+        self,
+        agent_id: str,
+        options: ListOptions | None = None,
+        *,
+        page_size: int = MAX_LIMIT,
+        **fields: object,
     ) -> AsyncGenerator[Memory, None]:
         """Every memory of an agent's id, of the last 24 hours unless `since` says otherwise; as `memories.iter`."""
         chosen = coerce_request(ListOptions, options, fields)
-        return self._dispatcher.stream(listing.iter_agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
+        clock = self._dispatcher.settings.clock
+        return self._dispatcher.stream(listing.iter_agent_memories(agent_id, chosen, clock, page_size=page_size))
 
     async def delete(self, agent_id: str) -> None:
         """Delete an agent by id, not by name; its memories stay.

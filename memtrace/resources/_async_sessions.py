@@ -19,6 +19,7 @@ from memtrace.models import (
     UpdateSessionRequest,
 )
 from memtrace.operations._coercion import coerce_request
+from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._async_active_session import AsyncActiveSession
 
 if TYPE_CHECKING:
@@ -132,16 +133,22 @@ class AsyncSessions:
         return await self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def memories_iter(self, session_id: str, options: ListOptions | None = None) -> AsyncGenerator[Memory, None]: ...
+    def memories_iter(
+        self, session_id: str, options: ListOptions | None = None, *, page_size: int = ...
+    ) -> AsyncGenerator[Memory, None]: ...
     @overload
     def memories_iter(
-        self, session_id: str, **fields: Unpack[SessionMemoriesParams]
+        self, session_id: str, *, page_size: int = ..., **fields: Unpack[SessionMemoriesParams]
     ) -> AsyncGenerator[Memory, None]: ...
     def memories_iter(
-        self, session_id: str, options: ListOptions | None = None, **fields: object
+        self,
+        session_id: str,
+        options: ListOptions | None = None,
+        *,
+        page_size: int = MAX_LIMIT,
+        **fields: object,
     ) -> AsyncGenerator[Memory, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
         chosen = coerce_request(ListOptions, options, fields)
-        return self._dispatcher.stream(
-            listing.iter_session_memories(session_id, chosen, self._dispatcher.settings.clock)
-        )
+        clock = self._dispatcher.settings.clock
+        return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

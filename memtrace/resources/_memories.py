@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, overload
 
@@ -10,7 +11,7 @@ from memtrace import operations
 from memtrace._runtime.workflows import listing, visibility
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
 from memtrace.operations._coercion import coerce_request, decision_memory, episodic_memory, filters_from, recent_query
-from memtrace.operations._validation import BATCH_SIZE, check_non_negative_seconds
+from memtrace.operations._validation import BATCH_SIZE, MAX_LIMIT, check_non_negative_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -140,6 +141,7 @@ class Memories:
         max_block: float | None = None,
         on_result: OnResult | None = None,
         drain_timeout: float = 30.0,
+        spool: str | os.PathLike[str] | None = None,
     ) -> WriteBuffer:
         """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
 
@@ -147,12 +149,21 @@ class Memories:
         `max_pending`; then `on_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
         `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
         waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
+
+        With a `spool`, the path of a file, `add` returns once the memory is in it, on the disk. What is not sent when the process
+        ends, is killed or loses power is sent by the next one that uses the file, once. Several processes may use it.
         """
         from memtrace._runtime.write_buffer.limits import BufferLimits
         from memtrace.resources._write_buffer import WriteBuffer
 
         limits = BufferLimits(max_items, flush_interval, max_pending, on_full, max_block, drain_timeout)
-        return WriteBuffer(self._dispatcher, limits, on_result)
+        if spool is None:
+            return WriteBuffer(self._dispatcher, limits, on_result)
+        from memtrace._runtime.write_buffer.spool import spool_path
+        from memtrace._runtime.write_buffer.spool_delivery import Outbox
+
+        path, settings = spool_path(spool, on_full), self._dispatcher.settings
+        return WriteBuffer(self._dispatcher, limits, on_result, lambda: Outbox(path, settings, max_items))
 
     @overload
     def list(self, options: ListOptions) -> MemoryList: ...
@@ -169,20 +180,25 @@ class Memories:
         return self._dispatcher.run(listing.list_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
-    def iter(self, options: ListOptions) -> Generator[Memory, None, None]: ...
+    def iter(self, options: ListOptions, *, page_size: int = ...) -> Generator[Memory, None, None]: ...
     @overload
-    def iter(self, **fields: Unpack[ListParams]) -> Generator[Memory, None, None]: ...
-    def iter(self, options: ListOptions | None = None, **fields: object) -> Generator[Memory, None, None]:
+    def iter(self, *, page_size: int = ..., **fields: Unpack[ListParams]) -> Generator[Memory, None, None]: ...
+    def iter(
+        self, options: ListOptions | None = None, *, page_size: int = MAX_LIMIT, **fields: object
+    ) -> Generator[Memory, None, None]:
         """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
 
-        Reads in pages of 1000, one at a time, by time and not by offset: what others write meanwhile moves nothing. Newest
+        Reads in pages of `page_size`, one at a time, by time and not by offset: what others write meanwhile moves nothing. Newest
         first, such memories are not among them; oldest first, they come at the end. `limit` is how many to give at most (all
         when left out), `offset` how many to skip. A relative `since` or `until` counts from this call, by the client's clock.
+        `page_size` is from 1 to 1000, and halved where a response is over the transport's `max_response_bytes`.
         Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
         server would refuse, and from the iteration what `list` raises.
         """
         chosen = filters_from(ListOptions, options, fields)
-        return self._dispatcher.stream(listing.iter_memories(chosen, self._dispatcher.settings.clock))
+        return self._dispatcher.stream(
+            listing.iter_memories(chosen, self._dispatcher.settings.clock, page_size=page_size)
+        )
 
     @overload
     def search(self, query: SearchQuery) -> SearchResult: ...

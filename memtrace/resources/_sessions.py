@@ -20,6 +20,7 @@ from memtrace.models import (
     UpdateSessionRequest,
 )
 from memtrace.operations._coercion import coerce_request
+from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._active_session import ActiveSession
 
 if TYPE_CHECKING:
@@ -129,16 +130,22 @@ class Sessions:
         return self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def memories_iter(self, session_id: str, options: ListOptions | None = None) -> Generator[Memory, None, None]: ...
+    def memories_iter(
+        self, session_id: str, options: ListOptions | None = None, *, page_size: int = ...
+    ) -> Generator[Memory, None, None]: ...
     @overload
     def memories_iter(
-        self, session_id: str, **fields: Unpack[SessionMemoriesParams]
+        self, session_id: str, *, page_size: int = ..., **fields: Unpack[SessionMemoriesParams]
     ) -> Generator[Memory, None, None]: ...
     def memories_iter(
-        self, session_id: str, options: ListOptions | None = None, **fields: object
+        self,
+        session_id: str,
+        options: ListOptions | None = None,
+        *,
+        page_size: int = MAX_LIMIT,
+        **fields: object,
     ) -> Generator[Memory, None, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
         chosen = coerce_request(ListOptions, options, fields)
-        return self._dispatcher.stream(
-            listing.iter_session_memories(session_id, chosen, self._dispatcher.settings.clock)
-        )
+        clock = self._dispatcher.settings.clock
+        return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

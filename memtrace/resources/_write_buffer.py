@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, overload
 
 from memtrace._runtime.write_buffer.admission import prepare
 from memtrace._runtime.write_buffer.limits import BufferLimits
-from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain
+from memtrace._runtime.write_buffer.reporting import check_listener, log_failed_drain, warn_open
 from memtrace._runtime.write_buffer.thread_worker import ThreadWorker
 from memtrace._support.forks import PerProcess
 from memtrace.models import AddMemoryRequest
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from memtrace._runtime.dispatch import Dispatcher
+    from memtrace._runtime.write_buffer.spool_delivery import Outbox
+    from memtrace.operations import Dedup
     from memtrace.resources.request_params import AddMemoryParams
 
 
@@ -30,6 +32,7 @@ class WriteBuffer:
 
     Many threads may use it. A daemon thread sends; it begins with the first memory and ends with the block.
     A forked child begins with an empty buffer of its own, and its parent's memories are never sent by it.
+    One that nobody closes is sent when its process ends, if Python runs exit hooks then; a `RuntimeWarning` says what was not.
 
     >>> from memtrace import Memtrace
     >>> with Memtrace("memory://", "any key") as client, client.memories.buffered() as buffer:
@@ -38,10 +41,20 @@ class WriteBuffer:
     ('stored', 1)
     """
 
-    def __init__(self, dispatcher: Dispatcher, limits: BufferLimits, on_result: OnResult | None) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        limits: BufferLimits,
+        on_result: OnResult | None,
+        open_spool: Callable[[], Outbox] | None = None,
+    ) -> None:
         check_listener(on_result)
         self._dispatcher = dispatcher
-        self._workers: PerProcess[ThreadWorker] = PerProcess(partial(ThreadWorker, dispatcher, limits, on_result))
+        #: What is in a spool is recognised by its key, also after the death of its process.
+        self._dedup: Dedup = dispatcher.settings.dedup if open_spool is None else "per_call"
+        self._workers: PerProcess[ThreadWorker] = PerProcess(
+            partial(ThreadWorker, dispatcher, limits, on_result, open_spool=open_spool)
+        )
 
     @property
     def _worker(self) -> ThreadWorker:
@@ -56,10 +69,11 @@ class WriteBuffer:
 
         The outcome's `index` is the memory's number in this buffer, from 0. Raises `InvalidRequestError` and
         `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `on_full` says so or
-        `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted.
+        `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted. With a spool it returns once the
+        memory is on the disk, and raises `ConfigurationError`, `APIConnectionError` and `APITimeoutError` where the file cannot take it.
         """
         given = coerce_request(AddMemoryRequest, request, fields)
-        return self._worker.entered().put(*prepare(given, self._dispatcher.settings.dedup))
+        return self._worker.entered().put(*prepare(given, self._dedup))
 
     def flush(self, timeout: float | None = None) -> bool:
         """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
@@ -73,7 +87,7 @@ class WriteBuffer:
         """Send what waits, for at most `drain_timeout` seconds, and end. A second call does nothing.
 
         Raises `BufferDrainError` when that was not enough: what was not sent is ``failed`` and in `unsent`, what was under way is
-        ``unknown``. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
+        ``unknown``. With a spool nothing is raised: all that is left is ``unknown``, and in the file. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
         would wait for itself: in `on_result` and in middleware.
         """
         self._worker.entered().close()
@@ -104,6 +118,5 @@ class WriteBuffer:
 
     def __del__(self) -> None:
         if hasattr(self, "_workers") and not (worker := self._worker).state.closing:
-            if worker.state.pending:
-                warnings.warn(f"a write buffer was not closed: {worker.state.counts}", ResourceWarning, stacklevel=1)
+            warn_open(worker.state.counts)
             worker.release()

@@ -255,7 +255,7 @@ class MiddlewareContract:
         capfd: pytest.CaptureFixture[str],
     ) -> None:
         """Neither at DEBUG, nor in what it raises, nor printed."""
-        headers = Headers({"x-api-key": KEY})
+        headers = Headers({"x-api-key": KEY, "x-planted": KEY})  # once where no `repr` hides it
         request = Request("POST", "http://server", "/api/v1/memories", headers, CONTENT.encode())
         with caplog.at_level(logging.DEBUG):
             try:

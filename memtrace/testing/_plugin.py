@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _MARKER = "memtrace"
 _HELP = (
-    "memtrace(*, org='default', clock='manual', visibility='immediate', storage='up', strict=True, seed=0): "
+    "memtrace(*, org='default', clock='manual', visibility='immediate', storage='up', strict=True, seed=0, "
+    "dedup_enabled=True, dedup_window_hours=24, write_batch_size=100, write_flush_interval_ms=1000): "
     "settings of the fake Memtrace server that this test gets"
 )
 _SHOWN_CALLS = 20
@@ -44,6 +45,10 @@ class _MarkerSettings:
         self.storage: StorageState = "up"
         self.strict: bool = True
         self.seed: int = 0
+        self.dedup_enabled: bool = True
+        self.dedup_window_hours: int = 24
+        self.write_batch_size: int = 100
+        self.write_flush_interval_ms: int = 1000
         for mark in reversed(list(item.iter_markers(_MARKER))):
             self._take(mark)
 
@@ -77,6 +82,10 @@ def memtrace_fake(request: pytest.FixtureRequest) -> Iterator[FakeMemtrace]:
         seed=settings.seed,
         visibility=settings.visibility,
         strict=settings.strict,
+        dedup_enabled=settings.dedup_enabled,
+        dedup_window_hours=settings.dedup_window_hours,
+        write_batch_size=settings.write_batch_size,
+        write_flush_interval_ms=settings.write_flush_interval_ms,
     )
     fake.organisation(settings.org, storage=settings.storage)
     request.node.stash[_FAKE] = fake

@@ -91,6 +91,22 @@ class Drip(Step):
     count: int = 100
 
 
+@dataclass
+class Trickle(Step):
+    """Sends `data` as it stands, byte by byte, `pause` seconds apart."""
+
+    data: bytes
+    pause: float
+
+
+@dataclass
+class Verbatim(Step):
+    """Sends `pieces` as they stand, each by itself, and `late` once `ScriptedServer.send_late` was called; the connection stays open."""
+
+    pieces: tuple[bytes, ...]
+    late: bytes = b""
+
+
 @dataclass(frozen=True)
 class ReceivedRequest:
     """One request as it came."""
@@ -111,6 +127,10 @@ class ReceivedRequest:
         """First line, headers, an empty line, body."""
         head = "".join(f"{name}: {value}\r\n" for name, value in self.headers.multi_items)
         return f"{self.line}\r\n{head}\r\n".encode("latin-1") + self.body
+
+
+_APART = 0.02  # seconds, in which a client reads a piece by itself
+_PATIENCE = 10
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -201,9 +221,23 @@ class _Handler(BaseHTTPRequestHandler):
     @_do.register
     def _(self, step: Drip, received: ReceivedRequest) -> None:
         self._write(200, b"", [("Content-Length", str(step.count))])
-        for _ in range(step.count):
-            self._send(b"x")
+        self._do(Trickle(b"x" * step.count, step.pause), received)
+
+    @_do.register
+    def _(self, step: Trickle, received: ReceivedRequest) -> None:
+        for place in range(len(step.data)):
+            self._send(step.data[place : place + 1])
             self._scripted_server.ended.wait(step.pause)
+
+    @_do.register
+    def _(self, step: Verbatim, received: ReceivedRequest) -> None:
+        for place, piece in enumerate(step.pieces):
+            self._scripted_server.ended.wait(_APART if place else 0)
+            self._send(piece)
+        if step.late:
+            self._scripted_server.late_due.acquire(timeout=_PATIENCE)
+            self._send(step.late)
+            self._scripted_server.late_sent.release()
 
     def _write(self, status: int, body: bytes, headers: list[tuple[str, str]]) -> None:
         lines = [f"HTTP/1.1 {status} x", *(f"{name}: {value}" for name, value in headers), "", ""]
@@ -250,6 +284,9 @@ class ScriptedServer(ThreadingHTTPServer):
         #: Set when no pause is kept any more, and when the server ends.
         self.hurried: threading.Event = threading.Event()
         self.ended: threading.Event = threading.Event()
+        #: Given for each `late` that is to be sent, and for each that was.
+        self.late_due: threading.Semaphore = threading.Semaphore(0)
+        self.late_sent: threading.Semaphore = threading.Semaphore(0)
         self._received: list[ReceivedRequest] = []
         self._steps = list(steps)
         self._guard = threading.Lock()  # taken by itself
@@ -267,6 +304,11 @@ class ScriptedServer(ThreadingHTTPServer):
     def end_pauses(self) -> None:
         """Send what waits for its pause to end, and make no more pauses before an `Answer`."""
         self.hurried.set()
+
+    def send_late(self) -> None:
+        """Send what is `late`, and wait until it is on its way."""
+        self.late_due.release()
+        self.late_sent.acquire(timeout=_PATIENCE)
 
     def next_step(self, received: ReceivedRequest) -> Step:
         """What to do with this request."""
@@ -309,6 +351,7 @@ class ScriptedServer(ThreadingHTTPServer):
     def __exit__(self, *raised: object) -> None:
         self.hurried.set()
         self.ended.set()
+        self.late_due.release(100)
         self.shutdown()
         self._thread.join()
         self.server_close()

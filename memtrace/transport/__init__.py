@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
-from memtrace._support.error_text import printable
+from memtrace._support.error_text import excerpt
+from memtrace._support.secrets import hidden
 from memtrace._support.urls import redact_memory_text
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import (
@@ -22,7 +23,7 @@ from memtrace.exceptions import (
     TransportCause,
     TransportError,
 )
-from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE
+from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE, SECRET_HEADERS
 from memtrace.transport._options import TransportOptions
 
 __all__ = [
@@ -62,7 +63,7 @@ class Headers(Mapping[str, str]):
     """Immutable header fields; names match in any case, order and duplicates are kept.
 
     As a mapping it joins the values of a repeated name with ``", "``; `get_all` gives them one by one. Its `repr`
-    shows names only, so that a key never ends up in a log.
+    shows names only, so that a key never ends up in a log; that of a key's own value is ``'***'``.
 
     >>> headers = Headers([("Content-Type", "application/json"), ("x-trace", "1"), ("X-Trace", "2")])
     >>> headers["content-type"], headers["x-trace"], headers.get_all("X-TRACE")
@@ -76,10 +77,12 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         if isinstance(fields, tuple) or not isinstance(fields, Mapping):  # a tuple first: asking an ABC takes time
-            # Lists too become pairs, which can be hashed.
-            self.multi_items = tuple([(name, value) for name, value in fields])
+            pairs = cast("Iterable[tuple[str, str]]", fields)
         else:
-            self.multi_items = tuple(cast("Mapping[str, str]", fields).items())
+            pairs = cast("Mapping[str, str]", fields).items()
+        self.multi_items = tuple(
+            [(name, hidden(value) if name.lower() in SECRET_HEADERS else value) for name, value in pairs]
+        )
         self._index: dict[str, str] | None = None
 
     def _joined(self) -> dict[str, str]:
@@ -165,6 +168,8 @@ class CallContext:
     parse: Callable[[Response], object] | None = None
     #: What the operation knows of its own repetition, where there is something to know.
     recovery: Recovery | None = None
+    #: The earliest moment, by the server's clock, at which a process that is gone may have sent this call; None for a new call.
+    sent_since: datetime | None = None
     state: dict[object, object] = field(default_factory=dict)
 
     _read: tuple[Response, object] | None = field(default=None, init=False, repr=False)
@@ -223,8 +228,8 @@ class Request:
 
     @property
     def redacted_path(self) -> str:
-        """The path as logs and errors show it: without the text of a memory that it looks for."""
-        return redact_memory_text(self.path)
+        """The path as logs and errors show it: 500 characters of it, without the text of a memory that it looks for."""
+        return excerpt(redact_memory_text(self.path), 500)
 
     def with_header(self, name: str, value: str) -> Request:
         """A copy in which the header `name` has this one value."""
@@ -259,9 +264,9 @@ class Response:
 
     def unreadable(self, expected: str, problem: str) -> ResponseDecodeError:
         """The error for an answer that is not what was expected. Its text holds nothing of the body."""
-        kind = printable(self.headers.get("content-type", "no content type")[:100])
+        kind = excerpt(self.headers.get("content-type", "no content type"), 100)
         error = ResponseDecodeError(
-            f"the server's answer of {len(self.body)} bytes ({kind}) is not readable as {expected}: {problem}",
+            f"the server's answer of {len(self.body)} bytes ({kind}) is not readable as {expected}: {excerpt(problem)}",
             self.status,
             hint=NO_MEMTRACE_THERE,
             argument="base_url",
@@ -294,6 +299,8 @@ class RecoveryContext(NamedTuple):
     read: Callable[[Request], Flow[Response]]
     #: Waits until everything that has reached the server can be read. Raises `MemtraceError` where that is not known.
     verify: Callable[[], Flow[None]]
+    #: Whether a row was answered to another write of this client, so that it is not what this one left.
+    is_answered: Callable[[Mapping[str, object]], bool] = lambda _: False
 
 
 class Recovery(Protocol):
@@ -301,8 +308,17 @@ class Recovery(Protocol):
 
     @property
     def needs_verification(self) -> bool:
-        """Whether a repeat is recognised only once the first attempt has arrived in storage: writes of memories."""
+        """Whether an attempt without an answer can be found only once it has arrived in storage: writes of memories."""
         ...
+
+    def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
+        """The answer that an attempt without one would have had; None where a repeat is due, as there is nothing of it.
+
+        Asked before each repeat; where it `needs_verification`, once what has reached the server can be read. Raises
+        `MemtraceError` where it cannot be told: then there is no repeat. By default nothing is looked for, and a repeat finds it.
+        """
+        return None
+        yield  # a flow
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
         """Whether this answer may speak of an earlier attempt; `uncertain` where there was one without an answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from memtrace._support.secrets import hidden
 from memtrace.exceptions import ConfigurationError
 
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -12,6 +13,9 @@ HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
 """A pattern of what HTTP allows as a header's value: printable ASCII, without white space at its ends; use its `fullmatch`."""
+
+SECRET_HEADERS = frozenset({"x-api-key", "authorization", "proxy-authorization", "cookie"})
+"""The names of headers whose values are secrets, in lower case."""
 
 _OWN_HEADERS = {
     "x-api-key": "pass api_key= instead",
@@ -32,7 +36,7 @@ def is_header(name: str, value: str) -> bool:
 
 
 def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    """Headers for every request of a client; those that the SDK or the transport sets are refused."""
+    """Headers for every request of a client, whose values no `repr` shows; those that the SDK or the transport sets are refused."""
     if headers is None:
         return ()
     if not isinstance(headers, Mapping):
@@ -41,7 +45,7 @@ def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], .
         problem = header_problem(name, value)
         if problem is not None:
             raise ConfigurationError(f"headers[{name!r}] {problem}", argument=f"headers[{name!r}]")
-    return tuple(headers.items())
+    return tuple((name, hidden(value)) for name, value in headers.items())
 
 
 def header_problem(name: str, value: str, allowed: frozenset[str] = frozenset()) -> str | None:

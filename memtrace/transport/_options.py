@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from memtrace._support.numbers import is_positive_seconds
+from memtrace._support.secrets import hidden
 from memtrace._support.urls import is_proxy
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ConfigurationError
@@ -67,6 +68,8 @@ class TransportOptions:
     clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
+        for name in ("proxy", "client_key_password"):
+            object.__setattr__(self, name, hidden(getattr(self, name)))
         for name in ("connect_timeout", "read_timeout", "write_timeout", "pool_timeout", "keepalive_expiry"):
             _check_positive_seconds(name, getattr(self, name))
         for name in ("max_connections", "max_keepalive_connections", "max_response_bytes"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 
+from memtrace._support.threads import is_refused_thread
 from memtrace.transport import TransportOptions
 
 _CONNECTIONS = 100
@@ -29,6 +30,16 @@ def shortest(first: float | None, second: float | None) -> float | None:
     if first is None or second is None:
         return second if first is None else first
     return min(first, second)
+
+
+def is_refused_lookup(error: Exception) -> bool:
+    """Whether no thread could be had to look a host's name up, as event loops do: nothing was sent then."""
+    return is_refused_thread(error) and any(came_out_of(error, loop, "getaddrinfo") for loop in ("asyncio", "trio"))
+
+
+def unsent(origin: str) -> str:
+    """What a call did not do whose host could not be looked up."""
+    return f"the host of {origin} was not looked up, and nothing was sent; an IP address, and the blocking client, need none"
 
 
 def came_out_of(error: BaseException | None, package: str, function: str) -> bool:

@@ -36,6 +36,7 @@ def cannot_send(origin: str, *, maybe_sent: bool = False) -> TransportError:
         f"the request to {origin} cannot be written: a header or the address holds what HTTP does not allow",
         cause="protocol",
         maybe_sent=maybe_sent,
+        permanent=True,
     )
 
 

@@ -43,14 +43,18 @@ def unreadable(origin: str, encoding: str, known: Collection[str]) -> TransportE
     """The error of an answer that nobody here decompresses, neither we nor a library that knows the codings `known`; or None."""
     codings = codings_of(encoding)
     if len(codings) > _MOST_CODINGS:
-        return _undecodable(origin, f"it was compressed {len(codings)} times")
+        return _undecodable(origin, f"it was compressed {len(codings)} times", permanent=True)
     unknown = None if is_decodable(encoding) else next((coding for coding in codings if coding not in known), None)
-    return None if unknown is None else _undecodable(origin, f"nobody here knows its coding {unknown[:40]!r}")
+    if unknown is None:
+        return None
+    return _undecodable(origin, f"nobody here knows its coding {unknown[:40]!r}", permanent=True)
 
 
-def _undecodable(origin: str, reason: str, cause: Exception | None = None) -> TransportError:
+def _undecodable(
+    origin: str, reason: str, cause: Exception | None = None, *, permanent: bool = False
+) -> TransportError:
     text = f"the answer of {origin} cannot be decompressed: {reason}"
-    failure = TransportError(text, cause="protocol", maybe_sent=True)
+    failure = TransportError(text, cause="protocol", maybe_sent=True, permanent=permanent)
     failure.__cause__ = cause
     return failure
 
@@ -92,11 +96,12 @@ class BodyReader:
 
     def add(self, data: bytes) -> None:
         """Take what has come."""
-        if not self._stages:
-            self._keep(data)
-            return
         try:
-            self._decode(data, 0)
+            for piece in self._decoded(data, 0) if self._stages else (data,):
+                self._size += len(piece)
+                if self._size > self._limit:
+                    raise self._too_long()
+                self._pieces.append(piece)
         except zlib.error as error:
             failure = _undecodable(self._origin, str(error), error)
         else:
@@ -114,27 +119,24 @@ class BodyReader:
             return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         raise failure
 
-    def _decode(self, data: bytes, place: int) -> None:
+    def _decoded(self, data: bytes, place: int) -> Iterator[bytes]:
+        """What comes of `data` from the stage at `place` on, in small pieces."""
         if place == len(self._stages):
-            self._keep(data)
+            yield data
             return
         for piece in self._stages[place].feed(data):
             self._counts[place] += len(piece)
             if self._counts[place] > self._limit:  # of inner streams too, which may explode and come to nothing
                 raise self._too_long()
-            self._decode(piece, place + 1)
-
-    def _keep(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size > self._limit:
-            raise self._too_long()
-        self._pieces.append(piece)
+            yield from self._decoded(piece, place + 1)
 
     def _too_long(self) -> TransportError:
         return TransportError(
             f"the answer of {self._origin} is too long: it has more than {self._limit} bytes",
             cause="protocol",
             maybe_sent=True,
+            permanent=True,
+            code="response_too_long",
             hint="ask for less, or raise transport_options.max_response_bytes if that can be right",
         )
 

@@ -23,16 +23,14 @@ TLS_OPTIONS = frozenset({"ca_bundle", "client_cert", "client_key", "client_key_p
 """The options that are honoured by whoever takes a context from here."""
 
 
-def lazy_ssl_context(
-    options: TransportOptions, *, bundles: tuple[str, ...] = (), blocking: bool = False
-) -> Callable[[], ssl.SSLContext]:
+def lazy_ssl_context(options: TransportOptions, *, bundles: tuple[str, ...] = ()) -> Callable[[], ssl.SSLContext]:
     """What gives `ssl_context(options)` at the first request; files of the options are read now, and `verify` is warned of.
 
     Raises `ConfigurationError` as `ssl_context` does. Nothing is read where the options say nothing of TLS, and for a
-    `blocking` client of an ``http`` address nothing even then, until a handshake needs it.
+    client of an ``http`` address nothing even then, until a handshake needs it, as with a proxy over TLS.
     """
     if options.ca_bundle is None and options.client_cert is None and options.verify:
-        read = not (blocking and options.url.startswith("http:"))
+        read = not options.url.startswith("http:")
         return functools.lru_cache(maxsize=1)(functools.partial(ssl_context, options, bundles=bundles, read=read))
     context = ssl_context(options, bundles=bundles)
     return lambda: context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
@@ -13,10 +13,12 @@ from memtrace_transports._engine.rules.filters import Filters
 from memtrace_transports._engine.rules.identifier_rules import identifier_problem
 from memtrace_transports._engine.rules.ids import Identifiers, is_id
 from memtrace_transports._engine.rules.new_memories import NewMemory, generated_key
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamp, Stamps
-from memtrace_transports._engine.store.protocol import Store
+from memtrace_transports._engine.store.directory import MemoryDirectory
+from memtrace_transports._engine.store.protocol import Directory, Store
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
-from memtrace_transports._engine.timestamps import DAY, UnreadableTimeError
+from memtrace_transports._engine.timestamps import DAY, HOUR, UnreadableTimeError
 
 
 class StoredRow(NamedTuple):
@@ -24,7 +26,7 @@ class StoredRow(NamedTuple):
 
     row: Row
     stamp: Stamp
-    tags: list[str]
+    tags: Sequence[str]
 
 
 class Engine:
@@ -39,17 +41,19 @@ class Engine:
         store: Store,
         identifiers: Identifiers,
         *,
+        directory: Directory | None = None,
+        settings: ServerSettings | None = None,
         visibility: Visibility = "immediate",
         observer: Observer | None = None,
     ) -> None:
+        """`directory` is in memory, and empty, unless given."""
+        self.settings: ServerSettings = settings or ServerSettings()
         self.observer: Observer | None = observer
         self.stamps = stamps
         self.identifiers = identifiers
         self._store = store
+        self._directory: Directory = MemoryDirectory() if directory is None else directory
         self._visibility: Visibility = visibility
-        self._by_id: dict[str, OrganisationState] = {}
-        self._by_key: dict[str, str] = {}
-        self._by_name: dict[str, str] = {}
 
     # organisations
 
@@ -62,11 +66,9 @@ class Engine:
             api_key or self.identifiers.new_key(),
             "up",
             self._visibility,
-            IngestBuffer(self.stamps.started),
+            IngestBuffer(self.stamps.started, self.settings),
         )
-        self._by_id[org_id] = state
-        self._by_name[state.name] = org_id
-        self._by_key[state.api_key] = org_id
+        self._directory.add(state)
         return state
 
     def named(self, name: str, api_key: str = "") -> OrganisationState:
@@ -74,48 +76,43 @@ class Engine:
 
         Raises ValueError for an id that no organisation has.
         """
-        org_id = self._by_name.get(name, name)
-        if org_id in self._by_id:
-            state = self._by_id[org_id]
-            if api_key and self._by_key.get(api_key) != org_id:
+        state = self._directory.by_name(name) or self._directory.by_id(name)
+        if state is not None:
+            owner = self._directory.by_key(api_key) if api_key else state
+            if owner is None or owner.org_id != state.org_id:
                 self.add_key(state, api_key)
             return state
         if is_id(name, "org"):
             raise ValueError(f"there is no organisation with the id {name}")
-        if api_key in self._by_key:
+        if api_key and self._directory.by_key(api_key) is not None:
             raise ValueError("this key is taken")
         return self.add_organisation(name, api_key=api_key)
 
-    def organisations(self) -> Iterator[OrganisationState]:
+    def organisations(self) -> Iterable[OrganisationState]:
         """All organisations, oldest first."""
-        return iter(self._by_id.values())
+        return self._directory.organisations()
 
     def organisation(self, org_id: str) -> OrganisationState | None:
         """The organisation of this id."""
-        return self._by_id.get(org_id)
+        return self._directory.by_id(org_id)
 
     def organisation_of(self, api_key: str) -> OrganisationState | None:
         """Whose key this is, None where it is nobody's."""
-        org_id = self._by_key.get(api_key)
-        return None if org_id is None else self._by_id[org_id]
+        return self._directory.by_key(api_key)
 
     def add_key(self, org: OrganisationState, api_key: str = "") -> str:
         """One more key of an organisation. Raises ValueError for one that somebody has."""
         key = api_key or self.identifiers.new_key()
-        if key in self._by_key:
+        if self._directory.by_key(key) is not None:
             raise ValueError("this key is taken")
-        self._by_key[key] = org.org_id
+        self._directory.add_key(org, key)
         return key
 
     def revoke_key(self, api_key: str) -> None:
         """Refuse this key from now on; the oldest that is left takes its place. Raises ValueError for one that nobody has."""
-        org_id = self._by_key.pop(api_key, None)
-        if org_id is None:
+        if self._directory.by_key(api_key) is None:
             raise ValueError("nobody has this key")
-        org = self._by_id[org_id]
-        left = [key for key, owner in self._by_key.items() if owner == org_id]
-        if org.api_key == api_key and left:
-            org.api_key = left[0]
+        self._directory.revoke_key(api_key)
 
     # writes on their way
 
@@ -145,39 +142,56 @@ class Engine:
         pending = [org.buffer.settled_at() for org in self.organisations() if org.storage == "up"]
         return max((time for time in pending if time is not None), default=0)
 
-    def _arrive(self, org: OrganisationState, rows: Iterable[Row]) -> None:
-        for row in rows:
-            self._store.add(org.org_id, row)
+    def _arrive(self, org: OrganisationState, rows: Sequence[Row]) -> None:
+        if rows:
+            self._store.extend(org.org_id, rows)
 
     # memories
 
     def write(self, org: OrganisationState, new_memory: NewMemory) -> StoredRow | None:
-        """Store a valid memory; None when it is a duplicate of what has arrived in the last 24 hours.
+        """Store a valid memory; None when it is a duplicate of what has arrived in the last 24 hours, or the window that is set.
 
         While storage is down nothing is a duplicate: the server skips the check it cannot make.
         """
+        return self.write_all(org, (new_memory,))[0]
+
+    def write_all(self, org: OrganisationState, new_memories: Sequence[NewMemory]) -> list[StoredRow | None]:
+        """Store valid memories in order, at least one; None for each duplicate, as `write` knows them.
+
+        What was stored here arrives after all of them, so that none is a duplicate of another.
+        """
         if org.storage == "none":
             raise no_storage()
-        if org.storage == "up" and self._is_duplicate(org, new_memory):
-            return None
-        stamp = self.stamps.stamp()
-        row = new_memory.row(stamp.microseconds)
-        org.buffer.add(row, self.stamps.elapsed())
-        if org.buffer.is_full():
-            self.flush(org)
-        return StoredRow(row, stamp, list(new_memory.tags))
+        stored_before = self._stored_before(org, new_memories)
+        newest, elapsed = self._store.newest(org.org_id), self.stamps.elapsed()
+        written: list[StoredRow | None] = []
+        for new_memory in new_memories:
+            stored = stored_before.get(new_memory.dedup_key)
+            if stored is not None and self._is_duplicate(org, new_memory, stored):
+                written.append(None)
+                continue
+            stamp = self.stamps.stamp(after=newest)
+            row = new_memory.row(stamp.microseconds)
+            org.buffer.add(row, elapsed)
+            if org.buffer.is_full():
+                self.flush(org)
+            written.append(StoredRow(row, stamp, new_memory.tags))
+        return written
 
-    def _is_duplicate(self, org: OrganisationState, new_memory: NewMemory) -> bool:
-        key = new_memory.dedup_key
-        if "\\" in key or "\0" in key:
-            return False
-        stored = self._store.last_stored(org.org_id, key)
-        if stored is None or stored <= self.stamps.now() - DAY:
+    def _stored_before(self, org: OrganisationState, new_memories: Sequence[NewMemory]) -> Mapping[str, int]:
+        """When rows with the keys of these memories were stored last, of those keys that are compared."""
+        if org.storage != "up" or not self.settings.dedup_enabled:
+            return {}
+        keys = [memory.dedup_key for memory in new_memories if not _matches_nothing(memory.dedup_key)]
+        return self._store.last_stored(org.org_id, keys)
+
+    def _is_duplicate(self, org: OrganisationState, new_memory: NewMemory, stored: int) -> bool:
+        if stored <= self.stamps.now() - self.settings.dedup_window_hours * HOUR:
             return False
         if self.observer is not None:
             (row,) = self._store.select(org.org_id, RowSelection(after=stored - 1, before=stored + 1))
             generated = generated_key(new_memory.agent_id, new_memory.event_type, new_memory.content)
-            if key == generated:  # else it was meant
+            if new_memory.dedup_key == generated:  # else it was meant
                 self.observer.duplicate_rejected(row.content, new_memory.content)
         return True
 
@@ -198,7 +212,7 @@ class Engine:
                 time -= 1
             free[age] = time - 1
             rows.append(new_memory.row(time))
-        self._arrive(org, reversed(rows))
+        self._arrive(org, rows[::-1])
 
     def read(self, org: OrganisationState, filters: Filters, action: str) -> list[Row]:
         """The rows that `filters` ask for. `action` names the read in the texts of storage, as in ``query memories``.
@@ -238,3 +252,8 @@ class Engine:
         for org in self.organisations():
             self.deliver(org)
         return {org.org_id: org.storage == "up" for org in self.organisations() if org.storage != "none"}
+
+
+def _matches_nothing(dedup_key: str) -> bool:
+    """Whether the server's own comparison fails for this key."""
+    return "\\" in dedup_key or "\0" in dedup_key

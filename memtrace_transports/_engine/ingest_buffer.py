@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.store.rows import Row
-from memtrace_transports._engine.timestamps import SECOND
+from memtrace_transports._engine.timestamps import MILLISECOND, SECOND
 
-_FLUSH_ROWS = 100
 _CAPACITY = 10_000
 _ARRIVAL = SECOND // 10
 
@@ -15,13 +15,15 @@ _ARRIVAL = SECOND // 10
 class IngestBuffer:
     """One organisation's writes that cannot be read yet. Times are microseconds of a clock that never goes back.
 
-    A row waits here until 100 are waiting, a read of its organisation flushes, or a tick comes, once a second; 0.1 s
-    after that it has arrived. While storage is down nothing leaves, and beyond 10,000 rows the oldest are lost.
+    A row waits here until as many are waiting as `settings` says (100), a read of its organisation flushes, or a tick comes, once
+    a second by default; 0.1 s after that it has arrived. While storage is down nothing leaves, and beyond 10,000 rows the oldest
+    are lost.
     """
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, settings: ServerSettings | None = None) -> None:
         """`epoch` is a time at which the server's ticker ticked."""
         self._epoch = epoch
+        self._settings = settings or ServerSettings()
         self._waiting: deque[Row] = deque(maxlen=_CAPACITY)
         self._first_at = 0
         self._sent: deque[tuple[int, list[Row]]] = deque()
@@ -34,7 +36,7 @@ class IngestBuffer:
 
     def is_full(self) -> bool:
         """Whether enough rows wait for the buffer to flush by itself."""
-        return len(self._waiting) >= _FLUSH_ROWS
+        return len(self._waiting) >= self._settings.write_batch_size
 
     def is_empty(self) -> bool:
         """Whether no row is here."""
@@ -82,11 +84,12 @@ class IngestBuffer:
 
     def copy(self, later: int = 0) -> IngestBuffer:
         """Another one in the same state, whose ticker and whose rows are so many microseconds `later`."""
-        other = IngestBuffer(self._epoch + later)
+        other = IngestBuffer(self._epoch + later, self._settings)
         other._first_at = self._first_at + later
         other._waiting = self._waiting.copy()
         other._sent = deque((time + later, list(rows)) for time, rows in self._sent)
         return other
 
     def _next_tick(self) -> int:
-        return self._first_at + SECOND - (self._first_at - self._epoch) % SECOND
+        interval = self._settings.write_flush_interval_ms * MILLISECOND
+        return self._first_at + interval - (self._first_at - self._epoch) % interval

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
-from memtrace_transports._engine.registry import OrganisationRegistry
+from memtrace_transports._engine.registry import MemoryRegistry, Registry
 
 StorageState: TypeAlias = Literal["up", "none", "down"]
 """An organisation's Arc: reachable, not configured, or not reachable."""
@@ -25,7 +25,7 @@ class OrganisationState:
     storage: StorageState
     visibility: Visibility
     buffer: IngestBuffer
-    registry: OrganisationRegistry = field(default_factory=OrganisationRegistry)
+    registry: Registry = field(default_factory=MemoryRegistry)
 
     def copy(self, later: int = 0) -> OrganisationState:
         """Another one in the same state, to which everything that is due happens so many microseconds `later`."""

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from memtrace_transports._engine.go_json.writer import RawJson, Writable
-from memtrace_transports._engine.route_errors import RouteError
+from memtrace_transports._engine.route_errors import (
+    agent_exists,
+    agent_in_use,
+    agent_not_found,
+    session_without_agent,
+)
 from memtrace_transports._engine.stamps import Stamp
 from memtrace_transports._engine.timestamps import SECOND
 
@@ -63,8 +69,52 @@ def _given(**members: str) -> dict[str, Writable]:
     return {name: value for name, value in members.items() if value}
 
 
-class OrganisationRegistry:
-    """One organisation's agents and sessions, with the server's rules and its words when they are broken."""
+class Registry(Protocol):
+    """One organisation's agents and sessions. What breaks the server's rules raises RouteError with its words."""
+
+    def add_agent(self, agent: Agent) -> None:
+        """Register `agent`. Its name has to be new in the organisation, in exactly this case."""
+        ...
+
+    def has_agent(self, agent_id: str) -> bool:
+        """Whether there is an agent of this id."""
+        ...
+
+    def agent(self, id_or_name: str) -> Agent:
+        """The agent of this id, else of this name."""
+        ...
+
+    def agents(self) -> list[Agent]:
+        """All agents, those of the newest second first."""
+        ...
+
+    def remove_agent(self, agent_id: str) -> None:
+        """Delete an agent, by id only. One that ever had a session stays for good; its name is free again otherwise."""
+        ...
+
+    def add_session(self, session: Session) -> None:
+        """Open `session`, for a registered agent's id."""
+        ...
+
+    def replace_session(self, session: Session) -> None:
+        """Put `session` in the place of the one with its id."""
+        ...
+
+    def find_session(self, session_id: str) -> Session | None:
+        """The session of this id."""
+        ...
+
+    def sessions(self, agent_id: str = "") -> list[Session]:
+        """All sessions, or those of one agent, newest first."""
+        ...
+
+    def copy(self) -> Registry:
+        """What keeps these agents and sessions when others come, for a snapshot."""
+        ...
+
+
+class MemoryRegistry:
+    """A `Registry` in memory."""
 
     def __init__(self) -> None:
         self._agents: dict[str, Agent] = {}
@@ -75,7 +125,7 @@ class OrganisationRegistry:
     def add_agent(self, agent: Agent) -> None:
         """Register `agent`. Its name has to be new in the organisation, in exactly this case."""
         if agent.name in self._names:
-            raise RouteError(409, f"agent '{agent.name}' already exists in this organization")
+            raise agent_exists(agent.name)
         self._agents[agent.id] = agent
         self._names[agent.name] = agent.id
 
@@ -87,7 +137,7 @@ class OrganisationRegistry:
         """The agent of this id, else of this name."""
         found = self._agents.get(id_or_name) or self._agents.get(self._names.get(id_or_name, ""))
         if found is None:
-            raise RouteError(404, "agent not found")
+            raise agent_not_found()
         return found
 
     def agents(self) -> list[Agent]:
@@ -98,16 +148,16 @@ class OrganisationRegistry:
         """Delete an agent, by id only. One that ever had a session stays for good; its name is free again otherwise."""
         agent = self._agents.get(agent_id)
         if agent is None:
-            raise RouteError(404, "agent not found")
+            raise agent_not_found()
         if agent_id in self._sessions_of:
-            raise RouteError(404, "FOREIGN KEY constraint failed")
+            raise agent_in_use()
         del self._agents[agent_id]
         del self._names[agent.name]
 
     def add_session(self, session: Session) -> None:
         """Open `session`, for a registered agent's id."""
         if session.agent_id not in self._agents:
-            raise RouteError(400, "failed to create session: FOREIGN KEY constraint failed")
+            raise session_without_agent()
         self._sessions[session.id] = session
         self._sessions_of.setdefault(session.agent_id, []).append(session.id)
 
@@ -125,9 +175,9 @@ class OrganisationRegistry:
             return list(self._sessions.values())[::-1]
         return [self._sessions[session_id] for session_id in reversed(self._sessions_of.get(agent_id, []))]
 
-    def copy(self) -> OrganisationRegistry:
+    def copy(self) -> MemoryRegistry:
         """Another one with the same agents and sessions, which never change in place."""
-        other = OrganisationRegistry()
+        other = MemoryRegistry()
         other._agents, other._names, other._sessions = self._agents.copy(), self._names.copy(), self._sessions.copy()
         other._sessions_of = {agent_id: ids.copy() for agent_id, ids in self._sessions_of.items()}
         return other

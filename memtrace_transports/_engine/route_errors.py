@@ -29,3 +29,23 @@ def unreadable_time(action: str, text: str) -> RouteError:
     return RouteError(
         500, f"failed to {action}: Arc query failed (status 500): could not convert string '{text}' to TIMESTAMP"
     )
+
+
+def agent_exists(name: str) -> RouteError:
+    """Another agent of the organisation has this name."""
+    return RouteError(409, f"agent '{name}' already exists in this organization")
+
+
+def agent_not_found() -> RouteError:
+    """No agent has this id or name."""
+    return RouteError(404, "agent not found")
+
+
+def agent_in_use() -> RouteError:
+    """Sessions hold this agent."""
+    return RouteError(404, "FOREIGN KEY constraint failed")
+
+
+def session_without_agent() -> RouteError:
+    """A session needs a registered agent."""
+    return RouteError(400, "failed to create session: FOREIGN KEY constraint failed")

@@ -42,11 +42,11 @@ class Stamps:
         """Microseconds of the clock that never goes back."""
         return round(self.clock.monotonic() * SECOND)
 
-    def stamp(self) -> Stamp:
-        """The time now, at least a microsecond after the last stamp, whatever the clock says.
+    def stamp(self, *, after: int = 0) -> Stamp:
+        """The time now, at least a microsecond after the last stamp and after `after`, whatever the clock says.
 
         The nanoseconds are made up, as no clock here has them: the server's answers do show them.
         """
         tail = (self._last.nanoseconds + _TAIL_STEP) % 1000
-        self._last = Stamp(max(self.now(), self._last.microseconds + 1), tail)
+        self._last = Stamp(max(self.now(), self._last.microseconds + 1, after + 1), tail)
         return self._last

@@ -6,7 +6,8 @@ import re
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
-SECOND = 1_000_000
+MILLISECOND = 1_000
+SECOND = 1_000 * MILLISECOND
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 
@@ -14,7 +15,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _DIGITS = len("1970-01-01T00:00:00")
 _UNITS = {"h": HOUR, "d": DAY, "m": 60 * SECOND}
 _LARGEST = {"h": 8760, "d": 365, "m": 8760}
-_RELATIVE = re.compile(r"([0-9]+)([hdm])")
+_RELATIVE = re.compile(r"\+?([0-9]+)([hdm])")
 _ABSOLUTE = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})"
     r"(?:[ T](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?"
@@ -33,8 +34,11 @@ def rfc3339(microseconds: int, nanoseconds: int = 0) -> str:
     ('2026-01-01T00:00:00.25Z', '2026-01-01T00:00:00.250000007Z')
     """
     seconds, rest = divmod(microseconds, SECOND)
-    fraction = f".{rest:06d}{nanoseconds:03d}".rstrip("0").rstrip(".")
-    return f"{_whole_seconds(seconds)}{fraction}Z"
+    if nanoseconds:
+        return f"{_whole_seconds(seconds)}.{f'{rest:06d}{nanoseconds:03d}'.rstrip('0')}Z"
+    if rest % 10:
+        return f"{_whole_seconds(seconds)}.{rest:06d}Z"
+    return f"{_whole_seconds(seconds)}{f'.{rest:06d}'.rstrip('0').rstrip('.')}Z"
 
 
 @lru_cache(maxsize=1024)
@@ -45,7 +49,7 @@ def _whole_seconds(seconds: int) -> str:
 def read_relative(text: str) -> int | None:
     """How far back `1h`, `7d` or `30m` reaches, in microseconds; None for anything else.
 
-    The server takes 1 to 8760, for days 1 to 365; leading zeros are fine.
+    The server takes 1 to 8760, for days 1 to 365; leading zeros and a plus are fine.
     """
     found = _RELATIVE.fullmatch(text)
     if found is None:

@@ -110,7 +110,7 @@ class AsyncClientPool(Generic[ClientT]):
         else:  # the first to be closed
             self._idle.appendleft((-math.inf, client))
         self._slots.release()
-        if self._is_over(now):
+        if self._closed or len(self._idle) > self._max_idle or self._idle[0][0] < now - self._expiry:
             await self._close_oldest()
 
     async def close(self) -> None:
@@ -121,14 +121,11 @@ class AsyncClientPool(Generic[ClientT]):
 
     async def _close_oldest(self) -> None:
         """Close those that are not to wait any longer; where the task is cancelled, the next one goes on."""
-        while self._is_over(self._now()):
+        while self._idle and (
+            self._closed or len(self._idle) > self._max_idle or self._idle[0][0] < self._now() - self._expiry
+        ):
             with shielded():
                 await self._idle.popleft()[1].aclose()
-
-    def _is_over(self, now: float) -> bool:
-        if not self._idle:
-            return False
-        return self._closed or len(self._idle) > self._max_idle or self._idle[0][0] < now - self._expiry
 
     def discard(self) -> None:
         """Leave their sockets to the garbage collector: httpx cannot close them without their event loop."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from memtrace._support.event_loops import is_closed, new_lock, running_loop, running_under_trio, shielded
-from memtrace._support.forks import PerProcess
+from memtrace._support.forks import PerProcess, current_process
 from memtrace.exceptions import ClientClosedError
 
 
@@ -128,9 +128,9 @@ class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[Ch
     async def close(self) -> None:
         """Close what was made on this event loop; a second call does nothing. What is another loop's is closed there."""
         making = self._close(running_loop())
-        if making is not None and making.channel is not None:
+        if making is not None:
             with shielded():
-                await making.channel.close()
+                await making.close()
         holding = self._holding.get()
         with holding.guard:
             self._forget_ended_loops(holding)
@@ -149,6 +149,7 @@ class _PendingClient(Generic[ChannelT, PreparedT]):
 
     def __init__(self, prepare: Callable[[], PreparedT], finish: Callable[[PreparedT], ChannelT]) -> None:
         self.channel: ChannelT | None = None
+        self._ending: AsyncGenerator[None, None] | None = None
         self._prepare = prepare
         self._finish = finish
         self._prepared: list[PreparedT] = []
@@ -162,7 +163,17 @@ class _PendingClient(Generic[ChannelT, PreparedT]):
                 prepared = await _in_thread(self._prepare_once)
                 if not clients.closed:
                     self.channel = self._finish(prepared)
+                    if not running_under_trio():  # which would warn of a generator that is left
+                        self._ending = _closed_with_the_loop(self.channel)
+                        await anext(self._ending)
             return self.channel
+
+    async def close(self) -> None:
+        """Close the channel, where there is one."""
+        if self._ending is not None:
+            await self._ending.aclose()
+        elif self.channel is not None:
+            await self.channel.close()
 
     def _prepare_once(self) -> PreparedT:
         with self._preparing:
@@ -171,16 +182,34 @@ class _PendingClient(Generic[ChannelT, PreparedT]):
             return self._prepared[0]
 
 
+async def _closed_with_the_loop(channel: Channel) -> AsyncGenerator[None, None]:
+    """Closes `channel` where it is ended: asyncio ends a generator that is left over with its event loop, while that still runs."""
+    process = current_process()
+    try:
+        yield
+    finally:
+        if current_process() == process:  # a forked child would end its parent's connections
+            await channel.close()
+
+
 async def _in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:
     if running_under_trio():
         import trio
 
-        return await trio.to_thread.run_sync(prepare)
+        try:
+            return await trio.to_thread.run_sync(prepare)
+        except RuntimeError:  # as below
+            return prepare()
     import asyncio  # late, as in memtrace._support.event_loops
-    from concurrent.futures import ThreadPoolExecutor
 
-    executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
     try:
-        return await asyncio.get_running_loop().run_in_executor(executor, prepare)
+        from concurrent.futures import ThreadPoolExecutor
+
+        executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
+        preparing = asyncio.get_running_loop().run_in_executor(executor, prepare)
+    except RuntimeError:  # no thread can be had, as in an exit hook
+        return prepare()
+    try:
+        return await preparing
     finally:
         executor.shutdown(wait=False)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, cast, get_args
 
 from memtrace._support.numbers import is_int
 from memtrace.transport import Headers, Request, Response
 from memtrace.transport._header_rules import is_header
 from memtrace_transports._engine.organisations import StorageState, Visibility
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports.memory._clock import ManualClock, is_span
 from memtrace_transports.memory._controls.faults import Fault
 from memtrace_transports.memory._fake import FakeMemtrace, Snapshot
@@ -40,6 +42,7 @@ class Controls:
         self._taken = 0
         self._routes: dict[tuple[str, str], Callable[[_Body], object]] = {
             ("POST", "orgs"): self._add_organisation,
+            ("POST", "settings"): self._configure,
             ("POST", "settle"): self._settle,
             ("POST", "clock/advance"): self._advance,
             ("POST", "faults"): self._add_faults,
@@ -104,6 +107,11 @@ class Controls:
         if not state:
             raise _BadControlError("state must be one of up, none, down")
         self._fake.set_storage(org, cast("Any", state))
+        return {}
+
+    def _configure(self, body: _Body) -> object:
+        _check_fields(body, *(field.name for field in fields(ServerSettings)))
+        self._fake.configure(**body)
         return {}
 
     def _settle(self, body: _Body) -> object:

@@ -8,8 +8,8 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from random import Random
+from dataclasses import asdict, dataclass, replace
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from memtrace.clock import Clock, SystemClock
@@ -24,9 +24,10 @@ from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.rules.identifier_rules import identifier_problem
 from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.rules.new_memories import CREATE_MEMORY, NewMemory
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamps
-from memtrace_transports._engine.store.store import MemoryStore
 from memtrace_transports._engine.timestamps import SECOND
+from memtrace_transports.memory._backing import open_backing
 from memtrace_transports.memory._clock import ManualClock
 from memtrace_transports.memory._controls.call_log import CallLog
 from memtrace_transports.memory._controls.faults import FaultPlan
@@ -68,6 +69,13 @@ class FakeMemtrace:
     In `strict` mode a request that asks for what the real server would silently ignore or cap raises `StrictModeError`, and one
     that is only surprising warns with `StrictModeWarning`; over a socket the first is answered 400.
 
+    `dedup_enabled` and the three after it are the server's own settings, by its names and with its defaults: without `dedup_enabled` no duplicate is ever
+    refused, and after `dedup_window_hours` none is; `write_batch_size` waiting rows send themselves, and all that wait do every
+    `write_flush_interval_ms`. `configure` changes them later.
+
+    With `store`, ``sqlite:///f.db``, it keeps everything in that file, and finds it again; identifiers are then random, and
+    the key of an organisation that is found there is one that this fake adds. Writes on their way are not in the file yet.
+
     `faults` is what goes wrong by plan, `calls` the log of what came, `strict_errors` the newest 100 that strict mode has raised.
 
     >>> fake = FakeMemtrace()
@@ -83,16 +91,27 @@ class FakeMemtrace:
         visibility: Visibility = "immediate",
         any_key: bool = False,
         strict: bool = False,
+        dedup_enabled: bool = True,
+        dedup_window_hours: int = 24,
+        write_batch_size: int = 100,
+        write_flush_interval_ms: int = 1000,
+        store: str | None = None,
     ) -> None:
         self._clock: Clock = clock or SystemClock()
         self._lock = threading.RLock()  # before those of plan and log; a fault's `when` may use the fake
         stamps = Stamps(self._clock)
-        identifiers = RandomIdentifiers(Random(seed))  # noqa: S311 - made to be the same again
+        # made to be the same again, but for those that a file may have already
+        identifiers = RandomIdentifiers(Random(seed) if store is None else SystemRandom())  # noqa: S311
         self._number = next(_NUMBERS)
+        settings = ServerSettings(dedup_enabled, dedup_window_hours, write_batch_size, write_flush_interval_ms)
+        self._given_settings = asdict(settings)
+        self._backing = open_backing(store, stamps, visibility, settings)
         self._new_engine: Callable[[], FakeEngine] = lambda: FakeEngine(
             stamps,
-            MemoryStore(),
+            self._backing.store,
             identifiers,
+            self._backing.directory,
+            settings=settings,
             visibility=visibility,
             any_key=any_key,
             observer=StrictObserver() if strict else None,
@@ -106,6 +125,31 @@ class FakeMemtrace:
     def clock(self) -> Clock:
         """The clock that this server lives by."""
         return self._clock
+
+    def configure(
+        self,
+        *,
+        dedup_enabled: bool | None = None,
+        dedup_window_hours: int | None = None,
+        write_batch_size: int | None = None,
+        write_flush_interval_ms: int | None = None,
+    ) -> None:
+        """Change these settings of the server, as if it had been started with them; a reset takes that back.
+
+        Raises ValueError, and changes nothing, for a value that makes no sense.
+
+        >>> FakeMemtrace().configure(dedup_enabled=False, write_flush_interval_ms=5_000)
+        """
+        given = {
+            "dedup_enabled": dedup_enabled,
+            "dedup_window_hours": dedup_window_hours,
+            "write_batch_size": write_batch_size,
+            "write_flush_interval_ms": write_flush_interval_ms,
+        }
+        with self._lock:
+            for state in self._engine.organisations():
+                self._engine.deliver(state)  # by the settings that held until now
+            self._engine.settings.change(**{name: value for name, value in given.items() if value is not None})
 
     def organisation(
         self,
@@ -141,6 +185,8 @@ class FakeMemtrace:
         return self._public(state)
 
     def _public(self, state: OrganisationState) -> Organisation:
+        if not state.api_key:  # found in a file, which has no keys but only their hashes
+            self._engine.add_key(state)
         return Organisation(state.name, state.org_id, state.api_key, self._number)
 
     def organisation_by_id(self, org_id: str) -> Organisation | None:
@@ -168,7 +214,7 @@ class FakeMemtrace:
         1
         """
         new_memories = [_seeded_memory(row) for row in rows]
-        with self._lock:
+        with self._lock, self._backing.transaction():
             self._engine.seed(self._state(org), new_memories)
         return len(new_memories)
 
@@ -285,7 +331,7 @@ class FakeMemtrace:
 
     def exchange(self, request: Request) -> Exchange:
         """What becomes of one request, and when: for a server that hands the answer on itself. Never waits."""
-        with self._lock:
+        with self._lock, self._backing.transaction():
             try:
                 return serve(self._engine, self.faults, self.calls, request)
             except StrictModeError as error:
@@ -332,8 +378,10 @@ class FakeMemtrace:
             self._engine.restore(snapshot.state)
 
     def reset(self) -> None:
-        """Forget rows, organisations, keys, faults, calls and strict errors. The clock never goes back."""
+        """Forget rows, organisations, keys, faults, calls, strict errors and what `configure` changed. The clock never goes back."""
         with self._lock:
+            self._backing.clear()
+            self._engine.settings.change(**self._given_settings)
             self._engine = self._new_engine()
             self.calls.clear()
             self.strict_errors.clear()
@@ -398,12 +446,14 @@ class FakeMemtrace:
         )
 
     def __repr__(self) -> str:
+        if "_engine" not in self.__dict__:
+            return "<FakeMemtrace, not made>"  # in the frame of a constructor that failed
         with self._lock:
             return f"<FakeMemtrace, {len(list(self._engine.organisations()))} organisations>"
 
     def _key(self, org: Organisation | str) -> str:
         with self._lock:
-            return self._state(org).api_key
+            return self._public(self._state(org)).api_key
 
     def _state(self, org: Organisation | str) -> OrganisationState:
         if isinstance(org, str):

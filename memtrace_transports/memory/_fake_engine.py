@@ -10,8 +10,9 @@ from memtrace_transports._engine.engine import Engine
 from memtrace_transports._engine.observer import Observer
 from memtrace_transports._engine.organisations import OrganisationState, StorageState, Visibility
 from memtrace_transports._engine.rules.ids import Identifiers
+from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamps
-from memtrace_transports._engine.store.protocol import SnapshotStore
+from memtrace_transports._engine.store.protocol import SnapshotDirectory, SnapshotStore
 from memtrace_transports._engine.store.snapshots import StoreSnapshot
 
 
@@ -21,10 +22,7 @@ class EngineSnapshot:
 
     taken: int
     rows: StoreSnapshot
-    organisations: tuple[OrganisationState, ...]
-    by_key: Mapping[str, str]
-    by_name: Mapping[str, str]
-    revoked: frozenset[str]
+    directory: object
     down_until: Mapping[str, int]
 
 
@@ -36,31 +34,30 @@ class FakeEngine(Engine):
         stamps: Stamps,
         store: SnapshotStore,
         identifiers: Identifiers,
+        directory: SnapshotDirectory,
         *,
+        settings: ServerSettings | None = None,
         visibility: Visibility = "immediate",
         any_key: bool = False,
         observer: Observer | None = None,
     ) -> None:
         """With `any_key`, a key that nobody has had makes an organisation."""
         _check_choice("visibility", visibility, get_args(Visibility))
-        super().__init__(stamps, store, identifiers, visibility=visibility, observer=observer)
+        super().__init__(
+            stamps, store, identifiers, directory=directory, settings=settings, visibility=visibility, observer=observer
+        )
         self._snapshot_store = store
+        self._snapshot_directory = directory
         self._any_key = any_key
-        self._revoked: set[str] = set()
         #: When storage that was taken down for a time comes back, in microseconds of `Stamps.elapsed`, by organisation.
         self._down_until: dict[str, int] = {}
 
     def organisation_of(self, api_key: str) -> OrganisationState | None:
         """Whose key this is; with `any_key`, a key that nobody has had makes an organisation."""
         found = super().organisation_of(api_key)
-        if found is None and self._any_key and api_key not in self._revoked:
+        if found is None and self._any_key and not self._directory.was_revoked(api_key):
             return self.add_organisation(api_key=api_key)
         return found
-
-    def revoke_key(self, api_key: str) -> None:
-        """As for any server; with `any_key`, this one makes no organisation any more."""
-        super().revoke_key(api_key)
-        self._revoked.add(api_key)
 
     # storage and visibility
 
@@ -105,10 +102,7 @@ class FakeEngine(Engine):
         return EngineSnapshot(
             self.stamps.elapsed(),
             self._snapshot_store.snapshot(),
-            tuple(org.copy() for org in self.organisations()),
-            dict(self._by_key),
-            dict(self._by_name),
-            frozenset(self._revoked),
+            self._snapshot_directory.snapshot(),
             dict(self._down_until),
         )
 
@@ -119,9 +113,7 @@ class FakeEngine(Engine):
         """
         later = self.stamps.elapsed() - snapshot.taken
         self._snapshot_store.restore(snapshot.rows)
-        self._by_id = {org.org_id: org.copy(later) for org in snapshot.organisations}
-        self._by_key, self._by_name = dict(snapshot.by_key), dict(snapshot.by_name)
-        self._revoked = set(snapshot.revoked)
+        self._snapshot_directory.restore(snapshot.directory, later)
         self._down_until = {org_id: until + later for org_id, until in snapshot.down_until.items()}
 
 

@@ -9,7 +9,8 @@ from functools import partial
 from memtrace.transport import Headers, Request, Response
 from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.routes.authentication import first_values, key_of
-from memtrace_transports._engine.routes.dispatch import BODY_LIMIT, answer, dated
+from memtrace_transports._engine.routes.cross_origin import is_preflight
+from memtrace_transports._engine.routes.dispatch import BODY_LIMIT, answer, finished
 from memtrace_transports._engine.routes.matching import RouteMatch, match_route
 from memtrace_transports._engine.routes.memories import is_batch
 from memtrace_transports._engine.routes.request import RouteRequest
@@ -30,6 +31,8 @@ def serve(engine: FakeEngine, faults: FaultPlan, log: CallLog, request: Request)
     """
     route_match = match_route(request)
     headers = first_values(request.headers)
+    if is_preflight(request.method, headers):  # as on the server, no log has it: a plan is for what a program sends
+        return Exchange(answer(engine, request, route_match, headers))
     key = key_of(headers)
     org = engine.organisation_of(key) if key and not route_match.is_open else None
     call = _logged(engine, request, route_match, headers, org)
@@ -97,7 +100,7 @@ def _exchange(
         if fault.kind == "reset":
             return Exchange(None, Failure("reset", maybe_sent=True, text="the connection broke, by the fault plan"))
         response = Response(fault.status, Headers(fault.headers), fault.body)
-        return Exchange(dated(engine, request.method, response))
+        return Exchange(finished(engine, request.method, first_values(request.headers), response))
     if fault.kind == "storage_down" and org is not None:
         engine.suspend(org, round((fault.seconds or 0.0) * SECOND))
         return Exchange(serve_it())

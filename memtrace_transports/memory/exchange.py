@@ -20,7 +20,8 @@ class Failure:
 
     def error(self) -> TransportError:
         """What a transport raises, a new one each time."""
-        return TransportError(self.text, cause=self.cause, maybe_sent=self.maybe_sent)
+        hint = None if self.cause == "timeout" else "the fake fails where its fault plan says so: see fake.faults"
+        return TransportError(self.text, cause=self.cause, maybe_sent=self.maybe_sent, hint=hint)
 
 
 @dataclass(slots=True)

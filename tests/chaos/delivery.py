@@ -236,9 +236,9 @@ class Ending:
         """What the cell says: unknown, or the error of a call that was surely not applied, or how it was done."""
         if self.error:
             return "unknown" if self.maybe_applied else f"`{self.error}`"
-        if self.attempts == 1:
-            return "done"
-        return "verified" if self.seconds % TIMEOUT == VERIFYING else "repeated"
+        if self.seconds % TIMEOUT == VERIFYING:
+            return "verified"
+        return "done" if self.attempts == 1 else "repeated"
 
 
 def ending(call: Call, client, world: World, watch: list[int]) -> Ending:

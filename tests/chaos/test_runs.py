@@ -69,12 +69,13 @@ def tell(capsys, figures):
             sys.stdout.write(f"\n{figures}\n")
 
 
+@pytest.mark.parametrize("dedup_enabled", [True, False], ids=["", "the check for duplicates off"])
 @pytest.mark.parametrize(("make", "transport", "verify"), RUNS)
-def test_what_is_told_of_a_write_is_true_and_no_write_is_there_twice(make, transport, verify, capsys):
+def test_what_is_told_of_a_write_is_true_and_no_write_is_there_twice(make, transport, verify, dedup_enabled, capsys):
     pytest.importorskip(transport)
     todo, began = writes(COUNT, SEED), time.monotonic()
     kills = COUNT >= 1000 or make is made_by_threads  # in a short run of tasks nearly all calls would be under way then
-    with no_threads_left(), World(seed=SEED, every=EVERY, kills=kills) as world:
+    with no_threads_left(), World(seed=SEED, every=EVERY, kills=kills, dedup_enabled=dedup_enabled) as world:
         reported = make(world, todo, transport, verify)
     held = world.held()
     marks = {mark for write in todo for mark in write.marks}

@@ -70,8 +70,17 @@ class World:
     Every `every` requests the storage goes down for a moment, and later the proxy is killed and started again.
     """
 
-    def __init__(self, *, seed: int, every: int, share: float = 0.2, outages: bool = True, kills: bool = True) -> None:
-        self.fake = FakeMemtrace(visibility="server")
+    def __init__(
+        self,
+        *,
+        seed: int,
+        every: int,
+        share: float = 0.2,
+        outages: bool = True,
+        kills: bool = True,
+        dedup_enabled: bool = True,
+    ) -> None:
+        self.fake = FakeMemtrace(visibility="server", dedup_enabled=dedup_enabled)
         self.key = self.fake.organisation().api_key
         self.agent_id = self.fake.seed_agent("default", AGENT)
         #: When storage was down, in microseconds since 1970.

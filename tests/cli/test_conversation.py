@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
 from memtrace import Memtrace
 from memtrace._cli.conversation_loader import LoadReport, load, read_turns
-from memtrace._cli.json_lines import LineError
+from memtrace._cli.json_lines import LineError, bounded_lines
 from tests.cli.conftest import turn
 
 
@@ -111,6 +112,20 @@ class TestReading:
     def test_a_fraction_in_an_extra_field_is_kept(self):
         assert read(turn(mood=0.25))[0].metadata["mood"] == 0.25
 
+    def test_a_line_longer_than_any_memory_is_named(self):
+        stream = io.BytesIO(turn() + b'{"text": "' + b"x" * 30_000_000 + b'"}\n' + turn())
+        turns = read_turns(bounded_lines(stream), "chat.jsonl")
+        assert next(turns).line == 1
+        with pytest.raises(LineError, match=r"^chat\.jsonl, line 2: has more than"):
+            next(turns)
+
+    def test_what_no_request_could_carry_is_not_parsed(self):
+        error = problem_of(turn(), b'{"x": [' + b"[]," * 2_000_000 + b"[]]}")
+        assert (error.line, error.problem) == (
+            2,
+            "cannot be stored: the request body has more than the 4194304 bytes that the server takes",
+        )
+
     def test_a_stream_that_breaks_is_an_error_of_the_file(self):
         def lines():
             yield turn()
@@ -178,6 +193,10 @@ class TestLoading:
             load(client, read_turns(lines, "chat.jsonl"), report, lambda turn: None)
         assert (report.read, report.stored) == (150, 150)
         assert len(client.memories.list(limit=1000).memories) == 150
+
+    def test_long_turns_make_requests_of_fewer(self, client):
+        _, chunks = loaded(client, *(turn(id=number, text="x" * 1_500_000) for number in range(7)))
+        assert [last.line for last in chunks] == [3, 6, 7]
 
     def test_a_turn_over_the_servers_size_is_named_and_the_others_are_counted(self, client):
         report = LoadReport()

@@ -28,7 +28,7 @@ def server(environment):
 
 
 def examine(url, transport, profile=None):
-    return checks.diagnose(Choice(url=url, transport=transport, profile=profile))
+    return checks.diagnose(Choice(base_url=url, transport=transport, profile=profile))
 
 
 def statuses(diagnosis):
@@ -54,7 +54,7 @@ class TestAgainstAServer:
         environment.setenv("MEMTRACE_TRANSPORT", "nonsense")
         diagnosis = examine(server.url, "httpx")
         assert diagnosis.exit_status == 0
-        assert check(diagnosis, "configuration").found.startswith(f"{server.url} from --url")
+        assert check(diagnosis, "configuration").found.startswith(f"{server.url} from --base-url")
         assert "transport='httpx'" in check(diagnosis, "transport").found
 
     def test_an_unknown_key_fails_and_is_not_shown(self, server, environment):
@@ -88,6 +88,30 @@ class TestAgainstAServer:
         assert diagnosis.exit_status == 1
         assert "is the server running" in check(diagnosis, "reachable").advice
         assert check(diagnosis, "storage").found == "not tried, because reachable failed"
+
+    @pytest.mark.parametrize("transport", ["httpx", "requests"])
+    def test_a_dead_proxy_is_named_with_its_variable_and_without_its_password(self, server, environment, transport):
+        environment.delenv("NO_PROXY")
+        with socket.socket() as reserved:
+            reserved.bind(("127.0.0.1", 0))
+            place = f"127.0.0.1:{reserved.getsockname()[1]}"
+            environment.setenv("HTTP_PROXY", f"http://me:PASSWORD@{place}")
+            diagnosis = examine(None, transport)
+        assert statuses(diagnosis) == ["ok", "ok", "failed", "skipped", "skipped"]
+        failed = check(diagnosis, "reachable")
+        assert failed.found.startswith(
+            f"no connection to {server.url} through the proxy http://{place} of HTTP_PROXY: "
+        )
+        assert "is the proxy running" in failed.advice
+        assert "Correct HTTP_PROXY, or list the server's host in NO_PROXY" in failed.advice
+        assert "PASSWORD" not in repr(diagnosis)
+
+    def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(self, server, environment):
+        environment.delenv("NO_PROXY")
+        environment.setenv("ALL_PROXY", "socks://me:PASSWORD@127.0.0.1:1/")
+        diagnosis = examine(None, "httpx")
+        assert check(diagnosis, "reachable").found.startswith("the proxy in ALL_PROXY cannot be used: ")
+        assert "PASSWORD" not in repr(diagnosis)
 
 
 class _Strange(BaseHTTPRequestHandler):
@@ -150,7 +174,7 @@ class TestConfiguration:
         assert [line.split()[0] for line in lines[-4:]] == ["skipped"] * 4
 
     def test_an_address_without_a_key_is_a_configuration_that_is_missing(self):
-        diagnosis = examine("memory://", None)
+        diagnosis = examine("http://localhost:9100", None)
         assert (diagnosis.exit_status, check(diagnosis, "configuration").found) == (2, "no key")
 
     @pytest.mark.parametrize(
@@ -166,7 +190,7 @@ class TestConfiguration:
         diagnosis = examine(url, None)
         assert diagnosis.exit_status == 2
         assert told in check(diagnosis, "configuration").found
-        source = "MEMTRACE_API_KEY" if url == "memory://" else "--url"
+        source = "MEMTRACE_API_KEY" if url == "memory://" else "--base-url"
         assert check(diagnosis, "configuration").advice.endswith(f"(from {source})")
         assert "mtk_secret" not in repr(diagnosis)
 
@@ -193,7 +217,7 @@ class TestConfiguration:
     def test_a_secret_in_the_address_of_another_transport_is_not_shown(self, environment):
         environment.setenv("MEMTRACE_API_KEY", "mtk_x")
         found = check(examine("pigeon://coop/?token=secret", None), "configuration").found
-        assert found.startswith("pigeon://coop/ from --url")
+        assert found.startswith("pigeon://coop/ from --base-url")
 
     def test_a_transport_of_others_that_breaks_is_a_failed_check(self, environment):
         def create(options):

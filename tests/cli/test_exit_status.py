@@ -48,7 +48,7 @@ def test_every_status_is_in_the_help(invoke):
 class TestTheUnexpected:
     @pytest.fixture
     def failing(self, environment):
-        def fail():
+        def fail(store):
             raise LookupError("mtk_secret")
 
         environment.setattr("memtrace._cli.demo.run_walkthrough", fail)

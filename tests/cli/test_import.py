@@ -285,6 +285,36 @@ class TestFiles:
         told = f" {len(stored(client)):,} are stored"
         assert told in result.stderr if cut else len(result.stderr.splitlines()) == 1
 
+    @pytest.mark.parametrize("name", ["in.jsonl", "in.jsonl.gz", "-"])
+    @pytest.mark.parametrize("blank", [b"x", b" "])
+    def test_a_line_longer_than_any_memory_is_told_and_the_rest_is_stored(self, invoke, client, folder, name, blank):
+        one, two = [line.encode() for line in lines(2)]
+        data = one + b'{"agent_id": "a", "content": "' + blank * 30_000_000 + b'"}\n' + two
+        (folder / name).write_bytes(gzip.compress(data, 1) if name.endswith(".gz") else data)
+        result = invoke("import", name, "--json", stdin=data if name == "-" else None)
+        assert (result.exit_code, counts(result)) == (8, exactly(3, 2, refused=1))
+        assert "line 2: has more than 25,559,040 bytes: no memory is as long" in result.stderr
+
+    def test_a_long_line_at_the_end_is_told_too(self, invoke, client, folder):
+        (folder / "in.jsonl").write_bytes(lines(1)[0].encode() + b"x" * 30_000_000)
+        result = invoke("import", "in.jsonl", "--json")
+        assert (result.exit_code, counts(result)) == (8, exactly(2, 1, refused=1))
+
+    @pytest.mark.parametrize("written", ["\\u0041", "\\u00e9", "\\ud834\\udd1e", "é"])
+    def test_a_memory_whose_characters_are_escaped_may_have_a_line_longer_than_its_request(
+        self, invoke, client, folder, written
+    ):
+        size = len(json.loads(f'"{written}"').encode())
+        line = f'{{"agent_id": "a", "content": "{written * (4_000_000 // size)}"}}\n'
+        (folder / "in.jsonl").write_text(line, encoding="utf-8")
+        assert counts(invoke("import", "in.jsonl", "--json")) == exactly(1, 1)
+
+    def test_long_lines_make_requests_of_fewer(self, invoke, client, memtrace_fake, folder):
+        write(folder / "in.jsonl", lines(12, metadata={"text": "x" * 1_500_000}))
+        assert counts(invoke("import", "in.jsonl", "--json")) == exactly(12, 12)
+        sent = [call for call in memtrace_fake.calls if call.operation in ("memories.add", "memories.add_many")]
+        assert len(sent) >= 4
+
     def test_a_file_that_is_not_there_is_told(self, invoke, server):
         result = invoke("import", "nowhere.jsonl")
         assert (result.exit_code, result.stderr) == (

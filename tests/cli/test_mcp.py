@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -178,7 +179,7 @@ class TestOverTheStandardStreams:
         assert (row.agent_id, row.session_id, row.content) == ("assistant", "sess_1", "User likes tea")
 
     def test_it_works_on_the_fake_in_memory_too(self, over_streams, served):
-        assert over_streams(remembers, "--agent", "assistant", "--url", "memory://")[0] == "Stored."
+        assert over_streams(remembers, "--agent", "assistant", "--base-url", "memory://")[0] == "Stored."
         assert served[0].client(org="acme").memories.list().count == 0
 
     def test_read_only_offers_what_reads_under_the_prefix(self, over_streams):
@@ -207,6 +208,12 @@ class TestOverTheStandardStreams:
     def test_it_ends_with_its_input_and_writes_nothing_but_the_protocol(self, invoke, server):
         done = invoke("mcp", "--agent", "assistant", stdin="")
         assert (done.exit_code, done.output) == (0, "")
+
+    def test_an_argument_with_half_a_character_gets_an_error_response(self, invoke, server):
+        line = r'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"arguments":{"content":"\ud800"}}}'
+        done = invoke("mcp", "--agent", "assistant", stdin=f"{line}\n")
+        (response,) = map(json.loads, done.output.splitlines())
+        assert (done.exit_code, response["id"], response["error"]["code"]) == (0, 7, -32700)
 
     @pytest.mark.slow
     def test_a_process_ends_with_its_input_and_writes_nothing_but_the_protocol(self, served, execute):
@@ -285,6 +292,33 @@ class TestOverHttp:
         assert done.stderr == f"memtrace-sdk: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
+class TestWithoutAServer:
+    def test_memories_are_kept_in_a_file_of_this_machine(self, invoke, environment, tmp_path):
+        environment.setattr("platformdirs.user_data_path", lambda *names, **_: tmp_path / "my data" / names[0])
+        place = tmp_path / "my data" / "memtrace" / "memories.db"
+        result = invoke("mcp", "--agent", "a", stdin="")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert f"no server is named: memories are kept in {place}" in result.stderr
+
+    def test_a_model_finds_what_an_earlier_run_remembered(self, over_pipes, tmp_path):
+        folder = {
+            "MEMTRACE_BASE_URL": "",
+            "MEMTRACE_API_KEY": "",
+            "XDG_DATA_HOME": str(tmp_path),
+            "HOME": str(tmp_path),
+        }
+
+        async def remember(model):
+            return await model.call_tool("remember", {"content": "User prefers dark mode"})
+
+        async def recall(model):
+            return await model.call_tool("recall", {})
+
+        assert not over_pipes(remember, "--agent", "assistant", **folder).is_error
+        (recalled,) = over_pipes(recall, "--agent", "assistant", **folder).content
+        assert "User prefers dark mode" in recalled.text
+
+
 class TestWhatCannotBe:
     @pytest.mark.parametrize(
         ("arguments", "told"),
@@ -293,7 +327,7 @@ class TestWhatCannotBe:
             (["--agent", "a", "--session", "no spaces"], "session_id must be a letter"),
             (["--agent", "a", "--scope", "session"], "scope='session' needs a session_id"),
             (["--agent", "a", "--prefix", "my "], "prefix must be of letters"),
-            (["--agent", "a", "--url", "ftp://x"], "(from --url; docs: "),
+            (["--agent", "a", "--base-url", "ftp://x"], "(from --base-url; docs: "),
             (["--agent", "a", "--http", "8765"], "--http is HOST:PORT"),
             (["--agent", "a", "--http", "localhost:99999"], "--http is HOST:PORT"),
             (["--agent", "a", "--http", "0.0.0.0:0"], "--http 0.0.0.0:0 can be reached by others"),
@@ -315,7 +349,7 @@ class TestWhatCannotBe:
         assert "acme" in result.output
 
     def test_a_key_that_is_missing_is_told(self, invoke):
-        result = invoke("mcp", "--agent", "a", "--url", "memory://")
+        result = invoke("mcp", "--agent", "a", "--base-url", "http://127.0.0.1:9")
         assert result.exit_code == 2
         assert "MEMTRACE_API_KEY" in result.output
 
@@ -324,7 +358,7 @@ class TestWhatCannotBe:
             environment.delitem(sys.modules, name)
         environment.setitem(sys.modules, "mcp", None)
         environment.setitem(sys.modules, "mcp.server.lowlevel", None)
-        result = invoke("mcp", "--agent", "a", "--url", "memory://")
+        result = invoke("mcp", "--agent", "a", "--base-url", "memory://")
         assert result.exit_code == 2
         assert "this command needs the package mcp, not installed here" in result.output
         assert 'pip install "memtrace-sdk[mcp]"' in result.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from memtrace._cli.exit_status import CommandError
+from memtrace._cli.stdin import text_of
 from memtrace_transports.memory import Fault
 from tests.cli.conftest import KEY
 
@@ -68,6 +71,16 @@ class TestRemember:
     def test_a_byte_order_mark_at_the_beginning_of_the_standard_input_is_not_stored(self, invoke, client):
         assert invoke("remember", "assistant", "-", stdin=b"\xef\xbb\xbftext\n").exit_code == 0
         assert client.recall("assistant").memories[0].content == "text"
+
+    def test_a_standard_input_longer_than_any_request_is_not_read_to_its_end(self, invoke, client, environment):
+        result = invoke("remember", "assistant", "-", stdin=b"x" * 5_000_000)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "the standard input has more than 4,194,304 bytes, which no request can carry" in result.stderr
+        stream = io.BytesIO(b"x" * 5_000_000)
+        environment.setattr(sys, "stdin", io.TextIOWrapper(stream))
+        with pytest.raises(CommandError, match="has more than"):
+            text_of("-")
+        assert stream.tell() == 4 * 1024 * 1024 + 1
 
     def test_a_duplicate_is_one_line_and_status_4(self, invoke, client):
         client.remember("assistant", "User prefers dark mode")
@@ -356,13 +369,13 @@ def test_a_wrong_timeout_names_its_option(invoke, server):
 
 
 def test_an_address_without_a_key_is_not_enough(invoke):
-    result = invoke("remember", "a", "b", "--url", "memory://")
+    result = invoke("remember", "a", "b", "--base-url", "http://127.0.0.1:9")
     assert result.exit_code == 2
     assert "no key of a server" in result.stderr
 
 
 def test_the_memory_transport_with_a_key_works_and_is_told_to_forget(invoke, environment):
     environment.setenv("MEMTRACE_API_KEY", KEY)
-    result = invoke("remember", "a", "b", "--url", "memory://", "--timeout", "3", "--transport", "memory")
+    result = invoke("remember", "a", "b", "--base-url", "memory://", "--timeout", "3", "--transport", "memory")
     assert result.exit_code == 0
     assert "all that it holds goes when this command ends" in result.stderr

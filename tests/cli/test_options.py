@@ -11,7 +11,7 @@ import pytest
         (("tail", "--type", "a", "--type", "b"), "--type"),
         (("export", "x", "--agent", "a", "--agent", "a"), "--agent"),
         (("search", "--since", "1h", "--since=2h"), "--since"),
-        (("profiles", "add", "x", "--url", "http://a", "--url", "http://b"), "--url"),
+        (("profiles", "add", "x", "--base-url", "http://a", "--base-url", "http://b"), "--base-url"),
         (("agents", "-p", "a", "--profile", "b"), "--profile"),
     ],
 )
@@ -42,3 +42,22 @@ def test_an_empty_id_does_not_stand_for_everyone(invoke, command, option):
     result = invoke(*command, option, "")
     assert result.exit_code == 2
     assert f"Invalid value for '{option}': it is empty" in result.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("remember", "a", "b"),
+        ("recall", "a"),
+        ("export", "x"),
+        ("import", "x"),
+        ("doctor",),
+        ("mcp", "--agent", "a"),
+        ("profiles", "add", "x"),
+    ],
+)
+def test_the_address_is_given_as_base_url_and_by_no_other_name(invoke, command):
+    assert "--base-url URL" in " ".join(invoke(*command, "--help").output.split())
+    result = invoke(*command, "--url", "http://127.0.0.1:9")
+    assert result.exit_code == 2
+    assert "No such option: --url" in result.output

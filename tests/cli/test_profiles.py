@@ -87,7 +87,7 @@ class TestCommands:
 
     def test_the_whole_life_of_a_profile(self, invoke, keys, server, environment):
         assert "there is no profile" in invoke("profiles", "list").stderr
-        added = invoke("profiles", "add", "local", "--url", server, "--timeout", "5", "--transport", "httpx")
+        added = invoke("profiles", "add", "local", "--base-url", server, "--timeout", "5", "--transport", "httpx")
         assert added.exit_code == 0, added.output
         assert added.stdout.splitlines()[1] == "Store its key with: memtrace-sdk profiles set-key local"
         assert invoke("profiles", "set-key", "local", stdin=KEY + "\n").stdout == "The key of local is in the keyring\n"
@@ -102,8 +102,8 @@ class TestCommands:
 
     def test_the_list_shows_the_default_and_no_key(self, invoke, keys):
         keys.kept["memtrace-sdk", "a"] = KEY
-        invoke("profiles", "add", "a", "--url", "http://a")
-        invoke("profiles", "add", "b", "--url", "http://b", "--timeout", "2.5", "--api-key-env", "B_KEY")
+        invoke("profiles", "add", "a", "--base-url", "http://a")
+        invoke("profiles", "add", "b", "--base-url", "http://b", "--timeout", "2.5", "--api-key-env", "B_KEY")
         assert invoke("profiles", "use", "b").exit_code == 0
         lines = invoke("profiles", "list").stdout.splitlines()
         assert [line.split() for line in lines[1:]] == [
@@ -128,10 +128,10 @@ class TestCommands:
     @pytest.mark.parametrize(
         "arguments",
         [
-            ["a", "--url", "nonsense"],
-            ["a", "--url", "http://a", "--timeout", "-1"],
-            ["a", "--url", "http://a", "--transport", "htpx"],
-            ["", "--url", "http://a"],
+            ["a", "--base-url", "nonsense"],
+            ["a", "--base-url", "http://a", "--timeout", "-1"],
+            ["a", "--base-url", "http://a", "--transport", "htpx"],
+            ["", "--base-url", "http://a"],
         ],
     )
     def test_what_no_client_could_be_made_from_is_refused(self, invoke, arguments):
@@ -220,7 +220,7 @@ class TestKeyrings:
 class TestTheFile:
     def test_comments_and_order_stay(self, invoke, config):
         path = config("# my servers\n\n[profiles.a] # at home\nbase_url = 'http://a'\n\n# the end\n")
-        invoke("profiles", "add", "b", "--url", "http://b", "--default")
+        invoke("profiles", "add", "b", "--base-url", "http://b", "--default")
         invoke("profiles", "use", "a")
         invoke("profiles", "remove", "b")
         text = path.read_text(encoding="utf-8")
@@ -246,7 +246,7 @@ class TestTheFile:
             raise OSError(28, "No space left on device")
 
         environment.setattr(files.os, "fsync", full)
-        result = invoke("profiles", "add", "a", "--url", "http://a")
+        result = invoke("profiles", "add", "a", "--base-url", "http://a")
         assert (result.exit_code, path.read_text(encoding="utf-8")) == (1, "# mine\n")
         assert result.stderr == f"memtrace-sdk: {path} cannot be written: No space left on device\n"
         assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -273,6 +273,17 @@ class TestTheFile:
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
         assert told in result.stderr
         assert "mtk_secret" not in result.output
+
+    def test_one_that_is_too_large_for_profiles_is_not_parsed(self, invoke, config, environment):
+        config("#" * (256 * 1024 + 1))
+        result = invoke("profiles", "list")
+        assert (result.exit_code, "has more than 262,144 characters" in result.stderr) == (2, True)
+
+    def test_a_profile_that_would_make_it_too_large_is_not_added(self, invoke, config):
+        path = config("#" * (256 * 1024 - 10))
+        result = invoke("profiles", "add", "a", "--base-url", "http://a")
+        assert (result.exit_code, "has more than 262,144 characters" in result.stderr) == (2, True)
+        assert path.stat().st_size == 256 * 1024 - 10
 
     def test_one_that_is_no_text_or_no_file_is_told(self, invoke, config):
         path = config("")
@@ -312,9 +323,9 @@ class TestTheChoice:
 
     def test_an_address_of_its_own_never_gets_the_key_of_a_profile(self, environment):
         environment.setenv("MEMTRACE_PROFILE", "b")
-        assert self.chosen(url="http://else") == ("http://else", None)
-        with pytest.raises(CommandError, match="--profile and --url do not go together"):
-            choose(Choice(profile="a", url="http://else"))
+        assert self.chosen(base_url="http://else") == ("http://else", None)
+        with pytest.raises(CommandError, match="--profile and --base-url do not go together"):
+            choose(Choice(profile="a", base_url="http://else"))
 
     def test_options_win_over_what_a_profile_says_of_the_way(self):
         assert (choose(Choice()).timeout, choose(Choice(timeout=9.0)).timeout) == (3, 9.0)
@@ -357,3 +368,16 @@ class TestTheChoice:
         assert profile_names() == ["a", "b"]
         config("nonsense")
         assert profile_names() == []
+
+
+def test_stray_white_space_around_the_address_of_a_profile_is_named(invoke, environment):
+    environment.setenv("ACME_KEY", "mtk_x")
+    path = Path(invoke("profiles", "path").stdout.strip())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        '[profiles.acme]\nbase_url = "http://localhost:9100\\n"\napi_key_env = "ACME_KEY"\n', encoding="utf-8"
+    )
+    told = invoke("recall", "assistant", "--profile", "acme")
+    assert told.exit_code == 2
+    assert "it has white space at an end" in told.stderr
+    assert "(from the profile 'acme'" in told.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import inspect
 import os
 import signal
 import subprocess
@@ -11,14 +12,36 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import memtrace
 import memtrace._cli
 from memtrace import MemtraceError
+from memtrace._cli.app import app
 from tests.cli.conftest import locomo
 from tests.sampling import is_whole, sample
 
 COMMANDS = ("demo", "transports", "middleware", "doctor", "serve-fake", "mcp")
+
+
+EVERY_HELP = """
+from typer.main import get_command
+from memtrace._cli.app import app
+
+def show(command, name):
+    with command.make_context(name, [], resilient_parsing=True) as context:
+        print(command.get_help(context))
+    for each in getattr(command, "commands", {}):
+        show(command.commands[each], each)
+
+show(get_command(app), "memtrace-sdk")
+"""
+
+
+def every_command(command):
+    yield command
+    for each in getattr(command, "commands", {}).values():
+        yield from every_command(each)
 
 
 class TestHelp:
@@ -34,6 +57,22 @@ class TestHelp:
         result = invoke(command, "--help")
         assert result.exit_code == 0
         assert f"Examples:\n    memtrace-sdk {command}" in result.output
+
+    def test_every_help_keeps_its_texts_where_python_drops_docstrings(self):
+        shown = [
+            subprocess.run(
+                [sys.executable, *option, "-c", EVERY_HELP], capture_output=True, text=True, check=True
+            ).stdout
+            for option in ([], ["-OO"])
+        ]
+        assert "Show what an agent remembers, the newest first." in shown[0]
+        assert shown[1] == shown[0]
+
+    def test_every_help_says_what_the_docstring_of_its_command_says(self):
+        commands = [command for command in every_command(get_command(app)) if command.callback]
+        assert len(commands) > 20
+        for command in commands:
+            assert command.help == inspect.getdoc(command.callback)
 
     def test_without_a_command_the_help_is_shown(self, invoke):
         assert "Commands:" in invoke().output
@@ -106,7 +145,7 @@ class TestEnds:
         ],
     )
     def test_no_command_ends_in_a_traceback(self, invoke, environment, error, status, told):
-        def fail():
+        def fail(store):
             raise error
 
         environment.setattr("memtrace._cli.demo.run_walkthrough", fail)

@@ -9,13 +9,22 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from memtrace import APIConnectionError, Memtrace, MemtraceError, NotFoundError, RateLimitError, RetryPolicy
+from memtrace import (
+    APIConnectionError,
+    AuthenticationError,
+    Memtrace,
+    MemtraceError,
+    NotFoundError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+)
 from memtrace._cli import serve
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from tests.cli.conftest import SHARED
@@ -213,9 +222,9 @@ def _without_durations(answers):
 def serve_once(invoke, environment):
     """Run the command in this process, and end it by a signal as soon as it answers; `during` is called before that."""
 
-    def run(*arguments, during=lambda url: None, number=signal.SIGTERM):
-        begin = serve.LiveServer.start
+    begin = serve.LiveServer.start
 
+    def run(*arguments, during=lambda url: None, number=signal.SIGTERM):
         def start_and_end(server):
             begin(server)
             during(server.url)
@@ -278,6 +287,42 @@ def test_without_control_there_are_no_control_routes(serve_once):
     found = []
     serve_once("--no-control", during=lambda url: found.append(get(url, "/_fake/calls")))
     assert found == [(404, b"Cannot GET /_fake/calls")]
+
+
+def test_the_servers_settings_are_those_that_are_given(serve_once):
+    def during(url):
+        with Memtrace(url, "mtk_x") as client:
+            for _ in range(2):
+                client.remember("bot", "tea")
+            counts.append(client.agents.stats("bot").memory_count)
+
+    counts = []
+    given = ("--dedup-enabled", "false", "--dedup-window-hours", "1", "--write-batch-size", "5")
+    serve_once(*given, "--write-flush-interval-ms", "500", "--org", "acme=mtk_x", during=during)
+    assert counts == [2]
+
+
+def test_a_setting_of_the_server_out_of_bounds_is_refused(invoke):
+    done = invoke("serve-fake", "--write-batch-size", "0")
+    assert (done.exit_code, "write_batch_size must be a whole number from 1 to 10000" in done.stderr) == (2, True)
+
+
+def test_control_routes_answer_under_the_hosts_that_are_listed_and_no_other(serve_once):
+    found = []
+
+    def during(url):
+        for host in ("memtrace-fake:9100", "other"):
+            with opened(url) as connection:
+                connection.request("POST", "/_fake/settle", headers={"Host": host})
+                found.append(connection.getresponse().status)
+
+    serve_once("--allow-host", "memtrace-fake", during=during)
+    assert found == [200, 403]
+
+
+def test_what_is_no_host_cannot_be_listed(invoke):
+    result = invoke("serve-fake", "--allow-host", "http://memtrace-fake")
+    assert (result.exit_code, "a host is a name or an address" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("visibility", "count"), [("immediate", 1), ("server", 0)])
@@ -351,3 +396,184 @@ def test_output_that_nobody_reads_ends_it_and_its_server(invoke, environment):
     environment.setattr(serve.typer, "echo", broken)
     assert invoke("serve-fake").exit_code == 141
     assert servers[0].url == ""
+
+
+# ---- a store in a file ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path):
+    return f"sqlite:///{tmp_path / 'memories.db'}"
+
+
+@pytest.fixture
+def serve_store(environment, invoke):
+    """Run ``serve`` in this process, and end it as soon as it answers; `during` is called before that."""
+    begin = serve.AppServer.start
+
+    def run(*arguments, during=lambda url: None):
+        def start_and_end(server):
+            begin(server)
+            during(server.url)
+            signal.raise_signal(signal.SIGTERM)
+
+        environment.setattr(serve.AppServer, "start", start_and_end)
+        return invoke("serve", "--port", "0", *arguments)
+
+    return run
+
+
+def test_clients_with_an_issued_key_use_the_file_over_http(serve_store, invoke, store):
+    key = invoke("store", "keys", "create", "acme", "--store", store).stdout.strip()
+
+    def during(url):
+        with Memtrace(url, key) as client:
+            agent = client.agents.register(name="assistant")
+            session = client.sessions.create(agent_id=agent.id)
+            client.memories.add(agent_id=agent.id, session_id=session.id, content="User prefers dark mode")
+            found.extend(memory.content for memory in client.recall(agent.id).memories)
+        with Memtrace(url, "mtk_unknown") as stranger, pytest.raises(AuthenticationError):
+            stranger.recall("assistant")
+        with opened(url) as connection:
+            connection.request("GET", "/_fake/calls")
+            found.append(connection.getresponse().status)
+
+    found = []
+    result = serve_store("--store", store, during=during)
+    assert (result.exit_code, found) == (0, ["User prefers dark mode", 404])
+    assert result.stdout.startswith(f"{store} answers at http://127.0.0.1:")
+    assert key not in result.output
+    with Memtrace(store, key) as client:
+        assert client.memories.list().count == 1
+
+
+def _with_http_client(url, key):
+    """What tests/cli/store_and_read.mjs does, for machines without node."""
+    answers = []
+
+    def call(method, path, body=None, sent=key):
+        with opened(url) as connection:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, path, data, {"x-api-key": sent, "Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answers.append([method, path, answer.status, json.loads(answer.read())])
+        return answers[-1][3]
+
+    agent = call("POST", "/api/v1/agents", {"name": "assistant"})
+    session = call("POST", "/api/v1/sessions", {"agent_id": agent["id"]})
+    for content in ("User prefers dark mode", "User likes té 🫖", "User prefers dark mode"):
+        said = {"agent_id": agent["id"], "session_id": session["id"], "content": content, "tags": ["ui"]}
+        call("POST", "/api/v1/memories", said)
+    call("GET", f"/api/v1/memories?agent_id={agent['id']}&order=asc")
+    call("POST", "/api/v1/search", {"content_contains": "té"})
+    call("POST", f"/api/v1/sessions/{session['id']}/context", {"since": "24h"})
+    call("PUT", f"/api/v1/sessions/{session['id']}", {"status": "closed"})
+    call("GET", f"/api/v1/agents/{agent['id']}/stats")
+    call("GET", "/api/v1/memories", sent="mtk_of_nobody")
+    return answers
+
+
+def _with_node(url, key):
+    program = [NODE, str(HERE / "store_and_read.mjs"), url, key]
+    done = subprocess.run(program, capture_output=True, text=True, encoding="utf-8", check=True, timeout=PATIENCE)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(_with_http_client, id="http.client"),
+        pytest.param(_with_node, id="node", marks=pytest.mark.skipif(NODE is None, reason="node is not installed")),
+    ],
+)
+def test_a_client_of_another_language_stores_and_reads(serve_store, invoke, store, use):
+    key = invoke("store", "keys", "create", "acme", "--store", store).stdout.strip()
+    answers = []
+    result = serve_store("--store", store, during=lambda url: answers.extend(use(url, key)))
+    assert result.exit_code == 0
+    assert [status for _, _, status, _ in answers] == [201, 201, 201, 201, 409, 200, 200, 200, 200, 200, 401]
+    said = ["User prefers dark mode", "User likes té 🫖"]
+    listed, found, context, closed, stats = [body for *_, body in answers[5:10]]
+    assert [memory["content"] for memory in listed["memories"]] == said
+    assert [memory["content"] for memory in found["results"]] == said[1:]
+    assert (context["memory_count"], "User likes té" in context["context"]) == (2, True)
+    assert (closed["status"], stats["memory_count"], stats["session_count"]) == ("closed", 2, 1)
+    with Memtrace(store, key) as client:
+        assert [memory.content for memory in client.memories.iter(order="asc")] == said
+
+
+def test_the_url_is_one_line_of_json(serve_store, invoke, store):
+    invoke("store", "keys", "create", "acme", "--store", store)
+    result = serve_store("--store", store, "--json")
+    assert json.loads(result.stdout)["url"].startswith("http://127.0.0.1:")
+    assert result.stderr == ""
+
+
+def test_a_file_that_nobody_has_a_key_of_is_told(serve_store, store):
+    result = serve_store("--store", store)
+    assert f"nobody has a key yet; issue one with: memtrace-sdk store keys create NAME --store {store}" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--store", "memory://"]])
+def test_without_a_file_it_says_that_nothing_lasts(serve_store, arguments):
+    result = serve_store(*arguments)
+    assert result.exit_code == 0
+    assert "nothing lasts" in result.stderr
+    assert "MEMTRACE_API_KEY=mtk_" in result.stdout
+
+
+def test_a_file_that_is_no_store_ends_with_status_2(serve_store, store, tmp_path):
+    (tmp_path / "memories.db").write_text("my diary, " * 100)
+    result = serve_store("--store", store)
+    assert result.exit_code == 2
+    assert "is no SQLite database" in result.stderr
+
+
+def test_a_file_that_fails_meanwhile_is_503_outside_and_told_in_the_log(serve_store, invoke, store, tmp_path, caplog):
+    key = invoke("store", "keys", "create", "acme", "--store", store).stdout.strip()
+
+    def during(url):
+        with Memtrace(url, key, retry=RetryPolicy(max_attempts=1)) as client:
+            client.remember("assistant", "before")
+            (tmp_path / "memories.db").rename(tmp_path / "moved.db")
+            with pytest.raises(ServerError, match="the store cannot be used now; nothing was stored") as caught:
+                client.remember("assistant", "planted")
+            found.append((caught.value.status_code, caught.value.maybe_applied))
+
+    found = []
+    serve_store("--store", store, during=during)
+    assert found == [(503, False)]
+    assert "was deleted or replaced" in caplog.text
+    assert "planted" not in caplog.text
+
+
+def test_a_body_that_is_too_large_is_cut_off(serve_store, invoke, store):
+    key = invoke("store", "keys", "create", "acme", "--store", store).stdout.strip()
+
+    def during(url):
+        with opened(url) as connection:
+            connection.connect()
+            connection.putrequest("POST", "/api/v1/memories")
+            connection.putheader("x-api-key", key)
+            connection.putheader("Content-Length", "4194305")
+            with suppress(ConnectionError):
+                connection.endheaders(b"x" * 4_194_305)
+            with pytest.raises((ConnectionError, http.client.HTTPException)):
+                connection.getresponse()
+        cut.append(True)
+
+    cut = []
+    serve_store("--store", store, during=during)
+    assert cut == [True]
+
+
+def test_a_fake_on_a_file_finds_everything_again(serve_once, store):
+    def during(url):
+        with Memtrace(url, "mtk_x") as client:
+            client.remember("bot", f"run {len(counts)}")
+            counts.append(client.recall("bot").count)
+
+    counts = []
+    for _ in range(2):
+        serve_once("--store", store, "--org", "acme=mtk_x", during=during)
+    assert counts == [1, 2]

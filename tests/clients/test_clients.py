@@ -103,3 +103,12 @@ def test_repr_shows_address_and_transport_and_never_the_key(face):
 def test_a_client_that_is_copied_or_pickled_says_what_to_do_instead(client, copied):
     with pytest.raises(TypeError, match=r"use with_options\(\) for one on the same connections"):
         copied(client("memory://", "key"))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps], ids=lambda copied: copied.__name__)
+@pytest.mark.parametrize("client", [Memtrace, AsyncMemtrace])
+def test_what_holds_a_client_says_so_where_it_is_copied(client, copied):
+    client = client("memory://", "any")
+    for holder in (client.memories, client.agents, client.sessions, {"store": [client.memories]}):
+        with pytest.raises(TypeError, match="holds a client cannot be pickled or copied"):
+            copied(holder)

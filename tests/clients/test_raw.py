@@ -78,9 +78,10 @@ def test_what_fails_raises_what_the_method_raises(face, fake):
 
 
 def test_an_operation_keeps_its_recovery(face, fake):
-    fake.faults.add(Fault("reset", on="memories.add", applied=True))
-    raw = face.of(fake, "acme").send(operations.add_memory(TEA))
-    assert (raw.status, raw.parsed.content, raw.attempts) == (201, "User likes tea", 2)
+    for applied, attempts in ((True, 1), (False, 2)):
+        fake.faults.add(Fault("reset", on="memories.add", applied=applied))
+        raw = face.of(fake, f"acme {applied}").send(operations.add_memory(TEA))
+        assert (raw.status, raw.parsed.content, raw.attempts) == (201, "User likes tea", attempts)
 
 
 @by_face(

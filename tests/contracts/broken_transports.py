@@ -198,9 +198,12 @@ class KeepsAConnectionThatOwesAnAnswer(Plain):
             return super().read(connection, end)
         except TimeoutError:
             owing = http.client.HTTPConnection(connection.host, connection.port)
-            owing.sock, owing.origin = connection.sock.dup(), connection.origin
+            owing.sock, owing.origin, owing.owes = connection.sock.dup(), connection.origin, True
             self.give_back(owing)
             raise
+
+    def is_silent(self, connection):
+        return hasattr(connection, "owes") or super().is_silent(connection)
 
 
 @noticed_by("each_of_many_requests_at_once")
@@ -237,6 +240,12 @@ class FailsBesideItsChildren(Plain):
 class KeepsNoConnection(Plain):
     def give_back(self, connection):
         connection.close()
+
+
+@noticed_by("bytes_behind_an_answer")
+class TakesWhatCameForTheNextAnswer(Plain):
+    def is_silent(self, connection):
+        return True
 
 
 @noticed_by("no_cookie_is_kept")
@@ -279,7 +288,8 @@ class ClosesOnce(Plain):
 class ShowsTheKeyInItsErrors(Plain):
     def failure(self, error, request):
         made = super().failure(error, request)
-        return self.error(f"{made.message} {request.headers.multi_items}", made.cause, maybe_sent=made.maybe_sent)
+        shown = ", ".join(value for _, value in request.headers.multi_items)
+        return self.error(f"{made.message} {shown}", made.cause, maybe_sent=made.maybe_sent)
 
 
 @noticed_by("no_error_and_no_log")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import select
 import threading
 import time
 from urllib.parse import urlsplit
@@ -55,11 +56,15 @@ class Plain:
         if self.pid != os.getpid():
             self.idle, self.pid = [], os.getpid()
         with self.guard:
-            for connection in self.idle:
-                if connection.origin == origin:
-                    self.idle.remove(connection)
+            for connection in [each for each in self.idle if each.origin == origin]:
+                self.idle.remove(connection)
+                if self.is_silent(connection):
                     return connection
+                connection.close()
         return None
+
+    def is_silent(self, connection):
+        return select.select([connection.sock], [], [], 0)[0] == []
 
     def give_back(self, connection):
         with self.guard:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import doctest
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,15 +19,10 @@ from memtrace_transports.memory import FakeMemtrace, ManualClock
 from memtrace_transports.memory.server import LiveServer
 from tests.cli.conftest import made_once
 from tests.docs import pages
+from tests.docs.console_examples import check, examples, install_program, shell
 from tests.sampling import sample
 
 TEXT = (pages.ROOT / "docs" / "console.md").read_text(encoding="utf-8")
-
-
-def examples():
-    """Each command with what the page shows below it."""
-    for block in re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL):
-        yield from re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
 
 
 @pytest.fixture
@@ -55,22 +48,10 @@ def settings(tmp_path, monkeypatch):
         yield
 
 
-def shell(command, **options):
-    """What bash writes."""
-    given = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **options}
-    return subprocess.run(
-        ["bash", "-c", command], stdout=subprocess.PIPE, text=True, timeout=120, check=False, **given
-    ).stdout
-
-
 @pytest.fixture
 def processes(settings, tmp_path, monkeypatch):
     """Runs a command in a shell where memtrace-sdk is a process of this one, and gives what is on the terminal then."""
-    program = tmp_path / "bin" / "memtrace-sdk"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m memtrace "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    install_program(tmp_path, monkeypatch)
     return shell
 
 
@@ -103,13 +84,12 @@ def here(settings):
 
 @pytest.mark.network
 def test_every_command_shows_what_the_page_says(here, processes):
-    found = list(examples())
+    found = list(examples(TEXT))
     assert len(found) > 12
     as_processes = sample(range(len(found)), 1)
     for number, (command, shown) in enumerate(found):
         output = processes(command) if number in as_processes else here(command)
-        same = doctest.OutputChecker().check_output(shown, output, doctest.ELLIPSIS)
-        assert same, f"$ {command}\nshould show:\n{shown}\nbut shows:\n{output}"
+        check(command, shown, output)
 
 
 def test_the_exit_statuses_are_the_programs():

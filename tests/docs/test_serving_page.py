@@ -17,6 +17,7 @@ from memtrace_transports.memory import FakeMemtrace, ManualClock
 from memtrace_transports.memory._control_routes import _FAULT_FIELDS, Controls
 from memtrace_transports.memory.server import LiveServer
 from tests.docs import pages
+from tests.docs.console_examples import check, examples, install_program, shell
 
 TEXT = (pages.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
@@ -86,3 +87,44 @@ def test_the_example_for_node_prints_what_it_says(environment, tmp_path):
     file.write_text(script, encoding="utf-8")
     done = subprocess.run(["node", str(file)], env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == re.search(r"// (.*)", script)[1]
+
+
+@pytest.fixture
+def store_folder(tmp_path, monkeypatch):
+    """An empty folder in which the program is at hand and nothing is set."""
+    for name in [name for name in os.environ if name.startswith(("MEMTRACE_", "COLUMNS"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_PROXY", "*")
+    install_program(tmp_path, monkeypatch)
+    return tmp_path
+
+
+@pytest.mark.network
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_commands_for_a_store_show_what_the_page_says(store_folder):
+    (command,) = [block for block in blocks("sh") if block.startswith("memtrace-sdk serve ")]
+    issued = [each for each in examples(TEXT) if "keys create" in each[0] or "keys list" in each[0]]
+    asked = [each for each in examples(TEXT) if each not in issued]
+    assert (len(issued), len(asked)) == (2, 5)
+    for command_line, shown in issued:
+        check(command_line, shown, shell(command_line))
+    assert "--port 9100" in command
+    arguments = command.replace("--port 9100", "--port 0 --json").split()
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    try:
+        url = json.loads(process.stdout.readline())["url"]
+        for command_line, shown in asked:
+            check(command_line, shown, shell(command_line.replace("http://127.0.0.1:9100", url)))
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_every_option_of_serve_is_told():
+    shown = CliRunner().invoke(app, ["serve", "--help"], prog_name="memtrace-sdk").output
+    offered = set(re.findall(r"--[a-z-]+", shown.partition("Options:")[2].partition("Examples:")[0])) - {"--help"}
+    section = pages.section(TEXT, "A store in a file")
+    assert offered
+    assert {option for option in offered if option not in section} == set()

@@ -83,6 +83,8 @@ def _honoured(bare: frozenset[str], rich: frozenset[str]) -> str:
 
 def _chosen_by(name: str) -> str:
     before = {defaults[: defaults.index(name)] for defaults in (_SYNC_DEFAULTS, _ASYNC_DEFAULTS) if name in defaults}
+    if name == "sqlite":
+        return "`sqlite:///file.db`, a `Path`; never by itself"
     if not before:
         return f'`{name}://`, `transport="{name}"`; never by itself'
     (missing,) = before

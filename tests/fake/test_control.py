@@ -70,6 +70,14 @@ class TestOrganisations:
             assert console.post(path, {"state": state}) == {}
             assert caller.get("/memories").status == status
 
+    def test_the_servers_settings_change_for_all(self, console):
+        caller = console.caller()
+        settings = {"dedup_enabled": False, "write_batch_size": 50, "dedup_window_hours": None}
+        assert console.post("settings", settings) == {}
+        caller.add()
+        caller.add()
+        assert caller.get("/memories").json["count"] == 2
+
     def test_rows_are_seeded(self, console):
         caller = console.caller()
         rows = [{"agent_id": "bot", "content": text, "age_s": 60} for text in ("one", "two")]
@@ -239,6 +247,11 @@ BAD = [
     ("POST", "orgs/<org>/seed", {"memories": [{"agent_id": 1}]}, 400, "cannot unmarshal number"),
     ("POST", "orgs/<org>/seed", {"memories": [{"agent_id": "a", "content": "b", "age_s": -1}]}, 400, "age_s"),
     ("POST", "orgs/<org>/seed", b'{"memories": [{"agent_id": "a", "content": "b", "age_s": Infinity}]}', 400, "'I'"),
+    ("POST", "settings", {"dedup": False}, 400, "unknown field 'dedup'; known: dedup_enabled, dedup_window_hours,"),
+    ("POST", "settings", {"dedup_enabled": "no"}, 400, "dedup_enabled must be true or false"),
+    ("POST", "settings", {"dedup_window_hours": 1.5}, 400, "dedup_window_hours must be a whole number from 0 to 8760"),
+    ("POST", "settings", {"write_flush_interval_ms": 10**30}, 400, "must be a whole number from 1 to 3600000"),
+    ("GET", "settings", None, 405, "Method Not Allowed"),
     ("POST", "clock/advance", None, 400, "seconds must be a number"),
     ("POST", "clock/advance", {"seconds": "1"}, 400, "seconds must be a number"),
     ("POST", "clock/advance", {"seconds": True}, 400, "seconds must be a number"),

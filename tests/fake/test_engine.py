@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from random import SystemRandom
 
 import pytest
@@ -25,8 +26,8 @@ class ListStore:
     def __init__(self) -> None:
         self.rows: list[tuple[str, Row]] = []
 
-    def add(self, org_id: str, row: Row) -> None:
-        self.rows.append((org_id, row))
+    def extend(self, org_id: str, rows: Iterable[Row]) -> None:
+        self.rows += [(org_id, row) for row in rows]
 
     def _of(self, org_id: str) -> list[Row]:
         return sorted(row for owner, row in self.rows if owner == org_id)
@@ -34,8 +35,11 @@ class ListStore:
     def holds(self, org_id: str, time: int) -> bool:
         return any(row.time == time for row in self._of(org_id))
 
-    def last_stored(self, org_id: str, dedup_key: str) -> int | None:
-        return max((row.time for row in self._of(org_id) if row.dedup_key == dedup_key), default=None)
+    def newest(self, org_id: str) -> int:
+        return max((row.time for row in self._of(org_id)), default=0)
+
+    def last_stored(self, org_id: str, dedup_keys: Sequence[str]) -> Mapping[str, int]:
+        return {row.dedup_key: row.time for row in self._of(org_id) if row.dedup_key in dedup_keys}
 
     def select(self, org_id: str, selection: RowSelection) -> list[Row]:
         return [row for row in self._of(org_id) if selection.admits(row)][-selection.limit :][::-1]

@@ -137,12 +137,20 @@ NOW = 1_767_225_600_000_000
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("1h", 3600), ("01h", 3600), ("60m", 3600), ("8760h", 31_536_000), ("365d", 31_536_000), ("8760m", 525_600)],
+    [
+        ("1h", 3600),
+        ("01h", 3600),
+        ("60m", 3600),
+        ("8760h", 31_536_000),
+        ("365d", 31_536_000),
+        ("8760m", 525_600),
+        ("+1h", 3600),
+    ],
 )
 def test_relative_bounds(text: str, seconds: int) -> None:
     assert read_relative(text) == seconds * 1_000_000
     assert read_bound(text, NOW) == NOW - seconds * 1_000_000
-    assert read_bound("0" * 5_000 + text, NOW) == NOW - seconds * 1_000_000
+    assert read_bound("0" * 5_000 + text.removeprefix("+"), NOW) == NOW - seconds * 1_000_000
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,8 @@ def test_health_is_always_well_and_names_every_storage(fake: FakeMemtrace, clock
 def test_ready_says_whether_all_storage_can_be_reached(fake: FakeMemtrace) -> None:
     api = Caller(fake, fake.organisation(storage="none"))
     ready = lambda: api.send("GET", "/ready", headers={})  # noqa: E731 - asked four times
-    assert (ready().status, ready().json) == (503, {"status": "not ready", "reason": "no_instances", "hint": HINT})
+    hint = "configure an Arc instance with `memtrace org add-arc`"
+    assert (ready().status, ready().json) == (503, {"status": "not ready", "reason": "no_instances", "hint": hint})
     fake.set_storage(api.org, "up")
     assert (ready().status, ready().json) == (200, {"status": "ready", "arc": {api.org.org_id: True}})
     fake.set_storage(api.org, "down")

@@ -86,7 +86,7 @@ def test_the_readme_passes_without_a_warning(strict, capsys):
     seeded(strict)
     readme = (pages.ROOT / "README.md").read_text(encoding="utf-8")
     code = "\n".join(pages.python_blocks(pages.section(readme, "A walk-through")))
-    own = code.replace('Memtrace("memory://", "any key")', "fake.client()")
+    own = code.replace('Memtrace("memory://")', "fake.client()")
     assert own != code
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -37,6 +37,8 @@ IDEMPOTENCIES = get_args(Idempotency)
     ("error", "verdict"),
     [
         (TransportError("refused", cause="connect", maybe_sent=False), "not_applied"),
+        (TransportError("cannot be written", maybe_sent=False, permanent=True), "final"),
+        (TransportError("too long", permanent=True), "maybe_applied"),
         (APIConnectionError("reset", cause="reset"), "maybe_applied"),
         (APITimeoutError("late", cause="timeout"), "maybe_applied"),
         (APITimeoutError("no free connection", cause="timeout", maybe_sent=False), "not_applied"),

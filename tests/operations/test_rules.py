@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from urllib.parse import unquote
 
 import pytest
@@ -28,6 +29,7 @@ from memtrace.operations import (
 )
 from memtrace.operations._endpoints import MAX_BODY
 from memtrace.operations._validation import path_segment
+from memtrace_transports import FakeMemtrace
 
 CLOCK = SystemClock()
 
@@ -52,6 +54,7 @@ def add(**fields):
         ({"tags": ["ok", "a b"]}, "tags[1]"),
         ({"tags": ["t" * 65]}, "tags[0]"),
         ({"tags": ["a,b"]}, "tags[0]"),
+        ({"tags": [" ui"]}, "tags[0]"),
         ({"metadata": {"x": float("nan")}}, "metadata"),
         ({"metadata": {"x": [{"y": float("-inf")}]}}, "metadata"),
         ({"metadata": {"x": object()}}, "metadata"),
@@ -116,6 +119,9 @@ def test_a_body_over_4_mib_is_refused_and_one_of_4_mib_is_not():
         ({"event_type": "9"}, "event_type"),
         ({"tags": "ok,a b"}, "tags"),
         ({"tags": ["a,b"]}, "tags[0]"),
+        ({"tags": ["ui", " a b "]}, "tags[1]"),
+        ({"tags": "\x1fui"}, "tags"),
+        ({"tags": ["ui\x1f"]}, "tags[0]"),
         ({"limit": 0}, "limit"),
         ({"limit": -1}, "limit"),
         ({"limit": 1001}, "limit"),
@@ -138,6 +144,7 @@ def test_a_filter_that_the_server_would_refuse_or_ignore_is_refused(options, fie
         ({"memory_types": ["episodic", "a-b"]}, "memory_types[1]"),
         ({"event_types": ["a b"]}, "event_types[0]"),
         ({"tags": ["a b"]}, "tags[0]"),
+        ({"tags": ["ui "]}, "tags[0]"),
         ({"limit": 1001}, "limit"),
         ({"min_importance": -0.1}, "min_importance"),
         ({"min_importance": float("nan")}, "min_importance"),
@@ -148,6 +155,24 @@ def test_a_search_that_the_server_would_refuse_is_refused(query, field):
     with pytest.raises(InvalidRequestError) as caught:
         search_memories(SearchQuery(**query), CLOCK)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("tags", [" ui,\tnav.a\n", ["ui\u3000", "\xa0nav.a\x85"]])
+def test_white_space_around_the_tags_of_a_list_counts_for_nothing_as_on_the_server(tags):
+    fake = FakeMemtrace()
+    fake.organisation("acme")
+    client = fake.client()
+    for stored in (["ui"], ["gui", "nav.a"], ["ui", "nav.a"]):
+        client.memories.add(agent_id="a", content=",".join(stored), tags=stored)
+    fake.flush()
+    assert client.memories.list(tags=tags).count == 2
+    (exact,) = client.memories.list(tags=tags, tags_match="exact").memories
+    assert exact.content == "ui,nav.a"
+
+
+def test_a_search_takes_a_text_of_tags_with_white_space_as_a_list_does():
+    body = json.loads(search_memories(SearchQuery(tags=" ui,\tnav "), CLOCK).body)
+    assert body["tags"] == ["ui", "nav"]
 
 
 def test_context_refuses_bad_types_and_times():

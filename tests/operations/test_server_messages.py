@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,23 @@ def test_a_text_of_line_ends_is_read_in_a_time_that_grows_as_it_does(line_end):
         Response(500, body=json.dumps({"error": f"Binder{line_end * 400_000}LINE 1: planted"}).encode())
     )
     assert cut.text == "Binder"
+
+
+@pytest.mark.parametrize(
+    "unit", ["\\", "\n", '"', "'", "[", "LINE 1: ", "could not convert string '", "/api/v1/memories/", "//", "9"]
+)
+def test_an_error_of_a_megabyte_is_read_in_a_time_that_grows_as_it_does(unit):
+    def cost(size):
+        text = unit * (size // len(unit))
+        began = time.process_time()
+        for body in (json.dumps({"error": text, "hint": text}), json.dumps({"error": f"invalid tag: {text}"}), text):
+            said = messages.read_error(Response(500, body=body.encode()))
+            messages.refused_argument(said.text)
+            messages.unreadable_time(said.text)
+            messages.is_storage_failure(said.text)
+        return time.process_time() - began
+
+    assert min(cost(1_000_000) for _ in range(2)) < 50 * max(cost(100_000), 0.02)  # a square would be a hundred times
 
 
 def test_a_text_of_a_server_is_escaped_and_can_always_be_encoded():

@@ -272,7 +272,9 @@ def test_an_option_that_this_sdk_does_not_have_is_refused_with_its_cure(installe
     ) as caught:
         registry.get("acme")
     assert caught.value.hint == "upgrade memtrace-sdk; if that does not help, upgrade or uninstall acme-memtrace"
-    assert line_of(registry.listing(), "acme-memtrace").status == "broken"
+    listed = line_of(registry.listing(), "acme-memtrace")
+    assert listed.status == "broken"
+    assert listed.detail.endswith(f"Did you mean 'http2'? {caught.value.hint}")
 
 
 def test_a_missing_attribute_of_a_plugin_is_told(installed):
@@ -642,7 +644,7 @@ def test_a_form_that_a_transport_lacks_is_told_with_those_that_have_it(installed
         TransportNotAvailableError, match="transport 'only-sync' has no async form, which AsyncMemtrace needs"
     ) as caught:
         select_transport("only-sync", None, asynchronous=True)
-    assert caught.value.message.endswith("These have one: aiohttp, httpx, httpx2, memory")
+    assert caught.value.message.endswith("These have one: aiohttp, httpx, httpx2, memory, sqlite")
     assert other not in sys.modules
     with pytest.raises(TransportNotAvailableError, match="has no sync form, which Memtrace needs"):
         select_transport(TransportSpec(create_async=print), None, asynchronous=False)
@@ -652,7 +654,7 @@ def test_a_built_in_one_that_a_frozen_application_left_out_is_no_alternative(ins
     installed.everywhere()
     monkeypatch.setitem(sys.modules, "memtrace_transports._aiohttp", None)
     with pytest.raises(
-        TransportNotAvailableError, match="These have one: httpx, httpx2, memory .docs: errors/[a-z_]+.$"
+        TransportNotAvailableError, match="These have one: httpx, httpx2, memory, sqlite .docs: errors/[a-z_]+.$"
     ):
         AsyncMemtrace("http://server", "key", transport="requests")
 
@@ -762,3 +764,25 @@ def test_an_own_spec_that_makes_no_transport_is_told():
 
 def test_the_mark_is_pluggys():
     assert hookimpl.project_name == "memtrace"
+
+
+def test_an_unknown_name_lists_what_can_be_used_and_what_is_missing_by_what_installs_it(monkeypatch):
+    specs = {
+        "able": TransportSpec(create=print),
+        "lacking": TransportSpec(create=print, requires=("nowhere_to_be_found",), extra="lacking"),
+    }
+    registry = Registry(
+        "transport",
+        "no.such.group",
+        TransportSpec,
+        TransportNotAvailableError,
+        {**dict.fromkeys(specs, "math"), "broken": "nowhere_to_be_found"},
+    )
+    load = registry._call_hook
+    monkeypatch.setattr(registry, "_call_hook", lambda found: specs.get(found.name) or load(found))
+    with pytest.raises(TransportNotAvailableError) as caught:
+        registry.get("zzzzz")
+    assert caught.value.message == (
+        "no transport is named 'zzzzz'. Installed: able. "
+        'Not installed: lacking (run: pip install "memtrace-sdk[lacking]")'
+    )

@@ -161,14 +161,15 @@ def test_what_stands_behind_an_item_that_the_server_refuses_is_sent_or_not_as_as
     assert result.outcomes[1].error.message == "refused" or "memory 1" in result.outcomes[1].error.message
 
 
-def test_a_place_behind_the_items_is_taken_for_the_last(face):
+@pytest.mark.parametrize("place", [2, 7, 99999, 10**9])
+def test_a_place_behind_the_items_says_nothing_of_any_item(face, place):
     client, _ = face.scripted(
-        lambda _: json_response(500, '{"error":"failed to create memory 7: refused"}'),
+        lambda _: json_response(500, f'{{"error":"failed to create memory {place}: refused"}}'),
         retry=ONCE,
         clock=ManualClock(),
     )
     result = client.memories.add_many(requests(2))
-    assert [outcome.status for outcome in result] == ["unknown", "failed"]
+    assert [outcome.status for outcome in result] == ["unknown", "unknown"]
 
 
 def test_what_the_iterable_raises_comes_after_what_was_taken_before(face, fake):

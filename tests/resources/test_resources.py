@@ -22,7 +22,7 @@ from memtrace import (
     TransportError,
     UpdateSessionRequest,
 )
-from memtrace.operations._recovery import server_dedup_key
+from memtrace.operations._sent_memories import server_dedup_key
 from memtrace_transports import FakeMemtrace, ManualClock
 from tests.conftest import StoppedClock
 from tests.dealing import by_face
@@ -313,6 +313,17 @@ def test_a_failure_to_close_is_raised_but_never_hides_the_blocks_own_error(face,
     with caplog.at_level(logging.WARNING, "memtrace"), pytest.raises(LookupError), client.sessions.open(agent_id="a"):
         raise LookupError
     assert "could not be closed" in caplog.text
+
+
+def test_the_id_that_a_server_gave_is_escaped_in_the_warning(face, caplog):
+    opened = SESSION.replace('"id":"s"', '"id":' + json.dumps("sess_1\n\x1b[31mforged" + "x" * 5000))
+    client, _ = face.scripted(json_response(201, opened), json_response(500, '{"error":"boom"}'))
+    with caplog.at_level(logging.WARNING, "memtrace"), pytest.raises(LookupError), client.sessions.open(agent_id="a"):
+        raise LookupError
+    (told,) = [record.getMessage() for record in caplog.records if "could not be closed" in record.getMessage()]
+    assert told.startswith(r"session sess_1\n\x1b[31mforged")
+    assert told.isprintable()
+    assert len(told) < 2000
 
 
 def test_an_opened_session_keeps_its_own_ids(face, fake):

@@ -102,6 +102,36 @@ def test_the_time_a_read_takes_counts(face):
         client.memories.wait_until_visible(Memory(**json.loads(ROW)), timeout=0)
 
 
+@pytest.mark.parametrize(("timeout", "left"), [(4, 4), (0.1, 0.2), (0, 0.2)])
+def test_a_read_has_what_is_left_of_the_time(face, timeout, left):
+    clock = StoppedClock()
+
+    def too_slow(request):
+        clock.now += request.timeout
+        raise TransportError("no answer in time", cause="timeout", maybe_sent=True)
+
+    client, transport = face.scripted(too_slow, clock=clock)
+    with pytest.raises(DeadlineExceededError, match=rf"within {timeout} s, in 1 reads") as caught:
+        client.memories.wait_until_visible(Memory(**json.loads(ROW)), timeout=timeout)
+    assert transport.last.timeout == pytest.approx(left)
+    assert caught.value.code == "visibility_timeout"
+    assert caught.value.elapsed == pytest.approx(left)
+
+
+def test_the_deadline_of_a_call_bounds_a_read_where_it_is_sooner(face):
+    clock = StoppedClock()
+
+    def too_slow(request):
+        clock.now += request.timeout
+        raise TransportError("no answer in time", cause="timeout", maybe_sent=True)
+
+    client, transport = face.scripted(too_slow, clock=clock, deadline=1.0)
+    with pytest.raises(TransportError) as caught:
+        client.memories.wait_until_visible(Memory(**json.loads(ROW)), timeout=4)
+    assert transport.last.timeout == pytest.approx(1.0)
+    assert caught.value.code != "visibility_timeout"
+
+
 def test_storage_that_is_down_is_told_at_once(face, fake):
     client = face.of(fake, retry=ONCE)
     written = client.memories.add(agent_id="a", content="c")

@@ -80,9 +80,9 @@ class AsyncNetwork(Network, AsyncMemoryTransport):
 class World:
     """A server with the real one's delays, a client behind the network, and what its calls have said."""
 
-    def __init__(self, form, ways, **settings):
+    def __init__(self, form, ways, server=None, **settings):
         self.clock = ManualClock()
-        self.fake = FakeMemtrace(clock=self.clock, visibility="server")
+        self.fake = FakeMemtrace(clock=self.clock, visibility="server", **(server or {}))
         self.key = self.fake.organisation().api_key
         self.form = form
         given_ = {"clock": self.clock, "retry": RetryPolicy(jitter=lambda: 1.0), **settings}
@@ -114,10 +114,22 @@ ways = st.lists(st.sampled_from(WAYS), max_size=30)
 pauses = st.sampled_from([0, 0, 0.05, 0.5, 1.2, 100])
 
 
+servers = st.sampled_from(
+    [
+        {},
+        {"dedup_enabled": False},
+        {"dedup_window_hours": 0},
+        {"dedup_enabled": False, "write_flush_interval_ms": 9_000},
+    ]
+)
+
+
 @forms
-@given(ways, st.lists(st.tuples(st.sampled_from(["server", "per_call", "own"]), pauses), min_size=1, max_size=6))
-def test_what_a_write_says_is_true_of_the_store(form, ways, writes):
-    world, said = World(form, ways), []
+@given(
+    ways, servers, st.lists(st.tuples(st.sampled_from(["server", "per_call", "own"]), pauses), min_size=1, max_size=6)
+)
+def test_what_a_write_says_is_true_of_the_store(form, ways, server, writes):
+    world, said = World(form, ways, server), []
     for number, (key, pause) in enumerate(writes):
         fields = {"agent_id": "a", "content": f"content {number}"}
         fields |= {"dedup_key": f"key {number}"} if key == "own" else {}
@@ -156,10 +168,14 @@ def test_equal_contents_are_stored_once_whichever_of_the_calls_stores_them(form,
 
 @forms
 @given(
-    ways, st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 6), st.sampled_from(["stop", "continue"])
+    ways,
+    servers,
+    st.lists(st.integers(0, 9), min_size=1, max_size=20),
+    st.integers(1, 6),
+    st.sampled_from(["stop", "continue"]),
 )
-def test_what_a_batch_says_is_true_of_the_store(form, ways, numbers, chunk, on_failure):
-    world = World(form, ways)
+def test_what_a_batch_says_is_true_of_the_store(form, ways, server, numbers, chunk, on_failure):
+    world = World(form, ways, server)
     requests = [AddMemoryRequest(agent_id="a", content=f"content {n}") for n in dict.fromkeys(numbers)]
     result = world.do(lambda client: client.memories.add_many(requests, chunk_size=chunk, on_failure=on_failure))
     stored = world.stored()

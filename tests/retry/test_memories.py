@@ -8,10 +8,11 @@ import pytest
 
 from memtrace import AddMemoryRequest, APIConnectionError, ConflictError, MemtraceError, RetryPolicy
 from memtrace.exceptions import ResponseDecodeError
-from memtrace.operations._recovery import server_dedup_key
+from memtrace.operations._sent_memories import server_dedup_key
 from memtrace.transport import Headers, Response
 from memtrace_transports import AsyncMemoryTransport, FakeMemtrace, ManualClock, MemoryTransport
 from memtrace_transports.memory import Fault
+from tests.conftest import StoppedClock
 from tests.faces import json_response
 from tests.retry.conftest import EXACT
 from tests.retry.test_repeats import DOWN, Scripted, broken, refused, saying
@@ -49,9 +50,14 @@ def test_whatever_is_lost_the_memory_is_stored_once_and_given(face, fake, client
 def test_between_the_attempts_the_first_can_be_seen(fake, client):
     fake.faults.add(WAYS[0])
     client.remember("assistant", "User likes tea")
-    assert [call.operation for call in fake.calls] == ["memories.add", "memories.list", "memories.add", "memories.list"]
+    assert [call.operation for call in fake.calls] == ["memories.add", "memories.list", "memories.list"]
     assert fake.clock.monotonic() == 1.5
     assert dict(fake.calls[1].query) == {"since": "1m", "limit": "1"}
+    fake.calls.clear()
+    fake.faults.add(WAYS[1])
+    client.remember("assistant", "User likes cake")
+    assert [call.operation for call in fake.calls] == ["memories.add", "memories.list", "memories.list", "memories.add"]
+    assert fake.clock.monotonic() == 3.0
 
 
 def test_with_one_process_the_first_wait_may_be_left_out(fake, client):
@@ -149,9 +155,7 @@ def test_a_second_uncertain_attempt_verifies_again(fake, client):
 
 
 def test_after_verifying_an_attempt_that_surely_failed_only_waits(fake, client):
-    fake.faults.add(
-        Fault("reset", on="memories.add", applied=True), Fault("status", on="memories.add", nth=2, status=503)
-    )
+    fake.faults.add(Fault("reset", on="memories.add"), Fault("status", on="memories.add", nth=2, status=503))
     client.remember("assistant", "User likes tea")
     assert fake.clock.monotonic() == 2.0
     assert contents(fake) == ["User likes tea"]
@@ -204,7 +208,7 @@ def test_where_no_memory_was_sent_the_one_that_was_given_is_looked_for(face, bod
 
     key = server_dedup_key(AddMemoryRequest(agent_id="a", content="c"))
     found = json_response(200, json.dumps({"memories": [row("2026-01-01T00:00:00Z", dedup_key=key)]}))
-    scripted = Scripted(face, broken(), NOTHING, CONFLICT, found, attempt_middleware=[other])
+    scripted = Scripted(face, broken(), NOTHING, NOTHING, CONFLICT, found, attempt_middleware=[other])
     assert scripted.client.remember("a", "c").dedup_key == key
 
 
@@ -229,31 +233,36 @@ def test_a_deadline_without_time_to_verify_leaves_the_outcome_unknown_at_once(fa
 
 
 def test_a_refused_key_after_an_uncertain_attempt_leaves_the_outcome_unknown(face):
-    scripted = Scripted(face, broken(), json_response(200, '{"memories": []}'), saying(401))
+    scripted = Scripted(face, broken(), NOTHING, NOTHING, saying(401))
     with pytest.raises(MemtraceError) as caught:
         scripted.client.remember("assistant", "c")
     assert (caught.value.status_code, caught.value.maybe_applied, caught.value.attempts) == (401, True, 2)
 
 
+def dated(response, text="Thu, 01 Jan 2026 00:00:00 GMT"):
+    return Response(response.status, Headers({"date": text}), response.body)
+
+
 CONFLICT = json_response(409, '{"error": "duplicate memory"}')
-NOTHING = json_response(200, '{"memories": []}')
+UNDATED = json_response(200, '{"memories": []}')
+NOTHING = dated(UNDATED)
 
 
 def test_a_conflict_that_cannot_be_looked_up_says_that_it_may_be_stored(face):
-    scripted = Scripted(face, broken(), NOTHING, CONFLICT, *[DOWN] * 3)
+    scripted = Scripted(face, broken(), NOTHING, NOTHING, CONFLICT, *[DOWN] * 3)
     with pytest.raises(MemtraceError) as caught:
         scripted.client.remember("assistant", "c")
     error = caught.value
     assert (error.maybe_applied, error.attempts, error.request.operation) == (True, 2, "memories.add")
     assert "an earlier attempt may have stored it, and looking for it failed" in error.hint
-    scripted = Scripted(face, broken(), NOTHING, CONFLICT, *[refused() for _ in range(3)])
+    scripted = Scripted(face, broken(), NOTHING, NOTHING, CONFLICT, *[refused() for _ in range(3)])
     with pytest.raises(APIConnectionError) as caught:
         scripted.client.remember("assistant", "c")
     assert caught.value.maybe_applied
 
 
 def test_a_key_of_the_call_that_conflicts_is_stored_even_where_its_row_is_not_found(face):
-    scripted = Scripted(face, broken(), NOTHING, CONFLICT, NOTHING, dedup="per_call")
+    scripted = Scripted(face, broken(), NOTHING, NOTHING, CONFLICT, NOTHING, dedup="per_call")
     with pytest.raises(ResponseDecodeError, match="the memory is stored") as caught:
         scripted.client.remember("assistant", "c")
     assert caught.value.maybe_applied
@@ -275,27 +284,34 @@ def row(time, **fields):
     return {**found, "content": "c", "dedup_key": "k", **fields}
 
 
-def dated(response, text):
-    return Response(response.status, Headers({"date": text}), response.body)
-
-
-@pytest.mark.parametrize(
-    ("date", "since"),
-    [
-        ("Thu, 01 Jan 2026 00:00:10 GMT", "2026-01-01T00:00:08.499999Z"),
-        ("", None),
-        ("yesterday", None),
-    ],
-)
-def test_rows_are_looked_for_from_the_calls_beginning_by_the_servers_clock(face, date, since):
+def test_rows_are_looked_for_from_the_calls_beginning_by_the_servers_clock(face):
+    date = "Thu, 01 Jan 2026 00:00:10 GMT"
     rows = json_response(200, json.dumps({"memories": [row("2026-01-01T00:00:08.7Z")]}))
-    scripted = Scripted(face, broken(), NOTHING, dated(CONFLICT, date), dated(rows, date))
-    began = datetime.fromtimestamp(scripted.clock.wall(), timezone.utc)
+    scripted = Scripted(face, broken(), UNDATED, UNDATED, dated(CONFLICT, date), dated(rows, date))
     memory = scripted.client.memories.add(agent_id="assistant", content="c", dedup_key="k")
     assert memory.time == datetime(2026, 1, 1, 0, 0, 8, 700_000, tzinfo=timezone.utc)
-    ours = (began - timedelta(seconds=1, microseconds=1)).replace(tzinfo=None).isoformat() + "Z"
-    target = scripted.transport.last.target.replace("%3A", ":")
-    assert f"since={since or ours}&" in target
+    assert "since=2026-01-01T00:00:08.499999Z&order=asc" in scripted.transport.last.target.replace("%3A", ":")
+
+
+BEGAN = datetime.fromtimestamp(StoppedClock().wall(), timezone.utc)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday"])
+def test_without_a_date_rows_are_looked_for_by_a_span_of_the_servers_own_time(face, date):
+    rows = json_response(200, json.dumps({"memories": [row(BEGAN.isoformat().replace("+00:00", "Z"))]}))
+    scripted = Scripted(face, broken(), UNDATED, dated(rows, date))
+    assert scripted.client.memories.add(agent_id="assistant", content="c", dedup_key="k").time == BEGAN
+    assert scripted.sent == ["POST", "GET", "GET"]
+    assert "since=2m&order=desc&" in scripted.transport.last.target
+
+
+def test_without_a_date_an_equal_row_of_before_leaves_the_outcome_unknown(face):
+    old = (BEGAN - timedelta(seconds=30)).isoformat().replace("+00:00", "Z")
+    rows = json_response(200, json.dumps({"memories": [row(old)]}))
+    scripted = Scripted(face, broken(), UNDATED, rows)
+    with pytest.raises(APIConnectionError) as caught:
+        scripted.client.memories.add(agent_id="assistant", content="c", dedup_key="k")
+    assert (caught.value.maybe_applied, scripted.sent) == (True, ["POST", "GET", "GET"])
 
 
 def test_a_search_among_many_rows_goes_on_to_the_end(face, fake, client):
@@ -381,7 +397,11 @@ def test_a_verifying_read_that_may_not_be_repeated_in_time_ends_the_call(fake, c
 
 def test_a_server_that_gives_the_same_rows_for_ever_is_not_asked_for_ever(face):
     full = json_response(200, json.dumps({"memories": [row("2026-01-01T00:00:08.7Z")] * 1000}))
-    scripted = Scripted(face, broken(), NOTHING, CONFLICT, full, full)
+    scripted = Scripted(face, broken(), NOTHING, full, full)
+    with pytest.raises(APIConnectionError) as caught:
+        scripted.client.memories.add(agent_id="assistant", content="c", dedup_key="other")
+    assert caught.value.maybe_applied
+    scripted = Scripted(face, broken(), NOTHING, NOTHING, CONFLICT, full, full)
     with pytest.raises(ResponseDecodeError, match="the same rows again and again") as caught:
         scripted.client.memories.add(agent_id="assistant", content="c", dedup_key="other")
     assert caught.value.maybe_applied

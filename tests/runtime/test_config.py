@@ -99,6 +99,11 @@ def test_the_default_shows_in_signatures_as_a_number(client):
     assert str(inspect.signature(client).parameters["timeout"].default) == "30.0"
 
 
+WITHOUT_A_SERVER = (
+    "to begin without a server, take sqlite:///agent.db, which keeps everything in that file, or memory:// for a test"
+)
+
+
 @by_client(("argument", "variable"), [("base_url", "MEMTRACE_BASE_URL"), ("api_key", "MEMTRACE_API_KEY")])
 def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monkeypatch, argument, variable):
     given = {"base_url": "http://server", "api_key": "key"}
@@ -110,7 +115,7 @@ def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monk
     with pytest.raises(ConfigurationError, match=f"^{noun} is empty {place}") as empty:
         make(**given, **{argument: ""})
     for raised in (missing.value, empty.value):
-        assert (raised.argument, raised.hint) == (argument, "to try it without a server, take memory:// with any key")
+        assert (raised.argument, raised.hint) == (argument, WITHOUT_A_SERVER)
     monkeypatch.setenv(variable, "")
     with pytest.raises(ConfigurationError, match=f"^{noun} is empty"):
         make(**given)
@@ -508,3 +513,51 @@ def test_stray_white_space_around_a_base_url_is_named(url):
     with pytest.raises(ConfigurationError, match="it has white space at an end") as caught:
         Memtrace(url, "key")
     assert "strip it" in caught.value.hint
+
+
+@pytest.mark.parametrize("make", [Memtrace, AsyncMemtrace])
+@pytest.mark.parametrize(
+    "url", ["http://localhost:9100\n", "\thttp://localhost:9100", "httpx+http://localhost:9100\r\n"]
+)
+def test_stray_white_space_around_the_variable_of_the_base_url_is_named(make, url, monkeypatch):
+    monkeypatch.setenv("MEMTRACE_BASE_URL", url)
+    with pytest.raises(ConfigurationError, match="it has white space at an end") as caught:
+        make(api_key="key")
+    assert "MEMTRACE_BASE_URL" in str(caught.value)
+
+
+@by_client(
+    ("given", "argument"),
+    [
+        ({"timeout": "3s"}, "timeout"),
+        ({"timeout": -1}, "timeout"),
+        ({"api_key": ""}, "api_key"),
+        ({"api_key": "key\n"}, "api_key"),
+        ({"api_key": 5}, "api_key"),
+        ({"api_key": None}, "api_key"),
+    ],
+)
+def test_what_with_options_refuses_is_an_argument_and_no_variable(make, monkeypatch, given, argument):
+    monkeypatch.setenv("MEMTRACE_TIMEOUT", "5")
+    with pytest.raises(ConfigurationError, match=rf"\(argument: {argument}; docs: errors/configuration\)") as caught:
+        make("http://server", "key").with_options(**given)
+    assert caught.value.argument == argument
+
+
+@by_client(
+    ("argument", "value"),
+    [
+        ("deadline", "3s"),
+        ("retry", 3),
+        ("dedup", "often"),
+        ("middleware", "logging"),
+        ("attempt_middleware", [3]),
+        ("headers", "x: y"),
+    ],
+)
+def test_with_options_names_every_other_argument(make, argument, value):
+    with pytest.raises(ConfigurationError) as caught:
+        make("http://server", "key").with_options(**{argument: value})
+    assert argument in caught.value.argument
+    assert argument in str(caught.value)
+    assert "MEMTRACE_" not in str(caught.value)

@@ -118,6 +118,10 @@ def test_the_marker_sets_what_the_test_gets_and_the_nearest_wins(run):
                     memtrace_client.recall("bot")
                 assert memtrace_fake.calls[0].org == "globex"
 
+        @pytest.mark.memtrace(dedup_enabled=False, write_batch_size=5)
+        def test_the_servers_settings(memtrace_client):
+            assert [memtrace_client.remember("bot", "tea").content for _ in range(2)] == ["tea", "tea"]
+
         @pytest.mark.memtrace(storage="down")
         def test_storage_that_is_down(memtrace_client, async_memtrace_client):
             assert not memtrace_client.ready()
@@ -129,7 +133,7 @@ def test_the_marker_sets_what_the_test_gets_and_the_nearest_wins(run):
             found.append(memtrace_fake.organisation("acme"))
             assert set(found) == {found[0]}
     """
-    run(source).assert_outcomes(passed=5)
+    run(source).assert_outcomes(passed=6)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +146,7 @@ def test_the_marker_sets_what_the_test_gets_and_the_nearest_wins(run):
         ("storage='gone'", "the marker memtrace takes storage as one of up, none, down"),
         ("strict='no'", "the marker memtrace takes strict as bool"),
         ("seed=True", "the marker memtrace takes seed as int"),
+        ("dedup_enabled=0", "the marker memtrace takes dedup_enabled as bool"),
         ("org=None", "the marker memtrace takes org as str"),
     ],
 )

@@ -33,8 +33,9 @@ class Kind:
         create = spec.create_async if self.asynchronous else spec.create
         return create(TransportOptions(**options))
 
-    def send(self, *requests, **options):
-        """The answers, and a `TransportError` in the place of one that did not come."""
+    def send(self, *requests, between=None, **options):
+        """The answers, and a `TransportError` in the place of one that did not come; `between` runs before each but the first."""
+        requests = _spaced(requests, between)
         return asyncio.run(self._awaited(requests, options)) if self.asynchronous else self._blocking(requests, options)
 
     def _blocking(self, requests, options):
@@ -101,6 +102,13 @@ class Yours(Kind):
         finally:
             await channel.close()
         return outcomes
+
+
+def _spaced(requests, between):
+    for place, request in enumerate(requests):
+        if place and between is not None:
+            between()
+        yield request
 
 
 def _with(session, settings):

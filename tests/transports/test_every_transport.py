@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import contextlib
+import gc
+import importlib
 import json
 import logging
 import os
@@ -11,12 +13,19 @@ import sys
 import textwrap
 import threading
 import traceback
+import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
+import aiohttp
 import pytest
+import requests
+import trio
 
+from memtrace import AsyncMemtrace
 from memtrace.exceptions import ClientClosedError, ConfigurationError, MemtraceError, TransportError
 from memtrace.transport import Headers, Request, Response
+from tests.loopback import LoopbackServer
 from tests.sampling import crossed, sample
 from tests.transports.kinds import (
     FORMS,
@@ -298,6 +307,21 @@ def test_closing_in_another_task_denies_no_request_that_the_server_has(form):
         assert len(server.received) == 1
 
 
+@on_every_awaiting_kind
+def test_a_client_of_several_event_loops_leaves_no_connection_behind_where_one_ends(kind):
+    async def use(client):
+        await asyncio.gather(*(client.memories.list() for _ in range(3)))
+
+    with LoopbackServer() as server, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        client = AsyncMemtrace(server.url, server.fake.organisation().api_key, transport=kind.name)
+        for _ in range(3):
+            asyncio.run(use(client))
+        asyncio.run(client.close())
+        gc.collect()
+    assert [str(each.message) for each in warned if each.category is ResourceWarning] == []
+
+
 # ---- secrets
 
 
@@ -324,7 +348,7 @@ def told_by(error):
 
 @on_every_kind
 def test_no_log_record_of_any_library_and_no_error_holds_a_secret(kind, caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(1)
     steps = (
         Answer(body=CONTENT.encode()),
         ResetAfterReading(),
@@ -386,3 +410,105 @@ def test_a_missing_verification_is_warned_of_at_construction_and_once(kind):
             assert transport.send(get(server.url)).status == 200
             transport.close()
     assert len(warned) == 1
+
+
+# ---- the end of the interpreter
+
+
+def no_thread(*_):
+    raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+
+@on_every_awaiting_kind
+def test_where_no_thread_can_be_had_the_first_request_is_sent_all_the_same(kind, monkeypatch):
+    monkeypatch.setattr(asyncio.BaseEventLoop, "run_in_executor", no_thread)
+    with ScriptedServer() as server:
+        (answer,) = kind.send(get(server.url))
+        assert answer.status == 200
+
+
+@on_every_awaiting_kind
+def test_where_no_thread_can_look_up_the_host_nothing_is_sent_and_the_error_says_so(kind, monkeypatch):
+    monkeypatch.setattr(asyncio.BaseEventLoop, "run_in_executor", no_thread)
+    (error,) = kind.send(get("http://localhost:9"))
+    assert isinstance(error, TransportError)
+    assert (error.cause, error.maybe_sent) == ("connect", False)
+    assert "no thread could be started: the host of" in str(error)
+
+
+# ---- failures that a retry cannot change
+
+HEAD_TOO_LONG = b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 200_000 + b"\r\ncontent-length: 2\r\n\r\n{}"
+MANY_LINES = b"HTTP/1.1 200 OK\r\n" + b"x-many: 1\r\n" * 30_000 + b"content-length: 2\r\n\r\n{}"
+
+
+@on_every_kind
+@pytest.mark.parametrize(
+    ("answer", "permanent"),
+    [
+        pytest.param(Answer(200, b"a" * 2_000), True, id="too long"),
+        pytest.param(Answer(200, b"a", [("content-encoding", "pigeon")]), True, id="unknown coding"),
+        pytest.param(Answer(200, b"a", [("content-encoding", ", ".join(["gzip"] * 6))]), True, id="many codings"),
+        pytest.param(Garbage(HEAD_TOO_LONG), True, id="long header"),
+        pytest.param(Garbage(MANY_LINES), True, id="many headers"),
+        pytest.param(Answer(200, b"a", [("content-encoding", "gzip")]), False, id="broken gzip"),
+        pytest.param(CloseAfterReading(), False, id="closed"),
+        pytest.param(Truncate(), False, id="cut"),
+        pytest.param(Garbage(), False, id="no HTTP"),
+    ],
+)
+def test_a_failure_says_whether_the_same_request_would_fail_again(kind, answer, permanent):
+    with ScriptedServer(answer) as server:
+        (error,) = kind.send(get(server.url), max_response_bytes=1_000)
+    assert isinstance(error, TransportError)
+    assert (error.permanent, error.maybe_sent) == (permanent, True)
+
+
+@on_every_kind
+def test_a_request_that_cannot_be_written_is_not_tried_again(kind):
+    with ScriptedServer() as server:
+        (error,) = kind.send(get(server.url, headers=Headers({"x-bad": "a\nb"})))
+    assert isinstance(error, TransportError)
+    assert (error.permanent, error.maybe_sent) == (True, False)
+
+
+CHANNEL = SimpleNamespace(session=SimpleNamespace(trust_env=False, closed=False), slots=object())
+
+
+@on_every_kind
+def test_too_many_redirects_are_not_followed_again(kind):
+    if kind.name == "requests":
+        import memtrace_transports._requests as module
+
+        error = module._failure(requests.TooManyRedirects("30"), module._SendAttempt(get("http://x"), None))
+    elif kind.name == "aiohttp":
+        import memtrace_transports._aiohttp as module
+
+        error = module._failure(aiohttp.TooManyRedirects(None, ()), get("http://x"), CHANNEL, None)
+    else:
+        import memtrace_transports._httpx as module
+
+        library = importlib.import_module(kind.name)
+        error = module._failure(library, library.TooManyRedirects("20"), get("http://x"), None, None)
+    assert isinstance(error, TransportError)
+    assert error.permanent
+
+
+@on_every_awaiting_kind
+def test_where_trio_has_no_thread_the_first_request_is_sent_all_the_same(kind, monkeypatch):
+    if kind.name == "aiohttp":
+        pytest.skip("it is asyncio's alone")
+    monkeypatch.setattr("trio.to_thread.run_sync", no_thread_of_trio)
+    with ScriptedServer() as server:
+
+        async def main():
+            transport = kind.make()
+            answer = await transport.send(get(server.url))
+            await transport.close()
+            return answer.status
+
+        assert trio.run(main) == 200
+
+
+async def no_thread_of_trio(*_):
+    raise RuntimeError("can't start new thread")

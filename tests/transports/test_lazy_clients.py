@@ -171,15 +171,30 @@ def test_each_event_loop_gets_its_own_made_in_a_thread_and_finished_on_the_loop(
     assert [thread is threading.main_thread() for thread in threads] == [False, True, False, True]
 
 
-def test_the_end_of_a_loop_is_told_to_its_channel_when_another_begins():
+def test_asyncio_closes_the_channel_of_a_loop_as_it_ends():
+    clients = looping(Maker(asynchronous=True))
+
+    async def main():
+        channel = await clients.get()
+        assert channel.done == []
+        return channel
+
+    for _ in range(2):
+        assert asyncio.run(main()).done == ["closed"]
+
+
+def test_a_loop_that_is_closed_without_its_generators_is_told_to_its_channel_when_another_begins():
     clients, kept = looping(Maker(asynchronous=True)), []
 
     async def main():
         kept.append(asyncio.get_running_loop())  # as connections keep it
         return await clients.get()
 
-    first, second = asyncio.run(main()), asyncio.run(main())
-    assert (first.done, second.done) == (["forgotten"], [])
+    loop = asyncio.new_event_loop()
+    first = loop.run_until_complete(main())
+    loop.close()
+    asyncio.run(main())
+    assert first.done == ["forgotten"]
 
 
 def test_a_loop_that_ended_before_its_channel_was_made_is_let_go_of():

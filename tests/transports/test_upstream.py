@@ -9,6 +9,7 @@ import re
 import select
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -21,7 +22,7 @@ import yarl
 import memtrace_transports
 from tests.garbage import collected
 from tests.transports.httpx_libraries import on_httpx_and_httpx2
-from tests.transports.scripted import Answer, Echo, ScriptedServer
+from tests.transports.scripted import Answer, Echo, ScriptedServer, Verbatim
 
 pytestmark = pytest.mark.network
 
@@ -267,9 +268,33 @@ def test_yarl_drops_an_empty_query_and_what_it_takes_for_a_fragment():
     assert sent == ["/x", "/x"]
 
 
+def test_urllib3_uses_a_connection_again_on_which_half_an_answer_too_many_came():
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst"
+    with ScriptedServer(Verbatim((answer + b"HTTP/1.1 200 O",))) as server, requests.Session() as session:
+        assert session.get(server.url).content == b"first"
+        assert session.get(server.url).json()["line"] == "GET / HTTP/1.1"
+        assert server.connections == 1
+
+
 def test_every_test_that_a_comment_names_is_here():
     here = Path(memtrace_transports.__file__).parent
     sources = "\n".join(path.read_text(encoding="utf-8") for path in here.rglob("*.py"))
     named = set(re.findall(r"test_upstream\.py::(\w+)", sources))
     assert named
     assert named <= globals().keys()
+
+
+def test_an_exit_hook_of_urllib3_empties_a_pool_for_good():
+    """A blocking pool then waits for a connection that nobody gives back."""
+    program = (
+        "import atexit, sys, urllib3\n"
+        "def use():\n"
+        "    try:\n"
+        "        pool.urlopen('GET', '/', pool_timeout=0.01)\n"
+        "    except urllib3.exceptions.EmptyPoolError:\n"
+        "        print('empty')\n"
+        "atexit.register(use)\n"
+        "pool = urllib3.HTTPConnectionPool('127.0.0.1', 9, block=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "empty\n"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtrace import InvalidRequestError, ListOptions, ResponseDecodeError, SearchQuery
+from memtrace import InvalidRequestError, ListOptions, ResponseDecodeError, SearchQuery, TransportError
 from memtrace._runtime.workflows import listing as reading
 from memtrace._runtime.workflows.listing import iter_memories, list_memories, search_memories
 from tests.conftest import StoppedClock
@@ -316,3 +316,125 @@ def test_no_more_than_a_page_is_held(form, monkeypatch):
         deque(items, maxlen=0) if form == "sync" else asyncio.run(drop(items))
     assert len(read) == 100
     assert max(held) <= 2  # the last row, and where it is held in turn
+
+
+# ---- a second reading, and pages that are too long
+
+
+@given(forms, times, orders, page_sizes, st.integers(0, 10), st.lists(st.integers(0, 2), max_size=5))
+def test_what_an_offset_skips_is_counted_once_while_others_write(form, moments, order, page_size, offset, writes):
+    left = list(writes)
+
+    def write(server):
+        newer = server.newest() + 1
+        for n in range(left.pop() if left else 0):
+            server.write(newer, f"new {newer} {n}")
+
+    rows = rows_at(moments)
+    reader = Reader(form, rows, write)
+    options = ListOptions(order=order, offset=offset)
+    names = reader.names(iter_memories(options, reader.clock, page_size=page_size))
+    first = sorted(rows, key=lambda row: row[0], reverse=order != "asc")
+    wanted = [name for _, name in first][offset:]
+    if order == "asc" and offset < len(first):  # what was written meanwhile comes at the end
+        names = names[: len(wanted)]
+    assert order == "asc" or names == wanted
+    assert order != "asc" or offset >= len(first) or names == wanted
+
+
+def test_an_offset_into_rows_of_one_microsecond_goes_on_within_it(form):
+    reader = Reader(form, rows_at([1, 3, 3, 3, 3, 3, 4]), lambda server: server.write(server.newest() + 1, "new"))
+    options = ListOptions(offset=2)
+    names = reader.names(iter_memories(options, reader.clock, page_size=2))
+    assert names == ["row 2", "row 3", "row 4", "row 5", "row 0"]
+    assert [(page.get("until"), page.get("offset")) for page in reader.server.asked[:3]] == [
+        (None, "2"),
+        ("2026-01-01T00:00:00.000004Z", None),  # bounded by the newest time of the first reading
+        ("2026-01-01T00:00:00.000004Z", "2"),
+    ]
+
+
+def test_a_server_that_loses_the_row_where_an_offset_ended_is_not_believed(form):
+    reader = Reader(form, rows_at([3, 3, 3]), lambda server: server.rows.clear())
+    with pytest.raises(ResponseDecodeError, match="not in the order"):
+        reader.names(iter_memories(ListOptions(offset=1), reader.clock, page_size=2))
+
+
+def too_long_over(most):
+    """What a server of rows does that gives no more than `most` of them in one response."""
+
+    def refuse(server):
+        if int(server.asked[-1]["limit"]) > most and len(server._found(server.asked[-1])) > most:
+            raise TransportError("too long", permanent=True, code="response_too_long")
+
+    return refuse
+
+
+@given(forms, times, orders, st.integers(1, 40), st.integers(1, 5), st.integers(0, 10))
+def test_a_page_that_is_too_long_shrinks_and_every_row_comes_once(form, moments, order, page_size, most, offset):
+    rows = rows_at(moments)
+    reader = Reader(form, rows, too_long_over(most))
+    options = ListOptions(order=order, offset=offset)
+    names = reader.names(iter_memories(options, reader.clock, page_size=page_size))
+    assert names == [name for _, name in sorted(rows, key=lambda row: row[0], reverse=order != "asc")][offset:]
+
+
+def test_a_page_that_is_too_long_is_asked_for_once_and_those_after_it_are_as_small(form):
+    reader = Reader(form, rows_at(range(9)), too_long_over(3))
+    assert len(reader.names(iter_memories(ListOptions(), reader.clock, page_size=8))) == 9
+    assert [page["limit"] for page in reader.server.asked] == ["8", "4", *["2"] * 9]
+
+
+def test_one_memory_that_is_too_long_is_an_error(form):
+    reader = Reader(form, rows_at(range(9)), too_long_over(0))
+    with pytest.raises(TransportError) as caught:
+        reader.names(iter_memories(ListOptions(), reader.clock, page_size=4))
+    assert caught.value.code == "response_too_long"
+    assert [page["limit"] for page in reader.server.asked] == ["4", "2", "1"]
+
+
+def test_another_failure_of_a_page_shrinks_nothing(form):
+    def fail(server):
+        raise TransportError("broken", permanent=True)
+
+    reader = Reader(form, rows_at(range(9)), fail)
+    with pytest.raises(TransportError, match="broken"):
+        reader.names(iter_memories(ListOptions(), reader.clock, page_size=4))
+    assert len(reader.server.asked) == 1
+
+
+def test_a_search_whose_pages_are_too_long_shrinks_them_to_two(form):
+    reader = Reader(form, rows_at(range(1100)), too_long_over(300))
+    found = reader.run(search_memories(SearchQuery(limit=1050), reader.clock))
+    assert [memory.content for memory in found.results] == [f"row {n}" for n in range(1099, 49, -1)]
+    assert reader.server.asked[2]["limit"] == 250
+    reader = Reader(form, rows_at(range(3)), too_long_over(1))
+    with pytest.raises(TransportError):
+        reader.run(search_memories(SearchQuery(limit=1050), reader.clock))
+    assert reader.server.asked[-1]["limit"] == 2
+
+
+@pytest.mark.parametrize("page_size", [0, 1001, -1, 2.5, "5", True])
+def test_a_page_size_that_the_server_does_not_have_is_refused(page_size):
+    client = Reader("sync").client
+    for iterate in (
+        client.memories.iter,
+        lambda **given: client.agents.memories_iter("bot", **given),
+        lambda **given: client.sessions.memories_iter("s1", **given),
+    ):
+        with pytest.raises(InvalidRequestError) as caught:
+            iterate(page_size=page_size)
+        assert caught.value.field == "page_size"
+
+
+def test_a_page_size_is_what_each_request_asks_for():
+    reader = Reader("sync", rows_at(range(5)))
+    client = reader.client
+    for iterate in (
+        client.memories.iter,
+        lambda **given: client.agents.memories_iter("a", since=moment(-1), **given),
+        lambda **given: client.sessions.memories_iter("s1", **given),
+    ):
+        reader.server.asked.clear()
+        assert len(list(iterate(page_size=2))) == 5
+        assert {page["limit"] for page in reader.server.asked} == {"2"}

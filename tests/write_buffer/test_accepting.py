@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from memtrace import AddMemoryRequest, ConfigurationError, InvalidRequestError, PayloadTooLargeError
+from memtrace import AddMemoryRequest, ConfigurationError, InvalidRequestError, PayloadTooLargeError, TransportError
 from memtrace._runtime.write_buffer.limits import BufferLimits
 from memtrace_transports.memory import Fault
 from tests.write_buffer.faces import ONCE, contents, memory, total
@@ -219,3 +219,30 @@ def test_the_defaults_are_those_of_the_limits(face, fake):
     client = face.client(fake)
     assert client.memories.buffered()._worker._limits == BufferLimits()
     assert client.memories.buffered(max_block=2)._worker._limits == BufferLimits(max_block=2)
+
+
+def test_without_a_thread_nothing_is_taken_and_the_next_one_is(fake, monkeypatch):
+    with fake.client().memories.buffered() as buffer:
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", no_more_threads)
+            with pytest.raises(TransportError, match="the write buffer has not taken this memory") as caught:
+                buffer.add(**memory(1))
+        assert (caught.value.code, caught.value.retryable, caught.value.maybe_applied) == ("no_thread", True, False)
+        assert buffer.counts.accepted == 0
+        buffer.add(**memory(2))
+    assert contents(fake) == ["memory 2"]
+
+
+def test_another_error_of_a_thread_that_starts_is_no_lack_of_threads(fake, monkeypatch):
+    with fake.client().memories.buffered() as buffer, monkeypatch.context() as broken:
+        broken.setattr(threading.Thread, "start", a_defect)
+        with pytest.raises(RuntimeError, match="a defect"):
+            buffer.add(**memory(1))
+
+
+def no_more_threads(thread):
+    raise RuntimeError("can't start new thread")
+
+
+def a_defect(thread):
+    raise RuntimeError("a defect")

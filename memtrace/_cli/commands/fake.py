@@ -9,6 +9,7 @@ import typer
 DEMO = """\b
 Examples:
   memtrace-sdk demo
+  memtrace-sdk demo --store sqlite:///demo.db
   memtrace-sdk demo --conversation sample
   memtrace-sdk demo --conversation chats.jsonl
   zcat chats.jsonl.gz | memtrace-sdk demo --conversation -
@@ -34,14 +35,18 @@ def demo(
             "comes with the SDK (a file of that name is ./sample).",
         ),
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Keep it in a file, sqlite:///demo.db, and see it again in the next run."),
+    ] = None,
 ) -> None:
-    """Walk through the SDK on an in-memory fake: no server, no key, and nothing is left behind."""
+    """Walk through the SDK without a server and without a key, in memory unless --store names a file."""
     from memtrace._cli.demo import run_conversation, run_walkthrough
 
     if conversation is None:
-        run_walkthrough()
+        run_walkthrough(store)
     else:
-        raise typer.Exit(run_conversation(conversation))
+        raise typer.Exit(run_conversation(conversation, store))
 
 
 SERVE = """\b
@@ -52,7 +57,8 @@ Examples:
 
 \b
 The control routes under /_fake add organisations, seed rows, move the clock
-and plan faults; anybody who can reach the port can use them.
+and plan faults; any program that can reach the port can use them. Web pages
+cannot, and no other Host than this machine's, HOST and those of --allow-host.
 """
 
 
@@ -66,6 +72,19 @@ def serve_fake(
     visibility: Annotated[
         Literal["immediate", "server"], typer.Option(help="server shows writes as late as the real one does.")
     ] = "immediate",
+    dedup_enabled: Annotated[Literal["true", "false"], typer.Option(help="false refuses no duplicate.")] = "true",
+    dedup_window_hours: Annotated[
+        int, typer.Option(metavar="HOURS", help="For how long a memory makes another one a duplicate.")
+    ] = 24,
+    write_batch_size: Annotated[
+        int, typer.Option(metavar="ROWS", help="With server visibility: so many waiting writes send themselves.")
+    ] = 100,
+    write_flush_interval_ms: Annotated[
+        int, typer.Option(metavar="MS", help="With server visibility: how often what waits is sent.")
+    ] = 1000,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="Keep everything in a file, sqlite:///fake.db, and find it again.")
+    ] = None,
     org: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key; repeat it for more."),
@@ -73,9 +92,13 @@ def serve_fake(
     control: Annotated[
         bool, typer.Option("--control/--no-control", help="Offer the control routes under /_fake, without a key.")
     ] = True,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Offer the control routes under this Host too; repeat it for more."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON: url, api_key, org_id.")] = False,
 ) -> None:
-    """Serve an in-memory fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. It forgets all when it ends."""
+    """Serve a fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. Without --store it forgets all when it ends."""
     from memtrace._cli.serve import run_server
 
     status = run_server(
@@ -83,8 +106,14 @@ def serve_fake(
         port=port,
         manual_clock=clock == "manual",
         visibility=visibility,
+        dedup_enabled=dedup_enabled == "true",
+        dedup_window_hours=dedup_window_hours,
+        write_batch_size=write_batch_size,
+        write_flush_interval_ms=write_flush_interval_ms,
+        store=store,
         orgs=org or [],
         control=control,
+        allowed_hosts=allow_host or [],
         as_json=as_json,
     )
     raise typer.Exit(status)

@@ -281,7 +281,8 @@ def tail(
 
 
 def _show_memories(memories: Sequence[Memory]) -> None:
-    from memtrace._cli.tables import memories_table, show_table
+    from memtrace._cli.tables import memories_table
+    from memtrace._cli.terminal import show_table
 
     if memories:
         show_table(memories_table(memories))

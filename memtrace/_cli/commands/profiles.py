@@ -11,13 +11,13 @@ import typer
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import JsonOption, profile_names
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
-from memtrace._cli.terminal import show_error, show_json
+from memtrace._cli.terminal import say, show_error, show_json
 
 PROFILES = """\b
 Examples:
-  memtrace-sdk profiles add local --url http://localhost:9100
+  memtrace-sdk profiles add local --base-url http://localhost:9100
   memtrace-sdk profiles set-key local < key.txt
-  memtrace-sdk profiles add acme --url https://memtrace.example --api-key-env ACME_KEY
+  memtrace-sdk profiles add acme --base-url https://memtrace.example --api-key-env ACME_KEY
   memtrace-sdk profiles list
 
 \b
@@ -36,11 +36,16 @@ _command = functools.partial(profiles.command, cls=SingleUseOptionsCommand)
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autocompletion=profile_names)]
 
 
-@_command("list", epilog="\b\nExamples:\n  memtrace-sdk profiles list --json\n")
+@_command(
+    "list",
+    help="Show the profiles; the default has a star.",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles list --json\n",
+)
 def list_(*, as_json: JsonOption = False) -> None:
     """Show the profiles; the default has a star."""
     from memtrace._cli import profiles as stored
-    from memtrace._cli.tables import profiles_table, show_table
+    from memtrace._cli.tables import profiles_table
+    from memtrace._cli.terminal import show_table
 
     config = stored.load()
     if as_json:
@@ -49,14 +54,17 @@ def list_(*, as_json: JsonOption = False) -> None:
     elif config.profiles:
         show_table(profiles_table(config))
     else:
-        show_error("there is no profile; make one with: memtrace-sdk profiles add NAME --url URL")
+        show_error("there is no profile; make one with: memtrace-sdk profiles add NAME --base-url URL")
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles add local --url http://localhost:9100 --default\n")
+@_command(
+    help="Add or replace a profile; the first one becomes the default.",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles add local --base-url http://localhost:9100 --default\n",
+)
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A new name, or one to replace.")],
     *,
-    url: Annotated[str, typer.Option(metavar="URL", help="The server's address.")],
+    base_url: Annotated[str, typer.Option(metavar="URL", help="The server's address.")],
     transport: Annotated[str | None, typer.Option(metavar="NAME", help="A transport by name.")] = None,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="For one attempt.")] = None,
     api_key_env: Annotated[
@@ -66,17 +74,20 @@ def add(
 ) -> None:
     """Add or replace a profile; the first one becomes the default."""
     from memtrace._cli import profiles as stored
-    from memtrace._cli.connection import check_profile
+    from memtrace._cli.connection import check_profile, is_local
 
-    profile = stored.Profile(url, transport, timeout, api_key_env)
+    profile = stored.Profile(base_url, transport, timeout, api_key_env)
     check_profile(name, profile)
     stored.save(name, profile, default=default)
-    typer.echo(f"The profile {name} is in {stored.config_path()}")
-    if api_key_env is None:
-        typer.echo(f"Store its key with: memtrace-sdk profiles set-key {name}")
+    say(f"The profile {name} is in {stored.config_path()}")
+    if api_key_env is None and not is_local(base_url):
+        say(f"Store its key with: memtrace-sdk profiles set-key {name}")
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n")
+@_command(
+    help="Remove a profile, and its key from the keyring.",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles remove local\n",
+)
 def remove(name: _Name) -> None:
     """Remove a profile, and its key from the keyring."""
     from memtrace._cli import key_store as keys
@@ -86,20 +97,24 @@ def remove(name: _Name) -> None:
     stored.remove(name)
     if profile.api_key_env is None:
         keys.forget_key(name)
-    typer.echo(f"The profile {name} is removed")
+    say(f"The profile {name} is removed")
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles use local\n")
+@_command(
+    help="Choose the profile that is used where nothing else is said.",
+    epilog="\b\nExamples:\n  memtrace-sdk profiles use local\n",
+)
 def use(name: _Name) -> None:
     """Choose the profile that is used where nothing else is said."""
     from memtrace._cli import profiles as stored
 
     stored.set_default(name)
-    typer.echo(f"The profile {name} is the default")
+    say(f"The profile {name} is the default")
 
 
 @_command(
     "set-key",
+    help="Store a profile's key in the keyring: asked for without being shown, or read from the standard input.",
     epilog="\b\nExamples:\n  memtrace-sdk profiles set-key local\n  pass show memtrace | memtrace-sdk profiles set-key local\n",
 )
 def set_key(name: _Name) -> None:
@@ -116,12 +131,12 @@ def set_key(name: _Name) -> None:
     key = typer.prompt(f"Key of {name}", hide_input=True, err=True) if asked else text_of("-")
     check_key(key)
     keys.store_key(name, key)
-    typer.echo(f"The key of {name} is in the keyring")
+    say(f"The key of {name} is in the keyring")
 
 
-@_command(epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
+@_command(help="Show where the file is.", epilog="\b\nExamples:\n  memtrace-sdk profiles path\n")
 def path() -> None:
     """Show where the file is."""
     from memtrace._cli import profiles as stored
 
-    typer.echo(str(stored.config_path()))
+    say(str(stored.config_path()))

@@ -10,15 +10,18 @@ from memtrace._cli.options import AgentOption, Choice, EventOption, JsonOption, 
 
 EXPORT = """\b
 Examples:
-  memtrace-sdk export memories.jsonl.gz
+  memtrace-sdk export all.jsonl.gz
+  memtrace-sdk export all.jsonl --base-url sqlite:///agent.db
   memtrace-sdk export assistant.jsonl --agent assistant --since 2026-01-01
   memtrace-sdk export - | grep -c decision
 
 \b
-One memory a line, as the server gives it, the oldest first. A name that ends in
-.gz is compressed. The file appears when it is whole; until then there is a file
+A line for each agent, each session and each memory, as the server gives it, the
+oldest first; with a filter memories alone. A name that ends in .gz is compressed.
+The file appears when it is whole; until then there is a file
 FILE.*.part, and the same command goes on from it after an interruption, unless
---since or --until counts from now (24h).
+--since or --until counts from now (24h). A pipe, a device or /dev/fd/3 gets the
+lines as they come.
 """
 
 
@@ -38,7 +41,7 @@ def export(
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
-    """Write memories to a file of JSON lines."""
+    """Write agents, sessions and memories to a file of JSON lines."""
     from memtrace._cli.transfer.run import run_export
     from memtrace.models import ListOptions
 
@@ -57,15 +60,16 @@ def export(
 
 IMPORT = """\b
 Examples:
-  memtrace-sdk import memories.jsonl.gz
-  memtrace-sdk import memories.jsonl --dry-run --json
+  memtrace-sdk import all.jsonl.gz
+  memtrace-sdk import all.jsonl --base-url http://localhost:9100 --dry-run --json
   memtrace-sdk import memories.jsonl.gz --profile other --keep-time-as original_time
   jq -c '{content: .text}' notes.jsonl | memtrace-sdk import - --agent notes
 
 \b
 A line is a JSON object with the fields of a memory; agent_id and content are
-needed. What export writes is what import reads; a name that ends in .gz is
-decompressed. The server sets a new time, see --keep-time-as.
+needed. What export writes is what import reads: agents are registered by their names,
+sessions opened, and memories stored under the ids that these get. A name that ends
+in .gz is decompressed. The server sets a new time, see --keep-time-as.
 Run it again after an interruption, the next day or next year: what is there is
 found, and stored no second time.
 Exit status 8: all is done, but for lines that were refused.
@@ -83,7 +87,7 @@ def import_(
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
-    """Store the memories of a file of JSON lines, none of them twice."""
+    """Store what a file of JSON lines has, none of it twice."""
     from memtrace._cli.transfer.importer import ImportPlan
     from memtrace._cli.transfer.run import run_import
 

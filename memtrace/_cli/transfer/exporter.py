@@ -1,10 +1,9 @@
-"""``memtrace-sdk export``: memories to JSON lines, oldest first."""
+"""``memtrace-sdk export``: agents, sessions and memories to JSON lines, oldest first."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,16 +11,27 @@ from pathlib import Path
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.recent_rows import line_of
+from memtrace._cli.transfer.registrations import RegisteredLines, registered_lines
 from memtrace._cli.transfer.resumable_file import PartialFile
 from memtrace.client import Memtrace
 from memtrace.models import ListOptions
+from memtrace.operations._time_bounds import is_lookback
 
 _BLOCK_ROWS = 1000
 _BLOCK_CHARACTERS = 1 << 20
 
 
-def export_lines(client: Memtrace, wanted: ListOptions, write: Callable[[str], object]) -> int:
-    """Write every memory that `wanted` finds as a line; gives how many."""
+def is_whole(wanted: ListOptions) -> bool:
+    """Whether no filter leaves out a memory, so that the export has agents and sessions as well."""
+    return not any(wanted.model_dump(exclude={"tags_match"}).values())
+
+
+def export_lines(
+    client: Memtrace, wanted: ListOptions, write: Callable[[str], object], registered: RegisteredLines | None = None
+) -> int:
+    """Write `registered`, then every memory that `wanted` finds as a line; gives how many memories."""
+    for line in registered.lines if registered else ():
+        write(line + "\n")
     count = 0
     for memory in client.memories.iter(wanted.model_copy(update={"order": "asc"})):
         write(line_of(memory) + "\n")
@@ -40,13 +50,15 @@ class FileExport:
     server: str
     #: How many memories a run before this one had written.
     resumed: int = 0
+    #: The agents and sessions in the file; None where a filter chooses memories, and until they are read.
+    registered: RegisteredLines | None = None
     part: PartialFile | None = None
 
     @property
     def can_resume(self) -> bool:
         """Whether a later run would ask for the same: a bound that counts from now moves."""
         bounds = (self.wanted.since, self.wanted.until)
-        return not any(re.fullmatch(r"\d+[hdm]", str(bound)) for bound in bounds)
+        return not any(is_lookback(str(bound)) for bound in bounds)
 
     def run(self, on_block: Callable[[int], object]) -> int:
         """Write what is missing and put the file in its place; gives how many memories it holds.
@@ -58,6 +70,9 @@ class FileExport:
         for block in self._blocks(part):
             part.append(block)
             on_block(part.count)
+        if is_whole(self.wanted):  # now, so that none is missing which a memory names
+            self.registered = registered_lines(self.client)
+            part.first = self.registered.lines
         part.finish()
         return part.count
 
@@ -100,6 +115,8 @@ class FileExport:
 def target_of(file: str, *, force: bool) -> Path:
     """The file that an export makes. Raises `CommandError` for one that is there, unless `force` is true."""
     path = Path(file).resolve()  # a link stays one
+    if Path(file).is_symlink() and not path.exists():
+        raise CommandError(f"{file} is a link to a file that is not there; give the file", ExitStatus.USAGE)
     if path.exists() and not path.is_file():
         raise CommandError(f"{file} is no file; give one, or - for the standard output", ExitStatus.USAGE)
     if path.exists() and not force:

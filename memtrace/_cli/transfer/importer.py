@@ -1,4 +1,4 @@
-"""``memtrace-sdk import``: JSON lines to memories, none of them twice."""
+"""``memtrace-sdk import``: JSON lines to agents, sessions and memories, none of them twice."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from memtrace._cli.json_lines import LineError, parse_line, readable
 from memtrace._cli.messages import item_problem_of
 from memtrace._cli.recent_rows import line_of
 from memtrace._cli.transfer.dedup_keys import DedupKeys
+from memtrace._cli.transfer.registrations import FieldError, RegisteredCounts, Registrar
 from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest
+from memtrace.operations._endpoints import MAX_BODY
 from memtrace.operations._retry_policy import VERIFY_DELAY_AFTER_READ, VERIFY_DELAY_BEFORE_READ
 from memtrace.operations._validation import BATCH_SIZE
 from memtrace.operations._validation_errors import first_violation
@@ -44,6 +46,7 @@ class ImportPlan:
 class ImportReport:
     """What became of the lines so far; exact also when an import stops. The rest of `read` had not been sent."""
 
+    #: Lines of memories, and all that were refused.
     read: int = 0
     stored: int = 0
     #: The server had them before, or the file has them twice.
@@ -51,6 +54,8 @@ class ImportReport:
     refused: int = 0
     #: Sent, and no answer said what became of them.
     unknown: int = 0
+    agents: RegisteredCounts = field(default_factory=RegisteredCounts)
+    sessions: RegisteredCounts = field(default_factory=RegisteredCounts)
     #: The first of the lines that were refused, and why.
     problems: list[str] = field(default_factory=list)
 
@@ -70,9 +75,9 @@ def import_lines(
     clock: Clock,
     on_chunk: Callable[[], object],
 ) -> None:
-    """Store each line that is not there yet, in requests of 100, and count in `report`; `on_chunk` is called after each.
+    """Store each line that is not there yet, in requests of 100, and count in `report`; `on_chunk` is called after 100 lines or less.
 
-    First waits 1.5 s, until all that an import before this one may have sent can be read. Of each agent it then reads all
+    Agents and sessions are registered as their lines come, and memories stored under the ids that these get. First waits 1.5 s, until all that an import before this one may have sent can be read. Of each agent it then reads all
     memories before it stores one. A line that cannot be stored is counted and passed over. Raises `LineError` for a file that
     cannot be read on, and what reading and storing raise: the same import again goes on from there.
     """
@@ -81,13 +86,16 @@ def import_lines(
     try:
         for number, raw in enumerate(readable(lines, plan.name), 1):
             importer.take(number, raw)
-            if len(importer.waiting) == BATCH_SIZE:
+            if importer.is_full:
                 importer.flush()
+                on_chunk()
+            elif number % BATCH_SIZE == 0:
                 on_chunk()
     except LineError:
         importer.flush()
         raise
     importer.flush()
+    importer.registrar.end_sessions()
 
 
 def _wait_until_visible(client: Memtrace, clock: Clock) -> None:
@@ -104,6 +112,8 @@ class _Importer:
     def __init__(self, client: Memtrace, plan: ImportPlan, report: ImportReport) -> None:
         #: Each with the number of its line.
         self.waiting: list[tuple[int, AddMemoryRequest]] = []
+        self.registrar = Registrar(client, report.agents, report.sessions, dry_run=plan.dry_run)
+        self._bytes = 0
         self._client = client
         self._plan = plan
         self._report = report
@@ -111,11 +121,16 @@ class _Importer:
         self._known: set[str] = set()
         self._agents: set[str] = set()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether what waits makes a request: lines may be long, so that their number alone bounds no memory."""
+        return len(self.waiting) == BATCH_SIZE or self._bytes >= MAX_BODY
+
     def take(self, number: int, raw: bytes) -> None:
         """Prepare a line."""
         try:
             fields = parse_line(raw, self._plan.name, number)
-            if fields is None:
+            if fields is None or self._registers(fields, number):
                 return
             request = self._request(fields, number)
         except LineError as error:
@@ -124,11 +139,28 @@ class _Importer:
             return
         self._report.read += 1
         self._look_up(request.agent_id)
+        request = self._with_ids_of_here(request)
+        self._look_up(request.agent_id)
         if request.dedup_key in self._known:
             self._report.present += 1
             return
         self._known.add(str(request.dedup_key))
         self.waiting.append((number, request))
+        self._bytes += len(raw)
+
+    def _registers(self, fields: dict[str, Any], number: int) -> bool:
+        """Whether it was a line of an agent or a session, which is there now."""
+        try:
+            return self.registrar.take(fields)
+        except FieldError as error:
+            raise self._error(number, error.field, error.problem) from None
+
+    def _with_ids_of_here(self, request: AddMemoryRequest) -> AddMemoryRequest:
+        ids = {
+            "agent_id": self.registrar.agent_id(request.agent_id),
+            "session_id": self.registrar.session_id(request.session_id),
+        }
+        return request.model_copy(update=ids)
 
     def _request(self, fields: dict[str, Any], number: int) -> AddMemoryRequest:
         if self._plan.agent is not None and fields.get("agent_id") in (None, ""):
@@ -175,7 +207,7 @@ class _Importer:
         """Store what waits."""
         if not self.waiting:
             return
-        sent, self.waiting = self.waiting, []
+        sent, self.waiting, self._bytes = self.waiting, [], 0
         self._report.unknown += len(sent)  # until it is known: an interruption leaves it so
         result = self._store([request for _, request in sent])
         self._report.unknown -= len(sent)

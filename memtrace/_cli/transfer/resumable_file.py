@@ -5,20 +5,21 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
-from memtrace._cli.files import lock
+from memtrace._cli.files import lock, open_own
 from memtrace._cli.recent_rows import RecentMemories
 
 _PIECE = 1 << 16
 _OFTEN = 1000
-_BINARY = getattr(os, "O_BINARY", 0)  # for Windows
+_NAMES = 10
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -26,19 +27,22 @@ class PartialFile:
     """The lines that are written so far, and where to go on.
 
     Lines are added in blocks: where the name of the target ends in ``.gz``, each is a gzip member. What a killed process left
-    of its last block is cut off when the file is opened again. One process has it at a time.
+    of its last block is cut off when the file is opened again. One process has it at a time. Where another file has its name,
+    a link or one of another user, it gets another name.
     """
 
     def __init__(self, path: Path, target: Path, *, anew: bool) -> None:
         """Open or make the file, empty where `anew` is true. Raises `CommandError` when another process has it, and `OSError`."""
-        self.path = path
         self.recent: RecentMemories = RecentMemories()
         #: How many lines it holds.
         self.count: int = 0
+        #: Lines that stand before them in the target.
+        self.first: Sequence[str] = ()
         self._target = target
         self._compressed = target.name.endswith(".gz")
         self._oldest: datetime | None = None
-        self._stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666), "r+b")
+        self.path, descriptor = _opened(path)
+        self._stream = os.fdopen(descriptor, "r+b")
         if not lock(self._stream.fileno()):
             self._stream.close()
             raise CommandError(f"{target} is being exported by another process; wait for it", ExitStatus.FAILED)
@@ -79,13 +83,40 @@ class PartialFile:
         self.count += len(rows)
 
     def finish(self) -> None:
-        """Put the file in the place of the target."""
+        """Put the file in the place of the target; who could read the old one can read the new one, and nobody else."""
+        if self.first:
+            self._finish_behind(self.first)
+            return
         if self._compressed and not self.count:
             self._stream.write(gzip.compress(b"", mtime=0))
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
-        self.path.replace(self._target)
+        self._put_in_place(self._stream, self.path)
+
+    def _finish_behind(self, first: Sequence[str]) -> None:
+        """Make another file, in which `first` stands before what this one holds; until it is in its place this one stays."""
+        path, descriptor = _opened(self.path.with_suffix(".whole.part"))
+        stream = os.fdopen(descriptor, "r+b")
+        try:
+            stream.truncate(0)
+            with _member(stream) if self._compressed else nullcontext(stream) as lines:
+                lines.writelines(f"{line}\n".encode() for line in first)
+            self._stream.seek(0)
+            shutil.copyfileobj(self._stream, stream)
+            self._put_in_place(stream, path)
+        except BaseException:
+            with suppress(OSError):
+                stream.close()
+            with suppress(OSError):
+                path.unlink()
+            raise
+        self.discard()
+
+    def _put_in_place(self, stream: IO[bytes], path: Path) -> None:
+        stream.flush()
+        os.fsync(stream.fileno())
+        stream.close()
+        with suppress(OSError):
+            path.chmod(self._target.stat().st_mode & 0o777)
+        path.replace(self._target)
 
     def close(self) -> None:
         """Leave the file for a later run."""
@@ -97,6 +128,18 @@ class PartialFile:
         self.close()
         with suppress(OSError):
             self.path.unlink()
+
+
+def _opened(path: Path) -> tuple[Path, int]:
+    names = [path, *(path.with_suffix(f".{number}.part") for number in range(2, _NAMES + 1))]
+    for name in names:
+        descriptor = open_own(name)
+        if descriptor is not None:
+            return name, descriptor
+    raise CommandError(
+        f"{path} and {_NAMES - 1} more names for a partial file are taken by files that this export did not make: remove them",
+        ExitStatus.FAILED,
+    )
 
 
 def _time_of(line: str) -> datetime:
@@ -111,6 +154,10 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             return
         end += len(line)
         yield end, line
+
+
+def _member(stream: IO[bytes]) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=stream, filename="", mode="wb", mtime=0))
 
 
 def _members(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:

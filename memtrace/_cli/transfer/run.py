@@ -14,15 +14,19 @@ from memtrace._cli.command_errors import reporting_errors
 from memtrace._cli.connection import choose, opened
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import lock
-from memtrace._cli.json_lines import LineError
+from memtrace._cli.json_lines import LineError, bounded_lines
 from memtrace._cli.options import Choice
 from memtrace._cli.progress import counting, measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
-from memtrace._cli.terminal import show_error, show_json
-from memtrace._cli.transfer.exporter import FileExport, export_lines, target_of
+from memtrace._cli.terminal import say, show_error, show_json
+from memtrace._cli.transfer.exporter import FileExport, export_lines, is_whole, target_of
 from memtrace._cli.transfer.importer import ImportPlan, ImportReport, import_lines
+from memtrace._cli.transfer.registrations import RegisteredCounts, RegisteredLines, registered_lines
+from memtrace._cli.transfer.streams import is_standard_output, is_stream, open_stream
 from memtrace._support.numbers import counted
+from memtrace.client import Memtrace
 from memtrace.clock import SystemClock
+from memtrace.exceptions import MemtraceError
 from memtrace.models import ListOptions
 
 # ---- export ---------------------------------------------------------------------------------------------------------
@@ -30,33 +34,63 @@ from memtrace.models import ListOptions
 
 def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, as_json: bool) -> None:
     """Write what `wanted` finds. Raises `CommandError`, which says what is kept for the next run."""
-    if file == "-":
+    if is_standard_output(file):
         if as_json:
-            raise CommandError("--json tells of a file; what - writes is JSON already: leave it out", ExitStatus.USAGE)
+            raise CommandError(
+                f"--json tells of a file; what {file} writes is JSON already: leave it out", ExitStatus.USAGE
+            )
         with opened(choose(choice)) as client:
-            export_lines(client, wanted, typer.get_text_stream("stdout", encoding="utf-8").write)
+            write = typer.get_text_stream("stdout", encoding="utf-8").write
+            export_lines(client, wanted, write, _registered(client, wanted))
         return
     connection = choose(choice)
+    if is_stream(file):
+        with opened(connection) as client, _writing(file), open_stream(file) as stream:
+            registered = _registered(client, wanted)
+            count = export_lines(client, wanted, stream.write, registered)
+        _show_count(file, count, 0, registered, as_json=as_json)
+        return
     target = target_of(file, force=force)
     exports: list[FileExport] = []
     with reporting_errors(lambda: _kept(exports)), opened(connection) as client, counting("Exporting") as show_progress:
         export = FileExport(client, wanted, target, str(connection.url))
         exports.append(export)
         count = _written(export, show_progress, file)
+    _show_count(file, count, export.resumed, export.registered, as_json=as_json)
+
+
+def _registered(client: Memtrace, wanted: ListOptions) -> RegisteredLines | None:
+    return registered_lines(client) if is_whole(wanted) else None
+
+
+def _show_count(file: str, count: int, resumed: int, registered: RegisteredLines | None, *, as_json: bool) -> None:
+    agents, sessions = (0, 0) if registered is None else (len(registered.agents), len(registered.sessions))
     if as_json:
-        show_json({"file": file, "exported": count, "resumed": export.resumed})
-    else:
-        more = f", {export.resumed:,} of them in an earlier run" if export.resumed else ""
-        typer.echo(f"Exported {counted(count, 'memory', 'memories')} to {file}{more}")
+        also = {} if registered is None else {"agents": agents, "sessions": sessions}
+        show_json({"file": file, "exported": count, "resumed": resumed, **also})
+        return
+    also_told = f"{counted(agents, 'agent', 'agents')}, {counted(sessions, 'session', 'sessions')} and "
+    more = f", {resumed:,} of them in an earlier run" if resumed else ""
+    told = f"{also_told if agents else ''}{counted(count, 'memory', 'memories')}"
+    say(f"Exported {told} to {file}{more}")
 
 
 def _written(export: FileExport, show_progress: Callable[[str], None], file: str) -> int:
     try:
-        return export.run(lambda count: show_progress(counted(count, "memory", "memories")))
-    except OSError as error:
-        raise CommandError(f"{file} cannot be written: {error.strerror}", ExitStatus.FAILED) from None
+        with _writing(file):
+            return export.run(lambda count: show_progress(counted(count, "memory", "memories")))
     finally:
         export.close()
+
+
+@contextmanager
+def _writing(file: str) -> Iterator[None]:
+    try:
+        yield
+    except MemtraceError:  # some are an OSError too, of the server and not of the file
+        raise
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}", ExitStatus.FAILED) from None
 
 
 def _kept(exports: list[FileExport]) -> tuple[str, ...]:
@@ -90,22 +124,40 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
         counts = {name: value for name, value in asdict(report).items() if name != "problems"}
         show_json({"file": file, "dry_run": plan.dry_run, **counts})
     else:
-        would = "would be stored" if plan.dry_run else "stored"
-        typer.echo(
-            f"{counted(report.read, 'line', 'lines')} of {plan.name}: "
-            f"{report.stored:,} {would}, {report.present:,} there already, {report.refused:,} refused"
-        )
+        _say_what_became(report, plan)
     return ExitStatus.INCOMPLETE if report.refused else ExitStatus.OK
+
+
+def _say_what_became(report: ImportReport, plan: ImportPlan) -> None:
+    would = "would be " if plan.dry_run else ""
+    if report.agents.total:
+        _say_registered(counted(report.agents.total, "agent", "agents"), report.agents, f"{would}registered", plan)
+    if report.sessions.total:
+        _say_registered(counted(report.sessions.total, "session", "sessions"), report.sessions, f"{would}opened", plan)
+    say(
+        f"{counted(report.read, 'line', 'lines')} of {plan.name}: "
+        f"{report.stored:,} {would}stored, {report.present:,} there already, {report.refused:,} refused"
+    )
+
+
+def _say_registered(total: str, counts: RegisteredCounts, done: str, plan: ImportPlan) -> None:
+    say(f"{total} of {plan.name}: {counts.stored:,} {done}, {counts.present:,} there already")
 
 
 def _how_far(report: ImportReport) -> tuple[str, ...]:
     """What an import that ended too early has done."""
-    if not report.read:
+    registered = report.agents.total + report.sessions.total
+    if not report.read and not registered:
         return ()
     unknown = f", {report.unknown:,} more may be stored" if report.unknown else ""
     lines = counted(report.read, "line", "lines")
+    also = (
+        f"{counted(report.agents.total, 'agent', 'agents')} and {counted(report.sessions.total, 'session', 'sessions')} are there. "
+        if registered
+        else ""
+    )
     told = (
-        f"Of {lines} read {report.stored:,} are stored, {report.present:,} were there already, "
+        f"{also}Of {lines} read {report.stored:,} are stored, {report.present:,} were there already, "
         f"{report.refused:,} refused{unknown}: run the same command again to go on, nothing is stored twice."
     )
     return (*report.problems, told)
@@ -115,7 +167,7 @@ def _how_far(report: ImportReport) -> tuple[str, ...]:
 class _ImportSource:
     """An open file of lines: they may come out of another one, whose size is known where it is one."""
 
-    lines: IO[bytes]
+    lines: Iterator[bytes]
     raw: IO[bytes]
     size: int | None = None
 
@@ -123,13 +175,13 @@ class _ImportSource:
 @contextmanager
 def _opened(file: str) -> Iterator[_ImportSource]:
     if file == "-":
-        yield _ImportSource(standard_input(), standard_input())
+        yield _ImportSource(bounded_lines(standard_input()), standard_input())
         return
     with open_file(file) as raw:
         if not lock(raw.fileno()):
             raise CommandError(f"{file} is being imported by another process; wait for it", ExitStatus.FAILED)
         lines = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if file.endswith(".gz") else raw
-        yield _ImportSource(lines, raw, size_of(raw))
+        yield _ImportSource(bounded_lines(lines), raw, size_of(raw))
 
 
 @contextmanager

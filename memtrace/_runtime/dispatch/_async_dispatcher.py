@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from memtrace._flow.drivers import drive_async
 from memtrace._runtime.dispatch._request_cycle import AnyDispatcher, Form, async_form, check_operation
-from memtrace._runtime.workflows.steps import Pause, WorkflowRun
+from memtrace._runtime.workflows.steps import BlockingCall, BoundedOperation, Pause, WorkflowRun
+from memtrace._support.tracebacks import drop_own_frames
+from memtrace.exceptions import MemtraceError
 from memtrace.operations import Operation
 from memtrace.transport import AsyncTransport
 
@@ -23,12 +25,16 @@ class AsyncDispatcher(AnyDispatcher[AsyncTransport]):
 
     _form: ClassVar[Form] = async_form
 
-    async def send(self, operation: Operation[T]) -> T:
-        """Run one operation."""
-        request = self._request(operation)
-        transport = self._shared.transport(self)
-        response = await drive_async(self._handler(request), transport, self._shared.locks, request.context)
-        return self._result(operation, request, response)
+    async def send(self, operation: Operation[T], deadline: float | None = None) -> T:
+        """Run one operation; until `deadline`, a time of the client's clock, where one is given."""
+        try:
+            request = self._request(operation, deadline)
+            transport = self._shared.transport(self)
+            response = await drive_async(self._handler(request), transport, self._shared.locks, request.context)
+            return self._result(operation, request, response)
+        except MemtraceError as error:
+            drop_own_frames(error)
+            raise error  # noqa: TRY201  # a bare one brings them back on Python 3.10
 
     async def send_last(self, operation: Operation[T]) -> T:
         """Run the operation that ends a block, even if the block was cancelled."""
@@ -38,10 +44,14 @@ class AsyncDispatcher(AnyDispatcher[AsyncTransport]):
     async def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
         """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""
         check_operation(operation)
-        request = self._request(operation)
-        transport = self._shared.transport(self)
-        response = await drive_async(self._handler(request), transport, self._shared.locks, request.context)
-        return self._raw(operation, request, response)
+        try:
+            request = self._request(operation)
+            transport = self._shared.transport(self)
+            response = await drive_async(self._handler(request), transport, self._shared.locks, request.context)
+            return self._raw(operation, request, response)
+        except MemtraceError as error:
+            drop_own_frames(error)
+            raise error  # noqa: TRY201  # a bare one brings them back on Python 3.10
 
     async def run(self, workflow: Operation[T] | Workflow[T]) -> T:
         """Run a workflow: each step that it yields, in turn; or the one operation that it is.
@@ -53,6 +63,9 @@ class AsyncDispatcher(AnyDispatcher[AsyncTransport]):
         run = WorkflowRun(workflow)
         try:
             await self._advance(run)
+        except MemtraceError as error:
+            drop_own_frames(error)
+            raise error  # noqa: TRY201  # a bare one brings them back on Python 3.10
         finally:
             run.close()
         return run.returned
@@ -65,6 +78,9 @@ class AsyncDispatcher(AnyDispatcher[AsyncTransport]):
                 for item in run.items:
                     yield item
                 run.items = ()  # a page is gone before the next one comes
+        except MemtraceError as error:
+            drop_own_frames(error)
+            raise error  # noqa: TRY201  # a bare one brings them back on Python 3.10
         finally:
             run.close()
 
@@ -81,6 +97,10 @@ class AsyncDispatcher(AnyDispatcher[AsyncTransport]):
         return not run.ended
 
     async def _do(self, step: WorkflowStep) -> object:
+        if isinstance(step, BoundedOperation):
+            return await self.send(step.operation, step.deadline)
+        if isinstance(step, BlockingCall):
+            return await step.async_call()
         if not isinstance(step, Pause):
             return await self.send(step)
         await self.settings.clock.async_sleep(step.seconds)

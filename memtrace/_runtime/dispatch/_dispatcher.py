@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from memtrace._flow.drivers import drive
 from memtrace._runtime.dispatch._request_cycle import AnyDispatcher, Form, check_operation, form
-from memtrace._runtime.workflows.steps import Pause, WorkflowRun
+from memtrace._runtime.workflows.steps import BlockingCall, BoundedOperation, Pause, WorkflowRun
+from memtrace._support.tracebacks import drop_own_frames
+from memtrace.exceptions import MemtraceError
 from memtrace.operations import Operation
 from memtrace.transport import Transport
 
@@ -24,12 +26,16 @@ class Dispatcher(AnyDispatcher[Transport]):
 
     _form: ClassVar[Form] = form
 
-    def send(self, operation: Operation[T]) -> T:
-        """Run one operation."""
-        request = self._request(operation)
-        transport = self._shared.transport(self)
-        response = drive(self._handler(request), transport, self._shared.locks, request.context)
-        return self._result(operation, request, response)
+    def send(self, operation: Operation[T], deadline: float | None = None) -> T:
+        """Run one operation; until `deadline`, a time of the client's clock, where one is given."""
+        try:
+            request = self._request(operation, deadline)
+            transport = self._shared.transport(self)
+            response = drive(self._handler(request), transport, self._shared.locks, request.context)
+            return self._result(operation, request, response)
+        except MemtraceError as error:
+            drop_own_frames(error)
+            raise error  # noqa: TRY201  # a bare one brings them back on Python 3.10
 
     def send_last(self, operation: Operation[T]) -> T:
         """Run the operation that ends a block, even if the block was cancelled."""
@@ -39,10 +45,14 @@ class Dispatcher(AnyDispatcher[Transport]):
     def send_raw(self, operation: Operation[T]) -> RawResponse[T]:
         """Run one operation, and keep what came with its result. Raises `TypeError` for what is none."""
         check_operation(operation)
-        request = self._request(operation)
-        transport = self._shared.transport(self)
-        response = drive(self._handler(request), transport, self._shared.locks, request.context)
-        return self._raw(operation, request, response)
+        try:
+            request = self._request(operation)
+            transport = self._shared.transport(self)
+            response = drive(self._handler(request), transport, self._shared.locks, request.context)
+            return self._raw(operation, request, response)
+        except MemtraceError as error:
+            drop_own_frames(error)
+            raise error  # noqa: TRY201  # a bare one brings them back on Python 3.10
 
     def run(self, workflow: Operation[T] | Workflow[T]) -> T:
         """Run a workflow: each step that it yields, in turn; or the one operation that it is.
@@ -54,6 +64,9 @@ class Dispatcher(AnyDispatcher[Transport]):
         run = WorkflowRun(workflow)
         try:
             self._advance(run)
+        except MemtraceError as error:
+            drop_own_frames(error)
+            raise error  # noqa: TRY201  # a bare one brings them back on Python 3.10
         finally:
             run.close()
         return run.returned
@@ -66,6 +79,9 @@ class Dispatcher(AnyDispatcher[Transport]):
                 for item in run.items:
                     yield item
                 run.items = ()  # a page is gone before the next one comes
+        except MemtraceError as error:
+            drop_own_frames(error)
+            raise error  # noqa: TRY201  # a bare one brings them back on Python 3.10
         finally:
             run.close()
 
@@ -82,6 +98,10 @@ class Dispatcher(AnyDispatcher[Transport]):
         return not run.ended
 
     def _do(self, step: WorkflowStep) -> object:
+        if isinstance(step, BoundedOperation):
+            return self.send(step.operation, step.deadline)
+        if isinstance(step, BlockingCall):
+            return step.call()
         if not isinstance(step, Pause):
             return self.send(step)
         self.settings.clock.sleep(step.seconds)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar, cast
 
 from memtrace._flow.composition import Handler, compose
+from memtrace._flow.effects import foreign_failure, is_foreign
 from memtrace._runtime.chain import build_chain, is_built_in
 from memtrace._runtime.shared_transport import SharedTransport
 from memtrace._support.error_text import from_distribution, type_name
@@ -59,6 +60,12 @@ class AnyDispatcher(Generic[TransportT]):
 
     _form: ClassVar[Form]
 
+    def __reduce__(self) -> NoReturn:  # of resources, and of what an application hands a client to
+        raise TypeError(
+            "an object that holds a client cannot be pickled or copied: use with_options() for a client on the same "
+            "connections, and make a client in each process"
+        )
+
     def __init__(
         self,
         settings: Settings,
@@ -102,13 +109,22 @@ class AnyDispatcher(Generic[TransportT]):
         """Another one on the same transport."""
         return type(self)(settings, self.transport_name, self._shared, self)
 
-    def _request(self, operation: Operation[T]) -> Request:
+    def _request(self, operation: Operation[T], deadline: float | None = None) -> Request:
         settings = self.settings
         context = CallContext(
-            settings.clock, operation.idempotency, operation.accepts, parse=operation.parse, recovery=operation.recovery
+            settings.clock,
+            operation.idempotency,
+            operation.accepts,
+            parse=operation.parse,
+            recovery=operation.recovery,
+            sent_since=operation.sent_since,
         )
-        if settings.deadline is not None:
+        if (
+            settings.deadline is not None and operation.sent_since is None
+        ):  # which nobody waits for, and begins with waiting
             context.deadline = context.started + settings.deadline
+        if deadline is not None:
+            context.deadline = deadline if context.deadline is None else min(deadline, context.deadline)
         headers = self._headers if operation.body is None else self._headers_of_body
         for name, value in operation.headers:
             headers = headers.set(name, value)
@@ -126,10 +142,11 @@ class AnyDispatcher(Generic[TransportT]):
     def _result(self, operation: Operation[T], request: Request, response: Response) -> T:
         """Read the answer."""
         try:
-            return cast("T", request.context.read(response))
+            result = cast("T", request.context.read(response))
         except ResponseDecodeError as error:
             annotate(error, request)
             raise
+        return result if operation.complete is None else operation.complete(result, request.context.sent_body)
 
     def _raw(self, operation: Operation[T], request: Request, response: Response) -> RawResponse[T]:
         from memtrace.operations import RawResponse
@@ -151,9 +168,16 @@ def _with_errors(inner: Handler) -> Handler:
         except MemtraceError as error:
             annotate(error, request)
             raise
-        if is_failure(response, request):
-            raise error_for(response, request)
-        return response
+        except Exception as error:
+            if not is_foreign(error, request):
+                raise
+            failure = foreign_failure(error, request)
+            annotate(failure, request)
+        else:
+            if is_failure(response, request):
+                raise error_for(response, request)
+            return response
+        raise failure
 
     return handler
 

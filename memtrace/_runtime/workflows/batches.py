@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
+from datetime import datetime
 from typing import get_args
 
 from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._support.numbers import is_int
+from memtrace._support.tracebacks import drop_own_frames
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError, ResponseDecodeError
 from memtrace.models import AddMemoryRequest, Memory
-from memtrace.operations import Dedup, add_memories, memory_body
+from memtrace.operations import AddedMemories, Dedup, add_memories, memory_body
 from memtrace.operations._endpoints import MAX_BODY, with_dedup_key
-from memtrace.operations._recovery import server_dedup_key
 from memtrace.operations._server_messages import refused_item
 from memtrace.operations._validation import invalid
 from memtrace.outcomes import BatchProgress, BatchResult, OnFailure, Outcome, OutcomeStatus, Progress
@@ -25,12 +27,12 @@ _MOST_REQUESTS = 64
 
 
 class BatchItem:
-    """One valid item of a batch: its place, its bytes and the key by which its row is known in the answer.
+    """One valid item of a batch: its place and its bytes.
 
     Raises `InvalidRequestError` and `PayloadTooLargeError`, with its place, for what the server would not take.
     """
 
-    __slots__ = ("body", "index", "key", "request")
+    __slots__ = ("body", "index", "request")
 
     def __init__(self, index: int, request: AddMemoryRequest, dedup: Dedup) -> None:
         if not isinstance(request, AddMemoryRequest):
@@ -43,7 +45,6 @@ class BatchItem:
             self.body: bytes = item_body(request)
         except MemtraceError as error:
             raise _with_index(error, index) from None
-        self.key: str = request.dedup_key or server_dedup_key(request)
 
 
 def item_body(request: AddMemoryRequest) -> bytes:
@@ -89,62 +90,70 @@ class ChunkResult:
         self.remainder: Chunk = remainder
 
 
-def send_chunk(chunk: Chunk) -> Workflow[ChunkResult]:
-    """Store the items of one request. The server stores what stands before an item that it refuses, and nothing from it on."""
+def send_chunk(chunk: Chunk, sent_since: datetime | None = None) -> Workflow[ChunkResult]:
+    """Store the items of one request. The server stores what stands before an item that it refuses, and nothing from it on.
+
+    What a process that is gone may have sent, at `sent_since` or later, is looked for first.
+    """
     try:
-        answer = yield from run_operation(add_memories([item.request for item in chunk], [item.body for item in chunk]))
+        operation = add_memories([item.request for item in chunk], [item.body for item in chunk])
+        answer = yield from run_operation(replace(operation, sent_since=sent_since) if sent_since else operation)
         if answer.refused is None:
-            return ChunkResult(_match(chunk, answer.memories))
+            unsent = _unsent(answer, len(chunk))
+            outcomes = [outcome for place, outcome in enumerate(_outcomes(chunk, answer)) if place not in unsent]
+            return ChunkResult(outcomes, remainder=[chunk[place] for place in unsent])
         place = min(answer.refused.item, len(chunk) - 1)
         bad = InvalidRequestError(answer.refused.error, 500)
-        outcomes = [*_match(chunk[:place], answer.memories), Outcome(chunk[place].index, "failed", error=bad)]
+        outcomes = [*_outcomes(chunk[:place], answer), Outcome(chunk[place].index, "failed", error=bad)]
         return ChunkResult(outcomes, bad, chunk[place + 1 :])
     except MemtraceError as error:
         return _failed(chunk, error)
 
 
-def send_requests(requests: Iterable[AddMemoryRequest]) -> Workflow[list[Outcome]]:
+def send_requests(requests: Iterable[AddMemoryRequest], sent_since: datetime | None = None) -> Workflow[list[Outcome]]:
     """What becomes of memories that fit into one request and break no rule, in order; their keys are theirs already.
 
-    What stands behind an item that the server refuses is sent in another request.
+    What stands behind an item that the server refuses, and what a lost request left out, is sent in another request. What a
+    process that is gone may have sent, at `sent_since` or later by the server's clock, is looked for first.
     """
     outcomes: list[Outcome] = []
     remainder: Chunk = [BatchItem(index, request, "server") for index, request in enumerate(requests)]
     while remainder:
-        sent = yield from send_chunk(remainder)
+        sent = yield from send_chunk(remainder, sent_since)
         outcomes += sent.outcomes
-        remainder = sent.remainder
-    return outcomes
+        remainder, sent_since = sent.remainder, None  # which is surely not stored
+    return sorted(outcomes, key=lambda outcome: outcome.index)
 
 
 def _failed(chunk: Chunk, error: MemtraceError) -> ChunkResult:
+    drop_own_frames(error)  # whoever raises it again would show the way to here
     refused = refused_item(error.message)
-    if refused is None:
+    if refused is None or refused >= len(chunk):
         status: OutcomeStatus = "unknown" if error.maybe_applied else "failed"
         return ChunkResult([Outcome(item.index, status, error=error) for item in chunk], error)
-    place = min(refused, len(chunk) - 1)
-    before = [Outcome(item.index, "unknown", error=error) for item in chunk[:place]]
+    before = [Outcome(item.index, "unknown", error=error) for item in chunk[:refused]]
     bad = InvalidRequestError(error.message, error.status_code)  # the other says that some may have been stored
-    return ChunkResult([*before, Outcome(chunk[place].index, "failed", error=bad)], error, chunk[place + 1 :])
+    return ChunkResult([*before, Outcome(chunk[refused].index, "failed", error=bad)], error, chunk[refused + 1 :])
 
 
-def _match(chunk: Chunk, rows: Sequence[Memory]) -> list[Outcome]:
-    """Find each item's row: rows come in the items' order, and those of duplicates are left out."""
-    if len(rows) == len(chunk):
-        return [Outcome(item.index, "stored", memory=row) for item, row in zip(chunk, rows, strict=True)]
-    outcomes: list[Outcome] = []
-    place = 0
-    for item in chunk:
-        if place < len(rows) and rows[place].dedup_key == item.key:
-            outcomes.append(Outcome(item.index, "stored", memory=rows[place]))
-            place += 1
-        else:
-            outcomes.append(Outcome(item.index, "duplicate"))
-    if place < len(rows):
+def _outcomes(chunk: Chunk, answer: AddedMemories) -> list[Outcome]:
+    """What became of each item: those of duplicates have no row."""
+    if answer.places is None:
         unreadable = ResponseDecodeError("the answer to a batch holds rows that were not sent")
         unreadable.maybe_applied = True
         raise unreadable
-    return outcomes
+    rows = dict(zip(answer.places, answer.memories, strict=True))
+    return [_outcome(item, rows.get(place)) for place, item in enumerate(chunk)]
+
+
+def _unsent(answer: AddedMemories, count: int) -> list[int]:
+    """The places of what is to be sent again by itself; always fewer than were sent."""
+    there = set(answer.unsent).difference(answer.places or ())
+    return [place for place in range(count) if place in there] if answer.memories else []
+
+
+def _outcome(item: BatchItem, row: Memory | None) -> Outcome:
+    return Outcome(item.index, "duplicate" if row is None else "stored", memory=row)
 
 
 # ---- all of them ----------------------------------------------------------------------------------------------------
@@ -219,10 +228,8 @@ class Batch:
     def outcomes(self) -> Iterator[Outcome]:
         """What is newly known; then `progress` is told."""
         known, self._known = self._known, []
-        counts: Counter[str] = Counter()
-        for outcome in known:
-            counts[outcome.status] += 1
-            yield outcome
+        yield from known
+        counts = Counter([outcome.status for outcome in known])
         now = self._progress
         self._progress = BatchProgress(
             stored=now.stored + counts["stored"],

@@ -18,7 +18,7 @@ from memtrace.models import ListOptions, Memory, MemoryList, SearchQuery, Search
 from memtrace.operations import Operation
 from memtrace.operations._endpoints import for_agent, for_session
 from memtrace.operations._time_bounds import to_absolute
-from memtrace.operations._validation import MAX_LIMIT, check_count, split_tags
+from memtrace.operations._validation import MAX_LIMIT, check_count, check_page_size, split_tags, trim_tag
 
 QueryT = TypeVar("QueryT", ListOptions, SearchQuery)
 
@@ -87,19 +87,25 @@ def iter_memories(options: ListOptions, clock: Clock, *, page_size: int = PAGE_S
     return _emitted(paginate(options, clock, "memories.list", options.limit, page_size))
 
 
-def iter_agent_memories(agent_id: str, options: ListOptions, clock: Clock) -> Stream[Memory]:
+def iter_agent_memories(
+    agent_id: str, options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE
+) -> Stream[Memory]:
     """`iter_memories` of one agent, of the last 24 hours unless `since` says otherwise."""
-    return _emitted(paginate(for_agent(agent_id, options), clock, "agents.memories", options.limit))
+    return _emitted(paginate(for_agent(agent_id, options), clock, "agents.memories", options.limit, page_size))
 
 
-def iter_session_memories(session_id: str, options: ListOptions, clock: Clock) -> Stream[Memory]:
+def iter_session_memories(
+    session_id: str, options: ListOptions, clock: Clock, *, page_size: int = PAGE_SIZE
+) -> Stream[Memory]:
     """`iter_memories` of one session."""
-    return _emitted(session_pages(session_id, options, clock, "sessions.memories"))
+    return _emitted(session_pages(session_id, options, clock, "sessions.memories", page_size))
 
 
-def session_pages(session_id: str, options: ListOptions, clock: Clock, name: str) -> Paginator:
+def session_pages(
+    session_id: str, options: ListOptions, clock: Clock, name: str, page_size: int = PAGE_SIZE
+) -> Paginator:
     """The way over what `options` find of one session; `name` is that of its operations."""
-    return paginate(for_session(session_id, options), clock, name, options.limit)
+    return paginate(for_session(session_id, options), clock, name, options.limit, page_size)
 
 
 def _emitted(paginator: Paginator) -> Stream[Memory]:
@@ -112,6 +118,7 @@ def paginate(
 ) -> Paginator:
     """The way over what `options` find. Raises `InvalidRequestError` for what the server would refuse or ignore."""
     check_count(options.limit)
+    check_page_size(page_size)
     sent = _as_sent(options)
     operations.list_memories(sent.model_copy(update={"limit": None}), clock)
 
@@ -171,6 +178,7 @@ def _searched(query: SearchQuery, clock: Clock, page_size: int) -> Workflow[Sear
         keep=_exact_tags(query),
         at_most=_SEARCH_LIMIT if query.limit is None else query.limit,
         page_size=page_size,
+        smallest_page=2,  # of one row there is no next one without an offset
     )
     rows = yield from _all_of(paginator)
     return SearchResult(results=rows, count=len(rows), query_time_ms=spent)
@@ -188,5 +196,5 @@ def _exact_tags(wanted: ListOptions | SearchQuery) -> Callable[[Memory], bool] |
     """Whether a row has every tag that is asked for; None where the server's own choice stands."""
     if wanted.tags_match != "exact" or not wanted.tags:
         return None
-    asked = frozenset(split_tags(wanted.tags) if isinstance(wanted.tags, str) else wanted.tags) - {""}
+    asked = frozenset(split_tags(wanted.tags) if isinstance(wanted.tags, str) else map(trim_tag, wanted.tags)) - {""}
     return (lambda row: asked.issubset(row.tags or ())) if asked else None

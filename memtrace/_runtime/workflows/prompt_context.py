@@ -9,6 +9,7 @@ from memtrace.clock import Clock
 from memtrace.context._options import PromptContextOptions
 from memtrace.context._prompt import ContextWriter, PromptContext
 from memtrace.models import ListOptions, Memory
+from memtrace.operations._coercion import coerce_request
 from memtrace.operations._validation import check_importance, check_types
 
 
@@ -36,15 +37,16 @@ def _written(paginator: Paginator, options: PromptContextOptions, writer: Contex
 
 def _sent(options: PromptContextOptions) -> ListOptions:
     """The filters that the server knows; of types it takes one."""
-    return ListOptions(
-        memory_type=_only(options.memory_types),
-        event_type=_only(options.event_types),
-        tags=options.tags,
-        tags_match=options.tags_match,
-        since=options.since,
-        until=options.until,
-        order="asc",
-    )
+    filters = {
+        "memory_type": _only(options.memory_types),
+        "event_type": _only(options.event_types),
+        "tags": options.tags,
+        "tags_match": options.tags_match,
+        "since": options.since,
+        "until": options.until,
+        "order": "asc",
+    }
+    return coerce_request(ListOptions, None, filters)
 
 
 def _only(types: list[str] | None) -> str | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from memtrace.operations import Operation
+
+if TYPE_CHECKING:
+    from memtrace._support.worker_threads import WorkerThread
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -19,6 +22,25 @@ class Pause(NamedTuple):
     seconds: float
 
 
+class BoundedOperation(NamedTuple):
+    """An operation that ends by `deadline`, a time of the client's clock, or by the client's own where that is sooner."""
+
+    operation: Operation[object]
+    deadline: float
+
+
+class BlockingCall(NamedTuple):
+    """Work that blocks, such as that on a file. Made by `run_blocking`."""
+
+    call: Callable[[], object]
+    #: Who does it where nothing may block.
+    thread: WorkerThread
+
+    async def async_call(self) -> object:
+        """Have it done in the thread."""
+        return await self.thread.run(self.call)
+
+
 class Items(Generic[I_co]):
     """Items of a stream. Made by `emit_all`."""
 
@@ -28,7 +50,7 @@ class Items(Generic[I_co]):
         self.items: Sequence[I_co] = items
 
 
-WorkflowStep = Operation[object] | Pause
+WorkflowStep = Operation[object] | BoundedOperation | Pause | BlockingCall
 """What a dispatcher does for a workflow."""
 
 Workflow = Generator[WorkflowStep, object, T]
@@ -46,12 +68,25 @@ def run_operation(operation: Operation[T]) -> Workflow[T]:
     return cast("T", (yield cast("Operation[object]", operation)))
 
 
+def run_operation_until(operation: Operation[T], deadline: float) -> Workflow[T]:
+    """One operation that ends by `deadline`; raises what the dispatcher's `send` raises."""
+    return cast("T", (yield BoundedOperation(cast("Operation[object]", operation), deadline)))
+
+
 def pause(seconds: float) -> Workflow[None]:
     """A wait by the client's clock, in seconds.
 
     Write ``yield from pause(0.15)``.
     """
     yield Pause(seconds)
+
+
+def run_blocking(call: Callable[[], T], thread: WorkerThread) -> Workflow[T]:
+    """Work that blocks: here, or in `thread` for the async client.
+
+    Write ``row = yield from run_blocking(file.read, thread)``.
+    """
+    return cast("T", (yield BlockingCall(call, thread)))
 
 
 def emit_all(items: Sequence[T]) -> Stream[T]:

@@ -10,24 +10,26 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from memtrace import operations
-from memtrace._runtime.workflows.steps import Workflow, pause, run_operation
+from memtrace._runtime.workflows.steps import Workflow, pause, run_operation, run_operation_until
 from memtrace.clock import Clock
-from memtrace.exceptions import DeadlineExceededError, MemtraceError
+from memtrace.exceptions import DeadlineExceededError, MemtraceError, TransportError
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList
 from memtrace.operations import Dedup, Operation
+from memtrace.operations._time_bounds import beside
 from memtrace.operations._validation import MAX_LIMIT, check_non_negative_seconds
 
 DELAY = 0.15
 """Seconds from one read to the next."""
 
 _NOTHING_LEFT = 0.001  # seconds: a clock's sums are rounded, and may never come to the very end
+_LEAST = 0.2  # seconds that a read has: a look at the end, and the only one where there is no time to wait
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def wait_until_visible(memory: Memory, timeout: float, clock: Clock) -> Workflow[Memory]:
     """Read until `memory` is there, and give it as it is read; for `timeout` seconds, and at least once.
 
-    Raises `DeadlineExceededError` after that, and at once what a read raises.
+    A read has what is left of that, 0.2 s at least. Raises `DeadlineExceededError` after that, and at once what a read raises.
     """
     check_non_negative_seconds(timeout, "timeout")
     # The rows of its microsecond, and of the next one should the storage round.
@@ -50,20 +52,15 @@ def wait_until_all_visible(memories: Sequence[Memory], timeout: float, clock: Cl
 
 
 def _all_awaited(missing: list[Memory], timeout: float, clock: Clock) -> Workflow[None]:
-    started = clock.monotonic()
-    reads = 0
+    waiting = _Waiting(timeout, clock)
     try:
         while missing:
-            rows = (yield from run_operation(_window(missing[0], missing[-1], clock))).memories
-            reads += 1
+            rows = yield from waiting.read(_window(missing[0], missing[-1], clock))
             there = {row.dedup_key for row in rows}
             before, missing = missing, [memory for memory in missing if memory.dedup_key not in there]
             if not missing or (len(rows) == MAX_LIMIT and len(missing) < len(before)):
                 continue  # a full page ends before the others
-            elapsed = clock.monotonic() - started
-            if timeout - elapsed < _NOTHING_LEFT:
-                raise _not_visible(timeout, elapsed, reads)
-            yield from pause(min(DELAY, timeout - elapsed))
+            yield from waiting.pause()
     except MemtraceError as error:
         error.maybe_applied, error.retryable = True, False
         error.hint = "the server has taken what was written: do not write it again"
@@ -81,23 +78,56 @@ def _added(operation: Operation[Memory], wait_timeout: float, clock: Clock) -> W
 
 
 def _awaited(memory: Memory, reading: Operation[MemoryList], timeout: float, clock: Clock) -> Workflow[Memory]:
-    started = clock.monotonic()
-    reads = 0
+    waiting = _Waiting(timeout, clock)
     while True:
-        rows = (yield from run_operation(reading)).memories
-        reads += 1
+        rows = yield from waiting.read(reading)
         found = next((row for row in rows if _is_same(row, memory)), None)
         if found is not None:
             return found
-        elapsed = clock.monotonic() - started
-        if timeout - elapsed < _NOTHING_LEFT:
-            raise _not_visible(timeout, elapsed, reads)
-        yield from pause(min(DELAY, timeout - elapsed))
+        yield from waiting.pause()
+
+
+class _Waiting:
+    """Reads, and pauses between them, within one bound."""
+
+    def __init__(self, timeout: float, clock: Clock) -> None:
+        self._timeout = timeout
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._reads = 0
+
+    def read(self, reading: Operation[MemoryList]) -> Workflow[Sequence[Memory]]:
+        """What a read finds. Raises the error of the whole where the bound has cut it short."""
+        self._reads += 1
+        try:
+            return (
+                yield from run_operation_until(reading, self._clock.monotonic() + max(self._left(), _LEAST))
+            ).memories
+        except TransportError as error:
+            if error.cause != "timeout" or self._left() >= _NOTHING_LEFT:
+                raise
+            raise self._over() from error
+
+    def pause(self) -> Workflow[None]:
+        """Wait for the next read. Raises where no time is left."""
+        if self._left() < _NOTHING_LEFT:
+            raise self._over()
+        yield from pause(min(DELAY, self._left()))
+
+    def _left(self) -> float:
+        return self._timeout - (self._clock.monotonic() - self._started)
+
+    def _over(self) -> DeadlineExceededError:
+        return _not_visible(self._timeout, self._clock.monotonic() - self._started, self._reads)
 
 
 def _window(first: Memory, last: Memory, clock: Clock, event_type: str | None = None) -> Operation[MemoryList]:
     """What reads the rows between two of one agent and one session, oldest first."""
-    window = {"since": first.time - _MICROSECOND, "until": last.time + 2 * _MICROSECOND, "limit": MAX_LIMIT}
+    window = {
+        "since": beside(first.time, -_MICROSECOND),
+        "until": beside(last.time, 2 * _MICROSECOND),
+        "limit": MAX_LIMIT,
+    }
     options = ListOptions(agent_id=first.agent_id, session_id=first.session_id, event_type=event_type, order="asc")
     return operations.list_memories(options.model_copy(update=window), clock)
 

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 from asyncio import Future
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from memtrace._runtime.workflows.batches import send_requests
 from memtrace._runtime.write_buffer import reporting
 from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
+from memtrace._support import process_end
 from memtrace._support.event_loops import running_under_trio, shielded
 from memtrace._support.forks import current_process
-from memtrace.exceptions import ConfigurationError
+from memtrace.exceptions import ConfigurationError, MemtraceError
 from memtrace.outcomes import BufferCounts, OnResult, Outcome
 
 if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher
+    from memtrace._runtime.write_buffer.spool_delivery import Outbox
     from memtrace.models import AddMemoryRequest
+
+_LOOK = 1.0
+"""Seconds after which an idle buffer looks for what other processes have left in its spool."""
+
+_NAP = 0.05
+"""Seconds until it is looked again whether another process that sends has ended."""
 
 _GRACE = 5.0
 """Seconds for a task that has nothing left to do, or was cancelled, to end."""
@@ -61,9 +72,14 @@ class AsyncioWorker:
         limits: BufferLimits,
         on_result: OnResult | None,
         inherited: AsyncioWorker | None = None,
+        *,
+        open_spool: Callable[[], Outbox] | None = None,
     ) -> None:
         self._process = current_process()
-        self.state: BufferState[Future[Outcome]] = BufferState(limits)
+        self._outbox = None if open_spool is None else open_spool()
+        self.state: BufferState[Future[Outcome]] = BufferState(
+            limits, None if self._outbox is None else self._outbox.spool.path
+        )
         self.state.closing = inherited is not None and inherited.state.closing
         self.loop: asyncio.AbstractEventLoop | None = None
         self._dispatcher = dispatcher
@@ -72,6 +88,8 @@ class AsyncioWorker:
         self._on_result = on_result
         self._work, self._room, self._progress = _Waiters(), _Waiters(), _Waiters()
         self._worker: asyncio.Task[None] | None = None
+        self._spooling = asyncio.Lock()
+        self._is_released = False
 
     # ---- what callers do
 
@@ -86,6 +104,8 @@ class AsyncioWorker:
         if self.loop not in (None, loop):
             raise RuntimeError("this write buffer belongs to another event loop; make one for each")
         self.loop = loop
+        if self._outbox is not None and not self.state.closing:
+            self._start(loop)  # what is in the spool is sent
         return self
 
     @property
@@ -99,12 +119,30 @@ class AsyncioWorker:
         until = None if self._limits.max_block is None else began + self._limits.max_block
         if self.state.has_chunk and not self.state.closing:
             await asyncio.sleep(0)  # a loop that only adds would never let the task begin
-        while not self.state.closing:
-            if not self.state.is_full or policy == "drop_oldest":
-                return self._accept(request, size).future
+        while True:
+            item = await self._put_at_once(request, size)
+            if item is not None:
+                if process_end.has_begun() and not self._is_busy():
+                    await self.flush(self._limits.drain_timeout)
+                    self._say_never_closed()
+                return item.future
             if policy == "raise" or self._is_busy() or not await self._wait(self._room, self._may_put, until):
                 raise reporting.buffer_full(self._limits.max_pending)
-        raise reporting.buffer_closed()
+
+    async def _put_at_once(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]] | None:
+        """Accept a memory; None where there is no room. One that is in a spool is in it before it is in the queue."""
+        if self._outbox is None:
+            return self._accept(request, size) if self._has_room() else None
+        async with self._spooling:  # numbers rise in the order of the queue, and closing waits for this
+            if not self._has_room():
+                return None
+            spooled = await self._outbox.spool.thread.run(partial(self._outbox.add, request))
+            return self._accept(request, size, spooled)
+
+    def _has_room(self) -> bool:
+        if self.state.closing:
+            raise reporting.buffer_closed()
+        return not self.state.is_full or self._limits.on_full == "drop_oldest"
 
     async def flush(self, timeout: float | None) -> bool:
         """Whether all that was accepted before this call is known within `timeout` seconds."""
@@ -117,17 +155,26 @@ class AsyncioWorker:
     async def close(self) -> None:
         """Send what waits, within the bound, and end the task. Raises `BufferDrainError` for what is left."""
         self._refuse_busy("close")
+        try:
+            await self._close()
+        finally:
+            process_end.is_finished(self)
+
+    async def _close(self) -> None:
         until = self._clock.monotonic() + self._limits.drain_timeout
-        first, self.state.closing = not self.state.closing, True
-        for waiting in (self._work, self._room, self._progress):
-            waiting.call()
+        first = not self.state.closing
         drained = False
         try:
             with shielded():  # also when the block was cancelled, what it accepted is sent
+                async with self._spooling:
+                    self.state.request_flush()
+                    self.state.closing = True
+                for waiting in (self._work, self._room, self._progress):
+                    waiting.call()
                 drained = await self._wait(self._progress, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
-            reporting.log_losses(self.state.counts)
+            self._log_end()
             raise
         else:
             unsent, unknown = ((), 0) if drained else self._give_up()
@@ -136,24 +183,56 @@ class AsyncioWorker:
         if unsent or unknown:
             raise reporting.drain_error(unsent, unknown, self.state.counts)
         if first:
-            reporting.log_losses(self.state.counts)
+            self._log_end()
 
     def release(self) -> None:
         """Have the task send what waits and end; it may be called on any thread, while garbage is collected."""
-        self.state.closing = True
+        self._is_released = self.state.closing = True
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._work.call)
+        else:
+            self._note_end()
+
+    def finish(self, *, wait: bool) -> None:
+        """Have what waits sent, within the bound, since the process ends and nobody has closed the buffer; what is lost is said."""
+        loop, bound = self.loop, self._limits.drain_timeout
+        if not self.state.closing:
+            reporting.warn_open(self.state.counts)
+        if wait and loop is not None and not (loop.is_closed() or self.state.is_settled):
+            if loop.is_running():  # in another thread
+                drained = asyncio.run_coroutine_threadsafe(self.flush(None), loop)
+                concurrent.futures.wait([drained], bound)
+            else:
+                loop.run_until_complete(asyncio.wait([loop.create_task(self.flush(None))], timeout=bound))
+        self._say_never_closed()
+
+    def _log_end(self) -> None:
+        reporting.log_losses(self.state.counts, self.state.kept)
+        if self._outbox is not None:
+            reporting.log_kept(self.state.kept, self._outbox.spool.path)
+
+    def _say_never_closed(self) -> None:
+        kept = 0 if self._outbox is None else self.state.kept + self.state.pending
+        reporting.warn_never_closed(self.state.counts, kept)
+        if self._outbox is not None:
+            reporting.log_kept(kept, self._outbox.spool.path)
 
     # ---- their parts
 
-    def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
-        loop = asyncio.get_running_loop()
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have a task that sends."""
         if self._worker is None:
+            self.state.has_backlog = self._outbox is not None
+            process_end.finish_at_end(self)
             # In a context of its own: what the first caller has in its variables is not every memory's.
             self._worker = contextvars.Context().run(loop.create_task, self._send_all(), name="memtrace write buffer")
+
+    def _accept(self, request: AddMemoryRequest, size: int, spooled: int = 0) -> BufferedItem[Future[Outcome]]:
+        loop = asyncio.get_running_loop()
+        self._start(loop)
         if self.state.changes_due(size):
             self._work.call()
-        item = self.state.accept(request, size, self._clock.monotonic(), loop.create_future())
+        item = self.state.accept(request, size, self._clock.monotonic(), loop.create_future(), spooled=spooled)
         if self.state.pending > self._limits.max_pending:
             self.state.drop()
             self._report_each(self.state.next_dropped)
@@ -170,8 +249,8 @@ class AsyncioWorker:
         return True
 
     def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
-        """Decide and tell what is pending: what was not sent, and how many are under way."""
-        before, unknown = len(self.state.unsent), self.state.in_flight
+        """Decide and tell what is pending: what was not sent, and how many are under way; none where a spool keeps them."""
+        before, unknown = len(self.state.unsent), 0 if self._outbox is not None else self.state.in_flight
         self.state.give_up()
         unsent = self.state.unsent[before:]
         self._report()
@@ -199,28 +278,66 @@ class AsyncioWorker:
 
     async def _send_all(self) -> None:
         try:
-            while chunk := await self._next_chunk():
-                self.state.record_outcomes(chunk, await self._send(chunk))
+            while (chunk := await self._next_chunk()) is not None:
+                if self._outbox is None:
+                    self.state.record_outcomes(chunk, await self._send(chunk))
+                else:
+                    await self._deliver(chunk, self._outbox)
                 self._room.call()
                 self._report()
         except BaseException:  # cancelled by `close`, or with its event loop
-            expected, self.state.closing = self.state.closing, True
+            expected, self.state.closing = self.state.closing and not self._is_released, True
             self._give_up()
             self._room.call()
             if not expected:
-                reporting.log_losses(self.state.counts)
+                self._note_end()
             raise
+        finally:
+            if self._outbox is not None:
+                self._outbox.spool.thread.stop(self._outbox.spool.close)
+        if self._is_released:
+            self._note_end()
 
-    async def _next_chunk(self) -> _Chunk:
-        """What is to be sent, once it is time; nothing at the end, or in a forked child."""
+    def _note_end(self) -> None:
+        """Nobody has closed the buffer, and it ends here."""
+        process_end.is_finished(self)
+        self._say_never_closed()
+
+    async def _next_chunk(self) -> _Chunk | None:
+        """What is to be sent, once it is time, with a spool's backlog; None at the end, or in a forked child."""
         while self._process == current_process():
             due = self.state.due_at()
             if due is None and self.state.closing:
                 break
             if due is not None and self._clock.monotonic() >= due:
                 return self.state.take()
-            await self._work.wait(seconds_until(self._clock, due))
-        return ()
+            seconds = seconds_until(self._clock, due)
+            if self._outbox is None:
+                await self._work.wait(seconds)
+            else:
+                await self._work.wait(_LOOK if seconds is None else min(seconds, _LOOK))
+                if due is None:
+                    await self._look_for_backlog(self._outbox)
+        return None
+
+    async def _look_for_backlog(self, outbox: Outbox) -> None:
+        with suppress(MemtraceError):  # who adds is told
+            found = await outbox.spool.thread.run(outbox.spool.has_others)
+            self.state.has_backlog = self.state.has_backlog or found
+
+    async def _deliver(self, chunk: _Chunk, outbox: Outbox) -> None:
+        """Send what the spool has, up to the end of a chunk."""
+        try:
+            delivery = await self._dispatcher.run(outbox.deliver([item.spooled for item in chunk]))
+        except Exception as error:  # noqa: BLE001  # as below
+            delivery = outbox.aborted(error)
+        seconds = self.state.record_delivery(chunk, delivery, self._clock.monotonic())
+        if delivery.error is not None:
+            reporting.log_unsent(outbox.spool.path, delivery.error, seconds)
+            if self._is_released:
+                self._give_up()  # nobody waits for it, and the next process that opens the spool sends it
+        if delivery.is_busy and not self.state.is_settled:
+            await self._work.wait(_NAP)
 
     async def _send(self, chunk: _Chunk) -> list[Outcome]:
         try:

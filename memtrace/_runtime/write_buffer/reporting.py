@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 
 from memtrace.exceptions import BufferFullError, ClientClosedError, ConfigurationError, MemtraceError
 from memtrace.models import AddMemoryRequest
@@ -75,7 +77,41 @@ def log_failed_drain(error: BufferDrainError) -> None:
     _logger.warning("%s", error.message)
 
 
-def log_losses(counts: BufferCounts) -> None:
-    """A warning when a buffer ends and not all that it accepted is stored."""
-    if counts.accepted > counts.stored + counts.duplicate:
+def log_kept(kept: int, spool: str) -> None:
+    """A warning when a buffer ends and its spool has memories still."""
+    if kept:
+        _logger.warning(
+            "a write buffer has ended, and %d memories are in the spool %s until it is opened again", kept, spool
+        )
+
+
+def log_unsent(spool: str, error: MemtraceError, seconds: float) -> None:
+    """A warning when what is in a spool cannot be sent now; without the error's text, which may hold contents."""
+    _logger.warning(
+        "the spool %s could not be sent: %s (%s); next try in %g s", spool, type(error).__name__, error.code, seconds
+    )
+
+
+def log_losses(counts: BufferCounts, kept: int = 0) -> None:
+    """A warning when a buffer ends and not all that it accepted is stored, or kept in a spool."""
+    if counts.accepted > counts.stored + counts.duplicate + kept:
         _logger.warning("a write buffer was closed, and not all is stored: %s", counts)
+
+
+def warn_open(counts: BufferCounts) -> None:
+    """A warning for developers where a buffer with pending memories ends, and nobody closed it."""
+    if counts.pending:
+        with suppress(ResourceWarning):  # where a filter raises it
+            warnings.warn(f"a write buffer was not closed: {counts}", ResourceWarning, stacklevel=1)
+
+
+def warn_never_closed(counts: BufferCounts, kept: int = 0) -> None:
+    """Say at the end of a buffer that nobody closed what of it is not stored: in the log, and as a visible warning.
+
+    Nobody gets a `BufferDrainError` there, and where no logging is configured no log.
+    """
+    if counts.accepted > counts.stored + counts.duplicate + kept:
+        text = f"a write buffer was never closed, and not all is stored: {counts}"
+        _logger.warning("%s", text)
+        with suppress(RuntimeWarning):  # where a filter raises it: it must not hide what ends the buffer
+            warnings.warn(text, RuntimeWarning, stacklevel=1)

@@ -6,28 +6,47 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from memtrace._runtime.workflows.batches import CHUNK_BYTES
 from memtrace._runtime.write_buffer.limits import BufferLimits
-from memtrace.exceptions import BufferFullError, MemtraceError
+from memtrace.exceptions import BufferFullError, ConfigurationError, MemtraceError
 from memtrace.models import AddMemoryRequest
 from memtrace.outcomes import BufferCounts, Outcome, OutcomeStatus
 
+if TYPE_CHECKING:
+    from memtrace._runtime.write_buffer.spool_delivery import Delivery
+
 FutureT = TypeVar("FutureT")
+
+_LONG_AGO = float("-inf")
+_LONGEST_PAUSE = 60.0
 
 
 class BufferedItem(Generic[FutureT]):
-    """One accepted memory: its number, the request, its bytes, when it came, and who is to be told its outcome."""
+    """One accepted memory: its number, the request, its bytes, when it came, and who is to be told its outcome.
 
-    __slots__ = ("accepted_at", "future", "number", "outcome", "request", "size")
+    `spooled` is its number in the buffer's spool, where it has one.
+    """
 
-    def __init__(self, number: int, request: AddMemoryRequest, size: int, accepted_at: float, future: FutureT) -> None:
+    __slots__ = ("accepted_at", "future", "number", "outcome", "request", "size", "spooled")
+
+    def __init__(
+        self,
+        number: int,
+        request: AddMemoryRequest,
+        size: int,
+        accepted_at: float,
+        future: FutureT,
+        *,
+        spooled: int = 0,
+    ) -> None:
         self.number: int = number
         self.request: AddMemoryRequest = request
         self.size: int = size
         self.accepted_at: float = accepted_at
         self.future: FutureT = future
+        self.spooled: int = spooled
         self.outcome: Outcome | None = None
 
 
@@ -37,8 +56,11 @@ class BufferState(Generic[FutureT]):
     No I/O, no waiting, no lock: its owner guards it, and tells what it decides.
     """
 
-    def __init__(self, limits: BufferLimits) -> None:
+    def __init__(self, limits: BufferLimits, spool: str | None = None) -> None:
         self._limits = limits
+        self._spool = spool
+        self._postponed_until = _LONG_AGO
+        self._failures = 0
         self._numbers = itertools.count()
         self._waiting: deque[BufferedItem[FutureT]] = deque()
         self._waiting_bytes = 0
@@ -53,6 +75,10 @@ class BufferState(Generic[FutureT]):
         self.closing = False
         #: What was accepted and never sent, once the buffer was given up.
         self.unsent: tuple[AddMemoryRequest, ...] = ()
+        #: Whether the spool may have something that others have left there.
+        self.has_backlog = False
+        #: How many are in the spool still, though the buffer has ended; they count as unknown.
+        self.kept = 0
 
     # ---- what there is
 
@@ -74,7 +100,7 @@ class BufferState(Generic[FutureT]):
     @property
     def is_settled(self) -> bool:
         """Whether all that was accepted is known and told."""
-        return not (self.pending or self._decided or self._dropped)
+        return not (self.pending or self._decided or self._dropped or self.has_backlog)
 
     @property
     def counts(self) -> BufferCounts:
@@ -84,12 +110,11 @@ class BufferState(Generic[FutureT]):
 
     def due_at(self) -> float | None:
         """The moment at which the next request is to be sent, long ago where that is now; None where there is none to send."""
-        if not self._waiting or self._in_flight:
+        if not (self._waiting or self.has_backlog) or self._in_flight:
             return None
-        oldest = self._waiting[0]
-        if self.closing or self.has_chunk or oldest.number <= self._urgent:
-            return float("-inf")
-        return oldest.accepted_at + self._limits.flush_interval
+        if self.has_backlog or self.closing or self.has_chunk or self._waiting[0].number <= self._urgent:
+            return self._postponed_until
+        return max(self._waiting[0].accepted_at + self._limits.flush_interval, self._postponed_until)
 
     def changes_due(self, size: int) -> bool:
         """Whether one more, of so many bytes, is the first that waits, or fills a request."""
@@ -106,13 +131,15 @@ class BufferState(Generic[FutureT]):
     def is_known(self, number: int) -> bool:
         """Whether the outcome of this one and of all before it is known and told."""
         parts = (self._dropped, self._decided, self._in_flight, self._waiting)
-        return all(not items or items[0].number > number for items in parts)
+        return not self.has_backlog and all(not items or items[0].number > number for items in parts)
 
     # ---- what happens
 
-    def accept(self, request: AddMemoryRequest, size: int, now: float, future: FutureT) -> BufferedItem[FutureT]:
+    def accept(
+        self, request: AddMemoryRequest, size: int, now: float, future: FutureT, *, spooled: int = 0
+    ) -> BufferedItem[FutureT]:
         """Take one more to the end of what waits."""
-        item = BufferedItem(next(self._numbers), request, size, now, future)
+        item = BufferedItem(next(self._numbers), request, size, now, future, spooled=spooled)
         self._waiting_bytes += size + 1  # and a comma
         self._waiting.append(item)
         return item
@@ -134,6 +161,8 @@ class BufferState(Generic[FutureT]):
         """Have all that waits sent without waiting for company; gives the number of the newest that is pending, or -1."""
         newest = next((items[-1].number for items in (self._waiting, self._in_flight, self._decided) if items), -1)
         self._urgent = max(self._urgent, newest)
+        self._postponed_until = _LONG_AGO
+        self.has_backlog = self._spool is not None and not self.closing
         return newest
 
     def take(self) -> tuple[BufferedItem[FutureT], ...]:
@@ -155,8 +184,35 @@ class BufferState(Generic[FutureT]):
             tallies = self._tallied(outcomes)
             self._in_flight, self._decided, self._tallies = (), decided, tallies
 
+    def record_delivery(self, chunk: tuple[BufferedItem[FutureT], ...], delivery: Delivery, now: float) -> float:
+        """Note what is known of a chunk that was sent out of a spool; the rest waits again. Gives the seconds until then.
+
+        After a failure there is a pause, which doubles each time. Nobody waits for a backlog in a file that cannot be used.
+        """
+        outcomes, failed = delivery.outcomes, delivery.error is not None
+        self._failures = self._failures + 1 if failed else 0
+        seconds = min(_LONGEST_PAUSE, 2.0 ** min(self._failures - 1, 10)) if failed else 0.0
+        if self._in_flight is chunk:
+            known = [(item, outcomes[item.spooled]) for item in chunk if item.spooled in outcomes]
+            left = [item for item in chunk if item.spooled not in outcomes]
+            decided, tallies = self._decided_with(known), self._tallied([outcome for _, outcome in known])
+            self._in_flight, self._decided, self._tallies = (), decided, tallies
+            self._waiting.extendleft(reversed(left))
+            self._waiting_bytes += sum(item.size + 1 for item in left)
+            self._postponed_until = now + seconds if failed else _LONG_AGO
+        if isinstance(delivery.error, ConfigurationError) if failed else not delivery.is_busy:
+            self.has_backlog = False
+        return seconds
+
     def give_up(self) -> None:
-        """Decide all that is pending: what waits has failed and is `unsent`, what is under way is unknown."""
+        """Decide all that is pending: what waits has failed and is `unsent`, what is under way is unknown.
+
+        With a spool all of it is unknown, since another process sends it.
+        """
+        self.has_backlog = False
+        if self._spool is not None:
+            self._keep(self._spool)
+            return
         waiting: deque[BufferedItem[FutureT]] = deque()
         unsent = self.unsent + tuple(item.request for item in self._waiting)
         outcomes = [Outcome(0, "unknown", error=_drain_timeout_error()) for _ in self._in_flight]
@@ -166,6 +222,15 @@ class BufferState(Generic[FutureT]):
         # As above: no call from here on.
         self._in_flight, self._waiting, self._waiting_bytes = (), waiting, 0
         self._decided, self._tallies, self.unsent = decided, tallies, unsent
+
+    def _keep(self, spool: str) -> None:
+        items = (*self._in_flight, *self._waiting)
+        waiting: deque[BufferedItem[FutureT]] = deque()
+        outcomes = [Outcome(0, "unknown", error=_left_in(spool)) for _ in items]
+        decided, tallies = self._decided_with(zip(items, outcomes, strict=True)), self._tallied(outcomes)
+        kept = self.kept + len(items)
+        self._in_flight, self._waiting, self._waiting_bytes = (), waiting, 0
+        self._decided, self._tallies, self.kept = decided, tallies, kept
 
     def _decided_with(self, decisions: Iterable[tuple[BufferedItem[FutureT], Outcome]]) -> deque[BufferedItem[FutureT]]:
         decided = self._decided.copy()
@@ -193,6 +258,16 @@ class BufferState(Generic[FutureT]):
         for items in (self._dropped, self._decided):
             if items and items[0] is item:
                 items.popleft()
+
+
+def _left_in(spool: str) -> MemtraceError:
+    error = MemtraceError(
+        f"not known to be stored before the write buffer was closed; it is in the spool {spool}",
+        code="spooled",
+        hint="the next process that opens the spool sends it, or: memtrace-sdk spool send FILE",
+    )
+    error.maybe_applied = True
+    return error
 
 
 def _drain_timeout_error() -> MemtraceError:

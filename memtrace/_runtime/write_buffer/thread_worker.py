@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
@@ -12,12 +13,23 @@ from memtrace._runtime.workflows.batches import send_requests
 from memtrace._runtime.write_buffer import reporting
 from memtrace._runtime.write_buffer.limits import BufferLimits, seconds_until
 from memtrace._runtime.write_buffer.state import BufferedItem, BufferState
+from memtrace._support import process_end
 from memtrace._support.forks import current_process
+from memtrace._support.threads import is_refused_thread
+from memtrace.clock import SystemClock
+from memtrace.exceptions import MemtraceError, no_thread
 from memtrace.outcomes import BufferCounts, OnResult, Outcome
 
 if TYPE_CHECKING:
     from memtrace._runtime.dispatch import Dispatcher
+    from memtrace._runtime.write_buffer.spool_delivery import Delivery, Outbox
     from memtrace.models import AddMemoryRequest
+
+_LOOK = 1.0
+"""Seconds after which an idle buffer looks for what other processes have left in its spool."""
+
+_NAP = 0.05
+"""Seconds until it is looked again whether another process that sends has ended."""
 
 _GRACE = 5.0
 """Seconds for a thread that has nothing left to do to end."""
@@ -88,10 +100,15 @@ class ThreadWorker:
         limits: BufferLimits,
         on_result: OnResult | None,
         inherited: ThreadWorker | None = None,
+        *,
+        open_spool: Callable[[], Outbox] | None = None,
     ) -> None:
         self._process = current_process()
+        self._outbox = None if open_spool is None else open_spool()
         self.guard: threading.Lock = threading.Lock()
-        self.state: BufferState[Future[Outcome]] = BufferState(limits)
+        self.state: BufferState[Future[Outcome]] = BufferState(
+            limits, None if self._outbox is None else self._outbox.spool.path
+        )
         self.state.closing = inherited is not None and inherited.state.closing
         self._dispatcher = dispatcher
         self._clock = dispatcher.settings.clock
@@ -99,12 +116,18 @@ class ThreadWorker:
         self._on_result = on_result
         self._work, self._room, self._progress = _Waiters(), _Waiters(), _Waiters()
         self._worker: threading.Thread | None = None
+        self._spooling = threading.Lock()
         self._own = threading.local()  # `.busy` in a thread that would wait for itself
+        self._is_released = False
 
     # ---- what callers do
 
     def entered(self) -> ThreadWorker:
-        """It, for any thread."""
+        """It, for any thread. With a spool it begins to send what is there."""
+        if self._outbox is not None and self._worker is None:
+            with self.guard:
+                if not self.state.closing:
+                    self._start()
         return self
 
     @property
@@ -118,15 +141,33 @@ class ThreadWorker:
         policy, began = self._limits.on_full, self._clock.monotonic()
         until = None if self._limits.max_block is None else began + self._limits.max_block
         while True:
-            with self.guard:
-                if self.state.closing:
-                    raise reporting.buffer_closed()
-                item = None if self.state.is_full and policy != "drop_oldest" else self._accept(request, size)
+            item = self._put_at_once(request, size)
             if item is not None:
                 self._report_each(self.state.next_dropped, Exception)
+                if process_end.has_begun() and not self._is_busy():
+                    self.finish(wait=True)
                 return item.future
             if policy == "raise" or self._is_busy() or not self._wait(self._room, self._may_put, until):
                 raise reporting.buffer_full(self._limits.max_pending)
+
+    def _put_at_once(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]] | None:
+        """Accept a memory; None where there is no room. One that is in a spool is in it before it is in the queue."""
+        if self._outbox is None:
+            with self.guard:
+                return self._accept(request, size) if self._has_room() else None
+        with self._spooling:  # numbers rise in the order of the queue, and closing waits for this
+            with self.guard:
+                if not self._has_room():
+                    return None
+                self._start()
+            spooled = self._outbox.add(request)
+            with self.guard:
+                return self._accept(request, size, spooled)
+
+    def _has_room(self) -> bool:
+        if self.state.closing:
+            raise reporting.buffer_closed()
+        return not self.state.is_full or self._limits.on_full == "drop_oldest"
 
     def flush(self, timeout: float | None) -> bool:
         """Whether all that was accepted before this call is known within `timeout` seconds."""
@@ -140,10 +181,17 @@ class ThreadWorker:
     def close(self) -> None:
         """Send what waits, within the bound, and end the thread. Raises `BufferDrainError` for what is left."""
         self._refuse_busy("close")
+        try:
+            self._close()
+        finally:
+            process_end.is_finished(self)
+
+    def _close(self) -> None:
         until = self._clock.monotonic() + self._limits.drain_timeout
         first = not self.state.closing
         try:
-            with self.guard:
+            with self._spooling, self.guard:
+                self.state.request_flush()
                 self.state.closing = True
                 for waiting in (self._work, self._room, self._progress):
                     waiting.call()
@@ -151,7 +199,7 @@ class ThreadWorker:
             drained = self._wait(self._progress, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
-            reporting.log_losses(self.state.counts)
+            self._log_end()
             raise
         if not drained:
             unsent, unknown = self._give_up()
@@ -160,28 +208,65 @@ class ThreadWorker:
         elif self._worker is not None and self._worker.is_alive():
             self._worker.join(_GRACE)  # it has nothing left to do
         if first:
-            reporting.log_losses(self.state.counts)
+            self._log_end()
 
     def release(self) -> None:
         """Have the thread send what waits and end. Takes no lock that may be held: it runs while garbage is collected."""
-        self.state.closing = True
+        self._is_released = self.state.closing = True
         if self.guard.acquire(blocking=False):
             try:
                 self._work.call()
             finally:
                 self.guard.release()
 
+    def finish(self, *, wait: bool) -> None:
+        """Send what waits, within the bound, since the process ends and nobody has closed the buffer; what is lost is said."""
+        if not self.state.closing:
+            reporting.warn_open(self.counts)
+        self._clock = SystemClock()  # nobody moves the clock of a test any more
+        drained = False
+        try:
+            drained = wait and self.flush(self._limits.drain_timeout)
+        finally:
+            if not drained:
+                self._give_up()
+            self._say_never_closed()
+
+    def _log_end(self) -> None:
+        reporting.log_losses(self.state.counts, self.state.kept)
+        if self._outbox is not None:
+            reporting.log_kept(self.state.kept, self._outbox.spool.path)
+
+    def _say_never_closed(self) -> None:
+        kept = 0 if self._outbox is None else self.state.kept + self.state.pending
+        reporting.warn_never_closed(self.counts, kept)
+        if self._outbox is not None:
+            reporting.log_kept(kept, self._outbox.spool.path)
+
     # ---- their parts
 
-    def _accept(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]]:
-        if self._worker is None or not self._worker.is_alive():  # start interrupted; two take turns
-            self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
+    def _start(self) -> None:
+        """Have a thread that sends. Called with `guard`."""
+        if self._worker is not None and self._worker.is_alive():  # else start was interrupted
+            return
+        self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
+        self.state.has_backlog = self._outbox is not None
+        process_end.finish_at_end(self)
+        try:
             self._worker.start()
+        except RuntimeError as error:
+            if not is_refused_thread(error):
+                raise
+            self.state.has_backlog = False
+            raise no_thread("the write buffer has not taken this memory") from error
+
+    def _accept(self, request: AddMemoryRequest, size: int, spooled: int = 0) -> BufferedItem[Future[Outcome]]:
+        self._start()
         future = _Future()
         future.set_running_or_notify_cancel()  # what is accepted is sent: there is no cancelling
         if self.state.changes_due(size):
             self._work.call()  # before it is accepted, so that no interruption comes between
-        item = self.state.accept(request, size, self._clock.monotonic(), future)
+        item = self.state.accept(request, size, self._clock.monotonic(), future, spooled=spooled)
         if self.state.pending > self._limits.max_pending:
             self.state.drop()
         return item
@@ -199,16 +284,21 @@ class ThreadWorker:
                 waiter = waiters.enter()
             self._sleep_until_called(waiters, waiter, until)
 
-    def _sleep_until_called(self, waiters: _Waiters, waiter: threading.Lock, until: float | None) -> None:
+    def _sleep_until_called(
+        self, waiters: _Waiters, waiter: threading.Lock, until: float | None, at_most: float | None = None
+    ) -> None:
+        """Wait until this time of the clock, and `at_most` so many real seconds."""
         left = seconds_until(self._clock, until)
+        if at_most is not None:
+            left = at_most if left is None else min(left, at_most)
         waiter.acquire(timeout=-1 if left is None else left)  # nobody releases it again
         with self.guard:
             waiters.leave(waiter)
 
     def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
-        """Decide and tell what is pending: what was not sent, and how many are under way."""
+        """Decide and tell what is pending: what was not sent, and how many are under way; none where a spool keeps them."""
         with self.guard:
-            before, unknown = len(self.state.unsent), self.state.in_flight
+            before, unknown = len(self.state.unsent), 0 if self._outbox is not None else self.state.in_flight
             self.state.give_up()
             unsent = self.state.unsent[before:]
         self._report(Exception)
@@ -227,15 +317,23 @@ class ThreadWorker:
 
     def _send_all(self) -> None:
         self._own.busy = True
-        while chunk := self._next_chunk():
-            outcomes = self._send(chunk)
-            with self.guard:
-                self.state.record_outcomes(chunk, outcomes)
-                self._room.call()
+        while (chunk := self._next_chunk()) is not None:
+            if self._outbox is None:
+                outcomes = self._send(chunk)
+                with self.guard:
+                    self.state.record_outcomes(chunk, outcomes)
+                    self._room.call()
+            else:
+                self._deliver(chunk, self._outbox)
             self._report(BaseException)
+        if self._outbox is not None:
+            self._outbox.spool.close()
+        if self._is_released:
+            process_end.is_finished(self)
+            self._say_never_closed()
 
-    def _next_chunk(self) -> _Chunk:
-        """What is to be sent, once it is time; nothing at the end, or in a child that on_result has forked."""
+    def _next_chunk(self) -> _Chunk | None:
+        """What is to be sent, once it is time, with a spool's backlog; None at the end, or in a child that on_result has forked."""
         while self._process == current_process():
             with self.guard:
                 due = self.state.due_at()
@@ -244,8 +342,36 @@ class ThreadWorker:
                 if due is not None and self._clock.monotonic() >= due:
                     return self.state.take()
                 waiter = self._work.enter()
-            self._sleep_until_called(self._work, waiter, due)
-        return ()
+            self._sleep_until_called(self._work, waiter, due, None if self._outbox is None else _LOOK)
+            if self._outbox is not None and due is None:
+                self._look_for_backlog(self._outbox)
+        return None
+
+    def _look_for_backlog(self, outbox: Outbox) -> None:
+        with suppress(MemtraceError):  # who adds is told
+            found = outbox.spool.has_others()
+            with self.guard:
+                self.state.has_backlog = self.state.has_backlog or found
+
+    def _deliver(self, chunk: _Chunk, outbox: Outbox) -> None:
+        """Send what the spool has, up to the end of a chunk."""
+        delivery = self._delivery(chunk, outbox)
+        with self.guard:
+            seconds = self.state.record_delivery(chunk, delivery, self._clock.monotonic())
+            self._room.call()
+            waiter = self._work.enter() if delivery.is_busy and not self.state.is_settled else None
+        if delivery.error is not None:
+            reporting.log_unsent(outbox.spool.path, delivery.error, seconds)
+            if self._is_released:
+                self._give_up()  # nobody waits for it, and the next process that opens the spool sends it
+        if waiter is not None:
+            self._sleep_until_called(self._work, waiter, None, _NAP)
+
+    def _delivery(self, chunk: _Chunk, outbox: Outbox) -> Delivery:
+        try:
+            return self._dispatcher.run(outbox.deliver([item.spooled for item in chunk]))
+        except BaseException as error:  # noqa: BLE001  # as below
+            return outbox.aborted(error)
 
     def _send(self, chunk: _Chunk) -> list[Outcome]:
         try:

@@ -28,6 +28,7 @@ from memtrace._runtime.workflows.visibility import add_and_wait
 from memtrace.clock import Clock
 from memtrace.integrations.anthropic_memory_tool._tree import Change, Deleted, Renamed, Tree, Written
 from memtrace.models import AddMemoryRequest, ListOptions, Memory
+from memtrace.operations._time_bounds import beside
 
 EVENT_TYPE = "memory_file"
 
@@ -121,7 +122,7 @@ class ChangeLog:
         entries = sorted(self._entries.values(), key=lambda entry: entry.place)
         if not entries:
             return self._settled.copy(), set()
-        border = entries[-1].time - _LATE
+        border = beside(entries[-1].time, -_LATE)
         settling = [entry for entry in entries if entry.time <= border]
         if settling:
             effective = {entry.version for entry in settling if _replayed(entry, self._settled)}

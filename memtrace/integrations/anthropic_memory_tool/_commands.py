@@ -6,11 +6,12 @@ No I/O happens here: a command looks at a tree. What it refuses it raises as `To
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anthropic.lib.tools import ToolError
 from anthropic.types import beta
 
+from memtrace._support.characters import has_half_character
 from memtrace._support.numbers import is_int
 from memtrace.integrations.anthropic_memory_tool._paths import ROOT, is_below, normal_path
 from memtrace.integrations.anthropic_memory_tool._rendering import listing, numbered
@@ -23,7 +24,7 @@ _NEIGHBOURS = 2  # lines above and below a replacement that its answer shows
 class Result:
     """What the model is told, and the change to be written first, where there is one."""
 
-    text: str
+    text: str = field(repr=False)
     change: Change | None = None
 
 
@@ -88,6 +89,8 @@ class StrReplace:
     def __init__(self, command: beta.BetaMemoryTool20250818StrReplaceCommand, max_file_size: int) -> None:
         self._path = normal_path(_text(command, "path"))
         self._old, self._new = _text(command, "old_str"), _text(command, "new_str")
+        if has_half_character(self._old):
+            raise ToolError("No replacement was performed, old_str must have no halves of characters")
         if not self._old:
             raise ToolError("No replacement was performed, old_str is empty. Use insert to add text")
         self._max_file_size = max_file_size

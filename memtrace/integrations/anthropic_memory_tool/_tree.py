@@ -13,7 +13,7 @@ class Written:
     """A file has this text from now on."""
 
     path: str
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ Change = Written | Deleted | Renamed
 class File:
     """A file's text, and the change that wrote it."""
 
-    text: str
+    text: str = field(repr=False)
     version: str
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from claude_agent_sdk import SessionKey, SessionSummaryEntry
@@ -33,7 +33,7 @@ class Transcript:
     #: When it was last changed, in milliseconds since 1970.
     mtime: int
     #: What `fold_session_summary` keeps; None where nothing was noted.
-    summary: Mapping[str, object] | None
+    summary: Mapping[str, object] | None = field(repr=False)
 
     def summary_entry(self) -> SessionSummaryEntry | None:
         """Its summary as the SDK knows it."""

@@ -75,7 +75,7 @@ class _Append:
     writer: str
     number: int
     time: datetime
-    contents: dict[int, str] = field(default_factory=dict)
+    contents: dict[int, str] = field(default_factory=dict, repr=False)
 
     def entries(self) -> list[SessionStoreEntry]:
         lines = "".join(self.contents[place] for place in range(self.parts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +30,7 @@ class Put:
     """An item to be put, or deleted where there is no value: its place, and its value as JSON text."""
 
     place: Place
-    value: str | None
+    value: str | None = field(repr=False)
 
     @classmethod
     def of(cls, place: Place, value: Mapping[str, Any] | None, field: str) -> Put:
@@ -45,7 +45,7 @@ class StoredItem:
     """An item that was read."""
 
     place: Place
-    value: dict[str, Any]
+    value: dict[str, Any] = field(repr=False)
     created_at: datetime
     updated_at: datetime
 

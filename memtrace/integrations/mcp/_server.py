@@ -9,10 +9,14 @@ from mcp import types
 from mcp.server.lowlevel import Server
 
 from memtrace._version import __version__
+from memtrace.integrations.mcp._unreadable_messages import AnsweredMessages
 from memtrace.integrations.tools._arguments import shown_name
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
+    from mcp.server.models import InitializationOptions
+    from mcp.shared._stream_protocols import ReadStream, WriteStream
+    from mcp.shared.message import SessionMessage
 
     from memtrace.integrations.tools import AsyncMemoryTools
 
@@ -60,13 +64,27 @@ def memory_server(tools: AsyncMemoryTools, *, name: str = "memtrace") -> Server[
             content=[types.TextContent(type="text", text=result.text)], is_error=result.is_error
         )
 
-    return Server(
+    return _AnsweringServer(
         name,
         version=__version__,
         instructions=_INSTRUCTIONS,
         on_list_tools=on_list_tools,
         on_call_tool=on_call_tool,
     )
+
+
+class _AnsweringServer(Server[dict[str, Any]]):
+    """Over streams, a message that cannot be read gets an error response."""
+
+    async def run(
+        self,
+        read_stream: ReadStream[SessionMessage | Exception],
+        write_stream: WriteStream[SessionMessage],
+        initialization_options: InitializationOptions,
+        raise_exceptions: bool = False,  # noqa: FBT001, FBT002  # the package's signature
+    ) -> None:
+        incoming = AnsweredMessages(read_stream, write_stream)
+        await super().run(incoming, write_stream, initialization_options, raise_exceptions)
 
 
 def _tool(schema: dict[str, Any]) -> types.Tool:

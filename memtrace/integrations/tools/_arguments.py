@@ -161,7 +161,7 @@ def arguments_from(model: type[ArgumentsT], given: str | Mapping[str, Any] | Non
             raise _invalid_argument(
                 "arguments",
                 f"of {known}",
-                f"there is no argument {shown_name(name)}.{did_you_mean(name, model.model_fields)}",
+                f"there is no argument {shown_name(name)}.{did_you_mean(name, model.model_fields)} There are: {known}",
             )
     try:
         return model.model_validate(fields)

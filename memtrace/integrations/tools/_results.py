@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from memtrace._support.error_text import closed
 from memtrace.exceptions import ConflictError, InvalidRequestError, MemtraceError, PayloadTooLargeError
 from memtrace.integrations.tools._definitions import SchemaFormat, check_schema_format
 from memtrace.integrations.tools._scope import Action
@@ -21,7 +22,7 @@ class ToolResult:
     {'type': 'tool_result', 'tool_use_id': 'toolu_1', 'content': 'Stored.', 'is_error': False}
     """
 
-    text: str
+    text: str = field(repr=False)
     is_error: bool = False
     #: What was raised, where something was; a duplicate is no failure for the model, and is here all the same.
     error: MemtraceError | None = None
@@ -129,4 +130,4 @@ def _corrected(action: Action | None, error: InvalidRequestError) -> str:
     names = _THEIR_NAMES.get(action.definition.tool, {}) if action is not None else {}
     name = names.get(error.field or "")
     problem = f"{name} {error.problem}" if name and error.problem else error.message
-    return f"Not done: {problem}. Correct it and call again."
+    return f"Not done: {closed(problem)} Correct it and call again."

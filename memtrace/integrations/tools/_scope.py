@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from memtrace._support.error_text import did_you_mean
@@ -25,7 +25,7 @@ class Action:
     """A call of a tool, as a request to the server."""
 
     definition: Definition
-    request: MemoryRequest
+    request: MemoryRequest = field(repr=False)
     #: How many memories it shows at most.
     rows: int
 

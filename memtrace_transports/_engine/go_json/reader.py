@@ -66,7 +66,7 @@ def decode_utf8(data: bytes) -> str:
 
 
 def _object(pairs: list[tuple[str, Parsed]]) -> JsonObject:
-    return JsonObject([(name if name.isascii() else whole_characters(name), value) for name, value in pairs])
+    return JsonObject([(whole_characters(name), value) for name, value in pairs])
 
 
 def _constant(name: str) -> NoReturn:
@@ -81,7 +81,12 @@ _PLAIN_DECODER = json.JSONDecoder(  # for names that need no second look
 
 def whole_characters(text: str) -> str:
     """`text` with U+FFFD for each half of a surrogate pair that stands alone."""
-    return _SURROGATE.sub("\ufffd", text)
+    if not text.isascii():
+        try:
+            text.encode()  # a tenth of the time of a look by a pattern
+        except UnicodeEncodeError:
+            return _SURROGATE.sub("\ufffd", text)
+    return text
 
 
 def _quoted(byte: int) -> str:

@@ -11,6 +11,7 @@ from memtrace.transport import Headers, Request, Response
 from memtrace_transports._engine.engine import Engine
 from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.routes.authentication import authenticate
+from memtrace_transports._engine.routes.cross_origin import cross_origin_headers, is_preflight
 from memtrace_transports._engine.routes.matching import RouteMatch
 from memtrace_transports._engine.routes.request import RouteRequest, error_response, text_response
 from memtrace_transports._engine.timestamps import SECOND
@@ -27,16 +28,20 @@ def answer(engine: Engine, request: Request, route_match: RouteMatch, headers: M
     if len(request.body or b"") > BODY_LIMIT:
         return None
     try:
-        response = _route(engine, request, route_match, headers)
+        if is_preflight(request.method, headers):
+            response = Response(204)
+        else:
+            response = _route(engine, request, route_match, headers)
     except RouteError as route_error:
         response = error_response(route_error)
-    return dated(engine, request.method, response)
+    return finished(engine, request.method, headers, response)
 
 
-def dated(engine: Engine, method: str, response: Response) -> Response:
-    """`response` with its date, and without its body where HEAD asked."""
-    headers = _dated(engine.stamps.now() // SECOND, response.headers.multi_items)
-    return Response(response.status, headers, b"" if method == "HEAD" else response.body)
+def finished(engine: Engine, method: str, headers: Mapping[str, str], response: Response) -> Response:
+    """`response` with its date, open to pages of other origins, and without its body where HEAD asked."""
+    pairs = (*response.headers.multi_items, *cross_origin_headers(method, headers))
+    dated = _dated(engine.stamps.now() // SECOND, pairs)
+    return Response(response.status, dated, b"" if method == "HEAD" else response.body)
 
 
 @lru_cache(maxsize=16)
@@ -54,7 +59,13 @@ def _route(engine: Engine, request: Request, route_match: RouteMatch, headers: M
     route = route_match.route
     if route is None:
         return _no_method()
-    return route.handler(engine, org, route_request(request, route_match, headers))
+    try:
+        response = route.handler(engine, org, route_request(request, route_match, headers))
+    except RouteError:
+        engine.deliver(org)  # what a batch stored before the item that ended it
+        raise
+    engine.deliver(org)
+    return response
 
 
 def route_request(request: Request, route_match: RouteMatch, headers: Mapping[str, str]) -> RouteRequest:

@@ -33,6 +33,8 @@ class Route:
     #: The parameters of the query that it reads, and the fields of the body.
     parameters: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
+    #: Whether it changes what is stored.
+    writes: bool = False
 
 
 _LIST = frozenset(
@@ -43,17 +45,17 @@ _PREFIX = ("api", "v1")
 _ROUTES: Mapping[tuple[str, ...], Mapping[str, Route]] = {
     ("memories",): {
         "GET": Route("memories.list", memory_routes.list_memories, parameters=_LIST),
-        "POST": Route("memories.add", memory_routes.create_memories, fields=frozenset({*CREATE_MEMORY.fields, "memories"})),
+        "POST": Route("memories.add", memory_routes.create_memories, fields=frozenset({*CREATE_MEMORY.fields, "memories"}), writes=True),
     },
     ("memories", "*"): {"GET": Route("memories.find", memory_routes.find_memory, "text")},
     ("search",): {"POST": Route("memories.search", memory_routes.search_memories, fields=frozenset(SEARCH.fields))},
     ("agents",): {
         "GET": Route("agents.list", agent_routes.list_agents),
-        "POST": Route("agents.register", agent_routes.create_agent, fields=frozenset({"name", "description", "config"})),
+        "POST": Route("agents.register", agent_routes.create_agent, fields=frozenset({"name", "description", "config"}), writes=True),
     },
     ("agents", "*"): {
         "GET": Route("agents.get", agent_routes.get_agent, "agent_id"),
-        "DELETE": Route("agents.delete", agent_routes.delete_agent, "agent_id"),
+        "DELETE": Route("agents.delete", agent_routes.delete_agent, "agent_id", writes=True),
     },
     ("agents", "*", "memories"): {
         "GET": Route(
@@ -66,12 +68,16 @@ _ROUTES: Mapping[tuple[str, ...], Mapping[str, Route]] = {
     ("agents", "*", "stats"): {"GET": Route("agents.stats", agent_routes.agent_stats, "agent_id")},
     ("sessions",): {
         "GET": Route("sessions.list", session_routes.list_sessions, parameters=frozenset({"agent_id"})),
-        "POST": Route("sessions.create", session_routes.create_session, fields=frozenset({"agent_id", "metadata"})),
+        "POST": Route("sessions.create", session_routes.create_session, fields=frozenset({"agent_id", "metadata"}), writes=True),
     },
     ("sessions", "*"): {
         "GET": Route("sessions.get", session_routes.get_session, "session_id"),
         "PUT": Route(
-            "sessions.update", session_routes.update_session, "session_id", fields=frozenset({"status", "metadata"})
+            "sessions.update",
+            session_routes.update_session,
+            "session_id",
+            fields=frozenset({"status", "metadata"}),
+            writes=True,
         ),
     },
     ("sessions", "*", "memories"): {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 
 from memtrace.transport import Response
 from memtrace_transports._engine.engine import Engine, StoredRow
-from memtrace_transports._engine.go_json.writer import RawJson, Writable, float_text, write
+from memtrace_transports._engine.go_json.writer import RawJson, float_text, write
 from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.route_errors import RouteError
 from memtrace_transports._engine.routes.request import RouteRequest, decode_fields, json_response
@@ -36,7 +37,7 @@ def create_memories(engine: Engine, org: OrganisationState, call: RouteRequest) 
     written = engine.write(org, new_memory)
     if written is None:
         raise RouteError(409, "duplicate memory")
-    return json_response(201, _written_json(org.org_id, written))
+    return json_response(201, RawJson(_written_json(org.org_id, written)))
 
 
 def is_batch(call: RouteRequest) -> bool:
@@ -52,17 +53,22 @@ def is_batch(call: RouteRequest) -> bool:
 
 def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[NewMemory]) -> Response:
     """Store item by item: duplicates are left out, and what came before an invalid item stays stored."""
-    written: list[StoredRow] = []
+    problem, valid = _first_invalid(batch)
+    written = engine.write_all(org, batch[:valid]) if valid else []
+    if problem is not None:
+        raise RouteError(500, f"failed to create memory {valid}: {problem}")
+    engine.flush(org)
+    memories = [_written_json(org.org_id, item) for item in written if item is not None]
+    return json_response(201, {"count": len(memories), "memories": _array(memories)})
+
+
+def _first_invalid(batch: Sequence[NewMemory]) -> tuple[str | None, int]:
+    """What is wrong with the first invalid item, and how many are before it: all of them where none is invalid."""
     for position, new_memory in enumerate(batch):
         problem = new_memory.problem()
         if problem is not None:
-            raise RouteError(500, f"failed to create memory {position}: {problem}")
-        stored = engine.write(org, new_memory)
-        if stored is not None:
-            written.append(stored)
-    engine.flush(org)
-    memories: list[Writable] = [_written_json(org.org_id, item) for item in written]
-    return json_response(201, {"count": len(memories), "memories": memories})
+            return problem, position
+    return None, len(batch)
 
 
 def list_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
@@ -88,21 +94,21 @@ def find_memory(engine: Engine, org: OrganisationState, call: RouteRequest) -> R
     rows = engine.read(org, Filters(RowSelection(contains=call.segments[0], limit=1)), "search memories")
     if not rows:
         raise RouteError(404, "memory not found")
-    return json_response(200, _row_json(org.org_id, rows[0]))
+    return json_response(200, RawJson(_row_json(org.org_id, rows[0])))
 
 
 def search_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``POST /search``."""
     started = engine.stamps.elapsed()
     rows = engine.read(org, read_search_filters(call.fields(SEARCH)), "search memories")
-    results: list[Writable] = [_row_json(org.org_id, row) for row in rows]
+    results = _array([_row_json(org.org_id, row) for row in rows])
     spent = (engine.stamps.elapsed() - started) // 1000
-    return json_response(200, {"results": results, "count": len(results), "query_time_ms": spent})
+    return json_response(200, {"results": results, "count": len(rows), "query_time_ms": spent})
 
 
 def _page_of(engine: Engine, org: OrganisationState, query: Mapping[str, str]) -> Response:
     rows = engine.read(org, read_list_filters(query), "query memories")
-    memories: list[Writable] = [_row_json(org.org_id, row) for row in rows]
+    memories = _array([_row_json(org.org_id, row) for row in rows])
     has_more = len(rows) >= read_page(query.get("limit", "")).full_at
     return json_response(200, {"memories": memories, "count": len(rows), "has_more": has_more})
 
@@ -111,27 +117,36 @@ def _only(query: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     return {name: query[name] for name in names if name in query}
 
 
-def _written_json(org_id: str, written: StoredRow) -> RawJson:
+def _array(texts: Iterable[str]) -> RawJson:
+    """JSON texts as an array."""
+    return RawJson(f"[{','.join(texts)}]")
+
+
+def _written_json(org_id: str, written: StoredRow) -> str:
     return _memory_json(org_id, written.row, written.stamp.text(), written.tags)
 
 
-def _row_json(org_id: str, row: Row) -> RawJson:
-    return _memory_json(org_id, row, rfc3339(row.time), row.tags.split(",") if row.tags else [])
+def _row_json(org_id: str, row: Row) -> str:
+    return _memory_json(org_id, row, rfc3339(row.time), row.tags.split(",") if row.tags else ())
 
 
-def _memory_json(org_id: str, row: Row, time: str, tags: Sequence[str]) -> RawJson:
-    session = f'"session_id":{quoted(row.session_id)},' if row.session_id else ""
-    text = (
-        f'{{"time":"{time}","org_id":{quoted(org_id)},"agent_id":{quoted(row.agent_id)},{session}'
-        f'"memory_type":{quoted(row.memory_type)},"event_type":{quoted(row.event_type)},"content":{quoted(row.content)}'
-    )
-    if row.metadata:
-        text += f',"metadata":{row.metadata}'
+def _memory_json(org_id: str, row: Row, time: str, tags: Sequence[str]) -> str:
+    _, agent_id, session_id, memory_type, event_type, content, metadata, _, dedup_key, importance, parent_id = row
+    names = _names_json(org_id, agent_id, session_id, memory_type, event_type)
+    about = f',"metadata":{metadata}' if metadata else ""
     if tags:
-        text += f',"tags":{write(list(tags))}'
-    text += f',"dedup_key":{quoted(row.dedup_key)}'
-    if row.importance:
-        text += f',"importance":{float_text(row.importance)}'
-    if row.parent_id:
-        text += f',"parent_id":{quoted(row.parent_id)}'
-    return RawJson(text + "}")
+        about += f',"tags":{write(list(tags))}'
+    rest = f',"importance":{float_text(importance)}' if importance else ""
+    if parent_id:
+        rest += f',"parent_id":{quoted(parent_id)}'
+    return f'{{"time":"{time}",{names},"content":{quoted(content)}{about},"dedup_key":{quoted(dedup_key)}{rest}}}'
+
+
+@lru_cache(maxsize=256)
+def _names_json(org_id: str, agent_id: str, session_id: str, memory_type: str, event_type: str) -> str:
+    """What many rows have in common; it takes longer to write than to look up."""
+    session = f'"session_id":{quoted(session_id)},' if session_id else ""
+    return (
+        f'"org_id":{quoted(org_id)},"agent_id":{quoted(agent_id)},{session}'
+        f'"memory_type":{quoted(memory_type)},"event_type":{quoted(event_type)}'
+    )

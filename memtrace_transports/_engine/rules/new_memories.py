@@ -58,9 +58,8 @@ class NewMemory(NamedTuple):
 
         Of each text that many rows share there is one object.
         """
-        text = fields.texts.get
+        text, metadata = fields.texts.get, fields.objects.get("metadata")
         agent_id, content, event_type = text("agent_id", ""), text("content", ""), text("event_type") or "general"
-        metadata = fields.members("metadata")
         return cls(
             intern(agent_id),
             intern(text("session_id", "")),
@@ -68,9 +67,9 @@ class NewMemory(NamedTuple):
             intern(event_type),
             content,
             compact_object(metadata) if metadata else "",
-            fields.strings("tags"),
+            fields.lists.get("tags", ()),
             text("dedup_key") or generated_key(agent_id, event_type, content),
-            fields.number("importance"),
+            fields.numbers.get("importance", 0.0),
             text("parent_id", ""),
         )
 
@@ -82,6 +81,13 @@ class NewMemory(NamedTuple):
             return "content is required"
         if self.memory_type not in _MEMORY_TYPES:
             return f"invalid memory_type: {self.memory_type}"
+        if not (  # most have none: names are put to the checks only for one that has
+            identifier_problem(self.agent_id)
+            or identifier_problem(self.session_id)
+            or type_problem(self.event_type)
+            or any(map(tag_problem, self.tags))
+        ):
+            return None
         checks = (
             ("agent_id", identifier_problem(self.agent_id)),
             ("session_id", identifier_problem(self.session_id)),

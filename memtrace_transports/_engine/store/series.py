@@ -64,6 +64,11 @@ class Series:
         index = bisect_left(rows, time, key=_time)
         return index < len(rows) and rows[index].time == time
 
+    def newest(self) -> int:
+        """The time of the last row; 0 when there is none."""
+        rows = self._blocks[-1].rows
+        return rows[-1].time if rows else 0
+
     def runs(
         self, after: int | None, before: int | None, *, oldest_first: bool, needle: bytes = b""
     ) -> Iterator[Sequence[Row]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -28,22 +28,28 @@ class MemoryStore:
         self._by_id = defaultdict[str, _OrganisationRows](lambda: _OrganisationRows(block_rows))
         self._history = UndoHistory(self._undo, self._redo)
 
-    def add(self, org_id: str, row: Row) -> None:
-        """Keep `row`; usually the newest, but a back-dated one takes its place in time. No two have one time."""
+    def extend(self, org_id: str, rows: Iterable[Row]) -> None:
+        """Keep `rows`; usually the newest, but a back-dated one takes its place in time. No two have one time."""
         org = self._by_id[org_id]
-        if self._history.is_kept:
-            self._history.note(_Addition(org, row, org.stored.get(row.dedup_key)))
-        org.add(row)
+        for row in rows:
+            if self._history.is_kept:
+                self._history.note(_Addition(org, row, org.stored.get(row.dedup_key)))
+            org.add(row)
 
     def holds(self, org_id: str, time: int) -> bool:
         """Whether a row of this organisation has exactly this time."""
         org = self._by_id.get(org_id)
         return org is not None and org.rows.holds(time)
 
-    def last_stored(self, org_id: str, dedup_key: str) -> int | None:
-        """The newest time at which a row with this key was stored, in microseconds; None when there is none."""
+    def newest(self, org_id: str) -> int:
+        """The time of the newest row of this organisation, in microseconds; 0 when there is none."""
         org = self._by_id.get(org_id)
-        return None if org is None else org.stored.get(dedup_key)
+        return 0 if org is None else org.rows.newest()
+
+    def last_stored(self, org_id: str, dedup_keys: Sequence[str]) -> Mapping[str, int]:
+        """The newest time at which a row with each of these keys was stored, in microseconds; keys of no row are left out."""
+        org = self._by_id.get(org_id)
+        return {} if org is None else {key: org.stored[key] for key in dedup_keys if key in org.stored}
 
     def select(self, org_id: str, selection: RowSelection) -> list[Row]:
         """The rows that `selection` asks for, from the end that it asks for."""

@@ -37,7 +37,7 @@ BAD_ID = "invalid ID format: must be alphanumeric with underscores/hyphens, max 
 BAD_TYPE = "invalid type format: must be alphanumeric with underscores, max 64 chars"
 BAD_TAG = "invalid tag format: must be alphanumeric with underscores/hyphens/dots, max 64 chars"
 
-SPAN = re.compile(r"([0-9]+)([hdm])")
+SPAN = re.compile(r"\+?([0-9]+)([hdm])")
 TIMESTAMP = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?)?", re.ASCII
 )
@@ -231,7 +231,14 @@ class Model:
     def ready(self, now: int) -> Answer:
         arcs = self.arcs()
         if not arcs:
-            return json_answer(503, {"hint": "", "reason": "no_instances", "status": "not ready"})
+            return json_answer(
+                503,
+                {
+                    "hint": "configure an Arc instance with `memtrace org add-arc`",
+                    "reason": "no_instances",
+                    "status": "not ready",
+                },
+            )
         if all(arcs.values()):
             return json_answer(200, {"arc": arcs, "status": "ready"})
         return json_answer(503, {"arc": arcs, "status": "not ready"})

@@ -89,36 +89,43 @@ QUIRKS = [
     Quirk(
         "a key is free after 24 hours",
         "_engine.engine",
-        "stored <= self.stamps.now() - DAY",
-        "stored <= self.stamps.now() - 2 * DAY",
+        "stored <= self.stamps.now() - self.settings.dedup_window_hours * HOUR",
+        "stored <= self.stamps.now() - 2 * self.settings.dedup_window_hours * HOUR",
+        "dedup",
+    ),
+    Quirk(
+        "duplicates are refused unless that is turned off",
+        "memory._fake",
+        "dedup_enabled: bool = True",
+        "dedup_enabled: bool = False",
         "dedup",
     ),
     Quirk(
         "a key with a backslash never matches",
         "_engine.engine",
-        'if "\\\\" in key or "\\0" in key:',
-        'if "\\0" in key:',
+        'return "\\\\" in dedup_key or "\\0" in dedup_key',
+        'return "\\0" in dedup_key',
         "dedup",
     ),
     Quirk(
         "a key with a NUL never matches",
         "_engine.engine",
-        'if "\\\\" in key or "\\0" in key:',
-        'if "\\\\" in key:',
+        'return "\\\\" in dedup_key or "\\0" in dedup_key',
+        'return "\\\\" in dedup_key',
         "dedup",
     ),
     Quirk(
         "while down nothing is a duplicate",
         "_engine.engine",
-        'if org.storage == "up" and self._is_duplicate',
-        "if self._is_duplicate",
+        'if org.storage != "up" or not',
+        "if not",
         "storage goes down",
     ),
     Quirk(
         "there are duplicates",
         "_engine.engine",
-        "if stored is None or stored <=",
-        "if stored is None or stored >",
+        "if stored <= self.stamps.now()",
+        "if stored > self.stamps.now()",
         "dedup",
     ),
     Quirk(
@@ -191,9 +198,9 @@ QUIRKS = [
     # how long it waits
     Quirk(
         "a hundred rows are full",
-        "_engine.ingest_buffer",
-        "_FLUSH_ROWS = 100",
-        "_FLUSH_ROWS = 101",
+        "memory._fake",
+        "write_batch_size: int = 100",
+        "write_batch_size: int = 101",
         "a hundred writes send themselves off",
     ),
     Quirk(
@@ -220,8 +227,8 @@ QUIRKS = [
     Quirk(
         "a tick comes every second",
         "_engine.ingest_buffer",
-        "self._first_at + SECOND -",
-        "self._first_at + 2 * SECOND -",
+        "self._first_at + interval -",
+        "self._first_at + 2 * interval -",
         "visibility",
     ),
     # what a read means
@@ -376,15 +383,15 @@ QUIRKS = [
     Quirk(
         "a batch sends itself off",
         "_engine.routes.memories",
-        "engine.flush(org)\n    memories:",
-        "memories:",
+        "engine.flush(org)\n    memories =",
+        "memories =",
         "a batch sends itself off",
     ),
     Quirk(
         "a batch is counted first",
         "_engine.routes.memories",
-        '{"count": len(memories), "memories": memories}',
-        '{"memories": memories, "count": len(memories)}',
+        '{"count": len(memories), "memories": _array(memories)}',
+        '{"memories": _array(memories), "count": len(memories)}',
         "batch",
     ),
     Quirk(
@@ -404,8 +411,8 @@ QUIRKS = [
     Quirk(
         "duplicates are left out of a batch",
         "_engine.routes.memories",
-        "if stored is not None:",
-        'if stored is None:\n            raise RouteError(409, "duplicate memory")\n        else:',
+        "    if problem is not None:\n        raise RouteError(500",
+        '    if None in written:\n        raise RouteError(409, "duplicate memory")\n    if problem is not None:\n        raise RouteError(500',
         "batch",
     ),
     Quirk(
@@ -618,8 +625,8 @@ QUIRKS = [
     Quirk(
         "a fraction loses its zeros",
         "_engine.timestamps",
-        '{nanoseconds:03d}".rstrip("0").rstrip(".")',
-        '{nanoseconds:03d}"',
+        """{f'.{rest:06d}'.rstrip('0').rstrip('.')}""",
+        "{f'.{rest:06d}'}",
         "read at once",
     ),
     # forms of names
@@ -645,8 +652,8 @@ QUIRKS = [
     Quirk(
         "repeated metadata is merged",
         "_engine.go_json.structs",
-        "found.objects.setdefault(name, {}).update(value.pairs)",
-        "found.objects[name] = dict(value.pairs)",
+        "{**found.objects.get(name, {}), **dict(value.pairs)}",
+        "dict(value.pairs)",
         "metadata in order",
     ),
     Quirk(

@@ -309,6 +309,7 @@ def test_half_a_character_is_told_to_the_model():
     tool = Tool(fake_server())
     assert "halves of characters" in refused(tool, "create", path="/memories/a", file_text="\ud800")
     assert "halves of characters" in refused(tool, "create", path="/memories/\ud800", file_text="a")
+    assert "halves of characters" in refused(tool, "str_replace", path="/memories/a", old_str="\ud800", new_str="a")
 
 
 def test_the_tool_describes_itself_with_its_cache_control():

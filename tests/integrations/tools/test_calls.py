@@ -1,6 +1,7 @@
 """What a model's calls do, and what it is told."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -196,7 +197,7 @@ def test_no_answer_is_over_its_bound_and_what_it_shows_is_what_is_stored(content
         ("remember", {"content": "x", "importance": 2}, "importance must be at most 1"),
         ("remember", {"content": "x", "importance": float("nan")}, "importance must be a finite number"),
         ("remember", {"contents": "x"}, "arguments: there is no argument 'contents'. Did you mean 'content'?"),
-        ("remember", {"content": "x", "agent_id": "other"}, "arguments: there is no argument 'agent_id'."),
+        ("remember", {"content": "x", "agent_id": "other"}, "arguments: there is no argument 'agent_id'. There are: content, tags, importance. Correct"),
         ("remember", '{"content": "x"', "arguments: they are no valid JSON"),
         ("remember", "[" * 100_000, "arguments: they are no valid JSON"),
         ("remember", '["x"]', "arguments: they are something else"),
@@ -215,6 +216,7 @@ def test_a_call_that_is_wrong_is_told_with_what_to_correct(made, fake, name, arg
     assert isinstance(result.error, InvalidRequestError)
     assert result.text.startswith(f"Not done: {told}")
     assert result.text.endswith(". Correct it and call again.")
+    assert re.search(r"[.?!…:;][.;]", result.text) is None
     assert fake.client().memories.list().count == 0
 
 

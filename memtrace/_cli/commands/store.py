@@ -1,0 +1,192 @@
+"""store: the file of a store that needs no server."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated
+
+import typer
+
+from memtrace._cli.options import JsonOption, not_empty
+from memtrace._cli.single_use_options import SingleUseOptionsCommand
+
+STORE = """\b
+Examples:
+  memtrace-sdk store info --store sqlite:///agent.db
+  memtrace-sdk store backup agent-backup.db --store sqlite:///agent.db
+  memtrace-sdk store forget --agent assistant --before 2026-01-01
+
+\b
+Without --store, MEMTRACE_BASE_URL names the file. Other processes may go on using
+it meanwhile, but for compact and forget, which need it for themselves at the end.
+"""
+
+store: typer.Typer = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Look after the file of a sqlite:/// store.", epilog=STORE
+)
+keys: typer.Typer = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Issue and revoke the keys that memtrace-sdk serve asks for."
+)
+store.add_typer(keys, name="keys")
+
+_command = functools.partial(store.command, cls=SingleUseOptionsCommand)
+_key_command = functools.partial(keys.command, cls=SingleUseOptionsCommand)
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="The store, as in sqlite:///agent.db. Without it: MEMTRACE_BASE_URL."),
+]
+OrganisationOption = Annotated[
+    str, typer.Option(metavar="NAME", callback=not_empty, help="The organisation, by name or id.")
+]
+
+
+@_command(
+    help="Show what the file holds, and its size.",
+    epilog="\b\nExamples:\n  memtrace-sdk store info --store sqlite:///agent.db --json\n",
+)
+def info(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show what the file holds, and its size."""
+    from memtrace._cli.store import show_info
+
+    show_info(store, as_json=as_json)
+
+
+@_command(
+    help="Read the whole file, and tell what is wrong with it.",
+    epilog="\b\nExamples:\n  memtrace-sdk store check --store sqlite:///agent.db\n\nExit status 1: the file is damaged.",
+)
+def check(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Read the whole file, and tell what is wrong with it."""
+    from memtrace._cli.store import run_check
+
+    raise typer.Exit(run_check(store, as_json=as_json))
+
+
+@_command(
+    help="Write a whole copy as of one moment, while others go on writing.",
+    epilog="\b\nExamples:\n  memtrace-sdk store backup agent-backup.db --store sqlite:///agent.db\n",
+)
+def backup(
+    destination: Annotated[str, typer.Argument(metavar="DEST", help="The file to make.")],
+    *,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a whole copy as of one moment, while others go on writing."""
+    from memtrace._cli.store import run_backup
+
+    run_backup(store, destination, as_json=as_json)
+
+
+@_command(
+    help="Give the file's free pages back to the file system.",
+    epilog="\b\nExamples:\n  memtrace-sdk store compact --store sqlite:///agent.db\n",
+)
+def compact(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Give the file's free pages back to the file system."""
+    from memtrace._cli.store import run_compact
+
+    run_compact(store, as_json=as_json)
+
+
+@_command(
+    help="Remove an agent's memories for good, from rows, text index and free pages. Shows what it would remove, and asks.",
+    epilog="\b\nExamples:\n  memtrace-sdk store forget --agent assistant\n"
+    "  memtrace-sdk store forget --agent assistant --before 2026-01-01 --yes\n",
+)
+def forget(
+    *,
+    agent: Annotated[str, typer.Option(metavar="ID", callback=not_empty, help="Whose memories to remove.")],
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only what is older: 90d, 24h, or 2026-01-31. Without it: all.")
+    ] = None,
+    organisation: OrganisationOption = "default",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove an agent's memories for good, from rows, text index and free pages. Shows what it would remove, and asks."""
+    from memtrace._cli.store import run_forget
+
+    run_forget(store, agent, before=before, organisation=organisation, yes=yes, as_json=as_json)
+
+
+@_key_command(
+    help="Print a new key, this once: the file keeps only a hash of it.",
+    epilog="\b\nExamples:\n  memtrace-sdk store keys create acme --store sqlite:///agent.db\n",
+)
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is called.")],
+    *,
+    organisation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            callback=not_empty,
+            help="Whose key it is; default is what clients without a key use. Without it: an organisation of the key's name.",
+        ),
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a new key, this once: the file keeps only a hash of it."""
+    from memtrace._cli.store import create_key
+
+    create_key(store, name, organisation or "", as_json=as_json)
+
+
+@_key_command(
+    "list",
+    help="Show the issued keys by name.",
+    epilog="\b\nExamples:\n  memtrace-sdk store keys list --store sqlite:///agent.db --json\n",
+)
+def list_(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show the issued keys by name."""
+    from memtrace._cli.store import list_keys
+
+    list_keys(store, as_json=as_json)
+
+
+@_key_command(
+    help="Refuse a key from now on.",
+    epilog="\b\nExamples:\n  memtrace-sdk store keys revoke acme --store sqlite:///agent.db\n",
+)
+def revoke(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The key.")],
+    *,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Refuse a key from now on."""
+    from memtrace._cli.store import revoke_key
+
+    revoke_key(store, name, as_json=as_json)
+
+
+SERVE = """\b
+Examples:
+  memtrace-sdk store keys create acme --store sqlite:///memories.db
+  memtrace-sdk serve --store sqlite:///memories.db
+  memtrace-sdk serve --store sqlite:///memories.db --host 0.0.0.0 --port 9100
+
+\b
+The routes are those of a Memtrace server; there are no control routes. Put a proxy
+that speaks TLS in front of it where others than this machine can reach it.
+"""
+
+
+def serve(
+    *,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The store, as in sqlite:///memories.db. Without it nothing lasts."),
+    ] = None,
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")] = 9100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the url.")] = False,
+) -> None:
+    """Serve the file of a store over HTTP as a Memtrace server does, until Ctrl-C or SIGTERM, to those who have a key of it."""
+    from memtrace._cli.serve import run_store_server
+
+    raise typer.Exit(run_store_server(store=store, host=host, port=port, as_json=as_json))

@@ -1,0 +1,193 @@
+"""``memtrace-sdk store``: what the file of a store holds, its copies, its keys, and forgetting."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timezone
+
+import typer
+
+from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
+from memtrace._cli.messages import text_of
+from memtrace._cli.tables import plain_table, time_text
+from memtrace._cli.terminal import say, show_error, show_json, show_table, visible
+from memtrace._support.numbers import counted
+from memtrace.exceptions import MemtraceError
+from memtrace_transports._engine.timestamps import UnreadableTimeError, read_bound
+from memtrace_transports.sqlite.maintenance import ForgetReport, StoreFile
+
+
+@contextmanager
+def opened_store(store: str | None, *, create: bool = False) -> Iterator[StoreFile]:
+    """The file that is named, or that the environment names; an error comes out in the console's words."""
+    place = store or os.environ.get("MEMTRACE_BASE_URL")
+    if not place:
+        raise CommandError(
+            "no store is named: add --store sqlite:///agent.db, or set MEMTRACE_BASE_URL to one", ExitStatus.USAGE
+        )
+    if not place.lower().startswith("sqlite:"):
+        raise CommandError("this command looks after a sqlite:/// store, and this is none", ExitStatus.USAGE)
+    try:
+        with StoreFile(place, create=create) as file:
+            yield file
+    except MemtraceError as error:
+        source = "--store" if store else "MEMTRACE_BASE_URL"
+        raise CommandError(text_of(error, {"base_url": source}), status_of(error)) from None
+
+
+def show_info(store: str | None, *, as_json: bool) -> None:
+    """Print what the file holds."""
+    with opened_store(store) as file:
+        found = file.info()
+    if as_json:
+        organisations = [organisation._asdict() for organisation in found.organisations]
+        show_json(
+            {
+                **asdict(found),
+                "organisations": organisations,
+                "oldest": _json_time(found.oldest),
+                "newest": _json_time(found.newest),
+            }
+        )
+        return
+    size = f"{found.file_bytes:,} bytes, {found.free_bytes:,} of them free, and a log of {found.log_bytes:,}"
+    say(
+        f"{visible(found.path)}: schema version {found.schema_version}, {size}\n"
+        f"{counted(found.memories, 'memory', 'memories')}, "
+        f"{counted(found.agents, 'agent', 'agents')}, {counted(found.sessions, 'session', 'sessions')} "
+        f"and {counted(found.keys, 'key', 'keys')}"
+    )
+    for organisation in found.organisations:
+        say(f"  {visible(organisation.name)}: {counted(organisation.memories, 'memory', 'memories')}")
+    if found.oldest is not None:
+        say(f"from {time_text(found.oldest)} to {time_text(found.newest)}")
+
+
+def run_check(store: str | None, *, as_json: bool) -> ExitStatus:
+    """Print what is wrong with the file."""
+    with opened_store(store) as file:
+        problems = file.check()
+    if as_json:
+        show_json({"ok": not problems, "problems": problems})
+    elif problems:
+        show_error(
+            "the store is damaged", *problems, "go back to a backup, or copy what can be read with: memtrace-sdk export"
+        )
+    else:
+        say("The store is whole")
+    return ExitStatus.FAILED if problems else ExitStatus.OK
+
+
+def run_backup(store: str | None, destination: str, *, as_json: bool) -> None:
+    """Write a copy."""
+    with opened_store(store) as file:
+        size = file.backup(destination)
+    if as_json:
+        show_json({"file": destination, "bytes": size})
+    else:
+        say(f"Copied the store to {visible(destination)}, {size:,} bytes")
+
+
+def run_compact(store: str | None, *, as_json: bool) -> None:
+    """Give free pages back."""
+    with opened_store(store) as file:
+        before, after = file.compact()
+    if as_json:
+        show_json({"bytes_before": before, "bytes_after": after})
+    else:
+        say(f"The file has {after:,} bytes; it had {before:,}")
+
+
+def _json_time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+# ---- forgetting -----------------------------------------------------------------------------------------------------
+
+
+def run_forget(
+    store: str | None, agent: str, *, before: str | None, organisation: str, yes: bool, as_json: bool
+) -> None:
+    """Show what would be removed, ask, and remove it."""
+    until = None if before is None else _moment(before)
+    with opened_store(store) as file:
+        report = file.forgettable(agent, organisation=organisation, before=until)
+        if not yes:
+            _ask(report)
+        report = file.forget(agent, organisation=organisation, before=until)
+    if as_json:
+        show_json(asdict(report))
+    else:
+        say(f"Forgot {_removed(report)}")
+
+
+def _ask(report: ForgetReport) -> None:
+    show_error(f"this removes for good {_removed(report)}")
+    if not _can_be_asked():
+        raise CommandError("nobody can be asked here: add --yes to remove it", ExitStatus.USAGE)
+    if not typer.confirm("Remove it?", err=True):
+        raise CommandError("nothing was removed", ExitStatus.FAILED)
+
+
+def _can_be_asked() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _removed(report: ForgetReport) -> str:
+    more = [counted(report.sessions, "session", "sessions")] if report.sessions else []
+    more += ["its registration"] if report.registered else []
+    return " and ".join([f"{counted(report.memories, 'memory', 'memories')} of {visible(report.agent_id)}", *more])
+
+
+def _moment(text: str) -> datetime:
+    now = datetime.now(timezone.utc)
+    try:
+        bound = read_bound(text, round(now.timestamp() * 1_000_000))
+    except UnreadableTimeError:
+        raise CommandError(
+            "--before must be a time such as 90d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z", ExitStatus.USAGE
+        ) from None
+    return now if bound is None else datetime.fromtimestamp(bound / 1_000_000, timezone.utc)
+
+
+# ---- keys -----------------------------------------------------------------------------------------------------------
+
+
+def create_key(store: str | None, name: str, organisation: str, *, as_json: bool) -> None:
+    """Print a new key."""
+    with opened_store(store, create=True) as file:
+        key = file.create_key(name, organisation=organisation)
+    if as_json:
+        show_json({"name": name, "api_key": key})
+    else:
+        say(key)
+
+
+def list_keys(store: str | None, *, as_json: bool) -> None:
+    """Print the keys by name."""
+    with opened_store(store) as file:
+        found = file.keys()
+    if as_json:
+        rows = [
+            {**key._asdict(), "created": _json_time(key.created), "revoked": _json_time(key.revoked)} for key in found
+        ]
+        show_json({"keys": rows, "count": len(rows)})
+    elif found:
+        cells = [(key.name, key.organisation, time_text(key.created), time_text(key.revoked)) for key in found]
+        show_table(plain_table({"name": "cyan", "organisation": "", "created": "dim", "revoked": "red"}, cells))
+    else:
+        show_error("there is no key; issue one with: memtrace-sdk store keys create NAME")
+
+
+def revoke_key(store: str | None, name: str, *, as_json: bool) -> None:
+    """Refuse a key."""
+    with opened_store(store) as file:
+        file.revoke_key(name)
+    if as_json:
+        show_json({"revoked": name})
+    else:
+        say(f"The key {visible(name)} is refused from now on")

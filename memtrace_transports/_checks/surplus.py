@@ -1,0 +1,52 @@
+"""Bytes that came behind an answer and belong to none: a connection that holds some must not serve another request.
+
+The libraries look only at what the system still holds of a connection, not at what they have read of it by then.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections.abc import Callable
+from operator import attrgetter, methodcaller
+from typing import Any, Final
+
+# The places in httpcore, anyio, trio, urllib3 and ssl where bytes wait: https://github.com/encode/httpx/issues/1474
+# Looked at for each answer, so that they are read without a call of a function of ours.
+_BUFFERS: Final[dict[str, Callable[[Any], object]]] = {
+    "_read_bio": attrgetter("pending"),
+    "_incoming": attrgetter("pending"),
+    "incoming": attrgetter("pending"),
+    "_ssl_object": methodcaller("pending"),
+    "ssl_obj": methodcaller("pending"),
+    "sslobj": methodcaller("pending"),
+    "_sslobj": methodcaller("pending"),
+}
+_BELOW: Final = ("_network_stream", "_stream", "transport_stream", "_sock", "socket")
+
+
+def holds_surplus(connection: object) -> bool:
+    """Whether bytes wait in `connection`, or in a stream or a socket below it, that were received and not read."""
+    layer = connection
+    while layer is not None:
+        state: dict[str, Any] = getattr(layer, "__dict__", {})
+        for name in _BUFFERS.keys() & state.keys():
+            if state[name] is not None and _BUFFERS[name](state[name]):
+                return True
+        if "_h11_state" in state and state["_h11_state"].trailing_data[0]:
+            return True
+        if getattr(state.get("_protocol"), "read_queue", None):  # of anyio on asyncio
+            return True
+        layer = None
+        for name in _BELOW:
+            layer = layer or state.get(name)
+    return False
+
+
+def is_readable(file: int) -> bool:
+    """Whether the system holds something of this socket: bytes that nobody asked for, or its end."""
+    if sys.platform == "win32" or not hasattr(select, "poll"):
+        return bool(select.select([file], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))

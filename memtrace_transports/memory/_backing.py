@@ -1,0 +1,60 @@
+"""Where a fake keeps what it is told: in memory, or in the file of a durable store."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from memtrace_transports._engine.organisations import Visibility
+from memtrace_transports._engine.settings import ServerSettings
+from memtrace_transports._engine.stamps import Stamps
+from memtrace_transports._engine.store.directory import MemoryDirectory
+from memtrace_transports._engine.store.protocol import SnapshotDirectory, SnapshotStore
+from memtrace_transports._engine.store.store import MemoryStore
+
+
+class Backing(Protocol):
+    """A store and a directory that belong together."""
+
+    @property
+    def store(self) -> SnapshotStore:
+        """The memories."""
+        ...
+
+    @property
+    def directory(self) -> SnapshotDirectory:
+        """The organisations."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """A block of calls of the two whose effects are kept together."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything."""
+        ...
+
+
+class MemoryBacking:
+    """A store and a directory in memory. After `clear` they are others, so that snapshots of the old ones stay valid."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Nothing can come between: whoever calls holds the lock of the fake."""
+        return nullcontext()
+
+    def clear(self) -> None:
+        """Begin with empty ones."""
+        self.store: SnapshotStore = MemoryStore()
+        self.directory: SnapshotDirectory = MemoryDirectory()
+
+
+def open_backing(store: str | None, stamps: Stamps, visibility: Visibility, settings: ServerSettings) -> Backing:
+    """The backing in the file that `store` names, in memory where it is None."""
+    if store is None:
+        return MemoryBacking()
+    from memtrace_transports.sqlite._snapshots import FileBacking
+
+    return FileBacking.open(store, stamps, visibility, settings)

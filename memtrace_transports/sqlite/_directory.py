@@ -1,0 +1,150 @@
+"""Organisations and the hashes of their keys in a file."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
+
+from memtrace_transports._engine.ingest_buffer import IngestBuffer
+from memtrace_transports._engine.organisations import OrganisationState, Visibility
+from memtrace_transports._engine.settings import ServerSettings
+from memtrace_transports._engine.stamps import Stamps
+from memtrace_transports.sqlite._registry import SqliteRegistry
+from memtrace_transports.sqlite._schema import create_text_index
+from memtrace_transports.sqlite._store import Numbers
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def moment(microseconds: int) -> datetime:
+    """A time as people read it, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+class StoredKey(NamedTuple):
+    """What a file tells of a key: neither the key nor a part of it."""
+
+    name: str
+    organisation: str
+    created: datetime
+    revoked: datetime | None
+
+
+@dataclass(slots=True)
+class SqliteDirectory:
+    """Organisations and keys in the tables of `connection`. Its owner holds a lock around every call.
+
+    What an organisation is to the rules, such as its writes on their way, is kept here for this process alone.
+    """
+
+    connection: sqlite3.Connection
+    numbers: Numbers
+    stamps: Stamps
+    visibility: Visibility = "immediate"
+    settings: ServerSettings = field(default_factory=ServerSettings)
+    _states: dict[str, OrganisationState] = field(default_factory=dict[str, OrganisationState])
+    _salt: bytes = b""
+    #: The key that came last, and its hash: most clients have no other.
+    _hashed: tuple[str, bytes] = field(default=("", b""), repr=False)
+
+    def add(self, org: OrganisationState) -> None:
+        """Keep a new organisation, with `api_key` as its first key."""
+        values = (org.org_id, org.name)
+        number = self.connection.execute("INSERT INTO organisations (org_id, name) VALUES (?, ?)", values).lastrowid
+        create_text_index(self.connection, int(number or 0))
+        org.registry = SqliteRegistry(self.connection, self.numbers, org.org_id)
+        self._states[org.org_id] = org
+        self.add_key(org, org.api_key)
+
+    def organisations(self) -> Iterable[OrganisationState]:
+        """All organisations, oldest first."""
+        found = self.connection.execute("SELECT org_id, name FROM organisations ORDER BY id").fetchall()
+        return [self._state(org_id, name) for org_id, name in found]
+
+    def by_id(self, org_id: str) -> OrganisationState | None:
+        """The organisation of this id."""
+        return self._found("SELECT org_id, name FROM organisations WHERE org_id = ?", org_id)
+
+    def by_name(self, name: str) -> OrganisationState | None:
+        """The organisation of this name."""
+        return self._found("SELECT org_id, name FROM organisations WHERE name = ?", name)
+
+    def by_key(self, api_key: str) -> OrganisationState | None:
+        """Whose key this is, None where it is nobody's or was revoked."""
+        query = (
+            "SELECT o.org_id, o.name FROM keys AS k JOIN organisations AS o ON o.id = k.org"
+            " WHERE k.hash = ? AND k.revoked IS NULL"
+        )
+        return self._found(query, self.hash(api_key))
+
+    def was_revoked(self, api_key: str) -> bool:
+        """Whether this key was revoked, and not given again."""
+        query = "SELECT 1 FROM keys WHERE hash = ? AND revoked IS NOT NULL"
+        return self.connection.execute(query, (self.hash(api_key),)).fetchone() is not None
+
+    def add_key(self, org: OrganisationState, api_key: str, name: str = "") -> None:
+        """Keep one more key of an organisation, under a name; nobody has it."""
+        self.connection.execute(
+            "INSERT INTO keys (hash, org, name, created) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (hash) DO UPDATE SET org = excluded.org, name = excluded.name, revoked = NULL",
+            (self.hash(api_key), self.numbers.of(org.org_id), name, self.stamps.now()),
+        )
+        org.api_key = org.api_key or api_key
+
+    def revoke_key(self, api_key: str) -> None:
+        """Refuse from now on a key that somebody has. No other takes its place, since the file has only hashes."""
+        query = "UPDATE keys SET revoked = ? WHERE hash = ?"
+        self.connection.execute(query, (self.stamps.now(), self.hash(api_key)))
+        for org in self._states.values():
+            if org.api_key == api_key:
+                org.api_key = ""
+
+    def issued_keys(self) -> Iterator[StoredKey]:
+        """Every key that has a name, oldest first, the revoked ones too."""
+        query = (
+            "SELECT k.name, o.name, k.created, k.revoked FROM keys AS k JOIN organisations AS o ON o.id = k.org"
+            " WHERE k.name != '' ORDER BY k.id"
+        )
+        for name, organisation, created, revoked in self.connection.execute(query).fetchall():
+            yield StoredKey(name, organisation, moment(created), None if revoked is None else moment(revoked))
+
+    def hash(self, api_key: str) -> bytes:
+        """What the file keeps of a key, with a salt of the file's own."""
+        if not self._salt:
+            query = "SELECT value FROM settings WHERE name = 'salt'"
+            (self._salt,) = self.connection.execute(query).fetchone()
+        known, hashed = self._hashed
+        if known != api_key or not hashed:
+            hashed = hmac.digest(self._salt, api_key.encode("utf-8", "surrogatepass"), "sha256")
+            self._hashed = api_key, hashed
+        return hashed
+
+    def derived_id(self, api_key: str) -> str:
+        """The id of the organisation that a key makes, the same in every process."""
+        return f"org_{hashlib.sha256(b'org' + self.hash(api_key)).hexdigest()[:24]}"
+
+    def forget(self) -> None:
+        """Know nothing any more of what a transaction did that was taken back."""
+        self._states.clear()
+        self.numbers.forget()
+
+    def _found(self, query: str, value: str | bytes) -> OrganisationState | None:
+        found = self.connection.execute(query, (value,)).fetchone()
+        return None if found is None else self._state(*found)
+
+    def _state(self, org_id: str, name: str) -> OrganisationState:
+        state = self._states.get(org_id)
+        if state is None:
+            state = self._states[org_id] = self.new_state(org_id, name)
+        return state
+
+    def new_state(self, org_id: str, name: str, api_key: str = "") -> OrganisationState:
+        """An organisation as the rules see it, stored or not."""
+        registry = SqliteRegistry(self.connection, self.numbers, org_id)
+        buffer = IngestBuffer(self.stamps.started, self.settings)
+        return OrganisationState(name, org_id, api_key, "up", self.visibility, buffer, registry)

@@ -1,0 +1,117 @@
+"""An open store: the server's rules over one connection to a file."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from random import SystemRandom
+
+from memtrace._support.sqlite_files import begin, identity, is_locked
+from memtrace._support.sqlite_urls import StoreLocation
+from memtrace.clock import Clock
+from memtrace.exceptions import TransportError
+from memtrace.transport import Request, Response
+from memtrace_transports._engine.engine import Engine
+from memtrace_transports._engine.organisations import OrganisationState
+from memtrace_transports._engine.routes.authentication import first_values
+from memtrace_transports._engine.routes.dispatch import answer
+from memtrace_transports._engine.routes.matching import match_route
+from memtrace_transports._engine.rules.ids import RandomIdentifiers
+from memtrace_transports._engine.stamps import Stamps
+from memtrace_transports.sqlite._directory import SqliteDirectory
+from memtrace_transports.sqlite._errors import store_error, unusable
+from memtrace_transports.sqlite._opening import open_store
+from memtrace_transports.sqlite._store import Numbers, SqliteStore
+
+DEFAULT_KEY = "default"
+"""The key of a client that was given none, and the name of its organisation."""
+
+
+class EmbeddedEngine(Engine):
+    """The rules over a file. Unless keys are issued, a key that nobody has makes an organisation when it first writes."""
+
+    def __init__(self, stamps: Stamps, store: SqliteStore, directory: SqliteDirectory, *, any_key: bool) -> None:
+        super().__init__(stamps, store, RandomIdentifiers(SystemRandom()), directory=directory)
+        self._files = directory
+        self._any_key = any_key
+
+    def organisation_of(self, api_key: str) -> OrganisationState | None:
+        """Whose key this is. A new key's organisation is stored with its first write, and until then empty."""
+        found = self._files.by_key(api_key)
+        if found is not None or not self._any_key or self._files.was_revoked(api_key):
+            return found
+        org_id = self._files.derived_id(api_key)
+        name = DEFAULT_KEY if api_key == DEFAULT_KEY else org_id
+        state = self._files.new_state(org_id, name, api_key)
+        if self._files.connection.in_transaction:
+            self._files.add(state)
+        return state
+
+
+class OpenStore:
+    """A store's file while one process has it open. Its owner holds a lock around every call."""
+
+    def __init__(
+        self, location: StoreLocation, clock: Clock, until: float, *, any_key: bool, create: bool = True
+    ) -> None:
+        self.location = location
+        self.connection: sqlite3.Connection = open_store(location, until, create=create)
+        self._identity = identity(location.path)
+        stamps = Stamps(clock)
+        numbers = Numbers(self.connection)
+        self.store = SqliteStore(self.connection, numbers)
+        self.directory = SqliteDirectory(self.connection, numbers, stamps)
+        self.engine = EmbeddedEngine(stamps, self.store, self.directory, any_key=any_key)
+
+    def answer(self, request: Request, until: float) -> Response:
+        """What the rules answer, after the commit of what they stored.
+
+        Raises `TransportError` and `ConfigurationError` for what befalls the file, and a `TransportError`, cause ``reset``, for a
+        body that is too large, as the server cuts the connection.
+        """
+        if identity(self.location.path) != self._identity:
+            raise unusable(
+                self.location.path,
+                "was deleted or replaced while this client had it open; nothing of this call was stored",
+                "put it back, or make a new client to begin a new one",
+            )
+        route_match = match_route(request)
+        headers = first_values(request.headers)
+        route = route_match.route
+        writes = route is not None and route.writes
+        while True:
+            try:
+                if writes:
+                    begin(self.connection, until)
+                response = answer(self.engine, request, route_match, headers)
+            except sqlite3.Error as error:
+                self._roll_back()
+                if writes or not is_locked(error) or time.monotonic() >= until:
+                    raise store_error(error, self.location.path) from error
+            except BaseException:
+                self._roll_back()
+                raise
+            else:
+                break
+        if writes:
+            self._commit()
+        if response is None:
+            raise TransportError("the server cut the connection", cause="reset", maybe_sent=True)
+        return response
+
+    def _commit(self) -> None:
+        try:
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise store_error(error, self.location.path, maybe_stored="disk I/O" in str(error)) from error
+
+    def _roll_back(self) -> None:
+        """Take back what this call did, in the file and in what is remembered of it."""
+        if self.connection.in_transaction:
+            self.connection.rollback()
+        self.directory.forget()
+
+    def close(self) -> None:
+        """Close the file. What was answered is in it."""
+        self.connection.close()

@@ -1,0 +1,113 @@
+"""A store in a file that can go back: for the fake, whose tests ask for it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from memtrace._support.sqlite_files import begin
+from memtrace_transports._engine.organisations import OrganisationState, Visibility
+from memtrace_transports._engine.settings import ServerSettings
+from memtrace_transports._engine.stamps import Stamps
+from memtrace_transports._engine.store.snapshots import StoreSnapshot
+from memtrace_transports.sqlite._directory import SqliteDirectory
+from memtrace_transports.sqlite._errors import store_error
+from memtrace_transports.sqlite._opening import open_store
+from memtrace_transports.sqlite._schema import text_table
+from memtrace_transports.sqlite._store import Numbers, SqliteStore
+from memtrace_transports.sqlite._transport import read_location
+
+_PATIENCE = 5.0
+"""Seconds that a fake waits for other processes."""
+
+
+class _Copy(StoreSnapshot):
+    """All of a file, in memory."""
+
+    __slots__ = ("__weakref__", "connection", "store")
+
+    def __init__(self, store: object, connection: sqlite3.Connection) -> None:
+        self.store = store
+        self.connection = connection
+        weakref.finalize(self, connection.close)  # a snapshot ends with its last reference
+
+
+class CopiedStore(SqliteStore):
+    """A `SnapshotStore` in a file: a snapshot is a copy of it."""
+
+    def snapshot(self) -> StoreSnapshot:
+        """What the file holds now, to come back to. Takes as long as a copy of it."""
+        copy = _Copy(self, sqlite3.connect(":memory:", check_same_thread=False))
+        self._connection.backup(copy.connection)
+        return copy
+
+    def restore(self, snapshot: StoreSnapshot) -> None:
+        """Hold again what was held at `snapshot`, which stays valid. Raises ValueError for one of another store."""
+        if not isinstance(snapshot, _Copy) or snapshot.store is not self:
+            raise ValueError("this snapshot was taken of another store")
+        snapshot.connection.backup(self._connection)
+        self._numbers.forget()
+
+
+class CopiedDirectory(SqliteDirectory):
+    """A `SnapshotDirectory` in a file, beside a `CopiedStore`: that one has the file, this one what only the process has."""
+
+    def snapshot(self) -> object:
+        """What organisations are in this process, to come back to."""
+        return {org_id: org.copy() for org_id, org in self._states.items()}
+
+    def restore(self, snapshot: object, later: int) -> None:
+        """Hold again what was held at `snapshot`; what is due in it happens so many microseconds `later`."""
+        held = cast("dict[str, OrganisationState]", snapshot)
+        self._states = {org_id: org.copy(later) for org_id, org in held.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class FileBacking:
+    """A store and a directory in the file that `store` names."""
+
+    path: str
+    connection: sqlite3.Connection
+    store: CopiedStore
+    directory: CopiedDirectory
+
+    @classmethod
+    def open(cls, store: str, stamps: Stamps, visibility: Visibility, settings: ServerSettings) -> FileBacking:
+        """Open or make the file. Raises `ConfigurationError` where no store can be there."""
+        location = read_location(store)
+        connection = open_store(location, time.monotonic() + _PATIENCE)
+        numbers = Numbers(connection)
+        directory = CopiedDirectory(connection, numbers, stamps, visibility, settings)
+        kept = CopiedStore(connection, numbers)
+        weakref.finalize(kept, connection.close)  # as a fake does, that nobody closes
+        return cls(location.path, connection, kept, directory)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A block of calls of the two whose effects are kept together, or not at all."""
+        if self.connection.in_transaction:  # within one already
+            yield
+            return
+        try:
+            begin(self.connection, time.monotonic() + _PATIENCE)
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            self.connection.rollback()
+            if isinstance(error, sqlite3.Error):
+                raise store_error(error, self.path) from error
+            raise
+
+    def clear(self) -> None:
+        """Forget everything that the file holds."""
+        with self.transaction():
+            for (org,) in self.connection.execute("SELECT id FROM organisations").fetchall():
+                self.connection.execute(f"DROP TABLE {text_table(org)}")
+            for table in ("memories", "sessions", "agents", "keys", "organisations"):
+                self.connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        self.directory.forget()

@@ -1,0 +1,155 @@
+"""The transports whose server is a file."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from memtrace._support.forks import PerProcess
+from memtrace._support.sqlite_urls import StoreLocation, location_of_path, location_of_url
+from memtrace._support.urls import AddressError
+from memtrace._support.worker_threads import WorkerThread
+from memtrace.clock import Clock, SystemClock
+from memtrace.exceptions import ClientClosedError, ConfigurationError, TransportError
+from memtrace.transport import Request, Response
+from memtrace_transports.sqlite._errors import UNSTORED
+from memtrace_transports.sqlite._file import OpenStore
+
+
+class _Process:
+    """What one process has of a store: a lock, and the file once it was opened."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.opened: OpenStore | None = None
+
+
+class _ToFile:
+    """What both transports do alike. A forked child opens the file for itself."""
+
+    def __init__(self, location: StoreLocation, clock: Clock, *, any_key: bool) -> None:
+        self._location = location
+        self._clock = clock
+        self._any_key = any_key
+        self._closed = False
+        self._process: PerProcess[_Process] = PerProcess(lambda _: _Process())
+
+    def answer(self, request: Request, until: float) -> Response:
+        """Answer one request in this thread, waiting for others no longer than until this monotonic time."""
+        with self._turn(until) as process:
+            if process.opened is None:
+                process.opened = OpenStore(self._location, self._clock, until, any_key=self._any_key)
+            return process.opened.answer(request, until)
+
+    @contextmanager
+    def _turn(self, until: float) -> Iterator[_Process]:
+        process = self._process.get()
+        if not process.lock.acquire(timeout=min(max(until - time.monotonic(), 0.0), threading.TIMEOUT_MAX)):
+            text = f"the store {self._location.path} was busy with other calls of this client until the timeout; {UNSTORED}"
+            raise TransportError(text, cause="timeout", maybe_sent=False)
+        try:
+            if self._closed:
+                raise ClientClosedError
+            yield process
+        finally:
+            process.lock.release()
+
+    def finish(self) -> None:
+        """Close the file once the calls that are under way have ended, and refuse further ones."""
+        process = self._process.get()
+        with process.lock:
+            self._closed = True
+            opened, process.opened = process.opened, None
+            if opened is not None:
+                opened.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._location.url()!r})"
+
+
+def _end_of(request: Request) -> float:
+    return math.inf if request.timeout is None else time.monotonic() + request.timeout
+
+
+def read_location(store: str) -> StoreLocation:
+    """The file that an address names, ``sqlite:///agent.db``, or a plain path. Raises `ConfigurationError`."""
+    try:
+        return location_of_url(store) if store.lower().startswith("sqlite:") else location_of_path(store)
+    except AddressError as error:
+        raise ConfigurationError(
+            f"the store is not a valid address: {error}",
+            argument="base_url",
+            hint="write it like sqlite:///agent.db, or sqlite:////data/agent.db for an absolute path",
+        ) from None
+
+
+class SqliteTransport(_ToFile):
+    """A `memtrace.transport.Transport` that keeps everything in one file, by the server's rules, and needs no server.
+
+    Any threads and processes may share the file. A write is answered after its commit.
+
+    Args:
+        store: ``sqlite:///agent.db``, with ``?durability=full`` where a power cut must not lose the last moments; or a path.
+        clock: Gives the times of memories. Default: the system clock.
+        any_key: Whether a key that is not known makes an organisation of its own; False asks for issued keys.
+
+    Raises:
+        ConfigurationError: `store` is no address of a file.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> with Memtrace("sqlite:///agent.db") as client:
+        ...     memory = client.remember("assistant", "User prefers dark mode")
+    """
+
+    def __init__(self, store: str, *, clock: Clock | None = None, any_key: bool = True) -> None:
+        super().__init__(read_location(store), clock or SystemClock(), any_key=any_key)
+
+    def send(self, request: Request) -> Response:
+        """Answer `request` by the server's rules.
+
+        Raises `TransportError` where the file is locked for longer than `request.timeout` or its disk fails, and
+        `ConfigurationError` where no store can be at its path.
+        """
+        return self.answer(request, _end_of(request))
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self.finish()
+
+
+class AsyncSqliteTransport(_ToFile):
+    """A `memtrace.transport.AsyncTransport` as `SqliteTransport`. One thread of its own does the work, in the order of the calls.
+
+    Args:
+        store: As for `SqliteTransport`.
+        clock: As for `SqliteTransport`.
+        any_key: As for `SqliteTransport`.
+
+    Raises:
+        ConfigurationError: `store` is no address of a file.
+    """
+
+    def __init__(self, store: str, *, clock: Clock | None = None, any_key: bool = True) -> None:
+        super().__init__(read_location(store), clock or SystemClock(), any_key=any_key)
+        self._worker: PerProcess[WorkerThread] = PerProcess(lambda _: WorkerThread("memtrace sqlite"))
+
+    async def send(self, request: Request) -> Response:
+        """Answer `request` by the server's rules, as `SqliteTransport.send`.
+
+        A call that is cancelled before its turn stores nothing; in its turn it is brought to its end.
+        """
+        if self._closed:
+            raise ClientClosedError
+        return await self._worker.get().run(partial(self.answer, request, _end_of(request)))
+
+    async def close(self) -> None:
+        """Close the file after the calls that are under way; a second call does nothing."""
+        if not self._closed:
+            worker = self._worker.get()
+            await worker.run(self.finish)
+            worker.stop()

@@ -1,0 +1,353 @@
+"""The care of a store's file: what it holds, whether it is whole, backups, keys, and forgetting for good."""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from random import SystemRandom
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+from memtrace._support.sqlite_files import begin, execute_waiting
+from memtrace.clock import SystemClock
+from memtrace.exceptions import ConfigurationError
+from memtrace_transports._engine.organisations import OrganisationState
+from memtrace_transports._engine.rules.ids import RandomIdentifiers
+from memtrace_transports._engine.stamps import Stamps
+from memtrace_transports.sqlite._directory import SqliteDirectory, StoredKey, moment
+from memtrace_transports.sqlite._errors import store_error, unusable
+from memtrace_transports.sqlite._opening import open_store
+from memtrace_transports.sqlite._schema import VERSION, text_table
+from memtrace_transports.sqlite._search_text import search_text
+from memtrace_transports.sqlite._store import Numbers
+from memtrace_transports.sqlite._transport import read_location
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["ForgetReport", "OrganisationInfo", "StoreFile", "StoreInfo", "StoredKey"]
+
+_COMMITTED_ROWS = 1000
+
+
+class OrganisationInfo(NamedTuple):
+    """One organisation of a file, and how much it remembers."""
+
+    name: str
+    org_id: str
+    memories: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreInfo:
+    """What a store's file holds. Sizes are bytes; `free_bytes` is what `compact` would give back at least."""
+
+    path: str
+    schema_version: int
+    file_bytes: int
+    log_bytes: int
+    free_bytes: int
+    organisations: tuple[OrganisationInfo, ...]
+    keys: int
+    agents: int
+    sessions: int
+    memories: int
+    oldest: datetime | None
+    newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetReport:
+    """What is forgotten of one agent, or would be."""
+
+    agent_id: str
+    memories: int
+    sessions: int
+    registered: int
+
+
+class StoreFile:
+    """A store's file that is there, opened to be looked after; other processes may go on using it.
+
+    Args:
+        store: ``sqlite:///agent.db``, or a path.
+        timeout: Seconds to wait for other processes; None is no limit.
+        create: Whether to make the file where it is missing.
+
+    Raises:
+        ConfigurationError: There is no file, or it is no store of this version.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> with Memtrace("sqlite:///agent.db") as client:
+        ...     memory = client.remember("assistant", "User prefers dark mode")
+        >>> with StoreFile("agent.db") as store:
+        ...     store.info().memories, store.check()
+        (1, [])
+    """
+
+    def __init__(self, store: str, *, timeout: float | None = 30.0, create: bool = False) -> None:
+        self._location = read_location(store)
+        self._timeout = timeout
+        self._connection: sqlite3.Connection = open_store(self._location, self._until(), create=create)
+        self._numbers = Numbers(self._connection)
+        self._stamps = Stamps(SystemClock())
+        self._directory = SqliteDirectory(self._connection, self._numbers, self._stamps)
+
+    def _until(self) -> float:
+        return math.inf if self._timeout is None else time.monotonic() + self._timeout
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- looking
+
+    def info(self) -> StoreInfo:
+        """Count what is there."""
+        path = Path(self._location.path)
+        log = path.with_name(f"{path.name}-wal")
+        with self._told():
+            one = self._one
+            oldest, newest = self._connection.execute("SELECT min(time), max(time) FROM memories").fetchone()
+            return StoreInfo(
+                path=str(path),
+                schema_version=VERSION,
+                file_bytes=path.stat().st_size,
+                log_bytes=log.stat().st_size if log.exists() else 0,
+                free_bytes=one("PRAGMA freelist_count") * one("PRAGMA page_size"),
+                organisations=tuple(OrganisationInfo(*row) for row in self._connection.execute(_ORGANISATIONS)),
+                keys=one("SELECT count(*) FROM keys WHERE revoked IS NULL"),
+                agents=one("SELECT count(*) FROM agents"),
+                sessions=one("SELECT count(*) FROM sessions"),
+                memories=one("SELECT count(*) FROM memories"),
+                oldest=None if oldest is None else moment(oldest),
+                newest=None if newest is None else moment(newest),
+            )
+
+    def check(self) -> list[str]:
+        """What is wrong with the file, a line each; empty when it is whole.
+
+        Reads all of it: its pages, its indexes, what its rows refer to, and whether each memory is in the text index.
+        """
+        try:
+            problems = [text for (text,) in self._connection.execute("PRAGMA integrity_check") if text != "ok"]
+            for table, number, parent, _ in self._connection.execute("PRAGMA foreign_key_check"):
+                problems.append(f"row {number} of {table} refers to a row of {parent} that is not there")
+            for org, org_id in self._connection.execute("SELECT id, org_id FROM organisations").fetchall():
+                problems += self._text_problems(org, org_id)
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        return problems
+
+    def _text_problems(self, org: int, org_id: str) -> Iterator[str]:
+        stored = self._one("SELECT count(*) FROM memories WHERE org = ?", org)
+        indexed = self._one(f"SELECT count(*) FROM {text_table(org)}_docsize")  # noqa: S608
+        if stored != indexed:
+            yield f"the text index of {org_id} has {indexed} of {stored} memories"
+
+    # ---- copying and shrinking
+
+    def backup(self, destination: str | os.PathLike[str]) -> int:
+        """Write a whole copy to a new file, as of one moment, while others go on writing; returns its bytes.
+
+        Raises `ConfigurationError` where something stands there already, or it cannot be written.
+        """
+        target = Path(destination)
+        try:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the backup {target} cannot be made: {error.strerror}",
+                argument="destination",
+                hint="name a new file in a folder that is there",
+            ) from error
+        try:
+            with self._told():
+                self._connection.execute("VACUUM INTO ?", (str(target),))
+            with target.open("rb+") as file:
+                os.fsync(file.fileno())
+        except BaseException:
+            target.unlink()
+            raise
+        return target.stat().st_size
+
+    def compact(self) -> tuple[int, int]:
+        """Give free pages back to the file system, and end the log; returns the bytes before and after.
+
+        Needs as much free space as the file takes, and nobody writing meanwhile.
+        """
+        path = Path(self._location.path)
+        with self._told():
+            self._end_log()
+            before = path.stat().st_size
+            execute_waiting(self._connection, "VACUUM", self._until())
+            self._end_log()
+        return before, path.stat().st_size
+
+    def _end_log(self) -> None:
+        """Move what the log holds into the file, and empty it: readers that are under way hold it back."""
+        until = self._until()
+        while True:
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                return
+            if time.monotonic() >= until:
+                raise sqlite3.OperationalError("database is locked")
+
+    # ---- forgetting
+
+    def forgettable(
+        self, agent_id: str, *, organisation: str = "default", before: datetime | None = None
+    ) -> ForgetReport:
+        """Count what `forget` would remove."""
+        with self._told():
+            org, until = self._number_of(organisation), _microseconds(before)
+            whole = before is None
+            return ForgetReport(
+                agent_id=agent_id,
+                memories=self._one(f"SELECT count(*) {_FORGOTTEN}", org, agent_id, until),
+                sessions=self._one("SELECT count(*) FROM sessions WHERE org = ? AND agent_id = ?", org, agent_id)
+                if whole
+                else 0,
+                registered=self._one("SELECT count(*) FROM agents WHERE org = ? AND agent_id = ?", org, agent_id)
+                if whole
+                else 0,
+            )
+
+    def forget(self, agent_id: str, *, organisation: str = "default", before: datetime | None = None) -> ForgetReport:
+        """Remove an agent's memories for good: from the rows, the text index, the free pages and the log.
+
+        Without `before` its sessions and its registration go as well. Afterwards the file is compacted, so that no byte of them
+        is left in it; backups and file systems that keep old versions are another matter.
+        """
+        report = self.forgettable(agent_id, organisation=organisation, before=before)
+        with self._told():
+            org, until = self._number_of(organisation), _microseconds(before)
+            self._connection.execute("PRAGMA secure_delete = ON")
+            while self._forget_some(org, agent_id, until):
+                pass
+            begin(self._connection, self._until())
+            if before is None:
+                self._connection.execute("DELETE FROM sessions WHERE org = ? AND agent_id = ?", (org, agent_id))
+                self._connection.execute("DELETE FROM agents WHERE org = ? AND agent_id = ?", (org, agent_id))
+            # until it is merged, an index of FTS5 keeps the words of what was removed
+            self._connection.execute(f"INSERT INTO {text_table(org)} ({text_table(org)}) VALUES ('optimize')")  # noqa: S608
+            self._connection.execute("COMMIT")
+        self.compact()
+        return report
+
+    def _forget_some(self, org: int, agent_id: str, until: int) -> bool:
+        """Remove some memories in one transaction, so that others can write in between; whether there may be more."""
+        begin(self._connection, self._until())
+        rows = self._connection.execute(
+            f"SELECT id, content, metadata {_FORGOTTEN} LIMIT ?", (org, agent_id, until, _COMMITTED_ROWS)
+        ).fetchall()
+        table = text_table(org)
+        self._connection.executemany(
+            f"INSERT INTO {table} ({table}, rowid, text) VALUES ('delete', ?, ?)",  # noqa: S608
+            ((number, search_text(content, metadata)) for number, content, metadata in rows),
+        )
+        self._connection.executemany("DELETE FROM memories WHERE id = ?", ((row[0],) for row in rows))
+        self._connection.execute("COMMIT")
+        return bool(rows)
+
+    # ---- keys
+
+    def create_key(self, name: str, *, organisation: str = "") -> str:
+        """A new key, which is shown this once: the file keeps a hash.
+
+        Args:
+            name: What the key is called in lists, and how it is revoked.
+            organisation: Whose key it is; made where it is not there. Default: one of the key's own name.
+
+        Raises:
+            ConfigurationError: A key of this name is in use.
+        """
+        if not name:
+            raise ConfigurationError("a key needs a name", argument="name")
+        with self._told():
+            begin(self._connection, self._until())
+            if any(key.name == name and key.revoked is None for key in self._directory.issued_keys()):
+                raise ConfigurationError(
+                    f"there is a key {name!r} already", argument="name", hint="revoke that one, or take another name"
+                )
+            identifiers = RandomIdentifiers(SystemRandom())
+            api_key, wanted = identifiers.new_key(), organisation or name
+            org = self._directory.by_name(wanted) or self._directory.by_id(wanted)
+            if org is None:
+                org = self._directory.new_state(identifiers.new("org"), wanted, api_key)
+                self._directory.add(org)
+            self._directory.add_key(org, api_key, name)
+            self._connection.execute("COMMIT")
+        return api_key
+
+    def keys(self) -> list[StoredKey]:
+        """The issued keys, oldest first, with those that were revoked."""
+        with self._told():
+            return list(self._directory.issued_keys())
+
+    def revoke_key(self, name: str) -> None:
+        """Refuse the key of this name from now on, in every process.
+
+        Raises:
+            ConfigurationError: No key of this name is in use.
+        """
+        with self._told():
+            query = "UPDATE keys SET revoked = ? WHERE name = ? AND revoked IS NULL"
+            if not self._connection.execute(query, (self._stamps.now(), name)).rowcount:
+                raise ConfigurationError(f"no key {name!r} is in use", argument="name")
+
+    # ---- what these share
+
+    def _number_of(self, organisation: str) -> int:
+        org: OrganisationState | None = self._directory.by_name(organisation) or self._directory.by_id(organisation)
+        if org is None:
+            raise unusable(self._location.path, f"has no organisation {organisation!r}", "see: memtrace-sdk store info")
+        return self._numbers.of(org.org_id)
+
+    def _one(self, query: str, *values: object) -> int:
+        (value,) = self._connection.execute(query, values).fetchone()
+        return int(value)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Make an error of ours of what SQLite says, with what was begun taken back."""
+        try:
+            yield
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            self._directory.forget()
+            if isinstance(error, sqlite3.Error):
+                raise store_error(error, self._location.path) from error
+            raise
+
+
+_ORGANISATIONS = (
+    "SELECT name, org_id, (SELECT count(*) FROM memories WHERE org = o.id) FROM organisations AS o ORDER BY id"
+)
+_FORGOTTEN = "FROM memories WHERE org = ? AND agent_id = ? AND time < ?"
+
+
+def _microseconds(bound: datetime | None) -> int:
+    """A bound as rows have it; later than any of them where there is none. A time without a zone is UTC."""
+    if bound is None:
+        return (1 << 63) - 1
+    aware = bound if bound.tzinfo else bound.replace(tzinfo=timezone.utc)
+    return (aware - moment(0)) // timedelta(microseconds=1)

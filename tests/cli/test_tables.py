@@ -1,0 +1,112 @@
+"""Tables in a pipe: every row is one whole line, and no width makes text vanish."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import pytest
+
+from memtrace._cli.tables import plain_table
+from memtrace._cli.terminal import show_table
+
+pytestmark = pytest.mark.network
+LONG = "word " * 60
+TOO_SMALL = [None, "0", "1", "5", "19", "-5", "nonsense", "99999"]
+
+
+@pytest.fixture
+def filled(client, environment, tmp_path):
+    """Of everything that a table shows there are two, with texts that no line of 100 columns holds."""
+    agents = [client.agents.register(name=f"{number} {LONG}", description=LONG) for number in range(2)]
+    for number in range(2):
+        client.memories.add(agent_id="bot", content=f"{number} {LONG}", tags=["t" * 64], event_type="e" * 64)
+        client.sessions.create(agent_id=agents[0].id)
+    (tmp_path / "config.toml").write_text(
+        "".join(f'[profiles.p{n}]\nbase_url = "http://{"h" * 90}{n}"\napi_key_env = "{"K" * 80}"\n' for n in range(2))
+    )
+    environment.setenv("MEMTRACE_CONFIG", str(tmp_path / "config.toml"))
+
+
+COMMANDS = {
+    "recall": (["recall", "bot"], 3),
+    "search": (["search"], 3),
+    "agents": (["agents"], 3),
+    "sessions": (["sessions"], 3),
+    "stats": (["stats", "bot"], 2),
+    "profiles": (["profiles", "list"], 3),
+    "transports": (["transports"], None),
+    "middleware": (["middleware"], None),
+    "doctor": (["doctor"], None),
+}
+
+
+def squeezed(text):
+    return sorted("".join(text.split()))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("columns", TOO_SMALL)
+def test_each_row_is_one_line_where_no_width_is_asked_for(invoke, filled, environment, name, columns):
+    command, count = COMMANDS[name]
+    if columns is not None:
+        environment.setenv("COLUMNS", columns)
+    lines = invoke(*command).stdout.splitlines()
+    if count is None:
+        as_json = json.loads(invoke(*command, "--json").stdout)
+        checks = as_json["checks"] if name == "doctor" else as_json
+        count = len(checks) + 1 if name != "doctor" else len(checks) + sum(bool(check["advice"]) for check in checks)
+    assert len(lines) == count
+    assert all(line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("columns", ["20", "25", "30", "60", "100"])
+def test_no_width_makes_text_vanish(invoke, filled, environment, name, columns):
+    command, _ = COMMANDS[name]
+    whole = invoke(*command).stdout
+    environment.setenv("COLUMNS", columns)
+    narrow = invoke(*command).stdout
+    if name != "doctor":  # which says how long things took
+        assert squeezed(narrow) == squeezed(whole)
+    assert abs(len(squeezed(narrow)) - len(squeezed(whole))) < 10
+
+
+def test_the_doctor_tells_a_long_finding_on_one_line(invoke, environment):
+    environment.setenv("MEMTRACE_BASE_URL", "http://127.0.0.1:1/" + "p" * 200)
+    environment.setenv("MEMTRACE_API_KEY", "mtk_x")
+    lines = invoke("doctor").stdout.splitlines()
+    assert any("p" * 200 in line for line in lines)
+    assert all(line.startswith(("ok", "failed", "skipped", "  ")) for line in lines)
+
+
+def test_a_cell_of_any_length_is_one_line_and_no_other_is_filled_up_to_it(capsys):
+    show_table(plain_table({"a": "", "n": ">", "b": ""}, [("x" * 20_000, "1", "日本"), ("y", "20", "z" * 20_000)]))
+    lines = capsys.readouterr().out.splitlines()
+    assert [len(line) for line in lines] == [107, 20_008, 20_106]
+    assert lines[0] == "a" + " " * 101 + " n  b"
+
+
+def test_a_line_is_as_rich_writes_it(capsys, environment):
+    def table():
+        return plain_table({"a": "", "n": ">", "日本": "", "m": ">"}, [("x", "1", "", "2"), ("日本", "10", "é", "30")])
+
+    show_table(table())
+    whole = capsys.readouterr().out
+    environment.setenv("COLUMNS", "80")
+    show_table(table())
+    assert capsys.readouterr().out == whole
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no pseudo-terminals")
+def test_a_terminal_is_as_wide_as_it_is(filled):
+    import pty
+    import subprocess
+
+    near, far = pty.openpty()
+    subprocess.run([sys.executable, "-m", "memtrace", "stats", "bot"], stdin=far, stdout=far, check=True, timeout=60)
+    seen = os.read(near, 65536)
+    os.close(near)
+    os.close(far)
+    assert b"bot" in seen

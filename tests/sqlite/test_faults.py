@@ -1,0 +1,333 @@
+"""What befalls a store's file: an error that names it, and nothing lost of what was acknowledged."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+
+import pytest
+
+from memtrace import APIConnectionError, APITimeoutError, ConfigurationError, Memtrace, RetryPolicy, TransportError
+from memtrace._support import sqlite_files
+from memtrace_transports import SqliteTransport
+from memtrace_transports.sqlite import _file, _opening
+from memtrace_transports.sqlite._errors import store_error
+from memtrace_transports.sqlite._schema import VERSION
+from tests.sqlite.test_addresses import contents
+
+ONCE = RetryPolicy(max_attempts=1)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "agent.db"
+
+
+def remember_until_refused(client, stored):
+    for number in range(200):
+        client.remember("assistant", f"{number}: {'x' * 1000}")
+        stored.append(f"{number}: {'x' * 1000}")
+
+
+def refused(face, path, **settings):
+    """The error of a first call on what is at `path`."""
+    with face.client(path, **settings) as client, pytest.raises(ConfigurationError) as caught:
+        client.remember("assistant", "planted")
+    assert str(path) in caught.value.message
+    assert "planted" not in str(caught.value)
+    assert caught.value.hint
+    return caught.value.message
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(face, path):
+    path.write_text("my diary, " * 100)
+    assert "is no SQLite database" in refused(face, path)
+    assert path.read_text() == "my diary, " * 100
+
+
+def test_the_database_of_another_program_is_refused_and_left_alone(face, path):
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    other.close()
+    before = path.read_bytes()
+    assert "is the database of another program" in refused(face, path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_a_newer_release_is_refused_and_left_alone(face, path):
+    with Memtrace(path) as client:
+        client.remember("assistant", "from the future")
+    newer = sqlite3.connect(path)
+    newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+    newer.close()
+    before = path.read_bytes()
+    message = refused(face, path)
+    assert f"its schema has version {VERSION + 1}, this release knows {VERSION}" in message
+    assert path.read_bytes() == before
+
+
+def test_a_folder_is_refused(face, path):
+    path.mkdir()
+    assert "is a folder" in refused(face, path)
+
+
+def test_what_is_no_regular_file_is_refused(face, path):
+    os.mkfifo(path)
+    assert "is no regular file" in refused(face, path)
+
+
+def test_a_link_that_leads_nowhere_is_refused(face, path):
+    path.symlink_to(path.parent / "missing" / "agent.db")
+    assert "something else stands in its place" in refused(face, path)
+
+
+def test_a_path_below_a_file_is_refused(face, path):
+    path.write_text("a file")
+    assert "cannot be reached: Not a directory" in refused(face, path / "agent.db")
+
+
+def test_a_folder_that_cannot_be_made_is_refused(face, monkeypatch, path):
+    def full(*args, **settings):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sqlite_files.os, "open", full)
+    assert "cannot be made: No space left on device" in refused(face, path)
+
+
+def test_a_file_on_a_network_share_is_refused(face, monkeypatch, path):
+    monkeypatch.setattr(sqlite_files, "_file_system", lambda path: "nfs4")
+    assert "is on a network share" in refused(face, path)
+
+
+def test_the_kind_of_a_file_system_is_that_of_the_deepest_mount(monkeypatch, tmp_path):
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "22 1 0:20 / / rw - ext4 /dev/vda rw\n"
+        "23 22 0:21 / /net\\040share rw shared:1 - nfs4 host:/x rw\n"
+        "24 22 0:22 / /network rw - ext4 /dev/vdb rw\n"
+    )
+    monkeypatch.setattr(sqlite_files, "_MOUNTS", table)
+    kinds = {
+        path: sqlite_files._file_system(path)
+        for path in ("/a.db", "/net share/a.db", "/net share2/a.db", "\\\\host\\a.db")
+    }
+    assert kinds == {"/a.db": "ext4", "/net share/a.db": "nfs4", "/net share2/a.db": "ext4", "\\\\host\\a.db": "cifs"}
+    table.unlink()
+    assert sqlite_files._file_system("/a.db") == ""
+    monkeypatch.setattr(sqlite_files.sys, "platform", "darwin")
+    assert sqlite_files._file_system("/a.db") == ""
+
+
+def test_a_damaged_page_is_told_and_the_rest_stays_readable(path):
+    with Memtrace(path) as client:
+        for number in range(200):
+            client.remember("assistant", f"Number {number}: {'x' * 500}")
+    with path.open("r+b") as file:
+        file.seek(8 * 4096)
+        file.write(b"\xff" * 4096 * 20)
+    with Memtrace(path, retry=ONCE) as client, pytest.raises((ConfigurationError, TransportError)) as caught:
+        remember_until_refused(client, [])
+    assert f"the store {path} is damaged" in caught.value.message
+    assert "store check" in caught.value.hint
+
+
+def test_a_store_that_another_process_holds_is_told_after_the_timeout(face, path):
+    with face.client(path, timeout=0.2, retry=ONCE) as client:
+        client.remember("assistant", "before")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(
+            APITimeoutError, match="was locked by another process for longer than the timeout"
+        ) as caught:
+            client.remember("assistant", "meanwhile")
+        assert not caught.value.maybe_applied
+        assert contents(client) == ["before"]  # who reads waits for nobody
+        other.execute("ROLLBACK")
+        other.close()
+        client.remember("assistant", "after")
+        assert contents(client) == ["after", "before"]
+
+
+def test_a_write_waits_for_another_process_and_goes_on(face, path):
+    with face.client(path) as client:
+        client.remember("assistant", "before")
+        other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+        timer.start()
+        client.remember("assistant", "after")
+        timer.join()
+        other.close()
+        assert contents(client) == ["after", "before"]
+
+
+def test_a_client_whose_other_calls_take_its_time_is_told_so(path, transport_to):
+    transport = transport_to(str(path))
+    with Memtrace("memory://", transport=transport, timeout=0.05, retry=ONCE) as client:
+        client.remember("assistant", "before")
+        with (
+            transport._process.get().lock,
+            pytest.raises(APITimeoutError, match="was busy with other calls of this client until the timeout"),
+        ):
+            client.recall("assistant")
+        assert contents(client) == ["before"]
+
+
+def test_a_full_disk_is_told_and_writing_goes_on_when_there_is_room(path, transport_to):
+    transport = transport_to(str(path))
+    with Memtrace("memory://", transport=transport, retry=ONCE) as client:
+        client.remember("assistant", "first")
+        connection = transport._process.get().opened.connection
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        stored = ["first"]
+        with pytest.raises(APIConnectionError, match="the disk is full; nothing of this call was stored") as caught:
+            remember_until_refused(client, stored)
+        assert not caught.value.maybe_applied
+        connection.execute(f"PRAGMA max_page_count = {pages * 10}")
+        client.remember("assistant", "there is room")
+        assert contents(client) == ["there is room", *reversed(stored)]
+
+
+def test_an_organisation_whose_first_write_fails_is_made_by_the_next(path, transport_to):
+    transport = transport_to(str(path))
+    with Memtrace("memory://", "mtk_one", transport=transport, retry=ONCE) as client:
+        assert contents(client) == []
+        connection = transport._process.get().opened.connection
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(APIConnectionError, match="the disk is full"):
+            client.remember("assistant", "x" * 10_000)
+        connection.execute(f"PRAGMA max_page_count = {pages * 10}")
+        client.remember("assistant", "now")
+        assert contents(client) == ["now"]
+
+
+@pytest.mark.parametrize("by", ["deleted", "replaced"])
+def test_a_file_that_goes_away_under_an_open_client_is_told(face, path, by):
+    with face.client(path, retry=ONCE) as client:
+        client.remember("assistant", "before")
+        moved = path.rename(path.with_name("moved.db"))
+        if by == "replaced":
+            path.write_bytes(b"")
+        for call in (lambda: client.remember("assistant", "lost"), lambda: client.recall("assistant")):
+            with pytest.raises(ConfigurationError, match="was deleted or replaced while this client had it open"):
+                call()
+        moved.rename(path)
+        client.remember("assistant", "after")
+        assert contents(client) == ["after", "before"]
+
+
+def test_a_file_that_is_missing_where_none_is_to_be_made_is_told(path):
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        _opening.open_store(SqliteTransport(str(path))._location, 0, create=False)
+
+
+def test_a_store_without_a_write_ahead_log_is_refused(path):
+    connection = sqlite3.connect(":memory:")  # which has none
+    with pytest.raises(sqlite_files.UnusableFileError, match="cannot keep a write-ahead log"):
+        sqlite_files._use_write_ahead_log(connection)
+    connection.close()
+
+
+def test_a_commit_that_the_disk_broke_may_have_been_stored():
+    error = store_error(sqlite3.OperationalError("disk I/O error"), "agent.db", maybe_stored=True)
+    assert isinstance(error, TransportError)
+    assert error.maybe_sent
+    assert "nothing of this call" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("attempt to write a readonly database", "cannot be written: the file or its folder is read-only"),
+        ("unable to open database file", "cannot be opened"),
+        ("no such module: fts5", "cannot be used: this Python's SQLite was built without FTS5"),
+        ("something new", "cannot be used: something new"),
+    ],
+)
+def test_what_sqlite_says_is_told_with_the_path_and_what_to_do(said, told):
+    error = store_error(sqlite3.OperationalError(said), "agent.db")
+    assert isinstance(error, ConfigurationError)
+    assert error.message.startswith(f"the store agent.db {told}")
+    assert error.hint
+
+
+def held(path):
+    """Another program's connection that lets nobody else read or write."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    return other
+
+
+def test_the_first_call_waits_for_who_holds_the_file(path):
+    other = held(path)
+    timer = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    timer.start()
+    with Memtrace(path) as client:
+        client.remember("assistant", "after all")
+        assert contents(client) == ["after all"]
+    timer.join()
+    other.close()
+
+
+def test_the_first_call_is_told_after_the_timeout_that_the_file_is_held(path):
+    other = held(path)
+    with (
+        Memtrace(path, timeout=0.2, retry=ONCE) as client,
+        pytest.raises(APITimeoutError, match="was locked by another process for longer than the timeout"),
+    ):
+        client.remember("assistant", "meanwhile")
+    other.close()
+
+
+def test_a_file_that_sqlite_cannot_open_is_told(path, monkeypatch):
+    def unable(*args, **settings):
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with Memtrace(path) as client:
+        monkeypatch.setattr(_opening.sqlite3, "connect", unable)
+        with pytest.raises(ConfigurationError, match="cannot be opened"):
+            client.recall("assistant")
+
+
+def answering(*outcomes):
+    """An `answer` of the rules whose first calls raise these; then it is the real one."""
+    left = list(outcomes)
+
+    def answer(*args):
+        if left:
+            raise left.pop(0)
+        return real(*args)
+
+    real = _file.answer
+    return answer
+
+
+def test_a_read_that_meets_a_lock_is_made_again(path, monkeypatch):
+    with Memtrace(path, retry=ONCE) as client:
+        client.remember("assistant", "before")
+        monkeypatch.setattr(_file, "answer", answering(sqlite3.OperationalError("database table is locked")))
+        assert contents(client) == ["before"]
+
+
+def test_a_write_that_is_interrupted_is_taken_back(path, monkeypatch):
+    with Memtrace(path, retry=ONCE) as client:
+        client.remember("assistant", "before")
+        monkeypatch.setattr(_file, "answer", answering(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            client.remember("assistant", "interrupted")
+        client.remember("assistant", "after")
+        assert contents(client) == ["after", "before"]
+
+
+def test_a_file_that_another_process_has_just_made_is_opened(path, monkeypatch):
+    def made_by_another(name, *args, **settings):
+        path.write_bytes(b"")
+        raise FileExistsError
+
+    with Memtrace(path) as client:
+        monkeypatch.setattr(_opening.os, "open", made_by_another)
+        client.remember("assistant", "shared")
+        assert contents(client) == ["shared"]
