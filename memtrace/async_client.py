@@ -36,6 +36,7 @@ from memtrace.resources._async_sessions import AsyncSessions
 
 if TYPE_CHECKING:
     import os
+    from datetime import datetime
 
     from typing_extensions import Self
 
@@ -248,9 +249,9 @@ class AsyncMemtrace:
 
     # -- memories
 
-    async def remember(self, agent_id: str, content: str) -> Memory:
+    async def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
         """Store an episodic memory, event type ``general``; as `memories.remember`."""
-        return await self.add_memory(episodic_memory(agent_id, content))
+        return await self.add_memory(episodic_memory(agent_id, content, occurred_at))
 
     async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since `since`, newest first; as `memories.recall`."""
@@ -279,8 +280,8 @@ class AsyncMemtrace:
         return await self._memories.list(opts)
 
     async def search_memories(self, query: SearchQuery) -> SearchResult:
-        """Search memories; as `memories.search`."""
-        return await self._memories.search(query)
+        """Search memories; as `memories.filter`."""
+        return await self._memories.filter(query)
 
     # -- agents
 

@@ -37,6 +37,7 @@ from memtrace.resources._sessions import Sessions
 
 if TYPE_CHECKING:
     import os
+    from datetime import datetime
 
     from typing_extensions import Self
 
@@ -246,9 +247,9 @@ class Memtrace:
 
     # -- memories
 
-    def remember(self, agent_id: str, content: str) -> Memory:
+    def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
         """Store an episodic memory, event type ``general``; as `memories.remember`."""
-        return self.add_memory(episodic_memory(agent_id, content))
+        return self.add_memory(episodic_memory(agent_id, content, occurred_at))
 
     def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since `since`, newest first; as `memories.recall`."""
@@ -277,8 +278,8 @@ class Memtrace:
         return self._memories.list(opts)
 
     def search_memories(self, query: SearchQuery) -> SearchResult:
-        """Search memories; as `memories.search`."""
-        return self._memories.search(query)
+        """Search memories; as `memories.filter`."""
+        return self._memories.filter(query)
 
     # -- agents
 

@@ -7,7 +7,7 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast, get_args
 
 from pydantic import (
@@ -19,10 +19,11 @@ from pydantic import (
     Strict,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
+    field_validator,
     model_serializer,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from memtrace._support.numbers import counted
 
@@ -199,6 +200,8 @@ class AddMemoryRequest(_Sent):
     content: str
     #: JSON values. The server keeps numbers as 64-bit floats and gives keys back sorted.
     metadata: dict[str, Any] | None = None
+    #: When it happened, if not now, with a zone. It is stored as ``metadata["occurred_at"]``: the server sets `time` itself.
+    occurred_at: datetime | None = Field(default=None, exclude=True, strict=True)
     #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each.
     tags: list[str] | None = None
     #: The duplicate key, one namespace for the organisation; the server's own covers agent, event and the first 200 bytes.
@@ -207,6 +210,37 @@ class AddMemoryRequest(_Sent):
     importance: float | None = Field(default=None, ge=0, le=1)
     #: Another memory that this one follows from; the server does not check it.
     parent_id: str | None = None
+
+    @field_validator("occurred_at")
+    @classmethod
+    def _check_occurred_at(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        if value is None:
+            return None
+        text = _rfc3339(value)
+        if text is None:
+            raise PydanticCustomError("naive_datetime", "no point in time")
+        said = (info.data.get("metadata") or {}).get(_OCCURRED_AT, text)
+        if said != text:
+            raise PydanticCustomError("occurred_twice", "another time in metadata")
+        return value
+
+    def model_post_init(self, context: object, /) -> None:
+        """Keep `occurred_at` where the server keeps it."""
+        if self.occurred_at is not None:
+            self.metadata = {**(self.metadata or {}), _OCCURRED_AT: _rfc3339(self.occurred_at)}
+
+
+_OCCURRED_AT = "occurred_at"
+
+
+def _rfc3339(at: datetime) -> str | None:
+    """A point in time as text, in UTC; None for what is none."""
+    if at.utcoffset() is None:
+        return None
+    try:
+        return at.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
+    except OverflowError:
+        return None
 
 
 class Memory(ResponseModel):
@@ -229,7 +263,7 @@ class Memory(ResponseModel):
     @property
     def occurred_at(self) -> datetime:
         """When it happened: what ``metadata["occurred_at"]`` says (RFC 3339, with a zone), else `time`."""
-        said = (self.metadata or {}).get("occurred_at")
+        said = (self.metadata or {}).get(_OCCURRED_AT)
         return (_point_in_time(said) if isinstance(said, str) else None) or self.time
 
 

@@ -46,7 +46,7 @@ def test_no_object_of_a_call_shows_a_content():
         memory = client.memories.add(
             agent_id="a", content=f"{PLANTED} one", metadata={"k": PLANTED}, dedup_key=of_attempts
         )
-        client.memories.search(content_contains=PLANTED)
+        client.memories.filter(content_contains=PLANTED)
         result = client.memories.add_many(
             [AddMemoryRequest(agent_id="a", content=f"{PLANTED} {of_attempts} {n}", session_id="s") for n in range(3)]
         )

@@ -78,7 +78,7 @@ def _walk_through_tree(seen: WalkthroughResult, store: str | None) -> Tree:
     )
     _call(session, 'session.decide("Open in dark mode", "the user prefers it")', _memory_line(seen.decision))
     _call(session, "session.context().context", *filter(None, _context_lines(seen.context)))
-    _call(tree, 'client.memories.search(content_contains="dark mode")', *map(_memory_line, seen.found.results))
+    _call(tree, 'client.memories.filter(content_contains="dark mode")', *map(_memory_line, seen.found.results))
     _call(tree, "client.memories.recall(agent.id)", *map(_memory_line, seen.recalled.memories))
     stats = seen.stats
     types = ", ".join(f"{count} {name}" for name, count in stats.memory_types.items())
@@ -180,7 +180,7 @@ def _show_conversation(client: Memtrace, name: str, report: LoadReport) -> None:
     if not report.sessions:
         show(console, "", Text("There are no turns to search.", "yellow"))
         return
-    found = client.memories.search(content_contains=report.word, limit=_SHOWN)
+    found = client.memories.filter(content_contains=report.word, limit=_SHOWN)
     show(console, "", _heading("Search", f'content_contains="{report.word}", limit={_SHOWN}'), _found_table(found))
     last = list(report.sessions.values())[-1]
     context = client.sessions.context(last)

@@ -41,7 +41,7 @@ def run_steps(client: Memtrace) -> WalkthroughResult:
         observation=observation,
         decision=decision,
         context=context,
-        found=client.memories.search(content_contains="dark mode"),
+        found=client.memories.filter(content_contains="dark mode"),
         recalled=client.memories.recall(agent.id),
         stats=client.agents.stats(agent.id),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -44,9 +45,9 @@ def filters_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str,
     return coerce_request(model, given, fields)
 
 
-def episodic_memory(agent_id: str, content: str) -> AddMemoryRequest:
+def episodic_memory(agent_id: str, content: str, occurred_at: datetime | None = None) -> AddMemoryRequest:
     """What `remember` stores."""
-    return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content})
+    return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content, "occurred_at": occurred_at})
 
 
 def decision_memory(agent_id: str, content: str, reasoning: str) -> AddMemoryRequest:

@@ -256,7 +256,7 @@ def search_memories(query: SearchQuery, clock: Clock = _SYSTEM_CLOCK) -> Operati
     check_importance(query.min_importance)
     times = {"since": to_query(query.since, "since", clock), "until": to_query(query.until, "until", clock)}
     body = _body(query.model_copy(update={**times, "tags": tags}), exclude={"tags_match"})
-    return Operation("memories.search", "POST", f"{_API}/search", response_parser(SearchResult), "read", body)
+    return Operation("memories.filter", "POST", f"{_API}/search", response_parser(SearchResult), "read", body)
 
 
 _LIST_CHECKS: Final[dict[str, Callable[[Any, str], None]]] = {

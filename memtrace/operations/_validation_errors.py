@@ -17,6 +17,7 @@ _KINDS = {
     "int_type": "a whole number",
     "float_type": "a number",
     "callable_type": "a function",
+    "datetime_type": "an aware datetime",
 }
 _RULES = {
     "missing": "given",
@@ -27,6 +28,8 @@ _RULES = {
     "literal_error": "{expected}",
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
+    "naive_datetime": "an aware datetime, as in datetime.now(timezone.utc)",
+    "occurred_twice": "left out where metadata has another 'occurred_at'",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher
     from memtrace.outcomes import BatchResult, OnFailure, OnFull, OnResult, Outcome, Progress
     from memtrace.resources._async_write_buffer import AsyncWriteBuffer
-    from memtrace.resources.request_params import AddMemoryParams, ListParams, SearchParams
+    from memtrace.resources.request_params import AddMemoryParams, FilterParams, ListParams
 
 
 class AsyncMemories:
@@ -204,11 +205,13 @@ class AsyncMemories:
         )
 
     @overload
-    async def search(self, query: SearchQuery) -> SearchResult: ...
+    async def filter(self, query: SearchQuery) -> SearchResult: ...
     @overload
-    async def search(self, **fields: Unpack[SearchParams]) -> SearchResult: ...
-    async def search(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
-        """Search memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
+    async def filter(self, **fields: Unpack[FilterParams]) -> SearchResult: ...
+    async def filter(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
+        """Read memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
+
+        The server does it, newest first unless `order` is ``asc``. `search` finds what is relevant to a query instead.
 
         Up to 1000 rows are one request; more, or exact tags, are read page by page. Raises `InvalidRequestError` for a `limit`
         below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
@@ -216,9 +219,9 @@ class AsyncMemories:
         chosen = filters_from(SearchQuery, query, fields)
         return await self._dispatcher.run(listing.search_memories(chosen, self._dispatcher.settings.clock))
 
-    async def remember(self, agent_id: str, content: str) -> Memory:
-        """Store an episodic memory, event type ``general``. Raises as `add` does."""
-        return await self.add(episodic_memory(agent_id, content))
+    async def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
+        """Store an episodic memory, event type ``general``; `occurred_at` is when it happened, if not now. Raises as `add` does."""
+        return await self.add(episodic_memory(agent_id, content, occurred_at))
 
     async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
         """Read an agent's newest 100 memories since `since`, newest first. Raises `InvalidRequestError` for an empty agent."""

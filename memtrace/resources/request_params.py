@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from typing_extensions import Required
 
     from memtrace.context import ContextFormat, TokenCounter
@@ -15,11 +17,11 @@ __all__ = [
     "AgentMemoriesParams",
     "ContextParams",
     "CreateSessionParams",
+    "FilterParams",
     "ListParams",
     "PromptContextParams",
     "RegisterAgentParams",
     "RememberParams",
-    "SearchParams",
     "SessionMemoriesParams",
     "UpdateSessionParams",
 ]
@@ -34,6 +36,7 @@ class AddMemoryParams(TypedDict, total=False):
     event_type: str
     content: Required[str]
     metadata: dict[str, Any] | None
+    occurred_at: datetime | None
     tags: list[str] | None
     dedup_key: str | None
     importance: float | None
@@ -46,6 +49,7 @@ class RememberParams(TypedDict, total=False):
     memory_type: MemoryType
     event_type: str
     metadata: dict[str, Any] | None
+    occurred_at: datetime | None
     tags: list[str] | None
     dedup_key: str | None
     importance: float | None
@@ -83,7 +87,7 @@ class ListParams(_ReadParams, total=False):
     session_id: str | None
 
 
-class SearchParams(TypedDict, total=False):
+class FilterParams(TypedDict, total=False):
     """The fields of `SearchQuery`."""
 
     agent_id: str | None

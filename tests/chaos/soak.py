@@ -129,7 +129,7 @@ def _calls(client):
     text = os.urandom(16).hex()
     yield lambda: client.memories.add(agent_id=AGENT, content=text)
     yield lambda: client.memories.add_many(AddMemoryRequest(agent_id=AGENT, content=f"{text} {n}") for n in range(3))
-    yield lambda: client.memories.search(agent_id=AGENT, content_contains=text)
+    yield lambda: client.memories.filter(agent_id=AGENT, content_contains=text)
     for page in range(3):
         yield lambda page=page: client.memories.list(agent_id=AGENT, limit=20, offset=20 * page)
 

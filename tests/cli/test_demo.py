@@ -27,7 +27,7 @@ def test_the_walk_through_shows_every_call_and_what_came_back(invoke):
         "tags: ui",
         "### Recent Actions (2)",
         "### Decisions Made (1)",
-        "client.memories.search",
+        "client.memories.filter",
         "client.memories.recall",
         "3 memories (1 decision, 2 episodic), 1 session",
     ):

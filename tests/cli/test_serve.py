@@ -195,7 +195,7 @@ def _by_python():
     for content in ("User prefers dark mode", "User likes té 🫖"):
         client.memories.add(agent_id=agent.id, session_id=session.id, content=content, tags=["ui"])
     client.sessions.context(session.id, since="24h")
-    client.memories.search(content_contains="dark")
+    client.memories.filter(content_contains="dark")
     clock.advance(60)
     client.memories.list(agent_id=agent.id, order="asc")
     client.sessions.close(session.id)

@@ -303,7 +303,10 @@ def test_parameters_have_the_names_that_they_always_had():
     }
     for kind in (Memtrace, AsyncMemtrace):
         for name, parameters in expected.items():
-            assert list(inspect.signature(getattr(kind, name)).parameters)[1:] == parameters
+            found = inspect.signature(getattr(kind, name)).parameters.values()
+            positional = [parameter.name for parameter in found if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+            assert positional[1:] == parameters
+            assert all(parameter.default is not parameter.empty for parameter in list(found)[len(positional) :])
         assert list(inspect.signature(kind).parameters)[:3] == ["base_url", "api_key", "timeout"]
         assert inspect.signature(kind).parameters["timeout"].default == 30.0
 

@@ -77,7 +77,7 @@ def check(client, turns):
         same(client.sessions.memories(session_id, limit=PAGE, order="asc").memories, expected)
     for word in ("camping", "adoption", "Sounds great", "no such words"):
         expected = [request for request in requests if word in request.content]
-        same(client.memories.search(content_contains=word, limit=PAGE, order="asc").results, expected)
+        same(client.memories.filter(content_contains=word, limit=PAGE, order="asc").results, expected)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def test_every_method_of_a_client_is_logged_by_its_operation(fake, face):
     client.decide("bot", "y", "z")
     client.memories.add_many([AddMemoryRequest(agent_id="bot", content="v")])
     client.recall("bot")
-    client.memories.search(content_contains="x")
+    client.memories.filter(content_contains="x")
     client.agents.list()
     client.agents.get(agent)
     client.agents.memories("bot")
@@ -65,7 +65,7 @@ def test_every_method_of_a_client_is_logged_by_its_operation(fake, face):
         client.agents.delete(agent)
     assert [call.operation for call in fake.calls] == [
         *("agents.register", "sessions.create", "memories.add", "memories.add", "memories.add_many"),
-        *("memories.list", "memories.search", "agents.list", "agents.get", "agents.memories", "agents.stats"),
+        *("memories.list", "memories.filter", "agents.list", "agents.get", "agents.memories", "agents.stats"),
         *("agents.register", "agents.get", "sessions.list", "sessions.get", "sessions.memories", "sessions.context"),
         *("sessions.update", "sessions.update", "health", "ready", "agents.delete"),
     ]
@@ -138,7 +138,7 @@ def test_a_batch_that_is_too_large_is_logged_as_one(fake):
             api.post(path, {"memories": large})
     assert [(call.operation, call.body) for call in fake.calls] == [
         ("memories.add_many", None),
-        ("memories.search", None),
+        ("memories.filter", None),
     ]
 
 

@@ -185,6 +185,6 @@ def test_ids_and_names_of_another_organisation_find_nothing(fake, face):
     assert globex.sessions.memories(session).count == 0
     assert globex.sessions.context(session).memory_count == 0
     assert globex.agents.stats(agent).memory_count == 0
-    assert globex.memories.search(content_contains="x").count == 0
+    assert globex.memories.filter(content_contains="x").count == 0
     assert globex.sessions.list(agent_id=agent).count == 0
     assert globex.memories.add(agent_id=agent, content="x", dedup_key="k").content == "x"

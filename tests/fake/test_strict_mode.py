@@ -48,11 +48,11 @@ def test_every_method_of_a_client_passes(strict, face):
     everything = {**filters, "limit": 1000, "offset": 3, "order": "asc"}
     client.memories.list(agent_id=agent, session_id="s", **everything)
     client.memories.list(tags=[""], offset=0, order="desc")
-    client.memories.search(
+    client.memories.filter(
         agent_id=agent, session_id="s", memory_types=["episodic"], event_types=["e"], tags=["ui"], content_contains="x",
         min_importance=0.1, since="1h", until="2030-01-01", limit=1000, order="asc",
     )  # fmt: skip
-    client.memories.search()
+    client.memories.filter()
     client.agents.list()
     client.agents.get("bot")
     client.agents.get_or_register(name="bot")
@@ -171,7 +171,7 @@ BODIES = [
     ("POST", "/memories", {"memories": [], "agent_id": "a", "content": "x"}, "beside memories the field 'agent_id'"),
     ("POST", "/search", {"content_contains": "a\0b"}, "the NUL in content_contains is silently left out"),
     ("POST", "/search", {"min_importance": -0.5}, "min_importance=-0.5 is ignored, since it is below 0"),
-    ("POST", "/search", {"offset": 5}, "memories.search does not read the field 'offset', and ignores it; it reads"),
+    ("POST", "/search", {"offset": 5}, "memories.filter does not read the field 'offset', and ignores it; it reads"),
     ("POST", "/search", {"limit": 1001}, "limit=1001 silently becomes 50, since it is no whole number from 1 to 1000"),
     ("POST", "/search", {"limit": 0}, "limit=0 silently becomes 50"),
     ("POST", "/search", {"LIMIT": -5}, "limit=-5 silently becomes 50"),
@@ -219,7 +219,7 @@ def test_a_context_whose_body_or_content_type_cannot_be_read_is_an_error(api):
 
 def test_a_form_is_an_error_where_fields_are_read(api):
     form = "application/x-www-form-urlencoded"
-    with pytest.raises(StrictModeError, match=r"memories\.search: a form is read as an object without fields"):
+    with pytest.raises(StrictModeError, match=r"memories\.filter: a form is read as an object without fields"):
         api.raw("POST", "/search", b"limit=5", form)
     assert api.raw("GET", "/agents", b"limit=5", form).status == 200
 
@@ -300,7 +300,7 @@ def test_max_tokens_warns_at_the_line_of_the_caller(strict, face):
 def test_a_tag_that_matches_by_substring_only_warns(strict, face):
     client = face.of(strict)
     client.memories.add(agent_id="a", content="1", tags=["gui"])
-    for find in (client.memories.list, client.memories.search):
+    for find in (client.memories.list, client.memories.filter):
         with pytest.warns(StrictModeWarning, match="the tag 'ui' matches as a substring"):
             assert find(tags=["ui"]).count == 1
         find(tags=["gui"])
@@ -342,7 +342,7 @@ def test_a_key_that_never_matches_warns(strict, face, key):
 @pytest.mark.parametrize(("asked", "used"), [(0.50000004, "0.500000"), (4e-7, "0.000000"), (0.1234567, "0.123457")])
 def test_an_importance_that_is_rounded_warns(strict, face, asked, used):
     with pytest.warns(StrictModeWarning, match=f"min_importance=.* is rounded to {used}$"):
-        face.of(strict).memories.search(min_importance=asked)
+        face.of(strict).memories.filter(min_importance=asked)
 
 
 def test_a_context_of_more_than_100_rows_warns_and_is_what_the_server_answers(strict, face):

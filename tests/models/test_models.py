@@ -163,7 +163,7 @@ PAIRS = [
     (ListOptions, fields.ListParams, set()),
     (ListOptions, fields.AgentMemoriesParams, {"agent_id"}),
     (ListOptions, fields.SessionMemoriesParams, {"session_id"}),
-    (SearchQuery, fields.SearchParams, set()),
+    (SearchQuery, fields.FilterParams, set()),
     (RegisterAgentRequest, fields.RegisterAgentParams, set()),
     (CreateSessionRequest, fields.CreateSessionParams, set()),
     (UpdateSessionRequest, fields.UpdateSessionParams, set()),

@@ -120,7 +120,7 @@ def test_in_each_field_of_a_memory_made_by_hand(face, field):
     "call",
     [
         lambda client: client.memories.list(ListOptions.model_construct(tags=HALF)),
-        lambda client: client.memories.search(SearchQuery.model_construct(content_contains=HALF)),
+        lambda client: client.memories.filter(SearchQuery.model_construct(content_contains=HALF)),
         lambda client: client.agents.register(RegisterAgentRequest.model_construct(name=HALF)),
         lambda client: client.sessions.update("s", UpdateSessionRequest.model_construct(status=HALF)),
         lambda client: client.sessions.context("s", ContextOptions.model_construct(include_types=[HALF])),

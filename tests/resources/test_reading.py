@@ -152,7 +152,7 @@ def test_a_list_of_up_to_1000_is_one_request_as_it_always_was(face):
     client.agents.memories("a", limit=1000)
     client.sessions.memories("s", limit=1000)
     transport.script[:] = [json_response(200, '{"results":[],"count":0,"query_time_ms":0}')]
-    client.memories.search(limit=1000, since="24h")
+    client.memories.filter(limit=1000, since="24h")
     assert transport.last.body == b'{"since":"24h","limit":1000}'
     assert [request.target for request in transport.requests[:3]] == [
         "/api/v1/memories?since=24h&limit=1000",
@@ -163,7 +163,7 @@ def test_a_list_of_up_to_1000_is_one_request_as_it_always_was(face):
 
 def test_a_list_of_no_rows_is_refused(face):
     client, transport = face.scripted()
-    for read in (client.memories.list, client.memories.search):
+    for read in (client.memories.list, client.memories.filter):
         with pytest.raises(InvalidRequestError, match="limit must be 1 or more"):
             read(limit=0)
     assert not transport.requests
@@ -181,7 +181,7 @@ def test_exact_tags_find_what_has_them_and_substrings_what_holds_them(face, fake
     for read in (
         lambda **options: client.memories.list(**options).memories,
         lambda **options: list(client.memories.iter(**options)),
-        lambda **options: client.memories.search(**{**options, "tags": [options["tags"]]}).results,
+        lambda **options: client.memories.filter(**{**options, "tags": [options["tags"]]}).results,
         lambda **options: client.agents.memories("bot", **options).memories,
         lambda **options: list(client.agents.memories_iter("bot", **options)),
         lambda **options: client.sessions.memories("s", **options).memories,

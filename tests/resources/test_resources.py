@@ -42,7 +42,7 @@ def test_a_model_and_keywords_send_the_same(face):
     for method, model, fields, answer in (
         ("memories.add", AddMemoryRequest, {"agent_id": "a", "content": "c", "tags": ["t"]}, ROW),
         ("memories.list", ListOptions, {"agent_id": "a", "limit": 3}, MEMORIES),
-        ("memories.search", SearchQuery, {"content_contains": "x"}, '{"results":[],"count":0,"query_time_ms":0}'),
+        ("memories.filter", SearchQuery, {"content_contains": "x"}, '{"results":[],"count":0,"query_time_ms":0}'),
         ("agents.register", RegisterAgentRequest, {"name": "n"}, AGENT),
         ("sessions.create", CreateSessionRequest, {"agent_id": "a"}, SESSION),
     ):
@@ -92,14 +92,14 @@ def test_another_type_than_the_model_is_an_error(face):
 def test_a_text_in_place_of_the_model_is_told_the_fields(face):
     client, transport = face.scripted(json_response(200, MEMORIES))
     with pytest.raises(TypeError, match=r"not str; the fields are .*content_contains"):
-        client.memories.search("dark mode")
+        client.memories.filter("dark mode")
     assert not transport.requests
 
 
 @by_face("name", ["agent_id", "session_id"])
 def test_an_empty_id_is_no_filter_for_everyones_memories(face, name):
     client, transport = face.scripted(json_response(200, MEMORIES))
-    for call in (client.memories.list, client.memories.iter, client.memories.search):
+    for call in (client.memories.list, client.memories.iter, client.memories.filter):
         with pytest.raises(InvalidRequestError, match="would not filter") as caught:
             call(**{name: ""})
         assert caught.value.field == name
@@ -210,7 +210,7 @@ def test_times_of_every_form_bound_what_is_read(face, fake):
     for since in (timedelta(minutes=90), timedelta(minutes=90, seconds=30), "90m", middle, middle.isoformat()):
         assert [m.content for m in client.recall("a", since).memories] == ["new"]
         assert [m.content for m in client.memories.list(agent_id="a", until=since).memories] == ["old"]
-        assert [m.content for m in client.memories.search(agent_id="a", since=since).results] == ["new"]
+        assert [m.content for m in client.memories.filter(agent_id="a", since=since).results] == ["new"]
 
 
 def test_get_or_register_registers_once(face, fake):
@@ -545,9 +545,9 @@ def test_duplicates_are_found_by_the_callers_key_and_by_the_servers(face, fake):
 @by_face(("tags", "sent"), [("ui, nav", ["ui", "nav"]), (["ui"], ["ui"]), ("", [])])
 def test_a_search_takes_tags_as_a_list_does(face, tags, sent):
     client, transport = face.scripted(json_response(200, '{"results": [], "count": 0, "query_time_ms": 1}'))
-    client.memories.search(tags=tags)
+    client.memories.filter(tags=tags)
     assert json.loads(transport.last.body)["tags"] == sent
     with pytest.raises(InvalidRequestError, match=r"tags\[1\] must be letters"):
-        client.memories.search(tags="ui,no space")
+        client.memories.filter(tags="ui,no space")
     with pytest.raises(InvalidRequestError, match=r"^tags\[1\] must be a text, not int"):
-        client.memories.search(tags=["a", 5])
+        client.memories.filter(tags=["a", 5])

@@ -291,7 +291,7 @@ class TestTheReport:
                 memtrace_client.remember("bot", f"a planted content {turn}")
             key = Headers({"x-api-key": memtrace_fake.organisation().api_key})
             memtrace_fake.handle(Request("GET", "http://fake", "/api/v1/memories/a planted content 7", key))
-            memtrace_client.memories.search(content_contains="planted")
+            memtrace_client.memories.filter(content_contains="planted")
             assert not "a failure"
     """
 
@@ -303,7 +303,7 @@ class TestTheReport:
                 "*calls of the fake Memtrace server (the last 20 of 32)*",
                 "memories.add: POST /api/v1/memories -> 201",
                 "memories.find: GET /api/v1/memories/... -> 200",
-                "memories.search: POST /api/v1/search -> 200",
+                "memories.filter: POST /api/v1/search -> 200",
             ]
         )
         assert result.stdout.str().count("memories.add: POST") == 18

@@ -44,7 +44,7 @@ def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.agents.memories_iter("a"), Generator[Memory, None, None])
     assert_type(client.agents.memories_iter("a", session_id="s"), Generator[Memory, None, None])
     assert_type(client.sessions.memories_iter("s", ListOptions()), Generator[Memory, None, None])
-    assert_type(client.memories.search(content_contains="x"), SearchResult)
+    assert_type(client.memories.filter(content_contains="x"), SearchResult)
     assert_type(client.memories.add_many([AddMemoryRequest(agent_id="a", content="c")]), BatchResult)
     assert_type(client.add_memories([AddMemoryRequest(agent_id="a", content="c")]), list[Memory])
     assert_type(client.agents.get_or_register(name="n", config={"k": [1]}), Agent)

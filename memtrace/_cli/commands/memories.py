@@ -154,7 +154,7 @@ def search(
     from memtrace._cli.connection import connected
 
     with connected(choice) as client:
-        found = client.memories.search(
+        found = client.memories.filter(
             content_contains=text,
             agent_id=agent,
             session_id=session,

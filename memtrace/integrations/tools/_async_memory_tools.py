@@ -82,4 +82,4 @@ class AsyncMemoryTools:
             return await self._client.memories.add(request)
         if isinstance(request, ListOptions):
             return await self._client.memories.list(request)
-        return await self._client.memories.search(request)
+        return await self._client.memories.filter(request)

@@ -80,4 +80,4 @@ class MemoryTools:
             return self._client.memories.add(request)
         if isinstance(request, ListOptions):
             return self._client.memories.list(request)
-        return self._client.memories.search(request)
+        return self._client.memories.filter(request)

@@ -48,7 +48,7 @@ _ROUTES: Mapping[tuple[str, ...], Mapping[str, Route]] = {
         "POST": Route("memories.add", memory_routes.create_memories, fields=frozenset({*CREATE_MEMORY.fields, "memories"}), writes=True),
     },
     ("memories", "*"): {"GET": Route("memories.find", memory_routes.find_memory, "text")},
-    ("search",): {"POST": Route("memories.search", memory_routes.search_memories, fields=frozenset(SEARCH.fields))},
+    ("search",): {"POST": Route("memories.filter", memory_routes.search_memories, fields=frozenset(SEARCH.fields))},
     ("agents",): {
         "GET": Route("agents.list", agent_routes.list_agents),
         "POST": Route("agents.register", agent_routes.create_agent, fields=frozenset({"name", "description", "config"}), writes=True),

@@ -19,7 +19,7 @@ from memtrace_transports._engine.routes.request import RouteRequest
 from memtrace_transports.memory._organisations import Organisation, check_fake
 
 OPERATIONS = (
-    "memories.add", "memories.add_many", "memories.list", "memories.find", "memories.search",
+    "memories.add", "memories.add_many", "memories.list", "memories.find", "memories.filter",
     "agents.register", "agents.list", "agents.get", "agents.delete", "agents.memories", "agents.stats",
     "sessions.create", "sessions.list", "sessions.get", "sessions.update", "sessions.memories", "sessions.context",
     "health", "ready", "unknown",

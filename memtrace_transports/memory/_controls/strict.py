@@ -108,7 +108,7 @@ def _check_members(operation: str, read: AbstractSet[str], members: JsonObject) 
         _check_batch(operation, fields)
     elif operation == "memories.add":
         _warn_of_key(operation, fields)
-    if operation == "memories.search":
+    if operation == "memories.filter":
         _check_search(operation, fields)
     if operation == "sessions.context":
         _check_context(operation, members, fields)

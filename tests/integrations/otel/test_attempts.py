@@ -111,7 +111,7 @@ def test_no_key_and_no_content_is_in_a_span_or_a_metric(face, collected):
         dedup_key="planted key",
     )
     client.memories.list(tags=["planted-tag"])
-    client.memories.search(content_contains="planted content")
+    client.memories.filter(content_contains="planted content")
     told = "".join(span.to_json() for span in collected.spans) + repr(collected.metrics())
     assert "planted" not in told
     assert len(collected.spans) > 5
