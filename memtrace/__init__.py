@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     )
     from memtrace.operations import RawResponse, RetryPolicy
     from memtrace.outcomes import BatchError, BatchProgress, BatchResult, BufferCounts, BufferDrainError, Outcome
+    from memtrace.ranking import IndexStatus, SearchHit, SearchHits
     from memtrace.resources._active_session import ActiveSession
     from memtrace.resources._async_active_session import AsyncActiveSession
     from memtrace.resources._async_write_buffer import AsyncWriteBuffer
@@ -92,6 +93,7 @@ __all__ = [
     "CreateSessionRequest",
     "DeadlineExceededError",
     "Health",
+    "IndexStatus",
     "InvalidRequestError",
     "ListOptions",
     "Memory",
@@ -111,6 +113,8 @@ __all__ = [
     "RequestInfo",
     "ResponseDecodeError",
     "RetryPolicy",
+    "SearchHit",
+    "SearchHits",
     "SearchQuery",
     "SearchResult",
     "ServerError",
@@ -137,6 +141,7 @@ _ELSEWHERE = {
     "BufferCounts": "memtrace.outcomes",
     "BufferDrainError": "memtrace.outcomes",
     "Clock": "memtrace.clock",
+    "IndexStatus": "memtrace.ranking",
     "Memtrace": "memtrace.client",
     "Outcome": "memtrace.outcomes",
     "PromptContext": "memtrace.context",
@@ -144,6 +149,8 @@ _ELSEWHERE = {
     "RawResponse": "memtrace.operations",
     "RequestInfo": "memtrace.exceptions",
     "RetryPolicy": "memtrace.operations",
+    "SearchHit": "memtrace.ranking",
+    "SearchHits": "memtrace.ranking",
     "SystemClock": "memtrace.clock",
     "TransportOptions": "memtrace.transport",
     "WriteBuffer": "memtrace.resources._write_buffer",
@@ -168,6 +175,7 @@ _SUBMODULES = frozenset(
         "operations",
         "outcomes",
         "plugins",
+        "ranking",
         "resources",
         "testing",
         "transport",

@@ -7,7 +7,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from memtrace import operations
-from memtrace._runtime.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, settings_from_args, with_overrides
+from memtrace._runtime.config import (
+    DEFAULT_RETRY,
+    DEFAULT_SINCE,
+    DEFAULT_TIMEOUT,
+    LEXICAL,
+    UNSET,
+    Unset,
+    settings_from_args,
+    with_overrides,
+)
 from memtrace._runtime.dispatch import AsyncDispatcher
 from memtrace._support.secrets import hidden_argument
 from memtrace.models import (
@@ -45,6 +54,7 @@ if TYPE_CHECKING:
     from memtrace.middleware._placement import Placement
     from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
     from memtrace.plugins import TransportSpec
+    from memtrace.ranking import Embedder, Ranker
     from memtrace.transport import AsyncTransport, Method, Response, TransportOptions
 
 __all__ = ["AsyncMemtrace"]
@@ -75,6 +85,11 @@ class AsyncMemtrace:
         dedup: Which idempotency key a memory gets that has none.
         headers: Headers of every request.
         clock: The clock of waits and deadlines. Default: the system clock.
+        search_index: The file in which `memories.search` keeps its index between runs; several processes may share it. Default: in
+            memory, and for a store in a file in that file.
+        embedder: A blocking function that gives each of a list of texts a vector, all of one length. Then searches find what is
+            near in meaning too; where it fails, words alone rank, and the log says so once.
+        ranker: Puts what a search found in order: the name of an installed one, or an object with `rank(query, candidates)`.
 
     Raises:
         ConfigurationError: An argument or a variable is missing or cannot be used.
@@ -109,6 +124,9 @@ class AsyncMemtrace:
         dedup: Dedup = "server",
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
+        search_index: str | os.PathLike[str] | None = None,
+        embedder: Embedder | None = None,
+        ranker: Ranker | str = LEXICAL,
     ) -> None:
         api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
         settings = settings_from_args(
@@ -122,6 +140,9 @@ class AsyncMemtrace:
             attempt_middleware=attempt_middleware,
             headers=headers,
             clock=clock,
+            search_index=search_index,
+            embedder=embedder,
+            ranker=ranker,
         )
         self._use(AsyncDispatcher.create(settings, transport, transport_options))
 
@@ -253,9 +274,13 @@ class AsyncMemtrace:
         """Store an episodic memory, event type ``general``; as `memories.remember`."""
         return await self.add_memory(episodic_memory(agent_id, content, occurred_at))
 
-    async def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
-        """Read an agent's newest 100 memories since `since`, newest first; as `memories.recall`."""
-        return await self.list_memories(recent_query(agent_id, since))
+    async def recall(
+        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
+    ) -> MemoryList:
+        """Read an agent's newest memories since `since`, or with a `query` the most relevant, as `memories.recall`."""
+        if query is not None:
+            return await self._memories.recall(agent_id, since, query=query, limit=limit)
+        return await self.list_memories(recent_query(agent_id, since, limit))
 
     async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision and its reasoning; as `memories.decide`."""

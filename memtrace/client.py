@@ -8,7 +8,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from memtrace import operations
-from memtrace._runtime.config import DEFAULT_RETRY, DEFAULT_TIMEOUT, UNSET, Unset, settings_from_args, with_overrides
+from memtrace._runtime.config import (
+    DEFAULT_RETRY,
+    DEFAULT_SINCE,
+    DEFAULT_TIMEOUT,
+    LEXICAL,
+    UNSET,
+    Unset,
+    settings_from_args,
+    with_overrides,
+)
 from memtrace._runtime.dispatch import Dispatcher
 from memtrace._support.secrets import hidden_argument
 from memtrace.models import (
@@ -46,6 +55,7 @@ if TYPE_CHECKING:
     from memtrace.middleware._placement import Placement
     from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
     from memtrace.plugins import TransportSpec
+    from memtrace.ranking import Embedder, Ranker
     from memtrace.transport import Method, Response, Transport, TransportOptions
 
 __all__ = ["Memtrace"]
@@ -76,6 +86,11 @@ class Memtrace:
         dedup: Which idempotency key a memory gets that has none.
         headers: Headers of every request.
         clock: The clock of waits and deadlines. Default: the system clock.
+        search_index: The file in which `memories.search` keeps its index between runs; several processes may share it. Default: in
+            memory, and for a store in a file in that file.
+        embedder: A blocking function that gives each of a list of texts a vector, all of one length. Then searches find what is
+            near in meaning too; where it fails, words alone rank, and the log says so once.
+        ranker: Puts what a search found in order: the name of an installed one, or an object with `rank(query, candidates)`.
 
     Raises:
         ConfigurationError: An argument or a variable is missing or cannot be used.
@@ -107,6 +122,9 @@ class Memtrace:
         dedup: Dedup = "server",
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
+        search_index: str | os.PathLike[str] | None = None,
+        embedder: Embedder | None = None,
+        ranker: Ranker | str = LEXICAL,
     ) -> None:
         api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
         settings = settings_from_args(
@@ -120,6 +138,9 @@ class Memtrace:
             attempt_middleware=attempt_middleware,
             headers=headers,
             clock=clock,
+            search_index=search_index,
+            embedder=embedder,
+            ranker=ranker,
         )
         self._use(Dispatcher.create(settings, transport, transport_options))
 
@@ -251,9 +272,13 @@ class Memtrace:
         """Store an episodic memory, event type ``general``; as `memories.remember`."""
         return self.add_memory(episodic_memory(agent_id, content, occurred_at))
 
-    def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
-        """Read an agent's newest 100 memories since `since`, newest first; as `memories.recall`."""
-        return self.list_memories(recent_query(agent_id, since))
+    def recall(
+        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
+    ) -> MemoryList:
+        """Read an agent's newest memories since `since`, or with a `query` the most relevant, as `memories.recall`."""
+        if query is not None:
+            return self._memories.recall(agent_id, since, query=query, limit=limit)
+        return self.list_memories(recent_query(agent_id, since, limit))
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision and its reasoning; as `memories.decide`."""

@@ -1,4 +1,4 @@
-"""Transports and middleware by name: hook specifications, discovery, selection and listing.
+"""Transports, middleware and rankers by name: hook specifications, discovery, selection and listing.
 
 pluggy discovers and registers; it is not on the path of a call. A plugin is loaded when it is asked for by name, one by
 one, so that a broken one harms only those who ask for it. Names of the built-in transports are reserved.
@@ -13,25 +13,32 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from importlib import metadata
-from typing import Final, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 import pluggy
 
 from memtrace._flow.composition import Middleware
 from memtrace._support.error_text import closed, did_you_mean
+from memtrace._support.numbers import is_int
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
 from memtrace.middleware._placement import BUILT_IN, Position
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
 
+if TYPE_CHECKING:
+    from memtrace.ranking import Ranker
+
 __all__ = [
     "API_VERSION",
+    "DEFAULT_CANDIDATES",
     "MiddlewareSpec",
     "PluginInfo",
+    "RankerSpec",
     "Registry",
     "TransportSelection",
     "TransportSpec",
     "hookimpl",
     "middleware_registry",
+    "ranker_registry",
     "select_transport",
     "transport_registry",
 ]
@@ -45,7 +52,7 @@ hookimpl: Final[pluggy.HookimplMarker] = pluggy.HookimplMarker("memtrace")
 
 
 class _Spec:
-    """What plugins of both kinds say of themselves. The fields stand in each spec, in the order of its own."""
+    """What plugins of each kind say of themselves. The fields stand in each spec, in the order of its own."""
 
     __slots__ = ()
 
@@ -154,6 +161,35 @@ class MiddlewareSpec(_Spec):
             raise self._refused("position", "be a Position or None", type(self.position).__name__)
 
 
+DEFAULT_CANDIDATES: Final = 100
+"""How many memories a ranker puts in order, unless its spec says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankerSpec(_Spec):
+    """How a ranker is made. A plugin's ``memtrace_ranker`` hook returns one.
+
+    `create` makes one for each client that names it. `candidates`, from 1, is how many memories it is given to put in order, the
+    best by their words. `requires` and `extra` are those of a `TransportSpec`. Raises `ConfigurationError` for a value of another
+    kind.
+
+    >>> from memtrace.ranking import LexicalRanker
+    >>> RankerSpec(create=LexicalRanker, candidates=50).candidates
+    50
+    """
+
+    create: Callable[[], Ranker]
+    candidates: int = DEFAULT_CANDIDATES
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+    api: int = API_VERSION
+
+    def _check(self) -> None:
+        self._check_maker("create", self.create, "a function that makes a ranker")
+        if not is_int(self.candidates) or self.candidates < 1:
+            raise self._refused("candidates", "be a whole number, 1 or more", repr(self.candidates))
+
+
 class HookSpecs:
     """The hooks that a plugin may implement."""
 
@@ -165,8 +201,12 @@ class HookSpecs:
     def memtrace_middleware(self) -> MiddlewareSpec:  # type: ignore[empty-body]  # as above
         """The middleware that this plugin brings."""
 
+    @hookspec(firstresult=True)
+    def memtrace_ranker(self) -> RankerSpec:  # type: ignore[empty-body]  # as above
+        """The ranker that this plugin brings."""
 
-Kind = Literal["transport", "middleware"]
+
+Kind = Literal["transport", "middleware", "ranker"]
 Status = Literal["ok", "missing package", "broken", "shadowed", "ambiguous"]
 
 
@@ -193,7 +233,7 @@ class _Candidate(NamedTuple):
     load: Callable[[], object]
 
 
-SpecT = TypeVar("SpecT", bound="TransportSpec | MiddlewareSpec")
+SpecT = TypeVar("SpecT", bound="TransportSpec | MiddlewareSpec | RankerSpec")
 
 _OWN_DISTRIBUTION = "memtrace-sdk"
 
@@ -380,7 +420,7 @@ def _is_installed(package: str) -> bool:
 
 
 def _check_fit(
-    spec: TransportSpec | MiddlewareSpec, subject: str, distribution: str, error: type[ConfigurationError]
+    spec: TransportSpec | MiddlewareSpec | RankerSpec, subject: str, distribution: str, error: type[ConfigurationError]
 ) -> None:
     """Refuse what was written for another plugin interface, or for options that this memtrace-sdk does not have."""
     if spec.api != API_VERSION:
@@ -400,7 +440,7 @@ def _check_fit(
 
 
 def check_installed(
-    spec: TransportSpec | MiddlewareSpec,
+    spec: TransportSpec | MiddlewareSpec | RankerSpec,
     subject: str,
     distribution: tuple[str, str] | None,
     error: type[ConfigurationError],
@@ -414,7 +454,7 @@ def check_installed(
         raise error(f"{subject} needs {packages}, not installed here{why}", hint=hint)
 
 
-def install_hint(spec: TransportSpec | MiddlewareSpec, distribution: str | None) -> str:
+def install_hint(spec: TransportSpec | MiddlewareSpec | RankerSpec, distribution: str | None) -> str:
     """How to get the packages that `spec` requires and that are missing here."""
     if spec.extra:
         return f'run: pip install "{_OWN_DISTRIBUTION}[{spec.extra}]"'
@@ -458,6 +498,11 @@ middleware_registry: Final = Registry(
     "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, _BUILT_IN_MIDDLEWARE, reserved=BUILT_IN
 )
 """The middleware by name. What is installed acts only when it is named; the built-in ones are in every client."""
+
+ranker_registry: Final = Registry(
+    "ranker", "memtrace.rankers", RankerSpec, ConfigurationError, {"lexical": "memtrace._runtime.lexical_ranker"}
+)
+"""The rankers by name."""
 
 
 # ---- selection ------------------------------------------------------------------------------------------------------

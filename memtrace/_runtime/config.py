@@ -6,7 +6,8 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, get_args
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from memtrace._support.error_text import from_distribution, type_name
 from memtrace._support.numbers import is_positive_seconds
@@ -21,6 +22,7 @@ from memtrace.transport._header_rules import check_headers
 
 if TYPE_CHECKING:
     from memtrace._flow.composition import Middleware
+    from memtrace.ranking import Embedder, Ranker
 
 DEFAULT_RETRY: Final = RetryPolicy()
 """Three attempts."""
@@ -37,9 +39,22 @@ UNSET: Final = Unset()
 """The default of such an argument."""
 
 
+class _UnsetText(str, Unset):
+    """A text that was not given, and whose default depends on what else was: signatures show it."""
+
+    __slots__ = ()
+
+
+DEFAULT_SINCE: Final = _UnsetText("24h")
+"""How far back `recall` reads; with a query there is no bound."""
+
+
 class _UnsetSeconds(float, Unset):
     """Seconds that were not given, and that the environment may replace: signatures show the number."""
 
+
+LEXICAL: Final = "lexical"
+"""The name of the built-in ranker: the order of the index."""
 
 DEFAULT_KEY: Final = "default"
 """The key of a store without a server where none is given, and the name of its organisation."""
@@ -69,6 +84,25 @@ class BaseUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenRanker:
+    """A ranker, and how many candidates it is given."""
+
+    ranker: Ranker
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How a client searches: the same for all its copies."""
+
+    #: The file of its index; None keeps it in memory, or leaves it to a transport that has one.
+    index: str | None = None
+    embedder: Embedder | None = field(default=None, repr=False)
+    #: None for the order of the index.
+    ranker: ChosenRanker | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a client was configured with. The key is not part of its repr."""
 
@@ -82,6 +116,7 @@ class Settings:
     deadline: float | None = None
     retry: RetryPolicy = DEFAULT_RETRY
     dedup: Dedup = "server"
+    search: SearchSettings = SearchSettings()
 
 
 def settings_from_args(
@@ -96,6 +131,9 @@ def settings_from_args(
     attempt_middleware: Sequence[Middleware | Placement | str],
     headers: Mapping[str, str] | None,
     clock: Clock | None,
+    search_index: str | os.PathLike[str] | None = None,
+    embedder: Embedder | None = None,
+    ranker: Ranker | str = LEXICAL,
 ) -> Settings:
     """Settings from arguments, then MEMTRACE_BASE_URL, MEMTRACE_API_KEY and MEMTRACE_TIMEOUT, then defaults.
 
@@ -113,6 +151,7 @@ def settings_from_args(
         attempt_middleware=check_middleware(attempt_middleware, "attempt_middleware"),
         headers=check_headers(headers),
         clock=clock if clock is not None else SystemClock(),
+        search=SearchSettings(check_index(search_index), check_embedder(embedder), check_ranker(ranker)),
     )
 
 
@@ -263,6 +302,66 @@ def check_dedup(dedup: Dedup) -> Dedup:
     if dedup not in get_args(Dedup):
         raise ConfigurationError(f"dedup must be one of {', '.join(get_args(Dedup))}", argument="dedup")
     return dedup
+
+
+def check_index(path: object) -> str | None:
+    """The path of an index file, absolute: the working directory may change before it is opened."""
+    if path is None:
+        return None
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ConfigurationError(
+            "search_index must be the path of a file, or None to keep the index in memory", argument="search_index"
+        )
+    return os.path.abspath(text)  # noqa: PTH100  # as it is written, with its links
+
+
+def check_embedder(embedder: object) -> Embedder | None:
+    """A function that does not have to be awaited, or None."""
+    if embedder is None or (callable(embedder) and not iscoroutinefunction(embedder)):
+        return cast("Embedder | None", embedder)
+    raise ConfigurationError(
+        f"embedder must be a blocking function that takes a list of texts and gives a list of vectors, not {type_name(embedder)}",
+        argument="embedder",
+        hint="an async client calls it in a thread of its own",
+    )
+
+
+def check_ranker(ranker: Ranker | str) -> ChosenRanker | None:
+    """A ranker, or the one of this name; None for the order of the index."""
+    if ranker == LEXICAL:
+        return None
+    from memtrace.plugins import DEFAULT_CANDIDATES, check_installed, ranker_registry
+
+    if not isinstance(ranker, str):
+        return ChosenRanker(_checked_ranker(ranker, "ranker"), DEFAULT_CANDIDATES)
+    try:
+        spec = ranker_registry.get(ranker)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.message, hint=error.hint, argument="ranker") from error.__cause__
+    distribution = ranker_registry.distribution(ranker)
+    told = f"ranker {ranker!r}{from_distribution(distribution)}"
+    check_installed(spec, told, distribution, ConfigurationError)
+    try:
+        made = spec.create()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ConfigurationError(
+            f"{told} cannot be made: {type(error).__name__}: {error}", argument="ranker"
+        ) from error
+    return ChosenRanker(_checked_ranker(made, told, distribution), spec.candidates)
+
+
+def _checked_ranker(ranker: object, told: str, distribution: tuple[str, str] | None = None) -> Ranker:
+    rank = getattr(ranker, "rank", None)
+    if isinstance(ranker, type) or not callable(rank) or iscoroutinefunction(rank):
+        raise ConfigurationError(
+            f"{told} cannot be used: {type_name(ranker)} has no blocking rank(query, candidates)",
+            hint=f"tell the authors of {distribution[0]}" if distribution else None,
+            argument="ranker",
+        )
+    return cast("Ranker", ranker)
 
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")

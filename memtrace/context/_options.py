@@ -19,8 +19,15 @@ class PromptContextOptions(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="forbid")
 
-    #: What the whole context may have, from 1; without one all memories are in it.
+    #: What the prompt is about, in plain words: then the most relevant memories are in it. All count alike without one.
+    query: str | None = None
+    #: What the whole context may have, from 1; without one all memories are in it, with a query all that are found.
     max_tokens: int | None = None
+    #: How many of the newest are always in it, as far as the budget goes.
+    recent: int = 0
+    #: Whether the beginning stays as it is for as long as it can, so that prompt caches hold; else the budget is filled. None:
+    #: without a query and `recent` it stays.
+    stable_prefix: bool | None = None
     #: Counts the tokens of a text; an estimate when left out.
     count_tokens: TokenCounter = estimate_tokens
     format: ContextFormat = "markdown"

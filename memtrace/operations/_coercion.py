@@ -57,10 +57,10 @@ def decision_memory(agent_id: str, content: str, reasoning: str) -> AddMemoryReq
     return _built(AddMemoryRequest, {"agent_id": agent_id, "content": content, **fields})
 
 
-def recent_query(agent_id: str, since: TimeBound) -> ListOptions:
+def recent_query(agent_id: str, since: TimeBound, limit: int | None = None) -> ListOptions:
     """What `recall` reads. An empty agent is refused: as a filter it would mean everyone."""
     require_non_empty(agent_id, "agent_id")
-    given = {"agent_id": agent_id, "since": since, "limit": 100, "order": "desc"}
+    given = {"agent_id": agent_id, "since": since, "limit": 100 if limit is None else limit, "order": "desc"}
     return _built(ListOptions, given)
 
 

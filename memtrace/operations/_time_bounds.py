@@ -20,7 +20,7 @@ TIME_RULE = f"{WRITTEN_TIME_RULE}, or a timedelta or an aware datetime"
 
 _LOOKBACK = re.compile(r"\+?0*([1-9][0-9]{0,3})([hdm])")
 _TIMESTAMP = re.compile(
-    r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{2}):(\d{2}):(\d{2})(?:\.\d{1,9})?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII
+    r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII
 )
 _LARGEST = {"m": 8760, "h": 8760, "d": 365}
 _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
@@ -62,6 +62,35 @@ def to_absolute(value: TimeBound | None, field: str, clock: Clock) -> str | None
     if match is None:
         return text
     return _timestamp(_before_now(int(match[1]) * dict(_UNITS)[match[2]], field, clock), field)
+
+
+def to_moment(value: TimeBound | None, field: str, clock: Clock) -> datetime | None:
+    """The same bound as `to_query`, as a point in time; what is shorter than a microsecond is cut.
+
+    >>> from memtrace.clock import SystemClock
+    >>> to_moment("2026-1-31 12:00:00.5+02", "since", SystemClock())
+    datetime.datetime(2026, 1, 31, 10, 0, 0, 500000, tzinfo=datetime.timezone.utc)
+    """
+    text = to_absolute(value, field, clock)
+    match = _TIMESTAMP.fullmatch(text) if text else None
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    microseconds = int((match[7] or "").ljust(6, "0")[:6])
+    at = datetime(year, month, day, hour, minute, second, microseconds, tzinfo=timezone.utc)
+    try:
+        return at - _offset(match[8])
+    except OverflowError:
+        raise invalid(field, _IN_CALENDAR, "its zone leads out of it") from None
+
+
+def _offset(zone: str | None) -> timedelta:
+    """What a time with this zone is before UTC."""
+    if zone in (None, "Z"):
+        return timedelta(0)
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return -offset if zone[0] == "-" else offset
 
 
 def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None:
@@ -140,7 +169,7 @@ def _is_timestamp(text: str) -> bool:
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
         return False
-    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
     try:
         datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
     except ValueError:  # no such day or hour

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import secrets
 import sqlite3
+import time
 from contextlib import closing
+from hashlib import blake2b
 from os import PathLike, fspath
 from pathlib import Path
 
+from memtrace._support.sqlite_files import FileFormat, UnusableFileError, fault_of, open_file
 from memtrace.exceptions import ConfigurationError
 
-_APPLICATION = 0x4D54_5258  # "MTRX", in the header of the file
+
+def _first(_: sqlite3.Connection) -> None:
+    """Each scope makes its own tables, and has a version of its own."""
+
+
+_FORMAT = FileFormat(0x4D54_5258, (_first,))  # "MTRX", in the header of the file
+_OFFSET = 68
+"""Where the header of an SQLite file says whose it is."""
+_SUFFIXES = ("", "-wal", "-shm")
+_LOST = re.compile("no such table|no such column|vtable constructor failed")
+"""What SQLite says where a part of the index is not there any more."""
+_SAID = "the search index is damaged and is made anew"
 _logger = logging.getLogger("memtrace.ranking")
 
 
@@ -18,27 +35,60 @@ def open_index_file(path: str | PathLike[str], *, timeout: float = 5.0) -> sqlit
     """A connection to an index file, which is made if need be. A damaged one is made anew; the log says so.
 
     The connection may be used by another thread, one at a time. `timeout` is how many seconds it waits for another process that
-    writes. Raises `ConfigurationError` for another program's database, which stays as it is, and what SQLite raises when the
-    file cannot be opened.
+    writes. Raises `ConfigurationError` for another program's database, which stays as it is, and for a path at which no file
+    can be.
     """
-    file = Path(fspath(path))
+    file = os.path.abspath(fspath(path))  # noqa: PTH100  # as it is written, with its links
     try:
+        try:
+            return _checked(file, timeout)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            _put_aside(file)
         return _checked(file, timeout)
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        _logger.warning("the search index is damaged and is made anew")
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{file}{suffix}").unlink(missing_ok=True)
-        return _checked(file, timeout)
+    except UnusableFileError as error:
+        raise _unusable(file, error.fault.problem, error.fault.hint) from error
+    except sqlite3.Error as error:
+        raise index_error(error, file) from error
 
 
-def _checked(file: Path, timeout: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, timeout=timeout, isolation_level=None, check_same_thread=False)
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file has to be made anew."""
+    return fault_of(error).name in ("damaged", "no_database") or _LOST.search(str(error)) is not None
+
+
+def index_error(error: sqlite3.Error, path: str) -> ConfigurationError:
+    """What befell an index, in words that help."""
+    fault = fault_of(error)
+    return _unusable(path, fault.problem, fault.hint)
+
+
+def remove_damaged_index(path: str) -> None:
+    """Remove an index whose damage showed when it was used, with its log; the next one that opens it makes it anew."""
+    _logger.warning(_SAID)
+    _remove(path)
+
+
+def scope_name(connection: sqlite3.Connection, *parts: str) -> str:
+    """The scope that belongs to an address and a key, of which the file keeps neither."""
+    connection.execute("CREATE TABLE IF NOT EXISTS recall_salt (id INTEGER PRIMARY KEY, salt BLOB NOT NULL)")
+    connection.execute("INSERT OR IGNORE INTO recall_salt VALUES (1, ?)", (secrets.token_bytes(16),))
+    (salt,) = connection.execute("SELECT salt FROM recall_salt").fetchone()
+    return blake2b("\n".join(parts).encode(), key=salt, digest_size=16).hexdigest()
+
+
+def _remove(path: str) -> None:
+    for suffix in _SUFFIXES:
+        Path(path + suffix).unlink(missing_ok=True)
+
+
+def _checked(file: str, timeout: float) -> sqlite3.Connection:
+    # what a power cut takes is read again
+    connection = open_file(file, _FORMAT, time.monotonic() + timeout, synchronous="normal")
     try:
         _check(connection)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes is read again
+        connection.execute(f"PRAGMA busy_timeout = {round(1000 * timeout)}")
     except BaseException:
         connection.close()
         raise
@@ -48,11 +98,21 @@ def _checked(file: Path, timeout: float) -> sqlite3.Connection:
 def _check(connection: sqlite3.Connection) -> None:
     with closing(connection.execute("PRAGMA quick_check(1)")) as checked:
         if checked.fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    if application == _APPLICATION:
+            raise sqlite3.DatabaseError("malformed")
+
+
+def _put_aside(file: str) -> None:
+    """Make room for a new file. One that does not say that it is an index is kept under another name: it may be anything."""
+    with Path(file).open("rb") as opened:
+        is_ours = opened.read(_OFFSET + 4)[_OFFSET:] == _FORMAT.application_id.to_bytes(4, "big")
+    if is_ours:
+        remove_damaged_index(file)
         return
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables:
-        raise ConfigurationError("the file for the search index is another program's database: give a path of its own")
-    connection.execute(f"PRAGMA application_id={_APPLICATION}")
+    for suffix in _SUFFIXES:
+        if Path(file + suffix).exists():
+            Path(file + suffix).replace(f"{file}.damaged{suffix}")
+    _logger.warning("%s; the old file is kept beside it as .damaged", _SAID)
+
+
+def _unusable(path: str, problem: str, hint: str) -> ConfigurationError:
+    return ConfigurationError(f"the search index {path} {problem}", argument="search_index", hint=hint)

@@ -162,6 +162,25 @@ class TextIndex:
             latest = self._tables.one("SELECT max(time) FROM {docs} WHERE agent_id=?", (agent_id,))
         return None if latest is None else EPOCH + timedelta(microseconds=latest)
 
+    def counts(self, memory_filter: MemoryFilter) -> tuple[int, int, datetime | None]:
+        """How many memories pass a filter, how many of these have a vector, and the latest time that the server gave one."""
+        where, values = memory_filter.where()
+        count, latest = self._tables.run(f"SELECT count(*), max(time) FROM {{docs}} WHERE {where}", values).fetchone()
+        vectors = self._tables.one(f"SELECT count(*) FROM {{signs}} JOIN {{docs}} USING (place) WHERE {where}", values)
+        return int(count), int(vectors), None if latest is None else EPOCH + timedelta(microseconds=latest)
+
+    def latest(self, memory_filter: MemoryFilter, most: int) -> list[IndexedMemory]:
+        """Memories that pass a filter, those that occurred last first."""
+        where, values = memory_filter.where()
+        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where} ORDER BY at DESC, place DESC LIMIT ?"
+        return [IndexedMemory(*row) for row in self._tables.run(sql, (*values, most))]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Everything that is written in it is kept together, or not at all."""
+        with self._tables.transaction():
+            yield
+
     def note(self, name: str) -> str | None:
         """The text that was kept under a name."""
         value = self._tables.one("SELECT value FROM {notes} WHERE name=?", (name,))
@@ -257,10 +276,11 @@ class TextIndex:
                 self._tables.run("DELETE FROM {vectors}")
                 self.set_note(_VECTOR_LENGTH, str(length))
 
-    def without_vectors(self, most: int) -> list[IndexedMemory]:
-        """Memories that have no vector yet, in order of places."""
-        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE place NOT IN (SELECT place FROM {{signs}}) ORDER BY place LIMIT ?"
-        return [IndexedMemory(*row) for row in self._tables.run(sql, (most,))]
+    def without_vectors(self, most: int, memory_filter: MemoryFilter) -> list[IndexedMemory]:
+        """Memories that pass a filter and have no vector yet, in order of places."""
+        where, values = memory_filter.where()
+        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where} AND place NOT IN (SELECT place FROM {{signs}}) ORDER BY place LIMIT ?"
+        return [IndexedMemory(*row) for row in self._tables.run(sql, (*values, most))]
 
     def set_vectors(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
         """Keep the vectors of places: their signs, and all of them."""

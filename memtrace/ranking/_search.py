@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from memtrace._support.numbers import is_int
@@ -13,7 +12,7 @@ from memtrace.ranking._hits import SearchHit, SearchHits
 from memtrace.ranking._index import IndexedMemory, TextIndex
 from memtrace.ranking._lexical import LexicalScores, smoothed
 from memtrace.ranking._places import around
-from memtrace.ranking._vectors import Embedder, Embeddings, QueryVector
+from memtrace.ranking._vectors import BATCH, CheckedEmbedder, Embedder, QueryVector, keep_vectors
 
 MemoryLoader = Callable[[Sequence[int]], Iterable[Memory]]
 """Gives the memories that a host keeps under these keys, in their order."""
@@ -30,18 +29,29 @@ class MemorySearch:
     def __init__(self, index: TextIndex, *, embedder: Embedder | None = None, load: MemoryLoader | None = None) -> None:
         self._index = index
         self._load = load
-        self._embeddings = None if embedder is None else Embeddings(index, embedder)
+        self._embedder = None if embedder is None else CheckedEmbedder(embedder)
 
-    def search(self, query: str, memory_filter: MemoryFilter | None = None, *, limit: int = 10) -> SearchHits:
+    def search(
+        self,
+        query: str,
+        memory_filter: MemoryFilter | None = None,
+        *,
+        limit: int = 10,
+        vector: Sequence[float] | None = None,
+    ) -> SearchHits:
         """The most relevant memories. Equal contents of one agent are one hit, the newest. Ties are settled by time.
 
-        Raises `InvalidRequestError`, naming the field, for a blank query and a limit below 1.
+        `vector` is the query's, where there is one; the `embedder` makes it otherwise. Raises `InvalidRequestError`, naming the
+        field, for a blank query and a limit below 1.
         """
-        _check_query(query)
-        if not is_int(limit) or limit < 1:
-            raise invalid("limit", "a whole number, 1 or more", "it says how many hits there may be")
+        check_query(query)
+        check_hits(limit)
         memory_filter = memory_filter or MemoryFilter()
-        vector = None if self._embeddings is None else self._embeddings.of_query(query)
+        if vector is None and self._embedder is not None:
+            vectors = self._embedder.vectors([query])
+            vector = None if vectors is None else vectors[0]
+        if vector is not None:
+            self._index.expect_vectors(len(vector))
         with self._index.reading():
             found, direct = self._found(query, vector, memory_filter, limit)
             again = self._index.repeated([row.fingerprint for row, _ in found], memory_filter)
@@ -53,14 +63,32 @@ class MemorySearch:
             memories = self._memories([row for _, row, _ in counted])
             return SearchHits(map(_hit, memories, counted))
 
+    def newest(self, memory_filter: MemoryFilter, most: int) -> SearchHits:
+        """The memories that occurred last, the newest first; their score is 0."""
+        with self._index.reading():
+            rows = self._index.latest(memory_filter, most)
+            return SearchHits(
+                SearchHit(memory, 0.0, place=row.place) for row, memory in zip(rows, self._memories(rows), strict=True)
+            )
+
+    def without_vectors(self, memory_filter: MemoryFilter, most: int) -> list[tuple[int, str]]:
+        """The places and contents of memories that have no vector yet."""
+        rows = self._index.without_vectors(most, memory_filter)
+        return [(row.place, memory.content) for row, memory in zip(rows, self._memories(rows), strict=True)]
+
     def embed(self) -> int:
         """Make the vectors that are missing; gives how many were made. 0 without an embedder."""
-        if self._embeddings is None:
-            return 0
-        return self._embeddings.complete(lambda rows: [memory.content for memory in self._memories(rows)])
+        made = 0
+        while self._embedder is not None and (missing := self.without_vectors(MemoryFilter(), BATCH)):
+            vectors = self._embedder.vectors([text for _, text in missing])
+            if vectors is None:
+                break
+            keep_vectors(self._index, [(place, vector) for (place, _), vector in zip(missing, vectors, strict=True)])
+            made += len(missing)
+        return made
 
     def _found(
-        self, query: str, vector: array[float] | None, memory_filter: MemoryFilter, limit: int
+        self, query: str, vector: Sequence[float] | None, memory_filter: MemoryFilter, limit: int
     ) -> tuple[list[_Scored], Container[int]]:
         """At most `limit`, of different contents, the best first; and the places that the query itself finds."""
         scope = self._index.scope(memory_filter.agent_id, memory_filter.session_id)
@@ -96,9 +124,16 @@ class MemorySearch:
         return [Memory.model_validate_json(row.memory, context=WIRE) for row in rows if row.memory is not None]
 
 
-def _check_query(query: object) -> None:
+def check_query(query: object) -> None:
+    """Refuse what is no text, and a blank one."""
     if not isinstance(query, str) or not query.strip():
         raise invalid("query", "a text that is not blank", "it says what to look for")
+
+
+def check_hits(limit: object) -> None:
+    """Refuse a number of hits that is no whole number, or below 1."""
+    if not is_int(limit) or limit < 1:
+        raise invalid("limit", "a whole number, 1 or more", "it says how many hits there may be")
 
 
 def _hit(memory: Memory, counted: tuple[int, IndexedMemory, float]) -> SearchHit:

@@ -11,54 +11,40 @@ import sys
 from array import array
 from collections.abc import Callable, Container, Iterable, Sequence
 from heapq import nsmallest
-from math import sqrt
+from math import isfinite, sqrt
 from operator import mul
 
-from memtrace.ranking._index import IndexedMemory, Scope, TextIndex
+from memtrace.ranking._index import Scope, TextIndex
 from memtrace.ranking._places import group_of
 
 Embedder = Callable[[list[str]], list[list[float]]]
 """Gives each text a vector, all of one length. Blocking; called with at most 64 texts at a time."""
 
-_BATCH = 64
+BATCH = 64
+"""So many texts an embedding function is given at once."""
 _logger = logging.getLogger("memtrace.ranking")
 
 
-class Embeddings:
-    """The vectors of an index. An embedding function that fails is not called again: one warning, then text alone ranks."""
+class CheckedEmbedder:
+    """An embedding function of a user's. One that fails is not called again: one warning, then words alone rank."""
 
-    def __init__(self, index: TextIndex, embedder: Embedder) -> None:
-        self._index = index
+    def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self.has_failed = False
 
-    def complete(self, contents: Callable[[Sequence[IndexedMemory]], Iterable[str]]) -> int:
-        """Make the vectors that are missing, of the contents that `contents` gives; gives how many were made."""
-        made = 0
-        while not self.has_failed and (missing := self._index.without_vectors(_BATCH)):
-            vectors = self._embed(list(contents(missing)))
-            if vectors is None:
-                break
-            self._index.set_vectors([(row.place, *_kept(vector)) for row, vector in zip(missing, vectors, strict=True)])
-            made += len(missing)
-        return made
-
-    def of_query(self, query: str) -> array[float] | None:
-        """A query's vector; None when the function fails."""
-        vectors = None if self.has_failed else self._embed([query])
-        return None if vectors is None else _unit(vectors[0])
-
-    def _embed(self, texts: list[str]) -> list[list[float]] | None:
+    def vectors(self, texts: list[str]) -> list[list[float]] | None:
+        """The vector of each text, all of one length; None when the function fails, now or before."""
+        if self.has_failed:
+            return None
         try:
-            vectors = self._embedder(texts)
-            lengths = {len(vector) for vector in vectors if any(vector)}
-            if len(vectors) != len(texts) or len(lengths) != 1 or not all(map(any, vectors)):
-                self._fail("gave no vectors, or of several lengths")
-                return None
+            vectors = [[float(value) for value in vector] for vector in self._embedder(texts)]
         except Exception as error:  # noqa: BLE001  whatever a user's function raises
             self._fail(f"failed with {type(error).__name__}")
             return None
-        self._index.expect_vectors(*lengths)
+        is_usable = all(any(vector) and all(map(isfinite, vector)) for vector in vectors)
+        if len(vectors) != len(texts) or len(set(map(len, vectors))) != 1 or not is_usable:
+            self._fail("gave no vectors, or of several lengths")
+            return None
         return vectors
 
     def _fail(self, what: str) -> None:
@@ -66,13 +52,20 @@ class Embeddings:
         _logger.warning("the embedder %s: memories are ranked by their words alone", what)
 
 
+def keep_vectors(index: TextIndex, vectors: Sequence[tuple[int, Sequence[float]]]) -> None:
+    """Keep the vectors of places, all of one length. Those of another length, another model's, are forgotten."""
+    with index.writing():
+        index.expect_vectors(len(vectors[0][1]))
+        index.set_vectors([(place, *_kept(vector)) for place, vector in vectors])
+
+
 class QueryVector:
     """What is near a query in a scope."""
 
-    def __init__(self, index: TextIndex, scope: Scope, vector: array[float]) -> None:
+    def __init__(self, index: TextIndex, scope: Scope, vector: Sequence[float]) -> None:
         self._index = index
         self._scope = scope
-        self._vector = vector
+        self._vector = _unit(vector)
         self._signs = _signs(vector)
 
     def nearest(self, most: int, among: Container[int] | None = None) -> set[int]:

@@ -101,5 +101,5 @@ class ActiveSession(OpenedSession):
         from memtrace.context import PromptContextOptions
 
         chosen = coerce_request(PromptContextOptions, options, fields)
-        clock = self._dispatcher.settings.clock
-        return self._dispatcher.run(prompt_context.session_prompt_context(self.id, chosen, clock))
+        searching = self._dispatcher.searching
+        return self._dispatcher.run(prompt_context.session_prompt_context(self.id, chosen, searching))

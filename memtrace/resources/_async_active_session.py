@@ -100,5 +100,5 @@ class AsyncActiveSession(OpenedSession):
         from memtrace.context import PromptContextOptions
 
         chosen = coerce_request(PromptContextOptions, options, fields)
-        clock = self._dispatcher.settings.clock
-        return await self._dispatcher.run(prompt_context.session_prompt_context(self.id, chosen, clock))
+        searching = self._dispatcher.searching
+        return await self._dispatcher.run(prompt_context.session_prompt_context(self.id, chosen, searching))

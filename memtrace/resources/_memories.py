@@ -4,23 +4,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
+from memtrace._runtime.config import DEFAULT_SINCE, Unset
 from memtrace._runtime.workflows import listing, visibility
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
 from memtrace.operations._coercion import coerce_request, decision_memory, episodic_memory, filters_from, recent_query
 from memtrace.operations._validation import BATCH_SIZE, MAX_LIMIT, check_non_negative_seconds
+from memtrace.resources._former_search import refusing_filters
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace._runtime.dispatch import Dispatcher
+    from memtrace.context import PromptContext
     from memtrace.outcomes import BatchResult, OnFailure, OnFull, OnResult, Outcome, Progress
+    from memtrace.ranking import IndexProgress, IndexStatus, SearchHits
     from memtrace.resources._write_buffer import WriteBuffer
-    from memtrace.resources.request_params import AddMemoryParams, FilterParams, ListParams
+    from memtrace.resources.request_params import AddMemoryParams, FilterParams, ListParams, MemoryContextParams
 
 
 class Memories:
@@ -216,13 +220,146 @@ class Memories:
         chosen = filters_from(SearchQuery, query, fields)
         return self._dispatcher.run(listing.search_memories(chosen, self._dispatcher.settings.clock))
 
+    @refusing_filters
+    def search(
+        self,
+        query: str,
+        *,
+        agent_id: str | None = None,
+        session_id: str | None = None,
+        since: TimeBound | None = None,
+        until: TimeBound | None = None,
+        tags: str | Sequence[str] | None = None,
+        memory_types: Sequence[str] | None = None,
+        event_types: Sequence[str] | None = None,
+        min_importance: float | None = None,
+        limit: int = 10,
+    ) -> SearchHits:
+        """Find the memories that are relevant to a query, by its words, and by meaning where the client has an embedder.
+
+        The client ranks them, so that this works with every server. It keeps a text index of what it read (`search_index` of the
+        client): the first search reads all memories of the agent or session, 1000 a request; a further one reads what is newer, in
+        one request. `filter` is the server's own filter instead, with a part of the content.
+
+        Args:
+            query: What to look for, in plain words; not an expression. Any of its words is enough.
+            agent_id: Only this agent's memories. Without agent and session, those of the organisation.
+            session_id: Only this session's.
+            since: Only what occurred later: see `Memory.occurred_at`.
+            until: Only what occurred earlier.
+            tags: Tags that all have to match, each as a part of the stored ones.
+            memory_types: Any of these types.
+            event_types: Any of these types.
+            min_importance: At least this; a memory without an importance has 0.
+            limit: How many hits at most, from 1.
+
+        Returns:
+            The hits, the most relevant first. Equal contents of one agent are one hit, the newest, with their count.
+
+        Raises:
+            InvalidRequestError: The query is blank, or an argument breaks a rule; nothing was sent.
+            ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no FTS5.
+
+        Example:
+            >>> from memtrace import Memtrace
+            >>> with Memtrace("memory://", "any key") as client:
+            ...     tea = client.remember("assistant", "User prefers tea without sugar")
+            ...     city = client.remember("assistant", "User moved to Lisbon")
+            ...     hits = client.memories.search("what does the user drink: tea?", agent_id="assistant")
+            ...     hits[0].memory.content
+            'User prefers tea without sugar'
+        """
+        from memtrace._runtime.workflows.searching import index_query
+
+        asked = index_query(
+            self._dispatcher.settings,
+            query=query,
+            agent_id=agent_id,
+            session_id=session_id,
+            since=since,
+            until=until,
+            tags=tags,
+            memory_types=memory_types,
+            event_types=event_types,
+            min_importance=min_importance,
+            limit=limit,
+        )
+        return self._dispatcher.run(self._dispatcher.searching.search(query, asked))
+
+    def prompt_context(
+        self,
+        query: str | None = None,
+        *,
+        agent_id: str | None = None,
+        session_id: str | None = None,
+        max_tokens: int | None = 2000,
+        **fields: Unpack[MemoryContextParams],
+    ) -> PromptContext:
+        """Write the memories that are relevant to a query into a prompt, with the neighbours that make them understandable.
+
+        They are written in order of time, each gap is marked, and the budget is filled with the best, as far as enough is found.
+        Without a query it is all memories of the agent, session or organisation, as `sessions.prompt_context`.
+
+        Args:
+            query: What the prompt is about, in plain words; as `search`.
+            agent_id: Only this agent's memories.
+            session_id: Only this session's.
+            max_tokens: What the whole context may have, from 1; None for no bound.
+            **fields: The other fields of `PromptContextOptions`, such as `recent` and `format`.
+
+        Returns:
+            The context. Its text is empty where nothing was found.
+
+        Raises:
+            InvalidRequestError: An argument is out of bounds, before anything is sent.
+        """
+        from memtrace._runtime.workflows import prompt_context
+        from memtrace.context import PromptContextOptions
+
+        given = {"query": query, "max_tokens": max_tokens, **fields}
+        options = coerce_request(PromptContextOptions, None, given)
+        owner = prompt_context.Owner("memories.prompt_context", agent_id, session_id)
+        return self._dispatcher.run(prompt_context.prompt_context(owner, options, self._dispatcher.searching))
+
+    def index_status(self, agent_id: str | None = None) -> IndexStatus:
+        """What the index of `search` has of an agent's memories, or of all. Nothing is read into it."""
+        return self._dispatcher.run(self._dispatcher.searching.status(agent_id))
+
+    def index_sync(self, agent_id: str | None = None, *, progress: IndexProgress | None = None) -> IndexStatus:
+        """Bring the index of `search` up to date ahead: read what is newer, and make the vectors that are missing.
+
+        `progress` is told after each request, of 1000 memories, and each 64 vectors. What it raises ends it; what was read stays.
+        """
+        return self._dispatcher.run(self._dispatcher.searching.sync(agent_id, progress))
+
     def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
         """Store an episodic memory, event type ``general``; `occurred_at` is when it happened, if not now. Raises as `add` does."""
         return self.add(episodic_memory(agent_id, content, occurred_at))
 
-    def recall(self, agent_id: str, since: TimeBound = "24h") -> MemoryList:
-        """Read an agent's newest 100 memories since `since`, newest first. Raises `InvalidRequestError` for an empty agent."""
-        return self.list(recent_query(agent_id, since))
+    def recall(
+        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
+    ) -> MemoryList:
+        """Read an agent's newest memories, or with a `query` the most relevant.
+
+        Args:
+            agent_id: Whose memories.
+            since: Only what is newer. Default: 24 hours ago; with a `query` there is no bound.
+            query: What to look for, in plain words; as `search`.
+            limit: How many at most, from 1. Default: 100; with a `query` 10.
+
+        Returns:
+            The newest first; with a `query` the most relevant first.
+
+        Raises:
+            InvalidRequestError: The agent is empty, the query blank, or a bound cannot be read; nothing was sent.
+        """
+        if query is None:
+            return self.list(recent_query(agent_id, since, limit))
+        from memtrace._runtime.workflows.searching import recall_query
+
+        bound = None if isinstance(since, Unset) else since
+        asked = recall_query(self._dispatcher.settings, agent_id, query, bound, 10 if limit is None else limit)
+        return self._dispatcher.run(self._dispatcher.searching.recall(query, asked))
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
         """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""

@@ -108,14 +108,14 @@ class Sessions:
 
         `max_tokens` bounds all of it; then newer and more important memories stay. As the session grows, the beginning stays
         the same for as long as it can. All of the session is read, 1000 memories a request; an unknown one gives an empty
-        context. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
+        context. With a `query` it is the memories that are relevant to it, as `memories.prompt_context`. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
         """
         from memtrace._runtime.workflows import prompt_context
         from memtrace.context import PromptContextOptions
 
         chosen = coerce_request(PromptContextOptions, options, fields)
-        clock = self._dispatcher.settings.clock
-        return self._dispatcher.run(prompt_context.session_prompt_context(session_id, chosen, clock))
+        searching = self._dispatcher.searching
+        return self._dispatcher.run(prompt_context.session_prompt_context(session_id, chosen, searching))
 
     @overload
     def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...

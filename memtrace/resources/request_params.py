@@ -19,6 +19,7 @@ __all__ = [
     "CreateSessionParams",
     "FilterParams",
     "ListParams",
+    "MemoryContextParams",
     "PromptContextParams",
     "RegisterAgentParams",
     "RememberParams",
@@ -134,10 +135,9 @@ class ContextParams(TypedDict, total=False):
     since: TimeBound | None
 
 
-class PromptContextParams(TypedDict, total=False):
-    """The fields of `PromptContextOptions`."""
-
-    max_tokens: int | None
+class _ContextParams(TypedDict, total=False):
+    recent: int
+    stable_prefix: bool | None
     count_tokens: TokenCounter
     format: ContextFormat
     memory_types: list[str] | None
@@ -149,3 +149,14 @@ class PromptContextParams(TypedDict, total=False):
     until: TimeBound | None
     metadata_keys: list[str]
     show_agents: bool
+
+
+class MemoryContextParams(_ContextParams, total=False):
+    """The fields of `PromptContextOptions` beside the query and the budget."""
+
+
+class PromptContextParams(_ContextParams, total=False):
+    """The fields of `PromptContextOptions`."""
+
+    query: str | None
+    max_tokens: int | None

@@ -24,6 +24,14 @@ from memtrace.exceptions import (
     TransportError,
 )
 from memtrace.transport._header_rules import HEADER_NAME, HEADER_VALUE, SECRET_HEADERS
+from memtrace.transport._index import (
+    IndexAnswer,
+    IndexedTransport,
+    IndexHit,
+    IndexQuery,
+    PlacedText,
+    PlacedVector,
+)
 from memtrace.transport._options import TransportOptions
 
 __all__ = [
@@ -35,7 +43,13 @@ __all__ = [
     "Flow",
     "Headers",
     "Idempotency",
+    "IndexAnswer",
+    "IndexHit",
+    "IndexQuery",
+    "IndexedTransport",
     "Method",
+    "PlacedText",
+    "PlacedVector",
     "Recovery",
     "RecoveryContext",
     "Request",

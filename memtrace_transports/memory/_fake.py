@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import threading
 from collections import deque
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from memtrace._flow.composition import Middleware
     from memtrace.middleware._placement import Placement
     from memtrace.operations import Dedup
+    from memtrace.ranking import Embedder, Ranker
 
 _SEED = GoStruct("memory.SeedRequest", {**CREATE_MEMORY.fields, "age_s": "float64"})
 _SEED_OBJECT = GoStruct("seed.Request", {"object": "map[string]interface {}"})
@@ -398,6 +400,9 @@ class FakeMemtrace:
         middleware: Sequence[Middleware | Placement | str] = (),
         attempt_middleware: Sequence[Middleware | Placement | str] = (),
         headers: Mapping[str, str] | None = None,
+        search_index: str | os.PathLike[str] | None = None,
+        embedder: Embedder | None = None,
+        ranker: Ranker | str = "lexical",
     ) -> Memtrace:
         """A client of this server, with the key of `org` and this server's clock."""
         from memtrace import Memtrace, RetryPolicy
@@ -414,6 +419,9 @@ class FakeMemtrace:
             attempt_middleware=attempt_middleware,
             headers=headers,
             clock=self._clock,
+            search_index=search_index,
+            embedder=embedder,
+            ranker=ranker,
         )
 
     def async_client(
@@ -427,6 +435,9 @@ class FakeMemtrace:
         middleware: Sequence[Middleware | Placement | str] = (),
         attempt_middleware: Sequence[Middleware | Placement | str] = (),
         headers: Mapping[str, str] | None = None,
+        search_index: str | os.PathLike[str] | None = None,
+        embedder: Embedder | None = None,
+        ranker: Ranker | str = "lexical",
     ) -> AsyncMemtrace:
         """An async client of this server, with the key of `org` and this server's clock."""
         from memtrace import AsyncMemtrace, RetryPolicy
@@ -443,6 +454,9 @@ class FakeMemtrace:
             attempt_middleware=attempt_middleware,
             headers=headers,
             clock=self._clock,
+            search_index=search_index,
+            embedder=embedder,
+            ranker=ranker,
         )
 
     def __repr__(self) -> str:

@@ -15,9 +15,11 @@ from memtrace.plugins import (
     API_VERSION,
     HookSpecs,
     MiddlewareSpec,
+    RankerSpec,
     Status,
     TransportSpec,
     middleware_registry,
+    ranker_registry,
     transport_registry,
 )
 from memtrace.transport import AsyncTransport, Transport
@@ -62,10 +64,10 @@ def test_every_hook_is_documented_with_its_signature_and_no_other():
     hooks = {name: function for name, function in vars(HookSpecs).items() if name.startswith("memtrace_")}
     written = re.findall(r"^### `(\w+)(\(.*)`$", SIGNATURES, re.MULTILINE)
     assert written == [(name, signature_of(function, leave_out="self")) for name, function in hooks.items()]
-    assert len(hooks) == 2
+    assert len(hooks) == 3
 
 
-@pytest.mark.parametrize("spec", [TransportSpec, MiddlewareSpec])
+@pytest.mark.parametrize("spec", [TransportSpec, MiddlewareSpec, RankerSpec])
 def test_every_field_of_a_spec_is_documented_with_its_type_and_default(spec):
     (hook,) = re.findall(rf"^### (`\w+\(\) -> {spec.__name__}`)$", SIGNATURES, re.MULTILINE)
     written = [tuple(row[:3]) for row in rows(below(hook))]
@@ -84,7 +86,11 @@ def test_every_status_of_the_listing_is_documented():
 
 
 def test_groups_and_hooks_are_those_that_are_searched():
-    groups = {"transport": transport_registry._group, "middleware": middleware_registry._group}
+    groups = {
+        "transport": transport_registry._group,
+        "middleware": middleware_registry._group,
+        "ranker": ranker_registry._group,
+    }
     introduction = PAGE.partition("\n## ")[0]
     assert re.findall(r"^\| a (\w+) \| `(.+?)` \| `(.+?)` \|", introduction, re.MULTILINE) == [
         (kind, group, f"memtrace_{kind}") for kind, group in groups.items()

@@ -46,7 +46,10 @@ def test_a_damaged_file_is_made_anew_and_the_log_says_so_once(path, damage, capl
     )
     with caplog.at_level(logging.WARNING):
         index = TextIndex(open_index_file(path))
-    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is made anew"]
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("the search index is damaged and is made anew")
+    kept = path.with_name("index.damaged")
+    assert kept.exists() is (damage in {"garbage", "header"}), "what may be another program's file is not deleted"
     assert len(index) == 0
     index.add(memory("green tea"))
     assert found(index, "tea") == ["green tea"]
@@ -73,14 +76,30 @@ def test_another_program_s_database_is_left_alone(path):
         connection.execute("CREATE TABLE theirs (value)")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(ConfigurationError, match="another program's database"):
+    with pytest.raises(ConfigurationError, match="is the database of another program") as caught:
         open_index_file(path)
+    assert caught.value.argument == "search_index"
     assert path.read_bytes() == before
 
 
-def test_a_file_that_cannot_be_opened_is_no_damage(tmp_path):
-    with pytest.raises(sqlite3.OperationalError):
-        open_index_file(tmp_path / "no" / "such" / "folder")
+def test_a_path_at_which_no_file_can_be_is_named(path):
+    path.write_text("a file", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="cannot be reached|something else stands in its place") as caught:
+        open_index_file(path / "index")
+    assert caught.value.argument == "search_index"
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        open_index_file(path.parent)
+
+
+def test_a_file_that_another_process_holds_is_waited_for_and_named(path):
+    open_index_file(path).close()
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(ConfigurationError, match="was locked by another process"):
+        open_index_file(path, timeout=0.2)
+    holder.close()
+    open_index_file(path).close()
 
 
 def test_two_processes_fill_one_file(path):

@@ -98,7 +98,14 @@ def fail(texts):
 
 
 @pytest.mark.parametrize(
-    "embedder", [fail, lambda texts: [], lambda texts: [[] for _ in texts], lambda texts: [[0.0, 0.0] for _ in texts]]
+    "embedder",
+    [
+        fail,
+        lambda texts: [[float("nan"), 1.0] for _ in texts],
+        lambda texts: [],
+        lambda texts: [[] for _ in texts],
+        lambda texts: [[0.0, 0.0] for _ in texts],
+    ],
 )
 def test_an_embedder_that_fails_warns_once_and_words_alone_rank(embedder, caplog):
     search = MemorySearch(index_of(*ROWS), embedder=embedder)

@@ -21,6 +21,8 @@ from memtrace import (
     Memtrace,
     PromptContext,
     PromptContextOptions,
+    SearchHit,
+    SearchHits,
     SearchResult,
     Session,
     SessionContext,
@@ -45,6 +47,12 @@ def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.agents.memories_iter("a", session_id="s"), Generator[Memory, None, None])
     assert_type(client.sessions.memories_iter("s", ListOptions()), Generator[Memory, None, None])
     assert_type(client.memories.filter(content_contains="x"), SearchResult)
+    assert_type(client.memories.search("x", agent_id="a", tags=["t"], limit=3), SearchHits)
+    assert_type(client.memories.search("x")[0], SearchHit)
+    assert_type(client.recall("a", query="x", limit=3), MemoryList)
+    assert_type(client.memories.prompt_context("x", agent_id="a", recent=2), PromptContext)
+    assert_type(client.sessions.prompt_context("s", query="x", max_tokens=100), PromptContext)
+    assert_type(client.memories.add(agent_id="a", content="c", occurred_at=datetime.now(timezone.utc)), Memory)
     assert_type(client.memories.add_many([AddMemoryRequest(agent_id="a", content="c")]), BatchResult)
     assert_type(client.add_memories([AddMemoryRequest(agent_id="a", content="c")]), list[Memory])
     assert_type(client.agents.get_or_register(name="n", config={"k": [1]}), Agent)

@@ -107,7 +107,11 @@ class AsyncDispatcher(AnyDispatcher[AsyncTransport]):
         return None
 
     async def close(self) -> None:
-        """Detach from the shared transport; the last one closes it."""
-        transport = self._shared.detach(self)
-        if transport is not None:
-            await transport.close()
+        """Detach from the shared transport and the index; the last one closes them."""
+        transport, index = self._shared.detach(self), self._index.detach(self)
+        try:
+            if transport is not None:
+                await transport.close()
+        finally:
+            if index is not None:
+                await self._do(BlockingCall(index.close, index.thread))

@@ -108,7 +108,11 @@ class Dispatcher(AnyDispatcher[Transport]):
         return None
 
     def close(self) -> None:
-        """Detach from the shared transport; the last one closes it."""
-        transport = self._shared.detach(self)
-        if transport is not None:
-            transport.close()
+        """Detach from the shared transport and the index; the last one closes them."""
+        transport, index = self._shared.detach(self), self._index.detach(self)
+        try:
+            if transport is not None:
+                transport.close()
+        finally:
+            if index is not None:
+                self._do(BlockingCall(index.close, index.thread))

@@ -28,7 +28,9 @@ from memtrace.transport import CallContext, Flow, Headers, Request, Response, Tr
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from memtrace._runtime.config import Settings
+    from memtrace._runtime.config import SearchSettings, Settings
+    from memtrace._runtime.local_index import LocalIndex
+    from memtrace._runtime.workflows.searching import Searching
     from memtrace.operations import RawResponse
     from memtrace.plugins import TransportSelection, TransportSpec
 
@@ -71,6 +73,7 @@ class AnyDispatcher(Generic[TransportT]):
         settings: Settings,
         transport_name: str,
         shared: SharedTransport[TransportT],
+        index: SharedTransport[LocalIndex],
         original: AnyDispatcher[TransportT] | None = None,
     ) -> None:
         self.settings = settings
@@ -85,7 +88,10 @@ class AnyDispatcher(Generic[TransportT]):
         self._headers = Headers(own)
         self._headers_of_body = Headers({**own, "content-type": "application/json"})
         self._shared = shared
+        self._index = index
+        self._searching: Searching | None = None
         shared.attach(self, original)
+        index.attach(self, original)
 
     @classmethod
     def create(
@@ -97,17 +103,28 @@ class AnyDispatcher(Generic[TransportT]):
         """A dispatcher with a transport of its own, selected now and made at the first call."""
         from memtrace.plugins import TransportSpec
 
+        index = SharedTransport(lambda: _make_index(settings.search))
         if transport is None or isinstance(transport, (str, TransportSpec)):
             selection = _selected(transport, options, settings, cls._form)
             create = cast("Callable[[TransportOptions], TransportT]", getattr(selection.spec, cls._form.maker))
             make = _transport_factory(selection, create, settings, options, cls._form)
-            return cls(settings, selection.name, SharedTransport(make))
+            return cls(settings, selection.name, SharedTransport(make), index)
         _check_custom_transport(transport, options, cls._form)
-        return cls(settings, type(transport).__name__, SharedTransport(lambda: transport, owned=False))
+        return cls(settings, type(transport).__name__, SharedTransport(lambda: transport, owned=False), index)
 
     def copy(self, settings: Settings) -> Self:
-        """Another one on the same transport."""
-        return type(self)(settings, self.transport_name, self._shared, self)
+        """Another one on the same transport, with the same index."""
+        return type(self)(settings, self.transport_name, self._shared, self._index, self)
+
+    @property
+    def searching(self) -> Searching:
+        """How this client searches. Raises `ClientClosedError` for one that is closed."""
+        local = self._index.transport(self)
+        if self._searching is None:
+            from memtrace._runtime.workflows.searching import Searching
+
+            self._searching = Searching(self.settings, local, lambda: self._shared.transport(self))
+        return self._searching
 
     def _request(self, operation: Operation[T], deadline: float | None = None) -> Request:
         settings = self.settings
@@ -157,6 +174,13 @@ class AnyDispatcher(Generic[TransportT]):
         return RawResponse(
             response.status, response.headers, response.body, parsed, context.elapsed(), context.attempt, about
         )
+
+
+def _make_index(settings: SearchSettings) -> LocalIndex:
+    """The index of a client and its copies; nothing is opened before it is used."""
+    from memtrace._runtime.local_index import LocalIndex
+
+    return LocalIndex(settings.index, settings.embedder)
 
 
 def _with_errors(inner: Handler) -> Handler:

@@ -1,0 +1,326 @@
+"""Searches: what is newer is read into the index first, unless the transport has one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+
+from memtrace._runtime.config import Settings
+from memtrace._runtime.local_index import LocalIndex, Mark, Target
+from memtrace._runtime.workflows.listing import paginate
+from memtrace._runtime.workflows.steps import Workflow, run_blocking, run_operation
+from memtrace.clock import Clock
+from memtrace.exceptions import ResponseDecodeError
+from memtrace.models import ListOptions, Memory, MemoryList, TagsMatch, TimeBound
+from memtrace.operations import Operation, response_parser
+from memtrace.operations._endpoints import check_body_size
+from memtrace.operations._time_bounds import beside, to_moment
+from memtrace.operations._validation import (
+    check_id,
+    check_importance,
+    check_tags,
+    check_types,
+    invalid,
+    is_text,
+    require_non_empty,
+    split_tags,
+    trim_tag,
+)
+from memtrace.ranking import IndexProgress, IndexStatus, SearchHit, SearchHits
+from memtrace.ranking._ranker import ranked
+from memtrace.ranking._search import check_hits, check_query
+from memtrace.ranking._vectors import BATCH
+from memtrace.transport import IndexAnswer, IndexedTransport, IndexHit, IndexQuery, PlacedText, PlacedVector
+
+T = TypeVar("T")
+
+_MICROSECOND = timedelta(microseconds=1)
+_MOST_RESTARTS = 5
+
+
+class Searching:
+    """How one client searches: its settings, the index that it shares with its copies, and its transport."""
+
+    def __init__(self, settings: Settings, local: LocalIndex, transport: Callable[[], object]) -> None:
+        self.settings = settings
+        self._local = local
+        self._transport = transport
+
+    @property
+    def clock(self) -> Clock:
+        """The client's clock."""
+        return self.settings.clock
+
+    # ---- what resources call
+
+    def search(self, query: str, asked: IndexQuery) -> Workflow[SearchHits]:
+        """The most relevant memories."""
+        wanted = asked.limit
+        answer = yield from self.found(query, asked.model_copy(update={"limit": max(wanted, self._candidates)}))
+        return answer[0][:wanted]
+
+    def recall(self, query: str, asked: IndexQuery) -> Workflow[MemoryList]:
+        """The most relevant memories as a list."""
+        hits = yield from self.search(query, asked.model_copy(update={"limit": asked.limit + 1}))
+        memories = hits.memories[: asked.limit]
+        return MemoryList(memories=memories, count=len(memories), has_more=len(hits) > asked.limit)
+
+    def found(self, query: str, asked: IndexQuery) -> Workflow[tuple[SearchHits, SearchHits]]:
+        """The most relevant memories in the ranker's order, and the newest ones."""
+        answer = yield from self._answer(asked.model_copy(update={"query": query}))
+        hits, ranker = _hits(answer.hits), self.settings.search.ranker
+        if ranker is not None:
+            hits = yield from self.blocking(partial(ranked, ranker.ranker, query, hits, ranker.candidates))
+        return hits, _hits(answer.newest)
+
+    def status(self, agent_id: str | None) -> Workflow[IndexStatus]:
+        """What the index has now; nothing is read."""
+        answer = yield from self._ask(_counted(agent_id), None)
+        return _status(answer or IndexAnswer())
+
+    def sync(self, agent_id: str | None, progress: IndexProgress | None) -> Workflow[IndexStatus]:
+        """Read what is newer, and make the vectors that are missing."""
+        asked = _counted(agent_id)
+
+        def told() -> Workflow[None]:
+            if progress is not None:
+                progress((yield from self.status(agent_id)))
+
+        answer = yield from self._answer(asked, told)
+        yield from told()
+        return _status(answer)
+
+    def blocking(self, call: Callable[[], T]) -> Workflow[T]:
+        """Work that blocks: here, or in a thread for the async client."""
+        return run_blocking(call, self._local.thread)
+
+    # ---- the index
+
+    @property
+    def _candidates(self) -> int:
+        ranker = self.settings.search.ranker
+        return 0 if ranker is None else ranker.candidates
+
+    def _answer(self, asked: IndexQuery, told: Callable[[], Workflow[None]] | None = None) -> Workflow[IndexAnswer]:
+        """What an index that is up to date answers, by vectors too where there is an embedder."""
+        for _ in range(_MOST_RESTARTS):
+            target: Target | None = None
+            if self._search_path() is None:
+                target = yield from self._read_on(asked, told)
+                if target is None:
+                    return IndexAnswer()
+            answer = yield from self._embedded_answer(asked, target, told)
+            if answer is not None:
+                return answer
+        raise _unsteady()
+
+    def _embedded_answer(
+        self, asked: IndexQuery, target: Target | None, told: Callable[[], Workflow[None]] | None
+    ) -> Workflow[IndexAnswer | None]:
+        embedder = self._local.embedder
+        if embedder is None or embedder.has_failed:
+            return (yield from self._ask(asked, target))
+        if asked.query is not None:
+            vectors = yield from self.blocking(partial(embedder.vectors, [asked.query]))
+            asked = asked.model_copy(update={"vector": None if vectors is None else vectors[0]})
+        answer = yield from self._ask(asked.model_copy(update={"missing": BATCH}), target)
+        if answer is None or not answer.missing or embedder.has_failed:
+            return answer
+        yield from self._embed(answer.missing, asked, target, told)
+        return (yield from self._ask(asked, target))
+
+    def _embed(
+        self,
+        missing: list[PlacedText],
+        asked: IndexQuery,
+        target: Target | None,
+        told: Callable[[], Workflow[None]] | None,
+    ) -> Workflow[None]:
+        """Make vectors of texts, and of those that are still missing after that."""
+        embedder = self._local.embedder
+        while missing and embedder is not None:
+            vectors = yield from self.blocking(partial(embedder.vectors, [each.text for each in missing]))
+            if vectors is None:
+                return
+            kept = [
+                PlacedVector(place=each.place, vector=vector) for each, vector in zip(missing, vectors, strict=True)
+            ]
+            more = IndexQuery(agent_id=asked.agent_id, session_id=asked.session_id, vectors=kept, missing=BATCH)
+            answer = yield from self._ask(more, target)
+            missing = [] if answer is None else answer.missing
+            if told is not None:
+                yield from told()
+
+    def _ask(self, asked: IndexQuery, target: Target | None) -> Workflow[IndexAnswer | None]:
+        """What the index gives; None where the client's own was cleared since a target was read into it."""
+        path = self._search_path()
+        if path is None:
+            return (yield from self.blocking(lambda: self._local.answer(self._owner, asked, target)))
+        body = check_body_size(asked.model_dump_json(exclude_defaults=True).encode())
+        return (
+            yield from run_operation(
+                Operation("memories.search", "POST", path, response_parser(IndexAnswer), "read", body)
+            )
+        )
+
+    def _search_path(self) -> str | None:
+        """Where the transport has an index. One in a file that the user names is the client's own, whatever the transport has."""
+        if self.settings.search.index is not None:
+            return None
+        transport = self._transport()
+        return transport.search_path if isinstance(transport, IndexedTransport) else None
+
+    @property
+    def _owner(self) -> tuple[str, str]:
+        """Whose memories the index has: each address and key has its own."""
+        return str(self.settings.base_url), self.settings.api_key
+
+    # ---- reading on
+
+    def _read_on(self, asked: IndexQuery, told: Callable[[], Workflow[None]] | None) -> Workflow[Target | None]:
+        """Read into the index what is newer; gives what was read, None where there is nothing at all."""
+        targets = _targets(asked)
+        for _ in range(_MOST_RESTARTS):
+            target, mark = yield from self.blocking(lambda: self._local.begun(self._owner, targets))
+            is_whole, mark = yield from self._read_after(target, mark, told)
+            if is_whole:
+                return None if mark is None else target
+        raise _unsteady()
+
+    def _read_after(
+        self, target: Target, mark: Mark | None, told: Callable[[], Workflow[None]] | None
+    ) -> Workflow[tuple[bool, Mark | None]]:
+        """Read what is newer than a mark; whether the index has it all now, and the new mark.
+
+        The memory of the mark is read again. A server that does not give it has lost its data, or is another one.
+        """
+        clock = self.settings.clock
+        began = clock.wall()
+        since = None if mark is None else beside(mark.settled, -_MICROSECOND)
+        options = ListOptions(agent_id=target.agent_id, session_id=target.session_id, since=since, order="asc")
+        paginator = paginate(options, clock, "memories.search", None)
+        waiting: list[Memory] = []
+        unseen = mark
+        while True:
+            waiting += yield from paginator.next_page()
+            has_ended = paginator.ended
+            if unseen is not None and any(map(unseen.is_of, waiting)):
+                unseen = None
+            if unseen is not None and (has_ended or (waiting and waiting[-1].time > unseen.time)):
+                yield from self.blocking(lambda: self._local.clear(self._owner))
+                return False, None
+            if unseen is None and waiting:
+                mark = yield from self._take(target, waiting, mark)
+                if mark is None:
+                    return False, None
+                waiting = []
+                if told is not None:
+                    yield from told()
+            if has_ended:
+                yield from self._settle(target, mark, began)
+                return True, mark
+
+    def _take(self, target: Target, rows: list[Memory], mark: Mark | None) -> Workflow[Mark | None]:
+        seen = self.settings.clock.wall()
+        return self.blocking(lambda: self._local.take(self._owner, target, rows, mark, seen))
+
+    def _settle(self, target: Target, mark: Mark | None, began: float) -> Workflow[None]:
+        """Note that all is read that could be seen when the reading began, so that it need not be read again."""
+        if mark is None or mark.settled == mark.time:
+            return
+        settled = mark.after_reading(began)
+        if settled.settled > mark.settled:
+            yield from self.blocking(lambda: self._local.settle(self._owner, target, settled))
+
+
+def _unsteady() -> ResponseDecodeError:
+    return ResponseDecodeError(
+        "the server gives other memories each time that they are read into the search index",
+        hint="is something between the client and the server answering for several servers or organisations?",
+    )
+
+
+def _targets(asked: IndexQuery) -> list[Target]:
+    """What can be read for a query, the smallest first."""
+    if asked.session_id is not None:
+        return [Target(session_id=asked.session_id), Target()]
+    return [Target()] if asked.agent_id is None else [Target(agent_id=asked.agent_id), Target()]
+
+
+def _counted(agent_id: str | None) -> IndexQuery:
+    _check_owner(agent_id, "agent_id")
+    return IndexQuery(agent_id=agent_id, counted=True)
+
+
+def _status(answer: IndexAnswer) -> IndexStatus:
+    return IndexStatus(answer.memories, answer.vectors, answer.latest)
+
+
+def _hits(found: list[IndexHit]) -> SearchHits:
+    return SearchHits(SearchHit(hit.memory, hit.score, hit.count, hit.place) for hit in found)
+
+
+# ---- arguments ------------------------------------------------------------------------------------------------------
+
+
+def index_query(
+    settings: Settings,
+    *,
+    query: object,
+    agent_id: str | None = None,
+    session_id: str | None = None,
+    since: TimeBound | None = None,
+    until: TimeBound | None = None,
+    tags: str | Sequence[str] | None = None,
+    tags_match: TagsMatch | None = None,
+    memory_types: Sequence[str] | None = None,
+    event_types: Sequence[str] | None = None,
+    min_importance: float | None = None,
+    limit: int = 10,
+    newest: int = 0,
+) -> IndexQuery:
+    """The filters of a search, checked. Raises `InvalidRequestError`, naming the field."""
+    check_query(query)
+    check_hits(limit)
+    _check_owner(agent_id, "agent_id")
+    _check_owner(session_id, "session_id")
+    check_types(_texts(memory_types, "memory_types"), "memory_types")
+    check_types(_texts(event_types, "event_types"), "event_types")
+    wanted = split_tags(tags) if isinstance(tags, str) else [trim_tag(tag) for tag in _texts(tags, "tags") or ()]
+    check_tags(wanted)
+    check_importance(min_importance)
+    return IndexQuery(
+        agent_id=agent_id,
+        session_id=session_id,
+        since=to_moment(since, "since", settings.clock),
+        until=to_moment(until, "until", settings.clock),
+        tags=[tag for tag in wanted if tag] or None,
+        tags_match=tags_match or "substring",
+        memory_types=_texts(memory_types, "memory_types"),
+        event_types=_texts(event_types, "event_types"),
+        min_importance=min_importance,
+        limit=limit,
+        newest=newest,
+    )
+
+
+def recall_query(settings: Settings, agent_id: str, query: str, since: TimeBound | None, limit: int) -> IndexQuery:
+    """What `recall` looks for. An empty agent is refused: as a filter it would mean everyone."""
+    require_non_empty(agent_id, "agent_id")
+    return index_query(settings, query=query, agent_id=agent_id, since=since, limit=limit)
+
+
+def _check_owner(value: str | None, field: str) -> None:
+    if value == "":
+        raise invalid(field, "None or a text that is not empty", "an empty one would not filter")
+    check_id(value, field)
+
+
+def _texts(values: Sequence[str] | None, field: str) -> list[str] | None:
+    if values is None:
+        return None
+    if isinstance(values, str) or not all(map(is_text, values)):
+        raise invalid(field, "a list of texts")
+    return list(values)

@@ -1,0 +1,57 @@
+"""What an index answers to a query of the transport's contract: the same wherever the index is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from memtrace.ranking._filters import MemoryFilter
+from memtrace.ranking._hits import SearchHit
+from memtrace.ranking._index import TextIndex
+from memtrace.ranking._search import MemoryLoader, MemorySearch
+from memtrace.ranking._vectors import keep_vectors
+from memtrace.transport import IndexAnswer, IndexHit, IndexQuery, PlacedText
+
+
+def answer_query(index: TextIndex, asked: IndexQuery, load: MemoryLoader | None = None) -> IndexAnswer:
+    """What an index gives. Keeping vectors is a transaction of its own, unless the connection is in one.
+
+    Args:
+        index: The index; `load` gives the memories of one that keeps none itself.
+        asked: The query.
+        load: Gives the memories of a host by their keys.
+
+    Raises:
+        InvalidRequestError: The query is blank, or the limit below 1.
+    """
+    if asked.vectors:
+        keep_vectors(index, [(each.place, each.vector) for each in asked.vectors])
+    memory_filter = MemoryFilter(
+        agent_id=asked.agent_id,
+        session_id=asked.session_id,
+        since=asked.since,
+        until=asked.until,
+        tags=asked.tags,
+        tags_match=asked.tags_match,
+        memory_types=asked.memory_types,
+        event_types=asked.event_types,
+        min_importance=asked.min_importance,
+    )
+    search, answer = MemorySearch(index, load=load), IndexAnswer()
+    if asked.query is not None:
+        hits = search.search(asked.query, memory_filter, limit=asked.limit, vector=asked.vector)
+        answer.hits = _wire(hits)
+    if asked.newest:
+        answer.newest = _wire(search.newest(memory_filter, asked.newest))
+    owner = MemoryFilter(agent_id=asked.agent_id, session_id=asked.session_id)
+    if asked.counted:
+        answer.memories, answer.vectors, answer.latest = index.counts(owner)
+    if asked.missing:
+        texts = search.without_vectors(owner, asked.missing)
+        answer.missing = [PlacedText.model_construct(place=place, text=text) for place, text in texts]
+    return answer
+
+
+def _wire(hits: Iterable[SearchHit]) -> list[IndexHit]:
+    return [
+        IndexHit.model_construct(memory=hit.memory, score=hit.score, count=hit.count, place=hit.place) for hit in hits
+    ]

@@ -1,0 +1,48 @@
+"""An order of what a search found, from outside: the contract of rankers, and the built-in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, runtime_checkable
+
+from memtrace.ranking._hits import SearchHit, SearchHits
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """Puts what a search found in order. It blocks; an async client calls it in a thread."""
+
+    def rank(self, query: str, candidates: Sequence[SearchHit]) -> Iterable[SearchHit]:
+        """The candidates, the most relevant first.
+
+        Args:
+            query: What was looked for.
+            candidates: The best by their words (and vectors), the best first, with these scores.
+
+        Returns:
+            The candidates in order. Give one another score with `dataclasses.replace`. What is left out is no hit.
+        """
+        ...
+
+
+class LexicalRanker:
+    """The built-in ranker ``lexical``: the order of the index, by words and vectors."""
+
+    def rank(self, query: str, candidates: Sequence[SearchHit]) -> Iterable[SearchHit]:
+        """The candidates by their scores, as they come."""
+        return candidates
+
+
+def ranked(ranker: Ranker, query: str, hits: SearchHits, most: int) -> SearchHits:
+    """The hits with the first `most` in the ranker's order. Raises `TypeError` for what is none of them, and what it raises."""
+    candidates = hits[:most]
+    places = {id(hit.memory) for hit in candidates}
+    order = list(ranker.rank(query, candidates))
+    if not all(_is_hit(hit) and id(hit.memory) in places for hit in order):
+        raise TypeError(f"{type(ranker).__name__}.rank must give the candidates that it was given, in order")
+    unique = {id(hit.memory): hit for hit in reversed(order)}  # one that is given twice stands at its first place
+    return SearchHits([*reversed(unique.values()), *hits[most:]])
+
+
+def _is_hit(value: object) -> bool:
+    return isinstance(value, SearchHit)

@@ -1,0 +1,46 @@
+"""What `memories.search` was before there was a search by relevance: calls of that form are told the new name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
+
+from memtrace.models import SearchQuery
+
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+
+_FORMER = frozenset(SearchQuery.model_fields)
+_ONLY_FORMER = ("content_contains", "order", "tags_match")
+_TOLD = (
+    "search(query) finds what is relevant to a text; the server's filter with content_contains is memories.filter(...)"
+)
+
+
+def refusing_filters(search: MethodT) -> MethodT:
+    """`search`, which raises `TypeError` that names `filter` for a `SearchQuery` or its keywords."""
+    if iscoroutinefunction(search):
+
+        @wraps(search)
+        async def awaited(*args: object, **kwargs: object) -> object:
+            _check(args, kwargs)
+            return await search(*args, **kwargs)
+
+        return cast("MethodT", awaited)
+
+    @wraps(search)
+    def called(*args: object, **kwargs: object) -> object:
+        _check(args, kwargs)
+        return search(*args, **kwargs)
+
+    return cast("MethodT", called)
+
+
+def _check(args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+    query = args[1] if len(args) > 1 else kwargs.get("query")
+    if isinstance(query, SearchQuery) or (query is None and "query" not in kwargs and _FORMER.issuperset(kwargs)):
+        raise TypeError(_TOLD)
+    for name in _ONLY_FORMER:
+        if name in kwargs:
+            raise TypeError(f"unexpected keyword argument {name!r}: {_TOLD}")

@@ -1,0 +1,102 @@
+"""An optional capability of a transport: a text index where the memories are, and how it is asked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from memtrace.models import Memory, TagsMatch
+
+
+@runtime_checkable
+class IndexedTransport(Protocol):
+    """A transport, of either kind, whose server has a text index of its own. Then the client keeps none.
+
+    It is a transport like any other that also has `search_path`. The client sends a POST with an `IndexQuery` as JSON there, by
+    the way of every call, with its API key; the response is 200 with an `IndexAnswer`, and the usual errors. The index has every
+    memory that can be read, and no memory of another organisation counts in a score.
+    """
+
+    @property
+    def search_path(self) -> str:
+        """Where searches are sent, such as ``/index/search``."""
+        ...
+
+
+class _Message(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
+
+
+class PlacedVector(_Message):
+    """The vector of a memory's text, to be kept."""
+
+    place: int
+    vector: list[float]
+
+
+class PlacedText(_Message):
+    """The text of a memory that has no vector yet."""
+
+    place: int
+    text: str
+
+
+class IndexQuery(_Message):
+    """What an index is asked: for hits where `query` is given, and for whatever else is more than 0 or true.
+
+    Filters are joined by "and", the values of one list of types by "or"; None and an empty list do not filter.
+    """
+
+    #: What to look for; None asks for no hits.
+    query: str | None = None
+    #: The most hits.
+    limit: int = 10
+    #: The vector of the query, of the same length as those that are kept. Vectors of another length are forgotten.
+    vector: list[float] | None = None
+    agent_id: str | None = None
+    session_id: str | None = None
+    #: Only what occurred later, or earlier.
+    since: datetime | None = None
+    until: datetime | None = None
+    #: All must match, in the way that `tags_match` says.
+    tags: list[str] | None = None
+    tags_match: TagsMatch = "substring"
+    memory_types: list[str] | None = None
+    event_types: list[str] | None = None
+    #: At least this; a memory without an importance has 0.
+    min_importance: float | None = None
+    #: How many of the newest memories to give beside the hits.
+    newest: int = 0
+    #: Whether to count the memories of the agent and session, and their vectors.
+    counted: bool = False
+    #: Vectors to be kept, before anything else is done.
+    vectors: list[PlacedVector] = []
+    #: How many texts without a vector to give.
+    missing: int = 0
+
+
+class IndexHit(_Message):
+    """A memory that was found."""
+
+    memory: Memory
+    score: float
+    #: How many memories of its agent have this content; it is the newest of them.
+    count: int = 1
+    #: Where it stands: what follows it in its session has the next number. None where that is not known.
+    place: int | None = None
+
+
+class IndexAnswer(_Message):
+    """What an index gives. What was not asked for is empty."""
+
+    #: The most relevant first; equal contents of one agent once.
+    hits: list[IndexHit] = []
+    #: The newest first.
+    newest: list[IndexHit] = []
+    memories: int = 0
+    vectors: int = 0
+    #: The newest time that the server gave one of the counted memories.
+    latest: datetime | None = None
+    missing: list[PlacedText] = []
