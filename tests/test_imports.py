@@ -224,6 +224,7 @@ CORE_MAY_LEAVE = ("testing", "_cli")  # these two may import memtrace_transports
 FOR_TRANSPORTS = {
     "transport",
     "plugins",
+    "ranking",
     "exceptions",
     "models",
     "clock",

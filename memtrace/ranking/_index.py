@@ -125,7 +125,31 @@ class TextIndex:
         with self._tables.transaction():
             self._take_in()
             self._tables.run("DELETE FROM {words} WHERE count<=0")
+            self._tables.run("DELETE FROM {groups} WHERE docs<=0")
+            self._tables.run(
+                "DELETE FROM {members} WHERE number NOT IN (SELECT number FROM {groups})"
+                " OR agent_id NOT IN (SELECT agent_id FROM {docs})"
+            )
             self._tables.run("INSERT INTO {text}({text}) VALUES ('optimize')")
+
+    @property
+    def waits(self) -> bool:
+        """Whether something was added that is not yet where it is found: the next search brings it there, and writes."""
+        return bool(self._tables.one("SELECT EXISTS (SELECT 1 FROM {waiting})"))
+
+    def take_in(self) -> None:
+        """Bring what waits to where it is found."""
+        with self._tables.transaction():
+            self._take_in()
+
+    def keys(self) -> Iterator[int]:
+        """What the host calls each memory, in no order."""
+        return (key for (key,) in self._tables.run("SELECT key FROM {docs}"))
+
+    def drop(self) -> None:
+        """Remove the index and its tables; it cannot be used any more."""
+        with self._tables.transaction():
+            self._tables.forget()
 
     def clear(self) -> None:
         """Take everything out."""
@@ -201,9 +225,8 @@ class TextIndex:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Everything that is read in it is of one state of the index, in which nothing waits."""
-        if self._tables.one("SELECT EXISTS (SELECT 1 FROM {waiting})"):
-            with self._tables.transaction():
-                self._take_in()
+        if self.waits:
+            self.take_in()
         with self._tables.snapshot():
             yield
 

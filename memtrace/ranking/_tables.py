@@ -47,6 +47,7 @@ class Tables:
         self._connection = connection
         with self.transaction():
             number, version = _entry_of(connection, scope)
+            self._number = number
             prefix = f"recall{number}_"
             self._sql = _Statements({name: prefix + name for name in _CREATE})
             if version not in {None, VERSION}:
@@ -72,6 +73,11 @@ class Tables:
         for name in _CREATE:
             if not name.startswith("by_"):
                 self.run(f"DROP TABLE {{{name}}}")
+
+    def forget(self) -> None:
+        """Remove the tables and the scope itself."""
+        self.drop()
+        self._connection.execute("DELETE FROM recall_scopes WHERE number=?", (self._number,))
 
     def run(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         """Execute a statement."""

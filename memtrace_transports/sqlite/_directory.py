@@ -14,8 +14,8 @@ from memtrace_transports._engine.ingest_buffer import IngestBuffer
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
 from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamps
+from memtrace_transports.sqlite._index import TextIndexes
 from memtrace_transports.sqlite._registry import SqliteRegistry
-from memtrace_transports.sqlite._schema import create_text_index
 from memtrace_transports.sqlite._store import Numbers
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -44,6 +44,7 @@ class SqliteDirectory:
 
     connection: sqlite3.Connection
     numbers: Numbers
+    indexes: TextIndexes
     stamps: Stamps
     visibility: Visibility = "immediate"
     settings: ServerSettings = field(default_factory=ServerSettings)
@@ -55,8 +56,7 @@ class SqliteDirectory:
     def add(self, org: OrganisationState) -> None:
         """Keep a new organisation, with `api_key` as its first key."""
         values = (org.org_id, org.name)
-        number = self.connection.execute("INSERT INTO organisations (org_id, name) VALUES (?, ?)", values).lastrowid
-        create_text_index(self.connection, int(number or 0))
+        self.connection.execute("INSERT INTO organisations (org_id, name) VALUES (?, ?)", values)
         org.registry = SqliteRegistry(self.connection, self.numbers, org.org_id)
         self._states[org.org_id] = org
         self.add_key(org, org.api_key)
@@ -132,6 +132,7 @@ class SqliteDirectory:
         """Know nothing any more of what a transaction did that was taken back."""
         self._states.clear()
         self.numbers.forget()
+        self.indexes.forget()
 
     def _found(self, query: str, value: str | bytes) -> OrganisationState | None:
         found = self.connection.execute(query, (value,)).fetchone()

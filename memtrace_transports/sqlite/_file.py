@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Mapping
 from random import SystemRandom
+
+from pydantic import ValidationError
 
 from memtrace._support.sqlite_files import begin, identity, is_locked
 from memtrace._support.sqlite_urls import StoreLocation
 from memtrace.clock import Clock
-from memtrace.exceptions import TransportError
-from memtrace.transport import Request, Response
+from memtrace.exceptions import InvalidRequestError, TransportError
+from memtrace.transport import Headers, IndexAnswer, IndexQuery, Request, Response
 from memtrace_transports._engine.engine import Engine
 from memtrace_transports._engine.organisations import OrganisationState
-from memtrace_transports._engine.routes.authentication import first_values
-from memtrace_transports._engine.routes.dispatch import answer
+from memtrace_transports._engine.route_errors import RouteError
+from memtrace_transports._engine.routes.authentication import authenticate, first_values
+from memtrace_transports._engine.routes.dispatch import answer, finished
 from memtrace_transports._engine.routes.matching import match_route
+from memtrace_transports._engine.routes.request import error_response
 from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports.sqlite._directory import SqliteDirectory
 from memtrace_transports.sqlite._errors import store_error, unusable
+from memtrace_transports.sqlite._index import TextIndexes
 from memtrace_transports.sqlite._opening import open_store
 from memtrace_transports.sqlite._store import Numbers, SqliteStore
+
+SEARCH_PATH = "/index/search"
+"""Where a client of this file asks its index. Over HTTP there is no such path, as on the server."""
+
+SEARCH_OPERATION = "memories.search"
 
 DEFAULT_KEY = "default"
 """The key of a client that was given none, and the name of its organisation."""
@@ -59,8 +70,9 @@ class OpenStore:
         self._identity = identity(location.path)
         stamps = Stamps(clock)
         numbers = Numbers(self.connection)
-        self.store = SqliteStore(self.connection, numbers)
-        self.directory = SqliteDirectory(self.connection, numbers, stamps)
+        self.indexes = TextIndexes(self.connection)
+        self.store = SqliteStore(self.connection, numbers, self.indexes)
+        self.directory = SqliteDirectory(self.connection, numbers, self.indexes, stamps)
         self.engine = EmbeddedEngine(stamps, self.store, self.directory, any_key=any_key)
 
     def answer(self, request: Request, until: float) -> Response:
@@ -75,8 +87,13 @@ class OpenStore:
                 "was deleted or replaced while this client had it open; nothing of this call was stored",
                 "put it back, or make a new client to begin a new one",
             )
-        route_match = match_route(request)
         headers = first_values(request.headers)
+        if request.operation == SEARCH_OPERATION and request.path == SEARCH_PATH:
+            return self._search(request, headers, until)
+        return self._answer(request, headers, until)
+
+    def _answer(self, request: Request, headers: Mapping[str, str], until: float) -> Response:
+        route_match = match_route(request)
         route = route_match.route
         writes = route is not None and route.writes
         while True:
@@ -99,6 +116,39 @@ class OpenStore:
             raise TransportError("the server cut the connection", cause="reset", maybe_sent=True)
         return response
 
+    def _search(self, request: Request, headers: Mapping[str, str], until: float) -> Response:
+        """Answer a search from the index. It writes only where memories wait to be indexed, or with vectors."""
+        while True:
+            try:
+                response = self._searched(request, headers, until)
+            except sqlite3.Error as error:
+                self._roll_back()
+                if not is_locked(error) or time.monotonic() >= until:
+                    raise store_error(error, self.location.path) from error
+            except BaseException:
+                self._roll_back()
+                raise
+            else:
+                return finished(self.engine, request.method, headers, response)
+
+    def _searched(self, request: Request, headers: Mapping[str, str], until: float) -> Response:
+        try:
+            org_id = authenticate(self.engine, headers).org_id
+            asked = IndexQuery.model_validate_json(request.body or b"{}")
+            if self.directory.by_id(org_id) is None:  # a key that has not written yet
+                return _indexed(IndexAnswer())
+            if asked.vectors or not self.indexes.is_ready(org_id):
+                begin(self.connection, until)
+                self.indexes.of(org_id).take_in()
+                answer = self.indexes.answer(org_id, asked)
+                self._commit()
+                return _indexed(answer)
+            return _indexed(self.indexes.answer(org_id, asked))
+        except RouteError as error:
+            return error_response(error)
+        except (ValidationError, InvalidRequestError):
+            return error_response(RouteError(400, "invalid search of the index"))
+
     def _commit(self) -> None:
         try:
             self.connection.execute("COMMIT")
@@ -115,3 +165,8 @@ class OpenStore:
     def close(self) -> None:
         """Close the file. What was answered is in it."""
         self.connection.close()
+
+
+def _indexed(answer: IndexAnswer) -> Response:
+    body = answer.model_dump_json(exclude_unset=True).encode()
+    return Response(200, Headers({"content-type": "application/json"}), body)

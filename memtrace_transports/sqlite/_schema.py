@@ -6,6 +6,8 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from memtrace_transports.sqlite._index import TextIndexes
+
 APPLICATION_ID = 0x4D454D54
 """What a file says of itself in its header: MEMT."""
 
@@ -72,21 +74,16 @@ def _first(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO settings VALUES ('salt', ?)", (secrets.token_bytes(16),))
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first,)
+def _second(connection: sqlite3.Connection) -> None:
+    """An index that ranks takes the place of one that only matched."""
+    indexes = TextIndexes(connection)
+    for org, org_id in connection.execute("SELECT id, org_id FROM organisations").fetchall():
+        connection.execute(f"DROP TABLE IF EXISTS text_of_{int(org)}")
+        indexes.of(org_id)
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first, _second)
 """What makes a file of each version one of the next; an empty file has version 0."""
 
 VERSION = len(MIGRATIONS)
 """The version of the files that this code writes."""
-
-
-def text_table(org: int) -> str:
-    """The name of the text index of one organisation: an index of its own, so that no other's words count in its scores."""
-    return f"text_of_{int(org)}"
-
-
-def create_text_index(connection: sqlite3.Connection, org: int) -> None:
-    """Make the text index of a new organisation. It keeps no second copy of the contents."""
-    connection.execute(
-        f"CREATE VIRTUAL TABLE {text_table(org)} USING fts5"
-        "(text, content='', tokenize='porter unicode61 remove_diacritics 2')"
-    )

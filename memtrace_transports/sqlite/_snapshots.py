@@ -17,8 +17,8 @@ from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.snapshots import StoreSnapshot
 from memtrace_transports.sqlite._directory import SqliteDirectory
 from memtrace_transports.sqlite._errors import store_error
+from memtrace_transports.sqlite._index import TextIndexes
 from memtrace_transports.sqlite._opening import open_store
-from memtrace_transports.sqlite._schema import text_table
 from memtrace_transports.sqlite._store import Numbers, SqliteStore
 from memtrace_transports.sqlite._transport import read_location
 
@@ -52,6 +52,7 @@ class CopiedStore(SqliteStore):
             raise ValueError("this snapshot was taken of another store")
         snapshot.connection.backup(self._connection)
         self._numbers.forget()
+        self._indexes.forget()
 
 
 class CopiedDirectory(SqliteDirectory):
@@ -82,8 +83,9 @@ class FileBacking:
         location = read_location(store)
         connection = open_store(location, time.monotonic() + _PATIENCE)
         numbers = Numbers(connection)
-        directory = CopiedDirectory(connection, numbers, stamps, visibility, settings)
-        kept = CopiedStore(connection, numbers)
+        indexes = TextIndexes(connection)
+        directory = CopiedDirectory(connection, numbers, indexes, stamps, visibility, settings)
+        kept = CopiedStore(connection, numbers, indexes)
         weakref.finalize(kept, connection.close)  # as a fake does, that nobody closes
         return cls(location.path, connection, kept, directory)
 
@@ -106,8 +108,8 @@ class FileBacking:
     def clear(self) -> None:
         """Forget everything that the file holds."""
         with self.transaction():
-            for (org,) in self.connection.execute("SELECT id FROM organisations").fetchall():
-                self.connection.execute(f"DROP TABLE {text_table(org)}")
+            for (org_id,) in self.connection.execute("SELECT org_id FROM organisations").fetchall():
+                self.directory.indexes.drop(org_id)
             for table in ("memories", "sessions", "agents", "keys", "organisations"):
                 self.connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self.directory.forget()

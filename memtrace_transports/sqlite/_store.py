@@ -9,10 +9,8 @@ from itertools import count
 from typing import Protocol, cast
 
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
-from memtrace_transports.sqlite._schema import text_table
-from memtrace_transports.sqlite._search_text import search_text
+from memtrace_transports.sqlite._index import READ_COLUMNS, TextIndexes
 
-_READ = "time, agent_id, ifnull(session_id, ''), memory_type, event_type, content, metadata, tags, dedup_key, importance, parent_id"
 _INSERT = (
     "INSERT INTO memories (id, org, time, agent_id, session_id, memory_type, event_type, content, metadata, tags, dedup_key,"
     " importance, parent_id) VALUES (?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -56,9 +54,10 @@ class SqliteStore:
     page is full.
     """
 
-    def __init__(self, connection: sqlite3.Connection, numbers: Numbers) -> None:
+    def __init__(self, connection: sqlite3.Connection, numbers: Numbers, indexes: TextIndexes) -> None:
         self._connection = connection
         self._numbers = numbers
+        self._indexes = indexes
 
     def extend(self, org_id: str, rows: Iterable[Row]) -> None:
         """Keep `rows`, with their words in the text index; usually the newest, but a back-dated one takes its place in time."""
@@ -66,10 +65,7 @@ class SqliteStore:
         (last,) = self._connection.execute("SELECT max(id) FROM memories").fetchone()
         numbered = list(zip(count((last or 0) + 1), rows))
         self._connection.executemany(_INSERT, [(number, org, *row) for number, row in numbered])
-        self._connection.executemany(
-            f"INSERT INTO {text_table(org)} (rowid, text) VALUES (?, ?)",  # noqa: S608
-            [(number, search_text(row.content, row.metadata)) for number, row in numbered],
-        )
+        self._indexes.add(org_id, numbered)
 
     def holds(self, org_id: str, time: int) -> bool:
         """Whether a row of this organisation has exactly this time."""
@@ -98,7 +94,7 @@ class SqliteStore:
         """The rows that `selection` asks for, from the end that it asks for."""
         conditions, values = _conditions(self._numbers.of(org_id), selection)
         order = "ASC" if selection.oldest_first else "DESC"
-        query = f"SELECT {_READ} FROM memories WHERE {conditions} ORDER BY time {order} LIMIT ? OFFSET ?"  # noqa: S608
+        query = f"SELECT {READ_COLUMNS} FROM memories WHERE {conditions} ORDER BY time {order} LIMIT ? OFFSET ?"  # noqa: S608
         rows = self._connection.execute(query, (*values, selection.limit, selection.offset))
         return list(map(_as_row, rows))
 

@@ -17,7 +17,7 @@ from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ClientClosedError, ConfigurationError, TransportError
 from memtrace.transport import Request, Response
 from memtrace_transports.sqlite._errors import UNSTORED
-from memtrace_transports.sqlite._file import OpenStore
+from memtrace_transports.sqlite._file import SEARCH_PATH, OpenStore
 
 
 class _Process:
@@ -37,6 +37,11 @@ class _ToFile:
         self._any_key = any_key
         self._closed = False
         self._process: PerProcess[_Process] = PerProcess(lambda _: _Process())
+
+    @property
+    def search_path(self) -> str:
+        """Where a client asks the text index of the file."""
+        return SEARCH_PATH
 
     def answer(self, request: Request, until: float) -> Response:
         """Answer one request in this thread, waiting for others no longer than until this monotonic time."""

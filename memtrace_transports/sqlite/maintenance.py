@@ -21,11 +21,12 @@ from memtrace.exceptions import ConfigurationError
 from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
+from memtrace_transports._engine.store.rows import Row
 from memtrace_transports.sqlite._directory import SqliteDirectory, StoredKey, moment
 from memtrace_transports.sqlite._errors import store_error, unusable
+from memtrace_transports.sqlite._index import READ_COLUMNS, TextIndexes
 from memtrace_transports.sqlite._opening import open_store
-from memtrace_transports.sqlite._schema import VERSION, text_table
-from memtrace_transports.sqlite._search_text import search_text
+from memtrace_transports.sqlite._schema import VERSION
 from memtrace_transports.sqlite._store import Numbers
 from memtrace_transports.sqlite._transport import read_location
 
@@ -99,7 +100,8 @@ class StoreFile:
         self._connection: sqlite3.Connection = open_store(self._location, self._until(), create=create)
         self._numbers = Numbers(self._connection)
         self._stamps = Stamps(SystemClock())
-        self._directory = SqliteDirectory(self._connection, self._numbers, self._stamps)
+        self._indexes = TextIndexes(self._connection)
+        self._directory = SqliteDirectory(self._connection, self._numbers, self._indexes, self._stamps)
 
     def _until(self) -> float:
         return math.inf if self._timeout is None else time.monotonic() + self._timeout
@@ -149,17 +151,13 @@ class StoreFile:
             problems = [text for (text,) in self._connection.execute("PRAGMA integrity_check") if text != "ok"]
             for table, number, parent, _ in self._connection.execute("PRAGMA foreign_key_check"):
                 problems.append(f"row {number} of {table} refers to a row of {parent} that is not there")
-            for org, org_id in self._connection.execute("SELECT id, org_id FROM organisations").fetchall():
-                problems += self._text_problems(org, org_id)
+            for (org_id,) in self._connection.execute("SELECT org_id FROM organisations").fetchall():
+                missing = self._indexes.missing(org_id)
+                if missing:
+                    problems.append(f"the text index of {org_id} differs from its memories by {missing}")
         except sqlite3.DatabaseError as error:
             return [str(error)]
         return problems
-
-    def _text_problems(self, org: int, org_id: str) -> Iterator[str]:
-        stored = self._one("SELECT count(*) FROM memories WHERE org = ?", org)
-        indexed = self._one(f"SELECT count(*) FROM {text_table(org)}_docsize")  # noqa: S608
-        if stored != indexed:
-            yield f"the text index of {org_id} has {indexed} of {stored} memories"
 
     # ---- copying and shrinking
 
@@ -247,7 +245,7 @@ class StoreFile:
                 self._connection.execute("DELETE FROM sessions WHERE org = ? AND agent_id = ?", (org, agent_id))
                 self._connection.execute("DELETE FROM agents WHERE org = ? AND agent_id = ?", (org, agent_id))
             # until it is merged, an index of FTS5 keeps the words of what was removed
-            self._connection.execute(f"INSERT INTO {text_table(org)} ({text_table(org)}) VALUES ('optimize')")  # noqa: S608
+            self._indexes.of(self._org_id(org)).compact()
             self._connection.execute("COMMIT")
         self.compact()
         return report
@@ -256,13 +254,9 @@ class StoreFile:
         """Remove some memories in one transaction, so that others can write in between; whether there may be more."""
         begin(self._connection, self._until())
         rows = self._connection.execute(
-            f"SELECT id, content, metadata {_FORGOTTEN} LIMIT ?", (org, agent_id, until, _COMMITTED_ROWS)
+            f"SELECT id, {READ_COLUMNS} {_FORGOTTEN} LIMIT ?", (org, agent_id, until, _COMMITTED_ROWS)
         ).fetchall()
-        table = text_table(org)
-        self._connection.executemany(
-            f"INSERT INTO {table} ({table}, rowid, text) VALUES ('delete', ?, ?)",  # noqa: S608
-            ((number, search_text(content, metadata)) for number, content, metadata in rows),
-        )
+        self._indexes.remove(self._org_id(org), (Row(*row) for _, *row in rows))
         self._connection.executemany("DELETE FROM memories WHERE id = ?", ((row[0],) for row in rows))
         self._connection.execute("COMMIT")
         return bool(rows)
@@ -320,6 +314,10 @@ class StoreFile:
         if org is None:
             raise unusable(self._location.path, f"has no organisation {organisation!r}", "see: memtrace-sdk store info")
         return self._numbers.of(org.org_id)
+
+    def _org_id(self, number: int) -> str:
+        (org_id,) = self._connection.execute("SELECT org_id FROM organisations WHERE id = ?", (number,)).fetchone()
+        return str(org_id)
 
     def _one(self, query: str, *values: object) -> int:
         (value,) = self._connection.execute(query, values).fetchone()

@@ -61,7 +61,7 @@ class TestInfo:
     def test_it_is_told_to_people(self, store, filled, path):
         result = store("info")
         assert result.exit_code == 0
-        assert result.stdout.startswith(f"{path}: schema version 1, ")
+        assert result.stdout.startswith(f"{path}: schema version 2, ")
         assert "1 memory, 1 agent, 1 session and 1 key\n  default: 1 memory\nfrom 20" in result.stdout
 
     def test_it_is_told_to_programs(self, store, filled, path):
@@ -87,7 +87,7 @@ class TestCheck:
         connection.close()
         result = store("check")
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "has 1 of 0 memories" in result.stderr
+        assert "differs from its memories by 1" in result.stderr
         assert store("check", "--json").exit_code == 1
 
 

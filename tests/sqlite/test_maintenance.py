@@ -45,7 +45,7 @@ def in_any_file(path, text):
 def test_what_a_file_holds_is_counted(path, filled):
     with StoreFile(str(path)) as store:
         info = store.info()
-    assert (info.path, info.schema_version) == (str(path), 1)
+    assert (info.path, info.schema_version) == (str(path), 2)
     assert (info.memories, info.agents, info.sessions, info.keys) == (2, 1, 1, 1)
     assert [(each.name, each.memories) for each in info.organisations] == [("default", 2)]
     assert info.oldest < info.newest <= datetime.now(timezone.utc)
@@ -79,7 +79,7 @@ def test_each_kind_of_damage_is_told(path, filled):
     with StoreFile(str(path)) as store:
         problems = store.check()
     assert "refers to a row of organisations that is not there" in problems[0]
-    assert "has 2 of 1 memories" in problems[1]
+    assert "differs from its memories by 1" in problems[1]
 
 
 def test_a_file_that_cannot_be_read_through_is_told(path, filled):

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memtrace.transport import IndexQuery
 from memtrace_transports._engine.store.rows import AgentCounts, Row, RowSelection
 from memtrace_transports._engine.store.store import MemoryStore
 from memtrace_transports.memory import FakeMemtrace, ManualClock
-from memtrace_transports.sqlite._schema import MIGRATIONS, create_text_index
-from memtrace_transports.sqlite._search_text import search_text
+from memtrace_transports.sqlite._index import TextIndexes
+from memtrace_transports.sqlite._schema import MIGRATIONS
 from memtrace_transports.sqlite._snapshots import CopiedStore
 from memtrace_transports.sqlite._store import Numbers
 from tests.fake.model.programs import EVERYTHING
@@ -56,8 +57,7 @@ def new_store() -> CopiedStore:
         migrate(connection)
     for number, org in enumerate(ORGS, 1):
         connection.execute("INSERT INTO organisations VALUES (?, ?, ?)", (number, org, org))
-        create_text_index(connection, number)
-    return CopiedStore(connection, Numbers(connection))
+    return CopiedStore(connection, Numbers(connection), TextIndexes(connection))
 
 
 def whole(text: str) -> str:
@@ -143,12 +143,18 @@ def test_times_beyond_what_sqlite_holds_are_bounds_like_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metadata", "expected"),
+    ("metadata", "words"),
     [
-        ("", "tea"),
-        ('{"a":"green","b":[1,{"c":"tin"},"lid"],"d":null}', "tea\ngreen\ntin\nlid"),
-        ('{"a":' + "[" * 100_000 + '"deep"' + "]" * 100_000 + "}", "tea"),
+        ("", ["tea"]),
+        ('{"a":"green","b":[1,{"c":"tin"},"lid"],"d":null}', ["tea", "green", "tin", "lid"]),
+        ('{"a":' + "[" * 100_000 + '"deep"' + "]" * 100_000 + "}", ["tea"]),
     ],
+    ids=["none", "texts at any depth", "deeper than a client reads"],
 )
-def test_the_words_of_metadata_are_searched_as_well(metadata, expected) -> None:
-    assert search_text("tea", metadata) == expected
+def test_the_words_of_metadata_are_searched_as_well(metadata, words) -> None:
+    store = new_store()
+    store.extend("org_1", [row(5)._replace(content="tea", metadata=metadata)])
+    for word in words:
+        (hit,) = store._indexes.answer("org_1", IndexQuery(query=word)).hits
+        assert hit.memory.content == "tea"
+    assert store._indexes.answer("org_1", IndexQuery(query="absent")).hits == []

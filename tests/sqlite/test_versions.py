@@ -9,8 +9,9 @@ from contextlib import closing
 import pytest
 
 from memtrace import ConflictError, Memtrace
+from memtrace._support.sqlite_files import FileFormat
 from memtrace_transports.sqlite import _opening
-from memtrace_transports.sqlite._schema import MIGRATIONS, VERSION
+from memtrace_transports.sqlite._schema import APPLICATION_ID, MIGRATIONS, VERSION
 from memtrace_transports.sqlite.maintenance import StoreFile
 from tests.sqlite.test_addresses import contents
 from tests.sqlite.version1 import KEY, PATH
@@ -45,6 +46,17 @@ def test_a_file_of_version_1_is_read(path):
         assert [memory.content for memory in client.memories.iter()] == ["Belongs to another key"]
 
 
+def test_a_file_of_version_1_is_searched(path):
+    with Memtrace(path) as client:
+        assert [hit.memory.content for hit in client.memories.search("dark")] == ["User prefers dark mode"]
+        assert [hit.memory.content for hit in client.memories.search("green tin")] == ["Bought tea \U0001f375"]
+        assert client.memories.index_status().memories == 2
+    with StoreFile(str(path)) as store:
+        assert store.check() == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name LIKE 'text_of%'").fetchone() is None
+
+
 def test_a_file_of_version_1_is_written(path):
     with Memtrace(path) as client:
         client.remember("assistant", "of a later release")
@@ -64,11 +76,10 @@ def test_an_upgrade_that_fails_leaves_the_file_as_it_was(path, monkeypatch):
         connection.execute("CREATE TABLE halfway (a)")
         raise sqlite3.OperationalError("no such column: planted")
 
-    monkeypatch.setattr(_opening, "MIGRATIONS", [*MIGRATIONS, broken])
-    monkeypatch.setattr(_opening, "VERSION", VERSION + 1)
+    monkeypatch.setattr(_opening, "_FORMAT", FileFormat(APPLICATION_ID, [*MIGRATIONS, broken]))
     with Memtrace(path) as client, pytest.raises(Exception, match="cannot be used: no such column"):
         client.recall("assistant")
     monkeypatch.undo()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'halfway'").fetchone() is None

@@ -94,21 +94,21 @@ def find_memory(engine: Engine, org: OrganisationState, call: RouteRequest) -> R
     rows = engine.read(org, Filters(RowSelection(contains=call.segments[0], limit=1)), "search memories")
     if not rows:
         raise RouteError(404, "memory not found")
-    return json_response(200, RawJson(_row_json(org.org_id, rows[0])))
+    return json_response(200, RawJson(row_json(org.org_id, rows[0])))
 
 
 def search_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
     """``POST /search``."""
     started = engine.stamps.elapsed()
     rows = engine.read(org, read_search_filters(call.fields(SEARCH)), "search memories")
-    results = _array([_row_json(org.org_id, row) for row in rows])
+    results = _array([row_json(org.org_id, row) for row in rows])
     spent = (engine.stamps.elapsed() - started) // 1000
     return json_response(200, {"results": results, "count": len(rows), "query_time_ms": spent})
 
 
 def _page_of(engine: Engine, org: OrganisationState, query: Mapping[str, str]) -> Response:
     rows = engine.read(org, read_list_filters(query), "query memories")
-    memories = _array([_row_json(org.org_id, row) for row in rows])
+    memories = _array([row_json(org.org_id, row) for row in rows])
     has_more = len(rows) >= read_page(query.get("limit", "")).full_at
     return json_response(200, {"memories": memories, "count": len(rows), "has_more": has_more})
 
@@ -126,7 +126,8 @@ def _written_json(org_id: str, written: StoredRow) -> str:
     return _memory_json(org_id, written.row, written.stamp.text(), written.tags)
 
 
-def _row_json(org_id: str, row: Row) -> str:
+def row_json(org_id: str, row: Row) -> str:
+    """A stored memory as JSON text, as it is read."""
     return _memory_json(org_id, row, rfc3339(row.time), row.tags.split(",") if row.tags else ())
 
 
