@@ -328,6 +328,6 @@ def test_a_file_that_another_process_has_just_made_is_opened(path, monkeypatch):
         raise FileExistsError
 
     with Memtrace(path) as client:
-        monkeypatch.setattr(_opening.os, "open", made_by_another)
+        monkeypatch.setattr(sqlite_files.os, "open", made_by_another)
         client.remember("assistant", "shared")
         assert contents(client) == ["shared"]

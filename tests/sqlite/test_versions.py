@@ -9,8 +9,9 @@ from contextlib import closing
 import pytest
 
 from memtrace import ConflictError, Memtrace
+from memtrace._support.sqlite_files import FileFormat
 from memtrace_transports.sqlite import _opening
-from memtrace_transports.sqlite._schema import MIGRATIONS, VERSION
+from memtrace_transports.sqlite._schema import APPLICATION_ID, MIGRATIONS, VERSION
 from memtrace_transports.sqlite.maintenance import StoreFile
 from tests.sqlite.test_addresses import contents
 from tests.sqlite.version1 import KEY, PATH
@@ -64,8 +65,7 @@ def test_an_upgrade_that_fails_leaves_the_file_as_it_was(path, monkeypatch):
         connection.execute("CREATE TABLE halfway (a)")
         raise sqlite3.OperationalError("no such column: planted")
 
-    monkeypatch.setattr(_opening, "MIGRATIONS", [*MIGRATIONS, broken])
-    monkeypatch.setattr(_opening, "VERSION", VERSION + 1)
+    monkeypatch.setattr(_opening, "_FORMAT", FileFormat(APPLICATION_ID, [*MIGRATIONS, broken]))
     with Memtrace(path) as client, pytest.raises(Exception, match="cannot be used: no such column"):
         client.recall("assistant")
     monkeypatch.undo()
