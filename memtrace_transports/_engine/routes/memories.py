@@ -133,7 +133,7 @@ def _row_json(org_id: str, row: Row) -> str:
 
 @lru_cache(maxsize=256)
 def _tags_json(tags: str) -> str:
-    return f',"tags":{write(tags.split(","))}'
+    return f',"tags":{write([*tags.split(",")])}'
 
 
 def _memory_json(org_id: str, row: Row, time: str, tags: str) -> str:
