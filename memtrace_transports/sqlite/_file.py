@@ -20,11 +20,8 @@ from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports.sqlite._directory import SqliteDirectory
 from memtrace_transports.sqlite._errors import store_error, unusable
-from memtrace_transports.sqlite._opening import open_store
+from memtrace_transports.sqlite._opening import check_version, open_store
 from memtrace_transports.sqlite._store import Numbers, SqliteStore
-
-DEFAULT_KEY = "default"
-"""The key of a client that was given none, and the name of its organisation."""
 
 
 class EmbeddedEngine(Engine):
@@ -37,12 +34,12 @@ class EmbeddedEngine(Engine):
 
     def organisation_of(self, api_key: str) -> OrganisationState | None:
         """Whose key this is. A new key's organisation is stored with its first write, and until then empty."""
+        if not self._any_key:
+            return self._files.by_issued_key(api_key)
         found = self._files.by_key(api_key)
-        if found is not None or not self._any_key or self._files.was_revoked(api_key):
+        if found is not None or self._files.was_revoked(api_key):
             return found
-        org_id = self._files.derived_id(api_key)
-        name = DEFAULT_KEY if api_key == DEFAULT_KEY else org_id
-        state = self._files.new_state(org_id, name, api_key)
+        state = self._files.of_new_key(api_key)
         if self._files.connection.in_transaction:
             self._files.add(state)
         return state
@@ -57,6 +54,7 @@ class OpenStore:
         self.location = location
         self.connection: sqlite3.Connection = open_store(location, until, create=create)
         self._identity = identity(location.path)
+        self._data_version = self._read_data_version()
         stamps = Stamps(clock)
         numbers = Numbers(self.connection)
         self.store = SqliteStore(self.connection, numbers)
@@ -83,6 +81,7 @@ class OpenStore:
             try:
                 if writes:
                     begin(self.connection, until)
+                self._note_other_writers()
                 response = answer(self.engine, request, route_match, headers)
             except sqlite3.Error as error:
                 self._roll_back()
@@ -98,6 +97,17 @@ class OpenStore:
         if response is None:
             raise TransportError("the server cut the connection", cause="reset", maybe_sent=True)
         return response
+
+    def _note_other_writers(self) -> None:
+        """Forget what is remembered of the file where somebody else has written since. Raises for one of a newer release."""
+        data_version = self._read_data_version()
+        if data_version != self._data_version:
+            self.directory.forget()
+            check_version(self.connection, self.location)
+            self._data_version = data_version
+
+    def _read_data_version(self) -> int:
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
 
     def _commit(self) -> None:
         try:
