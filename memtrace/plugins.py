@@ -277,6 +277,8 @@ class Registry(Generic[SpecT]):
 
     def distribution(self, name: str) -> tuple[str, str] | None:
         """Name and version of the distribution that brings the plugin `name`; None where that is not known."""
+        if name in self._builtin_links:
+            return _OWN_DISTRIBUTION, _own_version()
         group = self._candidates(name)
         return (group[0].distribution, group[0].version) if group else None
 

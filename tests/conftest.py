@@ -59,6 +59,15 @@ def pytest_sessionfinish():
         measured.save()
 
 
+@pytest.fixture(autouse=True)
+def _measuring():
+    """Measure on: what coverage calls fails where a test is out of stack or is interrupted, and then Python calls it no more."""
+    tracer = sys.gettrace()
+    yield
+    if sys.gettrace() is not tracer:
+        sys.settrace(tracer)
+
+
 def pytest_report_header(config):
     if config.option.whole:
         return "cases: all (--whole)"

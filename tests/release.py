@@ -12,6 +12,7 @@ from zipfile import ZipFile
 ROOT = Path(__file__).parents[1]
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "memtrace" / "_version.py").read_text(), re.MULTILINE)[1]
 PACKAGES = {"memtrace", "memtrace_transports"}
+TEMPLATES = PurePosixPath("memtrace/_cli/new_plugin/templates")
 
 
 def check_wheel(path):
@@ -23,9 +24,12 @@ def check_wheel(path):
     assert {name.parts[0] for name in names} == PACKAGES | {info}
     assert {PurePosixPath(package, "py.typed") for package in PACKAGES} <= set(names)
     assert PurePosixPath(info, "licenses", "LICENSE") in names
+    templates = {name for name in names if TEMPLATES in name.parents}
+    written = {PurePosixPath(path.relative_to(ROOT)) for path in (ROOT / TEMPLATES).rglob("*.template")}
+    assert templates == written, templates ^ written
     strange = [
         name
-        for name in names
+        for name in set(names) - templates
         if {"tests", "__pycache__"} & set(name.parts) or name.name.startswith(("test_", "conftest"))
     ]
     assert not strange, strange

@@ -11,7 +11,18 @@ import typer
 from typer.core import TyperGroup
 
 from memtrace._cli.command_errors import handle_broken_pipe
-from memtrace._cli.commands import agents_sessions, diagnostics, fake, mcp, memories, profiles, spool, store, transfer
+from memtrace._cli.commands import (
+    agents_sessions,
+    diagnostics,
+    fake,
+    mcp,
+    memories,
+    new_plugin,
+    profiles,
+    spool,
+    store,
+    transfer,
+)
 from memtrace._cli.exit_status import ExitStatus
 from memtrace._cli.options import with_choice
 from memtrace._cli.single_use_options import SingleUseOptionsCommand
@@ -155,6 +166,12 @@ _add(
     diagnostics.MIDDLEWARE,
     "List the installed middleware.",
     help="List the built-in middleware, and what you have installed; that acts only where a client names it.",
+)
+_add(
+    new_plugin.new,
+    new_plugin.NEW,
+    "Write a package for a plugin of your own.",
+    help="Write a package for a plugin of your own, which passes its tests and can be published.",
 )
 _add(
     fake.demo,

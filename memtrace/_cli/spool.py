@@ -60,14 +60,14 @@ def show_status(file: str, *, as_json: bool) -> None:
         say(f"  refused: number {each.number}, {visible(each.error)}")
 
 
-def run_send(choice: Choice, file: str, *, as_json: bool) -> ExitStatus:
-    """Send what a spool holds."""
+def run_send(choice: Choice, file: str, *, take_over: bool, as_json: bool) -> ExitStatus:
+    """Send what a spool holds; with `take_over` also one of another base URL or key, which is this one's from now on."""
     path, sent = spool_path(file), Counter[OutcomeStatus]()
     with (
         reporting_errors(lambda: (f"So far {_told(sent)}; the rest is kept.",) if sent else ()),
         opened(choose(choice)) as client,
     ):
-        _send(client, path, sent)
+        _send(client, path, sent, take_over=take_over)
     if as_json:
         show_json({"file": file, "stored": sent["stored"], "duplicate": sent["duplicate"], "failed": sent["failed"]})
     else:
@@ -79,10 +79,10 @@ def _told(sent: Counter[OutcomeStatus]) -> str:
     return f"{sent['stored']:,} stored, {sent['duplicate']:,} there already, {sent['failed']:,} refused"
 
 
-def _send(client: Memtrace, path: str, sent: Counter[OutcomeStatus]) -> None:
+def _send(client: Memtrace, path: str, sent: Counter[OutcomeStatus], *, take_over: bool) -> None:
     """Send until nothing is left that was there in the beginning, and count it in `sent`. Raises what keeps it from that."""
     dispatcher = client._dispatcher  # noqa: SLF001  # of this package; users have buffers
-    outbox = Outbox(path, dispatcher.settings, create=False)
+    outbox = Outbox(path, dispatcher.settings, create=False, take_over=take_over)
     is_told = False
     try:
         while True:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar, cast, overload
 
 from memtrace._support.locks import HeldLock
-from memtrace.exceptions import ClientClosedError, DeadlineExceededError, MemtraceError
+from memtrace.exceptions import ClientClosedError, ConfigurationError, DeadlineExceededError, MemtraceError
 from memtrace.transport import CallContext, Effect, Flow, Request, Response, TransportCause, TransportError
 
 A = TypeVar("A")
@@ -93,7 +93,7 @@ def send(request: Request) -> Flow[Response]:
         response: object = yield SendEffect(request)
     except TransportError as error:
         failure = error
-    except ClientClosedError:  # a transport that is closed sends nothing
+    except (ClientClosedError, ConfigurationError):  # a transport that is closed, or cannot be used, sends nothing
         raise
     except BaseException as error:  # a cancellation, an interrupt, a defect of the transport
         context.mark_maybe_applied()  # the request may be on its way

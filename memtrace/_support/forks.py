@@ -45,6 +45,7 @@ def current_process() -> tuple[int, int]:
 def _note_child() -> None:
     process_id = os.getpid()
     _uses[process_id] = _uses.get(process_id, 0) + 1
+    _allow_all()
 
 
 class ClosedBeforeForks(Protocol):
@@ -55,7 +56,7 @@ class ClosedBeforeForks(Protocol):
         ...
 
     def allow_after_fork(self) -> None:
-        """Let it be opened again, in the parent."""
+        """Let it be opened again, in the parent and in the child."""
         ...
 
 

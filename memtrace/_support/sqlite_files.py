@@ -211,20 +211,22 @@ def _prepare(connection: sqlite3.Connection, file_format: FileFormat, synchronou
     _use_write_ahead_log(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous.upper()}")
     connection.execute("PRAGMA foreign_keys = ON")
-    if _version(connection, file_format) < len(file_format.migrations):
+    if known_version(connection, file_format) < len(file_format.migrations):
         _migrate(connection, file_format, until)
 
 
 def _check_owner(connection: sqlite3.Connection, file_format: FileFormat) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    is_other = application != file_format.application_id
-    if is_other and connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
+    # in one statement, since another process may be making the file meanwhile
+    query = "SELECT application_id, EXISTS (SELECT 1 FROM sqlite_master) FROM pragma_application_id"
+    application, has_tables = connection.execute(query).fetchone()
+    if has_tables and application != file_format.application_id:
         problem = "is the database of another program"
         raise UnusableFileError("other_program", problem, "name another file; this one was not changed")
-    _version(connection, file_format)
+    known_version(connection, file_format)
 
 
-def _version(connection: sqlite3.Connection, file_format: FileFormat) -> int:
+def known_version(connection: sqlite3.Connection, file_format: FileFormat) -> int:
+    """The version of a file. Raises `UnusableFileError` for one of a newer release."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     known = len(file_format.migrations)
     if version > known:
@@ -245,7 +247,7 @@ def _migrate(connection: sqlite3.Connection, file_format: FileFormat, until: flo
     """Bring the file to this version in one transaction, once for all processes."""
     begin(connection, until)
     try:
-        version = _version(connection, file_format)
+        version = known_version(connection, file_format)
         for migrate in file_format.migrations[version:]:
             migrate(connection)
         connection.execute(f"PRAGMA application_id = {file_format.application_id}")

@@ -12,6 +12,7 @@ from memtrace._support.urls import AddressError
 
 Durability = Literal["normal", "full"]
 
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -35,6 +36,19 @@ class StoreLocation(NamedTuple):
 def location_of_path(path: str) -> StoreLocation:
     """The store in the file `path`, in which every character stands for itself. Raises `AddressError`."""
     return StoreLocation(_absolute(path))
+
+
+def location_of_plain_path(path: str) -> StoreLocation:
+    """As `location_of_path`, for a text that may be the address of something else by mistake.
+
+    >>> location_of_plain_path("https://example.com/agent.db")
+    Traceback (most recent call last):
+    memtrace._support.urls.AddressError: it is an address of https, and no path of a file
+    """
+    scheme = _SCHEME.match(path)
+    if scheme is not None:
+        raise AddressError(f"it is an address of {scheme[1]}, and no path of a file")
+    return location_of_path(path)
 
 
 def location_of_url(url: str) -> StoreLocation:

@@ -57,23 +57,20 @@ class Retry:
 
     def __call__(self, request: Request, call_next: CallNext) -> Flow[Response]:
         """Send until there is an answer to be had, or no attempt is left."""
-        response = yield from self._send(request, call_next)
+        response: Response | None = None
+        if request.context.sent_since is not None:
+            response = yield from _RetryRun(self._policy, request, call_next, self._answered).resumed()
+        else:
+            try:
+                response = yield from call_next(request)
+            except TransportError as error:
+                attempt = _unanswered(error)
+            else:
+                attempt = _classify(response, request)
+            if response is None or attempt is not _SUCCESS:
+                response = yield from _RetryRun(self._policy, request, call_next, self._answered).after(attempt)
         if request.context.idempotency == "keyed" and response.status < 300:
             self._answered.note(request.context.read(response))
-        return response
-
-    def _send(self, request: Request, call_next: CallNext) -> Flow[Response]:
-        if request.context.sent_since is not None:
-            return (yield from _RetryRun(self._policy, request, call_next, self._answered).resumed())
-        response: Response | None = None
-        try:
-            response = yield from call_next(request)
-        except TransportError as error:
-            attempt = _unanswered(error)
-        else:
-            attempt = _classify(response, request)
-        if response is None or attempt is not _SUCCESS:
-            response = yield from _RetryRun(self._policy, request, call_next, self._answered).after(attempt)
         return response
 
     def __repr__(self) -> str:

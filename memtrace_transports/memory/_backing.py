@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from memtrace_transports._engine.organisations import Visibility
 from memtrace_transports._engine.settings import ServerSettings
@@ -11,6 +11,9 @@ from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.directory import MemoryDirectory
 from memtrace_transports._engine.store.protocol import SnapshotDirectory, SnapshotStore
 from memtrace_transports._engine.store.store import MemoryStore
+
+if TYPE_CHECKING:
+    from memtrace_transports.sqlite._snapshots import Lock
 
 
 class Backing(Protocol):
@@ -51,10 +54,12 @@ class MemoryBacking:
         self.directory: SnapshotDirectory = MemoryDirectory()
 
 
-def open_backing(store: str | None, stamps: Stamps, visibility: Visibility, settings: ServerSettings) -> Backing:
-    """The backing in the file that `store` names, in memory where it is None."""
+def open_backing(
+    store: str | None, stamps: Stamps, visibility: Visibility, settings: ServerSettings, lock: Lock
+) -> Backing:
+    """The backing in the file that `store` names, in memory where it is None. Its owner holds `lock` around every call."""
     if store is None:
         return MemoryBacking()
     from memtrace_transports.sqlite._snapshots import FileBacking
 
-    return FileBacking.open(store, stamps, visibility, settings)
+    return FileBacking(store, stamps, visibility, settings, lock)

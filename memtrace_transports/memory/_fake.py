@@ -107,7 +107,7 @@ class FakeMemtrace:
         self._number = next(_NUMBERS)
         settings = ServerSettings(dedup_enabled, dedup_window_hours, write_batch_size, write_flush_interval_ms)
         self._given_settings = asdict(settings)
-        self._backing = open_backing(store, stamps, visibility, settings)
+        self._backing = open_backing(store, stamps, visibility, settings, self._lock)
         self._new_engine: Callable[[], FakeEngine] = lambda: FakeEngine(
             stamps,
             self._backing.store,

@@ -18,7 +18,20 @@ from memtrace_transports.sqlite._index import TextIndexes
 from memtrace_transports.sqlite._registry import SqliteRegistry
 from memtrace_transports.sqlite._store import Numbers
 
+DEFAULT_KEY = "default"
+"""The key of a client that was given none, and the name of its organisation."""
+
+_BY_KEY = (
+    "SELECT o.org_id, o.name FROM keys AS k JOIN organisations AS o ON o.id = k.org"
+    " WHERE k.hash = ? AND k.revoked IS NULL"
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+_NEXT_ORGANISATION = (
+    "SELECT 1 + max((SELECT ifnull(max(id), 0) FROM organisations),"
+    " ifnull((SELECT value FROM settings WHERE name = 'last_organisation'), 0))"
+)
+"""No number comes again: another process may remember the organisation that had it."""
 
 
 def moment(microseconds: int) -> datetime:
@@ -53,10 +66,18 @@ class SqliteDirectory:
     #: The key that came last, and its hash: most clients have no other.
     _hashed: tuple[str, bytes] = field(default=("", b""), repr=False)
 
+    def use(self, connection: sqlite3.Connection) -> None:
+        """Go on with another connection to the same file."""
+        self.connection = connection
+        self.indexes.use(connection)
+        for org in self._states.values():
+            org.registry = SqliteRegistry(connection, self.numbers, org.org_id)
+
     def add(self, org: OrganisationState) -> None:
         """Keep a new organisation, with `api_key` as its first key."""
-        values = (org.org_id, org.name)
-        self.connection.execute("INSERT INTO organisations (org_id, name) VALUES (?, ?)", values)
+        (number,) = self.connection.execute(_NEXT_ORGANISATION).fetchone()
+        values = (number, org.org_id, org.name)
+        self.connection.execute("INSERT INTO organisations (id, org_id, name) VALUES (?, ?, ?)", values)
         org.registry = SqliteRegistry(self.connection, self.numbers, org.org_id)
         self._states[org.org_id] = org
         self.add_key(org, org.api_key)
@@ -76,11 +97,11 @@ class SqliteDirectory:
 
     def by_key(self, api_key: str) -> OrganisationState | None:
         """Whose key this is, None where it is nobody's or was revoked."""
-        query = (
-            "SELECT o.org_id, o.name FROM keys AS k JOIN organisations AS o ON o.id = k.org"
-            " WHERE k.hash = ? AND k.revoked IS NULL"
-        )
-        return self._found(query, self.hash(api_key))
+        return self._found(_BY_KEY, self.hash(api_key))
+
+    def by_issued_key(self, api_key: str) -> OrganisationState | None:
+        """As `by_key`, of the keys that have a name: not of those that clients without a server chose for themselves."""
+        return self._found(f"{_BY_KEY} AND k.name != ''", self.hash(api_key))
 
     def was_revoked(self, api_key: str) -> bool:
         """Whether this key was revoked, and not given again."""
@@ -124,12 +145,13 @@ class SqliteDirectory:
             self._hashed = api_key, hashed
         return hashed
 
-    def derived_id(self, api_key: str) -> str:
-        """The id of the organisation that a key makes, the same in every process."""
-        return f"org_{hashlib.sha256(b'org' + self.hash(api_key)).hexdigest()[:24]}"
+    def of_new_key(self, api_key: str) -> OrganisationState:
+        """The organisation that a key makes, the same in every process; not stored yet."""
+        org_id = f"org_{hashlib.sha256(b'org' + self.hash(api_key)).hexdigest()[:24]}"
+        return self.new_state(org_id, DEFAULT_KEY if api_key == DEFAULT_KEY else org_id, api_key)
 
     def forget(self) -> None:
-        """Know nothing any more of what a transaction did that was taken back."""
+        """Know nothing any more of what the file held: a transaction was taken back, or somebody else has written."""
         self._states.clear()
         self.numbers.forget()
         self.indexes.forget()

@@ -26,16 +26,13 @@ from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports.sqlite._directory import SqliteDirectory
 from memtrace_transports.sqlite._errors import store_error, unusable
 from memtrace_transports.sqlite._index import TextIndexes
-from memtrace_transports.sqlite._opening import open_store
+from memtrace_transports.sqlite._opening import check_version, open_store
 from memtrace_transports.sqlite._store import Numbers, SqliteStore
 
 SEARCH_PATH = "/index/search"
 """Where a client of this file asks its index. Over HTTP there is no such path, as on the server."""
 
 SEARCH_OPERATION = "memories.search"
-
-DEFAULT_KEY = "default"
-"""The key of a client that was given none, and the name of its organisation."""
 
 
 class EmbeddedEngine(Engine):
@@ -48,12 +45,12 @@ class EmbeddedEngine(Engine):
 
     def organisation_of(self, api_key: str) -> OrganisationState | None:
         """Whose key this is. A new key's organisation is stored with its first write, and until then empty."""
+        if not self._any_key:
+            return self._files.by_issued_key(api_key)
         found = self._files.by_key(api_key)
-        if found is not None or not self._any_key or self._files.was_revoked(api_key):
+        if found is not None or self._files.was_revoked(api_key):
             return found
-        org_id = self._files.derived_id(api_key)
-        name = DEFAULT_KEY if api_key == DEFAULT_KEY else org_id
-        state = self._files.new_state(org_id, name, api_key)
+        state = self._files.of_new_key(api_key)
         if self._files.connection.in_transaction:
             self._files.add(state)
         return state
@@ -68,6 +65,7 @@ class OpenStore:
         self.location = location
         self.connection: sqlite3.Connection = open_store(location, until, create=create)
         self._identity = identity(location.path)
+        self._data_version = self._read_data_version()
         stamps = Stamps(clock)
         numbers = Numbers(self.connection)
         self.indexes = TextIndexes(self.connection)
@@ -100,6 +98,7 @@ class OpenStore:
             try:
                 if writes:
                     begin(self.connection, until)
+                self._note_other_writers()
                 response = answer(self.engine, request, route_match, headers)
             except sqlite3.Error as error:
                 self._roll_back()
@@ -133,12 +132,14 @@ class OpenStore:
 
     def _searched(self, request: Request, headers: Mapping[str, str], until: float) -> Response:
         try:
+            self._note_other_writers()
             org_id = authenticate(self.engine, headers).org_id
             asked = IndexQuery.model_validate_json(request.body or b"{}")
             if self.directory.by_id(org_id) is None:  # a key that has not written yet
                 return _indexed(IndexAnswer())
             if asked.vectors or not self.indexes.is_ready(org_id):
                 begin(self.connection, until)
+                self._note_other_writers()
                 self.indexes.of(org_id).take_in()
                 answer = self.indexes.answer(org_id, asked)
                 self._commit()
@@ -148,6 +149,17 @@ class OpenStore:
             return error_response(error)
         except (ValidationError, InvalidRequestError):
             return error_response(RouteError(400, "invalid search of the index"))
+
+    def _note_other_writers(self) -> None:
+        """Forget what is remembered of the file where somebody else has written since. Raises for one of a newer release."""
+        data_version = self._read_data_version()
+        if data_version != self._data_version:
+            self.directory.forget()
+            check_version(self.connection, self.location)
+            self._data_version = data_version
+
+    def _read_data_version(self) -> int:
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
 
     def _commit(self) -> None:
         try:

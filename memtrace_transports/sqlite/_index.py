@@ -31,6 +31,11 @@ class TextIndexes:
         self._connection = connection
         self._known: dict[str, TextIndex] = {}
 
+    def use(self, connection: sqlite3.Connection) -> None:
+        """Go on with another connection to the same file."""
+        self._connection = connection
+        self._known.clear()
+
     def add(self, org_id: str, rows: Sequence[NumberedRow]) -> None:
         """Add new rows, in the transaction that stores them."""
         keys = [number for number, _ in rows]

@@ -7,9 +7,9 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
+from memtrace._support.forks import close_before_forks
 from memtrace._support.sqlite_files import begin
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
 from memtrace_transports._engine.settings import ServerSettings
@@ -24,6 +24,18 @@ from memtrace_transports.sqlite._transport import read_location
 
 _PATIENCE = 5.0
 """Seconds that a fake waits for other processes."""
+
+
+class Lock(Protocol):
+    """A lock of `threading`."""
+
+    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool:  # noqa: FBT001  # as `threading` has it
+        """Take it."""
+        ...
+
+    def release(self) -> None:
+        """Let it go."""
+        ...
 
 
 class _Copy(StoreSnapshot):
@@ -68,26 +80,55 @@ class CopiedDirectory(SqliteDirectory):
         self._states = {org_id: org.copy(later) for org_id, org in held.items()}
 
 
-@dataclass(frozen=True, slots=True)
 class FileBacking:
-    """A store and a directory in the file that `store` names."""
+    """A store and a directory in the file that `store` names. No fork comes while the file is open.
 
-    path: str
-    connection: sqlite3.Connection
-    store: CopiedStore
-    directory: CopiedDirectory
+    Args:
+        store: The address or path of the file.
+        stamps: Gives times.
+        visibility: Of new organisations.
+        settings: Of the server that it plays.
+        lock: What its owner holds around every call.
 
-    @classmethod
-    def open(cls, store: str, stamps: Stamps, visibility: Visibility, settings: ServerSettings) -> FileBacking:
-        """Open or make the file. Raises `ConfigurationError` where no store can be there."""
-        location = read_location(store)
-        connection = open_store(location, time.monotonic() + _PATIENCE)
-        numbers = Numbers(connection)
-        indexes = TextIndexes(connection)
-        directory = CopiedDirectory(connection, numbers, indexes, stamps, visibility, settings)
-        kept = CopiedStore(connection, numbers, indexes)
-        weakref.finalize(kept, connection.close)  # as a fake does, that nobody closes
-        return cls(location.path, connection, kept, directory)
+    Raises:
+        ConfigurationError: No store can be there.
+    """
+
+    def __init__(
+        self, store: str, stamps: Stamps, visibility: Visibility, settings: ServerSettings, lock: Lock
+    ) -> None:
+        self._location = read_location(store)
+        self._lock = lock
+        self.connection: sqlite3.Connection = self._open()
+        numbers = Numbers(self.connection)
+        indexes = TextIndexes(self.connection)
+        self.directory: CopiedDirectory = CopiedDirectory(
+            self.connection, numbers, indexes, stamps, visibility, settings
+        )
+        self.store: CopiedStore = CopiedStore(self.connection, numbers, indexes)
+        close_before_forks(self)
+
+    def _open(self) -> sqlite3.Connection:
+        connection = open_store(self._location, time.monotonic() + _PATIENCE)
+        self._data_version = _data_version(connection)
+        weakref.finalize(self, connection.close)  # as a fake does, that nobody closes
+        return connection
+
+    def close_before_fork(self) -> bool:
+        """Close the file after the call that is under way."""
+        if not self._lock.acquire(timeout=_PATIENCE):
+            return False
+        self.connection.close()
+        return True
+
+    def allow_after_fork(self) -> None:
+        """Open the file again, in the parent and in the child."""
+        try:
+            self.connection = self._open()
+            self.store.use(self.connection)
+            self.directory.use(self.connection)
+        finally:
+            self._lock.release()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -97,19 +138,32 @@ class FileBacking:
             return
         try:
             begin(self.connection, time.monotonic() + _PATIENCE)
+            data_version = _data_version(self.connection)
+            if data_version != self._data_version:
+                self.directory.numbers.forget()
+                self.directory.indexes.forget()
+                self._data_version = data_version
             yield
             self.connection.execute("COMMIT")
         except BaseException as error:
             self.connection.rollback()
             if isinstance(error, sqlite3.Error):
-                raise store_error(error, self.path) from error
+                raise store_error(error, self._location.path) from error
             raise
 
     def clear(self) -> None:
         """Forget everything that the file holds."""
         with self.transaction():
+            self.connection.execute(
+                "INSERT OR REPLACE INTO settings SELECT 'last_organisation', max(id) FROM organisations HAVING max(id)"
+            )
             for (org_id,) in self.connection.execute("SELECT org_id FROM organisations").fetchall():
                 self.directory.indexes.drop(org_id)
             for table in ("memories", "sessions", "agents", "keys", "organisations"):
                 self.connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self.directory.forget()
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Changes where another connection has written."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])

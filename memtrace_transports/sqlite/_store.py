@@ -32,6 +32,10 @@ class Numbers:
         self._connection = connection
         self._known: dict[str, int] = {}
 
+    def use(self, connection: sqlite3.Connection) -> None:
+        """Go on with another connection to the same file."""
+        self._connection = connection
+
     def of(self, org_id: str) -> int:
         """The row of the organisation; 0, which no row has, where it is not stored."""
         number = self._known.get(org_id)
@@ -58,6 +62,11 @@ class SqliteStore:
         self._connection = connection
         self._numbers = numbers
         self._indexes = indexes
+
+    def use(self, connection: sqlite3.Connection) -> None:
+        """Go on with another connection to the same file."""
+        self._connection = connection
+        self._numbers.use(connection)
 
     def extend(self, org_id: str, rows: Iterable[Row]) -> None:
         """Keep `rows`, with their words in the text index; usually the newest, but a back-dated one takes its place in time."""

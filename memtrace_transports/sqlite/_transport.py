@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from memtrace._support.forks import PerProcess
-from memtrace._support.sqlite_urls import StoreLocation, location_of_path, location_of_url
+from memtrace._support.forks import PerProcess, close_before_forks
+from memtrace._support.sqlite_urls import StoreLocation, location_of_plain_path, location_of_url
 from memtrace._support.urls import AddressError
 from memtrace._support.worker_threads import WorkerThread
 from memtrace.clock import Clock, SystemClock
@@ -19,13 +19,33 @@ from memtrace.transport import Request, Response
 from memtrace_transports.sqlite._errors import UNSTORED
 from memtrace_transports.sqlite._file import SEARCH_PATH, OpenStore
 
+_PATIENCE = 60.0
+"""Seconds that a fork waits for a call that is under way."""
+
 
 class _Process:
-    """What one process has of a store: a lock, and the file once it was opened."""
+    """What one process has of a store: a lock, and the file once it was opened. No fork comes while the file is open.
+
+    A child that inherits SQLite's own record of the locks of a file takes them for its own.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.opened: OpenStore | None = None
+        close_before_forks(self)
+
+    def close_before_fork(self) -> bool:
+        """Close the file after the call that is under way, and let no other begin."""
+        if not self.lock.acquire(timeout=_PATIENCE):
+            return False
+        opened, self.opened = self.opened, None
+        if opened is not None:
+            opened.close()
+        return True
+
+    def allow_after_fork(self) -> None:
+        """Let calls begin again; the next one opens the file."""
+        self.lock.release()
 
 
 class _ToFile:
@@ -83,7 +103,7 @@ def _end_of(request: Request) -> float:
 def read_location(store: str) -> StoreLocation:
     """The file that an address names, ``sqlite:///agent.db``, or a plain path. Raises `ConfigurationError`."""
     try:
-        return location_of_url(store) if store.lower().startswith("sqlite:") else location_of_path(store)
+        return location_of_url(store) if store.lower().startswith("sqlite:") else location_of_plain_path(store)
     except AddressError as error:
         raise ConfigurationError(
             f"the store is not a valid address: {error}",

@@ -22,7 +22,7 @@ from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.rows import Row
-from memtrace_transports.sqlite._directory import SqliteDirectory, StoredKey, moment
+from memtrace_transports.sqlite._directory import DEFAULT_KEY, SqliteDirectory, StoredKey, moment
 from memtrace_transports.sqlite._errors import store_error, unusable
 from memtrace_transports.sqlite._index import READ_COLUMNS, TextIndexes
 from memtrace_transports.sqlite._opening import open_store
@@ -285,7 +285,11 @@ class StoreFile:
             api_key, wanted = identifiers.new_key(), organisation or name
             org = self._directory.by_name(wanted) or self._directory.by_id(wanted)
             if org is None:
-                org = self._directory.new_state(identifiers.new("org"), wanted, api_key)
+                org = (
+                    self._directory.of_new_key(DEFAULT_KEY)  # so that clients without a key find it
+                    if wanted == DEFAULT_KEY
+                    else self._directory.new_state(identifiers.new("org"), wanted, api_key)
+                )
                 self._directory.add(org)
             self._directory.add_key(org, api_key, name)
             self._connection.execute("COMMIT")

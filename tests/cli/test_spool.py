@@ -111,6 +111,10 @@ def test_another_servers_key_is_refused(invoke, outbox, path, environment):
     sent = invoke("spool", "send", str(path))
     assert sent.exit_code == 2
     assert "belongs to another organisation, by its API key" in sent.stderr
+    assert "--take-over" in sent.stderr
+    taken = invoke("spool", "send", str(path), "--take-over", "--json")
+    assert json.loads(taken.stdout)["stored"] == 3
+    assert "0 stored" in invoke("spool", "send", str(path)).stdout
 
 
 @pytest.mark.parametrize("command", ["status", "send", "failed"])

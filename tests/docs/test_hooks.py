@@ -24,6 +24,7 @@ from memtrace.plugins import (
 )
 from memtrace.transport import AsyncTransport, Transport
 from tests.docs import pages
+from tests.docs.console_examples import check, examples, install_program, shell
 
 PAGE = (pages.ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 SIGNATURES = pages.section(PAGE, "Every signature")
@@ -114,3 +115,14 @@ def test_the_complete_transport_has_no_more_than_30_lines():
     (block,) = [block for block in pages.python_blocks(page) if "class PlainTransport" in block]
     code = [line for line in block[block.index("class ") :].splitlines() if line.strip()]
     assert len(code) <= int(heading)
+
+
+def test_the_package_of_the_plugins_page_is_written_as_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    install_program(tmp_path, monkeypatch)
+    ((command, shown),) = examples(PAGE)
+    check(command, shown, shell(command))
+    made = {path.name for path in (tmp_path / "memtrace-audit").iterdir()}
+    table = pages.section(PAGE, "Begin with a package")
+    described = re.findall(r"`([^`]+)`", " ".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)))
+    assert {name.split("/")[0] for name in described} == made - {".gitignore"}

@@ -43,7 +43,7 @@ version = "{version}"
 
 def run(*command, **options):
     """A process that has to succeed; gives its output."""
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False, **options)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600, check=False, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -46,7 +46,8 @@ def told_by_the_hook(monkeypatch, *, installed):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: installed)
     (folder,) = get_hook_dirs()
     api = HookApi()
-    runpy.run_path(str(Path(folder) / "hook-memtrace.py"))["hook"](api)
+    hook = runpy.run_path(str(Path(folder) / "hook-memtrace.py"), run_name="memtrace_transports._pyinstaller.hook")
+    hook["hook"](api)
     return api
 
 

@@ -212,6 +212,7 @@ def test_the_distribution_of_a_plugin_is_known_without_loading_it(installed):
     assert registry.distribution("acme") == ("acme-memtrace", "3.1")
     assert registry.distribution("httpx") == ("memtrace-sdk", metadata.version("memtrace-sdk"))
     assert registry.distribution("nope") is None
+    assert middleware_registry.distribution("retry") == registry.distribution("httpx")  # of every client, named by none
     assert module not in sys.modules
 
 

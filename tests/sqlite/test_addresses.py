@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from memtrace import AuthenticationError, ConfigurationError, Memtrace
 from memtrace_transports import SqliteTransport
+from memtrace_transports.sqlite.maintenance import StoreFile
 
 
 def contents(client, agent="assistant"):
@@ -192,7 +194,30 @@ def test_a_reading_call_of_a_new_key_leaves_nothing_behind(tmp_path, transport_t
         assert client.recall("assistant").memories[0].org_id == org.org_id
 
 
-def test_where_keys_are_issued_no_other_one_is_let_in(tmp_path, transport_to):
-    transport = transport_to(str(tmp_path / "agent.db"), any_key=False)
-    with Memtrace("memory://", "mtk_unknown", transport=transport) as client, pytest.raises(AuthenticationError):
-        client.remember("assistant", "x")
+@pytest.mark.parametrize("key", ["default", "chosen-by-a-client", "mtk_unknown"])
+def test_where_keys_are_issued_no_other_one_is_let_in(tmp_path, transport_to, key):
+    path = tmp_path / "agent.db"
+    for chosen in (None, "chosen-by-a-client"):
+        with Memtrace(path, chosen) as client:
+            client.remember("assistant", "of a client without a server")
+    transport = transport_to(str(path), any_key=False)
+    with Memtrace("memory://", key, transport=transport) as client:
+        for call in (partial(client.recall, "assistant"), partial(client.remember, "assistant", "x")):
+            with pytest.raises(AuthenticationError):
+                call()
+
+
+def test_a_key_of_the_organisation_default_opens_that_of_clients_without_a_key(tmp_path, transport_to):
+    path = tmp_path / "agent.db"
+    with StoreFile(path.as_posix(), create=True) as store:
+        key = store.create_key("laptop", organisation="default")
+    with Memtrace(path) as client:
+        client.remember("assistant", "without a key")
+    with Memtrace("memory://", key, transport=transport_to(str(path), any_key=False)) as client:
+        assert contents(client) == ["without a key"]
+
+
+@pytest.mark.parametrize("store", ["https://example.com/agent.db", "memory://", "sqlite3://agent.db"])
+def test_the_address_of_something_else_is_no_path(store, transport_to):
+    with pytest.raises(ConfigurationError, match="it is an address of (https|memory|sqlite3), and no path of a file"):
+        transport_to(store)

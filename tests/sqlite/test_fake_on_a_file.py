@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
 
-from memtrace import AuthenticationError, ConfigurationError, ConflictError, NotFoundError, RetryPolicy, TransportError
+from memtrace import (
+    AuthenticationError,
+    ConfigurationError,
+    ConflictError,
+    Memtrace,
+    NotFoundError,
+    RetryPolicy,
+    TransportError,
+)
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
+from memtrace_transports.sqlite import _snapshots
 from memtrace_transports.sqlite.maintenance import StoreFile
+from tests.forked import in_child
 
 
 @pytest.fixture
@@ -172,3 +183,50 @@ def test_a_fault_may_use_the_fake_and_what_it_raises_takes_back_what_it_did(fake
         client.memories.list()
     fake.faults.clear()
     assert sorted(contents(client)) == ["after", "before", "beside memories.add"]
+
+
+def test_a_fork_leaves_the_fake_to_both_processes(fake, path):
+    client = fake.client()
+    client.remember("bot", "before")
+
+    def child():
+        client.remember("bot", "of the child")
+        return len(contents(client))
+
+    assert in_child(child) == 2
+    client.remember("bot", "after")
+    assert contents(client) == ["before", "of the child", "after"]
+
+
+def test_a_fork_does_not_wait_for_a_call_that_does_not_end(fake, monkeypatch):
+    monkeypatch.setattr(_snapshots, "_PATIENCE", 0)
+    client = fake.client()
+    client.remember("bot", "before")
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold():
+        with fake._lock:
+            held.set()
+            let_go.wait(30)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    held.wait(30)
+    assert in_child(lambda: 7) == 7
+    let_go.set()
+    holding.join()
+    assert contents(client) == ["before"]
+
+
+def test_who_has_the_file_open_sees_no_organisation_in_the_place_of_one_that_a_reset_took(fake, path):
+    with Memtrace(path, "key-of-a") as first, Memtrace(path, "key-of-b") as second:
+        first.remember("bot", "of a")
+        other_fake = FakeMemtrace(store=f"sqlite:///{path}", any_key=True)
+        other = other_fake.client()
+        other.remember("bot", "of the other fake")
+        fake.reset()
+        second.remember("bot", "of b")
+        assert contents(first) == []
+        first.remember("bot", "of a again")
+        assert (contents(first), contents(second)) == (["of a again"], ["of b"])
+        assert other_fake.client().memories.list().memories == []

@@ -37,6 +37,7 @@ def refused(face, path, **settings):
     assert str(path) in caught.value.message
     assert "planted" not in str(caught.value)
     assert caught.value.hint
+    assert not caught.value.maybe_applied
     return caught.value.message
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 import trio
 
 from memtrace import AddMemoryRequest, AsyncMemtrace, ClientClosedError, ConflictError, InvalidRequestError, Memtrace
 from memtrace._support.worker_threads import WorkerThread
-from memtrace_transports import AsyncSqliteTransport
+from memtrace_transports import AsyncSqliteTransport, SqliteTransport
+from memtrace_transports.sqlite import _transport
 from tests.forked import in_child
 from tests.sqlite.test_addresses import contents
 
@@ -61,6 +64,48 @@ def test_a_forked_child_opens_the_file_for_itself(path):
         assert contents(client) == ["of the parent again", "of the child", "of the parent"]
 
 
+def test_a_parent_that_closes_takes_nothing_from_a_child_that_writes_on(path):
+    to_child, to_parent = os.pipe(), os.pipe()
+    client = Memtrace(path)
+    client.remember("assistant", "of the parent")
+    child = os.fork()
+    if child == 0:
+        client.remember("assistant", "before")
+        os.write(to_parent[1], b"x")
+        os.read(to_child[0], 1)  # the parent has closed the file
+        client.remember("assistant", "after")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.read(to_parent[0], 1)
+    client.close()
+    os.write(to_child[1], b"x")
+    os.waitpid(child, 0)
+    for end in (*to_child, *to_parent):
+        os.close(end)
+    assert all_contents(path) == ["after", "before", "of the parent"]
+
+
+def test_children_that_are_forked_while_threads_write_can_use_the_file(path):
+    ended = threading.Event()
+    with Memtrace(path, timeout=60) as client, ThreadPoolExecutor(2) as pool:
+
+        def write(name):
+            for number in range(10_000):
+                if ended.is_set():
+                    return number
+                client.remember("assistant", f"{name} {number}")
+            return None
+
+        writers = [pool.submit(write, name) for name in ("a", "b")]
+        try:
+            codes = [in_child(lambda: client.remember("child", str(os.getpid())) is None) for _ in range(8)]
+        finally:
+            ended.set()
+        written = sum(writer.result() for writer in writers)
+        counts = [len(list(client.memories.iter(agent_id=agent))) for agent in ("assistant", "child")]
+    assert codes == [0] * 8
+    assert counts == [written, 8]
+
+
 def test_a_forked_child_has_a_thread_of_its_own_for_its_event_loop(path):
     client = AsyncMemtrace(path)
     asyncio.run(client.remember("assistant", "of the parent"))
@@ -71,6 +116,16 @@ def test_a_forked_child_has_a_thread_of_its_own_for_its_event_loop(path):
 
     assert in_child(lambda: asyncio.run(child())) == 2
     asyncio.run(client.close())
+
+
+def test_a_fork_waits_no_longer_than_it_must_for_a_call(path, monkeypatch):
+    monkeypatch.setattr(_transport, "_PATIENCE", 0)
+    transport = SqliteTransport(str(path))
+    with closing(transport), Memtrace("memory://", transport=transport) as client:
+        client.remember("assistant", "of the parent")
+        with transport._process.get().lock:
+            assert in_child(lambda: 7) == 7
+        assert contents(client) == ["of the parent"]
 
 
 def test_processes_see_each_others_writes_at_once(path):

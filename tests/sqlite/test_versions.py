@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from memtrace import ConflictError, Memtrace
+from memtrace import ConfigurationError, ConflictError, Memtrace
 from memtrace._support.sqlite_files import FileFormat
 from memtrace_transports.sqlite import _opening
 from memtrace_transports.sqlite._schema import APPLICATION_ID, MIGRATIONS, VERSION
@@ -83,3 +83,16 @@ def test_an_upgrade_that_fails_leaves_the_file_as_it_was(path, monkeypatch):
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'halfway'").fetchone() is None
+
+
+@pytest.mark.parametrize("call", ["recall", "remember"])
+def test_an_open_client_leaves_a_file_alone_that_a_newer_release_took_over(path, call):
+    with Memtrace(path) as client:
+        client.remember("assistant", "before")
+        with closing(sqlite3.connect(path, isolation_level=None)) as newer:
+            newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+        with pytest.raises(ConfigurationError, match="was written by a newer memtrace-sdk") as caught:
+            client.recall("assistant") if call == "recall" else client.remember("assistant", "after")
+        assert not caught.value.maybe_applied
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM memories WHERE content = 'after'").fetchone() == (0,)

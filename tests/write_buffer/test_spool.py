@@ -21,6 +21,7 @@ from memtrace import (
     AddMemoryRequest,
     APIConnectionError,
     APITimeoutError,
+    BufferDrainError,
     BufferFullError,
     ClientClosedError,
     ConfigurationError,
@@ -612,6 +613,21 @@ def test_a_file_that_goes_away_takes_nothing_and_may_come_back(face, fake, path)
     face.call(buffer.add, **memory(3))
     face.call(buffer.close)
     assert contents(fake) == ["memory 1", "memory 3"]
+
+
+def test_what_was_in_a_file_that_is_gone_is_handed_back_at_the_end(face, fake, path):
+    fake.faults.add(Fault("refused", times=None))
+    buffer = face.client(fake).memories.buffered(spool=path, drain_timeout=0)
+    face.call(buffer.add, **memory(1))
+    path.unlink()
+    with pytest.raises(BufferDrainError) as caught:
+        face.call(buffer.close)
+    assert [each.content for each in caught.value.unsent] == ["memory 1"]
+
+
+def test_the_address_of_something_else_is_no_path_of_a_spool(face, fake):
+    with pytest.raises(ConfigurationError, match="it is an address of sqlite, and no path of a file"):
+        face.client(fake).memories.buffered(spool="sqlite:///outbox.db")
 
 
 def test_to_free_a_lock_twice_frees_nobody_elses(tmp_path):

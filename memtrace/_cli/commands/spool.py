@@ -44,15 +44,23 @@ def status(file: FileArgument, *, as_json: JsonOption = False) -> None:
 @_command(
     help="Send what waits, each memory once; what a process left under way is looked for first.",
     epilog="\b\nExamples:\n  memtrace-sdk spool send outbox.db --profile work\n\n"
-    "The server and the key are those that the spool was made with.\n\n"
+    "The server and the key are those that the spool was made with. After they have\nchanged, --take-over sends it with the new ones.\n\n"
     "Exit status 8: all is sent, but for what the server refused.",
 )
 @with_choice
-def send(file: FileArgument, *, choice: Choice, as_json: JsonOption = False) -> None:
+def send(
+    file: FileArgument,
+    *,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Make it this base URL's and this key's, where it is another's.")
+    ] = False,
+    choice: Choice,
+    as_json: JsonOption = False,
+) -> None:
     """Send what waits, each memory once; what a process left under way is looked for first."""
     from memtrace._cli.spool import run_send
 
-    raise typer.Exit(run_send(choice, file, as_json=as_json))
+    raise typer.Exit(run_send(choice, file, take_over=take_over, as_json=as_json))
 
 
 @_command(

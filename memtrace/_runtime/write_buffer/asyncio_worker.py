@@ -250,8 +250,9 @@ class AsyncioWorker:
 
     def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
         """Decide and tell what is pending: what was not sent, and how many are under way; none where a spool keeps them."""
-        before, unknown = len(self.state.unsent), 0 if self._outbox is not None else self.state.in_flight
-        self.state.give_up()
+        is_kept = self._outbox is not None and self._outbox.spool.is_in_place()
+        before, unknown = len(self.state.unsent), 0 if is_kept else self.state.in_flight
+        self.state.give_up(is_kept=is_kept)
         unsent = self.state.unsent[before:]
         self._report()
         return unsent, unknown

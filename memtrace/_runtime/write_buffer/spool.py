@@ -31,7 +31,7 @@ from memtrace._support.sqlite_files import (
     identity,
     open_file,
 )
-from memtrace._support.sqlite_urls import location_of_path
+from memtrace._support.sqlite_urls import location_of_path, location_of_plain_path
 from memtrace._support.urls import AddressError
 from memtrace._support.worker_threads import WorkerThread
 from memtrace.exceptions import APIConnectionError, APITimeoutError, ConfigurationError, MemtraceError
@@ -111,7 +111,7 @@ def spool_path(spool: str | os.PathLike[str], on_full: OnFull = "block") -> str:
     if not isinstance(path, str):
         raise ConfigurationError("the spool must be a text or a pathlib.Path", argument="spool")
     try:
-        return location_of_path(path).path
+        return (location_of_plain_path if isinstance(spool, str) else location_of_path)(path).path
     except AddressError as error:
         raise ConfigurationError(f"the spool is not a valid path: {error}", argument="spool") from None
 
@@ -123,12 +123,13 @@ class Spool:
     path for what befalls the file, and then has done nothing.
     """
 
-    def __init__(self, path: str, settings: Settings | None, *, create: bool = True) -> None:
+    def __init__(self, path: str, settings: Settings | None, *, create: bool = True, take_over: bool = False) -> None:
         self.path: str = path
         #: Does the work of this file for an event loop.
         self.thread: WorkerThread = WorkerThread("memtrace spool")
         self._settings = settings
         self._create = create
+        self._take_over = take_over
         self._timeout = math.inf if settings is None or settings.timeout is None else settings.timeout
         self._owner = secrets.token_bytes(8)
         self._lock = threading.Lock()
@@ -255,6 +256,10 @@ class Spool:
 
     # ---- the file
 
+    def is_in_place(self) -> bool:
+        """Whether what was added is in the file at this path; False once that was deleted or replaced."""
+        return self._identity is None or identity(self.path) == self._identity
+
     def close(self) -> None:
         """Close the file, and let another process send; a further use opens it again."""
         self.release_role()
@@ -302,15 +307,16 @@ class Spool:
             raise _spool_error(fault._replace(problem=f"{fault.problem}; nothing was taken"), self.path) from error
 
     def _connected(self, until: float) -> sqlite3.Connection:
-        if self._identity is not None and identity(self.path) != self._identity:
+        if not self.is_in_place():
             problem = "was deleted or replaced while it was in use; nothing was taken"
             raise UnusableFileError("gone", problem, "put it back, or make a new write buffer")
         if self._connection is not None:
             return self._connection
         connection = open_file(self.path, _FORMAT, until, synchronous="full", create=self._create)
         try:
+            connection.execute("PRAGMA secure_delete = ON")  # what was sent leaves no trace in the free pages
             if self._settings is not None:
-                _check_server(connection, self._settings, until)
+                _check_server(connection, self._settings, until, take_over=self._take_over)
         except BaseException:
             connection.close()
             raise
@@ -321,19 +327,24 @@ class Spool:
 _PATIENCE = 5.0
 
 
-def _check_server(connection: sqlite3.Connection, settings: Settings, until: float) -> None:
-    """Refuse a spool of another server or organisation; a new one is this client's from now on."""
+def _check_server(connection: sqlite3.Connection, settings: Settings, until: float, *, take_over: bool) -> None:
+    """Refuse a spool of another server or organisation; a new one, and one to be taken over, is this client's from now on."""
     (salt,) = connection.execute("SELECT value FROM settings WHERE name = 'salt'").fetchone()
     given = {"base_url": str(settings.base_url), "api_key": settings.api_key}
     hashes = {name: hmac.digest(salt, f"{name}:{value}".encode(), "sha256") for name, value in given.items()}
     begin(connection, until)
     with connection:
+        if take_over:
+            connection.execute("DELETE FROM settings WHERE name != 'salt'")
         connection.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", hashes.items())
         kept = dict(connection.execute("SELECT name, value FROM settings WHERE name != 'salt'").fetchall())
     for name, noun in (("base_url", "server, by its base URL"), ("api_key", "organisation, by its API key")):
         if not hmac.compare_digest(kept[name], hashes[name]):
             problem = f"belongs to another {noun}"
-            raise UnusableFileError("other_server", problem, "use the client that it was made with, or another file")
+            hint = (
+                "use the client that it was made with, or take it over with: memtrace-sdk spool send FILE --take-over"
+            )
+            raise UnusableFileError("other_server", problem, hint)
 
 
 def _spool_error(fault: Fault, path: str) -> MemtraceError:

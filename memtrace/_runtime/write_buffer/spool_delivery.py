@@ -47,8 +47,16 @@ class Delivery:
 class Outbox:
     """One process's adding to a spool and sending out of it."""
 
-    def __init__(self, path: str, settings: Settings, max_items: int = BATCH_SIZE, *, create: bool = True) -> None:
-        self.spool: Spool = Spool(path, settings, create=create)
+    def __init__(
+        self,
+        path: str,
+        settings: Settings,
+        max_items: int = BATCH_SIZE,
+        *,
+        create: bool = True,
+        take_over: bool = False,
+    ) -> None:
+        self.spool: Spool = Spool(path, settings, create=create, take_over=take_over)
         self._clock = settings.clock
         self._max_items = max_items
         #: A moment by the server's clock that has passed.

@@ -204,13 +204,13 @@ class BufferState(Generic[FutureT]):
             self.has_backlog = False
         return seconds
 
-    def give_up(self) -> None:
+    def give_up(self, *, is_kept: bool) -> None:
         """Decide all that is pending: what waits has failed and is `unsent`, what is under way is unknown.
 
-        With a spool all of it is unknown, since another process sends it.
+        Where it is kept in the spool, all of it is unknown, since another process sends it.
         """
         self.has_backlog = False
-        if self._spool is not None:
+        if self._spool is not None and is_kept:
             self._keep(self._spool)
             return
         waiting: deque[BufferedItem[FutureT]] = deque()

@@ -48,8 +48,10 @@ def float_text(number: float) -> str:
     if number == 0:
         return "0"
     digits = repr(number)
+    if "e" not in digits:  # most of them
+        return digits.removesuffix(".0")
     if 1e-6 <= abs(number) < 1e21:
-        return f"{Decimal(digits):f}".removesuffix(".0")
+        return f"{Decimal(digits):f}"
     return digits.replace("e-0", "e-")
 
 

@@ -123,20 +123,24 @@ def _array(texts: Iterable[str]) -> RawJson:
 
 
 def _written_json(org_id: str, written: StoredRow) -> str:
-    return _memory_json(org_id, written.row, written.stamp.text(), written.tags)
+    tags = f',"tags":{write(list(written.tags))}' if written.tags else ""
+    return _memory_json(org_id, written.row, written.stamp.text(), tags)
 
 
 def row_json(org_id: str, row: Row) -> str:
     """A stored memory as JSON text, as it is read."""
-    return _memory_json(org_id, row, rfc3339(row.time), row.tags.split(",") if row.tags else ())
+    return _memory_json(org_id, row, rfc3339(row.time), _tags_json(row.tags) if row.tags else "")
 
 
-def _memory_json(org_id: str, row: Row, time: str, tags: Sequence[str]) -> str:
+@lru_cache(maxsize=256)
+def _tags_json(tags: str) -> str:
+    return f',"tags":{write([*tags.split(",")])}'
+
+
+def _memory_json(org_id: str, row: Row, time: str, tags: str) -> str:
     _, agent_id, session_id, memory_type, event_type, content, metadata, _, dedup_key, importance, parent_id = row
     names = _names_json(org_id, agent_id, session_id, memory_type, event_type)
-    about = f',"metadata":{metadata}' if metadata else ""
-    if tags:
-        about += f',"tags":{write(list(tags))}'
+    about = f',"metadata":{metadata}{tags}' if metadata else tags
     rest = f',"importance":{float_text(importance)}' if importance else ""
     if parent_id:
         rest += f',"parent_id":{quoted(parent_id)}'

@@ -460,8 +460,8 @@ QUIRKS = [
     Quirk(
         "a read row has microseconds",
         "_engine.routes.memories",
-        "rfc3339(row.time), row",
-        "rfc3339(row.time, 7), row",
+        "rfc3339(row.time), _tags",
+        "rfc3339(row.time, 7), _tags",
         "read at once",
     ),
     # sessions
