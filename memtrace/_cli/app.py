@@ -13,12 +13,14 @@ from typer.core import TyperGroup
 from memtrace._cli.command_errors import handle_broken_pipe
 from memtrace._cli.commands import (
     agents_sessions,
+    context,
     diagnostics,
     fake,
     mcp,
     memories,
     new_plugin,
     profiles,
+    search,
     spool,
     store,
     transfer,
@@ -36,6 +38,7 @@ Exit statuses:
 Examples:
   memtrace-sdk demo
   memtrace-sdk recall assistant --since 7d
+  memtrace-sdk search "what does the user drink?"
   memtrace-sdk --install-completion
 """
 
@@ -114,14 +117,21 @@ _add(
     memories.recall,
     memories.RECALL,
     "Show what an agent remembers.",
-    help="Show what an agent remembers, the newest first.",
+    help="Show what an agent remembers: the newest, or with --query the most relevant first.",
 )
-_add(memories.search, memories.SEARCH, "Search the memories of all agents.")
+_add(search.search, search.SEARCH, "Find the memories that are relevant to a query.")
 _add(
-    memories.context,
-    memories.CONTEXT,
-    "Show a session's context for a prompt.",
-    help="Show a session's context for a prompt: the server's Markdown, or with --prompt whole memories in a budget.",
+    search.filter_,
+    search.FILTER,
+    "Show the memories that the server's filters find.",
+    help="Show the memories that the server's filters find, of all agents.",
+    name="filter",
+)
+_add(
+    context.context,
+    context.CONTEXT,
+    "Show a context for a prompt.",
+    help="Show a context for a prompt: the server's Markdown, or with --prompt or --query whole memories in a budget.",
 )
 _add(memories.tail, memories.TAIL, "Show memories as they come.", help="Show memories as they come, until Ctrl-C.")
 _add(agents_sessions.agents, agents_sessions.AGENTS, "Show the registered agents.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from memtrace._cli import profiles
@@ -37,16 +37,31 @@ class ConnectionSettings:
     transport: str | None
     timeout: float | None
     timeout_source: str = "--timeout"
+    #: The file of the search's index; None keeps it in memory.
+    search_index: str | None = None
 
     def client(self) -> Memtrace:
         """A client. Raises `ConfigurationError`."""
-        return Memtrace(self.url, self.api_key, transport=self.transport, timeout=self._seconds)
+        return Memtrace(
+            self.url,
+            self.api_key,
+            transport=self.transport,
+            timeout=self._seconds,
+            search_index=self.search_index,
+        )
 
     def async_client(self, *, deadline: float) -> AsyncMemtrace:
         """An async client. Raises `ConfigurationError`."""
         from memtrace.async_client import AsyncMemtrace
 
-        return AsyncMemtrace(self.url, self.api_key, transport=self.transport, timeout=self._seconds, deadline=deadline)
+        return AsyncMemtrace(
+            self.url,
+            self.api_key,
+            transport=self.transport,
+            timeout=self._seconds,
+            deadline=deadline,
+            search_index=self.search_index,
+        )
 
     @property
     def _seconds(self) -> float:
@@ -60,7 +75,12 @@ class ConnectionSettings:
     @property
     def sources(self) -> dict[str, str]:
         """Where the client's arguments come from, by their names in Python."""
-        return {"base_url": self.url_source, "api_key": self.key_source, "timeout": self.timeout_source}
+        return {
+            "base_url": self.url_source,
+            "api_key": self.key_source,
+            "timeout": self.timeout_source,
+            "search_index": "--search-index",
+        }
 
     def check(self) -> None:
         """Refuse a connection without an address or a key. Raises `CommandError`."""
@@ -141,9 +161,9 @@ def _profile_name(choice: Choice) -> str | None:
     return profiles.load().default
 
 
-def connected(choice: Choice) -> AbstractContextManager[Memtrace]:
+def connected(choice: Choice, search_index: str | None = None) -> AbstractContextManager[Memtrace]:
     """A client for one command; an error comes out as `CommandError`, in the console's words and without the key."""
-    return opened(choose(choice))
+    return opened(replace(choose(choice), search_index=search_index))
 
 
 @contextmanager

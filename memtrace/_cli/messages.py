@@ -23,6 +23,7 @@ _OPTIONS: Final = {
     "memory_types": "--type",
     "metadata": "--metadata",
     "min_importance": "--min-importance",
+    "query": "QUERY",
     "since": "--since",
     "tags": "--tag",
     "until": "--until",

@@ -81,6 +81,13 @@ def not_empty(value: str | None) -> str | None:
     return value
 
 
+def not_empty_file(value: str | None) -> str | None:
+    """Refuse an empty path, as an unset variable of a shell gives it."""
+    if value == "":
+        raise typer.BadParameter("it is empty: leave it out, or give a file")
+    return value
+
+
 AgentOption = Annotated[
     str | None, typer.Option(metavar="ID", callback=not_empty, help="Only what this agent remembers.")
 ]
@@ -89,3 +96,34 @@ SessionOption = Annotated[
 ]
 KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")]
 EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
+TagOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TAG", help="Only what has a tag with this in it; repeat it for more, all must match."),
+]
+ExactTagsOption = Annotated[bool, typer.Option("--exact-tags", help="Only what has these very tags.")]
+KindsOption = Annotated[
+    list[str] | None, typer.Option("--type", metavar="TYPE", help="Only this kind; repeat it for more, any matches.")
+]
+EventsOption = Annotated[
+    list[str] | None, typer.Option(metavar="EVENT", help="Only this event type; repeat it for more, any matches.")
+]
+ImportanceOption = Annotated[
+    float | None, typer.Option("--min-importance", metavar="N", help="Only what is at least so important.")
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Only what is newer: 30m, 24h, 7d, or a time as 2026-01-31T12:00:00Z."),
+]
+UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, as --since.")]
+QueryOption = Annotated[
+    str | None,
+    typer.Option(metavar="QUERY", help="Only what is relevant to this, in plain words; the most relevant first."),
+]
+SearchIndexOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        callback=not_empty_file,
+        help="Keep the index of the search in this file: the next search reads only what is newer.",
+    ),
+]

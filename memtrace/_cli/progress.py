@@ -36,6 +36,11 @@ def counting(doing: str) -> Iterator[Callable[[str], None]]:
         yield lambda text: shown.update(task, told=text)
 
 
+def is_shown() -> bool:
+    """Whether progress is written at all: to a terminal."""
+    return make_console(stderr=True).is_interactive
+
+
 def _shown(*columns: progress.ProgressColumn, silent: bool = False) -> progress.Progress:
     console = make_console(stderr=True)
     return progress.Progress(

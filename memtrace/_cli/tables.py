@@ -13,6 +13,7 @@ from rich.text import Text
 from memtrace._cli.profiles import Config
 from memtrace._cli.terminal import show_error, show_json, show_table, visible
 from memtrace.models import Agent, AgentStats, Memory, Session
+from memtrace.ranking import SearchHit
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -30,6 +31,14 @@ def show_found(
         show_error(none)
 
 
+def show_memories(memories: Sequence[Memory]) -> None:
+    """Print memories as a table; says on stderr that there is none."""
+    if memories:
+        show_table(memories_table(memories))
+    else:
+        show_error("nothing was found")
+
+
 def memories_table(memories: Iterable[Memory]) -> Table:
     """One memory a row, its content whole."""
     rows = [_memory_cells(memory) for memory in memories]
@@ -41,6 +50,19 @@ def memories_table(memories: Iterable[Memory]) -> Table:
 def _memory_cells(memory: Memory) -> Sequence[str]:
     tags = ",".join(memory.tags or ())
     return time_text(memory.time), memory.agent_id, memory.memory_type, memory.event_type, tags, memory.content
+
+
+def hits_table(hits: Iterable[SearchHit]) -> Table:
+    """One hit a row: its score, when it occurred, and how many memories have this content where there are more."""
+    rows = [(f"{hit.score:.2f}", *_hit_cells(hit)) for hit in hits]
+    columns = {"score": ">", "occurred": "dim", "agent": "cyan", "type": "magenta", "event": "", "tags": "green"}
+    return plain_table({**columns, "content": ""}, rows)
+
+
+def _hit_cells(hit: SearchHit) -> Sequence[str]:
+    _, *others, content = _memory_cells(hit.memory)
+    more = f" ({hit.count} times)" if hit.count > 1 else ""
+    return time_text(hit.memory.occurred_at), *others, content + more
 
 
 def memory_line(memory: Memory) -> Text:

@@ -1,4 +1,4 @@
-"""remember, recall, search, context, agents, sessions and stats, against a server on a port."""
+"""remember, recall, search, filter, context, agents, sessions and stats, against a server on a port."""
 
 from __future__ import annotations
 
@@ -19,15 +19,22 @@ from tests.cli.conftest import KEY
 pytestmark = pytest.mark.network
 
 
-def on_a_terminal(*arguments):
-    """What a command writes to a terminal."""
+def on_a_terminal(*arguments, stderr=False, status=0):
+    """What a command writes to a terminal; with its errors and notes, if these are asked for."""
     pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
     near, far = pty.openpty()
-    done = subprocess.run([sys.executable, "-m", "memtrace", *arguments], stdin=far, stdout=far, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "memtrace", *arguments],
+        stdin=far,
+        stdout=far,
+        stderr=far if stderr else None,
+        check=False,
+        timeout=60,
+    )
     seen = os.read(near, 65536)
     os.close(near)
     os.close(far)
-    assert done.returncode == 0
+    assert done.returncode == status, seen
     return seen
 
 
@@ -154,6 +161,22 @@ class TestRecall:
     def test_an_empty_agent_is_not_everyone(self, invoke, server):
         assert invoke("recall", "").exit_code == 2
 
+    def test_a_query_gives_the_most_relevant_first_of_all_times(self, invoke, client, memtrace_fake):
+        for content in ("User drinks tea", "User lives in Lisbon", "User reads at night"):
+            client.remember("assistant", content)
+            memtrace_fake.clock.advance(48 * 3600)
+        result = invoke("recall", "assistant", "--query", "tea", "--limit", "1")
+        assert [row[-1] for row in table(result)[1:]] == ["tea"]
+        assert result.stderr == ""
+        found = json.loads(invoke("recall", "assistant", "--query", "tea", "--since", "2999-01-01", "--json").stdout)
+        assert found["count"] == 0
+
+    def test_a_query_says_where_more_was_found(self, invoke, client):
+        for number in range(3):
+            client.remember("assistant", f"tea {number}")
+        result = invoke("recall", "assistant", "--query", "tea", "--limit", "2")
+        assert "these are the most relevant 2; for more: --limit N" in result.stderr
+
     def test_a_content_in_a_pipe_is_one_line_and_obeyed_by_no_terminal(self, invoke, client):
         client.remember("assistant", "one\n" + "word " * 100 + "\x1b[31m")
         assert len(invoke("recall", "assistant").stdout.splitlines()) == 2
@@ -167,7 +190,114 @@ class TestRecall:
         assert max(map(len, lines)) <= 80
 
 
+def contents(result):
+    """What the hits of ``--json`` are about."""
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["count"] == len(found["hits"])
+    return [hit["memory"]["content"] for hit in found["hits"]]
+
+
 class TestSearch:
+    @pytest.fixture
+    def stored(self, client, memtrace_fake):
+        for agent, content in [("a", "User drinks tea"), ("b", "User drinks coffee"), ("a", "User lives in Lisbon")]:
+            client.remember(agent, content)
+            memtrace_fake.clock.advance(3600)
+
+    def test_the_most_relevant_comes_first_with_its_score(self, invoke, stored):
+        header, *rows = table(invoke("search", "where does the user live: in Lisbon?", "--limit", "2"))
+        assert header == ["score", "occurred", "agent", "type", "event", "tags", "content"]
+        assert rows[0][3:] == ["a", "episodic", "general", "User", "lives", "in", "Lisbon"]
+        scores = [float(row[0]) for row in rows]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) == 2
+
+    def test_json_has_what_the_sdk_gives(self, invoke, client, stored):
+        hits = client.memories.search("tea")
+        found = json.loads(invoke("search", "tea", "--json").stdout)["hits"]
+        assert [(hit["score"], hit["count"]) for hit in found] == [(hit.score, hit.count) for hit in hits]
+        assert [json.dumps(hit["memory"]) for hit in found] == [
+            json.dumps(hit.memory.model_dump(mode="json", exclude_unset=True)) for hit in hits
+        ]
+
+    @pytest.mark.parametrize(
+        ("option", "found"),
+        [
+            (("--agent", "b"), "coffee"),
+            (("--session", "s"), "water"),
+            (("--type", "decision"), "wine"),
+            (("--event-type", "seen", "--event-type", "heard"), "water"),
+            (("--tag", "ui"), "water"),
+            (("--min-importance", "0.5"), "wine"),
+            (("--since", "1h"), "wine water"),
+            (("--until", "150m"), "tea"),
+        ],
+        ids=lambda value: value[0] if isinstance(value, tuple) else "",
+    )
+    def test_every_option_reaches_the_search(
+        self, invoke, client, stored, at_once, environment, memtrace_fake, option, found
+    ):
+        environment.setattr("memtrace._runtime.config.SystemClock", lambda: memtrace_fake.clock)
+        client.memories.add(agent_id="c", content="wine it is", memory_type="decision", importance=0.9)
+        client.memories.add(agent_id="c", content="no water", session_id="s", event_type="seen", tags=["ui"])
+        query = "tea or coffee or wine or water"
+        assert {
+            word for content in contents(invoke("search", query, *option, "--json")) for word in content.split()
+        } & {*query.split()} == {*found.split()}
+
+    def test_repeats_are_one_row_with_their_number(self, invoke, client):
+        for key in "xyz":
+            client.memories.add(agent_id="a", content="User drinks tea", dedup_key=key)
+        (row,) = table(invoke("search", "tea"))[1:]
+        assert row[-2:] == ["(3", "times)"]
+
+    @pytest.mark.parametrize("query", ["", " ", "\t\n"])
+    @pytest.mark.parametrize("command", [("search",), ("recall", "a", "--query"), ("context", "--query")], ids=" ".join)
+    def test_a_blank_query_is_refused_before_anything_is_sent(self, invoke, server, memtrace_fake, command, query):
+        result = invoke(*command, query)
+        assert (result.exit_code, result.stdout, len(memtrace_fake.calls)) == (2, "", 0)
+        assert result.stderr.startswith("memtrace-sdk: QUERY must be a text that is not blank")
+
+    @pytest.mark.parametrize("query", ['"', "*", "NEAR(", "tea -", "content:", "the", "\U0001f600", "x" * 100_000])
+    def test_no_query_is_an_expression(self, invoke, stored, query):
+        assert invoke("search", "--json", "--", query).exit_code == 0
+
+    def test_where_nothing_is_found_stderr_says_so(self, invoke, server):
+        result = invoke("search", "tea")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "memtrace-sdk: nothing was found\n")
+
+    def test_an_index_in_a_file_reads_only_what_is_newer(self, invoke, stored, client, memtrace_fake, tmp_path):
+        command = ("search", "tea", "--search-index", str(tmp_path / "index"), "--json")
+        assert contents(invoke(*command)) == ["User drinks tea"]
+        assert (tmp_path / "index").stat().st_mode & 0o777 == 0o600
+        memtrace_fake.clock.advance(60)
+        client.remember("c", "more tea")
+        memtrace_fake.clock.advance(60)
+        first = len(memtrace_fake.calls)
+        assert "more tea" in contents(invoke(*command))
+        (call,) = memtrace_fake.calls[first:]
+        assert (call.operation, "since" in call.query) == ("memories.list", True)
+
+    def test_an_index_file_that_cannot_be_made_names_the_option(self, invoke, server, tmp_path):
+        (tmp_path / "file").write_text("")
+        result = invoke("search", "tea", "--search-index", str(tmp_path / "file" / "index"))
+        assert (result.exit_code, "from --search-index" in result.stderr) == (2, True)
+        assert "it is empty" in invoke("search", "tea", "--search-index", "").output
+
+    def test_on_a_terminal_it_is_shown_how_many_memories_are_read(self, client, memtrace_fake):
+        memtrace_fake.seed("acme", [{"agent_id": "a", "content": f"tea {n}", "age_s": n} for n in range(2100)])
+        seen = on_a_terminal("search", "tea", "--agent", "a", "--limit", "1", stderr=True)
+        assert b"Reading into the search index" in seen
+        assert b"2,100 memories" in seen
+        assert b"tea " in seen.replace(b"\r", b"").split(b"content")[-1]
+
+    def test_on_a_terminal_a_wrong_argument_is_told_before_anything_is_read(self, server, memtrace_fake):
+        assert b"--limit must be" in on_a_terminal("search", "tea", "--limit", "0", stderr=True, status=2)
+        assert len(memtrace_fake.calls) == 0
+
+
+class TestFilter:
     @pytest.mark.memtrace(strict=False)  # which refuses to find gui where ui is asked for
     def test_every_option_reaches_the_query(self, invoke, client, memtrace_fake):
         client.memories.add(
@@ -192,24 +322,24 @@ class TestSearch:
         ]
         memtrace_fake.clock.advance(1)
         found = json.loads(
-            invoke("search", "dark", *options, "--min-importance", "0.5", "--order", "asc", "--json").stdout
+            invoke("filter", "dark", *options, "--min-importance", "0.5", "--order", "asc", "--json").stdout
         )
         assert [row["content"] for row in found["results"]] == ["dark mode", "dark mode too"]
-        exact = json.loads(invoke("search", *options, "--exact-tags", "--until", "2999-01-01", "--json").stdout)
+        exact = json.loads(invoke("filter", *options, "--exact-tags", "--until", "2999-01-01", "--json").stdout)
         assert [row["content"] for row in exact["results"]] == ["dark mode"]
 
     def test_a_full_answer_says_that_there_may_be_more(self, invoke, client):
         client.remember("assistant", "dark mode")
-        result = invoke("search", "dark", "--limit", "1")
+        result = invoke("filter", "dark", "--limit", "1")
         assert len(table(result)) == 2
         assert "there may be more: --limit N" in result.stderr
 
     def test_less_than_asked_for_is_all(self, invoke, client):
         client.remember("assistant", "dark mode")
-        assert invoke("search", "dark").stderr == ""
+        assert invoke("filter", "dark").stderr == ""
 
     def test_a_limit_that_the_server_would_replace_is_refused(self, invoke, server):
-        assert invoke("search", "--limit", "0").exit_code == 2
+        assert invoke("filter", "--limit", "0").exit_code == 2
 
 
 class TestContext:
@@ -293,6 +423,49 @@ class TestContextForAPrompt:
         assert f"{option[0]} goes with --prompt" in result.stderr
 
 
+class TestContextForAQuery:
+    @pytest.fixture(autouse=True)
+    def _stored(self, client, memtrace_fake):
+        for agent, content in [("a", "User drinks tea"), ("b", "User drinks tea too"), ("a", "User lives in Lisbon")]:
+            client.memories.add(agent_id=agent, session_id=f"sess_{agent}", content=content)
+            memtrace_fake.clock.advance(3600)
+
+    @pytest.mark.parametrize(
+        ("option", "owner"), [((), {}), (("--agent", "b"), {"agent_id": "b"}), (("sess_a",), {"session_id": "sess_a"})]
+    )
+    def test_it_is_what_the_sdk_writes(self, invoke, client, option, owner):
+        made = client.memories.prompt_context("what about tea?", **owner)
+        result = invoke("context", *option, "--query", "what about tea?")
+        assert (result.exit_code, result.stdout.rstrip("\n")) == (0, made.text.rstrip("\n"))
+        assert "drinks tea" in result.stdout
+
+    def test_a_budget_is_kept_in_the_format_asked_for(self, invoke, client):
+        made = client.memories.prompt_context("tea", max_tokens=90, format="xml")
+        result = invoke("context", "--query", "tea", "--max-tokens", "90", "--format", "xml")
+        assert result.stdout.rstrip("\n") == made.text.rstrip("\n")
+        assert 0 < made.tokens <= 90
+        assert f"{made.omitted} more did not fit" in result.stderr
+
+    def test_an_agents_memories_need_no_query(self, invoke, client):
+        made = client.memories.prompt_context(agent_id="a", max_tokens=None)
+        assert invoke("context", "--agent", "a", "--prompt").stdout.rstrip("\n") == made.text.rstrip("\n")
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            ([], "SESSION is missing"),
+            (["sess_a", "--agent", "a"], "--agent goes with --prompt or --query"),
+            (["--prompt"], "--prompt needs a SESSION or --agent"),
+            (["sess_a", "--search-index", "x"], "--search-index goes with --prompt or --query"),
+            (["", "--query", "tea"], "it is empty"),
+            (["--agent", "", "--query", "tea"], "it is empty"),
+        ],
+    )
+    def test_what_names_nobody_is_refused(self, invoke, memtrace_fake, arguments, told):
+        result = invoke("context", *arguments)
+        assert (result.exit_code, len(memtrace_fake.calls), told in result.output) == (2, 3, True), result.output
+
+
 class TestRegistry:
     def test_agents(self, invoke, client):
         empty = invoke("agents")
@@ -333,7 +506,8 @@ class TestRegistry:
 
 
 COMMANDS = (
-    ["remember", "a", "secret"], ["recall", "a"], ["search"], ["context", "s"], ["agents"], ["sessions"], ["stats", "a"],
+    ["remember", "a", "secret"], ["recall", "a"], ["recall", "a", "--query", "q"], ["search", "q"], ["filter"], ["context", "s"],
+    ["context", "--query", "q"], ["agents"], ["sessions"], ["stats", "a"],
     ["tail"], ["export", "-"], ["export", "out.jsonl"], ["import", "-"],
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ import pytest
     [
         (("tail", "--type", "a", "--type", "b"), "--type"),
         (("export", "x", "--agent", "a", "--agent", "a"), "--agent"),
-        (("search", "--since", "1h", "--since=2h"), "--since"),
+        (("search", "q", "--since", "1h", "--since=2h"), "--since"),
         (("profiles", "add", "x", "--base-url", "http://a", "--base-url", "http://b"), "--base-url"),
         (("agents", "-p", "a", "--profile", "b"), "--profile"),
     ],
@@ -23,7 +23,8 @@ def test_an_option_of_one_value_is_refused_where_it_is_given_twice(invoke, argum
 
 
 @pytest.mark.parametrize(
-    "arguments", [("search", "--tag", "a", "--tag", "b", "--type", "a", "--type", "b"), ("search", "--json", "--json")]
+    "arguments",
+    [("filter", "--tag", "a", "--tag", "b", "--type", "a", "--type", "b"), ("search", "q", "--json", "--json")],
 )
 def test_an_option_of_many_values_or_none_may_be_repeated(invoke, arguments):
     assert "given twice" not in invoke(*arguments).output
@@ -33,7 +34,7 @@ def test_an_option_of_many_values_or_none_may_be_repeated(invoke, arguments):
     ("command", "option"),
     [
         (command, option)
-        for command in (("search",), ("tail",), ("export", "x"), ("sessions",))
+        for command in (("search", "q"), ("filter",), ("tail",), ("export", "x"), ("sessions",))
         for option in ("--agent", "--session")
         if (command, option) != (("sessions",), "--session")
     ],

@@ -65,7 +65,7 @@ class TestHelp:
             ).stdout
             for option in ([], ["-OO"])
         ]
-        assert "Show what an agent remembers, the newest first." in shown[0]
+        assert "Show what an agent remembers: the newest, or with --query" in shown[0]
         assert shown[1] == shown[0]
 
     def test_every_help_says_what_the_docstring_of_its_command_says(self):

@@ -31,7 +31,8 @@ def filled(client, environment, tmp_path):
 
 COMMANDS = {
     "recall": (["recall", "bot"], 3),
-    "search": (["search"], 3),
+    "search": (["search", "word"], 3),
+    "filter": (["filter"], 3),
     "agents": (["agents"], 3),
     "sessions": (["sessions"], 3),
     "stats": (["stats", "bot"], 2),
