@@ -174,9 +174,11 @@ class RowTable(NamedTuple):
         """The HTML of a table with these rows."""
         from memtrace._support.html import rows_table
 
-        # a model that was made without validation may lack some
-        values = ([getattr(row, column, None) for column in self.columns] for row in rows)
-        return rows_table(caption, self.columns, values, len(rows))
+        return rows_table(caption, self.columns, map(self.values, rows), len(rows))
+
+    def values(self, row: ResponseModel) -> list[object]:
+        """What a row has in each column. A model that was made without validation may lack some."""
+        return [getattr(row, column, None) for column in self.columns]
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------

@@ -45,10 +45,11 @@ def run_mcp(
     read_only: bool,
     prefix: str,
     http: str | None,
+    search_index: str | None = None,
 ) -> int:
     """Serve until the input ends, or SIGINT or SIGTERM comes; returns the exit status. Raises `CommandError`."""
     _check_package()
-    connection = _with_store(choose(choice))
+    connection = replace(_with_store(choose(choice)), search_index=search_index)
     connection.check()
     try:
         place = None if http is None else _place(http)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from memtrace.models import Memory
+from memtrace._support.numbers import counted
+from memtrace.models import MEMORY_TABLE, Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,17 @@ class SearchHits(Sequence[SearchHit]):
     def __getitem__(self, place: int | slice) -> SearchHit | SearchHits:
         """A hit by its place, or several as hits of their own."""
         return SearchHits(self._hits[place]) if isinstance(place, slice) else self._hits[place]
+
+    def _repr_html_(self) -> str:
+        """Render the hits as a table, for notebooks."""
+        from memtrace._support.html import rows_table
+
+        columns = ("score", "count", *MEMORY_TABLE.columns)
+        rows = (
+            (f"{hit.score:.2f}", hit.count if hit.count > 1 else None, *MEMORY_TABLE.values(hit.memory))
+            for hit in self._hits
+        )
+        return rows_table(f"SearchHits: {counted(len(self), 'hit', 'hits')}", columns, rows, len(self))
 
     def __repr__(self) -> str:
         """How many hits there are; no content."""

@@ -188,6 +188,15 @@ class TestOverTheStandardStreams:
         )
         assert [tool.name for tool in listed.tools] == ["memory_recall", "memory_search"]
 
+    def test_the_index_of_its_search_is_kept_in_the_file_that_is_named(self, over_streams, tmp_path):
+        async def work(model):
+            await model.call_tool("remember", {"content": "User likes tea"})
+            return await model.call_tool("search", {"query": "does the user like tea?"})
+
+        found = over_streams(work, "--agent", "assistant", "--search-index", str(tmp_path / "index"))
+        assert "User likes tea" in found.content[0].text
+        assert (tmp_path / "index").exists()
+
     def test_reading_from_the_session_leaves_the_rest_of_the_agent_out(self, over_streams, served):
         client = served[0].client(org="acme")
         for session in ("sess_1", "sess_2"):

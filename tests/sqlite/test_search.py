@@ -41,6 +41,15 @@ def test_both_transports_offer_an_index(path):
     assert isinstance(AsyncSqliteTransport(str(path)), IndexedTransport)
 
 
+def test_a_query_of_any_kind_has_an_answer(face, path):
+    with face.client(path) as client:
+        filled(client, *WORDS)
+        for query in ("the", "\U0001f375", '"', "NEAR(", "\0", "\ud800", "tea " * 25_000):
+            client.memories.search(query)
+            client.memories.prompt_context(query)
+        assert found(client, "tea \ud800")[0] == WORDS[0]
+
+
 def test_one_request_answers_a_search_and_a_hit_is_the_memory_that_is_read(face, path):
     sent = []
 

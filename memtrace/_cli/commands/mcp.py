@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from memtrace._cli.options import Choice
+from memtrace._cli.options import Choice, SearchIndexOption
 
 MCP = """\b
 Examples:
@@ -38,6 +38,7 @@ def mcp(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Serve over streamable HTTP, in place of the standard streams."),
     ] = None,
+    search_index: SearchIndexOption = None,
     choice: Choice,
 ) -> None:
     """Offer remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends."""
@@ -51,5 +52,6 @@ def mcp(
         read_only=read_only,
         prefix=prefix,
         http=http,
+        search_index=search_index,
     )
     raise typer.Exit(status)

@@ -11,6 +11,7 @@ from memtrace._runtime.config import Settings
 from memtrace._runtime.local_index import LocalIndex, Mark, Target
 from memtrace._runtime.workflows.listing import paginate
 from memtrace._runtime.workflows.steps import Workflow, run_blocking, run_operation
+from memtrace._support.characters import whole_characters
 from memtrace.clock import Clock
 from memtrace.exceptions import ResponseDecodeError
 from memtrace.models import ListOptions, Memory, MemoryList, TagsMatch, TimeBound
@@ -69,6 +70,7 @@ class Searching:
 
     def found(self, query: str, asked: IndexQuery) -> Workflow[tuple[SearchHits, SearchHits]]:
         """The most relevant memories in the ranker's order, and the newest ones."""
+        query = whole_characters(query)  # half of one is in no memory, and could be sent to no index
         answer = yield from self._answer(asked.model_copy(update={"query": query}))
         hits, ranker = _hits(answer.hits), self.settings.search.ranker
         if ranker is not None:

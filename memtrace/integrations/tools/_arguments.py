@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,7 +16,22 @@ from memtrace.models import AddMemoryRequest, ListOptions, MemoryType, SearchQue
 from memtrace.operations._coercion import decision_memory
 from memtrace.operations._validation_errors import invalid_request_from
 
-MemoryRequest = AddMemoryRequest | ListOptions | SearchQuery
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelevanceQuery:
+    """The arguments of `memories.search`."""
+
+    query: str = field(repr=False)
+    agent_id: str
+    session_id: str | None
+    since: str | None
+    tags: list[str] | None
+    memory_types: list[str] | None
+    min_importance: float | None
+    limit: int
+
+
+MemoryRequest = AddMemoryRequest | ListOptions | SearchQuery | RelevanceQuery
 """What a call of a tool becomes."""
 
 MAX_ROWS = 100
@@ -27,6 +42,7 @@ _LONGEST_NAME = 64
 
 _SINCE = "Only what is newer than this: a number and m, h or d, such as 30m, 24h or 7d. Leave it out for all times."
 _LIMIT = "How many memories to read at most, newest first. 20 when left out."
+_MOST = "How many memories to read at most. 20 when left out."
 _TAGS = "letters, digits, '_', '-' and '.', at most 64 characters each"
 
 
@@ -113,10 +129,10 @@ class Recall(Arguments):
 class Search(Arguments):
     """Arguments of ``search``."""
 
-    text: str | None = Field(
+    query: str | None = Field(
         default=None,
-        description="One word or phrase that the memory must contain as it is written here: capitals count, and there are "
-        "no wildcards. A short word finds more than a sentence.",
+        description="What to look for, in plain words: a question, or the words that the memory may have. Any of them is "
+        "enough, and the most relevant comes first. Leave it out to read the newest that the other arguments allow.",
     )
     tags: list[str] | None = Field(default=None, description=f"Labels that it must all have: {_TAGS}.")
     memory_types: list[MemoryType] | None = Field(default=None, description="Kinds of memory, any of them.")
@@ -124,21 +140,32 @@ class Search(Arguments):
         default=None, ge=0, le=1, allow_inf_nan=False, description="The least importance, from 0 to 1."
     )
     since: str | None = Field(default=None, description=_SINCE)
-    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS, description=_LIMIT)
+    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS, description=_MOST)
 
     @property
     def rows(self) -> int:
         """As many as asked for."""
         return self.limit or _DEFAULT_ROWS
 
-    def request(self, binding: Binding) -> SearchQuery:
-        """The newest that fit."""
+    def request(self, binding: Binding) -> SearchQuery | RelevanceQuery:
+        """The most relevant, or without a query the newest that fit."""
+        types: list[str] | None = [*self.memory_types] if self.memory_types else None
+        if self.query:
+            return RelevanceQuery(
+                query=self.query,
+                agent_id=binding.agent_id,
+                session_id=binding.read_session_id,
+                since=self.since or None,
+                tags=self.tags,
+                memory_types=types,
+                min_importance=self.min_importance,
+                limit=self.rows + 1,
+            )
         return SearchQuery(
             agent_id=binding.agent_id,
             session_id=binding.read_session_id,
-            memory_types=[*self.memory_types] if self.memory_types else None,
+            memory_types=types,
             tags=self.tags,
-            content_contains=self.text,
             since=self.since or None,
             min_importance=self.min_importance,
             limit=self.rows + 1,

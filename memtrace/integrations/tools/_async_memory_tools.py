@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from memtrace.exceptions import MemtraceError
-from memtrace.integrations.tools._arguments import MemoryRequest
+from memtrace.integrations.tools._arguments import MemoryRequest, RelevanceQuery
 from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas_of
 from memtrace.integrations.tools._results import ToolResult, failure, success
 from memtrace.integrations.tools._scope import Action, MemoryScope, Scope
-from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchResult
+from memtrace.models import AddMemoryRequest, ListOptions, Memory
 
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
@@ -31,7 +32,7 @@ class AsyncMemoryTools:
     ...     async with AsyncMemtrace("memory://", "any key") as client:
     ...         tools = AsyncMemoryTools(client, agent_id="assistant")
     ...         stored = await tools.call("remember", '{"content": "User prefers dark mode"}')
-    ...         found = await tools.call("search", {"text": "mode"})
+    ...         found = await tools.call("search", {"query": "which mode?"})
     ...         print(stored.text, "dark mode" in found.text)
     >>> asyncio.run(main())
     Stored. True
@@ -77,9 +78,11 @@ class AsyncMemoryTools:
         except MemtraceError as error:
             return failure(action, error)
 
-    async def _sent(self, request: MemoryRequest) -> Memory | MemoryList | SearchResult:
+    async def _sent(self, request: MemoryRequest) -> Memory | Sequence[Memory]:
         if isinstance(request, AddMemoryRequest):
             return await self._client.memories.add(request)
         if isinstance(request, ListOptions):
-            return await self._client.memories.list(request)
-        return await self._client.memories.filter(request)
+            return (await self._client.memories.list(request)).memories
+        if isinstance(request, RelevanceQuery):
+            return (await self._client.memories.search(**asdict(request))).memories
+        return (await self._client.memories.filter(request)).results

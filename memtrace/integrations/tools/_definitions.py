@@ -41,7 +41,7 @@ _OFFERED: Final[dict[ToolName, tuple[str, type[Arguments]]]] = {
         Remember,
     ),
     "recall": (f"Read your latest memories, newest first. {_DATA}", Recall),
-    "search": (f"Find memories by a word in them, tags, kind, importance or time. {_DATA}", Search),
+    "search": (f"Find the memories that matter to a question, also by tags, kind, importance or time. {_DATA}", Search),
     "decide": ("Store a decision and the reasons for it, so that it can be found and explained later.", Decide),
 }
 

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from memtrace.exceptions import MemtraceError
-from memtrace.integrations.tools._arguments import MemoryRequest
+from memtrace.integrations.tools._arguments import MemoryRequest, RelevanceQuery
 from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas_of
 from memtrace.integrations.tools._results import ToolResult, failure, success
 from memtrace.integrations.tools._scope import Action, MemoryScope, Scope
-from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchResult
+from memtrace.models import AddMemoryRequest, ListOptions, Memory
 
 if TYPE_CHECKING:
     from memtrace.client import Memtrace
@@ -30,7 +31,7 @@ class MemoryTools:
     >>> with Memtrace("memory://", "any key") as client:
     ...     tools = MemoryTools(client, agent_id="assistant")
     ...     stored = tools.call("remember", '{"content": "User prefers dark mode"}')
-    ...     found = tools.call("search", {"text": "mode"})
+    ...     found = tools.call("search", {"query": "which mode?"})
     ...     print(stored.text, "dark mode" in found.text)
     Stored. True
     """
@@ -75,9 +76,11 @@ class MemoryTools:
         except MemtraceError as error:
             return failure(action, error)
 
-    def _sent(self, request: MemoryRequest) -> Memory | MemoryList | SearchResult:
+    def _sent(self, request: MemoryRequest) -> Memory | Sequence[Memory]:
         if isinstance(request, AddMemoryRequest):
             return self._client.memories.add(request)
         if isinstance(request, ListOptions):
-            return self._client.memories.list(request)
-        return self._client.memories.filter(request)
+            return (self._client.memories.list(request)).memories
+        if isinstance(request, RelevanceQuery):
+            return (self._client.memories.search(**asdict(request))).memories
+        return (self._client.memories.filter(request)).results

@@ -11,7 +11,7 @@ from memtrace._support.error_text import closed
 from memtrace.exceptions import ConflictError, InvalidRequestError, MemtraceError, PayloadTooLargeError
 from memtrace.integrations.tools._definitions import SchemaFormat, check_schema_format
 from memtrace.integrations.tools._scope import Action
-from memtrace.models import Memory, MemoryList, SearchResult
+from memtrace.models import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,11 @@ class ToolResult:
 # ---- answers --------------------------------------------------------------------------------------------------------
 
 
-def success(action: Action, answer: Memory | MemoryList | SearchResult, max_chars: int) -> ToolResult:
+def success(action: Action, answer: Memory | Sequence[Memory], max_chars: int) -> ToolResult:
     """The result of a call that the server answered."""
     if isinstance(answer, Memory):
         return ToolResult("Stored.")
-    found = answer.memories if isinstance(answer, MemoryList) else answer.results
-    return ToolResult(_written(found[: action.rows], max_chars, more=len(found) > action.rows))
+    return ToolResult(_written(answer[: action.rows], max_chars, more=len(answer) > action.rows))
 
 
 def _written(memories: Sequence[Memory], max_chars: int, *, more: bool) -> str:
@@ -71,7 +70,7 @@ def _written(memories: Sequence[Memory], max_chars: int, *, more: bool) -> str:
 def _describe(memory: Memory) -> dict[str, object]:
     reasoning = (memory.metadata or {}).get("reasoning")
     fields = {
-        "time": memory.time.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "time": memory.occurred_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "type": memory.memory_type,
         "event": memory.event_type if memory.event_type not in ("general", memory.memory_type) else None,
         "content": memory.content,
@@ -110,7 +109,7 @@ _UNKNOWN_OUTCOME_HINT: Final = (
 _RETRY_HINT: Final = "The memory did not answer. You can try again later; until then go on without it."
 _UNAVAILABLE_HINT: Final = "The memory cannot be used now. Go on without it, and do not try again."
 
-_THEIR_NAMES: Final = {"search": {"content_contains": "text"}, "decide": {"content": "decision"}}
+_THEIR_NAMES: Final = {"decide": {"content": "decision"}}
 
 
 def failure(action: Action | None, error: MemtraceError) -> ToolResult:

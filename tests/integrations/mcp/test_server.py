@@ -72,7 +72,7 @@ def test_it_says_who_it_is_and_what_the_memory_is_for(ask):
 def test_a_model_remembers_and_finds_it(ask, fake):
     async def work(model):
         stored = await model.call_tool("remember", {"content": "User likes tea", "tags": ["taste"]})
-        found = await model.call_tool("search", {"text": "tea"})
+        found = await model.call_tool("search", {"query": "tea"})
         return stored, found
 
     stored, found = ask(work, session_id="sess_1")

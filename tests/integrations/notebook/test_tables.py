@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from memtrace import AddMemoryRequest, Agent, AgentList, BatchResult, Health, Memory, MemoryList, Outcome, SearchResult
 from memtrace.exceptions import InvalidRequestError
 from memtrace.integrations.notebook import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, to_html
+from memtrace.ranking import SearchHit, SearchHits
 from memtrace_transports import FakeMemtrace
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
@@ -70,6 +71,17 @@ def memory(content="hello", **fields):
 
 def page_of(*rows, has_more=False):
     return Page(MemoryList(memories=list(rows), count=len(rows), has_more=has_more)._repr_html_())
+
+
+def test_hits_are_a_table_with_scores_and_counts():
+    hits = SearchHits([SearchHit(memory("<b>one</b>"), 2.345, 3), SearchHit(memory("two"), 1.0)])
+    page = Page(hits._repr_html_())
+    assert page.caption == "SearchHits: 2 hits"
+    assert page.rows[0] == ["score", "count", "time", "content", "memory_type", "event_type", "agent_id"]
+    assert [row[:2] + row[3:4] for row in page.rows[1:]] == [["2.35", "3", "<b>one</b>"], ["1.00", "", "two"]]
+    assert "count" not in Page(hits[1:]._repr_html_()).rows[0]
+    assert to_html(SearchHits()) == SearchHits()._repr_html_()
+    assert Page(to_html(SearchHits())).caption == "SearchHits: 0 hits"
 
 
 def test_a_list_of_memories_is_a_table_of_its_rows():

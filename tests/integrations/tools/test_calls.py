@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -90,15 +91,44 @@ def test_search_finds_by_every_argument(made, fake):
     def found(**arguments):
         return {memory["content"] for memory in shown(tools.call("search", arguments))["memories"]}
 
-    assert found(text="tea") == {"User likes tea", "Serve tea"}
-    assert found(text="TEA") == set()
     assert found(tags=["taste"]) == {"User likes tea", "User likes coffee"}
     assert found(memory_types=["decision"]) == {"Serve tea"}
     assert found(min_importance=0.5) == {"User likes tea"}
-    assert found(text="likes", since="1h", limit=1) == {"User likes coffee"}
+    assert found(since="1h", limit=1) == {"Serve tea"}
+    assert found(query="") == found()
     assert found() == {"User likes tea", "User likes coffee", "Serve tea"}
     assert shown(tools.call("search", {"limit": 3}))["more"] is False
     assert shown(tools.call("search", {"limit": 2}))["more"] is True
+
+
+def test_search_with_a_query_gives_the_most_relevant_first(made, fake):
+    client = fake.client()
+    for content in ("User moved to Lisbon", "User likes TEA", "User reads at night"):
+        client.memories.add(agent_id="assistant", content=content, tags=["fact"], importance=0.5)
+        fake.clock.advance(3600)
+    client.remember("another", "User likes tea, too")
+    tools = made()
+
+    def found(**arguments):
+        return [memory["content"] for memory in shown(tools.call("search", arguments))["memories"]]
+
+    assert found(query="does the user like tea?")[0] == "User likes TEA"
+    assert "User likes tea, too" not in found(query="tea")
+    assert found(query="tea", tags=["other"]) == found(query="tea", memory_types=["decision"]) == []
+    assert found(query="tea", min_importance=0.6) == found(query="tea", since="1h") == []
+    assert found(query="tea", tags=["fact"], memory_types=["episodic"], min_importance=0.5, since="7d") == [
+        "User likes TEA"
+    ]
+    assert shown(tools.call("search", {"query": "user", "limit": 3}))["more"] is False
+    assert shown(tools.call("search", {"query": "user", "limit": 2}))["more"] is True
+
+
+def test_a_memory_is_shown_with_when_it_occurred(made, fake):
+    fake.client().memories.add(
+        agent_id="assistant", content="User moved", occurred_at=datetime(2020, 2, 3, 4, 5, tzinfo=timezone.utc)
+    )
+    for call in (("recall", {}), ("search", {"query": "moved"})):
+        assert [memory["time"] for memory in shown(made().call(*call))["memories"]] == ["2020-02-03T04:05:00Z"]
 
 
 def test_a_memory_is_shown_with_what_it_has_and_without_the_applications_metadata(made, fake):
@@ -125,9 +155,14 @@ def test_reading_is_of_the_agent_or_of_the_session_alone(made, fake):
     client = fake.client()
     for session in ("sess_1", "sess_2"):
         client.memories.add(agent_id="assistant", session_id=session, content=f"of {session}")
-    for tool in ("recall", "search"):
-        for_agent = shown(made(session_id="sess_1").call(tool, {}))["memories"]
-        of_session = shown(made(session_id="sess_1", scope="session").call(tool, {}))["memories"]
+    for tool, arguments in (
+        ("recall", {}),
+        ("search", {}),
+        ("search", {"query": "of"}),
+        ("search", {"query": "sess_1"}),
+    ):
+        for_agent = shown(made(session_id="sess_1").call(tool, arguments))["memories"]
+        of_session = shown(made(session_id="sess_1", scope="session").call(tool, arguments))["memories"]
         assert len(for_agent) == 2
         assert [memory["content"] for memory in of_session] == ["of sess_1"]
 
@@ -205,7 +240,8 @@ def test_no_answer_is_over_its_bound_and_what_it_shows_is_what_is_stored(content
         ("recall", {"limit": 101}, "limit must be at most 100"),
         ("recall", {"since": "yesterday"}, "since must be "),
         ("search", {"memory_types": ["wishes"]}, "memory_types[0] must be 'episodic', 'session', 'decision' or 'entity'"),
-        ("search", {"text": "\ud800"}, "text must be JSON: whole Unicode characters"),
+        ("search", {"query": " "}, "query must be a text that is not blank: it says what to look for"),
+        ("search", {"tags": ["\ud800"]}, "tags[0] must be letters, digits"),
         ("decide", {"decision": "", "reasoning": "x"}, "decision must be a text that is not empty: it is required"),
         ("decide", {"decision": "x"}, "reasoning must be given"),
     ],
@@ -290,7 +326,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-KNOWN = st.sampled_from(["content", "tags", "importance", "since", "limit", "text", "memory_types", "decision", "reasoning"])  # fmt: skip
+KNOWN = st.sampled_from(["content", "tags", "importance", "since", "limit", "query", "memory_types", "decision", "reasoning"])  # fmt: skip
 
 
 @settings(deadline=None)  # the first example imports what it needs

@@ -54,7 +54,7 @@ def test_the_loop_for_anthropic(page):
         Reply(
             content=[
                 Reply(type="text", text="I look it up."),
-                Reply(type="tool_use", id="toolu_1", name="search", input={"text": "tea"}),
+                Reply(type="tool_use", id="toolu_1", name="search", input={"query": "tea"}),
             ]
         ),
         Reply(content=[Reply(type="text", text="You like tea.")]),

@@ -13,7 +13,7 @@ GOOD = {
     "remember": {"content": "User likes tea", "tags": ["taste"], "importance": 0.5},
     "recall": {"since": "24h", "limit": 3},
     "search": {
-        "text": "tea",
+        "query": "tea",
         "tags": ["taste"],
         "memory_types": ["episodic"],
         "min_importance": 0.1,
