@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,7 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from memtrace import AddMemoryRequest, AsyncMemtrace, Memtrace
+from memtrace import (
+    AddMemoryRequest,
+    AsyncMemtrace,
+    ClientClosedError,
+    ConfigurationError,
+    Memtrace,
+    ResponseDecodeError,
+)
+from memtrace._runtime import local_index
+from memtrace.ranking import TextIndex, open_index_file
 from memtrace_transports import FakeMemtrace
 from tests.forked import in_child
 from tests.loopback import LoopbackServer
@@ -164,3 +174,116 @@ def test_trio_searches_too(tmp_path):
             return len(await client.memories.search("tea"))
 
     assert trio.run(main) == 1
+
+
+# ---- what happens between reading and searching
+
+
+def clearing(path, times):
+    """An embedding function between whose calls another process clears the index, so many times."""
+    calls = []
+
+    def embed(texts):
+        calls.append(texts)
+        if len(calls) <= times:
+            connection = open_index_file(path)
+            for (scope,) in connection.execute("SELECT scope FROM recall_scopes").fetchall():
+                TextIndex(connection, scope).clear()
+            connection.close()
+        return [[1.0, 2.0] for _ in texts]
+
+    return embed
+
+
+def test_an_index_that_another_process_clears_meanwhile_is_read_anew(tmp_path):
+    path = tmp_path / "index"
+    client = FakeMemtrace().client(search_index=path, embedder=clearing(path, 1))
+    client.remember("a", "tea")
+    assert len(client.memories.search("tea", agent_id="a")) == 1
+    client.close()
+
+
+def test_one_that_is_cleared_again_and_again_is_an_error(tmp_path):
+    path = tmp_path / "index"
+    client = FakeMemtrace().client(search_index=path, embedder=clearing(path, 1000))
+    client.remember("a", "tea")
+    with pytest.raises(ResponseDecodeError, match="gives other memories each time"):
+        client.memories.search("tea", agent_id="a")
+    client.close()
+
+
+def test_a_page_that_follows_on_what_was_cleared_is_not_taken(tmp_path):
+    fake = FakeMemtrace()
+    fake.seed("default", [{"agent_id": "a", "content": f"tea {n}", "age_s": 9000 - n} for n in range(2500)])
+    path, cleared = tmp_path / "index", []
+
+    def clear(status):
+        if status.memories > 1000 and not cleared:
+            clearing(path, 1)(["once"])
+            cleared.append(status)
+
+    client = fake.client(search_index=path)
+    assert client.memories.index_sync("a", progress=clear).memories == 2500
+    assert cleared
+    client.close()
+
+
+def test_an_index_that_is_locked_for_long_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(local_index, "_PATIENCE", 0.1)
+    path = tmp_path / "index"
+    client = FakeMemtrace().client(search_index=path)
+    client.remember("a", "tea")
+    assert len(client.memories.search("tea")) == 1
+    client.remember("a", "more tea")
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ConfigurationError, match="was locked by another process for longer") as caught:
+        client.memories.search("tea")
+    assert caught.value.argument == "search_index"
+    holder.close()
+    assert len(client.memories.search("tea")) == 2
+    client.close()
+
+
+def test_a_damage_that_comes_back_is_an_error(tmp_path, monkeypatch):
+    client = FakeMemtrace().client(search_index=tmp_path / "index")
+
+    def broken(*_):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(local_index, "scope_name", broken)
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        client.memories.index_status()
+    in_memory = FakeMemtrace().client()
+    with pytest.raises(ConfigurationError, match="the search index in memory is damaged"):
+        in_memory.memories.index_status()
+
+
+def test_a_search_that_was_begun_before_its_client_is_closed_is_told(tmp_path):
+    client = FakeMemtrace().client(search_index=tmp_path / "index")
+    searching = client._dispatcher.searching
+    client.close()
+    with pytest.raises(ClientClosedError):
+        searching._local.begun(("a", "b"), [local_index.Target()])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_fork_while_the_index_is_in_use_waits_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(local_index, "_PATIENCE", 0.05)
+    client = FakeMemtrace().client(search_index=tmp_path / "index")
+    client.remember("a", "tea")
+    inside, go_on = threading.Event(), threading.Event()
+
+    def embed(index):
+        inside.set()
+        assert go_on.wait(60)
+
+    local = client._dispatcher.searching._local
+    using = threading.Thread(target=lambda: local._use(("a", "b"), embed))
+    using.start()
+    assert inside.wait(60)
+    assert in_child(lambda: len(client.memories.search("tea"))) == 1
+    go_on.set()
+    using.join()
+    assert len(client.memories.search("tea")) == 1
+    client.close()
