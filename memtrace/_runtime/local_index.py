@@ -192,15 +192,17 @@ class LocalIndex:
 
     def _use(self, owner: Owner, use: Callable[[TextIndex], T]) -> T:
         """Use the index of an owner. A file that turns out damaged is made anew, once."""
+        damaged = ""
         with self._opened() as opened:
-            try:
-                return use(self._index(opened, owner))
-            except sqlite3.DatabaseError as error:
-                opened.close()
-                if self._path is None or not is_damage(error):
-                    raise index_error(error, self._path or "in memory") from error
-            remove_damaged_index(self._path)
-            return self._told(lambda: use(self._index(opened, owner)))
+            while True:
+                try:
+                    return use(self._index(opened, owner))
+                except sqlite3.DatabaseError as error:
+                    opened.close()
+                    if self._path is None or damaged or not is_damage(error):
+                        raise index_error(error, self._path) from error
+                    damaged = self._path
+                remove_damaged_index(damaged)
 
     @contextmanager
     def _opened(self) -> Iterator[_Opened]:
@@ -209,12 +211,6 @@ class LocalIndex:
             if self._closed:
                 raise ClientClosedError
             yield process
-
-    def _told(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except sqlite3.DatabaseError as error:
-            raise index_error(error, self._path or "in memory") from error
 
     def _index(self, opened: _Opened, owner: Owner) -> TextIndex:
         if owner not in opened.indexes:

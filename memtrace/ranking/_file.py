@@ -58,7 +58,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     return fault_of(error).name in ("damaged", "no_database") or _LOST.search(str(error)) is not None
 
 
-def index_error(error: sqlite3.Error, path: str) -> ConfigurationError:
+def index_error(error: sqlite3.Error, path: str | None) -> ConfigurationError:
     """What befell an index, in words that help."""
     fault = fault_of(error)
     return _unusable(path, fault.problem, fault.hint)
@@ -114,5 +114,5 @@ def _put_aside(file: str) -> None:
     _logger.warning("%s; the old file is kept beside it as .damaged", _SAID)
 
 
-def _unusable(path: str, problem: str, hint: str) -> ConfigurationError:
-    return ConfigurationError(f"the search index {path} {problem}", argument="search_index", hint=hint)
+def _unusable(path: str | None, problem: str, hint: str) -> ConfigurationError:
+    return ConfigurationError(f"the search index {path or 'in memory'} {problem}", argument="search_index", hint=hint)

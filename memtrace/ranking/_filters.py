@@ -36,11 +36,15 @@ class MemoryFilter:
     #: At least this; a memory without an importance has 0.
     min_importance: float | None = None
 
-    def where(self) -> tuple[str, list[object]]:
-        """The condition in SQL on the table of memories, and its values."""
+    def where(self, *, of_keys: bool = False) -> tuple[str, list[object]]:
+        """The condition in SQL on the table of memories, and its values.
+
+        With `of_keys` it stands beside a list of keys, and SQLite is to look these up and not all memories of the agent.
+        """
         conditions: list[str] = ["1"]
         values: list[object] = []
-        for column, value in (("agent_id=?", self.agent_id), ("session_id=?", self.session_id)):
+        agent = "+agent_id=?" if of_keys else "agent_id=?"
+        for column, value in ((agent, self.agent_id), ("session_id=?", self.session_id)):
             if value is not None:
                 conditions.append(column)
                 values.append(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -49,8 +49,6 @@ class IndexedMemory(NamedTuple):
     agent_id: str
     #: The same for equal contents of one agent.
     fingerprint: int
-    #: As JSON; None where a host keeps it.
-    memory: bytes | None
 
 
 _COLUMNS = ", ".join(IndexedMemory._fields)
@@ -243,8 +241,16 @@ class TextIndex:
             return Scope([group_bounds(group) for group in sorted(lengths)], lengths, count)
         if agent_id is not None:
             buckets = sorted({group >> GROUP_BITS for group in lengths})
-            return Scope([bucket_bounds(bucket) for bucket in buckets], lengths, count, is_mixed=True)
+            return Scope(
+                [bucket_bounds(bucket) for bucket in buckets], lengths, count, self._are_mixed(buckets, lengths)
+            )
         return Scope([(0, LAST_ROW)], lengths, count)
+
+    def _are_mixed(self, buckets: Iterable[int], groups: Container[int]) -> bool:
+        """Whether buckets have other groups too."""
+        wanted = frozenset(buckets)
+        every = self._tables.run("SELECT id FROM {groups} WHERE docs>0")
+        return any(group >> GROUP_BITS in wanted and group not in groups for (group,) in every)
 
     def word_counts(self, asked: Sequence[str]) -> dict[str, int]:
         """In how many memories of the whole index each word stands, as it is written."""
@@ -274,13 +280,17 @@ class TextIndex:
 
     def memories(self, places: Iterable[int], memory_filter: MemoryFilter) -> list[IndexedMemory]:
         """What stands at places and passes a filter."""
-        where, values = memory_filter.where()
+        where, values = memory_filter.where(of_keys=True)
         found = self._tables.run_at(f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where}", "place", places, values)
         return [IndexedMemory(*row) for row in found]
 
+    def contents(self, places: Iterable[int]) -> dict[int, bytes]:
+        """The memories at places, as JSON, where no host keeps them."""
+        return dict(self._tables.run_at("SELECT place, memory FROM {docs} WHERE memory IS NOT NULL", "place", places))
+
     def repeated(self, prints: Iterable[int], memory_filter: MemoryFilter) -> dict[int, tuple[int, IndexedMemory]]:
         """Of contents that pass a filter more than once: how often, and the newest; by fingerprint."""
-        where, values = memory_filter.where()
+        where, values = memory_filter.where(of_keys=True)
         sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where}"
         found: dict[int, tuple[int, IndexedMemory]] = {}
         for row in self._tables.run_at(sql, "fingerprint", prints, values):

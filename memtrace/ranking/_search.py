@@ -102,26 +102,37 @@ class MemorySearch:
             scores = text.of_places(around(chosen))
             if alike is not None:
                 scores = _fused(scores, alike.of_places(around(scores)))
-            found = self._distinct(scores, memory_filter)
+            found = self._distinct(scores, memory_filter, limit)
             if len(found) >= limit or len(chosen) < most:
                 return found[:limit], chosen
             if among is None:  # a filter may have left out most of them
                 among = self._index.places(memory_filter)
             most *= 8
 
-    def _distinct(self, scores: Mapping[int, float], memory_filter: MemoryFilter) -> list[_Scored]:
-        """What passes the filter, the best first, each content of an agent once; of the same score the newest first."""
-        rows = self._index.memories(scores, memory_filter)
-        rows.sort(key=lambda row: (scores[row.place], row.at, row.place), reverse=True)
+    def _distinct(self, scores: Mapping[int, float], memory_filter: MemoryFilter, limit: int) -> list[_Scored]:
+        """What passes the filter, the best first, each content of an agent once; of the same score the newest first.
+
+        Rows are read from the best on, until there are enough.
+        """
+        order = sorted(scores, key=scores.__getitem__, reverse=True)
         best: dict[int, _Scored] = {}
-        for row in rows:
-            best.setdefault(row.fingerprint, (row, scores[row.place]))
+        start, size = 0, 4 * limit
+        while start < len(order) and len(best) < limit:
+            end = min(start + size, len(order))
+            while end < len(order) and scores[order[end]] == scores[order[end - 1]]:
+                end += 1
+            rows = self._index.memories(order[start:end], memory_filter)
+            rows.sort(key=lambda row: (scores[row.place], row.at, row.place), reverse=True)
+            for row in rows:
+                best.setdefault(row.fingerprint, (row, scores[row.place]))
+            start, size = end, 4 * size
         return [*best.values()]
 
     def _memories(self, rows: Sequence[IndexedMemory]) -> list[Memory]:
         if self._load is not None:
             return [*self._load([row.key for row in rows if row.key is not None])]
-        return [Memory.model_validate_json(row.memory, context=WIRE) for row in rows if row.memory is not None]
+        kept = self._index.contents(row.place for row in rows)
+        return [Memory.model_validate_json(kept[row.place], context=WIRE) for row in rows if row.place in kept]
 
 
 def check_query(query: object) -> None:

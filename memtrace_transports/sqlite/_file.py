@@ -148,6 +148,7 @@ class OpenStore:
         except RouteError as error:
             return error_response(error)
         except (ValidationError, InvalidRequestError):
+            self._roll_back()
             return error_response(RouteError(400, "invalid search of the index"))
 
     def _note_other_writers(self) -> None:

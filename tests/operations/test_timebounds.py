@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError
-from memtrace.operations._time_bounds import to_absolute, to_lookback, to_query
+from memtrace.operations._time_bounds import to_absolute, to_lookback, to_moment, to_query
 
 
 class Noon:
@@ -217,3 +217,28 @@ def test_a_bound_that_stands_still_is_a_point_in_time(bound, text):
 def test_a_bound_that_the_server_cannot_read_cannot_stand_still_either():
     with pytest.raises(InvalidRequestError, match="until must be"):
         to_absolute("1w", "until", NOON)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2020-1-2", datetime(2020, 1, 2)),
+        ("2020-01-02T03:04:05", datetime(2020, 1, 2, 3, 4, 5)),
+        ("2020-01-02 03:04:05.123456789Z", datetime(2020, 1, 2, 3, 4, 5, 123456)),
+        ("2020-01-02T03:04:05.5+05", datetime(2020, 1, 1, 22, 4, 5, 500000)),
+        ("2020-01-02T03:04:05-05:30", datetime(2020, 1, 2, 8, 34, 5)),
+        ("2020-01-02T03:04:05+0530", datetime(2020, 1, 1, 21, 34, 5)),
+        ("36h", datetime(2026, 1, 30)),
+        (timedelta(hours=1), datetime(2026, 1, 31, 11)),
+        (datetime(2020, 1, 2, 3, tzinfo=timezone(timedelta(hours=2))), datetime(2020, 1, 2, 1)),
+    ],
+)
+def test_a_bound_as_a_moment_is_the_one_that_is_sent(text, expected):
+    assert to_moment(text, "since", NOON) == expected.replace(tzinfo=timezone.utc)
+
+
+def test_no_bound_is_no_moment_and_one_outside_of_the_calendar_is_refused():
+    assert to_moment(None, "since", NOON) is to_moment("", "since", NOON) is None
+    with pytest.raises(InvalidRequestError, match="its zone leads out of it") as caught:
+        to_moment("0001-01-01T00:00:00+05:00", "until", NOON)
+    assert caught.value.field == "until"

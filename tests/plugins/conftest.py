@@ -105,7 +105,7 @@ class Python:
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory):
-    """The folder in which the two distributions beside this file are installed, once for all workers of a run."""
+    """The folder in which the three distributions beside this file are installed, once for all workers of a run."""
     run = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         run = run.parent
@@ -120,9 +120,9 @@ def published(tmp_path_factory):
 
 
 def install_published(folder):
-    """Build and install the two distributions beside this file."""
+    """Build and install the three distributions beside this file."""
     projects = []
-    for name in ("memtrace-urllib3", "memtrace-tagging"):
+    for name in ("memtrace-urllib3", "memtrace-tagging", "memtrace-important"):
         ignored = shutil.ignore_patterns("__pycache__")
         projects.append(shutil.copytree(HERE / name, folder / name, ignore=ignored))
     install(folder, projects)
@@ -135,18 +135,18 @@ def python(published, tmp_path):
 
 @pytest.fixture
 def here(published, monkeypatch):
-    """The two distributions importable in this process, and nothing of them left behind."""
-    from memtrace.plugins import middleware_registry, transport_registry
+    """The three distributions importable in this process, and nothing of them left behind."""
+    from memtrace.plugins import middleware_registry, ranker_registry, transport_registry
 
     monkeypatch.syspath_prepend(published)
-    for registry in (transport_registry, middleware_registry):
+    for registry in (transport_registry, middleware_registry, ranker_registry):
         monkeypatch.setattr(registry, "_found", None)
         monkeypatch.setattr(registry, "_specs", {})
     importlib.invalidate_caches()
     before = set(sys.modules)
     yield published
     for module in set(sys.modules) - before:
-        if module.startswith(("memtrace_urllib3", "memtrace_tagging")):
+        if module.startswith(("memtrace_urllib3", "memtrace_tagging", "memtrace_important")):
             del sys.modules[module]
 
 

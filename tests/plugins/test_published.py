@@ -1,4 +1,4 @@
-"""Two published distributions, a transport and a middleware: installed from wheels, found by name, used for real calls."""
+"""Three published distributions, a transport, a middleware and a ranker: installed from wheels, found by name, used for real calls."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from memtrace import AsyncMemtrace, ConfigurationError, Memtrace, TransportNotAvailableError
+from memtrace.plugins import ranker_registry
 from memtrace.transport import TransportOptions
 from tests.sampling import sample
 
@@ -78,6 +79,48 @@ def test_both_are_listed_in_a_fresh_process(python):
     assert (tagging["distribution"], tagging["version"], tagging["status"]) == ("memtrace-tagging", "0.3.0", "ok")
     for command, name in sample([("transports", "urllib3"), ("middleware", "tagging")], 1):
         assert f"memtrace-{name}" in python("-m", "memtrace", command)
+
+
+RANKED = """
+import json, sys
+from memtrace import Memtrace
+
+with Memtrace("memory://", "key", **json.loads(sys.argv[1])) as client:
+    client.memories.add(agent_id="a", content="tea and more tea", session_id="s")
+    client.memories.add(agent_id="a", content="the tea that matters", session_id="t", importance=1.0)
+    hits = client.memories.search("tea", agent_id="a")
+    print(json.dumps([[hit.memory.content for hit in hits], "memtrace_important" in sys.modules]))
+"""
+
+
+def test_a_fresh_process_orders_what_it_found_by_the_ranker_that_was_named(python):
+    assert json.loads(python("-c", RANKED, "{}")) == [["tea and more tea", "the tea that matters"], False]
+    assert json.loads(python("-c", RANKED, '{"ranker": "important"}')) == [
+        ["the tea that matters", "tea and more tea"],
+        True,
+    ]
+
+
+def test_the_ranker_is_listed(here):
+    (important,) = [info for info in ranker_registry.listing() if info.distribution != "memtrace-sdk"]
+    assert (important.kind, important.name, important.version, important.status) == (
+        "ranker",
+        "important",
+        "0.1.0",
+        "ok",
+    )
+    assert ranker_registry.names() == ["important", "lexical"]
+
+
+def test_the_async_client_uses_the_same_ranker(here):
+    async def main():
+        async with AsyncMemtrace("memory://", "key", ranker="important") as client:
+            await client.memories.add(agent_id="a", content="tea and more tea", session_id="s")
+            await client.memories.add(agent_id="a", content="tea that matters", session_id="t", importance=1.0)
+            recalled = await client.recall("a", query="tea")
+            return [memory.content for memory in recalled.memories]
+
+    assert asyncio.run(main()) == ["tea that matters", "tea and more tea"]
 
 
 def test_the_wheels_say_that_they_are_typed(published):

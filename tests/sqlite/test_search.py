@@ -209,6 +209,8 @@ def test_what_is_no_query_is_an_error_of_the_server(face, path, body):
         with pytest.raises(Exception, match="invalid search of the index") as caught:
             client.request("POST", "/index/search", content=body, operation="memories.search")
         assert caught.value.status_code == 400
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # nothing of it is left open
         assert found(client, "tea") == ["tea"]
 
 

@@ -1,0 +1,124 @@
+"""Searches with vectors from a function of the user's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from memtrace import AddMemoryRequest, ConfigurationError
+from memtrace_transports import FakeMemtrace
+from tests.dealing import by_face
+
+WORDS = ["my automobile broke down", "a feline slept", "weather is bad", "something else"]
+MEANINGS = {"automobile": 0, "vehicle": 0, "feline": 1, "cat": 1, "weather": 2, "rain": 2}
+
+
+class Embedder:
+    """One direction for each meaning; notes what it was given."""
+
+    def __init__(self):
+        self.given = []
+        self.threads = set()
+
+    def __call__(self, texts):
+        self.given.append(texts)
+        self.threads.add(threading.current_thread())
+        return [self.vector(text) for text in texts]
+
+    def vector(self, text):
+        vector = [0.0] * 4
+        for word in text.split():
+            vector[MEANINGS.get(word, 3)] += 1.0
+        return vector
+
+    @property
+    def texts(self):
+        return [text for texts in self.given for text in texts]
+
+
+def filled(client, *contents):
+    client.memories.add_many(
+        AddMemoryRequest(agent_id="a", content=content, session_id=f"s{n}") for n, content in enumerate(contents)
+    )
+    return client
+
+
+def found(client, query, **fields):
+    return [hit.memory.content for hit in client.memories.search(query, **fields)]
+
+
+def test_what_has_no_word_of_the_query_is_found_by_its_meaning(face):
+    embedder = Embedder()
+    client = filled(face.of(FakeMemtrace(), embedder=embedder), *WORDS)
+    assert found(client, "vehicle", agent_id="a")[0] == "my automobile broke down"
+    assert found(client, "cat")[0] == "a feline slept"
+    assert sorted(embedder.texts) == sorted([*WORDS, "vehicle", "cat"]), "each memory once"
+    assert client.memories.index_status("a").vectors == 4
+    assert found(filled(face.of(FakeMemtrace()), *WORDS), "vehicle") == []
+
+
+def test_it_is_called_in_batches_and_in_a_thread_by_an_async_client(face):
+    embedder = Embedder()
+    client = filled(face.of(FakeMemtrace(), embedder=embedder), *(f"cat number {n}" for n in range(150)))
+    told = []
+    assert client.memories.index_sync("a", progress=told.append).vectors == 150
+    assert [len(texts) for texts in embedder.given] == [64, 64, 22]
+    assert [status.vectors for status in told] == [0, 64, 128, 150, 150]
+    assert (threading.main_thread() in embedder.threads) is (face.kind == "sync")
+
+
+def test_vectors_are_kept_in_the_file(face, tmp_path):
+    fake, embedder = FakeMemtrace(), Embedder()
+    for _ in range(2):
+        with face.of(fake, embedder=embedder, search_index=tmp_path / "index") as client:
+            if not embedder.given:
+                filled(client, *WORDS)
+            assert found(client, "vehicle")[0] == "my automobile broke down"
+    assert sorted(embedder.texts) == sorted([*WORDS, "vehicle", "vehicle"])
+
+
+def test_only_the_memories_that_are_asked_for_get_vectors(face):
+    embedder = Embedder()
+    client = filled(face.of(FakeMemtrace(), embedder=embedder), *WORDS)
+    client.memories.add(agent_id="b", content="another cat")
+    assert found(client, "feline", agent_id="b") == ["another cat"]
+    assert embedder.texts == ["feline", "another cat"]
+
+
+def test_copies_share_it_and_a_failure_is_told_once(face, caplog):
+    def fail(texts):
+        raise RuntimeError("no model")
+
+    client = filled(face.of(FakeMemtrace(), embedder=fail), *WORDS)
+    with caplog.at_level(logging.WARNING):
+        for each in (client, client, client.with_options(timeout=3)):
+            assert found(each, "weather") == ["weather is bad"]
+            assert each.memories.prompt_context("weather").memories[0].content == "weather is bad"
+    (record,) = caplog.records
+    assert record.getMessage() == "the embedder failed with RuntimeError: memories are ranked by their words alone"
+
+
+def test_one_that_fails_in_the_middle_leaves_words_to_rank(face, caplog):
+    class Failing(Embedder):
+        def __call__(self, texts):
+            if len(self.given) == 2:
+                raise RuntimeError
+            return super().__call__(texts)
+
+    client = filled(face.of(FakeMemtrace(), embedder=Failing()), *(f"cat number {n}" for n in range(150)))
+    with caplog.at_level(logging.WARNING):
+        assert found(client, "cat 17", agent_id="a")[0] == "cat number 17"
+    assert len(caplog.records) == 1
+
+
+async def embed(texts):
+    return [[1.0] for _ in texts]
+
+
+@by_face("embedder", [5, "model", embed])
+def test_what_is_no_embedder_is_refused_when_the_client_is_made(face, embedder):
+    with pytest.raises(ConfigurationError, match="embedder must be a blocking function") as caught:
+        face.client("memory://", "key", embedder=embedder)
+    assert caught.value.argument == "embedder"
