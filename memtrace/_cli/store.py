@@ -144,14 +144,14 @@ def _removed(report: ForgetReport) -> str:
 
 
 def _moment(text: str) -> datetime:
-    now = datetime.now(timezone.utc)
+    """A time that is given, and never none: without one everything would be meant."""
     try:
-        bound = read_bound(text, round(now.timestamp() * 1_000_000))
-    except UnreadableTimeError:
-        raise CommandError(
-            "--before must be a time such as 90d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z", ExitStatus.USAGE
-        ) from None
-    return now if bound is None else datetime.fromtimestamp(bound / 1_000_000, timezone.utc)
+        bound = read_bound(text, round(datetime.now(timezone.utc).timestamp() * 1_000_000))
+        if bound is not None:
+            return datetime.fromtimestamp(bound / 1_000_000, timezone.utc)
+    except (UnreadableTimeError, ValueError, OverflowError):  # the last two: beyond the calendar
+        pass
+    raise CommandError("--before must be a time such as 90d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z", ExitStatus.USAGE)
 
 
 # ---- keys -----------------------------------------------------------------------------------------------------------

@@ -349,5 +349,7 @@ def _microseconds(bound: datetime | None) -> int:
     """A bound as rows have it; later than any of them where there is none. A time without a zone is UTC."""
     if bound is None:
         return (1 << 63) - 1
+    if not isinstance(bound, datetime):
+        raise ConfigurationError("before must be a datetime, or None for all times", argument="before")
     aware = bound if bound.tzinfo else bound.replace(tzinfo=timezone.utc)
     return (aware - moment(0)) // timedelta(microseconds=1)

@@ -8,6 +8,8 @@ import sqlite3
 import pytest
 
 from memtrace import Memtrace
+from memtrace._cli.exit_status import CommandError
+from memtrace._cli.store import run_forget
 
 
 @pytest.fixture
@@ -125,15 +127,25 @@ class TestForget:
         told = json.loads(store("forget", "--agent", filled, "--yes", "--json").stdout)
         assert told == {"agent_id": filled, "memories": 0, "sessions": 0, "registered": 0}
 
-    @pytest.mark.parametrize(("before", "removed"), [("90d", 0), ("2026-01-01", 0), ("2100-01-01", 1), ("", 1)])
+    @pytest.mark.parametrize(("before", "removed"), [("90d", 0), ("2026-01-01", 0), ("2100-01-01", 1)])
     def test_a_time_keeps_what_is_newer(self, store, filled, before, removed):
         told = json.loads(store("forget", "--agent", filled, "--before", before, "--yes", "--json").stdout)
         assert told["memories"] == removed
 
-    def test_a_time_that_cannot_be_read_is_status_2(self, store, filled):
-        result = store("forget", "--agent", filled, "--before", "yesterday", "--yes")
+    @pytest.mark.parametrize("before", ["yesterday", " ", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+    def test_a_time_that_cannot_be_read_is_status_2_and_removes_nothing(self, store, filled, before):
+        result = store("forget", "--agent", filled, "--before", before, "--yes")
         assert result.exit_code == 2
         assert "--before must be a time such as 90d" in result.stderr
+        assert json.loads(store("info", "--json").stdout)["memories"] == 1
+
+    def test_a_time_that_an_unset_variable_left_empty_removes_nothing(self, store, filled):
+        result = store("forget", "--agent", filled, "--before", "", "--yes")
+        assert result.exit_code == 2
+        assert "'--before': it is empty" in result.stderr
+        assert json.loads(store("info", "--json").stdout)["memories"] == 1
+        with pytest.raises(CommandError, match="--before must be a time"):
+            run_forget("sqlite:///agent.db", filled, before="", organisation="default", yes=True, as_json=True)
 
     def test_an_organisation_that_is_not_there_is_status_2(self, store, filled):
         assert store("forget", "--agent", filled, "--organisation", "acme", "--yes").exit_code == 2

@@ -218,6 +218,14 @@ def test_thousands_are_forgotten_in_several_transactions(path, transport_to):
         assert store.info().memories == 0
 
 
+@pytest.mark.parametrize("before", ["", "2026-01-01", 0])
+def test_a_bound_that_is_no_time_removes_nothing(path, filled, before):
+    with StoreFile(str(path)) as store:
+        with pytest.raises(ConfigurationError, match="before must be a datetime"):
+            store.forget(filled, before=before)
+        assert store.info().memories == 2
+
+
 def test_an_organisation_that_is_not_there_is_told(path, filled):
     with StoreFile(str(path)) as store, pytest.raises(ConfigurationError, match="has no organisation 'acme'"):
         store.forget("assistant", organisation="acme")

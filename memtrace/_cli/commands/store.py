@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from memtrace._cli.options import JsonOption, not_empty
-from memtrace._cli.single_use_options import SingleUseOptionsCommand
+from memtrace._cli.options import JsonOption
+from memtrace._cli.strict_options import StrictOptionsCommand
 
 STORE = """\b
 Examples:
@@ -29,16 +29,14 @@ keys: typer.Typer = typer.Typer(
 )
 store.add_typer(keys, name="keys")
 
-_command = functools.partial(store.command, cls=SingleUseOptionsCommand)
-_key_command = functools.partial(keys.command, cls=SingleUseOptionsCommand)
+_command = functools.partial(store.command, cls=StrictOptionsCommand)
+_key_command = functools.partial(keys.command, cls=StrictOptionsCommand)
 
 StoreOption = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="The store, as in sqlite:///agent.db. Without it: MEMTRACE_BASE_URL."),
 ]
-OrganisationOption = Annotated[
-    str, typer.Option(metavar="NAME", callback=not_empty, help="The organisation, by name or id.")
-]
+OrganisationOption = Annotated[str, typer.Option(metavar="NAME", help="The organisation, by name or id.")]
 
 
 @_command(
@@ -97,7 +95,7 @@ def compact(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
 )
 def forget(
     *,
-    agent: Annotated[str, typer.Option(metavar="ID", callback=not_empty, help="Whose memories to remove.")],
+    agent: Annotated[str, typer.Option(metavar="ID", help="Whose memories to remove.")],
     before: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only what is older: 90d, 24h, or 2026-01-31. Without it: all.")
     ] = None,
@@ -123,7 +121,6 @@ def create(
         str | None,
         typer.Option(
             metavar="NAME",
-            callback=not_empty,
             help="Whose key it is; default is what clients without a key use. Without it: an organisation of the key's name.",
         ),
     ] = None,
