@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -51,7 +52,9 @@ class MemoryBacking:
         self.directory: SnapshotDirectory = MemoryDirectory()
 
 
-def open_backing(store: str | None, stamps: Stamps, visibility: Visibility, settings: ServerSettings) -> Backing:
+def open_backing(
+    store: str | os.PathLike[str] | None, stamps: Stamps, visibility: Visibility, settings: ServerSettings
+) -> Backing:
     """The backing in the file that `store` names, in memory where it is None."""
     if store is None:
         return MemoryBacking()

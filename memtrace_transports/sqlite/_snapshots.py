@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import weakref
@@ -77,7 +78,9 @@ class FileBacking:
     directory: CopiedDirectory
 
     @classmethod
-    def open(cls, store: str, stamps: Stamps, visibility: Visibility, settings: ServerSettings) -> FileBacking:
+    def open(
+        cls, store: str | os.PathLike[str], stamps: Stamps, visibility: Visibility, settings: ServerSettings
+    ) -> FileBacking:
         """Open or make the file. Raises `ConfigurationError` where no store can be there."""
         location = read_location(store)
         connection = open_store(location, time.monotonic() + _PATIENCE)

@@ -107,7 +107,7 @@ def spool_path(spool: str | os.PathLike[str], on_full: OnFull = "block") -> str:
         raise ConfigurationError(
             "on_full='drop_oldest' does not go with a spool, which keeps all that it took", argument="on_full"
         )
-    path = os.fspath(spool)
+    path: object = os.fspath(spool) if isinstance(spool, os.PathLike) else spool
     if not isinstance(path, str):
         raise ConfigurationError("the spool must be a text or a pathlib.Path", argument="spool")
     try:
