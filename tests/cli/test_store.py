@@ -63,8 +63,11 @@ class TestInfo:
     def test_it_is_told_to_people(self, store, filled, path):
         result = store("info")
         assert result.exit_code == 0
-        assert result.stdout.startswith(f"{path}: schema version 1, ")
-        assert "1 memory, 1 agent, 1 session and 1 key\n  default: 1 memory\nfrom 20" in result.stdout
+        first, *others = result.stdout.splitlines()
+        assert first.startswith(f"{path}: schema version 1, ")
+        assert first.endswith(" and a log of 0")
+        assert others[:2] == ["1 memory, 1 agent, 1 session and 1 key", "  default: 1 memory"]
+        assert others[2].startswith("from 20")
 
     def test_it_is_told_to_programs(self, store, filled, path):
         told = json.loads(store("info", "--json").stdout)
@@ -89,8 +92,25 @@ class TestCheck:
         connection.close()
         result = store("check")
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "has 1 of 0 memories" in result.stderr
+        assert "has memories that are not stored: 1" in result.stderr
+        assert "memtrace-sdk store compact" in result.stderr
         assert store("check", "--json").exit_code == 1
+        assert store("compact").exit_code == 0
+        assert store("check").exit_code == 0
+
+    def test_one_that_cannot_be_opened_any_more_is_status_1_too(self, store, filled, path):
+        with path.open("r+b") as file:
+            file.seek(100)
+            file.write(b"\xff" * 3996)
+        result = store("check")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert (
+            "the store is damaged\nthe file cannot be opened: database disk image is malformed\ngo back"
+            in result.stderr
+        )
+        assert "store check" not in result.stderr  # which is what was run
+        told = store("check", "--json")
+        assert (told.exit_code, json.loads(told.stdout)["ok"]) == (1, False)
 
 
 class TestBackupAndCompact:
@@ -111,7 +131,7 @@ class TestForget:
     def test_nobody_who_can_be_asked_removes_nothing(self, store, filled):
         result = store("forget", "--agent", filled)
         assert result.exit_code == 2
-        assert f"this removes for good 1 memory of {filled} and 1 session and its registration" in result.stderr
+        assert f"this removes for good 1 memory of {filled}, 1 session and its registration\n" in result.stderr
         assert "add --yes" in result.stderr
         assert json.loads(store("info", "--json").stdout)["memories"] == 1
 
@@ -124,8 +144,53 @@ class TestForget:
 
     def test_yes_asks_nobody(self, store, filled):
         assert store("forget", "--agent", filled, "--yes").stdout.startswith("Forgot 1 memory of")
-        told = json.loads(store("forget", "--agent", filled, "--yes", "--json").stdout)
-        assert told == {"agent_id": filled, "memories": 0, "sessions": 0, "registered": 0}
+
+    def test_programs_are_told_by_json(self, store, filled):
+        told = json.loads(store("forget", "--agent", "assistant", "--yes", "--json").stdout)
+        assert told == {
+            "agent_id": filled,
+            "memories": 1,
+            "sessions": 1,
+            "registered": 1,
+            "known": True,
+            "namesake": None,
+            "unfinished": False,
+        }
+
+    def test_a_registered_agent_is_named_too(self, store, filled):
+        done = store("forget", "--agent", "assistant", "--yes")
+        assert done.stdout == f"Forgot 1 memory of {filled}, 1 session and its registration\n"
+
+    def test_a_namesake_is_told(self, store, filled, path):
+        with Memtrace(path) as client:
+            client.remember("assistant", "of the id")
+        done = store("forget", "--agent", "assistant", "--yes")
+        assert done.stdout == "Forgot 1 memory of assistant\n"
+        assert f"another agent is registered under the name 'assistant', and stays: {filled}" in done.stderr
+
+    @pytest.mark.parametrize("agent", ["nobody", " "])
+    def test_who_is_not_known_is_status_3(self, store, filled, agent):
+        result = store("forget", "--agent", agent, "--yes")
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert f"the store knows no agent {agent!r} of the organisation 'default'" in result.stderr
+        assert store("forget", "--agent", agent, "--yes", "--json").exit_code == 3
+
+    def test_nobody_is_asked_where_nothing_goes(self, store, filled):
+        result = store("forget", "--agent", filled, "--before", "90d")
+        assert (result.exit_code, result.stdout) == (0, f"Forgot 0 memories of {filled}\n")
+
+    def test_what_a_reader_held_back_is_status_6_and_erased_by_the_next_run(self, store, filled, path):
+        reader = sqlite3.connect(path, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM memories").fetchone()
+        result = store("forget", "--agent", filled, "--yes", "--timeout", "0.05")
+        assert (result.exit_code, result.stdout) == (6, "")
+        assert f"memories of {filled} are removed from the store {path}, and not yet erased" in result.stderr
+        assert "run it again, which erases them" in result.stderr
+        reader.close()
+        again = store("forget", "--agent", filled, "--yes")
+        assert again.stdout == "Erased from the file what an earlier run had removed\n"
+        assert store("forget", "--agent", filled, "--yes").exit_code == 3
 
     @pytest.mark.parametrize(("before", "removed"), [("90d", 0), ("2026-01-01", 0), ("2100-01-01", 1)])
     def test_a_time_keeps_what_is_newer(self, store, filled, before, removed):
@@ -145,10 +210,23 @@ class TestForget:
         assert "'--before': it is empty" in result.stderr
         assert json.loads(store("info", "--json").stdout)["memories"] == 1
         with pytest.raises(CommandError, match="--before must be a time"):
-            run_forget("sqlite:///agent.db", filled, before="", organisation="default", yes=True, as_json=True)
+            run_forget(
+                "sqlite:///agent.db", filled, before="", organisation="default", yes=True, timeout=1.0, as_json=True
+            )
 
     def test_an_organisation_that_is_not_there_is_status_2(self, store, filled):
         assert store("forget", "--agent", filled, "--organisation", "acme", "--yes").exit_code == 2
+
+    @pytest.mark.parametrize(
+        "command", [("compact",), ("forget", "--agent", "assistant", "--yes"), ("keys", "create", "phone")]
+    )
+    def test_how_long_others_are_waited_for_is_said(self, store, filled, path, command):
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        result = store(*command, "--timeout", "0")
+        other.close()
+        assert result.exit_code == 6
+        assert "was locked by another process for longer than the timeout" in result.stderr
 
 
 class TestKeys:
@@ -163,6 +241,12 @@ class TestKeys:
         assert json.loads(store("keys", "revoke", "acme", "--json").stdout) == {"revoked": "acme"}
         assert all(key["revoked"] for key in json.loads(store("keys", "list", "--json").stdout)["keys"])
         assert store("keys", "revoke", "acme").exit_code == 2
+
+    @pytest.mark.parametrize("name", ["", " "])
+    def test_a_key_without_a_name_is_status_2(self, store, name):
+        result = store("keys", "create", name)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "a key needs a name" in result.stderr
 
     def test_a_new_key_is_all_that_is_printed(self, store):
         assert len(store("keys", "create", "acme").stdout) == len("mtk_") + 44 + 1
