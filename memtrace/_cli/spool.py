@@ -65,7 +65,7 @@ def run_send(choice: Choice, file: str, *, as_json: bool) -> ExitStatus:
     path, sent = spool_path(file), Counter[OutcomeStatus]()
     with (
         reporting_errors(lambda: (f"So far {_told(sent)}; the rest is kept.",) if sent else ()),
-        opened(choose(choice)) as client,
+        opened(choose(choice), creates=True) as client,
     ):
         _send(client, path, sent)
     if as_json:

@@ -263,6 +263,63 @@ def test_the_other_commands_work_on_a_file_without_a_key(invoke, path, environme
     assert "User prefers dark mode" in path.with_name("all.jsonl").read_text()
 
 
+READING = [
+    ("recall", "assistant"),
+    ("search", "tea"),
+    ("context", "sess_1"),
+    ("context", "sess_1", "--prompt"),
+    ("tail",),
+    ("agents",),
+    ("sessions",),
+    ("stats",),
+    ("export", "-"),
+    ("export", "all.jsonl"),
+    ("export", "/dev/stderr"),
+]
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_command_that_only_reads_makes_no_file_of_a_mistyped_address(invoke, tmp_path, environment, command):
+    environment.chdir(tmp_path)
+    result = invoke(*command, "--base-url", "sqlite:///new/typo.db")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"the store {tmp_path}/new/typo.db does not exist: check the path; " in result.stderr
+    assert "(from --base-url)" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_makes_none_either(invoke, path):
+    result = invoke("doctor", "--base-url", f"sqlite:///{path}", "--json")
+    told = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert result.exit_code == 1
+    assert told["reachable"]["found"] == f"the store {path} does not exist"
+    assert "check the path" in told["reachable"]["advice"]
+    assert not path.exists()
+
+
+def test_a_command_that_writes_makes_the_file(invoke, path):
+    assert invoke("remember", "assistant", "tea", "--base-url", f"sqlite:///{path}").exit_code == 0
+    assert path.exists()
+
+
+def test_a_dry_run_of_an_import_makes_none_and_counts_all_the_same(invoke, path, at_once):
+    line = json.dumps({"agent_id": "assistant", "content": "tea"})
+    for arguments, is_made in ((("--dry-run",), False), ((), True), (("--dry-run",), True)):
+        result = invoke("import", "-", "--base-url", f"sqlite:///{path}", *arguments, "--json", stdin=line)
+        assert result.exit_code == 0, result.output
+        told = json.loads(result.stdout)
+        assert told["stored" if arguments == () or not is_made else "present"] == 1
+        assert path.exists() is is_made
+
+
+@pytest.mark.parametrize("url", ["sqlite://typo.db", "sqlite:///{path}/a"])
+def test_an_address_that_no_file_can_have_is_told_by_the_client(invoke, path, url):
+    path.write_text("a file, and no folder")
+    result = invoke("recall", "assistant", "--base-url", url.format(path=path))
+    assert result.exit_code == 2
+    assert "not a valid address" in result.stderr or "cannot be reached: Not a directory" in result.stderr
+
+
 def test_the_doctor_finds_a_file_well_without_a_key(invoke, path, filled):
     result = invoke("doctor", "--base-url", f"sqlite:///{path}", "--json")
     told = {check["name"]: check["found"] for check in json.loads(result.stdout)["checks"]}
