@@ -27,7 +27,7 @@ def hint_for(fault: Fault) -> str:
 
 def store_error(error: sqlite3.Error, path: str, *, maybe_stored: bool = False) -> MemtraceError:
     """The error for what SQLite says of the store in `path`."""
-    fault = fault_of(error)
+    fault = fault_of(error, path)
     text, hint = f"the store {path} {fault.problem}", hint_for(fault)
     if maybe_stored:
         return TransportError(text, cause=fault.cause or "protocol", maybe_sent=True, hint=hint)

@@ -362,7 +362,9 @@ class StoreFile:
             yield
         except (ConfigurationError, TransportError) as error:
             cause = error.cause if isinstance(error, TransportError) else "protocol"
-            fault = fault_of(error.__cause__) if isinstance(error.__cause__, sqlite3.Error) else None
+            fault = (
+                fault_of(error.__cause__, self._location.path) if isinstance(error.__cause__, sqlite3.Error) else None
+            )
             problem = error.message if fault is None else f"it {fault.problem}"
             first = "close what reads or writes the file" if cause == "timeout" else error.hint
             raise TransportError(

@@ -298,7 +298,7 @@ class Spool:
         except UnusableFileError as error:
             raise _spool_error(error.fault, self.path) from error.__cause__
         except sqlite3.Error as error:
-            fault = fault_of(error)
+            fault = fault_of(error, self.path)
             raise _spool_error(fault._replace(problem=f"{fault.problem}; nothing was taken"), self.path) from error
 
     def _connected(self, until: float) -> sqlite3.Connection:
