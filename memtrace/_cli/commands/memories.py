@@ -63,7 +63,7 @@ def remember(
     from memtrace._cli.connection import connected
     from memtrace._cli.stdin import json_object, text_of
 
-    with connected(choice) as client:
+    with connected(choice, creates=True) as client:
         memory = client.memories.add(
             wait=wait,
             agent_id=agent,
