@@ -23,11 +23,11 @@ def test_the_table_of_transports_is_what_their_specs_say(page):
     )
 
 
-@pytest.mark.parametrize("part", ["summary", "cells"])
-def test_the_tables_of_delivery_are_what_the_tests_of_delivery_hold(part):
+@pytest.mark.parametrize(("part", "page"), [("summary", delivery_table.SUMMARY), ("cells", delivery_table.CELLS)])
+def test_the_tables_of_delivery_are_what_the_tests_of_delivery_hold(part, page):
     wanted = getattr(delivery_table, part)()
-    assert getattr(delivery_table, f"{part}_in")(delivery_table.PAGE) == wanted, (
-        f"{pages.name_of(delivery_table.PAGE)} differs from tests/chaos/delivery.py; `{delivery_table.COMMAND}` writes it"
+    assert getattr(delivery_table, f"{part}_in")(page) == wanted, (
+        f"{pages.name_of(page)} differs from tests/chaos/delivery.py; `{delivery_table.COMMAND}` writes it"
     )
 
 
