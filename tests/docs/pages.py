@@ -64,9 +64,14 @@ def section(text: str, heading: str) -> str:
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
+def without_blocks(text: str) -> str:
+    """A page without its fenced blocks."""
+    return _FENCE.sub("", text)
+
+
 def without_code(text: str) -> str:
     """A page without its fenced blocks and without inline code."""
-    return re.sub(r"`[^`\n]*`", "", _FENCE.sub("", text))
+    return re.sub(r"`[^`\n]*`", "", without_blocks(text))
 
 
 def headings(text: str) -> Iterator[str]:
