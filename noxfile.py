@@ -150,6 +150,14 @@ def site(session: nox.Session) -> None:
     session.run("python", "scripts/check_pages.py", str(built), *session.posargs)
 
 
+@nox.session(python="3.11")
+def pictures(session: nox.Session) -> None:
+    """The pictures in docs/_static that are recorded or rendered: the console's terminal, and what a chat shows of a link."""
+    session.install("-e", f"{HERE}[cli]", "playwright")
+    session.run("python", "scripts/record_terminal.py")
+    session.run("python", "scripts/draw_pictures.py")
+
+
 # ---- what is published ----------------------------------------------------------------------------------------------
 
 
