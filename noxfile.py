@@ -152,10 +152,11 @@ def site(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def pictures(session: nox.Session) -> None:
-    """The pictures in docs/_static that are recorded or rendered: the console's terminal, and what a chat shows of a link."""
+    """The pictures in docs/_static that are not drawn by hand: the console's terminal, a call, and what a chat shows of a link."""
     session.install("-e", f"{HERE}[cli]", "playwright")
     session.run("python", "scripts/record_terminal.py")
-    session.run("python", "scripts/draw_pictures.py")
+    session.run("python", "scripts/draw_call.py")
+    session.run("python", "scripts/draw_social.py")
 
 
 # ---- what is published ----------------------------------------------------------------------------------------------

@@ -38,6 +38,12 @@ def test_the_recorded_terminal_is_what_the_demo_prints():
     assert lasting(shown(picture)) == lasting(printed.plain), "`python scripts/record_terminal.py` records it anew"
 
 
+def test_the_drawing_of_a_call_has_the_links_of_a_clients_chain():
+    drawn = (pages.ROOT / "docs" / "_static" / "call.svg").read_text(encoding="utf-8")
+    made = runpy.run_path(str(pages.ROOT / "scripts" / "draw_call.py"))["picture"]()
+    assert drawn == made, "`python scripts/draw_call.py` draws it anew"
+
+
 @pytest.mark.parametrize("path", SVGS, ids=lambda path: path.name)
 def test_a_picture_needs_nothing_of_another_host_and_says_what_it_shows(path):
     text = path.read_text(encoding="utf-8")

@@ -1,10 +1,11 @@
-"""Draw the pictures of the documentation that are no source: python scripts/draw_pictures.py.
+"""Draw the picture that a chat or a search engine shows of a link: python scripts/draw_social.py.
 
-docs/_static/social.png is what a chat or a search engine shows of a link.
+It becomes docs/_static/social.png.
 """
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from headless_site import open_site
@@ -21,9 +22,7 @@ SOCIAL = """<!doctype html><meta charset="utf-8"><style>
 
 
 def main() -> None:
-    """Write the pictures."""
-    import base64
-
+    """Write the picture."""
     logo = base64.b64encode((STATIC / "logo.svg").read_bytes()).decode()
     with open_site(STATIC) as page:
         page.set_viewport_size({"width": 1200, "height": 630})
