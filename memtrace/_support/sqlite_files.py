@@ -82,13 +82,18 @@ _SAID: dict[str, Fault] = {
     "malformed": Fault("damaged", "is damaged", "go back to a backup"),
     "readonly": Fault("read_only", "cannot be written: the file or its folder is read-only", "change its permissions, or name another file"),
     "disk is full": Fault("full", "cannot be written: the disk is full", "make room and call again", "connect"),
-    "unable to open": Fault("unopened", "cannot be opened", "check that its folder exists and can be written by this user"),
+    "unable to open": Fault("unopened", "cannot be opened", "check that this user may write its folder, and the files that end in -wal and -shm beside it"),
     "disk I/O error": Fault("disk", "cannot be read or written: the disk reports an error", "look at the disk's health", "connect"),
     "no such module: fts5": Fault("no_fts5", "cannot be used: this Python's SQLite was built without FTS5", "use a Python whose sqlite3 has FTS5, as those of python.org, conda and uv have"),
 }  # fmt: skip
 
 
 _FULL = _SAID["disk is full"]
+_UNREADABLE = Fault(
+    "unreadable",
+    "cannot be opened: this user may not read the file",
+    "change its permissions, or run as the user who owns it",
+)
 
 
 def fault_of(error: sqlite3.Error, path: str | None = None) -> Fault:
@@ -100,8 +105,15 @@ def fault_of(error: sqlite3.Error, path: str | None = None) -> Fault:
     )
     if found.name not in ("disk", "unopened"):
         return found
+    if found.name == "unopened" and path is not None and _is_unreadable(path):
+        return _UNREADABLE
     is_full = getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE" or (path is not None and _is_full(path))
     return _FULL if is_full else found
+
+
+def _is_unreadable(path: str) -> bool:
+    """Whether this user may not read a file that is there. Opening it to see would end the locks that this process has on it."""
+    return Path(path).is_file() and not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _is_full(path: str) -> bool:

@@ -200,7 +200,7 @@ class StoreFile:
     def info(self) -> StoreInfo:
         """Count what is there."""
         path = Path(self._location.path)
-        log = path.with_name(f"{path.name}-wal")
+        log = Path(f"{path.resolve()}-wal")  # beside the file itself, where the path is a link to it
         with self._told():
             one = self._one
             oldest, newest = self._connection.execute("SELECT min(time), max(time) FROM memories").fetchone()

@@ -74,6 +74,14 @@ class TestInfo:
         assert (told["path"], told["memories"], told["organisations"][0]["name"]) == (str(path), 1, "default")
         assert told["oldest"].endswith("Z")
 
+    def test_the_log_is_that_of_the_file_where_a_link_leads_to_it(self, invoke, filled, path):
+        link = path.with_name("link.db")
+        link.symlink_to(path)
+        with Memtrace(path) as client:
+            client.remember("assistant", "in the log")
+            told = json.loads(invoke("store", "info", "--store", f"sqlite:///{link}", "--json").stdout)
+            assert told["log_bytes"] == path.with_name("agent.db-wal").stat().st_size > 0
+
     def test_an_empty_one_has_no_times(self, store):
         store("keys", "create", "acme")
         assert json.loads(store("info", "--json").stdout)["newest"] is None
@@ -318,6 +326,16 @@ def test_an_address_that_no_file_can_have_is_told_by_the_client(invoke, path, ur
     result = invoke("recall", "assistant", "--base-url", url.format(path=path))
     assert result.exit_code == 2
     assert "not a valid address" in result.stderr or "cannot be reached: Not a directory" in result.stderr
+
+
+def test_the_demo_counts_what_earlier_runs_left(invoke, path):
+    counts = []
+    for _ in range(2):
+        result = invoke("demo", "--store", f"sqlite:///{path}")
+        assert result.exit_code == 0
+        counts.append(next(line for line in result.stdout.splitlines() if "2 episodic" in line or "4 episodic" in line))
+    assert counts[0].endswith("3 memories (1 decision, 2 episodic), 1 session")
+    assert counts[1].endswith("6 memories (2 decision, 4 episodic), 2 sessions")
 
 
 def test_the_doctor_finds_a_file_well_without_a_key(invoke, path, filled):

@@ -7,7 +7,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -299,6 +302,32 @@ def test_a_consequence_of_a_full_disk_is_told_as_that(path, monkeypatch, said, f
     error = store_error(sqlite3.OperationalError(said), str(path))
     assert ("the disk is full" in error.message) is is_full
     assert (error.hint == "make room and call again") is is_full
+
+
+@contextmanager
+def kept_from(path):
+    """This process may not read the file: as another user where it is root's, whom nothing keeps out."""
+    is_root = os.geteuid() == 0
+    path.chmod(0o600 if is_root else 0)
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_a_file_that_its_owner_alone_may_read_is_told_as_that():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "agent.db"
+        with Memtrace(path) as client:
+            client.remember("assistant", "planted")
+        Path(folder).chmod(0o777)
+        with Memtrace(path) as client, kept_from(path):
+            with pytest.raises(ConfigurationError, match="cannot be opened: this user may not read the file") as caught:
+                client.recall("assistant")
+            assert caught.value.hint == "change its permissions, or run as the user who owns it"
 
 
 def test_a_disk_that_cannot_be_looked_at_is_none_that_is_full(path):
