@@ -139,6 +139,26 @@ def typed_docs(session: nox.Session) -> None:
     session.run("pytest", "--whole", "tests/docs/test_examples.py", "-k", "type_checking", *session.posargs)
 
 
+@nox.session(python="3.11")
+def site(session: nox.Session) -> None:
+    """Every page of the built documentation in headless Chromium: nothing cut, contrast, and searches that find an answer."""
+    session.install("-e", str(HERE), *nox.project.dependency_groups(PROJECT, "docs"), "playwright")
+    built = Path(session.create_tmp()) / "site"
+    shutil.rmtree(built, ignore_errors=True)  # an index that is brought up to date lacks the entries of old pages
+    session.run("python", "-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-b", "html", "docs", str(built))
+    session.run("python", "scripts/check_search.py", str(built))
+    session.run("python", "scripts/check_pages.py", str(built), *session.posargs)
+
+
+@nox.session(python="3.11")
+def pictures(session: nox.Session) -> None:
+    """The pictures in docs/_static that are not drawn by hand: the console's terminal, a call, and what a chat shows of a link."""
+    session.install("-e", f"{HERE}[cli]", "playwright")
+    session.run("python", "scripts/record_terminal.py")
+    session.run("python", "scripts/draw_call.py")
+    session.run("python", "scripts/draw_social.py")
+
+
 # ---- what is published ----------------------------------------------------------------------------------------------
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import mcp.server.lowlevel  # noqa: F401  # first here: its models cannot be built while autodoc imports them
 from sphinx.ext.napoleon import Config, GoogleDocstring
@@ -31,7 +33,15 @@ author = "The memtrace-sdk maintainers"
 project_copyright = author
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = [
+    "myst_parser",
+    "search_words",  # of docs/_ext
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_llms_txt",
+    "sphinxext.opengraph",
+]
 exclude_patterns = ["_build"]
 
 # ---- pages ----------------------------------------------------------------------------------------------------------
@@ -41,14 +51,36 @@ myst_enable_extensions = ["fieldlist", "deflist", "colon_fence"]
 
 html_theme = "furo"
 html_title = f"memtrace-sdk {version}"
+html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
+html_logo = "_static/logo.svg"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
-html_copy_source = False
 html_show_sphinx = False
+html_show_sourcelink = False  # the sources are there for llms.txt; people have the link to edit
+html_theme_options = {
+    "source_repository": "https://github.com/Basekick-Labs/memtrace/",
+    "source_branch": "main",
+    "source_directory": "sdks/python/docs/",
+    "sidebar_hide_name": True,
+}
 highlight_language = "text"
 toc_object_entries_show_parents = "hide"
-pygments_style = "friendly"
+pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "monokai"
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+ogp_site_name = "memtrace-sdk"
+ogp_description_length = 200
+ogp_image = "_static/social.png"
+ogp_image_alt = "memtrace-sdk: a memory for AI agents"
+
+llms_txt_summary = (
+    "The Python SDK of Memtrace, a server that gives AI agents a memory: remember, recall, search and decide; sync and "
+    "async; on a server, in one SQLite file or in memory."
+)
 
 # ---- reference ------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import pytest
 import memtrace
 import memtrace_transports
 from tests.docs import pages
+from tests.sampling import sample
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,26 +47,49 @@ def test_every_import_goes_down_a_layer(checkout):
 
 @pytest.mark.parametrize(
     ("module", "statement"),
-    [
-        ("memtrace/models.py", "def planted():\n    from memtrace import client"),
-        ("memtrace/clock.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from memtrace import plugins"),
-        ("memtrace/_runtime/chain.py", "def planted():\n    import memtrace_transports.memory"),
-        ("memtrace_transports/_engine/engine.py", "def planted():\n    import memtrace_transports.memory"),
-        ("memtrace_transports/_engine/engine.py", "from memtrace_transports._checks import limits"),
-        ("memtrace_transports/_engine/stamps.py", "from memtrace import exceptions"),
-        ("memtrace_transports/_engine/stamps.py", "from memtrace import Memtrace"),
-        ("memtrace_transports/_pool/deadline.py", "def planted():\n    from memtrace._runtime import chain"),
-    ],
-    ids=[
-        "inside a function",
-        "for type checkers",
-        "a transport in the core",
-        "the fake in the server's rules",
-        "a transport's checks in the server's rules",
-        "errors of the core in the server's rules",
-        "a client in the server's rules",
-        "the runtime in a transport",
-    ],
+    sample(
+        [
+            pytest.param(
+                "memtrace/models.py", "def planted():\n    from memtrace import client", id="inside a function"
+            ),
+            pytest.param(
+                "memtrace/clock.py",
+                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from memtrace import plugins",
+                id="for type checkers",
+            ),
+            pytest.param(
+                "memtrace/_runtime/chain.py",
+                "def planted():\n    import memtrace_transports.memory",
+                id="a transport in the core",
+            ),
+            pytest.param(
+                "memtrace_transports/_engine/engine.py",
+                "def planted():\n    import memtrace_transports.memory",
+                id="the fake in the server's rules",
+            ),
+            pytest.param(
+                "memtrace_transports/_engine/engine.py",
+                "from memtrace_transports._checks import limits",
+                id="a transport's checks in the server's rules",
+            ),
+            pytest.param(
+                "memtrace_transports/_engine/stamps.py",
+                "from memtrace import exceptions",
+                id="errors of the core in the server's rules",
+            ),
+            pytest.param(
+                "memtrace_transports/_engine/stamps.py",
+                "from memtrace import Memtrace",
+                id="a client in the server's rules",
+            ),
+            pytest.param(
+                "memtrace_transports/_pool/deadline.py",
+                "def planted():\n    from memtrace._runtime import chain",
+                id="the runtime in a transport",
+            ),
+        ],
+        3,
+    ),
 )
 def test_a_forbidden_import_breaks_a_contract(checkout, module, statement):
     with (checkout / module).open("a", encoding="utf-8") as file:

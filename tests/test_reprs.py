@@ -6,6 +6,7 @@ The models show it: they are what a caller gives and gets.
 from __future__ import annotations
 
 import gc
+from functools import cache
 
 import pytest
 from pydantic import BaseModel
@@ -18,17 +19,18 @@ PLANTED = "planted-b3f2c1"
 OF_A_TEST = ("memtrace.testing", "memtrace_transports._engine", "memtrace_transports.memory")  # the fake is a server
 
 
+@cache
+def is_watched(kind):
+    module = str(getattr(kind, "__module__", ""))  # some have a descriptor there
+    if not module.startswith(("memtrace.", "memtrace_transports.")) or module.startswith(OF_A_TEST):
+        return False
+    return not issubclass(kind, BaseModel)
+
+
 def telling():
     """The objects of the SDK, as they are now, whose repr holds the content."""
-    found = set()
-    for each in gc.get_objects():
-        kind = type(each)
-        module = str(getattr(kind, "__module__", ""))  # some have a descriptor there
-        if not module.startswith(("memtrace.", "memtrace_transports.")) or module.startswith(OF_A_TEST):
-            continue
-        if not isinstance(each, BaseModel) and PLANTED in repr(each):
-            found.add(f"{module}.{kind.__qualname__}")
-    return found
+    watched = [each for each in gc.get_objects() if is_watched(type(each))]
+    return {f"{type(each).__module__}.{type(each).__qualname__}" for each in watched if PLANTED in repr(each)}
 
 
 def test_no_object_of_a_call_shows_a_content():

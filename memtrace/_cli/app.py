@@ -27,7 +27,7 @@ from memtrace._cli.commands import (
 )
 from memtrace._cli.exit_status import ExitStatus
 from memtrace._cli.options import with_choice
-from memtrace._cli.single_use_options import SingleUseOptionsCommand
+from memtrace._cli.strict_options import StrictOptionsCommand
 
 _STATUSES = "\n".join(f"  {status.value:<5}{status.meaning}" for status in ExitStatus)
 _EPILOG = f"""\b
@@ -108,7 +108,7 @@ def _add(
 ) -> None:
     # the texts stand here as well as in the docstrings, which python -OO takes away
     text = help or short_help
-    add = app.command(name, cls=SingleUseOptionsCommand, epilog=epilog, short_help=short_help, help=text)
+    add = app.command(name, cls=StrictOptionsCommand, epilog=epilog, short_help=short_help, help=text)
     add(with_choice(command))
 
 

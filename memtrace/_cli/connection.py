@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,19 @@ from memtrace._cli.options import Choice
 from memtrace._cli.terminal import show_error
 from memtrace._runtime.config import DEFAULT_TIMEOUT
 from memtrace._support.secrets import hidden
+from memtrace._support.sqlite_urls import location_of_url
+from memtrace._support.urls import AddressError
 from memtrace.client import Memtrace
 from memtrace.exceptions import ConfigurationError, MemtraceError
 
 if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
+
+
+MISSING_FILE = (
+    "check the path; remember, import and a program's client make the file, and a command that only reads does not"
+)
+"""What to do about a store whose file is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,19 @@ class ConnectionSettings:
     def is_local(self) -> bool:
         """Whether it is a store without a server, which needs no key."""
         return is_local(self.url or "")
+
+    @property
+    def missing_file(self) -> str | None:
+        """The path of the file that the address names, where nothing is there: a client would make it."""
+        if not (self.url or "").lower().startswith("sqlite:"):
+            return None
+        with suppress(AddressError, OSError):  # of which a client tells
+            path = location_of_url(str(self.url)).path
+            try:
+                os.stat(path)  # noqa: PTH116  # `Path.exists` takes other errors for a missing file
+            except FileNotFoundError:
+                return path
+        return None
 
     @property
     def sources(self) -> dict[str, str]:
@@ -161,15 +182,23 @@ def _profile_name(choice: Choice) -> str | None:
     return profiles.load().default
 
 
-def connected(choice: Choice, search_index: str | None = None) -> AbstractContextManager[Memtrace]:
-    """A client for one command; an error comes out as `CommandError`, in the console's words and without the key."""
-    return opened(replace(choose(choice), search_index=search_index))
+def connected(
+    choice: Choice, search_index: str | None = None, *, creates: bool = False
+) -> AbstractContextManager[Memtrace]:
+    """A client for one command; an error comes out as `CommandError`, in the console's words and without the key.
+
+    A file that is missing is made for a command that `creates` it; any other command refuses it, as a path that is mistyped.
+    """
+    return opened(replace(choose(choice), search_index=search_index), creates=creates)
 
 
 @contextmanager
-def opened(connection: ConnectionSettings) -> Iterator[Memtrace]:
+def opened(connection: ConnectionSettings, *, creates: bool = False) -> Iterator[Memtrace]:
     """As `connected`, of a connection that was chosen already."""
     connection.check()
+    if not creates and connection.missing_file is not None:
+        text = f"the store {connection.missing_file} does not exist: {MISSING_FILE} (from {connection.url_source})"
+        raise CommandError(text, ExitStatus.USAGE)
     try:
         with connection.client() as client:
             if str(connection.url).startswith("memory:"):

@@ -85,7 +85,10 @@ def _walk_through_tree(seen: WalkthroughResult, store: str | None) -> Tree:
     _call(
         tree,
         "client.agents.stats(agent.id)",
-        Text(f"{stats.memory_count} memories ({types}), {stats.session_count} session"),
+        Text(
+            f"{counted(stats.memory_count, 'memory', 'memories')} ({types}), "
+            f"{counted(stats.session_count, 'session', 'sessions')}"
+        ),
     )
     return tree
 
@@ -157,7 +160,7 @@ def _load(client: Memtrace, source: _ConversationSource, report: LoadReport) -> 
     with measuring("Loading", source.size, told="0 turns", silent=source.stream.isatty()) as show_progress:
 
         def advance(turn: Turn) -> None:
-            show_progress(turn.end, f"{report.stored:,} turns")
+            show_progress(turn.end, counted(report.stored, "turn", "turns"))
 
         load(client, read_turns(bounded_lines(source.stream), source.name), report, advance)
 

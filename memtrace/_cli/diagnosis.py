@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memtrace._cli.connection import ConnectionSettings, choose
+from memtrace._cli.connection import MISSING_FILE, ConnectionSettings, choose
 from memtrace._cli.exit_status import CommandError
 from memtrace._cli.messages import advice_of, redacted
 from memtrace._cli.options import Choice
@@ -79,6 +79,11 @@ class _DiagnosisRun:
         settings = self._configuration(connection)
         client = None if settings is None else self._client(settings, connection)
         if client is None:
+            return
+        if connection.missing_file is not None:  # which a look at it would make
+            found = f"the store {connection.missing_file} does not exist"
+            self._failed("reachable", found, f"{MISSING_FILE} ({connection.url_source})")
+            client.close()
             return
         with client:
             if self._reachable(client):

@@ -74,26 +74,8 @@ def with_choice(command: Callable[..., None]) -> Callable[..., None]:
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def not_empty(value: str | None) -> str | None:
-    """Refuse an empty id, as an unset variable of a shell gives it."""
-    if value == "":
-        raise typer.BadParameter("it is empty, and would leave out nobody: leave it out, or give an id")
-    return value
-
-
-def not_empty_file(value: str | None) -> str | None:
-    """Refuse an empty path, as an unset variable of a shell gives it."""
-    if value == "":
-        raise typer.BadParameter("it is empty: leave it out, or give a file")
-    return value
-
-
-AgentOption = Annotated[
-    str | None, typer.Option(metavar="ID", callback=not_empty, help="Only what this agent remembers.")
-]
-SessionOption = Annotated[
-    str | None, typer.Option(metavar="ID", callback=not_empty, help="Only what belongs to this session.")
-]
+AgentOption = Annotated[str | None, typer.Option(metavar="ID", help="Only what this agent remembers.")]
+SessionOption = Annotated[str | None, typer.Option(metavar="ID", help="Only what belongs to this session.")]
 KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")]
 EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
 TagOption = Annotated[
@@ -123,7 +105,6 @@ SearchIndexOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        callback=not_empty_file,
         help="Keep the index of the search in this file: the next search reads only what is newer.",
     ),
 ]

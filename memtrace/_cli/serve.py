@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from random import SystemRandom
 
 import typer
 
@@ -14,6 +15,7 @@ from memtrace._cli.signals import on_termination
 from memtrace._cli.store import opened_store
 from memtrace._cli.terminal import say, show_error, visible
 from memtrace.exceptions import ConfigurationError
+from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._serving.port import AppServer
 from memtrace_transports.memory import FakeMemtrace, ManualClock, Organisation, Visibility
 from memtrace_transports.memory.server import LiveServer
@@ -64,10 +66,11 @@ def run_store_server(*, store: str | None, host: str, port: int, as_json: bool) 
         show_error(
             "nothing lasts: memories are kept in memory; add --store sqlite:///memories.db to keep them in a file"
         )
-        fake = FakeMemtrace()
-        organisations = [fake.organisation()]
+        fake = FakeMemtrace(seed=SystemRandom().getrandbits(64))
+        key = RandomIdentifiers(SystemRandom()).new_key()  # not one that a seed makes
+        fake.organisation(api_key=key)
         served = LiveServer(fake, host=host, port=port, control=False)
-        return _serve(served, f"{host} port {port}", lambda: _announce(served.url, organisations, as_json=as_json))
+        return _serve(served, f"{host} port {port}", lambda: _announce_store(served.url, None, key, as_json=as_json))
     with opened_store(store, create=True) as file:
         has_keys = any(key.revoked is None for key in list(file.keys()))
     if not has_keys:
@@ -75,18 +78,22 @@ def run_store_server(*, store: str | None, host: str, port: int, as_json: bool) 
     app = StoreApp(store)
     server = AppServer(app, host, port)
     try:
-        return _serve(server, f"{host} port {port}", lambda: _announce_store(server.url, store, as_json=as_json))
+        return _serve(server, f"{host} port {port}", lambda: _announce_store(server.url, store, None, as_json=as_json))
     finally:
         asyncio.run(app.close())
 
 
-def _announce_store(url: str, store: str, *, as_json: bool) -> None:
+def _announce_store(url: str, store: str | None, api_key: str | None, *, as_json: bool) -> None:
+    """Print where a store answers, and the key of one in memory, which nobody else can issue."""
     if as_json:
-        typer.echo(json.dumps({"url": url, "store": store}))
-    else:
-        say(f"{store} answers at {url}")
-        say(f"MEMTRACE_BASE_URL={url}")
-        say("Stop it with Ctrl-C.")
+        known = {"url": url, "store": store, "api_key": api_key}
+        typer.echo(json.dumps({name: value for name, value in known.items() if value is not None}))
+        return
+    say(f"{'A store in memory' if store is None else store} answers at {url}")
+    say(f"MEMTRACE_BASE_URL={url}")
+    if api_key is not None:
+        typer.echo(f"MEMTRACE_API_KEY={api_key}")
+    say("Stop it with Ctrl-C.")
 
 
 def _serve(server: AppServer, place: str, announce: Callable[[], None]) -> int:

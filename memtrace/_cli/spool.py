@@ -65,7 +65,7 @@ def run_send(choice: Choice, file: str, *, take_over: bool, as_json: bool) -> Ex
     path, sent = spool_path(file), Counter[OutcomeStatus]()
     with (
         reporting_errors(lambda: (f"So far {_told(sent)}; the rest is kept.",) if sent else ()),
-        opened(choose(choice)) as client,
+        opened(choose(choice), creates=True) as client,
     ):
         _send(client, path, sent, take_over=take_over)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -14,16 +14,23 @@ import typer
 from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
 from memtrace._cli.messages import text_of
 from memtrace._cli.tables import plain_table, time_text
-from memtrace._cli.terminal import say, show_error, show_json, show_table, visible
+from memtrace._cli.terminal import say, show_error, show_json, show_table
 from memtrace._support.numbers import counted
 from memtrace.exceptions import MemtraceError
 from memtrace_transports._engine.timestamps import UnreadableTimeError, read_bound
-from memtrace_transports.sqlite.maintenance import ForgetReport, StoreFile
+from memtrace_transports.sqlite.maintenance import ForgetReport, StoreFile, check_store
 
 
 @contextmanager
-def opened_store(store: str | None, *, create: bool = False) -> Iterator[StoreFile]:
+def opened_store(store: str | None, *, create: bool = False, timeout: float = 30.0) -> Iterator[StoreFile]:
     """The file that is named, or that the environment names; an error comes out in the console's words."""
+    with _named(store) as place, StoreFile(place, create=create, timeout=timeout) as file:
+        yield file
+
+
+@contextmanager
+def _named(store: str | None) -> Iterator[str]:
+    """The address of a store that is named, or that the environment names; an error comes out in the console's words."""
     place = store or os.environ.get("MEMTRACE_BASE_URL")
     if not place:
         raise CommandError(
@@ -32,16 +39,15 @@ def opened_store(store: str | None, *, create: bool = False) -> Iterator[StoreFi
     if not place.lower().startswith("sqlite:"):
         raise CommandError("this command looks after a sqlite:/// store, and this is none", ExitStatus.USAGE)
     try:
-        with StoreFile(place, create=create) as file:
-            yield file
+        yield place
     except MemtraceError as error:
         source = "--store" if store else "MEMTRACE_BASE_URL"
         raise CommandError(text_of(error, {"base_url": source}), status_of(error)) from None
 
 
-def show_info(store: str | None, *, as_json: bool) -> None:
+def show_info(store: str | None, *, timeout: float, as_json: bool) -> None:
     """Print what the file holds."""
-    with opened_store(store) as file:
+    with opened_store(store, timeout=timeout) as file:
         found = file.info()
     if as_json:
         organisations = [organisation._asdict() for organisation in found.organisations]
@@ -55,46 +61,50 @@ def show_info(store: str | None, *, as_json: bool) -> None:
         )
         return
     size = f"{found.file_bytes:,} bytes, {found.free_bytes:,} of them free, and a log of {found.log_bytes:,}"
+    say(f"{found.path}: schema version {found.schema_version}, {size}")
     say(
-        f"{visible(found.path)}: schema version {found.schema_version}, {size}\n"
         f"{counted(found.memories, 'memory', 'memories')}, "
         f"{counted(found.agents, 'agent', 'agents')}, {counted(found.sessions, 'session', 'sessions')} "
         f"and {counted(found.keys, 'key', 'keys')}"
     )
     for organisation in found.organisations:
-        say(f"  {visible(organisation.name)}: {counted(organisation.memories, 'memory', 'memories')}")
+        say(f"  {organisation.name}: {counted(organisation.memories, 'memory', 'memories')}")
     if found.oldest is not None:
         say(f"from {time_text(found.oldest)} to {time_text(found.newest)}")
 
 
-def run_check(store: str | None, *, as_json: bool) -> ExitStatus:
+def run_check(store: str | None, *, timeout: float, as_json: bool) -> ExitStatus:
     """Print what is wrong with the file."""
-    with opened_store(store) as file:
-        problems = file.check()
+    with _named(store) as place:
+        problems = check_store(place, timeout=timeout)
     if as_json:
         show_json({"ok": not problems, "problems": problems})
     elif problems:
-        show_error(
-            "the store is damaged", *problems, "go back to a backup, or copy what can be read with: memtrace-sdk export"
-        )
+        show_error("the store is damaged", *problems, _advice(problems))
     else:
         say("The store is whole")
     return ExitStatus.FAILED if problems else ExitStatus.OK
 
 
-def run_backup(store: str | None, destination: str, *, as_json: bool) -> None:
+def _advice(problems: Sequence[str]) -> str:
+    if all(problem.startswith("the text index ") for problem in problems):
+        return "make the text index anew, of the memories themselves, with: memtrace-sdk store compact"
+    return "go back to a backup, or copy what can be read with: memtrace-sdk export"
+
+
+def run_backup(store: str | None, destination: str, *, timeout: float, as_json: bool) -> None:
     """Write a copy."""
-    with opened_store(store) as file:
+    with opened_store(store, timeout=timeout) as file:
         size = file.backup(destination)
     if as_json:
         show_json({"file": destination, "bytes": size})
     else:
-        say(f"Copied the store to {visible(destination)}, {size:,} bytes")
+        say(f"Copied the store to {destination}, {size:,} bytes")
 
 
-def run_compact(store: str | None, *, as_json: bool) -> None:
+def run_compact(store: str | None, *, timeout: float, as_json: bool) -> None:
     """Give free pages back."""
-    with opened_store(store) as file:
+    with opened_store(store, timeout=timeout) as file:
         before, after = file.compact()
     if as_json:
         show_json({"bytes_before": before, "bytes_after": after})
@@ -110,19 +120,37 @@ def _json_time(moment: datetime | None) -> str | None:
 
 
 def run_forget(
-    store: str | None, agent: str, *, before: str | None, organisation: str, yes: bool, as_json: bool
+    store: str | None,
+    agent: str,
+    *,
+    before: str | None,
+    organisation: str,
+    yes: bool,
+    timeout: float,
+    as_json: bool,
 ) -> None:
     """Show what would be removed, ask, and remove it."""
     until = None if before is None else _moment(before)
-    with opened_store(store) as file:
+    with opened_store(store, timeout=timeout) as file:
         report = file.forgettable(agent, organisation=organisation, before=until)
-        if not yes:
+        if not report.known and not report.unfinished:
+            raise CommandError(
+                f"the store knows no agent {agent!r} of the organisation {organisation!r}: it takes the id that memories are stored "
+                "under, or the name of a registered agent; see memtrace-sdk agents, and store info for organisations",
+                ExitStatus.NOT_FOUND,
+            )
+        if report.namesake is not None:
+            show_error(f"another agent is registered under the name {agent!r}, and stays: {report.namesake}")
+        if not yes and not report.is_empty:
             _ask(report)
         report = file.forget(agent, organisation=organisation, before=until)
     if as_json:
         show_json(asdict(report))
-    else:
+        return
+    if report.known:
         say(f"Forgot {_removed(report)}")
+    if report.unfinished:
+        say("Erased from the file what an earlier run had removed")
 
 
 def _ask(report: ForgetReport) -> None:
@@ -138,28 +166,31 @@ def _can_be_asked() -> bool:
 
 
 def _removed(report: ForgetReport) -> str:
-    more = [counted(report.sessions, "session", "sessions")] if report.sessions else []
-    more += ["its registration"] if report.registered else []
-    return " and ".join([f"{counted(report.memories, 'memory', 'memories')} of {visible(report.agent_id)}", *more])
+    parts = [f"{counted(report.memories, 'memory', 'memories')} of {report.agent_id}"]
+    if report.sessions:
+        parts.append(counted(report.sessions, "session", "sessions"))
+    if report.registered:
+        parts.append("its registration")
+    return " and ".join([*filter(None, [", ".join(parts[:-1])]), parts[-1]])
 
 
 def _moment(text: str) -> datetime:
-    now = datetime.now(timezone.utc)
+    """A time that is given, and never none: without one everything would be meant."""
     try:
-        bound = read_bound(text, round(now.timestamp() * 1_000_000))
-    except UnreadableTimeError:
-        raise CommandError(
-            "--before must be a time such as 90d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z", ExitStatus.USAGE
-        ) from None
-    return now if bound is None else datetime.fromtimestamp(bound / 1_000_000, timezone.utc)
+        bound = read_bound(text, round(datetime.now(timezone.utc).timestamp() * 1_000_000))
+        if bound is not None:
+            return datetime.fromtimestamp(bound / 1_000_000, timezone.utc)
+    except (UnreadableTimeError, ValueError, OverflowError):  # the last two: beyond the calendar
+        pass
+    raise CommandError("--before must be a time such as 90d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z", ExitStatus.USAGE)
 
 
 # ---- keys -----------------------------------------------------------------------------------------------------------
 
 
-def create_key(store: str | None, name: str, organisation: str, *, as_json: bool) -> None:
+def create_key(store: str | None, name: str, organisation: str, *, timeout: float, as_json: bool) -> None:
     """Print a new key."""
-    with opened_store(store, create=True) as file:
+    with opened_store(store, create=True, timeout=timeout) as file:
         key = file.create_key(name, organisation=organisation)
     if as_json:
         show_json({"name": name, "api_key": key})
@@ -167,9 +198,9 @@ def create_key(store: str | None, name: str, organisation: str, *, as_json: bool
         say(key)
 
 
-def list_keys(store: str | None, *, as_json: bool) -> None:
+def list_keys(store: str | None, *, timeout: float, as_json: bool) -> None:
     """Print the keys by name."""
-    with opened_store(store) as file:
+    with opened_store(store, timeout=timeout) as file:
         found = file.keys()
     if as_json:
         rows = [
@@ -183,11 +214,11 @@ def list_keys(store: str | None, *, as_json: bool) -> None:
         show_error("there is no key; issue one with: memtrace-sdk store keys create NAME")
 
 
-def revoke_key(store: str | None, name: str, *, as_json: bool) -> None:
+def revoke_key(store: str | None, name: str, *, timeout: float, as_json: bool) -> None:
     """Refuse a key."""
-    with opened_store(store) as file:
+    with opened_store(store, timeout=timeout) as file:
         file.revoke_key(name)
     if as_json:
         show_json({"revoked": name})
     else:
-        say(f"The key {visible(name)} is refused from now on")
+        say(f"The key {name} is refused from now on")

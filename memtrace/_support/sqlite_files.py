@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shutil
 import sqlite3
 import stat
 import sys
@@ -17,8 +20,33 @@ BUSY_SECONDS = 0.1
 _STATEMENTS = 256
 _MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs", "fuse.sshfs", "glusterfs", "fuse.glusterfs"}
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs", "coda", "davfs"),
+        *("ceph", "lustre", "glusterfs", "beegfs", "gpfs", "gfs2", "ocfs2", "orangefs", "pvfs2"),
+        *("vboxsf", "vmhgfs", "prl_fs"),  # folders that a virtual machine shares with its host
+    }
 )
+_NETWORK_IN_USER_SPACE = frozenset(
+    {
+        *(
+            "sshfs",
+            "glusterfs",
+            "ceph",
+            "ceph-fuse",
+            "mfs",
+            "lizardfs",
+            "juicefs",
+            "seaweedfs",
+            "smbnetfs",
+            "curlftpfs",
+        ),
+        *("rclone", "s3fs", "mount-s3", "goofys", "gcsfuse", "blobfuse", "blobfuse2", "davfs", "davfs2", "onedriver"),
+        *("gvfsd-fuse", "google-drive-ocamlfuse", "vmhgfs-fuse", "prl_fsd"),
+    }
+)
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+_LEAST_ROOM = 64 * 1024
+"""Bytes of free space with which SQLite begins: its shared memory alone takes half of them."""
 
 
 class FileFormat(NamedTuple):
@@ -54,19 +82,46 @@ _SAID: dict[str, Fault] = {
     "malformed": Fault("damaged", "is damaged", "go back to a backup"),
     "readonly": Fault("read_only", "cannot be written: the file or its folder is read-only", "change its permissions, or name another file"),
     "disk is full": Fault("full", "cannot be written: the disk is full", "make room and call again", "connect"),
-    "unable to open": Fault("unopened", "cannot be opened", "check that its folder exists and can be written by this user"),
+    "unable to open": Fault("unopened", "cannot be opened", "check that this user may write its folder, and the files that end in -wal and -shm beside it"),
     "disk I/O error": Fault("disk", "cannot be read or written: the disk reports an error", "look at the disk's health", "connect"),
     "no such module: fts5": Fault("no_fts5", "cannot be used: this Python's SQLite was built without FTS5", "use a Python whose sqlite3 has FTS5, as those of python.org, conda and uv have"),
 }  # fmt: skip
 
 
-def fault_of(error: sqlite3.Error) -> Fault:
-    """What SQLite says, in the words of a user."""
+_FULL = _SAID["disk is full"]
+_UNREADABLE = Fault(
+    "unreadable",
+    "cannot be opened: this user may not read the file",
+    "change its permissions, or run as the user who owns it",
+)
+
+
+def fault_of(error: sqlite3.Error, path: str | None = None) -> Fault:
+    """What SQLite says, in the words of a user; of the file at `path`, whose disk may be full where SQLite names a consequence."""
     said = str(error)
-    return next(
+    found = next(
         (fault for text, fault in _SAID.items() if text in said),
         Fault("other", f"cannot be used: {said}", "go back to a backup, or name another file"),
     )
+    if found.name not in ("disk", "unopened"):
+        return found
+    if found.name == "unopened" and path is not None and _is_unreadable(path):
+        return _UNREADABLE
+    is_full = getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE" or (path is not None and _is_full(path))
+    return _FULL if is_full else found
+
+
+def _is_unreadable(path: str) -> bool:
+    """Whether this user may not read a file that is there. Opening it to see would end the locks that this process has on it."""
+    return Path(path).is_file() and not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _is_full(path: str) -> bool:
+    """Whether there is too little room on the disk of `path` for SQLite to begin."""
+    try:
+        return shutil.disk_usage(Path(os.path.realpath(path)).parent).free < _LEAST_ROOM
+    except OSError:
+        return False
 
 
 def open_file(
@@ -140,20 +195,31 @@ def identity(path: str) -> tuple[int, int] | None:
 def check_place(path: str, *, create: bool) -> None:
     """Refuse a path at which no file of SQLite can be; with `create` make an empty one where there is none."""
     try:
-        mode = Path(path).stat().st_mode
+        found = Path(path).stat()
     except FileNotFoundError:
         if not create:
             raise UnusableFileError("missing", "does not exist", "check the path") from None
+        _refuse_network(path)  # before anything is made there
         _create(path)
-        mode = Path(path).stat().st_mode
+        found = Path(path).stat()
     except OSError as error:
         raise UnusableFileError(
             "unreachable", f"cannot be reached: {error.strerror}", "check the path and its permissions"
         ) from error
-    if not stat.S_ISREG(mode):
-        what = "is a folder" if stat.S_ISDIR(mode) else "is no regular file"
+    if not stat.S_ISREG(found.st_mode):
+        what = "is a folder" if stat.S_ISDIR(found.st_mode) else "is no regular file"
         raise UnusableFileError("no_file", what, "name a file")
-    if _file_system(path) in _NETWORK:
+    if found.st_nlink > 1:
+        problem = "has several names (hard links): what is written by one of them is lost or damaged by another"
+        hint = "remove the other names, which find FOLDER -samefile FILE shows; a symbolic link does no harm"
+        raise UnusableFileError("linked", problem, hint)
+    _refuse_network(path)
+
+
+def _refuse_network(path: str) -> None:
+    """Refuse a path, of a file or of what is to become one, whose file system other machines share."""
+    kind = _file_system(path)
+    if kind in _NETWORK or (kind.startswith("fuse.") and kind[5:] in _NETWORK_IN_USER_SPACE):
         problem = "is on a network share, where SQLite's locks do not hold"
         raise UnusableFileError("network", problem, "keep it on a local disk")
 
@@ -168,9 +234,8 @@ def _create(path: str) -> None:
             problem = "cannot be made: something else stands in its place"
             raise UnusableFileError("in_the_way", problem, "name another file") from None
     except OSError as error:
-        raise UnusableFileError(
-            "unmade", f"cannot be made: {error.strerror}", "check the path and its permissions"
-        ) from error
+        hint = _FULL.hint if error.errno == errno.ENOSPC else "check the path and its permissions"
+        raise UnusableFileError("unmade", f"cannot be made: {error.strerror}", hint) from error
 
 
 def _file_system(path: str) -> str:
@@ -186,7 +251,7 @@ def _file_system(path: str) -> str:
     real, found, kind = os.path.realpath(path), "", ""
     for line in lines:
         before, _, after = line.partition(" - ")
-        point = before.split(" ")[4].replace("\\040", " ")
+        point = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), before.split(" ")[4])
         if len(point) >= len(found) and (real == point or real.startswith(point.rstrip("/") + "/")):
             found, kind = point, after.split(" ")[0]
     return kind
@@ -254,5 +319,6 @@ def _migrate(connection: sqlite3.Connection, file_format: FileFormat, until: flo
         connection.execute(f"PRAGMA user_version = {len(file_format.migrations)}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has ended it
+            connection.execute("ROLLBACK")
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 from urllib.parse import parse_qsl, quote, unquote
 
 from memtrace._support.urls import AddressError
@@ -77,14 +77,15 @@ def location_of_url(url: str) -> StoreLocation:
 
 
 def _durability(query: str) -> Durability:
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    given = parse_qsl(query, keep_blank_values=True)
+    for name, value in given:
         if name != "durability":
             raise AddressError(f"it has no option {name!r}, but durability; write %3F for a ? in the path")
-        if value == "full":
-            return "full"
-        if value != "normal":
+        if value not in get_args(Durability):
             raise AddressError("durability is normal or full")
-    return "normal"
+    if len(given) > 1:
+        raise AddressError("durability is given twice")
+    return "full" if given and given[0][1] == "full" else "normal"
 
 
 def _absolute(path: str) -> str:

@@ -130,6 +130,15 @@ class TextIndex:
             )
             self._tables.run("INSERT INTO {text}({text}) VALUES ('optimize')")
 
+    def check(self) -> None:
+        """Let FTS5 look at what it wrote. Raises `sqlite3.DatabaseError` for what it finds."""
+        with self._tables.transaction():
+            self._tables.run("INSERT INTO {text}({text}) VALUES ('integrity-check')")
+
+    def is_whole(self) -> bool:
+        """Whether the words can be read, each of them, and none is lost. Raises `sqlite3.DatabaseError` where they cannot."""
+        return self._tables.is_text_whole()
+
     @property
     def waits(self) -> bool:
         """Whether something was added that is not yet where it is found: the next search brings it there, and writes."""

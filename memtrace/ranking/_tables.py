@@ -99,6 +99,19 @@ class Tables:
             portion = wanted[start : start + _PORTION]
             yield from self.run(f"{sql} AND {column} IN ({slots(portion)})", [*values, *portion])
 
+    def is_text_whole(self) -> bool:
+        """Whether FTS5's own tables fit each other. Raises `sqlite3.DatabaseError` where its words cannot be read."""
+        # each segment of an index of FTS5 has its pages in one table, and the way to them in another
+        lost = "SELECT EXISTS (SELECT id >> 37 FROM {text}_data WHERE id > 10 EXCEPT SELECT segid FROM {text}_idx)"
+        if self.one(lost):
+            return False
+        self.run("CREATE VIRTUAL TABLE temp.{text}_words USING fts5vocab(main, {text}, row)")
+        try:
+            self.one("SELECT sum(doc) FROM temp.{text}_words")
+        finally:
+            self.run("DROP TABLE temp.{text}_words")
+        return True
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Write all of it or nothing, in the transaction that the connection is in or in one of its own."""

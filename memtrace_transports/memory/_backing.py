@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,7 +56,11 @@ class MemoryBacking:
 
 
 def open_backing(
-    store: str | None, stamps: Stamps, visibility: Visibility, settings: ServerSettings, lock: Lock
+    store: str | os.PathLike[str] | None,
+    stamps: Stamps,
+    visibility: Visibility,
+    settings: ServerSettings,
+    lock: Lock,
 ) -> Backing:
     """The backing in the file that `store` names, in memory where it is None. Its owner holds `lock` around every call."""
     if store is None:

@@ -75,7 +75,7 @@ class FakeMemtrace:
     refused, and after `dedup_window_hours` none is; `write_batch_size` waiting rows send themselves, and all that wait do every
     `write_flush_interval_ms`. `configure` changes them later.
 
-    With `store`, ``sqlite:///f.db``, it keeps everything in that file, and finds it again; identifiers are then random, and
+    With `store`, ``sqlite:///f.db`` or a path, it keeps everything in that file, and finds it again; identifiers are then random, and
     the key of an organisation that is found there is one that this fake adds. Writes on their way are not in the file yet.
 
     `faults` is what goes wrong by plan, `calls` the log of what came, `strict_errors` the newest 100 that strict mode has raised.
@@ -97,7 +97,7 @@ class FakeMemtrace:
         dedup_window_hours: int = 24,
         write_batch_size: int = 100,
         write_flush_interval_ms: int = 1000,
-        store: str | None = None,
+        store: str | os.PathLike[str] | None = None,
     ) -> None:
         self._clock: Clock = clock or SystemClock()
         self._lock = threading.RLock()  # before those of plan and log; a fault's `when` may use the fake

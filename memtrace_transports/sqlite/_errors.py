@@ -12,7 +12,7 @@ UNSTORED = "nothing of this call was stored"
 _HINTS = {
     "damaged": "run: memtrace-sdk store check; then go back to a backup, or copy what can be read with: memtrace-sdk export",
     "disk": "look at the disk's health, then run: memtrace-sdk store check",
-    "missing": "check the path; a client that writes makes the file",
+    "missing": "check the path; the first call of a client makes the file",
     "network": "keep it on a local disk, and share it with: memtrace-sdk serve",
     "no_file": "name a file, as in sqlite:///agent.db",
     "other": "run: memtrace-sdk store check",
@@ -27,7 +27,7 @@ def hint_for(fault: Fault) -> str:
 
 def store_error(error: sqlite3.Error, path: str, *, maybe_stored: bool = False) -> MemtraceError:
     """The error for what SQLite says of the store in `path`."""
-    fault = fault_of(error)
+    fault = fault_of(error, path)
     text, hint = f"the store {path} {fault.problem}", hint_for(fault)
     if maybe_stored:
         return TransportError(text, cause=fault.cause or "protocol", maybe_sent=True, hint=hint)

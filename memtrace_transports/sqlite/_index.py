@@ -66,17 +66,15 @@ class TextIndexes:
         for row in rows:
             index.remove(memory_of(org_id, row))
 
-    def missing(self, org_id: str) -> int:
-        """How many of an organisation's memories the index does not have, and how many it has that are not stored.
-
-        An index that is not there, or another version's, is made by the next search or write, and lacks nothing.
-        """
+    def kept(self, org_id: str) -> TextIndex | None:
+        """The index of an organisation; None where the next search or write makes it: it is not there, or another version's."""
         index = self._known.get(org_id) or TextIndex(self._connection, org_id, keep=False)
-        if index.note(_IS_WHOLE) is None:
-            return 0
-        query = "SELECT m.id FROM memories AS m JOIN organisations AS o ON o.id = m.org WHERE o.org_id = ?"
-        stored = {number for (number,) in self._connection.execute(query, (org_id,))}
-        return len(stored.symmetric_difference(index.keys()))
+        return None if index.note(_IS_WHOLE) is None else index
+
+    def make_anew(self, org_id: str) -> None:
+        """Make the index of an organisation of what it remembers, in a transaction that writes."""
+        self.drop(org_id)
+        self.of(org_id)
 
     def drop(self, org_id: str) -> None:
         """Remove the index of an organisation."""

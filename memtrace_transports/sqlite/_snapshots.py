@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import weakref
@@ -95,7 +96,12 @@ class FileBacking:
     """
 
     def __init__(
-        self, store: str, stamps: Stamps, visibility: Visibility, settings: ServerSettings, lock: Lock
+        self,
+        store: str | os.PathLike[str],
+        stamps: Stamps,
+        visibility: Visibility,
+        settings: ServerSettings,
+        lock: Lock,
     ) -> None:
         self._location = read_location(store)
         self._lock = lock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from memtrace._support.forks import PerProcess, close_before_forks
-from memtrace._support.sqlite_urls import StoreLocation, location_of_plain_path, location_of_url
+from memtrace._support.sqlite_urls import StoreLocation, location_of_path, location_of_plain_path, location_of_url
 from memtrace._support.urls import AddressError
 from memtrace._support.worker_threads import WorkerThread
 from memtrace.clock import Clock, SystemClock
@@ -100,8 +101,10 @@ def _end_of(request: Request) -> float:
     return math.inf if request.timeout is None else time.monotonic() + request.timeout
 
 
-def read_location(store: str) -> StoreLocation:
+def read_location(store: str | os.PathLike[str]) -> StoreLocation:
     """The file that an address names, ``sqlite:///agent.db``, or a plain path. Raises `ConfigurationError`."""
+    if not isinstance(store, str):
+        return _location_of_object(store)
     try:
         return location_of_url(store) if store.lower().startswith("sqlite:") else location_of_plain_path(store)
     except AddressError as error:
@@ -110,6 +113,17 @@ def read_location(store: str) -> StoreLocation:
             argument="base_url",
             hint="write it like sqlite:///agent.db, or sqlite:////data/agent.db for an absolute path",
         ) from None
+
+
+def _location_of_object(store: object) -> StoreLocation:
+    """The file of a `pathlib.Path`, in which every character stands for itself."""
+    path = os.fspath(store) if isinstance(store, os.PathLike) else store
+    if not isinstance(path, str):
+        raise ConfigurationError("the store must be a text or a pathlib.Path", argument="base_url")
+    try:
+        return location_of_path(path)
+    except AddressError as error:
+        raise ConfigurationError(f"the store is not a valid path: {error}", argument="base_url") from None
 
 
 class SqliteTransport(_ToFile):
@@ -131,7 +145,7 @@ class SqliteTransport(_ToFile):
         ...     memory = client.remember("assistant", "User prefers dark mode")
     """
 
-    def __init__(self, store: str, *, clock: Clock | None = None, any_key: bool = True) -> None:
+    def __init__(self, store: str | os.PathLike[str], *, clock: Clock | None = None, any_key: bool = True) -> None:
         super().__init__(read_location(store), clock or SystemClock(), any_key=any_key)
 
     def send(self, request: Request) -> Response:
@@ -159,7 +173,7 @@ class AsyncSqliteTransport(_ToFile):
         ConfigurationError: `store` is no address of a file.
     """
 
-    def __init__(self, store: str, *, clock: Clock | None = None, any_key: bool = True) -> None:
+    def __init__(self, store: str | os.PathLike[str], *, clock: Clock | None = None, any_key: bool = True) -> None:
         super().__init__(read_location(store), clock or SystemClock(), any_key=any_key)
         self._worker: PerProcess[WorkerThread] = PerProcess(lambda _: WorkerThread("memtrace sqlite"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from memtrace.exceptions import MemtraceError, TransportError
 from memtrace.transport import Request
@@ -43,7 +44,7 @@ class StoreApp:
         >>> app = StoreApp("sqlite:///agent.db")
     """
 
-    def __init__(self, store: str) -> None:
+    def __init__(self, store: str | os.PathLike[str]) -> None:
         self._transport = AsyncSqliteTransport(store, any_key=False)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

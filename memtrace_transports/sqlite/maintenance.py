@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,27 +16,32 @@ from random import SystemRandom
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-from memtrace._support.sqlite_files import begin, execute_waiting
+from memtrace._support.forks import close_before_forks
+from memtrace._support.sqlite_files import begin, execute_waiting, fault_of
 from memtrace.clock import SystemClock
-from memtrace.exceptions import ConfigurationError
+from memtrace.exceptions import ConfigurationError, TransportError
 from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.rows import Row
+from memtrace_transports.sqlite._checking import find_problems
 from memtrace_transports.sqlite._directory import DEFAULT_KEY, SqliteDirectory, StoredKey, moment
 from memtrace_transports.sqlite._errors import store_error, unusable
 from memtrace_transports.sqlite._index import READ_COLUMNS, TextIndexes
 from memtrace_transports.sqlite._opening import open_store
 from memtrace_transports.sqlite._schema import VERSION
 from memtrace_transports.sqlite._store import Numbers
+from memtrace_transports.sqlite._text_index import check_structure, text_problems
 from memtrace_transports.sqlite._transport import read_location
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ForgetReport", "OrganisationInfo", "StoreFile", "StoreInfo", "StoredKey"]
+__all__ = ["ForgetReport", "OrganisationInfo", "StoreFile", "StoreInfo", "StoredKey", "check_store"]
 
 _COMMITTED_ROWS = 1000
+_PATIENCE = 60.0
+"""Seconds that a fork waits for a call that is under way."""
 
 
 class OrganisationInfo(NamedTuple):
@@ -66,12 +72,57 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetReport:
-    """What is forgotten of one agent, or would be."""
+    """What is forgotten of one agent, or would be.
+
+    `known` is False where the organisation has nothing of such an id or name, of no time. `namesake` is the id of another agent,
+    which is registered under this very name and stays. `unfinished` says that memories which an earlier call removed are
+    in the file's bytes still; this one erases them.
+    """
 
     agent_id: str
     memories: int
     sessions: int
     registered: int
+    known: bool
+    namesake: str | None
+    unfinished: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to be removed."""
+        return not (self.memories or self.sessions or self.registered)
+
+
+def check_store(store: str | os.PathLike[str], *, timeout: float | None = 30.0) -> list[str]:
+    """What is wrong with a store's file, a line each, as `StoreFile.check`; also of one that is too damaged to be opened.
+
+    Args:
+        store: As for `StoreFile`.
+        timeout: As for `StoreFile`.
+
+    Returns:
+        A line for each problem; empty when the file is whole.
+
+    Raises:
+        ConfigurationError: There is no file, or it is no store of this version.
+        TransportError: It is locked for longer than the timeout, or its disk fails.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> with Memtrace("sqlite:///checked.db") as client:
+        ...     memory = client.remember("assistant", "User prefers dark mode")
+        >>> check_store("sqlite:///checked.db")
+        []
+    """
+    try:
+        file = StoreFile(store, timeout=timeout)
+    except ConfigurationError as error:
+        said = error.__cause__
+        if isinstance(said, sqlite3.DatabaseError) and fault_of(said).name in _DAMAGE:
+            return [f"the file cannot be opened: {said}"]
+        raise
+    with file:
+        return file.check()
 
 
 class StoreFile:
@@ -94,20 +145,43 @@ class StoreFile:
         (1, [])
     """
 
-    def __init__(self, store: str, *, timeout: float | None = 30.0, create: bool = False) -> None:
+    def __init__(self, store: str | os.PathLike[str], *, timeout: float | None = 30.0, create: bool = False) -> None:
         self._location = read_location(store)
         self._timeout = timeout
+        self._lock = threading.RLock()  # for the length of a call, and of a fork
+        self._is_closed = False
+        self._open(create=create)
+        close_before_forks(self)
+
+    def _open(self, *, create: bool) -> None:
         self._connection: sqlite3.Connection = open_store(self._location, self._until(), create=create)
+        self._connection.execute("PRAGMA secure_delete = ON")
         self._numbers = Numbers(self._connection)
         self._stamps = Stamps(SystemClock())
         self._indexes = TextIndexes(self._connection)
         self._directory = SqliteDirectory(self._connection, self._numbers, self._indexes, self._stamps)
+
+    def close_before_fork(self) -> bool:
+        """Close the file: a child would take this process's locks of it for its own. False where a call does not end."""
+        if not self._lock.acquire(timeout=_PATIENCE):
+            return False
+        self._connection.close()
+        return True
+
+    def allow_after_fork(self) -> None:
+        """Open the file again, in the parent and in the child."""
+        try:
+            if not self._is_closed:
+                self._open(create=False)
+        finally:
+            self._lock.release()
 
     def _until(self) -> float:
         return math.inf if self._timeout is None else time.monotonic() + self._timeout
 
     def close(self) -> None:
         """Close the file."""
+        self._is_closed = True
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -123,7 +197,7 @@ class StoreFile:
     def info(self) -> StoreInfo:
         """Count what is there."""
         path = Path(self._location.path)
-        log = path.with_name(f"{path.name}-wal")
+        log = Path(f"{path.resolve()}-wal")  # beside the file itself, where the path is a link to it
         with self._told():
             one = self._one
             oldest, newest = self._connection.execute("SELECT min(time), max(time) FROM memories").fetchone()
@@ -145,19 +219,10 @@ class StoreFile:
     def check(self) -> list[str]:
         """What is wrong with the file, a line each; empty when it is whole.
 
-        Reads all of it: its pages, its indexes, what its rows refer to, and whether each memory is in the text index.
+        Reads all of it: its pages, its indexes, what its rows refer to, and whether the text index has each memory and its words.
         """
-        try:
-            problems = [text for (text,) in self._connection.execute("PRAGMA integrity_check") if text != "ok"]
-            for table, number, parent, _ in self._connection.execute("PRAGMA foreign_key_check"):
-                problems.append(f"row {number} of {table} refers to a row of {parent} that is not there")
-            for (org_id,) in self._connection.execute("SELECT org_id FROM organisations").fetchall():
-                missing = self._indexes.missing(org_id)
-                if missing:
-                    problems.append(f"the text index of {org_id} differs from its memories by {missing}")
-        except sqlite3.DatabaseError as error:
-            return [str(error)]
-        return problems
+        with self._told():
+            return find_problems(self._connection, self._indexes, self._until())
 
     # ---- copying and shrinking
 
@@ -188,15 +253,37 @@ class StoreFile:
     def compact(self) -> tuple[int, int]:
         """Give free pages back to the file system, and end the log; returns the bytes before and after.
 
-        Needs as much free space as the file takes, and nobody writing meanwhile.
+        A text index that is damaged is made anew, and what a `forget` that could not end has left is erased. Needs as much free
+        space as the file takes, and nobody writing meanwhile.
         """
         path = Path(self._location.path)
         with self._told():
+            is_unfinished = self._is_unfinished()
+            for (org_id,) in self._connection.execute("SELECT org_id FROM organisations").fetchall():
+                self._mend_text(org_id, is_merged=is_unfinished)
             self._end_log()
             before = path.stat().st_size
             execute_waiting(self._connection, "VACUUM", self._until())
             self._end_log()
+            if is_unfinished:
+                execute_waiting(self._connection, f"DELETE FROM settings WHERE name = '{_UNFINISHED}'", self._until())  # noqa: S608
         return before, path.stat().st_size
+
+    def _mend_text(self, org_id: str, *, is_merged: bool) -> None:
+        """Make the text index of an organisation anew where it is damaged; before that merge it where that is asked for."""
+        begin(self._connection, self._until())
+        try:
+            if is_merged:
+                self._indexes.of(org_id).compact()
+            check_structure(self._connection, self._indexes, org_id, self._until())
+            is_whole = not any(text_problems(self._connection, self._indexes, org_id))
+        except sqlite3.DatabaseError:
+            self._connection.rollback()
+            begin(self._connection, self._until())
+            is_whole = False
+        if not is_whole:
+            self._indexes.make_anew(org_id)
+        self._connection.execute("COMMIT")
 
     def _end_log(self) -> None:
         """Move what the log holds into the file, and empty it: readers that are under way hold it back."""
@@ -210,44 +297,56 @@ class StoreFile:
 
     # ---- forgetting
 
-    def forgettable(
-        self, agent_id: str, *, organisation: str = "default", before: datetime | None = None
-    ) -> ForgetReport:
+    def forgettable(self, agent: str, *, organisation: str = "default", before: datetime | None = None) -> ForgetReport:
         """Count what `forget` would remove."""
         with self._told():
-            org, until = self._number_of(organisation), _microseconds(before)
-            whole = before is None
+            org, until, whole = self._number_of(organisation), _microseconds(before), before is None
+            has_id, named = self._has_agent(org, agent), self._registered_as(org, agent)
+            agent_id = agent if has_id or named is None else named
             return ForgetReport(
                 agent_id=agent_id,
                 memories=self._one(f"SELECT count(*) {_FORGOTTEN}", org, agent_id, until),
-                sessions=self._one("SELECT count(*) FROM sessions WHERE org = ? AND agent_id = ?", org, agent_id)
-                if whole
-                else 0,
-                registered=self._one("SELECT count(*) FROM agents WHERE org = ? AND agent_id = ?", org, agent_id)
-                if whole
-                else 0,
+                sessions=self._one(_COUNTED.format("sessions"), org, agent_id) if whole else 0,
+                registered=self._one(_COUNTED.format("agents"), org, agent_id) if whole else 0,
+                known=has_id or named is not None,
+                namesake=named if named != agent_id else None,
+                unfinished=self._is_unfinished(),
             )
 
-    def forget(self, agent_id: str, *, organisation: str = "default", before: datetime | None = None) -> ForgetReport:
+    def forget(self, agent: str, *, organisation: str = "default", before: datetime | None = None) -> ForgetReport:
         """Remove an agent's memories for good: from the rows, the text index, the free pages and the log.
 
         Without `before` its sessions and its registration go as well. Afterwards the file is compacted, so that no byte of them
         is left in it; backups and file systems that keep old versions are another matter.
+
+        Args:
+            agent: The id that its memories are stored under; else the name of a registered agent.
+            organisation: Whose agent it is, by name or id.
+            before: Only memories that are older go. Default: all.
+
+        Returns:
+            What was removed; all of it zero where nothing is known of `agent`.
+
+        Raises:
+            ConfigurationError: There is no such organisation, or `before` is no time.
+            TransportError: The file is in use for longer than the timeout, or its disk fails. The text says whether memories are
+                removed from the rows already and not erased from the file: a further call does that.
         """
-        report = self.forgettable(agent_id, organisation=organisation, before=before)
+        report = self.forgettable(agent, organisation=organisation, before=before)
+        if report.is_empty and not report.unfinished:
+            return report
+        org, until = self._number_of(organisation), _microseconds(before)
         with self._told():
-            org, until = self._number_of(organisation), _microseconds(before)
-            self._connection.execute("PRAGMA secure_delete = ON")
-            while self._forget_some(org, agent_id, until):
-                pass
-            begin(self._connection, self._until())
-            if before is None:
-                self._connection.execute("DELETE FROM sessions WHERE org = ? AND agent_id = ?", (org, agent_id))
-                self._connection.execute("DELETE FROM agents WHERE org = ? AND agent_id = ?", (org, agent_id))
-            # until it is merged, an index of FTS5 keeps the words of what was removed
-            self._indexes.of(self._org_id(org)).compact()
-            self._connection.execute("COMMIT")
-        self.compact()
+            if report.memories:
+                self._mend_text(self._org_id(org), is_merged=False)
+            removed = self._forget_some(org, report.agent_id, until)
+        with self._unfinished(report):
+            with self._told():
+                while removed:
+                    removed = self._forget_some(org, report.agent_id, until)
+                if before is None:
+                    self._forget_registration(org, report.agent_id)
+            self.compact()
         return report
 
     def _forget_some(self, org: int, agent_id: str, until: int) -> bool:
@@ -258,8 +357,50 @@ class StoreFile:
         ).fetchall()
         self._indexes.remove(self._org_id(org), (Row(*row) for _, *row in rows))
         self._connection.executemany("DELETE FROM memories WHERE id = ?", ((row[0],) for row in rows))
+        self._note_unfinished()
         self._connection.execute("COMMIT")
         return bool(rows)
+
+    def _forget_registration(self, org: int, agent_id: str) -> None:
+        begin(self._connection, self._until())
+        self._connection.execute("DELETE FROM sessions WHERE org = ? AND agent_id = ?", (org, agent_id))
+        self._connection.execute("DELETE FROM agents WHERE org = ? AND agent_id = ?", (org, agent_id))
+        self._connection.execute("COMMIT")
+
+    def _note_unfinished(self) -> None:
+        """Keep in the file that its bytes have what its rows have not, until it was compacted."""
+        self._connection.execute("INSERT OR IGNORE INTO settings VALUES (?, 1)", (_UNFINISHED,))
+
+    def _is_unfinished(self) -> bool:
+        return bool(self._one("SELECT count(*) FROM settings WHERE name = ?", _UNFINISHED))
+
+    @contextmanager
+    def _unfinished(self, report: ForgetReport) -> Iterator[None]:
+        """Tell that memories are removed already, of what comes out of erasing them."""
+        try:
+            yield
+        except (ConfigurationError, TransportError) as error:
+            cause = error.cause if isinstance(error, TransportError) else "protocol"
+            fault = (
+                fault_of(error.__cause__, self._location.path) if isinstance(error.__cause__, sqlite3.Error) else None
+            )
+            problem = error.message if fault is None else f"it {fault.problem}"
+            first = "close what reads or writes the file" if cause == "timeout" else error.hint
+            raise TransportError(
+                f"memories of {report.agent_id} are removed from the store {self._location.path}, and not yet erased from the bytes"
+                f" of its file: {problem}",
+                cause=cause,
+                hint=f"{first}; then run it again, which erases them",
+            ) from error
+
+    def _has_agent(self, org: int, agent_id: str) -> bool:
+        tables = ("memories", "sessions", "agents")
+        return any(self._one(f"{_COUNTED.format(table)} LIMIT 1", org, agent_id) for table in tables)
+
+    def _registered_as(self, org: int, name: str) -> str | None:
+        query = "SELECT agent_id FROM agents WHERE org = ? AND name = ?"
+        found = self._connection.execute(query, (org, name)).fetchone()
+        return None if found is None else str(found[0])
 
     # ---- keys
 
@@ -273,7 +414,7 @@ class StoreFile:
         Raises:
             ConfigurationError: A key of this name is in use.
         """
-        if not name:
+        if not name.strip():
             raise ConfigurationError("a key needs a name", argument="name")
         with self._told():
             begin(self._connection, self._until())
@@ -330,20 +471,26 @@ class StoreFile:
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Make an error of ours of what SQLite says, with what was begun taken back."""
-        try:
-            yield
-        except BaseException as error:
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            self._directory.forget()
-            if isinstance(error, sqlite3.Error):
-                raise store_error(error, self._location.path) from error
-            raise
+        with self._lock:
+            try:
+                yield
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+                self._directory.forget()
+                if isinstance(error, sqlite3.Error):
+                    raise store_error(error, self._location.path) from error
+                raise
 
 
 _ORGANISATIONS = (
     "SELECT name, org_id, (SELECT count(*) FROM memories WHERE org = o.id) FROM organisations AS o ORDER BY id"
 )
+_COUNTED = "SELECT count(*) FROM {} WHERE org = ? AND agent_id = ?"
+_UNFINISHED = "unfinished"
+_DAMAGE = frozenset({"damaged", "no_database"})
+"""Faults of a file that cannot be opened: a damaged first page may leave nothing by which SQLite knows its own."""
+
 _FORGOTTEN = "FROM memories WHERE org = ? AND agent_id = ? AND time < ?"
 
 
@@ -351,5 +498,7 @@ def _microseconds(bound: datetime | None) -> int:
     """A bound as rows have it; later than any of them where there is none. A time without a zone is UTC."""
     if bound is None:
         return (1 << 63) - 1
+    if not isinstance(bound, datetime):
+        raise ConfigurationError("before must be a datetime, or None for all times", argument="before")
     aware = bound if bound.tzinfo else bound.replace(tzinfo=timezone.utc)
     return (aware - moment(0)) // timedelta(microseconds=1)

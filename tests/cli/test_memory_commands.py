@@ -100,7 +100,7 @@ class TestRemember:
         [
             (["no spaces please", "secret"], "agent_id must be a letter"),
             (["assistant", "secret", "--metadata", "{secret"], "--metadata: not JSON: Expecting property name"),
-            (["assistant", "secret", "--metadata", ""], "--metadata is empty; it must be a JSON object"),
+            (["assistant", "secret", "--metadata", " "], "--metadata is empty; it must be a JSON object"),
             (["assistant", "secret", "--metadata", "[1]"], "--metadata: not a JSON object"),
             (["assistant", "secret", "--importance", "2"], "importance"),
             (["assistant", ""], "CONTENT must be"),

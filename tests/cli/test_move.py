@@ -198,6 +198,7 @@ class TestExport:
         invoke("export", "all.jsonl")
         assert (folder / "all.jsonl").stat().st_mode & 0o777 == 0o600
 
+    @pytest.mark.slow
     def test_a_hundred_thousand_sessions_need_less_than_a_kilobyte_each(self):
         source = FakeMemtrace(clock=ManualClock()).client()
         agents = [source.agents.register(name=name).id for name in "abcd"]

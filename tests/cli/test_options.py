@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from typer.main import get_command
+
+from memtrace._cli.app import app
 
 
 @pytest.mark.parametrize(
@@ -30,19 +33,48 @@ def test_an_option_of_many_values_or_none_may_be_repeated(invoke, arguments):
     assert "given twice" not in invoke(*arguments).output
 
 
-@pytest.mark.parametrize(
-    ("command", "option"),
-    [
-        (command, option)
-        for command in (("search", "q"), ("filter",), ("tail",), ("export", "x"), ("sessions",))
-        for option in ("--agent", "--session")
-        if (command, option) != (("sessions",), "--session")
-    ],
-)
-def test_an_empty_id_does_not_stand_for_everyone(invoke, command, option):
-    result = invoke(*command, option, "")
+def parameters():
+    """Each command's words, and a parameter of it; groups are gone through."""
+
+    def walk(command, words):
+        for name, each in getattr(command, "commands", {}).items():
+            yield from walk(each, (*words, name))
+        if words and not hasattr(command, "commands"):
+            yield from ((words, parameter) for parameter in command.params)
+
+    return list(walk(get_command(app), ()))
+
+
+OPTIONS = [
+    (words, max(parameter.opts, key=len))
+    for words, parameter in parameters()
+    if parameter.param_type_name == "option" and not parameter.is_flag and parameter.name != "help"
+]
+TAKEN_EMPTY = [(("mcp",), "--prefix")]
+
+
+@pytest.mark.parametrize(("words", "option"), [each for each in OPTIONS if each not in TAKEN_EMPTY])
+def test_an_option_that_an_unset_variable_left_empty_is_refused_by_every_command(invoke, words, option):
+    result = invoke(*words, option, "")
     assert result.exit_code == 2
-    assert f"Invalid value for '{option}': it is empty" in result.output
+    assert f"'{option}" in result.output
+    assert "it is empty, as an unset variable leaves it: " in result.output
+
+
+def test_an_option_whose_default_is_empty_may_be_so(invoke):
+    assert [
+        (words, parameter.opts[0])
+        for words, parameter in parameters()
+        if parameter.param_type_name == "option" and parameter.default == ""
+    ] == TAKEN_EMPTY
+    assert "it is empty" not in invoke("mcp", "--agent", "a", "--prefix", "", stdin="").output
+
+
+@pytest.mark.parametrize("command", [("search", ""), ("agents", ""), ("sessions", ""), ("stats", "a", "")])
+def test_an_argument_that_may_be_left_out_is_not_left_out_by_being_empty(invoke, command):
+    result = invoke(*command)
+    assert result.exit_code == 2
+    assert "it is empty, as an unset variable leaves it: leave it out, or give a value" in result.output
 
 
 @pytest.mark.parametrize(

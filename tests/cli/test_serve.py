@@ -338,7 +338,7 @@ def test_visibility_is_that_of_its_organisations(serve_once, visibility, count):
     assert found == [count]
 
 
-@pytest.mark.parametrize("text", ["=mtk_secret", "acme=", ""])
+@pytest.mark.parametrize("text", ["=mtk_secret", "acme="])
 def test_an_organisation_without_name_or_key_is_refused(invoke, text):
     result = invoke("serve-fake", "--org", text)
     assert result.exit_code == 2
@@ -516,10 +516,35 @@ def test_a_file_that_nobody_has_a_key_of_is_told(serve_store, store):
 
 @pytest.mark.parametrize("arguments", [[], ["--store", "memory://"]])
 def test_without_a_file_it_says_that_nothing_lasts(serve_store, arguments):
-    result = serve_store(*arguments)
-    assert result.exit_code == 0
-    assert "nothing lasts" in result.stderr
-    assert "MEMTRACE_API_KEY=mtk_" in result.stdout
+    found = []
+
+    def during(url):
+        found.append(get(url, "/api/v1/agents", "mtk_of_nobody")[0])
+
+    results = [serve_store(*arguments, during=during) for _ in range(2)]
+    keys = set()
+    for result in results:
+        assert result.exit_code == 0
+        assert "nothing lasts" in result.stderr
+        assert "fake" not in result.output
+        first, url, key, last = result.stdout.splitlines()
+        assert first == f"A store in memory answers at {url.removeprefix('MEMTRACE_BASE_URL=')}"
+        assert key.startswith("MEMTRACE_API_KEY=mtk_")
+        assert last == "Stop it with Ctrl-C."
+        keys.add(key)
+    assert len(keys) == 2  # one that is the same in every run is no secret
+    assert found == [401, 401]
+
+
+def test_without_a_file_the_key_is_in_the_json_form_too(serve_store):
+    told = {}
+
+    def during(url):
+        told["url"] = url
+
+    result = serve_store("--json", during=during)
+    assert json.loads(result.stdout) == {"url": told["url"], "api_key": json.loads(result.stdout)["api_key"]}
+    assert json.loads(result.stdout)["api_key"].startswith("mtk_")
 
 
 def test_a_file_that_is_no_store_ends_with_status_2(serve_store, store, tmp_path):

@@ -91,7 +91,7 @@ def test_what_a_transport_cannot_do_may_be_said(pytester, broken, flag):
     assert failures(pytester, "TransportContract", broken, BLOCKING[broken], flag) == set()
 
 
-@pytest.mark.parametrize("broken", sample(quick(BLOCKING), 6), ids=lambda broken: broken.__name__)
+@pytest.mark.parametrize("broken", sample(quick(BLOCKING), 3), ids=lambda broken: broken.__name__)
 def test_a_broken_transport_is_caught(pytester, broken):
     failed = failures(pytester, "TransportContract", broken, BLOCKING[broken])
     assert noticing.astray(failed, BLOCKING[broken]) == ([], [])

@@ -1,4 +1,4 @@
-"""The tables of docs/delivery-guarantees.md, out of the cells that tests/chaos proves: python -m tests.docs.delivery_table."""
+"""The tables of docs/delivery-guarantees.md and docs/delivery-table.md, out of the cells that tests/chaos proves: python -m tests.docs.delivery_table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from tests.chaos.delivery import CALLS, EXPECTED, FAULTS, Call, Fault, identifier
 from tests.docs import pages
 
-PAGE = pages.ROOT / "docs" / "delivery-guarantees.md"
+SUMMARY = pages.ROOT / "docs" / "delivery-guarantees.md"
+CELLS = pages.ROOT / "docs" / "delivery-table.md"
 COMMAND = "python -m tests.docs.delivery_table"
 
 HEADER = ("what goes wrong", "adding memories", "reads", "agents; `sessions.update`, `close`", "`sessions.create`")
@@ -20,7 +21,7 @@ GROUPS = (
 )
 
 _SUMMARY = re.compile(r"(?<=\n\n)\| what goes wrong \|[^\n]*\n(?:\|[^\n]*\n)+")
-_CELLS = re.compile(r"(?<=\n## Cell by cell\n\n)[^\n]+\n.*\Z", re.DOTALL)
+_CELLS = re.compile(r"(?<=\n\n)Each line is a test of .*\Z", re.DOTALL)
 
 
 def summary() -> str:
@@ -41,22 +42,20 @@ def summary_in(page: Path) -> str:
 
 
 def cells_in(page: Path) -> str:
-    """The tables of the last section as they stand in this page."""
+    """The tables, one a fault, as they stand in this page."""
     return "".join(_CELLS.findall(page.read_text(encoding="utf-8")))
 
 
-def write(page: Path) -> None:
-    """Put all of them into this page, in place of those that are there."""
-    text = page.read_text(encoding="utf-8")
-    for pattern, made in ((_SUMMARY, summary()), (_CELLS, cells())):
-        text, count = pattern.subn(lambda _, made=made: made, text)
-        assert count == 1, f"{pages.name_of(page)} has {count} places for {pattern.pattern}"
+def write(page: Path, pattern: re.Pattern[str], made: str) -> None:
+    """Put what was made into this page, in place of what is there."""
+    text, count = pattern.subn(lambda _: made, page.read_text(encoding="utf-8"))
+    assert count == 1, f"{pages.name_of(page)} has {count} places for {pattern.pattern}"
     page.write_text(text, encoding="utf-8")
 
 
 def _summed(fault: Fault) -> tuple[str, ...]:
     found = EXPECTED[fault.name]
-    row = [f"[{fault.words}](#{_anchor(fault.words)})"]
+    row = [f"[{fault.words}](delivery-table.md#{_anchor(fault.words)})"]
     for group in GROUPS:
         (cell,) = {found[name] for name in group}  # what is in one column is the same
         row.append(f"**{cell}**" if cell == "unknown" else cell)
@@ -65,7 +64,7 @@ def _summed(fault: Fault) -> tuple[str, ...]:
 
 def _section(fault: Fault) -> str:
     rows = "".join(_line(fault, call) for call in CALLS)
-    return f"\n### {fault.words}\n\n| call | what happens | test |\n|---|---|---|\n{rows}"
+    return f"\n## {fault.words}\n\n| call | what happens | test |\n|---|---|---|\n{rows}"
 
 
 def _line(fault: Fault, call: Call) -> str:
@@ -77,4 +76,5 @@ def _anchor(heading: str) -> str:
 
 
 if __name__ == "__main__":
-    write(PAGE)
+    write(SUMMARY, _SUMMARY, summary())
+    write(CELLS, _CELLS, cells())

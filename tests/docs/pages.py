@@ -23,6 +23,7 @@ if sys.version_info < (3, 11):
 
 ROOT = Path(__file__).parents[2]
 MANUAL = sorted((ROOT / "docs").rglob("*.md"))
+REFERENCE = [ROOT / "docs" / "reference.md", *sorted((ROOT / "docs" / "reference").glob("*.md"))]
 ERRORS = sorted((ROOT / "docs" / "errors").glob("*.md"))
 WITH_EXAMPLES = [ROOT / "README.md", *MANUAL]
 ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL]
@@ -35,6 +36,11 @@ _FENCE = re.compile(
 def name_of(page: Path) -> str:
     """The page's path in the project, for test ids."""
     return page.relative_to(ROOT).as_posix()
+
+
+def reference() -> str:
+    """The text of all pages of the reference."""
+    return "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
 
 
 def python_blocks(text: str) -> list[str]:
@@ -58,9 +64,14 @@ def section(text: str, heading: str) -> str:
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
+def without_blocks(text: str) -> str:
+    """A page without its fenced blocks."""
+    return _FENCE.sub("", text)
+
+
 def without_code(text: str) -> str:
     """A page without its fenced blocks and without inline code."""
-    return re.sub(r"`[^`\n]*`", "", _FENCE.sub("", text))
+    return re.sub(r"`[^`\n]*`", "", without_blocks(text))
 
 
 def headings(text: str) -> Iterator[str]:

@@ -23,11 +23,11 @@ def test_the_table_of_transports_is_what_their_specs_say(page):
     )
 
 
-@pytest.mark.parametrize("part", ["summary", "cells"])
-def test_the_tables_of_delivery_are_what_the_tests_of_delivery_hold(part):
+@pytest.mark.parametrize(("part", "page"), [("summary", delivery_table.SUMMARY), ("cells", delivery_table.CELLS)])
+def test_the_tables_of_delivery_are_what_the_tests_of_delivery_hold(part, page):
     wanted = getattr(delivery_table, part)()
-    assert getattr(delivery_table, f"{part}_in")(delivery_table.PAGE) == wanted, (
-        f"{pages.name_of(delivery_table.PAGE)} differs from tests/chaos/delivery.py; `{delivery_table.COMMAND}` writes it"
+    assert getattr(delivery_table, f"{part}_in")(page) == wanted, (
+        f"{pages.name_of(page)} differs from tests/chaos/delivery.py; `{delivery_table.COMMAND}` writes it"
     )
 
 
@@ -50,7 +50,6 @@ def test_the_page_about_errors_draws_the_hierarchy_as_the_module_does():
         assert re.search(rf"^{re.escape(line)}\b", text, re.MULTILINE), line
 
 
-REFERENCE = pages.ROOT / "docs" / "reference.md"
 PUBLIC_MODULES = sorted(
     name
     for package in (memtrace, memtrace_transports)
@@ -63,14 +62,17 @@ PUBLIC_MODULES = sorted(
 
 def names_in_reference():
     """What is documented there, by its last name: many stand under the package that exports them too."""
-    return {
-        name.rpartition(".")[2]
-        for name in re.findall(r"\bmemtrace(?:_transports)?\.[\w.]+", REFERENCE.read_text("utf-8"))
-    }
+    return {name.rpartition(".")[2] for name in re.findall(r"\bmemtrace(?:_transports)?\.[\w.]+", pages.reference())}
+
+
+def test_no_name_is_described_twice():
+    described = re.findall(r"^\.\. auto\w+:: ([\w.]+)", pages.reference(), re.MULTILINE)
+    assert len(described) > 150
+    assert sorted(described) == sorted(set(described))
 
 
 def test_every_public_name_is_in_the_reference():
-    text = REFERENCE.read_text(encoding="utf-8")
+    text = pages.reference()
     missing = [name for name in memtrace.__all__ if not re.search(rf"\bmemtrace\.{name}\b", text)]
     assert missing == []
 
@@ -82,7 +84,7 @@ def test_every_name_that_a_public_module_exports_is_in_the_reference(module):
 
 
 def test_every_module_without_an_underscore_is_in_the_reference():
-    text = REFERENCE.read_text(encoding="utf-8")
+    text = pages.reference()
     unnamed = {name for name in PUBLIC_MODULES if not re.search(rf"\b{re.escape(name)}(\.\w|$)", text, re.MULTILINE)}
     exported = {name: {f"memtrace.{each}" for each in import_module(name).__all__} for name in unnamed}
     assert {

@@ -41,10 +41,12 @@ def test_every_code_has_a_page_and_every_page_a_code():
 
 
 @pytest.mark.parametrize("page", pages.ERRORS, ids=pages.name_of)
-def test_a_page_has_its_cause_its_cure_and_an_example_whose_error_names_it(page):
+def test_a_page_has_a_title_that_a_search_shows_well_a_cause_a_fix_and_an_example_whose_error_names_it(page):
     text = page.read_text(encoding="utf-8")
-    assert list(pages.headings(text)) == [page.stem, "Cause", "Cure", "Seen"]
-    for part in ("Cause", "Cure"):
+    title, *parts = pages.headings(text)
+    assert re.fullmatch(rf"{page.stem}: [a-z][^.:]{{9,}}", title)
+    assert parts == ["Cause", "Fix", "Example"]
+    for part in ("Cause", "Fix"):
         assert pages.section(text, part).strip().startswith("- ")
     (example,) = pages.consoles(text)
     shown = [line for line in example.splitlines() if not line.startswith((">>>", "..."))]

@@ -33,5 +33,5 @@ def test_each_built_in_link_is_described_twice_why_it_stands_there_and_what_repl
 
 
 def test_the_reference_has_every_name_of_the_middleware_package():
-    text = (pages.ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    text = pages.reference()
     assert [name for name in memtrace.middleware.__all__ if not re.search(rf"\.{name}\b", text)] == []

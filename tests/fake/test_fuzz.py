@@ -78,6 +78,7 @@ def test_in_process_every_answer_is_one_of_the_servers():
         in_process(fake, seed)
 
 
+@pytest.mark.slow
 def test_after_a_reset_nothing_is_kept():
     fake = FakeMemtrace(clock=ManualClock())
 

@@ -89,6 +89,7 @@ def test_what_waited_goes_with_the_next_tick(late: Caller, clock: ManualClock) -
     assert late.get("/agents/bot/stats").json["memory_count"] == 1
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_wait_and_the_oldest_go_first(late: Caller) -> None:
     late.fake.set_storage("late", "down")
     for start in range(0, 10_002, 1_667):

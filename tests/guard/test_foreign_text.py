@@ -26,6 +26,7 @@ from memtrace.models import MemoryList
 from memtrace.operations._endpoints import response_parser
 from memtrace.operations._server_messages import read_error
 from memtrace.transport import Response
+from tests.sampling import sample
 
 MIB = 1024 * 1024
 MODELS = (
@@ -137,7 +138,7 @@ class Endless(io.RawIOBase):
         return count
 
 
-@pytest.mark.parametrize("byte", [b"x", b" ", b"[", b"\x00", b'"', b"\r"])
+@pytest.mark.parametrize("byte", sample([b"x", b" ", b"[", b"\x00", b'"', b"\r"], 2))
 def test_a_line_of_any_length_is_read_in_bounded_memory_and_refused_by_its_number(byte):
     stream = io.BufferedReader(Endless(byte, 100 * MIB))
     tracemalloc.start()
@@ -152,7 +153,7 @@ def test_a_line_of_any_length_is_read_in_bounded_memory_and_refused_by_its_numbe
         parse_line(lines[0], "f", 7)
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", sample(UNITS, 4))
 def test_a_line_takes_a_small_multiple_of_its_size(unit):
     for text in frames(unit, MIB // 16):
         tracemalloc.start()
@@ -180,7 +181,7 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("name", ["response", "error", "conversation"])
+@pytest.mark.parametrize("name", sample(["response", "error", "conversation"], 1))
 def test_no_reader_takes_the_square_of_a_text(name):
     """Thread time, so that other programs of a busy machine count for nothing. The square would take a minute."""
     for unit in UNITS:

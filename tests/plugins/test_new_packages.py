@@ -48,11 +48,13 @@ def package(request, tmp_path_factory):
     return Written(request.param, tmp_path_factory.mktemp(request.param))
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_its_tests_of_the_example_pass_and_clients_find_it_by_name(package):
     assert " passed" in package.test("--deselect", f"tests/test_{package.kind}.py::TestContract")
 
 
+@pytest.mark.slow
 def test_it_is_listed_as_usable(package):
     command = "middleware" if package.kind == "middleware" else f"{package.kind}s"
     (row,) = [
@@ -70,6 +72,7 @@ def test_it_is_listed_as_usable(package):
     }
 
 
+@pytest.mark.slow
 def test_the_wheel_is_typed_and_has_its_licence_and_no_tests(package):
     names = set(zipfile.ZipFile(package.wheel).namelist())
     source = {name.removeprefix("src/") for name in package.files if name.startswith("src/")}

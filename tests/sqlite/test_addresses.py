@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from memtrace import AuthenticationError, ConfigurationError, Memtrace
-from memtrace_transports import SqliteTransport
-from memtrace_transports.sqlite.maintenance import StoreFile
+from memtrace_transports import AsyncSqliteTransport, SqliteTransport
+from memtrace_transports.memory import FakeMemtrace
+from memtrace_transports.sqlite.asgi import StoreApp
+from memtrace_transports.sqlite.maintenance import StoreFile, check_store
 
 
 def contents(client, agent="assistant"):
@@ -81,6 +83,13 @@ def test_the_environment_names_a_store_as_well(tmp_path, monkeypatch, face):
         ("sqlite:///100%.db", "%25"),
         ("sqlite:///agent.db?mode=ro", "no option 'mode'"),
         ("sqlite:///agent.db?durability=none", "durability is normal or full"),
+        ("sqlite:///agent.db?durability=full&mode=ro", "no option 'mode'"),
+        ("sqlite:///agent.db?mode=ro&durability=full", "no option 'mode'"),
+        ("sqlite:///agent.db?durability=full&durability=normal", "durability is given twice"),
+        ("sqlite:///agent.db?durability=full&durability=full", "durability is given twice"),
+        ("sqlite:///agent.db?durability=full&durability=none", "durability is normal or full"),
+        ("sqlite:///agent.db?durability", "durability is normal or full"),
+        ("sqlite:///agent.db?durability=FULL", "durability is normal or full"),
         ("sqlite:///%ff.db", "not UTF-8"),
         ("sqlite:///a%00b.db", "NUL"),
         ("sqlite:///\ud800.db", "half of a Unicode character"),
@@ -100,10 +109,6 @@ def test_a_path_that_no_file_can_have_is_refused_when_the_client_is_made(path):
 
 
 def test_a_path_of_bytes_is_refused():
-    class InBytes(os.PathLike):
-        def __fspath__(self):
-            return b"agent.db"
-
     with pytest.raises(ConfigurationError, match="must be a text, not bytes"):
         Memtrace(InBytes())
 
@@ -115,6 +120,35 @@ def test_a_transport_may_be_made_of_a_path_or_of_an_address(tmp_path, transport_
             assert store in contents(client)
     with pytest.raises(ConfigurationError, match="the store is not a valid address"):
         SqliteTransport("sqlite://agent.db")
+
+
+@pytest.mark.parametrize("name", ["agent.db", "100% of mine?.db", "sqlite:"])
+def test_whatever_takes_a_store_takes_a_path_object(tmp_path, monkeypatch, transport_to, name):
+    monkeypatch.chdir(tmp_path)
+    with Memtrace("memory://", transport=transport_to(Path(name))) as client:
+        client.remember("assistant", "here")
+    assert (tmp_path / name).exists()
+    with StoreFile(Path(name)) as store:
+        assert store.info().memories == 1
+    assert repr(AsyncSqliteTransport(Path(name))) == repr(SqliteTransport(tmp_path / name)).replace("Sq", "AsyncSq", 1)
+    fake = FakeMemtrace(store=Path(name))
+    assert contents(fake.client("default")) == ["here"]
+    assert isinstance(StoreApp(Path(name)), StoreApp)
+
+
+class InBytes(os.PathLike):
+    def __fspath__(self):
+        return b"agent.db"
+
+
+@pytest.mark.parametrize("made", [SqliteTransport, AsyncSqliteTransport, StoreFile, StoreApp, check_store])
+def test_what_names_no_store_is_refused(made):
+    for store in (5, None, b"agent.db", InBytes()):
+        with pytest.raises(ConfigurationError, match=r"the store must be a text or a pathlib\.Path"):
+            made(store)
+    for store in (Path("a\0b"), Path("\ud800")):
+        with pytest.raises(ConfigurationError, match="the store is not a valid path"):
+            made(store)
 
 
 def test_a_full_durability_is_part_of_the_address(tmp_path, transport_to):

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import threading
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -93,12 +99,68 @@ def test_a_folder_that_cannot_be_made_is_refused(face, monkeypatch, path):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(sqlite_files.os, "open", full)
-    assert "cannot be made: No space left on device" in refused(face, path)
+    with (
+        face.client(path) as client,
+        pytest.raises(ConfigurationError, match="cannot be made: No space left on device") as caught,
+    ):
+        client.remember("assistant", "x")
+    assert caught.value.hint.endswith("make room and call again")
 
 
-def test_a_file_on_a_network_share_is_refused(face, monkeypatch, path):
-    monkeypatch.setattr(sqlite_files, "_file_system", lambda path: "nfs4")
+KINDS_OF_SHARES = [
+    *("nfs4", "cifs", "9p", "ceph", "lustre", "beegfs", "gpfs", "ocfs2", "vboxsf", "vmhgfs", "prl_fs"),
+    *("fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.vmhgfs-fuse", "fuse.glusterfs"),
+]
+
+
+@pytest.fixture
+def mounted(monkeypatch, tmp_path):
+    """Says that the test's folder is on a file system of this kind, as the system's own table does."""
+
+    def mount(kind):
+        table = tmp_path.parent / f"{tmp_path.name}.mountinfo"
+        table.write_text(f"22 1 0:20 / / rw - ext4 /dev/vda rw\n23 22 0:21 / {tmp_path} rw - {kind} server:/x rw\n")
+        monkeypatch.setattr(sqlite_files, "_MOUNTS", table)
+
+    return mount
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_SHARES)
+def test_a_file_on_a_network_share_is_refused(face, mounted, path, kind):
+    with Memtrace(path) as client:
+        client.remember("assistant", "before")
+    mounted(kind)
     assert "is on a network share" in refused(face, path)
+
+
+@pytest.mark.parametrize("name", ["new.db", "new/folder/new.db"])
+def test_nothing_is_made_on_a_network_share(face, mounted, tmp_path, name):
+    mounted("nfs4")
+    assert "is on a network share" in refused(face, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["ext4", "tmpfs", "overlay", "fuse.mergerfs", "fuse.encfs", "fuse"])
+def test_a_file_on_a_local_file_system_is_made(face, mounted, path, kind):
+    mounted(kind)
+    with face.client(path) as client:
+        client.remember("assistant", "here")
+        assert contents(client) == ["here"]
+
+
+def test_a_file_with_several_names_is_refused_by_each(face, path):
+    with Memtrace(path) as client:
+        client.remember("assistant", "before")
+    other = path.with_name("other.db")
+    other.hardlink_to(path)
+    for name in (path, other):
+        assert "has several names (hard links)" in refused(face, name)
+    other.unlink()
+    with face.client(path) as client:
+        assert contents(client) == ["before"]
+    other.symlink_to(path)
+    with face.client(other) as client:
+        assert contents(client) == ["before"]
 
 
 def test_the_kind_of_a_file_system_is_that_of_the_deepest_mount(monkeypatch, tmp_path):
@@ -107,13 +169,19 @@ def test_the_kind_of_a_file_system_is_that_of_the_deepest_mount(monkeypatch, tmp
         "22 1 0:20 / / rw - ext4 /dev/vda rw\n"
         "23 22 0:21 / /net\\040share rw shared:1 - nfs4 host:/x rw\n"
         "24 22 0:22 / /network rw - ext4 /dev/vdb rw\n"
+        "25 22 0:23 / /back\\134slash\\011tab rw - ceph x rw\n"
+        "26 22 0:24 / /covered rw - nfs x rw\n"
+        "27 26 0:25 / /covered rw - ext4 /dev/vdc rw\n"
     )
     monkeypatch.setattr(sqlite_files, "_MOUNTS", table)
     kinds = {
         path: sqlite_files._file_system(path)
-        for path in ("/a.db", "/net share/a.db", "/net share2/a.db", "\\\\host\\a.db")
+        for path in (
+            *("/a.db", "/net share/a.db", "/net share2/a.db", "\\\\host\\a.db"),
+            *("/back\\slash\ttab/new/a.db", "/covered/a.db"),
+        )
     }
-    assert kinds == {"/a.db": "ext4", "/net share/a.db": "nfs4", "/net share2/a.db": "ext4", "\\\\host\\a.db": "cifs"}
+    assert list(kinds.values()) == ["ext4", "nfs4", "ext4", "cifs", "ceph", "ext4"]
     table.unlink()
     assert sqlite_files._file_system("/a.db") == ""
     monkeypatch.setattr(sqlite_files.sys, "platform", "darwin")
@@ -189,6 +257,91 @@ def test_a_full_disk_is_told_and_writing_goes_on_when_there_is_room(path, transp
         connection.execute(f"PRAGMA max_page_count = {pages * 10}")
         client.remember("assistant", "there is room")
         assert contents(client) == ["there is room", *reversed(stored)]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Gives a file system with so many bytes of room."""
+    folder, mounts = tmp_path / "disk", 0
+
+    def make(size):
+        nonlocal mounts
+        folder.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
+        )
+        if done.returncode:
+            pytest.skip("this user may not mount a file system")
+        mounts += 1
+        return folder
+
+    yield make
+    if mounts:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or shutil.which("mount") is None, reason="needs a tmpfs")
+@pytest.mark.parametrize("size", ["4k", "8k", "16k", "40k", "64k", "100k"])
+def test_a_disk_that_is_full_at_the_first_call_is_told_as_full(small_disk, size):
+    path = small_disk(size) / "agent.db"
+    with Memtrace(path, retry=ONCE) as client:
+        with pytest.raises(APIConnectionError, match="cannot be written: the disk is full") as caught:
+            client.remember("assistant", "first")
+        assert caught.value.hint == "make room and call again"
+        assert not caught.value.maybe_applied
+        subprocess.run(["mount", "-o", "remount,size=4m", str(path.parent)], check=True)
+        client.remember("assistant", "there is room")
+        assert contents(client) == ["there is room"]
+
+
+@pytest.mark.parametrize("said", ["disk I/O error", "unable to open database file"])
+@pytest.mark.parametrize(("free", "is_full"), [(8192, True), (1 << 30, False)])
+def test_a_consequence_of_a_full_disk_is_told_as_that(path, monkeypatch, said, free, is_full):
+    usage = shutil.disk_usage(path.parent)._replace(free=free)
+    monkeypatch.setattr(sqlite_files.shutil, "disk_usage", lambda folder: usage)
+    error = store_error(sqlite3.OperationalError(said), str(path))
+    assert ("the disk is full" in error.message) is is_full
+    assert (error.hint == "make room and call again") is is_full
+
+
+@contextmanager
+def kept_from(path):
+    """This process may not read the file: as another user where it is root's, whom nothing keeps out."""
+    is_root = os.geteuid() == 0
+    path.chmod(0o600 if is_root else 0)
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_a_file_that_its_owner_alone_may_read_is_told_as_that():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "agent.db"
+        with Memtrace(path) as client:
+            client.remember("assistant", "planted")
+        Path(folder).chmod(0o777)
+        with Memtrace(path) as client, kept_from(path):
+            with pytest.raises(ConfigurationError, match="cannot be opened: this user may not read the file") as caught:
+                client.recall("assistant")
+            assert caught.value.hint == "change its permissions, or run as the user who owns it"
+
+
+def test_a_disk_that_cannot_be_looked_at_is_none_that_is_full(path):
+    error = store_error(sqlite3.OperationalError("disk I/O error"), str(path / "gone" / "agent.db"))
+    assert "the disk reports an error" in error.message
+
+
+def test_a_migration_whose_transaction_the_disk_has_ended_is_told_as_it_was(path):
+    def broken_off(connection):
+        connection.execute("ROLLBACK")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        sqlite_files.open_file(str(path), sqlite_files.FileFormat(1, (broken_off,)), 0, synchronous="normal")
 
 
 def test_an_organisation_whose_first_write_fails_is_made_by_the_next(path, transport_to):

@@ -6,10 +6,15 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from memtrace import (
     AddMemoryRequest,
@@ -19,7 +24,11 @@ from memtrace import (
     Memtrace,
     TransportError,
 )
-from memtrace_transports.sqlite.maintenance import StoreFile
+from memtrace_transports.sqlite import maintenance
+from memtrace_transports.sqlite._checking import find_problems
+from memtrace_transports.sqlite.maintenance import StoreFile, check_store
+from tests.forked import in_child
+from tests.sampling import sample
 from tests.sqlite.test_addresses import contents
 
 
@@ -79,7 +88,7 @@ def test_each_kind_of_damage_is_told(path, filled):
     with StoreFile(str(path)) as store:
         problems = store.check()
     assert "refers to a row of organisations that is not there" in problems[0]
-    assert "differs from its memories by 1" in problems[1]
+    assert problems[1].endswith("has memories that are not stored: 1")
 
 
 def test_a_file_that_cannot_be_read_through_is_told(path, filled):
@@ -95,9 +104,149 @@ def test_a_file_whose_structure_is_gone_is_told(path, filled):
         store._connection.execute("DROP TABLE agents")
         store._connection.execute("DROP TABLE sessions")
         store._connection.execute("ALTER TABLE organisations RENAME TO others")
-        assert store.check() == ["no such table: organisations"]
+        connection = store._connection
+        connection.execute("DROP TABLE keys")
+        connection.execute("CREATE TABLE keys (org INTEGER REFERENCES organisations (id))")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("INSERT INTO keys VALUES (1)")
+        problems = store.check()
+        assert problems[0] == "the organisations cannot be read: no such table: organisations"
+        assert (
+            "refers to a row of organisations that is not there" in problems[-1]
+        )  # the rest is looked at all the same
         with pytest.raises(ConfigurationError, match="cannot be used: no such table"):
             store.info()
+
+
+BROKEN_INDEXES = {
+    "its pages hold something else": "UPDATE text_of_1_data SET block = randomblob(length(block)) WHERE id > 10",
+    "a page is gone": "DELETE FROM text_of_1_data WHERE id = (SELECT max(id) FROM text_of_1_data)",
+    "the way to its pages is gone": "DELETE FROM text_of_1_idx",
+    "its list of segments is gone": "UPDATE text_of_1_data SET block = x'00' WHERE id = 10",
+    "it knows nothing of a memory": "DELETE FROM text_of_1_docsize WHERE id = 3",
+    "it knows a memory twice": "INSERT INTO text_of_1_docsize SELECT id + 1000, sz FROM text_of_1_docsize WHERE id = 3",
+    "another memory stands for one": "UPDATE text_of_1_docsize SET id = id + 1000 WHERE id = 3",
+    "the size of a memory is wrong": "UPDATE text_of_1_docsize SET sz = x'8100' WHERE id = 3",
+}
+
+
+def broken(path, statement):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute(statement)
+    other.close()
+
+
+@pytest.fixture
+def many(path):
+    """300 memories of each of two agents, planted in content and metadata."""
+    with Memtrace(path) as client:
+        for agent in ("planter", "neighbour"):
+            client.memories.add_many(
+                AddMemoryRequest(agent_id=agent, content=f"{agent} seed{n}", metadata={"note": f"{agent} hidden{n}"})
+                for n in range(300)
+            ).raise_for_failures()
+
+
+@pytest.mark.parametrize("statement", BROKEN_INDEXES.values(), ids=BROKEN_INDEXES)
+def test_a_text_index_that_is_damaged_is_told_and_made_anew(path, many, statement):
+    broken(path, statement)
+    with StoreFile(path) as store:
+        problems = store.check()
+        assert problems
+        assert all(problem.startswith("the text index of org_") for problem in problems)
+        store.compact()
+        assert store.check() == []
+        query = "SELECT count(*) FROM text_of_1 WHERE text_of_1 MATCH 'seed299 OR hidden7'"
+        assert store._connection.execute(query).fetchone() == (4,)
+
+
+@pytest.mark.parametrize("kind", sample(BROKEN_INDEXES, 3))
+def test_an_agent_is_forgotten_whatever_befell_the_text_index(path, many, kind):
+    broken(path, BROKEN_INDEXES[kind])
+    with StoreFile(path) as store:
+        assert store.forget("planter").memories == 300
+        assert store.check() == []
+    for word in (b"planter", b"planterseed", b"seed299planter"):
+        assert not in_any_file(path, word), word
+    with Memtrace(path) as client:
+        assert len(list(client.memories.iter(agent_id="neighbour"))) == 300
+
+
+def test_words_of_another_text_than_the_rows_are_forgotten_too(path, many):
+    broken(path, "INSERT INTO text_of_1 (text_of_1, rowid, text) VALUES ('delete', 1, 'nothing of it')")
+    broken(path, "INSERT INTO text_of_1 (rowid, text) VALUES (1, 'smuggled words')")
+    with StoreFile(path) as store:
+        store.forget("planter")
+        assert store.check() == []
+    assert not in_any_file(path, b"smuggle")
+
+
+def test_a_file_in_which_others_write_all_the_time_is_checked_by_reading_it(path, many):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with StoreFile(path, timeout=0.05) as store:
+        assert store.check() == []
+    other.close()
+
+
+@pytest.mark.parametrize("kind", sample(BROKEN_INDEXES, 3))
+def test_a_file_that_nobody_may_write_is_checked_by_reading_it(path, many, kind):
+    for problem in (False, True):
+        if problem:
+            broken(path, BROKEN_INDEXES[kind])
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+        with closing(connection):
+            assert bool(find_problems(connection, 0)) is problem
+
+
+def test_an_index_that_is_not_there_is_told(path, many):
+    broken(path, "DROP TABLE text_of_1")
+    with StoreFile(path) as store:
+        assert "no such table: text_of_1" in store.check()[0]
+
+
+def test_a_file_that_another_process_has_for_itself_is_locked_and_not_damaged(path, many):
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+    with StoreFile(path, timeout=0.05) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        store._connection.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TransportError, match="was locked by another process"):
+            store.check()
+
+
+def test_a_file_that_cannot_be_opened_any_more_has_a_problem(path, many):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100] + b"\xff" * 3996 + whole[4096:])
+    assert check_store(path) == ["the file cannot be opened: database disk image is malformed"]
+    path.write_bytes(b"\0" * 4096 + whole[4096:])
+    assert check_store(f"sqlite:///{path}") == ["the file cannot be opened: file is not a database"]
+    path.write_bytes(whole)
+    assert check_store(path) == []
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        check_store(path.with_name("typo.db"))
+    with sqlite3.connect(path.with_name("theirs.db")) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    other.close()
+    with pytest.raises(ConfigurationError, match="of another program"):
+        check_store(path.with_name("theirs.db"))
+
+
+WORDS = st.text(st.sampled_from("ab \n\"'*éß漢\u0301\u200d1"), min_size=1, max_size=12).filter(str.strip)
+
+
+@given(st.lists(st.tuples(st.sampled_from("pqr"), st.lists(WORDS, min_size=1, max_size=4), st.booleans()), max_size=8))
+@settings(deadline=None)
+def test_no_file_is_called_damaged_that_is_whole(steps):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "agent.db"
+        with Memtrace(path, dedup="per_call") as client, StoreFile(path, create=True) as store:
+            for agent, texts, is_forgotten in steps:
+                for text in texts:
+                    client.memories.add(agent_id=agent, content=text, metadata={"note": text})
+                if is_forgotten:
+                    assert store.forget(agent).memories
+                assert store.check() == []
 
 
 # ---- copies ---------------------------------------------------------------------------------------------------------
@@ -202,7 +351,8 @@ def test_only_what_is_older_goes_where_a_time_is_given(path, clock):
     with StoreFile(str(path)) as store:
         report = store.forget("assistant", before=boundary.replace(tzinfo=None))
         assert (report.memories, report.sessions, report.registered) == (1, 0, 0)
-        assert store.forget("assistant", before=boundary + timedelta(seconds=5)).memories == 0
+        again = store.forget("assistant", before=boundary + timedelta(seconds=5))
+        assert (again.memories, again.known, again.is_empty) == (0, True, True)
     with Memtrace(path, clock=clock) as client:
         assert contents(client) == ["new"]
 
@@ -216,6 +366,98 @@ def test_thousands_are_forgotten_in_several_transactions(path, transport_to):
     with StoreFile(str(path)) as store:
         assert store.forget("assistant").memories == 1500
         assert store.info().memories == 0
+
+
+def test_an_agent_is_found_by_its_name_where_no_id_is_such(path, filled):
+    with StoreFile(path) as store:
+        report = store.forgettable("assistant")
+        assert (report.agent_id, report.known, report.namesake) == (filled, True, None)
+        assert store.forget("assistant") == report
+        assert store.info().memories == 1
+
+
+def test_an_id_counts_before_a_name_and_the_namesake_is_told(path, filled):
+    with Memtrace(path) as client:
+        client.remember("assistant", "of the id")
+    with StoreFile(path) as store:
+        report = store.forget("assistant")
+        assert (report.agent_id, report.memories, report.registered) == ("assistant", 1, 0)
+        assert report.namesake == filled
+        assert store.forgettable(filled).memories == 1
+
+
+@pytest.mark.parametrize("agent", ["nobody", "Assistant", ""])
+def test_nothing_is_known_of_who_was_never_there(path, filled, agent):
+    with StoreFile(path) as store:
+        report = store.forget(agent)
+        assert (report.known, report.is_empty, report.unfinished) == (False, True, False)
+
+
+def test_a_reader_that_holds_back_the_erasing_is_told_as_that_and_a_further_call_ends_it(path, many):
+    with Memtrace(path) as client:
+        client.agents.register(name="planter")
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM memories").fetchone()
+    with StoreFile(path, timeout=0.05) as store:
+        with pytest.raises(TransportError) as caught:
+            store.forget("planter")
+        assert "memories of planter are removed from the store" in caught.value.message
+        assert "not yet erased from the bytes of its file: it was locked by another process" in caught.value.message
+        assert "nothing of this call" not in caught.value.message
+        assert caught.value.hint == "close what reads or writes the file; then run it again, which erases them"
+        assert caught.value.maybe_sent
+    assert in_any_file(path, b"planter seed7")
+    reader.close()
+    with StoreFile(path) as store:
+        report = store.forget("planter")
+        assert (report.memories, report.known, report.unfinished) == (0, True, True)
+        assert store.forgettable("planter").unfinished is False
+        assert store.check() == []
+    assert not in_any_file(path, b"seed7 planter")
+    assert not in_any_file(path, b"planter seed")
+    assert not in_any_file(path, b"planterseed")
+
+
+def test_compacting_erases_as_well_what_a_call_could_not(path, many):
+    with StoreFile(path, timeout=0.05) as store:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "compact", lambda: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                store.forget("planter")
+        assert store.forgettable("planter").unfinished
+        store.compact()
+        report = store.forgettable("planter")
+        assert (report.known, report.unfinished) == (False, False)
+    for word in (b"planter seed", b"hidden7 planter", b"planter"):
+        assert not in_any_file(path, word), word
+
+
+def test_a_disk_without_room_to_erase_is_told_with_what_to_do(path, many):
+    with StoreFile(path) as store:
+        with pytest.MonkeyPatch.context() as patch:
+            full = sqlite3.OperationalError("database or disk is full")
+            patch.setattr(store, "_end_log", raising(full))
+            with pytest.raises(
+                TransportError, match="not yet erased from the bytes of its file: it cannot be written"
+            ) as caught:
+                store.forget("planter")
+        assert caught.value.hint == "make room and call again; then run it again, which erases them"
+
+
+def raising(error):
+    def fail(*args):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("before", ["", "2026-01-01", 0])
+def test_a_bound_that_is_no_time_removes_nothing(path, filled, before):
+    with StoreFile(str(path)) as store:
+        with pytest.raises(ConfigurationError, match="before must be a datetime"):
+            store.forget(filled, before=before)
+        assert store.info().memories == 2
 
 
 def test_an_organisation_that_is_not_there_is_told(path, filled):
@@ -279,9 +521,10 @@ def test_keys_are_listed_and_revoked_by_name(path, issued):
         client.recall("assistant")
 
 
-def test_a_key_needs_a_name(path):
+@pytest.mark.parametrize("name", ["", " ", "\t\n"])
+def test_a_key_needs_a_name(path, name):
     with StoreFile(str(path), create=True) as store, pytest.raises(ConfigurationError, match="needs a name"):
-        store.create_key("")
+        store.create_key(name)
 
 
 def test_another_process_that_serves_the_file_hears_of_a_revoked_key_at_once(path, issued):
@@ -304,3 +547,32 @@ def test_a_store_that_is_locked_is_told_by_its_path(path, filled):
         store.create_key("acme")
     assert not isinstance(caught.value, APITimeoutError)  # which is what comes out of a client's call
     other.close()
+
+
+def test_a_file_that_is_looked_after_is_there_for_both_processes_of_a_fork(path):
+    with Memtrace(path) as client:
+        client.remember("assistant", "before")
+    closed = StoreFile(path)
+    closed.close()
+    with StoreFile(path) as store:
+        assert in_child(lambda: store.info().memories) == 1
+        assert (store.info().memories, store.check()) == (1, [])
+
+
+def test_a_fork_waits_no_longer_than_it_must_for_the_care_of_a_file(path, monkeypatch):
+    monkeypatch.setattr(maintenance, "_PATIENCE", 0)
+    with StoreFile(path, create=True) as store:
+        held, let_go = threading.Event(), threading.Event()
+
+        def hold():
+            with store._lock:
+                held.set()
+                let_go.wait(30)
+
+        holding = threading.Thread(target=hold)
+        holding.start()
+        held.wait(30)
+        assert in_child(lambda: 7) == 7
+        let_go.set()
+        holding.join()
+        assert store.info().memories == 0

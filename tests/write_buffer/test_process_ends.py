@@ -21,6 +21,7 @@ from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault, ManualClock
 from memtrace_transports.memory.server import LiveServer
 from tests.forked import in_child
+from tests.sampling import sample
 from tests.write_buffer.ends import COUNT
 from tests.write_buffer.faces import ONCE, PATIENCE, SyncFace, contents, memory
 
@@ -49,7 +50,7 @@ def ended(way, buffer="sync", transport="httpx"):
 
 @needs_fork
 @pytest.mark.network
-@pytest.mark.parametrize("way", ["SIGTERM", "late_adds", "first_adds", "fork", "late_thread"])
+@pytest.mark.parametrize("way", sample(["SIGTERM", "late_adds", "first_adds", "fork", "late_thread"], 2))
 def test_a_buffer_that_nobody_closed_is_sent_when_its_process_ends(way):
     stored, said = ended(way)
     assert stored == COUNT, said
@@ -65,7 +66,7 @@ def test_a_child_sends_nothing_of_its_parents_buffer():
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("transport", ["httpx", "requests"])
+@pytest.mark.parametrize("transport", sample(["httpx", "requests"], 1))
 def test_an_exit_hook_that_closes_the_buffer_was_registered_before_the_first_call(transport):
     stored, said = ended("hook_before", transport=transport)
     assert stored == COUNT, said
@@ -74,7 +75,7 @@ def test_an_exit_hook_that_closes_the_buffer_was_registered_before_the_first_cal
 @pytest.mark.network
 @pytest.mark.parametrize(
     ("way", "buffer", "transport"),
-    [("write_later", "sync", "requests"), ("write_first", "async", "aiohttp")],
+    sample([("write_later", "sync", "requests"), ("write_first", "async", "aiohttp")], 1),
 )
 def test_an_exit_hook_writes(way, buffer, transport):
     stored, said = ended(way, buffer, transport)
@@ -82,7 +83,7 @@ def test_an_exit_hook_writes(way, buffer, transport):
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("loop", ["stopped", "in_thread"])
+@pytest.mark.parametrize("loop", sample(["stopped", "in_thread"], 1))
 def test_an_async_buffer_is_sent_when_its_process_ends(loop):
     stored, said = ended("return", loop)
     assert stored == COUNT, said
@@ -90,7 +91,7 @@ def test_an_async_buffer_is_sent_when_its_process_ends(loop):
 
 
 @pytest.mark.network
-@pytest.mark.parametrize(("loop", "lost"), [("closed", "20 pending"), ("ended", "20 failed")])
+@pytest.mark.parametrize(("loop", "lost"), sample([("closed", "20 pending"), ("ended", "20 failed")], 1))
 def test_an_async_buffer_whose_event_loop_has_ended_says_what_is_lost(loop, lost):
     stored, said = ended("return", loop)
     assert (stored, said.count(f"RuntimeWarning: {LOST} {lost}")) == (0, 1), said

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
-from memtrace._cli.options import Choice, JsonOption, not_empty
+from memtrace._cli.options import Choice, JsonOption
 
 AGENTS = """\b
 Examples:
@@ -43,9 +43,7 @@ Examples:
 def sessions(
     session: Annotated[str | None, typer.Argument(metavar="SESSION", help="Only this one, by id.")] = None,
     *,
-    agent: Annotated[
-        str | None, typer.Option(metavar="ID", callback=not_empty, help="Only those of this agent, by id.")
-    ] = None,
+    agent: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this agent, by id.")] = None,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
-from memtrace._cli.options import Choice, JsonOption, KindsOption, QueryOption, SearchIndexOption, not_empty
+from memtrace._cli.options import Choice, JsonOption, KindsOption, QueryOption, SearchIndexOption
 from memtrace._cli.terminal import show_error, show_json, show_lines
 
 if TYPE_CHECKING:
@@ -31,13 +31,11 @@ _QUERY_TOKENS = 2000
 
 
 def context(
-    session: Annotated[
-        str | None, typer.Argument(metavar="SESSION", callback=not_empty, help="The session's id.")
-    ] = None,
+    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="The session's id.")] = None,
     *,
     agent: Annotated[
         str | None,
-        typer.Option(metavar="ID", callback=not_empty, help="With --prompt or --query: what this agent remembers."),
+        typer.Option(metavar="ID", help="With --prompt or --query: what this agent remembers."),
     ] = None,
     query: QueryOption = None,
     since: Annotated[

@@ -62,7 +62,7 @@ def remember(
     from memtrace._cli.stdin import json_object, text_of
     from memtrace._cli.tables import show_memories
 
-    with connected(choice) as client:
+    with connected(choice, creates=True) as client:
         memory = client.memories.add(
             wait=wait,
             agent_id=agent,

@@ -10,7 +10,7 @@ import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import JsonOption, profile_names
-from memtrace._cli.single_use_options import SingleUseOptionsCommand
+from memtrace._cli.strict_options import StrictOptionsCommand
 from memtrace._cli.terminal import say, show_error, show_json
 
 PROFILES = """\b
@@ -31,7 +31,7 @@ profiles: typer.Typer = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Name servers, for --profile.", epilog=PROFILES
 )
 
-_command = functools.partial(profiles.command, cls=SingleUseOptionsCommand)
+_command = functools.partial(profiles.command, cls=StrictOptionsCommand)
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autocompletion=profile_names)]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from memtrace._cli.options import Choice, JsonOption, with_choice
-from memtrace._cli.single_use_options import SingleUseOptionsCommand
+from memtrace._cli.strict_options import StrictOptionsCommand
 
 SPOOL = """\b
 Examples:
@@ -25,7 +25,7 @@ spool: typer.Typer = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Look after the spool of a write buffer.", epilog=SPOOL
 )
 
-_command = functools.partial(spool.command, cls=SingleUseOptionsCommand)
+_command = functools.partial(spool.command, cls=StrictOptionsCommand)
 
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="The spool.")]
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from memtrace._cli.options import JsonOption, not_empty
-from memtrace._cli.single_use_options import SingleUseOptionsCommand
+from memtrace._cli.options import JsonOption
+from memtrace._cli.strict_options import StrictOptionsCommand
 
 STORE = """\b
 Examples:
@@ -29,15 +29,18 @@ keys: typer.Typer = typer.Typer(
 )
 store.add_typer(keys, name="keys")
 
-_command = functools.partial(store.command, cls=SingleUseOptionsCommand)
-_key_command = functools.partial(keys.command, cls=SingleUseOptionsCommand)
+_command = functools.partial(store.command, cls=StrictOptionsCommand)
+_key_command = functools.partial(keys.command, cls=StrictOptionsCommand)
 
 StoreOption = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="The store, as in sqlite:///agent.db. Without it: MEMTRACE_BASE_URL."),
 ]
+TimeoutOption = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for other processes that use the file.")
+]
 OrganisationOption = Annotated[
-    str, typer.Option(metavar="NAME", callback=not_empty, help="The organisation, by name or id.")
+    str, typer.Option(metavar="NAME", help="The organisation, by name or id; store info shows them.")
 ]
 
 
@@ -45,22 +48,22 @@ OrganisationOption = Annotated[
     help="Show what the file holds, and its size.",
     epilog="\b\nExamples:\n  memtrace-sdk store info --store sqlite:///agent.db --json\n",
 )
-def info(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def info(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json: JsonOption = False) -> None:
     """Show what the file holds, and its size."""
     from memtrace._cli.store import show_info
 
-    show_info(store, as_json=as_json)
+    show_info(store, timeout=timeout, as_json=as_json)
 
 
 @_command(
     help="Read the whole file, and tell what is wrong with it.",
     epilog="\b\nExamples:\n  memtrace-sdk store check --store sqlite:///agent.db\n\nExit status 1: the file is damaged.",
 )
-def check(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def check(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json: JsonOption = False) -> None:
     """Read the whole file, and tell what is wrong with it."""
     from memtrace._cli.store import run_check
 
-    raise typer.Exit(run_check(store, as_json=as_json))
+    raise typer.Exit(run_check(store, timeout=timeout, as_json=as_json))
 
 
 @_command(
@@ -71,45 +74,50 @@ def backup(
     destination: Annotated[str, typer.Argument(metavar="DEST", help="The file to make.")],
     *,
     store: StoreOption = None,
+    timeout: TimeoutOption = 30.0,
     as_json: JsonOption = False,
 ) -> None:
     """Write a whole copy as of one moment, while others go on writing."""
     from memtrace._cli.store import run_backup
 
-    run_backup(store, destination, as_json=as_json)
+    run_backup(store, destination, timeout=timeout, as_json=as_json)
 
 
 @_command(
-    help="Give the file's free pages back to the file system.",
+    help="Give the file's free pages back to the file system, and make a damaged text index anew.",
     epilog="\b\nExamples:\n  memtrace-sdk store compact --store sqlite:///agent.db\n",
 )
-def compact(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Give the file's free pages back to the file system."""
+def compact(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json: JsonOption = False) -> None:
+    """Give the file's free pages back to the file system, and make a damaged text index anew."""
     from memtrace._cli.store import run_compact
 
-    run_compact(store, as_json=as_json)
+    run_compact(store, timeout=timeout, as_json=as_json)
 
 
 @_command(
     help="Remove an agent's memories for good, from rows, text index and free pages. Shows what it would remove, and asks.",
     epilog="\b\nExamples:\n  memtrace-sdk store forget --agent assistant\n"
-    "  memtrace-sdk store forget --agent assistant --before 2026-01-01 --yes\n",
+    "  memtrace-sdk store forget --agent assistant --before 2026-01-01 --yes\n\n"
+    "Exit status 3: the organisation knows no such agent.",
 )
 def forget(
     *,
-    agent: Annotated[str, typer.Option(metavar="ID", callback=not_empty, help="Whose memories to remove.")],
+    agent: Annotated[
+        str, typer.Option(metavar="AGENT", help="Whose memories to remove: an id, or the name of a registered agent.")
+    ],
     before: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only what is older: 90d, 24h, or 2026-01-31. Without it: all.")
     ] = None,
     organisation: OrganisationOption = "default",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: StoreOption = None,
+    timeout: TimeoutOption = 30.0,
     as_json: JsonOption = False,
 ) -> None:
     """Remove an agent's memories for good, from rows, text index and free pages. Shows what it would remove, and asks."""
     from memtrace._cli.store import run_forget
 
-    run_forget(store, agent, before=before, organisation=organisation, yes=yes, as_json=as_json)
+    run_forget(store, agent, before=before, organisation=organisation, yes=yes, timeout=timeout, as_json=as_json)
 
 
 @_key_command(
@@ -123,17 +131,17 @@ def create(
         str | None,
         typer.Option(
             metavar="NAME",
-            callback=not_empty,
             help="Whose key it is; default is what clients without a key use. Without it: an organisation of the key's name.",
         ),
     ] = None,
     store: StoreOption = None,
+    timeout: TimeoutOption = 30.0,
     as_json: JsonOption = False,
 ) -> None:
     """Print a new key, this once: the file keeps only a hash of it."""
     from memtrace._cli.store import create_key
 
-    create_key(store, name, organisation or "", as_json=as_json)
+    create_key(store, name, organisation or "", timeout=timeout, as_json=as_json)
 
 
 @_key_command(
@@ -141,11 +149,11 @@ def create(
     help="Show the issued keys by name.",
     epilog="\b\nExamples:\n  memtrace-sdk store keys list --store sqlite:///agent.db --json\n",
 )
-def list_(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def list_(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json: JsonOption = False) -> None:
     """Show the issued keys by name."""
     from memtrace._cli.store import list_keys
 
-    list_keys(store, as_json=as_json)
+    list_keys(store, timeout=timeout, as_json=as_json)
 
 
 @_key_command(
@@ -156,12 +164,13 @@ def revoke(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The key.")],
     *,
     store: StoreOption = None,
+    timeout: TimeoutOption = 30.0,
     as_json: JsonOption = False,
 ) -> None:
     """Refuse a key from now on."""
     from memtrace._cli.store import revoke_key
 
-    revoke_key(store, name, as_json=as_json)
+    revoke_key(store, name, timeout=timeout, as_json=as_json)
 
 
 SERVE = """\b

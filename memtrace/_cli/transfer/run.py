@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, cast
 
 import typer
 
 from memtrace._cli.command_errors import reporting_errors
-from memtrace._cli.connection import choose, opened
+from memtrace._cli.connection import ConnectionSettings, choose, opened
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import lock
 from memtrace._cli.json_lines import LineError, bounded_lines
@@ -24,6 +26,7 @@ from memtrace._cli.transfer.importer import ImportPlan, ImportReport, import_lin
 from memtrace._cli.transfer.registrations import RegisteredCounts, RegisteredLines, registered_lines
 from memtrace._cli.transfer.streams import is_standard_output, is_stream, open_stream
 from memtrace._support.numbers import counted
+from memtrace._support.sqlite_urls import location_of_path
 from memtrace.client import Memtrace
 from memtrace.clock import SystemClock
 from memtrace.exceptions import MemtraceError
@@ -110,7 +113,11 @@ def _kept(exports: list[FileExport]) -> tuple[str, ...]:
 def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) -> ExitStatus:
     """Store what `plan` names. Raises `CommandError`, which says how far it came."""
     report = ImportReport()
-    with reporting_errors(lambda: _how_far(report)), opened(choose(choice)) as client:
+    with (
+        reporting_errors(lambda: _how_far(report)),
+        _target(choose(choice), plan) as connection,
+        opened(connection, creates=True) as client,
+    ):
         try:
             with _opened(file) as source, _measuring(source, report) as advance:
                 import_lines(client, source.lines, plan, report, clock=SystemClock(), on_chunk=advance)
@@ -126,6 +133,16 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
     else:
         _say_what_became(report, plan)
     return ExitStatus.INCOMPLETE if report.refused else ExitStatus.OK
+
+
+@contextmanager
+def _target(connection: ConnectionSettings, plan: ImportPlan) -> Iterator[ConnectionSettings]:
+    """Where to import to: of a file that is not there yet, and that a dry run must not make, an empty one for the time being."""
+    if plan.dry_run and connection.missing_file is not None:
+        with TemporaryDirectory() as folder:
+            yield replace(connection, url=location_of_path(str(Path(folder) / "dry-run.db")).url())
+    else:
+        yield connection
 
 
 def _say_what_became(report: ImportReport, plan: ImportPlan) -> None:

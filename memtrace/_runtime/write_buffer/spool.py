@@ -107,7 +107,7 @@ def spool_path(spool: str | os.PathLike[str], on_full: OnFull = "block") -> str:
         raise ConfigurationError(
             "on_full='drop_oldest' does not go with a spool, which keeps all that it took", argument="on_full"
         )
-    path = os.fspath(spool)
+    path: object = os.fspath(spool) if isinstance(spool, os.PathLike) else spool
     if not isinstance(path, str):
         raise ConfigurationError("the spool must be a text or a pathlib.Path", argument="spool")
     try:
@@ -303,7 +303,7 @@ class Spool:
         except UnusableFileError as error:
             raise _spool_error(error.fault, self.path) from error.__cause__
         except sqlite3.Error as error:
-            fault = fault_of(error)
+            fault = fault_of(error, self.path)
             raise _spool_error(fault._replace(problem=f"{fault.problem}; nothing was taken"), self.path) from error
 
     def _connected(self, until: float) -> sqlite3.Connection:
