@@ -109,9 +109,9 @@ def check_store(store: str | os.PathLike[str], *, timeout: float | None = 30.0) 
 
     Example:
         >>> from memtrace import Memtrace
-        >>> with Memtrace("sqlite:///agent.db") as client:
+        >>> with Memtrace("sqlite:///checked.db") as client:
         ...     memory = client.remember("assistant", "User prefers dark mode")
-        >>> check_store("sqlite:///agent.db")
+        >>> check_store("sqlite:///checked.db")
         []
     """
     try:
