@@ -94,8 +94,6 @@ def _varint(data: bytes) -> int:
     number = 0
     for byte in data:
         number = number << 7 | byte & 0x7F
-        if byte < 0x80:
-            break
     return number
 
 
