@@ -55,8 +55,7 @@ def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        if connection.in_transaction:
-            connection.rollback()
+        connection.rollback()
 
 
 def _page_problems(connection: sqlite3.Connection) -> Iterator[str]:

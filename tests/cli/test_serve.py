@@ -51,6 +51,13 @@ def started(tmp_path_factory):
         yield start("--clock", "manual")[1]
 
 
+@pytest.fixture(scope="module")
+def started_on_a_file(tmp_path_factory):
+    """As `started`, with everything in a file."""
+    for start in starting(tmp_path_factory.mktemp("started_on_a_file")):
+        yield start("--clock", "manual", "--store", "sqlite:///vectors.db")[1]
+
+
 def starting(folder):
     running = []
 
@@ -108,19 +115,27 @@ class TestAsAProcess:
         process, _ = start()
         assert end(process, signal.SIGTERM) == (0, "", "")
 
-    def test_the_recorded_vectors_come_out_equal(self, started):
-        with opened(started["url"]) as console:
+    @pytest.mark.parametrize("server", ["started", "started_on_a_file"])
+    def test_the_recorded_vectors_come_out_equal(self, request, server):
+        url = request.getfixturevalue(server)["url"]
+        with opened(url) as console:
             remote = _Remote(console)
-            send = over_socket(started["url"])
+            send = over_socket(url)
             scenarios = sample(load(HERE.parent / "fake" / "vectors"), 10)
             found = [found for scenario in scenarios for found in replay(scenario, remote, remote, send) if found]
         assert found == []
 
+    @pytest.mark.parametrize("server", ["started", "started_on_a_file"])
     @pytest.mark.skipif(not WIRE.exists(), reason="../shared/wire is not there")
-    def test_the_projects_independent_replay_finds_no_difference(self, started, tmp_path):
+    def test_the_projects_independent_replay_finds_no_difference(self, request, server, tmp_path):
         scenarios = sample(load(WIRE / "vectors"), 10)
         (tmp_path / "vectors.json").write_text(json.dumps(scenarios), encoding="utf-8")
-        command = [sys.executable, str(WIRE / "replay.py"), started["url"], str(tmp_path / "vectors.json")]
+        command = [
+            sys.executable,
+            str(WIRE / "replay.py"),
+            request.getfixturevalue(server)["url"],
+            str(tmp_path / "vectors.json"),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         equal, _, total = done.stdout.split(" vectors equal")[0].rpartition("\n")[2].partition(" of ")
         assert (done.returncode, equal) == (0, total), done.stdout + done.stderr

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -342,6 +342,17 @@ def test_a_migration_whose_transaction_the_disk_has_ended_is_told_as_it_was(path
 
     with pytest.raises(sqlite3.OperationalError, match="disk is full"):
         sqlite_files.open_file(str(path), sqlite_files.FileFormat(1, (broken_off,)), 0, synchronous="normal")
+
+
+def test_a_migration_that_fails_is_taken_back(path):
+    def failing(connection):
+        connection.execute("CREATE TABLE half (a)")
+        connection.execute("SELECT * FROM absent")
+
+    with pytest.raises(sqlite3.OperationalError, match="no such table: absent"):
+        sqlite_files.open_file(str(path), sqlite_files.FileFormat(1, (failing,)), 0, synchronous="normal")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 
 
 def test_an_organisation_whose_first_write_fails_is_made_by_the_next(path, transport_to):

@@ -91,6 +91,17 @@ def test_each_kind_of_damage_is_told(path, filled):
     assert problems[1].endswith("has memories that are not stored: 1")
 
 
+def test_an_index_that_is_not_that_of_its_rows_is_told(path, filled):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        change = (
+            "UPDATE sqlite_master SET sql = replace(sql, '(org, time)', '(org, id)') WHERE name = 'memories_by_time'"
+        )
+        connection.execute(change)
+    with StoreFile(path) as store:
+        assert any("memories_by_time" in problem for problem in store.check())
+
+
 def test_a_file_that_cannot_be_read_through_is_told(path, filled):
     with path.open("r+b") as file:
         file.seek(4096 * 3)
