@@ -76,7 +76,20 @@ class TextIndex:
     """
 
     def __init__(self, connection: sqlite3.Connection, scope: str = "", *, keep: bool = True) -> None:
-        self._tables = Tables(connection, scope)
+        self._use(Tables.of(connection, scope), keep=keep)
+
+    @classmethod
+    def kept(cls, connection: sqlite3.Connection, scope: str) -> TextIndex | None:
+        """The index of a host's memories that is there; None where there is none of this version. Writes nothing."""
+        tables = Tables.kept(connection, scope)
+        if tables is None:
+            return None
+        index = cls.__new__(cls)
+        index._use(tables, keep=False)  # noqa: SLF001  # of this class
+        return index
+
+    def _use(self, tables: Tables, *, keep: bool) -> None:
+        self._tables = tables
         self._keep = keep
         self._waiting: int = self._tables.one("SELECT count(*) FROM {waiting}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from memtrace.exceptions import ConfigurationError
@@ -43,18 +43,33 @@ _CREATE = {
 class Tables:
     """One scope's tables. In a statement ``{docs}`` stands for the table of that name."""
 
-    def __init__(self, connection: sqlite3.Connection, scope: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, number: int) -> None:
         self._connection = connection
-        with self.transaction():
+        self._number = number
+        self._sql = _Statements({name: f"recall{number}_{name}" for name in _CREATE})
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, scope: str) -> Tables:
+        """Those of a scope, made where they are not there, and made anew where they are another version's."""
+        with _transaction(connection):
             number, version = _entry_of(connection, scope)
-            self._number = number
-            prefix = f"recall{number}_"
-            self._sql = _Statements({name: prefix + name for name in _CREATE})
+            tables = cls(connection, number)
             if version not in {None, VERSION}:
                 _logger.warning("the search index is another version's and is made anew")
-                _drop_all(connection, prefix)
-            self.create()
+                _drop_all(connection, f"recall{number}_")
+            tables.create()
             connection.execute("UPDATE recall_scopes SET version=? WHERE number=?", (VERSION, number))
+        return tables
+
+    @classmethod
+    def kept(cls, connection: sqlite3.Connection, scope: str) -> Tables | None:
+        """Those of a scope that are there, of this version; None where there are none. Writes nothing."""
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name='recall_scopes'").fetchone() is None:
+            return None
+        found = connection.execute(
+            "SELECT number FROM recall_scopes WHERE scope=? AND version=?", (scope, VERSION)
+        ).fetchone()
+        return None if found is None else cls(connection, int(found[0]))
 
     def create(self) -> None:
         """Make the tables that are not there."""
@@ -107,25 +122,15 @@ class Tables:
             return False
         self.run("CREATE VIRTUAL TABLE temp.{text}_words USING fts5vocab(main, {text}, row)")
         try:
-            self.one("SELECT sum(doc) FROM temp.{text}_words")
+            found: int = self.one("SELECT ifnull(sum(doc), 0) FROM temp.{text}_words")
         finally:
             self.run("DROP TABLE temp.{text}_words")
-        return True
+        expected: int = self.one("SELECT (SELECT count(*) FROM {docs}) - (SELECT count(*) FROM {waiting})")
+        return found >= expected  # each memory has a word at least
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Write all of it or nothing, in the transaction that the connection is in or in one of its own."""
-        connection = self._connection
-        if connection.in_transaction:
-            yield
-            return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
+        return _transaction(self._connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -139,6 +144,20 @@ class Tables:
             yield
         finally:
             connection.rollback()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
 
 
 class _Statements(dict[str, str]):

@@ -69,7 +69,8 @@ class Memories:
         settings = self._dispatcher.settings
         if wait:
             return self._dispatcher.run(visibility.add_and_wait(chosen, settings.dedup, wait_timeout, settings.clock))
-        check_non_negative_seconds(wait_timeout, "wait_timeout")
+        if wait_timeout != 5.0:  # the default costs no call
+            check_non_negative_seconds(wait_timeout, "wait_timeout")
         return self._dispatcher.send(operations.add_memory(chosen, settings.dedup))
 
     def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:

@@ -68,8 +68,8 @@ class TextIndexes:
 
     def kept(self, org_id: str) -> TextIndex | None:
         """The index of an organisation; None where the next search or write makes it: it is not there, or another version's."""
-        index = self._known.get(org_id) or TextIndex(self._connection, org_id, keep=False)
-        return None if index.note(_IS_WHOLE) is None else index
+        index = self._known.get(org_id) or TextIndex.kept(self._connection, org_id)
+        return None if index is None or index.note(_IS_WHOLE) is None else index
 
     def make_anew(self, org_id: str) -> None:
         """Make the index of an organisation of what it remembers, in a transaction that writes."""

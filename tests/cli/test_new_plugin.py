@@ -279,7 +279,7 @@ class TestPlaces:
     def test_an_empty_name_of_a_folder_is_refused(self, new):
         result = new("middleware", "memtrace-audit", "--directory", "")
         assert result.exit_code == 2
-        assert "--directory is empty" in result.stderr
+        assert "it is empty, as an unset variable leaves it" in result.stderr
 
 
 class TestFailures:

@@ -70,7 +70,7 @@ def test_an_option_whose_default_is_empty_may_be_so(invoke):
     assert "it is empty" not in invoke("mcp", "--agent", "a", "--prefix", "", stdin="").output
 
 
-@pytest.mark.parametrize("command", [("search", ""), ("agents", ""), ("sessions", ""), ("stats", "a", "")])
+@pytest.mark.parametrize("command", [("filter", ""), ("agents", ""), ("sessions", ""), ("stats", "a", "")])
 def test_an_argument_that_may_be_left_out_is_not_left_out_by_being_empty(invoke, command):
     result = invoke(*command)
     assert result.exit_code == 2
