@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -29,6 +30,8 @@ class Turn:
     session: int | str
     id: int | str
     speaker: str
+    #: When it was said, as the file has it.
+    time: str
     text: str = field(repr=False)
     #: Every field of the line but the text.
     metadata: dict[str, Any] = field(repr=False)
@@ -72,6 +75,7 @@ def read_turns(lines: Iterable[bytes], file: str) -> Iterator[Turn]:
             session=fields["session"],
             id=fields["id"],
             speaker=fields["speaker"],
+            time=fields["time"],
             text=fields["text"],
             metadata={name: value for name, value in fields.items() if name != "text"},
         )
@@ -165,6 +169,7 @@ class _Loader:
             event_type="message",
             content=turn.text,
             metadata=turn.metadata,
+            occurred_at=None if "occurred_at" in turn.metadata else _moment(turn.time),
             dedup_key=key,
         )
         self._waiting[key] = (turn, request)
@@ -205,6 +210,15 @@ class _Loader:
             metadata = {"conversation": turn.conversation, "session": turn.session}
             self._report.sessions[session] = self._client.sessions.create(agent_id=owner, metadata=metadata).id
         return self._report.sessions[session]
+
+
+def _moment(time: str) -> datetime | None:
+    """The point in time that a text names; None where it names none, or has no zone."""
+    try:
+        moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", time))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def _line_error(turn: Turn, error: MemtraceError) -> LineError:

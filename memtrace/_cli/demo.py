@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -25,7 +25,11 @@ from memtrace._cli.walkthrough import WalkthroughResult, run_steps
 from memtrace._support.numbers import counted
 from memtrace.client import Memtrace
 from memtrace.exceptions import ConfigurationError, MemtraceError
-from memtrace.models import Memory, SearchResult, SessionContext
+from memtrace.models import Memory, SessionContext
+from memtrace.ranking import SearchHit, SearchHits
+
+MAX_TOKENS = 400
+"""What the prompt of a conversation may have."""
 
 
 def _client(store: str | None) -> Memtrace:
@@ -78,7 +82,7 @@ def _walk_through_tree(seen: WalkthroughResult, store: str | None) -> Tree:
     )
     _call(session, 'session.decide("Open in dark mode", "the user prefers it")', _memory_line(seen.decision))
     _call(session, "session.context().context", *filter(None, _context_lines(seen.context)))
-    _call(tree, 'client.memories.filter(content_contains="dark mode")', *map(_memory_line, seen.found.results))
+    _call(tree, 'client.memories.search("which mode does the user like?")', *map(_hit_line, seen.found))
     _call(tree, "client.memories.recall(agent.id)", *map(_memory_line, seen.recalled.memories))
     stats = seen.stats
     types = ", ".join(f"{count} {name}" for name, count in stats.memory_types.items())
@@ -98,6 +102,10 @@ def _call(tree: Tree, code: str, *results: Text) -> Tree:
     for result in results:
         branch.add(result)
     return branch
+
+
+def _hit_line(hit: SearchHit) -> Text:
+    return Text.assemble((f"{hit.score:.2f} ", "green"), hit.memory.content)
 
 
 def _memory_line(memory: Memory) -> Text:
@@ -120,8 +128,25 @@ def _context_lines(context: SessionContext) -> list[Text]:
 # ---- a conversation -------------------------------------------------------------------------------------------------
 
 
-def run_conversation(file: str, store: str | None = None) -> int:
-    """Load a conversation, print counts, a search and a session's context, and return the exit status."""
+SAMPLE_QUESTIONS = (
+    "when does the train leave on Friday?",
+    "how far is the guesthouse from the dome?",
+    "who does not eat fish?",
+)
+"""Questions that the conversation which comes with the SDK answers."""
+
+
+def run_conversation(
+    file: str, store: str | None = None, *, questions: Sequence[str] = (), max_tokens: int = MAX_TOKENS
+) -> int:
+    """Load a conversation, print counts, what is found for questions, and a prompt; return the exit status.
+
+    Args:
+        file: A path, ``-`` or ``sample``.
+        store: The address of a file that keeps it; without one it is in memory.
+        questions: What to ask. Default: those that belong to the sample, else the longest word of the conversation.
+        max_tokens: The budget of the prompt.
+    """
     report = LoadReport()
     with _client(store) as client:
         try:
@@ -131,7 +156,8 @@ def run_conversation(file: str, store: str | None = None) -> int:
         except LineError as error:
             show_error(str(error), f"Stored before that: {_counts_line(report)}")
             return 2
-        _show_conversation(client, name, report)
+        asked = list(questions) or (list(SAMPLE_QUESTIONS) if file == "sample" else [report.word])
+        _show_conversation(client, name, report, [each for each in asked if each.strip()], max_tokens)
     return 0
 
 
@@ -177,18 +203,21 @@ def _counts_line(report: LoadReport) -> str:
     )
 
 
-def _show_conversation(client: Memtrace, name: str, report: LoadReport) -> None:
+def _show_conversation(
+    client: Memtrace, name: str, report: LoadReport, questions: Sequence[str], max_tokens: int
+) -> None:
     console = make_console()
     show(console, _heading("Loaded", name), _counts_table(report))
-    if not report.sessions:
+    if not report.sessions or not questions:
         show(console, "", Text("There are no turns to search.", "yellow"))
         return
-    found = client.memories.filter(content_contains=report.word, limit=_SHOWN)
-    show(console, "", _heading("Search", f'content_contains="{report.word}", limit={_SHOWN}'), _found_table(found))
-    last = list(report.sessions.values())[-1]
-    context = client.sessions.context(last)
-    show(console, "", _heading("Context", "of the last session, as the server writes it"))
-    show(console, *_context_lines(context), wrap=False)
+    for question in questions:
+        hits = client.memories.search(question, limit=_SHOWN)
+        show(console, "", _heading("Search", question), _hits_table(hits))
+    prompt = client.memories.prompt_context(questions[0], max_tokens=max_tokens, metadata_keys=["speaker"])
+    counts = f"{counted(len(prompt.memories), 'memory', 'memories')}, {prompt.tokens} of {max_tokens} tokens"
+    show(console, "", _heading("Prompt", f"for {questions[0]!r}: {counts}"))
+    show(console, *(Text(visible(line)) for line in prompt.text.rstrip("\n").split("\n")))
 
 
 _SHOWN = 5
@@ -213,7 +242,7 @@ def _counts_table(report: LoadReport) -> Table:
     return table
 
 
-def _found_table(found: SearchResult) -> Table:
-    said = [{**(memory.metadata or {}), "text": memory.content} for memory in found.results]
-    columns = {"conversation": ">", "session": ">", "speaker": "magenta", "text": ""}
-    return plain_table(columns, [[str(each.get(name)) for name in columns] for each in said])
+def _hits_table(hits: SearchHits) -> Table:
+    columns = {"score": ">", "conversation": ">", "session": ">", "speaker": "magenta", "text": ""}
+    rows = [{**(hit.memory.metadata or {}), "text": hit.memory.content, "score": f"{hit.score:.2f}"} for hit in hits]
+    return plain_table(columns, [[str(row.get(name)) for name in columns] for row in rows])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memtrace.client import Memtrace
-from memtrace.models import Agent, AgentStats, Memory, MemoryList, SearchResult, Session, SessionContext
+from memtrace.models import Agent, AgentStats, Memory, MemoryList, Session, SessionContext
+from memtrace.ranking import SearchHits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class WalkthroughResult:
     observation: Memory
     decision: Memory
     context: SessionContext
-    found: SearchResult
+    found: SearchHits
     recalled: MemoryList
     stats: AgentStats
 
@@ -41,7 +42,7 @@ def run_steps(client: Memtrace) -> WalkthroughResult:
         observation=observation,
         decision=decision,
         context=context,
-        found=client.memories.filter(content_contains="dark mode"),
+        found=client.memories.search("which mode does the user like?"),
         recalled=client.memories.recall(agent.id),
         stats=client.agents.stats(agent.id),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from memtrace._support.error_text import type_name
 from memtrace._support.threads import is_refused_thread
@@ -14,8 +14,8 @@ from memtrace.exceptions import ConfigurationError, no_thread
 
 if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher, Dispatcher
+    from memtrace._runtime.dispatch._request_cycle import AnyDispatcher
     from memtrace._runtime.workflows.steps import Workflow
-    from memtrace.clock import Clock
 
 T = TypeVar("T")
 
@@ -47,15 +47,18 @@ class DualClient:
         self._awaiting = None if async_client is None else async_dispatcher(async_client, owner)
         self._owner = owner
 
-    def run(self, make: Callable[[Clock], Workflow[T]]) -> T:
-        """Run the workflow that `make` gives for the client's clock. Raises `ConfigurationError` without a blocking client."""
+    def run(self, make: Callable[[AnyDispatcher[Any]], Workflow[T]]) -> T:
+        """Run the workflow that `make` gives for the client's dispatcher.
+
+        Raises `ConfigurationError` without a blocking client.
+        """
         if self._blocking is None:
             raise ConfigurationError(
                 f"this {self._owner} has no blocking client: give it client=Memtrace(...), or await its async methods"
             )
-        return self._blocking.run(make(self._blocking.settings.clock))
+        return self._blocking.run(make(self._blocking))
 
-    async def _run_in_thread(self, make: Callable[[Clock], Workflow[T]]) -> T:
+    async def _run_in_thread(self, make: Callable[[AnyDispatcher[Any]], Workflow[T]]) -> T:
         begun: list[bool] = []
 
         def run() -> T:
@@ -69,8 +72,8 @@ class DualClient:
                 raise
             raise no_thread("nothing was sent") from error
 
-    async def run_async(self, make: Callable[[Clock], Workflow[T]]) -> T:
+    async def run_async(self, make: Callable[[AnyDispatcher[Any]], Workflow[T]]) -> T:
         """As `run`, awaiting."""
         if self._awaiting is None:
             return await self._run_in_thread(make)
-        return await self._awaiting.run(make(self._awaiting.settings.clock))
+        return await self._awaiting.run(make(self._awaiting))

@@ -59,11 +59,13 @@ class MemtraceChatMessageHistory(BaseChatMessageHistory):
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # as in the histories of LangChain itself
         """The messages, oldest first; read anew each time. Raises what reading raises."""
-        return messages_from_dict(self._dual_client.run(lambda clock: self._history.items(None, clock)))
+        return messages_from_dict(self._dual_client.run(lambda of: self._history.items(None, of.settings.clock)))
 
     async def aget_messages(self) -> list[BaseMessage]:
         """As `messages`, awaiting."""
-        return messages_from_dict(await self._dual_client.run_async(lambda clock: self._history.items(None, clock)))
+        return messages_from_dict(
+            await self._dual_client.run_async(lambda of: self._history.items(None, of.settings.clock))
+        )
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages at the end, in requests of 100.
@@ -73,20 +75,20 @@ class MemtraceChatMessageHistory(BaseChatMessageHistory):
         they are stored but cannot be read in time.
         """
         entries = _entries(messages)
-        self._dual_client.run(lambda clock: self._history.add(entries, clock))
+        self._dual_client.run(lambda of: self._history.add(entries, of.settings.clock))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """As `add_messages`, awaiting."""
         entries = _entries(messages)
-        await self._dual_client.run_async(lambda clock: self._history.add(entries, clock))
+        await self._dual_client.run_async(lambda of: self._history.add(entries, of.settings.clock))
 
     def clear(self) -> None:
         """Take all messages back. They stay on the server, and are read no more."""
-        self._dual_client.run(self._history.clear)
+        self._dual_client.run(lambda of: self._history.clear(of.settings.clock))
 
     async def aclear(self) -> None:
         """As `clear`, awaiting."""
-        await self._dual_client.run_async(self._history.clear)
+        await self._dual_client.run_async(lambda of: self._history.clear(of.settings.clock))
 
 
 def _entries(messages: Sequence[BaseMessage]) -> list[HistoryItem]:

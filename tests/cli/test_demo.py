@@ -27,7 +27,7 @@ def test_the_walk_through_shows_every_call_and_what_came_back(invoke):
         "tags: ui",
         "### Recent Actions (2)",
         "### Decisions Made (1)",
-        "client.memories.filter",
+        "client.memories.search",
         "client.memories.recall",
         "3 memories (1 decision, 2 episodic), 1 session",
     ):
@@ -74,9 +74,64 @@ def test_the_sample_is_loaded_searched_and_summed_up(invoke):
         ["sessions", "3"],
     ):
         assert counted in lines
-    assert 'content_contains="observatory"' in result.output
-    assert "Gloves: it is two degrees at the observatory after ten." in result.output
-    assert "### Recent Actions (8)" in result.output
+    output = " ".join(result.output.split())
+    assert "Search when does the train leave on Friday? score conversation session speaker text" in output
+    assert re.search(r"text \d+\.\d\d 1 1 Otto There is a direct train at 14:05 on Friday", output)
+    assert re.search(
+        r"text \d+\.\d\d 1 2 Otto I found two places. The guesthouse in the old mill is 15 minutes", output
+    )
+    assert re.search(r"text \d+\.\d\d 1 1 Ines Yes, please. .* Marta is coming along and she doesn't eat fish", output)
+    told = re.search(r"Prompt for 'when does the train leave on Friday\?': (\d+) memories, (\d+) of 400 tokens", output)
+    assert int(told[1]) > 5
+    assert 360 <= int(told[2]) <= 400
+    assert '09:01 speaker="Otto" There is a direct train at 14:05 on Friday' in output.partition("Prompt")[2]
+
+
+def test_questions_of_your_own_are_asked_within_your_budget(invoke):
+    result = invoke("demo", "--conversation", "sample", "--ask", "gloves?", "--ask", "84 euros", "--max-tokens", "120")
+    output = " ".join(result.output.split())
+    assert re.search(
+        r"Search gloves\? .* Otto Gloves: it is two degrees .* Search 84 euros .* 84 euros a night", output
+    )
+    assert re.search(r"Prompt for 'gloves\?': \d+ memor\w+, \d+ of 120 tokens", output)
+    assert "direct train" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--ask", "gloves?"), "--ask goes with --conversation"),
+        (("--max-tokens", "9"), "--max-tokens goes with --conversation"),
+        (("--conversation", "sample", "--ask", " "), "it is blank"),
+    ],
+)
+def test_questions_that_make_no_sense_are_refused(invoke, arguments, told):
+    result = invoke("demo", *arguments)
+    assert (result.exit_code, told in result.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("time", "day"),
+    [
+        ("2026-03-02T09:00:00Z", "2026-03-02"),
+        ("2019-01-31T23:30:00+02:00", "2019-01-31"),
+        ("one morning", None),
+        ("2026-03-02T09:00:00", None),
+    ],
+)
+def test_a_turn_occurred_when_the_file_says_where_that_is_a_point_in_time(invoke, time, day):
+    output = invoke("demo", "--conversation", "-", stdin=turn(time=time)).output
+    assert (f"\n{day} " in output) == (day is not None)
+
+
+def test_a_turn_that_says_itself_when_it_occurred_keeps_that(invoke):
+    output = invoke("demo", "--conversation", "-", stdin=turn(occurred_at="2001-02-03T04:05:06Z")).output
+    assert "\n2001-02-03 " in output
+
+
+def test_a_conversation_of_blanks_alone_has_nothing_to_ask(invoke):
+    result = invoke("demo", "--conversation", "-", stdin=turn(text=" "))
+    assert (result.exit_code, "no turns to search" in result.output) == (0, True)
 
 
 def test_a_file_named_sample_is_reached_by_its_path(invoke, tmp_path, environment):
@@ -111,13 +166,13 @@ def test_what_a_terminal_would_obey_is_shown_instead(invoke):
     output = invoke("demo", "--conversation", "-", stdin=turn(speaker="\x1b]0;Ines", text=text)).output
     assert "\x1b" not in output
     assert "\u202e" not in output
-    assert r"\x1b[31mred\x07 :smile: [bold]plain[/bold] next \u202eline" in output
+    assert r"\x1b[31mred\x07 :smile: [bold]plain[/bold] next \u202eline" in " ".join(output.split())
 
 
 def test_long_texts_are_wrapped_between_words_not_cut(invoke):
     text = " ".join(f"word{number}" for number in range(60))
     output = invoke("demo", "--conversation", "-", stdin=turn(text=text)).output
-    assert " ".join(output.partition("Context")[0].split()).endswith(text)
+    assert " ".join(output.partition("Prompt")[0].split()).endswith(text)
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "\0", "."])

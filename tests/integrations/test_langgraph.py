@@ -19,7 +19,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from langgraph.store.base import BaseStore, GetOp, Item, ListNamespacesOp, MatchCondition, PutOp, SearchItem, SearchOp
 from langgraph.store.memory import InMemoryStore
 
-from memtrace import BatchError, ConfigurationError, InvalidRequestError, PayloadTooLargeError, ResponseDecodeError
+from memtrace import (
+    BatchError,
+    ConfigurationError,
+    InvalidRequestError,
+    Memtrace,
+    PayloadTooLargeError,
+    ResponseDecodeError,
+)
 from memtrace.integrations.langgraph import MemtraceStore
 from memtrace_transports.memory import Fault
 from tests.dealing import by_visibility
@@ -108,8 +115,12 @@ def test_people_can_read_an_item(fake):
     store.put(USER, "prefs", {"city": "Århus"})
     store.delete(USER, "prefs")
     deleted, put = fake.client().memories.list(agent_id="assistant").memories
-    assert (put.content, put.event_type, put.memory_type) == ('prefs: {"city": "Århus"}', "item_put", "entity")
-    assert (deleted.content, deleted.event_type) == ("prefs: deleted", "item_deleted")
+    assert (put.content, put.event_type, put.memory_type) == (
+        'users.42 "prefs": {"city": "Århus"}',
+        "item_put",
+        "entity",
+    )
+    assert (deleted.content, deleted.event_type) == ('users.42 "prefs": deleted', "item_deleted")
     assert put.tags[0] == "langgraph"
 
 
@@ -229,6 +240,131 @@ def test_a_filter_chooses_by_values(fake, wanted, found):
     assert sorted(keys(store.search(USER, filter=wanted))) == list(found)
 
 
+# ---- search with a query
+
+
+FACTS = {
+    "drink": {"text": "drinks tea without sugar", "n": 1},
+    "home": {"text": "lives in Lisbon since May", "n": 2},
+    "cat": {"text": "has a cat called Miso", "n": 3},
+}
+
+
+def with_facts(fake, **settings):
+    store = store_of(fake, **settings)
+    store.batch([PutOp(USER, key, value) for key, value in FACTS.items()])
+    return store
+
+
+def test_a_query_gives_what_is_relevant_first_with_scores(fake):
+    store = with_facts(fake)
+    found = store.search(("users",), query="where does the user live, in Lisbon?")
+    assert (keys(found)[0], found[0].value, found[0].namespace) == ("home", FACTS["home"], USER)
+    assert found[0].created_at == found[0].updated_at == store.get(USER, "home").updated_at
+    scores = [item.score for item in found]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] > 0
+    assert found == run(lambda: store.asearch(("users",), query="where does the user live, in Lisbon?"))
+    assert keys(store.search(USER, query="cat Miso", limit=1)) == ["cat"]
+    assert store.search(USER, query="cat Miso", limit=0) == []
+
+
+def test_a_query_pages_by_offset(fake):
+    store = with_facts(fake)
+    whole = store.search(USER, query="tea in Lisbon with a cat")
+    pages = [store.search(USER, query="tea in Lisbon with a cat", limit=1, offset=n) for n in range(4)]
+    assert len(whole) == 3
+    assert [item for page in pages for item in page] == whole
+
+
+def test_a_query_finds_each_item_as_it_is_now(fake):
+    store = with_facts(fake)
+    store.put(USER, "drink", {"text": "drinks coffee"})
+    store.delete(USER, "cat")
+    found = store.search(USER, query="tea, a cat called Miso")
+    assert all(item.value["text"] in ("drinks coffee", FACTS["home"]["text"]) for item in found)
+    assert store.search(USER, query="coffee")[0].value == {"text": "drinks coffee"}
+    store.put(USER, "drink", FACTS["drink"])
+    assert store.search(USER, query="tea")[0].value == FACTS["drink"]
+    created, item = store.get(USER, "drink").created_at, store.search(USER, query="tea")[0]
+    assert (item.created_at, item.updated_at > item.created_at) == (created, True)
+
+
+def test_a_query_keeps_to_its_namespaces_and_its_filter(fake):
+    store = with_facts(fake)
+    for namespace in (("users", "43"), ("users", "4"), ("others",)):
+        store.put(namespace, "drink", FACTS["drink"])
+    assert [item.namespace for item in store.search(USER, query="tea")][:1] == [USER]
+    assert {item.namespace for item in store.search(("users",), query="tea without sugar", limit=3)} == {
+        USER,
+        ("users", "43"),
+        ("users", "4"),
+    }
+    assert {item.namespace for item in store.search((), query="tea without sugar", filter={"n": 1})} == {
+        USER,
+        ("users", "43"),
+        ("users", "4"),
+        ("others",),
+    }
+    assert keys(store.search(USER, query="tea in Lisbon", filter={"n": {"$gt": 1}}))[0] == "home"
+    assert store.search(USER, query="tea", filter={"n": 9}) == []
+
+
+def test_a_query_looks_behind_old_versions_and_what_a_filter_leaves_out(fake):
+    store = store_of(fake)
+    store.put(USER, "first", {"text": "tea", "kept": True})
+    for round_ in range(3):
+        store.batch([PutOp(USER, f"k{n}", {"text": f"tea tea tea {round_}"}) for n in range(40)])
+    assert keys(store.search(USER, query="tea", filter={"kept": True})) == ["first"]
+    assert len(store.search(USER, query="tea", limit=100)) == 41
+
+
+def test_what_was_put_without_an_index_is_found_by_no_query(fake):
+    store = with_facts(fake)
+    store.put(USER, "secret", {"text": "tea at five"}, index=False)
+    assert "secret" not in keys(store.search(USER, query="tea at five"))
+    assert "secret" in keys(store.search(USER))
+    store.put(USER, "secret", {"text": "tea at five"})
+    assert keys(store.search(USER, query="tea at five"))[0] == "secret"
+
+
+def test_a_memory_of_somebody_else_is_no_item_for_a_query(fake):
+    store, client = with_facts(fake), fake.client()
+    row = next(row for row in client.memories.list(agent_id="assistant").memories if "tea" in row.content)
+    for n in range(4):
+        client.memories.add(wait=True, agent_id="assistant", content=f"tea note {n}", tags=row.tags)
+    assert store.search(USER, query="tea")[0].value == FACTS["drink"]
+
+
+def test_a_query_uses_the_clients_embedder_and_ranker_and_the_index_of_a_file(tmp_path):
+    class Backwards:
+        def rank(self, query, candidates):
+            return candidates[::-1]
+
+    def embed(texts):
+        return [[1.0, 0.1] if "drink" in text or "beverage" in text else [0.1, 1.0] for text in texts]
+
+    with (
+        Memtrace(tmp_path / "agent.db", embedder=embed) as one,
+        Memtrace(tmp_path / "agent.db", ranker=Backwards()) as two,
+    ):
+        store = MemtraceStore(one, agent_id="assistant")
+        store.batch([PutOp(USER, key, value) for key, value in FACTS.items()])
+        assert keys(store.search(USER, query="beverage"))[0] == "drink"
+        straight = MemtraceStore(Memtrace(tmp_path / "agent.db"), agent_id="assistant")
+        asked = {"query": "tea in Lisbon with a cat"}
+        backwards = MemtraceStore(two, agent_id="assistant")
+        assert keys(backwards.search(USER, **asked)) == keys(straight.search(USER, **asked))[::-1]
+
+
+def test_a_further_search_with_a_query_is_one_request(fake):
+    store = with_facts(fake)
+    store.search(USER, query="tea")
+    before = len(fake.calls)
+    store.search(USER, query="Lisbon")
+    assert [call.operation for call in fake.calls[before:]] == ["memories.list"]
+
+
 # ---- namespaces
 
 
@@ -275,7 +411,6 @@ def test_a_namespace_without_items_is_none(fake):
     [
         (PutOp(USER, "k", {}, ttl=5), r"ops\[1\].ttl must be None"),
         (PutOp(USER, "k", {}, index=["text"]), r"ops\[1\].index must be None or False"),
-        (SearchOp(USER, query="what does the user like?"), r"ops\[1\].query must be None"),
     ],
 )
 def test_what_the_store_cannot_do_is_refused_before_anything_is_sent(fake, op, said):
@@ -289,8 +424,6 @@ def test_it_is_refused_in_the_methods_too(fake):
     store = store_of(fake)
     with pytest.raises(NotImplementedError, match="TTL is not supported"):
         store.put(USER, "k", {}, ttl=5)
-    with pytest.raises(NotImplementedError, match="query"):
-        run(lambda: store.asearch(USER, query="likes"))
     store.put(USER, "k", {}, index=False, ttl=None)
     assert keys(store.search(USER, query="")) == ["k"]
 
@@ -308,6 +441,8 @@ def test_it_is_refused_in_the_methods_too(fake):
         (SearchOp(USER, filter=[1]), r"ops\[1\].filter must be a dict"),
         (SearchOp(USER, filter={"a": {"$in": [1]}}), r"ops\[1\].filter must be values, or operators"),
         (SearchOp(USER, filter={"a": {"b": {"$eq": 1, "c": 2}}}), r"ops\[1\].filter must be values, or operators"),
+        (SearchOp(USER, query=" "), r"ops\[1\].query must be a text that is not blank"),
+        (SearchOp(USER, query=5), r"ops\[1\].query must be a text that is not blank"),
         (SearchOp(USER, limit=-1), r"ops\[1\].limit must be a whole number of 0 or more"),
         (SearchOp(USER, limit=None), r"ops\[1\].limit must be a whole number of 0 or more"),
         (SearchOp(USER, offset=-1), r"ops\[1\].offset must be a whole number of 0 or more"),
@@ -450,6 +585,8 @@ class Beside(RuleBasedStateMachine):
     def search(self, prefix, wanted):
         (ours,), (theirs,) = self.both(SearchOp(prefix, filter=wanted, limit=100))
         assert plain(ours) == plain(theirs)
+        (found,) = self.ours.batch([SearchOp(prefix, filter=wanted, limit=100, query="put")])  # a word of each record
+        assert plain(found) == plain(theirs)
         pages = [
             self.ours.batch([SearchOp(prefix, filter=wanted, limit=2, offset=n)])[0] for n in range(0, len(ours), 2)
         ]

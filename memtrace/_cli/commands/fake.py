@@ -6,11 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from memtrace._cli.exit_status import CommandError, ExitStatus
+
 DEMO = """\b
 Examples:
   memtrace-sdk demo
   memtrace-sdk demo --store sqlite:///demo.db
   memtrace-sdk demo --conversation sample
+  memtrace-sdk demo --conversation sample --ask "how do they travel?"
   memtrace-sdk demo --conversation chats.jsonl
   zcat chats.jsonl.gz | memtrace-sdk demo --conversation -
 
@@ -25,6 +28,12 @@ what was stored before it.
 """
 
 
+def _not_blank(questions: list[str] | None) -> list[str] | None:
+    if any(not question.strip() for question in questions or ()):
+        raise typer.BadParameter("it is blank; it says what to look for")
+    return questions
+
+
 def demo(
     *,
     conversation: Annotated[
@@ -35,18 +44,32 @@ def demo(
             "comes with the SDK (a file of that name is ./sample).",
         ),
     ] = None,
+    ask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="QUESTION",
+            callback=_not_blank,
+            help="With --conversation: what to look for, in plain words; repeat it for more.",
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="With --conversation: the budget of the prompt, 400 tokens.")
+    ] = None,
     store: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Keep it in a file, sqlite:///demo.db, and see it again in the next run."),
     ] = None,
 ) -> None:
     """Walk through the SDK without a server and without a key, in memory unless --store names a file."""
-    from memtrace._cli.demo import run_conversation, run_walkthrough
+    from memtrace._cli.demo import MAX_TOKENS, run_conversation, run_walkthrough
 
-    if conversation is None:
-        run_walkthrough(store)
-    else:
-        raise typer.Exit(run_conversation(conversation, store))
+    if conversation is not None:
+        status = run_conversation(conversation, store, questions=ask or (), max_tokens=max_tokens or MAX_TOKENS)
+        raise typer.Exit(status)
+    if ask or max_tokens:
+        given = "--ask" if ask else "--max-tokens"
+        raise CommandError(f"{given} goes with --conversation, as in --conversation sample", ExitStatus.USAGE)
+    run_walkthrough(store)
 
 
 SERVE = """\b

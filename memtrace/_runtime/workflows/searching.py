@@ -77,6 +77,11 @@ class Searching:
             hits = yield from self.blocking(partial(ranked, ranker.ranker, query, hits, ranker.candidates))
         return hits, _hits(answer.newest)
 
+    def newest(self, asked: IndexQuery) -> Workflow[list[Memory]]:
+        """The newest memories that filters choose, as the index has them now; nothing is read."""
+        answer = yield from self._ask(asked, None)
+        return [] if answer is None else [hit.memory for hit in answer.newest]
+
     def status(self, agent_id: str | None) -> Workflow[IndexStatus]:
         """What the index has now; nothing is read."""
         answer = yield from self._ask(_counted(agent_id), None)

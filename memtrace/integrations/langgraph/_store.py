@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.store import base
 
@@ -14,11 +14,16 @@ from memtrace._support.numbers import is_int
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.clock import Clock
+from memtrace.exceptions import InvalidRequestError
 from memtrace.integrations._dual_client import DualClient
 from memtrace.integrations._owners import check_owner
 from memtrace.integrations.langgraph._items import Place, Put, StoredItem, StoredItems
 from memtrace.integrations.langgraph._matching import check_filter, matches_filter, matches_path
-from memtrace.operations._validation import check_non_negative_seconds, invalid
+from memtrace.operations._validation import broken_rule, check_non_negative_seconds, invalid
+from memtrace.ranking._search import check_query
+
+if TYPE_CHECKING:
+    from memtrace._runtime.dispatch._request_cycle import AnyDispatcher
 
 _SPARE = 100
 
@@ -28,16 +33,19 @@ class MemtraceStore(base.BaseStore):
 
     A put or a deletion is another memory, and the newest one of a key counts. It returns once that can be read, and waits
     `wait_timeout` seconds for that; None does not wait, so that a read at once may miss it. Blocking methods need `client`;
-    the async ones use `async_client`, or `client` in a thread. There is neither semantic search nor a time to live: what asks
-    for them (`query`, a list as `index`, `ttl`) raises `NotImplementedError`.
+    the async ones use `async_client`, or `client` in a thread. A search with a `query` ranks by its words, and by meaning where
+    the client has an embedder, as `memories.search` does. A list as `index`, and `ttl`, raise `NotImplementedError`.
     Raises `InvalidRequestError` for an id that the server does not take, `ConfigurationError` without a client.
 
     >>> from memtrace import Memtrace
     >>> with Memtrace("memory://", "any key") as client:
     ...     store = MemtraceStore(client, agent_id="assistant")
     ...     store.put(("users", "42"), "prefs", {"theme": "dark"})
+    ...     store.put(("users", "42"), "home", {"text": "lives in Lisbon"})
     ...     store.get(("users", "42"), "prefs").value
+    ...     store.search(("users",), query="where does the user live?")[0].value
     {'theme': 'dark'}
+    {'text': 'lives in Lisbon'}
     """
 
     def __init__(
@@ -62,26 +70,29 @@ class MemtraceStore(base.BaseStore):
         `BatchError` where only some puts were stored, and what reading and writing raise.
         """
         reads, puts = _checked(ops)
-        return self._dual_client.run(lambda clock: self._done(reads, puts, clock))
+        return self._dual_client.run(lambda of: self._done(reads, puts, of))
 
     async def abatch(self, ops: Iterable[base.Op]) -> list[base.Result]:
         """As `batch`, awaiting."""
         reads, puts = _checked(ops)
-        return await self._dual_client.run_async(lambda clock: self._done(reads, puts, clock))
+        return await self._dual_client.run_async(lambda of: self._done(reads, puts, of))
 
-    def _done(self, reads: Sequence[base.Op], puts: Sequence[Put], clock: Clock) -> Workflow[list[base.Result]]:
+    def _done(
+        self, reads: Sequence[base.Op], puts: Sequence[Put], of: AnyDispatcher[Any]
+    ) -> Workflow[list[base.Result]]:
         results: list[base.Result] = []
         for op in reads:
-            results += [(yield from self._read(op, clock))]
-        yield from self._items.put(puts, clock)
+            results += [(yield from self._read(op, of))]
+        yield from self._items.put(puts, of.settings.clock)
         return results
 
-    def _read(self, op: base.Op, clock: Clock) -> Workflow[base.Result]:
+    def _read(self, op: base.Op, of: AnyDispatcher[Any]) -> Workflow[base.Result]:
+        clock = of.settings.clock
         if isinstance(op, base.GetOp):
             found = yield from self._items.find((tuple(op.namespace), op.key), clock)
             return None if found is None else _item(found)
         if isinstance(op, base.SearchOp):
-            return (yield from self._search(op, clock))
+            return (yield from self._ranked(op, op.query, of) if op.query else self._search(op, clock))
         if isinstance(op, base.ListNamespacesOp):
             return (yield from self._list_namespaces(op, clock))
         return None
@@ -94,6 +105,17 @@ class MemtraceStore(base.BaseStore):
         while len(found) < wanted and (items := (yield from live.next())) is not None:
             found += [_search_item(item) for item in items if matches_filter(item.value, op.filter)]
         return found[op.offset : wanted]
+
+    def _ranked(self, op: base.SearchOp, query: str, of: AnyDispatcher[Any]) -> Workflow[list[base.SearchItem]]:
+        if not op.limit:
+            return []
+        items = self._items.relevant(query, op.namespace_prefix, of.searching)
+
+        def is_wanted(item: StoredItem) -> bool:
+            return item.is_indexed and matches_filter(item.value, op.filter)
+
+        found = yield from items.best(op.offset + op.limit, is_wanted)
+        return [_search_item(item, score) for item, score in found[op.offset :]]
 
     def _list_namespaces(self, op: base.ListNamespacesOp, clock: Clock) -> Workflow[list[tuple[str, ...]]]:
         conditions = op.match_conditions or ()
@@ -122,8 +144,8 @@ def _item(item: StoredItem) -> base.Item:
     )
 
 
-def _search_item(item: StoredItem) -> base.SearchItem:
-    return base.SearchItem(*item.place, item.value, item.created_at, item.updated_at)
+def _search_item(item: StoredItem, score: float | None = None) -> base.SearchItem:
+    return base.SearchItem(*item.place, item.value, item.created_at, item.updated_at, score)
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------
@@ -141,7 +163,7 @@ def _checked(ops: Iterable[base.Op]) -> tuple[list[base.Op], list[Put]]:
             _check_put(op, field)
             place = tuple(op.namespace), op.key
             puts.pop(place, None)
-            puts[place] = Put.of(place, op.value, f"{field}.value")
+            puts[place] = Put.of(place, op.value, f"{field}.value", is_indexed=op.index is not False)
         elif isinstance(op, base.SearchOp):
             _check_search(op, field)
         elif isinstance(op, base.ListNamespacesOp):
@@ -157,7 +179,7 @@ def _check_put(op: base.PutOp, field: str) -> None:
         raise NotImplementedError(f"{field}.ttl must be None: MemtraceStore has no time to live")
     if op.index:
         raise NotImplementedError(
-            f"{field}.index must be None or False: MemtraceStore has no index to search by meaning"
+            f"{field}.index must be None or False: MemtraceStore searches the whole of a value, or none of it"
         )
 
 
@@ -165,9 +187,10 @@ def _check_search(op: base.SearchOp, field: str) -> None:
     _check_labels(op.namespace_prefix, f"{field}.namespace_prefix")
     _check_window(op.limit, op.offset, field)
     if op.query:
-        raise NotImplementedError(
-            f"{field}.query must be None: MemtraceStore has no index to search by meaning; filter chooses by values"
-        )
+        try:
+            check_query(op.query)
+        except InvalidRequestError as error:
+            raise broken_rule(f"{field}.query", str(error.rule), str(error.problem)) from None
     if op.filter is not None and not isinstance(cast("object", op.filter), dict):
         raise invalid(f"{field}.filter", "a dict", f"{type(op.filter).__name__} was given")
     check_filter(op.filter, f"{field}.filter")
