@@ -29,6 +29,7 @@ from memtrace import (
 )
 from memtrace.integrations.langgraph import MemtraceStore
 from memtrace_transports.memory import Fault
+from memtrace_transports.sqlite.maintenance import StoreFile
 from tests.dealing import by_visibility
 from tests.faces import ONCE
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
@@ -355,6 +356,19 @@ def test_a_query_uses_the_clients_embedder_and_ranker_and_the_index_of_a_file(tm
         asked = {"query": "tea in Lisbon with a cat"}
         backwards = MemtraceStore(two, agent_id="assistant")
         assert keys(backwards.search(USER, **asked)) == keys(straight.search(USER, **asked))[::-1]
+
+
+def test_what_is_forgotten_in_the_middle_of_a_search_is_not_found(tmp_path):
+    class Forgetful:
+        def rank(self, query, candidates):
+            with StoreFile(f"sqlite:///{tmp_path / 'agent.db'}") as file:
+                file.forget("assistant")
+            return candidates
+
+    with Memtrace(tmp_path / "agent.db", ranker=Forgetful()) as client:
+        store = MemtraceStore(client, agent_id="assistant")
+        store.put(USER, "drink", FACTS["drink"])
+        assert store.search(USER, query="tea") == []
 
 
 def test_a_further_search_with_a_query_is_one_request(fake):

@@ -177,12 +177,12 @@ class RelevantItems:
         """The item that is at a place, and its memory; None where it was deleted. The index is as new as the hits."""
         if place not in self._current:
             record = yield from self._newest(place, since)
-            item = _read(record)[1]
-            self._current[place] = None if item is None else (record.memory, item)
+            item = None if record is None else _read(record)[1]
+            self._current[place] = None if record is None or item is None else (record.memory, item)
         return self._current[place]
 
-    def _newest(self, place: Place, since: datetime) -> Workflow[Record]:
-        """The newest record of a place, of which there is one since then."""
+    def _newest(self, place: Place, since: datetime) -> Workflow[Record | None]:
+        """The newest record of a place since then; None where it has gone from the index meanwhile."""
         owned, bound = self._owned([self._form.name, _key_tag(place)]), since - timedelta(microseconds=1)
         most = _FEW
         while True:
@@ -191,6 +191,8 @@ class RelevantItems:
             records = [record for record in map(self._form.record_of, rows) if record is not None]
             if records:
                 return max(records, key=lambda record: (record.memory.time, record.sequence, record.key))
+            if len(rows) < most:
+                return None
             most *= 8  # memories of somebody else have the same tags
 
     def _owned(self, tags: list[str]) -> _Owned:
