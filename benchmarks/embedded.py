@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import collections
 import contextlib
 import hashlib
 import json
@@ -81,16 +82,33 @@ class Floor:
     COLUMNS = "id, org, time, agent_id, session_id, memory_type, event_type, content, metadata, tags, dedup_key, importance, parent_id"
 
     def __init__(self, folder):
+        from memtrace_transports.sqlite._index import TextIndexes
         from memtrace_transports.sqlite._opening import open_store
-        from memtrace_transports.sqlite._schema import create_text_index, text_table
         from memtrace_transports.sqlite._transport import read_location
 
         self.connection = open_store(read_location(str(folder / "floor.db")), time.monotonic() + 5)
         self.connection.execute("INSERT INTO organisations VALUES (1, 'org_1', 'default')")
-        create_text_index(self.connection, 1)
+        TextIndexes(self.connection).of("org_1")
         self.row = f"INSERT INTO memories ({self.COLUMNS}) VALUES ({', '.join('?' * 13)})"
-        self.words = f"INSERT INTO {text_table(1)} (rowid, text) VALUES (?, ?)"
-        self.stored = 0
+        self.stored = self.waiting = 0
+
+    def index(self, stored):
+        """Keep the words as the store does: in a plain table until a thousand are together, then in FTS5's."""
+        docs = [(v[0] << 8, v[0], v[2], v[2], v[3], None, v[5], v[6], 0.0, "", hash(v[7]), None) for v in stored]
+        words = [(v[0] << 16, " ".join(dict.fromkeys(v[7].lower().split()))) for v in stored]
+        self.connection.executemany(f"INSERT INTO recall1_docs VALUES ({', '.join('?' * 12)})", docs)
+        self.connection.executemany("INSERT INTO recall1_waiting VALUES (?, ?)", words)
+        self.waiting += len(stored)
+        if self.waiting >= 1024:
+            self.waiting = 0
+            rows = self.connection.execute("SELECT row, words FROM recall1_waiting ORDER BY row").fetchall()
+            self.connection.executemany("INSERT INTO recall1_text (rowid, words) VALUES (?, ?)", rows)
+            counts = collections.Counter(" ".join(text for _, text in rows).split())
+            self.connection.executemany(
+                "INSERT INTO recall1_words VALUES (?, ?) ON CONFLICT (word) DO UPDATE SET count = count + excluded.count",
+                counts.items(),
+            )
+            self.connection.execute("DELETE FROM recall1_waiting")
 
     def values(self, number, text):
         self.stored += 1
@@ -102,14 +120,14 @@ class Floor:
         execute, values = self.connection.execute, self.values(number, text)
         execute("BEGIN IMMEDIATE")
         execute(self.row, values)
-        execute(self.words, (values[0], text))
+        self.index([values])
         execute("COMMIT")
 
     def batch(self, rows):
         stored = [self.values(number, text) for number, text in rows]
         self.connection.execute("BEGIN IMMEDIATE")
         self.connection.executemany(self.row, stored)
-        self.connection.executemany(self.words, [(values[0], values[7]) for values in stored])
+        self.index(stored)
         self.connection.execute("COMMIT")
 
     def newest(self, who):
@@ -210,6 +228,7 @@ def fill(path, rows):
     from memtrace import Memtrace
     from memtrace_transports._engine.rules.new_memories import generated_key
     from memtrace_transports._engine.store.rows import Row
+    from memtrace_transports.sqlite._index import TextIndexes
     from memtrace_transports.sqlite._opening import open_store
     from memtrace_transports.sqlite._store import Numbers, SqliteStore
     from memtrace_transports.sqlite._transport import read_location
@@ -217,7 +236,7 @@ def fill(path, rows):
     with Memtrace(url_of(path)) as client:
         org = client.remember("agent_0", "the first").org_id
     connection = open_store(read_location(str(path)), time.monotonic() + 5)
-    store, texts = SqliteStore(connection, Numbers(connection)), contents(rows - 1)
+    store, texts = SqliteStore(connection, Numbers(connection), TextIndexes(connection)), contents(rows - 1)
     for start in range(0, rows - 1, 10_000):
         some = []
         for number, text in zip(range(start, min(start + 10_000, rows - 1)), texts, strict=False):
@@ -280,10 +299,11 @@ def sizes(path, folder):
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("VACUUM INTO ?", (str(bare),))
     with contextlib.closing(sqlite3.connect(bare, isolation_level=None)) as connection:
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5%'").fetchall():
-            connection.execute(f"DROP TABLE {name}")
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'recall%' ORDER BY sql LIKE '%fts5%' DESC"
+        for (name,) in connection.execute(tables).fetchall():
+            connection.execute(f"DROP TABLE IF EXISTS {name}")
         connection.execute("VACUUM")
-    command = [sys.executable, "-m", "memtrace", "export", str(lines), "--url", url_of(path)]
+    command = [sys.executable, "-m", "memtrace", "export", str(lines), "--base-url", url_of(path)]
     subprocess.run(command, check=True, capture_output=True)
     found = bare.stat().st_size, lines.stat().st_size
     bare.unlink()

@@ -84,9 +84,10 @@ class Batch:
     def take(self, memory: Memory, key: int | None) -> None:
         """Add one, unless it is there already."""
         known = print_of_content, time, session_id = identity(memory)
-        if known in self._seen or self._tables.one(FIND, known) is not None:
-            return
-        self._seen.add(known)
+        if self._keep:  # a host adds each of its memories once
+            if known in self._seen or self._tables.one(FIND, known) is not None:
+                return
+            self._seen.add(known)
         at = micros(memory.occurred_at)
         found = words(memory_text(memory))
         group = self._group(memory.agent_id, session_id, at)

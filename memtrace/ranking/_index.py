@@ -100,7 +100,10 @@ class TextIndex:
         return self.add_many([memory], [key]) == 1
 
     def add_many(self, memories: Iterable[Memory], keys: Iterable[int | None] | None = None) -> int:
-        """Add memories, best oldest first; those that are there already are passed over. Gives the number of the others."""
+        """Add memories, best oldest first, and give their number. Those that are there already are passed over.
+
+        A host adds each of its memories once: without `keep` nothing is looked up.
+        """
         with self._tables.transaction():
             batch = Batch(self._tables, keep=self._keep)
             given = [*memories]
