@@ -56,7 +56,7 @@ class ClosedBeforeForks(Protocol):
         ...
 
     def allow_after_fork(self) -> None:
-        """Let it be opened again, in the parent and in the child."""
+        """Let it be opened again, in the parent and in the child. Raises nothing: others come after it."""
         ...
 
 
@@ -75,9 +75,9 @@ def _close_all() -> None:
 
 
 def _allow_all() -> None:
-    for owner in _forking.closed:
+    closed, _forking.closed = getattr(_forking, "closed", []), []
+    for owner in closed:
         owner.allow_after_fork()
-    _forking.closed = []
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -7,11 +7,12 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, cast
 
 from memtrace._support.forks import close_before_forks
 from memtrace._support.sqlite_files import begin
+from memtrace.exceptions import MemtraceError
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
 from memtrace_transports._engine.settings import ServerSettings
 from memtrace_transports._engine.stamps import Stamps
@@ -105,7 +106,8 @@ class FileBacking:
     ) -> None:
         self._location = read_location(store)
         self._lock = lock
-        self.connection: sqlite3.Connection = self._open()
+        self._is_closed = False
+        self.connection: sqlite3.Connection = self._open(create=True)
         numbers = Numbers(self.connection)
         indexes = TextIndexes(self.connection)
         self.directory: CopiedDirectory = CopiedDirectory(
@@ -114,8 +116,8 @@ class FileBacking:
         self.store: CopiedStore = CopiedStore(self.connection, numbers, indexes)
         close_before_forks(self)
 
-    def _open(self) -> sqlite3.Connection:
-        connection = open_store(self._location, time.monotonic() + _PATIENCE)
+    def _open(self, *, create: bool) -> sqlite3.Connection:
+        connection = open_store(self._location, time.monotonic() + _PATIENCE, create=create)
         self._data_version = _data_version(connection)
         weakref.finalize(self, connection.close)  # as a fake does, that nobody closes
         return connection
@@ -125,20 +127,28 @@ class FileBacking:
         if not self._lock.acquire(timeout=_PATIENCE):
             return False
         self.connection.close()
+        self._is_closed = True
         return True
 
     def allow_after_fork(self) -> None:
-        """Open the file again, in the parent and in the child."""
+        """Open the file again, in the parent and in the child; one that is gone by then is an error of the next call."""
         try:
-            self.connection = self._open()
-            self.store.use(self.connection)
-            self.directory.use(self.connection)
+            with suppress(MemtraceError):
+                self._open_again()
         finally:
             self._lock.release()
+
+    def _open_again(self) -> None:
+        self.connection = self._open(create=False)
+        self._is_closed = False
+        self.store.use(self.connection)
+        self.directory.use(self.connection)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A block of calls of the two whose effects are kept together, or not at all."""
+        if self._is_closed:
+            self._open_again()
         if self.connection.in_transaction:  # within one already
             yield
             return

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from memtrace._support.forks import close_before_forks
 from memtrace._support.sqlite_files import begin, execute_waiting, fault_of
 from memtrace.clock import SystemClock
-from memtrace.exceptions import ConfigurationError, TransportError
+from memtrace.exceptions import ConfigurationError, MemtraceError, TransportError
 from memtrace_transports._engine.organisations import OrganisationState
 from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
@@ -172,7 +172,10 @@ class StoreFile:
         """Open the file again, in the parent and in the child."""
         try:
             if not self._is_closed:
-                self._open(create=False)
+                self._is_closed = True  # it stays so where the file is gone by then
+                with suppress(MemtraceError):
+                    self._open(create=False)
+                    self._is_closed = False
         finally:
             self._lock.release()
 
@@ -472,6 +475,8 @@ class StoreFile:
     def _told(self) -> Iterator[None]:
         """Make an error of ours of what SQLite says, with what was begun taken back."""
         with self._lock:
+            if self._is_closed:
+                raise unusable(self._location.path, "was closed", "make another StoreFile")
             try:
                 yield
             except BaseException as error:

@@ -230,3 +230,13 @@ def test_who_has_the_file_open_sees_no_organisation_in_the_place_of_one_that_a_r
         first.remember("bot", "of a again")
         assert (contents(first), contents(second)) == (["of a again"], ["of b"])
         assert other_fake.client().memories.list().memories == []
+
+
+def test_a_fork_after_the_file_has_gone_is_no_fault_of_the_fork(fake, path):
+    client = fake.client()
+    client.remember("bot", "before")
+    path.unlink()
+    assert in_child(lambda: 7) == 7
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        client.remember("bot", "after")
+    assert not path.exists()

@@ -582,3 +582,19 @@ def test_a_fork_waits_no_longer_than_it_must_for_the_care_of_a_file(path, monkey
         let_go.set()
         holding.join()
         assert store.info().memories == 0
+
+
+def test_a_fork_after_the_file_has_gone_leaves_what_looks_after_it_closed(path):
+    with StoreFile(path, create=True) as store:
+        path.unlink()
+        assert in_child(lambda: 7) == 7
+        with pytest.raises(ConfigurationError, match="was closed"):
+            store.info()
+
+
+def test_what_is_closed_says_so(path):
+    store = StoreFile(path, create=True)
+    store.close()
+    store.close()
+    with pytest.raises(ConfigurationError, match=r"agent.db was closed"):
+        store.check()
