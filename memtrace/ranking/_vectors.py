@@ -30,7 +30,7 @@ class CheckedEmbedder:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self.has_failed = False
+        self.has_failed: bool = False
 
     def vectors(self, texts: list[str]) -> list[list[float]] | None:
         """The vector of each text, all of one length; None when the function fails, now or before."""
