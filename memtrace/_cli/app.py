@@ -178,6 +178,12 @@ _add(
     help="List the built-in middleware, and what you have installed; that acts only where a client names it.",
 )
 _add(
+    diagnostics.rankers,
+    diagnostics.RANKERS,
+    "List the installed rankers.",
+    help="List the built-in ranker, and what you have installed; that orders a search only where a client names it.",
+)
+_add(
     new_plugin.new,
     new_plugin.NEW,
     "Write a package for a plugin of your own.",

@@ -1,4 +1,4 @@
-"""``memtrace-sdk transports`` and ``memtrace-sdk middleware``: what is installed here, and whether it works."""
+"""``memtrace-sdk transports``, ``middleware`` and ``rankers``: what is installed here, and whether it works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test your application: the in-memory fake, its faults and its clock; and contracts for transports and middleware."""
+"""Test your application: the in-memory fake, its faults and its clock; and contracts for transports, middleware and rankers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memtrace.testing._middleware_contract import MiddlewareContract
+    from memtrace.testing._ranker_contract import RankerContract
     from memtrace.testing._transport_contract import AsyncTransportContract, TransportContract
     from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 
@@ -17,6 +18,7 @@ __all__ = [
     "Fault",
     "ManualClock",
     "MiddlewareContract",
+    "RankerContract",
     "TransportContract",
 ]
 
@@ -24,6 +26,7 @@ _PLACES = {
     **dict.fromkeys(("FakeMemtrace", "Fault", "ManualClock"), "memtrace_transports.memory"),
     "AsyncTransportContract": "memtrace.testing._transport_contract",
     "MiddlewareContract": "memtrace.testing._middleware_contract",
+    "RankerContract": "memtrace.testing._ranker_contract",
     "TransportContract": "memtrace.testing._transport_contract",
 }
 _RULES = "memtrace.testing._rules"  # and all modules in it

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from inspect import isfunction, isgenerator
+from inspect import isgenerator
 from typing import ClassVar, cast
 
 import pytest
@@ -20,6 +20,7 @@ from memtrace._flow.drivers import drive, drive_async
 from memtrace._support.locks import Locks
 from memtrace.exceptions import MemtraceError
 from memtrace.testing._canaries import CONTENT, KEY, is_shown, shown_in_error, shown_in_records
+from memtrace.testing._create_fixture import check_is_fixture, made_by
 from memtrace.testing._traces import DRIVERS, Driver, TraceStep, run, trace, within
 from memtrace.transport import (
     CallContext,
@@ -100,8 +101,7 @@ class MiddlewareContract:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if isfunction(cls.__dict__.get("create")):
-            raise TypeError(f"{cls.__name__}.create needs the decorator @pytest.fixture")
+        check_is_fixture(cls, "create")
 
     @pytest.fixture
     def create(self) -> Create:
@@ -267,10 +267,7 @@ class MiddlewareContract:
 
 
 def _made(create: Create) -> Middleware:
-    try:
-        made: object = create()
-    except TypeError as error:
-        pytest.fail(f"the fixture create gives a function without arguments, as lambda: Mine(); it failed: {error}")
+    made = made_by(create)
     if isgenerator(made) or not callable(made):
         pytest.fail(f"the fixture create gives a function that makes a middleware; it made {type(made).__name__}")
     return cast("Middleware", made)

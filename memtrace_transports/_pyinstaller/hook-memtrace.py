@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def hook(hook_api: PostGraphAPI) -> None:
-    """Add the files of data, and what is imported by name: transports and middleware, also those that others publish."""
+    """Add the files of data, and what is imported by name: transports, middleware and rankers, also those that others publish."""
     from PyInstaller.utils.hooks import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
         collect_data_files,
         collect_entry_point,
     )
 
     hook_api.add_datas(collect_data_files("memtrace"))
-    for group in ("memtrace.transports", "memtrace.middleware"):
+    for group in ("memtrace.transports", "memtrace.middleware", "memtrace.rankers"):
         metadata, modules = collect_entry_point(group)
         hook_api.add_datas(metadata)
         hook_api.add_imports(*modules)

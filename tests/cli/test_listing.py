@@ -1,4 +1,4 @@
-"""The listings of transports and of middleware."""
+"""The listings of transports, of middleware and of rankers."""
 
 from __future__ import annotations
 
@@ -66,3 +66,35 @@ def test_installed_middleware_is_listed(invoke, environment):
     info = PluginInfo("middleware", "tracing", "tracing-post", "0.1", "ok")
     environment.setattr(plugins.middleware_registry, "listing", lambda: [info])
     assert "tracing-post" in invoke("middleware").output
+
+
+def test_the_built_in_ranker_is_listed_as_json(invoke):
+    result = invoke("rankers", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.output)[0] == {
+        "kind": "ranker",
+        "name": "lexical",
+        "distribution": "memtrace-sdk",
+        "version": memtrace.__version__,
+        "status": "ok",
+        "detail": "",
+    }
+
+
+def test_the_built_in_ranker_is_shown_to_people(invoke):
+    lines = invoke("rankers").output.splitlines()
+    assert lines[0].split() == ["kind", "name", "distribution", "version", "status", "detail"]
+    assert lines[1].split() == ["ranker", "lexical", "memtrace-sdk", memtrace.__version__, "ok"]
+
+
+def test_installed_rankers_are_listed_with_what_is_wrong(invoke, environment):
+    detail = "reinstall cross-post, whose dependency torch is missing"
+    info = PluginInfo("ranker", "cross", "cross-post", "0.1", "missing package", detail)
+    environment.setattr(plugins.ranker_registry, "listing", lambda: [info])
+    assert {"cross-post", *detail.split()} <= set(invoke("rankers").output.split())
+    assert [row["status"] for row in json.loads(invoke("rankers", "--json").output)] == ["missing package"]
+
+
+def test_without_any_ranker_the_listing_says_so(invoke, environment):
+    environment.setattr(plugins.ranker_registry, "listing", list)
+    assert invoke("rankers").output == "No ranker is installed.\n"

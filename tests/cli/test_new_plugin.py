@@ -22,7 +22,7 @@ from memtrace._cli.new_plugin.kinds import KINDS
 from memtrace._cli.new_plugin.names import plugin_names
 from memtrace._cli.new_plugin.rendering import rendered_files
 from memtrace._cli.new_plugin.writing import write_files
-from memtrace.plugins import middleware_registry, transport_registry
+from memtrace.plugins import middleware_registry, ranker_registry, transport_registry
 from tests.plugins.conftest import place, write_project
 
 TEMPLATES = resources.files("memtrace._cli.new_plugin").joinpath("templates")
@@ -35,6 +35,15 @@ WRITTEN = {
         "src/memtrace_audit/__init__.py",
         "src/memtrace_audit/py.typed",
         "tests/test_middleware.py",
+    ],
+    "ranker": [
+        ".gitignore",
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "src/memtrace_audit/__init__.py",
+        "src/memtrace_audit/py.typed",
+        "tests/test_ranker.py",
     ],
     "transport": [
         ".gitignore",
@@ -71,7 +80,9 @@ class TestKinds:
         folders = {entry.name for entry in TEMPLATES.iterdir()} - {"every_kind"}
         assert set(get_args(PluginKind)) == set(KINDS) == folders == set(WRITTEN)
 
-    @pytest.mark.parametrize("registry", [middleware_registry, transport_registry], ids=lambda registry: registry.kind)
+    @pytest.mark.parametrize(
+        "registry", [middleware_registry, ranker_registry, transport_registry], ids=lambda registry: registry.kind
+    )
     def test_a_kind_is_written_for_the_group_that_is_searched(self, registry):
         kind = KINDS[registry.kind]
         assert (kind.registry, kind.group) == (registry, registry._group)
@@ -83,7 +94,7 @@ class TestKinds:
     def test_another_kind_is_refused_with_those_that_there_are(self, new):
         result = new("rankr", "memtrace-audit")
         assert result.exit_code == 2
-        assert "'middleware', 'transport'" in result.stderr
+        assert "'middleware', 'ranker', 'transport'" in result.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -176,6 +187,7 @@ class TestNames:
             ("transport", "sqlite"),
             ("middleware", "memtrace-retry"),
             ("middleware", "memtrace-opentelemetry"),
+            ("ranker", "memtrace-lexical"),
         ],
     )
     def test_one_of_the_sdks_own_is_told(self, new, kind, name):
@@ -184,8 +196,9 @@ class TestNames:
         short = name.removeprefix("memtrace-")
         assert f"gives users the name {short}, which is that of the built-in {kind} of memtrace-sdk" in result.stderr
 
-    def test_a_built_in_name_of_the_other_kind_is_free(self):
-        assert plugin_names("middleware", "memtrace-sqlite").name == "sqlite"
+    @pytest.mark.parametrize("kind", ["middleware", "ranker"])
+    def test_a_built_in_name_of_another_kind_is_free(self, kind):
+        assert plugin_names(kind, "memtrace-sqlite").name == "sqlite"
 
     @pytest.fixture
     def installed(self, tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from memtrace._cli.app import app
 from tests.cli.conftest import locomo
 from tests.sampling import is_whole, sample
 
-COMMANDS = ("demo", "transports", "middleware", "doctor", "serve-fake", "mcp", "new")
+COMMANDS = ("demo", "transports", "middleware", "rankers", "doctor", "serve-fake", "mcp", "new")
 
 
 EVERY_HELP = """

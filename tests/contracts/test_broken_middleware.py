@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from memtrace.middleware import call, sleep
-from memtrace.testing import MiddlewareContract, TransportContract
+from memtrace.testing import MiddlewareContract, RankerContract, TransportContract
 from memtrace.transport import Response, TransportError
 from tests.contracts import noticing
 from tests.sampling import sample
@@ -272,7 +272,9 @@ def test_a_contract_without_a_network_can_be_subclassed_further():
     assert callable(second.test_a_second_close_does_nothing)
 
 
-@pytest.mark.parametrize(("contract", "name"), [(MiddlewareContract, "create"), (TransportContract, "spec")])
+@pytest.mark.parametrize(
+    ("contract", "name"), [(MiddlewareContract, "create"), (RankerContract, "create"), (TransportContract, "spec")]
+)
 def test_a_fixture_without_its_decorator_is_told(contract, name):
     with pytest.raises(TypeError, match=f"Mine.{name} needs the decorator @pytest.fixture"):
         type("Mine", (contract,), {name: lambda self: None})
@@ -280,10 +282,17 @@ def test_a_fixture_without_its_decorator_is_told(contract, name):
 
 @pytest.mark.parametrize(
     ("contract", "fixture"),
-    [("TransportContract", "spec"), ("AsyncTransportContract", "spec"), ("MiddlewareContract", "create")],
+    [
+        ("TransportContract", "spec"),
+        ("AsyncTransportContract", "spec"),
+        ("MiddlewareContract", "create"),
+        ("RankerContract", "create"),
+    ],
 )
 def test_a_subclass_without_its_fixture_is_told_which(pytester, contract, fixture):
     pytester.makepyfile(f"from memtrace.testing import {contract}\nclass TestIt({contract}): pass")
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "ignore", "-q", "-k", "answer or closes")
+    result = pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-W", "ignore", "-q", "-k", "answer or closes or no_candidates"
+    )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([f"*NotImplementedError: TestIt needs a fixture `{fixture}`*"])

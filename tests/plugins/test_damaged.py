@@ -14,17 +14,23 @@ from tests.sampling import is_whole, sample
 SPEC = {
     "transport": "TransportSpec(create=lambda options: None",
     "middleware": "MiddlewareSpec(create=lambda: None",
+    "ranker": "RankerSpec(create=lambda: None",
 }
-GROUP = {"transport": "memtrace.transports", "middleware": "memtrace.middleware"}
-TAKEN = {"transport": "httpx", "middleware": "auth"}
-COMMAND = {"transport": "transports", "middleware": "middleware"}
+GROUP = {"transport": "memtrace.transports", "middleware": "memtrace.middleware", "ranker": "memtrace.rankers"}
+TAKEN = {"transport": "httpx", "middleware": "auth", "ranker": "lexical"}
+COMMAND = {"transport": "transports", "middleware": "middleware", "ranker": "rankers"}
+WORKING = {
+    "transport": ("urllib3", "memtrace-urllib3"),
+    "middleware": ("tagging", "memtrace-tagging"),
+    "ranker": ("important", "memtrace-important"),
+}
 KINDS = sorted(SPEC)
 
 
 def plugin(kind, *, hook="", more=""):
     """The code of a plugin that is right but for the hook's name and the spec's last arguments."""
     return f"""
-        from memtrace.plugins import MiddlewareSpec, TransportSpec, hookimpl
+        from memtrace.plugins import MiddlewareSpec, RankerSpec, TransportSpec, hookimpl
 
         @hookimpl
         def {hook or f"memtrace_{kind}"}():
@@ -88,8 +94,7 @@ def test_each_is_listed_with_its_status_and_the_reason(listed, kind, end, status
 @pytest.mark.parametrize("kind", KINDS)
 def test_those_that_work_are_listed_beside_them(listed, kind):
     working = {row["name"]: row["distribution"] for row in listed[kind] if row["status"] == "ok"}
-    third_party = {"transport": ("urllib3", "memtrace-urllib3"), "middleware": ("tagging", "memtrace-tagging")}[kind]
-    assert third_party in working.items()
+    assert WORKING[kind] in working.items()
     assert working[TAKEN[kind]] == "memtrace-sdk"
 
 
@@ -115,7 +120,8 @@ for arguments in asked:
         told[arguments] = [type(error).__name__, f"{error} {error.hint}"]
 
 called = []
-for arguments in ({}, {"transport": "httpx"}, {"transport": "urllib3", "middleware": ["tagging"]}):
+working = {"transport": "urllib3", "middleware": ["tagging"], "ranker": "important"}
+for arguments in ({}, {"transport": "httpx"}, working):
     with Memtrace(url, key, **arguments) as client:
         called.append(client.recall("assistant").count)
 print(json.dumps([told, called]))
@@ -133,13 +139,15 @@ CURES = [
 @pytest.mark.network
 def test_only_the_call_that_asks_for_one_fails_and_is_told_whose_it_is_and_what_helps(python, server):
     asked = {
-        (kind, name): json.dumps({kind: name if kind == "transport" else [name]}) for kind in KINDS for name, _ in CURES
+        (kind, name): json.dumps({kind: [name] if kind == "middleware" else name})
+        for kind in KINDS
+        for name, _ in CURES
     }
     output = python("-c", ASK, server.url, server.key, *asked.values(), MEMTRACE_TAGGING_VALUE="blue")
     told, called = json.loads(output)
     for (kind, name), arguments in asked.items():
         error, text = told[arguments]
-        assert error == {"transport": "TransportNotAvailableError", "middleware": "ConfigurationError"}[kind]
+        assert error == ("TransportNotAvailableError" if kind == "transport" else "ConfigurationError")
         for part in dict(CURES)[name]:
             assert part.format(kind=kind) in text
         assert re.search(rf"\b{name}\b", text)

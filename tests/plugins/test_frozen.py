@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import tomlkit
 
-from memtrace import AsyncMemtrace, Memtrace, TransportNotAvailableError, plugins
-from memtrace.plugins import transport_registry
+from memtrace import AsyncMemtrace, Memtrace, TransportNotAvailableError
+from memtrace.plugins import middleware_registry, ranker_registry, transport_registry
 from memtrace_transports._pyinstaller import get_hook_dirs
 
 
@@ -54,13 +54,12 @@ def told_by_the_hook(monkeypatch, *, installed):
 @pytest.mark.parametrize("installed", [None, object()], ids=["without mcp", "with mcp"])
 def test_pyinstaller_is_told_of_every_module_that_is_chosen_by_name(monkeypatch, installed):
     told = told_by_the_hook(monkeypatch, installed=installed)
-    modules = {*plugins._BUILT_IN_TRANSPORTS.values(), *plugins._BUILT_IN_MIDDLEWARE.values()}
-    assert modules <= {*told.imports}
+    registries = (transport_registry, middleware_registry, ranker_registry)
+    assert {module for registry in registries for module in registry._builtin.values()} <= {*told.imports}
     assert ("memtrace.integrations.mcp" in told.imports) is (installed is not None)
     assert told.datas == [
         ("memtrace/data", "memtrace"),
-        ("metadata of memtrace.transports", "."),
-        ("metadata of memtrace.middleware", "."),
+        *((f"metadata of {registry._group}", ".") for registry in registries),
     ]
 
 

@@ -61,7 +61,7 @@ def test_a_fresh_process_uses_the_middleware_that_was_named(python, server):
     assert [request.headers.get("x-team") for request in server.received] == ["blue", "blue", None, None]
 
 
-def test_both_are_listed_in_a_fresh_process(python):
+def test_each_is_listed_in_a_fresh_process(python):
     transports = json.loads(python("-m", "memtrace", "transports", "--json"))
     middleware = json.loads(python("-m", "memtrace", "middleware", "--json"))
     assert third_party(transports) == [
@@ -77,7 +77,14 @@ def test_both_are_listed_in_a_fresh_process(python):
     (tagging,) = third_party(middleware)
     assert (tagging["kind"], tagging["name"]) == ("middleware", "tagging")
     assert (tagging["distribution"], tagging["version"], tagging["status"]) == ("memtrace-tagging", "0.3.0", "ok")
-    for command, name in sample([("transports", "urllib3"), ("middleware", "tagging")], 1):
+    (important,) = third_party(json.loads(python("-m", "memtrace", "rankers", "--json")))
+    assert (important["kind"], important["name"]) == ("ranker", "important")
+    assert (important["distribution"], important["version"], important["status"]) == (
+        "memtrace-important",
+        "0.1.0",
+        "ok",
+    )
+    for command, name in sample([("transports", "urllib3"), ("middleware", "tagging"), ("rankers", "important")], 1):
         assert f"memtrace-{name}" in python("-m", "memtrace", command)
 
 

@@ -1,4 +1,4 @@
-"""transports, middleware and doctor: what is installed here, and why a server does not answer."""
+"""transports, middleware, rankers and doctor: what is installed here, and why a server does not answer."""
 
 from __future__ import annotations
 
@@ -34,6 +34,21 @@ def middleware(*, as_json: JsonOption = False) -> None:
     from memtrace.plugins import middleware_registry as installed
 
     run_listing(installed.listing(), "No middleware is installed.", as_json=as_json)
+
+
+RANKERS = """\b
+Examples:
+  memtrace-sdk rankers
+  memtrace-sdk rankers --json
+"""
+
+
+def rankers(*, as_json: JsonOption = False) -> None:
+    """List the built-in ranker, and what you have installed; that orders a search only where a client names it."""
+    from memtrace._cli.plugin_table import run_listing
+    from memtrace.plugins import ranker_registry as installed
+
+    run_listing(installed.listing(), "No ranker is installed.", as_json=as_json)
 
 
 DOCTOR = """\b

@@ -12,6 +12,7 @@ NEW = """\b
 Examples:
   memtrace-sdk new middleware memtrace-audit
   memtrace-sdk new transport memtrace-curl --directory plugins/curl
+  memtrace-sdk new ranker memtrace-recent
 
 \b
 The package memtrace-audit brings the plugin audit, as in middleware=["audit"].
@@ -19,7 +20,7 @@ It has typed source with an example that works, tests by the SDK's contract, a
 README and a licence. Nothing that is there is replaced.
 """
 
-PluginKind = Literal["middleware", "transport"]
+PluginKind = Literal["middleware", "ranker", "transport"]
 
 
 def new(

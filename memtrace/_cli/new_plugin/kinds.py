@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from memtrace.plugins import MiddlewareSpec, Registry, TransportSpec, middleware_registry, transport_registry
+from memtrace.plugins import (
+    MiddlewareSpec,
+    RankerSpec,
+    Registry,
+    TransportSpec,
+    middleware_registry,
+    ranker_registry,
+    transport_registry,
+)
 
 
 class Kind(NamedTuple):
@@ -17,7 +25,7 @@ class Kind(NamedTuple):
     #: The extras of memtrace-sdk that its tests need.
     extras: str
     #: Where the plugins of this kind are found by name.
-    registry: Registry[MiddlewareSpec] | Registry[TransportSpec]
+    registry: Registry[MiddlewareSpec] | Registry[RankerSpec] | Registry[TransportSpec]
 
 
 KINDS: Final = {
@@ -26,6 +34,12 @@ KINDS: Final = {
         "A middleware for memtrace-sdk that logs slow calls.",
         "testing",
         middleware_registry,
+    ),
+    "ranker": Kind(
+        "memtrace.rankers",
+        "A ranker for memtrace-sdk that lets newer memories go first.",
+        "testing",
+        ranker_registry,
     ),
     "transport": Kind(
         "memtrace.transports",

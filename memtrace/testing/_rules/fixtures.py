@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from inspect import isfunction, signature
+from inspect import signature
 from typing import ClassVar
 
 import pytest
 
 from memtrace.plugins import TransportSpec
+from memtrace.testing._create_fixture import check_is_fixture
 from memtrace.testing._scripted_server import ScriptedServer
 from memtrace.testing._transport_under_test import TransportUnderTest
 
@@ -30,8 +31,7 @@ class Fixtures:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if isfunction(cls.__dict__.get("spec")):
-            raise TypeError(f"{cls.__name__}.spec needs the decorator @pytest.fixture")
+        check_is_fixture(cls, "spec")
         if not cls.network:
             for name in dir(cls):
                 test = getattr(cls, name)
