@@ -106,13 +106,15 @@ def _digest(memory: Memory) -> str:
 
 
 class _Opened:
-    """What one process has of an index: a lock, and the tables once they were opened."""
+    """What one process has of an index: a lock, and the tables once they were opened. No fork comes while a file is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_file: bool) -> None:
         self.lock = threading.Lock()
         self.connection: sqlite3.Connection | None = None
         self.indexes: dict[Owner, TextIndex] = {}
         self.thread = WorkerThread("memtrace index")
+        if in_file:
+            close_before_forks(self)
 
     def close(self) -> None:
         """Close the tables; they are opened again where they are used next."""
@@ -120,6 +122,17 @@ class _Opened:
         self.indexes.clear()
         if connection is not None:
             connection.close()
+
+    def close_before_fork(self) -> bool:
+        """Close the file until `allow_after_fork`; False where it is in use for longer than a moment."""
+        if not self.lock.acquire(timeout=_PATIENCE):
+            return False
+        self.close()
+        return True
+
+    def allow_after_fork(self) -> None:
+        """Let the file be opened again."""
+        self.lock.release()
 
 
 class LocalIndex:
@@ -131,9 +144,8 @@ class LocalIndex:
     def __init__(self, path: str | None, embedder: Embedder | None = None) -> None:
         self._path = path
         self.embedder: CheckedEmbedder | None = None if embedder is None else CheckedEmbedder(embedder)
-        self._process: PerProcess[_Opened] = PerProcess(lambda _: _Opened())
+        self._process: PerProcess[_Opened] = PerProcess(lambda _: _Opened(in_file=path is not None))
         self._closed = False
-        close_before_forks(self)
 
     @property
     def thread(self) -> WorkerThread:
@@ -175,18 +187,6 @@ class LocalIndex:
             self._closed = True
             process.close()
         process.thread.stop()
-
-    def close_before_fork(self) -> bool:
-        """Close the file until `allow_after_fork`; False where it is in use for longer than a moment."""
-        process = self._process.get()
-        if self._path is None or not process.lock.acquire(timeout=_PATIENCE):
-            return False
-        process.close()
-        return True
-
-    def allow_after_fork(self) -> None:
-        """Let the file be opened again."""
-        self._process.get().lock.release()
 
     # ---- the tables
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakSet
 
@@ -76,8 +77,9 @@ def _close_all() -> None:
 
 def _allow_all() -> None:
     closed, _forking.closed = getattr(_forking, "closed", []), []
-    for owner in closed:
-        owner.allow_after_fork()
+    with ExitStack() as allowing:  # which goes on after one that fails
+        for owner in closed:
+            allowing.callback(owner.allow_after_fork)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
