@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import typer
@@ -56,12 +58,20 @@ def _rendered(console: Console, *parts: RenderableType, wrap: bool = True) -> st
     return text if console.is_terminal else "\n".join(line.rstrip() for line in text.split("\n"))
 
 
-def show_table(table: Table) -> None:
-    """Print a table; in a pipe one line for each row, unless COLUMNS is wide enough for all of its text."""
+def show_table(table: Table, *, of_texts: bool = False) -> None:
+    """Print a table; in a pipe one line for each row, unless COLUMNS is wide enough for all of its text.
+
+    In a table `of_texts` the last column is one, which gets room and whole words where there is a width.
+    """
     console = make_console()
     whole = "" if console.is_terminal else "".join(f"{line}\n" for line in _row_lines(table))
     if whole and columns_in_environment() is None:
         console.file.write(whole)
+        return
+    if of_texts:
+        from memtrace._cli.row_layout import laid_out
+
+        show(console, *laid_out(table, console.width))
         return
     text = _rendered(console, table)
     console.file.write(text if len("".join(text.split())) >= len("".join(whole.split())) else whole)
@@ -83,7 +93,9 @@ def _row_lines(table: Table) -> Iterator[str]:
 
 
 def show_error(message: str, *more: str) -> None:
-    """Print to stderr what happened, and further lines, without breaking them."""
+    """Print to stderr what happened, and further lines, without breaking them, nor a line of the output before."""
+    with suppress(OSError, ValueError, AttributeError):  # an output that fails is told where it is written
+        sys.stdout.flush()
     show(make_console(stderr=True), *(visible(text) for text in (f"memtrace-sdk: {message}", *more)), wrap=False)
 
 

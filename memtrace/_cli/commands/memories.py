@@ -20,10 +20,10 @@ from memtrace._cli.options import (
     SessionOption,
     TagOption,
 )
-from memtrace._cli.terminal import make_console, show, show_error, show_json
+from memtrace._cli.terminal import make_console, show, show_error, show_json, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from memtrace.models import Memory
 
@@ -174,21 +174,38 @@ def tail(
         tags=tag,
         tags_match="exact" if exact_tags else "substring",
     )
+    exact = {"agent": agent, "type": memory_type, "event": event_type}
+    shared = {name: value for name, value in exact.items() if value is not None}
     with connected(choice) as client:
+        if not as_json:
+            _show_shared(shared)
         for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
             if isinstance(come, Outage):
                 show_error(f"no answer for now, still trying: {come.error.message}")
             else:
-                _show_as_they_come(come, as_json=as_json)
+                _show_as_they_come(come, shared, as_json=as_json)
 
 
-def _show_as_they_come(memories: Sequence[Memory], *, as_json: bool) -> None:
+def _show_shared(shared: Mapping[str, str]) -> None:
+    """Say once on a terminal what is the same in each memory; a pipe has it in each line."""
+    from memtrace._cli.row_layout import shared_line
+
+    console = make_console()
+    if shared and console.is_terminal:
+        show(console, shared_line((name, visible(value)) for name, value in shared.items()))
+
+
+def _show_as_they_come(memories: Sequence[Memory], shared: Mapping[str, str], *, as_json: bool) -> None:
     from memtrace._cli.recent_rows import line_of
-    from memtrace._cli.tables import memory_line
+    from memtrace._cli.tables import memory_line, memory_row
 
+    console = make_console()
     if as_json:
         for memory in memories:
             typer.echo(line_of(memory))
+    elif console.is_terminal:
+        for memory in memories:
+            show(console, *memory_row(memory, console.width, shared))
     else:
-        show(make_console(), *map(memory_line, memories), wrap=False)
+        show(console, *map(memory_line, memories), wrap=False)
     sys.stdout.flush()
