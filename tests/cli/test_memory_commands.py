@@ -147,9 +147,35 @@ class TestRecall:
         assert [row[-1] for row in table(result)[1:]] == ["2", "1"]
         assert "the newest 2; for more: --limit N" in result.stderr
 
-    def test_nothing_is_told_on_stderr_alone(self, invoke, client):
-        result = invoke("recall", "assistant")
-        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "memtrace-sdk: nothing was found\n")
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (("old",), "old has nothing since 24h; its newest memory is of 2026-01-01 00:00 UTC: give a longer --since"),
+            (("old", "--since", "1h"), "old has nothing since 1h; its newest memory"),
+            (("old", "--query", "coffee"), "nothing that old has of all times is relevant to the query; its newest memory is of 2026"),
+            (("old", "--query", "tea", "--since", "1h"), "nothing that old has since 1h is relevant to the query; its newest memory"),
+            (("Odl",), "the agent Odl is unknown: nobody has written to it, and it is not registered; did you mean old?\n"),
+            (("zzz",), "the agent zzz is unknown: nobody has written to it, and it is not registered\n"),
+            (("helper",), "no memory is stored under helper; the agent of that name stores under its id: memtrace-sdk recall agent_"),
+        ],
+    )  # fmt: skip
+    def test_where_nothing_is_found_it_says_why_on_stderr_alone(
+        self, invoke, client, memtrace_fake, at_once, environment, arguments, told
+    ):
+        client.remember("old", "User drinks tea")
+        client.agents.register(name="helper")
+        memtrace_fake.clock.advance(48 * 3600)
+        environment.setattr("memtrace._runtime.config.SystemClock", lambda: memtrace_fake.clock)
+        result = invoke("recall", *arguments)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.startswith(f"memtrace-sdk: {told}")
+        assert len(result.stderr.splitlines()) == 1
+        assert json.loads(invoke("recall", *arguments, "--json").stdout)["count"] == 0
+
+    def test_a_registered_agent_without_memories_is_no_unknown_one(self, invoke, client):
+        agent = client.agents.register(name="helper")
+        told = invoke("recall", agent.id).stderr
+        assert told == f"memtrace-sdk: the agent {agent.id} is registered, and has no memories yet\n"
 
     def test_since_chooses(self, invoke, client, memtrace_fake):
         client.remember("assistant", "old")

@@ -110,6 +110,7 @@ def recall(
 ) -> None:
     """Show what an agent remembers: the newest, or with --query the most relevant first."""
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import why_nothing
     from memtrace._cli.search_index import read_ahead
     from memtrace._cli.tables import show_memories
 
@@ -117,14 +118,16 @@ def recall(
         raise CommandError("AGENT is empty: as a filter that would mean everyone", ExitStatus.USAGE)
     with connected(choice, search_index) as client:
         if query is None:
-            found = client.memories.list(
-                agent_id=agent, since="24h" if since is None else since, limit=100 if limit is None else limit
-            )
+            since = "24h" if since is None else since
+            found = client.memories.list(agent_id=agent, since=since, limit=100 if limit is None else limit)
         else:
             most = 10 if limit is None else limit
             read_ahead(client, query, {"agent_id": agent, "since": since, "limit": most})
             bound = {} if since is None else {"since": since}
             found = client.memories.recall(agent, query=query, limit=most, **bound)
+        if not as_json and not found.memories:
+            show_error(why_nothing(client, agent, since, query))
+            return
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
         return
