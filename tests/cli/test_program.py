@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,8 +75,20 @@ class TestHelp:
         for command in commands:
             assert command.help == inspect.getdoc(command.callback)
 
+    def test_every_command_stands_in_one_section_with_its_text_at_one_column(self, invoke):
+        text = invoke("--help").output
+        listed = text[text.index("\nMemories:") : text.index("\n  Examples:")]
+        sections = re.findall(r"^(\S.*):$", listed, re.MULTILINE)
+        assert sections == ["Memories", "Agents and sessions", "Store", "Servers", "Tools"]
+        names = re.findall(r"^  ([a-z-]+) ", listed, re.MULTILINE)
+        assert sorted(names) == sorted(get_command(app).commands)
+        assert {len(match[0]) for match in re.finditer(r"^  [a-z-]+ +", listed, re.MULTILINE)} == {
+            max(map(len, names)) + 4
+        }
+        assert text.index("Examples:") < text.index("Exit statuses:")
+
     def test_without_a_command_the_help_is_shown(self, invoke):
-        assert "Commands:" in invoke().output
+        assert "Memories:" in invoke().output
 
     def test_the_version_is_shown(self, invoke):
         result = invoke("--version")
