@@ -136,6 +136,7 @@ def _add(
 
 
 _add(memories.remember, memories.REMEMBER, "Store a memory.", _MEMORIES)
+_add(memories.decide, memories.DECIDE, "Store a decision, with its reasoning.", _MEMORIES)
 _add(
     memories.recall,
     memories.RECALL,

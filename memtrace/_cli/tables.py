@@ -43,14 +43,16 @@ def show_memories(memories: Sequence[Memory]) -> None:
 
 
 def memories_table(memories: Iterable[Memory]) -> Table:
-    """One memory a row, its content whole."""
+    """One memory a row, its content whole; a decision with its reasoning."""
     rows = [_memory_cells(memory) for memory in memories]
     return plain_table({"time": "dim", **_OWN, "content": ""}, rows)
 
 
 def _memory_cells(memory: Memory) -> Sequence[str]:
     tags = ",".join(memory.tags or ())
-    return time_text(memory.time), memory.agent_id, memory.memory_type, memory.event_type, tags, memory.content
+    reasoning = (memory.metadata or {}).get("reasoning") if memory.memory_type == "decision" else None
+    content = f"{memory.content} (reasoning: {reasoning})" if reasoning else memory.content
+    return time_text(memory.time), memory.agent_id, memory.memory_type, memory.event_type, tags, content
 
 
 def hits_table(hits: Iterable[SearchHit]) -> Table:

@@ -138,6 +138,35 @@ class TestRemember:
         assert "secret" not in result.stderr
 
 
+class TestDecide:
+    def test_it_stores_what_the_sdk_does_with_every_option(self, invoke, client):
+        options = ["--tag", "ui", "--importance", "0.5", "--session", "sess_1", "--metadata", '{"n": 1}', "--wait"]
+        result = invoke("decide", "assistant", "Open in dark mode", "asked for", *options, "--json")
+        assert result.exit_code == 0, result.output
+        (stored,) = client.recall("assistant").memories
+        assert json.loads(result.stdout) == json.loads(stored.model_dump_json(exclude_unset=True))
+        assert (stored.memory_type, stored.event_type, stored.tags) == ("decision", "decision", ["ui"])
+        assert (stored.importance, stored.session_id) == (0.5, "sess_1")
+        assert stored.metadata == {"n": 1, "reasoning": "asked for"}
+
+    def test_a_decision_shows_its_reasoning_in_every_table(self, invoke, client):
+        shown = "Open in dark mode (reasoning: asked for)\n"
+        assert invoke("decide", "assistant", "-", "asked for", stdin="Open in dark mode\n").stdout.endswith(shown)
+        for command in (("recall", "assistant"), ("filter", "dark"), ("search", "dark")):
+            assert invoke(*command).stdout.endswith(shown)
+
+    @pytest.mark.parametrize("metadata", [None, {"reasoning": ""}, {"other": 1}])
+    def test_a_decision_without_one_is_its_content(self, invoke, client, metadata):
+        client.memories.add(agent_id="a", content="Tea", memory_type="decision", metadata=metadata)
+        assert invoke("recall", "a").stdout.endswith("  Tea\n")
+
+    def test_a_second_reasoning_is_refused(self, invoke, server, memtrace_fake):
+        result = invoke("decide", "a", "b", "c", "--metadata", '{"reasoning": "secret"}')
+        assert (result.exit_code, len(memtrace_fake.calls)) == (2, 0)
+        assert "--metadata has a reasoning, beside REASONING" in result.stderr
+        assert "secret" not in result.output
+
+
 class TestRecall:
     def test_the_newest_come_first_and_the_rest_is_told_of(self, invoke, client, memtrace_fake):
         for number in range(3):
@@ -533,7 +562,7 @@ class TestRegistry:
 
 
 COMMANDS = (
-    ["remember", "a", "secret"], ["recall", "a"], ["recall", "a", "--query", "q"], ["search", "q"], ["filter"], ["context", "s"],
+    ["remember", "a", "secret"], ["decide", "a", "secret", "why"], ["recall", "a"], ["recall", "a", "--query", "q"], ["search", "q"], ["filter"], ["context", "s"],
     ["context", "--query", "q"], ["agents"], ["sessions"], ["stats", "a"],
     ["tail"], ["export", "-"], ["export", "out.jsonl"], ["import", "-"],
 )  # fmt: skip

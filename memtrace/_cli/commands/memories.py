@@ -1,4 +1,4 @@
-"""remember, recall and tail."""
+"""remember, decide, recall and tail."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from memtrace.models import Memory
+    from memtrace.resources.request_params import AddMemoryParams
 
 REMEMBER = """\b
 Examples:
@@ -58,23 +59,83 @@ def remember(
     as_json: JsonOption = False,
 ) -> None:
     """Store a memory."""
+    from memtrace._cli.stdin import json_object
+
+    _store(
+        choice,
+        {
+            "agent_id": agent,
+            "content": content,
+            "memory_type": memory_type,
+            "event_type": event_type,
+            "tags": tag,
+            "importance": importance,
+            "session_id": session,
+            "metadata": None if metadata is None else json_object(metadata, "--metadata"),
+            "dedup_key": dedup_key,
+        },
+        wait=wait,
+        as_json=as_json,
+    )
+
+
+DECIDE = """\b
+Examples:
+  memtrace-sdk decide assistant "Open in dark mode" "the user prefers it"
+  memtrace-sdk decide builder "Use PostgreSQL" "JSON support" --tag storage --json
+
+\b
+It is a memory of the type and event decision, with REASONING in its metadata.
+Exit status 4: this agent took the same decision within 24 hours.
+"""
+
+
+def decide(
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Who decides: an id; it need not be registered.")],
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="What is decided; - reads the standard input.")],
+    reasoning: Annotated[str, typer.Argument(metavar="REASONING", help="Why.")],
+    *,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; repeat it for more.")] = None,
+    importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session that it belongs to.")] = None,
+    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
+    dedup_key: Annotated[str | None, typer.Option(metavar="KEY", help="A duplicate key of your own.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it can be read.")] = False,
+    choice: Choice,
+    as_json: JsonOption = False,
+) -> None:
+    """Store a decision, with its reasoning."""
+    from memtrace._cli.stdin import json_object
+
+    also = {} if metadata is None else json_object(metadata, "--metadata")
+    if "reasoning" in also:
+        raise CommandError("--metadata has a reasoning, beside REASONING: leave it out there", ExitStatus.USAGE)
+    _store(
+        choice,
+        {
+            "agent_id": agent,
+            "content": content,
+            "memory_type": "decision",
+            "event_type": "decision",
+            "tags": tag,
+            "importance": importance,
+            "session_id": session,
+            "metadata": {**also, "reasoning": reasoning},
+            "dedup_key": dedup_key,
+        },
+        wait=wait,
+        as_json=as_json,
+    )
+
+
+def _store(choice: Choice, fields: AddMemoryParams, *, wait: bool, as_json: bool) -> None:
     from memtrace._cli.connection import connected
-    from memtrace._cli.stdin import json_object, text_of
+    from memtrace._cli.stdin import text_of
     from memtrace._cli.tables import show_memories
 
     with connected(choice, creates=True) as client:
-        memory = client.memories.add(
-            wait=wait,
-            agent_id=agent,
-            content=text_of(content),
-            memory_type=memory_type,
-            event_type=event_type,
-            tags=tag,
-            importance=importance,
-            session_id=session,
-            metadata=None if metadata is None else json_object(metadata, "--metadata"),
-            dedup_key=dedup_key,
-        )
+        fields["content"] = text_of(fields["content"])
+        memory = client.memories.add(wait=wait, **fields)
     if as_json:
         show_json(memory.model_dump(mode="json", exclude_unset=True))
     else:
