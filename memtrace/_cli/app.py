@@ -15,6 +15,7 @@ from memtrace._cli.commands import (
     agents_sessions,
     context,
     diagnostics,
+    explain,
     fake,
     mcp,
     memories,
@@ -217,6 +218,13 @@ _add(
     "List the installed middleware.",
     _TOOLS,
     help="List the built-in middleware, and what you have installed; that acts only where a client names it.",
+)
+_add(
+    explain.explain,
+    explain.EXPLAIN,
+    "Show what an error means and what to do.",
+    _TOOLS,
+    help="Show what an error means, its causes and what to do, or list all errors.",
 )
 _add(
     new_plugin.new,

@@ -177,3 +177,14 @@ def show_lines(text: str) -> None:
     if console.is_terminal:
         text = "\n".join(visible(line) for line in text.split("\n"))
     console.file.write(text if text.endswith("\n") else text + "\n")
+
+
+def show_markdown(text: str) -> None:
+    """Print Markdown of ours: laid out on a terminal, as it is in a pipe."""
+    console = make_console()
+    if console.is_terminal:
+        from rich.markdown import Markdown
+
+        show(console, Markdown(text))
+    else:
+        console.file.write(text)
