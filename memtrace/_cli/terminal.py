@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.style import StyleType
     from rich.table import Table
 
+    _PaddedCell = tuple[str, Text, str, StyleType]
+
 _PIPE_WIDTH = 100
 _GAP = "  "
 _LEAST_WIDTH = 20  # containers and CI set COLUMNS to 0 or 1, in which a table is empty
@@ -99,7 +101,7 @@ def show_table(table: Table, *, of_texts: bool = False) -> None:
     console.file.write(text if is_whole else whole)
 
 
-def _padded_rows(table: Table) -> Iterator[list[tuple[str, StyleType]]]:
+def _padded_rows(table: Table) -> Iterator[list[_PaddedCell]]:
     """Each row, its cells as wide as their columns: Rich would fill all lines up to the longest cell, of millions of characters."""
     from rich.cells import cell_len
 
@@ -110,20 +112,22 @@ def _padded_rows(table: Table) -> Iterator[list[tuple[str, StyleType]]]:
     ]
     widths = [min(max((cell_len(str(cell)) for cell in each), default=0), _PIPE_WIDTH) for each in cells]
     for row in zip(*cells, strict=True):
-        filled: list[tuple[str, StyleType]] = []
+        filled: list[_PaddedCell] = []
         for cell, width, column in zip(row, widths, table.columns, strict=True):
             space = " " * (width - cell_len(str(cell)))
-            text = f"{space}{cell}" if column.justify == "right" else f"{cell}{space}"
-            filled.append((text, cell.style or column.style))
+            before, after = (space, "") if column.justify == "right" else ("", space)
+            filled.append((before, cell, after, column.style))
         yield filled
 
 
-def _plain(row: list[tuple[str, StyleType]]) -> str:
-    return _GAP.join(text for text, _ in row).rstrip()
+def _plain(row: list[_PaddedCell]) -> str:
+    return _GAP.join(f"{before}{cell}{after}" for before, cell, after, _ in row).rstrip()
 
 
-def _styled(row: list[tuple[str, StyleType]]) -> Text:
-    line = Text(_GAP).join(Text(text, style) for text, style in row)
+def _styled(row: list[_PaddedCell]) -> Text:
+    line = Text(_GAP).join(
+        Text.assemble(before, cell, after, style=cell.style or style) for before, cell, after, style in row
+    )
     line.rstrip()
     return line
 

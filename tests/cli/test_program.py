@@ -222,6 +222,10 @@ class TestColoursInAPipe:
         assert len(lines) == len(plain)
         assert lines[0] == plain[0]
 
+    def test_a_cell_keeps_the_colour_of_its_own(self, invoke, environment):
+        environment.setenv("FORCE_COLOR", "1")
+        assert "\x1b[36mhttpx\x1b[0m" in invoke("transports").stdout
+
     def test_no_color_wins(self, invoke, environment):
         environment.setenv("FORCE_COLOR", "1")
         environment.setenv("NO_COLOR", "1")
