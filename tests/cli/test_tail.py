@@ -169,11 +169,12 @@ class TestTheProgram:
         assert process.communicate(timeout=60) == ("", "memtrace-sdk: interrupted\n")
         assert process.returncode == 130
 
-    def test_people_see_a_line_for_each(self, run, client, memtrace_fake):
+    @pytest.mark.parametrize("arguments", [("a",), ("--agent", "a")])
+    def test_people_see_a_line_for_each_memory_of_the_agent(self, run, client, memtrace_fake, arguments):
         client.memories.add(agent_id="b", content="not this")
         client.memories.add(agent_id="a", content="two\nlines " + "long " * 50, tags=["ui"])
         memtrace_fake.faults.add(Fault("status", status=401, body=REFUSED, on="memories.list", nth=4))
-        (line,) = run("--agent", "a").stdout.splitlines()
+        (line,) = run(*arguments).stdout.splitlines()
         assert line.endswith(" a episodic general [ui] two lines" + " long" * 50)
 
     def test_a_terminal_says_once_what_was_asked_for(self, run, client, memtrace_fake, environment):
@@ -195,6 +196,10 @@ class TestTheProgram:
         memtrace_fake.faults.add(Fault("status", status=401, body=REFUSED, on="memories.list", nth=4))
         (line,) = Text.from_ansi(run().stdout).plain.splitlines()
         assert line.rstrip().endswith("Z  a  episodic  general one")
+
+    def test_an_agent_is_named_once(self, invoke, memtrace_fake):
+        result = invoke("tail", "a", "--agent", "b")
+        assert (result.exit_code, result.stderr) == (2, "memtrace-sdk: AGENT and --agent say the same: leave one out\n")
 
     def test_a_reader_that_goes_ends_it(self, start, client):
         client.remember("a", "before")

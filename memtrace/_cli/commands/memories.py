@@ -9,7 +9,6 @@ import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import (
-    AgentOption,
     Choice,
     EventOption,
     ExactTagsOption,
@@ -201,7 +200,7 @@ def recall(
 TAIL = """\b
 Examples:
   memtrace-sdk tail
-  memtrace-sdk tail --agent assistant --lines 0
+  memtrace-sdk tail assistant --lines 0
   memtrace-sdk tail --event-type error --json | jq -r .content
 
 \b
@@ -210,8 +209,11 @@ Ctrl-C ends it. With --json each memory is one line of JSON.
 
 
 def tail(
+    agent: Annotated[
+        str | None, typer.Argument(metavar="AGENT", help="Whose memories: an id. Without it: everyone's.")
+    ] = None,
     *,
-    agent: AgentOption = None,
+    agent_option: Annotated[str | None, typer.Option("--agent", metavar="ID", help="The same as AGENT.")] = None,
     session: SessionOption = None,
     memory_type: KindOption = None,
     event_type: EventOption = None,
@@ -230,6 +232,9 @@ def tail(
     from memtrace.clock import SystemClock
     from memtrace.models import ListOptions
 
+    if agent is not None and agent_option is not None:
+        raise CommandError("AGENT and --agent say the same: leave one out", ExitStatus.USAGE)
+    agent = agent_option if agent is None else agent
     wanted = ListOptions(
         agent_id=agent,
         session_id=session,
