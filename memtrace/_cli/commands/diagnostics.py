@@ -38,6 +38,7 @@ def middleware(*, as_json: JsonOption = False) -> None:
 
 DOCTOR = """\b
 Examples:
+  memtrace-sdk doctor
   memtrace-sdk doctor --base-url http://localhost:9100
   memtrace-sdk doctor --json
 
