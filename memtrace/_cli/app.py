@@ -15,6 +15,7 @@ from memtrace._cli.commands import (
     agents_sessions,
     context,
     diagnostics,
+    explain,
     fake,
     mcp,
     memories,
@@ -31,16 +32,22 @@ from memtrace._cli.strict_options import StrictOptionsCommand
 
 _STATUSES = "\n".join(f"  {status.value:<5}{status.meaning}" for status in ExitStatus)
 _EPILOG = f"""\b
-Exit statuses:
-{_STATUSES}
-
-\b
 Examples:
   memtrace-sdk demo
   memtrace-sdk recall assistant --since 7d
   memtrace-sdk search "what does the user drink?"
   memtrace-sdk --install-completion
+
+\b
+Exit statuses:
+{_STATUSES}
 """
+_MEMORIES = "Memories"
+_AGENTS = "Agents and sessions"
+_STORE = "Store"
+_SERVERS = "Servers"
+_TOOLS = "Tools"
+_SECTIONS = (_MEMORIES, _AGENTS, _STORE, _SERVERS, _TOOLS)
 
 
 class _Program(TyperGroup):
@@ -50,6 +57,20 @@ class _Program(TyperGroup):
         """Read the arguments; help and version are printed here."""
         with handle_broken_pipe():
             return super().make_context(*args, **kwargs)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands into their sections, with texts that begin at one column."""
+        commands = self.commands
+        longest = max(map(len, commands))
+        room = formatter.width - formatter.current_indent - longest - 4
+        for section in _SECTIONS:
+            rows = [
+                (name.ljust(longest), command.get_short_help_str(room))
+                for name, command in commands.items()
+                if getattr(command, "rich_help_panel", None) == section
+            ]
+            with formatter.section(section):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and write its output out."""
@@ -102,28 +123,34 @@ def _add(
     command: Callable[..., None],
     epilog: str,
     short_help: str,
+    section: str,
     *,
     help: str | None = None,  # noqa: A002  # the name that it has in typer
     name: str | None = None,
 ) -> None:
     # the texts stand here as well as in the docstrings, which python -OO takes away
     text = help or short_help
-    add = app.command(name, cls=StrictOptionsCommand, epilog=epilog, short_help=short_help, help=text)
+    add = app.command(
+        name, cls=StrictOptionsCommand, epilog=epilog, short_help=short_help, help=text, rich_help_panel=section
+    )
     add(with_choice(command))
 
 
-_add(memories.remember, memories.REMEMBER, "Store a memory.")
+_add(memories.remember, memories.REMEMBER, "Store a memory.", _MEMORIES)
+_add(memories.decide, memories.DECIDE, "Store a decision, with its reasoning.", _MEMORIES)
 _add(
     memories.recall,
     memories.RECALL,
     "Show what an agent remembers.",
+    _MEMORIES,
     help="Show what an agent remembers: the newest, or with --query the most relevant first.",
 )
-_add(search.search, search.SEARCH, "Find the memories that are relevant to a query.")
+_add(search.search, search.SEARCH, "Find the memories that are relevant to a query.", _MEMORIES)
 _add(
     search.filter_,
     search.FILTER,
     "Show the memories that the server's filters find.",
+    _MEMORIES,
     help="Show the memories that the server's filters find, of all agents.",
     name="filter",
 )
@@ -131,74 +158,100 @@ _add(
     context.context,
     context.CONTEXT,
     "Show a context for a prompt.",
+    _MEMORIES,
     help="Show a context for a prompt: the server's Markdown, or with --prompt or --query whole memories in a budget.",
 )
-_add(memories.tail, memories.TAIL, "Show memories as they come.", help="Show memories as they come, until Ctrl-C.")
-_add(agents_sessions.agents, agents_sessions.AGENTS, "Show the registered agents.")
+_add(
+    memories.tail,
+    memories.TAIL,
+    "Show memories as they come.",
+    _MEMORIES,
+    help="Show memories as they come, until Ctrl-C.",
+)
+_add(agents_sessions.agents, agents_sessions.AGENTS, "Show the registered agents.", _AGENTS)
 _add(
     agents_sessions.sessions,
     agents_sessions.SESSIONS,
     "Show the sessions.",
+    _AGENTS,
     help="Show the sessions, the newest first.",
 )
-_add(agents_sessions.stats, agents_sessions.STATS, "Count what is stored.")
-_add(transfer.export, transfer.EXPORT, "Write agents, sessions and memories to a file of JSON lines.")
+_add(agents_sessions.stats, agents_sessions.STATS, "Count what is stored.", _AGENTS)
+_add(transfer.export, transfer.EXPORT, "Write agents, sessions and memories to a file of JSON lines.", _STORE)
 _add(
     transfer.import_,
     transfer.IMPORT,
     "Store what such a file has.",
+    _STORE,
     help="Store what a file of JSON lines has, none of it twice.",
     name="import",
 )
-app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.")
-app.add_typer(store.store, name="store", short_help="Look after the file of a store without a server.")
-app.add_typer(spool.spool, name="spool", short_help="Look after the spool of a write buffer.")
+app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.", rich_help_panel=_SERVERS)
+app.add_typer(
+    store.store, name="store", short_help="Look after the file of a store without a server.", rich_help_panel=_STORE
+)
+app.add_typer(spool.spool, name="spool", short_help="Look after the spool of a write buffer.", rich_help_panel=_STORE)
 _add(
     store.serve,
     store.SERVE,
     "Serve the file of a store to clients in any language.",
+    _SERVERS,
     help="Serve the file of a store over HTTP as a Memtrace server does, until Ctrl-C or SIGTERM, to those who have a key of it.",
 )
 _add(
     diagnostics.doctor,
     diagnostics.DOCTOR,
     "Find out why a server does not answer.",
+    _SERVERS,
     help="Check configuration, transport, server, key and storage, and say what to do about what fails.",
 )
 _add(
     diagnostics.transports,
     diagnostics.TRANSPORTS,
     "List the installed transports.",
+    _TOOLS,
     help="List the installed transports, with what is wrong where one cannot be used.",
 )
 _add(
     diagnostics.middleware,
     diagnostics.MIDDLEWARE,
     "List the installed middleware.",
+    _TOOLS,
     help="List the built-in middleware, and what you have installed; that acts only where a client names it.",
 )
 _add(
     diagnostics.rankers,
     diagnostics.RANKERS,
     "List the installed rankers.",
+    _TOOLS,
     help="List the built-in ranker, and what you have installed; that orders a search only where a client names it.",
+)
+_add(
+    explain.explain,
+    explain.EXPLAIN,
+    "Show what an error means and what to do.",
+    _TOOLS,
+    help="Show what an error means, its causes and what to do, or list all errors.",
 )
 _add(
     new_plugin.new,
     new_plugin.NEW,
     "Write a package for a plugin of your own.",
+    _TOOLS,
     help="Write a package for a plugin of your own, which passes its tests and can be published.",
 )
 _add(
     fake.demo,
     fake.DEMO,
     "Walk through the SDK, without a server.",
+    _TOOLS,
     help="Walk through the SDK without a server and without a key, in memory unless --store names a file.",
 )
 _add(
     fake.serve_fake,
     fake.SERVE,
     "Serve a fake Memtrace server, for tests in any language.",
+    _SERVERS,
     help="Serve a fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. Without --store it forgets all when it ends.",
     name="serve-fake",
 )
@@ -206,5 +259,6 @@ _add(
     mcp.mcp,
     mcp.MCP,
     "Serve an agent's memory as tools of the Model Context Protocol.",
+    _SERVERS,
     help="Offer remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends.",
 )

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import typer
 
-from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
-from memtrace._cli.terminal import show_error
+from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.terminal import show_failure
 from memtrace.exceptions import MemtraceError
 
 
@@ -23,11 +23,11 @@ def handle_broken_pipe() -> Iterator[None]:
     except KeyboardInterrupt:
         _end(ExitStatus.INTERRUPTED, "interrupted")
     except CommandError as error:
-        _end(error.status, error.message, *error.more)
+        _end_with(error)
     except MemtraceError as error:
-        from memtrace._cli.messages import text_of  # with pydantic, which no --help needs
+        from memtrace._cli.messages import command_error_of  # with pydantic, which no --help needs
 
-        _end(status_of(error), text_of(error, {}))
+        _end_with(command_error_of(error, {}))
     except BrokenPipeError:
         _drop_output()
         raise typer.Exit(ExitStatus.BROKEN_PIPE) from None
@@ -54,13 +54,17 @@ def reporting_errors(how_far: Callable[[], tuple[str, ...]]) -> Iterator[None]:
     except KeyboardInterrupt:
         raise CommandError("interrupted", ExitStatus.INTERRUPTED, *how_far()) from None
     except CommandError as error:
-        raise CommandError(error.message, error.status, *how_far()) from None
+        raise CommandError(error.message, error.status, *how_far(), cause=error.cause) from None
 
 
-def _end(status: ExitStatus, *lines: str) -> NoReturn:
+def _end(status: ExitStatus, message: str) -> NoReturn:
+    _end_with(CommandError(message, status))
+
+
+def _end_with(error: CommandError) -> NoReturn:
     with suppress(OSError):  # stderr may be gone as well
-        show_error(*lines)
-    raise typer.Exit(status) from None
+        show_failure(error.message, error.cause, *error.more)
+    raise typer.Exit(error.status) from None
 
 
 def _drop_output() -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from memtrace._cli import profiles
-from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
+from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.key_store import read_key
-from memtrace._cli.messages import redacted, text_of
+from memtrace._cli.messages import command_error_of
 from memtrace._cli.options import Choice
 from memtrace._cli.terminal import show_error
 from memtrace._runtime.config import DEFAULT_TIMEOUT
@@ -113,7 +113,7 @@ class ConnectionSettings:
 
     def describe(self, error: MemtraceError) -> CommandError:
         """An error of its client, in the console's words and without the key."""
-        return CommandError(redacted(text_of(error, self.sources), self.api_key), status_of(error))
+        return command_error_of(error, self.sources, self.api_key)
 
 
 def is_local(url: str) -> bool:

@@ -14,9 +14,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from memtrace._cli.conversation_loader import LoadReport, Turn, load, read_turns
-from memtrace._cli.exit_status import CommandError, status_of
 from memtrace._cli.json_lines import LineError, bounded_lines
-from memtrace._cli.messages import text_of
+from memtrace._cli.messages import command_error_of
 from memtrace._cli.progress import measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
 from memtrace._cli.tables import plain_table
@@ -37,7 +36,7 @@ def _client(store: str | None) -> Memtrace:
     try:
         return Memtrace(store or "memory://", timeout=None, dedup="server" if store is None else "per_call")
     except ConfigurationError as error:
-        raise CommandError(text_of(error, {"base_url": "--store"}), status_of(error)) from None
+        raise command_error_of(error, {"base_url": "--store"}) from None
 
 
 # ---- the walk-through -----------------------------------------------------------------------------------------------
@@ -49,7 +48,7 @@ def run_walkthrough(store: str | None = None) -> None:
         with _client(store) as client:
             seen = run_steps(client)
     except MemtraceError as error:
-        raise CommandError(text_of(error, {"base_url": "--store"}), status_of(error)) from None
+        raise command_error_of(error, {"base_url": "--store"}) from None
     show(make_console(), _walk_through_tree(seen, store), "", Text.assemble(("Next: ", "bold"), _NEXT))
 
 

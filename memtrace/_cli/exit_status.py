@@ -39,8 +39,10 @@ class ExitStatus(IntEnum):
 class CommandError(Exception):
     """A command cannot go on: one line that says why and what to do, further lines, and the exit status."""
 
-    def __init__(self, message: str, status: ExitStatus, *more: str) -> None:
+    def __init__(self, message: str, status: ExitStatus, *more: str, cause: str | None = None) -> None:
         super().__init__(message)
+        #: What happened, with which the message begins; the rest is what to do.
+        self.cause = message if cause is None else cause
         self.message = message
         self.status = status
         self.more = more

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from memtrace._cli.exit_status import CommandError, status_of
 from memtrace.exceptions import InvalidRequestError, MemtraceError
 from memtrace.operations._time_bounds import TIME_RULE, WRITTEN_TIME_RULE
 
@@ -47,6 +48,12 @@ def text_of(error: MemtraceError, sources: Mapping[str, str]) -> str:
         sources: Where the console has the client's arguments from, such as ``--base-url`` for ``base_url``.
     """
     return error.format(problem_of(error), _hint_of(error), _source_of(error, sources))
+
+
+def command_error_of(error: MemtraceError, sources: Mapping[str, str], key: str | None = None) -> CommandError:
+    """What ends a command after an error of the SDK, without the key."""
+    text, cause = redacted(text_of(error, sources), key), redacted(problem_of(error), key)
+    return CommandError(text, status_of(error), cause=cause)
 
 
 def problem_of(error: MemtraceError) -> str:

@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 
 import typer
 
-from memtrace._cli.exit_status import CommandError, ExitStatus, status_of
-from memtrace._cli.messages import text_of
+from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.messages import command_error_of
 from memtrace._cli.tables import plain_table, time_text
 from memtrace._cli.terminal import say, show_error, show_json, show_table
 from memtrace._support.numbers import counted
@@ -42,7 +42,7 @@ def _named(store: str | None) -> Iterator[str]:
         yield place
     except MemtraceError as error:
         source = "--store" if store else "MEMTRACE_BASE_URL"
-        raise CommandError(text_of(error, {"base_url": source}), status_of(error)) from None
+        raise command_error_of(error, {"base_url": source}) from None
 
 
 def show_info(store: str | None, *, timeout: float, as_json: bool) -> None:

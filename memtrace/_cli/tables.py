@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TypeVar
 
 from pydantic import BaseModel
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from memtrace._cli.profiles import Config
+from memtrace._cli.row_layout import row_of
 from memtrace._cli.terminal import show_error, show_json, show_table, visible
 from memtrace.models import Agent, AgentStats, Memory, Session
 from memtrace.ranking import SearchHit
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+_OWN = {"agent": "cyan", "type": "magenta", "event": "", "tags": "green"}
 
 
 def show_found(
@@ -34,29 +37,28 @@ def show_found(
 def show_memories(memories: Sequence[Memory]) -> None:
     """Print memories as a table; says on stderr that there is none."""
     if memories:
-        show_table(memories_table(memories))
+        show_table(memories_table(memories), of_texts=True)
     else:
         show_error("nothing was found")
 
 
 def memories_table(memories: Iterable[Memory]) -> Table:
-    """One memory a row, its content whole."""
+    """One memory a row, its content whole; a decision with its reasoning."""
     rows = [_memory_cells(memory) for memory in memories]
-    return plain_table(
-        {"time": "dim", "agent": "cyan", "type": "magenta", "event": "", "tags": "green", "content": ""}, rows
-    )
+    return plain_table({"time": "dim", **_OWN, "content": ""}, rows)
 
 
 def _memory_cells(memory: Memory) -> Sequence[str]:
     tags = ",".join(memory.tags or ())
-    return time_text(memory.time), memory.agent_id, memory.memory_type, memory.event_type, tags, memory.content
+    reasoning = (memory.metadata or {}).get("reasoning") if memory.memory_type == "decision" else None
+    content = f"{memory.content} (reasoning: {reasoning})" if reasoning else memory.content
+    return time_text(memory.time), memory.agent_id, memory.memory_type, memory.event_type, tags, content
 
 
 def hits_table(hits: Iterable[SearchHit]) -> Table:
     """One hit a row: its score, when it occurred, and how many memories have this content where there are more."""
     rows = [(f"{hit.score:.2f}", *_hit_cells(hit)) for hit in hits]
-    columns = {"score": ">", "occurred": "dim", "agent": "cyan", "type": "magenta", "event": "", "tags": "green"}
-    return plain_table({**columns, "content": ""}, rows)
+    return plain_table({"score": ">", "occurred": "dim", **_OWN, "content": ""}, rows)
 
 
 def _hit_cells(hit: SearchHit) -> Sequence[str]:
@@ -72,6 +74,13 @@ def memory_line(memory: Memory) -> Text:
     if tags:
         line.append(f"[{tags}] ", "green")
     return line.append(content)
+
+
+def memory_row(memory: Memory, width: int, shared: Mapping[str, str]) -> Iterator[RenderableType]:
+    """One memory in lines of `width`, without what it shares with all that may come."""
+    time, *own, content = map(visible, _memory_cells(memory))
+    fields = [(value, style) for (name, style), value in zip(_OWN.items(), own, strict=True) if name not in shared]
+    return row_of([(time, "dim"), *fields], content, width)
 
 
 def agents_table(agents: Iterable[Agent]) -> Table:

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import typer
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from memtrace._support.error_text import printable
 
 if TYPE_CHECKING:
+    from rich.style import StyleType
     from rich.table import Table
 
+    _PaddedCell = tuple[str, Text, str, StyleType]
+
 _PIPE_WIDTH = 100
+_GAP = "  "
 _LEAST_WIDTH = 20  # containers and CI set COLUMNS to 0 or 1, in which a table is empty
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console in colour on a terminal, and plain elsewhere or with NO_COLOR.
+    """A console in colour on a terminal, and plain elsewhere.
 
-    It is as wide as the terminal; without one as COLUMNS says, else 100. There a COLUMNS of less than 20 counts as unset.
+    NO_COLOR turns colours off, else FORCE_COLOR turns them on, in a pipe too; TERM=dumb has none. It is as wide as the terminal;
+    without one as COLUMNS says, else 100. There a COLUMNS of less than 20 counts as unset.
     """
+    on_terminal = _is_terminal(sys.stderr if stderr else sys.stdout)
     console = Console(
         stderr=stderr,
-        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        force_terminal=on_terminal,  # FORCE_COLOR makes no terminal of a pipe
+        color_system=_color_system(),
         markup=False,
         emoji=False,
         highlight=False,
@@ -34,6 +44,18 @@ def make_console(*, stderr: bool = False) -> Console:
     if not console.is_terminal:
         console.width = columns_in_environment() or _PIPE_WIDTH
     return console
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    with suppress(ValueError):  # it may be closed
+        return stream is not None and stream.isatty()
+    return False
+
+
+def _color_system() -> Literal["auto", "standard"] | None:
+    if os.environ.get("NO_COLOR"):
+        return None
+    return "standard" if os.environ.get("FORCE_COLOR") else "auto"
 
 
 def columns_in_environment() -> int | None:
@@ -56,34 +78,78 @@ def _rendered(console: Console, *parts: RenderableType, wrap: bool = True) -> st
     return text if console.is_terminal else "\n".join(line.rstrip() for line in text.split("\n"))
 
 
-def show_table(table: Table) -> None:
-    """Print a table; in a pipe one line for each row, unless COLUMNS is wide enough for all of its text."""
+def show_table(table: Table, *, of_texts: bool = False) -> None:
+    """Print a table; in a pipe one line for each row, unless COLUMNS is wide enough for all of its text.
+
+    In a table `of_texts` the last column is one, which gets room and whole words where there is a width.
+    """
     console = make_console()
-    whole = "" if console.is_terminal else "".join(f"{line}\n" for line in _row_lines(table))
+    whole = "" if console.is_terminal else "".join(f"{_plain(row)}\n" for row in _padded_rows(table))
     if whole and columns_in_environment() is None:
-        console.file.write(whole)
+        if console.color_system is None:
+            console.file.write(whole)
+        else:
+            show(console, *map(_styled, _padded_rows(table)), wrap=False)
+        return
+    if of_texts:
+        from memtrace._cli.row_layout import laid_out
+
+        show(console, *laid_out(table, console.width))
         return
     text = _rendered(console, table)
-    console.file.write(text if len("".join(text.split())) >= len("".join(whole.split())) else whole)
+    is_whole = len("".join(text.split())) >= len("".join(whole.split()))
+    console.file.write(text if is_whole else whole)
 
 
-def _row_lines(table: Table) -> Iterator[str]:
-    """Each row on one line. Rich would fill every line up to the longest cell, which may have millions of characters."""
+def _padded_rows(table: Table) -> Iterator[list[_PaddedCell]]:
+    """Each row, its cells as wide as their columns: Rich would fill all lines up to the longest cell, of millions of characters."""
     from rich.cells import cell_len
 
-    headers = [[str(column.header)] if table.show_header else [] for column in table.columns]
-    cells = [[*header, *map(str, column.cells)] for header, column in zip(headers, table.columns, strict=True)]
-    widths = [min(max(map(cell_len, each), default=0), _PIPE_WIDTH) for each in cells]
+    headers = [[Text(str(column.header), table.header_style)] if table.show_header else [] for column in table.columns]
+    cells = [
+        [*header, *(cell if isinstance(cell, Text) else Text(str(cell)) for cell in column.cells)]
+        for header, column in zip(headers, table.columns, strict=True)
+    ]
+    widths = [min(max((cell_len(str(cell)) for cell in each), default=0), _PIPE_WIDTH) for each in cells]
     for row in zip(*cells, strict=True):
-        filled = []
+        filled: list[_PaddedCell] = []
         for cell, width, column in zip(row, widths, table.columns, strict=True):
-            space = " " * (width - cell_len(cell))
-            filled.append(space + cell if column.justify == "right" else cell + space)
-        yield "  ".join(filled).rstrip()
+            space = " " * (width - cell_len(str(cell)))
+            before, after = (space, "") if column.justify == "right" else ("", space)
+            filled.append((before, cell, after, column.style))
+        yield filled
+
+
+def _plain(row: list[_PaddedCell]) -> str:
+    return _GAP.join(f"{before}{cell}{after}" for before, cell, after, _ in row).rstrip()
+
+
+def _styled(row: list[_PaddedCell]) -> Text:
+    line = Text(_GAP).join(
+        Text.assemble(before, cell, after, style=cell.style or style) for before, cell, after, style in row
+    )
+    line.rstrip()
+    return line
+
+
+def show_failure(message: str, cause: str, *more: str) -> None:
+    """Print to stderr an error's message, which begins with its `cause`, and further lines.
+
+    On a terminal the cause is red, and what to do stands on the next line. Elsewhere the message is one line.
+    """
+    console = make_console(stderr=True)
+    if not console.is_terminal:
+        show_error(message, *more)
+        return
+    rest = visible(message[len(cause) :]).strip()
+    first = Text.assemble("memtrace-sdk: ", (visible(cause), "red"))
+    show(console, first, *filter(None, (rest, *map(visible, more))), wrap=False)
 
 
 def show_error(message: str, *more: str) -> None:
-    """Print to stderr what happened, and further lines, without breaking them."""
+    """Print to stderr what happened, and further lines, without breaking them, nor a line of the output before."""
+    with suppress(OSError, ValueError, AttributeError):  # an output that fails is told where it is written
+        sys.stdout.flush()
     show(make_console(stderr=True), *(visible(text) for text in (f"memtrace-sdk: {message}", *more)), wrap=False)
 
 
@@ -115,3 +181,14 @@ def show_lines(text: str) -> None:
     if console.is_terminal:
         text = "\n".join(visible(line) for line in text.split("\n"))
     console.file.write(text if text.endswith("\n") else text + "\n")
+
+
+def show_markdown(text: str) -> None:
+    """Print Markdown of ours: laid out on a terminal, as it is in a pipe."""
+    console = make_console()
+    if console.is_terminal:
+        from rich.markdown import Markdown
+
+        show(console, Markdown(text))
+    else:
+        console.file.write(text)

@@ -168,10 +168,10 @@ class TestConfiguration:
         result = invoke("doctor")
         assert result.exit_code == 2
         lines = result.output.splitlines()
-        assert lines[0].split() == ["failed", "configuration", "no", "address;", "no", "key"]
+        assert lines[0].split() == ["✗", "configuration", "no", "address;", "no", "key"]
         assert "MEMTRACE_BASE_URL" in result.output
         assert "MEMTRACE_API_KEY" in result.output
-        assert [line.split()[0] for line in lines[-4:]] == ["skipped"] * 4
+        assert [line.split()[0] for line in lines[-4:]] == ["-"] * 4
 
     def test_an_address_without_a_key_is_a_configuration_that_is_missing(self):
         diagnosis = examine("http://localhost:9100", None)
@@ -243,8 +243,13 @@ def test_the_json_form_holds_every_check_and_the_same_exit_status(invoke, server
 def test_a_process_without_failures_exits_0_and_keeps_the_key(execute, server):
     result = execute("doctor")
     assert (result.returncode, result.stderr) == (0, "")
-    assert [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")] == ["ok"] * 5
+    assert [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")] == ["✓"] * 5
     assert server.fake.organisation("acme").api_key not in result.stdout
+
+
+def test_an_output_that_has_no_ticks_gets_words(execute, server, environment):
+    environment.setenv("PYTHONIOENCODING", "ascii")
+    assert [line.split()[0] for line in execute("doctor").stdout.splitlines()] == ["ok"] * 5
 
 
 def test_the_key_cannot_be_given_on_the_command_line(invoke):

@@ -238,12 +238,36 @@ class TestLines:
         again = invoke("import", "in.jsonl", "--json")
         assert (again.exit_code, stored(client)) == (0, [f"Line {number}" for number in range(3)])
 
-    def test_only_the_first_of_many_are_told(self, invoke, client, folder):
+    def test_many_that_are_refused_for_one_reason_are_one_message(self, invoke, client, folder):
         write(folder / "in.jsonl", ["nonsense\n"] * 30)
         result = invoke("import", "in.jsonl")
-        assert (result.exit_code, len(result.stderr.splitlines())) == (8, 21)
-        assert result.stderr.splitlines()[-1] == "memtrace-sdk: and 10 more were refused"
-        assert result.stdout == "30 lines of in.jsonl: 0 stored, 0 there already, 30 refused\n"
+        assert (result.exit_code, result.stdout) == (8, "30 lines of in.jsonl: 0 stored, 0 there already, 30 refused\n")
+        assert result.stderr == (
+            "memtrace-sdk: in.jsonl, lines 1, 2, 3, 4, 5 and 25 more: not JSON: Expecting value at column 1\n"
+        )
+
+    def test_reasons_that_differ_in_numbers_alone_are_one_and_others_are_not(self, invoke, client, folder):
+        texts = ['{"a" 1}', '{"content": "c", "x": 1}', '{"abc" 1}', '{"content": "c", "x": 1}', '{"content": "c"}']
+        write(folder / "in.jsonl", [text + "\n" for text in texts])
+        first, second, third = invoke("import", "in.jsonl").stderr.splitlines()
+        assert first.startswith("memtrace-sdk: in.jsonl, lines 1, 3: not JSON: Expecting ':' delimiter at column 6")
+        assert second.startswith('memtrace-sdk: in.jsonl, lines 2, 4, field "x": is no field of a memory')
+        assert third.startswith('memtrace-sdk: in.jsonl, line 5, field "agent_id": is missing or empty')
+
+    def test_only_the_first_of_many_reasons_are_told(self, invoke, client, folder):
+        names = [chr(ord("a") + n) for n in range(25)]
+        write(folder / "in.jsonl", [f'{{"agent_id": "a", "content": "c", "{name}": 1}}\n' for name in names])
+        told = invoke("import", "in.jsonl").stderr.splitlines()
+        assert len(told) == 21
+        assert told[-1] == "memtrace-sdk: and 5 more were refused"
+
+    def test_lines_that_keep_their_own_agent_are_told_of(self, invoke, client, folder):
+        write(folder / "in.jsonl", ['{"content": "mine"}\n', '{"agent_id": "notes", "content": "too"}\n', *lines(2)])
+        result = invoke("import", "in.jsonl", "--agent", "notes", "--dry-run")
+        assert result.stderr == (
+            "memtrace-sdk: 2 lines have an agent_id of their own, which counts; --agent notes is for lines without one\n"
+        )
+        assert invoke("import", "in.jsonl", "--dry-run").stderr.count("agent_id of their own") == 0
 
     def test_lines_without_an_agent_get_the_one_that_is_given(self, invoke, client, folder):
         write(folder / "in.jsonl", ['{"content": "mine"}\n', '{"agent_id": "b", "content": "theirs"}\n'])

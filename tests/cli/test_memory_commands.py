@@ -138,6 +138,35 @@ class TestRemember:
         assert "secret" not in result.stderr
 
 
+class TestDecide:
+    def test_it_stores_what_the_sdk_does_with_every_option(self, invoke, client):
+        options = ["--tag", "ui", "--importance", "0.5", "--session", "sess_1", "--metadata", '{"n": 1}', "--wait"]
+        result = invoke("decide", "assistant", "Open in dark mode", "asked for", *options, "--json")
+        assert result.exit_code == 0, result.output
+        (stored,) = client.recall("assistant").memories
+        assert json.loads(result.stdout) == json.loads(stored.model_dump_json(exclude_unset=True))
+        assert (stored.memory_type, stored.event_type, stored.tags) == ("decision", "decision", ["ui"])
+        assert (stored.importance, stored.session_id) == (0.5, "sess_1")
+        assert stored.metadata == {"n": 1, "reasoning": "asked for"}
+
+    def test_a_decision_shows_its_reasoning_in_every_table(self, invoke, client):
+        shown = "Open in dark mode (reasoning: asked for)\n"
+        assert invoke("decide", "assistant", "-", "asked for", stdin="Open in dark mode\n").stdout.endswith(shown)
+        for command in (("recall", "assistant"), ("filter", "dark"), ("search", "dark")):
+            assert invoke(*command).stdout.endswith(shown)
+
+    @pytest.mark.parametrize("metadata", [None, {"reasoning": ""}, {"other": 1}])
+    def test_a_decision_without_one_is_its_content(self, invoke, client, metadata):
+        client.memories.add(agent_id="a", content="Tea", memory_type="decision", metadata=metadata)
+        assert invoke("recall", "a").stdout.endswith("  Tea\n")
+
+    def test_a_second_reasoning_is_refused(self, invoke, server, memtrace_fake):
+        result = invoke("decide", "a", "b", "c", "--metadata", '{"reasoning": "secret"}')
+        assert (result.exit_code, len(memtrace_fake.calls)) == (2, 0)
+        assert "--metadata has a reasoning, beside REASONING" in result.stderr
+        assert "secret" not in result.output
+
+
 class TestRecall:
     def test_the_newest_come_first_and_the_rest_is_told_of(self, invoke, client, memtrace_fake):
         for number in range(3):
@@ -147,9 +176,35 @@ class TestRecall:
         assert [row[-1] for row in table(result)[1:]] == ["2", "1"]
         assert "the newest 2; for more: --limit N" in result.stderr
 
-    def test_nothing_is_told_on_stderr_alone(self, invoke, client):
-        result = invoke("recall", "assistant")
-        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "memtrace-sdk: nothing was found\n")
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (("old",), "old has nothing since 24h; its newest memory is of 2026-01-01 00:00 UTC: give a longer --since"),
+            (("old", "--since", "1h"), "old has nothing since 1h; its newest memory"),
+            (("old", "--query", "coffee"), "nothing that old has of all times is relevant to the query; its newest memory is of 2026"),
+            (("old", "--query", "tea", "--since", "1h"), "nothing that old has since 1h is relevant to the query; its newest memory"),
+            (("Odl",), "the agent Odl is unknown: nobody has written to it, and it is not registered; did you mean old?\n"),
+            (("zzz",), "the agent zzz is unknown: nobody has written to it, and it is not registered\n"),
+            (("helper",), "no memory is stored under helper; the agent of that name stores under its id: memtrace-sdk recall agent_"),
+        ],
+    )  # fmt: skip
+    def test_where_nothing_is_found_it_says_why_on_stderr_alone(
+        self, invoke, client, memtrace_fake, at_once, environment, arguments, told
+    ):
+        client.remember("old", "User drinks tea")
+        client.agents.register(name="helper")
+        memtrace_fake.clock.advance(48 * 3600)
+        environment.setattr("memtrace._runtime.config.SystemClock", lambda: memtrace_fake.clock)
+        result = invoke("recall", *arguments)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.startswith(f"memtrace-sdk: {told}")
+        assert len(result.stderr.splitlines()) == 1
+        assert json.loads(invoke("recall", *arguments, "--json").stdout)["count"] == 0
+
+    def test_a_registered_agent_without_memories_is_no_unknown_one(self, invoke, client):
+        agent = client.agents.register(name="helper")
+        told = invoke("recall", agent.id).stderr
+        assert told == f"memtrace-sdk: the agent {agent.id} is registered, and has no memories yet\n"
 
     def test_since_chooses(self, invoke, client, memtrace_fake):
         client.remember("assistant", "old")
@@ -507,7 +562,7 @@ class TestRegistry:
 
 
 COMMANDS = (
-    ["remember", "a", "secret"], ["recall", "a"], ["recall", "a", "--query", "q"], ["search", "q"], ["filter"], ["context", "s"],
+    ["remember", "a", "secret"], ["decide", "a", "secret", "why"], ["recall", "a"], ["recall", "a", "--query", "q"], ["search", "q"], ["filter"], ["context", "s"],
     ["context", "--query", "q"], ["agents"], ["sessions"], ["stats", "a"],
     ["tail"], ["export", "-"], ["export", "out.jsonl"], ["import", "-"],
 )  # fmt: skip

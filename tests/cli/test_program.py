@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import importlib.util
 import inspect
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import memtrace
 import memtrace._cli
 from memtrace import MemtraceError
 from memtrace._cli.app import app
+from memtrace._cli.terminal import make_console
 from tests.cli.conftest import locomo
 from tests.sampling import is_whole, sample
 
@@ -74,8 +77,20 @@ class TestHelp:
         for command in commands:
             assert command.help == inspect.getdoc(command.callback)
 
+    def test_every_command_stands_in_one_section_with_its_text_at_one_column(self, invoke):
+        text = invoke("--help").output
+        listed = text[text.index("\nMemories:") : text.index("\n  Examples:")]
+        sections = re.findall(r"^(\S.*):$", listed, re.MULTILINE)
+        assert sections == ["Memories", "Agents and sessions", "Store", "Servers", "Tools"]
+        names = re.findall(r"^  ([a-z-]+) ", listed, re.MULTILINE)
+        assert sorted(names) == sorted(get_command(app).commands)
+        assert {len(match[0]) for match in re.finditer(r"^  [a-z-]+ +", listed, re.MULTILINE)} == {
+            max(map(len, names)) + 4
+        }
+        assert text.index("Examples:") < text.index("Exit statuses:")
+
     def test_without_a_command_the_help_is_shown(self, invoke):
-        assert "Commands:" in invoke().output
+        assert "Memories:" in invoke().output
 
     def test_the_version_is_shown(self, invoke):
         result = invoke("--version")
@@ -188,6 +203,45 @@ class TestEnds:
         assert len(result.stderr.splitlines()) == 1
 
 
+class TestColoursInAPipe:
+    ARGUMENTS = pytest.mark.parametrize(
+        "arguments", [("demo",), ("transports",), ("doctor", "--base-url", "memory://")]
+    )
+
+    @ARGUMENTS
+    def test_there_are_none(self, invoke, arguments):
+        assert "\x1b" not in invoke(*arguments).stdout
+
+    @ARGUMENTS
+    def test_force_color_adds_them_and_leaves_each_line_as_it_is(self, invoke, environment, arguments):
+        plain = invoke(*arguments).stdout.splitlines()
+        environment.setenv("FORCE_COLOR", "1")
+        coloured = invoke(*arguments).stdout
+        assert "\x1b[" in coloured
+        lines = [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in coloured.splitlines()]
+        assert len(lines) == len(plain)
+        assert lines[0] == plain[0]
+
+    def test_a_cell_keeps_the_colour_of_its_own(self, invoke, environment):
+        environment.setenv("FORCE_COLOR", "1")
+        assert "\x1b[36mhttpx\x1b[0m" in invoke("transports").stdout
+
+    def test_no_color_wins(self, invoke, environment):
+        environment.setenv("FORCE_COLOR", "1")
+        environment.setenv("NO_COLOR", "1")
+        assert "\x1b" not in invoke("transports").stdout
+
+    def test_an_error_is_one_line(self, invoke, environment):
+        environment.setenv("FORCE_COLOR", "1")
+        assert len(invoke("recall", "a", "--base-url", "memory:x").stderr.splitlines()) == 1
+
+    def test_an_output_that_is_closed_is_no_terminal(self, environment):
+        stream = io.StringIO()
+        stream.close()
+        environment.setattr(sys, "stdout", stream)
+        assert not make_console().is_terminal
+
+
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
 
@@ -217,22 +271,37 @@ class Terminal:
 
 
 class TestOnATerminal:
-    def run(self, terminal, *arguments):
+    def run(self, terminal, *arguments, status=0, **settings):
         process = subprocess.Popen(
             [sys.executable, "-m", "memtrace", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=terminal.far,
             stderr=terminal.far,
-            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **settings},
         )
         os.close(terminal.far)
         seen = terminal.read_until()
-        assert process.wait(60) == 0
+        assert process.wait(60) == status
         return seen
 
     def test_there_is_colour(self):
         with Terminal() as terminal:
             assert b"\x1b[1;36mclient" in self.run(terminal, "demo")
+
+    def test_an_error_has_its_cause_in_red_and_what_to_do_below(self):
+        with Terminal() as terminal:
+            seen = self.run(terminal, "recall", "a", "--base-url", "memory://", "--timeout", "-1", status=2)
+        first, second = seen.decode().splitlines()
+        assert first.startswith("memtrace-sdk: \x1b[31mthe timeout must be a number of seconds above 0")
+        assert second == "(from --timeout; docs: errors/configuration)"
+
+    @pytest.mark.parametrize("arguments", [("demo",), ("transports",), ("recall", "a", "--base-url", "memory:x")])
+    @pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": "dumb"}])
+    def test_a_terminal_without_colours_gets_none(self, arguments, settings):
+        with Terminal() as terminal:
+            seen = self.run(terminal, *arguments, status=2 if "recall" in arguments else 0, **settings)
+        assert seen
+        assert b"\x1b" not in seen
 
     def test_no_color_is_obeyed(self, environment):
         environment.setenv("NO_COLOR", "1")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
+from memtrace._cli.row_layout import row_of
 from memtrace._cli.tables import plain_table
 from memtrace._cli.terminal import show_table
 
@@ -43,6 +47,9 @@ COMMANDS = {
 }
 
 
+OF_TEXTS = ("recall", "search", "filter")
+
+
 def squeezed(text):
     return sorted("".join(text.split()))
 
@@ -69,6 +76,11 @@ def test_no_width_makes_text_vanish(invoke, filled, environment, name, columns):
     whole = invoke(*command).stdout
     environment.setenv("COLUMNS", columns)
     narrow = invoke(*command).stdout
+    if name in OF_TEXTS:  # which say once what all rows share
+        text = "".join(narrow.split())
+        assert all(part in text for part in ("word" * 60, "t" * 64, "e" * 64, "bot", "episodic"))
+        assert text.count("word" * 60) == 2
+        return
     if name != "doctor":  # which says how long things took
         assert squeezed(narrow) == squeezed(whole)
     assert abs(len(squeezed(narrow)) - len(squeezed(whole))) < 10
@@ -79,7 +91,7 @@ def test_the_doctor_tells_a_long_finding_on_one_line(invoke, environment):
     environment.setenv("MEMTRACE_API_KEY", "mtk_x")
     lines = invoke("doctor").stdout.splitlines()
     assert any("p" * 200 in line for line in lines)
-    assert all(line.startswith(("ok", "failed", "skipped", "  ")) for line in lines)
+    assert all(line.startswith(("✓", "✗", "-", "  ")) for line in lines)
 
 
 def test_a_cell_of_any_length_is_one_line_and_no_other_is_filled_up_to_it(capsys):
@@ -100,10 +112,96 @@ def test_a_line_is_as_rich_writes_it(capsys, environment):
     assert capsys.readouterr().out == whole
 
 
+class TestTexts:
+    """Tables of memories where there is a width: their contents have room and whole words."""
+
+    CONTENT = (
+        "The user said that all words should be kept whole in every line of the table, " * 2 + "please, and thanks too"
+    )
+
+    @pytest.fixture
+    def five(self, client, environment, memtrace_fake):
+        environment.setenv("COLUMNS", "80")
+        for number in range(5):
+            memtrace_fake.clock.advance(1)
+            client.memories.add(agent_id="assistant", content=f"{number} {self.CONTENT}", tags=["ui"] * (number % 2))
+
+    def test_what_each_row_shares_is_said_once_above(self, invoke, five):
+        shared, header, *rows = invoke("recall", "assistant").stdout.splitlines()
+        assert shared == "agent assistant  type episodic  event general"
+        assert header.split() == ["time", "tags", "content"]
+        assert len(rows) <= 25
+        assert not any("episodic" in row or "general" in row for row in rows)
+
+    @pytest.mark.parametrize(
+        "command", [("recall", "assistant"), ("search", "words"), ("filter", "words")], ids=" ".join
+    )
+    @pytest.mark.parametrize("agent", ["assistant", "agent_0123456789abcdef01234567"])
+    def test_a_content_has_44_characters_or_more_of_80_and_no_word_is_broken(
+        self, invoke, client, five, command, agent
+    ):
+        client.memories.add(agent_id=agent, content="Words of one more agent " * 4, event_type="e" * 30)
+        text = invoke(*command).stdout
+        lines = text.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert {word for line in lines for word in line.split() if word.isalpha()} >= {*self.CONTENT.split()} - {
+            "table,", "please,"
+        }  # fmt: skip
+        begins = [found.start() for line in lines if (found := re.search(r"\d The user said", line))]
+        assert len(begins) == 5
+        assert 80 - max(begins) >= 44
+
+    def test_one_row_keeps_its_columns_where_they_leave_room(self, invoke, client, environment):
+        environment.setenv("COLUMNS", "80")
+        client.remember("a", "short")
+        assert len(invoke("recall", "a").stdout.splitlines()) == 2
+        client.remember("b", "long " * 20)
+        shared, *_ = invoke("recall", "b").stdout.splitlines()
+        assert shared == "agent b  type episodic  event general"
+
+    def test_a_column_that_is_empty_in_each_row_is_not_shown(self, invoke, client, environment):
+        environment.setenv("COLUMNS", "80")
+        client.remember("a", "one")
+        client.remember("b", "two")
+        assert "tags" not in invoke("filter").stdout
+
+    def test_a_note_stands_after_the_table_also_where_both_go_to_one_pipe(self, execute, client):
+        for number in range(300):
+            client.remember("a", f"{number} {'x' * 80}")
+        result = execute(
+            "recall", "a", "--limit", "299", stderr=subprocess.STDOUT, capture_output=False, stdout=subprocess.PIPE
+        )
+        *rows, note = result.stdout.splitlines()
+        assert len(rows) == 300
+        assert all(row.endswith("x") for row in rows[1:])
+        assert note.startswith("memtrace-sdk: these are the newest 299")
+
+
+def plain(parts):
+    console = Console(width=80)
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+class TestARowByItself:
+    def test_its_text_stands_beside_its_fields_where_it_has_room(self):
+        assert plain(row_of([("time", "dim"), ("", ""), ("a", "")], "word " * 20, 80)) == [
+            "time  a " + "word " * 13 + "word",
+            "        " + "word " * 5 + "word",
+        ]
+
+    def test_its_text_stands_below_them_where_it_has_none(self):
+        assert plain(row_of([("time", "dim"), ("a" * 40, "")], "word " * 20, 80))[:2] == [
+            "time  " + "a" * 40,
+            "  " + "word " * 14 + "word",
+        ]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="no pseudo-terminals")
 def test_a_terminal_is_as_wide_as_it_is(filled):
     import pty
-    import subprocess
 
     near, far = pty.openpty()
     subprocess.run([sys.executable, "-m", "memtrace", "stats", "bot"], stdin=far, stdout=far, check=True, timeout=60)

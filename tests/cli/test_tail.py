@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from memtrace import APIStatusError, MemtraceError, RetryPolicy
 from memtrace._cli.tables import memory_line
@@ -167,12 +169,37 @@ class TestTheProgram:
         assert process.communicate(timeout=60) == ("", "memtrace-sdk: interrupted\n")
         assert process.returncode == 130
 
-    def test_people_see_a_line_for_each(self, run, client, memtrace_fake):
+    @pytest.mark.parametrize("arguments", [("a",), ("--agent", "a")])
+    def test_people_see_a_line_for_each_memory_of_the_agent(self, run, client, memtrace_fake, arguments):
         client.memories.add(agent_id="b", content="not this")
         client.memories.add(agent_id="a", content="two\nlines " + "long " * 50, tags=["ui"])
         memtrace_fake.faults.add(Fault("status", status=401, body=REFUSED, on="memories.list", nth=4))
-        (line,) = run("--agent", "a").stdout.splitlines()
+        (line,) = run(*arguments).stdout.splitlines()
         assert line.endswith(" a episodic general [ui] two lines" + " long" * 50)
+
+    def test_a_terminal_says_once_what_was_asked_for(self, run, client, memtrace_fake, environment):
+        environment.setattr(
+            "memtrace._cli.commands.memories.make_console", lambda: Console(force_terminal=True, width=80)
+        )
+        client.memories.add(agent_id="a", content="word " * 30)
+        memtrace_fake.faults.add(Fault("status", status=401, body=REFUSED, on="memories.list", nth=4))
+        shared, first, *more = Text.from_ansi(run("--agent", "a", "--type", "episodic").stdout).plain.splitlines()
+        assert shared.rstrip() == "agent a  type episodic"
+        assert first.rstrip().endswith("Z  general " + "word " * 9 + "word")
+        assert len(more) == 2
+
+    def test_a_terminal_shows_a_line_each_where_nothing_was_asked_for(self, run, client, memtrace_fake, environment):
+        environment.setattr(
+            "memtrace._cli.commands.memories.make_console", lambda: Console(force_terminal=True, width=80)
+        )
+        client.memories.add(agent_id="a", content="one")
+        memtrace_fake.faults.add(Fault("status", status=401, body=REFUSED, on="memories.list", nth=4))
+        (line,) = Text.from_ansi(run().stdout).plain.splitlines()
+        assert line.rstrip().endswith("Z  a  episodic  general one")
+
+    def test_an_agent_is_named_once(self, invoke, memtrace_fake):
+        result = invoke("tail", "a", "--agent", "b")
+        assert (result.exit_code, result.stderr) == (2, "memtrace-sdk: AGENT and --agent say the same: leave one out\n")
 
     def test_a_reader_that_goes_ends_it(self, start, client):
         client.remember("a", "before")

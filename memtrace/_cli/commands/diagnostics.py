@@ -53,6 +53,7 @@ def rankers(*, as_json: JsonOption = False) -> None:
 
 DOCTOR = """\b
 Examples:
+  memtrace-sdk doctor
   memtrace-sdk doctor --base-url http://localhost:9100
   memtrace-sdk doctor --json
 

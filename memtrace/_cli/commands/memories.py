@@ -1,4 +1,4 @@
-"""remember, recall and tail."""
+"""remember, decide, recall and tail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import (
-    AgentOption,
     Choice,
     EventOption,
     ExactTagsOption,
@@ -20,12 +19,13 @@ from memtrace._cli.options import (
     SessionOption,
     TagOption,
 )
-from memtrace._cli.terminal import make_console, show, show_error, show_json
+from memtrace._cli.terminal import make_console, show, show_error, show_json, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from memtrace.models import Memory
+    from memtrace.resources.request_params import AddMemoryParams
 
 REMEMBER = """\b
 Examples:
@@ -58,23 +58,83 @@ def remember(
     as_json: JsonOption = False,
 ) -> None:
     """Store a memory."""
+    from memtrace._cli.stdin import json_object
+
+    _store(
+        choice,
+        {
+            "agent_id": agent,
+            "content": content,
+            "memory_type": memory_type,
+            "event_type": event_type,
+            "tags": tag,
+            "importance": importance,
+            "session_id": session,
+            "metadata": None if metadata is None else json_object(metadata, "--metadata"),
+            "dedup_key": dedup_key,
+        },
+        wait=wait,
+        as_json=as_json,
+    )
+
+
+DECIDE = """\b
+Examples:
+  memtrace-sdk decide assistant "Open in dark mode" "the user prefers it"
+  memtrace-sdk decide builder "Use PostgreSQL" "JSON support" --tag storage --json
+
+\b
+It is a memory of the type and event decision, with REASONING in its metadata.
+Exit status 4: this agent took the same decision within 24 hours.
+"""
+
+
+def decide(
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Who decides: an id; it need not be registered.")],
+    content: Annotated[str, typer.Argument(metavar="CONTENT", help="What is decided; - reads the standard input.")],
+    reasoning: Annotated[str, typer.Argument(metavar="REASONING", help="Why.")],
+    *,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; repeat it for more.")] = None,
+    importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session that it belongs to.")] = None,
+    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
+    dedup_key: Annotated[str | None, typer.Option(metavar="KEY", help="A duplicate key of your own.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it can be read.")] = False,
+    choice: Choice,
+    as_json: JsonOption = False,
+) -> None:
+    """Store a decision, with its reasoning."""
+    from memtrace._cli.stdin import json_object
+
+    also = {} if metadata is None else json_object(metadata, "--metadata")
+    if "reasoning" in also:
+        raise CommandError("--metadata has a reasoning, beside REASONING: leave it out there", ExitStatus.USAGE)
+    _store(
+        choice,
+        {
+            "agent_id": agent,
+            "content": content,
+            "memory_type": "decision",
+            "event_type": "decision",
+            "tags": tag,
+            "importance": importance,
+            "session_id": session,
+            "metadata": {**also, "reasoning": reasoning},
+            "dedup_key": dedup_key,
+        },
+        wait=wait,
+        as_json=as_json,
+    )
+
+
+def _store(choice: Choice, fields: AddMemoryParams, *, wait: bool, as_json: bool) -> None:
     from memtrace._cli.connection import connected
-    from memtrace._cli.stdin import json_object, text_of
+    from memtrace._cli.stdin import text_of
     from memtrace._cli.tables import show_memories
 
     with connected(choice, creates=True) as client:
-        memory = client.memories.add(
-            wait=wait,
-            agent_id=agent,
-            content=text_of(content),
-            memory_type=memory_type,
-            event_type=event_type,
-            tags=tag,
-            importance=importance,
-            session_id=session,
-            metadata=None if metadata is None else json_object(metadata, "--metadata"),
-            dedup_key=dedup_key,
-        )
+        fields["content"] = text_of(fields["content"])
+        memory = client.memories.add(wait=wait, **fields)
     if as_json:
         show_json(memory.model_dump(mode="json", exclude_unset=True))
     else:
@@ -110,6 +170,7 @@ def recall(
 ) -> None:
     """Show what an agent remembers: the newest, or with --query the most relevant first."""
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import why_nothing
     from memtrace._cli.search_index import read_ahead
     from memtrace._cli.tables import show_memories
 
@@ -117,14 +178,16 @@ def recall(
         raise CommandError("AGENT is empty: as a filter that would mean everyone", ExitStatus.USAGE)
     with connected(choice, search_index) as client:
         if query is None:
-            found = client.memories.list(
-                agent_id=agent, since="24h" if since is None else since, limit=100 if limit is None else limit
-            )
+            since = "24h" if since is None else since
+            found = client.memories.list(agent_id=agent, since=since, limit=100 if limit is None else limit)
         else:
             most = 10 if limit is None else limit
             read_ahead(client, query, {"agent_id": agent, "since": since, "limit": most})
             bound = {} if since is None else {"since": since}
             found = client.memories.recall(agent, query=query, limit=most, **bound)
+        if not as_json and not found.memories:
+            show_error(why_nothing(client, agent, since, query))
+            return
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
         return
@@ -137,7 +200,7 @@ def recall(
 TAIL = """\b
 Examples:
   memtrace-sdk tail
-  memtrace-sdk tail --agent assistant --lines 0
+  memtrace-sdk tail assistant --lines 0
   memtrace-sdk tail --event-type error --json | jq -r .content
 
 \b
@@ -146,8 +209,11 @@ Ctrl-C ends it. With --json each memory is one line of JSON.
 
 
 def tail(
+    agent: Annotated[
+        str | None, typer.Argument(metavar="AGENT", help="Whose memories: an id. Without it: everyone's.")
+    ] = None,
     *,
-    agent: AgentOption = None,
+    agent_option: Annotated[str | None, typer.Option("--agent", metavar="ID", help="The same as AGENT.")] = None,
     session: SessionOption = None,
     memory_type: KindOption = None,
     event_type: EventOption = None,
@@ -166,6 +232,9 @@ def tail(
     from memtrace.clock import SystemClock
     from memtrace.models import ListOptions
 
+    if agent is not None and agent_option is not None:
+        raise CommandError("AGENT and --agent say the same: leave one out", ExitStatus.USAGE)
+    agent = agent_option if agent is None else agent
     wanted = ListOptions(
         agent_id=agent,
         session_id=session,
@@ -174,21 +243,38 @@ def tail(
         tags=tag,
         tags_match="exact" if exact_tags else "substring",
     )
+    exact = {"agent": agent, "type": memory_type, "event": event_type}
+    shared = {name: value for name, value in exact.items() if value is not None}
     with connected(choice) as client:
+        if not as_json:
+            _show_shared(shared)
         for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
             if isinstance(come, Outage):
                 show_error(f"no answer for now, still trying: {come.error.message}")
             else:
-                _show_as_they_come(come, as_json=as_json)
+                _show_as_they_come(come, shared, as_json=as_json)
 
 
-def _show_as_they_come(memories: Sequence[Memory], *, as_json: bool) -> None:
+def _show_shared(shared: Mapping[str, str]) -> None:
+    """Say once on a terminal what is the same in each memory; a pipe has it in each line."""
+    from memtrace._cli.row_layout import shared_line
+
+    console = make_console()
+    if shared and console.is_terminal:
+        show(console, shared_line((name, visible(value)) for name, value in shared.items()))
+
+
+def _show_as_they_come(memories: Sequence[Memory], shared: Mapping[str, str], *, as_json: bool) -> None:
     from memtrace._cli.recent_rows import line_of
-    from memtrace._cli.tables import memory_line
+    from memtrace._cli.tables import memory_line, memory_row
 
+    console = make_console()
     if as_json:
         for memory in memories:
             typer.echo(line_of(memory))
+    elif console.is_terminal:
+        for memory in memories:
+            show(console, *memory_row(memory, console.width, shared))
     else:
-        show(make_console(), *map(memory_line, memories), wrap=False)
+        show(console, *map(memory_line, memories), wrap=False)
     sys.stdout.flush()

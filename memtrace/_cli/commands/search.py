@@ -79,7 +79,7 @@ def search(
         ]
         show_json({"hits": rows, "count": len(rows)})
     elif hits:
-        show_table(hits_table(hits))
+        show_table(hits_table(hits), of_texts=True)
     else:
         show_error("nothing was found")
 

@@ -43,7 +43,7 @@ def status(file: FileArgument, *, as_json: JsonOption = False) -> None:
 
 @_command(
     help="Send what waits, each memory once; what a process left under way is looked for first.",
-    epilog="\b\nExamples:\n  memtrace-sdk spool send outbox.db --profile work\n\n"
+    epilog="\b\nExamples:\n  memtrace-sdk spool send outbox.db\n  memtrace-sdk spool send outbox.db --profile work\n\n"
     "The server and the key are those that the spool was made with. After they have\nchanged, --take-over sends it with the new ones.\n\n"
     "Exit status 8: all is sent, but for what the server refused.",
 )

@@ -96,7 +96,7 @@ def compact(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json
 
 @_command(
     help="Remove an agent's memories for good, from rows, text index and free pages. Shows what it would remove, and asks.",
-    epilog="\b\nExamples:\n  memtrace-sdk store forget --agent assistant\n"
+    epilog="\b\nExamples:\n  memtrace-sdk store forget --agent assistant --store sqlite:///agent.db\n"
     "  memtrace-sdk store forget --agent assistant --before 2026-01-01 --yes\n\n"
     "Exit status 3: the organisation knows no such agent.",
 )

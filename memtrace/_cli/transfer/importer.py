@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ from memtrace.operations._validation_errors import first_violation
 from memtrace.outcomes import BatchResult
 
 _TOLD = 20
+_LINES_TOLD = 5
 _SHOWN = 40
 
 
@@ -43,6 +45,24 @@ class ImportPlan:
 
 
 @dataclass(slots=True)
+class RefusedLines:
+    """Lines that were refused for one reason."""
+
+    file: str
+    #: The first few, by their numbers.
+    lines: list[int | None]
+    #: The field and what is wrong with it, of the first.
+    reason: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        """One message for all of them."""
+        more = f" and {self.count - len(self.lines):,} more" if self.count > len(self.lines) else ""
+        lines = "line" if self.count == 1 else "lines"
+        return f"{self.file}, {lines} {', '.join(map(str, self.lines))}{more}{self.reason}"
+
+
+@dataclass(slots=True)
 class ImportReport:
     """What became of the lines so far; exact also when an import stops. The rest of `read` had not been sent."""
 
@@ -56,14 +76,30 @@ class ImportReport:
     unknown: int = 0
     agents: RegisteredCounts = field(default_factory=RegisteredCounts)
     sessions: RegisteredCounts = field(default_factory=RegisteredCounts)
-    #: The first of the lines that were refused, and why.
-    problems: list[str] = field(default_factory=list)
+    #: Lines that have an agent of their own, where the plan names another for those that have none.
+    own_agent: int = 0
+    #: The lines that were refused, by reason: the first 20 reasons.
+    reasons: dict[tuple[str | None, str], RefusedLines] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is told of the lines that were refused, one message for each reason."""
+        told = sum(reason.count for reason in self.reasons.values())
+        rest = [f"and {self.refused - told:,} more were refused"] if self.refused > told else []
+        return [*map(str, self.reasons.values()), *rest]
 
     def count_refused(self, error: LineError) -> None:
-        """Count a line that cannot be stored."""
+        """Count a line that cannot be stored. Reasons that differ in their numbers alone are one."""
         self.refused += 1
-        if len(self.problems) < _TOLD:
-            self.problems.append(str(error))
+        kind = error.field, re.sub(r"\d+", "0", error.problem)
+        known = self.reasons.get(kind)
+        if known is not None:
+            known.count += 1
+            if len(known.lines) < _LINES_TOLD:
+                known.lines.append(error.line)
+        elif len(self.reasons) < _TOLD:
+            field_told = "" if error.field is None else f', field "{error.field}"'
+            self.reasons[kind] = RefusedLines(error.file, [error.line], f"{field_told}: {error.problem}")
 
 
 def import_lines(
@@ -178,6 +214,7 @@ class _Importer:
         except ValidationError as error:
             field, _, problem = first_violation(error)
             raise self._error(number, field, problem) from None
+        self._report.own_agent += self._plan.agent not in (None, request.agent_id)
         return request.model_copy(
             update={"dedup_key": self._keys.key_for(fields), "metadata": self._metadata(request, fields.get("time"))}
         )

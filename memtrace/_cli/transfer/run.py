@@ -110,6 +110,9 @@ def _kept(exports: list[FileExport]) -> tuple[str, ...]:
 # ---- import ---------------------------------------------------------------------------------------------------------
 
 
+_NOT_IN_JSON = ("reasons", "own_agent")
+
+
 def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) -> ExitStatus:
     """Store what `plan` names. Raises `CommandError`, which says how far it came."""
     report = ImportReport()
@@ -125,10 +128,11 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
             raise CommandError(str(error), ExitStatus.USAGE) from None
     for problem in report.problems:
         show_error(problem)
-    if report.refused > len(report.problems):
-        show_error(f"and {report.refused - len(report.problems):,} more were refused")
+    if report.own_agent:
+        kept = counted(report.own_agent, "line has an agent_id of its own", "lines have an agent_id of their own")
+        show_error(f"{kept}, which counts; --agent {plan.agent} is for lines without one")
     if as_json:
-        counts = {name: value for name, value in asdict(report).items() if name != "problems"}
+        counts = {name: value for name, value in asdict(report).items() if name not in _NOT_IN_JSON}
         show_json({"file": file, "dry_run": plan.dry_run, **counts})
     else:
         _say_what_became(report, plan)

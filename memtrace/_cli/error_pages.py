@@ -1,0 +1,38 @@
+"""The pages about errors, which the wheel brings along: one for each code."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import memtrace
+from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._support.error_text import closed, did_you_mean
+from memtrace.exceptions import CODES
+
+# the wheel has them in the package, a checkout in docs/
+_FOLDERS: Final = (resources.files("memtrace._cli") / "error_pages", Path(__file__).parents[2] / "docs" / "errors")
+
+
+def page_of(name: str) -> str:
+    """The Markdown of the page about `name`: a code, a page as errors name it, or the name of a class.
+
+    Raises `CommandError` where there is none.
+    """
+    code = getattr(getattr(memtrace, name, None), "_code", name.rpartition("/")[2].removesuffix(".md"))
+    if code not in CODES:
+        text = closed(f"no error has the code {name}", ";") + did_you_mean(name, CODES)
+        raise CommandError(f"{text} memtrace-sdk explain lists them", ExitStatus.USAGE)
+    return _read(code)
+
+
+def titles() -> dict[str, str]:
+    """What each code means, in one line."""
+    firsts = {code: _read(code).partition("\n")[0] for code in sorted(CODES)}
+    return {code: first.partition(": ")[2] for code, first in firsts.items()}
+
+
+def _read(code: str) -> str:
+    folder = next(folder for folder in _FOLDERS if folder.is_dir())
+    return (folder / f"{code}.md").read_text(encoding="utf-8")

@@ -1,0 +1,41 @@
+"""Why `recall` found nothing: the window was too narrow, or nobody has written to this agent."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from memtrace.client import Memtrace
+
+_RECENT = 1000
+_NEAR = 3
+
+
+def why_nothing(client: Memtrace, agent: str, since: str | None, query: str | None) -> str:
+    """What to tell whoever recalled `agent`, with `since` as the window, or None for all times, and a `query` or none.
+
+    Reads one memory, and where there is none the agents and the newest 1,000 memories, for names that are near.
+    """
+    if newest := client.memories.list(agent_id=agent, limit=1).memories:
+        last = f"{newest[0].time:%Y-%m-%d %H:%M}"
+        if query is not None:
+            window = "of all times" if since is None else f"since {since}"
+            return f"nothing that {agent} has {window} is relevant to the query; its newest memory is of {last} UTC"
+        return (
+            f"{agent} has nothing since {since}; its newest memory is of {last} UTC: give a longer --since, or --query"
+        )
+    agents = client.agents.list().agents
+    if any(each.id == agent for each in agents):
+        return f"the agent {agent} is registered, and has no memories yet"
+    for each in agents:
+        if each.name == agent:
+            return f"no memory is stored under {agent}; the agent of that name stores under its id: memtrace-sdk recall {each.id}"
+    written = {memory.agent_id for memory in client.memories.list(limit=_RECENT).memories}
+    near = _near(agent, written | {each.id for each in agents})
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"the agent {agent} is unknown: nobody has written to it, and it is not registered{meant}"
+
+
+def _near(name: str, names: Iterable[str]) -> list[str]:
+    folded = {each.casefold(): each for each in sorted(names)}
+    return [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=_NEAR)]

@@ -1,0 +1,84 @@
+"""How rows of long texts are laid out in a given width: texts have room, words stay whole, what all rows share is said once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.cells import cell_len
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Column, Table
+from rich.text import Text
+
+TEXT_ROOM = 44
+"""The characters that a text has beside the other columns; with less it goes below them."""
+
+_SHARED = ("agent", "type", "event", "tags")
+_GAP = "  "
+
+
+def laid_out(table: Table, width: int) -> Iterator[RenderableType]:
+    """A table whose last column is a text, in lines of `width`.
+
+    Two rows or more say once above the table what is the same in each. Of one row it is said there where it needs the room.
+    """
+    *fields, text = table.columns
+    if table.row_count > 1 or _room(fields, width) < _width(text):
+        shared = [column for column in fields if column.header in _SHARED and len(set(_cells(column))) == 1]
+        fields = [column for column in fields if column not in shared]
+        if said := [(str(column.header), _cells(column)[0]) for column in shared if _cells(column)[0]]:
+            yield shared_line(said)
+    if _room(fields, width) >= min(TEXT_ROOM, _width(text)):
+        yield _beside(fields, text, table)
+        return
+    styles = [str(column.style) for column in fields]
+    for *row, content in zip(*map(_cells, (*fields, text)), strict=True):
+        yield from text_below([*zip(row, styles, strict=True)], content)
+
+
+def shared_line(said: Iterable[tuple[str, str]]) -> Text:
+    """What all rows share, each with its name."""
+    return Text(_GAP).join(Text.assemble((f"{name} ", "dim"), value) for name, value in said)
+
+
+def row_of(fields: Sequence[tuple[str, str]], content: str, width: int) -> Iterator[RenderableType]:
+    """One row by itself, where the next ones are not known yet: its text beside or below the styled `fields`."""
+    head = _head(fields)
+    if width - head.cell_len - 1 < min(TEXT_ROOM, cell_len(content)):
+        yield from text_below(fields, content)
+        return
+    row = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 1, 0, 0))
+    row.add_row(head, Text(content))
+    yield row
+
+
+def text_below(fields: Sequence[tuple[str, str]], content: str) -> Iterator[RenderableType]:
+    """One row, its text below the styled `fields`."""
+    yield _head(fields)
+    yield Padding(Text(content), (0, 0, 0, len(_GAP)), expand=False)
+
+
+def _head(fields: Sequence[tuple[str, str]]) -> Text:
+    return Text(_GAP).join(Text(value, style) for value, style in fields if value)
+
+
+def _beside(fields: Sequence[Column], text: Column, table: Table) -> Table:
+    made = Table(box=None, pad_edge=False, header_style=table.header_style)
+    for column in fields:
+        made.add_column(column.header, style=column.style, justify=column.justify, no_wrap=True)
+    made.add_column(text.header, style=text.style, overflow="fold")
+    for row in zip(*(column.cells for column in (*fields, text)), strict=True):
+        made.add_row(*row)
+    return made
+
+
+def _cells(column: Column) -> list[str]:
+    return [str(cell) for cell in column.cells]
+
+
+def _width(column: Column) -> int:
+    return max(map(cell_len, (str(column.header), *_cells(column))))
+
+
+def _room(fields: Iterable[Column], width: int) -> int:
+    return width - sum(_width(column) + len(_GAP) for column in fields)
