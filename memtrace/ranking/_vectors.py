@@ -31,6 +31,8 @@ class CheckedEmbedder:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self.has_failed: bool = False
+        #: How many numbers its vectors have, once one is known: vectors of different lengths cannot be compared.
+        self.length: int | None = None
 
     def vectors(self, texts: list[str]) -> list[list[float]] | None:
         """The vector of each text, all of one length; None when the function fails, now or before."""
@@ -45,6 +47,10 @@ class CheckedEmbedder:
         if len(vectors) != len(texts) or len(set(map(len, vectors))) != 1 or not is_usable:
             self._fail("gave no vectors, or of several lengths")
             return None
+        if self.length not in {None, len(vectors[0])}:
+            self._fail("gave vectors of another length than before")
+            return None
+        self.length = len(vectors[0])
         return vectors
 
     def _fail(self, what: str) -> None:
@@ -53,9 +59,12 @@ class CheckedEmbedder:
 
 
 def keep_vectors(index: TextIndex, vectors: Sequence[tuple[int, Sequence[float]]]) -> None:
-    """Keep the vectors of places, all of one length. Those of another length, another model's, are forgotten."""
+    """Keep the vectors of places, all of one length. Those of another length, another model's, are forgotten; the log says so."""
     with index.writing():
-        index.expect_vectors(len(vectors[0][1]))
+        if index.expect_vectors(len(vectors[0][1])):
+            _logger.warning(
+                "the vectors of another model in the search index are made anew: give each embedder an index of its own"
+            )
         index.set_vectors([(place, *_kept(vector)) for place, vector in vectors])
 
 

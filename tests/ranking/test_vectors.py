@@ -137,3 +137,40 @@ def test_another_model_s_vectors_are_made_anew():
     assert hits(search, "vehicle") == []
     assert search.embed() == 4
     assert hits(search, "vehicle")[0] == "my automobile broke down"
+
+
+def test_a_query_vector_of_another_length_forgets_no_vectors(caplog):
+    index = index_of(*ROWS)
+    MemorySearch(index, embedder=embed).embed()
+    hits = MemorySearch(index).search("weather", vector=[1.0, 2.0])
+    assert [row.content for row in hits.memories] == ["weather is bad"], "words alone rank"
+    assert index.counts(MemoryFilter())[1] == 4
+    assert not caplog.records
+
+
+def test_vectors_of_another_model_are_replaced_with_one_warning(caplog):
+    index = index_of(*ROWS)
+    MemorySearch(index, embedder=lambda texts: [[1.0, 2.0] for _ in texts]).embed()
+    search = MemorySearch(index, embedder=embed)
+    with caplog.at_level(logging.WARNING):
+        search.search("vehicle")
+        assert (search.embed(), search.embed()) == (4, 0)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the vectors of another model in the search index are made anew")
+
+
+def test_two_models_that_replace_each_other_s_vectors_at_once_come_to_an_end():
+    index = index_of(*(memory(f"cat {n}", n) for n in range(150)))
+    other = MemorySearch(index, embedder=lambda texts: [[1.0, 2.0] for _ in texts])
+    calls = []
+
+    def disturbed(texts):
+        calls.append(len(texts))
+        assert len(calls) < 20, "it goes on for ever"
+        other.search("cat")
+        other.embed()
+        return embed(texts)
+
+    search = MemorySearch(index, embedder=disturbed)
+    search.search("cat")
+    assert search.embed() > 0
