@@ -183,3 +183,14 @@ def test_what_is_no_embedder_is_refused_when_the_client_is_made(face, embedder):
     with pytest.raises(ConfigurationError, match="embedder must be a blocking function") as caught:
         face.client("memory://", "key", embedder=embedder)
     assert caught.value.argument == "embedder"
+
+
+def test_a_text_without_a_known_word_does_not_switch_the_embedder_off(face, caplog):
+    def embed(texts):
+        return [[*Embedder().vector(text)[:3], 0.0] for text in texts]
+
+    client = filled(face.of(FakeMemtrace(), embedder=embed), *WORDS)
+    assert found(client, "unheard-of") == []
+    assert found(client, "vehicle")[0] == "my automobile broke down"
+    assert client.memories.index_status().vectors == 4
+    assert not caplog.records
