@@ -46,7 +46,8 @@ def answer_query(index: TextIndex, asked: IndexQuery, load: MemoryLoader | None 
     if asked.counted:
         answer.memories, answer.vectors, answer.latest = index.counts(owner)
     if asked.missing:
-        texts = search.without_vectors(owner, asked.missing)
+        length = None if asked.vector is None else len(asked.vector)
+        texts = search.without_vectors(owner, asked.missing, length)
         answer.missing = [PlacedText.model_construct(place=place, text=text) for place, text in texts]
     return answer
 

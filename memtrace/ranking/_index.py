@@ -326,18 +326,27 @@ class TextIndex:
 
     # ---- vectors
 
-    def expect_vectors(self, length: int) -> None:
-        """Forget all vectors if they have another length: they are another model's."""
-        if self.note(_VECTOR_LENGTH) != str(length):
-            with self._tables.transaction():
-                self._tables.run("DELETE FROM {signs}")
-                self._tables.run("DELETE FROM {vectors}")
-                self.set_note(_VECTOR_LENGTH, str(length))
+    def has_vectors_of(self, length: int) -> bool:
+        """Whether its vectors have this length; others cannot be compared with one that has."""
+        return self.note(_VECTOR_LENGTH) == str(length)
 
-    def without_vectors(self, most: int, memory_filter: MemoryFilter) -> list[IndexedMemory]:
-        """Memories that pass a filter and have no vector yet, in order of places."""
+    def expect_vectors(self, length: int) -> bool:
+        """Forget all vectors if they have another length: they are another model's. Gives whether there were any."""
+        if self.has_vectors_of(length):
+            return False
+        with self._tables.transaction():
+            had = bool(self._tables.one("SELECT EXISTS (SELECT 1 FROM {signs})"))
+            self._tables.run("DELETE FROM {signs}")
+            self._tables.run("DELETE FROM {vectors}")
+            self.set_note(_VECTOR_LENGTH, str(length))
+        return had
+
+    def without_vectors(self, most: int, memory_filter: MemoryFilter, length: int | None = None) -> list[IndexedMemory]:
+        """Memories that pass a filter and have no vector yet, of this length where one is named; in order of places."""
         where, values = memory_filter.where()
-        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where} AND place NOT IN (SELECT place FROM {{signs}}) ORDER BY place LIMIT ?"
+        if length is None or self.has_vectors_of(length):
+            where += " AND place NOT IN (SELECT place FROM {signs})"
+        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where} ORDER BY place LIMIT ?"
         return [IndexedMemory(*row) for row in self._tables.run(sql, (*values, most))]
 
     def set_vectors(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:

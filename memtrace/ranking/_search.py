@@ -50,8 +50,6 @@ class MemorySearch:
         if vector is None and self._embedder is not None:
             vectors = self._embedder.vectors([query])
             vector = None if vectors is None else vectors[0]
-        if vector is not None:
-            self._index.expect_vectors(len(vector))
         with self._index.reading():
             found, direct = self._found(query, vector, memory_filter, limit)
             again = self._index.repeated([row.fingerprint for row, _ in found], memory_filter)
@@ -71,21 +69,26 @@ class MemorySearch:
                 SearchHit(memory, 0.0, place=row.place) for row, memory in zip(rows, self._memories(rows), strict=True)
             )
 
-    def without_vectors(self, memory_filter: MemoryFilter, most: int) -> list[tuple[int, str]]:
-        """The places and contents of memories that have no vector yet."""
-        rows = self._index.without_vectors(most, memory_filter)
+    def without_vectors(
+        self, memory_filter: MemoryFilter, most: int, length: int | None = None
+    ) -> list[tuple[int, str]]:
+        """The places and contents of memories that have no vector yet, of this length where one is named."""
+        rows = self._index.without_vectors(most, memory_filter, length)
         return [(row.place, memory.content) for row, memory in zip(rows, self._memories(rows), strict=True)]
 
     def embed(self) -> int:
         """Make the vectors that are missing; gives how many were made. 0 without an embedder."""
-        made = 0
-        while self._embedder is not None and (missing := self.without_vectors(MemoryFilter(), BATCH)):
-            vectors = self._embedder.vectors([text for _, text in missing])
+        made = set[int]()
+        while self._embedder is not None:
+            missing = self.without_vectors(MemoryFilter(), BATCH, self._embedder.length)
+            if not made.isdisjoint(place for place, _ in missing):  # another model's client replaces what is made here
+                break
+            vectors = self._embedder.vectors([text for _, text in missing]) if missing else None
             if vectors is None:
                 break
             keep_vectors(self._index, [(place, vector) for (place, _), vector in zip(missing, vectors, strict=True)])
-            made += len(missing)
-        return made
+            made |= {place for place, _ in missing}
+        return len(made)
 
     def _found(
         self, query: str, vector: Sequence[float] | None, memory_filter: MemoryFilter, limit: int
@@ -94,7 +97,8 @@ class MemorySearch:
         scope = self._index.scope(memory_filter.agent_id, memory_filter.session_id)
         text = LexicalScores(self._index, query, scope)
         most, among = max(_LEAST, 2 * limit), None
-        alike = None if vector is None else QueryVector(self._index, scope, vector)
+        can_compare = vector is not None and self._index.has_vectors_of(len(vector))
+        alike = QueryVector(self._index, scope, vector) if vector is not None and can_compare else None
         while True:
             chosen = {*text.best(most, among)}
             if alike is not None:

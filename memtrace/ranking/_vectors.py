@@ -14,6 +14,7 @@ from heapq import nsmallest
 from math import isfinite, sqrt
 from operator import mul
 
+from memtrace._support.numbers import counted
 from memtrace.ranking._index import Scope, TextIndex
 from memtrace.ranking._places import group_of
 
@@ -22,6 +23,8 @@ Embedder = Callable[[list[str]], list[list[float]]]
 
 BATCH = 64
 """So many texts an embedding function is given at once."""
+_LEAST = 1e-150
+"""Numbers below it have no square: a vector of none but such is zero."""
 _logger = logging.getLogger("memtrace.ranking")
 
 
@@ -31,6 +34,8 @@ class CheckedEmbedder:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self.has_failed: bool = False
+        #: How many numbers its vectors have, once one is known: vectors of different lengths cannot be compared.
+        self.length: int | None = None
 
     def vectors(self, texts: list[str]) -> list[list[float]] | None:
         """The vector of each text, all of one length; None when the function fails, now or before."""
@@ -41,11 +46,27 @@ class CheckedEmbedder:
         except Exception as error:  # noqa: BLE001  whatever a user's function raises
             self._fail(f"failed with {type(error).__name__}")
             return None
-        is_usable = all(any(vector) and all(map(isfinite, vector)) for vector in vectors)
-        if len(vectors) != len(texts) or len(set(map(len, vectors))) != 1 or not is_usable:
-            self._fail("gave no vectors, or of several lengths")
+        fault = self._fault(vectors, len(texts))
+        if fault is not None:
+            self._fail(fault)
             return None
+        self.length = len(vectors[0])
         return vectors
+
+    def _fault(self, vectors: list[list[float]], expected: int) -> str | None:
+        """What is wrong with vectors; None when they can be used."""
+        lengths = set(map(len, vectors))
+        if len(vectors) != expected:
+            return f"gave {counted(len(vectors), 'vector', 'vectors')} for {counted(expected, 'text', 'texts')}"
+        if 0 in lengths:
+            return "gave a vector without numbers"
+        if len(lengths) != 1:
+            return "gave vectors of several lengths"
+        if self.length is not None and self.length not in lengths:
+            return "gave vectors of another length than before"
+        if not all(all(map(isfinite, vector)) for vector in vectors):
+            return "gave a number that is not finite (NaN or infinity)"
+        return None
 
     def _fail(self, what: str) -> None:
         self.has_failed = True
@@ -53,9 +74,12 @@ class CheckedEmbedder:
 
 
 def keep_vectors(index: TextIndex, vectors: Sequence[tuple[int, Sequence[float]]]) -> None:
-    """Keep the vectors of places, all of one length. Those of another length, another model's, are forgotten."""
+    """Keep the vectors of places, all of one length. Those of another length, another model's, are forgotten; the log says so."""
     with index.writing():
-        index.expect_vectors(len(vectors[0][1]))
+        if index.expect_vectors(len(vectors[0][1])):
+            _logger.warning(
+                "the vectors of another model in the search index are made anew: give each embedder an index of its own"
+            )
         index.set_vectors([(place, *_kept(vector)) for place, vector in vectors])
 
 
@@ -67,16 +91,20 @@ class QueryVector:
         self._scope = scope
         self._vector = _unit(vector)
         self._signs = _signs(vector)
+        #: A zero vector points nowhere: nothing is near it.
+        self._has_direction = any(self._vector)
 
     def nearest(self, most: int, among: Container[int] | None = None) -> set[int]:
         """The `most` places, of those `among` some, whose signs are most like the query's."""
+        if not self._has_direction:
+            return set()
         signs, lengths = self._signs, self._scope.lengths
         near = nsmallest(
             most,
             (
                 ((signs ^ int.from_bytes(kept, "big")).bit_count(), place)
                 for place, kept in self._index.signs(self._scope)
-                if (among is None or place in among) and group_of(place) in lengths
+                if kept and (among is None or place in among) and group_of(place) in lengths
             ),
         )
         return {place for _, place in near}
@@ -88,8 +116,13 @@ class QueryVector:
 
 
 def _unit(vector: Sequence[float]) -> array[float]:
-    length = sqrt(sum(map(mul, vector, vector)))
-    return array("f", [value / length for value in vector])
+    """The vector at length 1; zeros for one that is zero, or too near it to have a direction."""
+    largest = max(map(abs, vector), default=0.0)
+    if largest < _LEAST:
+        return array("f", [0.0] * len(vector))
+    scaled = [value / largest for value in vector]  # squares of large numbers are infinite
+    length = sqrt(sum(map(mul, scaled, scaled)))
+    return array("f", [value / length for value in scaled])
 
 
 def _signs(vector: Iterable[float]) -> int:
@@ -97,7 +130,10 @@ def _signs(vector: Iterable[float]) -> int:
 
 
 def _kept(vector: Sequence[float]) -> tuple[bytes, bytes]:
+    """The signs of a vector, none for a zero vector, and all of it."""
     unit = _unit(vector)
+    if not any(unit):
+        return b"", unit.tobytes()
     signs = _signs(unit)
     if sys.byteorder == "big":  # pragma: no cover  no such machine here
         unit.byteswap()

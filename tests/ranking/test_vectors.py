@@ -98,24 +98,26 @@ def fail(texts):
 
 
 @pytest.mark.parametrize(
-    "embedder",
+    ("embedder", "cause"),
     [
-        fail,
-        lambda texts: [[float("nan"), 1.0] for _ in texts],
-        lambda texts: [],
-        lambda texts: [[] for _ in texts],
-        lambda texts: [[0.0, 0.0] for _ in texts],
+        (fail, "failed with RuntimeError"),
+        (lambda texts: [[float("nan"), 1.0] for _ in texts], "gave a number that is not finite (NaN or infinity)"),
+        (lambda texts: [[1.0, float("-inf")] for _ in texts], "gave a number that is not finite (NaN or infinity)"),
+        (lambda texts: [], "gave 0 vectors for 4 texts"),
+        (lambda texts: [[1.0]], "gave 1 vector for 4 texts"),
+        (lambda texts: [[] for _ in texts], "gave a vector without numbers"),
+        (lambda texts: [[1.0] * (n + 1) for n, _ in enumerate(texts)], "gave vectors of several lengths"),
     ],
 )
-def test_an_embedder_that_fails_warns_once_and_words_alone_rank(embedder, caplog):
+def test_an_embedder_that_fails_warns_once_with_the_cause_and_words_alone_rank(embedder, cause, caplog):
     search = MemorySearch(index_of(*ROWS), embedder=embedder)
     with caplog.at_level(logging.WARNING):
         assert search.embed() == 0
         assert hits(search, "weather") == ["weather is bad"]
         assert hits(search, "weather") == ["weather is bad"]
         assert search.embed() == 0
-    assert len(caplog.records) == 1
-    assert "ranked by their words alone" in caplog.text
+    (record,) = caplog.records
+    assert record.getMessage() == f"the embedder {cause}: memories are ranked by their words alone"
 
 
 def test_an_embedder_that_fails_at_a_query_leaves_words(caplog):
@@ -136,4 +138,74 @@ def test_another_model_s_vectors_are_made_anew():
     search = MemorySearch(index, embedder=embed)
     assert hits(search, "vehicle") == []
     assert search.embed() == 4
+    assert hits(search, "vehicle")[0] == "my automobile broke down"
+
+
+def test_a_query_vector_of_another_length_forgets_no_vectors(caplog):
+    index = index_of(*ROWS)
+    MemorySearch(index, embedder=embed).embed()
+    hits = MemorySearch(index).search("weather", vector=[1.0, 2.0])
+    assert [row.content for row in hits.memories] == ["weather is bad"], "words alone rank"
+    assert index.counts(MemoryFilter())[1] == 4
+    assert not caplog.records
+
+
+def test_vectors_of_another_model_are_replaced_with_one_warning(caplog):
+    index = index_of(*ROWS)
+    MemorySearch(index, embedder=lambda texts: [[1.0, 2.0] for _ in texts]).embed()
+    search = MemorySearch(index, embedder=embed)
+    with caplog.at_level(logging.WARNING):
+        search.search("vehicle")
+        assert (search.embed(), search.embed()) == (4, 0)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the vectors of another model in the search index are made anew")
+
+
+def test_two_models_that_replace_each_other_s_vectors_at_once_come_to_an_end():
+    index = index_of(*(memory(f"cat {n}", n) for n in range(150)))
+    other = MemorySearch(index, embedder=lambda texts: [[1.0, 2.0] for _ in texts])
+    calls = []
+
+    def disturbed(texts):
+        calls.append(len(texts))
+        assert len(calls) < 20, "it goes on for ever"
+        other.search("cat")
+        other.embed()
+        return embed(texts)
+
+    search = MemorySearch(index, embedder=disturbed)
+    search.search("cat")
+    assert search.embed() > 0
+
+
+def unknown_is_zero(texts):
+    """As an embedder does that has no word of a text."""
+    return [[*vector[:3], 0.0] for vector in embed(texts)]
+
+
+def test_a_zero_vector_is_kept_and_is_like_nothing(caplog):
+    index = index_of(*ROWS)
+    search = MemorySearch(index, embedder=unknown_is_zero)
+    assert (search.embed(), search.embed()) == (4, 0)
+    assert index.counts(MemoryFilter())[1] == 4
+    assert hits(search, "vehicle")[0] == "my automobile broke down"
+    assert "something else" not in hits(search, "vehicle"), "it is near nothing"
+    assert hits(search, "else") == ["something else"], "a query without a direction leaves words"
+    assert hits(search, "nothing") == []
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("tiny", [1e-300, 5e-324, -1e-200])
+def test_a_vector_too_small_to_have_a_direction_is_zero(tiny, caplog):
+    search = MemorySearch(index_of(*ROWS), embedder=lambda texts: [[tiny, tiny] for _ in texts])
+    assert search.embed() == 4
+    assert hits(search, "weather") == ["weather is bad"]
+    assert hits(search, "vehicle") == []
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("size", [1e-149, 1e-30, 1e39, 1e307])
+def test_the_size_of_a_vector_does_not_matter(size):
+    search = MemorySearch(index_of(*ROWS), embedder=lambda texts: [[size * n for n in v] for v in embed(texts)])
+    search.embed()
     assert hits(search, "vehicle")[0] == "my automobile broke down"

@@ -113,6 +113,67 @@ def test_one_that_fails_in_the_middle_leaves_words_to_rank(face, caplog):
     assert len(caplog.records) == 1
 
 
+def growing(calls):
+    def embed(texts):
+        calls.append(len(texts))
+        assert len(calls) < 20, "it goes on for ever"
+        return [[1.0] * (len(calls) + 1) for _ in texts]
+
+    return embed
+
+
+def other_for_queries(calls):
+    def embed(texts):
+        calls.append(len(texts))
+        return [[1.0] * (3 if text == "Cat" else 2) for text in texts]
+
+    return embed
+
+
+@by_face("making", [growing, other_for_queries])
+def test_vectors_of_changing_lengths_are_a_failure_that_is_told_once(face, making, caplog):
+    calls = []
+    client = filled(face.of(FakeMemtrace(), embedder=making(calls)), *(f"cat number {n}" for n in range(150)))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert found(client, "cat 17", agent_id="a")[0] == "cat number 17"
+            assert found(client, "Cat", agent_id="a")
+    assert len(calls) <= 5, "it is not called again"
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "the embedder gave vectors of another length than before: memories are ranked by their words alone"
+    )
+
+
+def test_an_embedder_whose_queries_have_another_length_leaves_the_vectors_of_the_file(face, tmp_path, caplog):
+    fake, path = FakeMemtrace(), tmp_path / "index"
+    with face.of(fake, embedder=lambda texts: [[1.0, 2.0] for _ in texts], search_index=path) as client:
+        filled(client, "cat", "dog").memories.index_sync()
+    with (
+        caplog.at_level(logging.WARNING),
+        face.of(fake, embedder=other_for_queries([]), search_index=path) as client,
+    ):
+        found(client, "Cat")
+        assert client.memories.index_status().vectors == 2
+    assert "another length than before" in caplog.text
+
+
+def test_two_clients_with_models_of_their_own_say_that_they_replace_vectors(face, tmp_path, caplog):
+    fake, path = FakeMemtrace(), tmp_path / "index"
+    with (
+        caplog.at_level(logging.WARNING),
+        face.of(fake, embedder=lambda texts: [[1.0, 2.0] for _ in texts], search_index=path) as first,
+        face.of(fake, embedder=Embedder(), search_index=path) as second,
+    ):
+        filled(first, *WORDS)
+        found(first, "cat")
+        assert not caplog.records
+        assert found(second, "vehicle")[0] == "my automobile broke down"
+        assert found(second, "vehicle")[0] == "my automobile broke down"
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the vectors of another model in the search index are made anew")
+
+
 async def embed(texts):
     return [[1.0] for _ in texts]
 
@@ -122,3 +183,14 @@ def test_what_is_no_embedder_is_refused_when_the_client_is_made(face, embedder):
     with pytest.raises(ConfigurationError, match="embedder must be a blocking function") as caught:
         face.client("memory://", "key", embedder=embedder)
     assert caught.value.argument == "embedder"
+
+
+def test_a_text_without_a_known_word_does_not_switch_the_embedder_off(face, caplog):
+    def embed(texts):
+        return [[*Embedder().vector(text)[:3], 0.0] for text in texts]
+
+    client = filled(face.of(FakeMemtrace(), embedder=embed), *WORDS)
+    assert found(client, "unheard-of") == []
+    assert found(client, "vehicle")[0] == "my automobile broke down"
+    assert client.memories.index_status().vectors == 4
+    assert not caplog.records

@@ -146,8 +146,9 @@ class Searching:
         told: Callable[[], Workflow[None]] | None,
     ) -> Workflow[None]:
         """Make vectors of texts, and of those that are still missing after that."""
-        embedder = self._local.embedder
-        while missing and embedder is not None:
+        embedder, made = self._local.embedder, set[int]()
+        # what is missing again was replaced by a client with another model: two that do so would go on for ever
+        while missing and embedder is not None and made.isdisjoint(each.place for each in missing):
             vectors = yield from self.blocking(partial(embedder.vectors, [each.text for each in missing]))
             if vectors is None:
                 return
@@ -155,6 +156,7 @@ class Searching:
                 PlacedVector(place=each.place, vector=vector) for each, vector in zip(missing, vectors, strict=True)
             ]
             more = IndexQuery(agent_id=asked.agent_id, session_id=asked.session_id, vectors=kept, missing=BATCH)
+            made |= {each.place for each in missing}
             answer = yield from self._ask(more, target)
             missing = [] if answer is None else answer.missing
             if told is not None:
