@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
@@ -144,7 +144,15 @@ def test_a_query_of_any_kind_has_an_answer(face, fake):
         ("tags", {"tags": [5]}),
         ("memory_types[0]", {"memory_types": ["a b"]}),
         ("event_types", {"event_types": "note"}),
+        ("tags", {"tags": 5}),
+        ("memory_types", {"memory_types": 5}),
+        ("since", {"since": 5}),
+        ("until", {"until": date(2020, 1, 1)}),
         ("min_importance", {"min_importance": -1}),
+        ("min_importance", {"min_importance": float("nan")}),
+        ("min_importance", {"min_importance": float("inf")}),
+        ("min_importance", {"min_importance": 10**400}),
+        ("min_importance", {"min_importance": "x"}),
     ],
 )
 def test_bad_arguments_are_refused_with_the_field_before_anything_is_sent(face, field, arguments):
@@ -322,6 +330,14 @@ def test_the_index_can_be_built_ahead_and_tells_how_far_it_is(face, fake):
     assert status.latest == client.memories.list(agent_id="a", limit=1).memories[0].time
     assert client.memories.index_status("b").memories == 0
     assert client.memories.index_sync().memories == 1200
+
+
+def test_a_progress_that_is_no_function_is_refused_before_anything_is_read(face):
+    client, transport = face.scripted(json_response(200, MEMORIES))
+    with pytest.raises(InvalidRequestError, match="progress must be a function") as caught:
+        client.memories.index_sync(progress=5)
+    assert caught.value.field == "progress"
+    assert not transport.requests
 
 
 def test_a_file_keeps_the_index_between_runs(face, fake, tmp_path):
