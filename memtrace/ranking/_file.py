@@ -15,6 +15,7 @@ from pathlib import Path
 
 from memtrace._support.sqlite_files import FileFormat, UnusableFileError, fault_of, open_file
 from memtrace.exceptions import ConfigurationError
+from memtrace.ranking._tables import OTHER_VERSION
 
 
 def _first(_: sqlite3.Connection) -> None:
@@ -32,7 +33,7 @@ _logger = logging.getLogger("memtrace.ranking")
 
 
 def open_index_file(path: str | PathLike[str], *, timeout: float = 5.0) -> sqlite3.Connection:
-    """A connection to an index file, which is made if need be. A damaged one is made anew; the log says so.
+    """A connection to an index file, which is made if need be. A damaged one, and one of a newer release, is made anew; the log says so.
 
     The connection may be used by another thread, one at a time. `timeout` is how many seconds it waits for another process that
     writes. Raises `ConfigurationError` for another program's database, which stays as it is, and for a path at which no file
@@ -46,6 +47,11 @@ def open_index_file(path: str | PathLike[str], *, timeout: float = 5.0) -> sqlit
             if not is_damage(error):
                 raise
             _put_aside(file)
+        except UnusableFileError as error:
+            if error.fault.name != "newer":
+                raise
+            _keep_as(file, ".newer")
+            _logger.warning("%s; the old file is kept beside it as .newer", OTHER_VERSION)
         return _checked(file, timeout)
     except UnusableFileError as error:
         raise _unusable(file, error.fault.problem, error.fault.hint) from error
@@ -108,10 +114,16 @@ def _put_aside(file: str) -> None:
     if is_ours:
         remove_damaged_index(file)
         return
-    for suffix in _SUFFIXES:
-        if Path(file + suffix).exists():
-            Path(file + suffix).replace(f"{file}.damaged{suffix}")
+    _keep_as(file, ".damaged")
     _logger.warning("%s; the old file is kept beside it as .damaged", _SAID)
+
+
+def _keep_as(file: str, ending: str) -> None:
+    """Keep an index under another name; of an earlier one of that name nothing stays, not even its log."""
+    for suffix in _SUFFIXES:
+        Path(file + ending + suffix).unlink(missing_ok=True)
+        if Path(file + suffix).exists():
+            Path(file + suffix).replace(file + ending + suffix)
 
 
 def _unusable(path: str | None, problem: str, hint: str) -> ConfigurationError:

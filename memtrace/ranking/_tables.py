@@ -11,6 +11,8 @@ from typing import Any
 from memtrace.exceptions import ConfigurationError
 from memtrace.ranking._words import VERSION
 
+OTHER_VERSION = "the search index is another version's and is made anew"
+"""What the log says then."""
 _logger = logging.getLogger("memtrace.ranking")
 
 #: So many keys a statement names: fewer than the oldest SQLite takes.
@@ -55,7 +57,7 @@ class Tables:
             number, version = _entry_of(connection, scope)
             tables = cls(connection, number)
             if version not in {None, VERSION}:
-                _logger.warning("the search index is another version's and is made anew")
+                _logger.warning(OTHER_VERSION)
                 _drop_all(connection, f"recall{number}_")
             tables.create()
             connection.execute("UPDATE recall_scopes SET version=? WHERE number=?", (VERSION, number))
