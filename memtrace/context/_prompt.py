@@ -13,7 +13,7 @@ from memtrace.context._ranks import MemorySource, Rank, checked_rank, hit_places
 from memtrace.context._selection import BudgetSelection, RenderedMemory, by_age_and_importance, chosen
 from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, check_counter, checked_count, estimate_tokens
 from memtrace.models import Memory
-from memtrace.operations._validation import invalid
+from memtrace.operations._validation import check_recent, invalid
 from memtrace.ranking import SearchHits
 
 
@@ -75,8 +75,7 @@ def build_context(
     if rank is None and isinstance(memories, SearchHits):
         rank = memories
     rank = checked_rank(rank)
-    if not is_int(recent) or recent < 0:
-        raise invalid("recent", "a whole number, 0 or more", "it says how many of the newest are always there")
+    check_recent(recent)
     is_stable = rank is None and not recent if stable_prefix is None else stable_prefix
     if is_stable and (rank is not None or recent):
         raise invalid("stable_prefix", "False with rank or recent", "an order of importance changes the beginning")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import isnan
 
 from memtrace.context._selection import RenderedMemory
 from memtrace.models import Memory, MemoryList, SearchResult
@@ -53,12 +54,21 @@ def checked_rank(rank: Rank | None) -> Rank | None:
         return rank
     if not isinstance(rank, Iterable):
         raise invalid("rank", _RULE, "nothing else gives an order")
-    return [*rank]
+    order = [*rank]
+    if not all(map(_is_ranked, order)):
+        raise invalid("rank", _RULE, "it holds something else")
+    return order
+
+
+def _is_ranked(item: object) -> bool:
+    return isinstance(item, (SearchHit, Memory))
 
 
 def _number(value: object) -> float:
     if not isinstance(value, (int, float)):
         raise invalid("rank", _RULE, f"it gave {type(value).__name__}")
+    if isinstance(value, float) and isnan(value):  # it is neither before nor behind anything
+        raise invalid("rank", _RULE, "it gave NaN")
     return value
 
 

@@ -45,6 +45,7 @@ def to_query(value: TimeBound | None, field: str, clock: Clock) -> str | None:
         value = _before_now(value, field, clock)
     if isinstance(value, datetime):
         return _timestamp(value, field)
+    _check_text(value, field, TIME_RULE)
     if value and not is_lookback(value) and not _is_timestamp(value):
         raise invalid(field, TIME_RULE)
     return value or None
@@ -109,6 +110,7 @@ def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None
     if isinstance(value, timedelta):
         _check_not_negative(value, field)
         return _rounded_up(value, field)
+    _check_text(value, field, LOOKBACK_RULE)
     if value and not is_lookback(value):
         raise invalid(field, LOOKBACK_RULE, "the server would silently take 24 hours instead")
     return value or None
@@ -120,6 +122,11 @@ def _rounded_up(value: timedelta, field: str) -> str:
         if count <= _LARGEST[unit]:
             return f"{count}{unit}"
     raise invalid(field, "at most 365 days ago", "the server looks back no further here")
+
+
+def _check_text(value: object, field: str, rule: str) -> None:
+    if value is not None and not isinstance(value, str):
+        raise invalid(field, rule, "nothing else is a time")
 
 
 def _check_not_negative(value: timedelta, field: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from math import isfinite
 from urllib.parse import quote
 
 from memtrace._support.numbers import is_int, is_non_negative_seconds
@@ -118,9 +119,21 @@ def check_offset(value: int | None, field: str = "offset") -> None:
 
 
 def check_importance(value: float | None) -> None:
-    """Refuse a least importance below 0: the server would silently take it for none."""
-    if value is not None and value < 0:
-        raise invalid("min_importance", "0 or more", "the server would silently ignore it")
+    """Refuse a least importance that is no number, or below 0: the server would silently take it for none."""
+    try:
+        is_usable = value is None or (value >= 0 and isfinite(value))
+    except (TypeError, OverflowError):  # a text, or an integer that no float can be
+        is_usable = False
+    if not is_usable:
+        raise invalid("min_importance", "a finite number, 0 or more", "the server would silently ignore it")
+
+
+def check_recent(value: object) -> None:
+    """Refuse a number of newest memories that is none, or that no index can count to."""
+    if not is_int(value) or not 0 <= value < 2**63:
+        raise invalid(
+            "recent", "a whole number, 0 or more, and below 2**63", "it says how many of the newest are always there"
+        )
 
 
 def check_non_negative_seconds(value: object, field: str) -> None:

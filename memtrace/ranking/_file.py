@@ -8,13 +8,15 @@ import re
 import secrets
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from hashlib import blake2b
 from os import PathLike, fspath
 from pathlib import Path
 
 from memtrace._support.sqlite_files import FileFormat, UnusableFileError, fault_of, open_file
-from memtrace.exceptions import ConfigurationError
+from memtrace.exceptions import ConfigurationError, MemtraceError
+from memtrace.ranking._tables import OTHER_VERSION
 
 
 def _first(_: sqlite3.Connection) -> None:
@@ -32,7 +34,7 @@ _logger = logging.getLogger("memtrace.ranking")
 
 
 def open_index_file(path: str | PathLike[str], *, timeout: float = 5.0) -> sqlite3.Connection:
-    """A connection to an index file, which is made if need be. A damaged one is made anew; the log says so.
+    """A connection to an index file, which is made if need be. A damaged one, and one of a newer release, is made anew; the log says so.
 
     The connection may be used by another thread, one at a time. `timeout` is how many seconds it waits for another process that
     writes. Raises `ConfigurationError` for another program's database, which stays as it is, and for a path at which no file
@@ -46,6 +48,11 @@ def open_index_file(path: str | PathLike[str], *, timeout: float = 5.0) -> sqlit
             if not is_damage(error):
                 raise
             _put_aside(file)
+        except UnusableFileError as error:
+            if error.fault.name != "newer":
+                raise
+            _keep_as(file, ".newer")
+            _logger.warning("%s; the old file is kept beside it as .newer", OTHER_VERSION)
         return _checked(file, timeout)
     except UnusableFileError as error:
         raise _unusable(file, error.fault.problem, error.fault.hint) from error
@@ -56,6 +63,21 @@ def open_index_file(path: str | PathLike[str], *, timeout: float = 5.0) -> sqlit
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file has to be made anew."""
     return fault_of(error).name in ("damaged", "no_database") or _LOST.search(str(error)) is not None
+
+
+@contextmanager
+def reading_rows() -> Iterator[None]:
+    """What reads rows of an index in it finds them as they were written, or raises `sqlite3.DatabaseError` as for other damage.
+
+    SQLite does not know what its values mean: a memory that is no JSON, a time that no calendar has, a note cut in half.
+    """
+    try:
+        yield
+    except MemtraceError:
+        raise
+    except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError):
+        # without its cause, which may hold the content of a memory
+        raise sqlite3.DatabaseError("the search index is malformed: its rows cannot be read") from None
 
 
 def index_error(error: sqlite3.Error, path: str | None) -> ConfigurationError:
@@ -108,10 +130,16 @@ def _put_aside(file: str) -> None:
     if is_ours:
         remove_damaged_index(file)
         return
-    for suffix in _SUFFIXES:
-        if Path(file + suffix).exists():
-            Path(file + suffix).replace(f"{file}.damaged{suffix}")
+    _keep_as(file, ".damaged")
     _logger.warning("%s; the old file is kept beside it as .damaged", _SAID)
+
+
+def _keep_as(file: str, ending: str) -> None:
+    """Keep an index under another name; of an earlier one of that name nothing stays, not even its log."""
+    for suffix in _SUFFIXES:
+        Path(file + ending + suffix).unlink(missing_ok=True)
+        if Path(file + suffix).exists():
+            Path(file + suffix).replace(file + ending + suffix)
 
 
 def _unusable(path: str | None, problem: str, hint: str) -> ConfigurationError:

@@ -11,6 +11,8 @@ from typing import Any
 from memtrace.exceptions import ConfigurationError
 from memtrace.ranking._words import VERSION
 
+OTHER_VERSION = "the search index is another version's and is made anew"
+"""What the log says then."""
 _logger = logging.getLogger("memtrace.ranking")
 
 #: So many keys a statement names: fewer than the oldest SQLite takes.
@@ -55,7 +57,7 @@ class Tables:
             number, version = _entry_of(connection, scope)
             tables = cls(connection, number)
             if version not in {None, VERSION}:
-                _logger.warning("the search index is another version's and is made anew")
+                _logger.warning(OTHER_VERSION)
                 _drop_all(connection, f"recall{number}_")
             tables.create()
             connection.execute("UPDATE recall_scopes SET version=? WHERE number=?", (VERSION, number))
@@ -112,7 +114,10 @@ class Tables:
         wanted = sorted(keys)
         for start in range(0, len(wanted), _PORTION):
             portion = wanted[start : start + _PORTION]
-            yield from self.run(f"{sql} AND {column} IN ({slots(portion)})", [*values, *portion])
+            found = self.run(f"{sql} AND {column} IN ({slots(portion)})", [*values, *portion])
+            yield from (
+                row for row in found
+            )  # a cursor itself would be closed with this, which a closed connection refuses
 
     def is_text_whole(self) -> bool:
         """Whether FTS5's own tables fit each other. Raises `sqlite3.DatabaseError` where its words cannot be read."""

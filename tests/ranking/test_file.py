@@ -71,6 +71,30 @@ def test_an_index_of_another_version_is_made_anew_in_its_file(path, monkeypatch,
     assert found(TextIndex(open_index_file(path), "other"), "tea") == ["other tea"]
 
 
+def test_a_file_of_a_newer_release_is_kept_aside_and_made_anew(path, caplog):
+    filled(path, "black tea")
+    for content in ("black tea", "green tea"):  # the second time there is one aside already
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        connection.close()
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            connection = open_index_file(path)
+            index = TextIndex(connection)
+            open_index_file(path).close()
+        assert [record.getMessage() for record in caplog.records] == [
+            "the search index is another version's and is made anew; the old file is kept beside it as .newer"
+        ]
+        assert len(index) == 0
+        index.add(memory("green tea"))
+        assert found(index, "tea") == ["green tea"]
+        connection.close()
+        kept = sqlite3.connect(path.with_name("index.newer"))
+        assert kept.execute("PRAGMA user_version").fetchone() == (99,)
+        assert found(TextIndex(kept), "tea") == [content]
+        kept.close()
+
+
 def test_another_program_s_database_is_left_alone(path):
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE theirs (value)")

@@ -141,11 +141,15 @@ def test_filters_hold_with_a_query(face):
         ("query", {"query": " "}),
         ("max_tokens", {"max_tokens": 0}),
         ("recent", {"recent": -1}),
+        ("recent", {"recent": 2**63}),
+        ("recent", {"recent": 10**30}),
         ("stable_prefix", {"stable_prefix": True}),
         ("agent_id", {"agent_id": ""}),
         ("session_id", {"session_id": "a b"}),
         ("count_tokens", {"count_tokens": 5}),
         ("min_importance", {"min_importance": -1}),
+        ("min_importance", {"min_importance": float("nan")}),
+        ("since", {"since": 5}),
         ("since", {"since": "never"}),
         ("format", {"format": "pdf"}),
     ],
@@ -181,3 +185,10 @@ def test_an_async_client_counts_tokens_in_a_thread(face):
     client.memories.prompt_context("garden", agent_id="a", max_tokens=5000, count_tokens=count)
     is_counted_here = threading.main_thread() in threads - {None} and len(threads) == 1
     assert is_counted_here is (face.kind == "sync")
+
+
+def test_the_largest_number_of_newest_memories_is_all_of_them(face):
+    client = face.of(FakeMemtrace())
+    client.memories.add(agent_id="a", content="a lighthouse")
+    for query in ("lighthouse", None):
+        assert len(client.memories.prompt_context(query, agent_id="a", recent=2**63 - 1).memories) == 1

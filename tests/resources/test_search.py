@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
@@ -144,7 +144,15 @@ def test_a_query_of_any_kind_has_an_answer(face, fake):
         ("tags", {"tags": [5]}),
         ("memory_types[0]", {"memory_types": ["a b"]}),
         ("event_types", {"event_types": "note"}),
+        ("tags", {"tags": 5}),
+        ("memory_types", {"memory_types": 5}),
+        ("since", {"since": 5}),
+        ("until", {"until": date(2020, 1, 1)}),
         ("min_importance", {"min_importance": -1}),
+        ("min_importance", {"min_importance": float("nan")}),
+        ("min_importance", {"min_importance": float("inf")}),
+        ("min_importance", {"min_importance": 10**400}),
+        ("min_importance", {"min_importance": "x"}),
     ],
 )
 def test_bad_arguments_are_refused_with_the_field_before_anything_is_sent(face, field, arguments):
@@ -324,6 +332,14 @@ def test_the_index_can_be_built_ahead_and_tells_how_far_it_is(face, fake):
     assert client.memories.index_sync().memories == 1200
 
 
+def test_a_progress_that_is_no_function_is_refused_before_anything_is_read(face):
+    client, transport = face.scripted(json_response(200, MEMORIES))
+    with pytest.raises(InvalidRequestError, match="progress must be a function") as caught:
+        client.memories.index_sync(progress=5)
+    assert caught.value.field == "progress"
+    assert not transport.requests
+
+
 def test_a_file_keeps_the_index_between_runs(face, fake, tmp_path):
     path = tmp_path / "folder" / "index"
     with face.of(fake, search_index=path) as client:
@@ -383,6 +399,40 @@ def test_damage_that_shows_when_it_is_used_is_mended(face, fake, tmp_path, caplo
     with face.of(fake, search_index=path) as client, caplog.at_level(logging.WARNING):
         assert found(client, "Lisbon") == ["User moved to Lisbon"]
         assert found(client, "Lisbon") == ["User moved to Lisbon"]
+    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is made anew"]
+
+
+@pytest.mark.parametrize(
+    "row_damage",
+    [
+        "UPDATE recall1_docs SET memory = x'7b22'",
+        "UPDATE recall1_docs SET memory = x'7b7d'",
+        "UPDATE recall1_docs SET memory = x'ff' || memory",
+        "UPDATE recall1_docs SET memory = NULL",
+        "UPDATE recall1_docs SET time = 4000000000000000000",
+        "UPDATE recall1_groups SET length = 'long'",
+        "UPDATE recall1_vectors SET vector = x'00'",
+        "UPDATE recall1_notes SET value = '[1, 2' WHERE name = 'seen'",
+        "UPDATE recall1_notes SET value = '{}' WHERE name = 'seen'",
+        "UPDATE recall1_notes SET value = '[1, 2, 3, 4, 5, 6, 7]' WHERE name = 'seen'",
+        "UPDATE recall1_notes SET value = 'null' WHERE name = 'seen'",
+        """UPDATE recall1_notes SET value = '["noon", "a", "s", "d", "o", 1.0, "noon"]' WHERE name = 'seen'""",
+    ],
+)
+def test_a_row_that_cannot_be_read_is_damage_too(tmp_path, row_damage, caplog):
+    path, fake = tmp_path / "index", FakeMemtrace()
+    settings = {"search_index": path, "embedder": lambda texts: [[1.0, 2.0] for _ in texts]}
+    with fake.client(**settings) as client:
+        assert found(filled(client, *WORDS), "Lisbon")[0] == "User moved to Lisbon"
+    with sqlite3.connect(path) as connection:
+        assert connection.execute(row_damage).rowcount > 0
+    connection.close()
+    with fake.client(**settings) as client, caplog.at_level(logging.WARNING):
+        client.memories.index_status()  # reads rows too
+        for _ in range(2):
+            assert found(client, "Lisbon")[0] == "User moved to Lisbon"
+            assert client.memories.index_status().memories == 4
+            assert client.memories.prompt_context("Lisbon", agent_id="a", recent=2).memories
     assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is made anew"]
 
 

@@ -9,12 +9,11 @@ from memtrace._runtime.workflows.keyset_pagination import Paginator
 from memtrace._runtime.workflows.listing import paginate
 from memtrace._runtime.workflows.searching import Searching, index_query
 from memtrace._runtime.workflows.steps import Workflow
-from memtrace._support.numbers import is_int
 from memtrace.context._options import PromptContextOptions
 from memtrace.context._prompt import ContextWriter, PromptContext
 from memtrace.models import ListOptions, Memory
 from memtrace.operations._coercion import filters_from
-from memtrace.operations._validation import check_importance, check_types, invalid, require_non_empty
+from memtrace.operations._validation import check_importance, check_recent, check_types, invalid, require_non_empty
 from memtrace.ranking import SearchHit
 from memtrace.transport import IndexQuery
 
@@ -63,8 +62,7 @@ def prompt_context(owner: Owner, options: PromptContextOptions, searching: Searc
 
 def _is_stable(options: PromptContextOptions) -> bool:
     """Whether the beginning is to stay. Raises `InvalidRequestError` where that cannot be."""
-    if not is_int(options.recent) or options.recent < 0:
-        raise invalid("recent", "a whole number, 0 or more", "it says how many of the newest are always there")
+    check_recent(options.recent)
     is_ranked = options.query is not None or options.recent > 0
     if options.stable_prefix and is_ranked:
         raise invalid("stable_prefix", "False with a query or recent", "an order of importance changes the beginning")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -90,6 +90,8 @@ class Searching:
     def sync(self, agent_id: str | None, progress: IndexProgress | None) -> Workflow[IndexStatus]:
         """Read what is newer, and make the vectors that are missing."""
         asked = _counted(agent_id)
+        if progress is not None and not callable(progress):
+            raise invalid("progress", "a function that takes an IndexStatus", "it is told how far the index is")
 
         def told() -> Workflow[None]:
             if progress is not None:
@@ -330,6 +332,10 @@ def _check_owner(value: str | None, field: str) -> None:
 def _texts(values: Sequence[str] | None, field: str) -> list[str] | None:
     if values is None:
         return None
-    if isinstance(values, str) or not all(map(is_text, values)):
+    if not _are_texts(values):
         raise invalid(field, "a list of texts")
     return list(values)
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, Iterable) and not isinstance(values, str) and all(map(is_text, values))
