@@ -17,7 +17,7 @@ from memtrace.exceptions import ClientClosedError
 from memtrace.models import Memory
 from memtrace.operations._time_bounds import beside
 from memtrace.ranking import Embedder, TextIndex, answer_query, open_index_file
-from memtrace.ranking._file import index_error, is_damage, remove_damaged_index, scope_name
+from memtrace.ranking._file import index_error, is_damage, reading_rows, remove_damaged_index, scope_name
 from memtrace.ranking._vectors import CheckedEmbedder
 from memtrace.transport import IndexAnswer, IndexQuery
 
@@ -230,7 +230,8 @@ class LocalIndex:
 def _answer(index: TextIndex, query: IndexQuery, target: Target | None) -> IndexAnswer | None:
     if target is not None and _mark_of(index, target) is None:
         return None
-    return answer_query(index, query)
+    with reading_rows():
+        return answer_query(index, query)
 
 
 def _begun(index: TextIndex, targets: Sequence[Target]) -> tuple[Target, Mark | None]:
@@ -243,7 +244,8 @@ def _begun(index: TextIndex, targets: Sequence[Target]) -> tuple[Target, Mark | 
 
 def _mark_of(index: TextIndex, target: Target) -> Mark | None:
     note = index.note(target.note)
-    return None if note is None else Mark.read(note)
+    with reading_rows():
+        return None if note is None else Mark.read(note)
 
 
 def _take(index: TextIndex, target: Target, rows: Sequence[Memory], before: Mark | None, seen: float) -> Mark | None:

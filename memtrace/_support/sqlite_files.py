@@ -80,6 +80,7 @@ _SAID: dict[str, Fault] = {
     "is locked": Fault("locked", "was locked by another process for longer than the timeout", "raise the timeout, or look for what holds it", "timeout"),
     "not a database": Fault("no_database", "is no SQLite database", "name another file; this one was not changed"),
     "malformed": Fault("damaged", "is damaged", "go back to a backup"),
+    "not decode to UTF-8": Fault("damaged", "is damaged", "go back to a backup"),  # SQLite goes on with the text itself
     "readonly": Fault("read_only", "cannot be written: the file or its folder is read-only", "change its permissions, or name another file"),
     "disk is full": Fault("full", "cannot be written: the disk is full", "make room and call again", "connect"),
     "unable to open": Fault("unopened", "cannot be opened", "check that this user may write its folder, and the files that end in -wal and -shm beside it"),

@@ -8,13 +8,14 @@ import re
 import secrets
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from hashlib import blake2b
 from os import PathLike, fspath
 from pathlib import Path
 
 from memtrace._support.sqlite_files import FileFormat, UnusableFileError, fault_of, open_file
-from memtrace.exceptions import ConfigurationError
+from memtrace.exceptions import ConfigurationError, MemtraceError
 from memtrace.ranking._tables import OTHER_VERSION
 
 
@@ -62,6 +63,21 @@ def open_index_file(path: str | PathLike[str], *, timeout: float = 5.0) -> sqlit
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file has to be made anew."""
     return fault_of(error).name in ("damaged", "no_database") or _LOST.search(str(error)) is not None
+
+
+@contextmanager
+def reading_rows() -> Iterator[None]:
+    """What reads rows of an index in it finds them as they were written, or raises `sqlite3.DatabaseError` as for other damage.
+
+    SQLite does not know what its values mean: a memory that is no JSON, a time that no calendar has, a note cut in half.
+    """
+    try:
+        yield
+    except MemtraceError:
+        raise
+    except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError):
+        # without its cause, which may hold the content of a memory
+        raise sqlite3.DatabaseError("the search index is malformed: its rows cannot be read") from None
 
 
 def index_error(error: sqlite3.Error, path: str | None) -> ConfigurationError:

@@ -359,7 +359,8 @@ class TextIndex:
         """The signs of all vectors in a scope's bounds."""
         for first, last in scope.bounds:
             bounds = first >> LENGTH_BITS, last >> LENGTH_BITS
-            yield from self._tables.run("SELECT place, signs FROM {signs} WHERE place BETWEEN ? AND ?", bounds)
+            found = self._tables.run("SELECT place, signs FROM {signs} WHERE place BETWEEN ? AND ?", bounds)
+            yield from (row for row in found)  # as in `Tables.run_at`
 
     def vectors(self, places: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """The vectors of places, where there is one."""

@@ -136,7 +136,7 @@ class MemorySearch:
         if self._load is not None:
             return [*self._load([row.key for row in rows if row.key is not None])]
         kept = self._index.contents(row.place for row in rows)
-        return [Memory.model_validate_json(kept[row.place], context=WIRE) for row in rows if row.place in kept]
+        return [Memory.model_validate_json(kept[row.place], context=WIRE) for row in rows]
 
 
 def check_query(query: object) -> None:

@@ -114,7 +114,10 @@ class Tables:
         wanted = sorted(keys)
         for start in range(0, len(wanted), _PORTION):
             portion = wanted[start : start + _PORTION]
-            yield from self.run(f"{sql} AND {column} IN ({slots(portion)})", [*values, *portion])
+            found = self.run(f"{sql} AND {column} IN ({slots(portion)})", [*values, *portion])
+            yield from (
+                row for row in found
+            )  # a cursor itself would be closed with this, which a closed connection refuses
 
     def is_text_whole(self) -> bool:
         """Whether FTS5's own tables fit each other. Raises `sqlite3.DatabaseError` where its words cannot be read."""

@@ -402,6 +402,40 @@ def test_damage_that_shows_when_it_is_used_is_mended(face, fake, tmp_path, caplo
     assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is made anew"]
 
 
+@pytest.mark.parametrize(
+    "row_damage",
+    [
+        "UPDATE recall1_docs SET memory = x'7b22'",
+        "UPDATE recall1_docs SET memory = x'7b7d'",
+        "UPDATE recall1_docs SET memory = x'ff' || memory",
+        "UPDATE recall1_docs SET memory = NULL",
+        "UPDATE recall1_docs SET time = 4000000000000000000",
+        "UPDATE recall1_groups SET length = 'long'",
+        "UPDATE recall1_vectors SET vector = x'00'",
+        "UPDATE recall1_notes SET value = '[1, 2' WHERE name = 'seen'",
+        "UPDATE recall1_notes SET value = '{}' WHERE name = 'seen'",
+        "UPDATE recall1_notes SET value = '[1, 2, 3, 4, 5, 6, 7]' WHERE name = 'seen'",
+        "UPDATE recall1_notes SET value = 'null' WHERE name = 'seen'",
+        """UPDATE recall1_notes SET value = '["noon", "a", "s", "d", "o", 1.0, "noon"]' WHERE name = 'seen'""",
+    ],
+)
+def test_a_row_that_cannot_be_read_is_damage_too(tmp_path, row_damage, caplog):
+    path, fake = tmp_path / "index", FakeMemtrace()
+    settings = {"search_index": path, "embedder": lambda texts: [[1.0, 2.0] for _ in texts]}
+    with fake.client(**settings) as client:
+        assert found(filled(client, *WORDS), "Lisbon")[0] == "User moved to Lisbon"
+    with sqlite3.connect(path) as connection:
+        assert connection.execute(row_damage).rowcount > 0
+    connection.close()
+    with fake.client(**settings) as client, caplog.at_level(logging.WARNING):
+        client.memories.index_status()  # reads rows too
+        for _ in range(2):
+            assert found(client, "Lisbon")[0] == "User moved to Lisbon"
+            assert client.memories.index_status().memories == 4
+            assert client.memories.prompt_context("Lisbon", agent_id="a", recent=2).memories
+    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is made anew"]
+
+
 @pytest.mark.parametrize("path", ["", "a\0b", 5, b"index"])
 def test_what_is_no_path_is_refused_when_the_client_is_made(face, path):
     with pytest.raises(ConfigurationError, match="search_index must be the path") as caught:
