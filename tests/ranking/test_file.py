@@ -9,8 +9,10 @@ import sys
 
 import pytest
 
-from memtrace.exceptions import ConfigurationError
-from memtrace.ranking import TextIndex, _tables, open_index_file
+from memtrace.exceptions import ConfigurationError, InvalidRequestError
+from memtrace.ranking import TextIndex, _tables, answer_query, open_index_file
+from memtrace.ranking._file import reading_rows
+from memtrace.transport import IndexQuery
 from tests.ranking.memories import apart, found, memory
 
 
@@ -141,3 +143,20 @@ for n in range(int(sys.argv[1]), 400, 2):
     index = TextIndex(open_index_file(path))
     assert len(index) == 400
     assert len(found(index, "tea", limit=1000)) == 400
+
+
+def test_bad_input_is_no_damage_of_the_index():
+    index = TextIndex(sqlite3.connect(":memory:"))
+    with pytest.raises(InvalidRequestError, match="query"), reading_rows():
+        answer_query(index, IndexQuery(query=" "))
+
+
+def test_a_row_that_cannot_be_read_is_damage_and_its_content_is_not_told():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    index = TextIndex(connection)
+    index.add(memory("secret tea"))
+    connection.execute("UPDATE recall1_docs SET memory = CAST(x'22' || memory AS BLOB)")
+    with pytest.raises(sqlite3.DatabaseError, match="malformed") as caught, reading_rows():
+        answer_query(index, IndexQuery(query="tea"))
+    assert "secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
