@@ -261,3 +261,15 @@ def test_the_walk_through_is_the_one_of_the_readme(invoke):
     assert len(calls) == 10
     for call in calls:
         assert call.strip() in readme, call
+
+
+@pytest.mark.parametrize(
+    ("store", "problem"),
+    [("sqlite:///folder/", "names no file"), ("gopher://x", "the API key is missing"), ("sqlite:///.", "is a folder")],
+)
+@pytest.mark.parametrize("arguments", [(), ("--conversation", "sample")])
+def test_a_store_that_cannot_be_used_is_told(invoke, store, problem, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("demo", "--store", store, *arguments)
+    assert result.exit_code != 0
+    assert problem in result.stderr

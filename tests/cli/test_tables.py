@@ -209,3 +209,16 @@ def test_a_terminal_is_as_wide_as_it_is(filled):
     os.close(near)
     os.close(far)
     assert b"bot" in seen
+
+
+def test_rows_that_share_nothing_have_nothing_said_above_them(invoke, server, client, environment):
+    environment.setenv("COLUMNS", "100")
+    client.memories.add(agent_id="a", content="one", event_type="first", tags=["x"])
+    client.memories.add(agent_id="b", content="two", event_type="second", memory_type="decision", tags=["y"])
+    shown = invoke("filter").stdout
+    assert {"first", "second", "a", "b"} <= set(shown.split())
+
+
+def test_where_a_filter_chooses_nothing_stderr_says_so(invoke, server):
+    result = invoke("filter", "nothing like it")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "memtrace-sdk: nothing was found\n")

@@ -174,6 +174,8 @@ def test_what_is_no_number_of_seconds_is_refused_before_anything_is_sent(face, s
         client.memories.wait_until_visible(Memory(**json.loads(ROW)), timeout=seconds)
     with pytest.raises(InvalidRequestError, match="wait_timeout must be a number of seconds"):
         client.memories.add(wait=True, agent_id="a", content="c", wait_timeout=seconds)
+    with pytest.raises(InvalidRequestError, match="wait_timeout must be a number of seconds"):
+        client.memories.add(agent_id="a", content="c", wait_timeout=seconds)
     assert not transport.requests
 
 

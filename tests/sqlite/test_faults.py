@@ -403,6 +403,35 @@ def test_a_commit_that_the_disk_broke_may_have_been_stored():
     assert "nothing of this call" not in error.message
 
 
+class BreaksCommits:
+    """A connection whose disk fails at the end of each transaction."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    def execute(self, statement, *values):
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._connection.execute(statement, *values)
+
+
+def test_a_commit_that_fails_is_taken_back_and_may_have_been_stored(path):
+    transport = SqliteTransport(str(path))
+    once = RetryPolicy(max_attempts=1)
+    with closing(transport), Memtrace("memory://", transport=transport, retry=once) as client:
+        client.remember("assistant", "before")
+        opened = transport._process.get().opened
+        whole, opened.connection = opened.connection, BreaksCommits(opened.connection)
+        with pytest.raises(APIConnectionError, match="the disk reports an error") as caught:
+            client.remember("assistant", "lost")
+        assert caught.value.maybe_applied
+        opened.connection = whole
+        assert contents(client) == ["before"]
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [

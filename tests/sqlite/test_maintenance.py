@@ -24,7 +24,7 @@ from memtrace import (
     Memtrace,
     TransportError,
 )
-from memtrace_transports.sqlite import maintenance
+from memtrace_transports.sqlite import _text_index, maintenance
 from memtrace_transports.sqlite._checking import find_problems
 from memtrace_transports.sqlite._index import TextIndexes
 from memtrace_transports.sqlite.maintenance import StoreFile, check_store
@@ -598,3 +598,20 @@ def test_what_is_closed_says_so(path):
     store.close()
     with pytest.raises(ConfigurationError, match=r"agent.db was closed"):
         store.check()
+
+
+def test_an_index_that_the_next_search_makes_anew_is_no_damage(path, many):
+    broken(path, "UPDATE recall_scopes SET version = 0")
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+        assert find_problems(connection, TextIndexes(connection), 0) == []
+        broken(path, "DROP TABLE recall_scopes")
+        assert find_problems(connection, TextIndexes(connection), 0) == []
+
+
+def test_what_is_no_lock_is_told_of_an_index(path, many, monkeypatch):
+    def fails(connection, until):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(_text_index, "begin", fails)
+    with StoreFile(path) as store:
+        assert "disk I/O error" in store.check()[0]

@@ -9,10 +9,11 @@ from contextlib import closing
 
 import pytest
 
-from memtrace import AddMemoryRequest, APITimeoutError, AuthenticationError, Memtrace, RetryPolicy
+from memtrace import AddMemoryRequest, APITimeoutError, AuthenticationError, ConfigurationError, Memtrace, RetryPolicy
 from memtrace.ranking import _tables
 from memtrace.transport import IndexedTransport
 from memtrace_transports import AsyncSqliteTransport, FakeMemtrace, ManualClock, SqliteTransport
+from memtrace_transports.sqlite._schema import VERSION
 from memtrace_transports.sqlite.maintenance import StoreFile
 from tests.dealing import by_face
 
@@ -254,3 +255,28 @@ def test_a_fake_on_a_file_is_searched_and_goes_back(path):
     assert found(client, "Lisbon") == ["tea in Lisbon"]
     fake.reset()
     assert FakeMemtrace(store=str(path)).client().memories.search("tea").memories == []
+
+
+def test_a_search_waits_for_who_locks_the_file_for_a_moment(path, monkeypatch):
+    transport = SqliteTransport(str(path))
+    with closing(transport), Memtrace("memory://", transport=transport) as client:
+        filled(client, *WORDS)
+        opened = transport._process.get().opened
+        searched, locked = opened._searched, [sqlite3.OperationalError("database is locked")]
+
+        def locked_once(*given):
+            if locked:
+                raise locked.pop()
+            return searched(*given)
+
+        monkeypatch.setattr(opened, "_searched", locked_once)
+        assert client.memories.search("tea")[0].memory.content == WORDS[0]
+
+
+def test_a_search_leaves_a_file_alone_that_a_newer_release_took_over(path):
+    with Memtrace(path) as client:
+        filled(client, *WORDS)
+        with closing(sqlite3.connect(path, isolation_level=None)) as newer:
+            newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+        with pytest.raises(ConfigurationError, match="was written by a newer memtrace-sdk"):
+            client.memories.search("tea")

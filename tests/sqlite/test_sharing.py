@@ -118,6 +118,15 @@ def test_a_forked_child_has_a_thread_of_its_own_for_its_event_loop(path):
     asyncio.run(client.close())
 
 
+def test_a_fork_before_the_first_call_is_like_any_other(path):
+    transport = SqliteTransport(str(path))
+    process = transport._process.get()
+    assert in_child(lambda: process.opened is None) == 1
+    with closing(transport), Memtrace("memory://", transport=transport) as client:
+        client.remember("assistant", "after")
+        assert contents(client) == ["after"]
+
+
 def test_a_fork_waits_no_longer_than_it_must_for_a_call(path, monkeypatch):
     monkeypatch.setattr(_transport, "_PATIENCE", 0)
     transport = SqliteTransport(str(path))

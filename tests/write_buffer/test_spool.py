@@ -625,6 +625,17 @@ def test_what_was_in_a_file_that_is_gone_is_handed_back_at_the_end(face, fake, p
     assert [each.content for each in caught.value.unsent] == ["memory 1"]
 
 
+def test_a_child_that_inherits_a_closed_buffer_begins_nothing(fake, path):
+    client = fake.client("acme")
+    buffer = client.memories.buffered(spool=path)
+    buffer.close()
+    closed = buffer._worker
+    child = thread_worker.ThreadWorker(
+        client._dispatcher, closed._limits, None, closed, open_spool=lambda: closed._outbox
+    )
+    assert child.entered()._worker is None
+
+
 def test_the_address_of_something_else_is_no_path_of_a_spool(face, fake):
     with pytest.raises(ConfigurationError, match="it is an address of sqlite, and no path of a file"):
         face.client(fake).memories.buffered(spool="sqlite:///outbox.db")

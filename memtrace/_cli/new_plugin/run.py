@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.new_plugin.names import plugin_names
 from memtrace._cli.new_plugin.rendering import rendered_files
 from memtrace._cli.new_plugin.writing import write_files
@@ -14,8 +13,6 @@ from memtrace._cli.terminal import say, show_json
 
 def run_new(kind: str, name: str, *, directory: str | None, as_json: bool) -> None:
     """Write the package, and print what was written and what to do next."""
-    if directory == "":
-        raise CommandError("--directory is empty: name a folder, or . for the one that you are in", ExitStatus.USAGE)
     names = plugin_names(kind, name)
     target = Path(directory or name)
     files = rendered_files(names)
