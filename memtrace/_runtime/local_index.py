@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 
-from memtrace._support.forks import PerProcess, close_before_forks
+from memtrace._support.forks import ClosedBeforeForks, PerProcess, close_before_forks
 from memtrace._support.worker_threads import WorkerThread
 from memtrace.exceptions import ClientClosedError
 from memtrace.models import Memory
@@ -105,7 +105,7 @@ def _digest(memory: Memory) -> str:
     return blake2b(memory.content.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
-class _Opened:
+class _Opened(ClosedBeforeForks):
     """What one process has of an index: a lock, and the tables once they were opened. No fork comes while a file is open."""
 
     def __init__(self, *, in_file: bool) -> None:
@@ -113,6 +113,7 @@ class _Opened:
         self.connection: sqlite3.Connection | None = None
         self.indexes: dict[Owner, TextIndex] = {}
         self.thread = WorkerThread("memtrace index")
+        super().__init__(self.lock, _PATIENCE)
         if in_file:
             close_before_forks(self)
 
@@ -123,16 +124,8 @@ class _Opened:
         if connection is not None:
             connection.close()
 
-    def close_before_fork(self) -> bool:
-        """Close the file until `allow_after_fork`; False where it is in use for longer than a moment."""
-        if not self.lock.acquire(timeout=_PATIENCE):
-            return False
+    def _close_for_fork(self) -> None:
         self.close()
-        return True
-
-    def allow_after_fork(self) -> None:
-        """Let the file be opened again."""
-        self.lock.release()
 
 
 class LocalIndex:

@@ -23,12 +23,26 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 T = TypeVar("T")
+
+
+class Lock(Protocol):
+    """A lock of `threading`."""
+
+    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool:  # noqa: FBT001  # as `threading` has it
+        """Take it."""
+        ...
+
+    def release(self) -> None:
+        """Let it go."""
+        ...
+
 
 _uses = {os.getpid(): 1}
 """How often each process ID was used, by this process and its ancestors."""
@@ -49,16 +63,38 @@ def _note_child() -> None:
     _allow_all()
 
 
-class ClosedBeforeForks(Protocol):
-    """What is closed before a fork, since a child could not use it, and opens itself again where it is used next."""
+class ClosedBeforeForks(ABC):
+    """What is closed before a fork, since a child could not use it, and opens itself again where it is used next.
+
+    Args:
+        lock: Is held around every use, and for the length of a fork.
+        patience: Seconds that a fork waits for a use that does not end; then it comes all the same.
+    """
+
+    def __init__(self, lock: Lock, patience: float = 5.0) -> None:
+        self._held_for_forks = lock
+        self._fork_patience = patience
 
     def close_before_fork(self) -> bool:
         """Close it, and let nobody open it; False where it is in use, and stays so."""
-        ...
+        if not self._held_for_forks.acquire(timeout=self._fork_patience):
+            return False
+        self._close_for_fork()
+        return True
 
     def allow_after_fork(self) -> None:
         """Let it be opened again, in the parent and in the child. Raises nothing: others come after it."""
-        ...
+        try:
+            self._open_after_fork()
+        finally:
+            self._held_for_forks.release()
+
+    @abstractmethod
+    def _close_for_fork(self) -> None:
+        """Close it, with the lock held."""
+
+    def _open_after_fork(self) -> None:  # noqa: B027  # most are opened where they are used next
+        """Open it again, with the lock held."""
 
 
 _closed_before_forks: WeakSet[ClosedBeforeForks] = WeakSet()

@@ -14,7 +14,7 @@ from memtrace_transports._engine.store.protocol import SnapshotDirectory, Snapsh
 from memtrace_transports._engine.store.store import MemoryStore
 
 if TYPE_CHECKING:
-    from memtrace_transports.sqlite._snapshots import Lock
+    from memtrace._support.forks import Lock
 
 
 class Backing(Protocol):

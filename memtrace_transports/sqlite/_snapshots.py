@@ -8,9 +8,9 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Protocol, cast
+from typing import cast
 
-from memtrace._support.forks import close_before_forks
+from memtrace._support.forks import ClosedBeforeForks, Lock, close_before_forks
 from memtrace._support.sqlite_files import begin
 from memtrace.exceptions import MemtraceError
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
@@ -26,18 +26,6 @@ from memtrace_transports.sqlite._transport import read_location
 
 _PATIENCE = 5.0
 """Seconds that a fake waits for other processes."""
-
-
-class Lock(Protocol):
-    """A lock of `threading`."""
-
-    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool:  # noqa: FBT001  # as `threading` has it
-        """Take it."""
-        ...
-
-    def release(self) -> None:
-        """Let it go."""
-        ...
 
 
 class _Copy(StoreSnapshot):
@@ -82,7 +70,7 @@ class CopiedDirectory(SqliteDirectory):
         self._states = {org_id: org.copy(later) for org_id, org in held.items()}
 
 
-class FileBacking:
+class FileBacking(ClosedBeforeForks):
     """A store and a directory in the file that `store` names. No fork comes while the file is open.
 
     Args:
@@ -105,7 +93,7 @@ class FileBacking:
         lock: Lock,
     ) -> None:
         self._location = read_location(store)
-        self._lock = lock
+        super().__init__(lock, _PATIENCE)
         self._is_closed = False
         self.connection: sqlite3.Connection = self._open(create=True)
         numbers = Numbers(self.connection)
@@ -122,21 +110,13 @@ class FileBacking:
         weakref.finalize(self, connection.close)  # as a fake does, that nobody closes
         return connection
 
-    def close_before_fork(self) -> bool:
-        """Close the file after the call that is under way."""
-        if not self._lock.acquire(timeout=_PATIENCE):
-            return False
+    def _close_for_fork(self) -> None:
         self.connection.close()
         self._is_closed = True
-        return True
 
-    def allow_after_fork(self) -> None:
-        """Open the file again, in the parent and in the child; one that is gone by then is an error of the next call."""
-        try:
-            with suppress(MemtraceError):
-                self._open_again()
-        finally:
-            self._lock.release()
+    def _open_after_fork(self) -> None:
+        with suppress(MemtraceError):  # a file that is gone by then is an error of the next call
+            self._open_again()
 
     def _open_again(self) -> None:
         self.connection = self._open(create=False)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from memtrace._support.forks import PerProcess, close_before_forks
+from memtrace._support.forks import ClosedBeforeForks, PerProcess, close_before_forks
 from memtrace._support.sqlite_urls import StoreLocation, location_of_path, location_of_plain_path, location_of_url
 from memtrace._support.urls import AddressError
 from memtrace._support.worker_threads import WorkerThread
@@ -24,7 +24,7 @@ _PATIENCE = 60.0
 """Seconds that a fork waits for a call that is under way."""
 
 
-class _Process:
+class _Process(ClosedBeforeForks):
     """What one process has of a store: a lock, and the file once it was opened. No fork comes while the file is open.
 
     A child that inherits SQLite's own record of the locks of a file takes them for its own.
@@ -33,20 +33,17 @@ class _Process:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.opened: OpenStore | None = None
+        super().__init__(self.lock, _PATIENCE)
         close_before_forks(self)
 
-    def close_before_fork(self) -> bool:
-        """Close the file after the call that is under way, and let no other begin."""
-        if not self.lock.acquire(timeout=_PATIENCE):
-            return False
+    def close(self) -> None:
+        """Close the file, with the lock held; the next call opens it."""
         opened, self.opened = self.opened, None
         if opened is not None:
             opened.close()
-        return True
 
-    def allow_after_fork(self) -> None:
-        """Let calls begin again; the next one opens the file."""
-        self.lock.release()
+    def _close_for_fork(self) -> None:
+        self.close()
 
 
 class _ToFile:
@@ -89,9 +86,7 @@ class _ToFile:
         process = self._process.get()
         with process.lock:
             self._closed = True
-            opened, process.opened = process.opened, None
-            if opened is not None:
-                opened.close()
+            process.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._location.url()!r})"

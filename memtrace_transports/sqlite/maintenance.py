@@ -16,7 +16,7 @@ from random import SystemRandom
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-from memtrace._support.forks import close_before_forks
+from memtrace._support.forks import ClosedBeforeForks, close_before_forks
 from memtrace._support.sqlite_files import begin, execute_waiting, fault_of
 from memtrace.clock import SystemClock
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportError
@@ -125,7 +125,7 @@ def check_store(store: str | os.PathLike[str], *, timeout: float | None = 30.0) 
         return file.check()
 
 
-class StoreFile:
+class StoreFile(ClosedBeforeForks):
     """A store's file that is there, opened to be looked after; other processes may go on using it.
 
     Args:
@@ -149,6 +149,7 @@ class StoreFile:
         self._location = read_location(store)
         self._timeout = timeout
         self._lock = threading.RLock()  # for the length of a call, and of a fork
+        super().__init__(self._lock, _PATIENCE)
         self._is_closed = False
         self._open(create=create)
         close_before_forks(self)
@@ -161,23 +162,15 @@ class StoreFile:
         self._indexes = TextIndexes(self._connection)
         self._directory = SqliteDirectory(self._connection, self._numbers, self._indexes, self._stamps)
 
-    def close_before_fork(self) -> bool:
-        """Close the file: a child would take this process's locks of it for its own. False where a call does not end."""
-        if not self._lock.acquire(timeout=_PATIENCE):
-            return False
+    def _close_for_fork(self) -> None:
         self._connection.close()
-        return True
 
-    def allow_after_fork(self) -> None:
-        """Open the file again, in the parent and in the child."""
-        try:
-            if not self._is_closed:
-                self._is_closed = True  # it stays so where the file is gone by then
-                with suppress(MemtraceError):
-                    self._open(create=False)
-                    self._is_closed = False
-        finally:
-            self._lock.release()
+    def _open_after_fork(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True  # it stays so where the file is gone by then
+            with suppress(MemtraceError):
+                self._open(create=False)
+                self._is_closed = False
 
     def _until(self) -> float:
         return math.inf if self._timeout is None else time.monotonic() + self._timeout

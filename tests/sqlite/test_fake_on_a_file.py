@@ -18,7 +18,6 @@ from memtrace import (
     TransportError,
 )
 from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
-from memtrace_transports.sqlite import _snapshots
 from memtrace_transports.sqlite.maintenance import StoreFile
 from tests.forked import in_child
 
@@ -199,7 +198,7 @@ def test_a_fork_leaves_the_fake_to_both_processes(fake, path):
 
 
 def test_a_fork_does_not_wait_for_a_call_that_does_not_end(fake, monkeypatch):
-    monkeypatch.setattr(_snapshots, "_PATIENCE", 0)
+    monkeypatch.setattr(fake._backing, "_fork_patience", 0)
     client = fake.client()
     client.remember("bot", "before")
     held, let_go = threading.Event(), threading.Event()

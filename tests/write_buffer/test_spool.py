@@ -30,7 +30,6 @@ from memtrace import (
     RetryPolicy,
 )
 from memtrace._runtime.write_buffer import asyncio_worker, thread_worker
-from memtrace._runtime.write_buffer import spool as spool_module
 from memtrace._runtime.write_buffer.admission import prepare
 from memtrace._runtime.write_buffer.spool import Spool
 from memtrace._runtime.write_buffer.spool_delivery import Outbox
@@ -669,7 +668,7 @@ def test_a_spool_is_closed_before_a_fork_and_opens_again(path, monkeypatch):
         outbox.spool.allow_after_fork()
         assert outbox.spool.newest() == 0
         assert outbox.spool in list(forks._closed_before_forks)
-        monkeypatch.setattr(spool_module, "_PATIENCE", 0.01)
+        monkeypatch.setattr(outbox.spool, "_fork_patience", 0.01)
         with outbox.spool._lock:  # in use: the fork does not wait for ever
             assert not outbox.spool.close_before_fork()
         assert outbox.spool._connection is not None

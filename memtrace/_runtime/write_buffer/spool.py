@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from memtrace._support.forks import close_before_forks
+from memtrace._support.forks import ClosedBeforeForks, close_before_forks
 from memtrace._support.process_locks import ProcessLock
 from memtrace._support.sqlite_files import (
     Fault,
@@ -116,7 +116,7 @@ def spool_path(spool: str | os.PathLike[str], on_full: OnFull = "block") -> str:
         raise ConfigurationError(f"the spool is not a valid path: {error}", argument="spool") from None
 
 
-class Spool:
+class Spool(ClosedBeforeForks):
     """One process's way into a spool's file; for any of its threads. Opens at the first use, and again after a fork.
 
     Every method but `release_role` and `close` raises `ConfigurationError`, `APIConnectionError` and `APITimeoutError` with the
@@ -137,6 +137,7 @@ class Spool:
         self._identity: tuple[int, int] | None = None
         self._role = ProcessLock(f"{path}-sender")
         self._has_role = False
+        super().__init__(self._lock)
         close_before_forks(self)
 
     # ---- adding
@@ -264,20 +265,9 @@ class Spool:
         """Close the file, and let another process send; a further use opens it again."""
         self.release_role()
         with self._lock:
-            self._close()
+            self._close_for_fork()
 
-    def close_before_fork(self) -> bool:
-        """Close the file until `allow_after_fork`; False where it is in use for longer than a moment."""
-        if not self._lock.acquire(timeout=_PATIENCE):
-            return False
-        self._close()
-        return True
-
-    def allow_after_fork(self) -> None:
-        """Let the file be opened again."""
-        self._lock.release()
-
-    def _close(self) -> None:
+    def _close_for_fork(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -322,9 +312,6 @@ class Spool:
             raise
         self._connection, self._identity = connection, identity(self.path)
         return connection
-
-
-_PATIENCE = 5.0
 
 
 def _check_server(connection: sqlite3.Connection, settings: Settings, until: float, *, take_over: bool) -> None:
