@@ -7,7 +7,7 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast, get_args
 
 from pydantic import (
@@ -26,6 +26,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from memtrace._support.numbers import counted
+from memtrace._support.timestamps import rfc3339
 
 __all__ = [
     "AddMemoryRequest",
@@ -240,7 +241,7 @@ def _rfc3339(at: datetime) -> str | None:
     if at.utcoffset() is None:
         return None
     try:
-        return at.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
+        return rfc3339(at)
     except OverflowError:
         return None
 

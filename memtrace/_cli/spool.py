@@ -18,6 +18,7 @@ from memtrace._cli.terminal import say, show_error, show_json, visible
 from memtrace._runtime.write_buffer.spool import Spool, spool_path
 from memtrace._runtime.write_buffer.spool_delivery import Outbox
 from memtrace._support.numbers import counted
+from memtrace._support.timestamps import rfc3339
 from memtrace.client import Memtrace
 from memtrace.outcomes import OutcomeStatus
 
@@ -45,7 +46,7 @@ def show_status(file: str, *, as_json: bool) -> None:
                 "waiting": counts.waiting,
                 "under_way": counts.under_way,
                 "failed": counts.failed,
-                "oldest": None if counts.oldest is None else counts.oldest.isoformat().replace("+00:00", "Z"),
+                "oldest": None if counts.oldest is None else rfc3339(counts.oldest),
                 "refused": [{"number": each.number, "error": each.error} for each in refused],
             }
         )

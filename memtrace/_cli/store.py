@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import datetime
 
 import typer
 
@@ -16,8 +16,10 @@ from memtrace._cli.messages import command_error_of
 from memtrace._cli.tables import plain_table, time_text
 from memtrace._cli.terminal import say, show_error, show_json, show_table
 from memtrace._support.numbers import counted
-from memtrace.exceptions import MemtraceError
-from memtrace_transports._engine.timestamps import UnreadableTimeError, read_bound
+from memtrace._support.timestamps import rfc3339
+from memtrace.clock import SystemClock
+from memtrace.exceptions import InvalidRequestError, MemtraceError
+from memtrace.operations._time_bounds import to_moment
 from memtrace_transports.sqlite.maintenance import ForgetReport, StoreFile, check_store
 
 
@@ -113,7 +115,7 @@ def run_compact(store: str | None, *, timeout: float, as_json: bool) -> None:
 
 
 def _json_time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+    return None if moment is None else rfc3339(moment)
 
 
 # ---- forgetting -----------------------------------------------------------------------------------------------------
@@ -176,12 +178,10 @@ def _removed(report: ForgetReport) -> str:
 
 def _moment(text: str) -> datetime:
     """A time that is given, and never none: without one everything would be meant."""
-    try:
-        bound = read_bound(text, round(datetime.now(timezone.utc).timestamp() * 1_000_000))
+    with suppress(InvalidRequestError):
+        bound = to_moment(text, "before", SystemClock())
         if bound is not None:
-            return datetime.fromtimestamp(bound / 1_000_000, timezone.utc)
-    except (UnreadableTimeError, ValueError, OverflowError):  # the last two: beyond the calendar
-        pass
+            return bound
     raise CommandError("--before must be a time such as 90d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z", ExitStatus.USAGE)
 
 

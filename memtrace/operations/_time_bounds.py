@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 
+from memtrace._support.timestamps import rfc3339
 from memtrace.clock import Clock
 from memtrace.exceptions import ResponseDecodeError
 from memtrace.models import TimeBound
@@ -153,7 +154,7 @@ def _timestamp(value: datetime, field: str) -> str:
         problem = "is a naive datetime, which names no point in time: give it a zone, as in datetime.now(timezone.utc)"
         raise broken_rule(field, "an aware datetime", problem)
     try:
-        return value.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
+        return rfc3339(value)
     except OverflowError:
         raise invalid(field, _IN_CALENDAR, "its zone leads out of it") from None
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from memtrace._support.timestamps import to_microseconds
 from memtrace.models import Memory
-from memtrace.ranking._filters import micros
 from memtrace.ranking._places import GROUP_BITS, POSITIONS, bucket_of, first_place, row_of
 from memtrace.ranking._tables import Tables
 from memtrace.ranking._words import memory_text, words
@@ -24,7 +24,7 @@ _GAP = 30 * 60 * 1_000_000
 
 def identity(memory: Memory) -> tuple[int, int, str | None]:
     """What tells a memory from every other one: the server gives none a name."""
-    return fingerprint(memory), micros(memory.time), memory.session_id or None
+    return fingerprint(memory), to_microseconds(memory.time), memory.session_id or None
 
 
 def fingerprint(memory: Memory) -> int:
@@ -88,7 +88,7 @@ class Batch:
             if known in self._seen or self._tables.one(FIND, known) is not None:
                 return
             self._seen.add(known)
-        at = micros(memory.occurred_at)
+        at = to_microseconds(memory.occurred_at)
         found = words(memory_text(memory))
         group = self._group(memory.agent_id, session_id, at)
         place = first_place(group.id) + group.taken

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
+from memtrace._support.timestamps import to_microseconds
 from memtrace.models import TagsMatch
-
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def micros(at: datetime) -> int:
-    """Microseconds since 1970."""
-    return (at - EPOCH) // _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +44,7 @@ class MemoryFilter:
         for column, bound in (("at>?", self.since), ("at<?", self.until)):
             if bound is not None:
                 conditions.append(column)
-                values.append(micros(bound))
+                values.append(to_microseconds(bound))
         for column, types in (("memory_type", self.memory_types), ("event_type", self.event_types)):
             if types:
                 conditions.append(f"{column} IN ({','.join('?' * len(types))})")

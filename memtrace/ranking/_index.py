@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
+from memtrace._support.timestamps import from_microseconds
 from memtrace.models import Memory
 from memtrace.ranking._batch import FIND, REPEATED, Batch, identity, index_text, unmarked
-from memtrace.ranking._filters import EPOCH, MemoryFilter
+from memtrace.ranking._filters import MemoryFilter
 from memtrace.ranking._places import (
     GROUP_BITS,
     LAST_ROW,
@@ -207,14 +208,14 @@ class TextIndex:
             latest = self._tables.one("SELECT max(time) FROM {docs}")
         else:
             latest = self._tables.one("SELECT max(time) FROM {docs} WHERE agent_id=?", (agent_id,))
-        return None if latest is None else EPOCH + timedelta(microseconds=latest)
+        return None if latest is None else from_microseconds(latest)
 
     def counts(self, memory_filter: MemoryFilter) -> tuple[int, int, datetime | None]:
         """How many memories pass a filter, how many of these have a vector, and the latest time that the server gave one."""
         where, values = memory_filter.where()
         count, latest = self._tables.run(f"SELECT count(*), max(time) FROM {{docs}} WHERE {where}", values).fetchone()
         vectors = self._tables.one(f"SELECT count(*) FROM {{signs}} JOIN {{docs}} USING (place) WHERE {where}", values)
-        return int(count), int(vectors), None if latest is None else EPOCH + timedelta(microseconds=latest)
+        return int(count), int(vectors), None if latest is None else from_microseconds(latest)
 
     def latest(self, memory_filter: MemoryFilter, most: int) -> list[IndexedMemory]:
         """Memories that pass a filter, those that occurred last first."""

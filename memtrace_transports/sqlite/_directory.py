@@ -7,9 +7,10 @@ import hmac
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import NamedTuple
 
+from memtrace._support.timestamps import from_microseconds
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
 from memtrace_transports._engine.settings import ServerSettings
@@ -25,18 +26,11 @@ _BY_KEY = (
     "SELECT o.org_id, o.name FROM keys AS k JOIN organisations AS o ON o.id = k.org"
     " WHERE k.hash = ? AND k.revoked IS NULL"
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
 _NEXT_ORGANISATION = (
     "SELECT 1 + max((SELECT ifnull(max(id), 0) FROM organisations),"
     " ifnull((SELECT value FROM settings WHERE name = 'last_organisation'), 0))"
 )
 """No number comes again: another process may remember the organisation that had it."""
-
-
-def moment(microseconds: int) -> datetime:
-    """A time as people read it, in UTC."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 class StoredKey(NamedTuple):
@@ -132,7 +126,9 @@ class SqliteDirectory:
             " WHERE k.name != '' ORDER BY k.id"
         )
         for name, organisation, created, revoked in self.connection.execute(query).fetchall():
-            yield StoredKey(name, organisation, moment(created), None if revoked is None else moment(revoked))
+            yield StoredKey(
+                name, organisation, from_microseconds(created), None if revoked is None else from_microseconds(revoked)
+            )
 
     def hash(self, api_key: str) -> bytes:
         """What the file keeps of a key, with a salt of the file's own."""

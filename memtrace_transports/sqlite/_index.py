@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta, timezone
 from itertools import islice
 
 from pydantic import ValidationError
 
+from memtrace._support.timestamps import from_microseconds
 from memtrace.models import WIRE, Memory
 from memtrace.ranking import TextIndex, answer_query
 from memtrace.transport import IndexAnswer, IndexQuery
@@ -21,7 +21,6 @@ READ_COLUMNS = "time, agent_id, ifnull(session_id, ''), memory_type, event_type,
 NumberedRow = tuple[int, Row]
 
 _IS_WHOLE = "whole"
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FILLED_ROWS = 1000
 _KEYS = 500
 
@@ -121,7 +120,7 @@ def _indexed(org_id: str, row: Row) -> Memory:
     if row.metadata:
         return memory_of(org_id, row)
     return Memory.model_construct(
-        time=_EPOCH + timedelta(microseconds=row.time),
+        time=from_microseconds(row.time),
         org_id=org_id,
         agent_id=row.agent_id,
         session_id=row.session_id or None,

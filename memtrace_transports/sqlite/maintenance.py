@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from random import SystemRandom
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memtrace._support.forks import ClosedBeforeForks, close_before_forks
 from memtrace._support.sqlite_files import begin, execute_waiting, fault_of
+from memtrace._support.timestamps import from_microseconds, to_microseconds
 from memtrace.clock import SystemClock
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportError
 from memtrace_transports._engine.organisations import OrganisationState
@@ -25,7 +26,7 @@ from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.rows import Row
 from memtrace_transports.sqlite._checking import find_problems
-from memtrace_transports.sqlite._directory import DEFAULT_KEY, SqliteDirectory, StoredKey, moment
+from memtrace_transports.sqlite._directory import DEFAULT_KEY, SqliteDirectory, StoredKey
 from memtrace_transports.sqlite._errors import store_error, unusable
 from memtrace_transports.sqlite._index import READ_COLUMNS, TextIndexes
 from memtrace_transports.sqlite._opening import open_store
@@ -208,8 +209,8 @@ class StoreFile(ClosedBeforeForks):
                 agents=one("SELECT count(*) FROM agents"),
                 sessions=one("SELECT count(*) FROM sessions"),
                 memories=one("SELECT count(*) FROM memories"),
-                oldest=None if oldest is None else moment(oldest),
-                newest=None if newest is None else moment(newest),
+                oldest=None if oldest is None else from_microseconds(oldest),
+                newest=None if newest is None else from_microseconds(newest),
             )
 
     def check(self) -> list[str]:
@@ -499,4 +500,4 @@ def _microseconds(bound: datetime | None) -> int:
     if not isinstance(bound, datetime):
         raise ConfigurationError("before must be a datetime, or None for all times", argument="before")
     aware = bound if bound.tzinfo else bound.replace(tzinfo=timezone.utc)
-    return (aware - moment(0)) // timedelta(microseconds=1)
+    return to_microseconds(aware)

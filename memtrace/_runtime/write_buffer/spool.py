@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 from memtrace._support.forks import ClosedBeforeForks, close_before_forks
@@ -32,6 +32,7 @@ from memtrace._support.sqlite_files import (
     open_file,
 )
 from memtrace._support.sqlite_urls import location_of_path, location_of_plain_path
+from memtrace._support.timestamps import from_microseconds, to_microseconds
 from memtrace._support.urls import AddressError
 from memtrace._support.worker_threads import WorkerThread
 from memtrace.exceptions import APIConnectionError, APITimeoutError, ConfigurationError, MemtraceError
@@ -69,7 +70,6 @@ _HINTS = {
     "damaged": "move it away, so that a new one is made; sqlite3 FILE .recover saves what can be read of it",
     "missing": "check the path; a write buffer makes the file",
 }
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class SpooledMemory(NamedTuple):
@@ -145,7 +145,7 @@ class Spool(ClosedBeforeForks):
     def add(self, body: bytes, *, is_unique: bool) -> int:
         """Keep a memory; gives its number. It is on the disk when this returns."""
         with self._transaction() as connection:
-            row = (self._owner, body, is_unique, _microseconds(datetime.now(timezone.utc)))
+            row = (self._owner, body, is_unique, to_microseconds(datetime.now(timezone.utc)))
             query = "INSERT INTO memories (owner, body, is_unique, added) VALUES (?, ?, ?, ?)"
             return int(connection.execute(query, row).lastrowid or 0)
 
@@ -197,10 +197,14 @@ class Spool(ClosedBeforeForks):
             )
             rows = connection.execute(query, (up_to, self._owner, own_up_to, limits[0])).fetchall()
             chosen = list(_of_one_kind(rows, limits[1]))
-            marks = [(_microseconds(server_time), number) for number, _, _, sent_since in chosen if sent_since is None]
+            marks = [
+                (to_microseconds(server_time), number) for number, _, _, sent_since in chosen if sent_since is None
+            ]
             connection.executemany("UPDATE memories SET sent_since = ? WHERE number = ?", marks)
         return [
-            SpooledMemory(number, _request(body, is_unique=is_unique), None if since is None else _moment(since))
+            SpooledMemory(
+                number, _request(body, is_unique=is_unique), None if since is None else from_microseconds(since)
+            )
             for number, body, is_unique, since in chosen
         ]
 
@@ -241,7 +245,7 @@ class Spool(ClosedBeforeForks):
             waiting=total - under_way,
             under_way=under_way,
             failed=failed,
-            oldest=None if oldest is None else _moment(oldest),
+            oldest=None if oldest is None else from_microseconds(oldest),
         )
 
     def refused(self) -> list[RefusedMemory]:
@@ -361,11 +365,3 @@ def _request(body: bytes, *, is_unique: int) -> AddMemoryRequest:
     """A memory as it was given: it broke no rule then."""
     request = AddMemoryRequest.model_construct(**json.loads(body))
     return request.model_copy(update={"dedup_key": CallKey(request.dedup_key)}) if is_unique else request
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

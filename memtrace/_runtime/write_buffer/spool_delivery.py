@@ -15,6 +15,7 @@ from memtrace._runtime.workflows.steps import Workflow, run_blocking, run_operat
 from memtrace._runtime.write_buffer.reporting import aborted
 from memtrace._runtime.write_buffer.spool import Spool, SpooledMemory
 from memtrace._support.error_text import excerpt
+from memtrace._support.timestamps import EPOCH
 from memtrace.exceptions import InvalidRequestError, MemtraceError, PayloadTooLargeError
 from memtrace.models import AddMemoryRequest, ListOptions
 from memtrace.operations import Operation, list_memories
@@ -27,7 +28,6 @@ from memtrace.transport import Response
 if TYPE_CHECKING:
     from memtrace._runtime.config import Settings
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MARGIN = timedelta(minutes=1)
 """By how much the clocks of a server's processes may differ."""
 
@@ -147,7 +147,7 @@ class Outbox:
             def read(response: Response) -> datetime:
                 newest.parse(response)
                 date = server_date(response)
-                return _EPOCH if date is None else datetime.fromtimestamp(date, timezone.utc) - _MARGIN
+                return EPOCH if date is None else datetime.fromtimestamp(date, timezone.utc) - _MARGIN
 
             self._server_time = yield from run_operation(
                 Operation(newest.name, newest.method, newest.target, read, "read")
