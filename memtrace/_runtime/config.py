@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 
 from memtrace._support.error_text import from_distribution, type_name
 from memtrace._support.numbers import is_positive_seconds
@@ -22,7 +22,10 @@ from memtrace.transport._header_rules import check_headers
 
 if TYPE_CHECKING:
     from memtrace._flow.composition import Middleware
+    from memtrace.plugins import MiddlewareSpec, RankerSpec, Registry
     from memtrace.ranking import Embedder, Ranker
+
+SpecT = TypeVar("SpecT", bound="MiddlewareSpec | RankerSpec")
 
 DEFAULT_RETRY: Final = RetryPolicy()
 """Three attempts."""
@@ -195,28 +198,40 @@ def _is_middleware(value: object) -> bool:
 
 def _installed_link(name: str, given: str, position: Position | None) -> Link:
     """The middleware of this name, where it is told to stand; else where its distribution wants it."""
-    from memtrace.plugins import check_installed, middleware_registry
+    from memtrace.plugins import middleware_registry
 
-    try:
-        spec = middleware_registry.get(name)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{given}: {error.message}", hint=error.hint, argument=given) from error.__cause__
-    distribution = middleware_registry.distribution(name)
-    told = f"{given}: middleware {name!r}{from_distribution(distribution)}"
-    check_installed(spec, told, distribution, ConfigurationError)
-    try:
-        made = spec.create()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise ConfigurationError(f"{told} cannot be made: {type(error).__name__}: {error}", argument=given) from error
+    spec, made, told, distribution = _made_by_plugin(middleware_registry, name, given, f"{given}: ")
     if not _is_middleware(made):
         raise ConfigurationError(
             f"{told} cannot be used: its create gives {type_name(made)}, which cannot be called with (request, call_next)",
             hint=f"tell the authors of {distribution[0]}" if distribution else None,
             argument=given,
         )
-    return Link(made, given, name, position or spec.position)
+    return Link(cast("Middleware", made), given, name, position or spec.position)
+
+
+def _made_by_plugin(
+    registry: Registry[SpecT], name: str, argument: str, place: str = ""
+) -> tuple[SpecT, object, str, tuple[str, str] | None]:
+    """The spec of a plugin, what it makes, what errors call it, and the distribution it comes from."""
+    from memtrace.plugins import check_installed
+
+    try:
+        spec = registry.get(name)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place}{error.message}", hint=error.hint, argument=argument) from error.__cause__
+    distribution = registry.distribution(name)
+    told = f"{place}{registry.kind} {name!r}{from_distribution(distribution)}"
+    check_installed(spec, told, distribution, ConfigurationError)
+    try:
+        made: object = spec.create()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ConfigurationError(
+            f"{told} cannot be made: {type(error).__name__}: {error}", argument=argument
+        ) from error
+    return spec, made, told, distribution
 
 
 _WITHOUT_A_SERVER: Final = (
@@ -331,25 +346,11 @@ def check_ranker(ranker: Ranker | str) -> ChosenRanker | None:
     """A ranker, or the one of this name; None for the order of the index."""
     if ranker == LEXICAL:
         return None
-    from memtrace.plugins import DEFAULT_CANDIDATES, check_installed, ranker_registry
+    from memtrace.plugins import DEFAULT_CANDIDATES, ranker_registry
 
     if not isinstance(ranker, str):
         return ChosenRanker(_checked_ranker(ranker, "ranker"), DEFAULT_CANDIDATES)
-    try:
-        spec = ranker_registry.get(ranker)
-    except ConfigurationError as error:
-        raise ConfigurationError(error.message, hint=error.hint, argument="ranker") from error.__cause__
-    distribution = ranker_registry.distribution(ranker)
-    told = f"ranker {ranker!r}{from_distribution(distribution)}"
-    check_installed(spec, told, distribution, ConfigurationError)
-    try:
-        made = spec.create()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise ConfigurationError(
-            f"{told} cannot be made: {type(error).__name__}: {error}", argument="ranker"
-        ) from error
+    spec, made, told, distribution = _made_by_plugin(ranker_registry, ranker, "ranker")
     return ChosenRanker(_checked_ranker(made, told, distribution), spec.candidates)
 
 
