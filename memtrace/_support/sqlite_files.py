@@ -176,6 +176,11 @@ def execute_waiting(connection: sqlite3.Connection, statement: str, until: float
             return
 
 
+def data_version(connection: sqlite3.Connection) -> int:
+    """A number that changes where another connection has written to the file."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
 def is_locked(error: sqlite3.Error) -> bool:
     """Whether another connection holds what this one needs."""
     return "is locked" in str(error)

@@ -53,6 +53,9 @@ class Tables:
     @classmethod
     def of(cls, connection: sqlite3.Connection, scope: str) -> Tables:
         """Those of a scope, made where they are not there, and made anew where they are another version's."""
+        known = cls.kept(connection, scope)
+        if known is not None:
+            return known
         with _transaction(connection):
             number, version = _entry_of(connection, scope)
             tables = cls(connection, number)
@@ -89,7 +92,7 @@ class Tables:
         """Remove the tables, and everything in them."""
         for name in _CREATE:
             if not name.startswith("by_"):
-                self.run(f"DROP TABLE {{{name}}}")
+                self.run(f"DROP TABLE IF EXISTS {{{name}}}")
 
     def forget(self) -> None:
         """Remove the tables and the scope itself."""

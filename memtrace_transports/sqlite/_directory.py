@@ -149,6 +149,10 @@ class SqliteDirectory:
     def forget(self) -> None:
         """Know nothing any more of what the file held: a transaction was taken back, or somebody else has written."""
         self._states.clear()
+        self.forget_file()
+
+    def forget_file(self) -> None:
+        """Know nothing any more of where the file has what; what only this process has of its organisations stays."""
         self.numbers.forget()
         self.indexes.forget()
 

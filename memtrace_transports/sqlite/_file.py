@@ -9,7 +9,7 @@ from random import SystemRandom
 
 from pydantic import ValidationError
 
-from memtrace._support.sqlite_files import begin, identity, is_locked
+from memtrace._support.sqlite_files import begin, data_version, identity, is_locked
 from memtrace._support.sqlite_urls import StoreLocation
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, TransportError
@@ -65,7 +65,7 @@ class OpenStore:
         self.location = location
         self.connection: sqlite3.Connection = open_store(location, until, create=create)
         self._identity = identity(location.path)
-        self._data_version = self._read_data_version()
+        self._data_version = data_version(self.connection)
         stamps = Stamps(clock)
         numbers = Numbers(self.connection)
         self.indexes = TextIndexes(self.connection)
@@ -153,14 +153,11 @@ class OpenStore:
 
     def _note_other_writers(self) -> None:
         """Forget what is remembered of the file where somebody else has written since. Raises for one of a newer release."""
-        data_version = self._read_data_version()
-        if data_version != self._data_version:
+        version = data_version(self.connection)
+        if version != self._data_version:
             self.directory.forget()
             check_version(self.connection, self.location)
-            self._data_version = data_version
-
-    def _read_data_version(self) -> int:
-        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+            self._data_version = version
 
     def _commit(self) -> None:
         try:

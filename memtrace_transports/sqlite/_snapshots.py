@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import cast
 
 from memtrace._support.forks import ClosedBeforeForks, Lock, close_before_forks
-from memtrace._support.sqlite_files import begin
+from memtrace._support.sqlite_files import begin, data_version
 from memtrace.exceptions import MemtraceError
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
 from memtrace_transports._engine.settings import ServerSettings
@@ -106,7 +106,7 @@ class FileBacking(ClosedBeforeForks):
 
     def _open(self, *, create: bool) -> sqlite3.Connection:
         connection = open_store(self._location, time.monotonic() + _PATIENCE, create=create)
-        self._data_version = _data_version(connection)
+        self._data_version = data_version(connection)
         weakref.finalize(self, connection.close)  # as a fake does, that nobody closes
         return connection
 
@@ -134,11 +134,10 @@ class FileBacking(ClosedBeforeForks):
             return
         try:
             begin(self.connection, time.monotonic() + _PATIENCE)
-            data_version = _data_version(self.connection)
-            if data_version != self._data_version:
-                self.directory.numbers.forget()
-                self.directory.indexes.forget()
-                self._data_version = data_version
+            version = data_version(self.connection)
+            if version != self._data_version:
+                self.directory.forget_file()
+                self._data_version = version
             yield
             self.connection.execute("COMMIT")
         except BaseException as error:
@@ -158,8 +157,3 @@ class FileBacking(ClosedBeforeForks):
             for table in ("memories", "sessions", "agents", "keys", "organisations"):
                 self.connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self.directory.forget()
-
-
-def _data_version(connection: sqlite3.Connection) -> int:
-    """Changes where another connection has written."""
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])

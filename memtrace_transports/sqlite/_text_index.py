@@ -16,9 +16,6 @@ def check_structure(connection: sqlite3.Connection, indexes: TextIndexes, org_id
 
     It writes to do so: where nobody may write until the monotonic time `until`, `text_problems` reads the index all the same.
     """
-    if connection.in_transaction:
-        indexes.of(org_id).check()
-        return
     try:
         begin(connection, until)
         indexes.of(org_id).check()

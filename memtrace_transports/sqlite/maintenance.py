@@ -32,7 +32,7 @@ from memtrace_transports.sqlite._index import READ_COLUMNS, TextIndexes
 from memtrace_transports.sqlite._opening import open_store
 from memtrace_transports.sqlite._schema import VERSION
 from memtrace_transports.sqlite._store import Numbers
-from memtrace_transports.sqlite._text_index import check_structure, text_problems
+from memtrace_transports.sqlite._text_index import text_problems
 from memtrace_transports.sqlite._transport import read_location
 
 if TYPE_CHECKING:
@@ -270,9 +270,10 @@ class StoreFile(ClosedBeforeForks):
         """Make the text index of an organisation anew where it is damaged; before that merge it where that is asked for."""
         begin(self._connection, self._until())
         try:
+            index = self._indexes.of(org_id)
             if is_merged:
-                self._indexes.of(org_id).compact()
-            check_structure(self._connection, self._indexes, org_id, self._until())
+                index.compact()
+            index.check()
             is_whole = not any(text_problems(self._connection, self._indexes, org_id))
         except sqlite3.DatabaseError:
             self._connection.rollback()
@@ -297,7 +298,7 @@ class StoreFile(ClosedBeforeForks):
     def forgettable(self, agent: str, *, organisation: str = "default", before: datetime | None = None) -> ForgetReport:
         """Count what `forget` would remove."""
         with self._told():
-            org, until, whole = self._number_of(organisation), _microseconds(before), before is None
+            org, until, whole = self._numbers.of(self._org_id(organisation)), _microseconds(before), before is None
             has_id, named = self._has_agent(org, agent), self._registered_as(org, agent)
             agent_id = agent if has_id or named is None else named
             return ForgetReport(
@@ -332,34 +333,36 @@ class StoreFile(ClosedBeforeForks):
         report = self.forgettable(agent, organisation=organisation, before=before)
         if report.is_empty and not report.unfinished:
             return report
-        org, until = self._number_of(organisation), _microseconds(before)
+        org_id, until = self._org_id(organisation), _microseconds(before)
         with self._told():
             if report.memories:
-                self._mend_text(self._org_id(org), is_merged=False)
-            removed = self._forget_some(org, report.agent_id, until)
+                self._mend_text(org_id, is_merged=False)
+            removed = self._forget_some(org_id, report.agent_id, until)
         with self._unfinished(report):
             with self._told():
                 while removed:
-                    removed = self._forget_some(org, report.agent_id, until)
+                    removed = self._forget_some(org_id, report.agent_id, until)
                 if before is None:
-                    self._forget_registration(org, report.agent_id)
+                    self._forget_registration(org_id, report.agent_id)
             self.compact()
         return report
 
-    def _forget_some(self, org: int, agent_id: str, until: int) -> bool:
+    def _forget_some(self, org_id: str, agent_id: str, until: int) -> bool:
         """Remove some memories in one transaction, so that others can write in between; whether there may be more."""
         begin(self._connection, self._until())
+        org = self._numbers.of(org_id)
         rows = self._connection.execute(
             f"SELECT id, {READ_COLUMNS} {_FORGOTTEN} LIMIT ?", (org, agent_id, until, _COMMITTED_ROWS)
         ).fetchall()
-        self._indexes.remove(self._org_id(org), (Row(*row) for _, *row in rows))
+        self._indexes.remove(org_id, (Row(*row) for _, *row in rows))
         self._connection.executemany("DELETE FROM memories WHERE id = ?", ((row[0],) for row in rows))
         self._note_unfinished()
         self._connection.execute("COMMIT")
         return bool(rows)
 
-    def _forget_registration(self, org: int, agent_id: str) -> None:
+    def _forget_registration(self, org_id: str, agent_id: str) -> None:
         begin(self._connection, self._until())
+        org = self._numbers.of(org_id)
         self._connection.execute("DELETE FROM sessions WHERE org = ? AND agent_id = ?", (org, agent_id))
         self._connection.execute("DELETE FROM agents WHERE org = ? AND agent_id = ?", (org, agent_id))
         self._connection.execute("COMMIT")
@@ -451,15 +454,12 @@ class StoreFile(ClosedBeforeForks):
 
     # ---- what these share
 
-    def _number_of(self, organisation: str) -> int:
+    def _org_id(self, organisation: str) -> str:
+        """The id of an organisation, by its name or id."""
         org: OrganisationState | None = self._directory.by_name(organisation) or self._directory.by_id(organisation)
         if org is None:
             raise unusable(self._location.path, f"has no organisation {organisation!r}", "see: memtrace-sdk store info")
-        return self._numbers.of(org.org_id)
-
-    def _org_id(self, number: int) -> str:
-        (org_id,) = self._connection.execute("SELECT org_id FROM organisations WHERE id = ?", (number,)).fetchone()
-        return str(org_id)
+        return org.org_id
 
     def _one(self, query: str, *values: object) -> int:
         (value,) = self._connection.execute(query, values).fetchone()
