@@ -53,7 +53,7 @@ class IndexQuery(_Message):
     query: str | None = None
     #: The most hits.
     limit: int = 10
-    #: The vector of the query, of the same length as those that are kept. Vectors of another length are forgotten.
+    #: The vector of the query, of the same length as those that are kept. Kept vectors of another length are not compared.
     vector: list[float] | None = None
     agent_id: str | None = None
     session_id: str | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import SystemRandom
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -28,6 +29,8 @@ from memtrace_transports.sqlite._errors import store_error, unusable
 from memtrace_transports.sqlite._index import TextIndexes
 from memtrace_transports.sqlite._opening import check_version, open_store
 from memtrace_transports.sqlite._store import Numbers, SqliteStore
+
+T = TypeVar("T")
 
 SEARCH_PATH = "/index/search"
 """Where a client of this file asks its index. Over HTTP there is no such path, as on the server."""
@@ -94,21 +97,14 @@ class OpenStore:
         route_match = match_route(request)
         route = route_match.route
         writes = route is not None and route.writes
-        while True:
-            try:
-                if writes:
-                    begin(self.connection, until)
-                self._note_other_writers()
-                response = answer(self.engine, request, route_match, headers)
-            except sqlite3.Error as error:
-                self._roll_back()
-                if writes or not is_locked(error) or time.monotonic() >= until:
-                    raise store_error(error, self.location.path) from error
-            except BaseException:
-                self._roll_back()
-                raise
-            else:
-                break
+
+        def attempt() -> Response | None:
+            if writes:
+                begin(self.connection, until)
+            self._note_other_writers()
+            return answer(self.engine, request, route_match, headers)
+
+        response = self._whole(attempt, until, may_repeat=not writes)
         if writes:
             self._commit()
         if response is None:
@@ -117,18 +113,8 @@ class OpenStore:
 
     def _search(self, request: Request, headers: Mapping[str, str], until: float) -> Response:
         """Answer a search from the index. It writes only where memories wait to be indexed, or with vectors."""
-        while True:
-            try:
-                response = self._searched(request, headers, until)
-            except sqlite3.Error as error:
-                self._roll_back()
-                if not is_locked(error) or time.monotonic() >= until:
-                    raise store_error(error, self.location.path) from error
-            except BaseException:
-                self._roll_back()
-                raise
-            else:
-                return finished(self.engine, request.method, headers, response)
+        response = self._whole(lambda: self._searched(request, headers, until), until)
+        return finished(self.engine, request.method, headers, response)
 
     def _searched(self, request: Request, headers: Mapping[str, str], until: float) -> Response:
         try:
@@ -150,6 +136,19 @@ class OpenStore:
         except (ValidationError, InvalidRequestError):
             self._roll_back()
             return error_response(RouteError(400, "invalid search of the index"))
+
+    def _whole(self, attempt: Callable[[], T], until: float, *, may_repeat: bool = True) -> T:
+        """What an attempt gives; one that fails is taken back, and made again where only another process was in its way."""
+        while True:
+            try:
+                return attempt()
+            except sqlite3.Error as error:
+                self._roll_back()
+                if not (may_repeat and is_locked(error)) or time.monotonic() >= until:
+                    raise store_error(error, self.location.path) from error
+            except BaseException:
+                self._roll_back()
+                raise
 
     def _note_other_writers(self) -> None:
         """Forget what is remembered of the file where somebody else has written since. Raises for one of a newer release."""

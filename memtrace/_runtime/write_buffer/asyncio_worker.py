@@ -124,7 +124,9 @@ class AsyncioWorker:
             if item is not None:
                 if process_end.has_begun() and not self._is_busy():
                     await self.flush(self._limits.drain_timeout)
-                    self._say_never_closed()
+                    reporting.say_never_closed(
+                        self.state.counts, self.state.kept + self.state.pending, self.state.spool
+                    )
                 return item.future
             if policy == "raise" or self._is_busy() or not await self._wait(self._room, self._may_put, until):
                 raise reporting.buffer_full(self._limits.max_pending)
@@ -174,7 +176,7 @@ class AsyncioWorker:
                 drained = await self._wait(self._progress, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
-            self._log_end()
+            reporting.log_end(self.state.counts, self.state.kept, self.state.spool)
             raise
         else:
             unsent, unknown = ((), 0) if drained else self._give_up()
@@ -183,7 +185,7 @@ class AsyncioWorker:
         if unsent or unknown:
             raise reporting.drain_error(unsent, unknown, self.state.counts)
         if first:
-            self._log_end()
+            reporting.log_end(self.state.counts, self.state.kept, self.state.spool)
 
     def release(self) -> None:
         """Have the task send what waits and end; it may be called on any thread, while garbage is collected."""
@@ -204,18 +206,7 @@ class AsyncioWorker:
                 concurrent.futures.wait([drained], bound)
             else:
                 loop.run_until_complete(asyncio.wait([loop.create_task(self.flush(None))], timeout=bound))
-        self._say_never_closed()
-
-    def _log_end(self) -> None:
-        reporting.log_losses(self.state.counts, self.state.kept)
-        if self._outbox is not None:
-            reporting.log_kept(self.state.kept, self._outbox.spool.path)
-
-    def _say_never_closed(self) -> None:
-        kept = 0 if self._outbox is None else self.state.kept + self.state.pending
-        reporting.warn_never_closed(self.state.counts, kept)
-        if self._outbox is not None:
-            reporting.log_kept(kept, self._outbox.spool.path)
+        reporting.say_never_closed(self.state.counts, self.state.kept + self.state.pending, self.state.spool)
 
     # ---- their parts
 
@@ -302,7 +293,7 @@ class AsyncioWorker:
     def _note_end(self) -> None:
         """Nobody has closed the buffer, and it ends here."""
         process_end.is_finished(self)
-        self._say_never_closed()
+        reporting.say_never_closed(self.state.counts, self.state.kept + self.state.pending, self.state.spool)
 
     async def _next_chunk(self) -> _Chunk | None:
         """What is to be sent, once it is time, with a spool's backlog; None at the end, or in a forked child."""

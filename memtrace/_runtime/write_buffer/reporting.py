@@ -77,9 +77,21 @@ def log_failed_drain(error: BufferDrainError) -> None:
     _logger.warning("%s", error.message)
 
 
-def log_kept(kept: int, spool: str) -> None:
+def log_end(counts: BufferCounts, kept: int, spool: str | None) -> None:
+    """Say in the log what a closed buffer has lost, and what its spool keeps."""
+    log_losses(counts, kept)
+    log_kept(kept, spool)
+
+
+def say_never_closed(counts: BufferCounts, kept: int, spool: str | None) -> None:
+    """As `log_end`, of a buffer that nobody has closed: also as a warning that is seen where no log is."""
+    warn_never_closed(counts, kept if spool else 0)
+    log_kept(kept, spool)
+
+
+def log_kept(kept: int, spool: str | None) -> None:
     """A warning when a buffer ends and its spool has memories still."""
-    if kept:
+    if spool is not None and kept:
         _logger.warning(
             "a write buffer has ended, and %d memories are in the spool %s until it is opened again", kept, spool
         )

@@ -58,7 +58,8 @@ class BufferState(Generic[FutureT]):
 
     def __init__(self, limits: BufferLimits, spool: str | None = None) -> None:
         self._limits = limits
-        self._spool = spool
+        #: The path of the file in which it is kept, where there is one.
+        self.spool: str | None = spool
         self._postponed_until = _LONG_AGO
         self._failures = 0
         self._numbers = itertools.count()
@@ -162,7 +163,7 @@ class BufferState(Generic[FutureT]):
         newest = next((items[-1].number for items in (self._waiting, self._in_flight, self._decided) if items), -1)
         self._urgent = max(self._urgent, newest)
         self._postponed_until = _LONG_AGO
-        self.has_backlog = self._spool is not None and not self.closing
+        self.has_backlog = self.spool is not None and not self.closing
         return newest
 
     def take(self) -> tuple[BufferedItem[FutureT], ...]:
@@ -210,8 +211,8 @@ class BufferState(Generic[FutureT]):
         Where it is kept in the spool, all of it is unknown, since another process sends it.
         """
         self.has_backlog = False
-        if self._spool is not None and is_kept:
-            self._keep(self._spool)
+        if self.spool is not None and is_kept:
+            self._keep(self.spool)
             return
         waiting: deque[BufferedItem[FutureT]] = deque()
         unsent = self.unsent + tuple(item.request for item in self._waiting)

@@ -199,7 +199,7 @@ class ThreadWorker:
             drained = self._wait(self._progress, lambda: self.state.is_settled, until)
         except BaseException:
             self._give_up()
-            self._log_end()
+            reporting.log_end(self.state.counts, self.state.kept, self.state.spool)
             raise
         if not drained:
             unsent, unknown = self._give_up()
@@ -208,7 +208,7 @@ class ThreadWorker:
         elif self._worker is not None and self._worker.is_alive():
             self._worker.join(_GRACE)  # it has nothing left to do
         if first:
-            self._log_end()
+            reporting.log_end(self.state.counts, self.state.kept, self.state.spool)
 
     def release(self) -> None:
         """Have the thread send what waits and end. Takes no lock that may be held: it runs while garbage is collected."""
@@ -230,18 +230,7 @@ class ThreadWorker:
         finally:
             if not drained:
                 self._give_up()
-            self._say_never_closed()
-
-    def _log_end(self) -> None:
-        reporting.log_losses(self.state.counts, self.state.kept)
-        if self._outbox is not None:
-            reporting.log_kept(self.state.kept, self._outbox.spool.path)
-
-    def _say_never_closed(self) -> None:
-        kept = 0 if self._outbox is None else self.state.kept + self.state.pending
-        reporting.warn_never_closed(self.counts, kept)
-        if self._outbox is not None:
-            reporting.log_kept(kept, self._outbox.spool.path)
+            reporting.say_never_closed(self.counts, self.state.kept + self.state.pending, self.state.spool)
 
     # ---- their parts
 
@@ -331,7 +320,7 @@ class ThreadWorker:
             self._outbox.spool.close()
         if self._is_released:
             process_end.is_finished(self)
-            self._say_never_closed()
+            reporting.say_never_closed(self.counts, self.state.kept + self.state.pending, self.state.spool)
 
     def _next_chunk(self) -> _Chunk | None:
         """What is to be sent, once it is time, with a spool's backlog; None at the end, or in a child that on_result has forked."""
