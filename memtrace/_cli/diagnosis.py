@@ -11,7 +11,8 @@ from memtrace._cli.connection import MISSING_FILE, ConnectionSettings, choose
 from memtrace._cli.exit_status import CommandError
 from memtrace._cli.messages import advice_of, redacted
 from memtrace._cli.options import Choice
-from memtrace._runtime.config import DEFAULT_KEY, DEFAULT_TIMEOUT, Settings, settings_from_args
+from memtrace._runtime.config import DEFAULT_TIMEOUT, Settings, settings_from_args
+from memtrace._support.sqlite_urls import DEFAULT_KEY
 from memtrace.client import Memtrace
 from memtrace.exceptions import (
     AuthenticationError,

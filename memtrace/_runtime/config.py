@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 from memtrace._support.error_text import from_distribution, type_name
 from memtrace._support.numbers import is_positive_seconds
 from memtrace._support.secrets import NoText, Secret, hidden
-from memtrace._support.sqlite_urls import StoreLocation, location_of_path, location_of_url
+from memtrace._support.sqlite_urls import DEFAULT_KEY, StoreLocation, location_of_path, location_of_url
 from memtrace._support.urls import AddressError, split_url
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ENVIRONMENT_VARIABLES, ConfigurationError
@@ -58,10 +58,6 @@ class _UnsetSeconds(float, Unset):
 
 LEXICAL: Final = "lexical"
 """The name of the built-in ranker: the order of the index."""
-
-DEFAULT_KEY: Final = "default"
-"""The key of a store without a server where none is given, and the name of its organisation."""
-
 
 DEFAULT_TIMEOUT: Final = _UnsetSeconds(30)
 """Seconds that one attempt may take."""

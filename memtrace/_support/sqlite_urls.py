@@ -12,6 +12,9 @@ from memtrace._support.urls import AddressError
 
 Durability = Literal["normal", "full"]
 
+DEFAULT_KEY = "default"
+"""The key of a store without a server where none is given, and the name of its organisation."""
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from memtrace._support.sqlite_urls import DEFAULT_KEY
 from memtrace._support.timestamps import from_microseconds
 from memtrace_transports._engine.ingest_buffer import IngestBuffer
 from memtrace_transports._engine.organisations import OrganisationState, Visibility
@@ -18,9 +19,6 @@ from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports.sqlite._index import TextIndexes
 from memtrace_transports.sqlite._registry import SqliteRegistry
 from memtrace_transports.sqlite._store import Numbers
-
-DEFAULT_KEY = "default"
-"""The key of a client that was given none, and the name of its organisation."""
 
 _BY_KEY = (
     "SELECT o.org_id, o.name FROM keys AS k JOIN organisations AS o ON o.id = k.org"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memtrace._support.forks import ClosedBeforeForks, close_before_forks
 from memtrace._support.sqlite_files import begin, execute_waiting, fault_of
+from memtrace._support.sqlite_urls import DEFAULT_KEY
 from memtrace._support.timestamps import from_microseconds, to_microseconds
 from memtrace.clock import SystemClock
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportError
@@ -26,7 +27,7 @@ from memtrace_transports._engine.rules.ids import RandomIdentifiers
 from memtrace_transports._engine.stamps import Stamps
 from memtrace_transports._engine.store.rows import Row
 from memtrace_transports.sqlite._checking import find_problems
-from memtrace_transports.sqlite._directory import DEFAULT_KEY, SqliteDirectory, StoredKey
+from memtrace_transports.sqlite._directory import SqliteDirectory, StoredKey
 from memtrace_transports.sqlite._errors import store_error, unusable
 from memtrace_transports.sqlite._index import READ_COLUMNS, TextIndexes
 from memtrace_transports.sqlite._opening import open_store
