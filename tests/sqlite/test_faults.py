@@ -7,10 +7,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
@@ -20,6 +18,7 @@ from memtrace_transports import SqliteTransport
 from memtrace_transports.sqlite import _file, _opening
 from memtrace_transports.sqlite._errors import store_error
 from memtrace_transports.sqlite._schema import VERSION
+from tests.permissions import as_a_plain_user
 from tests.sqlite.test_addresses import contents
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -304,30 +303,14 @@ def test_a_consequence_of_a_full_disk_is_told_as_that(path, monkeypatch, said, f
     assert (error.hint == "make room and call again") is is_full
 
 
-@contextmanager
-def kept_from(path):
-    """This process may not read the file: as another user where it is root's, whom nothing keeps out."""
-    is_root = os.geteuid() == 0
-    path.chmod(0o600 if is_root else 0)
-    if is_root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
-
-
-def test_a_file_that_its_owner_alone_may_read_is_told_as_that():
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "agent.db"
-        with Memtrace(path) as client:
-            client.remember("assistant", "planted")
-        Path(folder).chmod(0o777)
-        with Memtrace(path) as client, kept_from(path):
-            with pytest.raises(ConfigurationError, match="cannot be opened: this user may not read the file") as caught:
-                client.recall("assistant")
-            assert caught.value.hint == "change its permissions, or run as the user who owns it"
+def test_a_file_that_its_owner_alone_may_read_is_told_as_that(path):
+    with Memtrace(path) as client:
+        client.remember("assistant", "planted")
+    path.chmod(0)
+    unreadable = pytest.raises(ConfigurationError, match="cannot be opened: this user may not read the file")
+    with Memtrace(path) as client, as_a_plain_user(), unreadable as caught:
+        client.recall("assistant")
+    assert caught.value.hint == "change its permissions, or run as the user who owns it"
 
 
 def test_a_disk_that_cannot_be_looked_at_is_none_that_is_full(path):
