@@ -94,5 +94,5 @@ def test_every_module_without_an_underscore_is_in_the_reference():
 
 def test_the_readme_names_every_extra_and_no_other():
     extras = set(metadata("memtrace-sdk").get_all("Provides-Extra") or ())
-    listed = (pages.ROOT / "README.md").read_text(encoding="utf-8").partition("All extras: ")[2].partition("\n\n")[0]
+    listed = (pages.ROOT / "README.md").read_text(encoding="utf-8").partition("All extras:")[2].partition("\n## ")[0]
     assert set(re.findall(r"`([^`]+)`", listed)) == extras

@@ -113,16 +113,9 @@ RULES = {
 
 #: Pages written before the rules. The list may only become shorter: a page without findings has to leave it.
 NOT_YET = {
-    "README.md",
     "docs/architecture.md",
-    "docs/batches.md",
-    "docs/configuration.md",
     "docs/console.md",
-    "docs/context.md",
-    "docs/delivery-guarantees.md",
-    "docs/delivery-table.md",
     "docs/deployments.md",
-    "docs/errors.md",
     "docs/errors/configuration.md",
     "docs/errors/drain_timeout.md",
     "docs/errors/duplicate_memory.md",
@@ -144,23 +137,16 @@ NOT_YET = {
     "docs/integrations/mcp.md",
     "docs/integrations/openai-agents.md",
     "docs/integrations/tools.md",
-    "docs/middleware.md",
     "docs/moving-over.md",
     "docs/notebooks.md",
     "docs/observability.md",
     "docs/outgrow.md",
     "docs/performance-internals.md",
     "docs/performance.md",
-    "docs/plugins.md",
-    "docs/quickstart.md",
     "docs/raw.md",
     "docs/reading.md",
     "docs/serving.md",
     "docs/sqlite.md",
-    "docs/testing.md",
-    "docs/transports.md",
-    "docs/tutorial.md",
-    "docs/write-buffer.md",
 }
 CONTRIBUTORS = {"docs/architecture.md", "docs/performance-internals.md", "docs/delivery-table.md", "docs/changelog.md"}
 
