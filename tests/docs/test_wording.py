@@ -113,9 +113,6 @@ RULES = {
 
 #: Pages written before the rules. The list may only become shorter: a page without findings has to leave it.
 NOT_YET = {
-    "docs/architecture.md",
-    "docs/console.md",
-    "docs/deployments.md",
     "docs/errors/configuration.md",
     "docs/errors/drain_timeout.md",
     "docs/errors/duplicate_memory.md",
@@ -137,16 +134,6 @@ NOT_YET = {
     "docs/integrations/mcp.md",
     "docs/integrations/openai-agents.md",
     "docs/integrations/tools.md",
-    "docs/moving-over.md",
-    "docs/notebooks.md",
-    "docs/observability.md",
-    "docs/outgrow.md",
-    "docs/performance-internals.md",
-    "docs/performance.md",
-    "docs/raw.md",
-    "docs/reading.md",
-    "docs/serving.md",
-    "docs/sqlite.md",
 }
 CONTRIBUTORS = {"docs/architecture.md", "docs/performance-internals.md", "docs/delivery-table.md", "docs/changelog.md"}
 

@@ -72,7 +72,7 @@ sessions opened, and memories stored under the ids that these get. A name that e
 in .gz is decompressed. The server sets a new time, see --keep-time-as.
 Run it again after an interruption, the next day or next year: what is there is
 found, and stored no second time.
-Exit status 8: all is done, but for lines that were refused.
+Exit status 8: completed, some lines rejected.
 """
 
 
