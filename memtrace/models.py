@@ -6,9 +6,9 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast, get_args
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar, cast, get_args, overload
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from memtrace._support.numbers import counted
+from memtrace._support.short_reprs import short_repr
 
 __all__ = [
     "AddMemoryRequest",
@@ -130,6 +131,10 @@ class _StopsEarly(BaseModel):
         _stop_early(schema)
         return schema
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The fields that have a value, long ones cut: a repr stands in a log."""
+        return [(name, short_repr(value)) for name, value in super().__repr_args__() if value is not None]
+
 
 class _Sent(_StopsEarly):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
@@ -179,6 +184,46 @@ class RowTable(NamedTuple):
     def values(self, row: ResponseModel) -> list[object]:
         """What a row has in each column. A model that was made without validation may lack some."""
         return [getattr(row, column, None) for column in self.columns]
+
+
+ItemT = TypeVar("ItemT")
+
+
+class _ItemList(ResponseModel, Generic[ItemT]):
+    """A response that is a list of items before it is a model: iteration, length, index, slice and truth are the items'.
+
+    `dict()` of it stays what it is of every model, its fields by name: that is what `keys` and an index by name are for.
+    """
+
+    _field: ClassVar[str]
+
+    @property
+    def _items(self) -> list[ItemT]:
+        return cast("list[ItemT]", getattr(self, self._field))
+
+    def __iter__(self) -> Iterator[ItemT]:  # type: ignore[override]  # pydantic's are its fields
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> ItemT: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[ItemT]: ...
+    @overload
+    def __getitem__(self, place: str) -> object: ...
+    def __getitem__(self, place: int | slice | str) -> object:
+        """An item by its place, a list of several, or a field by its name."""
+        return dict(super().__iter__())[place] if isinstance(place, str) else self._items[place]
+
+    def keys(self) -> Iterable[str]:
+        """The names of the fields, for ``dict(result)``."""
+        return dict(super().__iter__()).keys()
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The fields with the items last, so that their number comes before them."""
+        return sorted(super().__repr_args__(), key=lambda field: field[0] == self._field)
 
 
 # ---- memories -------------------------------------------------------------------------------------------------------
@@ -295,8 +340,18 @@ MEMORY_TABLE: Final = RowTable(
 )
 
 
-class MemoryList(ResponseModel):
-    """Memories that were read."""
+class MemoryList(_ItemList[Memory]):
+    """Memories that were read. It is a list of them too: iterate over it, take its `len`, an index or a slice of it.
+
+    >>> from memtrace import Memtrace
+    >>> with Memtrace("memory://") as client:
+    ...     memory = client.remember("assistant", "User likes tea")
+    ...     found = client.recall("assistant")
+    >>> [memory.content for memory in found], len(found), found[0].content, found[:3] == found.memories, bool(found)
+    (['User likes tea'], 1, 'User likes tea', True, True)
+    """
+
+    _field: ClassVar[str] = "memories"
 
     memories: list[Memory]
     #: How many these are.
@@ -356,8 +411,10 @@ class SearchQuery(_Read):
     order: Order | None = None
 
 
-class SearchResult(ResponseModel):
-    """What a search found, and how long the storage took, in milliseconds, over all pages."""
+class SearchResult(_ItemList[Memory]):
+    """What a filter found, and how long the storage took, in milliseconds, over all pages. It is a list of memories too."""
+
+    _field: ClassVar[str] = "results"
 
     results: list[Memory]
     count: int
@@ -398,8 +455,10 @@ AGENT_TABLE: Final = RowTable(
 )
 
 
-class AgentList(ResponseModel):
-    """All agents of the organisation, newest first; those of one second in no promised order."""
+class AgentList(_ItemList[Agent]):
+    """All agents of the organisation, newest first; those of one second in no promised order. It is a list of them too."""
+
+    _field: ClassVar[str] = "agents"
 
     agents: list[Agent]
     count: int
@@ -462,8 +521,10 @@ SESSION_TABLE: Final = RowTable(
 )
 
 
-class SessionList(ResponseModel):
-    """All sessions, newest first."""
+class SessionList(_ItemList[Session]):
+    """All sessions, newest first. It is a list of them too."""
+
+    _field: ClassVar[str] = "sessions"
 
     sessions: list[Session]
     count: int
