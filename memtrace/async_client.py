@@ -39,15 +39,16 @@ from memtrace.models import (
     TimeBound,
 )
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
+from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._async_agents import AsyncAgents
 from memtrace.resources._async_memories import AsyncMemories
 from memtrace.resources._async_sessions import AsyncSessions
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     import os
-    from datetime import datetime
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from memtrace._flow.composition import Middleware
     from memtrace.clock import Clock
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
     from memtrace.plugins import TransportSpec
     from memtrace.ranking import Embedder, Ranker
+    from memtrace.resources.request_params import DecideParams, RecallParams, RememberParams
     from memtrace.transport import AsyncTransport, Method, Response, TransportOptions
 
 __all__ = ["AsyncMemtrace"]
@@ -62,7 +64,7 @@ __all__ = ["AsyncMemtrace"]
 T = TypeVar("T")
 
 
-class AsyncMemtrace:
+class AsyncMemtrace(HintsAtNames):
     """A client of a Memtrace server, for asyncio and trio. One serves many tasks; the API key decides the organisation.
 
     Creating a client sends no request. Use it as a context manager, or close it.
@@ -109,6 +111,9 @@ class AsyncMemtrace:
     agents: AsyncAgents
     sessions: AsyncSessions
 
+    _peer_names = CLIENT_NAMES
+
+    @keywords()
     def __init__(
         self,
         base_url: str | os.PathLike[str] | None = None,
@@ -127,8 +132,11 @@ class AsyncMemtrace:
         search_index: str | os.PathLike[str] | None = None,
         embedder: Embedder | None = None,
         ranker: Ranker | str = LEXICAL,
+        **unknown: NoReturn,
     ) -> None:
         api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
+        if unknown:
+            raise unknown_setting(unknown, AsyncMemtrace.__init__)
         settings = settings_from_args(
             base_url,
             api_key,
@@ -153,6 +161,7 @@ class AsyncMemtrace:
         self.agents = self._agents = AsyncAgents(dispatcher)
         self.sessions = self._sessions = AsyncSessions(dispatcher)
 
+    @keywords()
     def with_options(
         self,
         *,
@@ -164,6 +173,7 @@ class AsyncMemtrace:
         middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         attempt_middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
+        **unknown: NoReturn,
     ) -> Self:
         """A cheap copy with these settings changed, on the same connections (for ``memory://``: on the same store).
 
@@ -171,6 +181,8 @@ class AsyncMemtrace:
         Raises `ConfigurationError`, and `ClientClosedError` when this client is closed.
         """
         api_key = hidden_argument(api_key, Unset)
+        if unknown:
+            raise unknown_setting(unknown, AsyncMemtrace.with_options)
         settings = with_overrides(
             self._dispatcher.settings,
             api_key=api_key,
@@ -270,21 +282,28 @@ class AsyncMemtrace:
 
     # -- memories
 
-    async def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
-        """Store an episodic memory, event type ``general``; as `memories.remember`."""
-        return await self.add_memory(episodic_memory(agent_id, content, occurred_at))
+    @keywords("RememberParams")
+    async def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:
+        """Store what an agent saw or did: an episodic memory, event type ``general``, unless the keywords say otherwise.
 
+        As `memories.remember`, but the server's rule for duplicates holds unless the client's `dedup` says otherwise: the same
+        agent, event type and content (its first 200 bytes) within 24 hours raise `ConflictError`, and nothing is stored.
+        """
+        return await self.add_memory(episodic_memory(agent_id, content, fields))
+
+    @keywords("RecallParams")
     async def recall(
-        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
+        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, **fields: Unpack[RecallParams]
     ) -> MemoryList:
         """Read an agent's newest memories since `since`, or with a `query` the most relevant, as `memories.recall`."""
-        if query is not None:
-            return await self._memories.recall(agent_id, since, query=query, limit=limit)
-        return await self.list_memories(recent_query(agent_id, since, limit))
+        if fields:
+            return await self._memories.recall(agent_id, since, **fields)
+        return await self.list_memories(recent_query(agent_id, since))
 
-    async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
-        """Store a decision and its reasoning; as `memories.decide`."""
-        return await self.add_memory(decision_memory(agent_id, decision, reasoning))
+    @keywords("DecideParams")
+    async def decide(self, agent_id: str, decision: str, reasoning: str, **fields: Unpack[DecideParams]) -> Memory:
+        """Store a decision and its reasoning, as `memories.decide`, with the server's rule for duplicates as `remember`."""
+        return await self.add_memory(decision_memory(agent_id, decision, reasoning, fields))
 
     async def add_memory(self, req: AddMemoryRequest) -> Memory:
         """Store one memory; as `memories.add`."""

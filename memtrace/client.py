@@ -40,15 +40,16 @@ from memtrace.models import (
     TimeBound,
 )
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
+from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._agents import Agents
 from memtrace.resources._memories import Memories
 from memtrace.resources._sessions import Sessions
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     import os
-    from datetime import datetime
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from memtrace._flow.composition import Middleware
     from memtrace.clock import Clock
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
     from memtrace.plugins import TransportSpec
     from memtrace.ranking import Embedder, Ranker
+    from memtrace.resources.request_params import DecideParams, RecallParams, RememberParams
     from memtrace.transport import Method, Response, Transport, TransportOptions
 
 __all__ = ["Memtrace"]
@@ -63,7 +65,7 @@ __all__ = ["Memtrace"]
 T = TypeVar("T")
 
 
-class Memtrace:
+class Memtrace(HintsAtNames):
     """A client of a Memtrace server, blocking. One serves many threads; the API key decides the organisation.
 
     Creating a client sends no request. Use it as a context manager, or close it.
@@ -107,6 +109,9 @@ class Memtrace:
     agents: Agents
     sessions: Sessions
 
+    _peer_names = CLIENT_NAMES
+
+    @keywords()
     def __init__(
         self,
         base_url: str | os.PathLike[str] | None = None,
@@ -125,8 +130,11 @@ class Memtrace:
         search_index: str | os.PathLike[str] | None = None,
         embedder: Embedder | None = None,
         ranker: Ranker | str = LEXICAL,
+        **unknown: NoReturn,
     ) -> None:
         api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
+        if unknown:
+            raise unknown_setting(unknown, Memtrace.__init__)
         settings = settings_from_args(
             base_url,
             api_key,
@@ -151,6 +159,7 @@ class Memtrace:
         self.agents = self._agents = Agents(dispatcher)
         self.sessions = self._sessions = Sessions(dispatcher)
 
+    @keywords()
     def with_options(
         self,
         *,
@@ -162,6 +171,7 @@ class Memtrace:
         middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         attempt_middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
+        **unknown: NoReturn,
     ) -> Self:
         """A cheap copy with these settings changed, on the same connections (for ``memory://``: on the same store).
 
@@ -169,6 +179,8 @@ class Memtrace:
         Raises `ConfigurationError`, and `ClientClosedError` when this client is closed.
         """
         api_key = hidden_argument(api_key, Unset)
+        if unknown:
+            raise unknown_setting(unknown, Memtrace.with_options)
         settings = with_overrides(
             self._dispatcher.settings,
             api_key=api_key,
@@ -268,21 +280,26 @@ class Memtrace:
 
     # -- memories
 
-    def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
-        """Store an episodic memory, event type ``general``; as `memories.remember`."""
-        return self.add_memory(episodic_memory(agent_id, content, occurred_at))
+    @keywords("RememberParams")
+    def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:
+        """Store what an agent saw or did: an episodic memory, event type ``general``, unless the keywords say otherwise.
 
-    def recall(
-        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
-    ) -> MemoryList:
+        As `memories.remember`, but the server's rule for duplicates holds unless the client's `dedup` says otherwise: the same
+        agent, event type and content (its first 200 bytes) within 24 hours raise `ConflictError`, and nothing is stored.
+        """
+        return self.add_memory(episodic_memory(agent_id, content, fields))
+
+    @keywords("RecallParams")
+    def recall(self, agent_id: str, since: TimeBound = DEFAULT_SINCE, **fields: Unpack[RecallParams]) -> MemoryList:
         """Read an agent's newest memories since `since`, or with a `query` the most relevant, as `memories.recall`."""
-        if query is not None:
-            return self._memories.recall(agent_id, since, query=query, limit=limit)
-        return self.list_memories(recent_query(agent_id, since, limit))
+        if fields:
+            return self._memories.recall(agent_id, since, **fields)
+        return self.list_memories(recent_query(agent_id, since))
 
-    def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
-        """Store a decision and its reasoning; as `memories.decide`."""
-        return self.add_memory(decision_memory(agent_id, decision, reasoning))
+    @keywords("DecideParams")
+    def decide(self, agent_id: str, decision: str, reasoning: str, **fields: Unpack[DecideParams]) -> Memory:
+        """Store a decision and its reasoning, as `memories.decide`, with the server's rule for duplicates as `remember`."""
+        return self.add_memory(decision_memory(agent_id, decision, reasoning, fields))
 
     def add_memory(self, req: AddMemoryRequest) -> Memory:
         """Store one memory; as `memories.add`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace.models import (
+    Agent,
     ContextOptions,
     CreateSessionRequest,
     ListOptions,
@@ -18,9 +19,11 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.operations._coercion import coerce_request
+from memtrace.operations._coercion import coerce_request, session_request
+from memtrace.operations._peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._async_active_session import AsyncActiveSession
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -32,12 +35,15 @@ if TYPE_CHECKING:
         CreateSessionParams,
         PromptContextParams,
         SessionMemoriesParams,
+        SessionOfAgentParams,
         UpdateSessionParams,
     )
 
 
-class AsyncSessions:
+class AsyncSessions(HintsAtNames):
     """The sessions of the key's organisation; ``client.sessions``."""
+
+    _peer_names = SESSIONS_NAMES
 
     def __init__(self, dispatcher: AsyncDispatcher) -> None:
         self._dispatcher = dispatcher
@@ -45,23 +51,30 @@ class AsyncSessions:
     @overload
     async def create(self, request: CreateSessionRequest) -> Session: ...
     @overload
+    async def create(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> Session: ...
+    @overload
     async def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
-    async def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
-        """Create a session of a registered agent, by the agent's id.
+    @keywords("CreateSessionParams")
+    async def create(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> Session:
+        """Create a session of a registered agent, given by its id or as the agent itself.
 
         Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
         """
-        return await self._dispatcher.send(
-            operations.create_session(coerce_request(CreateSessionRequest, request, fields))
-        )
+        return await self._dispatcher.send(operations.create_session(session_request(request, fields)))
 
     @overload
     def open(self, request: CreateSessionRequest) -> AsyncActiveSession: ...
     @overload
+    def open(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> AsyncActiveSession: ...
+    @overload
     def open(self, **fields: Unpack[CreateSessionParams]) -> AsyncActiveSession: ...
-    def open(self, request: CreateSessionRequest | None = None, **fields: object) -> AsyncActiveSession:
-        """A session for one ``with`` block: created when the block begins, closed when it ends."""
-        return AsyncActiveSession(self._dispatcher, coerce_request(CreateSessionRequest, request, fields))
+    @keywords("CreateSessionParams")
+    def open(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> AsyncActiveSession:
+        """A session for one ``with`` block: created when the block begins, closed when it ends.
+
+        Its agent is given by its id, or as the registered agent itself.
+        """
+        return AsyncActiveSession(self._dispatcher, session_request(request, fields))
 
     async def get(self, session_id: str) -> Session:
         """Fetch a session. Raises `NotFoundError`."""
@@ -75,6 +88,7 @@ class AsyncSessions:
     async def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
     @overload
     async def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
+    @keywords("UpdateSessionParams")
     async def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
         """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
         return await self._dispatcher.send(
@@ -89,6 +103,7 @@ class AsyncSessions:
     async def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
     @overload
     async def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
+    @keywords("ContextParams")
     async def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
 
@@ -104,6 +119,7 @@ class AsyncSessions:
     async def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
     @overload
     async def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
+    @keywords("PromptContextParams")
     async def prompt_context(
         self, session_id: str, options: PromptContextOptions | None = None, **fields: object
     ) -> PromptContext:
@@ -124,6 +140,7 @@ class AsyncSessions:
     async def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
     async def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
+    @keywords("SessionMemoriesParams")
     async def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read a session's memories, of all times unless `since` says otherwise, newest first.
 
@@ -140,6 +157,7 @@ class AsyncSessions:
     def memories_iter(
         self, session_id: str, *, page_size: int = ..., **fields: Unpack[SessionMemoriesParams]
     ) -> AsyncGenerator[Memory, None]: ...
+    @keywords("SessionMemoriesParams")
     def memories_iter(
         self,
         session_id: str,
@@ -149,6 +167,6 @@ class AsyncSessions:
         **fields: object,
     ) -> AsyncGenerator[Memory, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = coerce_request(ListOptions, options, fields, ("page_size",))
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

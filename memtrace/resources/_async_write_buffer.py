@@ -16,6 +16,7 @@ from memtrace._support.forks import PerProcess
 from memtrace.models import AddMemoryRequest
 from memtrace.operations._coercion import coerce_request
 from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -67,6 +68,7 @@ class AsyncWriteBuffer:
     async def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
     @overload
     async def add(self, **fields: Unpack[AddMemoryParams]) -> Future[Outcome]: ...
+    @keywords("AddMemoryParams")
     async def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
         """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
 

@@ -17,6 +17,7 @@ from memtrace._support.forks import PerProcess
 from memtrace.models import AddMemoryRequest
 from memtrace.operations._coercion import coerce_request
 from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -64,6 +65,7 @@ class WriteBuffer:
     def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
     @overload
     def add(self, **fields: Unpack[AddMemoryParams]) -> Future[Outcome]: ...
+    @keywords("AddMemoryParams")
     def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
         """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
 

@@ -169,7 +169,12 @@ PAIRS = [
     (UpdateSessionRequest, fields.UpdateSessionParams, set()),
     (ContextOptions, fields.ContextParams, set()),
     (PromptContextOptions, fields.PromptContextParams, set()),
-    (AddMemoryRequest, fields.RememberParams, {"agent_id", "session_id", "content"}),
+    (AddMemoryRequest, fields.RememberParams, {"agent_id", "content"}),
+    (AddMemoryRequest, fields.SessionRememberParams, {"agent_id", "session_id", "content"}),
+    (AddMemoryRequest, fields.DecideParams, {"agent_id", "content", "memory_type", "event_type"}),
+    (AddMemoryRequest, fields.SessionDecideParams, {"agent_id", "session_id", "content", "memory_type", "event_type"}),
+    (RegisterAgentRequest, fields.NamedAgentParams, {"name"}),
+    (CreateSessionRequest, fields.SessionOfAgentParams, {"agent_id"}),
 ]
 
 

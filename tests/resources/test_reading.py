@@ -192,5 +192,5 @@ def test_exact_tags_find_what_has_them_and_substrings_what_holds_them(face, fake
         assert len(read(tags="ui", limit=10)) == 10
     with client.sessions.open(agent_id=agent.id) as session:
         session.remember("in a session", tags=["gui"])
-        assert session.recall(tags="ui").count == 1
-        assert session.recall(tags="ui", tags_match="exact").count == 0
+        assert session.recall(tags="ui", tags_match="substring").count == 1
+        assert session.recall(tags="ui").count == 0
