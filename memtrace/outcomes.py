@@ -179,6 +179,7 @@ class BatchError(MemtraceError):
     """Some items of a batch were not stored; `result` has the outcome of every item."""
 
     _code = "batch"
+    _http_status = 502
     _is_raised_outside = True
 
     #: One outcome an item; None only where the error was made by hand without one.
