@@ -42,6 +42,7 @@ from memtrace.models import (
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
 from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._agents import Agents
+from memtrace.resources._defaults import EARLIER
 from memtrace.resources._memories import Memories
 from memtrace.resources._sessions import Sessions
 from memtrace.resources._signatures import keywords
@@ -85,7 +86,10 @@ class Memtrace(HintsAtNames):
         middleware: What runs once a call, outermost first; a string is the name of an installed one. `before`, `after` and
             `replace` of `memtrace.middleware` place one.
         attempt_middleware: What runs once an attempt.
-        dedup: Which idempotency key a memory gets that has none.
+        dedup: Which idempotency key a memory gets that has none. ``per_call``: one of its own for each call, so that a retry
+            stores once and the same words twice are two memories. ``server``: the server's, of agent, event type and the first 200
+            bytes of the content, so that the same again within 24 hours is a `ConflictError`. None: ``per_call`` in `memories`,
+            sessions and buffers; ``server`` in the client's own `remember`, `decide`, `add_memory` and `add_memories`.
         headers: Headers of every request.
         clock: The clock of waits and deadlines. Default: the system clock.
         search_index: The file in which `memories.search` keeps its index between runs; several processes may share it. Default: in
@@ -124,7 +128,7 @@ class Memtrace(HintsAtNames):
         transport_options: TransportOptions | None = None,
         middleware: Sequence[Middleware | Placement | str] = (),
         attempt_middleware: Sequence[Middleware | Placement | str] = (),
-        dedup: Dedup = "server",
+        dedup: Dedup | None = None,
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         search_index: str | os.PathLike[str] | None = None,
@@ -154,10 +158,13 @@ class Memtrace(HintsAtNames):
 
     def _use(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        # Once more in private: a subclass of the earlier SDK's client may use these names for itself.
-        self.memories = self._memories = Memories(dispatcher)
-        self.agents = self._agents = Agents(dispatcher)
-        self.sessions = self._sessions = Sessions(dispatcher)
+        self.memories = Memories(dispatcher)
+        self.agents = Agents(dispatcher)
+        self.sessions = Sessions(dispatcher)
+        # What the flat methods call; a subclass of the earlier SDK's client may also use the names above for itself.
+        self._memories = Memories(dispatcher, EARLIER)
+        self._agents = Agents(dispatcher, EARLIER)
+        self._sessions = Sessions(dispatcher, EARLIER)
 
     @keywords()
     def with_options(
@@ -167,7 +174,7 @@ class Memtrace(HintsAtNames):
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         retry: RetryPolicy | Unset = UNSET,
-        dedup: Dedup | Unset = UNSET,
+        dedup: Dedup | Unset | None = UNSET,
         middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         attempt_middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,

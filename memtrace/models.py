@@ -249,7 +249,7 @@ class AddMemoryRequest(_Sent):
     metadata: dict[str, Any] | None = None
     #: When it happened, if not now, with a zone. It is stored as ``metadata["occurred_at"]``: the server sets `time` itself.
     occurred_at: datetime | None = Field(default=None, exclude=True, strict=True)
-    #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each.
+    #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each. White space around a tag is refused, not cut: only filters cut it.
     tags: list[str] | None = None
     #: The duplicate key, one namespace for the organisation; the server's own covers agent, event and the first 200 bytes.
     dedup_key: str | None = None
@@ -372,10 +372,10 @@ class ListOptions(_Read):
     session_id: str | None = None
     memory_type: str | None = None
     event_type: str | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is cut; an empty one does not filter.
     tags: str | list[str] | None = None
-    #: Not sent; None is ``substring``. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in
-    #: their place.
+    #: Not sent. ``exact``: whole tags; rows that the server finds by a part of a tag are left out, and others read in their place.
+    #: ``substring``: parts of tags, as the server has it. None: ``exact``, except in the flat methods of 0.2.0 and in operations.
     tags_match: TagsMatch | None = None
     #: Only what is newer.
     since: TimeBound | None = None
@@ -395,10 +395,10 @@ class SearchQuery(_Read):
     session_id: str | None = None
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is cut; an empty one does not filter.
     tags: str | list[str] | None = None
-    #: Not sent; None is ``substring``. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in
-    #: their place.
+    #: Not sent. ``exact``: whole tags; rows that the server finds by a part of a tag are left out, and others read in their place.
+    #: ``substring``: parts of tags, as the server has it. None: ``exact``, except in the flat methods of 0.2.0 and in operations.
     tags_match: TagsMatch | None = None
     #: A part of the content, case-sensitive; no wildcards.
     content_contains: str | None = None

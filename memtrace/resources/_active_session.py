@@ -19,6 +19,7 @@ from memtrace.models import (
     SessionContext,
 )
 from memtrace.operations._coercion import coerce_request, decision_memory, episodic_memory, with_tags_match
+from memtrace.resources._defaults import RESOURCES
 from memtrace.resources._opened_session import OpenedSession
 from memtrace.resources._signatures import keywords
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from memtrace._runtime.dispatch import Dispatcher
     from memtrace.context import PromptContext, PromptContextOptions
+    from memtrace.operations import Dedup
     from memtrace.resources.request_params import (
         ContextParams,
         PromptContextParams,
@@ -48,6 +50,7 @@ class ActiveSession(OpenedSession):
     def __init__(self, dispatcher: Dispatcher, request: CreateSessionRequest) -> None:
         super().__init__(request)
         self._dispatcher = dispatcher
+        self._dedup: Dedup = dispatcher.settings.dedup or RESOURCES.dedup
 
     def __enter__(self) -> Self:
         self._begin()
@@ -69,14 +72,14 @@ class ActiveSession(OpenedSession):
         """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
         self._refuse(fields, "agent_id", "session_id")
         request = episodic_memory(self.agent_id, content, fields, self.id)
-        return self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
+        return self._dispatcher.send(operations.add_memory(request, self._dedup))
 
     @keywords("SessionDecideParams")
     def decide(self, decision: str, reasoning: str, **fields: Unpack[SessionDecideParams]) -> Memory:
         """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
         self._refuse(fields, "agent_id", "session_id")
         request = decision_memory(self.agent_id, decision, reasoning, fields, self.id)
-        return self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
+        return self._dispatcher.send(operations.add_memory(request, self._dedup))
 
     @overload
     def recall(
@@ -117,7 +120,7 @@ class ActiveSession(OpenedSession):
 
         self._refuse(fields, "session_id")
         chosen = coerce_request(ListOptions, options, fields, ("memory_types", "query"))
-        own = with_tags_match(chosen, "exact").model_copy(update={"session_id": self.id})
+        own = with_tags_match(chosen, RESOURCES.tags_match).model_copy(update={"session_id": self.id})
         return self._dispatcher.run(
             recall(own, memory_types, query, self._dispatcher.searching, session_reader(self.id))
         )

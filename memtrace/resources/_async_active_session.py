@@ -18,6 +18,7 @@ from memtrace.models import (
     SessionContext,
 )
 from memtrace.operations._coercion import coerce_request, decision_memory, episodic_memory, with_tags_match
+from memtrace.resources._defaults import RESOURCES
 from memtrace.resources._opened_session import OpenedSession
 from memtrace.resources._signatures import keywords
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from memtrace._runtime.dispatch import AsyncDispatcher
     from memtrace.context import PromptContext, PromptContextOptions
+    from memtrace.operations import Dedup
     from memtrace.resources.request_params import (
         ContextParams,
         PromptContextParams,
@@ -47,6 +49,7 @@ class AsyncActiveSession(OpenedSession):
     def __init__(self, dispatcher: AsyncDispatcher, request: CreateSessionRequest) -> None:
         super().__init__(request)
         self._dispatcher = dispatcher
+        self._dedup: Dedup = dispatcher.settings.dedup or RESOURCES.dedup
 
     async def __aenter__(self) -> Self:
         self._begin()
@@ -68,14 +71,14 @@ class AsyncActiveSession(OpenedSession):
         """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
         self._refuse(fields, "agent_id", "session_id")
         request = episodic_memory(self.agent_id, content, fields, self.id)
-        return await self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
+        return await self._dispatcher.send(operations.add_memory(request, self._dedup))
 
     @keywords("SessionDecideParams")
     async def decide(self, decision: str, reasoning: str, **fields: Unpack[SessionDecideParams]) -> Memory:
         """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
         self._refuse(fields, "agent_id", "session_id")
         request = decision_memory(self.agent_id, decision, reasoning, fields, self.id)
-        return await self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
+        return await self._dispatcher.send(operations.add_memory(request, self._dedup))
 
     @overload
     async def recall(
@@ -116,7 +119,7 @@ class AsyncActiveSession(OpenedSession):
 
         self._refuse(fields, "session_id")
         chosen = coerce_request(ListOptions, options, fields, ("memory_types", "query"))
-        own = with_tags_match(chosen, "exact").model_copy(update={"session_id": self.id})
+        own = with_tags_match(chosen, RESOURCES.tags_match).model_copy(update={"session_id": self.id})
         return await self._dispatcher.run(
             recall(own, memory_types, query, self._dispatcher.searching, session_reader(self.id))
         )

@@ -9,9 +9,10 @@ from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace._runtime.workflows.agents import get_or_register
 from memtrace.models import Agent, AgentList, AgentStats, ListOptions, Memory, MemoryList, RegisterAgentRequest
-from memtrace.operations._coercion import coerce_request
+from memtrace.operations._coercion import coerce_request, with_tags_match
 from memtrace.operations._peer_names import AGENTS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
+from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ class AsyncAgents(HintsAtNames):
 
     _peer_names = AGENTS_NAMES
 
-    def __init__(self, dispatcher: AsyncDispatcher) -> None:
+    def __init__(self, dispatcher: AsyncDispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._tags_match = defaults.tags_match
 
     @overload
     async def register(self, request: RegisterAgentRequest) -> Agent: ...
@@ -86,7 +88,7 @@ class AsyncAgents(HintsAtNames):
 
         Every option works: those that the agent's own route ignores go to the general one. An unknown id gives an empty list.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields), self._tags_match)
         return await self._dispatcher.run(listing.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -107,7 +109,7 @@ class AsyncAgents(HintsAtNames):
         **fields: object,
     ) -> AsyncGenerator[Memory, None]:
         """Every memory of an agent's id, of the last 24 hours unless `since` says otherwise; as `memories.iter`."""
-        chosen = coerce_request(ListOptions, options, fields, ("page_size",))
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields, ("page_size",)), self._tags_match)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_agent_memories(agent_id, chosen, clock, page_size=page_size))
 

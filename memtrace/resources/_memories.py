@@ -26,9 +26,11 @@ from memtrace.operations._coercion import (
     episodic_memory,
     filters_from,
     recent_query,
+    with_tags_match,
 )
 from memtrace.operations._peer_names import MEMORIES_NAMES, HintsAtNames
 from memtrace.operations._validation import BATCH_SIZE, MAX_LIMIT, check_non_negative_seconds
+from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._former_search import refusing_filters
 from memtrace.resources._signatures import keywords
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from memtrace._runtime.dispatch import Dispatcher
     from memtrace.context import PromptContext
+    from memtrace.operations import Dedup
     from memtrace.outcomes import BatchResult, OnFailure, OnFull, OnResult, Outcome, Progress
     from memtrace.ranking import IndexProgress, IndexStatus, SearchHits
     from memtrace.resources._write_buffer import WriteBuffer
@@ -59,8 +62,10 @@ class Memories(HintsAtNames):
 
     _peer_names = MEMORIES_NAMES
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._dedup: Dedup = dispatcher.settings.dedup or defaults.dedup
+        self._tags_match = defaults.tags_match
 
     @overload
     def add(self, request: AddMemoryRequest, *, wait: bool = False, wait_timeout: float = 5.0) -> Memory: ...
@@ -89,19 +94,19 @@ class Memories(HintsAtNames):
             The stored memory.
 
         Raises:
-            ConflictError: The same agent, event type and content (its first 200 bytes), or the same `dedup_key`, was stored
-                within 24 hours.
+            ConflictError: The same `dedup_key` was stored within 24 hours; with the client's ``dedup="server"`` also the same
+                agent, event type and content (its first 200 bytes).
             InvalidRequestError: A field breaks a rule of the server; nothing was sent.
             DeadlineExceededError: With `wait`: the memory could not be read in time. `maybe_applied` is True then, as in
                 every error after the write.
         """
         chosen = coerce_request(AddMemoryRequest, request, fields, ("wait", "wait_timeout"))
-        settings = self._dispatcher.settings
         if wait:
-            return self._dispatcher.run(visibility.add_and_wait(chosen, settings.dedup, wait_timeout, settings.clock))
+            clock = self._dispatcher.settings.clock
+            return self._dispatcher.run(visibility.add_and_wait(chosen, self._dedup, wait_timeout, clock))
         if wait_timeout != _WAIT_TIMEOUT:
             check_non_negative_seconds(wait_timeout, "wait_timeout")
-        return self._dispatcher.send(operations.add_memory(chosen, settings.dedup))
+        return self._dispatcher.send(operations.add_memory(chosen, self._dedup))
 
     def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
         """Wait until a memory that a write returned can be read, and return it as it is read.
@@ -156,10 +161,9 @@ class Memories(HintsAtNames):
         from memtrace._runtime.workflows.batches import Batch
         from memtrace.resources._batching import send
 
-        dedup = self._dispatcher.settings.dedup
         batch = Batch(
             requests,
-            dedup,
+            self._dedup,
             chunk_size=chunk_size,
             max_concurrency=max_concurrency,
             on_failure=on_failure,
@@ -209,11 +213,12 @@ class Memories(HintsAtNames):
     def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read memories by filters, newest first unless `order` is ``asc``; 100 unless `limit` says otherwise.
 
-        A tag matches as a part of the stored tags, ``ui`` finds ``gui`` too, unless `tags_match` is ``exact``. Bounds of time
-        are exclusive. Up to 1000 rows are one request; more, or exact tags, are read page by page as `iter` does.
+        Tags match as whole tags. With ``tags_match="substring"`` they match as the server has it: as parts of tags, ``ui`` finds
+        ``gui`` too. Bounds of time are exclusive. Up to 1000 rows are one request; more, or whole tags, are read page by page as
+        `iter` does.
         Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
         """
-        chosen = filters_from(ListOptions, options, fields)
+        chosen = with_tags_match(filters_from(ListOptions, options, fields), self._tags_match)
         return self._dispatcher.run(listing.list_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -233,7 +238,7 @@ class Memories(HintsAtNames):
         Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
         server would refuse, and from the iteration what `list` raises.
         """
-        chosen = filters_from(ListOptions, options, fields, ("page_size",))
+        chosen = with_tags_match(filters_from(ListOptions, options, fields, ("page_size",)), self._tags_match)
         return self._dispatcher.stream(
             listing.iter_memories(chosen, self._dispatcher.settings.clock, page_size=page_size)
         )
@@ -248,10 +253,10 @@ class Memories(HintsAtNames):
 
         The server does it, newest first unless `order` is ``asc``. `search` finds what is relevant to a query instead.
 
-        Up to 1000 rows are one request; more, or exact tags, are read page by page. Raises `InvalidRequestError` for a `limit`
+        Up to 1000 rows are one request; more, or whole tags, are read page by page. Raises `InvalidRequestError` for a `limit`
         below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
         """
-        chosen = filters_from(SearchQuery, query, fields)
+        chosen = with_tags_match(filters_from(SearchQuery, query, fields), self._tags_match)
         return self._dispatcher.run(listing.search_memories(chosen, self._dispatcher.settings.clock))
 
     @refusing_filters

@@ -20,10 +20,11 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.operations._coercion import coerce_request, session_request
+from memtrace.operations._coercion import coerce_request, session_request, with_tags_match
 from memtrace.operations._peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._active_session import ActiveSession
+from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ class Sessions(HintsAtNames):
 
     _peer_names = SESSIONS_NAMES
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._tags_match = defaults.tags_match
 
     @overload
     def create(self, request: CreateSessionRequest) -> Session: ...
@@ -145,7 +147,7 @@ class Sessions(HintsAtNames):
 
         Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields), self._tags_match)
         return self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -166,6 +168,6 @@ class Sessions(HintsAtNames):
         **fields: object,
     ) -> Generator[Memory, None, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
-        chosen = coerce_request(ListOptions, options, fields, ("page_size",))
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields, ("page_size",)), self._tags_match)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

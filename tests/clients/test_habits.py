@@ -15,15 +15,18 @@ from memtrace import (
     Agent,
     AsyncMemtrace,
     AsyncWriteBuffer,
+    ConflictError,
     InvalidRequestError,
+    ListOptions,
     Memtrace,
     RegisterAgentRequest,
+    SearchQuery,
     WriteBuffer,
 )
 from memtrace.operations import _peer_names as peers
 from memtrace.resources import Agents, AsyncAgents, AsyncMemories, AsyncSessions, Memories, Sessions, request_params
 from memtrace.resources._signatures import _MODELS
-from memtrace_transports import FakeMemtrace
+from memtrace.testing import FakeMemtrace, Fault, ManualClock
 from tests.dealing import by_face
 
 DETAILS = {
@@ -443,3 +446,123 @@ def test_each_class_of_keywords_is_of_a_model_that_has_them():
         model = getattr(models, name, None) or getattr(context, name)
         beside = {"memory_types", "query"} if fields == "RecallParams" else set()
         assert set(getattr(request_params, fields).__annotations__) - beside <= set(model.model_fields)
+
+
+# ---- two traps
+
+
+def greeting(client, form):
+    """Store the same words of two users of one agent, in this way."""
+    agent = client.agents.get_or_register("bot")
+    for _ in range(2):
+        if form == "session":
+            with client.sessions.open(agent) as session:
+                session.remember("Good morning!")
+        elif form == "buffer":
+            with client.memories.buffered() as buffer:
+                buffer.add(agent_id=agent.id, content="Good morning!")
+        elif form == "add_many":
+            client.memories.add_many([AddMemoryRequest(agent_id=agent.id, content="Good morning!")])
+        else:
+            owner, _, method = form.rpartition(".")
+            given = {"add": {"agent_id": agent.id, "content": "Good morning!"}}.get(method)
+            call = getattr(client.memories if owner == "memories" else client, method)
+            if method == "decide":
+                call(agent.id, "Good morning!", "because")
+            elif method == "add_memory":
+                call(AddMemoryRequest(agent_id=agent.id, content="Good morning!"))
+            elif method == "add_memories":
+                call([AddMemoryRequest(agent_id=agent.id, content="Good morning!")])
+            else:
+                call(**given) if given else call(agent.id, "Good morning!")
+    return client.recall(agent.id).count
+
+
+NEW = ["memories.add", "memories.remember", "memories.decide", "add_many", "session", "buffer"]
+FLAT = ["remember", "decide", "add_memory"]
+
+
+@pytest.mark.parametrize("form", NEW)
+def test_the_same_words_twice_are_two_memories_in_what_is_new(fake, form):
+    assert greeting(fake.client(), form) == 2
+    keys = [memory.dedup_key for memory in fake.client().memories.list()]
+    assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize("form", [*NEW[:3], "session"])
+def test_a_client_that_leaves_duplicates_to_the_server_is_told_of_them(fake, form):
+    with pytest.raises(ConflictError):
+        greeting(fake.client(dedup="server"), form)
+
+
+@pytest.mark.parametrize("form", FLAT)
+def test_the_flat_methods_keep_the_servers_rule_unless_the_client_has_another(fake, form):
+    with pytest.raises(ConflictError):
+        greeting(fake.client(), form)
+    fake.reset()
+    assert greeting(fake.client(dedup="per_call"), form) == 2
+    assert greeting(fake.client().with_options(dedup="per_call").with_options(dedup=None), "memories.add") == 4
+
+
+def test_the_flat_batch_keeps_the_servers_rule(fake):
+    assert greeting(fake.client(), "add_memories") == 1
+    fake.reset()
+    assert greeting(fake.client(dedup="per_call"), "add_memories") == 2
+
+
+def test_a_retry_of_what_is_new_is_stored_once(face):
+    fake = FakeMemtrace(clock=ManualClock(), visibility="server")
+    fake.faults.add(Fault("reset", on="memories.add", applied=True))
+    client = face.of(fake)
+    client.memories.remember("bot", "Good morning!")
+    assert client.recall("bot").count == 1
+
+
+def tagged(client):
+    agent = client.agents.register("bot")
+    with client.sessions.open(agent) as session:
+        for tag in ("user.1", "user.12"):
+            session.remember(f"I am {tag}", tags=[tag])
+    return agent.id, session
+
+
+READS = {
+    "memories.list": lambda client, agent, session, **tags: client.memories.list(**tags),
+    "memories.iter": lambda client, agent, session, **tags: client.memories.iter(**tags),
+    "memories.filter": lambda client, agent, session, **tags: client.memories.filter(**tags),
+    "memories.search": lambda client, agent, session, **tags: client.memories.search("I am", **tags).memories,
+    "memories.recall": lambda client, agent, session, **tags: client.memories.recall(agent, **tags),
+    "recall": lambda client, agent, session, **tags: client.recall(agent, **tags),
+    "recall by query": lambda client, agent, session, **tags: client.recall(agent, query="I am", **tags),
+    "agents.memories": lambda client, agent, session, **tags: client.agents.memories(agent, **tags),
+    "agents.memories_iter": lambda client, agent, session, **tags: client.agents.memories_iter(agent, **tags),
+    "sessions.memories": lambda client, agent, session, **tags: client.sessions.memories(session.id, **tags),
+    "sessions.memories_iter": lambda client, agent, session, **tags: client.sessions.memories_iter(session.id, **tags),
+    "session.recall": lambda client, agent, session, **tags: session.recall(**tags),
+    "prompt_context": lambda client, agent, session, **tags: session.prompt_context(**tags).memories,
+    "prompt_context by query": lambda client, agent, session, **tags: (
+        client.memories.prompt_context("I", **tags).memories
+    ),
+}
+
+
+@by_face("read", READS.values(), ids=list(READS))
+def test_what_is_new_matches_whole_tags_unless_parts_are_asked_for(client, read):
+    agent, session = tagged(client)
+    assert [memory.content for memory in read(client, agent, session, tags=["user.1"])] == ["I am user.1"]
+    assert len(list(read(client, agent, session, tags=["user.1"], tags_match="substring"))) == 2
+
+
+@pytest.mark.parametrize("options", [ListOptions(tags="user.1"), ListOptions(tags=["user.1"])], ids=["text", "list"])
+def test_options_made_by_hand_match_whole_tags_in_what_is_new_and_parts_in_the_flat_methods(client, options):
+    agent, session = tagged(client)
+    assert client.memories.list(options).count == 1
+    assert client.list_memories(options).count == 2
+    assert client.agents.memories(agent, options).count == 1
+    assert client.get_agent_memories(agent, options).count == 2
+    assert client.sessions.memories(session.id, options).count == 1
+    assert client.get_session_memories(session.id, options).count == 2
+    query = SearchQuery(tags=options.tags)
+    assert client.memories.filter(query).count == 1
+    assert client.search_memories(query).count == 2
+    assert client.list_memories(options.model_copy(update={"tags_match": "exact"})).count == 1
