@@ -44,6 +44,7 @@ __all__ = [
     "DeadlineExceededError",
     "InvalidRequestError",
     "MemtraceError",
+    "MemtraceWarning",
     "MiddlewareError",
     "NoArcInstanceError",
     "NotFoundError",
@@ -123,6 +124,10 @@ PAGES = "errors"
 
 DOCUMENTATION: Final = "https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs"
 """The public address of the documentation."""
+
+
+class MemtraceWarning(UserWarning):
+    """Something that was given has no effect, such as a field that a model does not have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,23 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Annotated, Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar, cast, get_args, overload
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    cast,
+    get_args,
+    overload,
+)
 
 from pydantic import (
     BaseModel,
@@ -25,8 +39,10 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from memtrace._support.error_text import did_you_mean
 from memtrace._support.numbers import counted
 from memtrace._support.short_reprs import short_repr
+from memtrace.exceptions import MemtraceWarning
 
 __all__ = [
     "AddMemoryRequest",
@@ -138,6 +154,25 @@ class _StopsEarly(BaseModel):
 
 class _Sent(_StopsEarly):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
+
+    if not TYPE_CHECKING:  # which makes a constructor of the fields
+
+        def __init__(self, /, **fields: object) -> None:
+            if not fields.keys() <= self.__pydantic_fields__.keys():
+                _warn_of_ignored(type(self), fields)
+            super().__init__(**fields)
+
+        __init__.__pydantic_base_init__ = True  # it is pydantic's own to pydantic: validation does not go through it
+
+
+def _warn_of_ignored(model: type[BaseModel], given: Mapping[str, object]) -> None:
+    """A field that there is not is ignored, as in 0.2.0, and no longer without a word."""
+    if model.model_config.get("extra", "ignore") != "ignore":
+        return
+    names = model.model_fields
+    ignored = next(name for name in given if name not in names)
+    text = f"{model.__name__} has no field {ignored!r}, which is ignored.{did_you_mean(ignored, names)}"
+    warnings.warn(text, MemtraceWarning, stacklevel=3)
 
 
 class _Read(_Sent):

@@ -16,7 +16,7 @@ from tests.docs import pages
 CLASSES = [
     kind
     for name in memtrace.__all__
-    if isinstance(kind := getattr(memtrace, name), type) and issubclass(kind, Exception)
+    if isinstance(kind := getattr(memtrace, name), type) and issubclass(kind, MemtraceError)
 ]
 
 
