@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace._runtime.dispatch import Dispatcher
+    from memtrace.models import TagsMatch
     from memtrace.resources.request_params import AgentMemoriesParams, NamedAgentParams, RegisterAgentParams
 
 
@@ -30,7 +31,7 @@ class Agents(HintsAtNames):
 
     def __init__(self, dispatcher: Dispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
-        self._tags_match = defaults.tags_match
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     def register(self, request: RegisterAgentRequest) -> Agent: ...

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace._runtime.dispatch import AsyncDispatcher
+    from memtrace.models import TagsMatch
     from memtrace.resources.request_params import AgentMemoriesParams, NamedAgentParams, RegisterAgentParams
 
 
@@ -29,7 +30,7 @@ class AsyncAgents(HintsAtNames):
 
     def __init__(self, dispatcher: AsyncDispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
-        self._tags_match = defaults.tags_match
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     async def register(self, request: RegisterAgentRequest) -> Agent: ...

@@ -64,7 +64,7 @@ class AsyncMemories(HintsAtNames):
     def __init__(self, dispatcher: AsyncDispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
         self._dedup: Dedup = dispatcher.settings.dedup or defaults.dedup
-        self._tags_match = defaults.tags_match
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     async def add(self, request: AddMemoryRequest, *, wait: bool = False, wait_timeout: float = 5.0) -> Memory: ...

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from memtrace._runtime.dispatch import AsyncDispatcher
     from memtrace.context import PromptContext, PromptContextOptions
+    from memtrace.models import TagsMatch
     from memtrace.resources.request_params import (
         ContextParams,
         CreateSessionParams,
@@ -48,7 +49,7 @@ class AsyncSessions(HintsAtNames):
 
     def __init__(self, dispatcher: AsyncDispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
-        self._tags_match = defaults.tags_match
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     async def create(self, request: CreateSessionRequest) -> Session: ...

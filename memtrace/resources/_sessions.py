@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from memtrace._runtime.dispatch import Dispatcher
     from memtrace.context import PromptContext, PromptContextOptions
+    from memtrace.models import TagsMatch
     from memtrace.resources.request_params import (
         ContextParams,
         CreateSessionParams,
@@ -49,7 +50,7 @@ class Sessions(HintsAtNames):
 
     def __init__(self, dispatcher: Dispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
-        self._tags_match = defaults.tags_match
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     def create(self, request: CreateSessionRequest) -> Session: ...
