@@ -19,6 +19,10 @@ LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), a
 WRITTEN_TIME_RULE = f"{LOOKBACK_RULE}, or a timestamp as in '2026-01-31' or '2026-01-31T12:00:00Z'"
 TIME_RULE = f"{WRITTEN_TIME_RULE}, or a timedelta or an aware datetime"
 
+_INSTEAD = (
+    "the server reads nothing else; for yesterday write '1d' or timedelta(days=1), for 90 seconds timedelta(seconds=90)"
+)
+
 _LOOKBACK = re.compile(r"\+?0*([1-9][0-9]{0,3})([hdm])")
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII
@@ -48,7 +52,7 @@ def to_query(value: TimeBound | None, field: str, clock: Clock) -> str | None:
         return _timestamp(value, field)
     _check_text(value, field, TIME_RULE)
     if value and not is_lookback(value) and not _is_timestamp(value):
-        raise invalid(field, TIME_RULE)
+        raise invalid(field, TIME_RULE, _INSTEAD)
     return value or None
 
 
@@ -113,7 +117,11 @@ def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None
         return _rounded_up(value, field)
     _check_text(value, field, LOOKBACK_RULE)
     if value and not is_lookback(value):
-        raise invalid(field, LOOKBACK_RULE, "the server would silently take 24 hours instead")
+        raise invalid(
+            field,
+            LOOKBACK_RULE,
+            "the server would silently take 24 hours instead; a timedelta or an aware datetime works too",
+        )
     return value or None
 
 

@@ -594,7 +594,11 @@ class TestEveryCommand:
 
 def test_a_wrong_timeout_names_its_option(invoke, server):
     result = invoke("recall", "a", "--timeout", "-1")
-    assert (result.exit_code, "(from --timeout; docs: errors/configuration)" in result.stderr) == (2, True)
+    assert (
+        result.exit_code,
+        "(from --timeout; docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)"
+        in result.stderr,
+    ) == (2, True)
     assert "the timeout must be a number of seconds above 0" in result.stderr
 
 

@@ -39,7 +39,10 @@ def test_an_argument_of_the_client_is_told_by_where_the_console_has_it_from():
 
 def test_an_argument_that_the_console_does_not_have_is_left_out():
     error = ConfigurationError("too many", argument="retry")
-    assert text_of(error, SOURCES) == "too many (docs: errors/configuration)"
+    assert (
+        text_of(error, SOURCES)
+        == "too many (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)"
+    )
     assert advice_of(error, SOURCES) is None
     error.argument = "timeout"
     assert advice_of(error, SOURCES) is None

@@ -183,8 +183,8 @@ def recall(
         else:
             most = 10 if limit is None else limit
             read_ahead(client, query, {"agent_id": agent, "since": since, "limit": most})
-            bound = {} if since is None else {"since": since}
-            found = client.memories.recall(agent, query=query, limit=most, **bound)
+            bound = () if since is None else (since,)
+            found = client.memories.recall(agent, *bound, query=query, limit=most)
         if not as_json and not found.memories:
             show_error(why_nothing(client, agent, since, query))
             return
