@@ -44,6 +44,7 @@ from memtrace.resources._async_agents import AsyncAgents
 from memtrace.resources._async_memories import AsyncMemories
 from memtrace.resources._async_sessions import AsyncSessions
 from memtrace.resources._defaults import EARLIER
+from memtrace.resources._keyword_hints import hinting_keywords
 from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
@@ -230,10 +231,12 @@ class AsyncMemtrace(HintsAtNames):
 
     # -- the server
 
+    @hinting_keywords
     async def health(self) -> Health:
         """What the server says of itself; it answers also when its storage is down."""
         return await self._dispatcher.send(operations.health())
 
+    @hinting_keywords
     async def ready(self) -> bool:
         """Whether the server's storage can be reached; False on its 503. Raises `TransportError` where nothing answers."""
         return await self._dispatcher.send(operations.ready())
@@ -248,6 +251,7 @@ class AsyncMemtrace(HintsAtNames):
         """
         return await self._dispatcher.send_raw(operation)
 
+    @hinting_keywords
     async def request(
         self,
         method: Method,

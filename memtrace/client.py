@@ -43,6 +43,7 @@ from memtrace.operations._coercion import decision_memory, episodic_memory, rece
 from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._agents import Agents
 from memtrace.resources._defaults import EARLIER
+from memtrace.resources._keyword_hints import hinting_keywords
 from memtrace.resources._memories import Memories
 from memtrace.resources._sessions import Sessions
 from memtrace.resources._signatures import keywords
@@ -228,10 +229,12 @@ class Memtrace(HintsAtNames):
 
     # -- the server
 
+    @hinting_keywords
     def health(self) -> Health:
         """What the server says of itself; it answers also when its storage is down."""
         return self._dispatcher.send(operations.health())
 
+    @hinting_keywords
     def ready(self) -> bool:
         """Whether the server's storage can be reached; False on its 503. Raises `TransportError` where nothing answers."""
         return self._dispatcher.send(operations.ready())
@@ -246,6 +249,7 @@ class Memtrace(HintsAtNames):
         """
         return self._dispatcher.send_raw(operation)
 
+    @hinting_keywords
     def request(
         self,
         method: Method,

@@ -172,7 +172,8 @@ def unexpected_keyword(name: str, names: Iterable[str], hints: Mapping[str, str]
     """
     known = [*names]
     told = f": {hints[name]}." if name in hints else f".{did_you_mean(name, known)}"
-    return TypeError(f"unexpected keyword argument {name!r}{told} The keywords are {', '.join(known)}")
+    listed = f"The keywords are {', '.join(known)}" if known else "There are no keywords"
+    return TypeError(f"unexpected keyword argument {name!r}{told} {listed}")
 
 
 def unknown_setting(unknown: dict[str, Any], function: object) -> TypeError:

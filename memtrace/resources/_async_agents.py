@@ -13,6 +13,7 @@ from memtrace.operations._coercion import coerce_request, with_tags_match
 from memtrace.operations._peer_names import AGENTS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._defaults import RESOURCES, Defaults
+from memtrace.resources._keyword_hints import hinting_keywords
 from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
@@ -60,10 +61,12 @@ class AsyncAgents(HintsAtNames):
         chosen = coerce_request(RegisterAgentRequest, request, fields, first="name")
         return await self._dispatcher.run(get_or_register(chosen))
 
+    @hinting_keywords
     async def list(self) -> AgentList:
         """All agents, newest first; those of one second in no promised order. The server has no pages here."""
         return await self._dispatcher.send(operations.list_agents())
 
+    @hinting_keywords
     async def get(self, agent_id: str) -> Agent:
         """Fetch an agent by id or name.
 
@@ -72,6 +75,7 @@ class AsyncAgents(HintsAtNames):
         """
         return await self._dispatcher.send(operations.get_agent(agent_id))
 
+    @hinting_keywords
     async def stats(self, agent_id: str) -> AgentStats:
         """Count what is stored under an agent's id; it need not be registered, and names are not resolved.
 
@@ -114,6 +118,7 @@ class AsyncAgents(HintsAtNames):
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_agent_memories(agent_id, chosen, clock, page_size=page_size))
 
+    @hinting_keywords
     async def delete(self, agent_id: str) -> None:
         """Delete an agent by id, not by name; its memories stay.
 

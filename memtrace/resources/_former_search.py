@@ -1,16 +1,11 @@
-"""What `memories.search` was before there was a search by relevance, or is elsewhere: such calls are told what to write."""
+"""What `memories.search` was before there was a search by relevance: calls of that form are told the new name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
-from inspect import iscoroutinefunction
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
 
 from memtrace.models import SearchQuery
-from memtrace.operations._peer_names import unexpected_keyword
-
-MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+from memtrace.resources._keyword_hints import MethodT, hinting_keywords
 
 _FORMER = frozenset(SearchQuery.model_fields)
 _ONLY_FORMER = ("content_contains", "order")
@@ -21,32 +16,13 @@ _TOLD = (
 
 def refusing_filters(search: MethodT) -> MethodT:
     """`search`, which raises `TypeError` that names `filter` for a `SearchQuery` or its keywords."""
-    code = search.__code__
-    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-    if iscoroutinefunction(search):
-
-        @wraps(search)
-        async def awaited(*args: object, **kwargs: object) -> object:
-            _check(args, kwargs, names)
-            return await search(*args, **kwargs)
-
-        return cast("MethodT", awaited)
-
-    @wraps(search)
-    def called(*args: object, **kwargs: object) -> object:
-        _check(args, kwargs, names)
-        return search(*args, **kwargs)
-
-    return cast("MethodT", called)
+    return hinting_keywords(search, _check)
 
 
-def _check(args: tuple[object, ...], kwargs: Mapping[str, object], names: tuple[str, ...]) -> None:
+def _check(args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
     query = args[1] if len(args) > 1 else kwargs.get("query")
     if isinstance(query, SearchQuery) or (query is None and "query" not in kwargs and _FORMER.issuperset(kwargs)):
         raise TypeError(_TOLD)
     for name in _ONLY_FORMER:
         if name in kwargs:
             raise TypeError(f"unexpected keyword argument {name!r}: {_TOLD}")
-    for name in kwargs:
-        if name not in names:
-            raise unexpected_keyword(name, names)

@@ -32,6 +32,7 @@ from memtrace.operations._peer_names import MEMORIES_NAMES, HintsAtNames
 from memtrace.operations._validation import BATCH_SIZE, MAX_LIMIT, check_non_negative_seconds
 from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._former_search import refusing_filters
+from memtrace.resources._keyword_hints import hinting_keywords
 from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Memories(HintsAtNames):
             check_non_negative_seconds(wait_timeout, "wait_timeout")
         return self._dispatcher.send(operations.add_memory(chosen, self._dedup))
 
+    @hinting_keywords
     def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
         """Wait until a memory that a write returned can be read, and return it as it is read.
 
@@ -118,6 +120,7 @@ class Memories(HintsAtNames):
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
 
+    @hinting_keywords
     def add_many(
         self,
         requests: Iterable[AddMemoryRequest],
@@ -138,6 +141,7 @@ class Memories(HintsAtNames):
         )
         return BatchResult.of([outcome for outcome in outcomes])
 
+    @hinting_keywords
     def add_iter(
         self,
         requests: Iterable[AddMemoryRequest],
@@ -171,6 +175,7 @@ class Memories(HintsAtNames):
         )
         return send(self._dispatcher, batch)
 
+    @hinting_keywords
     def buffered(
         self,
         *,
@@ -364,10 +369,12 @@ class Memories(HintsAtNames):
         owner = prompt_context.Owner("memories.prompt_context", agent_id, session_id)
         return self._dispatcher.run(prompt_context.prompt_context(owner, options, self._dispatcher.searching))
 
+    @hinting_keywords
     def index_status(self, agent_id: str | None = None) -> IndexStatus:
         """What the index of `search` has of an agent's memories, or of all. Nothing is read into it."""
         return self._dispatcher.run(self._dispatcher.searching.status(agent_id))
 
+    @hinting_keywords
     def index_sync(self, agent_id: str | None = None, *, progress: IndexProgress | None = None) -> IndexStatus:
         """Bring the index of `search` up to date ahead: read what is newer, and make the vectors that are missing.
 

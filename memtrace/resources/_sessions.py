@@ -25,6 +25,7 @@ from memtrace.operations._peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._active_session import ActiveSession
 from memtrace.resources._defaults import RESOURCES, Defaults
+from memtrace.resources._keyword_hints import hinting_keywords
 from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
@@ -80,10 +81,12 @@ class Sessions(HintsAtNames):
         """
         return ActiveSession(self._dispatcher, session_request(request, fields))
 
+    @hinting_keywords
     def get(self, session_id: str) -> Session:
         """Fetch a session. Raises `NotFoundError`."""
         return self._dispatcher.send(operations.get_session(session_id))
 
+    @hinting_keywords
     def list(self, agent_id: str | None = None) -> SessionList:
         """All sessions, or those of one agent's id, newest first; the server has no pages here."""
         return self._dispatcher.send(operations.list_sessions(agent_id))
@@ -99,6 +102,7 @@ class Sessions(HintsAtNames):
             operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
         )
 
+    @hinting_keywords
     def close(self, session_id: str) -> Session:
         """Set a session's status to ``closed``; closing it again moves `closed_at`. Raises `NotFoundError`."""
         return self._dispatcher.send(operations.close_session(session_id))

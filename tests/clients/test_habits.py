@@ -315,6 +315,28 @@ def test_a_keyword_of_another_library_is_a_type_error_that_says_what_to_use(clie
     assert len(fake.calls) == 0
 
 
+METHODS = [
+    *((Memtrace, "client", name) for name in ("remember", "recall", "decide", "health", "ready", "request")),
+    *(
+        (kind, place, name)
+        for kind, place in ((Memories, "memories"), (Agents, "agents"), (Sessions, "sessions"))
+        for name, member in vars(kind).items()
+        if inspect.isfunction(member) and not name.startswith("_")
+    ),
+]
+
+
+@by_face(("kind", "place", "name"), METHODS, ids=lambda part: part if isinstance(part, str) else None)
+def test_each_method_says_what_does_it_here_for_a_keyword_that_it_does_not_have(client, fake, kind, place, name):
+    parameters = inspect.signature(getattr(kind, name)).parameters.values()
+    needed = ["a" for each in parameters if each.default is inspect.Parameter.empty and each.name != "self"]
+    with pytest.raises(
+        TypeError, match=r"'user_id': Memtrace has no users.*\. (The keywords are \w+|There are no keywords$)"
+    ):
+        getattr(TABLES[place][1](client, None), name)(*needed, user_id="u1")
+    assert len(fake.calls) == 0
+
+
 @by_face("name", list(peers.CLIENT_KEYWORDS))
 def test_a_setting_of_another_library_is_a_type_error_that_says_what_to_use(client, name):
     kind = Memtrace if isinstance(client, Memtrace) else AsyncMemtrace
