@@ -16,6 +16,7 @@ from memtrace.models import TimeBound
 from memtrace.operations._validation import broken_rule, invalid
 
 LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), as in '24h', '7d', '30m'"
+PYTHON_LOOKBACK_RULE = f"{LOOKBACK_RULE}, or a timedelta or an aware datetime"
 WRITTEN_TIME_RULE = f"{LOOKBACK_RULE}, or a timestamp as in '2026-01-31' or '2026-01-31T12:00:00Z'"
 TIME_RULE = f"{WRITTEN_TIME_RULE}, or a timedelta or an aware datetime"
 
@@ -115,13 +116,9 @@ def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None
     if isinstance(value, timedelta):
         _check_not_negative(value, field)
         return _rounded_up(value, field)
-    _check_text(value, field, LOOKBACK_RULE)
+    _check_text(value, field, PYTHON_LOOKBACK_RULE)
     if value and not is_lookback(value):
-        raise invalid(
-            field,
-            LOOKBACK_RULE,
-            "the server would silently take 24 hours instead; a timedelta or an aware datetime works too",
-        )
+        raise invalid(field, PYTHON_LOOKBACK_RULE, "the server would silently take 24 hours instead")
     return value or None
 
 
