@@ -175,12 +175,18 @@ class Call:
 
 
 CALLS = (
-    Call("add", "`memories.add`", "memories.add", lambda c, w: c.memories.add(agent_id="bot", content="tea"), "rows"),
+    Call(
+        "add",
+        '`memories.add`, `dedup="server"`',
+        "memories.add",
+        lambda c, w: c.with_options(dedup="server").memories.add(agent_id="bot", content="tea"),
+        "rows",
+    ),
     Call(
         "add_per_call",
-        '`memories.add`, `dedup="per_call"`',
+        "`memories.add`",
         "memories.add",
-        lambda c, w: c.with_options(dedup="per_call").memories.add(agent_id="bot", content="tea"),
+        lambda c, w: c.memories.add(agent_id="bot", content="tea"),
         "rows",
     ),
     Call(
