@@ -40,15 +40,18 @@ from memtrace.models import (
     TimeBound,
 )
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
+from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._agents import Agents
+from memtrace.resources._defaults import EARLIER
+from memtrace.resources._keyword_hints import hinting_keywords
 from memtrace.resources._memories import Memories
 from memtrace.resources._sessions import Sessions
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     import os
-    from datetime import datetime
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from memtrace._flow.composition import Middleware
     from memtrace.clock import Clock
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
     from memtrace.plugins import TransportSpec
     from memtrace.ranking import Embedder, Ranker
+    from memtrace.resources.request_params import DecideParams, RecallParams, RememberParams
     from memtrace.transport import Method, Response, Transport, TransportOptions
 
 __all__ = ["Memtrace"]
@@ -63,7 +67,7 @@ __all__ = ["Memtrace"]
 T = TypeVar("T")
 
 
-class Memtrace:
+class Memtrace(HintsAtNames):
     """A client of a Memtrace server, blocking. One serves many threads; the API key decides the organisation.
 
     Creating a client sends no request. Use it as a context manager, or close it.
@@ -83,7 +87,10 @@ class Memtrace:
         middleware: What runs once a call, outermost first; a string is the name of an installed one. `before`, `after` and
             `replace` of `memtrace.middleware` place one.
         attempt_middleware: What runs once an attempt.
-        dedup: Which idempotency key a memory gets that has none.
+        dedup: Which idempotency key a memory gets that has none. ``per_call``: one of its own for each call, so that a retry
+            stores once and the same words twice are two memories. ``server``: the server's, of agent, event type and the first 200
+            bytes of the content, so that the same again within 24 hours is a `ConflictError`. None: ``per_call`` in `memories`,
+            sessions and buffers; ``server`` in the client's own `remember`, `decide`, `add_memory` and `add_memories`.
         headers: Headers of every request.
         clock: The clock of waits and deadlines. Default: the system clock.
         search_index: The file in which `memories.search` keeps its index between runs; several processes may share it. Default: in
@@ -107,6 +114,9 @@ class Memtrace:
     agents: Agents
     sessions: Sessions
 
+    _peer_names = CLIENT_NAMES
+
+    @keywords()
     def __init__(
         self,
         base_url: str | os.PathLike[str] | None = None,
@@ -119,14 +129,17 @@ class Memtrace:
         transport_options: TransportOptions | None = None,
         middleware: Sequence[Middleware | Placement | str] = (),
         attempt_middleware: Sequence[Middleware | Placement | str] = (),
-        dedup: Dedup = "server",
+        dedup: Dedup | None = None,
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         search_index: str | os.PathLike[str] | None = None,
         embedder: Embedder | None = None,
         ranker: Ranker | str = LEXICAL,
+        **unknown: NoReturn,
     ) -> None:
         api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
+        if unknown:
+            raise unknown_setting(unknown, Memtrace.__init__)
         settings = settings_from_args(
             base_url,
             api_key,
@@ -146,11 +159,15 @@ class Memtrace:
 
     def _use(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        # Once more in private: a subclass of the earlier SDK's client may use these names for itself.
-        self.memories = self._memories = Memories(dispatcher)
-        self.agents = self._agents = Agents(dispatcher)
-        self.sessions = self._sessions = Sessions(dispatcher)
+        self.memories = Memories(dispatcher)
+        self.agents = Agents(dispatcher)
+        self.sessions = Sessions(dispatcher)
+        # What the flat methods call; a subclass of the earlier SDK's client may also use the names above for itself.
+        self._memories = Memories(dispatcher, EARLIER)
+        self._agents = Agents(dispatcher, EARLIER)
+        self._sessions = Sessions(dispatcher, EARLIER)
 
+    @keywords()
     def with_options(
         self,
         *,
@@ -158,10 +175,11 @@ class Memtrace:
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         retry: RetryPolicy | Unset = UNSET,
-        dedup: Dedup | Unset = UNSET,
+        dedup: Dedup | Unset | None = UNSET,
         middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         attempt_middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
+        **unknown: NoReturn,
     ) -> Self:
         """A cheap copy with these settings changed, on the same connections (for ``memory://``: on the same store).
 
@@ -169,6 +187,8 @@ class Memtrace:
         Raises `ConfigurationError`, and `ClientClosedError` when this client is closed.
         """
         api_key = hidden_argument(api_key, Unset)
+        if unknown:
+            raise unknown_setting(unknown, Memtrace.with_options)
         settings = with_overrides(
             self._dispatcher.settings,
             api_key=api_key,
@@ -209,10 +229,12 @@ class Memtrace:
 
     # -- the server
 
+    @hinting_keywords
     def health(self) -> Health:
         """What the server says of itself; it answers also when its storage is down."""
         return self._dispatcher.send(operations.health())
 
+    @hinting_keywords
     def ready(self) -> bool:
         """Whether the server's storage can be reached; False on its 503. Raises `TransportError` where nothing answers."""
         return self._dispatcher.send(operations.ready())
@@ -227,6 +249,7 @@ class Memtrace:
         """
         return self._dispatcher.send_raw(operation)
 
+    @hinting_keywords
     def request(
         self,
         method: Method,
@@ -268,21 +291,26 @@ class Memtrace:
 
     # -- memories
 
-    def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
-        """Store an episodic memory, event type ``general``; as `memories.remember`."""
-        return self.add_memory(episodic_memory(agent_id, content, occurred_at))
+    @keywords("RememberParams")
+    def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:
+        """Store what an agent saw or did: an episodic memory, event type ``general``, unless the keywords say otherwise.
 
-    def recall(
-        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
-    ) -> MemoryList:
+        As `memories.remember`, but the server's rule for duplicates holds unless the client's `dedup` says otherwise: the same
+        agent, event type and content (its first 200 bytes) within 24 hours raise `ConflictError`, and nothing is stored.
+        """
+        return self.add_memory(episodic_memory(agent_id, content, fields))
+
+    @keywords("RecallParams")
+    def recall(self, agent_id: str, since: TimeBound = DEFAULT_SINCE, **fields: Unpack[RecallParams]) -> MemoryList:
         """Read an agent's newest memories since `since`, or with a `query` the most relevant, as `memories.recall`."""
-        if query is not None:
-            return self._memories.recall(agent_id, since, query=query, limit=limit)
-        return self.list_memories(recent_query(agent_id, since, limit))
+        if fields:
+            return self._memories.recall(agent_id, since, **fields)
+        return self.list_memories(recent_query(agent_id, since))
 
-    def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
-        """Store a decision and its reasoning; as `memories.decide`."""
-        return self.add_memory(decision_memory(agent_id, decision, reasoning))
+    @keywords("DecideParams")
+    def decide(self, agent_id: str, decision: str, reasoning: str, **fields: Unpack[DecideParams]) -> Memory:
+        """Store a decision and its reasoning, as `memories.decide`, with the server's rule for duplicates as `remember`."""
+        return self.add_memory(decision_memory(agent_id, decision, reasoning, fields))
 
     def add_memory(self, req: AddMemoryRequest) -> Memory:
         """Store one memory; as `memories.add`."""

@@ -4,8 +4,8 @@
 
     MemtraceError
     ├── APIStatusError               an error status, or a redirect
-    │   ├── AuthenticationError      401
-    │   ├── NotFoundError            404, and the 400 "session not found"
+    │   ├── AuthenticationError      401; also a PermissionError
+    │   ├── NotFoundError            404, and the 400 "session not found"; also a KeyError
     │   ├── ConflictError            409, and an agent that has sessions
     │   ├── NoArcInstanceError       503: the organisation has no storage yet
     │   ├── InvalidRequestError      400, a 500 for a bad argument, input rejected before sending; also a ValueError
@@ -44,6 +44,7 @@ __all__ = [
     "DeadlineExceededError",
     "InvalidRequestError",
     "MemtraceError",
+    "MemtraceWarning",
     "MiddlewareError",
     "NoArcInstanceError",
     "NotFoundError",
@@ -119,7 +120,14 @@ _DEFAULT: Final = "that of the class"
 """Stands for a message or a hint that is not given: this very text, not one that is equal to it."""
 
 PAGES = "errors"
-"""Where the documentation has those pages: below its address, which belongs here once it has one."""
+"""Where the documentation has those pages: below its address."""
+
+DOCUMENTATION: Final = "https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs"
+"""The public address of the documentation."""
+
+
+class MemtraceWarning(UserWarning):
+    """Something that was given has no effect, such as a field that a model does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,7 @@ class RequestInfo:
 class MemtraceError(Exception):
     """The root of everything that the SDK raises.
 
-    `str()` of an error that left a call adds where it happened and which page of the documentation says more; `message` is
+    `str()` of an error that left a call adds where it happened and the URL of the page that says more; `message` is
     the bare text. What to do is `hint`, which a traceback shows as a note from Python 3.11.
 
     >>> error = MemtraceError("storage is full", 507)
@@ -147,6 +155,7 @@ class MemtraceError(Exception):
     _is_raised_outside: ClassVar[bool] = False
     #: Whether the message of such an error names the argument, except one that a variable can stand for.
     _names_argument: ClassVar[bool] = False
+    _http_status: ClassVar[int] = 500
 
     message: str
     #: The status that was received; 0 when there was no answer.
@@ -206,12 +215,12 @@ class MemtraceError(Exception):
             argument: Where they set what `argument` names, such as ``from --base-url``; None leaves it out.
 
         Returns:
-            The message, where it happened, the hint, and in parentheses the argument and the page of the documentation.
+            The message, where it happened, the hint, and in parentheses the argument and the URL of the documentation's page.
 
         Example:
             >>> error = ConfigurationError("the timeout is not a number", argument="timeout")
-            >>> error.format(error.message, error.hint, "from --timeout")
-            'the timeout is not a number (from --timeout; docs: errors/configuration)'
+            >>> error.format(error.message, error.hint, "from --timeout")  # doctest: +ELLIPSIS
+            'the timeout is not a number (from --timeout; docs: https://.../docs/errors/configuration.md)'
         """
         text = message
         if self.request is not None:
@@ -220,7 +229,7 @@ class MemtraceError(Exception):
             text += f" Hint: {hint}"
         notes = [argument] if argument else []
         if self.request is not None or self._is_raised_outside or self.code != self._code:
-            notes.append(f"docs: {self.page}")
+            notes.append(f"docs: {self.url}")
         return f"{text} ({'; '.join(notes)})" if notes else text
 
     def _spelled_argument(self) -> str | None:
@@ -248,6 +257,23 @@ class MemtraceError(Exception):
         """The page of the documentation about this error: ``errors/duplicate_memory``."""
         return f"{PAGES}/{self.code if self.code in CODES else self._code}"
 
+    @property
+    def url(self) -> str:
+        """The address of that page, for a browser. The same page is in the package: ``memtrace-sdk explain CODE`` shows it."""
+        return f"{DOCUMENTATION}/{self.page}.md"
+
+    @property
+    def http_status(self) -> int:
+        """The status that a web application should answer with where it cannot go on for this error.
+
+        4xx only for what the application's own caller can mend: 404, 409, 413, and 422 for an argument that is refused. 503, best with
+        a ``Retry-After`` header, where trying again can help; 502 and 504 where the server failed or was too slow; else 500.
+
+        >>> NotFoundError().http_status, RateLimitError(retry_after=3).http_status, AuthenticationError().http_status
+        (404, 503, 500)
+        """
+        return self._http_status
+
     def _where(self, request: RequestInfo) -> str:
         parts = [f"{request.operation}: {request.method} {request.path}"]
         if self.status_code:
@@ -267,6 +293,7 @@ class APIStatusError(MemtraceError):
     """
 
     _code = "unexpected_status"
+    _http_status = 502
     _default_message: ClassVar[str] = "Unexpected status"
     _default_status: ClassVar[int] = 400
     _default_hint: ClassVar[str | None] = None
@@ -289,18 +316,23 @@ class APIStatusError(MemtraceError):
         )
 
 
-class AuthenticationError(APIStatusError):
-    """401: the API key is missing or unknown to the server."""
+class AuthenticationError(APIStatusError, PermissionError):
+    """401: the API key is missing or unknown to the server. Also a builtin `PermissionError`."""
 
     _code = "authentication"
+    _http_status = 500
     _default_message = "Invalid or missing API key"
     _default_status = 401
 
 
-class NotFoundError(APIStatusError):
-    """404, and the 400 that the server gives for an unknown session: there is no such thing in this organisation."""
+class NotFoundError(APIStatusError, KeyError):
+    """404, and the 400 that the server gives for an unknown session: there is no such thing in this organisation.
+
+    Also a builtin `KeyError`, and so a `LookupError`.
+    """
 
     _code = "not_found"
+    _http_status = 404
     _default_message = "Resource not found"
     _default_status = 404
 
@@ -309,6 +341,7 @@ class ConflictError(APIStatusError):
     """409: a duplicate memory or a taken agent name; also a 404 for an agent that sessions hold."""
 
     _code = "conflict"
+    _http_status = 409
     _default_message = "Conflict"
     _default_status = 409
 
@@ -317,15 +350,20 @@ class NoArcInstanceError(APIStatusError):
     """503: the key's organisation has no storage configured. An admin runs ``memtrace org add-arc <org_id>``."""
 
     _code = "no_arc_instance"
+    _http_status = 503
     _default_message = "no arc instance configured for this org"
     _default_status = 503
     _default_hint = "ask an admin to run `memtrace org add-arc <org_id>`"
 
 
 class InvalidRequestError(APIStatusError, ValueError):
-    """An argument that the server does not accept, found before sending (status 0) or told by the server."""
+    """An argument that the server does not accept, found before sending (status 0) or told by the server.
+
+    Also a builtin `ValueError`.
+    """
 
     _code = "invalid_request"
+    _http_status = 422
     _is_raised_outside = True
     _names_argument = True
 
@@ -357,6 +395,7 @@ class RateLimitError(APIStatusError):
     """429: too many requests."""
 
     _code = "rate_limited"
+    _http_status = 503
 
     #: The seconds that the last answer asks to wait; None where it does not say.
     retry_after: float | None
@@ -379,6 +418,7 @@ class PayloadTooLargeError(APIStatusError):
     """413: the body is over the limit, 4 MiB on the server itself."""
 
     _code = "payload_too_large"
+    _http_status = 413
     _is_raised_outside = True
     _default_message = "Request body too large"
     _default_status = 413
@@ -391,11 +431,17 @@ class ServerError(APIStatusError):
     _default_message = "Server error"
     _default_status = 500
 
+    @property
+    def http_status(self) -> int:
+        """503 and 504 are passed on as they came; any other failure of the server is a 502."""
+        return self.status_code if self.status_code in (503, 504) else 502
+
 
 class ResponseDecodeError(MemtraceError):
     """An answer came, but it is not what this route gives: no JSON, or not of this form."""
 
     _code = "response_decode"
+    _http_status = 502
     _is_raised_outside = True
 
     def __init__(
@@ -419,6 +465,7 @@ class TransportError(MemtraceError):
     """
 
     _code = "transport"
+    _http_status = 502
 
     _default_cause: ClassVar[TransportCause] = "protocol"
 
@@ -450,6 +497,7 @@ class APIConnectionError(TransportError, ConnectionError):
     """No connection could be made (``cause`` is ``connect``), or it broke (``reset``). Also a builtin `ConnectionError`."""
 
     _code = "connection_failed"
+    _http_status = 503
     _default_cause = "connect"
 
 
@@ -457,6 +505,7 @@ class APITimeoutError(TransportError, TimeoutError):
     """No response came within the client's `timeout`. Also a builtin `TimeoutError`."""
 
     _code = "timeout"
+    _http_status = 504
     _default_cause = "timeout"
 
 
@@ -467,6 +516,7 @@ class DeadlineExceededError(TransportError, TimeoutError):
     """
 
     _code = "deadline_exceeded"
+    _http_status = 504
     _default_cause = "timeout"
 
 
@@ -487,6 +537,7 @@ class BufferFullError(MemtraceError):
     """A write buffer holds `max_pending` memories already, so that this one was not taken; or was dropped for a newer one."""
 
     _code = "buffer_full"
+    _http_status = 503
     _is_raised_outside = True
 
 

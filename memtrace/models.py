@@ -6,9 +6,23 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast, get_args
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    cast,
+    get_args,
+    overload,
+)
 
 from pydantic import (
     BaseModel,
@@ -25,8 +39,11 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from memtrace._support.error_text import did_you_mean
 from memtrace._support.numbers import counted
+from memtrace._support.short_reprs import short_repr
 from memtrace._support.timestamps import rfc3339
+from memtrace.exceptions import MemtraceWarning
 
 __all__ = [
     "AddMemoryRequest",
@@ -131,9 +148,32 @@ class _StopsEarly(BaseModel):
         _stop_early(schema)
         return schema
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The fields that have a value, long ones cut: a repr stands in a log."""
+        return [(name, short_repr(value)) for name, value in super().__repr_args__() if value is not None]
+
 
 class _Sent(_StopsEarly):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
+
+    if not TYPE_CHECKING:  # which makes a constructor of the fields
+
+        def __init__(self, /, **fields: object) -> None:
+            if not fields.keys() <= self.__pydantic_fields__.keys():
+                _warn_of_ignored(type(self), fields)
+            super().__init__(**fields)
+
+        __init__.__pydantic_base_init__ = True  # it is pydantic's own to pydantic: validation does not go through it
+
+
+def _warn_of_ignored(model: type[BaseModel], given: Mapping[str, object]) -> None:
+    """A field that there is not is ignored, as in 0.2.0, and no longer without a word."""
+    if model.model_config.get("extra", "ignore") != "ignore":
+        return
+    names = model.model_fields
+    ignored = next(name for name in given if name not in names)
+    text = f"{model.__name__} has no field {ignored!r}, which is ignored.{did_you_mean(ignored, names)}"
+    warnings.warn(text, MemtraceWarning, stacklevel=3)
 
 
 class _Read(_Sent):
@@ -182,6 +222,46 @@ class RowTable(NamedTuple):
         return [getattr(row, column, None) for column in self.columns]
 
 
+ItemT = TypeVar("ItemT")
+
+
+class _ItemList(ResponseModel, Generic[ItemT]):
+    """A response that is a list of items before it is a model: iteration, length, index, slice and truth are the items'.
+
+    `dict()` of it stays what it is of every model, its fields by name: that is what `keys` and an index by name are for.
+    """
+
+    _field: ClassVar[str]
+
+    @property
+    def _items(self) -> list[ItemT]:
+        return cast("list[ItemT]", getattr(self, self._field))
+
+    def __iter__(self) -> Iterator[ItemT]:  # type: ignore[override]  # pydantic's are its fields
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> ItemT: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[ItemT]: ...
+    @overload
+    def __getitem__(self, place: str) -> object: ...
+    def __getitem__(self, place: int | slice | str) -> object:
+        """An item by its place, a list of several, or a field by its name."""
+        return dict(super().__iter__())[place] if isinstance(place, str) else self._items[place]
+
+    def keys(self) -> Iterable[str]:
+        """The names of the fields, for ``dict(result)``."""
+        return dict(super().__iter__()).keys()
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The fields with the items last, so that their number comes before them."""
+        return sorted(super().__repr_args__(), key=lambda field: field[0] == self._field)
+
+
 # ---- memories -------------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +285,7 @@ class AddMemoryRequest(_Sent):
     metadata: dict[str, Any] | None = None
     #: When it happened, if not now, with a zone. It is stored as ``metadata["occurred_at"]``: the server sets `time` itself.
     occurred_at: datetime | None = Field(default=None, exclude=True, strict=True)
-    #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each.
+    #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each. White space around a tag is refused, not cut: only filters cut it.
     tags: list[str] | None = None
     #: The duplicate key, one namespace for the organisation; the server's own covers agent, event and the first 200 bytes.
     dedup_key: str | None = None
@@ -296,8 +376,18 @@ MEMORY_TABLE: Final = RowTable(
 )
 
 
-class MemoryList(ResponseModel):
-    """Memories that were read."""
+class MemoryList(_ItemList[Memory]):
+    """Memories that were read. It is a list of them too: iterate over it, take its `len`, an index or a slice of it.
+
+    >>> from memtrace import Memtrace
+    >>> with Memtrace("memory://") as client:
+    ...     memory = client.remember("assistant", "User likes tea")
+    ...     found = client.recall("assistant")
+    >>> [memory.content for memory in found], len(found), found[0].content, found[:3] == found.memories, bool(found)
+    (['User likes tea'], 1, 'User likes tea', True, True)
+    """
+
+    _field: ClassVar[str] = "memories"
 
     memories: list[Memory]
     #: How many these are.
@@ -318,10 +408,10 @@ class ListOptions(_Read):
     session_id: str | None = None
     memory_type: str | None = None
     event_type: str | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is cut; an empty one does not filter.
     tags: str | list[str] | None = None
-    #: Not sent; None is ``substring``. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in
-    #: their place.
+    #: Not sent. ``exact``: whole tags; rows that the server finds by a part of a tag are left out, and others read in their place.
+    #: ``substring``: parts of tags, as the server has it. None: ``exact``, except in the flat methods of 0.2.0 and in operations.
     tags_match: TagsMatch | None = None
     #: Only what is newer.
     since: TimeBound | None = None
@@ -341,10 +431,10 @@ class SearchQuery(_Read):
     session_id: str | None = None
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is cut; an empty one does not filter.
     tags: str | list[str] | None = None
-    #: Not sent; None is ``substring``. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in
-    #: their place.
+    #: Not sent. ``exact``: whole tags; rows that the server finds by a part of a tag are left out, and others read in their place.
+    #: ``substring``: parts of tags, as the server has it. None: ``exact``, except in the flat methods of 0.2.0 and in operations.
     tags_match: TagsMatch | None = None
     #: A part of the content, case-sensitive; no wildcards.
     content_contains: str | None = None
@@ -357,8 +447,10 @@ class SearchQuery(_Read):
     order: Order | None = None
 
 
-class SearchResult(ResponseModel):
-    """What a search found, and how long the storage took, in milliseconds, over all pages."""
+class SearchResult(_ItemList[Memory]):
+    """What a filter found, and how long the storage took, in milliseconds, over all pages. It is a list of memories too."""
+
+    _field: ClassVar[str] = "results"
 
     results: list[Memory]
     count: int
@@ -399,8 +491,10 @@ AGENT_TABLE: Final = RowTable(
 )
 
 
-class AgentList(ResponseModel):
-    """All agents of the organisation, newest first; those of one second in no promised order."""
+class AgentList(_ItemList[Agent]):
+    """All agents of the organisation, newest first; those of one second in no promised order. It is a list of them too."""
+
+    _field: ClassVar[str] = "agents"
 
     agents: list[Agent]
     count: int
@@ -463,8 +557,10 @@ SESSION_TABLE: Final = RowTable(
 )
 
 
-class SessionList(ResponseModel):
-    """All sessions, newest first."""
+class SessionList(_ItemList[Session]):
+    """All sessions, newest first. It is a list of them too."""
+
+    _field: ClassVar[str] = "sessions"
 
     sessions: list[Session]
     count: int

@@ -26,7 +26,9 @@ def test_an_edited_generated_module_fails_the_check_until_it_is_written_anew(che
     generated = checkout / "memtrace" / "resources" / "_memories.py"
     before = generated.read_text(encoding="utf-8")
     assert before.startswith("# Generated from _async_memories.py by scripts/unasync.py")
-    generated.write_text(before.replace("wait_timeout: float = 5.0", "wait_timeout: float = 6.0"), encoding="utf-8")
+    generated.write_text(
+        before.replace("wait_timeout: float = _WAIT_TIMEOUT", "wait_timeout: float = 6.0"), encoding="utf-8"
+    )
     done = unasync(checkout, "--check")
     assert (done.returncode, done.stdout.splitlines()) == (
         1,

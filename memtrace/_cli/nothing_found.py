@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from memtrace.client import Memtrace
 
@@ -11,19 +12,34 @@ _RECENT = 1000
 _NEAR = 3
 
 
-def why_nothing(client: Memtrace, agent: str, since: str | None, query: str | None) -> str:
-    """What to tell whoever recalled `agent`, with `since` as the window, or None for all times, and a `query` or none.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What `recall` looked at. Without `since` and `until` it is all times."""
+
+    since: str | None
+    until: str | None
+    query: str | None
+    #: By type or tag.
+    is_narrowed: bool = field(kw_only=True)
+
+    def __str__(self) -> str:
+        parts = [f"{name} {time}" for name, time in (("since", self.since), ("until", self.until)) if time is not None]
+        return " ".join(parts) or "of all times"
+
+
+def why_nothing(client: Memtrace, agent: str, window: Window) -> str:
+    """What to tell whoever recalled `agent` and saw nothing.
 
     Reads one memory, and where there is none the agents and the newest 1,000 memories, for names that are near.
     """
     if newest := client.memories.list(agent_id=agent, limit=1).memories:
         last = f"{newest[0].time:%Y-%m-%d %H:%M}"
-        if query is not None:
-            window = "of all times" if since is None else f"since {since}"
-            return f"nothing that {agent} has {window} is relevant to the query; its newest memory is of {last} UTC"
-        return (
-            f"{agent} has nothing since {since}; its newest memory is of {last} UTC: give a longer --since, or --query"
-        )
+        seen = f"{window} with these filters" if window.is_narrowed else str(window)
+        if window.query is not None:
+            return f"nothing that {agent} has {seen} is relevant to the query; its newest memory is of {last} UTC"
+        bound = "a longer --since" if window.until is None else "another --since or --until"
+        wider = f"give {bound}, or leave a filter out" if window.is_narrowed else f"give {bound}, or --query"
+        return f"{agent} has nothing {seen}; its newest memory is of {last} UTC: {wider}"
     agents = client.agents.list().agents
     if any(each.id == agent for each in agents):
         return f"the agent {agent} is registered, and has no memories yet"

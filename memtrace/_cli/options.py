@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -80,9 +80,12 @@ KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="
 EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
 TagOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="TAG", help="Only what has a tag with this in it; repeat it for more, all must match."),
+    typer.Option(metavar="TAG", help="Only what has this tag; repeat it for more, all must match."),
 ]
-ExactTagsOption = Annotated[bool, typer.Option("--exact-tags", help="Only what has these very tags.")]
+TagsMatchOption = Annotated[
+    Literal["exact", "substring"],
+    typer.Option(help="exact matches whole tags; substring also parts of tags, as the server does."),
+]
 KindsOption = Annotated[
     list[str] | None, typer.Option("--type", metavar="TYPE", help="Only this kind; repeat it for more, any matches.")
 ]
@@ -95,6 +98,10 @@ ImportanceOption = Annotated[
 SinceOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Only what is newer: 30m, 24h, 7d, or a time as 2026-01-31T12:00:00Z."),
+]
+OccurredAtOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="When it happened, if not now: 2h ago as 2h, or 2026-01-31T12:00:00Z."),
 ]
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, as --since.")]
 QueryOption = Annotated[

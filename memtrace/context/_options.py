@@ -33,9 +33,10 @@ class PromptContextOptions(BaseModel):
     format: ContextFormat = "markdown"
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is cut.
     tags: str | list[str] | None = None
-    tags_match: TagsMatch = "substring"
+    #: Whether a tag matches as a whole, or as a part of a memory's tags, as the server's own filter has it.
+    tags_match: TagsMatch = "exact"
     #: At least this. A memory without an importance has 0.
     min_importance: float | None = None
     #: Only what is newer. A point in time keeps the beginning as it is; a look-back moves on.

@@ -129,7 +129,7 @@ class RefusedItem(BaseModel):
 def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
     """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``per_call``, has none."""
     if dedup == "per_call" and not request.dedup_key:
-        request = with_dedup_key(request)
+        request = request.model_copy(update={"dedup_key": CallKey(uuid4().hex)})  # as below, without its frame
     body = memory_body(request)
     if not is_deduplicated(request):
         return Operation("memories.add", "POST", f"{_API}/memories", response_parser(Memory), "non_idempotent", body)

@@ -4,33 +4,68 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
 from memtrace._runtime.config import DEFAULT_SINCE, Unset
 from memtrace._runtime.workflows import listing, visibility
-from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
-from memtrace.operations._coercion import coerce_request, decision_memory, episodic_memory, filters_from, recent_query
+from memtrace.models import (
+    AddMemoryRequest,
+    ListOptions,
+    Memory,
+    MemoryList,
+    SearchQuery,
+    SearchResult,
+    TagsMatch,
+    TimeBound,
+)
+from memtrace.operations._coercion import (
+    coerce_request,
+    decision_memory,
+    episodic_memory,
+    filters_from,
+    recent_query,
+    with_tags_match,
+)
+from memtrace.operations._peer_names import MEMORIES_NAMES, HintsAtNames
 from memtrace.operations._validation import BATCH_SIZE, MAX_LIMIT, check_non_negative_seconds
+from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._former_search import refusing_filters
+from memtrace.resources._keyword_hints import hinting_keywords
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace._runtime.dispatch import AsyncDispatcher
     from memtrace.context import PromptContext
+    from memtrace.operations import Dedup
     from memtrace.outcomes import BatchResult, OnFailure, OnFull, OnResult, Outcome, Progress
     from memtrace.ranking import IndexProgress, IndexStatus, SearchHits
     from memtrace.resources._async_write_buffer import AsyncWriteBuffer
-    from memtrace.resources.request_params import AddMemoryParams, FilterParams, ListParams, MemoryContextParams
+    from memtrace.resources.request_params import (
+        AddMemoryParams,
+        DecideParams,
+        FilterParams,
+        ListParams,
+        MemoryContextParams,
+        RecallParams,
+        RememberParams,
+    )
+
+_WAIT_TIMEOUT = 5.0
+"""Seconds."""
 
 
-class AsyncMemories:
+class AsyncMemories(HintsAtNames):
     """The memories of the key's organisation; ``client.memories``."""
 
-    def __init__(self, dispatcher: AsyncDispatcher) -> None:
+    _peer_names = MEMORIES_NAMES
+
+    def __init__(self, dispatcher: AsyncDispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._dedup: Dedup = dispatcher.settings.dedup or defaults.dedup
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     async def add(self, request: AddMemoryRequest, *, wait: bool = False, wait_timeout: float = 5.0) -> Memory: ...
@@ -38,12 +73,13 @@ class AsyncMemories:
     async def add(
         self, *, wait: bool = False, wait_timeout: float = 5.0, **fields: Unpack[AddMemoryParams]
     ) -> Memory: ...
+    @keywords("AddMemoryParams")
     async def add(
         self,
         request: AddMemoryRequest | None = None,
         *,
         wait: bool = False,
-        wait_timeout: float = 5.0,
+        wait_timeout: float = _WAIT_TIMEOUT,
         **fields: object,
     ) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
@@ -60,22 +96,21 @@ class AsyncMemories:
             The stored memory.
 
         Raises:
-            ConflictError: The same agent, event type and content (its first 200 bytes), or the same `dedup_key`, was stored
-                within 24 hours.
+            ConflictError: The same `dedup_key` was stored within 24 hours; with the client's ``dedup="server"`` also the same
+                agent, event type and content (its first 200 bytes).
             InvalidRequestError: A field breaks a rule of the server; nothing was sent.
             DeadlineExceededError: With `wait`: the memory could not be read in time. `maybe_applied` is True then, as in
                 every error after the write.
         """
-        chosen = coerce_request(AddMemoryRequest, request, fields)
-        settings = self._dispatcher.settings
+        chosen = coerce_request(AddMemoryRequest, request, fields, ("wait", "wait_timeout"))
         if wait:
-            return await self._dispatcher.run(
-                visibility.add_and_wait(chosen, settings.dedup, wait_timeout, settings.clock)
-            )
-        if wait_timeout != 5.0:  # the default costs no call
+            clock = self._dispatcher.settings.clock
+            return await self._dispatcher.run(visibility.add_and_wait(chosen, self._dedup, wait_timeout, clock))
+        if wait_timeout != _WAIT_TIMEOUT:
             check_non_negative_seconds(wait_timeout, "wait_timeout")
-        return await self._dispatcher.send(operations.add_memory(chosen, settings.dedup))
+        return await self._dispatcher.send(operations.add_memory(chosen, self._dedup))
 
+    @hinting_keywords
     async def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
         """Wait until a memory that a write returned can be read, and return it as it is read.
 
@@ -86,6 +121,7 @@ class AsyncMemories:
         clock = self._dispatcher.settings.clock
         return await self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
 
+    @hinting_keywords
     async def add_many(
         self,
         requests: Iterable[AddMemoryRequest],
@@ -106,6 +142,7 @@ class AsyncMemories:
         )
         return BatchResult.of([outcome async for outcome in outcomes])
 
+    @hinting_keywords
     def add_iter(
         self,
         requests: Iterable[AddMemoryRequest],
@@ -129,10 +166,9 @@ class AsyncMemories:
         from memtrace._runtime.workflows.batches import Batch
         from memtrace.resources._batching import send_async
 
-        dedup = self._dispatcher.settings.dedup
         batch = Batch(
             requests,
-            dedup,
+            self._dedup,
             chunk_size=chunk_size,
             max_concurrency=max_concurrency,
             on_failure=on_failure,
@@ -140,6 +176,7 @@ class AsyncMemories:
         )
         return send_async(self._dispatcher, batch)
 
+    @hinting_keywords
     def buffered(
         self,
         *,
@@ -178,20 +215,23 @@ class AsyncMemories:
     async def list(self, options: ListOptions) -> MemoryList: ...
     @overload
     async def list(self, **fields: Unpack[ListParams]) -> MemoryList: ...
+    @keywords("ListParams")
     async def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read memories by filters, newest first unless `order` is ``asc``; 100 unless `limit` says otherwise.
 
-        A tag matches as a part of the stored tags, ``ui`` finds ``gui`` too, unless `tags_match` is ``exact``. Bounds of time
-        are exclusive. Up to 1000 rows are one request; more, or exact tags, are read page by page as `iter` does.
+        Tags match as whole tags. With ``tags_match="substring"`` they match as the server has it: as parts of tags, ``ui`` finds
+        ``gui`` too. Bounds of time are exclusive. Up to 1000 rows are one request; more, or whole tags, are read page by page as
+        `iter` does.
         Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
         """
-        chosen = filters_from(ListOptions, options, fields)
+        chosen = with_tags_match(filters_from(ListOptions, options, fields), self._tags_match)
         return await self._dispatcher.run(listing.list_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
     def iter(self, options: ListOptions, *, page_size: int = ...) -> AsyncGenerator[Memory, None]: ...
     @overload
     def iter(self, *, page_size: int = ..., **fields: Unpack[ListParams]) -> AsyncGenerator[Memory, None]: ...
+    @keywords("ListParams")
     def iter(
         self, options: ListOptions | None = None, *, page_size: int = MAX_LIMIT, **fields: object
     ) -> AsyncGenerator[Memory, None]:
@@ -204,7 +244,7 @@ class AsyncMemories:
         Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
         server would refuse, and from the iteration what `list` raises.
         """
-        chosen = filters_from(ListOptions, options, fields)
+        chosen = with_tags_match(filters_from(ListOptions, options, fields, ("page_size",)), self._tags_match)
         return self._dispatcher.stream(
             listing.iter_memories(chosen, self._dispatcher.settings.clock, page_size=page_size)
         )
@@ -213,15 +253,16 @@ class AsyncMemories:
     async def filter(self, query: SearchQuery) -> SearchResult: ...
     @overload
     async def filter(self, **fields: Unpack[FilterParams]) -> SearchResult: ...
+    @keywords("FilterParams")
     async def filter(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
         """Read memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
 
         The server does it, newest first unless `order` is ``asc``. `search` finds what is relevant to a query instead.
 
-        Up to 1000 rows are one request; more, or exact tags, are read page by page. Raises `InvalidRequestError` for a `limit`
+        Up to 1000 rows are one request; more, or whole tags, are read page by page. Raises `InvalidRequestError` for a `limit`
         below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
         """
-        chosen = filters_from(SearchQuery, query, fields)
+        chosen = with_tags_match(filters_from(SearchQuery, query, fields), self._tags_match)
         return await self._dispatcher.run(listing.search_memories(chosen, self._dispatcher.settings.clock))
 
     @refusing_filters
@@ -234,6 +275,7 @@ class AsyncMemories:
         since: TimeBound | None = None,
         until: TimeBound | None = None,
         tags: str | Sequence[str] | None = None,
+        tags_match: TagsMatch = "exact",
         memory_types: Sequence[str] | None = None,
         event_types: Sequence[str] | None = None,
         min_importance: float | None = None,
@@ -251,7 +293,8 @@ class AsyncMemories:
             session_id: Only this session's.
             since: Only what occurred later: see `Memory.occurred_at`.
             until: Only what occurred earlier.
-            tags: Tags that all have to match, each as a part of the stored ones.
+            tags: Tags that all have to match: a list, or one string with commas between them. White space around each is cut.
+            tags_match: ``exact`` for whole tags; ``substring`` for parts of tags, as the server's own filter has it.
             memory_types: Any of these types.
             event_types: Any of these types.
             min_importance: At least this; a memory without an importance has 0.
@@ -286,6 +329,7 @@ class AsyncMemories:
             since=since,
             until=until,
             tags=tags,
+            tags_match=tags_match,
             memory_types=memory_types,
             event_types=event_types,
             min_importance=min_importance,
@@ -293,6 +337,7 @@ class AsyncMemories:
         )
         return await self._dispatcher.run(self._dispatcher.searching.search(query, asked))
 
+    @keywords("MemoryContextParams")
     async def prompt_context(
         self,
         query: str | None = None,
@@ -324,14 +369,16 @@ class AsyncMemories:
         from memtrace.context import PromptContextOptions
 
         given = {"query": query, "max_tokens": max_tokens, **fields}
-        options = coerce_request(PromptContextOptions, None, given)
+        options = coerce_request(PromptContextOptions, None, given, ("agent_id", "session_id"))
         owner = prompt_context.Owner("memories.prompt_context", agent_id, session_id)
         return await self._dispatcher.run(prompt_context.prompt_context(owner, options, self._dispatcher.searching))
 
+    @hinting_keywords
     async def index_status(self, agent_id: str | None = None) -> IndexStatus:
         """What the index of `search` has of an agent's memories, or of all. Nothing is read into it."""
         return await self._dispatcher.run(self._dispatcher.searching.status(agent_id))
 
+    @hinting_keywords
     async def index_sync(self, agent_id: str | None = None, *, progress: IndexProgress | None = None) -> IndexStatus:
         """Bring the index of `search` up to date ahead: read what is newer, and make the vectors that are missing.
 
@@ -339,35 +386,79 @@ class AsyncMemories:
         """
         return await self._dispatcher.run(self._dispatcher.searching.sync(agent_id, progress))
 
-    async def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
-        """Store an episodic memory, event type ``general``; `occurred_at` is when it happened, if not now. Raises as `add` does."""
-        return await self.add(episodic_memory(agent_id, content, occurred_at))
+    @keywords("RememberParams")
+    async def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:
+        """Store what an agent saw or did: an episodic memory, event type ``general``, unless the keywords say otherwise.
 
+        Args:
+            agent_id: Whose memory.
+            content: What is remembered; not empty.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`, `importance`, `event_type`, `metadata`,
+                `occurred_at` (when it happened, if not now) and `dedup_key`.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            InvalidRequestError: A field breaks a rule of the server; nothing was sent.
+            ConflictError: As `add`.
+
+        Example:
+            >>> import asyncio
+            >>> from memtrace import AsyncMemtrace
+            >>> async def main() -> list[str] | None:
+            ...     async with AsyncMemtrace("memory://", "any key") as client:
+            ...         memory = await client.memories.remember("assistant", "User likes tea", tags=["drinks"], importance=0.8)
+            ...         return memory.tags
+            >>> asyncio.run(main())
+            ['drinks']
+        """
+        return await self.add(episodic_memory(agent_id, content, fields))
+
+    @keywords("RecallParams")
     async def recall(
-        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
+        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, **fields: Unpack[RecallParams]
     ) -> MemoryList:
         """Read an agent's newest memories, or with a `query` the most relevant.
 
         Args:
             agent_id: Whose memories.
             since: Only what is newer. Default: 24 hours ago; with a `query` there is no bound.
-            query: What to look for, in plain words; as `search`.
-            limit: How many at most, from 1. Default: 100; with a `query` 10.
+            **fields: `until`: only what is older. `tags`: all of them must match, as whole tags unless `tags_match` is
+                ``substring``. `memory_types`: any of these types. `limit`: how many at most, from 1; 100, or 10 with a `query`.
+                `query`: what to look for, in plain words; as `search`.
 
         Returns:
-            The newest first; with a `query` the most relevant first.
+            The newest first; with a `query` the most relevant first. With a `query`, `since` and `until` are about when a memory
+            occurred.
 
         Raises:
-            InvalidRequestError: The agent is empty, the query blank, or a bound cannot be read; nothing was sent.
+            InvalidRequestError: The agent is empty, the query blank, or a filter cannot be read; nothing was sent.
         """
-        if query is None:
-            return await self.list(recent_query(agent_id, since, limit))
-        from memtrace._runtime.workflows.searching import recall_query
+        from memtrace._runtime.workflows.recalling import recall
 
-        bound = None if isinstance(since, Unset) else since
-        asked = recall_query(self._dispatcher.settings, agent_id, query, bound, 10 if limit is None else limit)
-        return await self._dispatcher.run(self._dispatcher.searching.recall(query, asked))
+        memory_types, query = fields.pop("memory_types", None), fields.pop("query", None)
+        bound = None if query is not None and isinstance(since, Unset) else since
+        asked = recent_query(agent_id, bound, fields, has_query=query is not None)
+        searching = self._dispatcher.searching
+        return await self._dispatcher.run(recall(asked, memory_types, query, searching, listing.list_memories))
 
-    async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
-        """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""
-        return await self.add(decision_memory(agent_id, decision, reasoning))
+    @keywords("DecideParams")
+    async def decide(self, agent_id: str, decision: str, reasoning: str, **fields: Unpack[DecideParams]) -> Memory:
+        """Store a decision, its reasoning under ``metadata["reasoning"]``.
+
+        Args:
+            agent_id: Whose decision.
+            decision: What was decided; not empty.
+            reasoning: Why.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`, `importance` and `metadata`, which has
+                no ``reasoning`` of its own.
+
+        Returns:
+            The stored memory, of the type and event type ``decision``.
+
+        Raises:
+            InvalidRequestError: A field breaks a rule of the server; nothing was sent.
+            ConflictError: As `add`.
+        """
+        return await self.add(decision_memory(agent_id, decision, reasoning, fields))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace.models import (
+    Agent,
     ContextOptions,
     CreateSessionRequest,
     ListOptions,
@@ -18,55 +19,73 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.operations._coercion import coerce_request
+from memtrace.operations._coercion import coerce_request, session_request, with_tags_match
+from memtrace.operations._peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._async_active_session import AsyncActiveSession
+from memtrace.resources._defaults import RESOURCES, Defaults
+from memtrace.resources._keyword_hints import hinting_keywords
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace._runtime.dispatch import AsyncDispatcher
     from memtrace.context import PromptContext, PromptContextOptions
+    from memtrace.models import TagsMatch
     from memtrace.resources.request_params import (
         ContextParams,
         CreateSessionParams,
         PromptContextParams,
         SessionMemoriesParams,
+        SessionOfAgentParams,
         UpdateSessionParams,
     )
 
 
-class AsyncSessions:
+class AsyncSessions(HintsAtNames):
     """The sessions of the key's organisation; ``client.sessions``."""
 
-    def __init__(self, dispatcher: AsyncDispatcher) -> None:
+    _peer_names = SESSIONS_NAMES
+
+    def __init__(self, dispatcher: AsyncDispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     async def create(self, request: CreateSessionRequest) -> Session: ...
     @overload
+    async def create(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> Session: ...
+    @overload
     async def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
-    async def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
-        """Create a session of a registered agent, by the agent's id.
+    @keywords("CreateSessionParams")
+    async def create(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> Session:
+        """Create a session of a registered agent, given by its id or as the agent itself.
 
         Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
         """
-        return await self._dispatcher.send(
-            operations.create_session(coerce_request(CreateSessionRequest, request, fields))
-        )
+        return await self._dispatcher.send(operations.create_session(session_request(request, fields)))
 
     @overload
     def open(self, request: CreateSessionRequest) -> AsyncActiveSession: ...
     @overload
+    def open(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> AsyncActiveSession: ...
+    @overload
     def open(self, **fields: Unpack[CreateSessionParams]) -> AsyncActiveSession: ...
-    def open(self, request: CreateSessionRequest | None = None, **fields: object) -> AsyncActiveSession:
-        """A session for one ``with`` block: created when the block begins, closed when it ends."""
-        return AsyncActiveSession(self._dispatcher, coerce_request(CreateSessionRequest, request, fields))
+    @keywords("CreateSessionParams")
+    def open(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> AsyncActiveSession:
+        """A session for one ``with`` block: created when the block begins, closed when it ends.
 
+        Its agent is given by its id, or as the registered agent itself.
+        """
+        return AsyncActiveSession(self._dispatcher, session_request(request, fields))
+
+    @hinting_keywords
     async def get(self, session_id: str) -> Session:
         """Fetch a session. Raises `NotFoundError`."""
         return await self._dispatcher.send(operations.get_session(session_id))
 
+    @hinting_keywords
     async def list(self, agent_id: str | None = None) -> SessionList:
         """All sessions, or those of one agent's id, newest first; the server has no pages here."""
         return await self._dispatcher.send(operations.list_sessions(agent_id))
@@ -75,12 +94,14 @@ class AsyncSessions:
     async def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
     @overload
     async def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
+    @keywords("UpdateSessionParams")
     async def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
         """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
         return await self._dispatcher.send(
             operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
         )
 
+    @hinting_keywords
     async def close(self, session_id: str) -> Session:
         """Set a session's status to ``closed``; closing it again moves `closed_at`. Raises `NotFoundError`."""
         return await self._dispatcher.send(operations.close_session(session_id))
@@ -89,6 +110,7 @@ class AsyncSessions:
     async def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
     @overload
     async def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
+    @keywords("ContextParams")
     async def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
 
@@ -104,6 +126,7 @@ class AsyncSessions:
     async def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
     @overload
     async def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
+    @keywords("PromptContextParams")
     async def prompt_context(
         self, session_id: str, options: PromptContextOptions | None = None, **fields: object
     ) -> PromptContext:
@@ -124,12 +147,13 @@ class AsyncSessions:
     async def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
     async def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
+    @keywords("SessionMemoriesParams")
     async def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read a session's memories, of all times unless `since` says otherwise, newest first.
 
         Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields), self._tags_match)
         return await self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -140,6 +164,7 @@ class AsyncSessions:
     def memories_iter(
         self, session_id: str, *, page_size: int = ..., **fields: Unpack[SessionMemoriesParams]
     ) -> AsyncGenerator[Memory, None]: ...
+    @keywords("SessionMemoriesParams")
     def memories_iter(
         self,
         session_id: str,
@@ -149,6 +174,6 @@ class AsyncSessions:
         **fields: object,
     ) -> AsyncGenerator[Memory, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields, ("page_size",)), self._tags_match)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

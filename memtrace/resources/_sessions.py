@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace.models import (
+    Agent,
     ContextOptions,
     CreateSessionRequest,
     ListOptions,
@@ -19,53 +20,73 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.operations._coercion import coerce_request
+from memtrace.operations._coercion import coerce_request, session_request, with_tags_match
+from memtrace.operations._peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._active_session import ActiveSession
+from memtrace.resources._defaults import RESOURCES, Defaults
+from memtrace.resources._keyword_hints import hinting_keywords
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace._runtime.dispatch import Dispatcher
     from memtrace.context import PromptContext, PromptContextOptions
+    from memtrace.models import TagsMatch
     from memtrace.resources.request_params import (
         ContextParams,
         CreateSessionParams,
         PromptContextParams,
         SessionMemoriesParams,
+        SessionOfAgentParams,
         UpdateSessionParams,
     )
 
 
-class Sessions:
+class Sessions(HintsAtNames):
     """The sessions of the key's organisation; ``client.sessions``."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    _peer_names = SESSIONS_NAMES
+
+    def __init__(self, dispatcher: Dispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     def create(self, request: CreateSessionRequest) -> Session: ...
     @overload
+    def create(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> Session: ...
+    @overload
     def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
-    def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
-        """Create a session of a registered agent, by the agent's id.
+    @keywords("CreateSessionParams")
+    def create(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> Session:
+        """Create a session of a registered agent, given by its id or as the agent itself.
 
         Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
         """
-        return self._dispatcher.send(operations.create_session(coerce_request(CreateSessionRequest, request, fields)))
+        return self._dispatcher.send(operations.create_session(session_request(request, fields)))
 
     @overload
     def open(self, request: CreateSessionRequest) -> ActiveSession: ...
     @overload
+    def open(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> ActiveSession: ...
+    @overload
     def open(self, **fields: Unpack[CreateSessionParams]) -> ActiveSession: ...
-    def open(self, request: CreateSessionRequest | None = None, **fields: object) -> ActiveSession:
-        """A session for one ``with`` block: created when the block begins, closed when it ends."""
-        return ActiveSession(self._dispatcher, coerce_request(CreateSessionRequest, request, fields))
+    @keywords("CreateSessionParams")
+    def open(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> ActiveSession:
+        """A session for one ``with`` block: created when the block begins, closed when it ends.
 
+        Its agent is given by its id, or as the registered agent itself.
+        """
+        return ActiveSession(self._dispatcher, session_request(request, fields))
+
+    @hinting_keywords
     def get(self, session_id: str) -> Session:
         """Fetch a session. Raises `NotFoundError`."""
         return self._dispatcher.send(operations.get_session(session_id))
 
+    @hinting_keywords
     def list(self, agent_id: str | None = None) -> SessionList:
         """All sessions, or those of one agent's id, newest first; the server has no pages here."""
         return self._dispatcher.send(operations.list_sessions(agent_id))
@@ -74,12 +95,14 @@ class Sessions:
     def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
     @overload
     def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
+    @keywords("UpdateSessionParams")
     def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
         """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
         return self._dispatcher.send(
             operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
         )
 
+    @hinting_keywords
     def close(self, session_id: str) -> Session:
         """Set a session's status to ``closed``; closing it again moves `closed_at`. Raises `NotFoundError`."""
         return self._dispatcher.send(operations.close_session(session_id))
@@ -88,6 +111,7 @@ class Sessions:
     def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
     @overload
     def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
+    @keywords("ContextParams")
     def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
 
@@ -101,6 +125,7 @@ class Sessions:
     def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
     @overload
     def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
+    @keywords("PromptContextParams")
     def prompt_context(
         self, session_id: str, options: PromptContextOptions | None = None, **fields: object
     ) -> PromptContext:
@@ -121,12 +146,13 @@ class Sessions:
     def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
     def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
+    @keywords("SessionMemoriesParams")
     def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read a session's memories, of all times unless `since` says otherwise, newest first.
 
         Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields), self._tags_match)
         return self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -137,6 +163,7 @@ class Sessions:
     def memories_iter(
         self, session_id: str, *, page_size: int = ..., **fields: Unpack[SessionMemoriesParams]
     ) -> Generator[Memory, None, None]: ...
+    @keywords("SessionMemoriesParams")
     def memories_iter(
         self,
         session_id: str,
@@ -146,6 +173,6 @@ class Sessions:
         **fields: object,
     ) -> Generator[Memory, None, None]:
         """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields, ("page_size",)), self._tags_match)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

@@ -17,13 +17,19 @@ __all__ = [
     "AgentMemoriesParams",
     "ContextParams",
     "CreateSessionParams",
+    "DecideParams",
     "FilterParams",
     "ListParams",
     "MemoryContextParams",
+    "NamedAgentParams",
     "PromptContextParams",
+    "RecallParams",
     "RegisterAgentParams",
     "RememberParams",
+    "SessionDecideParams",
     "SessionMemoriesParams",
+    "SessionOfAgentParams",
+    "SessionRememberParams",
     "UpdateSessionParams",
 ]
 
@@ -44,17 +50,47 @@ class AddMemoryParams(TypedDict, total=False):
     parent_id: str | None
 
 
-class RememberParams(TypedDict, total=False):
-    """The fields of `AddMemoryRequest` that a session's `remember` takes beside the content."""
-
-    memory_type: MemoryType
-    event_type: str
+class _DetailParams(TypedDict, total=False):
+    tags: list[str] | None
+    importance: float | None
     metadata: dict[str, Any] | None
     occurred_at: datetime | None
-    tags: list[str] | None
     dedup_key: str | None
-    importance: float | None
     parent_id: str | None
+
+
+class SessionRememberParams(_DetailParams, total=False):
+    """The fields of `AddMemoryRequest` that an open session's `remember` takes beside the content."""
+
+    event_type: str
+    memory_type: MemoryType
+
+
+class RememberParams(SessionRememberParams, total=False):
+    """The fields of `AddMemoryRequest` that `remember` takes beside the agent's id and the content."""
+
+    session_id: str | None
+
+
+class SessionDecideParams(_DetailParams, total=False):
+    """The fields of `AddMemoryRequest` that an open session's `decide` takes beside the decision and the reasoning."""
+
+
+class DecideParams(SessionDecideParams, total=False):
+    """The fields of `AddMemoryRequest` that `decide` takes beside the agent's id, the decision and the reasoning."""
+
+    session_id: str | None
+
+
+class RecallParams(TypedDict, total=False):
+    """What `recall` takes beside the agent's id and `since`."""
+
+    until: TimeBound | None
+    tags: str | list[str] | None
+    tags_match: TagsMatch | None
+    memory_types: list[str] | None
+    limit: int | None
+    query: str | None
 
 
 class _ReadParams(TypedDict, total=False):
@@ -105,19 +141,29 @@ class FilterParams(TypedDict, total=False):
     order: Order | None
 
 
-class RegisterAgentParams(TypedDict, total=False):
-    """The fields of `RegisterAgentRequest`."""
+class NamedAgentParams(TypedDict, total=False):
+    """The fields of `RegisterAgentRequest` beside the name."""
 
-    name: Required[str]
     description: str | None
     config: dict[str, Any] | None
 
 
-class CreateSessionParams(TypedDict, total=False):
+class RegisterAgentParams(NamedAgentParams, total=False):
+    """The fields of `RegisterAgentRequest`."""
+
+    name: Required[str]
+
+
+class SessionOfAgentParams(TypedDict, total=False):
+    """The fields of `CreateSessionRequest` beside the agent's id."""
+
+    metadata: dict[str, Any] | None
+
+
+class CreateSessionParams(SessionOfAgentParams, total=False):
     """The fields of `CreateSessionRequest`."""
 
     agent_id: Required[str]
-    metadata: dict[str, Any] | None
 
 
 class UpdateSessionParams(TypedDict, total=False):

@@ -31,7 +31,13 @@ def policy(verify):
 
 def made_by_threads(world, todo, transport, verify, middleware=()):
     with Memtrace(
-        world.proxy.url, world.key, transport=transport, timeout=TIMEOUT, retry=policy(verify), middleware=middleware
+        world.proxy.url,
+        world.key,
+        transport=transport,
+        timeout=TIMEOUT,
+        retry=policy(verify),
+        dedup="server",
+        middleware=middleware,
     ) as client:
         return run_threads(client, todo, world.agent_id)
 
@@ -44,6 +50,7 @@ def made_by_tasks(world, todo, transport, verify, middleware=()):
             transport=transport,
             timeout=TIMEOUT,
             retry=policy(verify),
+            dedup="server",
             middleware=middleware,
         ) as client:
             reported = await run_tasks(client, todo, world.agent_id)

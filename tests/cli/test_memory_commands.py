@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,20 @@ class TestRemember:
         assert invoke("remember", "assistant", "-", stdin=b"\xef\xbb\xbftext\n").exit_code == 0
         assert client.recall("assistant").memories[0].content == "text"
 
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [("2026-01-31T12:00:00+01:00", "2026-01-31T11:00:00Z"), ("2026-01-31", "2026-01-31T00:00:00Z")],
+    )
+    @pytest.mark.parametrize("command", [("remember", "a", "b"), ("decide", "a", "b", "c")], ids=" ".join)
+    def test_when_it_happened_is_kept(self, invoke, client, command, given, kept):
+        assert invoke(*command, "--occurred-at", given).exit_code == 0
+        assert client.recall("a")[0].metadata["occurred_at"] == kept
+
+    def test_when_it_happened_counts_from_now_too(self, invoke, client):
+        invoke("remember", "a", "b", "--occurred-at", "2h")
+        happened = client.recall("a")[0].occurred_at
+        assert timedelta(hours=2) <= datetime.now(timezone.utc) - happened < timedelta(hours=3)
+
     def test_a_standard_input_longer_than_any_request_is_not_read_to_its_end(self, invoke, client, environment):
         result = invoke("remember", "assistant", "-", stdin=b"x" * 5_000_000)
         assert (result.exit_code, result.stdout) == (2, "")
@@ -104,6 +119,10 @@ class TestRemember:
             (["assistant", "secret", "--metadata", "[1]"], "--metadata: not a JSON object"),
             (["assistant", "secret", "--importance", "2"], "importance"),
             (["assistant", ""], "CONTENT must be"),
+            (
+                ["assistant", "secret", "--occurred-at", "yesterday"],
+                "--occurred-at must be a whole number from 1 to 8760 and h, d",
+            ),
         ],
     )
     def test_bad_input_is_refused_unsent_in_one_line(self, invoke, server, memtrace_fake, arguments, told):
@@ -183,6 +202,9 @@ class TestRecall:
             (("old", "--since", "1h"), "old has nothing since 1h; its newest memory"),
             (("old", "--query", "coffee"), "nothing that old has of all times is relevant to the query; its newest memory is of 2026"),
             (("old", "--query", "tea", "--since", "1h"), "nothing that old has since 1h is relevant to the query; its newest memory"),
+            (("old", "--until", "1h"), "old has nothing since 24h until 1h; its newest memory is of 2026-01-01 00:00 UTC: give another --since or --until, or --query\n"),
+            (("old", "--since", "3d", "--tag", "ui"), "old has nothing since 3d with these filters; its newest memory is of 2026-01-01 00:00 UTC: give a longer --since, or leave a filter out\n"),
+            (("old", "--query", "tea", "--type", "decision"), "nothing that old has of all times with these filters is relevant to the query; its newest memory"),
             (("Odl",), "the agent Odl is unknown: nobody has written to it, and it is not registered; did you mean old?\n"),
             (("zzz",), "the agent zzz is unknown: nobody has written to it, and it is not registered\n"),
             (("helper",), "no memory is stored under helper; the agent of that name stores under its id: memtrace-sdk recall agent_"),
@@ -212,6 +234,26 @@ class TestRecall:
         assert json.loads(invoke("recall", "assistant", "--json").stdout)["count"] == 0
         found = json.loads(invoke("recall", "assistant", "--since", "3d", "--json").stdout)
         assert (found["count"], found["memories"][0]["content"]) == (1, "old")
+
+    @pytest.mark.memtrace(strict=False)  # which refuses to find gui where ui is asked for
+    @pytest.mark.parametrize("query", [(), ("--query", "step")])
+    def test_every_filter_chooses(self, invoke, client, memtrace_fake, query):
+        for number, (kind, tag) in enumerate([("episodic", "ui"), ("decision", "ui"), ("entity", "gui")]):
+            client.memories.add(agent_id="a", content=f"step {number}", memory_type=kind, tags=[tag])
+            memtrace_fake.clock.advance(3600)
+
+        def found(*options):
+            rows = json.loads(invoke("recall", "a", *query, *options, "--json").stdout)["memories"]
+            return sorted(row["content"] for row in rows)
+
+        until = "2026-01-01T00:30:00Z"
+        assert found("--since", "2020-01-01") == ["step 0", "step 1", "step 2"]
+        assert found("--since", "2020-01-01", "--until", until) == ["step 0"]
+        assert found("--since", "2020-01-01", "--type", "decision") == ["step 1"]
+        assert found("--since", "2020-01-01", "--type", "decision", "--type", "entity") == ["step 1", "step 2"]
+        assert found("--since", "2020-01-01", "--tag", "ui") == ["step 0", "step 1"]
+        parts = found("--since", "2020-01-01", "--tag", "ui", "--tags-match", "substring")
+        assert parts == ["step 0", "step 1", "step 2"]
 
     def test_an_empty_agent_is_not_everyone(self, invoke, server):
         assert invoke("recall", "").exit_code == 2
@@ -284,11 +326,13 @@ class TestSearch:
             (("--type", "decision"), "wine"),
             (("--event-type", "seen", "--event-type", "heard"), "water"),
             (("--tag", "ui"), "water"),
+            (("--tag", "u"), ""),
+            (("--tag", "u", "--tags-match", "substring"), "water"),
             (("--min-importance", "0.5"), "wine"),
             (("--since", "1h"), "wine water"),
             (("--until", "150m"), "tea"),
         ],
-        ids=lambda value: value[0] if isinstance(value, tuple) else "",
+        ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
     )
     def test_every_option_reaches_the_search(
         self, invoke, client, stored, at_once, environment, memtrace_fake, option, found
@@ -378,10 +422,13 @@ class TestFilter:
         ]
         memtrace_fake.clock.advance(1)
         found = json.loads(
-            invoke("filter", "dark", *options, "--min-importance", "0.5", "--order", "asc", "--json").stdout
-        )
+            invoke(
+                "filter", "dark", *options, "--tags-match", "substring", "--min-importance", "0.5", "--order", "asc",
+                "--json",
+            ).stdout
+        )  # fmt: skip
         assert [row["content"] for row in found["results"]] == ["dark mode", "dark mode too"]
-        exact = json.loads(invoke("filter", *options, "--exact-tags", "--until", "2999-01-01", "--json").stdout)
+        exact = json.loads(invoke("filter", *options, "--until", "2999-01-01", "--json").stdout)
         assert [row["content"] for row in exact["results"]] == ["dark mode"]
 
     def test_a_full_answer_says_that_there_may_be_more(self, invoke, client):
@@ -594,7 +641,11 @@ class TestEveryCommand:
 
 def test_a_wrong_timeout_names_its_option(invoke, server):
     result = invoke("recall", "a", "--timeout", "-1")
-    assert (result.exit_code, "(from --timeout; docs: errors/configuration)" in result.stderr) == (2, True)
+    assert (
+        result.exit_code,
+        "(from --timeout; docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)"
+        in result.stderr,
+    ) == (2, True)
     assert "the timeout must be a number of seconds above 0" in result.stderr
 
 

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 import memtrace
 import memtrace._cli
-from memtrace import MemtraceError
+from memtrace import ConfigurationError, MemtraceError
 from memtrace._cli.app import app
 from memtrace._cli.terminal import make_console
 from tests.cli.conftest import locomo
@@ -293,7 +293,7 @@ class TestOnATerminal:
             seen = self.run(terminal, "recall", "a", "--base-url", "memory://", "--timeout", "-1", status=2)
         first, second = seen.decode().splitlines()
         assert first.startswith("memtrace-sdk: \x1b[31mthe timeout must be a number of seconds above 0")
-        assert second == "(from --timeout; docs: errors/configuration)"
+        assert second == f"(from --timeout; docs: {ConfigurationError('m').url})"
 
     @pytest.mark.parametrize("arguments", [("demo",), ("transports",), ("recall", "a", "--base-url", "memory:x")])
     @pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": "dumb"}])

@@ -112,7 +112,7 @@ def test_both_faces_document_the_same(sync, async_):
 def test_the_flat_methods_delegate_in_one_line():
     for kind in (Memtrace, AsyncMemtrace):
         flat = [f for name, f in vars(kind).items() if inspect.isfunction(f) and "; as `" in (f.__doc__ or "")]
-        assert len(flat) == 17
+        assert len(flat) == 15
         for function in flat:
             body = inspect.getsource(function).split('"""')[-1].strip()
             assert "\n" not in body, body

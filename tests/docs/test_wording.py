@@ -113,16 +113,6 @@ RULES = {
 
 #: Pages written before the rules. The list may only become shorter: a page without findings has to leave it.
 NOT_YET = {
-    "README.md",
-    "docs/architecture.md",
-    "docs/batches.md",
-    "docs/configuration.md",
-    "docs/console.md",
-    "docs/context.md",
-    "docs/delivery-guarantees.md",
-    "docs/delivery-table.md",
-    "docs/deployments.md",
-    "docs/errors.md",
     "docs/errors/configuration.md",
     "docs/errors/drain_timeout.md",
     "docs/errors/duplicate_memory.md",
@@ -144,25 +134,14 @@ NOT_YET = {
     "docs/integrations/mcp.md",
     "docs/integrations/openai-agents.md",
     "docs/integrations/tools.md",
-    "docs/middleware.md",
-    "docs/moving-over.md",
-    "docs/notebooks.md",
-    "docs/observability.md",
-    "docs/outgrow.md",
-    "docs/performance-internals.md",
-    "docs/performance.md",
-    "docs/plugins.md",
-    "docs/quickstart.md",
-    "docs/raw.md",
-    "docs/reading.md",
-    "docs/serving.md",
-    "docs/sqlite.md",
-    "docs/testing.md",
-    "docs/transports.md",
-    "docs/tutorial.md",
-    "docs/write-buffer.md",
 }
-CONTRIBUTORS = {"docs/architecture.md", "docs/performance-internals.md", "docs/delivery-table.md", "docs/changelog.md"}
+CONTRIBUTORS = {
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/performance-internals.md",
+    "docs/delivery-table.md",
+    "docs/changelog.md",
+}
 
 
 def prose(text):
@@ -191,7 +170,7 @@ def test_prose_has_paragraphs_on_one_line_and_no_code():
     assert prose(page).split("\n") == ["# Title", "", "One CODE line with a link.", "", "", "", "- item", "- next", ""]
 
 
-@pytest.mark.parametrize("page", pages.WITH_EXAMPLES, ids=pages.name_of)
+@pytest.mark.parametrize("page", pages.ALL, ids=pages.name_of)
 def test_a_page_says_it_in_the_words_of_the_field(page):
     found = findings(page)
     if pages.name_of(page) in NOT_YET:

@@ -78,7 +78,7 @@ def _honoured(bare: frozenset[str], rich: frozenset[str]) -> str:
     if len(dropped) == len(OPTIONS):
         return "none"
     with_h2 = "".join(f"; `{option}` with the package h2" for option in OPTIONS if option in rich - bare)
-    return (f"all but {', '.join(dropped)}" if dropped else "all") + with_h2
+    return (f"all except {', '.join(dropped)}" if dropped else "all") + with_h2
 
 
 def _chosen_by(name: str) -> str:

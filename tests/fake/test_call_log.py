@@ -195,7 +195,7 @@ def test_the_largest_body_that_the_server_takes_is_kept(fake):
 def test_arguments_are_fields_parameters_and_ids(fake, face):
     client = face.of(fake)
     client.memories.add(agent_id="bot", content="x", tags=["a", "b"], importance=0.5)
-    client.memories.list(agent_id="bot", limit=20, tags=["a", "b"])
+    client.memories.list(agent_id="bot", limit=20, tags=["a", "b"], tags_match="substring")
     client.agents.stats("bot")
     session = client.sessions.create(agent_id=client.agents.register(name="a b").id).id
     client.sessions.close(session)

@@ -140,7 +140,7 @@ def yields_without_from(request, call_next):
 
 
 def test_yield_without_from_is_told(runner):
-    with pytest.raises(MiddlewareError, match=f"yields_without_from wrote 'yield' where 'yield from' is due. {WRITE}"):
+    with pytest.raises(MiddlewareError, match=f"yields_without_from wrote 'yield' instead of 'yield from'. {WRITE}"):
         runner.call(yields_without_from)
 
 

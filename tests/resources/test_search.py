@@ -153,6 +153,7 @@ def test_a_query_of_any_kind_has_an_answer(face, fake):
         ("min_importance", {"min_importance": float("inf")}),
         ("min_importance", {"min_importance": 10**400}),
         ("min_importance", {"min_importance": "x"}),
+        ("tags_match", {"tags_match": "whole"}),
     ],
 )
 def test_bad_arguments_are_refused_with_the_field_before_anything_is_sent(face, field, arguments):
@@ -172,7 +173,7 @@ def test_bad_arguments_are_refused_with_the_field_before_anything_is_sent(face, 
         lambda search: search(),
         lambda search: search(agent_id="a", min_importance=0.5),
         lambda search: search("tea", order="asc"),
-        lambda search: search("tea", tags_match="exact"),
+        lambda search: search("tea", content_contains="tea"),
     ],
 )
 def test_what_was_the_server_s_filter_is_told_the_new_name(face, former):

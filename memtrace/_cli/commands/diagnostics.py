@@ -60,7 +60,7 @@ Examples:
 \b
 The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on the
 command line, and is not shown.
-Exit status: 0 when all is well, 1 when a check failed, 2 when the configuration
+Exit status: 0 on success, 1 when a check failed, 2 when the configuration
 is missing or wrong.
 """
 

@@ -11,13 +11,16 @@ from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import (
     Choice,
     EventOption,
-    ExactTagsOption,
     JsonOption,
     KindOption,
+    KindsOption,
+    OccurredAtOption,
     QueryOption,
     SearchIndexOption,
     SessionOption,
     TagOption,
+    TagsMatchOption,
+    UntilOption,
 )
 from memtrace._cli.terminal import make_console, show, show_error, show_json, visible
 
@@ -52,6 +55,7 @@ def remember(
     importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
     session: Annotated[str | None, typer.Option(metavar="ID", help="The session that it belongs to.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
+    occurred_at: OccurredAtOption = None,
     dedup_key: Annotated[str | None, typer.Option(metavar="KEY", help="A duplicate key of your own.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it can be read.")] = False,
     choice: Choice,
@@ -73,6 +77,7 @@ def remember(
             "metadata": None if metadata is None else json_object(metadata, "--metadata"),
             "dedup_key": dedup_key,
         },
+        occurred_at=occurred_at,
         wait=wait,
         as_json=as_json,
     )
@@ -98,6 +103,7 @@ def decide(
     importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
     session: Annotated[str | None, typer.Option(metavar="ID", help="The session that it belongs to.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
+    occurred_at: OccurredAtOption = None,
     dedup_key: Annotated[str | None, typer.Option(metavar="KEY", help="A duplicate key of your own.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it can be read.")] = False,
     choice: Choice,
@@ -122,17 +128,21 @@ def decide(
             "metadata": {**also, "reasoning": reasoning},
             "dedup_key": dedup_key,
         },
+        occurred_at=occurred_at,
         wait=wait,
         as_json=as_json,
     )
 
 
-def _store(choice: Choice, fields: AddMemoryParams, *, wait: bool, as_json: bool) -> None:
+def _store(choice: Choice, fields: AddMemoryParams, *, occurred_at: str | None, wait: bool, as_json: bool) -> None:
     from memtrace._cli.connection import connected
     from memtrace._cli.stdin import text_of
     from memtrace._cli.tables import show_memories
+    from memtrace.clock import SystemClock
+    from memtrace.operations._time_bounds import to_moment
 
     with connected(choice, creates=True) as client:
+        fields["occurred_at"] = to_moment(occurred_at, "occurred_at", SystemClock())
         fields["content"] = text_of(fields["content"])
         memory = client.memories.add(wait=wait, **fields)
     if as_json:
@@ -144,7 +154,8 @@ def _store(choice: Choice, fields: AddMemoryParams, *, wait: bool, as_json: bool
 RECALL = """\b
 Examples:
   memtrace-sdk recall assistant
-  memtrace-sdk recall assistant --since 7d --limit 1000
+  memtrace-sdk recall assistant --since 7d --until 1d --limit 1000
+  memtrace-sdk recall assistant --type decision --tag ui
   memtrace-sdk recall assistant --query "what does the user drink?"
   memtrace-sdk recall assistant --json | jq -r '.memories[].content'
 """
@@ -161,6 +172,10 @@ def recall(
             help="Only what is newer: 30m, 24h, 7d, or a time as 2026-01-31T12:00:00Z. Without it: 24h, or all with --query.",
         ),
     ] = None,
+    until: UntilOption = None,
+    memory_type: KindsOption = None,
+    tag: TagOption = None,
+    tags_match: TagsMatchOption = "exact",
     limit: Annotated[
         int | None, typer.Option(metavar="N", help="How many at most. Without it: 100, or 10 with --query.")
     ] = None,
@@ -170,23 +185,38 @@ def recall(
 ) -> None:
     """Show what an agent remembers: the newest, or with --query the most relevant first."""
     from memtrace._cli.connection import connected
-    from memtrace._cli.nothing_found import why_nothing
-    from memtrace._cli.search_index import read_ahead
+    from memtrace._cli.nothing_found import Window, why_nothing
+    from memtrace._cli.search_index import SearchFilters, read_ahead
     from memtrace._cli.tables import show_memories
 
     if not agent:
         raise CommandError("AGENT is empty: as a filter that would mean everyone", ExitStatus.USAGE)
     with connected(choice, search_index) as client:
+        filters: SearchFilters = {
+            "until": until,
+            "memory_types": memory_type,
+            "tags": tag,
+            "tags_match": tags_match,
+        }
         if query is None:
             since = "24h" if since is None else since
-            found = client.memories.list(agent_id=agent, since=since, limit=100 if limit is None else limit)
         else:
             most = 10 if limit is None else limit
-            read_ahead(client, query, {"agent_id": agent, "since": since, "limit": most})
-            bound = {} if since is None else {"since": since}
-            found = client.memories.recall(agent, query=query, limit=most, **bound)
-        if not as_json and not found.memories:
-            show_error(why_nothing(client, agent, since, query))
+            read_ahead(client, query, {"agent_id": agent, "since": since, "limit": most, **filters})
+        bound = () if since is None else (since,)
+        found = client.memories.recall(
+            agent,
+            *bound,
+            until=until,
+            memory_types=memory_type,
+            tags=tag,
+            tags_match=tags_match,
+            limit=limit,
+            query=query,
+        )
+        if not as_json and not found:
+            window = Window(since, until, query, is_narrowed=bool(memory_type or tag))
+            show_error(why_nothing(client, agent, window))
             return
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
@@ -218,7 +248,7 @@ def tail(
     memory_type: KindOption = None,
     event_type: EventOption = None,
     tag: TagOption = None,
-    exact_tags: ExactTagsOption = False,
+    tags_match: TagsMatchOption = "exact",
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many to begin with.")] = 10,
     interval: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long to wait between two looks.")
@@ -241,7 +271,7 @@ def tail(
         memory_type=memory_type,
         event_type=event_type,
         tags=tag,
-        tags_match="exact" if exact_tags else "substring",
+        tags_match=tags_match,
     )
     exact = {"agent": agent, "type": memory_type, "event": event_type}
     shared = {name: value for name, value in exact.items() if value is not None}

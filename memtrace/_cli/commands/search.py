@@ -10,7 +10,6 @@ from memtrace._cli.options import (
     AgentOption,
     Choice,
     EventsOption,
-    ExactTagsOption,
     ImportanceOption,
     JsonOption,
     KindsOption,
@@ -18,6 +17,7 @@ from memtrace._cli.options import (
     SessionOption,
     SinceOption,
     TagOption,
+    TagsMatchOption,
     UntilOption,
 )
 from memtrace._cli.terminal import show_error, show_json, show_table
@@ -45,6 +45,7 @@ def search(
     memory_type: KindsOption = None,
     event_type: EventsOption = None,
     tag: TagOption = None,
+    tags_match: TagsMatchOption = "exact",
     min_importance: ImportanceOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -65,6 +66,7 @@ def search(
             "memory_types": memory_type,
             "event_types": event_type,
             "tags": tag,
+            "tags_match": tags_match,
             "min_importance": min_importance,
             "since": since,
             "until": until,
@@ -88,12 +90,12 @@ FILTER = """\b
 Examples:
   memtrace-sdk filter "dark mode"
   memtrace-sdk filter --agent assistant --type decision --since 30d
-  memtrace-sdk filter error --tag billing --exact-tags --order asc --json
+  memtrace-sdk filter error --tag billing --order asc --json
 
 \b
 TEXT is a part of the content, case-sensitive; there are no wildcards.
-A tag matches as a part of the stored tags, ui finds gui too, unless
---exact-tags is given. For what is relevant to a question: memtrace-sdk search.
+A tag matches as a whole tag; with --tags-match substring ui finds gui too. For
+what is relevant to a question: memtrace-sdk search.
 """
 
 
@@ -105,7 +107,7 @@ def filter_(
     memory_type: KindsOption = None,
     event_type: EventsOption = None,
     tag: TagOption = None,
-    exact_tags: ExactTagsOption = False,
+    tags_match: TagsMatchOption = "exact",
     min_importance: ImportanceOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -126,7 +128,7 @@ def filter_(
             memory_types=memory_type,
             event_types=event_type,
             tags=tag,
-            tags_match="exact" if exact_tags else "substring",
+            tags_match=tags_match,
             min_importance=min_importance,
             since=since,
             until=until,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from memtrace._runtime.config import Settings
 from memtrace._runtime.local_index import LocalIndex, Mark, Target
@@ -25,7 +25,6 @@ from memtrace.operations._validation import (
     check_types,
     invalid,
     is_text,
-    require_non_empty,
     split_tags,
     trim_tag,
 )
@@ -301,6 +300,8 @@ def index_query(
     check_types(_texts(event_types, "event_types"), "event_types")
     wanted = split_tags(tags) if isinstance(tags, str) else [trim_tag(tag) for tag in _texts(tags, "tags") or ()]
     check_tags(wanted)
+    if tags_match not in (None, *get_args(TagsMatch)):
+        raise invalid("tags_match", "'substring' or 'exact'", "there is no other")
     check_importance(min_importance)
     return IndexQuery(
         agent_id=agent_id,
@@ -308,19 +309,13 @@ def index_query(
         since=to_moment(since, "since", settings.clock),
         until=to_moment(until, "until", settings.clock),
         tags=[tag for tag in wanted if tag] or None,
-        tags_match=tags_match or "substring",
+        tags_match=tags_match or "exact",
         memory_types=_texts(memory_types, "memory_types"),
         event_types=_texts(event_types, "event_types"),
         min_importance=min_importance,
         limit=limit,
         newest=newest,
     )
-
-
-def recall_query(settings: Settings, agent_id: str, query: str, since: TimeBound | None, limit: int) -> IndexQuery:
-    """What `recall` looks for. An empty agent is refused: as a filter it would mean everyone."""
-    require_non_empty(agent_id, "agent_id")
-    return index_query(settings, query=query, agent_id=agent_id, since=since, limit=limit)
 
 
 def _check_owner(value: str | None, field: str) -> None:

@@ -80,7 +80,7 @@ class AsyncMemoryTools:
 
     async def _sent(self, request: MemoryRequest) -> Memory | Sequence[Memory]:
         if isinstance(request, AddMemoryRequest):
-            return await self._client.memories.add(request)
+            return await self._client.add_memory(request)  # a model repeats itself: the server's rule for duplicates
         if isinstance(request, ListOptions):
             return (await self._client.memories.list(request)).memories
         if isinstance(request, RelevanceQuery):

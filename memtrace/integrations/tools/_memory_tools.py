@@ -78,7 +78,7 @@ class MemoryTools:
 
     def _sent(self, request: MemoryRequest) -> Memory | Sequence[Memory]:
         if isinstance(request, AddMemoryRequest):
-            return self._client.memories.add(request)
+            return self._client.add_memory(request)  # a model repeats itself: the server's rule for duplicates
         if isinstance(request, ListOptions):
             return (self._client.memories.list(request)).memories
         if isinstance(request, RelevanceQuery):
