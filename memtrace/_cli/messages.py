@@ -8,7 +8,7 @@ from typing import Final
 
 from memtrace._cli.exit_status import CommandError, status_of
 from memtrace.exceptions import InvalidRequestError, MemtraceError
-from memtrace.operations._time_bounds import LOOKBACK_RULE, PYTHON_LOOKBACK_RULE, TIME_RULE, WRITTEN_TIME_RULE
+from memtrace.operations._time_bounds import WRITTEN_RULES
 
 #: The options for what a command sends, by the SDK's argument.
 _OPTIONS: Final = {
@@ -30,9 +30,6 @@ _OPTIONS: Final = {
     "tags": "--tag",
     "until": "--until",
 }
-
-#: What can be written in an option, by the rule of the Python argument.
-_WRITTEN_RULES: Final = {TIME_RULE: WRITTEN_TIME_RULE, PYTHON_LOOKBACK_RULE: LOOKBACK_RULE}
 
 #: What to do after a write that may have been stored, by the operation that failed.
 _LOOKUP_HINTS: Final = {
@@ -64,7 +61,7 @@ def problem_of(error: MemtraceError) -> str:
     """What happened; where an argument is wrong, by the option that gives it."""
     if isinstance(error, InvalidRequestError) and error.field and error.problem:
         option = _OPTIONS.get(error.field.partition("[")[0])
-        written = _WRITTEN_RULES.get(error.rule or "")
+        written = WRITTEN_RULES.get(error.rule or "")
         problem = f"must be {written}" if written else error.problem
         return error.message if option is None else f"{option} {problem}"
     return error.message

@@ -19,6 +19,8 @@ LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), a
 PYTHON_LOOKBACK_RULE = f"{LOOKBACK_RULE}, or a timedelta or an aware datetime"
 WRITTEN_TIME_RULE = f"{LOOKBACK_RULE}, or a timestamp as in '2026-01-31' or '2026-01-31T12:00:00Z'"
 TIME_RULE = f"{WRITTEN_TIME_RULE}, or a timedelta or an aware datetime"
+WRITTEN_RULES = {TIME_RULE: WRITTEN_TIME_RULE, PYTHON_LOOKBACK_RULE: LOOKBACK_RULE}
+"""What can be written where there is no Python, by the rule of the argument."""
 
 _INSTEAD = (
     "the server reads nothing else; for yesterday write '1d' or timedelta(days=1), for 90 seconds timedelta(seconds=90)"

@@ -150,6 +150,8 @@ def test_recall_takes_filters_as_keywords(client, place):
     assert [memory.content for memory in recall()] == newest
     assert [memory.content for memory in recall(since="2020-01-01", until="2100-01-01", limit=2)] == newest[:2]
     assert [memory.content for memory in recall(memory_types=["episodic"])] == newest[::3]
+    assert [memory.content for memory in recall(memory_types=iter(["episodic"]))] == newest[::3]
+    assert [memory.content for memory in recall(memory_types=[])] == newest
     assert [memory.content for memory in recall(tags=["user.1"])] == newest[2:]
     assert [memory.content for memory in recall(tags="user.1", tags_match="substring")] == newest
     assert [memory.content for memory in recall(query="entity 2", limit=1)] == ["entity 2"]
@@ -187,6 +189,7 @@ def test_a_session_recalls_several_types_with_its_other_filters(client):
     [
         ({"memory_types": "episodic"}, "memory_types"),
         ({"memory_types": [3]}, "memory_types"),
+        ({"memory_types": 3}, "memory_types"),
         ({"memory_types": ["no type"]}, "memory_types[0]"),
         ({"memory_types": ["entity"], "memory_type": "entity"}, "memory_types"),
         ({"memory_types": ["entity", "episodic"], "limit": 0}, "limit"),

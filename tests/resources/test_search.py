@@ -82,6 +82,7 @@ def test_filters_narrow_it(face, fake):
     assert found(client, "tea", tags=["hot"]) == ["tea"]
     assert found(client, "tea", tags="hot,drinks") == ["tea"]
     assert found(client, "tea", memory_types=["decision", "entity"]) == ["tea"]
+    assert found(client, "tea", memory_types=iter(["decision", "entity"])) == ["tea"]
     assert found(client, "tea", event_types=["note"]) == ["more tea"]
     assert found(client, "tea", min_importance=0.5) == ["tea"]
     assert found(client, "tea", until=old + timedelta(days=1)) == ["old tea"]
@@ -146,6 +147,7 @@ def test_a_query_of_any_kind_has_an_answer(face, fake):
         ("event_types", {"event_types": "note"}),
         ("tags", {"tags": 5}),
         ("memory_types", {"memory_types": 5}),
+        ("event_types", {"event_types": ["note", None]}),
         ("since", {"since": 5}),
         ("until", {"until": date(2020, 1, 1)}),
         ("min_importance", {"min_importance": -1}),

@@ -10,7 +10,7 @@ from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace.clock import Clock
 from memtrace.models import ListOptions, MemoryList, SearchQuery, SearchResult
 from memtrace.operations import Operation
-from memtrace.operations._validation import check_count, check_offset, check_type, invalid, is_text
+from memtrace.operations._validation import check_count, check_offset, check_types, invalid, text_list
 
 _FOUND = 10
 """How many memories a query finds, unless the limit says otherwise."""
@@ -43,11 +43,9 @@ def _types(options: ListOptions, memory_types: Sequence[str] | None) -> list[str
         return [options.memory_type] if options.memory_type else []
     if options.memory_type:
         raise invalid("memory_types", "left out with memory_type", "one of them says which types")
-    if isinstance(memory_types, str) or not all(map(is_text, memory_types)):
-        raise invalid("memory_types", "a list of texts")
-    for place, each in enumerate(memory_types):
-        check_type(each, f"memory_types[{place}]")
-    return [*memory_types]
+    types = text_list(memory_types, "memory_types") or []
+    check_types(types, "memory_types")
+    return types
 
 
 def _found(options: ListOptions, types: list[str], query: str, searching: Searching) -> Workflow[MemoryList]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar, get_args
@@ -24,8 +24,8 @@ from memtrace.operations._validation import (
     check_tags,
     check_types,
     invalid,
-    is_text,
     split_tags,
+    text_list,
     trim_tag,
 )
 from memtrace.ranking import IndexProgress, IndexStatus, SearchHit, SearchHits
@@ -296,9 +296,10 @@ def index_query(
     check_hits(limit)
     _check_owner(agent_id, "agent_id")
     _check_owner(session_id, "session_id")
-    check_types(_texts(memory_types, "memory_types"), "memory_types")
-    check_types(_texts(event_types, "event_types"), "event_types")
-    wanted = split_tags(tags) if isinstance(tags, str) else [trim_tag(tag) for tag in _texts(tags, "tags") or ()]
+    types, events = text_list(memory_types, "memory_types"), text_list(event_types, "event_types")
+    check_types(types, "memory_types")
+    check_types(events, "event_types")
+    wanted = split_tags(tags) if isinstance(tags, str) else [trim_tag(tag) for tag in text_list(tags, "tags") or ()]
     check_tags(wanted)
     if tags_match not in (None, *get_args(TagsMatch)):
         raise invalid("tags_match", "'substring' or 'exact'", "there is no other")
@@ -310,8 +311,8 @@ def index_query(
         until=to_moment(until, "until", settings.clock),
         tags=[tag for tag in wanted if tag] or None,
         tags_match=tags_match or "exact",
-        memory_types=_texts(memory_types, "memory_types"),
-        event_types=_texts(event_types, "event_types"),
+        memory_types=types,
+        event_types=events,
         min_importance=min_importance,
         limit=limit,
         newest=newest,
@@ -322,15 +323,3 @@ def _check_owner(value: str | None, field: str) -> None:
     if value == "":
         raise invalid(field, "None or a text that is not empty", "an empty one would not filter")
     check_id(value, field)
-
-
-def _texts(values: Sequence[str] | None, field: str) -> list[str] | None:
-    if values is None:
-        return None
-    if not _are_texts(values):
-        raise invalid(field, "a list of texts")
-    return list(values)
-
-
-def _are_texts(values: object) -> bool:
-    return isinstance(values, Iterable) and not isinstance(values, str) and all(map(is_text, values))
