@@ -6,7 +6,7 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast, get_args
 
@@ -26,6 +26,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from memtrace._support.numbers import counted
+from memtrace._support.pretty import PrettyPrinter, cut_fields, print_fields
 from memtrace._support.timestamps import rfc3339
 
 __all__ = [
@@ -130,6 +131,19 @@ class _StopsEarly(BaseModel):
         schema = handler(source)
         _stop_early(schema)
         return schema
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        """The fields for ``rich.print``, with long texts and lists cut."""
+        return cut_fields(_fields_of(self))
+
+    def _repr_pretty_(self, printer: PrettyPrinter, cycle: bool) -> None:  # noqa: FBT001 - as IPython calls it
+        """Print the fields in IPython, with long texts and lists cut."""
+        print_fields(printer, type(self).__name__, _fields_of(self))
+
+
+def _fields_of(model: BaseModel) -> Iterable[tuple[str, object]]:
+    """Names and values, those that a newer server added as well."""
+    return {**model.__dict__, **(model.__pydantic_extra__ or {})}.items()
 
 
 class _Sent(_StopsEarly):
