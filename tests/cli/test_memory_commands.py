@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from memtrace._cli.agent_names import AgentNames
 from memtrace._cli.exit_status import CommandError
 from memtrace._cli.stdin import text_of
 from memtrace_transports.memory import Fault
@@ -528,14 +529,11 @@ class TestRegistry:
         assert (empty.exit_code, empty.stdout) == (0, "")
         agent = client.agents.register(name="assistant", description="helps")
         (header, row) = table(invoke("agents"))
-        assert (header, row[0], row[1], row[-1]) == (
-            ["id", "name", "created", "description"],
-            agent.id,
-            "assistant",
-            "helps",
-        )
+        assert (header, row[0], row[-1]) == (["name", "created", "description"], "assistant", "helps")
+        (header, row) = table(invoke("agents", "--ids"))
+        assert (header, row[:2]) == (["id", "name", "created", "description"], [agent.id, "assistant"])
         assert json.loads(invoke("agents", agent.id, "--json").stdout)["agents"][0]["id"] == agent.id
-        assert table(invoke("agents", "assistant"))[1][0] == agent.id
+        assert table(invoke("agents", "assistant", "--ids"))[1][0] == agent.id
 
     def test_an_unknown_agent_is_status_3(self, invoke, server):
         result = invoke("agents", "nobody")
@@ -546,7 +544,8 @@ class TestRegistry:
         first, second = (client.agents.register(name=name) for name in ("a", "b"))
         one, two = (client.sessions.create(agent_id=agent.id) for agent in (first, second))
         client.sessions.close(one.id)
-        assert {row[0] for row in table(invoke("sessions"))[1:]} == {one.id, two.id}
+        assert {(row[0], row[1]) for row in table(invoke("sessions"))[1:]} == {(one.id, "a"), (two.id, "b")}
+        assert {row[1] for row in table(invoke("sessions", "--ids"))[1:]} == {first.id, second.id}
         assert json.loads(invoke("sessions", "--agent", second.id, "--json").stdout)["sessions"][0]["id"] == two.id
         assert table(invoke("sessions", one.id))[1][2] == "closed"
         assert invoke("sessions", one.id, "--agent", first.id).exit_code == 2
@@ -556,9 +555,61 @@ class TestRegistry:
         agent = client.agents.register(name="a")
         client.remember(agent.id, "one")
         client.decide("importer", "two", "why")
-        assert [row[:2] for row in table(invoke("stats"))[1:]] == [[agent.id, "1"]]
+        assert [row[:2] for row in table(invoke("stats"))[1:]] == [["a", "1"]]
+        assert [row[:2] for row in table(invoke("stats", agent.id, "importer"))[1:]] == [["a", "1"], ["importer", "1"]]
+        assert [row[:2] for row in table(invoke("stats", "--ids"))[1:]] == [[agent.id, "1"]]
         found = json.loads(invoke("stats", agent.id, "importer", "--json").stdout)
         assert [(row["agent_id"], row["memory_count"]) for row in found["stats"]] == [(agent.id, 1), ("importer", 1)]
+
+
+@pytest.fixture
+def agent_id(client):
+    """A registered agent, with a memory and one beside it of an agent that is not registered."""
+    agent = client.agents.register(name="Support bot")
+    client.remember(agent.id, "the export is late")
+    client.remember("importer", "the export is done")
+    return agent.id
+
+
+class TestNames:
+    ASKED = pytest.mark.parametrize("command", [("recall", ...), ("search", "export"), ("filter", "export")])
+
+    @ASKED
+    def test_a_registered_agent_is_shown_by_its_name_and_by_its_id_on_ids(self, invoke, agent_id, command):
+        command = [agent_id if word is ... else word for word in command]
+        named, with_ids = (invoke(*command, *ids).stdout for ids in ((), ("--ids",)))
+        assert ("Support bot" in named, agent_id in named) == (True, False)
+        assert ("Support bot" in with_ids, agent_id in with_ids) == (False, True)
+        assert ("importer" in named) == (command[0] != "recall")
+
+    @ASKED
+    def test_json_has_ids_and_asks_for_no_names(self, invoke, agent_id, memtrace_fake, command):
+        memtrace_fake.calls.clear()
+        found = invoke(*(agent_id if word is ... else word for word in command), "--json").stdout
+        assert agent_id in found
+        memtrace_fake.calls.assert_not_called("agents.list")
+
+    def test_agents_that_chose_their_id_are_not_asked_for(self, invoke, client, memtrace_fake):
+        client.remember("importer", "the export is done")
+        memtrace_fake.calls.clear()
+        assert "importer" in invoke("filter").stdout
+        memtrace_fake.calls.assert_not_called("agents.list")
+
+    def test_an_id_whose_name_nobody_knows_stands_for_itself(self, invoke, client):
+        unknown = "agent_0123456789abcdef01234567"
+        client.remember(unknown, "the export is done")
+        assert unknown in invoke("filter").stdout
+
+    def test_names_that_cannot_be_read_cost_no_table(self, invoke, agent_id, memtrace_fake):
+        memtrace_fake.faults.add(Fault("status", on="agents.list", status=500, times=None))
+        result = invoke("filter", "export")
+        assert (result.exit_code, result.stderr, agent_id in result.stdout) == (0, "", True)
+
+    def test_a_tail_asks_for_each_name_once(self, client, agent_id, memtrace_fake):
+        names = AgentNames(client)
+        for _ in range(3):
+            assert names.of([agent_id, "importer"])[agent_id] == "Support bot"
+        memtrace_fake.calls.assert_called("agents.list", times=1)
 
 
 COMMANDS = (
