@@ -47,11 +47,8 @@ def show_found(
 
 
 def show_memories(memories: Sequence[Memory], names: Names = _NO_NAMES) -> None:
-    """Print memories as a table, with the names of agents by id; says on stderr that there is none."""
-    if memories:
-        show_table(memories_table(memories, names), of_texts=True)
-    else:
-        show_error("nothing was found")
+    """Print memories as a table, with the names of agents by id."""
+    show_table(memories_table(memories, names), of_texts=True)
 
 
 def memories_table(memories: Iterable[Memory], names: Names = _NO_NAMES) -> Table:

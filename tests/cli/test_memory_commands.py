@@ -537,7 +537,34 @@ class TestRegistry:
 
     def test_an_unknown_agent_is_status_3(self, invoke, server):
         result = invoke("agents", "nobody")
-        assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (3, "", 1)
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert result.stderr == "memtrace-sdk: no agent is registered as nobody\n"
+
+    def test_an_agent_is_found_by_a_name_that_no_path_has_and_a_near_one_is_named(self, invoke, client):
+        agent = client.agents.register(name="Support bot / EU")
+        assert table(invoke("agents", "Support bot / EU", "--ids"))[1][0] == agent.id
+        result = invoke("agents", "support bot EU")
+        assert (result.exit_code, result.stderr) == (
+            3,
+            "memtrace-sdk: no agent is registered as support bot EU; did you mean Support bot / EU?\n",
+        )
+
+    @pytest.mark.parametrize("command", [("stats", ...), ("search", "tea", "--agent", ...), ("filter", "--agent", ...)])
+    def test_an_agent_that_nobody_has_written_to_is_named_as_unknown(self, invoke, client, command):
+        client.remember("assistant", "User likes tea")
+        result = invoke(*("asistant" if word is ... else word for word in command))
+        assert result.exit_code == 0
+        assert result.stderr == (
+            "memtrace-sdk: the agent asistant is unknown: nobody has written to it, and it is not registered; "
+            "did you mean assistant?\n"
+        )
+        as_json = invoke(*("asistant" if word is ... else word for word in command), "--json")
+        assert (as_json.exit_code, as_json.stderr) == (0, "")
+
+    def test_a_known_agent_without_anything_like_it_is_not_unknown(self, invoke, client):
+        client.remember("assistant", "User likes tea")
+        for command in (("search", "coffee"), ("filter", "coffee")):
+            assert invoke(*command, "--agent", "assistant").stderr == "memtrace-sdk: nothing was found\n"
 
     def test_sessions(self, invoke, client):
         assert "no session" in invoke("sessions").stderr

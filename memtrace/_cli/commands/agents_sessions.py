@@ -9,6 +9,7 @@ import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import Choice, IdsOption, JsonOption
+from memtrace._cli.terminal import show_error
 
 AGENTS = """\b
 Examples:
@@ -28,10 +29,11 @@ def agents(
 ) -> None:
     """Show the registered agents."""
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import registered
     from memtrace._cli.tables import agents_table, show_found
 
     with connected(choice) as client:
-        found = [client.agents.get(agent)] if agent is not None else client.agents.list().agents
+        found = [registered(client, agent)] if agent is not None else client.agents.list().agents
     show_found(
         "agents",
         found,
@@ -93,12 +95,15 @@ def stats(
     """Count what is stored."""
     from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import why_no_memory
     from memtrace._cli.tables import show_found, stats_table
 
     with connected(choice) as client:
         counted = agent or [each.id for each in client.agents.list().agents]
         found = [client.agents.stats(each) for each in counted]
         names = AgentNames(client, ids=ids or as_json).of(counted)
+        empty = [each.agent_id for each in found if not each.memory_count] if agent and not as_json else []
+        notes = [why_no_memory(client, each) for each in empty]
     show_found(
         "stats",
         found,
@@ -106,3 +111,5 @@ def stats(
         "no agent is registered; name the id that memories are stored under: memtrace-sdk stats AGENT",
         as_json=as_json,
     )
+    for note in notes:
+        show_error(note)

@@ -58,6 +58,7 @@ def search(
     """Find the memories that are relevant to a query."""
     from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import nothing_of
     from memtrace._cli.search_index import SearchFilters, read_ahead
     from memtrace._cli.tables import hits_table
 
@@ -75,6 +76,7 @@ def search(
         }
         read_ahead(client, query, filters)
         hits = client.memories.search(query, **filters)
+        none = "" if hits or as_json else nothing_of(client, agent)
         names = AgentNames(client, ids=ids or as_json).of(hit.memory.agent_id for hit in hits)
     if as_json:
         rows = [
@@ -85,7 +87,7 @@ def search(
     elif hits:
         show_table(hits_table(hits, names), of_texts=True)
     else:
-        show_error("nothing was found")
+        show_error(none)
 
 
 FILTER = """\b
@@ -122,6 +124,7 @@ def filter_(
     """Show the memories that the server's filters find, of all agents."""
     from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import nothing_of
     from memtrace._cli.tables import show_memories
 
     with connected(choice) as client:
@@ -140,8 +143,12 @@ def filter_(
             order=order,
         )
         names = AgentNames(client, ids=ids or as_json).of(memory.agent_id for memory in found.results)
+        none = "" if found.results or as_json else nothing_of(client, agent)
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
+        return
+    if none:
+        show_error(none)
         return
     show_memories(found.results, names)
     if found.count == limit:
