@@ -41,6 +41,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from memtrace._support.error_text import did_you_mean
 from memtrace._support.numbers import counted
+from memtrace._support.pretty import PrettyPrinter, cut_fields, print_fields
 from memtrace._support.short_reprs import short_repr
 from memtrace._support.timestamps import rfc3339
 from memtrace.exceptions import MemtraceWarning
@@ -151,6 +152,19 @@ class _StopsEarly(BaseModel):
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """The fields that have a value, long ones cut: a repr stands in a log."""
         return [(name, short_repr(value)) for name, value in super().__repr_args__() if value is not None]
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        """The fields for ``rich.print``, with long texts and lists cut."""
+        return cut_fields(_fields_of(self))
+
+    def _repr_pretty_(self, printer: PrettyPrinter, cycle: bool) -> None:  # noqa: FBT001 - as IPython calls it
+        """Print the fields in IPython, with long texts and lists cut."""
+        print_fields(printer, type(self).__name__, _fields_of(self))
+
+
+def _fields_of(model: BaseModel) -> Iterable[tuple[str, object]]:
+    """Names and values, those that a newer server added as well."""
+    return {**model.__dict__, **(model.__pydantic_extra__ or {})}.items()
 
 
 class _Sent(_StopsEarly):

@@ -210,7 +210,7 @@ _add(
     diagnostics.TRANSPORTS,
     "List the installed transports.",
     _TOOLS,
-    help="List the installed transports, with what is wrong where one cannot be used.",
+    help="List the installed transports: the clients that they serve, the default, and what is wrong where one cannot be used.",
 )
 _add(
     diagnostics.middleware,

@@ -1,4 +1,4 @@
-"""Why `recall` found nothing: the window was too narrow, or nobody has written to this agent."""
+"""Why nothing was found: the window was too narrow, or nobody has written to this agent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace.client import Memtrace
+from memtrace.exceptions import NotFoundError
+from memtrace.models import Agent
 
 _RECENT = 1000
 _NEAR = 3
@@ -40,6 +43,18 @@ def why_nothing(client: Memtrace, agent: str, window: Window) -> str:
         bound = "a longer --since" if window.until is None else "another --since or --until"
         wider = f"give {bound}, or leave a filter out" if window.is_narrowed else f"give {bound}, or --query"
         return f"{agent} has nothing {seen}; its newest memory is of {last} UTC: {wider}"
+    return why_no_memory(client, agent)
+
+
+def nothing_of(client: Memtrace, agent: str | None) -> str:
+    """What to tell whoever searched the memories of `agent`, or of all agents, and found nothing."""
+    if agent is None or client.memories.list(agent_id=agent, limit=1).memories:
+        return "nothing was found"
+    return why_no_memory(client, agent)
+
+
+def why_no_memory(client: Memtrace, agent: str) -> str:
+    """What to tell of an agent that has no memory."""
     agents = client.agents.list().agents
     if any(each.id == agent for each in agents):
         return f"the agent {agent} is registered, and has no memories yet"
@@ -47,9 +62,26 @@ def why_nothing(client: Memtrace, agent: str, window: Window) -> str:
         if each.name == agent:
             return f"no memory is stored under {agent}; the agent of that name stores under its id: memtrace-sdk recall {each.id}"
     written = {memory.agent_id for memory in client.memories.list(limit=_RECENT).memories}
-    near = _near(agent, written | {each.id for each in agents})
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    meant = _meant(agent, written | {each.id for each in agents})
     return f"the agent {agent} is unknown: nobody has written to it, and it is not registered{meant}"
+
+
+def registered(client: Memtrace, agent: str) -> Agent:
+    """The registered agent of this id or name. Raises `CommandError`, with near names, where there is none."""
+    try:
+        return client.agents.get(agent)
+    except NotFoundError:  # of a name with other characters than those of a path too
+        agents = client.agents.list().agents
+    for each in agents:
+        if each.name == agent:
+            return each
+    meant = _meant(agent, [each.name for each in agents])
+    raise CommandError(f"no agent is registered as {agent}{meant}", ExitStatus.NOT_FOUND)
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    near = _near(name, names)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _near(name: str, names: Iterable[str]) -> list[str]:

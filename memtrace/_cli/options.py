@@ -71,6 +71,7 @@ def with_choice(command: Callable[..., None]) -> Callable[..., None]:
     return choosing
 
 
+IdsOption = Annotated[bool, typer.Option("--ids", help="Show the ids of registered agents, not their names.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 

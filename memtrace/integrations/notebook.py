@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from pydantic import BaseModel
 
 from memtrace._support.html import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, fields_table
+from memtrace.context import PromptContext
 from memtrace.models import AGENT_TABLE, MEMORY_TABLE, SESSION_TABLE, Agent, Memory, ResponseModel, RowTable, Session
 from memtrace.outcomes import BatchResult
 from memtrace.ranking import SearchHits
@@ -30,14 +31,14 @@ __all__ = [
 ]
 
 
-def to_html(shown: BaseModel | BatchResult | SearchHits) -> str:
-    """`shown` in HTML: a table of rows for a list, hits or a batch, a table of its fields for any other model.
+def to_html(shown: BaseModel | BatchResult | PromptContext | SearchHits) -> str:
+    """`shown` in HTML: a table of rows for a list, hits or a batch, a table of its fields for a context and any other model.
 
     >>> from memtrace import AgentList
     >>> to_html(AgentList(agents=[], count=0)).count("<table")
     1
     """
-    if isinstance(shown, (ResponseModel, BatchResult, SearchHits)):
+    if isinstance(shown, (ResponseModel, BatchResult, PromptContext, SearchHits)):
         return shown._repr_html_()
     return fields_table(type(shown).__name__, shown)
 

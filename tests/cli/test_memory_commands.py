@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from memtrace._cli.agent_names import AgentNames
 from memtrace._cli.exit_status import CommandError
 from memtrace._cli.stdin import text_of
 from memtrace_transports.memory import Fault
@@ -575,25 +576,50 @@ class TestRegistry:
         assert (empty.exit_code, empty.stdout) == (0, "")
         agent = client.agents.register(name="assistant", description="helps")
         (header, row) = table(invoke("agents"))
-        assert (header, row[0], row[1], row[-1]) == (
-            ["id", "name", "created", "description"],
-            agent.id,
-            "assistant",
-            "helps",
-        )
+        assert (header, row[0], row[-1]) == (["name", "created", "description"], "assistant", "helps")
+        (header, row) = table(invoke("agents", "--ids"))
+        assert (header, row[:2]) == (["id", "name", "created", "description"], [agent.id, "assistant"])
         assert json.loads(invoke("agents", agent.id, "--json").stdout)["agents"][0]["id"] == agent.id
-        assert table(invoke("agents", "assistant"))[1][0] == agent.id
+        assert table(invoke("agents", "assistant", "--ids"))[1][0] == agent.id
 
     def test_an_unknown_agent_is_status_3(self, invoke, server):
         result = invoke("agents", "nobody")
-        assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (3, "", 1)
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert result.stderr == "memtrace-sdk: no agent is registered as nobody\n"
+
+    def test_an_agent_is_found_by_a_name_that_no_path_has_and_a_near_one_is_named(self, invoke, client):
+        agent = client.agents.register(name="Support bot / EU")
+        assert table(invoke("agents", "Support bot / EU", "--ids"))[1][0] == agent.id
+        result = invoke("agents", "support bot EU")
+        assert (result.exit_code, result.stderr) == (
+            3,
+            "memtrace-sdk: no agent is registered as support bot EU; did you mean Support bot / EU?\n",
+        )
+
+    @pytest.mark.parametrize("command", [("stats", ...), ("search", "tea", "--agent", ...), ("filter", "--agent", ...)])
+    def test_an_agent_that_nobody_has_written_to_is_named_as_unknown(self, invoke, client, command):
+        client.remember("assistant", "User likes tea")
+        result = invoke(*("asistant" if word is ... else word for word in command))
+        assert result.exit_code == 0
+        assert result.stderr == (
+            "memtrace-sdk: the agent asistant is unknown: nobody has written to it, and it is not registered; "
+            "did you mean assistant?\n"
+        )
+        as_json = invoke(*("asistant" if word is ... else word for word in command), "--json")
+        assert (as_json.exit_code, as_json.stderr) == (0, "")
+
+    def test_a_known_agent_without_anything_like_it_is_not_unknown(self, invoke, client):
+        client.remember("assistant", "User likes tea")
+        for command in (("search", "coffee"), ("filter", "coffee")):
+            assert invoke(*command, "--agent", "assistant").stderr == "memtrace-sdk: nothing was found\n"
 
     def test_sessions(self, invoke, client):
         assert "no session" in invoke("sessions").stderr
         first, second = (client.agents.register(name=name) for name in ("a", "b"))
         one, two = (client.sessions.create(agent_id=agent.id) for agent in (first, second))
         client.sessions.close(one.id)
-        assert {row[0] for row in table(invoke("sessions"))[1:]} == {one.id, two.id}
+        assert {(row[0], row[1]) for row in table(invoke("sessions"))[1:]} == {(one.id, "a"), (two.id, "b")}
+        assert {row[1] for row in table(invoke("sessions", "--ids"))[1:]} == {first.id, second.id}
         assert json.loads(invoke("sessions", "--agent", second.id, "--json").stdout)["sessions"][0]["id"] == two.id
         assert table(invoke("sessions", one.id))[1][2] == "closed"
         assert invoke("sessions", one.id, "--agent", first.id).exit_code == 2
@@ -603,9 +629,61 @@ class TestRegistry:
         agent = client.agents.register(name="a")
         client.remember(agent.id, "one")
         client.decide("importer", "two", "why")
-        assert [row[:2] for row in table(invoke("stats"))[1:]] == [[agent.id, "1"]]
+        assert [row[:2] for row in table(invoke("stats"))[1:]] == [["a", "1"]]
+        assert [row[:2] for row in table(invoke("stats", agent.id, "importer"))[1:]] == [["a", "1"], ["importer", "1"]]
+        assert [row[:2] for row in table(invoke("stats", "--ids"))[1:]] == [[agent.id, "1"]]
         found = json.loads(invoke("stats", agent.id, "importer", "--json").stdout)
         assert [(row["agent_id"], row["memory_count"]) for row in found["stats"]] == [(agent.id, 1), ("importer", 1)]
+
+
+@pytest.fixture
+def agent_id(client):
+    """A registered agent, with a memory and one beside it of an agent that is not registered."""
+    agent = client.agents.register(name="Support bot")
+    client.remember(agent.id, "the export is late")
+    client.remember("importer", "the export is done")
+    return agent.id
+
+
+class TestNames:
+    ASKED = pytest.mark.parametrize("command", [("recall", ...), ("search", "export"), ("filter", "export")])
+
+    @ASKED
+    def test_a_registered_agent_is_shown_by_its_name_and_by_its_id_on_ids(self, invoke, agent_id, command):
+        command = [agent_id if word is ... else word for word in command]
+        named, with_ids = (invoke(*command, *ids).stdout for ids in ((), ("--ids",)))
+        assert ("Support bot" in named, agent_id in named) == (True, False)
+        assert ("Support bot" in with_ids, agent_id in with_ids) == (False, True)
+        assert ("importer" in named) == (command[0] != "recall")
+
+    @ASKED
+    def test_json_has_ids_and_asks_for_no_names(self, invoke, agent_id, memtrace_fake, command):
+        memtrace_fake.calls.clear()
+        found = invoke(*(agent_id if word is ... else word for word in command), "--json").stdout
+        assert agent_id in found
+        memtrace_fake.calls.assert_not_called("agents.list")
+
+    def test_agents_that_chose_their_id_are_not_asked_for(self, invoke, client, memtrace_fake):
+        client.remember("importer", "the export is done")
+        memtrace_fake.calls.clear()
+        assert "importer" in invoke("filter").stdout
+        memtrace_fake.calls.assert_not_called("agents.list")
+
+    def test_an_id_whose_name_nobody_knows_stands_for_itself(self, invoke, client):
+        unknown = "agent_0123456789abcdef01234567"
+        client.remember(unknown, "the export is done")
+        assert unknown in invoke("filter").stdout
+
+    def test_names_that_cannot_be_read_cost_no_table(self, invoke, agent_id, memtrace_fake):
+        memtrace_fake.faults.add(Fault("status", on="agents.list", status=500, times=None))
+        result = invoke("filter", "export")
+        assert (result.exit_code, result.stderr, agent_id in result.stdout) == (0, "", True)
+
+    def test_a_tail_asks_for_each_name_once(self, client, agent_id, memtrace_fake):
+        names = AgentNames(client)
+        for _ in range(3):
+            assert names.of([agent_id, "importer"])[agent_id] == "Support bot"
+        memtrace_fake.calls.assert_called("agents.list", times=1)
 
 
 COMMANDS = (

@@ -295,6 +295,26 @@ class TestOnATerminal:
         assert first.startswith("memtrace-sdk: \x1b[31mthe timeout must be a number of seconds above 0")
         assert second == f"(from --timeout; docs: {ConfigurationError('m').url})"
 
+    def test_an_errors_hint_stands_above_the_request_and_words_are_whole(self, server, client):
+        client.remember("assistant", "User likes tea")
+        with Terminal() as terminal:
+            seen = self.run(terminal, "remember", "assistant", "User likes tea", status=4, COLUMNS="60")
+        lines = [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", seen.decode()).splitlines()]
+        assert lines[0] == "memtrace-sdk: duplicate memory"
+        assert max(map(len, lines)) <= 60
+        text = " ".join(lines[1:])
+        assert text.startswith("the same agent, event_type and first 200 bytes of content, or the same dedup_key, was")
+        assert re.search(r"\(docs: errors/duplicate_memory\) \[memories.add: POST /api/v1/memories, HTTP 409", text)
+
+    def test_a_note_keeps_its_words_whole(self, server, client):
+        for number in range(3):
+            client.remember("assistant", f"User likes tea {number}")
+        with Terminal() as terminal:
+            seen = self.run(terminal, "recall", "assistant", "--limit", "2", COLUMNS="60")
+        *_, first, second = seen.decode().splitlines()
+        assert first.rstrip() == "memtrace-sdk: these are the newest 2; for more: --limit N,"
+        assert second.rstrip() == "or memtrace-sdk export"
+
     @pytest.mark.parametrize("arguments", [("demo",), ("transports",), ("recall", "a", "--base-url", "memory:x")])
     @pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": "dumb"}])
     def test_a_terminal_without_colours_gets_none(self, arguments, settings):

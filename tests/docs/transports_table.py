@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
-from memtrace.plugins import _ASYNC_DEFAULTS, _SYNC_DEFAULTS, TransportSpec, transport_registry
+from memtrace.plugins import _DEFAULTS, TransportSpec, transport_registry
 from memtrace.transport import TransportOptions
 from tests.docs import pages
 
@@ -82,7 +82,7 @@ def _honoured(bare: frozenset[str], rich: frozenset[str]) -> str:
 
 
 def _chosen_by(name: str) -> str:
-    before = {defaults[: defaults.index(name)] for defaults in (_SYNC_DEFAULTS, _ASYNC_DEFAULTS) if name in defaults}
+    before = {defaults[: defaults.index(name)] for defaults in _DEFAULTS.values() if name in defaults}
     if name == "sqlite":
         return "`sqlite:///file.db`, a `Path`; never by itself"
     if not before:

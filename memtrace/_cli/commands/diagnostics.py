@@ -14,11 +14,11 @@ Examples:
 
 
 def transports(*, as_json: JsonOption = False) -> None:
-    """List the installed transports, with what is wrong where one cannot be used."""
+    """List the installed transports: the clients that they serve, the default, and what is wrong where one cannot be used."""
     from memtrace._cli.plugin_table import run_listing
     from memtrace.plugins import transport_registry as installed
 
-    run_listing(installed.listing(), "No transport is installed.", as_json=as_json)
+    run_listing(installed.listing(), "No transport is installed.", as_json=as_json, clients=True)
 
 
 MIDDLEWARE = """\b

@@ -11,6 +11,7 @@ from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import (
     Choice,
     EventOption,
+    IdsOption,
     JsonOption,
     KindOption,
     KindsOption,
@@ -27,6 +28,7 @@ from memtrace._cli.terminal import make_console, show, show_error, show_json, vi
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from memtrace._cli.agent_names import AgentNames
     from memtrace.models import Memory
     from memtrace.resources.request_params import AddMemoryParams
 
@@ -180,10 +182,12 @@ def recall(
         int | None, typer.Option(metavar="N", help="How many at most. Without it: 100, or 10 with --query.")
     ] = None,
     search_index: SearchIndexOption = None,
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show what an agent remembers: the newest, or with --query the most relevant first."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
     from memtrace._cli.nothing_found import Window, why_nothing
     from memtrace._cli.search_index import SearchFilters, read_ahead
@@ -218,10 +222,11 @@ def recall(
             window = Window(since, until, query, is_narrowed=bool(memory_type or tag))
             show_error(why_nothing(client, agent, window))
             return
+        names = AgentNames(client, ids=ids or as_json).of([agent])
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
         return
-    show_memories(found.memories)
+    show_memories(found.memories, names)
     if found.has_more:
         which = "newest" if query is None else "most relevant"
         show_error(f"these are the {which} {found.count}; for more: --limit N, or memtrace-sdk export")
@@ -253,10 +258,12 @@ def tail(
     interval: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long to wait between two looks.")
     ] = 1.0,
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show memories as they come, until Ctrl-C."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
     from memtrace._cli.tail import Outage, follow
     from memtrace.clock import SystemClock
@@ -276,13 +283,14 @@ def tail(
     exact = {"agent": agent, "type": memory_type, "event": event_type}
     shared = {name: value for name, value in exact.items() if value is not None}
     with connected(choice) as client:
+        names = AgentNames(client, ids=ids or as_json)
         if not as_json:
-            _show_shared(shared)
+            _show_shared({name: names.of([value]).get(value, value) for name, value in shared.items()})
         for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
             if isinstance(come, Outage):
                 show_error(f"no answer for now, still trying: {come.error.message}")
             else:
-                _show_as_they_come(come, shared, as_json=as_json)
+                _show_as_they_come(come, shared, names, as_json=as_json)
 
 
 def _show_shared(shared: Mapping[str, str]) -> None:
@@ -294,17 +302,19 @@ def _show_shared(shared: Mapping[str, str]) -> None:
         show(console, shared_line((name, visible(value)) for name, value in shared.items()))
 
 
-def _show_as_they_come(memories: Sequence[Memory], shared: Mapping[str, str], *, as_json: bool) -> None:
+def _show_as_they_come(
+    memories: Sequence[Memory], shared: Mapping[str, str], names: AgentNames, *, as_json: bool
+) -> None:
     from memtrace._cli.recent_rows import line_of
     from memtrace._cli.tables import memory_line, memory_row
 
-    console = make_console()
+    console, known = make_console(), names.of(memory.agent_id for memory in memories)
     if as_json:
         for memory in memories:
             typer.echo(line_of(memory))
     elif console.is_terminal:
         for memory in memories:
-            show(console, *memory_row(memory, console.width, shared))
+            show(console, *memory_row(memory, console.width, shared, known))
     else:
-        show(console, *map(memory_line, memories), wrap=False)
+        show(console, *(memory_line(memory, known) for memory in memories), wrap=False)
     sys.stdout.flush()

@@ -10,6 +10,7 @@ from memtrace._cli.options import (
     AgentOption,
     Choice,
     EventsOption,
+    IdsOption,
     ImportanceOption,
     JsonOption,
     KindsOption,
@@ -51,11 +52,14 @@ def search(
     until: UntilOption = None,
     limit: Annotated[int, typer.Option(metavar="N", help="How many at most.")] = 10,
     search_index: SearchIndexOption = None,
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Find the memories that are relevant to a query."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import nothing_of
     from memtrace._cli.search_index import SearchFilters, read_ahead
     from memtrace._cli.tables import hits_table
 
@@ -74,6 +78,8 @@ def search(
         }
         read_ahead(client, query, filters)
         hits = client.memories.search(query, **filters)
+        none = "" if hits or as_json else nothing_of(client, agent)
+        names = AgentNames(client, ids=ids or as_json).of(hit.memory.agent_id for hit in hits)
     if as_json:
         rows = [
             {"score": hit.score, "count": hit.count, "memory": hit.memory.model_dump(mode="json", exclude_unset=True)}
@@ -81,9 +87,9 @@ def search(
         ]
         show_json({"hits": rows, "count": len(rows)})
     elif hits:
-        show_table(hits_table(hits), of_texts=True)
+        show_table(hits_table(hits, names), of_texts=True)
     else:
-        show_error("nothing was found")
+        show_error(none)
 
 
 FILTER = """\b
@@ -113,11 +119,14 @@ def filter_(
     until: UntilOption = None,
     limit: Annotated[int, typer.Option(metavar="N", help="How many at most.")] = 50,
     order: Annotated[Literal["asc", "desc"], typer.Option(help="asc is oldest first, desc newest first.")] = "desc",
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show the memories that the server's filters find, of all agents."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import nothing_of
     from memtrace._cli.tables import show_memories
 
     with connected(choice) as client:
@@ -135,9 +144,14 @@ def filter_(
             limit=limit,
             order=order,
         )
+        names = AgentNames(client, ids=ids or as_json).of(memory.agent_id for memory in found.results)
+        none = "" if found.results or as_json else nothing_of(client, agent)
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
         return
-    show_memories(found.results)
+    if none:
+        show_error(none)
+        return
+    show_memories(found.results, names)
     if found.count == limit:
         show_error(f"these are {found.count}, there may be more: --limit N")

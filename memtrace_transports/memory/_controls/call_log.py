@@ -14,6 +14,8 @@ from types import MappingProxyType
 from typing import Any, overload
 from urllib.parse import unquote
 
+from memtrace._support.numbers import counted
+from memtrace.transport._header_rules import SECRET_HEADERS
 from memtrace_transports._engine.routes.memories import is_batch
 from memtrace_transports._engine.routes.request import RouteRequest
 from memtrace_transports.memory._organisations import Organisation, check_fake
@@ -56,7 +58,7 @@ class LoggedCall:
     """One request that reached the server, and what became of it.
 
     `status` is that of the answer, 0 where there was none. `fault` says what went wrong by plan. `at` is seconds since 1970 by the
-    fake's clock.
+    fake's clock. `headers` are those that were sent, by their names in lower case; a key is ``***``.
     """
 
     _route: str
@@ -68,7 +70,7 @@ class LoggedCall:
     variable: tuple[str, str] | None
     query: Mapping[str, str]
     body: bytes | None
-    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     status: int = 0
     fault: str | None = None
     _operation: str | None = field(default=None, init=False)
@@ -81,7 +83,8 @@ class LoggedCall:
         """
         if self._operation is None:
             self._operation = self._route
-            if self._route == "memories.add" and is_batch(RouteRequest((), {}, self.content_type, self.body or b"")):
+            content_type = self.headers.get("content-type", "")
+            if self._route == "memories.add" and is_batch(RouteRequest((), {}, content_type, self.body or b"")):
                 self._operation = "memories.add_many"
         return self._operation
 
@@ -103,14 +106,18 @@ class LoggedCall:
         own = self.arguments
         return [name for name, wanted in arguments.items() if name not in own or not _equal(own[name], wanted)]
 
+    def differing_headers(self, headers: Mapping[str, str]) -> list[str]:
+        """The names of the headers that this call was sent with otherwise, or without."""
+        return [name for name, wanted in headers.items() if self.headers.get(name.lower()) != wanted]
+
     @property
     def size(self) -> int:
         """The bytes of memory that it holds."""
-        size = _OWN_BYTES + len(self.body or b"") + sys.getsizeof(self.path) + sys.getsizeof(self.content_type)
-        if self.query or self.variable:
-            texts = (*(self.variable or ()), *self.query, *self.query.values())
-            size += sum(map(sys.getsizeof, (self.query, *texts)))
-        return size
+        size = _OWN_BYTES + len(self.body or b"") + sys.getsizeof(self.path)
+        for texts in (self.headers, self.query):
+            if texts:
+                size += sum(map(sys.getsizeof, (texts, *texts, *texts.values())))
+        return size + sum(map(sys.getsizeof, self.variable or ()))
 
     def __str__(self) -> str:
         what = f"{self.operation}: {self.method} {self.path} -> {self.status or 'no answer'}"
@@ -118,6 +125,22 @@ class LoggedCall:
 
     def __repr__(self) -> str:
         return f"<LoggedCall, {self}>"
+
+
+def masked(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers, by their names in lower case, as a log may keep them: without secrets."""
+    return {name: _MASK if name in SECRET_HEADERS else value for name, value in headers.items()}
+
+
+_MASK = "***"
+
+
+def _checked_headers(headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Headers to compare with. Raises ValueError for a secret, with which no call could be found."""
+    for name in headers or ():
+        if name.lower() in SECRET_HEADERS:
+            raise ValueError(f"the log keeps no value of {name}; org= finds the calls of one key's organisation")
+    return headers or {}
 
 
 def _fields(body: bytes | None) -> dict[str, Any]:
@@ -178,10 +201,17 @@ class CallLog(Sequence[LoggedCall]):
         *,
         org: Organisation | str | None = None,
         status_code: int | None = None,
+        headers: Mapping[str, str] | None = None,
         **arguments: object,
     ) -> CallLog:
-        """The calls of an operation, an organisation (its name or id), with this status of the answer and these arguments."""
+        """The calls of an operation, an organisation (its name or id), with this status of the answer, these headers and arguments.
+
+        Raises:
+            ValueError: For an operation that no call can be, and for a header whose value is a secret.
+            TypeError: For an `org` of another type.
+        """
         check_operation(operation)
+        wanted = _checked_headers(headers)
         check_fake(org, self._fake)
         whose = org.org_id if isinstance(org, Organisation) else org
         if not (whose is None or isinstance(whose, str)):
@@ -193,40 +223,75 @@ class CallLog(Sequence[LoggedCall]):
                 if fnmatchcase(call.operation, operation)
                 and (whose is None or whose in (call.org, call.org_id))
                 and (status_code is None or call.status == status_code)
+                and not call.differing_headers(wanted)
                 and not call.differing(arguments)
             ],
             fake=self._fake,
         )
 
     def assert_called(
-        self, operation: str, *, org: Organisation | str | None = None, times: int | None = None, **arguments: object
+        self,
+        operation: str,
+        *,
+        org: Organisation | str | None = None,
+        times: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **arguments: object,
     ) -> None:
-        """Raise AssertionError unless there was such a call, or exactly so many; the message shows the near misses.
+        """Assert that there was such a call, or exactly so many.
 
-        `arguments` are compared with `LoggedCall.arguments`: fields of the body, parameters of the query, ids in the path.
+        Args:
+            operation: An operation, or a pattern such as ``"memories.*"``.
+            org: The organisation that called, its name or its id; any by default.
+            times: How often it was called; at least once by default.
+            headers: Headers that were sent, in any case of their names. Values of keys are not kept, use `org` for these.
+            **arguments: Compared with `LoggedCall.arguments`: fields of the body, parameters of the query, ids in the path.
+
+        Raises:
+            AssertionError: Where there was not; it shows what was expected, the nearest calls, and all that came.
+            ValueError: For an operation that no call can be, and for a header whose value is a secret.
+
+        Example:
+            >>> from memtrace_transports import FakeMemtrace
+            >>> fake = FakeMemtrace()
+            >>> memory = fake.client(headers={"X-Run": "nightly"}).remember("assistant", "User prefers dark mode")
+            >>> fake.calls.assert_called("memories.add", agent_id="assistant", headers={"x-run": "nightly"})
         """
-        found = [call for call in self.filter(operation, org=org) if not call.differing(arguments)]
+        __tracebackhide__ = True
+        called = self.filter(operation, org=org, headers=headers)
+        found = [call for call in called if not call.differing(arguments)]
         if (times is None and found) or (times is not None and len(found) == times):
             return
-        wanted = f"{operation}({', '.join(f'{name}={_shown(value)}' for name, value in arguments.items())})"
-        whose = "" if org is None else f" by {org.name if isinstance(org, Organisation) else org}"
-        often = f"was called {_times(len(found))}" if found else "was never called"
-        due = "" if times is None else f", not {_times(times)}"
-        near = (self if org is None else self.filter(org=org))._near(operation, arguments)  # noqa: SLF001 - of this class
-        raise AssertionError("\n  ".join([f"{wanted} {often}{whose}{due}", *near]))
+        wanted = _shown_call(operation, org, {**({"headers": dict(headers)} if headers else {}), **arguments})
+        due = "at least 1 call" if times is None else counted(times, "call", "calls")
+        calls = self if org is None else self.filter(org=org)
+        near = calls._near(operation, headers or {}, arguments)  # noqa: SLF001 - of this class
+        raise AssertionError("\n  ".join([f"expected {due} to {wanted}, got {len(found)}", *near]))
 
-    def assert_not_called(self, operation: str, *, org: Organisation | str | None = None, **arguments: object) -> None:
-        """Raise AssertionError where there was such a call."""
-        self.assert_called(operation, org=org, times=0, **arguments)
+    def assert_not_called(
+        self,
+        operation: str,
+        *,
+        org: Organisation | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **arguments: object,
+    ) -> None:
+        """Assert that there was no such call; arguments and errors are those of `assert_called`."""
+        __tracebackhide__ = True
+        self.assert_called(operation, org=org, times=0, headers=headers, **arguments)
 
-    def _near(self, operation: str, arguments: Mapping[str, object]) -> list[str]:
-        """The calls of the operation, those with the fewest differences first; else what was called instead."""
-        same = self.filter(operation)
-        if same:
-            ranked = sorted(same, key=lambda call: len(call.differing(arguments)))
-            return [f"{call}{_difference(call, arguments)}" for call in ranked[:_SHOWN]]
-        others = Counter(call.operation for call in self)
-        return [f"called instead: {name}, {_times(count)}" for name, count in others.most_common(_SHOWN)]
+    def _near(self, operation: str, headers: Mapping[str, str], arguments: Mapping[str, object]) -> list[str]:
+        """The calls of the operation, those with the fewest differences first, and how often each operation was called."""
+
+        def differences(call: LoggedCall) -> int:
+            return len(call.differing(arguments)) + len(call.differing_headers(headers))
+
+        ranked = sorted(self.filter(operation), key=differences)
+        near = [f"{call}{_difference(call, headers, arguments)}" for call in ranked[:_SHOWN]]
+        counts = Counter(call.operation for call in self).most_common()
+        came = ", ".join(f"{name} ({count})" for name, count in counts) or "none"
+        nearest = [f"{'nearest' if place == 0 else 'next'}: {line}" for place, line in enumerate(near)]
+        return [*nearest, f"calls that came: {came}"]
 
     @overload
     def __getitem__(self, index: int) -> LoggedCall: ...
@@ -254,17 +319,20 @@ _SHOWN = 5
 _SHOWN_LENGTH = 200
 
 
+def _shown_call(operation: str, org: Organisation | str | None, arguments: Mapping[str, object]) -> str:
+    whose = "" if org is None else f" by {org.name if isinstance(org, Organisation) else org}"
+    return f"{operation}({', '.join(f'{name}={_shown(value)}' for name, value in arguments.items())}){whose}"
+
+
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def _difference(call: LoggedCall, arguments: Mapping[str, object]) -> str:
-    names = call.differing(arguments)
+def _difference(call: LoggedCall, headers: Mapping[str, str], arguments: Mapping[str, object]) -> str:
     own = call.arguments
-    told = [f"{name}={_shown(own[name])}" if name in own else f"no {name}" for name in names]
+    told = [f"{name}={_shown(own[name])}" if name in own else f"no {name}" for name in call.differing(arguments)]
+    for name in call.differing_headers(headers):
+        sent = call.headers.get(name.lower())
+        told.append(f"no header {name}" if sent is None else f"header {name}={_shown(sent)}")
     return f", with {', '.join(told)}" if told else ""

@@ -208,6 +208,7 @@ class FaultPlan:
 
     def assert_all_used(self) -> None:
         """Raise AssertionError where a fault has not hit all its calls: the test does not test what it says."""
+        __tracebackhide__ = True
         with self._guard:
             left = [
                 f"{planned.fault.describe()}: hit {planned.hit} of {planned.seen} matching calls"
