@@ -147,7 +147,8 @@ def show_failure(message: str, cause: str, *more: str) -> None:
     where, _, hint = visible(message[len(cause) :]).strip().rpartition("Hint: ")
     first = Text.assemble("memtrace-sdk: ", (visible(cause), "red"))
     below = [Text(hint), Text(where.strip(), "dim"), *(Text(visible(text)) for text in more)]
-    show(console, first, *(line for line in below if line))
+    for text in (first, *(line for line in below if line)):
+        show(console, *_wrapped(text, console.width), wrap=False)
 
 
 def show_error(message: str, *more: str) -> None:
@@ -158,8 +159,22 @@ def show_error(message: str, *more: str) -> None:
     with suppress(OSError, ValueError, AttributeError):  # an output that fails is told where it is written
         sys.stdout.flush()
     console = make_console(stderr=True)
-    lines = (visible(text) for text in (f"memtrace-sdk: {message}", *more))
-    show(console, *lines, wrap=console.is_terminal)
+    for text in (Text(visible(text)) for text in (f"memtrace-sdk: {message}", *more)):
+        show(console, *(_wrapped(text, console.width) if console.is_terminal else [text]), wrap=False)
+
+
+def _wrapped(text: Text, width: int) -> Iterator[Text]:
+    """Lines of whole words. A word longer than a line, such as a URL, is one too: Rich would break it."""
+    begins, place, used = list[int](), 0, 0
+    for word in text.split(" "):
+        if place and used + word.cell_len > width:
+            begins.append(place)
+            used = 0
+        place += len(word) + 1
+        used += word.cell_len + 1
+    for line in text.divide(begins):
+        line.rstrip()
+        yield line
 
 
 def say(message: str) -> None:
