@@ -407,6 +407,21 @@ class TestTracebacks:
         shown.stdout.fnmatch_lines([f">       {line}", "E *", "test_*.py:6: *"])
         assert SOURCE not in shown.stdout.str()
 
+    def test_a_rule_of_a_contract_fails_at_the_rule(self, run):
+        source = """
+            import pytest
+            from memtrace.testing import MiddlewareContract
+
+            class TestMine(MiddlewareContract):
+                @pytest.fixture
+                def create(self):
+                    return lambda: None
+        """
+        shown = run(source, "-k", "one_instance_serves_threads")
+        assert shown.parseoutcomes()["failed"] == 1
+        assert "it made NoneType" in shown.stdout.str()
+        assert "def _made" not in shown.stdout.str()
+
     def test_a_refusal_shows_all_frames_on_demand(self, run):
         source = """
             def test_it(memtrace_client):
