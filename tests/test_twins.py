@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def unasync(checkout, *arguments):
     return subprocess.run(
@@ -19,6 +21,7 @@ def test_the_generated_modules_are_current(checkout):
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.slow
 def test_an_edited_generated_module_fails_the_check_until_it_is_written_anew(checkout):
     generated = checkout / "memtrace" / "resources" / "_memories.py"
     before = generated.read_text(encoding="utf-8")
@@ -35,6 +38,7 @@ def test_an_edited_generated_module_fails_the_check_until_it_is_written_anew(che
     assert generated.read_text(encoding="utf-8") == before
 
 
+@pytest.mark.slow
 def test_a_change_of_the_async_source_reaches_the_sync_module(checkout):
     source = checkout / "memtrace" / "async_client.py"
     with source.open("a", encoding="utf-8") as file:

@@ -117,6 +117,7 @@ def test_the_complete_transport_has_no_more_than_30_lines():
     assert len(code) <= int(heading)
 
 
+@pytest.mark.slow
 def test_the_package_of_the_plugins_page_is_written_as_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     install_program(tmp_path, monkeypatch)
