@@ -170,7 +170,7 @@ def _fields_of(model: BaseModel) -> Iterable[tuple[str, object]]:
 class _Sent(_StopsEarly):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
-    if not TYPE_CHECKING:  # which makes a constructor of the fields
+    if not TYPE_CHECKING:  # pragma: no branch - type checkers make a constructor of the fields
 
         def __init__(self, /, **fields: object) -> None:
             if not fields.keys() <= self.__pydantic_fields__.keys():

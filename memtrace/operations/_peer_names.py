@@ -153,7 +153,7 @@ class HintsAtNames:
 
     _peer_names: ClassVar[Mapping[str, str]]
 
-    if not TYPE_CHECKING:  # to a type checker every name would be there
+    if not TYPE_CHECKING:  # pragma: no branch - to a type checker every name would be there
 
         def __getattr__(self, name: str) -> object:
             hint = self._peer_names.get(name)

@@ -39,6 +39,9 @@ class _Needed:
     def __repr__(self) -> str:
         return "<needed>"
 
+    def __reduce__(self) -> str:
+        return "_NEEDED"
+
 
 _NEEDED: Final = _Needed()
 

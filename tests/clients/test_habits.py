@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
+import pickle
 from datetime import datetime, timezone
 from unittest.mock import create_autospec
 
@@ -452,6 +454,11 @@ def test_help_and_bound_methods_show_names_types_and_defaults():
         assert "content: 'str' = <needed>" in str(inspect.signature(client.memories.add))
     assert "unknown" not in str(inspect.signature(Memtrace))
     assert inspect.signature(Memories.add) == inspect.signature(Memories.add) != inspect.signature(Memories.list)
+
+
+def test_a_signature_can_be_pickled_and_copied():
+    signature = inspect.signature(Memories.add)
+    assert pickle.loads(pickle.dumps(signature)) == copy.deepcopy(signature) == signature
 
 
 def test_a_mock_that_keeps_the_signature_takes_both_forms():
