@@ -11,8 +11,16 @@ from memtrace.context import estimate_tokens
 CHAT = """Hey Mel! Good to see you! I'm swamped with the kids & work. What's up with you? Anything new?
 I went to a support group yesterday and it was so powerful. The stories were so inspiring, I was thankful for all the help.
 """
-GERMAN = """Hallo Anna, wie war dein Wochenende? Ich war mit den Kindern im Zoo und danach haben wir noch ein Eis gegessen.
-Der Nutzer bevorzugt kurze Antworten und möchte Rechnungen immer als PDF bekommen. Er wohnt in München und hat zwei Katzen.
+GERMAN = """Der Nutzer bevorzugt kurze Antworten und möchte Rechnungen immer als PDF bekommen. Er wohnt in München und hat zwei Katzen.
+Hallo Anna, wie war dein Wochenende? Ich war mit den Kindern im Zoo und danach haben wir noch ein Eis gegessen.
+Die Besprechung mit der Buchhaltung wurde auf Donnerstag um halb drei verschoben, weil Frau Schneider krank ist.
+Bitte denk daran, dass die Krankenversicherung die Bescheinigung bis Monatsende braucht, sonst wird der Beitrag erhöht.
+Gestern hat sie erzählt, dass ihr Bruder im Herbst nach Hamburg zieht und dort eine Ausbildung zum Tischler anfängt.
+Wegen seiner Nussallergie isst er weder Marzipan noch Müsliriegel; Schokolade verträgt er in kleinen Mengen.
+Am liebsten wandert sie im Schwarzwald, aber dieses Jahr geht es wegen der Knieverletzung nur mit dem Fahrrad.
+Der Drucker im zweiten Stock meldet seit gestern einen Papierstau, obwohl das Fach leer ist und niemand ihn geöffnet hat.
+Für die Geburtstagsfeier sind zwölf Gäste eingeladen, die Hälfte davon isst vegetarisch, und jemand muss noch Getränke besorgen.
+Das Kündigungsschreiben liegt unterschrieben auf dem Schreibtisch, es fehlt nur noch die Adresse der Hausverwaltung.
 """
 CODE = """def add_many(self, memories: Iterable[Memory], keys: Iterable[int] | None = None) -> int:
     with self._tables.transaction():
@@ -36,7 +44,7 @@ REAL = [
     pytest.param(text * 5, tokens, id=name)
     for name, text, tokens in [
         ("chat", CHAT, 270),
-        ("german", GERMAN, 295),
+        ("german", GERMAN, 1635),
         ("code", CODE, 355),
         ("json", JSON, 355),
         ("chinese", CHINESE, 275),
@@ -79,7 +87,28 @@ def test_a_whole_has_about_as_many_as_its_parts(first, second):
 
 
 def test_a_long_piece_is_estimated_too():
-    assert estimate_tokens("語" * 1000) == 1280
-    assert estimate_tokens("a" * 72) == 20
+    assert estimate_tokens("語" * 1000) == 2100
+    assert estimate_tokens("字" * 1000) == 1000
+    assert estimate_tokens("a" * 72) == 54
     assert estimate_tokens("." * 72) == 4
     assert estimate_tokens("informationalization") < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("don't", 2),
+        ("a\tb", 2),
+        ("a\t\tb", 3),
+        ("a  (b)", 5),
+        ("a (b)", 4),
+        ("a\n\nb", 3),
+        ("a   \nb", 3),
+        ("a 1", 3),
+        ("a 字", 2),
+        ("你好 世界", 6),
+        ("12:30", 3),
+    ],
+)
+def test_what_stands_between_words_counts_as_tokenizers_count_it(text, tokens):
+    assert tokens <= estimate_tokens(text) <= tokens + 1
