@@ -104,6 +104,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem|Op|Result)"),  # of these frameworks
     ("py:.*", r"anthropic\..*"),
     ("py:.*", r"(anthropic|claude_agent_sdk)\..*"),
+    ("py:exc", r"ToolError"),  # of anthropic
     (
         "py:class",
         r"(Beta\w+|Session(Key|ListSubkeysKey|StoreEntry|StoreListEntry|SummaryEntry))",

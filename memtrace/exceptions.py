@@ -124,7 +124,7 @@ PAGES = "errors"
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
-    """The call that failed: no headers, no query and no body, so that it can be logged."""
+    """The call that failed, without headers, query and body, so that it can be logged."""
 
     method: str
     path: str
@@ -132,14 +132,16 @@ class RequestInfo:
 
 
 class MemtraceError(Exception):
-    """The root of everything that the SDK raises.
+    """Base class of every exception of the SDK.
 
-    `str()` of an error that left a call adds where it happened and which page of the documentation says more; `message` is
-    the bare text. What to do is `hint`, which a traceback shows as a note from Python 3.11.
+    `str()` of an error of a call adds where it happened and which page of the documentation
+    explains it. `message` is the bare message. `hint` says what to do. A traceback shows it as a
+    note, from Python 3.11.
 
-    >>> error = MemtraceError("storage is full", 507)
-    >>> error.message, error.status_code, str(error)
-    ('storage is full', 507, 'storage is full')
+    Example:
+        >>> error = MemtraceError("storage is full", 507)
+        >>> error.message, error.status_code, str(error)
+        ('storage is full', 507, 'storage is full')
     """
 
     _code: ClassVar[str] = "unclassified"
@@ -148,8 +150,9 @@ class MemtraceError(Exception):
     #: Whether the message of such an error names the argument, except one that a variable can stand for.
     _names_argument: ClassVar[bool] = False
 
+    #: What failed, without the call and the hint.
     message: str
-    #: The status that was received; 0 when there was no answer.
+    #: The HTTP status of the response; 0 if there was none.
     status_code: int
     #: A stable slug for programs and for the documentation.
     code: str
@@ -198,15 +201,16 @@ class MemtraceError(Exception):
         return self.format(str(self.message), None, self._spelled_argument())
 
     def format(self, message: str, hint: str | None, argument: str | None) -> str:
-        """Word the error for readers who do not write Python, as the console does; `str()` words it for those who do.
+        """Format the error for readers who do not write Python, like the console does.
 
         Args:
             message: What happened, in the readers' words.
-            hint: What to do, in the readers' words; None leaves it out.
-            argument: Where they set what `argument` names, such as ``from --base-url``; None leaves it out.
+            hint: What to do, in the readers' words; None omits it.
+            argument: Where they set the argument, such as ``from --base-url``; None omits it.
 
         Returns:
-            The message, where it happened, the hint, and in parentheses the argument and the page of the documentation.
+            The message, where it happened, the hint, and in parentheses the argument and the page
+            of the documentation.
 
         Example:
             >>> error = ConfigurationError("the timeout is not a number", argument="timeout")
@@ -234,7 +238,7 @@ class MemtraceError(Exception):
 
     @property
     def hint(self) -> str | None:
-        """What to do about it, where that is known; also a note of the error, and no part of its text."""
+        """What to do, if known. It is a note of the error, and not a part of its message."""
         return self._hint
 
     @hint.setter
@@ -260,10 +264,10 @@ class MemtraceError(Exception):
 
 
 class APIStatusError(MemtraceError):
-    """The server answered with an error status, or with a redirect, which the SDK never follows.
+    """The server responded with an error status, or with a redirect, which the SDK never follows.
 
-    The subclasses stand for the statuses that have one; `status_code` is the status. It is 0 for an `InvalidRequestError` or a
-    `PayloadTooLargeError` that the SDK raised before it sent anything.
+    `status_code` is the status. It is 0 for an `InvalidRequestError` or a `PayloadTooLargeError`
+    that the SDK raised before it sent anything.
     """
 
     _code = "unexpected_status"
@@ -298,7 +302,7 @@ class AuthenticationError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404, and the 400 that the server gives for an unknown session: there is no such thing in this organisation."""
+    """404, or the server's 400 for an unknown session: not found in this organisation."""
 
     _code = "not_found"
     _default_message = "Resource not found"
@@ -306,7 +310,7 @@ class NotFoundError(APIStatusError):
 
 
 class ConflictError(APIStatusError):
-    """409: a duplicate memory or a taken agent name; also a 404 for an agent that sessions hold."""
+    """409: a duplicate memory or a taken agent name. Also a 404 for an agent that has sessions."""
 
     _code = "conflict"
     _default_message = "Conflict"
@@ -323,7 +327,7 @@ class NoArcInstanceError(APIStatusError):
 
 
 class InvalidRequestError(APIStatusError, ValueError):
-    """An argument that the server does not accept, found before sending (status 0) or told by the server."""
+    """An argument that the server does not accept. The SDK found it before sending (status 0), or the server did."""
 
     _code = "invalid_request"
     _is_raised_outside = True
@@ -393,7 +397,7 @@ class ServerError(APIStatusError):
 
 
 class ResponseDecodeError(MemtraceError):
-    """An answer came, but it is not what this route gives: no JSON, or not of this form."""
+    """The response is not what this route returns: it is not JSON, or its fields differ."""
 
     _code = "response_decode"
     _is_raised_outside = True
@@ -411,11 +415,12 @@ class ResponseDecodeError(MemtraceError):
 
 
 class TransportError(MemtraceError):
-    """No answer came. Transports raise it, a new one for each failed attempt.
+    """No response was received. Transports raise it, a new one for each failed attempt.
 
-    >>> raise TransportError("connection refused", cause="connect", maybe_sent=False)
-    Traceback (most recent call last):
-    memtrace.exceptions.TransportError: connection refused
+    Example:
+        >>> raise TransportError("connection refused", cause="connect", maybe_sent=False)
+        Traceback (most recent call last):
+        memtrace.exceptions.TransportError: connection refused
     """
 
     _code = "transport"
@@ -447,21 +452,21 @@ class TransportError(MemtraceError):
 
 
 class APIConnectionError(TransportError, ConnectionError):
-    """No connection could be made (``cause`` is ``connect``), or it broke (``reset``). Also a builtin `ConnectionError`."""
+    """The connection failed (``cause`` is ``connect``), or broke (``reset``). Also a builtin `ConnectionError`."""
 
     _code = "connection_failed"
     _default_cause = "connect"
 
 
 class APITimeoutError(TransportError, TimeoutError):
-    """No response came within the client's `timeout`. Also a builtin `TimeoutError`."""
+    """Timeout: no response within the client's `timeout`. Also a builtin `TimeoutError`."""
 
     _code = "timeout"
     _default_cause = "timeout"
 
 
 class DeadlineExceededError(TransportError, TimeoutError):
-    """The deadline of the whole call has passed, or a memory could not be read in time (code ``visibility_timeout``).
+    """The deadline of the call has passed, or a memory could not be read in time (code ``visibility_timeout``).
 
     Also a builtin `TimeoutError`.
     """
@@ -484,14 +489,14 @@ def no_thread(what: str) -> TransportError:
 
 
 class BufferFullError(MemtraceError):
-    """A write buffer holds `max_pending` memories already, so that this one was not taken; or was dropped for a newer one."""
+    """The write buffer has `max_pending` memories: this one was not accepted, or was dropped for a newer one."""
 
     _code = "buffer_full"
     _is_raised_outside = True
 
 
 class ConfigurationError(MemtraceError):
-    """A client cannot be made from these arguments and this environment; the text names both."""
+    """A client cannot be created from these arguments and variables. The message names them."""
 
     _code = "configuration"
     _is_raised_outside = True
@@ -499,20 +504,20 @@ class ConfigurationError(MemtraceError):
 
 
 class TransportNotAvailableError(ConfigurationError):
-    """The transport that was asked for is unknown, not installed, broken, or made for the other kind of client."""
+    """The transport is unknown, not installed, broken, or made for the other kind of client."""
 
     _code = "transport_not_available"
 
 
 class MiddlewareError(MemtraceError):
-    """A middleware broke its contract; the message says what to write instead."""
+    """A middleware broke its contract. The message says what to write instead."""
 
     _code = "middleware"
     _is_raised_outside = True
 
 
 class ClientClosedError(MemtraceError):
-    """The client was closed before this call; make a new one."""
+    """The client was closed before this call. Create a new one."""
 
     _code = "client_closed"
     _is_raised_outside = True

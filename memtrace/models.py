@@ -186,10 +186,11 @@ class RowTable(NamedTuple):
 
 
 class AddMemoryRequest(_Sent):
-    """A memory to be stored.
+    """Request to store a memory.
 
-    >>> AddMemoryRequest(agent_id="assistant", content="User prefers dark mode", tags=["ui"]).memory_type
-    'episodic'
+    Example:
+        >>> AddMemoryRequest(agent_id="assistant", content="User prefers dark mode", tags=["ui"]).memory_type
+        'episodic'
     """
 
     #: Who remembers: a letter, then letters, digits, ``_`` or ``-``, 128 characters at most. It need not be registered.
@@ -265,7 +266,7 @@ class Memory(ResponseModel):
 
     @property
     def occurred_at(self) -> datetime:
-        """When it happened: what ``metadata["occurred_at"]`` says (RFC 3339, with a zone), else `time`."""
+        """When it happened: ``metadata["occurred_at"]`` (RFC 3339, with a time zone), or `time`."""
         said = (self.metadata or {}).get(_OCCURRED_AT)
         return (_point_in_time(said) if isinstance(said, str) else None) or self.time
 
@@ -297,7 +298,7 @@ MEMORY_TABLE: Final = RowTable(
 
 
 class MemoryList(ResponseModel):
-    """Memories that were read."""
+    """The memories of one read."""
 
     memories: list[Memory]
     #: How many these are.
@@ -312,7 +313,7 @@ class MemoryList(ResponseModel):
 
 
 class ListOptions(_Read):
-    """What to read, and how much of it. A field that is None does not filter."""
+    """Filters, order and limit of a read. A field that is None does not filter."""
 
     agent_id: str | None = None
     session_id: str | None = None
@@ -335,7 +336,7 @@ class ListOptions(_Read):
 
 
 class SearchQuery(_Read):
-    """What to search for. Filters are joined by "and", the values of one list of types by "or"."""
+    """Filters of a search on the server. Filters are joined by "and", the values of one list of types by "or"."""
 
     agent_id: str | None = None
     session_id: str | None = None
@@ -358,7 +359,7 @@ class SearchQuery(_Read):
 
 
 class SearchResult(ResponseModel):
-    """What a search found, and how long the storage took, in milliseconds, over all pages."""
+    """The memories that match, and how long the storage took, in milliseconds, over all pages."""
 
     results: list[Memory]
     count: int
@@ -373,7 +374,7 @@ class SearchResult(ResponseModel):
 
 
 class RegisterAgentRequest(_Sent):
-    """An agent to be registered; its name is free text and unique in the organisation."""
+    """Request to register an agent. Its name is any string, unique in the organisation."""
 
     name: str
     description: str | None = None
@@ -400,7 +401,10 @@ AGENT_TABLE: Final = RowTable(
 
 
 class AgentList(ResponseModel):
-    """All agents of the organisation, newest first; those of one second in no promised order."""
+    """All agents of the organisation, newest first.
+
+    The order of agents that were registered within one second is undefined.
+    """
 
     agents: list[Agent]
     count: int
@@ -410,7 +414,7 @@ class AgentList(ResponseModel):
 
 
 class AgentStats(ResponseModel):
-    """What is stored under an agent's id; it need not be registered."""
+    """Counts of what is stored under an agent's ID, which need not be registered."""
 
     agent_id: str
     memory_count: int
@@ -428,14 +432,14 @@ class AgentStats(ResponseModel):
 
 
 class CreateSessionRequest(_Sent):
-    """A session to be opened; `agent_id` is the id (not the name) of a registered agent."""
+    """Request to open a session. `agent_id` is the ID (not the name) of a registered agent."""
 
     agent_id: str
     metadata: dict[str, Any] | None = None
 
 
 class UpdateSessionRequest(_Sent):
-    """A change to a session: None leaves as it is, ``{}`` clears the metadata. A field that there is not is refused."""
+    """Request to change a session. None leaves a field as it is, and ``{}`` clears the metadata. An unknown field is an error."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -474,7 +478,7 @@ class SessionList(ResponseModel):
 
 
 class ContextOptions(_Sent):
-    """What goes into a session's context."""
+    """Time range and size of a session's context."""
 
     #: Sent, but this server ignores it: at most 100 memories, each cut at 80 bytes.
     max_tokens: int | None = None
@@ -485,7 +489,7 @@ class ContextOptions(_Sent):
 
 
 class SessionContext(ResponseModel):
-    """Markdown that the server wrote from a session's memories."""
+    """A session's memories as Markdown, rendered by the server."""
 
     session_id: str
     context: str
@@ -496,7 +500,7 @@ class SessionContext(ResponseModel):
 
 
 class Health(ResponseModel):
-    """What the server says of itself."""
+    """The server's status."""
 
     status: str
     service: str

@@ -76,11 +76,22 @@ def _create_async(options: TransportOptions) -> AiohttpTransport:
 
 
 class AiohttpTransport:
-    """Sends through an `aiohttp.ClientSession`: one of its own for each event loop, made at the first request, or yours.
+    """Send requests through an `aiohttp.ClientSession`.
 
-    Yours is used as it is, with its headers, proxies, cookies and TLS settings, and `close` leaves it open. Such a session
-    sends a GET, PUT or DELETE again, once, by itself where a connection breaks; one of ours sends nothing twice. The
-    bound of an attempt is exact.
+    Without a `session` the transport creates one for each event loop, at the first request. It
+    needs asyncio. The timeout of an attempt is exact.
+
+    Your own session is used as is, with its headers, proxies, cookies and TLS settings. `close`
+    leaves it open. Such a session resends a GET, PUT or DELETE once by itself when a connection
+    breaks. The transport's own session never resends.
+
+    Args:
+        session: Your session. Default: the transport's own.
+        options: The transport options of the client. They apply to the transport's own session
+            only.
+
+    Raises:
+        TypeError: `session` is not an aiohttp session, or both `session` and `options` are given.
     """
 
     def __init__(
@@ -99,7 +110,19 @@ class AiohttpTransport:
         )
 
     async def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        """Send one request and return the response, whatever its status.
+
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The complete response.
+
+        Raises:
+            TransportError: No response was received. aiohttp's error is the cause, unless its text
+                may contain the API key.
+            TransportNotAvailableError: The event loop is not asyncio's.
+        """
         if running_under_trio():
             raise TransportNotAvailableError(
                 "aiohttp needs asyncio, and this is another event loop",
@@ -115,7 +138,7 @@ class AiohttpTransport:
         raise failure  # out here, where it has no context
 
     async def close(self) -> None:
-        """Close the session that it made on this event loop; a second call does nothing."""
+        """Close the transport's own session on this event loop. A second call does nothing."""
         await self._channels.close()
 
 

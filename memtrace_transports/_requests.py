@@ -70,14 +70,26 @@ def memtrace_transport() -> TransportSpec:
 
 
 class RequestsTransport:
-    """Sends through a `requests.Session`: one of its own, made at the first request, or yours.
+    """Send requests through a `requests.Session`.
 
-    Yours is used as it is, with its headers, auth, cookies, proxies, adapters, hooks and TLS settings, and `close` leaves it
-    open; its `params` are not added, since the target is sent as it stands. (urllib3 writes a target anew that has
-    lower-case escapes or characters that no URL may have; the session of our own does not.)
+    Without a `session` the transport creates one at the first request.
 
-    The bound of an attempt holds for the whole, and is looked at before each read and write: what no library interrupts, a name
-    look-up and the trying of a host's several addresses, can go beyond it; so can the headers of an answer to your own session.
+    Your own session is used as is, with its headers, auth, cookies, proxies, adapters, hooks and
+    TLS settings. `close` leaves it open. Its `params` are not added. urllib3 rewrites a target that
+    has lower-case escapes or invalid characters; the transport's own session does not.
+
+    The timeout of an attempt covers the whole attempt. It is checked before each read and write, so
+    a name lookup, or connecting to several addresses of a host, can exceed it. So can receiving
+    response headers with your session.
+
+    Args:
+        session: Your session. Default: the transport's own.
+        options: The transport options of the client. They apply to the transport's own session
+            only.
+
+    Raises:
+        TypeError: `session` is not a session of requests, or both `session` and `options` are
+            given.
     """
 
     def __init__(self, session: requests.Session | None = None, *, options: TransportOptions | None = None) -> None:
@@ -96,7 +108,18 @@ class RequestsTransport:
         self._sessions = LazyClient(session, functools.partial(_new_session, self._options, tls))
 
     def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
+        """Send one request and return the response, whatever its status.
+
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The complete response.
+
+        Raises:
+            TransportError: No response was received. The error of requests is the cause, unless its
+                text may contain the API key.
+        """
         check_time_left(request)
         attempt = _SendAttempt(request, self._options)
         session = self._sessions.get()
@@ -107,7 +130,7 @@ class RequestsTransport:
         raise failure  # out here, where it has no context
 
     def close(self) -> None:
-        """Close the connections that it made; a second call does nothing."""
+        """Close the transport's own connections. A second call does nothing."""
         self._sessions.close()
 
 

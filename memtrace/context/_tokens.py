@@ -23,13 +23,20 @@ _RULE = "a function that takes a text and gives a whole number, 0 or more"
 
 
 def estimate_tokens(text: str) -> int:
-    """About as many tokens as OpenAI's tokenizers give, or a few more, as a budget wants it.
+    """Estimate how many tokens a string has for OpenAI's tokenizers, or a few more.
 
-    For a prompt in English or German, of code, JSON, Chinese, Japanese, emoji or identifiers it is between 1.00 and 1.25 times
-    what cl100k_base or o200k_base give, whichever is more.
+    For a prompt in English or German, of code, JSON, Chinese, Japanese, emoji or identifiers it is
+    between 1.00 and 1.25 times the larger count of cl100k_base and o200k_base.
 
-    >>> estimate_tokens("User prefers dark mode")
-    5
+    Args:
+        text: The string.
+
+    Returns:
+        The number of tokens.
+
+    Example:
+        >>> estimate_tokens("User prefers dark mode")
+        5
     """
     pieces = Counter(_PIECE.findall(text))
     return ceil(

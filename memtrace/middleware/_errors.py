@@ -48,7 +48,18 @@ _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more c
 
 
 def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
-    """Raise the `MemtraceError` that fits a failed call; outermost, so that every other middleware still sees statuses."""
+    """Raise the `MemtraceError` of a failed call. It is outermost, so every other middleware sees statuses.
+
+    Args:
+        request: The request.
+        call_next: Passes the request on.
+
+    Yields:
+        The effects of the other middleware.
+
+    Raises:
+        MemtraceError: The response has an error status, or no response was received.
+    """
     try:
         response = yield from call_next(request)
     except MemtraceError as error:

@@ -29,12 +29,13 @@ QueryValue = str | int | float | Sequence[str] | None
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RawResponse(Generic[T]):
-    """The answer to an operation, with the result that was read from it.
+    """The response to an operation, with its parsed result.
 
-    >>> from memtrace import Memtrace, operations
-    >>> raw = Memtrace("memory://", "any key").send(operations.health())
-    >>> raw.status, raw.parsed.status, raw.headers["content-type"], raw.attempts
-    (200, 'ok', 'application/json', 1)
+    Example:
+        >>> from memtrace import Memtrace, operations
+        >>> raw = Memtrace("memory://", "any key").send(operations.health())
+        >>> raw.status, raw.parsed.status, raw.headers["content-type"], raw.attempts
+        (200, 'ok', 'application/json', 1)
     """
 
     #: The last answer's; of a write that was found again after its answer was lost, what that answer would have been.

@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """What an index has of an agent's memories, or of all."""
+    """The state of a search index: of one agent's memories, or of all."""
 
     #: How many memories.
     memories: int

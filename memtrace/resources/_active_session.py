@@ -37,10 +37,10 @@ _logger = logging.getLogger("memtrace")
 
 
 class ActiveSession(OpenedSession):
-    """A session that remembers; made by ``client.sessions.open(agent_id=...)``, closed at the end of its block.
+    """An open session. ``client.sessions.open(agent_id=...)`` creates it, and the end of its block closes it.
 
-    What is called after the block still goes to the session, closed as it is: the server does not mind.
-    An error inside the block is never replaced by a failure to close: that one is logged.
+    Calls after the block still use the closed session, which the server accepts. An error inside
+    the block is never replaced by a failure to close, which is logged.
     """
 
     def __init__(self, dispatcher: Dispatcher, request: CreateSessionRequest) -> None:
@@ -63,12 +63,37 @@ class ActiveSession(OpenedSession):
             _logger.warning("session %s could not be closed: %s", excerpt(self.id), failure)
 
     def remember(self, content: str, **fields: Unpack[RememberParams]) -> Memory:
-        """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
+        """Store an episodic memory in this session.
+
+        Args:
+            content: The text to remember, not empty.
+            **fields: Other fields of `AddMemoryRequest`, such as `tags` and `importance`.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The server has the same agent, event type and content from the last 24
+                hours.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+        """
         request = self._memory(content, fields)
         return self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
 
     def decide(self, decision: str, reasoning: str) -> Memory:
-        """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
+        """Store a decision and its reasoning in this session.
+
+        Args:
+            decision: The text of the decision, not empty.
+            reasoning: Why. It is stored as ``metadata["reasoning"]``.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The server has the same agent and decision from the last 24 hours.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+        """
         request = decision_memory(self.agent_id, decision, reasoning).model_copy(update={"session_id": self.id})
         return self._dispatcher.send(operations.add_memory(request, self._dispatcher.settings.dedup))
 
@@ -77,7 +102,18 @@ class ActiveSession(OpenedSession):
     @overload
     def recall(self, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
     def recall(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read this session's memories of all times, newest first, 100 unless `limit` says otherwise; as `sessions.memories`."""
+        """Read this session's memories, newest first, of all times by default, 100 at most by default.
+
+        Args:
+            options: The filters; or pass their fields as keyword arguments.
+            **fields: The fields of `ListOptions`.
+
+        Returns:
+            The memories, and whether more match.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
+        """
         self._refuse(fields, "session_id")
         chosen = coerce_request(ListOptions, options, fields)
         return self._dispatcher.run(listing.session_memories(self.id, chosen, self._dispatcher.settings.clock))
@@ -87,7 +123,21 @@ class ActiveSession(OpenedSession):
     @overload
     def context(self, **fields: Unpack[ContextParams]) -> SessionContext: ...
     def context(self, options: ContextOptions | None = None, **fields: object) -> SessionContext:
-        """Have the server write this session's memories as Markdown; as `sessions.context`."""
+        """Let the server render this session's memories as Markdown, of the last 24 hours by default.
+
+        The server reads 100 memories at most and cuts each at 80 bytes. `prompt_context` has none
+        of these limits.
+
+        Args:
+            options: The time range; or pass its fields as keyword arguments.
+            **fields: The fields of `ContextOptions`.
+
+        Returns:
+            The text.
+
+        Raises:
+            InvalidRequestError: The server would silently read `since` as 24 hours.
+        """
         chosen = coerce_request(ContextOptions, options, fields)
         return self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))
 
@@ -96,7 +146,19 @@ class ActiveSession(OpenedSession):
     @overload
     def prompt_context(self, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
     def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
-        """Write this session's memories into a prompt, in the client; as `sessions.prompt_context`."""
+        """Render this session's memories for a prompt, in the client: complete, oldest first, marked as data.
+
+        Args:
+            options: The budget and the format; or pass their fields as keyword arguments.
+            **fields: The fields of `PromptContextOptions`. With a `query` it renders the relevant
+                memories.
+
+        Returns:
+            The text, and what it contains.
+
+        Raises:
+            InvalidRequestError: An argument is out of range. Nothing was sent.
+        """
         from memtrace._runtime.workflows import prompt_context
         from memtrace.context import PromptContextOptions
 

@@ -47,9 +47,19 @@ class AsyncSessions:
     @overload
     async def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
     async def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
-        """Create a session of a registered agent, by the agent's id.
+        """Create a session of a registered agent.
 
-        Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
+        Args:
+            request: The session; or pass its fields as keyword arguments.
+            **fields: The fields of `CreateSessionRequest`. `agent_id` is the agent's ID, not its
+                name.
+
+        Returns:
+            The session, with its ID.
+
+        Raises:
+            InvalidRequestError: No agent has this ID (field ``agent_id``), or a field breaks a rule
+                of the server.
         """
         return await self._dispatcher.send(
             operations.create_session(coerce_request(CreateSessionRequest, request, fields))
@@ -60,15 +70,47 @@ class AsyncSessions:
     @overload
     def open(self, **fields: Unpack[CreateSessionParams]) -> AsyncActiveSession: ...
     def open(self, request: CreateSessionRequest | None = None, **fields: object) -> AsyncActiveSession:
-        """A session for one ``with`` block: created when the block begins, closed when it ends."""
+        """Open a session for one ``with`` block: created when the block begins, closed when it ends.
+
+        Args:
+            request: The session; or pass its fields as keyword arguments.
+            **fields: The fields of `CreateSessionRequest`. `agent_id` is the agent's ID, not its
+                name.
+
+        Returns:
+            The session, to be used in a ``with`` block.
+
+        Raises:
+            InvalidRequestError: A field breaks a rule of the server.
+        """
         return AsyncActiveSession(self._dispatcher, coerce_request(CreateSessionRequest, request, fields))
 
     async def get(self, session_id: str) -> Session:
-        """Fetch a session. Raises `NotFoundError`."""
+        """Fetch a session.
+
+        Args:
+            session_id: The session's ID.
+
+        Returns:
+            The session.
+
+        Raises:
+            NotFoundError: No session has this ID.
+        """
         return await self._dispatcher.send(operations.get_session(session_id))
 
     async def list(self, agent_id: str | None = None) -> SessionList:
-        """All sessions, or those of one agent's id, newest first; the server has no pages here."""
+        """List the sessions of one agent, or all, newest first. The server has no pagination here.
+
+        Args:
+            agent_id: The agent's ID. Default: all agents.
+
+        Returns:
+            The sessions.
+
+        Raises:
+            MemtraceError: The call failed.
+        """
         return await self._dispatcher.send(operations.list_sessions(agent_id))
 
     @overload
@@ -76,13 +118,37 @@ class AsyncSessions:
     @overload
     async def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
     async def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
-        """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
+        """Change a session's status or metadata.
+
+        Args:
+            session_id: The session's ID.
+            request: The changes; or pass their fields as keyword arguments.
+            **fields: The fields of `UpdateSessionRequest`. None leaves a field as it is.
+                ``metadata={}`` clears the metadata.
+
+        Returns:
+            The changed session.
+
+        Raises:
+            NotFoundError: No session has this ID.
+            InvalidRequestError: A field breaks a rule of the server.
+        """
         return await self._dispatcher.send(
             operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
         )
 
     async def close(self, session_id: str) -> Session:
-        """Set a session's status to ``closed``; closing it again moves `closed_at`. Raises `NotFoundError`."""
+        """Set a session's status to ``closed``. Closing it again updates `closed_at`.
+
+        Args:
+            session_id: The session's ID.
+
+        Returns:
+            The closed session.
+
+        Raises:
+            NotFoundError: No session has this ID.
+        """
         return await self._dispatcher.send(operations.close_session(session_id))
 
     @overload
@@ -90,10 +156,21 @@ class AsyncSessions:
     @overload
     async def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
     async def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
-        """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
+        """Let the server render a session's memories as Markdown, of the last 24 hours by default.
 
-        This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes; `prompt_context` does
-        neither. An unknown session gives the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
+        The server ignores `max_tokens`, reads 100 memories at most and cuts each at 80 bytes.
+        `prompt_context` has none of these limits.
+
+        Args:
+            session_id: The session's ID.
+            options: The time range; or pass its fields as keyword arguments.
+            **fields: The fields of `ContextOptions`.
+
+        Returns:
+            The text. For an unknown session it has the heading only.
+
+        Raises:
+            InvalidRequestError: The server would silently read `since` as 24 hours.
         """
         chosen = coerce_request(ContextOptions, options, fields)
         return await self._dispatcher.send(
@@ -107,11 +184,23 @@ class AsyncSessions:
     async def prompt_context(
         self, session_id: str, options: PromptContextOptions | None = None, **fields: object
     ) -> PromptContext:
-        """Write a session's memories into a prompt, in the client: each as a whole, oldest first, fenced as data.
+        """Render a session's memories for a prompt, in the client: complete, oldest first, marked as data.
 
-        `max_tokens` bounds all of it; then newer and more important memories stay. As the session grows, the beginning stays
-        the same for as long as it can. All of the session is read, 1000 memories a request; an unknown one gives an empty
-        context. With a `query` it is the memories that are relevant to it, as `memories.prompt_context`. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
+        A token budget keeps newer and more important memories. As the session grows, the prefix
+        stays stable for prompt caching for as long as possible. All of the session is read, 1000
+        memories a request.
+
+        Args:
+            session_id: The session's ID. An unknown one has an empty context.
+            options: The budget and the format; or pass their fields as keyword arguments.
+            **fields: The fields of `PromptContextOptions`. With a `query` it renders the relevant
+                memories.
+
+        Returns:
+            The text, and what it contains.
+
+        Raises:
+            InvalidRequestError: An argument is out of range. Nothing was sent.
         """
         from memtrace._runtime.workflows import prompt_context
         from memtrace.context import PromptContextOptions
@@ -125,9 +214,21 @@ class AsyncSessions:
     @overload
     async def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
     async def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read a session's memories, of all times unless `since` says otherwise, newest first.
+        """Read a session's memories, newest first, of all times by default.
 
-        Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
+        Every filter works: the SDK uses the general route for those that the session's own route
+        ignores.
+
+        Args:
+            session_id: The session's ID.
+            options: The filters; or pass their fields as keyword arguments.
+            **fields: The fields of `ListOptions`.
+
+        Returns:
+            The memories; an empty list for an unknown ID.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
         """
         chosen = coerce_request(ListOptions, options, fields)
         return await self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
@@ -148,7 +249,21 @@ class AsyncSessions:
         page_size: int = MAX_LIMIT,
         **fields: object,
     ) -> AsyncGenerator[Memory, None]:
-        """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
+        """Iterate over a session's memories, of all times by default, page by page.
+
+        Args:
+            session_id: The session's ID.
+            options: The filters; or pass their fields as keyword arguments.
+            page_size: How many memories one request reads, from 1 to 1000.
+            **fields: The fields of `ListOptions`. `limit` is how many memories to return at most.
+                Default: all.
+
+        Returns:
+            An iterator. It sends the first request when you ask for the first memory.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
+        """
         chosen = coerce_request(ListOptions, options, fields)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

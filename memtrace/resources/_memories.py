@@ -47,23 +47,24 @@ class Memories:
     ) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
 
-        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second.
+        The server responds before the memory can be read. That takes 0.1 s after the next read, or
+        about a second.
 
         Args:
-            request: The memory; or give its fields as keyword arguments.
-            wait: Return once the memory can be read, and as it is read.
-            wait_timeout: How long `wait` waits after the response to the write, in seconds, 0 or more.
+            request: The memory; or pass its fields as keyword arguments.
+            wait: Whether to return only once the memory can be read.
+            wait_timeout: Seconds that `wait` waits after the response to the write, 0 or more.
             **fields: The fields of `AddMemoryRequest`.
 
         Returns:
             The stored memory.
 
         Raises:
-            ConflictError: The same agent, event type and content (its first 200 bytes), or the same `dedup_key`, was stored
-                within 24 hours.
-            InvalidRequestError: A field breaks a rule of the server; nothing was sent.
-            DeadlineExceededError: With `wait`: the memory could not be read in time. `maybe_applied` is True then, as in
-                every error after the write.
+            ConflictError: The same agent, event type and content (its first 200 bytes), or the same
+                `dedup_key`, was stored within 24 hours.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+            DeadlineExceededError: With `wait`: the memory could not be read in time.
+                `maybe_applied` is True, as in every error after the write.
         """
         chosen = coerce_request(AddMemoryRequest, request, fields)
         settings = self._dispatcher.settings
@@ -74,11 +75,23 @@ class Memories:
         return self._dispatcher.send(operations.add_memory(chosen, settings.dedup))
 
     def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
-        """Wait until a memory that a write returned can be read, and return it as it is read.
+        """Wait until a memory that a write returned can be read.
 
-        The server answers a write before that: reading has it store what it holds, and 0.1 to 0.15 s later it shows it; what
-        went to another server process takes about 1.1 s. So this reads, waits 0.15 s by the client's clock, and reads again.
-        Raises `DeadlineExceededError` (code ``visibility_timeout``) after `timeout` seconds, and at once what `list` raises.
+        The server responds to a write before the memory can be read. A read makes it store waiting
+        memories, which takes 0.1 to 0.15 s. A memory that another server process accepted takes
+        about 1.1 s. So this method reads, waits 0.15 s by the client's clock, and reads again.
+
+        Args:
+            memory: The memory that a write returned.
+            timeout: Seconds to wait at most, 0 or more.
+
+        Returns:
+            The memory as it is read.
+
+        Raises:
+            DeadlineExceededError: The memory could not be read in time (code
+                ``visibility_timeout``).
+            MemtraceError: A read failed.
         """
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
@@ -92,9 +105,24 @@ class Memories:
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
     ) -> BatchResult:
-        """Store memories in requests of `chunk_size` items and at most 4 MiB; one outcome for each item, in order.
+        """Store memories in bulk, and return one outcome for each, in order.
 
-        As `add_iter`, when its outcomes are wanted together. Raises nothing for an item: see `BatchResult.raise_for_failures`.
+        Requests have `chunk_size` items and at most 4 MiB. A failed item raises nothing: see
+        `BatchResult.raise_for_failures`.
+
+        Args:
+            requests: The memories.
+            chunk_size: How many memories one request sends, from 1 to 1000.
+            max_concurrency: How many requests are sent at once, from 1 to 64.
+            on_failure: After a failed request, ``stop`` sends no more. ``continue`` sends the rest.
+            progress: Called with a `BatchProgress` after each round.
+
+        Returns:
+            The outcomes of all items.
+
+        Raises:
+            InvalidRequestError: `requests` is a single memory, or `chunk_size` or `max_concurrency`
+                is out of range.
         """
         from memtrace.outcomes import BatchResult
 
@@ -112,16 +140,33 @@ class Memories:
         on_failure: OnFailure = "stop",
         progress: Progress | None = None,
     ) -> Generator[Outcome, None, None]:
-        """Store memories in requests of `chunk_size` items and at most 4 MiB, and give each item's outcome once it is known.
+        """Store memories in bulk, and return each item's outcome as soon as it is known.
 
-        Takes `chunk_size` times `max_concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
-        when the next outcome is asked for: whoever stops behind the last of a round has the outcome of all that was sent. An
-        item that breaks a rule is ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
-        ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
-        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
+        Each round takes `chunk_size` times `max_concurrency` items, sends them, and returns their
+        outcomes. The next round begins when you ask for its first outcome. Stopping after a round's
+        last outcome leaves no request unaccounted for.
 
-        Raises `InvalidRequestError` for one memory in place of several, a `chunk_size` outside 1 to 1000 or a `max_concurrency` outside
-        1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
+        An item that breaks a rule is ``failed`` and is not sent. One that the server had already is
+        ``duplicate``. If the response to a request is lost, the client's `retry` policy applies,
+        and the outcomes are looked up.
+
+        An error of `requests` or `progress` is raised after the outcomes of earlier items.
+
+        Args:
+            requests: The memories.
+            chunk_size: How many memories one request sends, from 1 to 1000. A request has at most 4
+                MiB.
+            max_concurrency: How many requests are sent at once, from 1 to 64.
+            on_failure: After a failed request, ``stop`` sends no more, and the rest is ``failed``.
+                ``continue`` sends the rest.
+            progress: Called with a `BatchProgress` after each round.
+
+        Returns:
+            An iterator of outcomes.
+
+        Raises:
+            InvalidRequestError: `requests` is a single memory, or `chunk_size` or `max_concurrency`
+                is out of range.
         """
         from memtrace._runtime.workflows.batches import Batch
         from memtrace.resources._batching import send
@@ -149,15 +194,28 @@ class Memories:
         drain_timeout: float = 30.0,
         spool: str | os.PathLike[str] | None = None,
     ) -> WriteBuffer:
-        """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
+        """Create a write buffer for one ``with`` block. A worker sends what its `add` accepts, in batches.
 
-        It sends when `max_items` wait (100 at most), or the oldest has waited `flush_interval` seconds. It holds at most
-        `max_pending`; then `on_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
-        `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
-        waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
+        All times are measured by the client's clock.
 
-        With a `spool`, the path of a file, `add` returns once the memory is in it, on the disk. What is not sent when the process
-        ends, is killed or loses power is sent by the next one that uses the file, once. Several processes may use it.
+        Args:
+            max_items: How many waiting memories are sent at once, from 1 to 100.
+            flush_interval: Seconds after which waiting memories are sent, even if they are fewer.
+            max_pending: How many accepted memories may have no outcome yet.
+            on_full: What `add` does when `max_pending` is reached. ``block`` waits, ``raise``
+                raises `BufferFullError`, and ``drop_oldest`` drops the oldest waiting memory.
+            max_block: Seconds that ``block`` waits at most. Default: no limit.
+            on_result: Called with each `Outcome`.
+            drain_timeout: Seconds that the end of the block waits at most for pending memories.
+            spool: The path of a file. `add` returns once the memory is in it, on disk. Memories
+                that are not sent when the process ends, is killed or loses power are sent by the
+                next process that uses the file, once. Several processes may use it.
+
+        Returns:
+            The buffer.
+
+        Raises:
+            ConfigurationError: An argument is out of range, or the spool cannot be used.
         """
         from memtrace._runtime.write_buffer.limits import BufferLimits
         from memtrace.resources._write_buffer import WriteBuffer
@@ -176,11 +234,21 @@ class Memories:
     @overload
     def list(self, **fields: Unpack[ListParams]) -> MemoryList: ...
     def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read memories by filters, newest first unless `order` is ``asc``; 100 unless `limit` says otherwise.
+        """Read memories by filters, newest first, 100 by default.
 
-        A tag matches as a part of the stored tags, ``ui`` finds ``gui`` too, unless `tags_match` is ``exact``. Bounds of time
-        are exclusive. Up to 1000 rows are one request; more, or exact tags, are read page by page as `iter` does.
-        Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
+        A tag matches as a part of the stored tags (``ui`` also finds ``gui``), unless `tags_match`
+        is ``exact``. Time bounds are exclusive. Up to 1000 memories are one request. More, or exact
+        tags, are read page by page.
+
+        Args:
+            options: The filters; or pass their fields as keyword arguments.
+            **fields: The fields of `ListOptions`.
+
+        Returns:
+            The memories, and whether more match.
+
+        Raises:
+            InvalidRequestError: `limit` is below 1, or a filter breaks a rule of the server.
         """
         chosen = filters_from(ListOptions, options, fields)
         return self._dispatcher.run(listing.list_memories(chosen, self._dispatcher.settings.clock))
@@ -192,14 +260,25 @@ class Memories:
     def iter(
         self, options: ListOptions | None = None, *, page_size: int = MAX_LIMIT, **fields: object
     ) -> Generator[Memory, None, None]:
-        """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
+        """Iterate over all memories that match the filters, page by page, newest first.
 
-        Reads in pages of `page_size`, one at a time, by time and not by offset: what others write meanwhile moves nothing. Newest
-        first, such memories are not among them; oldest first, they come at the end. `limit` is how many to give at most (all
-        when left out), `offset` how many to skip. A relative `since` or `until` counts from this call, by the client's clock.
-        `page_size` is from 1 to 1000, and halved where a response is over the transport's `max_response_bytes`.
-        Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
-        server would refuse, and from the iteration what `list` raises.
+        Pagination is by time, not by offset, so that concurrent writes never shift a page. Newest
+        first, such writes are not included. With ``order="asc"`` they come at the end. A relative
+        `since` or `until` counts from this call, by the client's clock.
+
+        Args:
+            options: The filters; or pass their fields as keyword arguments.
+            page_size: How many memories one request reads, from 1 to 1000. It is halved if a
+                response exceeds the transport's `max_response_bytes`.
+            **fields: The fields of `ListOptions`. `limit` is how many memories to return at most.
+                Default: all.
+
+        Returns:
+            An iterator. It sends the first request when you ask for the first memory, and raises
+            `MemtraceError` if a request fails.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
         """
         chosen = filters_from(ListOptions, options, fields)
         return self._dispatcher.stream(
@@ -211,12 +290,21 @@ class Memories:
     @overload
     def filter(self, **fields: Unpack[FilterParams]) -> SearchResult: ...
     def filter(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
-        """Read memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
+        """Read memories by the server's filters and a part of their content, newest first, 50 by default.
 
-        The server does it, newest first unless `order` is ``asc``. `search` finds what is relevant to a query instead.
+        `search` finds what is relevant to a query instead. Up to 1000 memories are one request.
+        More, or exact tags, are read page by page.
 
-        Up to 1000 rows are one request; more, or exact tags, are read page by page. Raises `InvalidRequestError` for a `limit`
-        below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
+        Args:
+            query: The filters; or pass their fields as keyword arguments.
+            **fields: The fields of `SearchQuery`. `content_contains` is case-sensitive.
+
+        Returns:
+            The memories.
+
+        Raises:
+            InvalidRequestError: `limit` is below 1, a filter breaks a rule of the server, or 1000
+                memories of one microsecond hide those after them.
         """
         chosen = filters_from(SearchQuery, query, fields)
         return self._dispatcher.run(listing.search_memories(chosen, self._dispatcher.settings.clock))
@@ -236,30 +324,34 @@ class Memories:
         min_importance: float | None = None,
         limit: int = 10,
     ) -> SearchHits:
-        """Find the memories that are relevant to a query, by its words, and by meaning where the client has an embedder.
+        """Find the memories that are relevant to a query, by words, and by meaning if the client has an embedder.
 
-        The client ranks them, so that this works with every server. It keeps a text index of what it read (`search_index` of the
-        client): the first search reads all memories of the agent or session, 1000 a request; a further one reads what is newer, in
-        one request. `filter` is the server's own filter instead, with a part of the content.
+        The client ranks them, so that search works with every server. It keeps a full-text index
+        (`search_index` of the client). The first search reads all memories of the agent or session,
+        1000 a request. Later searches read newer memories in one request. `filter` uses the
+        server's own filters instead.
 
         Args:
-            query: What to look for, in plain words; not an expression. Any of its words is enough.
-            agent_id: Only this agent's memories. Without agent and session, those of the organisation.
-            session_id: Only this session's.
-            since: Only what occurred later: see `Memory.occurred_at`.
-            until: Only what occurred earlier.
-            tags: Tags that all have to match, each as a part of the stored ones.
+            query: What to look for, in plain words. It is not an expression, and any of its words
+                is enough.
+            agent_id: Only this agent's memories. Default: all agents.
+            session_id: Only this session's memories. Default: all sessions.
+            since: Only memories that occurred later: see `Memory.occurred_at`.
+            until: Only memories that occurred earlier.
+            tags: Tags that all have to match, each as a part of the stored tags.
             memory_types: Any of these types.
             event_types: Any of these types.
-            min_importance: At least this; a memory without an importance has 0.
+            min_importance: The lowest importance. A memory without an importance has 0.
             limit: How many hits at most, from 1.
 
         Returns:
-            The hits, the most relevant first. Equal contents of one agent are one hit, the newest, with their count.
+            The hits, most relevant first. Equal contents of one agent are one hit, the newest, with
+            their count.
 
         Raises:
-            InvalidRequestError: The query is blank, or an argument breaks a rule; nothing was sent.
-            ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no FTS5.
+            InvalidRequestError: The query is blank, or an argument breaks a rule. Nothing was sent.
+            ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no
+                FTS5.
 
         Example:
             >>> from memtrace import Memtrace
@@ -296,23 +388,24 @@ class Memories:
         max_tokens: int | None = 2000,
         **fields: Unpack[MemoryContextParams],
     ) -> PromptContext:
-        """Write the memories that are relevant to a query into a prompt, with the neighbours that make them understandable.
+        """Render the memories that are relevant to a query for a prompt, with neighbours that explain them.
 
-        They are written in order of time, each gap is marked, and the budget is filled with the best, as far as enough is found.
-        Without a query it is all memories of the agent, session or organisation, as `sessions.prompt_context`.
+        They are in order of time, and each gap is marked. The best hits fill the budget. Without a
+        query it renders all memories of the agent, session or organisation, like
+        `sessions.prompt_context`.
 
         Args:
-            query: What the prompt is about, in plain words; as `search`.
+            query: What the prompt is about, in plain words, as for `search`.
             agent_id: Only this agent's memories.
-            session_id: Only this session's.
-            max_tokens: What the whole context may have, from 1; None for no bound.
+            session_id: Only this session's memories.
+            max_tokens: The token budget of the whole context, from 1; None for no limit.
             **fields: The other fields of `PromptContextOptions`, such as `recent` and `format`.
 
         Returns:
-            The context. Its text is empty where nothing was found.
+            The context. Its text is empty if nothing was found.
 
         Raises:
-            InvalidRequestError: An argument is out of bounds, before anything is sent.
+            InvalidRequestError: An argument is out of range. Nothing was sent.
         """
         from memtrace._runtime.workflows import prompt_context
         from memtrace.context import PromptContextOptions
@@ -323,18 +416,54 @@ class Memories:
         return self._dispatcher.run(prompt_context.prompt_context(owner, options, self._dispatcher.searching))
 
     def index_status(self, agent_id: str | None = None) -> IndexStatus:
-        """What the index of `search` has of an agent's memories, or of all. Nothing is read into it."""
+        """Describe the search index: how many memories it has, and up to when. It adds nothing to the index.
+
+        Args:
+            agent_id: Only this agent's memories. Default: all of the organisation.
+
+        Returns:
+            The status.
+
+        Raises:
+            ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no
+                FTS5.
+        """
         return self._dispatcher.run(self._dispatcher.searching.status(agent_id))
 
     def index_sync(self, agent_id: str | None = None, *, progress: IndexProgress | None = None) -> IndexStatus:
-        """Bring the index of `search` up to date ahead: read what is newer, and make the vectors that are missing.
+        """Update the search index ahead of a search: read newer memories and compute missing vectors.
 
-        `progress` is told after each request, of 1000 memories, and each 64 vectors. What it raises ends it; what was read stays.
+        Args:
+            agent_id: Only this agent's memories. Default: all of the organisation.
+            progress: Called with an `IndexStatus` after each request of 1000 memories, and after
+                each 64 vectors. An exception of it ends the update. The index keeps what was read.
+
+        Returns:
+            The status of the index.
+
+        Raises:
+            ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no
+                FTS5.
+            MemtraceError: A read failed.
         """
         return self._dispatcher.run(self._dispatcher.searching.sync(agent_id, progress))
 
     def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
-        """Store an episodic memory, event type ``general``; `occurred_at` is when it happened, if not now. Raises as `add` does."""
+        """Store an episodic memory of the event type ``general``.
+
+        Args:
+            agent_id: The agent's ID.
+            content: The text to remember, not empty.
+            occurred_at: When it happened, with a time zone. Default: now.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The server has the same agent, event type and content from the last 24
+                hours.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+        """
         return self.add(episodic_memory(agent_id, content, occurred_at))
 
     def recall(
@@ -343,16 +472,17 @@ class Memories:
         """Read an agent's newest memories, or with a `query` the most relevant.
 
         Args:
-            agent_id: Whose memories.
-            since: Only what is newer. Default: 24 hours ago; with a `query` there is no bound.
-            query: What to look for, in plain words; as `search`.
-            limit: How many at most, from 1. Default: 100; with a `query` 10.
+            agent_id: The agent's ID.
+            since: Only what is newer. Default: 24 hours ago; with a `query`, no limit.
+            query: What to look for, in plain words, as for `search`.
+            limit: How many at most, from 1. Default: 100; with a `query`, 10.
 
         Returns:
-            The newest first; with a `query` the most relevant first.
+            The memories, newest first; with a `query`, the most relevant first.
 
         Raises:
-            InvalidRequestError: The agent is empty, the query blank, or a bound cannot be read; nothing was sent.
+            InvalidRequestError: The agent is empty, the query is blank, or `since` cannot be read.
+                Nothing was sent.
         """
         if query is None:
             return self.list(recent_query(agent_id, since, limit))
@@ -363,5 +493,18 @@ class Memories:
         return self._dispatcher.run(self._dispatcher.searching.recall(query, asked))
 
     def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
-        """Store a decision, its reasoning under ``metadata["reasoning"]``. Raises as `add` does."""
+        """Store a decision and its reasoning.
+
+        Args:
+            agent_id: The agent's ID.
+            decision: The text of the decision, not empty.
+            reasoning: Why. It is stored as ``metadata["reasoning"]``.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The server has the same agent and decision from the last 24 hours.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+        """
         return self.add(decision_memory(agent_id, decision, reasoning))

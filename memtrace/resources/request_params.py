@@ -45,7 +45,7 @@ class AddMemoryParams(TypedDict, total=False):
 
 
 class RememberParams(TypedDict, total=False):
-    """The fields of `AddMemoryRequest` that a session's `remember` takes beside the content."""
+    """The fields of `AddMemoryRequest` that a session's `remember` accepts."""
 
     memory_type: MemoryType
     event_type: str
@@ -70,13 +70,13 @@ class _ReadParams(TypedDict, total=False):
 
 
 class AgentMemoriesParams(_ReadParams, total=False):
-    """The fields of `ListOptions` beside an agent's id."""
+    """The fields of `ListOptions`, except the agent's ID."""
 
     session_id: str | None
 
 
 class SessionMemoriesParams(_ReadParams, total=False):
-    """The fields of `ListOptions` beside a session's id."""
+    """The fields of `ListOptions`, except the session's ID."""
 
     agent_id: str | None
 
@@ -152,7 +152,7 @@ class _ContextParams(TypedDict, total=False):
 
 
 class MemoryContextParams(_ContextParams, total=False):
-    """The fields of `PromptContextOptions` beside the query and the budget."""
+    """The fields of `PromptContextOptions`, except the query and the budget."""
 
 
 class PromptContextParams(_ContextParams, total=False):

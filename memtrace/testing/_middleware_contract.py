@@ -82,7 +82,7 @@ _LONGEST = 10.0
 
 
 class MiddlewareContract:
-    """What every middleware must do, under the blocking driver as under the awaiting ones.
+    """Tests that every middleware must pass, with the blocking and the async client.
 
     ::
 

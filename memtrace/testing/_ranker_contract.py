@@ -66,7 +66,7 @@ _LONGEST = 60.0
 
 
 class RankerContract:
-    """What every ranker must do, whatever is looked for and whatever was found.
+    """Tests that every ranker must pass, for any query and any candidates.
 
     ::
 

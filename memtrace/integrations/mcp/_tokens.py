@@ -14,10 +14,17 @@ _POLICY_VIOLATION: Final = 1008
 
 
 class RequireToken:
-    """An ASGI application around another: a request without ``Authorization: Bearer TOKEN`` gets a 401.
+    """An ASGI application that responds with 401 unless the request has ``Authorization: Bearer TOKEN``.
 
-    Put it around what ``memory_server(tools).streamable_http_app()`` gives. A WebSocket, which MCP does not use, is refused.
-    Raises `ConfigurationError` for an empty token, which everybody knows.
+    Wrap it around ``memory_server(tools).streamable_http_app()``. It closes every WebSocket, which
+    MCP does not use.
+
+    Args:
+        application: The application to protect.
+        token: The token, not empty.
+
+    Raises:
+        ConfigurationError: The token is empty.
     """
 
     def __init__(self, application: ASGIApp, token: str) -> None:
@@ -27,7 +34,13 @@ class RequireToken:
         self._expected = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Pass a request on, or respond with 401.
+
+        Args:
+            scope: The connection's scope.
+            receive: Receives the next event.
+            send: Sends an event.
+        """
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return

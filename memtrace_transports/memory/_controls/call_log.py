@@ -53,10 +53,10 @@ def check_operation(pattern: str) -> None:
 
 @dataclass(slots=True, eq=False, repr=False)
 class LoggedCall:
-    """One request that reached the server, and what became of it.
+    """One request that reached the server, and its outcome.
 
-    `status` is that of the answer, 0 where there was none. `fault` says what went wrong by plan. `at` is seconds since 1970 by the
-    fake's clock.
+    `status` is the status of the response, or 0 if there was none. `fault` describes an injected
+    fault. `at` is the time in seconds since 1970, by the fake's clock.
     """
 
     _route: str
@@ -75,9 +75,10 @@ class LoggedCall:
 
     @property
     def operation(self) -> str:
-        """Its route by the name of the client's method, ``unknown`` where there is no route.
+        """The name of the client's method for this route; ``unknown`` for an unknown route.
 
-        ``memories.add_many`` is what the server reads as a batch; the body is looked at when this is asked for the first time.
+        ``memories.add_many`` is a body that the server reads as a batch. The body is parsed at the
+        first use.
         """
         if self._operation is None:
             self._operation = self._route
@@ -87,9 +88,10 @@ class LoggedCall:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """What was asked for: the body's fields, the query's parameters as texts, the id or text in the path.
+        """The arguments: the body's fields, the query's parameters as strings, and the IDs in the path.
 
-        Empty as far as the body is no JSON object. It is read anew each time, since what is read takes more room than the body.
+        A body that is not a JSON object has none. It is parsed anew each time, since the result is
+        larger than the body.
         """
         found = {**_fields(self.body), **self.query}
         if self.variable is not None:
@@ -97,7 +99,14 @@ class LoggedCall:
         return MappingProxyType(found)
 
     def differing(self, arguments: Mapping[str, object]) -> list[str]:
-        """The names of the arguments that this call has otherwise, or not at all. A number equals its text in a query."""
+        """Compare the call with expected arguments. A number equals its string in a query.
+
+        Args:
+            arguments: Names and expected values.
+
+        Returns:
+            The names of the arguments that this call has with another value, or not at all.
+        """
         if not arguments:
             return []
         own = self.arguments
@@ -105,7 +114,7 @@ class LoggedCall:
 
     @property
     def size(self) -> int:
-        """The bytes of memory that it holds."""
+        """How many bytes of memory it uses."""
         size = _OWN_BYTES + len(self.body or b"") + sys.getsizeof(self.path) + sys.getsizeof(self.content_type)
         if self.query or self.variable:
             texts = (*(self.variable or ()), *self.query, *self.query.values())
@@ -137,17 +146,18 @@ def _equal(found: object, wanted: object) -> bool:
 
 
 class CallLog(Sequence[LoggedCall]):
-    """Calls in the order in which they came: a fake's newest, or those that `filter` has chosen.
+    """A log of calls, in order: the newest calls of a fake, or those that `filter` has selected.
 
-    A fake keeps 10,000 calls, or as many as fit into 32 MiB. Operations are those of `LoggedCall.operation`, or patterns as
-    ``"memories.*"``; ValueError is raised for one that no call can be.
+    A fake keeps 10,000 calls, or as many as fit into 32 MiB. Operations are those of
+    `LoggedCall.operation`, or patterns such as ``"memories.*"``. An unknown one raises ValueError.
 
-    >>> from memtrace_transports import FakeMemtrace
-    >>> fake = FakeMemtrace()
-    >>> memory = fake.client().remember("assistant", "User prefers dark mode")
-    >>> fake.calls.assert_called("memories.add", agent_id="assistant", times=1)
-    >>> [call.status for call in fake.calls.filter("memories.*")]
-    [201]
+    Example:
+        >>> from memtrace_transports import FakeMemtrace
+        >>> fake = FakeMemtrace()
+        >>> memory = fake.client().remember("assistant", "User prefers dark mode")
+        >>> fake.calls.assert_called("memories.add", agent_id="assistant", times=1)
+        >>> [call.status for call in fake.calls.filter("memories.*")]
+        [201]
     """
 
     def __init__(self, calls: Sequence[LoggedCall] = (), *, fake: int = 0) -> None:
@@ -158,7 +168,11 @@ class CallLog(Sequence[LoggedCall]):
         self._bytes = sum(size for _, size in self._calls)
 
     def add(self, call: LoggedCall) -> None:
-        """Write down one more; the oldest go when there are too many, or they are too large."""
+        """Append a call. The oldest are dropped when the log is too long or too large.
+
+        Args:
+            call: The call.
+        """
         size = call.size
         with self._guard:
             self._calls.append((call, size))
@@ -167,7 +181,7 @@ class CallLog(Sequence[LoggedCall]):
                 self._bytes -= self._calls.popleft()[1]
 
     def clear(self) -> None:
-        """Forget all calls so far."""
+        """Remove all calls."""
         with self._guard:
             self._calls.clear()
             self._bytes = 0
@@ -180,7 +194,22 @@ class CallLog(Sequence[LoggedCall]):
         status_code: int | None = None,
         **arguments: object,
     ) -> CallLog:
-        """The calls of an operation, an organisation (its name or id), with this status of the answer and these arguments."""
+        """Select calls.
+
+        Args:
+            operation: The name of the operation, such as ``memories.add``; ``*`` matches any part.
+            org: An organisation, its name or its ID. Default: all.
+            status_code: The status of the response. Default: any.
+            **arguments: Fields of the body, parameters of the query and IDs in the path, with their
+                values.
+
+        Returns:
+            The selected calls, in order.
+
+        Raises:
+            TypeError: `org` is not an organisation, a name or an ID.
+            ValueError: No operation and no logged call has this name.
+        """
         check_operation(operation)
         check_fake(org, self._fake)
         whose = org.org_id if isinstance(org, Organisation) else org
@@ -201,9 +230,17 @@ class CallLog(Sequence[LoggedCall]):
     def assert_called(
         self, operation: str, *, org: Organisation | str | None = None, times: int | None = None, **arguments: object
     ) -> None:
-        """Raise AssertionError unless there was such a call, or exactly so many; the message shows the near misses.
+        """Assert that there was such a call. The message shows the nearest calls.
 
-        `arguments` are compared with `LoggedCall.arguments`: fields of the body, parameters of the query, ids in the path.
+        Args:
+            operation: The name of the operation, such as ``memories.add``; ``*`` matches any part.
+            org: An organisation, its name or its ID. Default: all.
+            times: How many such calls there were exactly. Default: one or more.
+            **arguments: Fields of the body, parameters of the query and IDs in the path, with their
+                values.
+
+        Raises:
+            AssertionError: There was no such call, or another number of them.
         """
         found = [call for call in self.filter(operation, org=org) if not call.differing(arguments)]
         if (times is None and found) or (times is not None and len(found) == times):
@@ -216,7 +253,17 @@ class CallLog(Sequence[LoggedCall]):
         raise AssertionError("\n  ".join([f"{wanted} {often}{whose}{due}", *near]))
 
     def assert_not_called(self, operation: str, *, org: Organisation | str | None = None, **arguments: object) -> None:
-        """Raise AssertionError where there was such a call."""
+        """Assert that there was no such call.
+
+        Args:
+            operation: The name of the operation, such as ``memories.add``; ``*`` matches any part.
+            org: An organisation, its name or its ID. Default: all.
+            **arguments: Fields of the body, parameters of the query and IDs in the path, with their
+                values.
+
+        Raises:
+            AssertionError: There was such a call.
+        """
         self.assert_called(operation, org=org, times=0, **arguments)
 
     def _near(self, operation: str, arguments: Mapping[str, object]) -> list[str]:

@@ -26,14 +26,15 @@ _PACKAGES = ("memtrace", "memtrace_transports")
 
 
 class StrictModeError(AssertionError):
-    """A request asks for what the real server would silently ignore or cap; the message gives the rule.
+    """The request asks for something that the real server would silently ignore or cap. The message has the rule.
 
-    An AssertionError, so that code under test which handles the SDK's errors does not hide it.
+    It is an AssertionError, so that code under test which handles the SDK's errors does not hide
+    it.
     """
 
 
 class StrictModeWarning(UserWarning):
-    """A request does what the real server does, which is probably not what was meant."""
+    """The real server accepts the request, but it probably does not do what you mean."""
 
 
 def check_strictly(request: Request, route_match: RouteMatch, headers: Mapping[str, str]) -> None:
