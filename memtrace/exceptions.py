@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 TransportCause = Literal["connect", "timeout", "reset", "protocol"]
-"""Why no answer came: no connection, no answer in time, a connection that broke, bytes that are no HTTP."""
+"""Why no answer came: no connection, no response in time, a connection that broke, bytes that are no HTTP."""
 
 RESPONSE_BODY_KEPT = 4096
 """Bytes of an answer that an error keeps."""
@@ -337,7 +337,7 @@ class InvalidRequestError(APIStatusError, ValueError):
     field: str | None
     #: What the argument has to be.
     rule: str | None
-    #: What is wrong with it, to be read after its name: ``must be a text, not int``. None where the server said it.
+    #: What is wrong with it, to be read after its name: ``must be a string, not int``. None where the server said it.
     problem: str | None
 
     def __init__(

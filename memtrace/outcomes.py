@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 OutcomeStatus = Literal["stored", "duplicate", "failed", "unknown", "dropped"]
-"""``duplicate``: the server has it from the last 24 hours. ``unknown``: no answer says whether it was stored.
+"""``duplicate``: the server has it from the last 24 hours. ``unknown``: no response, so that it may have been stored.
 ``dropped``: a write buffer that was full let it go, unsent; no batch has such an item."""
 
 

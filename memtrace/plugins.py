@@ -349,7 +349,7 @@ class Registry(Generic[SpecT]):
                 f"the name {found.name!r} belongs to a built-in {self.kind}; {found.distribution} must choose another",
             )
         if len(self._third_party().get(found.name, ())) > 1:
-            return "ambiguous", "several distributions bring this name; uninstall all but one"
+            return "ambiguous", "several distributions bring this name; uninstall all except one"
         try:
             spec = self._load(found)
         except MemtraceError as error:
@@ -373,7 +373,7 @@ class Registry(Generic[SpecT]):
             )
         if len(group) > 1:
             claims = " and ".join(f"{found.distribution} {found.version}" for found in group)
-            raise self._error(f"the {self.kind} name {name!r} is claimed by {claims}; uninstall all but one")
+            raise self._error(f"the {self.kind} name {name!r} is claimed by {claims}; uninstall all except one")
         return group[0]
 
     def _inventory(self) -> str:
@@ -428,7 +428,7 @@ class Registry(Generic[SpecT]):
             gives = f"gives {type(spec).__name__}, not a {self._spec.__name__}"
             raise self._error(
                 f"{where} {gives if spec is not None else f'has no function memtrace_{self.kind} that is marked with @hookimpl'}",
-                hint=f"tell the authors of {found.distribution}",
+                hint=f"report it to the authors of {found.distribution}",
             )
         _check_fit(spec, where, found.distribution, self._error)
         return spec
@@ -480,7 +480,7 @@ def _check_fit(
     for name in sorted(able):
         if name not in options:
             raise error(
-                f"{subject} says that it honours {name!r}, which is no option of memtrace-sdk {_own_version()}: it is "
+                f"{subject} says that it honours {name!r}, which is not an option of memtrace-sdk {_own_version()}: it is "
                 f"misspelt, or written for a newer memtrace-sdk.{did_you_mean(name, options)}",
                 hint=f"upgrade {_OWN_DISTRIBUTION}; if that does not help, upgrade or uninstall {distribution}",
             )

@@ -199,7 +199,7 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 class _ConnectionSlots:
     """The connections that may be in use at once, given to those who wait in their order."""
 
-    # aiohttp's own limit has no bound for the waiting alone: https://github.com/aio-libs/aiohttp/issues/10313
+    # aiohttp's own limit has no limit for the waiting alone: https://github.com/aio-libs/aiohttp/issues/10313
 
     def __init__(self, count: int) -> None:
         self.free = count
@@ -557,7 +557,7 @@ def _error_map() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Tr
     return [
         (_NoSlotError, "timeout", False, "no free connection to {} in time"),
         (aiohttp.ConnectionTimeoutError, "timeout", False, NO_CONNECTION_IN_TIME),
-        ((TimeoutError, asyncio.TimeoutError), "timeout", True, "no answer from {} in time"),
+        ((TimeoutError, asyncio.TimeoutError), "timeout", True, "no response from {} in time"),
         ((aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError), "connect", False, NO_CONNECTION),
         (
             (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
@@ -566,7 +566,7 @@ def _error_map() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Tr
             "the request to {} cannot be written",
         ),
         (aiohttp.ClientResponseError, "protocol", True, "{} did not answer in HTTP"),
-        (aiohttp.ClientPayloadError, "protocol", True, "the answer of {} came broken"),
+        (aiohttp.ClientPayloadError, "protocol", True, "the response of {} is broken"),
         ((aiohttp.ClientConnectionError, OSError), "reset", True, CONNECTION_BROKE),
         (aiohttp.ClientError, "protocol", True, "the exchange with {} failed"),
     ]

@@ -885,7 +885,7 @@ def _error_map(
     return [
         (library.ConnectTimeout, "timeout", False, NO_CONNECTION_IN_TIME),
         (library.PoolTimeout, "timeout", False, "no free connection to {} in time"),
-        ((library.TimeoutException, TimeoutError), "timeout", True, "no answer from {} in time"),
+        ((library.TimeoutException, TimeoutError), "timeout", True, "no response from {} in time"),
         (
             (library.ConnectError, library.ProxyError, library.UnsupportedProtocol),
             "connect",
@@ -900,6 +900,6 @@ def _error_map(
         ),
         (library.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
         ((library.NetworkError, ssl.SSLError), "reset", True, CONNECTION_BROKE),  # TLS 1.3 refuses late
-        (library.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),
+        (library.DecodingError, "protocol", True, "the response of {} cannot be decompressed"),
         ((library.TransportError, library.TooManyRedirects), "protocol", True, "the exchange with {} failed"),
     ]

@@ -407,7 +407,7 @@ class _StrictResponse(http.client.HTTPResponse):
         # urllib3 would only log it: https://github.com/urllib3/urllib3/pull/642
         broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
         if any(isinstance(defect, broken) for defect in self.msg.defects):
-            raise http.client.HTTPException("a header line of the answer cannot be read")
+            raise http.client.HTTPException("a header line of the response cannot be read")
 
 
 def _outliving_exit(pool: type[Any]) -> type[Any]:
@@ -594,10 +594,15 @@ def _error_map() -> list[tuple[tuple[type[BaseException], ...], TransportCause, 
         ((outer.InvalidSchema, inner.NewConnectionError), "connect", False, NO_CONNECTION),
         ((outer.ConnectTimeout, inner.ConnectTimeoutError), "timeout", False, NO_CONNECTION_IN_TIME),
         ((inner.EmptyPoolError,), "timeout", False, "no free connection to {} in time"),
-        ((outer.Timeout, inner.TimeoutError, TimeoutError), "timeout", True, "no answer from {} in time"),
+        ((outer.Timeout, inner.TimeoutError, TimeoutError), "timeout", True, "no response from {} in time"),
         (unreached, "connect", False, NO_CONNECTION),
         ((ConnectionError,), "reset", True, CONNECTION_BROKE),
-        ((outer.ContentDecodingError, inner.DecodeError), "protocol", True, "the answer of {} cannot be decompressed"),
+        (
+            (outer.ContentDecodingError, inner.DecodeError),
+            "protocol",
+            True,
+            "the response of {} cannot be decompressed",
+        ),
         ((http.client.HTTPException, inner.ProtocolError), "protocol", True, "{} did not answer in HTTP"),
         ((outer.RequestException, inner.HTTPError), "protocol", True, "the exchange with {} failed"),
     ]

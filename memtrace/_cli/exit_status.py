@@ -23,17 +23,17 @@ class ExitStatus(IntEnum):
         status.meaning = meaning
         return status
 
-    OK = 0, "all is well"
+    OK = 0, "success"
     FAILED = 1, "a check of the doctor failed, or the command could not do its work"
     USAGE = 2, "an option, the configuration or the input is missing or wrong"
-    NOT_FOUND = 3, "the server knows nothing of this name"
+    NOT_FOUND = 3, "not found"
     CONFLICT = 4, "stored already, within the last 24 hours"
-    DENIED = 5, "the server does not accept the key"
-    UNAVAILABLE = 6, "no answer, no storage or too many requests: try again later"
-    UNKNOWN = 7, "no answer says whether it was stored"
-    INCOMPLETE = 8, "done, but for lines that were refused"
+    DENIED = 5, "the server rejected the key"
+    UNAVAILABLE = 6, "no response, no storage or too many requests: try again later"
+    UNKNOWN = 7, "no response, so that it may have been stored"
+    INCOMPLETE = 8, "completed, some lines rejected"
     INTERRUPTED = 130, "interrupted with Ctrl-C"
-    BROKEN_PIPE = 141, "nobody reads the output any more"
+    BROKEN_PIPE = 141, "output pipe closed"
 
 
 class CommandError(Exception):

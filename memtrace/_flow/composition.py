@@ -158,7 +158,7 @@ def _no_generator(result: object, name: str) -> MiddlewareError:
     if isinstance(result, PendingNext):
         return MiddlewareError(f"{name} returned call_next(request) itself. {WRITE_HINT}; return response")
     return MiddlewareError(
-        f"{name} is no generator function: it returned {type(result).__name__}. {WRITE_HINT}; return response"
+        f"{name} is not a generator function: it returned {type(result).__name__}. {WRITE_HINT}; return response"
     )
 
 

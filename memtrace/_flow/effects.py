@@ -171,7 +171,7 @@ def foreign_failure(error: Exception, request: Request) -> TransportError:
         cause = "connect" if isinstance(error, ConnectionRefusedError) else "reset"
     known = f" ({os.strerror(error.errno)})" if isinstance(error, OSError) and type(error.errno) is int else ""
     failure = TransportError(
-        f"the transport failed with {type(error).__name__}{known}: no answer of {request.origin} came",
+        f"the transport failed with {type(error).__name__}{known}: no response from {request.origin}",
         cause=cause,
         maybe_sent=True,
     )

@@ -19,7 +19,7 @@ TokenCounter = Callable[[str], int]
 MESSAGE_TOKENS: int = 4
 """What is counted for each message beside its content: chat formats put about so many tokens around one."""
 
-_RULE = "a function that takes a text and gives a whole number, 0 or more"
+_RULE = "a function that takes a string and returns a whole number, 0 or more"
 
 
 def estimate_tokens(text: str) -> int:

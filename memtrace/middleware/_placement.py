@@ -90,7 +90,7 @@ class Placement:
             )
         if isinstance(self.middleware, Position):
             raise ConfigurationError(
-                f"what is placed {self.position} is a Position, {self.middleware}, and no middleware: write "
+                f"what is placed {self.position} is a Position, {self.middleware}, not a middleware: write "
                 f"{self.position.relation}({self.position.link!r}, your_middleware)"
             )
 

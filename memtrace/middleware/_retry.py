@@ -106,7 +106,7 @@ class _RetryRun:
         try:
             found = yield from self._look_for_lost()
         except MemtraceError as error:
-            error.hint = "an earlier process may have stored it, and looking for it failed; nothing was sent again"
+            error.hint = "an earlier process may have stored it, and looking for it failed; it was not retried"
             error.request = None  # of the read: this error is about the call
             raise
         if found is not None:

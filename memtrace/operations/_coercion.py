@@ -41,7 +41,7 @@ def filters_from(model: type[ModelT], given: ModelT | None, fields: Mapping[str,
     """
     for name in ("agent_id", "session_id"):
         if fields.get(name) == "":
-            raise invalid(name, "None or a text that is not empty", "an empty one would not filter")
+            raise invalid(name, "None or a string that is not empty", "an empty one would not filter")
     return coerce_request(model, given, fields)
 
 

@@ -121,7 +121,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 def _name(operation: str) -> str:
     if not is_text(operation) or _NAME.fullmatch(operation) is None:
         rule = "a letter, then letters, digits, '_', '.' or '-', at most 64 characters"
-        raise invalid("operation", rule, "it stands in logs and errors")
+        raise invalid("operation", rule, "it appears in logs and errors")
     return operation
 
 
@@ -133,7 +133,7 @@ _QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 
 def _target(target: str, params: Mapping[str, QueryValue] | None) -> str:
     if not is_text(target):
-        raise invalid("path", "a text", f"{type(target).__name__} was given")
+        raise invalid("path", "a string", f"{type(target).__name__} was given")
     path, mark, query = target.partition("?")
     if "://" in path:
         raise invalid("path", "a path such as /api/v1/agents", "the server is the client's base_url")
@@ -150,7 +150,7 @@ def _pairs(params: Mapping[str, QueryValue]) -> Iterator[tuple[str, str]]:
     for name, value in params.items():
         field = f"params[{name!r}]"
         if not is_text(name):
-            raise invalid(field, "a text", f"{type(name).__name__} was given")
+            raise invalid(field, "a string", f"{type(name).__name__} was given")
         for one in [value] if value is None or isinstance(value, (str, int, float)) else _texts(value, field):
             if one is not None:
                 yield _written(name, field), _written(one, field)
@@ -159,14 +159,14 @@ def _pairs(params: Mapping[str, QueryValue]) -> Iterator[tuple[str, str]]:
 def _texts(values: Sequence[str], field: str) -> Sequence[str]:
     if isinstance(values, (list, tuple)) and all(isinstance(value, str) for value in values):
         return values
-    raise invalid(field, "a text, a number, a bool, None, or a list of texts", "it stands in a query")
+    raise invalid(field, "a string, a number, a bool, None, or a list of strings", "it is a part of the query")
 
 
 def _written(value: str | float, field: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
-        raise invalid(field, "a finite number", "it stands in a query")
+        raise invalid(field, "a finite number", "it is a part of the query")
     text = str(value)
     try:
         text.encode()

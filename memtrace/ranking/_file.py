@@ -29,7 +29,7 @@ _OFFSET = 68
 _SUFFIXES = ("", "-wal", "-shm")
 _LOST = re.compile("no such table|no such column|vtable constructor failed")
 """What SQLite says where a part of the index is not there any more."""
-_SAID = "the search index is damaged and is made anew"
+_SAID = "the search index is damaged and is rebuilt"
 _logger = logging.getLogger("memtrace.ranking")
 
 

@@ -182,7 +182,7 @@ class MemorySearch:
 def check_query(query: object) -> None:
     """Refuse what is no text, and a blank one."""
     if not isinstance(query, str) or not query.strip():
-        raise invalid("query", "a text that is not blank", "it says what to look for")
+        raise invalid("query", "a string that is not blank", "it says what to look for")
 
 
 def check_hits(limit: object) -> None:

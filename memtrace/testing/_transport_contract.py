@@ -105,5 +105,7 @@ def _runnable(backend: Backend) -> ParameterSet:
 
 
 def _checked_spec(spec: object) -> TransportSpec:
-    assert isinstance(spec, TransportSpec), f"the fixture spec gives {type(spec).__name__}: a TransportSpec is due"
+    assert isinstance(spec, TransportSpec), (
+        f"the fixture spec gives {type(spec).__name__}: it must return a TransportSpec"
+    )
     return spec

@@ -151,7 +151,7 @@ class Headers(Mapping[str, str]):
         """
         if HEADER_VALUE.fullmatch(value) is None:
             raise ValueError(
-                f"the value of the header {name!r} cannot be sent: printable ASCII without white space at its ends is due"
+                f"the value of the header {name!r} cannot be sent: it must be printable ASCII without white space at its ends"
             )
         wanted = name.lower()
         kept = [pair for pair in self.multi_items if pair[0].lower() != wanted]
@@ -187,7 +187,7 @@ class CallContext:
     accepts: frozenset[int] = frozenset()
     #: `clock.monotonic()` when the call began, in seconds.
     started: float = -1.0
-    #: `clock.monotonic()` when the call has to be over, in seconds; None for no bound.
+    #: `clock.monotonic()` when the call has to be over, in seconds; None for no limit.
     deadline: float | None = None
     #: How many times a request of this call was handed to the transport.
     attempt: int = 0
@@ -348,7 +348,7 @@ class Response:
         """
         kind = excerpt(self.headers.get("content-type", "no content type"), 100)
         error = ResponseDecodeError(
-            f"the server's answer of {len(self.body)} bytes ({kind}) is not readable as {expected}: {excerpt(problem)}",
+            f"the server's response of {len(self.body)} bytes ({kind}) is not readable as {expected}: {excerpt(problem)}",
             self.status,
             hint=NO_MEMTRACE_THERE,
             argument="base_url",

@@ -146,7 +146,7 @@ def _check_path(name: str, value: object, *, folder: bool) -> None:
 
 def _check_tls(options: TransportOptions) -> None:
     if not isinstance(options.client_key_password or "", str):
-        raise _invalid_option("client_key_password", "a text")
+        raise _invalid_option("client_key_password", "a string")
     if options.client_cert is None and (options.client_key or options.client_key_password):
         raise _invalid_option("client_cert", "given where client_key or client_key_password is")
     if not options.verify and options.ca_bundle is not None:

@@ -47,7 +47,7 @@ class ManualClock:
         Raises ValueError for a start after the year 5000.
         """
         if not start <= _LAST_MOMENT:
-            raise ValueError(f"a clock begins before the year 5000: ManualClock({start!r})")
+            raise ValueError(f"a clock starts before the year 5000: ManualClock({start!r})")
         self._start = round(start * _NANOSECONDS)
         self._elapsed = 0
         self._lock = threading.Lock()

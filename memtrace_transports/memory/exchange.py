@@ -24,7 +24,7 @@ class Failure:
         Returns:
             The error.
         """
-        hint = None if self.cause == "timeout" else "the fake fails where its fault plan says so: see fake.faults"
+        hint = None if self.cause == "timeout" else "this is a fake server; see fake.faults for its injected faults"
         return TransportError(self.text, cause=self.cause, maybe_sent=self.maybe_sent, hint=hint)
 
 
@@ -56,7 +56,7 @@ class Exchange:
         """
         if timeout is None or self.waits <= timeout:
             return self
-        late = Failure("timeout", maybe_sent=True, text=f"no answer in {timeout} seconds, by the fault plan")
+        late = Failure("timeout", maybe_sent=True, text=f"no response in {timeout} seconds, by an injected fault")
         return replace(self, failure=late, seconds=timeout, body_seconds=0.0)
 
     @property
@@ -78,4 +78,4 @@ class Exchange:
         return self.response
 
 
-_CUT = Failure("reset", maybe_sent=True, text="the server cut the connection")
+_CUT = Failure("reset", maybe_sent=True, text="the server closed the connection")

@@ -122,7 +122,7 @@ def _location_of_object(store: object) -> StoreLocation:
     """The file of a `pathlib.Path`, in which every character stands for itself."""
     path = os.fspath(store) if isinstance(store, os.PathLike) else store
     if not isinstance(path, str):
-        raise ConfigurationError("the store must be a text or a pathlib.Path", argument="base_url")
+        raise ConfigurationError("the store must be a string or a pathlib.Path", argument="base_url")
     try:
         return location_of_path(path)
     except AddressError as error:

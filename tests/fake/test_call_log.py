@@ -120,7 +120,7 @@ def test_what_went_wrong_by_plan_is_in_the_log(fake, face):
     assert [(call.fault, call.status) for call in fake.calls] == [
         *(("refused", 0), ("reset", 0), ("truncated", 0), ("status", 503), ("garbled", 200), ("delay", 200)),
     ]
-    assert str(fake.calls[0]) == "agents.list: GET /api/v1/agents -> no answer (refused)"
+    assert str(fake.calls[0]) == "agents.list: GET /api/v1/agents -> no response (refused)"
 
 
 def test_a_connection_that_the_server_cut_has_no_status(fake):
@@ -260,7 +260,7 @@ def test_an_assertion_may_be_about_one_organisation(fake):
     fake.calls.assert_called("memories.add", org="acme")
     fake.calls.assert_not_called("memories.add", org="globex")
     assert told(fake.calls, "memories.add", org="globex") == [
-        "memories.add() was never called by globex",
+        "expected a call of memories.add() by globex, got 0",
         "called instead: agents.list, once",
     ]
 
@@ -268,7 +268,7 @@ def test_an_assertion_may_be_about_one_organisation(fake):
 @pytest.mark.parametrize("name", ["memories.ad", "memories.recall", "*.lists", ""])
 def test_an_operation_that_no_call_can_be_is_refused_so_that_no_assertion_holds_for_a_slip(fake, name):
     for use in (fake.calls.filter, fake.calls.assert_called, fake.calls.assert_not_called):
-        with pytest.raises(ValueError, match="is no operation"):
+        with pytest.raises(ValueError, match="is not an operation"):
             use(name)
 
 
@@ -287,7 +287,7 @@ def test_the_near_misses_are_shown_with_what_they_have_otherwise_the_nearest_fir
     client.memories.add(agent_id="a2", content="x", event_type="note")
     client.memories.add(agent_id="a1", content="y" * 500, event_type="note")
     assert told(fake.calls, "memories.add", agent_id="a1", event_type="error", session_id="s1") == [
-        "memories.add(agent_id='a1', event_type='error', session_id='s1') was never called",
+        "expected a call of memories.add(agent_id='a1', event_type='error', session_id='s1'), got 0",
         "memories.add: POST /api/v1/memories -> 201, with event_type='note', no session_id",
         "memories.add: POST /api/v1/memories -> 201, with agent_id='a2', event_type='note', no session_id",
     ]
@@ -302,11 +302,11 @@ def test_without_a_near_miss_it_is_shown_what_was_called_instead(fake):
         client.agents.list()
     client.sessions.list()
     assert told(fake.calls, "memories.add", agent_id="a1") == [
-        "memories.add(agent_id='a1') was never called",
+        "expected a call of memories.add(agent_id='a1'), got 0",
         "called instead: agents.list, 2 times",
         "called instead: sessions.list, once",
     ]
-    assert told(FakeMemtrace().calls, "memories.add") == ["memories.add() was never called"]
+    assert told(FakeMemtrace().calls, "memories.add") == ["expected a call of memories.add(), got 0"]
 
 
 def test_a_wrong_number_of_calls_is_told(fake):
@@ -317,11 +317,11 @@ def test_a_wrong_number_of_calls_is_told(fake):
         client.agents.list()
     fake.calls.assert_called("agents.list", times=2)
     assert told(fake.calls, "agents.list", times=1) == [
-        "agents.list() was called 2 times, not once",
+        "expected 1 call of agents.list(), got 2",
         "agents.list: GET /api/v1/agents -> 200",
-        "agents.list: GET /api/v1/agents -> no answer (reset)",
+        "agents.list: GET /api/v1/agents -> no response (reset)",
     ]
-    with pytest.raises(AssertionError, match="was called 2 times, not 0 times"):
+    with pytest.raises(AssertionError, match=r"expected 0 calls of agents\.list\(\), got 2"):
         fake.calls.assert_not_called("agents.list")
 
 

@@ -70,7 +70,7 @@ agent. Without one: all registered agents.
 
 
 def stats(
-    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="Whose: one id or more.")] = None,
+    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="The agents, by id.")] = None,
     *,
     choice: Choice,
     as_json: JsonOption = False,

@@ -246,12 +246,12 @@ def _check_listing(op: base.ListNamespacesOp, field: str) -> None:
 def _check_place(namespace: object, key: object, field: str) -> None:
     _check_labels(namespace, f"{field}.namespace")
     if not isinstance(key, str):
-        raise invalid(f"{field}.key", "a text", f"{type(key).__name__} was given")
+        raise invalid(f"{field}.key", "a string", f"{type(key).__name__} was given")
 
 
 def _check_labels(labels: object, field: str) -> None:
     if not isinstance(labels, (tuple, list)) or not all(isinstance(label, str) for label in labels):
-        raise invalid(field, "a tuple of texts", "it names a namespace")
+        raise invalid(field, "a tuple of strings", "it names a namespace")
 
 
 def _check_window(limit: object, offset: object, field: str) -> None:

@@ -95,7 +95,7 @@ class Remember(Arguments):
 class Decide(Arguments):
     """Arguments of ``decide``."""
 
-    decision: str = Field(description="What was decided, in one sentence.")
+    decision: str = Field(description="The decision, in one sentence.")
     reasoning: str = Field(description="Why, so that it can be judged later.")
 
     def request(self, binding: Binding) -> AddMemoryRequest:
@@ -209,7 +209,7 @@ def _object(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
         try:
             value = json.loads(given)
         except (ValueError, RecursionError):
-            raise _invalid_argument("arguments", "a JSON object", "they are no valid JSON") from None
+            raise _invalid_argument("arguments", "a JSON object", "they are not valid JSON") from None
     if not isinstance(value, Mapping):
         raise _invalid_argument("arguments", "a JSON object", "they are something else")
     return {str(name): each for name, each in value.items()}

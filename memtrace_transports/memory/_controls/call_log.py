@@ -48,7 +48,7 @@ def check_operation(pattern: str) -> None:
         return
     near = [_SENT_AS[pattern]] if pattern in _SENT_AS else difflib.get_close_matches(pattern, OPERATIONS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"{pattern!r} is no operation{hint} There are {', '.join(OPERATIONS)}")
+    raise ValueError(f"{pattern!r} is not an operation{hint} There are {', '.join(OPERATIONS)}")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -122,7 +122,7 @@ class LoggedCall:
         return size
 
     def __str__(self) -> str:
-        what = f"{self.operation}: {self.method} {self.path} -> {self.status or 'no answer'}"
+        what = f"{self.operation}: {self.method} {self.path} -> {self.status or 'no response'}"
         return what + (f" ({self.fault})" if self.fault else "")
 
     def __repr__(self) -> str:
@@ -247,10 +247,9 @@ class CallLog(Sequence[LoggedCall]):
             return
         wanted = f"{operation}({', '.join(f'{name}={_shown(value)}' for name, value in arguments.items())})"
         whose = "" if org is None else f" by {org.name if isinstance(org, Organisation) else org}"
-        often = f"was called {_times(len(found))}" if found else "was never called"
-        due = "" if times is None else f", not {_times(times)}"
+        expected = "a call" if times is None else f"{times} call{'' if times == 1 else 's'}"
         near = (self if org is None else self.filter(org=org))._near(operation, arguments)  # noqa: SLF001 - of this class
-        raise AssertionError("\n  ".join([f"{wanted} {often}{whose}{due}", *near]))
+        raise AssertionError("\n  ".join([f"expected {expected} of {wanted}{whose}, got {len(found)}", *near]))
 
     def assert_not_called(self, operation: str, *, org: Organisation | str | None = None, **arguments: object) -> None:
         """Assert that there was no such call.

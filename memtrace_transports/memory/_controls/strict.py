@@ -71,7 +71,9 @@ def _check_parameter(operation: str, name: str, value: str) -> None:
     elif name == "offset":
         asked = read_integer(value)
         if asked is None or asked < 0:
-            raise StrictModeError(f"{operation}: offset={value} silently becomes 0, since it is no whole number from 0")
+            raise StrictModeError(
+                f"{operation}: offset={value} silently becomes 0, since it is not a whole number from 0"
+            )
     elif name in _WORDS:
         _check_word(operation, name, value)
     elif name == "memory_type":
@@ -188,7 +190,7 @@ def _check_context(operation: str, members: JsonObject, fields: dict[str, Parsed
 def _check_limit(operation: str, written: str, asked: int | None, *, default: int) -> None:
     if asked is None or not 1 <= asked <= 1000:
         raise StrictModeError(
-            f"{operation}: limit={written} silently becomes {default}, since it is no whole number from 1 to 1000"
+            f"{operation}: limit={written} silently becomes {default}, since it is not a whole number from 1 to 1000"
         )
 
 
@@ -228,7 +230,7 @@ class StrictObserver:
         """Warn where a memory is rejected as the duplicate of one with another content."""
         if stored != rejected:
             _warn(
-                "a memory was refused as a duplicate of another content: only the first 200 bytes, or dedup_key, count"
+                "a memory was rejected as a duplicate of another content: only the first 200 bytes, or dedup_key, count"
             )
 
     def tags_matched(self, rows: Iterable[Row], tags: Sequence[str]) -> None:
