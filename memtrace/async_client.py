@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from typing_extensions import Self
+
 from memtrace import operations
+from memtrace._flow.composition import Middleware
 from memtrace._runtime.config import (
     DEFAULT_RETRY,
     DEFAULT_SINCE,
@@ -18,7 +23,10 @@ from memtrace._runtime.config import (
     with_overrides,
 )
 from memtrace._runtime.dispatch import AsyncDispatcher
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.secrets import hidden_argument
+from memtrace.clock import Clock
+from memtrace.middleware._placement import Placement
 from memtrace.models import (
     AddMemoryRequest,
     Agent,
@@ -38,24 +46,17 @@ from memtrace.models import (
     SessionList,
     TimeBound,
 )
+from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
 from memtrace.resources._async_agents import AsyncAgents
 from memtrace.resources._async_memories import AsyncMemories
 from memtrace.resources._async_sessions import AsyncSessions
+from memtrace.transport import AsyncTransport, Method, Response, TransportOptions
 
 if TYPE_CHECKING:
-    import os
-    from datetime import datetime
-
-    from typing_extensions import Self
-
-    from memtrace._flow.composition import Middleware
-    from memtrace.clock import Clock
-    from memtrace.middleware._placement import Placement
-    from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
-    from memtrace.plugins import TransportSpec
-    from memtrace.ranking import Embedder, Ranker
-    from memtrace.transport import AsyncTransport, Method, Response, TransportOptions
+    from memtrace import plugins, ranking
+else:
+    plugins, ranking = LazyModule("memtrace.plugins"), LazyModule("memtrace.ranking")
 
 __all__ = ["AsyncMemtrace"]
 
@@ -120,7 +121,7 @@ class AsyncMemtrace:
         timeout: float | None = DEFAULT_TIMEOUT,
         deadline: float | None = None,
         retry: RetryPolicy = DEFAULT_RETRY,
-        transport: str | AsyncTransport | TransportSpec | None = None,
+        transport: str | AsyncTransport | plugins.TransportSpec | None = None,
         transport_options: TransportOptions | None = None,
         middleware: Sequence[Middleware | Placement | str] = (),
         attempt_middleware: Sequence[Middleware | Placement | str] = (),
@@ -128,8 +129,8 @@ class AsyncMemtrace:
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         search_index: str | os.PathLike[str] | None = None,
-        embedder: Embedder | None = None,
-        ranker: Ranker | str = LEXICAL,
+        embedder: ranking.Embedder | None = None,
+        ranker: ranking.Ranker | str = LEXICAL,
     ) -> None:
         api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
         settings = settings_from_args(

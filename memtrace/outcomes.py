@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from memtrace._support.numbers import counted
 from memtrace.exceptions import MemtraceError
-
-if TYPE_CHECKING:
-    from memtrace.models import AddMemoryRequest, Memory
+from memtrace.models import AddMemoryRequest, Memory
 
 __all__ = [
     "BatchError",

@@ -19,13 +19,16 @@ import pluggy
 
 from memtrace._flow.composition import Middleware
 from memtrace._support.error_text import closed, did_you_mean
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.numbers import is_int
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
 from memtrace.middleware._placement import BUILT_IN, Position
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
 
 if TYPE_CHECKING:
-    from memtrace.ranking import Ranker
+    from memtrace import ranking
+else:
+    ranking = LazyModule("memtrace.ranking")
 
 __all__ = [
     "API_VERSION",
@@ -201,7 +204,7 @@ class RankerSpec(_Spec):
         50
     """
 
-    create: Callable[[], Ranker]
+    create: Callable[[], ranking.Ranker]
     candidates: int = DEFAULT_CANDIDATES
     requires: tuple[str, ...] = ()
     extra: str | None = None

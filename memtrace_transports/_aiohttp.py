@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memtrace._support.event_loops import running_under_trio
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.tracebacks import caused
 from memtrace._support.urls import basic_credentials
 from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError, no_thread
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
     from aiohttp import compression_utils
+else:
+    aiohttp = LazyModule("aiohttp")
 
 _CAPABILITIES = TLS_OPTIONS | {
     "connect_timeout",

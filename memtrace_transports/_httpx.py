@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
 from memtrace._support.error_text import excerpt
 from memtrace._support.event_loops import shielded
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.tracebacks import caused
 from memtrace.clock import Clock
 from memtrace.exceptions import ClientClosedError, no_thread
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from memtrace_transports._pool.async_client_pool import AsyncClientPool, SharedClient
 
     _ClientChannel = SharedClient[httpx.AsyncClient] | AsyncClientPool[httpx.AsyncClient]
+else:
+    httpx, httpx2 = LazyModule("httpx"), LazyModule("httpx2")
 
 Library = Literal["httpx", "httpx2"]
 

@@ -18,6 +18,7 @@ from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodyS
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.tracebacks import caused
 from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     import requests
     import requests.adapters
     import urllib3
+else:
+    requests = LazyModule("requests")
 
 _CAPABILITIES = TLS_OPTIONS | {
     "connect_timeout",

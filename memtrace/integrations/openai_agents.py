@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 try:
+    from agents.items import TResponseInputItem
     from agents.memory import SessionSettings
 except ImportError as _missing:
     raise ImportError(
@@ -12,15 +13,11 @@ except ImportError as _missing:
         'run: pip install "memtrace-sdk[openai-agents]"'
     ) from _missing
 
+from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._dual_client import async_dispatcher
 from memtrace.integrations._history import History, HistoryItem
 from memtrace.integrations._records import event_type_of, json_text
 from memtrace.operations._validation import invalid
-
-if TYPE_CHECKING:
-    from agents.items import TResponseInputItem
-
-    from memtrace.async_client import AsyncMemtrace
 
 __all__ = ["MemtraceSession"]
 

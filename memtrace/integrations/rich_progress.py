@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from memtrace._support.characters import whole_characters
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from typing_extensions import Self
 
     from memtrace.outcomes import BatchProgress

@@ -7,9 +7,12 @@ import logging
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
+from typing_extensions import Self, Unpack
+
 from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace._support.error_text import excerpt
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.models import (
     ContextOptions,
     CreateSessionRequest,
@@ -20,18 +23,18 @@ from memtrace.models import (
 )
 from memtrace.operations._coercion import coerce_request, decision_memory
 from memtrace.resources._opened_session import OpenedSession
+from memtrace.resources.request_params import (
+    ContextParams,
+    PromptContextParams,
+    RememberParams,
+    SessionMemoriesParams,
+)
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
+    from memtrace import context as contexts
     from memtrace._runtime.dispatch import Dispatcher
-    from memtrace.context import PromptContext, PromptContextOptions
-    from memtrace.resources.request_params import (
-        ContextParams,
-        PromptContextParams,
-        RememberParams,
-        SessionMemoriesParams,
-    )
+else:
+    contexts = LazyModule("memtrace.context")
 
 _logger = logging.getLogger("memtrace")
 
@@ -142,10 +145,12 @@ class ActiveSession(OpenedSession):
         return self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def prompt_context(self, options: PromptContextOptions) -> PromptContext: ...
+    def prompt_context(self, options: contexts.PromptContextOptions) -> contexts.PromptContext: ...
     @overload
-    def prompt_context(self, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
-    def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
+    def prompt_context(self, **fields: Unpack[PromptContextParams]) -> contexts.PromptContext: ...
+    def prompt_context(
+        self, options: contexts.PromptContextOptions | None = None, **fields: object
+    ) -> contexts.PromptContext:
         """Render this session's memories for a prompt, in the client: complete, oldest first, marked as data.
 
         Args:
@@ -160,8 +165,7 @@ class ActiveSession(OpenedSession):
             InvalidRequestError: An argument is out of range. Nothing was sent.
         """
         from memtrace._runtime.workflows import prompt_context
-        from memtrace.context import PromptContextOptions
 
-        chosen = coerce_request(PromptContextOptions, options, fields)
+        chosen = coerce_request(contexts.PromptContextOptions, options, fields)
         searching = self._dispatcher.searching
         return self._dispatcher.run(prompt_context.session_prompt_context(self.id, chosen, searching))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
 from memtrace._runtime.workflows import listing
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.models import (
     ContextOptions,
     CreateSessionRequest,
@@ -25,8 +26,8 @@ from memtrace.resources._async_active_session import AsyncActiveSession
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from memtrace import context as contexts
     from memtrace._runtime.dispatch import AsyncDispatcher
-    from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.resources.request_params import (
         ContextParams,
         CreateSessionParams,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
         SessionMemoriesParams,
         UpdateSessionParams,
     )
+else:
+    contexts = LazyModule("memtrace.context")
 
 
 class AsyncSessions:
@@ -178,12 +181,16 @@ class AsyncSessions:
         )
 
     @overload
-    async def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
-    @overload
-    async def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
     async def prompt_context(
-        self, session_id: str, options: PromptContextOptions | None = None, **fields: object
-    ) -> PromptContext:
+        self, session_id: str, options: contexts.PromptContextOptions | None = None
+    ) -> contexts.PromptContext: ...
+    @overload
+    async def prompt_context(
+        self, session_id: str, **fields: Unpack[PromptContextParams]
+    ) -> contexts.PromptContext: ...
+    async def prompt_context(
+        self, session_id: str, options: contexts.PromptContextOptions | None = None, **fields: object
+    ) -> contexts.PromptContext:
         """Render a session's memories for a prompt, in the client: complete, oldest first, marked as data.
 
         A token budget keeps newer and more important memories. As the session grows, the prefix
@@ -203,9 +210,8 @@ class AsyncSessions:
             InvalidRequestError: An argument is out of range. Nothing was sent.
         """
         from memtrace._runtime.workflows import prompt_context
-        from memtrace.context import PromptContextOptions
 
-        chosen = coerce_request(PromptContextOptions, options, fields)
+        chosen = coerce_request(contexts.PromptContextOptions, options, fields)
         searching = self._dispatcher.searching
         return await self._dispatcher.run(prompt_context.session_prompt_context(session_id, chosen, searching))
 

@@ -8,23 +8,25 @@ from collections.abc import Generator, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, overload
 
+from typing_extensions import Unpack
+
 from memtrace import operations
 from memtrace._runtime.config import DEFAULT_SINCE, Unset
 from memtrace._runtime.workflows import listing, visibility
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
 from memtrace.operations._coercion import coerce_request, decision_memory, episodic_memory, filters_from, recent_query
 from memtrace.operations._validation import BATCH_SIZE, MAX_LIMIT, check_non_negative_seconds
 from memtrace.resources._former_search import refusing_filters
+from memtrace.resources.request_params import AddMemoryParams, FilterParams, ListParams, MemoryContextParams
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
+    from memtrace import context, outcomes, ranking
     from memtrace._runtime.dispatch import Dispatcher
-    from memtrace.context import PromptContext
-    from memtrace.outcomes import BatchResult, OnFailure, OnFull, OnResult, Outcome, Progress
-    from memtrace.ranking import IndexProgress, IndexStatus, SearchHits
-    from memtrace.resources._write_buffer import WriteBuffer
-    from memtrace.resources.request_params import AddMemoryParams, FilterParams, ListParams, MemoryContextParams
+    from memtrace.resources import _write_buffer
+else:
+    context, outcomes, ranking = map(LazyModule, ("memtrace.context", "memtrace.outcomes", "memtrace.ranking"))
+    _write_buffer = LazyModule("memtrace.resources._write_buffer")
 
 
 class Memories:
@@ -102,9 +104,9 @@ class Memories:
         *,
         chunk_size: int = BATCH_SIZE,
         max_concurrency: int = 1,
-        on_failure: OnFailure = "stop",
-        progress: Progress | None = None,
-    ) -> BatchResult:
+        on_failure: outcomes.OnFailure = "stop",
+        progress: outcomes.Progress | None = None,
+    ) -> outcomes.BatchResult:
         """Store memories in bulk, and return one outcome for each, in order.
 
         Requests have `chunk_size` items and at most 4 MiB. A failed item raises nothing: see
@@ -124,12 +126,10 @@ class Memories:
             InvalidRequestError: `requests` is a single memory, or `chunk_size` or `max_concurrency`
                 is out of range.
         """
-        from memtrace.outcomes import BatchResult
-
-        outcomes = self.add_iter(
+        added = self.add_iter(
             requests, chunk_size=chunk_size, max_concurrency=max_concurrency, on_failure=on_failure, progress=progress
         )
-        return BatchResult.of([outcome for outcome in outcomes])
+        return outcomes.BatchResult.of([outcome for outcome in added])
 
     def add_iter(
         self,
@@ -137,9 +137,9 @@ class Memories:
         *,
         chunk_size: int = BATCH_SIZE,
         max_concurrency: int = 1,
-        on_failure: OnFailure = "stop",
-        progress: Progress | None = None,
-    ) -> Generator[Outcome, None, None]:
+        on_failure: outcomes.OnFailure = "stop",
+        progress: outcomes.Progress | None = None,
+    ) -> Generator[outcomes.Outcome, None, None]:
         """Store memories in bulk, and return each item's outcome as soon as it is known.
 
         Each round takes `chunk_size` times `max_concurrency` items, sends them, and returns their
@@ -188,12 +188,12 @@ class Memories:
         max_items: int = 100,
         flush_interval: float = 1.0,
         max_pending: int = 10_000,
-        on_full: OnFull = "block",
+        on_full: outcomes.OnFull = "block",
         max_block: float | None = None,
-        on_result: OnResult | None = None,
+        on_result: outcomes.OnResult | None = None,
         drain_timeout: float = 30.0,
         spool: str | os.PathLike[str] | None = None,
-    ) -> WriteBuffer:
+    ) -> _write_buffer.WriteBuffer:
         """Create a write buffer for one ``with`` block. A worker sends what its `add` accepts, in batches.
 
         All times are measured by the client's clock.
@@ -323,7 +323,7 @@ class Memories:
         event_types: Sequence[str] | None = None,
         min_importance: float | None = None,
         limit: int = 10,
-    ) -> SearchHits:
+    ) -> ranking.SearchHits:
         """Find the memories that are relevant to a query, by words, and by meaning if the client has an embedder.
 
         The client ranks them, so that search works with every server. It keeps a full-text index
@@ -387,7 +387,7 @@ class Memories:
         session_id: str | None = None,
         max_tokens: int | None = 2000,
         **fields: Unpack[MemoryContextParams],
-    ) -> PromptContext:
+    ) -> context.PromptContext:
         """Render the memories that are relevant to a query for a prompt, with neighbours that explain them.
 
         They are in order of time, and each gap is marked. The best hits fill the budget. Without a
@@ -408,14 +408,13 @@ class Memories:
             InvalidRequestError: An argument is out of range. Nothing was sent.
         """
         from memtrace._runtime.workflows import prompt_context
-        from memtrace.context import PromptContextOptions
 
         given = {"query": query, "max_tokens": max_tokens, **fields}
-        options = coerce_request(PromptContextOptions, None, given)
+        options = coerce_request(context.PromptContextOptions, None, given)
         owner = prompt_context.Owner("memories.prompt_context", agent_id, session_id)
         return self._dispatcher.run(prompt_context.prompt_context(owner, options, self._dispatcher.searching))
 
-    def index_status(self, agent_id: str | None = None) -> IndexStatus:
+    def index_status(self, agent_id: str | None = None) -> ranking.IndexStatus:
         """Describe the search index: how many memories it has, and up to when. It adds nothing to the index.
 
         Args:
@@ -430,7 +429,9 @@ class Memories:
         """
         return self._dispatcher.run(self._dispatcher.searching.status(agent_id))
 
-    def index_sync(self, agent_id: str | None = None, *, progress: IndexProgress | None = None) -> IndexStatus:
+    def index_sync(
+        self, agent_id: str | None = None, *, progress: ranking.IndexProgress | None = None
+    ) -> ranking.IndexStatus:
         """Update the search index ahead of a search: read newer memories and compute missing vectors.
 
         Args:

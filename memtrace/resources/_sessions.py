@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
 from memtrace._runtime.workflows import listing
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.models import (
     ContextOptions,
     CreateSessionRequest,
@@ -26,8 +27,8 @@ from memtrace.resources._active_session import ActiveSession
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from memtrace import context as contexts
     from memtrace._runtime.dispatch import Dispatcher
-    from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.resources.request_params import (
         ContextParams,
         CreateSessionParams,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
         SessionMemoriesParams,
         UpdateSessionParams,
     )
+else:
+    contexts = LazyModule("memtrace.context")
 
 
 class Sessions:
@@ -175,12 +178,14 @@ class Sessions:
         return self._dispatcher.send(operations.session_context(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
-    @overload
-    def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
     def prompt_context(
-        self, session_id: str, options: PromptContextOptions | None = None, **fields: object
-    ) -> PromptContext:
+        self, session_id: str, options: contexts.PromptContextOptions | None = None
+    ) -> contexts.PromptContext: ...
+    @overload
+    def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> contexts.PromptContext: ...
+    def prompt_context(
+        self, session_id: str, options: contexts.PromptContextOptions | None = None, **fields: object
+    ) -> contexts.PromptContext:
         """Render a session's memories for a prompt, in the client: complete, oldest first, marked as data.
 
         A token budget keeps newer and more important memories. As the session grows, the prefix
@@ -200,9 +205,8 @@ class Sessions:
             InvalidRequestError: An argument is out of range. Nothing was sent.
         """
         from memtrace._runtime.workflows import prompt_context
-        from memtrace.context import PromptContextOptions
 
-        chosen = coerce_request(PromptContextOptions, options, fields)
+        chosen = coerce_request(contexts.PromptContextOptions, options, fields)
         searching = self._dispatcher.searching
         return self._dispatcher.run(prompt_context.session_prompt_context(session_id, chosen, searching))
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from typing_extensions import Required
+
+from memtrace._support.lazy_modules import LazyModule
+from memtrace.models import MemoryType, Order, TagsMatch, TimeBound
+
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from typing_extensions import Required
-
-    from memtrace.context import ContextFormat, TokenCounter
-    from memtrace.models import MemoryType, Order, TagsMatch, TimeBound
+    from memtrace import context
+else:
+    context = LazyModule("memtrace.context")
 
 __all__ = [
     "AddMemoryParams",
@@ -138,8 +141,8 @@ class ContextParams(TypedDict, total=False):
 class _ContextParams(TypedDict, total=False):
     recent: int
     stable_prefix: bool | None
-    count_tokens: TokenCounter
-    format: ContextFormat
+    count_tokens: context.TokenCounter
+    format: context.ContextFormat
     memory_types: list[str] | None
     event_types: list[str] | None
     tags: str | list[str] | None

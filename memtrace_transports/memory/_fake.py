@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ClientClosedError
 from memtrace.transport import Request, Response
@@ -39,11 +40,13 @@ from memtrace_transports.memory._service import serve
 from memtrace_transports.memory.exchange import Exchange
 
 if TYPE_CHECKING:
-    from memtrace import AsyncMemtrace, Memtrace, RetryPolicy
-    from memtrace._flow.composition import Middleware
-    from memtrace.middleware._placement import Placement
-    from memtrace.operations import Dedup
-    from memtrace.ranking import Embedder, Ranker
+    import memtrace
+    from memtrace import middleware as middlewares
+    from memtrace import operations, ranking
+else:
+    memtrace, middlewares, operations, ranking = map(
+        LazyModule, ("memtrace", "memtrace.middleware", "memtrace.operations", "memtrace.ranking")
+    )
 
 _SEED = GoStruct("memory.SeedRequest", {**CREATE_MEMORY.fields, "age_s": "float64"})
 _SEED_OBJECT = GoStruct("seed.Request", {"object": "map[string]interface {}"})
@@ -537,15 +540,15 @@ class FakeMemtrace:
         *,
         timeout: float | None = 30.0,
         deadline: float | None = None,
-        retry: RetryPolicy | None = None,
-        dedup: Dedup = "server",
-        middleware: Sequence[Middleware | Placement | str] = (),
-        attempt_middleware: Sequence[Middleware | Placement | str] = (),
+        retry: memtrace.RetryPolicy | None = None,
+        dedup: operations.Dedup = "server",
+        middleware: Sequence[middlewares.Middleware | middlewares.Placement | str] = (),
+        attempt_middleware: Sequence[middlewares.Middleware | middlewares.Placement | str] = (),
         headers: Mapping[str, str] | None = None,
         search_index: str | os.PathLike[str] | None = None,
-        embedder: Embedder | None = None,
-        ranker: Ranker | str = "lexical",
-    ) -> Memtrace:
+        embedder: ranking.Embedder | None = None,
+        ranker: ranking.Ranker | str = "lexical",
+    ) -> memtrace.Memtrace:
         """Create a client of this server, with an organisation's key and this server's clock.
 
         Args:
@@ -592,15 +595,15 @@ class FakeMemtrace:
         *,
         timeout: float | None = 30.0,
         deadline: float | None = None,
-        retry: RetryPolicy | None = None,
-        dedup: Dedup = "server",
-        middleware: Sequence[Middleware | Placement | str] = (),
-        attempt_middleware: Sequence[Middleware | Placement | str] = (),
+        retry: memtrace.RetryPolicy | None = None,
+        dedup: operations.Dedup = "server",
+        middleware: Sequence[middlewares.Middleware | middlewares.Placement | str] = (),
+        attempt_middleware: Sequence[middlewares.Middleware | middlewares.Placement | str] = (),
         headers: Mapping[str, str] | None = None,
         search_index: str | os.PathLike[str] | None = None,
-        embedder: Embedder | None = None,
-        ranker: Ranker | str = "lexical",
-    ) -> AsyncMemtrace:
+        embedder: ranking.Embedder | None = None,
+        ranker: ranking.Ranker | str = "lexical",
+    ) -> memtrace.AsyncMemtrace:
         """Create an async client of this server, with an organisation's key and this server's clock.
 
         Args:

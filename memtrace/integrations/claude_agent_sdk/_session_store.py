@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import anyio
 import claude_agent_sdk as sdk
 
+from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations.claude_agent_sdk._transcript_index import Transcript, TranscriptIndex
 from memtrace.integrations.claude_agent_sdk._transcripts import EVENT_TYPE, Writer, entries_of
 from memtrace.operations._validation import check_non_negative_seconds, require_non_empty
-
-if TYPE_CHECKING:
-    from memtrace.async_client import AsyncMemtrace
 
 _KNOWN = 10_000
 """Transcripts whose session is not looked up anew for each append."""

@@ -10,6 +10,7 @@ from mcp.server.lowlevel import Server
 
 from memtrace._version import __version__
 from memtrace.integrations.mcp._unreadable_messages import AnsweredMessages
+from memtrace.integrations.tools import AsyncMemoryTools
 from memtrace.integrations.tools._arguments import shown_name
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from mcp.server.models import InitializationOptions
     from mcp.shared._stream_protocols import ReadStream, WriteStream
     from mcp.shared.message import SessionMessage
-
-    from memtrace.integrations.tools import AsyncMemoryTools
 
 _logger = logging.getLogger("memtrace")
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memtrace._flow.composition import CallNext
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.middleware._placement import Position
 from memtrace.plugins import MiddlewareSpec, hookimpl
 from memtrace.transport import Flow, Request, Response
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry import metrics, trace
+else:
+    metrics, trace = LazyModule("opentelemetry.metrics"), LazyModule("opentelemetry.trace")
 
 
 class OpenTelemetryAttempts:
@@ -33,7 +35,10 @@ class OpenTelemetryAttempts:
     """
 
     def __init__(
-        self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+        self,
+        *,
+        tracer_provider: trace.TracerProvider | None = None,
+        meter_provider: metrics.MeterProvider | None = None,
     ) -> None:
         from memtrace.integrations.opentelemetry._spans import AttemptSpans
 

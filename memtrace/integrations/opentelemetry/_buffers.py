@@ -7,29 +7,32 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, overload
 
 from memtrace import AsyncWriteBuffer, WriteBuffer
+from memtrace._support.lazy_modules import LazyModule
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
+    from opentelemetry import metrics
+else:
+    metrics = LazyModule("opentelemetry.metrics")
 
 
 @overload
 def watch_buffer(
     buffer: WriteBuffer,
     *,
-    meter_provider: MeterProvider | None = None,
+    meter_provider: metrics.MeterProvider | None = None,
     attributes: Mapping[str, str | int | bool] | None = None,
 ) -> AbstractContextManager[WriteBuffer]: ...
 @overload
 def watch_buffer(
     buffer: AsyncWriteBuffer,
     *,
-    meter_provider: MeterProvider | None = None,
+    meter_provider: metrics.MeterProvider | None = None,
     attributes: Mapping[str, str | int | bool] | None = None,
 ) -> AbstractAsyncContextManager[AsyncWriteBuffer]: ...
 def watch_buffer(
     buffer: WriteBuffer | AsyncWriteBuffer,
     *,
-    meter_provider: MeterProvider | None = None,
+    meter_provider: metrics.MeterProvider | None = None,
     attributes: Mapping[str, str | int | bool] | None = None,
 ) -> AbstractContextManager[WriteBuffer] | AbstractAsyncContextManager[AsyncWriteBuffer]:
     """Record a write buffer's counts as metrics. Use it in place of the buffer's own ``with`` block.

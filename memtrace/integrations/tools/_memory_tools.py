@@ -5,17 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError
 from memtrace.integrations.tools._arguments import MemoryRequest, RelevanceQuery
 from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas_of
 from memtrace.integrations.tools._results import ToolResult, failure, success
 from memtrace.integrations.tools._scope import Action, MemoryScope, Scope
 from memtrace.models import AddMemoryRequest, ListOptions, Memory
-
-if TYPE_CHECKING:
-    from memtrace.client import Memtrace
 
 
 class MemoryTools:
