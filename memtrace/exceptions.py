@@ -61,10 +61,10 @@ TransportCause = Literal["connect", "timeout", "reset", "protocol"]
 """Why no answer came: no connection, no response in time, a connection that broke, bytes that are no HTTP."""
 
 RESPONSE_BODY_KEPT = 4096
-"""Bytes of an answer that an error keeps."""
+"""How many bytes of a response an error keeps."""
 
 NO_MEMTRACE_THERE = "check that the base URL is the address of a Memtrace server"
-"""The hint of an error whose answer no Memtrace server gives."""
+"""The hint of an error with a response that no Memtrace server sends."""
 
 ENVIRONMENT_VARIABLES: Final = {
     "base_url": "MEMTRACE_BASE_URL",
@@ -116,7 +116,7 @@ CODES = frozenset(
 """The codes of the SDK's own errors; each has a page in the documentation. A transport's own may be others."""
 
 _DEFAULT: Final = "that of the class"
-"""Stands for a message or a hint that is not given: this very text, not one that is equal to it."""
+"""Marks a message or a hint that is not given. It is compared by identity."""
 
 PAGES = "errors"
 """Where the documentation has those pages: below its address, which belongs here once it has one."""
@@ -165,13 +165,13 @@ class MemtraceError(Exception):
     attempts: int = 0
     #: Seconds from the call's beginning to the error.
     elapsed: float = 0.0
-    #: What made the newest repetition necessary; None where there was one attempt.
+    #: The failure that triggered the last retry; None after a single attempt.
     last_cause: MemtraceError | None = None
     #: Whether a write may have been stored all the same.
     maybe_applied: bool = False
-    #: Whether the same call may simply be made again: it can succeed then, and cannot store anything twice.
+    #: Whether you can safely retry the call: it can succeed then, and stores nothing twice.
     retryable: bool = False
-    #: The first 4,096 bytes of the answer; never part of a message.
+    #: The first 4,096 bytes of the response. They are never in a message.
     response_body: bytes | None = None
     #: What tracebacks show below the error; Python 3.10 knows none, and shows none.
     __notes__: list[str]
@@ -337,7 +337,7 @@ class InvalidRequestError(APIStatusError, ValueError):
     field: str | None
     #: What the argument has to be.
     rule: str | None
-    #: What is wrong with it, to be read after its name: ``must be a string, not int``. None where the server said it.
+    #: The problem, to be read after the argument's name: ``must be a string, not int``. None if the server found it.
     problem: str | None
 
     def __init__(

@@ -68,7 +68,7 @@ before now, or an aware `datetime`."""
 
 
 WIRE = {"memtrace": "wire"}
-"""The validation context of parsing an answer of the server."""
+"""The validation context for parsing a response of the server."""
 
 
 class _KnownMemoryType:
@@ -200,7 +200,7 @@ class AddMemoryRequest(_Sent):
     memory_type: MemoryType = "episodic"
     #: A letter, then letters, digits or ``_``, 64 characters at most. Stats count ``error`` separately.
     event_type: str = "general"
-    #: What is remembered; not empty.
+    #: The content to remember, not empty.
     content: str
     #: JSON values. The server keeps numbers as 64-bit floats and gives keys back sorted.
     metadata: dict[str, Any] | None = None
@@ -443,7 +443,7 @@ class UpdateSessionRequest(_Sent):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    #: Any text; ``closed`` closes.
+    #: Any string. ``closed`` closes the session.
     status: str | None = None
     metadata: dict[str, Any] | None = None
 

@@ -74,7 +74,9 @@ class BatchProgress:
 
 
 Progress = Callable[[BatchProgress], None]
-"""What is told after each round of a batch, of `max_concurrency` requests, how far it is. What it raises ends the batch."""
+"""Called with the progress after each round of a batch, of `max_concurrency` requests. An exception of it ends
+the batch.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,7 @@ class BufferDrainError(MemtraceError):
     _code = "buffer_drain"
     _is_raised_outside = True
 
-    #: What was surely not sent, oldest first, each with its duplicate key where the client makes one.
+    #: The memories that were surely not sent, oldest first, each with its duplicate key if the client creates one.
     unsent: list[AddMemoryRequest]
     #: What became of everything that the buffer accepted; None only where the error was made by hand.
     counts: BufferCounts | None

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 API_VERSION: Final = 1
-"""The version of the plugin interface; a spec made for another one is refused."""
+"""The version of the plugin interface. A spec for another version raises an error."""
 
 hookspec: Final[pluggy.HookspecMarker] = pluggy.HookspecMarker("memtrace")
 hookimpl: Final[pluggy.HookimplMarker] = pluggy.HookimplMarker("memtrace")
@@ -547,7 +547,9 @@ _BUILT_IN_MIDDLEWARE: Final = {
 middleware_registry: Final = Registry(
     "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, _BUILT_IN_MIDDLEWARE, reserved=BUILT_IN
 )
-"""The middleware by name. What is installed acts only when it is named; the built-in ones are in every client."""
+"""The middleware by name. An installed middleware runs only in clients that name it. The built-in ones are in
+every client.
+"""
 
 ranker_registry: Final = Registry(
     "ranker", "memtrace.rankers", RankerSpec, ConfigurationError, {"lexical": "memtrace._runtime.lexical_ranker"}
@@ -567,7 +569,7 @@ class TransportSelection(NamedTuple):
     name: str
     reason: str
     spec: TransportSpec
-    #: Name and version of the distribution that brings it; None for a spec of your own.
+    #: Name and version of the distribution that has it. None for your own spec.
     distribution: tuple[str, str] | None = None
 
 

@@ -146,7 +146,7 @@ def _checked_response(response: object, context: CallContext) -> Response:
 
 
 _LET_OUT = object()
-"""The key of a context's note of the newest error that came out of the transport, and was no `TransportError`."""
+"""The key of a context's note of the newest error that the transport raised and that is not a `TransportError`."""
 
 
 def is_foreign(error: Exception, request: Request) -> bool:

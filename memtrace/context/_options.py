@@ -28,7 +28,7 @@ class PromptContextOptions(BaseModel):
     #: Whether the beginning stays as it is for as long as it can, so that prompt caches hold; else the budget is filled. None:
     #: without a query and `recent` it stays.
     stable_prefix: bool | None = None
-    #: Counts the tokens of a text; an estimate when left out.
+    #: Counts the tokens of a string. Default: an estimate.
     count_tokens: TokenCounter = estimate_tokens
     format: ContextFormat = "markdown"
     memory_types: list[str] | None = None

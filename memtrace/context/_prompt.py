@@ -34,7 +34,7 @@ class PromptContext:
     messages: list[Message] = field(repr=False)
     #: What the counter gave: for the whole text, or for all contents and `MESSAGE_TOKENS` for each message.
     tokens: int
-    #: What is in it, oldest first.
+    #: The memories in it, oldest first.
     memories: list[Memory] = field(repr=False)
     #: How many were found and are not in it, because of the budget.
     omitted: int

@@ -14,10 +14,12 @@ from memtrace._support.numbers import is_int
 from memtrace.operations._validation import invalid
 
 TokenCounter = Callable[[str], int]
-"""Gives the number of tokens of a text, 0 or more. Blocking; called once for each memory, and once for the whole."""
+"""Returns the number of tokens of a string, 0 or more. It blocks. It is called once for each memory, and once
+for the whole.
+"""
 
 MESSAGE_TOKENS: int = 4
-"""What is counted for each message beside its content: chat formats put about so many tokens around one."""
+"""The tokens of each message besides its content: chat formats add about so many."""
 
 _RULE = "a function that takes a string and returns a whole number, 0 or more"
 

@@ -92,7 +92,7 @@ class Operation(Generic[T]):
     accepts: frozenset[int] = _NO_STATUSES
     #: Header fields of this request alone; they win over the client's.
     headers: tuple[tuple[str, str], ...] = ()
-    #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
+    #: Finds what an earlier attempt without a response has stored, if it can.
     recovery: Recovery | None = field(default=None, compare=False)
     #: The earliest moment, by the server's clock, at which a process that is gone may have sent it; it is looked for then.
     sent_since: datetime | None = field(default=None, compare=False)
@@ -112,11 +112,11 @@ class AddedMemories(BaseModel):
 
     memories: list[Memory]
     count: int
-    #: The item that the server refused, after it had stored what stands before it: an answer that recovery put together.
+    #: The item that the server rejected after it had stored those before it. Recovery creates such a response.
     refused: RefusedItem | None = None
-    #: The place, from 0, of the item that each memory was stored for; None where the answer has rows that were not sent.
+    #: The place, from 0, of the item of each memory. None if the response has memories that were not sent.
     places: list[int] | None = None
-    #: The places of items of which an attempt without an answer left no row: they are not stored, and may be sent again by themselves.
+    #: The places of items that an attempt without a response has not stored, so that they may be sent separately.
     unsent: list[int] = []
 
 

@@ -24,7 +24,7 @@ RawIdempotency = Literal["read", "idempotent", "non_idempotent"]
 """What a repeat of a raw request does: nothing, the same again, or the whole thing once more."""
 
 QueryValue = str | int | float | Sequence[str] | None
-"""A value of a query: a list stands for its name repeated, a bool is ``true`` or ``false``, None is left out."""
+"""A value of a query. A list repeats its name, a bool is ``true`` or ``false``, and None is omitted."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -38,14 +38,15 @@ class RawResponse(Generic[T]):
         (200, 'ok', 'application/json', 1)
     """
 
-    #: The last answer's; of a write that was found again after its answer was lost, what that answer would have been.
+    #: The status of the last response. For a write that was found after its response was lost: the status of the lost
+    #: response.
     status: int
     headers: Headers
     #: Whole and decompressed.
     body: bytes
     #: What the operation's own method returns.
     parsed: T
-    #: Seconds that the call took, with its repetitions and waits, by the client's clock.
+    #: Seconds that the call took, with its retries and waits, by the client's clock.
     elapsed: float
     #: How many times a request was handed to the transport; 0 where a middleware answered.
     attempts: int

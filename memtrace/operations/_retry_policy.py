@@ -11,7 +11,7 @@ from memtrace._support.numbers import is_int, is_non_negative_seconds
 from memtrace.exceptions import ConfigurationError
 
 VerifyBeforeRetry = Literal["wait", "read"]
-"""What comes before a write is repeated that may have been stored.
+"""How a write that may have been stored is verified before it is retried.
 
 ``wait``: 1.25 s, a read that must succeed, 0.25 s. ``read``: without the first wait, for a server of one process.
 """
@@ -57,7 +57,7 @@ class RetryPolicy:
     max_backoff: float = 8.0
     #: The longest ``Retry-After`` that is waited for, in seconds; a longer one ends the call.
     max_retry_after: float = 30.0
-    #: What comes before a write is repeated that may have been stored.
+    #: How a write that may have been stored is verified before it is retried.
     verify_before_retry: VerifyBeforeRetry = "wait"
     #: Gives a number from 0 to 1, the part of the longest wait that is waited: full jitter.
     jitter: Callable[[], float] = field(default=random.random, repr=False)

@@ -36,7 +36,7 @@ from memtrace.ranking._words import LONGEST_WORD, memory_text, words
 _MOST_WAITING = 1024
 _VECTOR_LENGTH = "vector length"
 SHORTEST_PART = 4
-"""Of a word that is looked for within others: a shorter one stands in too many by chance."""
+"""The shortest word that is looked for within others: shorter ones occur in too many by chance."""
 
 
 class IndexedMemory(NamedTuple):

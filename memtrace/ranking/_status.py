@@ -20,4 +20,4 @@ class IndexStatus:
 
 
 IndexProgress = Callable[[IndexStatus], object]
-"""What is told how far an `index_sync` is. What it raises ends it."""
+"""Called with the progress of an `index_sync`. An exception of it ends the update."""

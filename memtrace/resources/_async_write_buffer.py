@@ -56,7 +56,7 @@ class AsyncWriteBuffer:
     ) -> None:
         check_listener(on_result)
         self._dispatcher = dispatcher
-        #: What is in a spool is recognised by its key, also after the death of its process.
+        #: Memories in a spool are recognised by their key, even after their process has ended.
         self._dedup: Dedup = dispatcher.settings.dedup if open_spool is None else "per_call"
         self._workers: PerProcess[AsyncioWorker] = PerProcess(
             partial(AsyncioWorker, dispatcher, limits, on_result, open_spool=open_spool)

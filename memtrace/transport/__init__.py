@@ -66,10 +66,10 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 """The methods of requests. The SDK's own operations use GET, POST, PUT and DELETE."""
 
 Idempotency = Literal["read", "idempotent", "keyed", "non_idempotent"]
-"""What a repeat of a call does.
+"""What a retry of a call does.
 
-``read`` changes nothing; ``idempotent`` leaves the same state however often it is applied; ``keyed`` is recognised
-by the server as a duplicate, once the first has arrived in its storage; ``non_idempotent`` is done again each time.
+``read`` changes nothing. ``idempotent`` leaves the same state after any number of calls. ``keyed`` is recognised by the server as a
+duplicate, once the first one is in its storage. ``non_idempotent`` is applied each time.
 """
 
 
@@ -191,7 +191,7 @@ class CallContext:
     deadline: float | None = None
     #: How many times a request of this call was handed to the transport.
     attempt: int = 0
-    #: Whether a write of this call may have reached the server without an answer that says so.
+    #: Whether a write of this call may have reached the server, without a response that confirms it.
     maybe_applied: bool = False
     #: The number of the newest attempt whose request may have been applied; 0 while there is none.
     applied_attempt: int = 0
@@ -199,11 +199,11 @@ class CallContext:
     sent_body: bytes | None = field(default=None, repr=False)
     #: The newest failure of an attempt.
     last_cause: TransportError | None = None
-    #: What made the newest repetition necessary; None while there is none.
+    #: The failure that triggered the last retry; None so far.
     retried_after: MemtraceError | None = None
-    #: Reads an answer of this call. Raises `ResponseDecodeError`.
+    #: Parses a response to this call. Raises `ResponseDecodeError`.
     parse: Callable[[Response], object] | None = None
-    #: What the operation knows of its own repetition, where there is something to know.
+    #: How the operation recovers from an attempt without a response; None if it does not.
     recovery: Recovery | None = None
     #: The earliest moment, by the server's clock, at which a process that is gone may have sent this call; None for a new call.
     sent_since: datetime | None = None

@@ -86,7 +86,7 @@ class IndexHit(_Message):
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
-    #: Where it stands: what follows it in its session has the next number. None where that is not known.
+    #: Its place in the index: the next memory of its session has the next number. None if unknown.
     place: int | None = None
 
 

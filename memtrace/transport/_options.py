@@ -34,7 +34,7 @@ class TransportOptions:
 
     #: Seconds to make a connection, name look-up and TLS included; the attempt's own bound holds beside it.
     connect_timeout: float | None = None
-    #: Seconds to wait for the next bytes of an answer.
+    #: Seconds to wait for the next bytes of a response.
     read_timeout: float | None = None
     #: Seconds to wait for the next bytes of a request to go out.
     write_timeout: float | None = None

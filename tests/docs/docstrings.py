@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from types import FunctionType, ModuleType
 from typing import cast
 
@@ -214,3 +215,30 @@ def prose(doc: str) -> str:
     doc = re.sub(r"^ *>>> .*?(?=\n\s*\n|\Z)|^ *::$.*?(?=\n\S)", "", doc, flags=re.MULTILINE | re.DOTALL)
     doc = re.sub(r"``[^`]*``|`[^`]*`", "CODE", doc)
     return re.sub(r"\n(?! *[\w*]+: |\s*\n)\s*", " ", doc)
+
+
+def attribute_docs() -> dict[str, str]:
+    """The ``#:`` comments, and the strings below assignments, of the modules that have something public; by their place."""
+    modules = {inspect.getmodule(inspect.unwrap(entry.value)) for entry in entries() if callable(entry.value)}
+    found: dict[str, str] = {}
+    for module in modules - {None}:
+        source = inspect.getsource(module)
+        for number, text in (*comments(source), *strings_below_assignments(source)):
+            found[f"{module.__name__}:{number}"] = text
+    return found
+
+
+def comments(source: str) -> Iterator[tuple[int, str]]:
+    """Each ``#:`` comment with its first line; those of several lines are one."""
+    for block in re.finditer(r"^ *#: .*\n(?: *#: .*\n)*", source, re.MULTILINE):
+        text = " ".join(line.strip().removeprefix("#: ") for line in block[0].splitlines())
+        yield source.count("\n", 0, block.start()) + 1, text
+
+
+def strings_below_assignments(source: str) -> Iterator[tuple[int, str]]:
+    """Each string that stands below an assignment and says what it is, with its line."""
+    body = ast.parse(source).body
+    for one, after in pairwise(body):
+        is_string = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        if is_string and isinstance(one, (ast.Assign, ast.AnnAssign)):
+            yield after.lineno, inspect.cleandoc(str(after.value.value))

@@ -37,6 +37,13 @@ def test_every_docstring_is_in_the_words_of_the_field():
     assert {name: places for name, places in found.items() if places} == {}
 
 
+def test_what_is_said_of_attributes_and_constants_is_in_the_words_of_the_field():
+    said = docstrings.attribute_docs()
+    assert len(said) > 200
+    found = {place: wording.findings(docstrings.prose(text)) for place, text in said.items()}
+    assert {place: places for place, places in found.items() if places} == {}
+
+
 # ---- the checker ----------------------------------------------------------------------------------------------------
 
 
@@ -166,3 +173,9 @@ def test_the_prose_of_a_docstring_has_no_examples_and_no_code():
 def test_a_class_that_only_the_sdk_creates_needs_no_args(monkeypatch):
     monkeypatch.setattr(docstrings, "OWN", ("tests.",))
     assert docstrings.lacks(Entry("its.name", Sends, is_called=False)) == []
+
+
+def test_what_is_said_of_attributes_and_constants_is_found():
+    source = 'A = 1\n"""The first\nletter."""\nclass B:\n    #: One\n    #: or two.\n    c: int  # no\n'
+    assert list(docstrings.comments(source)) == [(5, "One or two.")]
+    assert list(docstrings.strings_below_assignments(source)) == [(2, "The first\nletter.")]

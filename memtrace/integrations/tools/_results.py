@@ -25,7 +25,7 @@ class ToolResult:
 
     text: str = field(repr=False)
     is_error: bool = False
-    #: What was raised, where something was; a duplicate is no failure for the model, and is here all the same.
+    #: The exception, if any. A duplicate is not a failure for the model, but its exception is here too.
     error: MemtraceError | None = None
 
     def message(self, format: SchemaFormat, call_id: str) -> dict[str, Any]:

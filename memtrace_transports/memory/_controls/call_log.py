@@ -35,7 +35,7 @@ _SENT_AS = {
     "sessions.close": "sessions.update",
     "sessions.prompt_context": "memories.list",
 }
-"""Methods of the client that have no route of their own."""
+"""Methods of the client without their own route."""
 
 _KEPT_CALLS = 10_000
 _OWN_BYTES = 800  # and those of a few short texts

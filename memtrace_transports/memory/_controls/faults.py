@@ -18,11 +18,11 @@ from memtrace_transports.memory._organisations import Organisation, check_fake
 FaultKind: TypeAlias = Literal[
     "status", "delay", "refused", "reset", "truncated", "garbled", "slow_body", "storage_down"
 ]
-"""What can go wrong.
+"""The kinds of faults.
 
-``status``: another answer than the server's own, as of a proxy. ``delay``: the answer comes later. ``refused``: no connection.
-``reset``: the connection breaks without an answer. ``truncated``: the answer is cut short. ``garbled``: it is half of a JSON text.
-``slow_body``: the answer's body takes its time. ``storage_down``: the organisation's storage cannot be reached for a while.
+``status``: another response than the server's, like a proxy's. ``delay``: a late response. ``refused``: no connection. ``reset``: the
+connection breaks before the response. ``truncated``: an incomplete response. ``garbled``: a response with half of its JSON.
+``slow_body``: a slow body of the response. ``storage_down``: the organisation's storage is unreachable for a while.
 """
 
 _NEEDS_SECONDS = ("delay", "slow_body", "storage_down")
