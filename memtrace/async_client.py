@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from memtrace import operations
 from memtrace._flow.composition import Middleware
@@ -48,9 +47,14 @@ from memtrace.models import (
 )
 from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
+from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._async_agents import AsyncAgents
 from memtrace.resources._async_memories import AsyncMemories
 from memtrace.resources._async_sessions import AsyncSessions
+from memtrace.resources._defaults import EARLIER
+from memtrace.resources._keyword_hints import hinting_keywords
+from memtrace.resources._signatures import keywords
+from memtrace.resources.request_params import DecideParams, RecallParams, RememberParams
 from memtrace.transport import AsyncTransport, Method, Response, TransportOptions
 
 if TYPE_CHECKING:
@@ -63,7 +67,7 @@ __all__ = ["AsyncMemtrace"]
 T = TypeVar("T")
 
 
-class AsyncMemtrace:
+class AsyncMemtrace(HintsAtNames):
     """A client of a Memtrace server, for asyncio and trio. The API key decides the organisation.
 
     One client serves many tasks. Creating a client sends no request. Use it as a context manager,
@@ -85,7 +89,12 @@ class AsyncMemtrace:
         middleware: What runs once a call, outermost first. A string is the name of an installed
             one. `before`, `after` and `replace` of `memtrace.middleware` decide the place.
         attempt_middleware: What runs once an attempt, outermost first.
-        dedup: Which idempotency key a memory without a `dedup_key` gets.
+        dedup: Which idempotency key a memory without a `dedup_key` gets. ``per_call``: a unique key
+            for each call, so that a retry stores once and equal contents are separate memories.
+            ``server``: the server's own, made of the agent, the event type and the first 200 bytes
+            of the content, so that an equal memory within 24 hours raises `ConflictError`. None:
+            ``per_call`` in `memories`, sessions and buffers; ``server`` in the client's own
+            `remember`, `decide`, `add_memory` and `add_memories`.
         headers: Headers of every request.
         clock: The clock of waits and deadlines. Default: the system clock.
         search_index: The file in which `memories.search` keeps its index between runs. Several
@@ -113,6 +122,9 @@ class AsyncMemtrace:
     agents: AsyncAgents
     sessions: AsyncSessions
 
+    _peer_names = CLIENT_NAMES
+
+    @keywords()
     def __init__(
         self,
         base_url: str | os.PathLike[str] | None = None,
@@ -125,14 +137,17 @@ class AsyncMemtrace:
         transport_options: TransportOptions | None = None,
         middleware: Sequence[Middleware | Placement | str] = (),
         attempt_middleware: Sequence[Middleware | Placement | str] = (),
-        dedup: Dedup = "server",
+        dedup: Dedup | None = None,
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         search_index: str | os.PathLike[str] | None = None,
         embedder: ranking.Embedder | None = None,
         ranker: ranking.Ranker | str = LEXICAL,
+        **unknown: NoReturn,
     ) -> None:
         api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
+        if unknown:
+            raise unknown_setting(unknown, AsyncMemtrace.__init__)
         settings = settings_from_args(
             base_url,
             api_key,
@@ -152,11 +167,15 @@ class AsyncMemtrace:
 
     def _use(self, dispatcher: AsyncDispatcher) -> None:
         self._dispatcher = dispatcher
-        # Once more in private: a subclass of the earlier SDK's client may use these names for itself.
-        self.memories = self._memories = AsyncMemories(dispatcher)
-        self.agents = self._agents = AsyncAgents(dispatcher)
-        self.sessions = self._sessions = AsyncSessions(dispatcher)
+        self.memories = AsyncMemories(dispatcher)
+        self.agents = AsyncAgents(dispatcher)
+        self.sessions = AsyncSessions(dispatcher)
+        # What the flat methods call; a subclass of the earlier SDK's client may also use the names above for itself.
+        self._memories = AsyncMemories(dispatcher, EARLIER)
+        self._agents = AsyncAgents(dispatcher, EARLIER)
+        self._sessions = AsyncSessions(dispatcher, EARLIER)
 
+    @keywords()
     def with_options(
         self,
         *,
@@ -164,10 +183,11 @@ class AsyncMemtrace:
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         retry: RetryPolicy | Unset = UNSET,
-        dedup: Dedup | Unset = UNSET,
+        dedup: Dedup | Unset | None = UNSET,
         middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         attempt_middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
+        **unknown: NoReturn,
     ) -> Self:
         """Copy the client with other settings, on the same connections (for ``memory://`` the same store).
 
@@ -179,7 +199,8 @@ class AsyncMemtrace:
             timeout: Seconds for each attempt; None for no limit.
             deadline: Seconds for a whole call with its retries; None for no limit.
             retry: Which failures are retried, and how often.
-            dedup: Which idempotency key a memory without a `dedup_key` gets.
+            dedup: Which idempotency key a memory without a `dedup_key` gets: ``per_call``, ``server``,
+                or None for the defaults.
             middleware: What runs once a call, outermost first.
             attempt_middleware: What runs once an attempt, outermost first.
             headers: Headers of every request.
@@ -192,6 +213,8 @@ class AsyncMemtrace:
             ClientClosedError: This client is closed.
         """
         api_key = hidden_argument(api_key, Unset)
+        if unknown:
+            raise unknown_setting(unknown, AsyncMemtrace.with_options)
         settings = with_overrides(
             self._dispatcher.settings,
             api_key=api_key,
@@ -235,6 +258,7 @@ class AsyncMemtrace:
 
     # -- the server
 
+    @hinting_keywords
     async def health(self) -> Health:
         """Get the server's status. It responds even if its storage is down.
 
@@ -246,6 +270,7 @@ class AsyncMemtrace:
         """
         return await self._dispatcher.send(operations.health())
 
+    @hinting_keywords
     async def ready(self) -> bool:
         """Check whether the server can reach its storage.
 
@@ -276,6 +301,7 @@ class AsyncMemtrace:
         """
         return await self._dispatcher.send_raw(operation)
 
+    @hinting_keywords
     async def request(
         self,
         method: Method,
@@ -333,62 +359,75 @@ class AsyncMemtrace:
 
     # -- memories
 
-    async def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
-        """Store an episodic memory of the event type ``general``, like `memories.remember`.
+    @keywords("RememberParams")
+    async def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:
+        """Store what an agent observed or did: an episodic memory of the event type ``general`` by default, like `memories.remember`.
+
+        The server's rule for duplicates applies, unless the client's `dedup` says otherwise.
 
         Args:
             agent_id: The agent's ID.
             content: The text to remember, not empty.
-            occurred_at: When it happened, with a time zone. Default: now.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`,
+                `importance`, `event_type`, `metadata`, `occurred_at` (when it happened, by default
+                now) and `dedup_key`.
 
         Returns:
             The stored memory.
 
         Raises:
-            ConflictError: The server has the same agent, event type and content from the last 24
-                hours.
+            ConflictError: The server has the same agent, event type and content (its first 200
+                bytes) from the last 24 hours. Nothing is stored.
             InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
         """
-        return await self.add_memory(episodic_memory(agent_id, content, occurred_at))
+        return await self.add_memory(episodic_memory(agent_id, content, fields))
 
+    @keywords("RecallParams")
     async def recall(
-        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
+        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, **fields: Unpack[RecallParams]
     ) -> MemoryList:
         """Read an agent's newest memories, or with a `query` the most relevant, like `memories.recall`.
 
         Args:
             agent_id: The agent's ID.
             since: Only what is newer. Default: 24 hours ago; with a `query`, no limit.
-            query: What to look for, in plain words.
-            limit: How many at most, from 1. Default: 100; with a `query`, 10.
+            **fields: `until`, `tags`, `tags_match`, `memory_types`, `limit` and `query`. A tag
+                matches as a whole, unless `tags_match` is ``substring``. `limit` is how many at
+                most, from 1. Default: 100; with a `query`, 10.
 
         Returns:
             The memories, newest first; with a `query`, the most relevant first.
 
         Raises:
-            InvalidRequestError: The agent is empty, the query is blank, or `since` cannot be read.
+            InvalidRequestError: The agent is empty, the query is blank, or a filter breaks a rule.
                 Nothing was sent.
         """
-        if query is not None:
-            return await self._memories.recall(agent_id, since, query=query, limit=limit)
-        return await self.list_memories(recent_query(agent_id, since, limit))
+        if fields:
+            return await self._memories.recall(agent_id, since, **fields)
+        return await self.list_memories(recent_query(agent_id, since))
 
-    async def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
+    @keywords("DecideParams")
+    async def decide(self, agent_id: str, decision: str, reasoning: str, **fields: Unpack[DecideParams]) -> Memory:
         """Store a decision and its reasoning, like `memories.decide`.
+
+        The server's rule for duplicates applies, unless the client's `dedup` says otherwise.
 
         Args:
             agent_id: The agent's ID.
             decision: The text of the decision, not empty.
             reasoning: Why. It is stored as ``metadata["reasoning"]``.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`, `importance`
+                and `metadata`, which must not contain ``reasoning``.
 
         Returns:
             The stored memory.
 
         Raises:
-            ConflictError: The server has the same agent and decision from the last 24 hours.
+            ConflictError: The server has the same agent and decision (its first 200 bytes) from the
+                last 24 hours. Nothing is stored.
             InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
         """
-        return await self.add_memory(decision_memory(agent_id, decision, reasoning))
+        return await self.add_memory(decision_memory(agent_id, decision, reasoning, fields))
 
     async def add_memory(self, req: AddMemoryRequest) -> Memory:
         """Store one memory. Method of 0.2.0; `memories.add` also accepts fields.
@@ -426,11 +465,13 @@ class AsyncMemtrace:
     async def list_memories(self, opts: ListOptions) -> MemoryList:
         """Read memories by filters. Method of 0.2.0; `memories.list` also accepts fields.
 
+        A tag matches as a part of the stored tags, unless `tags_match` is ``exact``.
+
         Args:
             opts: The filters.
 
         Returns:
-            The memories, and whether more match.
+            The memories, and whether more match. It is a sequence of them.
 
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.
@@ -440,11 +481,13 @@ class AsyncMemtrace:
     async def search_memories(self, query: SearchQuery) -> SearchResult:
         """Read memories by filters and a part of their content. Method of 0.2.0, like `memories.filter`.
 
+        A tag matches as a part of the stored tags, unless `tags_match` is ``exact``.
+
         Args:
             query: The filters.
 
         Returns:
-            The memories.
+            The memories. It is a sequence of them.
 
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.

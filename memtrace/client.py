@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from memtrace import operations
 from memtrace._flow.composition import Middleware
@@ -49,9 +48,14 @@ from memtrace.models import (
 )
 from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
+from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._agents import Agents
+from memtrace.resources._defaults import EARLIER
+from memtrace.resources._keyword_hints import hinting_keywords
 from memtrace.resources._memories import Memories
 from memtrace.resources._sessions import Sessions
+from memtrace.resources._signatures import keywords
+from memtrace.resources.request_params import DecideParams, RecallParams, RememberParams
 from memtrace.transport import Method, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
@@ -64,7 +68,7 @@ __all__ = ["Memtrace"]
 T = TypeVar("T")
 
 
-class Memtrace:
+class Memtrace(HintsAtNames):
     """A client of a Memtrace server, blocking. The API key decides the organisation.
 
     One client serves many threads. Creating a client sends no request. Use it as a context manager,
@@ -86,7 +90,12 @@ class Memtrace:
         middleware: What runs once a call, outermost first. A string is the name of an installed
             one. `before`, `after` and `replace` of `memtrace.middleware` decide the place.
         attempt_middleware: What runs once an attempt, outermost first.
-        dedup: Which idempotency key a memory without a `dedup_key` gets.
+        dedup: Which idempotency key a memory without a `dedup_key` gets. ``per_call``: a unique key
+            for each call, so that a retry stores once and equal contents are separate memories.
+            ``server``: the server's own, made of the agent, the event type and the first 200 bytes
+            of the content, so that an equal memory within 24 hours raises `ConflictError`. None:
+            ``per_call`` in `memories`, sessions and buffers; ``server`` in the client's own
+            `remember`, `decide`, `add_memory` and `add_memories`.
         headers: Headers of every request.
         clock: The clock of waits and deadlines. Default: the system clock.
         search_index: The file in which `memories.search` keeps its index between runs. Several
@@ -111,6 +120,9 @@ class Memtrace:
     agents: Agents
     sessions: Sessions
 
+    _peer_names = CLIENT_NAMES
+
+    @keywords()
     def __init__(
         self,
         base_url: str | os.PathLike[str] | None = None,
@@ -123,14 +135,17 @@ class Memtrace:
         transport_options: TransportOptions | None = None,
         middleware: Sequence[Middleware | Placement | str] = (),
         attempt_middleware: Sequence[Middleware | Placement | str] = (),
-        dedup: Dedup = "server",
+        dedup: Dedup | None = None,
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         search_index: str | os.PathLike[str] | None = None,
         embedder: ranking.Embedder | None = None,
         ranker: ranking.Ranker | str = LEXICAL,
+        **unknown: NoReturn,
     ) -> None:
         api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
+        if unknown:
+            raise unknown_setting(unknown, Memtrace.__init__)
         settings = settings_from_args(
             base_url,
             api_key,
@@ -150,11 +165,15 @@ class Memtrace:
 
     def _use(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        # Once more in private: a subclass of the earlier SDK's client may use these names for itself.
-        self.memories = self._memories = Memories(dispatcher)
-        self.agents = self._agents = Agents(dispatcher)
-        self.sessions = self._sessions = Sessions(dispatcher)
+        self.memories = Memories(dispatcher)
+        self.agents = Agents(dispatcher)
+        self.sessions = Sessions(dispatcher)
+        # What the flat methods call; a subclass of the earlier SDK's client may also use the names above for itself.
+        self._memories = Memories(dispatcher, EARLIER)
+        self._agents = Agents(dispatcher, EARLIER)
+        self._sessions = Sessions(dispatcher, EARLIER)
 
+    @keywords()
     def with_options(
         self,
         *,
@@ -162,10 +181,11 @@ class Memtrace:
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         retry: RetryPolicy | Unset = UNSET,
-        dedup: Dedup | Unset = UNSET,
+        dedup: Dedup | Unset | None = UNSET,
         middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         attempt_middleware: Sequence[Middleware | Placement | str] | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
+        **unknown: NoReturn,
     ) -> Self:
         """Copy the client with other settings, on the same connections (for ``memory://`` the same store).
 
@@ -177,7 +197,8 @@ class Memtrace:
             timeout: Seconds for each attempt; None for no limit.
             deadline: Seconds for a whole call with its retries; None for no limit.
             retry: Which failures are retried, and how often.
-            dedup: Which idempotency key a memory without a `dedup_key` gets.
+            dedup: Which idempotency key a memory without a `dedup_key` gets: ``per_call``, ``server``,
+                or None for the defaults.
             middleware: What runs once a call, outermost first.
             attempt_middleware: What runs once an attempt, outermost first.
             headers: Headers of every request.
@@ -190,6 +211,8 @@ class Memtrace:
             ClientClosedError: This client is closed.
         """
         api_key = hidden_argument(api_key, Unset)
+        if unknown:
+            raise unknown_setting(unknown, Memtrace.with_options)
         settings = with_overrides(
             self._dispatcher.settings,
             api_key=api_key,
@@ -233,6 +256,7 @@ class Memtrace:
 
     # -- the server
 
+    @hinting_keywords
     def health(self) -> Health:
         """Get the server's status. It responds even if its storage is down.
 
@@ -244,6 +268,7 @@ class Memtrace:
         """
         return self._dispatcher.send(operations.health())
 
+    @hinting_keywords
     def ready(self) -> bool:
         """Check whether the server can reach its storage.
 
@@ -274,6 +299,7 @@ class Memtrace:
         """
         return self._dispatcher.send_raw(operation)
 
+    @hinting_keywords
     def request(
         self,
         method: Method,
@@ -331,62 +357,73 @@ class Memtrace:
 
     # -- memories
 
-    def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
-        """Store an episodic memory of the event type ``general``, like `memories.remember`.
+    @keywords("RememberParams")
+    def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:
+        """Store what an agent observed or did: an episodic memory of the event type ``general`` by default, like `memories.remember`.
+
+        The server's rule for duplicates applies, unless the client's `dedup` says otherwise.
 
         Args:
             agent_id: The agent's ID.
             content: The text to remember, not empty.
-            occurred_at: When it happened, with a time zone. Default: now.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`,
+                `importance`, `event_type`, `metadata`, `occurred_at` (when it happened, by default
+                now) and `dedup_key`.
 
         Returns:
             The stored memory.
 
         Raises:
-            ConflictError: The server has the same agent, event type and content from the last 24
-                hours.
+            ConflictError: The server has the same agent, event type and content (its first 200
+                bytes) from the last 24 hours. Nothing is stored.
             InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
         """
-        return self.add_memory(episodic_memory(agent_id, content, occurred_at))
+        return self.add_memory(episodic_memory(agent_id, content, fields))
 
-    def recall(
-        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
-    ) -> MemoryList:
+    @keywords("RecallParams")
+    def recall(self, agent_id: str, since: TimeBound = DEFAULT_SINCE, **fields: Unpack[RecallParams]) -> MemoryList:
         """Read an agent's newest memories, or with a `query` the most relevant, like `memories.recall`.
 
         Args:
             agent_id: The agent's ID.
             since: Only what is newer. Default: 24 hours ago; with a `query`, no limit.
-            query: What to look for, in plain words.
-            limit: How many at most, from 1. Default: 100; with a `query`, 10.
+            **fields: `until`, `tags`, `tags_match`, `memory_types`, `limit` and `query`. A tag
+                matches as a whole, unless `tags_match` is ``substring``. `limit` is how many at
+                most, from 1. Default: 100; with a `query`, 10.
 
         Returns:
             The memories, newest first; with a `query`, the most relevant first.
 
         Raises:
-            InvalidRequestError: The agent is empty, the query is blank, or `since` cannot be read.
+            InvalidRequestError: The agent is empty, the query is blank, or a filter breaks a rule.
                 Nothing was sent.
         """
-        if query is not None:
-            return self._memories.recall(agent_id, since, query=query, limit=limit)
-        return self.list_memories(recent_query(agent_id, since, limit))
+        if fields:
+            return self._memories.recall(agent_id, since, **fields)
+        return self.list_memories(recent_query(agent_id, since))
 
-    def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
+    @keywords("DecideParams")
+    def decide(self, agent_id: str, decision: str, reasoning: str, **fields: Unpack[DecideParams]) -> Memory:
         """Store a decision and its reasoning, like `memories.decide`.
+
+        The server's rule for duplicates applies, unless the client's `dedup` says otherwise.
 
         Args:
             agent_id: The agent's ID.
             decision: The text of the decision, not empty.
             reasoning: Why. It is stored as ``metadata["reasoning"]``.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`, `importance`
+                and `metadata`, which must not contain ``reasoning``.
 
         Returns:
             The stored memory.
 
         Raises:
-            ConflictError: The server has the same agent and decision from the last 24 hours.
+            ConflictError: The server has the same agent and decision (its first 200 bytes) from the
+                last 24 hours. Nothing is stored.
             InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
         """
-        return self.add_memory(decision_memory(agent_id, decision, reasoning))
+        return self.add_memory(decision_memory(agent_id, decision, reasoning, fields))
 
     def add_memory(self, req: AddMemoryRequest) -> Memory:
         """Store one memory. Method of 0.2.0; `memories.add` also accepts fields.
@@ -424,11 +461,13 @@ class Memtrace:
     def list_memories(self, opts: ListOptions) -> MemoryList:
         """Read memories by filters. Method of 0.2.0; `memories.list` also accepts fields.
 
+        A tag matches as a part of the stored tags, unless `tags_match` is ``exact``.
+
         Args:
             opts: The filters.
 
         Returns:
-            The memories, and whether more match.
+            The memories, and whether more match. It is a sequence of them.
 
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.
@@ -438,11 +477,13 @@ class Memtrace:
     def search_memories(self, query: SearchQuery) -> SearchResult:
         """Read memories by filters and a part of their content. Method of 0.2.0, like `memories.filter`.
 
+        A tag matches as a part of the stored tags, unless `tags_match` is ``exact``.
+
         Args:
             query: The filters.
 
         Returns:
-            The memories.
+            The memories. It is a sequence of them.
 
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.

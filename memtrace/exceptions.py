@@ -4,8 +4,8 @@
 
     MemtraceError
     ├── APIStatusError               an error status, or a redirect
-    │   ├── AuthenticationError      401
-    │   ├── NotFoundError            404, and the 400 "session not found"
+    │   ├── AuthenticationError      401; also a PermissionError
+    │   ├── NotFoundError            404, and the 400 "session not found"; also a KeyError
     │   ├── ConflictError            409, and an agent that has sessions
     │   ├── NoArcInstanceError       503: the organisation has no storage yet
     │   ├── InvalidRequestError      400, a 500 for a bad argument, input rejected before sending; also a ValueError
@@ -44,6 +44,7 @@ __all__ = [
     "DeadlineExceededError",
     "InvalidRequestError",
     "MemtraceError",
+    "MemtraceWarning",
     "MiddlewareError",
     "NoArcInstanceError",
     "NotFoundError",
@@ -119,7 +120,14 @@ _DEFAULT: Final = "that of the class"
 """Marks a message or a hint that is not given. It is compared by identity."""
 
 PAGES = "errors"
-"""Where the documentation has those pages: below its address, which belongs here once it has one."""
+"""The folder of those pages, relative to `DOCUMENTATION`."""
+
+DOCUMENTATION: Final = "https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs"
+"""The public URL of the documentation."""
+
+
+class MemtraceWarning(UserWarning):
+    """An argument has no effect, such as a field that a model does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,7 @@ class RequestInfo:
 class MemtraceError(Exception):
     """Base class of every exception of the SDK.
 
-    `str()` of an error of a call adds where it happened and which page of the documentation
+    `str()` of an error of a call adds where it happened and the URL of the documentation page that
     explains it. `message` is the bare message. `hint` says what to do. A traceback shows it as a
     note, from Python 3.11.
 
@@ -149,6 +157,7 @@ class MemtraceError(Exception):
     _is_raised_outside: ClassVar[bool] = False
     #: Whether the message of such an error names the argument, except one that a variable can stand for.
     _names_argument: ClassVar[bool] = False
+    _http_status: ClassVar[int] = 500
 
     #: What failed, without the call and the hint.
     message: str
@@ -209,13 +218,13 @@ class MemtraceError(Exception):
             argument: Where they set the argument, such as ``from --base-url``; None omits it.
 
         Returns:
-            The message, where it happened, the hint, and in parentheses the argument and the page
-            of the documentation.
+            The message, where it happened, the hint, and in parentheses the argument and the URL of
+            the documentation page.
 
         Example:
             >>> error = ConfigurationError("the timeout is not a number", argument="timeout")
-            >>> error.format(error.message, error.hint, "from --timeout")
-            'the timeout is not a number (from --timeout; docs: errors/configuration)'
+            >>> error.format(error.message, error.hint, "from --timeout")  # doctest: +ELLIPSIS
+            'the timeout is not a number (from --timeout; docs: https://.../docs/errors/configuration.md)'
         """
         text = message
         if self.request is not None:
@@ -224,7 +233,7 @@ class MemtraceError(Exception):
             text += f" Hint: {hint}"
         notes = [argument] if argument else []
         if self.request is not None or self._is_raised_outside or self.code != self._code:
-            notes.append(f"docs: {self.page}")
+            notes.append(f"docs: {self.url}")
         return f"{text} ({'; '.join(notes)})" if notes else text
 
     def _spelled_argument(self) -> str | None:
@@ -252,6 +261,25 @@ class MemtraceError(Exception):
         """The page of the documentation about this error: ``errors/duplicate_memory``."""
         return f"{PAGES}/{self.code if self.code in CODES else self._code}"
 
+    @property
+    def url(self) -> str:
+        """The URL of that page. The package has the same page: ``memtrace-sdk explain CODE`` shows it."""
+        return f"{DOCUMENTATION}/{self.page}.md"
+
+    @property
+    def http_status(self) -> int:
+        """The status that a web application should respond with if this error ends its own request.
+
+        A 4xx status is only for errors that the application's caller can fix: 404, 409, 413, and 422 for an
+        invalid argument. 503 means that a retry can help; send a ``Retry-After`` header with it. 502 and 504
+        mean that the server failed or was too slow. Any other error is 500.
+
+        Example:
+            >>> NotFoundError().http_status, RateLimitError(retry_after=3).http_status, AuthenticationError().http_status
+            (404, 503, 500)
+        """
+        return self._http_status
+
     def _where(self, request: RequestInfo) -> str:
         parts = [f"{request.operation}: {request.method} {request.path}"]
         if self.status_code:
@@ -271,6 +299,7 @@ class APIStatusError(MemtraceError):
     """
 
     _code = "unexpected_status"
+    _http_status = 502
     _default_message: ClassVar[str] = "Unexpected status"
     _default_status: ClassVar[int] = 400
     _default_hint: ClassVar[str | None] = None
@@ -293,18 +322,23 @@ class APIStatusError(MemtraceError):
         )
 
 
-class AuthenticationError(APIStatusError):
-    """401: the API key is missing or unknown to the server."""
+class AuthenticationError(APIStatusError, PermissionError):
+    """401: the API key is missing or unknown to the server. Also a builtin `PermissionError`."""
 
     _code = "authentication"
+    _http_status = 500
     _default_message = "Invalid or missing API key"
     _default_status = 401
 
 
-class NotFoundError(APIStatusError):
-    """404, or the server's 400 for an unknown session: not found in this organisation."""
+class NotFoundError(APIStatusError, KeyError):
+    """404, or the server's 400 for an unknown session: not found in this organisation.
+
+    Also a builtin `KeyError`, and so a `LookupError`.
+    """
 
     _code = "not_found"
+    _http_status = 404
     _default_message = "Resource not found"
     _default_status = 404
 
@@ -313,6 +347,7 @@ class ConflictError(APIStatusError):
     """409: a duplicate memory or a taken agent name. Also a 404 for an agent that has sessions."""
 
     _code = "conflict"
+    _http_status = 409
     _default_message = "Conflict"
     _default_status = 409
 
@@ -321,15 +356,20 @@ class NoArcInstanceError(APIStatusError):
     """503: the key's organisation has no storage configured. An admin runs ``memtrace org add-arc <org_id>``."""
 
     _code = "no_arc_instance"
+    _http_status = 503
     _default_message = "no arc instance configured for this org"
     _default_status = 503
     _default_hint = "ask an admin to run `memtrace org add-arc <org_id>`"
 
 
 class InvalidRequestError(APIStatusError, ValueError):
-    """An argument that the server does not accept. The SDK found it before sending (status 0), or the server did."""
+    """An argument that the server does not accept. The SDK found it before sending (status 0), or the server did.
+
+    Also a builtin `ValueError`.
+    """
 
     _code = "invalid_request"
+    _http_status = 422
     _is_raised_outside = True
     _names_argument = True
 
@@ -361,6 +401,7 @@ class RateLimitError(APIStatusError):
     """429: too many requests."""
 
     _code = "rate_limited"
+    _http_status = 503
 
     #: The seconds that the last answer asks to wait; None where it does not say.
     retry_after: float | None
@@ -383,6 +424,7 @@ class PayloadTooLargeError(APIStatusError):
     """413: the body is over the limit, 4 MiB on the server itself."""
 
     _code = "payload_too_large"
+    _http_status = 413
     _is_raised_outside = True
     _default_message = "Request body too large"
     _default_status = 413
@@ -395,11 +437,17 @@ class ServerError(APIStatusError):
     _default_message = "Server error"
     _default_status = 500
 
+    @property
+    def http_status(self) -> int:
+        """503 and 504 stay as they are; any other failure of the server is 502."""
+        return self.status_code if self.status_code in (503, 504) else 502
+
 
 class ResponseDecodeError(MemtraceError):
     """The response is not what this route returns: it is not JSON, or its fields differ."""
 
     _code = "response_decode"
+    _http_status = 502
     _is_raised_outside = True
 
     def __init__(
@@ -424,6 +472,7 @@ class TransportError(MemtraceError):
     """
 
     _code = "transport"
+    _http_status = 502
 
     _default_cause: ClassVar[TransportCause] = "protocol"
 
@@ -455,6 +504,7 @@ class APIConnectionError(TransportError, ConnectionError):
     """The connection failed (``cause`` is ``connect``), or broke (``reset``). Also a builtin `ConnectionError`."""
 
     _code = "connection_failed"
+    _http_status = 503
     _default_cause = "connect"
 
 
@@ -462,6 +512,7 @@ class APITimeoutError(TransportError, TimeoutError):
     """Timeout: no response within the client's `timeout`. Also a builtin `TimeoutError`."""
 
     _code = "timeout"
+    _http_status = 504
     _default_cause = "timeout"
 
 
@@ -472,6 +523,7 @@ class DeadlineExceededError(TransportError, TimeoutError):
     """
 
     _code = "deadline_exceeded"
+    _http_status = 504
     _default_cause = "timeout"
 
 
@@ -492,6 +544,7 @@ class BufferFullError(MemtraceError):
     """The write buffer has `max_pending` memories: this one was not accepted, or was dropped for a newer one."""
 
     _code = "buffer_full"
+    _http_status = 503
     _is_raised_outside = True
 
 

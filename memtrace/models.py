@@ -6,9 +6,23 @@ Responses that you build are strict; parsed from the wire they keep unknown fiel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, cast, get_args
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    cast,
+    get_args,
+    overload,
+)
 
 from pydantic import (
     BaseModel,
@@ -25,8 +39,12 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from memtrace._support.error_text import did_you_mean
 from memtrace._support.numbers import counted
+from memtrace._support.pretty import PrettyPrinter, cut_fields, print_fields
+from memtrace._support.short_reprs import short_repr
 from memtrace._support.timestamps import rfc3339
+from memtrace.exceptions import MemtraceWarning
 
 __all__ = [
     "AddMemoryRequest",
@@ -131,9 +149,45 @@ class _StopsEarly(BaseModel):
         _stop_early(schema)
         return schema
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The fields that have a value, long ones cut: a repr stands in a log."""
+        return [(name, short_repr(value)) for name, value in super().__repr_args__() if value is not None]
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        """The fields for ``rich.print``, with long texts and lists cut."""
+        return cut_fields(_fields_of(self))
+
+    def _repr_pretty_(self, printer: PrettyPrinter, cycle: bool) -> None:  # noqa: FBT001 - as IPython calls it
+        """Print the fields in IPython, with long texts and lists cut."""
+        print_fields(printer, type(self).__name__, _fields_of(self))
+
+
+def _fields_of(model: BaseModel) -> Iterable[tuple[str, object]]:
+    """Names and values, those that a newer server added as well."""
+    return {**model.__dict__, **(model.__pydantic_extra__ or {})}.items()
+
 
 class _Sent(_StopsEarly):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
+
+    if not TYPE_CHECKING:  # pragma: no branch - type checkers make a constructor of the fields
+
+        def __init__(self, /, **fields: object) -> None:
+            if not fields.keys() <= self.__pydantic_fields__.keys():
+                _warn_of_ignored(type(self), fields)
+            super().__init__(**fields)
+
+        __init__.__pydantic_base_init__ = True  # it is pydantic's own to pydantic: validation does not go through it
+
+
+def _warn_of_ignored(model: type[BaseModel], given: Mapping[str, object]) -> None:
+    """Warn of an unknown field, which is ignored as in 0.2.0."""
+    if model.model_config.get("extra", "ignore") != "ignore":
+        return
+    names = model.model_fields
+    ignored = next(name for name in given if name not in names)
+    text = f"{model.__name__} has no field {ignored!r}, which is ignored.{did_you_mean(ignored, names)}"
+    warnings.warn(text, MemtraceWarning, stacklevel=3)
 
 
 class _Read(_Sent):
@@ -182,6 +236,50 @@ class RowTable(NamedTuple):
         return [getattr(row, column, None) for column in self.columns]
 
 
+ItemT = TypeVar("ItemT")
+
+
+class _ItemList(ResponseModel, Generic[ItemT]):
+    """A response that is a list of items before it is a model: iteration, length, index, slice and truth are the items'.
+
+    `dict()` of it stays what it is of every model, its fields by name: that is what `keys` and an index by name are for.
+    """
+
+    _field: ClassVar[str]
+
+    @property
+    def _items(self) -> list[ItemT]:
+        return cast("list[ItemT]", getattr(self, self._field))
+
+    def __iter__(self) -> Iterator[ItemT]:  # type: ignore[override]  # pydantic's are its fields
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> ItemT: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[ItemT]: ...
+    @overload
+    def __getitem__(self, place: str) -> object: ...
+    def __getitem__(self, place: int | slice | str) -> object:
+        """An item by its place, a list of several, or a field by its name."""
+        return dict(super().__iter__())[place] if isinstance(place, str) else self._items[place]
+
+    def keys(self) -> Iterable[str]:
+        """List the names of the fields, for ``dict(result)``.
+
+        Returns:
+            The names.
+        """
+        return dict(super().__iter__()).keys()
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The fields with the items last, so that their number comes before them."""
+        return sorted(super().__repr_args__(), key=lambda field: field[0] == self._field)
+
+
 # ---- memories -------------------------------------------------------------------------------------------------------
 
 
@@ -206,9 +304,10 @@ class AddMemoryRequest(_Sent):
     metadata: dict[str, Any] | None = None
     #: When it happened, if not now, with a zone. It is stored as ``metadata["occurred_at"]``: the server sets `time` itself.
     occurred_at: datetime | None = Field(default=None, exclude=True, strict=True)
-    #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each.
+    #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each. The SDK rejects white space around a tag; only filters remove it.
     tags: list[str] | None = None
-    #: The duplicate key, one namespace for the organisation; the server's own covers agent, event and the first 200 bytes.
+    #: The idempotency key, unique in the organisation for 24 hours. Default: in `client.memories`, sessions and buffers, a unique
+    #: key for each call; elsewhere the server's own key of the agent, the event type and the first 200 bytes of the content.
     dedup_key: str | None = None
     #: From 0 to 1.
     importance: float | None = Field(default=None, ge=0, le=1)
@@ -297,8 +396,19 @@ MEMORY_TABLE: Final = RowTable(
 )
 
 
-class MemoryList(ResponseModel):
-    """The memories of one read."""
+class MemoryList(_ItemList[Memory]):
+    """The memories of one read. It is a sequence of memories: iterate over it, index it, slice it, or take its `len`.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> with Memtrace("memory://") as client:
+        ...     memory = client.remember("assistant", "User likes tea")
+        ...     found = client.recall("assistant")
+        >>> [memory.content for memory in found], len(found), found[0].content, found[:3] == found.memories, bool(found)
+        (['User likes tea'], 1, 'User likes tea', True, True)
+    """
+
+    _field: ClassVar[str] = "memories"
 
     memories: list[Memory]
     #: How many these are.
@@ -319,10 +429,11 @@ class ListOptions(_Read):
     session_id: str | None = None
     memory_type: str | None = None
     event_type: str | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is removed. An empty tag does not filter.
     tags: str | list[str] | None = None
-    #: Not sent; None is ``substring``. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in
-    #: their place.
+    #: Not sent. ``exact`` matches whole tags: the SDK drops memories that the server finds by a part of a tag, and reads more
+    #: in their place. ``substring`` also matches parts of tags, as the server does. None: ``exact``, except in the methods of
+    #: 0.2.0 and in operations, where it is ``substring``.
     tags_match: TagsMatch | None = None
     #: Only what is newer.
     since: TimeBound | None = None
@@ -342,10 +453,11 @@ class SearchQuery(_Read):
     session_id: str | None = None
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is removed. An empty tag does not filter.
     tags: str | list[str] | None = None
-    #: Not sent; None is ``substring``. ``exact`` leaves out rows that the server finds by a part of a tag, and reads on in
-    #: their place.
+    #: Not sent. ``exact`` matches whole tags: the SDK drops memories that the server finds by a part of a tag, and reads more
+    #: in their place. ``substring`` also matches parts of tags, as the server does. None: ``exact``, except in the methods of
+    #: 0.2.0 and in operations, where it is ``substring``.
     tags_match: TagsMatch | None = None
     #: A part of the content, case-sensitive; no wildcards.
     content_contains: str | None = None
@@ -358,8 +470,13 @@ class SearchQuery(_Read):
     order: Order | None = None
 
 
-class SearchResult(ResponseModel):
-    """The memories that match, and how long the storage took, in milliseconds, over all pages."""
+class SearchResult(_ItemList[Memory]):
+    """The memories that match, and how long the storage took, in milliseconds, over all pages.
+
+    It is a sequence of memories, like `MemoryList`.
+    """
+
+    _field: ClassVar[str] = "results"
 
     results: list[Memory]
     count: int
@@ -400,11 +517,13 @@ AGENT_TABLE: Final = RowTable(
 )
 
 
-class AgentList(ResponseModel):
-    """All agents of the organisation, newest first.
+class AgentList(_ItemList[Agent]):
+    """All agents of the organisation, newest first. It is a sequence of agents.
 
     The order of agents that were registered within one second is undefined.
     """
+
+    _field: ClassVar[str] = "agents"
 
     agents: list[Agent]
     count: int
@@ -467,8 +586,10 @@ SESSION_TABLE: Final = RowTable(
 )
 
 
-class SessionList(ResponseModel):
-    """All sessions, newest first."""
+class SessionList(_ItemList[Session]):
+    """All sessions, newest first. It is a sequence of sessions."""
+
+    _field: ClassVar[str] = "sessions"
 
     sessions: list[Session]
     count: int

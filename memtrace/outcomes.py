@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, overload
 
 from memtrace._support.numbers import counted
 from memtrace.exceptions import MemtraceError
@@ -79,13 +79,13 @@ the batch.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """One outcome for each item, in the order in which they were given.
+@dataclass(frozen=True, slots=True, repr=False)
+class BatchResult(Sequence[Outcome]):
+    """One outcome for each item, in the order of the items. It is a sequence of outcomes.
 
     >>> result = BatchResult((Outcome(0, "duplicate"),))
-    >>> len(result), result.duplicates, result.ok
-    (1, [0], True)
+    >>> len(result), result.duplicates, result.ok, result[0].status
+    (1, [0], True, 'duplicate')
     """
 
     outcomes: tuple[Outcome, ...]
@@ -159,13 +159,18 @@ class BatchResult:
         """Render the outcomes as a table, for notebooks. What was not stored comes first."""
         from memtrace._support.html import rows_table
 
-        summary = ", ".join(f"{count:,} {status}" for status, count in self._counts()) or "nothing"
         rows = (
             (outcome.index, outcome.status, outcome.memory and outcome.memory.content, outcome.error)
             for outcome in sorted(self.outcomes, key=lambda outcome: outcome.status in {"stored", "duplicate"})
         )
-        caption = f"BatchResult of {counted(len(self), 'memory', 'memories')}: {summary}"
-        return rows_table(caption, ("index", "status", "content", "error"), rows, len(self))
+        return rows_table(self._summary(), ("index", "status", "content", "error"), rows, len(self))
+
+    def _summary(self) -> str:
+        counts = ", ".join(f"{count:,} {status}" for status, count in self._counts()) or "nothing"
+        return f"BatchResult of {counted(len(self), 'memory', 'memories')}: {counts}"
+
+    def __repr__(self) -> str:
+        return f"<{self._summary()}>"
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -173,11 +178,20 @@ class BatchResult:
     def __iter__(self) -> Iterator[Outcome]:
         return iter(self.outcomes)
 
+    @overload
+    def __getitem__(self, place: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Outcome, ...]: ...
+    def __getitem__(self, place: int | slice) -> Outcome | tuple[Outcome, ...]:
+        """An outcome by its place, or several."""
+        return self.outcomes[place]
+
 
 class BatchError(MemtraceError):
     """Some items of a batch were not stored. `result` has the outcome of every item."""
 
     _code = "batch"
+    _http_status = 502
     _is_raised_outside = True
 
     #: One outcome an item; None only where the error was made by hand without one.

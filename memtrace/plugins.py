@@ -10,9 +10,10 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from importlib import metadata
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 import pluggy
@@ -233,6 +234,11 @@ class HookSpecs:
 
 
 Kind = Literal["transport", "middleware", "ranker"]
+ClientKind = Literal["sync", "async"]
+"""``sync`` is `Memtrace`, ``async`` is `AsyncMemtrace`."""
+
+_CLIENTS: Final[tuple[ClientKind, ...]] = ("sync", "async")
+
 Status = Literal["ok", "missing package", "broken", "shadowed", "ambiguous"]
 
 
@@ -247,6 +253,10 @@ class PluginInfo:
     status: Status
     #: Why the status is not ``ok``, and the cure.
     detail: str = ""
+    #: The clients that a transport supports; empty if it cannot be loaded, and for the other kinds.
+    serves: tuple[ClientKind, ...] = ()
+    #: The clients that use this transport unless they or MEMTRACE_TRANSPORT name another.
+    default_for: tuple[ClientKind, ...] = ()
 
 
 class _Candidate(NamedTuple):
@@ -280,6 +290,7 @@ class Registry(Generic[SpecT]):
         builtin: dict[str, str],
         *,
         reserved: tuple[str, ...] = (),
+        defaults: Mapping[ClientKind, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         self.kind: Kind = kind
         self._group = group
@@ -287,6 +298,7 @@ class Registry(Generic[SpecT]):
         self._error = error
         self._builtin = builtin
         self._builtin_links = reserved
+        self._defaults = defaults
         self._taken = frozenset({*builtin, *reserved})
         self._found: dict[str, list[_Candidate]] | None = None
         self._specs: dict[str, SpecT] = {}
@@ -342,24 +354,53 @@ class Registry(Generic[SpecT]):
         return links + builtin + others
 
     def _info(self, found: _Candidate) -> PluginInfo:
-        status, detail = self._status(found)
-        return PluginInfo(self.kind, found.name, found.distribution, found.version, status, detail)
+        status, detail, spec = self._status(found)
+        plugin = PluginInfo(self.kind, found.name, found.distribution, found.version, status, detail)
+        if not isinstance(spec, TransportSpec):
+            return plugin
+        serves: tuple[ClientKind, ...] = tuple(
+            client for client in _CLIENTS if spec.serves(asynchronous=client == "async")
+        )
+        default_for = tuple(client for client in serves if self._default_or_none(client) == found.name)
+        return replace(plugin, serves=serves, default_for=default_for)
 
-    def _status(self, found: _Candidate) -> tuple[Status, str]:
+    def default(self, client: ClientKind) -> str | None:
+        """Find the default transport of a client.
+
+        Args:
+            client: ``sync`` or ``async``.
+
+        Returns:
+            The name of the first default whose packages are installed, or None.
+
+        Raises:
+            MemtraceError: A default cannot be loaded.
+        """
+        return next((name for name in self._defaults.get(client, ()) if not self.get(name).missing()), None)
+
+    def _default_or_none(self, client: ClientKind) -> str | None:
+        try:
+            return self.default(client)
+        except MemtraceError:  # a frozen application has left it out: its own line says so
+            return None
+
+    def _status(self, found: _Candidate) -> tuple[Status, str, SpecT | None]:
+        """Its status, why it is not ``ok``, and its spec where that can be loaded."""
         if found.name in self._taken and found.distribution != _OWN_DISTRIBUTION:
             return (
                 "shadowed",
                 f"the name {found.name!r} belongs to a built-in {self.kind}; {found.distribution} must choose another",
+                None,
             )
         if len(self._third_party().get(found.name, ())) > 1:
-            return "ambiguous", "several distributions bring this name; uninstall all except one"
+            return "ambiguous", "several distributions bring this name; uninstall all except one", None
         try:
             spec = self._load(found)
         except MemtraceError as error:
-            return "broken", f"{closed(error.message, ';')} {error.hint}" if error.hint else error.message
+            return "broken", f"{closed(error.message, ';')} {error.hint}" if error.hint else error.message, None
         if spec.missing():
-            return "missing package", install_hint(spec, found.distribution)
-        return "ok", ""
+            return "missing package", install_hint(spec, found.distribution), spec
+        return "ok", "", spec
 
     # -- finding
 
@@ -385,7 +426,7 @@ class Registry(Generic[SpecT]):
         missing: list[str] = []
         for name in self.names():
             for found in self._candidates(name):
-                status, detail = self._status(found)
+                status, detail, _ = self._status(found)
                 if status == "ok":
                     usable.append(name)
                 elif status == "missing package":
@@ -534,8 +575,17 @@ _BUILT_IN_TRANSPORTS: Final = {
 HTTP_TRANSPORTS: Final = frozenset(_BUILT_IN_TRANSPORTS) - {"memory", "sqlite"}
 """The built-in transports that send to an address of http or https, and to no other."""
 
+_DEFAULTS: Final[Mapping[ClientKind, tuple[str, ...]]] = MappingProxyType(
+    {"sync": ("httpx", "httpx2", "requests"), "async": ("httpx", "httpx2", "aiohttp")}  # never "memory": it loses data
+)
+
 transport_registry: Final = Registry(
-    "transport", "memtrace.transports", TransportSpec, TransportNotAvailableError, _BUILT_IN_TRANSPORTS
+    "transport",
+    "memtrace.transports",
+    TransportSpec,
+    TransportNotAvailableError,
+    _BUILT_IN_TRANSPORTS,
+    defaults=_DEFAULTS,
 )
 """The transports by name."""
 
@@ -558,9 +608,6 @@ ranker_registry: Final = Registry(
 
 
 # ---- selection ------------------------------------------------------------------------------------------------------
-
-_SYNC_DEFAULTS = ("httpx", "httpx2", "requests")  # never "memory": it would lose data silently
-_ASYNC_DEFAULTS = ("httpx", "httpx2", "aiohttp")
 
 
 class TransportSelection(NamedTuple):
@@ -597,7 +644,7 @@ def select_transport(
         _check_fit(argument, "the TransportSpec of transport=", "what brings the spec", TransportNotAvailableError)
         selection = TransportSelection("your own", "transport= is a TransportSpec", argument)
     else:
-        name, reason = _choose(argument, url_scheme, _ASYNC_DEFAULTS if asynchronous else _SYNC_DEFAULTS)
+        name, reason = _choose(argument, url_scheme, "async" if asynchronous else "sync")
         try:
             selection = TransportSelection(
                 name, reason, transport_registry.get(name), transport_registry.distribution(name)
@@ -615,7 +662,7 @@ def select_transport(
     return selection
 
 
-def _choose(argument: str | None, url_scheme: str | None, defaults: tuple[str, ...]) -> tuple[str, str]:
+def _choose(argument: str | None, url_scheme: str | None, client: ClientKind) -> tuple[str, str]:
     variable = os.environ.get("MEMTRACE_TRANSPORT")
     if argument is not None:
         return argument, f"transport={argument!r}"
@@ -623,10 +670,10 @@ def _choose(argument: str | None, url_scheme: str | None, defaults: tuple[str, .
         return url_scheme, f"the base URL begins with {url_scheme!r}"
     if variable:
         return variable, f"MEMTRACE_TRANSPORT={variable}"
-    for name in defaults:
-        if not transport_registry.get(name).missing():
-            return name, "it is the first default that is installed"
-    return defaults[0], "it is the default"
+    default = transport_registry.default(client)
+    if default is not None:
+        return default, "it is the first default that is installed"
+    return _DEFAULTS[client][0], "it is the default"
 
 
 def _check(selection: TransportSelection, *, asynchronous: bool) -> None:

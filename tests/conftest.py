@@ -25,7 +25,7 @@ from tests.faces import Face
 # ---- what runs ------------------------------------------------------------------------------------------------------
 
 settings.register_profile("dev", max_examples=5, deadline=None)  # a busy machine is no failure, here and below
-settings.register_profile("default", max_examples=25, deadline=None)
+settings.register_profile("default", max_examples=15, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None)
 settings.register_profile("long", max_examples=2000, deadline=None)
 

@@ -27,6 +27,8 @@ def check_wheel(path):
     templates = {name for name in names if TEMPLATES in name.parents}
     written = {PurePosixPath(path.relative_to(ROOT)) for path in (ROOT / TEMPLATES).rglob("*.template")}
     assert templates == written, templates ^ written
+    pages = {name.name for name in names if name.parent == PurePosixPath("memtrace/_cli/error_pages")}
+    assert pages == {path.name for path in (ROOT / "docs" / "errors").glob("*.md")}, pages
     strange = [
         name
         for name in set(names) - templates

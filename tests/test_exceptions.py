@@ -68,7 +68,7 @@ def test_every_class_of_the_module_stands_in_the_tests_table():
         thing
         for module in (exceptions, outcomes)
         for thing in vars(module).values()
-        if isinstance(thing, type) and issubclass(thing, BaseException)
+        if isinstance(thing, type) and issubclass(thing, BaseException) and not issubclass(thing, Warning)
     }
     assert classes == set(CODES)
     assert {kind.__name__ for kind in CODES} <= {*exceptions.__all__, *outcomes.__all__} & set(memtrace.__all__)
@@ -85,9 +85,79 @@ def test_the_tree_at_the_top_of_the_module_is_the_hierarchy():
     assert drawn == {kind.__name__: kind.__bases__[0].__name__ for kind in CODES}
 
 
-def test_an_invalid_request_is_a_value_error_too():
-    assert issubclass(InvalidRequestError, ValueError)
-    assert [kind for kind in CODES if issubclass(kind, ValueError)] == [InvalidRequestError]
+BUILTINS = {
+    APIConnectionError: ConnectionError,
+    APITimeoutError: TimeoutError,
+    AuthenticationError: PermissionError,
+    DeadlineExceededError: TimeoutError,
+    InvalidRequestError: ValueError,
+    NotFoundError: KeyError,
+}
+
+
+@EVERY
+def test_each_is_the_builtin_that_habit_catches_and_no_other(kind):
+    """Of two clauses the one that is written first catches, so that only what is surely meant has a builtin base."""
+    caught = (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        ImportError,
+        LookupError,
+        NameError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    )
+    expected = BUILTINS.get(kind)
+    assert [base for base in caught if issubclass(kind, base)] == [
+        base for base in caught if expected and issubclass(expected, base)
+    ]
+    if expected is not None:
+        with pytest.raises(expected):
+            raise kind("what happened")
+        assert f"Also a builtin `{expected.__name__}`" in kind.__doc__
+
+
+STATUSES = {
+    404: [NotFoundError],
+    409: [ConflictError],
+    413: [PayloadTooLargeError],
+    422: [InvalidRequestError],
+    500: [
+        AuthenticationError,
+        BufferDrainError,
+        ClientClosedError,
+        ConfigurationError,
+        MemtraceError,
+        MiddlewareError,
+        TransportNotAvailableError,
+    ],
+    502: [APIStatusError, BatchError, ResponseDecodeError, ServerError, TransportError],
+    503: [APIConnectionError, BufferFullError, NoArcInstanceError, RateLimitError],
+    504: [APITimeoutError, DeadlineExceededError],
+}
+
+
+def test_each_says_what_a_web_application_should_answer():
+    found = {
+        status: [kind for kind in kinds if kind("what happened").http_status == status]
+        for status, kinds in STATUSES.items()
+    }
+    assert found == STATUSES
+    assert {kind for kinds in STATUSES.values() for kind in kinds} == set(CODES)
+
+
+@pytest.mark.parametrize(("received", "answered"), [(500, 502), (502, 502), (503, 503), (504, 504), (507, 502)])
+def test_what_a_failed_server_says_of_time_is_passed_on(received, answered):
+    assert ServerError("down", received).http_status == answered
+
+
+def test_the_url_of_the_page_is_that_of_the_documentation():
+    error = ConflictError("m", code="duplicate_memory")
+    assert error.url == f"{exceptions.DOCUMENTATION}/errors/duplicate_memory.md"
+    assert str(error).endswith(f"(docs: {error.url})")
 
 
 @EVERY
@@ -95,7 +165,7 @@ def test_each_takes_a_message_and_has_a_status_and_a_code(kind):
     error = kind("what happened")
     assert error.message == "what happened"
     assert error.page == f"errors/{error.code}"
-    assert str(error) in ("what happened", f"what happened (docs: {error.page})")
+    assert str(error) in ("what happened", f"what happened (docs: {error.url})")
     assert (error.status_code, error.code) == CODES[kind]
     assert error.args == ("what happened",)
     assert (error.request, error.attempts, error.elapsed, error.maybe_applied, error.retryable) == (
@@ -136,25 +206,35 @@ def test_code_and_hint_may_be_given(kind):
     error = kind("m", code="special", hint="do this")
     assert (error.code, error.hint) == ("special", "do this")
     own = CODES[kind][1]
-    assert (error.page, str(error)) == (f"errors/{own}", f"m (docs: errors/{own})")
+    assert (error.page, str(error)) == (
+        f"errors/{own}",
+        f"m (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/{own}.md)",
+    )
     assert error.__notes__ == ["Hint: do this"]
 
 
 def test_an_argument_that_a_variable_can_stand_for_is_told_with_it():
     assert str(MemtraceError("m", argument="timeout")) == "m (argument: timeout, or MEMTRACE_TIMEOUT)"
     error = ConfigurationError("the API key is empty", argument="api_key", hint="do this")
-    assert str(error) == "the API key is empty (argument: api_key, or MEMTRACE_API_KEY; docs: errors/configuration)"
+    assert (
+        str(error)
+        == "the API key is empty (argument: api_key, or MEMTRACE_API_KEY; docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)"
+    )
     assert error.__notes__ == ["Hint: do this"]
 
 
 def test_another_argument_is_told_where_the_message_does_not_name_it():
     assert str(PayloadTooLargeError("m", argument="memories[3]")) == (
-        "m (argument: memories[3]; docs: errors/payload_too_large)"
+        "m (argument: memories[3]; docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/payload_too_large.md)"
     )
     assert (
-        str(ConfigurationError("retry must be x", argument="retry")) == "retry must be x (docs: errors/configuration)"
+        str(ConfigurationError("retry must be x", argument="retry"))
+        == "retry must be x (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)"
     )
-    assert str(InvalidRequestError("tags: bad", field="tags")) == "tags: bad (docs: errors/invalid_request)"
+    assert (
+        str(InvalidRequestError("tags: bad", field="tags"))
+        == "tags: bad (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/invalid_request.md)"
+    )
 
 
 def test_whoever_shows_an_error_words_it():
@@ -162,7 +242,7 @@ def test_whoever_shows_an_error_words_it():
     error.request = RequestInfo("GET", "/health", "health")
     assert error.format("the disk is full", "ask an admin", "from --base-url") == (
         "the disk is full [health: GET /health, HTTP 500, 0 attempts, 0.000 s] Hint: ask an admin"
-        " (from --base-url; docs: errors/server_error)"
+        " (from --base-url; docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/server_error.md)"
     )
     assert MemtraceError("m", hint="look").format("n", None, None) == "n"
 
@@ -203,11 +283,14 @@ def test_an_error_that_left_a_call_says_where():
     error.attempts, error.elapsed, error.maybe_applied, error.hint = 2, 1.2345, True, "look at the disk"
     assert str(error) == (
         "disk full [memories.add: POST /api/v1/memories, HTTP 500, 2 attempts, 1.234 s, may have been applied]"
-        " (docs: errors/server_error)"
+        " (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/server_error.md)"
     )
     error = TransportError("refused")
     error.request, error.attempts = RequestInfo("GET", "/health", "health"), 1
-    assert str(error) == "refused [health: GET /health, 1 attempt, 0.000 s] (docs: errors/transport)"
+    assert (
+        str(error)
+        == "refused [health: GET /health, 1 attempt, 0.000 s] (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/transport.md)"
+    )
 
 
 def filled(kind):

@@ -45,6 +45,7 @@ def test_every_import_goes_down_a_layer(checkout):
     assert f"Contracts: {len(contracts())} kept, 0 broken." in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "statement"),
     sample(

@@ -33,6 +33,16 @@ def telling():
     return {f"{type(each).__module__}.{type(each).__qualname__}" for each in watched if PLANTED in repr(each)}
 
 
+@pytest.fixture
+def older_objects_left_out():
+    """What stood before the test is not looked through again and again: a worker holds a million objects."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("older_objects_left_out")
 def test_no_object_of_a_call_shows_a_content():
     seen = set()
 
@@ -63,7 +73,8 @@ def test_no_object_of_a_call_shows_a_content():
         assert PLANTED in prompt.text
         assert PLANTED in told.text
         seen.update(telling())
-    assert seen == set()
+    gc.unfreeze()
+    assert seen | telling() == set()
 
 
 def test_no_record_of_an_integration_shows_a_content():

@@ -57,6 +57,7 @@ def test_for_ever():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "passed"),
     [((), 3), (("--whole",), 101), (("-m", "slow"), 1), (("test_suite.py::test_for_ever",), 1)],

@@ -210,7 +210,7 @@ _add(
     diagnostics.TRANSPORTS,
     "List the installed transports.",
     _TOOLS,
-    help="List the installed transports, and why one cannot be used.",
+    help="List the installed transports: the clients they support, the default, and why one cannot be used.",
 )
 _add(
     diagnostics.middleware,

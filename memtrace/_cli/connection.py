@@ -55,6 +55,7 @@ class ConnectionSettings:
             self.api_key,
             transport=self.transport,
             timeout=self._seconds,
+            dedup="server",
             search_index=self.search_index,
         )
 
@@ -68,6 +69,7 @@ class ConnectionSettings:
             transport=self.transport,
             timeout=self._seconds,
             deadline=deadline,
+            dedup="server",
             search_index=self.search_index,
         )
 

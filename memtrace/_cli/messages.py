@@ -8,7 +8,7 @@ from typing import Final
 
 from memtrace._cli.exit_status import CommandError, status_of
 from memtrace.exceptions import InvalidRequestError, MemtraceError
-from memtrace.operations._time_bounds import TIME_RULE, WRITTEN_TIME_RULE
+from memtrace.operations._time_bounds import WRITTEN_RULES
 
 #: The options for what a command sends, by the SDK's argument.
 _OPTIONS: Final = {
@@ -24,6 +24,7 @@ _OPTIONS: Final = {
     "memory_types": "--type",
     "metadata": "--metadata",
     "min_importance": "--min-importance",
+    "occurred_at": "--occurred-at",
     "query": "QUERY",
     "since": "--since",
     "tags": "--tag",
@@ -60,7 +61,8 @@ def problem_of(error: MemtraceError) -> str:
     """What happened; where an argument is wrong, by the option that gives it."""
     if isinstance(error, InvalidRequestError) and error.field and error.problem:
         option = _OPTIONS.get(error.field.partition("[")[0])
-        problem = f"must be {WRITTEN_TIME_RULE}" if error.rule == TIME_RULE else error.problem
+        written = WRITTEN_RULES.get(error.rule or "")
+        problem = f"must be {written}" if written else error.problem
         return error.message if option is None else f"{option} {problem}"
     return error.message
 

@@ -1,29 +1,60 @@
-"""Why `recall` found nothing: the window was too narrow, or nobody has written to this agent."""
+"""Why nothing was found: the window was too narrow, or nobody has written to this agent."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
+from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace.client import Memtrace
+from memtrace.exceptions import NotFoundError
+from memtrace.models import Agent
 
 _RECENT = 1000
 _NEAR = 3
 
 
-def why_nothing(client: Memtrace, agent: str, since: str | None, query: str | None) -> str:
-    """What to tell whoever recalled `agent`, with `since` as the window, or None for all times, and a `query` or none.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What `recall` looked at. Without `since` and `until` it is all times."""
+
+    since: str | None
+    until: str | None
+    query: str | None
+    #: By type or tag.
+    is_narrowed: bool = field(kw_only=True)
+
+    def __str__(self) -> str:
+        parts = [f"{name} {time}" for name, time in (("since", self.since), ("until", self.until)) if time is not None]
+        return " ".join(parts) or "of all times"
+
+
+def why_nothing(client: Memtrace, agent: str, window: Window) -> str:
+    """What to tell whoever recalled `agent` and saw nothing.
 
     Reads one memory, and where there is none the agents and the newest 1,000 memories, for names that are near.
     """
     if newest := client.memories.list(agent_id=agent, limit=1).memories:
         last = f"{newest[0].time:%Y-%m-%d %H:%M}"
-        if query is not None:
-            window = "of all times" if since is None else f"since {since}"
-            return f"nothing that {agent} has {window} is relevant to the query; its newest memory is of {last} UTC"
-        return (
-            f"{agent} has nothing since {since}; its newest memory is of {last} UTC: give a longer --since, or --query"
-        )
+        seen = f"{window} with these filters" if window.is_narrowed else str(window)
+        if window.query is not None:
+            return f"nothing that {agent} has {seen} is relevant to the query; its newest memory is of {last} UTC"
+        bound = "a longer --since" if window.until is None else "another --since or --until"
+        wider = f"give {bound}, or leave a filter out" if window.is_narrowed else f"give {bound}, or --query"
+        return f"{agent} has nothing {seen}; its newest memory is of {last} UTC: {wider}"
+    return why_no_memory(client, agent)
+
+
+def nothing_of(client: Memtrace, agent: str | None) -> str:
+    """What to tell whoever searched the memories of `agent`, or of all agents, and found nothing."""
+    if agent is None or client.memories.list(agent_id=agent, limit=1).memories:
+        return "nothing was found"
+    return why_no_memory(client, agent)
+
+
+def why_no_memory(client: Memtrace, agent: str) -> str:
+    """What to tell of an agent that has no memory."""
     agents = client.agents.list().agents
     if any(each.id == agent for each in agents):
         return f"the agent {agent} is registered, and has no memories yet"
@@ -31,9 +62,26 @@ def why_nothing(client: Memtrace, agent: str, since: str | None, query: str | No
         if each.name == agent:
             return f"no memory is stored under {agent}; the agent of that name stores under its id: memtrace-sdk recall {each.id}"
     written = {memory.agent_id for memory in client.memories.list(limit=_RECENT).memories}
-    near = _near(agent, written | {each.id for each in agents})
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    meant = _meant(agent, written | {each.id for each in agents})
     return f"the agent {agent} is unknown: nobody has written to it, and it is not registered{meant}"
+
+
+def registered(client: Memtrace, agent: str) -> Agent:
+    """The registered agent of this id or name. Raises `CommandError`, with near names, where there is none."""
+    try:
+        return client.agents.get(agent)
+    except NotFoundError:  # of a name with other characters than those of a path too
+        agents = client.agents.list().agents
+    for each in agents:
+        if each.name == agent:
+            return each
+    meant = _meant(agent, [each.name for each in agents])
+    raise CommandError(f"no agent is registered as {agent}{meant}", ExitStatus.NOT_FOUND)
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    near = _near(name, names)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _near(name: str, names: Iterable[str]) -> list[str]:

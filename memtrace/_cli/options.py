@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -72,6 +72,7 @@ def with_choice(command: Callable[..., None]) -> Callable[..., None]:
     return choosing
 
 
+IdsOption = Annotated[bool, typer.Option("--ids", help="Show the IDs of registered agents, not their names.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -81,11 +82,12 @@ KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="
 EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
 TagOption = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="TAG", help="Only memories with a tag that contains this; give it several times, and all must match."
-    ),
+    typer.Option(metavar="TAG", help="Only memories with this tag; give it several times, and all must match."),
 ]
-ExactTagsOption = Annotated[bool, typer.Option("--exact-tags", help="Match whole tags.")]
+TagsMatchOption = Annotated[
+    Literal["exact", "substring"],
+    typer.Option(help="exact matches whole tags; substring also matches parts of tags, as the server does."),
+]
 KindsOption = Annotated[
     list[str] | None,
     typer.Option("--type", metavar="TYPE", help="Only this kind; give it several times, and any may match."),
@@ -100,6 +102,10 @@ ImportanceOption = Annotated[
 SinceOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Only what is newer: 30m, 24h, 7d, or a time as 2026-01-31T12:00:00Z."),
+]
+OccurredAtOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="When it happened, by default now: 2h for 2 hours ago, or 2026-01-31T12:00:00Z."),
 ]
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, in the forms of --since.")]
 QueryOption = Annotated[

@@ -9,26 +9,48 @@ from rich.table import Table
 from rich.text import Text
 
 from memtrace._cli.terminal import make_console, show, show_json, show_table, visible
-from memtrace.plugins import PluginInfo
+from memtrace.plugins import ClientKind, PluginInfo
 
-_COLUMNS = ("kind", "name", "distribution", "version", "status", "detail")
+_OF_TRANSPORTS = ("serves", "default_for")
 
 
-def run_listing(plugins: Sequence[PluginInfo], none: str, *, as_json: bool) -> None:
-    """Print every plugin with its status; `none` where there is none."""
-    rows = [asdict(info) for info in plugins]
+def run_listing(plugins: Sequence[PluginInfo], none: str, *, as_json: bool, clients: bool = False) -> None:
+    """Print every plugin with its status; `none` where there is none.
+
+    Transports are shown with the `clients` that they serve, and whose default they are here.
+    """
     if as_json:
-        show_json(rows)
+        rows = [asdict(info) for info in plugins]
+        show_json([{name: row[name] for name in row if clients or name not in _OF_TRANSPORTS} for row in rows])
         return
-    if not rows:
+    if not plugins:
         show(make_console(), none, wrap=False)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in _COLUMNS:
-        table.add_column(name, overflow="fold", no_wrap=name in ("kind", "status"))
-    for row in rows:
-        cells = {name: Text(visible(row[name])) for name in _COLUMNS}
+    for name in _cells(plugins[0], clients=clients):
+        table.add_column(name, overflow="fold", no_wrap=name in ("kind", "name", "status"))
+    for info in plugins:
+        cells = {name: Text(visible(text)) for name, text in _cells(info, clients=clients).items()}
         cells["name"].stylize("cyan")
-        cells["status"].stylize("green" if row["status"] == "ok" else "red")
+        cells["status"].stylize("green" if info.status == "ok" else "red")
         table.add_row(*cells.values())
     show_table(table)
+
+
+def _cells(info: PluginInfo, *, clients: bool) -> dict[str, str]:
+    own = {"sync": _served(info, "sync"), "async": _served(info, "async"), "default": ", ".join(info.default_for)}
+    return {
+        "kind": info.kind,
+        "name": info.name,
+        **(own if clients else {}),
+        "distribution": info.distribution,
+        "version": info.version,
+        "status": info.status,
+        "detail": info.detail,
+    }
+
+
+def _served(info: PluginInfo, client: ClientKind) -> str:
+    if not info.serves:
+        return ""
+    return "yes" if client in info.serves else "no"

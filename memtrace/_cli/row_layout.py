@@ -13,7 +13,7 @@ from rich.text import Text
 TEXT_ROOM = 44
 """The characters that a text has beside the other columns; with less it goes below them."""
 
-_SHARED = ("agent", "type", "event", "tags")
+_SHARED = ("agent", "type", "event", "tags", "kind", "status", "distribution", "version", "closed", "detail")
 _GAP = "  "
 
 
@@ -24,16 +24,34 @@ def laid_out(table: Table, width: int) -> Iterator[RenderableType]:
     """
     *fields, text = table.columns
     if table.row_count > 1 or _room(fields, width) < _width(text):
-        shared = [column for column in fields if column.header in _SHARED and len(set(_cells(column))) == 1]
-        fields = [column for column in fields if column not in shared]
-        if said := [(str(column.header), _cells(column)[0]) for column in shared if _cells(column)[0]]:
+        said, fields = _split(fields)
+        if said:
             yield shared_line(said)
     if _room(fields, width) >= min(TEXT_ROOM, _width(text)):
-        yield _beside(fields, text, table)
+        yield _with_columns([*fields, text], fields, table)
         return
     styles = [str(column.style) for column in fields]
     for *row, content in zip(*map(_cells, (*fields, text)), strict=True):
         yield from text_below([*zip(row, styles, strict=True)], content)
+
+
+def said_once(table: Table, width: int) -> tuple[list[Text], Table]:
+    """What two rows or more of a table without long texts have in common, in a line to stand above it; and the rest of it.
+
+    Cells that are to stay whole do as far as the `width` lets them, those on the left before those on the right.
+    """
+    said, columns = _split(table.columns) if table.row_count > 1 else ([], table.columns)
+    unbroken = [column for column in columns if column.no_wrap]
+    while unbroken and _room(unbroken, width) < (len(columns) - len(unbroken)) * (1 + len(_GAP)) - len(_GAP):
+        unbroken.pop()
+    return [shared_line(said)] if said else [], _with_columns(columns, unbroken, table)
+
+
+def _split(columns: Sequence[Column]) -> tuple[list[tuple[str, str]], list[Column]]:
+    """What is the same in each row, by its name and unless it is empty; and the other columns."""
+    shared = [column for column in columns if column.header in _SHARED and len(set(_cells(column))) == 1]
+    said = [(str(column.header), _cells(column)[0]) for column in shared if _cells(column)[0]]
+    return said, [column for column in columns if column not in shared]
 
 
 def shared_line(said: Iterable[tuple[str, str]]) -> Text:
@@ -62,12 +80,14 @@ def _head(fields: Sequence[tuple[str, str]]) -> Text:
     return Text(_GAP).join(Text(value, style) for value, style in fields if value)
 
 
-def _beside(fields: Sequence[Column], text: Column, table: Table) -> Table:
-    made = Table(box=None, pad_edge=False, header_style=table.header_style)
-    for column in fields:
-        made.add_column(column.header, style=column.style, justify=column.justify, no_wrap=True)
-    made.add_column(text.header, style=text.style, overflow="fold")
-    for row in zip(*(column.cells for column in (*fields, text)), strict=True):
+def _with_columns(columns: Sequence[Column], unbroken: Sequence[Column], table: Table) -> Table:
+    """A table like this one with these of its columns."""
+    made = Table(box=None, pad_edge=False, header_style=table.header_style, show_header=table.show_header)
+    for column in columns:
+        made.add_column(
+            column.header, style=column.style, justify=column.justify, no_wrap=column in unbroken, overflow="fold"
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
         made.add_row(*row)
     return made
 

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from memtrace._cli.progress import counting, is_shown
 from memtrace.client import Memtrace
+from memtrace.models import TagsMatch
 from memtrace.ranking import IndexStatus
 
 
@@ -17,6 +18,7 @@ class SearchFilters(TypedDict, total=False):
     since: str | None
     until: str | None
     tags: list[str] | None
+    tags_match: TagsMatch
     memory_types: list[str] | None
     event_types: list[str] | None
     min_importance: float | None

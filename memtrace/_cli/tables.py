@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -18,91 +19,111 @@ from memtrace.models import Agent, AgentStats, Memory, Session
 from memtrace.ranking import SearchHit
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+Names = Mapping[str, str]
+"""Names of agents by id; one that is not in it is shown by its id."""
+
+_NO_NAMES: Names = MappingProxyType({})
+_WHOLE = ("id", "agent", "time", "occurred", "created", "closed")
 _OWN = {"agent": "cyan", "type": "magenta", "event": "", "tags": "green"}
 
 
 def show_found(
-    name: str, found: Sequence[ModelT], table: Callable[[Sequence[ModelT]], Table], none: str, *, as_json: bool
+    name: str,
+    found: Sequence[ModelT],
+    table: Callable[[Sequence[ModelT]], Table],
+    none: str,
+    *,
+    as_json: bool,
+    of_texts: bool = False,
 ) -> None:
     """Print what the server listed as a table, or as JSON under `name`; `none` says on stderr that there is nothing."""
     if as_json:
         rows = [each.model_dump(mode="json", exclude_unset=True) for each in found]
         show_json({name: rows, "count": len(rows)})
     elif found:
-        show_table(table(found))
+        show_table(table(found), of_texts=of_texts)
     else:
         show_error(none)
 
 
-def show_memories(memories: Sequence[Memory]) -> None:
-    """Print memories as a table; says on stderr that there is none."""
-    if memories:
-        show_table(memories_table(memories), of_texts=True)
-    else:
-        show_error("nothing was found")
+def show_memories(memories: Sequence[Memory], names: Names = _NO_NAMES) -> None:
+    """Print memories as a table, with the names of agents by id."""
+    show_table(memories_table(memories, names), of_texts=True)
 
 
-def memories_table(memories: Iterable[Memory]) -> Table:
+def memories_table(memories: Iterable[Memory], names: Names = _NO_NAMES) -> Table:
     """One memory a row, its content whole; a decision with its reasoning."""
-    rows = [_memory_cells(memory) for memory in memories]
+    rows = [_memory_cells(memory, names) for memory in memories]
     return plain_table({"time": "dim", **_OWN, "content": ""}, rows)
 
 
-def _memory_cells(memory: Memory) -> Sequence[str]:
+def _memory_cells(memory: Memory, names: Names) -> Sequence[str]:
     tags = ",".join(memory.tags or ())
     reasoning = (memory.metadata or {}).get("reasoning") if memory.memory_type == "decision" else None
     content = f"{memory.content} (reasoning: {reasoning})" if reasoning else memory.content
-    return time_text(memory.time), memory.agent_id, memory.memory_type, memory.event_type, tags, content
+    agent = names.get(memory.agent_id, memory.agent_id)
+    return time_text(memory.time), agent, memory.memory_type, memory.event_type, tags, content
 
 
-def hits_table(hits: Iterable[SearchHit]) -> Table:
+def hits_table(hits: Iterable[SearchHit], names: Names = _NO_NAMES) -> Table:
     """One hit a row: its score, when it occurred, and how many memories have this content where there are more."""
-    rows = [(f"{hit.score:.2f}", *_hit_cells(hit)) for hit in hits]
+    rows = [(f"{hit.score:.2f}", *_hit_cells(hit, names)) for hit in hits]
     return plain_table({"score": ">", "occurred": "dim", **_OWN, "content": ""}, rows)
 
 
-def _hit_cells(hit: SearchHit) -> Sequence[str]:
-    _, *others, content = _memory_cells(hit.memory)
+def _hit_cells(hit: SearchHit, names: Names) -> Sequence[str]:
+    _, *others, content = _memory_cells(hit.memory, names)
     more = f" ({hit.count} times)" if hit.count > 1 else ""
     return time_text(hit.memory.occurred_at), *others, content + more
 
 
-def memory_line(memory: Memory) -> Text:
+def memory_line(memory: Memory, names: Names = _NO_NAMES) -> Text:
     """One memory as a line of its own, where the next ones are not known yet."""
-    time, agent, kind, event, tags, content = map(visible, _memory_cells(memory))
+    time, agent, kind, event, tags, content = map(visible, _memory_cells(memory, names))
     line = Text.assemble((time, "dim"), " ", (agent, "cyan"), " ", (kind, "magenta"), f" {event} ")
     if tags:
         line.append(f"[{tags}] ", "green")
     return line.append(content)
 
 
-def memory_row(memory: Memory, width: int, shared: Mapping[str, str]) -> Iterator[RenderableType]:
+def memory_row(
+    memory: Memory, width: int, shared: Mapping[str, str], names: Names = _NO_NAMES
+) -> Iterator[RenderableType]:
     """One memory in lines of `width`, without what it shares with all that may come."""
-    time, *own, content = map(visible, _memory_cells(memory))
+    time, *own, content = map(visible, _memory_cells(memory, names))
     fields = [(value, style) for (name, style), value in zip(_OWN.items(), own, strict=True) if name not in shared]
     return row_of([(time, "dim"), *fields], content, width)
 
 
-def agents_table(agents: Iterable[Agent]) -> Table:
-    """One agent a row."""
-    rows = [(agent.id, agent.name, time_text(agent.created_at), agent.description or "") for agent in agents]
-    return plain_table({"id": "cyan", "name": "", "created": "dim", "description": ""}, rows)
+def agents_table(agents: Sequence[Agent], *, ids: bool = False) -> Table:
+    """One agent a row, with its id where `ids` are asked for."""
+    columns = {"name": "cyan", "created": "dim", "description": ""}
+    rows = [(agent.name, time_text(agent.created_at), agent.description or "") for agent in agents]
+    if ids:
+        return plain_table({"id": "", **columns}, [(agent.id, *row) for agent, row in zip(agents, rows, strict=True)])
+    return plain_table(columns, rows)
 
 
-def sessions_table(sessions: Iterable[Session]) -> Table:
+def sessions_table(sessions: Iterable[Session], names: Names = _NO_NAMES) -> Table:
     """One session a row."""
     rows = [
-        (each.id, each.agent_id, each.status, time_text(each.created_at), time_text(each.closed_at))
+        (
+            each.id,
+            names.get(each.agent_id, each.agent_id),
+            each.status,
+            time_text(each.created_at),
+            time_text(each.closed_at),
+        )
         for each in sessions
     ]
     return plain_table({"id": "cyan", "agent": "", "status": "magenta", "created": "dim", "closed": "dim"}, rows)
 
 
-def stats_table(stats: Iterable[AgentStats]) -> Table:
+def stats_table(stats: Iterable[AgentStats], names: Names = _NO_NAMES) -> Table:
     """One agent a row."""
     rows = [
         (
-            each.agent_id,
+            names.get(each.agent_id, each.agent_id),
             f"{each.memory_count}",
             f"{each.memories_24h}",
             f"{each.errors_24h}",
@@ -139,7 +160,13 @@ def plain_table(columns: dict[str, str], rows: Iterable[Sequence[str]]) -> Table
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, style in columns.items():
         number = style == ">"
-        table.add_column(name, overflow="fold", style="" if number else style, justify="right" if number else "left")
+        table.add_column(
+            name,
+            overflow="fold",
+            style="" if number else style,
+            justify="right" if number else "left",
+            no_wrap=name in _WHOLE,
+        )
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
     return table

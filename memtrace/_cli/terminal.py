@@ -91,13 +91,15 @@ def show_table(table: Table, *, of_texts: bool = False) -> None:
         else:
             show(console, *map(_styled, _padded_rows(table)), wrap=False)
         return
-    if of_texts:
-        from memtrace._cli.row_layout import laid_out
+    from memtrace._cli.row_layout import laid_out, said_once
 
+    if of_texts:
         show(console, *laid_out(table, console.width))
         return
-    text = _rendered(console, table)
-    is_whole = len("".join(text.split())) >= len("".join(whole.split()))
+    above, rest = said_once(table, console.width)
+    text = _rendered(console, *above, rest)
+    due = "".join(map(_plain, _padded_rows(rest))) if whole else ""
+    is_whole = len("".join(text.split())) >= len("".join(due.split()))
     console.file.write(text if is_whole else whole)
 
 
@@ -135,22 +137,44 @@ def _styled(row: list[_PaddedCell]) -> Text:
 def show_failure(message: str, cause: str, *more: str) -> None:
     """Print to stderr an error's message, which begins with its `cause`, and further lines.
 
-    On a terminal the cause is red, and what to do stands on the next line. Elsewhere the message is one line.
+    On a terminal the cause is red, what to do stands on the next line, and the request below that; words are kept whole. Elsewhere
+    the message is one line.
     """
     console = make_console(stderr=True)
     if not console.is_terminal:
         show_error(message, *more)
         return
-    rest = visible(message[len(cause) :]).strip()
+    where, _, hint = visible(message[len(cause) :]).strip().rpartition("Hint: ")
     first = Text.assemble("memtrace-sdk: ", (visible(cause), "red"))
-    show(console, first, *filter(None, (rest, *map(visible, more))), wrap=False)
+    below = [Text(hint), Text(where.strip(), "dim"), *(Text(visible(text)) for text in more)]
+    for text in (first, *(line for line in below if line)):
+        show(console, *_wrapped(text, console.width), wrap=False)
 
 
 def show_error(message: str, *more: str) -> None:
-    """Print to stderr what happened, and further lines, without breaking them, nor a line of the output before."""
+    """Print to stderr what happened, and further lines, without breaking a line of the output before.
+
+    On a terminal words are kept whole; elsewhere each is one line.
+    """
     with suppress(OSError, ValueError, AttributeError):  # an output that fails is told where it is written
         sys.stdout.flush()
-    show(make_console(stderr=True), *(visible(text) for text in (f"memtrace-sdk: {message}", *more)), wrap=False)
+    console = make_console(stderr=True)
+    for text in (Text(visible(text)) for text in (f"memtrace-sdk: {message}", *more)):
+        show(console, *(_wrapped(text, console.width) if console.is_terminal else [text]), wrap=False)
+
+
+def _wrapped(text: Text, width: int) -> Iterator[Text]:
+    """Lines of whole words. A word longer than a line, such as a URL, is one too: Rich would break it."""
+    begins, place, used = list[int](), 0, 0
+    for word in text.split(" "):
+        if place and used + word.cell_len > width:
+            begins.append(place)
+            used = 0
+        place += len(word) + 1
+        used += word.cell_len + 1
+    for line in text.divide(begins):
+        line.rstrip()
+        yield line
 
 
 def say(message: str) -> None:

@@ -118,7 +118,7 @@ class _CheckedCallNext:
     def start(self, one_shot: PendingNext, request: Request) -> Flow[Response]:
         if self.finished or self.unused is not one_shot:
             raise MiddlewareError(
-                f"{self.name} used one result of call_next(request) twice. Call call_next(request) again for another sending. {WRITE_HINT}"
+                f"{self.name} used one result of call_next(request) twice. Call call_next(request) again to send once more. {WRITE_HINT}"
             )
         self.unused = None
         return self._inner(request)

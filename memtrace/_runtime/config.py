@@ -114,7 +114,8 @@ class Settings:
     clock: Clock
     deadline: float | None = None
     retry: RetryPolicy = DEFAULT_RETRY
-    dedup: Dedup = "server"
+    #: None: resources make a key for each call, and the flat methods of 0.2.0 leave it to the server.
+    dedup: Dedup | None = None
     search: SearchSettings = SearchSettings()
 
 
@@ -125,7 +126,7 @@ def settings_from_args(
     timeout: float | None,
     deadline: float | None = None,
     retry: RetryPolicy = DEFAULT_RETRY,
-    dedup: Dedup = "server",
+    dedup: Dedup | None = None,
     middleware: Sequence[Middleware | Placement | str],
     attempt_middleware: Sequence[Middleware | Placement | str],
     headers: Mapping[str, str] | None,
@@ -308,10 +309,10 @@ def check_retry(policy: RetryPolicy) -> RetryPolicy:
     return policy
 
 
-def check_dedup(dedup: Dedup) -> Dedup:
-    """``server`` or ``per_call``."""
-    if dedup not in get_args(Dedup):
-        raise ConfigurationError(f"dedup must be one of {', '.join(get_args(Dedup))}", argument="dedup")
+def check_dedup(dedup: Dedup | None) -> Dedup | None:
+    """``server`` or ``per_call``, or None."""
+    if dedup not in (None, *get_args(Dedup)):
+        raise ConfigurationError(f"dedup must be one of {', '.join(get_args(Dedup))}, or None", argument="dedup")
     return dedup
 
 

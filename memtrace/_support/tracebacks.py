@@ -15,10 +15,11 @@ def drop_own_frames(error: BaseException) -> None:
     """Leave an error, and its cause, the frames of other people's code: of a middleware or a transport of theirs."""
     for link in (error, error.__cause__):
         if link is not None:
-            link.__traceback__ = _foreign_part(link.__traceback__)
+            link.__traceback__ = without_own_frames(link.__traceback__)
 
 
-def _foreign_part(traceback: TracebackType | None) -> TracebackType | None:
+def without_own_frames(traceback: TracebackType | None) -> TracebackType | None:
+    """The frames of other people's code; None where there are none."""
     kept: list[TracebackType] = []
     while traceback is not None:
         if traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in _OWN:

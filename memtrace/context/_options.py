@@ -33,9 +33,10 @@ class PromptContextOptions(BaseModel):
     format: ContextFormat = "markdown"
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is removed.
     tags: str | list[str] | None = None
-    tags_match: TagsMatch = "substring"
+    #: ``exact`` matches whole tags. ``substring`` also matches parts of tags, as the server's own filter does.
+    tags_match: TagsMatch = "exact"
     #: At least this. A memory without an importance has 0.
     min_importance: float | None = None
     #: Only what is newer. A point in time keeps the beginning as it is; a look-back moves on.

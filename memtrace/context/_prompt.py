@@ -42,6 +42,21 @@ class PromptContext:
     #: the same revision, the earlier one is the beginning of the later one.
     revision: int
 
+    def _repr_html_(self) -> str:
+        """Render the text and its figures as a table, for notebooks."""
+        from memtrace._support.html import fields_table
+
+        return fields_table(
+            "PromptContext",
+            (
+                ("tokens", self.tokens),
+                ("memories", len(self.memories)),
+                ("omitted", self.omitted),
+                ("revision", self.revision),
+                ("text", self.text or None),
+            ),
+        )
+
 
 def build_context(
     memories: MemorySource,

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from pydantic import BaseModel
 
 from memtrace._support.html import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, fields_table
+from memtrace.context import PromptContext
 from memtrace.models import AGENT_TABLE, MEMORY_TABLE, SESSION_TABLE, Agent, Memory, ResponseModel, RowTable, Session
 from memtrace.outcomes import BatchResult
 from memtrace.ranking import SearchHits
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-def to_html(shown: BaseModel | BatchResult | SearchHits) -> str:
+def to_html(shown: BaseModel | BatchResult | PromptContext | SearchHits) -> str:
     """Render a result as an HTML table.
 
     Args:
@@ -45,7 +46,7 @@ def to_html(shown: BaseModel | BatchResult | SearchHits) -> str:
         >>> to_html(AgentList(agents=[], count=0)).count("<table")
         1
     """
-    if isinstance(shown, (ResponseModel, BatchResult, SearchHits)):
+    if isinstance(shown, (ResponseModel, BatchResult, PromptContext, SearchHits)):
         return shown._repr_html_()
     return fields_table(type(shown).__name__, shown)
 

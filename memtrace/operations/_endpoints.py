@@ -143,7 +143,7 @@ def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[
         PayloadTooLargeError: The memory is over 4 MiB.
     """
     if dedup == "per_call" and not request.dedup_key:
-        request = with_dedup_key(request)
+        request = request.model_copy(update={"dedup_key": CallKey(uuid4().hex)})  # as below, without its frame
     body = memory_body(request)
     if not is_deduplicated(request):
         return Operation("memories.add", "POST", f"{_API}/memories", response_parser(Memory), "non_idempotent", body)

@@ -46,7 +46,7 @@ class RetryPolicy:
         'wait'
         >>> RetryPolicy(max_attempts=0)
         Traceback (most recent call last):
-        memtrace.exceptions.ConfigurationError: retry.max_attempts must be a whole number of 1 or more; 1 turns retries off (docs: errors/configuration)
+        memtrace.exceptions.ConfigurationError: retry.max_attempts must be a whole number of 1 or more; 1 turns retries off (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)
     """
 
     #: How often a call is tried in all; 1 turns retries off.

@@ -16,8 +16,15 @@ from memtrace.models import TimeBound
 from memtrace.operations._validation import broken_rule, invalid
 
 LOOKBACK_RULE = "a whole number from 1 to 8760 and h, d or m (days up to 365), as in '24h', '7d', '30m'"
+PYTHON_LOOKBACK_RULE = f"{LOOKBACK_RULE}, or a timedelta or an aware datetime"
 WRITTEN_TIME_RULE = f"{LOOKBACK_RULE}, or a timestamp as in '2026-01-31' or '2026-01-31T12:00:00Z'"
 TIME_RULE = f"{WRITTEN_TIME_RULE}, or a timedelta or an aware datetime"
+WRITTEN_RULES = {TIME_RULE: WRITTEN_TIME_RULE, PYTHON_LOOKBACK_RULE: LOOKBACK_RULE}
+"""What can be written where there is no Python, by the rule of the argument."""
+
+_INSTEAD = (
+    "the server reads nothing else; for yesterday write '1d' or timedelta(days=1), for 90 seconds timedelta(seconds=90)"
+)
 
 _LOOKBACK = re.compile(r"\+?0*([1-9][0-9]{0,3})([hdm])")
 _TIMESTAMP = re.compile(
@@ -48,7 +55,7 @@ def to_query(value: TimeBound | None, field: str, clock: Clock) -> str | None:
         return _timestamp(value, field)
     _check_text(value, field, TIME_RULE)
     if value and not is_lookback(value) and not _is_timestamp(value):
-        raise invalid(field, TIME_RULE)
+        raise invalid(field, TIME_RULE, _INSTEAD)
     return value or None
 
 
@@ -111,9 +118,9 @@ def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None
     if isinstance(value, timedelta):
         _check_not_negative(value, field)
         return _rounded_up(value, field)
-    _check_text(value, field, LOOKBACK_RULE)
+    _check_text(value, field, PYTHON_LOOKBACK_RULE)
     if value and not is_lookback(value):
-        raise invalid(field, LOOKBACK_RULE, "the server would silently take 24 hours instead")
+        raise invalid(field, PYTHON_LOOKBACK_RULE, "the server would silently take 24 hours instead")
     return value or None
 
 

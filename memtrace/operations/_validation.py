@@ -158,6 +158,17 @@ def path_segment(value: str, field: str) -> str:
         raise invalid(field, WHOLE_CHARACTERS, "it holds half of one") from None
 
 
+def text_list(values: object, field: str) -> list[str] | None:
+    """The strings of an iterable, read once; None stays None. Rejects a single string, and anything else."""
+    if values is None:
+        return None
+    found = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [None]
+    texts = [value for value in found if isinstance(value, str)]
+    if len(texts) < len(found):
+        raise invalid(field, "a list of strings")
+    return texts
+
+
 def is_text(value: object) -> bool:
     """`isinstance`, where the annotation promises what a caller may not have kept."""
     return isinstance(value, str)

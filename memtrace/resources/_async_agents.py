@@ -9,33 +9,45 @@ from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace._runtime.workflows.agents import get_or_register
 from memtrace.models import Agent, AgentList, AgentStats, ListOptions, Memory, MemoryList, RegisterAgentRequest
-from memtrace.operations._coercion import coerce_request
+from memtrace.operations._coercion import coerce_request, with_tags_match
+from memtrace.operations._peer_names import AGENTS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
+from memtrace.resources._defaults import RESOURCES, Defaults
+from memtrace.resources._keyword_hints import hinting_keywords
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace._runtime.dispatch import AsyncDispatcher
-    from memtrace.resources.request_params import AgentMemoriesParams, RegisterAgentParams
+    from memtrace.models import TagsMatch
+    from memtrace.resources.request_params import AgentMemoriesParams, NamedAgentParams, RegisterAgentParams
 
 
-class AsyncAgents:
+class AsyncAgents(HintsAtNames):
     """The agents of the key's organisation; ``client.agents``."""
 
-    def __init__(self, dispatcher: AsyncDispatcher) -> None:
+    _peer_names = AGENTS_NAMES
+
+    def __init__(self, dispatcher: AsyncDispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     async def register(self, request: RegisterAgentRequest) -> Agent: ...
     @overload
+    async def register(self, name: str, /, **fields: Unpack[NamedAgentParams]) -> Agent: ...
+    @overload
     async def register(self, **fields: Unpack[RegisterAgentParams]) -> Agent: ...
-    async def register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
-        """Register an agent, given as `RegisterAgentRequest` or as its fields.
+    @keywords("RegisterAgentParams")
+    async def register(self, request: RegisterAgentRequest | str | None = None, **fields: object) -> Agent:
+        """Register an agent, given by its name, as `RegisterAgentRequest` or as its fields.
 
         A name is free again once its agent is deleted.
 
         Args:
-            request: The agent; or pass its fields as keyword arguments.
+            request: The agent's name, or the whole request; or pass its fields as keyword
+                arguments.
             **fields: The fields of `RegisterAgentRequest`.
 
         Returns:
@@ -46,20 +58,24 @@ class AsyncAgents:
             InvalidRequestError: A field breaks a rule of the server.
         """
         return await self._dispatcher.send(
-            operations.register_agent(coerce_request(RegisterAgentRequest, request, fields))
+            operations.register_agent(coerce_request(RegisterAgentRequest, request, fields, first="name"))
         )
 
     @overload
     async def get_or_register(self, request: RegisterAgentRequest) -> Agent: ...
     @overload
+    async def get_or_register(self, name: str, /, **fields: Unpack[NamedAgentParams]) -> Agent: ...
+    @overload
     async def get_or_register(self, **fields: Unpack[RegisterAgentParams]) -> Agent: ...
-    async def get_or_register(self, request: RegisterAgentRequest | None = None, **fields: object) -> Agent:
+    @keywords("RegisterAgentParams")
+    async def get_or_register(self, request: RegisterAgentRequest | str | None = None, **fields: object) -> Agent:
         """Get the agent of this name, registered now if it does not exist.
 
         An existing agent keeps its description and config.
 
         Args:
-            request: The agent; or pass its fields as keyword arguments.
+            request: The agent's name, or the whole request; or pass its fields as keyword
+                arguments.
             **fields: The fields of `RegisterAgentRequest`.
 
         Returns:
@@ -68,8 +84,10 @@ class AsyncAgents:
         Raises:
             InvalidRequestError: A field breaks a rule of the server.
         """
-        return await self._dispatcher.run(get_or_register(coerce_request(RegisterAgentRequest, request, fields)))
+        chosen = coerce_request(RegisterAgentRequest, request, fields, first="name")
+        return await self._dispatcher.run(get_or_register(chosen))
 
+    @hinting_keywords
     async def list(self) -> AgentList:
         """List all agents, newest first.
 
@@ -77,13 +95,14 @@ class AsyncAgents:
         pagination here.
 
         Returns:
-            All agents of the organisation.
+            All agents of the organisation. It is a sequence of them.
 
         Raises:
             MemtraceError: The call failed.
         """
         return await self._dispatcher.send(operations.list_agents())
 
+    @hinting_keywords
     async def get(self, agent_id: str) -> Agent:
         """Fetch an agent by ID or name.
 
@@ -101,6 +120,7 @@ class AsyncAgents:
         """
         return await self._dispatcher.send(operations.get_agent(agent_id))
 
+    @hinting_keywords
     async def stats(self, agent_id: str) -> AgentStats:
         """Count what is stored under an agent's ID.
 
@@ -119,11 +139,12 @@ class AsyncAgents:
     async def memories(self, agent_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
     async def memories(self, agent_id: str, **fields: Unpack[AgentMemoriesParams]) -> MemoryList: ...
+    @keywords("AgentMemoriesParams")
     async def memories(self, agent_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read the memories of an agent's ID, newest first, of the last 24 hours by default.
 
         Every filter works: the SDK uses the general route for those that the agent's own route
-        ignores.
+        ignores. A tag matches as a whole, unless `tags_match` is ``substring``.
 
         Args:
             agent_id: The agent's ID.
@@ -131,12 +152,12 @@ class AsyncAgents:
             **fields: The fields of `ListOptions`.
 
         Returns:
-            The memories; an empty list for an unknown ID.
+            The memories; none for an unknown ID. It is a sequence of them.
 
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields), self._tags_match)
         return await self._dispatcher.run(listing.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -147,6 +168,7 @@ class AsyncAgents:
     def memories_iter(
         self, agent_id: str, *, page_size: int = ..., **fields: Unpack[AgentMemoriesParams]
     ) -> AsyncGenerator[Memory, None]: ...
+    @keywords("AgentMemoriesParams")
     def memories_iter(
         self,
         agent_id: str,
@@ -170,10 +192,11 @@ class AsyncAgents:
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields, ("page_size",)), self._tags_match)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_agent_memories(agent_id, chosen, clock, page_size=page_size))
 
+    @hinting_keywords
     async def delete(self, agent_id: str) -> None:
         """Delete an agent. Its memories stay.
 

@@ -9,6 +9,7 @@ from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace._support.lazy_modules import LazyModule
 from memtrace.models import (
+    Agent,
     ContextOptions,
     CreateSessionRequest,
     ListOptions,
@@ -19,41 +20,54 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.operations._coercion import coerce_request
+from memtrace.operations._coercion import coerce_request, session_request, with_tags_match
+from memtrace.operations._peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._async_active_session import AsyncActiveSession
+from memtrace.resources._defaults import RESOURCES, Defaults
+from memtrace.resources._keyword_hints import hinting_keywords
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace import context as contexts
     from memtrace._runtime.dispatch import AsyncDispatcher
+    from memtrace.models import TagsMatch
     from memtrace.resources.request_params import (
         ContextParams,
         CreateSessionParams,
         PromptContextParams,
         SessionMemoriesParams,
+        SessionOfAgentParams,
         UpdateSessionParams,
     )
 else:
     contexts = LazyModule("memtrace.context")
 
 
-class AsyncSessions:
+class AsyncSessions(HintsAtNames):
     """The sessions of the key's organisation; ``client.sessions``."""
 
-    def __init__(self, dispatcher: AsyncDispatcher) -> None:
+    _peer_names = SESSIONS_NAMES
+
+    def __init__(self, dispatcher: AsyncDispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     async def create(self, request: CreateSessionRequest) -> Session: ...
     @overload
+    async def create(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> Session: ...
+    @overload
     async def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
-    async def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
-        """Create a session of a registered agent.
+    @keywords("CreateSessionParams")
+    async def create(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> Session:
+        """Create a session of a registered agent, given by its ID or as the agent itself.
 
         Args:
-            request: The session; or pass its fields as keyword arguments.
+            request: The agent or its ID, or the whole request; or pass its fields as keyword
+                arguments.
             **fields: The fields of `CreateSessionRequest`. `agent_id` is the agent's ID, not its
                 name.
 
@@ -64,19 +78,21 @@ class AsyncSessions:
             InvalidRequestError: No agent has this ID (field ``agent_id``), or a field breaks a rule
                 of the server.
         """
-        return await self._dispatcher.send(
-            operations.create_session(coerce_request(CreateSessionRequest, request, fields))
-        )
+        return await self._dispatcher.send(operations.create_session(session_request(request, fields)))
 
     @overload
     def open(self, request: CreateSessionRequest) -> AsyncActiveSession: ...
     @overload
+    def open(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> AsyncActiveSession: ...
+    @overload
     def open(self, **fields: Unpack[CreateSessionParams]) -> AsyncActiveSession: ...
-    def open(self, request: CreateSessionRequest | None = None, **fields: object) -> AsyncActiveSession:
+    @keywords("CreateSessionParams")
+    def open(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> AsyncActiveSession:
         """Open a session for one ``with`` block: created when the block begins, closed when it ends.
 
         Args:
-            request: The session; or pass its fields as keyword arguments.
+            request: The agent or its ID, or the whole request; or pass its fields as keyword
+                arguments.
             **fields: The fields of `CreateSessionRequest`. `agent_id` is the agent's ID, not its
                 name.
 
@@ -86,8 +102,9 @@ class AsyncSessions:
         Raises:
             InvalidRequestError: A field breaks a rule of the server.
         """
-        return AsyncActiveSession(self._dispatcher, coerce_request(CreateSessionRequest, request, fields))
+        return AsyncActiveSession(self._dispatcher, session_request(request, fields))
 
+    @hinting_keywords
     async def get(self, session_id: str) -> Session:
         """Fetch a session.
 
@@ -102,6 +119,7 @@ class AsyncSessions:
         """
         return await self._dispatcher.send(operations.get_session(session_id))
 
+    @hinting_keywords
     async def list(self, agent_id: str | None = None) -> SessionList:
         """List the sessions of one agent, or all, newest first. The server has no pagination here.
 
@@ -109,7 +127,7 @@ class AsyncSessions:
             agent_id: The agent's ID. Default: all agents.
 
         Returns:
-            The sessions.
+            The sessions. It is a sequence of them.
 
         Raises:
             MemtraceError: The call failed.
@@ -120,6 +138,7 @@ class AsyncSessions:
     async def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
     @overload
     async def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
+    @keywords("UpdateSessionParams")
     async def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
         """Change a session's status or metadata.
 
@@ -140,6 +159,7 @@ class AsyncSessions:
             operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
         )
 
+    @hinting_keywords
     async def close(self, session_id: str) -> Session:
         """Set a session's status to ``closed``. Closing it again updates `closed_at`.
 
@@ -158,6 +178,7 @@ class AsyncSessions:
     async def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
     @overload
     async def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
+    @keywords("ContextParams")
     async def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Let the server render a session's memories as Markdown, of the last 24 hours by default.
 
@@ -188,6 +209,7 @@ class AsyncSessions:
     async def prompt_context(
         self, session_id: str, **fields: Unpack[PromptContextParams]
     ) -> contexts.PromptContext: ...
+    @keywords("PromptContextParams")
     async def prompt_context(
         self, session_id: str, options: contexts.PromptContextOptions | None = None, **fields: object
     ) -> contexts.PromptContext:
@@ -219,11 +241,12 @@ class AsyncSessions:
     async def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
     async def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
+    @keywords("SessionMemoriesParams")
     async def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read a session's memories, newest first, of all times by default.
 
         Every filter works: the SDK uses the general route for those that the session's own route
-        ignores.
+        ignores. A tag matches as a whole, unless `tags_match` is ``substring``.
 
         Args:
             session_id: The session's ID.
@@ -231,12 +254,12 @@ class AsyncSessions:
             **fields: The fields of `ListOptions`.
 
         Returns:
-            The memories; an empty list for an unknown ID.
+            The memories; none for an unknown ID. It is a sequence of them.
 
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields), self._tags_match)
         return await self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -247,6 +270,7 @@ class AsyncSessions:
     def memories_iter(
         self, session_id: str, *, page_size: int = ..., **fields: Unpack[SessionMemoriesParams]
     ) -> AsyncGenerator[Memory, None]: ...
+    @keywords("SessionMemoriesParams")
     def memories_iter(
         self,
         session_id: str,
@@ -270,6 +294,6 @@ class AsyncSessions:
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields, ("page_size",)), self._tags_match)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

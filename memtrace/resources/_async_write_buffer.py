@@ -16,6 +16,8 @@ from memtrace._support.forks import PerProcess
 from memtrace.models import AddMemoryRequest
 from memtrace.operations._coercion import coerce_request
 from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
+from memtrace.resources._defaults import RESOURCES
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -57,7 +59,7 @@ class AsyncWriteBuffer:
         check_listener(on_result)
         self._dispatcher = dispatcher
         #: Memories in a spool are recognised by their key, even after their process has ended.
-        self._dedup: Dedup = dispatcher.settings.dedup if open_spool is None else "per_call"
+        self._dedup: Dedup = (dispatcher.settings.dedup if open_spool is None else None) or RESOURCES.dedup
         self._workers: PerProcess[AsyncioWorker] = PerProcess(
             partial(AsyncioWorker, dispatcher, limits, on_result, open_spool=open_spool)
         )
@@ -70,6 +72,7 @@ class AsyncWriteBuffer:
     async def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
     @overload
     async def add(self, **fields: Unpack[AddMemoryParams]) -> Future[Outcome]: ...
+    @keywords("AddMemoryParams")
     async def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
         """Accept one memory, given as `AddMemoryRequest` or as its fields.
 

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
-from inspect import iscoroutinefunction
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
 
 from memtrace.models import SearchQuery
-
-MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+from memtrace.resources._keyword_hints import MethodT, hinting_keywords
 
 _FORMER = frozenset(SearchQuery.model_fields)
-_ONLY_FORMER = ("content_contains", "order", "tags_match")
+_ONLY_FORMER = ("content_contains", "order")
 _TOLD = "search(query) finds memories that are relevant to a query; the server's filter with content_contains is memories.filter(...)"
 
 
 def refusing_filters(search: MethodT) -> MethodT:
     """`search`, which raises `TypeError` that names `filter` for a `SearchQuery` or its keywords."""
-    if iscoroutinefunction(search):
-
-        @wraps(search)
-        async def awaited(*args: object, **kwargs: object) -> object:
-            _check(args, kwargs)
-            return await search(*args, **kwargs)
-
-        return cast("MethodT", awaited)
-
-    @wraps(search)
-    def called(*args: object, **kwargs: object) -> object:
-        _check(args, kwargs)
-        return search(*args, **kwargs)
-
-    return cast("MethodT", called)
+    return hinting_keywords(search, _check)
 
 
 def _check(args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, overload
 
 from typing_extensions import Unpack
@@ -14,37 +13,74 @@ from memtrace import operations
 from memtrace._runtime.config import DEFAULT_SINCE, Unset
 from memtrace._runtime.workflows import listing, visibility
 from memtrace._support.lazy_modules import LazyModule
-from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryList, SearchQuery, SearchResult, TimeBound
-from memtrace.operations._coercion import coerce_request, decision_memory, episodic_memory, filters_from, recent_query
+from memtrace.models import (
+    AddMemoryRequest,
+    ListOptions,
+    Memory,
+    MemoryList,
+    SearchQuery,
+    SearchResult,
+    TagsMatch,
+    TimeBound,
+)
+from memtrace.operations._coercion import (
+    coerce_request,
+    decision_memory,
+    episodic_memory,
+    filters_from,
+    recent_query,
+    with_tags_match,
+)
+from memtrace.operations._peer_names import MEMORIES_NAMES, HintsAtNames
 from memtrace.operations._validation import BATCH_SIZE, MAX_LIMIT, check_non_negative_seconds
+from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._former_search import refusing_filters
-from memtrace.resources.request_params import AddMemoryParams, FilterParams, ListParams, MemoryContextParams
+from memtrace.resources._keyword_hints import hinting_keywords
+from memtrace.resources._signatures import keywords
+from memtrace.resources.request_params import (
+    AddMemoryParams,
+    DecideParams,
+    FilterParams,
+    ListParams,
+    MemoryContextParams,
+    RecallParams,
+    RememberParams,
+)
 
 if TYPE_CHECKING:
     from memtrace import context, outcomes, ranking
     from memtrace._runtime.dispatch import Dispatcher
+    from memtrace.operations import Dedup
     from memtrace.resources import _write_buffer
 else:
     context, outcomes, ranking = map(LazyModule, ("memtrace.context", "memtrace.outcomes", "memtrace.ranking"))
     _write_buffer = LazyModule("memtrace.resources._write_buffer")
 
+_WAIT_TIMEOUT = 5.0
+"""Seconds."""
 
-class Memories:
+
+class Memories(HintsAtNames):
     """The memories of the key's organisation; ``client.memories``."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    _peer_names = MEMORIES_NAMES
+
+    def __init__(self, dispatcher: Dispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._dedup: Dedup = dispatcher.settings.dedup or defaults.dedup
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     def add(self, request: AddMemoryRequest, *, wait: bool = False, wait_timeout: float = 5.0) -> Memory: ...
     @overload
     def add(self, *, wait: bool = False, wait_timeout: float = 5.0, **fields: Unpack[AddMemoryParams]) -> Memory: ...
+    @keywords("AddMemoryParams")
     def add(
         self,
         request: AddMemoryRequest | None = None,
         *,
         wait: bool = False,
-        wait_timeout: float = 5.0,
+        wait_timeout: float = _WAIT_TIMEOUT,
         **fields: object,
     ) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
@@ -62,20 +98,22 @@ class Memories:
             The stored memory.
 
         Raises:
-            ConflictError: The same agent, event type and content (its first 200 bytes), or the same
-                `dedup_key`, was stored within 24 hours.
+            ConflictError: The same `dedup_key` was stored within 24 hours; with the client's
+                ``dedup="server"``, also the same agent, event type and content (its first 200
+                bytes).
             InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
             DeadlineExceededError: With `wait`: the memory could not be read in time.
                 `maybe_applied` is True, as in every error after the write.
         """
-        chosen = coerce_request(AddMemoryRequest, request, fields)
-        settings = self._dispatcher.settings
+        chosen = coerce_request(AddMemoryRequest, request, fields, ("wait", "wait_timeout"))
         if wait:
-            return self._dispatcher.run(visibility.add_and_wait(chosen, settings.dedup, wait_timeout, settings.clock))
-        if wait_timeout != 5.0:  # the default costs no call
+            clock = self._dispatcher.settings.clock
+            return self._dispatcher.run(visibility.add_and_wait(chosen, self._dedup, wait_timeout, clock))
+        if wait_timeout != _WAIT_TIMEOUT:
             check_non_negative_seconds(wait_timeout, "wait_timeout")
-        return self._dispatcher.send(operations.add_memory(chosen, settings.dedup))
+        return self._dispatcher.send(operations.add_memory(chosen, self._dedup))
 
+    @hinting_keywords
     def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
         """Wait until a memory that a write returned can be read.
 
@@ -98,6 +136,7 @@ class Memories:
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
 
+    @hinting_keywords
     def add_many(
         self,
         requests: Iterable[AddMemoryRequest],
@@ -131,6 +170,7 @@ class Memories:
         )
         return outcomes.BatchResult.of([outcome for outcome in added])
 
+    @hinting_keywords
     def add_iter(
         self,
         requests: Iterable[AddMemoryRequest],
@@ -171,10 +211,9 @@ class Memories:
         from memtrace._runtime.workflows.batches import Batch
         from memtrace.resources._batching import send
 
-        dedup = self._dispatcher.settings.dedup
         batch = Batch(
             requests,
-            dedup,
+            self._dedup,
             chunk_size=chunk_size,
             max_concurrency=max_concurrency,
             on_failure=on_failure,
@@ -182,6 +221,7 @@ class Memories:
         )
         return send(self._dispatcher, batch)
 
+    @hinting_keywords
     def buffered(
         self,
         *,
@@ -233,30 +273,32 @@ class Memories:
     def list(self, options: ListOptions) -> MemoryList: ...
     @overload
     def list(self, **fields: Unpack[ListParams]) -> MemoryList: ...
+    @keywords("ListParams")
     def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read memories by filters, newest first, 100 by default.
 
-        A tag matches as a part of the stored tags (``ui`` also finds ``gui``), unless `tags_match`
-        is ``exact``. Time bounds are exclusive. Up to 1000 memories are one request. More, or exact
-        tags, are read page by page.
+        A tag matches as a whole, unless `tags_match` is ``substring``: then it matches as a part of
+        the stored tags, as the server does (``ui`` also finds ``gui``). Time bounds are exclusive.
+        Up to 1000 memories are one request. More, or whole tags, are read page by page.
 
         Args:
             options: The filters; or pass their fields as keyword arguments.
             **fields: The fields of `ListOptions`.
 
         Returns:
-            The memories, and whether more match.
+            The memories, and whether more match. It is a sequence of them.
 
         Raises:
             InvalidRequestError: `limit` is below 1, or a filter breaks a rule of the server.
         """
-        chosen = filters_from(ListOptions, options, fields)
+        chosen = with_tags_match(filters_from(ListOptions, options, fields), self._tags_match)
         return self._dispatcher.run(listing.list_memories(chosen, self._dispatcher.settings.clock))
 
     @overload
     def iter(self, options: ListOptions, *, page_size: int = ...) -> Generator[Memory, None, None]: ...
     @overload
     def iter(self, *, page_size: int = ..., **fields: Unpack[ListParams]) -> Generator[Memory, None, None]: ...
+    @keywords("ListParams")
     def iter(
         self, options: ListOptions | None = None, *, page_size: int = MAX_LIMIT, **fields: object
     ) -> Generator[Memory, None, None]:
@@ -280,7 +322,7 @@ class Memories:
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.
         """
-        chosen = filters_from(ListOptions, options, fields)
+        chosen = with_tags_match(filters_from(ListOptions, options, fields, ("page_size",)), self._tags_match)
         return self._dispatcher.stream(
             listing.iter_memories(chosen, self._dispatcher.settings.clock, page_size=page_size)
         )
@@ -289,6 +331,7 @@ class Memories:
     def filter(self, query: SearchQuery) -> SearchResult: ...
     @overload
     def filter(self, **fields: Unpack[FilterParams]) -> SearchResult: ...
+    @keywords("FilterParams")
     def filter(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
         """Read memories by the server's filters and a part of their content, newest first, 50 by default.
 
@@ -300,13 +343,13 @@ class Memories:
             **fields: The fields of `SearchQuery`. `content_contains` is case-sensitive.
 
         Returns:
-            The memories.
+            The memories. It is a sequence of them.
 
         Raises:
             InvalidRequestError: `limit` is below 1, a filter breaks a rule of the server, or 1000
                 memories of one microsecond hide those after them.
         """
-        chosen = filters_from(SearchQuery, query, fields)
+        chosen = with_tags_match(filters_from(SearchQuery, query, fields), self._tags_match)
         return self._dispatcher.run(listing.search_memories(chosen, self._dispatcher.settings.clock))
 
     @refusing_filters
@@ -319,6 +362,7 @@ class Memories:
         since: TimeBound | None = None,
         until: TimeBound | None = None,
         tags: str | Sequence[str] | None = None,
+        tags_match: TagsMatch = "exact",
         memory_types: Sequence[str] | None = None,
         event_types: Sequence[str] | None = None,
         min_importance: float | None = None,
@@ -338,7 +382,10 @@ class Memories:
             session_id: Only this session's memories. Default: all sessions.
             since: Only memories that occurred later: see `Memory.occurred_at`.
             until: Only memories that occurred earlier.
-            tags: Tags that all have to match, each as a part of the stored tags.
+            tags: Tags that all have to match: a list, or a string with commas between them. White
+                space around each is removed.
+            tags_match: ``exact`` for whole tags; ``substring`` for parts of tags, as in the
+                server's own filter.
             memory_types: Any of these types.
             event_types: Any of these types.
             min_importance: The lowest importance. A memory without an importance has 0.
@@ -372,6 +419,7 @@ class Memories:
             since=since,
             until=until,
             tags=tags,
+            tags_match=tags_match,
             memory_types=memory_types,
             event_types=event_types,
             min_importance=min_importance,
@@ -379,6 +427,7 @@ class Memories:
         )
         return self._dispatcher.run(self._dispatcher.searching.search(query, asked))
 
+    @keywords("MemoryContextParams")
     def prompt_context(
         self,
         query: str | None = None,
@@ -410,10 +459,11 @@ class Memories:
         from memtrace._runtime.workflows import prompt_context
 
         given = {"query": query, "max_tokens": max_tokens, **fields}
-        options = coerce_request(context.PromptContextOptions, None, given)
+        options = coerce_request(context.PromptContextOptions, None, given, ("agent_id", "session_id"))
         owner = prompt_context.Owner("memories.prompt_context", agent_id, session_id)
         return self._dispatcher.run(prompt_context.prompt_context(owner, options, self._dispatcher.searching))
 
+    @hinting_keywords
     def index_status(self, agent_id: str | None = None) -> ranking.IndexStatus:
         """Describe the search index: how many memories it has, and up to when. It adds nothing to the index.
 
@@ -429,6 +479,7 @@ class Memories:
         """
         return self._dispatcher.run(self._dispatcher.searching.status(agent_id))
 
+    @hinting_keywords
     def index_sync(
         self, agent_id: str | None = None, *, progress: ranking.IndexProgress | None = None
     ) -> ranking.IndexStatus:
@@ -449,63 +500,78 @@ class Memories:
         """
         return self._dispatcher.run(self._dispatcher.searching.sync(agent_id, progress))
 
-    def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
-        """Store an episodic memory of the event type ``general``.
+    @keywords("RememberParams")
+    def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:
+        """Store what an agent observed or did: an episodic memory of the event type ``general`` by default.
 
         Args:
             agent_id: The agent's ID.
             content: The text to remember, not empty.
-            occurred_at: When it happened, with a time zone. Default: now.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`,
+                `importance`, `event_type`, `metadata`, `occurred_at` (when it happened, by default
+                now) and `dedup_key`.
 
         Returns:
             The stored memory.
 
         Raises:
-            ConflictError: The server has the same agent, event type and content from the last 24
-                hours.
+            ConflictError: The memory is a duplicate: see `add`.
             InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
-        """
-        return self.add(episodic_memory(agent_id, content, occurred_at))
 
-    def recall(
-        self, agent_id: str, since: TimeBound = DEFAULT_SINCE, *, query: str | None = None, limit: int | None = None
-    ) -> MemoryList:
+        Example:
+            >>> from memtrace import Memtrace
+            >>> with Memtrace("memory://", "any key") as client:
+            ...     memory = client.memories.remember("assistant", "User likes tea", tags=["drinks"], importance=0.8)
+            ...     memory.tags
+            ['drinks']
+        """
+        return self.add(episodic_memory(agent_id, content, fields))
+
+    @keywords("RecallParams")
+    def recall(self, agent_id: str, since: TimeBound = DEFAULT_SINCE, **fields: Unpack[RecallParams]) -> MemoryList:
         """Read an agent's newest memories, or with a `query` the most relevant.
+
+        With a `query`, `since` and `until` apply to the time when a memory occurred.
 
         Args:
             agent_id: The agent's ID.
             since: Only what is newer. Default: 24 hours ago; with a `query`, no limit.
-            query: What to look for, in plain words, as for `search`.
-            limit: How many at most, from 1. Default: 100; with a `query`, 10.
+            **fields: `until`: only what is older. `tags`: all of them must match, as whole tags,
+                unless `tags_match` is ``substring``. `memory_types`: any of these types. `limit`:
+                how many at most, from 1. Default: 100; with a `query`, 10. `query`: what to look
+                for, in plain words, as for `search`.
 
         Returns:
             The memories, newest first; with a `query`, the most relevant first.
 
         Raises:
-            InvalidRequestError: The agent is empty, the query is blank, or `since` cannot be read.
+            InvalidRequestError: The agent is empty, the query is blank, or a filter breaks a rule.
                 Nothing was sent.
         """
-        if query is None:
-            return self.list(recent_query(agent_id, since, limit))
-        from memtrace._runtime.workflows.searching import recall_query
+        from memtrace._runtime.workflows.recalling import recall
 
-        bound = None if isinstance(since, Unset) else since
-        asked = recall_query(self._dispatcher.settings, agent_id, query, bound, 10 if limit is None else limit)
-        return self._dispatcher.run(self._dispatcher.searching.recall(query, asked))
+        memory_types, query = fields.pop("memory_types", None), fields.pop("query", None)
+        bound = None if query is not None and isinstance(since, Unset) else since
+        asked = recent_query(agent_id, bound, fields, has_query=query is not None)
+        searching = self._dispatcher.searching
+        return self._dispatcher.run(recall(asked, memory_types, query, searching, listing.list_memories))
 
-    def decide(self, agent_id: str, decision: str, reasoning: str) -> Memory:
+    @keywords("DecideParams")
+    def decide(self, agent_id: str, decision: str, reasoning: str, **fields: Unpack[DecideParams]) -> Memory:
         """Store a decision and its reasoning.
 
         Args:
             agent_id: The agent's ID.
             decision: The text of the decision, not empty.
             reasoning: Why. It is stored as ``metadata["reasoning"]``.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`, `importance`
+                and `metadata`, which must not contain ``reasoning``.
 
         Returns:
-            The stored memory.
+            The stored memory, of the memory type and event type ``decision``.
 
         Raises:
-            ConflictError: The server has the same agent and decision from the last 24 hours.
+            ConflictError: The decision is a duplicate: see `add`.
             InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
         """
-        return self.add(decision_memory(agent_id, decision, reasoning))
+        return self.add(decision_memory(agent_id, decision, reasoning, fields))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from memtrace.models import AddMemoryRequest, CreateSessionRequest, Session
-from memtrace.operations._coercion import coerce_request
+from memtrace.models import CreateSessionRequest, Session
+from memtrace.operations._peer_names import SESSION_NAMES, HintsAtNames
 
 _NOT_OPEN = "this session is not open yet: use it as 'with client.sessions.open(agent_id=...) as session:' (async with for AsyncMemtrace)"
 
 
-class OpenedSession:
+class OpenedSession(HintsAtNames):
     """What both forms know: the request, and the session once it is created."""
+
+    _peer_names = SESSION_NAMES
 
     def __init__(self, request: CreateSessionRequest) -> None:
         self._request = request
@@ -37,11 +39,6 @@ class OpenedSession:
     def _begin(self) -> None:
         if self._session is not None:
             raise RuntimeError("this session was opened before: call client.sessions.open(...) again for another")
-
-    def _memory(self, content: str, fields: Mapping[str, object]) -> AddMemoryRequest:
-        self._refuse(fields, "agent_id", "session_id")
-        given = {"agent_id": self.agent_id, "session_id": self.id, "content": content, **fields}
-        return coerce_request(AddMemoryRequest, None, given)
 
     @staticmethod
     def _refuse(fields: Mapping[str, object], *names: str) -> None:

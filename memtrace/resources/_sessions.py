@@ -10,6 +10,7 @@ from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace._support.lazy_modules import LazyModule
 from memtrace.models import (
+    Agent,
     ContextOptions,
     CreateSessionRequest,
     ListOptions,
@@ -20,41 +21,54 @@ from memtrace.models import (
     SessionList,
     UpdateSessionRequest,
 )
-from memtrace.operations._coercion import coerce_request
+from memtrace.operations._coercion import coerce_request, session_request, with_tags_match
+from memtrace.operations._peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._active_session import ActiveSession
+from memtrace.resources._defaults import RESOURCES, Defaults
+from memtrace.resources._keyword_hints import hinting_keywords
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from memtrace import context as contexts
     from memtrace._runtime.dispatch import Dispatcher
+    from memtrace.models import TagsMatch
     from memtrace.resources.request_params import (
         ContextParams,
         CreateSessionParams,
         PromptContextParams,
         SessionMemoriesParams,
+        SessionOfAgentParams,
         UpdateSessionParams,
     )
 else:
     contexts = LazyModule("memtrace.context")
 
 
-class Sessions:
+class Sessions(HintsAtNames):
     """The sessions of the key's organisation; ``client.sessions``."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    _peer_names = SESSIONS_NAMES
+
+    def __init__(self, dispatcher: Dispatcher, defaults: Defaults = RESOURCES) -> None:
         self._dispatcher = dispatcher
+        self._tags_match: TagsMatch = defaults.tags_match
 
     @overload
     def create(self, request: CreateSessionRequest) -> Session: ...
     @overload
+    def create(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> Session: ...
+    @overload
     def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
-    def create(self, request: CreateSessionRequest | None = None, **fields: object) -> Session:
-        """Create a session of a registered agent.
+    @keywords("CreateSessionParams")
+    def create(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> Session:
+        """Create a session of a registered agent, given by its ID or as the agent itself.
 
         Args:
-            request: The session; or pass its fields as keyword arguments.
+            request: The agent or its ID, or the whole request; or pass its fields as keyword
+                arguments.
             **fields: The fields of `CreateSessionRequest`. `agent_id` is the agent's ID, not its
                 name.
 
@@ -65,17 +79,21 @@ class Sessions:
             InvalidRequestError: No agent has this ID (field ``agent_id``), or a field breaks a rule
                 of the server.
         """
-        return self._dispatcher.send(operations.create_session(coerce_request(CreateSessionRequest, request, fields)))
+        return self._dispatcher.send(operations.create_session(session_request(request, fields)))
 
     @overload
     def open(self, request: CreateSessionRequest) -> ActiveSession: ...
     @overload
+    def open(self, agent: str | Agent, /, **fields: Unpack[SessionOfAgentParams]) -> ActiveSession: ...
+    @overload
     def open(self, **fields: Unpack[CreateSessionParams]) -> ActiveSession: ...
-    def open(self, request: CreateSessionRequest | None = None, **fields: object) -> ActiveSession:
+    @keywords("CreateSessionParams")
+    def open(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> ActiveSession:
         """Open a session for one ``with`` block: created when the block begins, closed when it ends.
 
         Args:
-            request: The session; or pass its fields as keyword arguments.
+            request: The agent or its ID, or the whole request; or pass its fields as keyword
+                arguments.
             **fields: The fields of `CreateSessionRequest`. `agent_id` is the agent's ID, not its
                 name.
 
@@ -85,8 +103,9 @@ class Sessions:
         Raises:
             InvalidRequestError: A field breaks a rule of the server.
         """
-        return ActiveSession(self._dispatcher, coerce_request(CreateSessionRequest, request, fields))
+        return ActiveSession(self._dispatcher, session_request(request, fields))
 
+    @hinting_keywords
     def get(self, session_id: str) -> Session:
         """Fetch a session.
 
@@ -101,6 +120,7 @@ class Sessions:
         """
         return self._dispatcher.send(operations.get_session(session_id))
 
+    @hinting_keywords
     def list(self, agent_id: str | None = None) -> SessionList:
         """List the sessions of one agent, or all, newest first. The server has no pagination here.
 
@@ -108,7 +128,7 @@ class Sessions:
             agent_id: The agent's ID. Default: all agents.
 
         Returns:
-            The sessions.
+            The sessions. It is a sequence of them.
 
         Raises:
             MemtraceError: The call failed.
@@ -119,6 +139,7 @@ class Sessions:
     def update(self, session_id: str, request: UpdateSessionRequest) -> Session: ...
     @overload
     def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
+    @keywords("UpdateSessionParams")
     def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
         """Change a session's status or metadata.
 
@@ -139,6 +160,7 @@ class Sessions:
             operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
         )
 
+    @hinting_keywords
     def close(self, session_id: str) -> Session:
         """Set a session's status to ``closed``. Closing it again updates `closed_at`.
 
@@ -157,6 +179,7 @@ class Sessions:
     def context(self, session_id: str, options: ContextOptions | None = None) -> SessionContext: ...
     @overload
     def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
+    @keywords("ContextParams")
     def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
         """Let the server render a session's memories as Markdown, of the last 24 hours by default.
 
@@ -183,6 +206,7 @@ class Sessions:
     ) -> contexts.PromptContext: ...
     @overload
     def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> contexts.PromptContext: ...
+    @keywords("PromptContextParams")
     def prompt_context(
         self, session_id: str, options: contexts.PromptContextOptions | None = None, **fields: object
     ) -> contexts.PromptContext:
@@ -214,11 +238,12 @@ class Sessions:
     def memories(self, session_id: str, options: ListOptions | None = None) -> MemoryList: ...
     @overload
     def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
+    @keywords("SessionMemoriesParams")
     def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
         """Read a session's memories, newest first, of all times by default.
 
         Every filter works: the SDK uses the general route for those that the session's own route
-        ignores.
+        ignores. A tag matches as a whole, unless `tags_match` is ``substring``.
 
         Args:
             session_id: The session's ID.
@@ -226,12 +251,12 @@ class Sessions:
             **fields: The fields of `ListOptions`.
 
         Returns:
-            The memories; an empty list for an unknown ID.
+            The memories; none for an unknown ID. It is a sequence of them.
 
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields), self._tags_match)
         return self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
@@ -242,6 +267,7 @@ class Sessions:
     def memories_iter(
         self, session_id: str, *, page_size: int = ..., **fields: Unpack[SessionMemoriesParams]
     ) -> Generator[Memory, None, None]: ...
+    @keywords("SessionMemoriesParams")
     def memories_iter(
         self,
         session_id: str,
@@ -265,6 +291,6 @@ class Sessions:
         Raises:
             InvalidRequestError: A filter breaks a rule of the server.
         """
-        chosen = coerce_request(ListOptions, options, fields)
+        chosen = with_tags_match(coerce_request(ListOptions, options, fields, ("page_size",)), self._tags_match)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

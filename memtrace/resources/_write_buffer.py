@@ -17,6 +17,8 @@ from memtrace._support.forks import PerProcess
 from memtrace.models import AddMemoryRequest
 from memtrace.operations._coercion import coerce_request
 from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
+from memtrace.resources._defaults import RESOURCES
+from memtrace.resources._signatures import keywords
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -54,7 +56,7 @@ class WriteBuffer:
         check_listener(on_result)
         self._dispatcher = dispatcher
         #: Memories in a spool are recognised by their key, even after their process has ended.
-        self._dedup: Dedup = dispatcher.settings.dedup if open_spool is None else "per_call"
+        self._dedup: Dedup = (dispatcher.settings.dedup if open_spool is None else None) or RESOURCES.dedup
         self._workers: PerProcess[ThreadWorker] = PerProcess(
             partial(ThreadWorker, dispatcher, limits, on_result, open_spool=open_spool)
         )
@@ -67,6 +69,7 @@ class WriteBuffer:
     def add(self, request: AddMemoryRequest) -> Future[Outcome]: ...
     @overload
     def add(self, **fields: Unpack[AddMemoryParams]) -> Future[Outcome]: ...
+    @keywords("AddMemoryParams")
     def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
         """Accept one memory, given as `AddMemoryRequest` or as its fields.
 

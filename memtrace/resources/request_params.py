@@ -20,13 +20,19 @@ __all__ = [
     "AgentMemoriesParams",
     "ContextParams",
     "CreateSessionParams",
+    "DecideParams",
     "FilterParams",
     "ListParams",
     "MemoryContextParams",
+    "NamedAgentParams",
     "PromptContextParams",
+    "RecallParams",
     "RegisterAgentParams",
     "RememberParams",
+    "SessionDecideParams",
     "SessionMemoriesParams",
+    "SessionOfAgentParams",
+    "SessionRememberParams",
     "UpdateSessionParams",
 ]
 
@@ -47,17 +53,47 @@ class AddMemoryParams(TypedDict, total=False):
     parent_id: str | None
 
 
-class RememberParams(TypedDict, total=False):
-    """The fields of `AddMemoryRequest` that a session's `remember` accepts."""
-
-    memory_type: MemoryType
-    event_type: str
+class _DetailParams(TypedDict, total=False):
+    tags: list[str] | None
+    importance: float | None
     metadata: dict[str, Any] | None
     occurred_at: datetime | None
-    tags: list[str] | None
     dedup_key: str | None
-    importance: float | None
     parent_id: str | None
+
+
+class SessionRememberParams(_DetailParams, total=False):
+    """The fields of `AddMemoryRequest` that an open session's `remember` accepts, except the content."""
+
+    event_type: str
+    memory_type: MemoryType
+
+
+class RememberParams(SessionRememberParams, total=False):
+    """The fields of `AddMemoryRequest` that `remember` accepts, except the agent's ID and the content."""
+
+    session_id: str | None
+
+
+class SessionDecideParams(_DetailParams, total=False):
+    """The fields of `AddMemoryRequest` that an open session's `decide` accepts, except the decision and the reasoning."""
+
+
+class DecideParams(SessionDecideParams, total=False):
+    """The fields of `AddMemoryRequest` that `decide` accepts, except the agent's ID, the decision and the reasoning."""
+
+    session_id: str | None
+
+
+class RecallParams(TypedDict, total=False):
+    """The keyword arguments of `recall`, except the agent's ID and `since`."""
+
+    until: TimeBound | None
+    tags: str | list[str] | None
+    tags_match: TagsMatch | None
+    memory_types: list[str] | None
+    limit: int | None
+    query: str | None
 
 
 class _ReadParams(TypedDict, total=False):
@@ -108,19 +144,29 @@ class FilterParams(TypedDict, total=False):
     order: Order | None
 
 
-class RegisterAgentParams(TypedDict, total=False):
-    """The fields of `RegisterAgentRequest`."""
+class NamedAgentParams(TypedDict, total=False):
+    """The fields of `RegisterAgentRequest`, except the name."""
 
-    name: Required[str]
     description: str | None
     config: dict[str, Any] | None
 
 
-class CreateSessionParams(TypedDict, total=False):
+class RegisterAgentParams(NamedAgentParams, total=False):
+    """The fields of `RegisterAgentRequest`."""
+
+    name: Required[str]
+
+
+class SessionOfAgentParams(TypedDict, total=False):
+    """The fields of `CreateSessionRequest`, except the agent's ID."""
+
+    metadata: dict[str, Any] | None
+
+
+class CreateSessionParams(SessionOfAgentParams, total=False):
     """The fields of `CreateSessionRequest`."""
 
     agent_id: Required[str]
-    metadata: dict[str, Any] | None
 
 
 class UpdateSessionParams(TypedDict, total=False):

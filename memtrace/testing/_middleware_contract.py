@@ -267,6 +267,7 @@ class MiddlewareContract:
 
 
 def _made(create: Create) -> Middleware:
+    __tracebackhide__ = True
     made = made_by(create)
     if isgenerator(made) or not callable(made):
         pytest.fail(f"the fixture create gives a function that makes a middleware; it made {type(made).__name__}")
@@ -281,6 +282,7 @@ def _ended(
     lines: list[str] | None = None,
 ) -> Response:
     """How a call ends, within the time that it may take."""
+    __tracebackhide__ = True
     return within(_LONGEST, partial(run, middleware, request, steps, driver, [] if lines is None else lines))
 
 

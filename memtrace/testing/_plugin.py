@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -141,6 +142,8 @@ _RUNNERS = ("_pytest.", "unittest.case", "doctest")
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Show a failed test's last calls: operations, paths and statuses, no contents and no keys."""
+    if call.excinfo is not None and not item.config.option.fulltrace:
+        _hide_own_frames(call.excinfo)
     report = yield
     fake = item.stash.get(_FAKE, None)
     if fake is not None and report.failed and len(fake.calls):
@@ -150,6 +153,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if fake is not None and call.when == "teardown":
         del item.stash[_FAKE]  # items live until the end of the run
     return report
+
+
+def _hide_own_frames(raised: pytest.ExceptionInfo[BaseException]) -> None:
+    """Let a refusal of strict mode end at the line that made the call, as an assertion of the test does."""
+    from memtrace._support.tracebacks import without_own_frames
+
+    memory = sys.modules.get("memtrace_transports.memory")
+    if memory is None or not raised.errisinstance((memory.StrictModeError, memory.StrictModeWarning)):
+        return
+    raised.traceback = type(raised.traceback)(without_own_frames(raised.tb) or raised.tb)
 
 
 def _shown(call: LoggedCall) -> str:

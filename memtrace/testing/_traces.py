@@ -113,6 +113,7 @@ def _run_on(driver: Driver, function: Callable[[], Awaitable[Response]]) -> Resp
 
 def within(seconds: float, function: Callable[[], ResultT]) -> ResultT:
     """What a function returns or raises; a failure of the test where it does not end within `seconds`."""
+    __tracebackhide__ = True
     outcome = in_thread(function)
     wait((outcome,), seconds)
     if not outcome.done():

@@ -145,7 +145,7 @@ class Controls:
         return {"unused": [fault.describe() for fault in self._fake.faults.unused()]}
 
     def _calls(self, body: _Body) -> object:
-        names = ("operation", "method", "path", "status", "org_id", "fault")
+        names = ("operation", "method", "path", "status", "org_id", "fault", "headers")
         return {"calls": [{name: getattr(call, name) for name in names} for call in self._fake.calls]}
 
     def _snapshot(self, body: _Body) -> object:

@@ -15,7 +15,7 @@ from memtrace_transports._engine.routes.matching import RouteMatch, match_route
 from memtrace_transports._engine.routes.memories import is_batch
 from memtrace_transports._engine.routes.request import RouteRequest
 from memtrace_transports._engine.timestamps import SECOND
-from memtrace_transports.memory._controls.call_log import CallLog, LoggedCall
+from memtrace_transports.memory._controls.call_log import CallLog, LoggedCall, masked
 from memtrace_transports.memory._controls.faults import Fault, FaultPlan
 from memtrace_transports.memory._controls.strict import StrictModeError, check_strictly
 from memtrace_transports.memory._fake_engine import FakeEngine
@@ -59,10 +59,10 @@ def _logged(
     headers: Mapping[str, str],
     org: OrganisationState | None,
 ) -> LoggedCall:
-    route, body, content_type = route_match.route, request.body, headers.get("content-type", "")
+    route, body = route_match.route, request.body
     operation = route.operation if route is not None else _open_operation(route_match)
     if body is not None and len(body) > BODY_LIMIT:  # too large to be kept and looked at later
-        if operation == "memories.add" and is_batch(RouteRequest((), {}, content_type, body)):
+        if operation == "memories.add" and is_batch(RouteRequest((), {}, headers.get("content-type", ""), body)):
             operation = "memories.add_many"
         body = None
     return LoggedCall(
@@ -75,7 +75,7 @@ def _logged(
         variable=(route.variable, route_match.segments[0]) if route is not None and route.variable else None,
         query=dict(route_match.query),
         body=body,
-        content_type=content_type,
+        headers=masked(headers),
     )
 
 

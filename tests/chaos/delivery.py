@@ -57,13 +57,13 @@ def _garbled(forward, request):
 
 
 FAULTS = (
-    Fault("refused", "The connection is refused", _lost("connect", maybe_sent=False)),
+    Fault("refused", "Connection refused", _lost("connect", maybe_sent=False)),
     Fault("not_sent", "No free connection in time, or no such host", _lost("timeout", maybe_sent=False)),
     Fault("reset_before", "The connection breaks, nothing was applied", _lost("reset", maybe_sent=True)),
     Fault("reset_after", "The connection breaks after it was applied", _lost("reset", maybe_sent=True, applied=True)),
-    Fault("timeout_after", "No answer in time, it was applied", _lost("timeout", maybe_sent=True, applied=True)),
-    Fault("truncated", "The answer is cut short", _lost("protocol", maybe_sent=True, applied=True)),
-    Fault("garbled", "The answer cannot be read", _garbled),
+    Fault("timeout_after", "No response in time, it was applied", _lost("timeout", maybe_sent=True, applied=True)),
+    Fault("truncated", "The response is cut short", _lost("protocol", maybe_sent=True, applied=True)),
+    Fault("garbled", "The response cannot be read", _garbled),
     Fault("502_before", "502, nothing was applied", _answered(502, "bad gateway")),
     Fault("502_after", "502 after it was applied", _answered(502, "bad gateway", applied=True)),
     Fault("503", "503 of a proxy or a busy server", _answered(503, "service unavailable")),
@@ -175,17 +175,23 @@ class Call:
 
 
 CALLS = (
-    Call("add", "`memories.add`", "memories.add", lambda c, w: c.memories.add(agent_id="bot", content="tea"), "rows"),
+    Call(
+        "add",
+        '`memories.add`, `dedup="server"`',
+        "memories.add",
+        lambda c, w: c.with_options(dedup="server").memories.add(agent_id="bot", content="tea"),
+        "rows",
+    ),
     Call(
         "add_per_call",
-        '`memories.add`, `dedup="per_call"`',
+        "`memories.add`",
         "memories.add",
-        lambda c, w: c.with_options(dedup="per_call").memories.add(agent_id="bot", content="tea"),
+        lambda c, w: c.memories.add(agent_id="bot", content="tea"),
         "rows",
     ),
     Call(
         "add_own_key",
-        "`memories.add`, a key of your own",
+        "`memories.add`, your own key",
         "memories.add",
         lambda c, w: c.memories.add(agent_id="bot", content="tea", dedup_key="order-7"),
         "rows",
@@ -238,7 +244,7 @@ class Ending:
             return "unknown" if self.maybe_applied else f"`{self.error}`"
         if self.seconds % TIMEOUT == VERIFYING:
             return "verified"
-        return "done" if self.attempts == 1 else "repeated"
+        return "done" if self.attempts == 1 else "retried"
 
 
 def ending(call: Call, client, world: World, watch: list[int]) -> Ending:
@@ -273,7 +279,7 @@ def counting(operation: str, watch: list[int]):
     return count
 
 
-def _cells(adds: str, *, reads: str = "repeated", agents: str = "repeated", create: str = "unknown") -> dict[str, str]:
+def _cells(adds: str, *, reads: str = "retried", agents: str = "retried", create: str = "unknown") -> dict[str, str]:
     """By call: one cell for all that add memories, one for agents and what sessions repeat, one for `sessions.create`."""
     return {
         **dict.fromkeys(("add", "add_per_call", "add_own_key", "add_many"), adds),
@@ -289,8 +295,8 @@ def _everywhere(cell: str) -> dict[str, str]:
 
 
 EXPECTED: dict[str, dict[str, str]] = {
-    "refused": _everywhere("repeated"),
-    "not_sent": _everywhere("repeated"),
+    "refused": _everywhere("retried"),
+    "not_sent": _everywhere("retried"),
     "reset_before": _cells("verified"),
     "reset_after": _cells("verified"),
     "timeout_after": _cells("verified"),
@@ -298,10 +304,10 @@ EXPECTED: dict[str, dict[str, str]] = {
     "garbled": _cells("verified"),
     "502_before": _cells("verified"),
     "502_after": _cells("verified"),
-    "503": _everywhere("repeated"),
+    "503": _everywhere("retried"),
     "503_no_arc": _everywhere("`NoArcInstanceError`"),
     "504": _cells("verified"),
-    "429_short": _everywhere("repeated"),
+    "429_short": _everywhere("retried"),
     "429_long": _everywhere("`RateLimitError`"),
     "500_storage": _cells("unknown", agents="unknown"),
     "500_argument": _everywhere("`InvalidRequestError`"),

@@ -59,7 +59,7 @@ class World:
         self.clock = ManualClock()
         self.fake = FakeMemtrace(clock=self.clock, visibility="server")
         self.transport = Scripted(self.fake, steps, every)
-        settings = {"retry": RetryPolicy(jitter=lambda: 1.0), **settings}
+        settings = {"retry": RetryPolicy(jitter=lambda: 1.0), "dedup": "server", **settings}
         self.client = Memtrace(
             "memory://",
             self.fake.organisation().api_key,

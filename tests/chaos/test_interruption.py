@@ -101,6 +101,7 @@ class World:
             transport=self.transport,
             clock=self.clock,
             retry=RetryPolicy(jitter=lambda: 1.0),
+            dedup="server",
             middleware=[self.locked],
         )
 

@@ -15,7 +15,7 @@ import pytest
 from memtrace import AsyncMemtrace, Memtrace, MemtraceError, RetryPolicy
 from memtrace.middleware import replace
 from tests.chaos.workload import World, no_threads_left, run_tasks, run_threads, writes
-from tests.sampling import is_whole
+from tests.sampling import is_whole, sample
 
 pytestmark = pytest.mark.network
 
@@ -31,7 +31,13 @@ def policy(verify):
 
 def made_by_threads(world, todo, transport, verify, middleware=()):
     with Memtrace(
-        world.proxy.url, world.key, transport=transport, timeout=TIMEOUT, retry=policy(verify), middleware=middleware
+        world.proxy.url,
+        world.key,
+        transport=transport,
+        timeout=TIMEOUT,
+        retry=policy(verify),
+        dedup="server",
+        middleware=middleware,
     ) as client:
         return run_threads(client, todo, world.agent_id)
 
@@ -44,6 +50,7 @@ def made_by_tasks(world, todo, transport, verify, middleware=()):
             transport=transport,
             timeout=TIMEOUT,
             retry=policy(verify),
+            dedup="server",
             middleware=middleware,
         ) as client:
             reported = await run_tasks(client, todo, world.agent_id)
@@ -69,7 +76,9 @@ def tell(capsys, figures):
             sys.stdout.write(f"\n{figures}\n")
 
 
-@pytest.mark.parametrize("dedup_enabled", [True, False], ids=["", "the check for duplicates off"])
+@pytest.mark.parametrize(
+    "dedup_enabled", sample([pytest.param(True, id=""), pytest.param(False, id="the check for duplicates off")], 1)
+)
 @pytest.mark.parametrize(("make", "transport", "verify"), RUNS)
 def test_what_is_told_of_a_write_is_true_and_no_write_is_there_twice(make, transport, verify, dedup_enabled, capsys):
     pytest.importorskip(transport)
@@ -112,6 +121,7 @@ def repeat_at_once(request, call_next):
     return (yield from call_next(request))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "transport", "verify"), RUNS[1:2] + RUNS[3:])
 def test_the_same_run_with_repeats_at_once_stores_some_twice(make, transport, verify, capsys):
     pytest.importorskip(transport)

@@ -11,7 +11,7 @@ import pytest
 from rich.text import Text
 
 from memtrace._cli import error_pages
-from memtrace.exceptions import CODES
+from memtrace.exceptions import CODES, NotFoundError
 from tests.cli.test_memory_commands import on_a_terminal
 from tests.docs import pages
 
@@ -24,15 +24,15 @@ def test_a_code_shows_its_page_as_it_is_in_the_documentation(invoke, code):
     assert (result.exit_code, result.stdout) == (0, (ERRORS / f"{code}.md").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["errors/not_found", "NotFoundError", "not_found.md"])
+@pytest.mark.parametrize("name", ["errors/not_found", "NotFoundError", "not_found.md", NotFoundError().url])
 def test_an_error_is_found_by_what_its_text_names_and_by_its_class(invoke, name):
     assert invoke("explain", name).stdout.startswith("# not_found: ")
 
 
 def test_an_error_that_a_command_ends_with_names_a_page_that_explain_shows(invoke):
     told = invoke("recall", "a", "--base-url", "memory://", "--timeout", "-1").stderr
-    page = re.search(r"docs: (errors/\w+)", told)[1]
-    assert invoke("explain", page).stdout.startswith("# configuration: ")
+    url = re.search(r"docs: (https://[^\s)]+)", told)[1]
+    assert invoke("explain", url).stdout.startswith("# configuration: ")
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import memtrace
 from memtrace import plugins
+from memtrace.exceptions import TransportNotAvailableError
 from memtrace.middleware._placement import BUILT_IN
 from memtrace.plugins import PluginInfo
 
@@ -21,8 +23,48 @@ def test_the_built_in_transports_are_listed_as_json(invoke):
         "version": memtrace.__version__,
         "status": "ok",
         "detail": "",
+        "serves": ["sync", "async"],
+        "default_for": [],
     }
     assert listed["httpx"]["status"] == "ok"
+    assert listed["httpx"]["default_for"] == ["sync", "async"]
+    assert (listed["requests"]["serves"], listed["aiohttp"]["serves"]) == (["sync"], ["async"])
+
+
+def test_the_built_in_transports_are_shown_with_their_clients_and_the_default(invoke):
+    header, *lines = [re.split(r"\s{2,}", line) for line in invoke("transports").output.splitlines()]
+    assert header == ["kind", "name", "sync", "async", "default", "distribution", "version", "status", "detail"]
+    rows = {row[1]: row[2:5] for row in lines}
+    assert rows["httpx"] == ["yes", "yes", "sync, async"]
+    assert (rows["requests"][:2], rows["aiohttp"][:2]) == (["yes", "no"], ["no", "yes"])
+
+
+def test_the_default_is_the_first_that_is_installed(environment):
+    environment.setattr(type(plugins.transport_registry.get("httpx")), "missing", lambda spec: ["x"])
+    assert [info.default_for for info in plugins.transport_registry.listing()] == [()] * 6
+    assert plugins.transport_registry.default("sync") is None
+
+
+def test_a_default_that_cannot_be_loaded_is_nobodys(environment):
+    def broken(found):
+        raise TransportNotAvailableError("it was left out")
+
+    environment.setattr(plugins.transport_registry, "get", broken)
+    assert {info.default_for for info in plugins.transport_registry.listing()} == {()}
+
+
+def test_on_80_columns_what_all_share_is_said_once_and_a_detail_keeps_its_words(invoke, environment):
+    environment.setenv("COLUMNS", "80")
+    detail = 'run: pip install "memtrace-sdk[aiohttp]"'
+    infos = [
+        PluginInfo("transport", "aiohttp", "memtrace-sdk", "1.0.0", "missing package", detail, ("async",)),
+        PluginInfo("transport", "httpx", "memtrace-sdk", "1.0.0", "ok", "", ("sync", "async"), ("sync", "async")),
+    ]
+    environment.setattr(plugins.transport_registry, "listing", lambda: infos)
+    shared, header, *rows = invoke("transports").output.splitlines()
+    assert shared == "kind transport  distribution memtrace-sdk  version 1.0.0"
+    assert header.split() == ["name", "sync", "async", "default", "status", "detail"]
+    assert {*detail.split()} <= {word for row in rows for word in row.split()}
 
 
 def test_a_broken_one_is_shown_with_its_whole_detail(invoke, environment):
@@ -33,7 +75,8 @@ def test_a_broken_one_is_shown_with_its_whole_detail(invoke, environment):
     environment.setattr(plugins.transport_registry, "listing", lambda: [info])
     result = invoke("transports")
     assert result.exit_code == 0
-    assert result.output.splitlines()[0].split() == ["kind", "name", "distribution", "version", "status", "detail"]
+    row = re.split(r"\s{2,}", result.output.splitlines()[1])
+    assert row[:5] == ["transport", "pigeon", "pigeon-post", "0.1", "missing package"]
     words = result.output.split()
     assert "\x1b" not in result.output
     assert set(detail.replace("\x1b", r"\x1b").split()) <= set(words)

@@ -7,10 +7,12 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from memtrace._cli.agent_names import AgentNames
 from memtrace._cli.exit_status import CommandError
 from memtrace._cli.stdin import text_of
 from memtrace_transports.memory import Fault
@@ -79,6 +81,20 @@ class TestRemember:
         assert invoke("remember", "assistant", "-", stdin=b"\xef\xbb\xbftext\n").exit_code == 0
         assert client.recall("assistant").memories[0].content == "text"
 
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [("2026-01-31T12:00:00+01:00", "2026-01-31T11:00:00Z"), ("2026-01-31", "2026-01-31T00:00:00Z")],
+    )
+    @pytest.mark.parametrize("command", [("remember", "a", "b"), ("decide", "a", "b", "c")], ids=" ".join)
+    def test_when_it_happened_is_kept(self, invoke, client, command, given, kept):
+        assert invoke(*command, "--occurred-at", given).exit_code == 0
+        assert client.recall("a")[0].metadata["occurred_at"] == kept
+
+    def test_when_it_happened_counts_from_now_too(self, invoke, client):
+        invoke("remember", "a", "b", "--occurred-at", "2h")
+        happened = client.recall("a")[0].occurred_at
+        assert timedelta(hours=2) <= datetime.now(timezone.utc) - happened < timedelta(hours=3)
+
     def test_a_standard_input_longer_than_any_request_is_not_read_to_its_end(self, invoke, client, environment):
         result = invoke("remember", "assistant", "-", stdin=b"x" * 5_000_000)
         assert (result.exit_code, result.stdout) == (2, "")
@@ -104,6 +120,10 @@ class TestRemember:
             (["assistant", "secret", "--metadata", "[1]"], "--metadata: not a JSON object"),
             (["assistant", "secret", "--importance", "2"], "importance"),
             (["assistant", ""], "CONTENT must be"),
+            (
+                ["assistant", "secret", "--occurred-at", "yesterday"],
+                "--occurred-at must be a whole number from 1 to 8760 and h, d",
+            ),
         ],
     )
     def test_bad_input_is_refused_unsent_in_one_line(self, invoke, server, memtrace_fake, arguments, told):
@@ -183,6 +203,9 @@ class TestRecall:
             (("old", "--since", "1h"), "old has nothing since 1h; its newest memory"),
             (("old", "--query", "coffee"), "nothing that old has of all times is relevant to the query; its newest memory is of 2026"),
             (("old", "--query", "tea", "--since", "1h"), "nothing that old has since 1h is relevant to the query; its newest memory"),
+            (("old", "--until", "1h"), "old has nothing since 24h until 1h; its newest memory is of 2026-01-01 00:00 UTC: give another --since or --until, or --query\n"),
+            (("old", "--since", "3d", "--tag", "ui"), "old has nothing since 3d with these filters; its newest memory is of 2026-01-01 00:00 UTC: give a longer --since, or leave a filter out\n"),
+            (("old", "--query", "tea", "--type", "decision"), "nothing that old has of all times with these filters is relevant to the query; its newest memory"),
             (("Odl",), "the agent Odl is unknown: nobody has written to it, and it is not registered; did you mean old?\n"),
             (("zzz",), "the agent zzz is unknown: nobody has written to it, and it is not registered\n"),
             (("helper",), "no memory is stored under helper; the agent of that name stores under its id: memtrace-sdk recall agent_"),
@@ -212,6 +235,26 @@ class TestRecall:
         assert json.loads(invoke("recall", "assistant", "--json").stdout)["count"] == 0
         found = json.loads(invoke("recall", "assistant", "--since", "3d", "--json").stdout)
         assert (found["count"], found["memories"][0]["content"]) == (1, "old")
+
+    @pytest.mark.memtrace(strict=False)  # which refuses to find gui where ui is asked for
+    @pytest.mark.parametrize("query", [(), ("--query", "step")])
+    def test_every_filter_chooses(self, invoke, client, memtrace_fake, query):
+        for number, (kind, tag) in enumerate([("episodic", "ui"), ("decision", "ui"), ("entity", "gui")]):
+            client.memories.add(agent_id="a", content=f"step {number}", memory_type=kind, tags=[tag])
+            memtrace_fake.clock.advance(3600)
+
+        def found(*options):
+            rows = json.loads(invoke("recall", "a", *query, *options, "--json").stdout)["memories"]
+            return sorted(row["content"] for row in rows)
+
+        until = "2026-01-01T00:30:00Z"
+        assert found("--since", "2020-01-01") == ["step 0", "step 1", "step 2"]
+        assert found("--since", "2020-01-01", "--until", until) == ["step 0"]
+        assert found("--since", "2020-01-01", "--type", "decision") == ["step 1"]
+        assert found("--since", "2020-01-01", "--type", "decision", "--type", "entity") == ["step 1", "step 2"]
+        assert found("--since", "2020-01-01", "--tag", "ui") == ["step 0", "step 1"]
+        parts = found("--since", "2020-01-01", "--tag", "ui", "--tags-match", "substring")
+        assert parts == ["step 0", "step 1", "step 2"]
 
     def test_an_empty_agent_is_not_everyone(self, invoke, server):
         assert invoke("recall", "").exit_code == 2
@@ -284,11 +327,13 @@ class TestSearch:
             (("--type", "decision"), "wine"),
             (("--event-type", "seen", "--event-type", "heard"), "water"),
             (("--tag", "ui"), "water"),
+            (("--tag", "u"), ""),
+            (("--tag", "u", "--tags-match", "substring"), "water"),
             (("--min-importance", "0.5"), "wine"),
             (("--since", "1h"), "wine water"),
             (("--until", "150m"), "tea"),
         ],
-        ids=lambda value: value[0] if isinstance(value, tuple) else "",
+        ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
     )
     def test_every_option_reaches_the_search(
         self, invoke, client, stored, at_once, environment, memtrace_fake, option, found
@@ -378,10 +423,13 @@ class TestFilter:
         ]
         memtrace_fake.clock.advance(1)
         found = json.loads(
-            invoke("filter", "dark", *options, "--min-importance", "0.5", "--order", "asc", "--json").stdout
-        )
+            invoke(
+                "filter", "dark", *options, "--tags-match", "substring", "--min-importance", "0.5", "--order", "asc",
+                "--json",
+            ).stdout
+        )  # fmt: skip
         assert [row["content"] for row in found["results"]] == ["dark mode", "dark mode too"]
-        exact = json.loads(invoke("filter", *options, "--exact-tags", "--until", "2999-01-01", "--json").stdout)
+        exact = json.loads(invoke("filter", *options, "--until", "2999-01-01", "--json").stdout)
         assert [row["content"] for row in exact["results"]] == ["dark mode"]
 
     def test_a_full_answer_says_that_there_may_be_more(self, invoke, client):
@@ -528,25 +576,50 @@ class TestRegistry:
         assert (empty.exit_code, empty.stdout) == (0, "")
         agent = client.agents.register(name="assistant", description="helps")
         (header, row) = table(invoke("agents"))
-        assert (header, row[0], row[1], row[-1]) == (
-            ["id", "name", "created", "description"],
-            agent.id,
-            "assistant",
-            "helps",
-        )
+        assert (header, row[0], row[-1]) == (["name", "created", "description"], "assistant", "helps")
+        (header, row) = table(invoke("agents", "--ids"))
+        assert (header, row[:2]) == (["id", "name", "created", "description"], [agent.id, "assistant"])
         assert json.loads(invoke("agents", agent.id, "--json").stdout)["agents"][0]["id"] == agent.id
-        assert table(invoke("agents", "assistant"))[1][0] == agent.id
+        assert table(invoke("agents", "assistant", "--ids"))[1][0] == agent.id
 
     def test_an_unknown_agent_is_status_3(self, invoke, server):
         result = invoke("agents", "nobody")
-        assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (3, "", 1)
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert result.stderr == "memtrace-sdk: no agent is registered as nobody\n"
+
+    def test_an_agent_is_found_by_a_name_that_no_path_has_and_a_near_one_is_named(self, invoke, client):
+        agent = client.agents.register(name="Support bot / EU")
+        assert table(invoke("agents", "Support bot / EU", "--ids"))[1][0] == agent.id
+        result = invoke("agents", "support bot EU")
+        assert (result.exit_code, result.stderr) == (
+            3,
+            "memtrace-sdk: no agent is registered as support bot EU; did you mean Support bot / EU?\n",
+        )
+
+    @pytest.mark.parametrize("command", [("stats", ...), ("search", "tea", "--agent", ...), ("filter", "--agent", ...)])
+    def test_an_agent_that_nobody_has_written_to_is_named_as_unknown(self, invoke, client, command):
+        client.remember("assistant", "User likes tea")
+        result = invoke(*("asistant" if word is ... else word for word in command))
+        assert result.exit_code == 0
+        assert result.stderr == (
+            "memtrace-sdk: the agent asistant is unknown: nobody has written to it, and it is not registered; "
+            "did you mean assistant?\n"
+        )
+        as_json = invoke(*("asistant" if word is ... else word for word in command), "--json")
+        assert (as_json.exit_code, as_json.stderr) == (0, "")
+
+    def test_a_known_agent_without_anything_like_it_is_not_unknown(self, invoke, client):
+        client.remember("assistant", "User likes tea")
+        for command in (("search", "coffee"), ("filter", "coffee")):
+            assert invoke(*command, "--agent", "assistant").stderr == "memtrace-sdk: nothing was found\n"
 
     def test_sessions(self, invoke, client):
         assert "no session" in invoke("sessions").stderr
         first, second = (client.agents.register(name=name) for name in ("a", "b"))
         one, two = (client.sessions.create(agent_id=agent.id) for agent in (first, second))
         client.sessions.close(one.id)
-        assert {row[0] for row in table(invoke("sessions"))[1:]} == {one.id, two.id}
+        assert {(row[0], row[1]) for row in table(invoke("sessions"))[1:]} == {(one.id, "a"), (two.id, "b")}
+        assert {row[1] for row in table(invoke("sessions", "--ids"))[1:]} == {first.id, second.id}
         assert json.loads(invoke("sessions", "--agent", second.id, "--json").stdout)["sessions"][0]["id"] == two.id
         assert table(invoke("sessions", one.id))[1][2] == "closed"
         assert invoke("sessions", one.id, "--agent", first.id).exit_code == 2
@@ -556,9 +629,61 @@ class TestRegistry:
         agent = client.agents.register(name="a")
         client.remember(agent.id, "one")
         client.decide("importer", "two", "why")
-        assert [row[:2] for row in table(invoke("stats"))[1:]] == [[agent.id, "1"]]
+        assert [row[:2] for row in table(invoke("stats"))[1:]] == [["a", "1"]]
+        assert [row[:2] for row in table(invoke("stats", agent.id, "importer"))[1:]] == [["a", "1"], ["importer", "1"]]
+        assert [row[:2] for row in table(invoke("stats", "--ids"))[1:]] == [[agent.id, "1"]]
         found = json.loads(invoke("stats", agent.id, "importer", "--json").stdout)
         assert [(row["agent_id"], row["memory_count"]) for row in found["stats"]] == [(agent.id, 1), ("importer", 1)]
+
+
+@pytest.fixture
+def agent_id(client):
+    """A registered agent, with a memory and one beside it of an agent that is not registered."""
+    agent = client.agents.register(name="Support bot")
+    client.remember(agent.id, "the export is late")
+    client.remember("importer", "the export is done")
+    return agent.id
+
+
+class TestNames:
+    ASKED = pytest.mark.parametrize("command", [("recall", ...), ("search", "export"), ("filter", "export")])
+
+    @ASKED
+    def test_a_registered_agent_is_shown_by_its_name_and_by_its_id_on_ids(self, invoke, agent_id, command):
+        command = [agent_id if word is ... else word for word in command]
+        named, with_ids = (invoke(*command, *ids).stdout for ids in ((), ("--ids",)))
+        assert ("Support bot" in named, agent_id in named) == (True, False)
+        assert ("Support bot" in with_ids, agent_id in with_ids) == (False, True)
+        assert ("importer" in named) == (command[0] != "recall")
+
+    @ASKED
+    def test_json_has_ids_and_asks_for_no_names(self, invoke, agent_id, memtrace_fake, command):
+        memtrace_fake.calls.clear()
+        found = invoke(*(agent_id if word is ... else word for word in command), "--json").stdout
+        assert agent_id in found
+        memtrace_fake.calls.assert_not_called("agents.list")
+
+    def test_agents_that_chose_their_id_are_not_asked_for(self, invoke, client, memtrace_fake):
+        client.remember("importer", "the export is done")
+        memtrace_fake.calls.clear()
+        assert "importer" in invoke("filter").stdout
+        memtrace_fake.calls.assert_not_called("agents.list")
+
+    def test_an_id_whose_name_nobody_knows_stands_for_itself(self, invoke, client):
+        unknown = "agent_0123456789abcdef01234567"
+        client.remember(unknown, "the export is done")
+        assert unknown in invoke("filter").stdout
+
+    def test_names_that_cannot_be_read_cost_no_table(self, invoke, agent_id, memtrace_fake):
+        memtrace_fake.faults.add(Fault("status", on="agents.list", status=500, times=None))
+        result = invoke("filter", "export")
+        assert (result.exit_code, result.stderr, agent_id in result.stdout) == (0, "", True)
+
+    def test_a_tail_asks_for_each_name_once(self, client, agent_id, memtrace_fake):
+        names = AgentNames(client)
+        for _ in range(3):
+            assert names.of([agent_id, "importer"])[agent_id] == "Support bot"
+        memtrace_fake.calls.assert_called("agents.list", times=1)
 
 
 COMMANDS = (
@@ -594,7 +719,11 @@ class TestEveryCommand:
 
 def test_a_wrong_timeout_names_its_option(invoke, server):
     result = invoke("recall", "a", "--timeout", "-1")
-    assert (result.exit_code, "(from --timeout; docs: errors/configuration)" in result.stderr) == (2, True)
+    assert (
+        result.exit_code,
+        "(from --timeout; docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)"
+        in result.stderr,
+    ) == (2, True)
     assert "the timeout must be a number of seconds above 0" in result.stderr
 
 

@@ -18,6 +18,7 @@ from memtrace import (
 )
 from memtrace._cli.messages import advice_of, item_problem_of, problem_of, redacted, text_of
 from memtrace.middleware import _errors as errors
+from memtrace.operations._time_bounds import LOOKBACK_RULE, PYTHON_LOOKBACK_RULE, TIME_RULE, WRITTEN_TIME_RULE
 from memtrace.operations._validation import invalid
 
 SOURCES = {"base_url": "--base-url", "api_key": "the keyring", "timeout": ""}
@@ -39,7 +40,10 @@ def test_an_argument_of_the_client_is_told_by_where_the_console_has_it_from():
 
 def test_an_argument_that_the_console_does_not_have_is_left_out():
     error = ConfigurationError("too many", argument="retry")
-    assert text_of(error, SOURCES) == "too many (docs: errors/configuration)"
+    assert (
+        text_of(error, SOURCES)
+        == "too many (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)"
+    )
     assert advice_of(error, SOURCES) is None
     error.argument = "timeout"
     assert advice_of(error, SOURCES) is None
@@ -52,6 +56,8 @@ def test_an_argument_that_the_console_does_not_have_is_left_out():
     [
         (invalid("since", "a time"), "--since must be a time: the server accepts nothing else"),
         (invalid("tags[1]", "short", "it is"), "--tag must be short: it is"),
+        (invalid("since", TIME_RULE, "in Python"), f"--since must be {WRITTEN_TIME_RULE}"),
+        (invalid("since", PYTHON_LOOKBACK_RULE, "in Python"), f"--since must be {LOOKBACK_RULE}"),
         (invalid("agent_id", "short", "it is"), "agent_id must be short: it is"),
         (InvalidRequestError("invalid tag", 400, field="tags"), "invalid tag"),
         (InvalidRequestError("something else", 400), "something else"),

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 import memtrace
 import memtrace._cli
-from memtrace import MemtraceError
+from memtrace import ConfigurationError, ConflictError, MemtraceError
 from memtrace._cli.app import app
 from memtrace._cli.terminal import make_console
 from tests.cli.conftest import locomo
@@ -291,9 +291,30 @@ class TestOnATerminal:
     def test_an_error_has_its_cause_in_red_and_what_to_do_below(self):
         with Terminal() as terminal:
             seen = self.run(terminal, "recall", "a", "--base-url", "memory://", "--timeout", "-1", status=2)
-        first, second = seen.decode().splitlines()
+        first, second, url = seen.decode().splitlines()
         assert first.startswith("memtrace-sdk: \x1b[31mthe timeout must be a number of seconds above 0")
-        assert second == "(from --timeout; docs: errors/configuration)"
+        assert (second, url) == ("(from --timeout; docs:", f"{ConfigurationError('m').url})")
+
+    def test_an_errors_hint_stands_above_the_request_and_words_are_whole(self, server, client):
+        client.remember("assistant", "User likes tea")
+        with Terminal() as terminal:
+            seen = self.run(terminal, "remember", "assistant", "User likes tea", status=4, COLUMNS="60")
+        lines = [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", seen.decode()).splitlines()]
+        assert lines[0] == "memtrace-sdk: duplicate memory"
+        url = ConflictError("m", code="duplicate_memory").url
+        assert [line for line in lines if len(line) > 60] == [f"{url})"]  # a link that opens from the terminal
+        text = " ".join(lines[1:])
+        assert text.startswith("the same agent, event_type and first 200 bytes of content, or the same dedup_key, was")
+        assert f"(docs: {url}) [memories.add: POST /api/v1/memories, HTTP 409" in text
+
+    def test_a_note_keeps_its_words_whole(self, server, client):
+        for number in range(3):
+            client.remember("assistant", f"User likes tea {number}")
+        with Terminal() as terminal:
+            seen = self.run(terminal, "recall", "assistant", "--limit", "2", COLUMNS="60")
+        *_, first, second = seen.decode().splitlines()
+        assert first.rstrip() == "memtrace-sdk: these are the newest 2; for more: --limit N,"
+        assert second.rstrip() == "or memtrace-sdk export"
 
     @pytest.mark.parametrize("arguments", [("demo",), ("transports",), ("recall", "a", "--base-url", "memory:x")])
     @pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": "dumb"}])

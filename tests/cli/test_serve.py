@@ -204,7 +204,7 @@ def _by_python():
 
     clock = ManualClock()
     fake = FakeMemtrace(clock=clock)
-    client = fake.client(attempt_middleware=[note]).with_options(retry=RetryPolicy(max_attempts=1))
+    client = fake.client(attempt_middleware=[note], dedup="server").with_options(retry=RetryPolicy(max_attempts=1))
     agent = client.agents.register(name="assistant")
     session = client.sessions.create(agent_id=agent.id)
     for content in ("User prefers dark mode", "User likes té 🫖"):

@@ -310,6 +310,7 @@ def test_a_command_that_writes_makes_the_file(invoke, path):
     assert path.exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_an_import_makes_none_and_counts_all_the_same(invoke, path, at_once):
     line = json.dumps({"agent_id": "assistant", "content": "tea"})
     for arguments, is_made in ((("--dry-run",), False), ((), True), (("--dry-run",), True)):

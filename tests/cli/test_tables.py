@@ -48,6 +48,8 @@ COMMANDS = {
 
 
 OF_TEXTS = ("recall", "search", "filter")
+#: These say once what all rows share.
+SHORTENED = ("sessions", "transports", "middleware")
 
 
 def squeezed(text):
@@ -76,10 +78,20 @@ def test_no_width_makes_text_vanish(invoke, filled, environment, name, columns):
     whole = invoke(*command).stdout
     environment.setenv("COLUMNS", columns)
     narrow = invoke(*command).stdout
+    if name == "agents":  # whose descriptions stand below them
+        assert squeezed(narrow) in (squeezed(whole), squeezed("\n".join(whole.splitlines()[1:])))
+        return
     if name in OF_TEXTS:  # which say once what all rows share
         text = "".join(narrow.split())
         assert all(part in text for part in ("word" * 60, "t" * 64, "e" * 64, "bot", "episodic"))
         assert text.count("word" * 60) == 2
+        return
+    if name in SHORTENED:
+        environment.setenv("COLUMNS", "2000")
+        wide = invoke(*command).stdout
+        cells = [cell for line in whole.splitlines()[1:] for cell in re.split(r"\s{2,}", line)]
+        assert [cell for cell in cells if cell not in wide] == []
+        assert squeezed(narrow) in (squeezed(wide), squeezed(whole))
         return
     if name != "doctor":  # which says how long things took
         assert squeezed(narrow) == squeezed(whole)
@@ -110,6 +122,29 @@ def test_a_line_is_as_rich_writes_it(capsys, environment):
     environment.setenv("COLUMNS", "80")
     show_table(table())
     assert capsys.readouterr().out == whole
+
+
+class TestShortTexts:
+    def test_what_each_row_shares_is_said_once_above(self, invoke, client, environment):
+        agent = client.agents.register(name="assistant")
+        for _ in range(2):
+            client.sessions.create(agent_id=agent.id)
+        environment.setenv("COLUMNS", "80")
+        shared, header, *rows = invoke("sessions").stdout.splitlines()
+        assert shared == "agent assistant  status active"
+        assert header.split() == ["id", "created"]
+        assert len(rows) == 2
+
+    def test_cells_that_are_to_stay_whole_do_from_the_left(self, invoke, client, environment):
+        one, two = (client.agents.register(name=name) for name in ("assistant", "importer"))
+        sessions = [client.sessions.create(agent_id=agent.id) for agent in (one, two)]
+        environment.setenv("COLUMNS", "72")
+        lines = invoke("sessions", "--ids").stdout.splitlines()
+        assert {word for line in lines for word in line.split()} >= {one.id, two.id, *(each.id for each in sessions)}
+        environment.setenv("COLUMNS", "40")
+        assert sessions[0].id in invoke("sessions").stdout.split()
+        environment.setenv("COLUMNS", "24")
+        assert sessions[0].id not in invoke("sessions").stdout.split()
 
 
 class TestTexts:

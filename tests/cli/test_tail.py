@@ -197,6 +197,15 @@ class TestTheProgram:
         (line,) = Text.from_ansi(run().stdout).plain.splitlines()
         assert line.rstrip().endswith("Z  a  episodic  general one")
 
+    @pytest.mark.memtrace(strict=False)  # which refuses to find gui where ui is asked for
+    @pytest.mark.parametrize(("more", "seen"), [((), ["ui"]), (("--tags-match", "substring"), ["ui", "gui"])])
+    def test_a_tag_is_a_whole_one_unless_parts_are_asked_for(self, run, client, memtrace_fake, more, seen):
+        for tag in ("ui", "gui"):
+            client.memories.add(agent_id="a", content=tag, tags=[tag])
+        memtrace_fake.faults.add(Fault("status", status=401, body=REFUSED, on="memories.list", nth=4))
+        result = run("--tag", "ui", *more, "--json")
+        assert [json.loads(line)["content"] for line in result.stdout.splitlines()] == seen
+
     def test_an_agent_is_named_once(self, invoke, memtrace_fake):
         result = invoke("tail", "a", "--agent", "b")
         assert (result.exit_code, result.stderr) == (2, "memtrace-sdk: AGENT and --agent say the same: leave one out\n")

@@ -208,6 +208,7 @@ def failures(pytester, broken, flags=""):
     return noticing.failures(pytester, MODULE.format(name=broken.__name__, flags=flags))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "flag"),
     [
@@ -219,7 +220,7 @@ def test_what_a_middleware_means_to_do_may_be_said(pytester, broken, flag):
     assert failures(pytester, broken, flag) == set()
 
 
-@pytest.mark.parametrize("broken", sample(BROKEN, 3), ids=lambda broken: broken.__name__)
+@pytest.mark.parametrize("broken", sample(BROKEN, 2), ids=lambda broken: broken.__name__)
 def test_a_broken_middleware_is_caught(pytester, broken):
     flags = IMPATIENT if broken is HoldsALockAcrossAYield else ""
     assert noticing.astray(failures(pytester, broken, flags), BROKEN[broken]) == ([], [])
@@ -254,10 +255,13 @@ def test_one_that_answers_by_itself_may_say_so(pytester):
 
 @pytest.mark.parametrize(
     ("made", "text"),
-    [
-        ("broken.LogsHeaders()", "missing 2 required positional arguments"),
-        ("lambda: 3", "it made int"),
-    ],
+    sample(
+        [
+            ("broken.LogsHeaders()", "missing 2 required positional arguments"),
+            ("lambda: 3", "it made int"),
+        ],
+        1,
+    ),
 )
 def test_a_fixture_that_makes_no_middleware_is_told_what_is_due(pytester, made, text):
     pytester.makepyfile(MODULE.format(name="LogsHeaders", flags="").replace("broken.LogsHeaders", made))
@@ -282,12 +286,15 @@ def test_a_fixture_without_its_decorator_is_told(contract, name):
 
 @pytest.mark.parametrize(
     ("contract", "fixture"),
-    [
-        ("TransportContract", "spec"),
-        ("AsyncTransportContract", "spec"),
-        ("MiddlewareContract", "create"),
-        ("RankerContract", "create"),
-    ],
+    sample(
+        [
+            ("TransportContract", "spec"),
+            ("AsyncTransportContract", "spec"),
+            ("MiddlewareContract", "create"),
+            ("RankerContract", "create"),
+        ],
+        1,
+    ),
 )
 def test_a_subclass_without_its_fixture_is_told_which(pytester, contract, fixture):
     pytester.makepyfile(f"from memtrace.testing import {contract}\nclass TestIt({contract}): pass")

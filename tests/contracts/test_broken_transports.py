@@ -79,6 +79,7 @@ def test_the_transport_that_they_are_made_of_keeps_the_contract(pytester, rules)
     assert failures(pytester, "TransportContract", Plain, rules) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "flag"),
     [
@@ -91,7 +92,7 @@ def test_what_a_transport_cannot_do_may_be_said(pytester, broken, flag):
     assert failures(pytester, "TransportContract", broken, BLOCKING[broken], flag) == set()
 
 
-@pytest.mark.parametrize("broken", sample(quick(BLOCKING), 3), ids=lambda broken: broken.__name__)
+@pytest.mark.parametrize("broken", sample(quick(BLOCKING), 2), ids=lambda broken: broken.__name__)
 def test_a_broken_transport_is_caught(pytester, broken):
     failed = failures(pytester, "TransportContract", broken, BLOCKING[broken])
     assert noticing.astray(failed, BLOCKING[broken]) == ([], [])

@@ -16,7 +16,7 @@ from tests.docs import pages
 CLASSES = [
     kind
     for name in memtrace.__all__
-    if isinstance(kind := getattr(memtrace, name), type) and issubclass(kind, Exception)
+    if isinstance(kind := getattr(memtrace, name), type) and issubclass(kind, MemtraceError)
 ]
 
 
@@ -50,7 +50,9 @@ def test_a_page_has_a_title_that_a_search_shows_well_a_cause_a_fix_and_an_exampl
         assert pages.section(text, part).strip().startswith("- ")
     (example,) = pages.consoles(text)
     shown = [line for line in example.splitlines() if not line.startswith((">>>", "..."))]
-    assert any(re.search(rf"\bdocs: errors/{page.stem}\)$|'errors/{page.stem}'", line) for line in shown)
+    assert any(
+        re.search(rf"\bdocs: https://\S+/docs/errors/{page.stem}\.md\)$|'errors/{page.stem}'", line) for line in shown
+    )
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)

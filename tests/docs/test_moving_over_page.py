@@ -21,8 +21,8 @@ def told(first):
 CASES = {
     "`recall`, no response in time": ("recall", ("bot",), Fault("delay", on="memories.list", seconds=60, times=None)),
     "`recall`, a 503": ("recall", ("bot",), Fault("status", on="memories.list", status=503)),
-    "`remember`, the answer is lost": ("remember", ("bot", "tea"), Fault("reset", on="memories.add", applied=True)),
-    "`recall`, a page of HTML once": (
+    "`remember`, the response is lost": ("remember", ("bot", "tea"), Fault("reset", on="memories.add", applied=True)),
+    "`recall`, an HTML page once": (
         "recall",
         ("bot",),
         Fault("status", on="memories.list", status=200, body=b"<html>"),

@@ -33,6 +33,7 @@ def server(tmp_path, monkeypatch):
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_every_command_shows_what_the_page_says(server, monkeypatch):
     assert SET

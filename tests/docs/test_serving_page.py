@@ -100,6 +100,7 @@ def store_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_commands_for_a_store_show_what_the_page_says(store_folder):

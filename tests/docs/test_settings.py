@@ -29,5 +29,5 @@ def test_the_table_of_the_configuration_has_every_argument(page):
 
 def test_the_page_says_all_that_a_copy_takes():
     text = (pages.ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    sentence = re.search(r"It takes ([^.]*)\.", pages.section(text, "Other settings on the same connections"))
+    sentence = re.search(r"It accepts ([^.]*)\.", pages.section(text, "Other settings on the same connections"))
     assert set(re.findall(r"`(\w+)`", sentence[1])) == parameters(Memtrace.with_options)

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
-from memtrace.plugins import _ASYNC_DEFAULTS, _SYNC_DEFAULTS, TransportSpec, transport_registry
+from memtrace.plugins import _DEFAULTS, TransportSpec, transport_registry
 from memtrace.transport import TransportOptions
 from tests.docs import pages
 
@@ -78,11 +78,11 @@ def _honoured(bare: frozenset[str], rich: frozenset[str]) -> str:
     if len(dropped) == len(OPTIONS):
         return "none"
     with_h2 = "".join(f"; `{option}` with the package h2" for option in OPTIONS if option in rich - bare)
-    return (f"all but {', '.join(dropped)}" if dropped else "all") + with_h2
+    return (f"all except {', '.join(dropped)}" if dropped else "all") + with_h2
 
 
 def _chosen_by(name: str) -> str:
-    before = {defaults[: defaults.index(name)] for defaults in (_SYNC_DEFAULTS, _ASYNC_DEFAULTS) if name in defaults}
+    before = {defaults[: defaults.index(name)] for defaults in _DEFAULTS.values() if name in defaults}
     if name == "sqlite":
         return "`sqlite:///file.db`, a `Path`; never by itself"
     if not before:

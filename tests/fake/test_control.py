@@ -161,7 +161,10 @@ def test_the_calls_are_told_without_contents_and_keys(console):
     caller.add("a planted content")
     caller.send("GET", "/nope", headers={})
     text = json.dumps(console.send("GET", "calls"))
-    assert json.loads(text)[1] == {
+    answered = json.loads(text)[1]
+    assert answered["calls"][0].pop("headers")["x-api-key"] == "***"
+    assert answered["calls"][1].pop("headers") == {}
+    assert answered == {
         "calls": [
             {
                 "operation": "memories.add",

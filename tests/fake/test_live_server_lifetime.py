@@ -139,6 +139,7 @@ def test_nothing_is_logged_but_a_crash(fake, caplog, monkeypatch):
     assert logging.getLogger("uvicorn.error").filters == []
 
 
+@pytest.mark.slow
 def test_on_a_real_clock_a_late_answer_runs_into_the_clients_timeout():
     fake = FakeMemtrace()
     with (

@@ -105,7 +105,11 @@ def test_a_fault_that_can_hit_no_more_counts_no_more():
 
 def written(client, content="tea"):
     """Whether this is stored: False for a duplicate."""
-    return bool(client.memories.add_many([AddMemoryRequest(agent_id="bot", content=content)]).stored)
+    return bool(
+        client.with_options(dedup="server")
+        .memories.add_many([AddMemoryRequest(agent_id="bot", content=content)])
+        .stored
+    )
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ def test_a_lock_that_another_thread_holds_at_the_fork_is_free_in_the_child():
     thread.join()
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_child_keeps_what_it_inherited():
     values = PerProcess(lambda _: Value())

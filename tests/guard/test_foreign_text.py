@@ -26,7 +26,7 @@ from memtrace.models import MemoryList
 from memtrace.operations._endpoints import response_parser
 from memtrace.operations._server_messages import read_error
 from memtrace.transport import Response
-from tests.sampling import sample
+from tests.sampling import is_whole, sample
 
 MIB = 1024 * 1024
 MODELS = (
@@ -112,6 +112,7 @@ print((peak() - before) / size)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
 def test_a_response_takes_a_small_multiple_of_its_size():
     """25 is what the values of `[],[],` take in Python, and the rest the allocator; 1,900 was what their errors took."""
@@ -197,7 +198,7 @@ PIECES = st.lists(st.sampled_from(UNITS) | st.binary(max_size=4), max_size=12).m
 
 
 @given(PIECES, st.sampled_from(FRAMES), st.integers(1, 3))
-@settings(max_examples=200)
+@settings(max_examples=200 if is_whole() else 50)
 def test_no_text_makes_a_reader_raise_anything_but_an_error_of_ours(piece, frame, times):
     text = frame.replace(b"%s", piece * times)
     for read in READERS.values():
@@ -230,7 +231,7 @@ TOML += ["\ufeff", "é", "-", "2026-01-01", ":", "inf", "true", " ", "base_url",
 
 
 @given(st.lists(st.sampled_from(TOML) | st.characters(), max_size=14).map("".join), st.integers(1, 40))
-@settings(max_examples=200)
+@settings(max_examples=200 if is_whole() else 50)
 def test_no_profiles_file_makes_the_console_raise_anything_but_an_error_of_ours(tmp_path_factory, text, times):
     path = tmp_path_factory.getbasetemp() / "foreign.toml"
     path.write_bytes((text * times).encode("utf-8", "replace"))

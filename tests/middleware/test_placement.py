@@ -232,27 +232,27 @@ def test_a_copy_with_another_key_sends_it(face):
     [
         (
             [A, before("atuh", B)],
-            r"^middleware\[1\] is placed before 'atuh', and this .* name. Did you mean 'auth'\? Known: errors, retry, auth, log .docs: errors/[a-z_]+.$",
+            r"^middleware\[1\] is placed before 'atuh', and this .* name. Did you mean 'auth'\? Known: errors, retry, auth, log .docs: https://\S+/errors/[a-z_]+.md.$",
         ),
         (
             ["tag", after("zzz", "trace")],
-            r"middleware\[1\] \('trace'\) is placed after 'zzz', .* name. Known: errors, retry, auth, log, tag, trace .docs: errors/[a-z_]+.$",
+            r"middleware\[1\] \('trace'\) is placed after 'zzz', .* name. Known: errors, retry, auth, log, tag, trace .docs: https://\S+/errors/[a-z_]+.md.$",
         ),
         (
             ["tag", replace("tag", A)],
-            r"middleware\[1\] is placed instead of 'tag', which is not a built-in link. Known: errors, retry, auth, log .docs: errors/[a-z_]+.$",
+            r"middleware\[1\] is placed instead of 'tag', which is not a built-in link. Known: errors, retry, auth, log .docs: https://\S+/errors/[a-z_]+.md.$",
         ),
         (
             [replace("logs", A)],
-            r"instead of 'logs', which is not a built-in link. Did you mean 'log'\? Known: errors, retry, auth, log .docs: errors/[a-z_]+.$",
+            r"instead of 'logs', which is not a built-in link. Did you mean 'log'\? Known: errors, retry, auth, log .docs: https://\S+/errors/[a-z_]+.md.$",
         ),
         (
             [replace("auth", A), B, replace("auth", "tag")],
-            r"^middleware\[0\] and middleware\[2\] \('tag'\) both stand instead of 'auth'; leave one of them out .docs: errors/[a-z_]+.$",
+            r"^middleware\[0\] and middleware\[2\] \('tag'\) both stand instead of 'auth'; leave one of them out .docs: https://\S+/errors/[a-z_]+.md.$",
         ),
         (
             ["tag", "tag", before("tag", A)],
-            r"^middleware\[2\] is placed before 'tag', and several have that name: middleware\[0\] and middleware\[1\] .docs: errors/[a-z_]+.$",
+            r"^middleware\[2\] is placed before 'tag', and several have that name: middleware\[0\] and middleware\[1\] .docs: https://\S+/errors/[a-z_]+.md.$",
         ),
         (
             [before("tag", "tag")],
@@ -269,7 +269,7 @@ def test_a_copy_with_another_key_sends_it(face):
         ([before("auth", Named)], r"^middleware\[0\] cannot be called"),
         (
             [A, Position("after", "auth")],
-            r"^middleware\[1\] is a Position, which says where and not what: write after\('auth', your_middleware\) .docs: errors/[a-z_]+.$",
+            r"^middleware\[1\] is a Position, which says where and not what: write after\('auth', your_middleware\) .docs: https://\S+/errors/[a-z_]+.md.$",
         ),
         ([before("AUTH", A)], r"^middleware\[0\] is placed before 'AUTH', .* Did you mean 'auth'\?"),
         (before("auth", A), "^middleware must be a list or tuple"),
@@ -315,7 +315,7 @@ def test_a_place_whose_name_does_not_come_first_is_told(place):
 def test_a_middleware_that_has_a_place_is_not_given_another(place):
     with pytest.raises(
         ConfigurationError,
-        match=rf"has two, {'instead of' if place is replace else place.__name__} 'auth' and after 'log': leave one of them out .docs: errors/[a-z_]+.$",
+        match=rf"has two, {'instead of' if place is replace else place.__name__} 'auth' and after 'log': leave one of them out .docs: https://\S+/errors/[a-z_]+.md.$",
     ):
         place("auth", after("log", A))
 

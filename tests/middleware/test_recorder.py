@@ -17,7 +17,10 @@ from tests.loopback import LoopbackServer
 def manual():
     """What the page defines, without its examples: the classes as they stand there."""
     text = (pages.ROOT / "docs" / "middleware.md").read_text(encoding="utf-8")
-    form, recorder = pages.python_blocks(text)[0], pages.python_blocks(pages.section(text, "A recorder"))[0]
+    form, recorder = (
+        pages.python_blocks(text)[0],
+        pages.python_blocks(pages.section(text, "Record and replay responses"))[0],
+    )
     names = {"__name__": "manual"}
     exec(form.partition("\n\n\n")[0], names)
     exec("from memtrace.middleware import call, lock", names)

@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import pickle
 import typing
+import warnings
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 
 import pytest
 import typing_extensions
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 import memtrace
 import memtrace.context
@@ -67,7 +68,10 @@ def test_an_unknown_memory_type_is_refused_when_writing():
 
 
 def test_unknown_fields_of_requests_are_ignored_as_by_the_earlier_sdk():
-    assert not hasattr(AddMemoryRequest(agent_id="a1", content="x", extra=1), "extra")
+    with pytest.warns(memtrace.MemtraceWarning, match="'extra', which is ignored"):
+        request = AddMemoryRequest(agent_id="a1", content="x", extra=1)
+    assert not hasattr(request, "extra")
+    assert request == AddMemoryRequest.model_validate({"agent_id": "a1", "content": "x", "extra": 1})
 
 
 def test_a_memory_built_by_a_user_is_strict():
@@ -169,7 +173,12 @@ PAIRS = [
     (UpdateSessionRequest, fields.UpdateSessionParams, set()),
     (ContextOptions, fields.ContextParams, set()),
     (PromptContextOptions, fields.PromptContextParams, set()),
-    (AddMemoryRequest, fields.RememberParams, {"agent_id", "session_id", "content"}),
+    (AddMemoryRequest, fields.RememberParams, {"agent_id", "content"}),
+    (AddMemoryRequest, fields.SessionRememberParams, {"agent_id", "session_id", "content"}),
+    (AddMemoryRequest, fields.DecideParams, {"agent_id", "content", "memory_type", "event_type"}),
+    (AddMemoryRequest, fields.SessionDecideParams, {"agent_id", "session_id", "content", "memory_type", "event_type"}),
+    (RegisterAgentRequest, fields.NamedAgentParams, {"name"}),
+    (CreateSessionRequest, fields.SessionOfAgentParams, {"agent_id"}),
 ]
 
 
@@ -216,3 +225,41 @@ def test_the_kind_of_a_memory_may_be_an_enum_of_texts_and_is_a_text_in_the_schem
     with pytest.raises(ValidationError, match="must be one of episodic, session, decision, entity"):
         Memory(**{**ROW, "memory_type": Kind.OTHER})
     assert Memory.model_json_schema()["properties"]["memory_type"]["type"] == "string"
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda: AddMemoryRequest(agent_id="a", content="x", tag=["t"]),
+            "AddMemoryRequest has no field 'tag', which is ignored. Did you mean 'tags'?",
+        ),
+        (
+            lambda: ListOptions(agent="a"),
+            "ListOptions has no field 'agent', which is ignored. Did you mean 'agent_id'?",
+        ),
+        (lambda: SearchQuery(zzz=1, limit=3), "SearchQuery has no field 'zzz', which is ignored."),
+    ],
+    ids=["memory", "options", "query"],
+)
+def test_a_field_that_there_is_not_is_ignored_with_a_warning_at_the_line_that_gave_it(make, text):
+    with pytest.warns(memtrace.MemtraceWarning) as caught:
+        made = make()
+    assert [str(each.message) for each in caught] == [text]
+    assert caught[0].filename == __file__
+    assert set(made.model_dump()) <= set(type(made).model_fields)
+
+
+def test_what_a_server_adds_and_what_is_refused_or_kept_warns_of_nothing():
+    class Mine(AddMemoryRequest):
+        model_config = ConfigDict(extra="allow")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert models.MemoryList(memories=[], count=0, has_more=False, newer=1).model_extra == {"newer": 1}
+        assert Mine(agent_id="a", content="x", mine=1).mine == 1
+        assert ListOptions.model_validate({"limit": 3, "zzz": 1}) == ListOptions.model_validate_json(
+            '{"limit": 3, "zzz": 1}'
+        )
+        with pytest.raises(ValidationError):
+            UpdateSessionRequest(stats="closed")

@@ -165,8 +165,8 @@ def test_white_space_around_the_tags_of_a_list_counts_for_nothing_as_on_the_serv
     for stored in (["ui"], ["gui", "nav.a"], ["ui", "nav.a"]):
         client.memories.add(agent_id="a", content=",".join(stored), tags=stored)
     fake.flush()
-    assert client.memories.list(tags=tags).count == 2
-    (exact,) = client.memories.list(tags=tags, tags_match="exact").memories
+    assert client.memories.list(tags=tags, tags_match="substring").count == 2
+    (exact,) = client.memories.list(tags=tags)
     assert exact.content == "ui,nav.a"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -242,3 +243,15 @@ def test_no_bound_is_no_moment_and_one_outside_of_the_calendar_is_refused():
     with pytest.raises(InvalidRequestError, match="its zone leads out of it") as caught:
         to_moment("0001-01-01T00:00:00+05:00", "until", NOON)
     assert caught.value.field == "until"
+
+
+@pytest.mark.parametrize("convert", [to_query, to_lookback])
+@pytest.mark.parametrize("text", ["24 hours", "yesterday", "1w", "90s", "now"])
+def test_the_error_of_a_time_in_words_shows_forms_that_work(convert, text):
+    with pytest.raises(InvalidRequestError) as caught:
+        convert(text, "since", NOON)
+    shown = str(caught.value)
+    assert "'24h', '7d', '30m'" in shown
+    assert "timedelta" in shown
+    for form in re.findall(r"'([0-9]+[hdm])'", shown):
+        assert convert(form, "since", NOON) == form

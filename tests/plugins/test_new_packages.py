@@ -88,6 +88,7 @@ def test_it_keeps_the_contract_with_every_warning_an_error(package):
     assert " passed" in package.test("-W", "error")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_ruffs_defaults_find_nothing(tmp_path, kind, distribution):

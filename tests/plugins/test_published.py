@@ -72,6 +72,8 @@ def test_each_is_listed_in_a_fresh_process(python):
             "version": "1.2.0",
             "status": "ok",
             "detail": "",
+            "serves": ["sync"],
+            "default_for": [],
         }
     ]
     (tagging,) = third_party(middleware)

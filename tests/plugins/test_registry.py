@@ -311,24 +311,24 @@ def test_another_version_of_the_interface_may_have_fields_of_other_kinds(install
     ("fields", "told"),
     [
         ({}, "must have create, create_async, or both"),
-        ({"create": 5}, "'s create must be a function .* or None, not int .docs: errors/[a-z_]+.$"),
-        ({"create": print, "create_async": "x"}, "'s create_async must be a function .* or None, not str .docs: errors/[a-z_]+.$"),
-        ({"create": print, "api": "2"}, "'s api must be .* a whole number, not '2'; leave it out .docs: errors/[a-z_]+.$"),
+        ({"create": 5}, r"'s create must be a function .* or None, not int .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "create_async": "x"}, r"'s create_async must be a function .* or None, not str .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "api": "2"}, r"'s api must be .* a whole number, not '2'; leave it out .docs: https://\S+/errors/[a-z_]+.md.$"),
         ({"create": print, "api": None}, "'s api must be .*, not None"),
         ({"create": print, "api": True}, "'s api must be .*, not True"),
         ({"create": print, "api": 1.0}, "'s api must be .*, not 1.0"),
-        ({"create": print, "requires": "urllib3"}, r"'s requires must hold names, as in \('urllib3',\), not 'urllib3' .docs: errors/[a-z_]+.$"),
-        ({"create": print, "requires": None}, "'s requires must hold names, .* not None .docs: errors/[a-z_]+.$"),
-        ({"create": print, "requires": (5,)}, r"'s requires must hold names, .* not \(5,\) .docs: errors/[a-z_]+.$"),
-        ({"create": print, "requires": b"urllib3"}, "'s requires must hold names, .* not b'urllib3' .docs: errors/[a-z_]+.$"),
-        ({"create": print, "requires": ("urllib3>=2",)}, "as they stand in an import, without versions, not 'urllib3>=2' .docs: errors/[a-z_]+.$"),
-        ({"create": print, "requires": ("ruamel..yaml",)}, "as they stand in an import, .* not 'ruamel..yaml' .docs: errors/[a-z_]+.$"),
-        ({"create": print, "extra": 5}, "'s extra must be a name or None, not 5 .docs: errors/[a-z_]+.$"),
-        ({"create": print, "extra": ""}, "'s extra must be a name or None, not '' .docs: errors/[a-z_]+.$"),
-        ({"create": print, "capabilities": "proxy"}, "'s capabilities must hold names, as in {'headers', 'proxy'}, not 'proxy' .docs: errors/[a-z_]+.$"),
-        ({"create": print, "capabilities": 5}, "'s capabilities must hold names, .* not 5 .docs: errors/[a-z_]+.$"),
-        ({"create": print, "capabilities": {None}}, "'s capabilities must hold names, .* not {None} .docs: errors/[a-z_]+.$"),
-        ({"create": print, "capabilities": [""]}, r"'s capabilities must hold names, .* not \[''\] .docs: errors/[a-z_]+.$"),
+        ({"create": print, "requires": "urllib3"}, r"'s requires must hold names, as in \('urllib3',\), not 'urllib3' .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "requires": None}, r"'s requires must hold names, .* not None .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "requires": (5,)}, r"'s requires must hold names, .* not \(5,\) .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "requires": b"urllib3"}, r"'s requires must hold names, .* not b'urllib3' .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "requires": ("urllib3>=2",)}, r"as they stand in an import, without versions, not 'urllib3>=2' .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "requires": ("ruamel..yaml",)}, r"as they stand in an import, .* not 'ruamel..yaml' .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "extra": 5}, r"'s extra must be a name or None, not 5 .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "extra": ""}, r"'s extra must be a name or None, not '' .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "capabilities": "proxy"}, r"'s capabilities must hold names, as in {'headers', 'proxy'}, not 'proxy' .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "capabilities": 5}, r"'s capabilities must hold names, .* not 5 .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "capabilities": {None}}, r"'s capabilities must hold names, .* not {None} .docs: https://\S+/errors/[a-z_]+.md.$"),
+        ({"create": print, "capabilities": [""]}, r"'s capabilities must hold names, .* not \[''\] .docs: https://\S+/errors/[a-z_]+.md.$"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )  # fmt: skip
@@ -403,11 +403,11 @@ def test_an_unknown_name_names_the_near_one_and_all(installed):
     assert caught.value.message == "no transport is named 'htpx'. Did you mean 'httpx'? Installed: httpx, memory"
     with pytest.raises(
         TransportNotAvailableError,
-        match=r"no transport is named 'zzzzz'. Installed: httpx, memory .docs: errors/[a-z_]+.$",
+        match=r"no transport is named 'zzzzz'. Installed: httpx, memory .docs: https://\S+/errors/[a-z_]+.md.$",
     ):
         installed.transports().get("zzzzz")
     with pytest.raises(
-        ConfigurationError, match=r"no middleware is named 'x'. Installed: none .docs: errors/[a-z_]+.$"
+        ConfigurationError, match=r"no middleware is named 'x'. Installed: none .docs: https://\S+/errors/[a-z_]+.md.$"
     ):
         installed.middleware().get("x")
 
@@ -655,7 +655,8 @@ def test_a_built_in_one_that_a_frozen_application_left_out_is_no_alternative(ins
     installed.everywhere()
     monkeypatch.setitem(sys.modules, "memtrace_transports._aiohttp", None)
     with pytest.raises(
-        TransportNotAvailableError, match="These have one: httpx, httpx2, memory, sqlite .docs: errors/[a-z_]+.$"
+        TransportNotAvailableError,
+        match=r"These have one: httpx, httpx2, memory, sqlite .docs: https://\S+/errors/[a-z_]+.md.$",
     ):
         AsyncMemtrace("http://server", "key", transport="requests")
 

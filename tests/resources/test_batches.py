@@ -272,7 +272,7 @@ def test_every_item_has_one_outcome_and_the_store_agrees(valid, chunk, concurren
 
 
 def test_progress_is_told_after_each_wave_and_adds_up(face, fake):
-    client, told = face.of(fake), []
+    client, told = face.of(fake, dedup="server"), []
     client.remember("importer", "row 3")
     client.memories.add_many([*requests(7), INVALID], chunk_size=3, max_concurrency=1, progress=told.append)
     assert told == [

@@ -60,7 +60,14 @@ def test_every_option_works_in_every_iterator(face, fake):
     seed(fake, 5, tags=["ui"], event_type="seen")
     seed(fake, 5, tags=["gui"], event_type="seen")
     client = face.of(fake)
-    options = {"tags": "ui", "event_type": "seen", "until": timedelta(seconds=150), "order": "asc", "offset": 1}
+    options = {
+        "tags": "ui",
+        "tags_match": "substring",
+        "event_type": "seen",
+        "until": timedelta(seconds=150),
+        "order": "asc",
+        "offset": 1,
+    }
     for items in (
         client.memories.iter(**options),
         client.agents.memories_iter("bot", session_id="s", **options),
@@ -188,9 +195,9 @@ def test_exact_tags_find_what_has_them_and_substrings_what_holds_them(face, fake
         lambda **options: list(client.sessions.memories_iter("s", **options)),
     ):
         assert contents(read(tags="ui", tags_match="exact")) == ["row 2", "row 1", "row 0"]
-        assert contents(read(tags="ui", tags_match="exact", limit=2)) == ["row 2", "row 1"]
-        assert len(read(tags="ui", limit=10)) == 10
+        assert contents(read(tags="ui", limit=2)) == ["row 2", "row 1"]
+        assert len(read(tags="ui", tags_match="substring", limit=10)) == 10
     with client.sessions.open(agent_id=agent.id) as session:
         session.remember("in a session", tags=["gui"])
-        assert session.recall(tags="ui").count == 1
-        assert session.recall(tags="ui", tags_match="exact").count == 0
+        assert session.recall(tags="ui", tags_match="substring").count == 1
+        assert session.recall(tags="ui").count == 0

@@ -82,6 +82,7 @@ def test_filters_narrow_it(face, fake):
     assert found(client, "tea", tags=["hot"]) == ["tea"]
     assert found(client, "tea", tags="hot,drinks") == ["tea"]
     assert found(client, "tea", memory_types=["decision", "entity"]) == ["tea"]
+    assert found(client, "tea", memory_types=iter(["decision", "entity"])) == ["tea"]
     assert found(client, "tea", event_types=["note"]) == ["more tea"]
     assert found(client, "tea", min_importance=0.5) == ["tea"]
     assert found(client, "tea", until=old + timedelta(days=1)) == ["old tea"]
@@ -146,6 +147,7 @@ def test_a_query_of_any_kind_has_an_answer(face, fake):
         ("event_types", {"event_types": "note"}),
         ("tags", {"tags": 5}),
         ("memory_types", {"memory_types": 5}),
+        ("event_types", {"event_types": ["note", None]}),
         ("since", {"since": 5}),
         ("until", {"until": date(2020, 1, 1)}),
         ("min_importance", {"min_importance": -1}),
@@ -153,6 +155,7 @@ def test_a_query_of_any_kind_has_an_answer(face, fake):
         ("min_importance", {"min_importance": float("inf")}),
         ("min_importance", {"min_importance": 10**400}),
         ("min_importance", {"min_importance": "x"}),
+        ("tags_match", {"tags_match": "whole"}),
     ],
 )
 def test_bad_arguments_are_refused_with_the_field_before_anything_is_sent(face, field, arguments):
@@ -172,7 +175,7 @@ def test_bad_arguments_are_refused_with_the_field_before_anything_is_sent(face, 
         lambda search: search(),
         lambda search: search(agent_id="a", min_importance=0.5),
         lambda search: search("tea", order="asc"),
-        lambda search: search("tea", tags_match="exact"),
+        lambda search: search("tea", content_contains="tea"),
     ],
 )
 def test_what_was_the_server_s_filter_is_told_the_new_name(face, former):

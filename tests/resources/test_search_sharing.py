@@ -63,6 +63,7 @@ def start(*arguments):
     return process
 
 
+@pytest.mark.slow
 def test_two_processes_fill_one_file_at_once(served, tmp_path):
     url, key, _ = served
     both = [start(url, key, tmp_path / "index") for _ in range(2)]

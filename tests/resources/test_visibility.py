@@ -158,7 +158,7 @@ def test_what_fails_after_the_write_says_that_the_memory_was_taken(face, fake):
 
 
 def test_a_write_that_fails_is_not_waited_for(face, fake):
-    client = face.of(fake)
+    client = face.of(fake, dedup="server")
     client.memories.add(wait=True, agent_id="a", content="c")
     with pytest.raises(ConflictError) as caught:
         client.memories.add(wait=True, agent_id="a", content="c")

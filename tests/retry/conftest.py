@@ -26,5 +26,5 @@ def fake():
 
 @pytest.fixture
 def client(face, fake):
-    """A client of the fake whose waits are the longest that its policy allows."""
-    return face.of(fake).with_options(retry=EXACT)
+    """A client of the fake whose waits are the longest that its policy allows, and whose memories have the server's keys."""
+    return face.of(fake, dedup="server").with_options(retry=EXACT)

@@ -158,7 +158,7 @@ def meanwhile(fake, write):
 
     def when(call):
         if call.operation == "memories.list" and left:
-            left.pop()(fake.client())
+            left.pop()(fake.client(dedup="server"))
         return False
 
     fake.faults.add(Fault("refused", when=when))
@@ -187,7 +187,7 @@ def test_another_clients_row_is_not_taken_for_an_items_own_before_a_refused_one_
 def test_another_clients_row_is_not_taken_for_a_buffered_memorys_own(fake):
     fake.faults.add(Fault("reset", on="memories.add_many"))
     meanwhile(fake, lambda other: other.remember("assistant", LONG + " another's"))
-    with fake.client().memories.buffered() as buffer:
+    with fake.client(dedup="server").memories.buffered() as buffer:
         futures = [buffer.add(item) for item in items(LONG + " mine", "last")]
         buffer.flush()
     assert [future.result().status for future in futures] == ["duplicate", "stored"]

@@ -85,7 +85,7 @@ class World:
         self.fake = FakeMemtrace(clock=self.clock, visibility="server", **(server or {}))
         self.key = self.fake.organisation().api_key
         self.form = form
-        given_ = {"clock": self.clock, "retry": RetryPolicy(jitter=lambda: 1.0), **settings}
+        given_ = {"clock": self.clock, "retry": RetryPolicy(jitter=lambda: 1.0), "dedup": "server", **settings}
         if form == "sync":
             self.client = Memtrace("memory://", self.key, transport=SyncNetwork(self.fake, ways), **given_)
         else:

@@ -35,7 +35,9 @@ def contents(fake):
 
 
 @pytest.mark.parametrize("fault", WAYS, ids=lambda fault: fault.describe())
-@pytest.mark.parametrize("settings", [{}, {"dedup": "per_call"}], ids=["server's key", "key of the call"])
+@pytest.mark.parametrize(
+    "settings", [{"dedup": "server"}, {"dedup": "per_call"}], ids=["server's key", "key of the call"]
+)
 def test_whatever_is_lost_the_memory_is_stored_once_and_given(face, fake, client, fault, settings):
     client.remember("assistant", "before")
     fake.faults.add(fault)
@@ -82,7 +84,7 @@ def test_what_was_stored_before_the_call_is_a_conflict_and_nothing_of_this_call_
 def test_a_caller_s_key_is_looked_up_like_the_servers_and_unlike_one_of_the_call(fake, client):
     client.memories.add(agent_id="assistant", content="old", dedup_key="k1")
     fake.clock.advance(60)
-    for settings in ({}, {"dedup": "per_call"}):
+    for settings in ({"dedup": "server"}, {"dedup": "per_call"}):
         fake.faults.add(WAYS[1])
         with pytest.raises(ConflictError):
             client.with_options(**settings).memories.add(agent_id="assistant", content="new", dedup_key="k1")
@@ -175,7 +177,9 @@ def hiding_the_first_answer_by(way):
     return hide
 
 
-@pytest.mark.parametrize("settings", [{}, {"dedup": "per_call"}], ids=["server's key", "key of the call"])
+@pytest.mark.parametrize(
+    "settings", [{"dedup": "server"}, {"dedup": "per_call"}], ids=["server's key", "key of the call"]
+)
 @pytest.mark.parametrize("way", [saying(503), saying(429), refused()], ids=["503", "429", "refused"])
 def test_an_attempt_middleware_that_hides_an_answer_does_not_have_the_memory_stored_twice(fake, client, way, settings):
     hiding = client.with_options(attempt_middleware=[hiding_the_first_answer_by(way)], **settings)
@@ -346,7 +350,9 @@ def test_a_server_whose_clock_is_an_hour_off_is_understood(face):
     fake.client().remember("assistant", "old")
     server_clock.advance(5)
     transport = MemoryTransport(fake) if face.kind == "sync" else AsyncMemoryTransport(fake)
-    client = face.client("memory://", fake.organisation().api_key, transport=transport, clock=clock, retry=EXACT)
+    client = face.client(
+        "memory://", fake.organisation().api_key, transport=transport, clock=clock, retry=EXACT, dedup="server"
+    )
     fake.faults.add(WAYS[0])
     assert client.remember("assistant", "new").content == "new"
     fake.faults.add(WAYS[1])

@@ -89,6 +89,7 @@ def contents(kind, server, fake, **given):
     return asyncio.run(main())
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @on_every_kind
 def test_an_iteration_over_memories_that_no_page_holds_goes_on(kind):

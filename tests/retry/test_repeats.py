@@ -53,9 +53,9 @@ def saying(status, **headers):
 class Scripted:
     """A client over a script, with its clock and what was sent."""
 
-    def __init__(self, face, *steps, retry=EXACT, **settings):
+    def __init__(self, face, *steps, retry=EXACT, dedup="server", **settings):
         self.clock = StoppedClock()
-        self.client, self.transport = face.scripted(*steps, clock=self.clock, retry=retry, **settings)
+        self.client, self.transport = face.scripted(*steps, clock=self.clock, retry=retry, dedup=dedup, **settings)
 
     @property
     def sent(self):

@@ -89,7 +89,9 @@ def test_of_six_hundred_writes_of_which_a_fifth_fails_none_is_lost_and_none_is_t
 
 
 @pytest.mark.parametrize("fault", WAYS, ids=lambda fault: fault.describe())
-@pytest.mark.parametrize("settings", [{}, {"dedup": "per_call"}], ids=["server's key", "key of the call"])
+@pytest.mark.parametrize(
+    "settings", [{"dedup": "server"}, {"dedup": "per_call"}], ids=["server's key", "key of the call"]
+)
 def test_a_memory_whose_answer_is_lost_is_stored_once_without_the_servers_check(off, client, fault, settings):
     off.faults.add(fault)
     memory = client.with_options(**settings).memories.add(
@@ -109,7 +111,7 @@ def test_a_batch_whose_answer_is_lost_is_stored_once_without_the_servers_check(o
 
 def test_a_buffer_whose_answer_is_lost_stores_once_without_the_servers_check(off):
     off.faults.add(Fault("reset", on="memories.add_many", applied=True))
-    with off.client().memories.buffered() as buffer:
+    with off.client(dedup="server").memories.buffered() as buffer:
         futures = [buffer.add(item) for item in items("one", "two")]
         buffer.flush()
     assert [future.result().memory.content for future in futures] == ["one", "two"]

@@ -109,7 +109,7 @@ def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monk
     given = {"base_url": "http://server", "api_key": "key"}
     del given[argument]
     noun = {"base_url": "the base URL", "api_key": "the API key"}[argument]
-    place = f".argument: {argument}, or {variable}; docs: errors/[a-z_]+."
+    place = rf".argument: {argument}, or {variable}; docs: https://\S+/errors/[a-z_]+.md."
     with pytest.raises(ConfigurationError, match=f"^{noun} is missing {place}") as missing:
         make(**given)
     with pytest.raises(ConfigurationError, match=f"^{noun} is empty {place}") as empty:
@@ -539,7 +539,9 @@ def test_stray_white_space_around_the_variable_of_the_base_url_is_named(make, ur
 )
 def test_what_with_options_refuses_is_an_argument_and_no_variable(make, monkeypatch, given, argument):
     monkeypatch.setenv("MEMTRACE_TIMEOUT", "5")
-    with pytest.raises(ConfigurationError, match=rf"\(argument: {argument}; docs: errors/configuration\)") as caught:
+    with pytest.raises(
+        ConfigurationError, match=rf"\(argument: {argument}; docs: https://\S+/errors/configuration.md\)"
+    ) as caught:
         make("http://server", "key").with_options(**given)
     assert caught.value.argument == argument
 

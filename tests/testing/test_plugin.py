@@ -382,6 +382,56 @@ class TestTheReport:
         gc.collect()
 
 
+class TestTracebacks:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "memtrace_fake.calls.assert_called('memories.add', agent_id='nobody')",
+            "memtrace_fake.calls.assert_not_called('memories.add')",
+            "memtrace_fake.faults.assert_all_used()",
+            "memtrace_client.request('GET', '/api/v1/memories', params={'limit': 5000})",
+            "memtrace_client.memories.list(memory_type='dream')",
+        ],
+    )
+    def test_a_failed_assertion_ends_at_the_line_of_the_test(self, run, line):
+        source = f"""
+            from memtrace_transports.memory import Fault
+
+            def test_it(memtrace_client, memtrace_fake):
+                memtrace_client.remember("bot", "likes tea")
+                memtrace_fake.faults.add(Fault("reset", on="sessions.*"))
+                {line}
+        """
+        shown = run(source)
+        shown.assert_outcomes(failed=1)
+        shown.stdout.fnmatch_lines([f">       {line}", "E *", "test_*.py:6: *"])
+        assert SOURCE not in shown.stdout.str()
+
+    def test_a_rule_of_a_contract_fails_at_the_rule(self, run):
+        source = """
+            import pytest
+            from memtrace.testing import MiddlewareContract
+
+            class TestMine(MiddlewareContract):
+                @pytest.fixture
+                def create(self):
+                    return lambda: None
+        """
+        shown = run(source, "-k", "one_instance_serves_threads")
+        assert shown.parseoutcomes()["failed"] == 1
+        assert "it made NoneType" in shown.stdout.str()
+        assert "def _made" not in shown.stdout.str()
+
+    def test_a_refusal_shows_all_frames_on_demand(self, run):
+        source = """
+            def test_it(memtrace_client):
+                memtrace_client.request("GET", "/api/v1/memories", params={"limit": 5000})
+        """
+        shown = run(source, "--full-trace")
+        shown.assert_outcomes(failed=1)
+        assert "_dispatcher.py" in shown.stdout.str()
+
+
 class TestLoading:
     def test_importing_the_plugin_imports_neither_models_nor_http(self):
         code = f"""

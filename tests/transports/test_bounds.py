@@ -14,7 +14,8 @@ from memtrace.testing._threads import in_thread
 from memtrace.transport import CallContext, Request
 from memtrace_transports import HttpxTransport, ManualClock, _httpx
 from tests.responses import ROW
-from tests.transports.kinds import KINDS, on_every_blocking_kind, on_every_form
+from tests.sampling import sample
+from tests.transports.kinds import FORMS, KINDS, on_every_blocking_kind
 from tests.transports.scripted import Answer, Drip, ScriptedServer, Stall, Trickle
 
 pytestmark = pytest.mark.network
@@ -59,9 +60,12 @@ def test_waiting_for_a_free_connection_and_for_an_answer_share_a_bound(kind):
 
 
 # one byte each half second or so: each read ends in time, and the whole never does
-@on_every_form
+DRIPPING = {"headers": Trickle(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 40, 0.55), "body": Drip(0.55, 40)}
+
+
 @pytest.mark.parametrize(
-    "step", [Trickle(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 40, 0.55), Drip(0.55, 40)], ids=["headers", "body"]
+    ("form", "step"),
+    sample([pytest.param(form, step, id=f"{name}-{form}") for form in FORMS for name, step in DRIPPING.items()], 4),
 )
 def test_an_answer_that_comes_bit_by_bit_ends_with_the_bound(form, step):
     if str(form) == "requests sync yours" and isinstance(step, Trickle):
@@ -82,7 +86,7 @@ def slow_server():
         server.ended.set()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", sample(KINDS, 2), ids=str)
 def test_waiting_for_a_memory_is_over_in_time_though_a_read_takes_longer(kind, slow_server):
     memory = Memory.model_validate_json(ROW)
 

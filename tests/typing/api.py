@@ -50,6 +50,18 @@ def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.memories.search("x", agent_id="a", tags=["t"], limit=3), SearchHits)
     assert_type(client.memories.search("x")[0], SearchHit)
     assert_type(client.recall("a", query="x", limit=3), MemoryList)
+    assert_type(client.recall("a", "7d", until=timedelta(0), tags=["t"], memory_types=["entity"]), MemoryList)
+    assert_type(client.recall("a")[0], Memory)
+    assert_type(client.recall("a")[:3], list[Memory])
+    assert_type([memory.content for memory in client.recall("a")], list[str])
+    assert_type(client.agents.list()[-1], Agent)
+    assert_type(client.sessions.list()[0], Session)
+    assert_type(client.remember("a", "c", session_id="s", tags=["t"], importance=0.5, event_type="e"), Memory)
+    assert_type(client.memories.decide("a", "d", "r", metadata={"k": 1}, dedup_key="k"), Memory)
+    assert_type(client.agents.register("n", description="d"), Agent)
+    assert_type(client.agents.get_or_register("n"), Agent)
+    agent = client.agents.get("n")
+    assert_type(client.sessions.create(agent, metadata={"k": 1}), Session)
     assert_type(client.memories.prompt_context("x", agent_id="a", recent=2), PromptContext)
     assert_type(client.sessions.prompt_context("s", query="x", max_tokens=100), PromptContext)
     assert_type(client.memories.add(agent_id="a", content="c", occurred_at=datetime.now(timezone.utc)), Memory)
@@ -69,9 +81,10 @@ def keywords_and_models(client: Memtrace) -> None:
     assert_type(client.health(), Health)
     assert_type(client.ready(), bool)
     assert_type(client.with_options(timeout=None, api_key="k"), Memtrace)
-    with client.sessions.open(agent_id="a") as session:
+    with client.sessions.open(agent_id="a") as session, client.sessions.open(agent), client.sessions.open("a"):
         assert_type(session, ActiveSession)
         assert_type(session.remember("c", event_type="error"), Memory)
+        assert_type(session.recall(query="x", memory_types=["entity"], limit=3), MemoryList)
 
 
 async def the_same_awaited(client: AsyncMemtrace) -> None:
@@ -94,6 +107,9 @@ def what_is_wrong_is_an_error(client: Memtrace) -> None:
     client.memories.iter(tags="ui", tags_match="whole")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.sessions.prompt_context("s", format="html")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     client.recall(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.remember("a", "c", tag=["t"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.memories.delete("id")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    Memtrace("memory://", max_retries=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def read_token(path: str) -> str:

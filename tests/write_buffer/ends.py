@@ -23,14 +23,14 @@ KEPT = []
 def fill(buffer_kind, transport, url, key):
     """Add 20 memories that wait in a buffer."""
     if buffer_kind == "sync":
-        buffer = Memtrace(url, key, transport=transport).memories.buffered(flush_interval=3600)
+        buffer = Memtrace(url, key, transport=transport, dedup="server").memories.buffered(flush_interval=3600)
         KEPT.append(buffer)
         for number in range(COUNT):
             buffer.add(agent_id="bot", content=f"memory {number}")
         return
 
     async def add():
-        buffer = AsyncMemtrace(url, key, transport=transport).memories.buffered(flush_interval=3600)
+        buffer = AsyncMemtrace(url, key, transport=transport, dedup="server").memories.buffered(flush_interval=3600)
         KEPT.append(buffer)
         for number in range(COUNT):
             await buffer.add(agent_id="bot", content=f"memory {number}")
@@ -173,7 +173,7 @@ def end_with_late_adds(arguments):
 
     atexit.register(add_late)
     _, transport, url, key = arguments
-    buffer = Memtrace(url, key, transport=transport).memories.buffered(flush_interval=3600)
+    buffer = Memtrace(url, key, transport=transport, dedup="server").memories.buffered(flush_interval=3600)
     buffer.add(agent_id="bot", content="memory")
 
 

@@ -58,12 +58,12 @@ def test_a_request_that_is_changed_later_is_sent_as_it_was(face, fake):
     assert (row.content, row.metadata) == ("memory 1", {"list": [1]})
 
 
-def test_equal_memories_are_duplicates_unless_each_gets_a_key_of_its_own(face, fake):
+def test_equal_memories_are_all_stored_unless_the_server_is_to_tell(face, fake):
     client = face.client(fake)
-    face.call(client.memories.add, **memory(1))
+    face.call(client.with_options(dedup="server").memories.add, **memory(1))
     fake.flush()
-    with_server_keys = client.memories.buffered()
-    with_own_keys = client.with_options(dedup="per_call").memories.buffered()
+    with_server_keys = client.with_options(dedup="server").memories.buffered()
+    with_own_keys = client.memories.buffered()
     for buffer in (with_server_keys, with_own_keys):
         face.call(buffer.add, **memory(1))
         face.call(buffer.close)

@@ -91,6 +91,7 @@ def test_a_buffer_that_an_ancestor_closed_is_closed(generations):
     assert in_child(closed) == 0
 
 
+@pytest.mark.slow
 def test_a_child_that_never_used_a_buffer_lets_go_of_it_in_silence():
     buffer = [FakeMemtrace().client().memories.buffered(flush_interval=60)]
     buffer[0].add(**memory(1))

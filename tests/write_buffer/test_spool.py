@@ -254,6 +254,7 @@ def test_the_servers_time_is_asked_for_once_and_moves_on(face, fake, path):
     assert len(fake.calls.filter("memories.list")) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_loop_loses_and_doubles_nothing():
     assert run(6 if is_whole() else 1, seed=3) > 0
 
@@ -472,6 +473,7 @@ def test_the_death_of_the_sender_frees_its_role(path):
                 assert future.result(PATIENCE).status == "stored"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_child_adds_and_sends_while_its_parent_writes(path):
     with LiveServer(FakeMemtrace(any_key=True)) as server, Memtrace(server.url, "mtk_one") as client:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
-from memtrace._cli.options import Choice, JsonOption
+from memtrace._cli.options import Choice, IdsOption, JsonOption
+from memtrace._cli.terminal import show_error
 
 AGENTS = """\b
 Examples:
   memtrace-sdk agents
-  memtrace-sdk agents agent_0123456789abcdef01234567
+  memtrace-sdk agents --ids
+  memtrace-sdk agents assistant
   memtrace-sdk agents --json | jq -r '.agents[].id'
 """
 
@@ -20,21 +23,31 @@ Examples:
 def agents(
     agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Only this one, by id or name.")] = None,
     *,
+    ids: Annotated[bool, typer.Option("--ids", help="Also show the agents' IDs.")] = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show the registered agents."""
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import registered
     from memtrace._cli.tables import agents_table, show_found
 
     with connected(choice) as client:
-        found = [client.agents.get(agent)] if agent is not None else client.agents.list().agents
-    show_found("agents", found, agents_table, "no agent is registered; memories need none", as_json=as_json)
+        found = [registered(client, agent)] if agent is not None else client.agents.list().agents
+    show_found(
+        "agents",
+        found,
+        partial(agents_table, ids=ids),
+        "no agent is registered; memories need none",
+        as_json=as_json,
+        of_texts=True,
+    )
 
 
 SESSIONS = """\b
 Examples:
   memtrace-sdk sessions
+  memtrace-sdk sessions --ids
   memtrace-sdk sessions --agent agent_0123456789abcdef01234567
   memtrace-sdk sessions sess_0123456789abcdef01234567 --json
 """
@@ -44,10 +57,12 @@ def sessions(
     session: Annotated[str | None, typer.Argument(metavar="SESSION", help="Only this one, by id.")] = None,
     *,
     agent: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this agent, by id.")] = None,
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show the sessions, the newest first."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
     from memtrace._cli.tables import sessions_table, show_found
 
@@ -55,7 +70,8 @@ def sessions(
         raise CommandError("SESSION and --agent do not go together: leave one out", ExitStatus.USAGE)
     with connected(choice) as client:
         found = [client.sessions.get(session)] if session is not None else client.sessions.list(agent).sessions
-    show_found("sessions", found, sessions_table, "there is no session", as_json=as_json)
+        names = AgentNames(client, ids=ids or as_json).of(each.agent_id for each in found)
+    show_found("sessions", found, partial(sessions_table, names=names), "there is no session", as_json=as_json)
 
 
 STATS = """\b
@@ -72,20 +88,28 @@ agent. Without one: all registered agents.
 def stats(
     agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="The agents, by id.")] = None,
     *,
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Count what is stored."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import why_no_memory
     from memtrace._cli.tables import show_found, stats_table
 
     with connected(choice) as client:
-        ids = agent or [each.id for each in client.agents.list().agents]
-        found = [client.agents.stats(each) for each in ids]
+        counted = agent or [each.id for each in client.agents.list().agents]
+        found = [client.agents.stats(each) for each in counted]
+        names = AgentNames(client, ids=ids or as_json).of(counted)
+        empty = [each.agent_id for each in found if not each.memory_count] if agent and not as_json else []
+        notes = [why_no_memory(client, each) for each in empty]
     show_found(
         "stats",
         found,
-        stats_table,
+        partial(stats_table, names=names),
         "no agent is registered; name the id that memories are stored under: memtrace-sdk stats AGENT",
         as_json=as_json,
     )
+    for note in notes:
+        show_error(note)

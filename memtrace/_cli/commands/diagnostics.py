@@ -14,11 +14,11 @@ Examples:
 
 
 def transports(*, as_json: JsonOption = False) -> None:
-    """List the installed transports, and why one cannot be used."""
+    """List the installed transports: the clients they support, the default, and why one cannot be used."""
     from memtrace._cli.plugin_table import run_listing
     from memtrace.plugins import transport_registry as installed
 
-    run_listing(installed.listing(), "No transport is installed.", as_json=as_json)
+    run_listing(installed.listing(), "No transport is installed.", as_json=as_json, clients=True)
 
 
 MIDDLEWARE = """\b
@@ -60,7 +60,7 @@ Examples:
 \b
 The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on the
 command line, and is not shown.
-Exit status: 0 when success, 1 when a check failed, 2 when the configuration
+Exit status: 0 on success, 1 when a check failed, 2 when the configuration
 is missing or wrong.
 """
 

@@ -13,13 +13,13 @@ Examples:
   memtrace-sdk explain NotFoundError
 
 \b
-CODE is what an error's text ends with, errors/CODE, or the name of its class.
+CODE is an error's code, the URL that its text ends with, or the name of its class.
 The pages come with the package: no network is needed.
 """
 
 
 def explain(
-    code: Annotated[str | None, typer.Argument(metavar="CODE", help="An error's code or class.")] = None,
+    code: Annotated[str | None, typer.Argument(metavar="CODE", help="An error's code, URL or class.")] = None,
 ) -> None:
     """Show what an error means, its causes and what to do, or list all errors."""
     from memtrace._cli.error_pages import page_of, titles

@@ -11,19 +11,24 @@ from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import (
     Choice,
     EventOption,
-    ExactTagsOption,
+    IdsOption,
     JsonOption,
     KindOption,
+    KindsOption,
+    OccurredAtOption,
     QueryOption,
     SearchIndexOption,
     SessionOption,
     TagOption,
+    TagsMatchOption,
+    UntilOption,
 )
 from memtrace._cli.terminal import make_console, show, show_error, show_json, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from memtrace._cli.agent_names import AgentNames
     from memtrace.models import Memory
     from memtrace.resources.request_params import AddMemoryParams
 
@@ -54,6 +59,7 @@ def remember(
     importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
     session: Annotated[str | None, typer.Option(metavar="ID", help="The session's id.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
+    occurred_at: OccurredAtOption = None,
     dedup_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="An idempotency key: the same key within 24 hours is a duplicate.")
     ] = None,
@@ -77,6 +83,7 @@ def remember(
             "metadata": None if metadata is None else json_object(metadata, "--metadata"),
             "dedup_key": dedup_key,
         },
+        occurred_at=occurred_at,
         wait=wait,
         as_json=as_json,
     )
@@ -104,6 +111,7 @@ def decide(
     importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
     session: Annotated[str | None, typer.Option(metavar="ID", help="The session's id.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
+    occurred_at: OccurredAtOption = None,
     dedup_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="An idempotency key: the same key within 24 hours is a duplicate.")
     ] = None,
@@ -130,17 +138,21 @@ def decide(
             "metadata": {**also, "reasoning": reasoning},
             "dedup_key": dedup_key,
         },
+        occurred_at=occurred_at,
         wait=wait,
         as_json=as_json,
     )
 
 
-def _store(choice: Choice, fields: AddMemoryParams, *, wait: bool, as_json: bool) -> None:
+def _store(choice: Choice, fields: AddMemoryParams, *, occurred_at: str | None, wait: bool, as_json: bool) -> None:
     from memtrace._cli.connection import connected
     from memtrace._cli.stdin import text_of
     from memtrace._cli.tables import show_memories
+    from memtrace.clock import SystemClock
+    from memtrace.operations._time_bounds import to_moment
 
     with connected(choice, creates=True) as client:
+        fields["occurred_at"] = to_moment(occurred_at, "occurred_at", SystemClock())
         fields["content"] = text_of(fields["content"])
         memory = client.memories.add(wait=wait, **fields)
     if as_json:
@@ -152,7 +164,8 @@ def _store(choice: Choice, fields: AddMemoryParams, *, wait: bool, as_json: bool
 RECALL = """\b
 Examples:
   memtrace-sdk recall assistant
-  memtrace-sdk recall assistant --since 7d --limit 1000
+  memtrace-sdk recall assistant --since 7d --until 1d --limit 1000
+  memtrace-sdk recall assistant --type decision --tag ui
   memtrace-sdk recall assistant --query "what does the user drink?"
   memtrace-sdk recall assistant --json | jq -r '.memories[].content'
 """
@@ -169,37 +182,59 @@ def recall(
             help="Only what is newer: 30m, 24h, 7d, or a time as 2026-01-31T12:00:00Z. Without it: 24h, or all with --query.",
         ),
     ] = None,
+    until: UntilOption = None,
+    memory_type: KindsOption = None,
+    tag: TagOption = None,
+    tags_match: TagsMatchOption = "exact",
     limit: Annotated[
         int | None, typer.Option(metavar="N", help="How many at most. Without it: 100, or 10 with --query.")
     ] = None,
     search_index: SearchIndexOption = None,
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show what an agent remembers: the newest, or with --query the most relevant first."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
-    from memtrace._cli.nothing_found import why_nothing
-    from memtrace._cli.search_index import read_ahead
+    from memtrace._cli.nothing_found import Window, why_nothing
+    from memtrace._cli.search_index import SearchFilters, read_ahead
     from memtrace._cli.tables import show_memories
 
     if not agent:
         raise CommandError("AGENT is empty: as a filter that would mean everyone", ExitStatus.USAGE)
     with connected(choice, search_index) as client:
+        filters: SearchFilters = {
+            "until": until,
+            "memory_types": memory_type,
+            "tags": tag,
+            "tags_match": tags_match,
+        }
         if query is None:
             since = "24h" if since is None else since
-            found = client.memories.list(agent_id=agent, since=since, limit=100 if limit is None else limit)
         else:
             most = 10 if limit is None else limit
-            read_ahead(client, query, {"agent_id": agent, "since": since, "limit": most})
-            bound = {} if since is None else {"since": since}
-            found = client.memories.recall(agent, query=query, limit=most, **bound)
-        if not as_json and not found.memories:
-            show_error(why_nothing(client, agent, since, query))
+            read_ahead(client, query, {"agent_id": agent, "since": since, "limit": most, **filters})
+        bound = () if since is None else (since,)
+        found = client.memories.recall(
+            agent,
+            *bound,
+            until=until,
+            memory_types=memory_type,
+            tags=tag,
+            tags_match=tags_match,
+            limit=limit,
+            query=query,
+        )
+        if not as_json and not found:
+            window = Window(since, until, query, is_narrowed=bool(memory_type or tag))
+            show_error(why_nothing(client, agent, window))
             return
+        names = AgentNames(client, ids=ids or as_json).of([agent])
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
         return
-    show_memories(found.memories)
+    show_memories(found.memories, names)
     if found.has_more:
         which = "newest" if query is None else "most relevant"
         show_error(f"these are the {which} {found.count}; for more: --limit N, or memtrace-sdk export")
@@ -226,15 +261,17 @@ def tail(
     memory_type: KindOption = None,
     event_type: EventOption = None,
     tag: TagOption = None,
-    exact_tags: ExactTagsOption = False,
+    tags_match: TagsMatchOption = "exact",
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many to show first.")] = 10,
     interval: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long to wait between two reads.")
     ] = 1.0,
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Follow new memories, until Ctrl-C."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
     from memtrace._cli.tail import Outage, follow
     from memtrace.clock import SystemClock
@@ -249,18 +286,19 @@ def tail(
         memory_type=memory_type,
         event_type=event_type,
         tags=tag,
-        tags_match="exact" if exact_tags else "substring",
+        tags_match=tags_match,
     )
     exact = {"agent": agent, "type": memory_type, "event": event_type}
     shared = {name: value for name, value in exact.items() if value is not None}
     with connected(choice) as client:
+        names = AgentNames(client, ids=ids or as_json)
         if not as_json:
-            _show_shared(shared)
+            _show_shared({name: names.of([value]).get(value, value) for name, value in shared.items()})
         for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
             if isinstance(come, Outage):
                 show_error(f"no response yet, still trying: {come.error.message}")
             else:
-                _show_as_they_come(come, shared, as_json=as_json)
+                _show_as_they_come(come, shared, names, as_json=as_json)
 
 
 def _show_shared(shared: Mapping[str, str]) -> None:
@@ -272,17 +310,19 @@ def _show_shared(shared: Mapping[str, str]) -> None:
         show(console, shared_line((name, visible(value)) for name, value in shared.items()))
 
 
-def _show_as_they_come(memories: Sequence[Memory], shared: Mapping[str, str], *, as_json: bool) -> None:
+def _show_as_they_come(
+    memories: Sequence[Memory], shared: Mapping[str, str], names: AgentNames, *, as_json: bool
+) -> None:
     from memtrace._cli.recent_rows import line_of
     from memtrace._cli.tables import memory_line, memory_row
 
-    console = make_console()
+    console, known = make_console(), names.of(memory.agent_id for memory in memories)
     if as_json:
         for memory in memories:
             typer.echo(line_of(memory))
     elif console.is_terminal:
         for memory in memories:
-            show(console, *memory_row(memory, console.width, shared))
+            show(console, *memory_row(memory, console.width, shared, known))
     else:
-        show(console, *map(memory_line, memories), wrap=False)
+        show(console, *(memory_line(memory, known) for memory in memories), wrap=False)
     sys.stdout.flush()

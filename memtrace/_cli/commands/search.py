@@ -10,7 +10,7 @@ from memtrace._cli.options import (
     AgentOption,
     Choice,
     EventsOption,
-    ExactTagsOption,
+    IdsOption,
     ImportanceOption,
     JsonOption,
     KindsOption,
@@ -18,6 +18,7 @@ from memtrace._cli.options import (
     SessionOption,
     SinceOption,
     TagOption,
+    TagsMatchOption,
     UntilOption,
 )
 from memtrace._cli.terminal import show_error, show_json, show_table
@@ -45,16 +46,20 @@ def search(
     memory_type: KindsOption = None,
     event_type: EventsOption = None,
     tag: TagOption = None,
+    tags_match: TagsMatchOption = "exact",
     min_importance: ImportanceOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[int, typer.Option(metavar="N", help="How many at most.")] = 10,
     search_index: SearchIndexOption = None,
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Find the memories that are relevant to a query."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import nothing_of
     from memtrace._cli.search_index import SearchFilters, read_ahead
     from memtrace._cli.tables import hits_table
 
@@ -65,6 +70,7 @@ def search(
             "memory_types": memory_type,
             "event_types": event_type,
             "tags": tag,
+            "tags_match": tags_match,
             "min_importance": min_importance,
             "since": since,
             "until": until,
@@ -72,6 +78,8 @@ def search(
         }
         read_ahead(client, query, filters)
         hits = client.memories.search(query, **filters)
+        none = "" if hits or as_json else nothing_of(client, agent)
+        names = AgentNames(client, ids=ids or as_json).of(hit.memory.agent_id for hit in hits)
     if as_json:
         rows = [
             {"score": hit.score, "count": hit.count, "memory": hit.memory.model_dump(mode="json", exclude_unset=True)}
@@ -79,21 +87,21 @@ def search(
         ]
         show_json({"hits": rows, "count": len(rows)})
     elif hits:
-        show_table(hits_table(hits), of_texts=True)
+        show_table(hits_table(hits, names), of_texts=True)
     else:
-        show_error("nothing was found")
+        show_error(none)
 
 
 FILTER = """\b
 Examples:
   memtrace-sdk filter "dark mode"
   memtrace-sdk filter --agent assistant --type decision --since 30d
-  memtrace-sdk filter error --tag billing --exact-tags --order asc --json
+  memtrace-sdk filter error --tag billing --order asc --json
 
 \b
 TEXT is a part of the content, case-sensitive; there are no wildcards.
-A tag matches as a part of the stored tags, ui finds gui too, unless
---exact-tags is given. For what is relevant to a question: memtrace-sdk search.
+A tag matches as a whole; with --tags-match substring, ui also finds gui.
+memtrace-sdk search finds memories that are relevant to a query.
 """
 
 
@@ -105,17 +113,20 @@ def filter_(
     memory_type: KindsOption = None,
     event_type: EventsOption = None,
     tag: TagOption = None,
-    exact_tags: ExactTagsOption = False,
+    tags_match: TagsMatchOption = "exact",
     min_importance: ImportanceOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     limit: Annotated[int, typer.Option(metavar="N", help="How many at most.")] = 50,
     order: Annotated[Literal["asc", "desc"], typer.Option(help="asc is oldest first, desc newest first.")] = "desc",
+    ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
     """Show the memories that the server's filters find, of all agents."""
+    from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import nothing_of
     from memtrace._cli.tables import show_memories
 
     with connected(choice) as client:
@@ -126,16 +137,21 @@ def filter_(
             memory_types=memory_type,
             event_types=event_type,
             tags=tag,
-            tags_match="exact" if exact_tags else "substring",
+            tags_match=tags_match,
             min_importance=min_importance,
             since=since,
             until=until,
             limit=limit,
             order=order,
         )
+        names = AgentNames(client, ids=ids or as_json).of(memory.agent_id for memory in found.results)
+        none = "" if found.results or as_json else nothing_of(client, agent)
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
         return
-    show_memories(found.results)
+    if none:
+        show_error(none)
+        return
+    show_memories(found.results, names)
     if found.count == limit:
         show_error(f"these are {found.count}, there may be more: --limit N")

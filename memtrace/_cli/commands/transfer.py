@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from memtrace._cli.options import AgentOption, Choice, EventOption, JsonOption, KindOption, SessionOption
+from memtrace._cli.options import AgentOption, Choice, EventOption, JsonOption, KindOption, SessionOption, TagOption
 
 EXPORT = """\b
 Examples:
@@ -32,10 +32,7 @@ def export(
     session: SessionOption = None,
     memory_type: KindOption = None,
     event_type: EventOption = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TAG", help="Only memories with exactly this tag; give it several times for more."),
-    ] = None,
+    tag: TagOption = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is newer: 24h, or 2026-01-31.")] = None,
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only what is older, in the forms of --since.")
@@ -75,7 +72,7 @@ sessions opened, and memories stored under the ids that these get. A name that e
 in .gz is decompressed. The server sets a new time, see --keep-time-as.
 Run it again after an interruption, the next day or next year: what is there is
 found, and stored no second time.
-Exit status 8: all is completed, some lines rejected.
+Exit status 8: completed, some lines rejected.
 """
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from memtrace._runtime.config import Settings
 from memtrace._runtime.local_index import LocalIndex, Mark, Target
@@ -24,9 +24,8 @@ from memtrace.operations._validation import (
     check_tags,
     check_types,
     invalid,
-    is_text,
-    require_non_empty,
     split_tags,
+    text_list,
     trim_tag,
 )
 from memtrace.ranking import IndexProgress, IndexStatus, SearchHit, SearchHits
@@ -297,10 +296,13 @@ def index_query(
     check_hits(limit)
     _check_owner(agent_id, "agent_id")
     _check_owner(session_id, "session_id")
-    check_types(_texts(memory_types, "memory_types"), "memory_types")
-    check_types(_texts(event_types, "event_types"), "event_types")
-    wanted = split_tags(tags) if isinstance(tags, str) else [trim_tag(tag) for tag in _texts(tags, "tags") or ()]
+    types, events = text_list(memory_types, "memory_types"), text_list(event_types, "event_types")
+    check_types(types, "memory_types")
+    check_types(events, "event_types")
+    wanted = split_tags(tags) if isinstance(tags, str) else [trim_tag(tag) for tag in text_list(tags, "tags") or ()]
     check_tags(wanted)
+    if tags_match not in (None, *get_args(TagsMatch)):
+        raise invalid("tags_match", "'substring' or 'exact'", "there is no other")
     check_importance(min_importance)
     return IndexQuery(
         agent_id=agent_id,
@@ -308,34 +310,16 @@ def index_query(
         since=to_moment(since, "since", settings.clock),
         until=to_moment(until, "until", settings.clock),
         tags=[tag for tag in wanted if tag] or None,
-        tags_match=tags_match or "substring",
-        memory_types=_texts(memory_types, "memory_types"),
-        event_types=_texts(event_types, "event_types"),
+        tags_match=tags_match or "exact",
+        memory_types=types,
+        event_types=events,
         min_importance=min_importance,
         limit=limit,
         newest=newest,
     )
 
 
-def recall_query(settings: Settings, agent_id: str, query: str, since: TimeBound | None, limit: int) -> IndexQuery:
-    """What `recall` looks for. An empty agent is refused: as a filter it would mean everyone."""
-    require_non_empty(agent_id, "agent_id")
-    return index_query(settings, query=query, agent_id=agent_id, since=since, limit=limit)
-
-
 def _check_owner(value: str | None, field: str) -> None:
     if value == "":
         raise invalid(field, "None or a string that is not empty", "an empty one would not filter")
     check_id(value, field)
-
-
-def _texts(values: Sequence[str] | None, field: str) -> list[str] | None:
-    if values is None:
-        return None
-    if not _are_texts(values):
-        raise invalid(field, "a list of strings")
-    return list(values)
-
-
-def _are_texts(values: object) -> bool:
-    return isinstance(values, Iterable) and not isinstance(values, str) and all(map(is_text, values))

@@ -18,7 +18,7 @@ class BufferLimits:
 
     >>> BufferLimits(max_items=500)
     Traceback (most recent call last):
-    memtrace.exceptions.ConfigurationError: max_items must be a whole number from 1 to 100 (docs: errors/configuration)
+    memtrace.exceptions.ConfigurationError: max_items must be a whole number from 1 to 100 (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)
     """
 
     #: A request is sent when so many wait, and holds no more.

@@ -11,9 +11,11 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memtrace._support.error_text import did_you_mean
+from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError
-from memtrace.models import AddMemoryRequest, ListOptions, MemoryType, SearchQuery
+from memtrace.models import AddMemoryRequest, MemoryType, SearchQuery
 from memtrace.operations._coercion import decision_memory
+from memtrace.operations._time_bounds import to_moment
 from memtrace.operations._validation_errors import invalid_request_from
 
 
@@ -25,13 +27,14 @@ class RelevanceQuery:
     agent_id: str
     session_id: str | None
     since: str | None
+    until: str | None
     tags: list[str] | None
     memory_types: list[str] | None
     min_importance: float | None
     limit: int
 
 
-MemoryRequest = AddMemoryRequest | ListOptions | SearchQuery | RelevanceQuery
+MemoryRequest = AddMemoryRequest | SearchQuery | RelevanceQuery
 """What a call of a tool becomes."""
 
 MAX_ROWS = 100
@@ -40,10 +43,12 @@ MAX_ROWS = 100
 _DEFAULT_ROWS = 20
 _LONGEST_NAME = 64
 
-_SINCE = "Only what is newer than this: a number and m, h or d, such as 30m, 24h or 7d. Leave it out for all times."
-_LIMIT = "How many memories to read at most, newest first. 20 when left out."
-_MOST = "How many memories to read at most. 20 when left out."
+_SINCE = "Only what is newer than this: a number and m, h or d, such as 30m, 24h or 7d, or a time as in 2026-01-31T12:00:00Z. Leave it out for all times."
+_UNTIL = "Only what is older than this, in the forms of since."
 _TAGS = "letters, digits, '_', '-' and '.', at most 64 characters each"
+_LABELS = f"Labels to find it by: {_TAGS}."
+_ALL_TAGS = f"Labels that it must all have: {_TAGS}."
+_IMPORTANCE = "From 0 to 1."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Binding:
     """Whose memory it is: what the application says, and no model chooses."""
 
     agent_id: str
+    #: Times that a model writes count from its now.
+    clock: Clock
     #: What is written belongs to this session.
     session_id: str | None = None
     #: Only what belongs to this session is read; None for all of the agent.
@@ -78,8 +85,16 @@ class Remember(Arguments):
     content: str = Field(
         description="What to remember, in whole sentences that can be understood without this conversation."
     )
-    tags: list[str] | None = Field(default=None, description=f"Labels to find it by: {_TAGS}.")
-    importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description="From 0 to 1.")
+    tags: list[str] | None = Field(default=None, description=_LABELS)
+    importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description=_IMPORTANCE)
+    event_type: str | None = Field(
+        default=None,
+        description="The kind of event, a free-form label: a letter, then letters, digits or '_'. Default: 'general'.",
+    )
+    occurred_at: str | None = Field(
+        default=None,
+        description="When it happened, by default now: 2h or 3d for 2 hours or 3 days ago, or a time such as 2026-01-31T12:00:00Z.",
+    )
 
     def request(self, binding: Binding) -> AddMemoryRequest:
         """An episodic memory."""
@@ -87,6 +102,8 @@ class Remember(Arguments):
             agent_id=binding.agent_id,
             session_id=binding.session_id,
             content=self.content,
+            event_type=self.event_type or "general",
+            occurred_at=to_moment(self.occurred_at, "occurred_at", binding.clock),
             tags=self.tags,
             importance=self.importance,
         )
@@ -97,50 +114,30 @@ class Decide(Arguments):
 
     decision: str = Field(description="The decision, in one sentence.")
     reasoning: str = Field(description="Why, so that it can be judged later.")
+    tags: list[str] | None = Field(default=None, description=_LABELS)
+    importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description=_IMPORTANCE)
 
     def request(self, binding: Binding) -> AddMemoryRequest:
         """A decision, its reasons beside it."""
-        made = decision_memory(binding.agent_id, self.decision, self.reasoning)
-        return made.model_copy(update={"session_id": binding.session_id})
+        details = {"tags": self.tags, "importance": self.importance}
+        return decision_memory(binding.agent_id, self.decision, self.reasoning, details, binding.session_id)
 
 
 class Recall(Arguments):
     """Arguments of ``recall``."""
 
     since: str | None = Field(default=None, description=_SINCE)
-    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS, description=_LIMIT)
-
-    @property
-    def rows(self) -> int:
-        """As many as asked for."""
-        return self.limit or _DEFAULT_ROWS
-
-    def request(self, binding: Binding) -> ListOptions:
-        """The newest."""
-        return ListOptions(
-            agent_id=binding.agent_id,
-            session_id=binding.read_session_id,
-            since=self.since or None,
-            limit=self.rows + 1,
-            order="desc",
-        )
-
-
-class Search(Arguments):
-    """Arguments of ``search``."""
-
+    until: str | None = Field(default=None, description=_UNTIL)
+    tags: list[str] | None = Field(default=None, description=_ALL_TAGS)
+    memory_types: list[MemoryType] | None = Field(default=None, description="Kinds of memory, any of them.")
+    limit: int | None = Field(
+        default=None, ge=1, le=MAX_ROWS, description="How many memories to read at most. Default: 20."
+    )
     query: str | None = Field(
         default=None,
         description="What to look for, in plain words: a question, or the words that the memory may have. Any of them is "
         "enough, and the most relevant comes first. Leave it out to read the newest that the other arguments allow.",
     )
-    tags: list[str] | None = Field(default=None, description=f"Labels that it must all have: {_TAGS}.")
-    memory_types: list[MemoryType] | None = Field(default=None, description="Kinds of memory, any of them.")
-    min_importance: float | None = Field(
-        default=None, ge=0, le=1, allow_inf_nan=False, description="The least importance, from 0 to 1."
-    )
-    since: str | None = Field(default=None, description=_SINCE)
-    limit: int | None = Field(default=None, ge=1, le=MAX_ROWS, description=_MOST)
 
     @property
     def rows(self) -> int:
@@ -149,6 +146,9 @@ class Search(Arguments):
 
     def request(self, binding: Binding) -> SearchQuery | RelevanceQuery:
         """The most relevant, or without a query the newest that fit."""
+        return self._reading(binding, None)
+
+    def _reading(self, binding: Binding, min_importance: float | None) -> SearchQuery | RelevanceQuery:
         types: list[str] | None = [*self.memory_types] if self.memory_types else None
         if self.query:
             return RelevanceQuery(
@@ -156,9 +156,10 @@ class Search(Arguments):
                 agent_id=binding.agent_id,
                 session_id=binding.read_session_id,
                 since=self.since or None,
+                until=self.until or None,
                 tags=self.tags,
                 memory_types=types,
-                min_importance=self.min_importance,
+                min_importance=min_importance,
                 limit=self.rows + 1,
             )
         return SearchQuery(
@@ -167,10 +168,23 @@ class Search(Arguments):
             memory_types=types,
             tags=self.tags,
             since=self.since or None,
-            min_importance=self.min_importance,
+            until=self.until or None,
+            min_importance=min_importance,
             limit=self.rows + 1,
             order="desc",
         )
+
+
+class Search(Recall):
+    """Arguments of ``search``: those of ``recall``, and the importance."""
+
+    min_importance: float | None = Field(
+        default=None, ge=0, le=1, allow_inf_nan=False, description="The lowest importance, from 0 to 1."
+    )
+
+    def request(self, binding: Binding) -> SearchQuery | RelevanceQuery:
+        """The most relevant, or without a query the newest that fit."""
+        return self._reading(binding, self.min_importance)
 
 
 ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)

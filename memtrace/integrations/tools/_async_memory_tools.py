@@ -12,7 +12,7 @@ from memtrace.integrations.tools._arguments import MemoryRequest, RelevanceQuery
 from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas_of
 from memtrace.integrations.tools._results import ToolResult, failure, success
 from memtrace.integrations.tools._scope import Action, MemoryScope, Scope
-from memtrace.models import AddMemoryRequest, ListOptions, Memory
+from memtrace.models import AddMemoryRequest, Memory
 
 
 class AsyncMemoryTools:
@@ -61,6 +61,7 @@ class AsyncMemoryTools:
         self._client = client
         self._scope = Scope(
             agent_id=agent_id,
+            clock=client._dispatcher.settings.clock,  # noqa: SLF001  # of this package; users have no need of it
             session_id=session_id,
             scope=scope,
             tools=tools,
@@ -104,9 +105,7 @@ class AsyncMemoryTools:
 
     async def _sent(self, request: MemoryRequest) -> Memory | Sequence[Memory]:
         if isinstance(request, AddMemoryRequest):
-            return await self._client.memories.add(request)
-        if isinstance(request, ListOptions):
-            return (await self._client.memories.list(request)).memories
+            return await self._client.add_memory(request)  # a model repeats itself: the server's rule for duplicates
         if isinstance(request, RelevanceQuery):
             return (await self._client.memories.search(**asdict(request))).memories
         return (await self._client.memories.filter(request)).results

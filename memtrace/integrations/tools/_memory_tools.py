@@ -13,7 +13,7 @@ from memtrace.integrations.tools._arguments import MemoryRequest, RelevanceQuery
 from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas_of
 from memtrace.integrations.tools._results import ToolResult, failure, success
 from memtrace.integrations.tools._scope import Action, MemoryScope, Scope
-from memtrace.models import AddMemoryRequest, ListOptions, Memory
+from memtrace.models import AddMemoryRequest, Memory
 
 
 class MemoryTools:
@@ -59,6 +59,7 @@ class MemoryTools:
         self._client = client
         self._scope = Scope(
             agent_id=agent_id,
+            clock=client._dispatcher.settings.clock,  # noqa: SLF001  # of this package; users have no need of it
             session_id=session_id,
             scope=scope,
             tools=tools,
@@ -102,9 +103,7 @@ class MemoryTools:
 
     def _sent(self, request: MemoryRequest) -> Memory | Sequence[Memory]:
         if isinstance(request, AddMemoryRequest):
-            return self._client.memories.add(request)
-        if isinstance(request, ListOptions):
-            return (self._client.memories.list(request)).memories
+            return self._client.add_memory(request)  # a model repeats itself: the server's rule for duplicates
         if isinstance(request, RelevanceQuery):
             return (self._client.memories.search(**asdict(request))).memories
         return (self._client.memories.filter(request)).results

@@ -12,6 +12,7 @@ from memtrace.exceptions import ConflictError, InvalidRequestError, MemtraceErro
 from memtrace.integrations.tools._definitions import SchemaFormat, check_schema_format
 from memtrace.integrations.tools._scope import Action
 from memtrace.models import Memory
+from memtrace.operations._time_bounds import WRITTEN_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,5 +139,7 @@ def _corrected(action: Action | None, error: InvalidRequestError) -> str:
     """What was wrong, by the tool's own names."""
     names = _THEIR_NAMES.get(action.definition.tool, {}) if action is not None else {}
     name = names.get(error.field or "")
+    written = WRITTEN_RULES.get(error.rule or "")
     problem = f"{name} {error.problem}" if name and error.problem else error.message
+    problem = f"{error.field} must be {written}" if written else problem
     return f"Not done: {closed(problem)} Correct it and call again."

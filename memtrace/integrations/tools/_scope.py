@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, get_args
 
 from memtrace._support.error_text import did_you_mean
 from memtrace._support.numbers import is_int
+from memtrace.clock import Clock
 from memtrace.exceptions import ConfigurationError, InvalidRequestError
 from memtrace.integrations.tools._arguments import Binding, MemoryRequest, arguments_from, shown_name
 from memtrace.integrations.tools._definitions import Definition, ToolName, definitions_of
@@ -37,6 +38,7 @@ class Scope:
         self,
         *,
         agent_id: str,
+        clock: Clock,
         session_id: str | None,
         scope: MemoryScope,
         tools: Sequence[ToolName],
@@ -52,7 +54,7 @@ class Scope:
             raise ConfigurationError("scope='session' needs a session_id", argument="session_id")
         if not is_int(max_chars) or max_chars < LEAST_CHARS:
             raise ConfigurationError(f"max_chars must be a whole number, {LEAST_CHARS} or more", argument="max_chars")
-        self.binding: Binding = Binding(agent_id, session_id or None, session_id if scope == "session" else None)
+        self.binding: Binding = Binding(agent_id, clock, session_id or None, session_id if scope == "session" else None)
         self.max_chars: int = max_chars
         self._by_name = {definition.name: definition for definition in definitions_of(tools, prefix)}
 

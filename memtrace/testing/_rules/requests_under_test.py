@@ -44,6 +44,7 @@ def line(response: Response) -> str:
 
 def failure(subject: TransportUnderTest, request: Request) -> TransportError:
     """The error that sending raises, well within the time that it may take."""
+    __tracebackhide__ = True
     longest = _SLACK + min(request.timeout or PATIENCE, PATIENCE)
     ended = subject.start(request)
     took = _seconds_until(ended, longest + PATIENCE)

@@ -14,6 +14,8 @@ from types import MappingProxyType
 from typing import Any, overload
 from urllib.parse import unquote
 
+from memtrace._support.numbers import counted
+from memtrace.transport._header_rules import SECRET_HEADERS
 from memtrace_transports._engine.routes.memories import is_batch
 from memtrace_transports._engine.routes.request import RouteRequest
 from memtrace_transports.memory._organisations import Organisation, check_fake
@@ -56,7 +58,8 @@ class LoggedCall:
     """One request that reached the server, and its outcome.
 
     `status` is the status of the response, or 0 if there was none. `fault` describes an injected
-    fault. `at` is the time in seconds since 1970, by the fake's clock.
+    fault. `at` is the time in seconds since 1970, by the fake's clock. `headers` are the headers that
+    were sent, by their names in lower case; the value of a key is ``***``.
     """
 
     _route: str
@@ -68,7 +71,7 @@ class LoggedCall:
     variable: tuple[str, str] | None
     query: Mapping[str, str]
     body: bytes | None
-    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     status: int = 0
     fault: str | None = None
     _operation: str | None = field(default=None, init=False)
@@ -82,7 +85,8 @@ class LoggedCall:
         """
         if self._operation is None:
             self._operation = self._route
-            if self._route == "memories.add" and is_batch(RouteRequest((), {}, self.content_type, self.body or b"")):
+            content_type = self.headers.get("content-type", "")
+            if self._route == "memories.add" and is_batch(RouteRequest((), {}, content_type, self.body or b"")):
                 self._operation = "memories.add_many"
         return self._operation
 
@@ -112,14 +116,25 @@ class LoggedCall:
         own = self.arguments
         return [name for name, wanted in arguments.items() if name not in own or not _equal(own[name], wanted)]
 
+    def differing_headers(self, headers: Mapping[str, str]) -> list[str]:
+        """Compare headers with those of this call.
+
+        Args:
+            headers: The expected headers. Their names are case-insensitive.
+
+        Returns:
+            The names whose value differs, or that were not sent.
+        """
+        return [name for name, wanted in headers.items() if self.headers.get(name.lower()) != wanted]
+
     @property
     def size(self) -> int:
         """How many bytes of memory it uses."""
-        size = _OWN_BYTES + len(self.body or b"") + sys.getsizeof(self.path) + sys.getsizeof(self.content_type)
-        if self.query or self.variable:
-            texts = (*(self.variable or ()), *self.query, *self.query.values())
-            size += sum(map(sys.getsizeof, (self.query, *texts)))
-        return size
+        size = _OWN_BYTES + len(self.body or b"") + sys.getsizeof(self.path)
+        for texts in (self.headers, self.query):
+            if texts:
+                size += sum(map(sys.getsizeof, (texts, *texts, *texts.values())))
+        return size + sum(map(sys.getsizeof, self.variable or ()))
 
     def __str__(self) -> str:
         what = f"{self.operation}: {self.method} {self.path} -> {self.status or 'no response'}"
@@ -127,6 +142,22 @@ class LoggedCall:
 
     def __repr__(self) -> str:
         return f"<LoggedCall, {self}>"
+
+
+def masked(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers, by their names in lower case, as a log may keep them: without secrets."""
+    return {name: _MASK if name in SECRET_HEADERS else value for name, value in headers.items()}
+
+
+_MASK = "***"
+
+
+def _checked_headers(headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Headers to compare with. Raises ValueError for a secret, with which no call could be found."""
+    for name in headers or ():
+        if name.lower() in SECRET_HEADERS:
+            raise ValueError(f"the log keeps no value of {name}; org= finds the calls of one key's organisation")
+    return headers or {}
 
 
 def _fields(body: bytes | None) -> dict[str, Any]:
@@ -192,6 +223,7 @@ class CallLog(Sequence[LoggedCall]):
         *,
         org: Organisation | str | None = None,
         status_code: int | None = None,
+        headers: Mapping[str, str] | None = None,
         **arguments: object,
     ) -> CallLog:
         """Select calls.
@@ -200,6 +232,8 @@ class CallLog(Sequence[LoggedCall]):
             operation: The name of the operation, such as ``memories.add``; ``*`` matches any part.
             org: An organisation, its name or its ID. Default: all.
             status_code: The status of the response. Default: any.
+            headers: Headers that were sent; their names are case-insensitive. The log keeps no value
+                of a key: select by `org` instead. Default: any.
             **arguments: Fields of the body, parameters of the query and IDs in the path, with their
                 values.
 
@@ -208,9 +242,11 @@ class CallLog(Sequence[LoggedCall]):
 
         Raises:
             TypeError: `org` is not an organisation, a name or an ID.
-            ValueError: No operation and no logged call has this name.
+            ValueError: No operation and no logged call has this name, or the value of a header is a
+                secret.
         """
         check_operation(operation)
+        wanted = _checked_headers(headers)
         check_fake(org, self._fake)
         whose = org.org_id if isinstance(org, Organisation) else org
         if not (whose is None or isinstance(whose, str)):
@@ -222,57 +258,95 @@ class CallLog(Sequence[LoggedCall]):
                 if fnmatchcase(call.operation, operation)
                 and (whose is None or whose in (call.org, call.org_id))
                 and (status_code is None or call.status == status_code)
+                and not call.differing_headers(wanted)
                 and not call.differing(arguments)
             ],
             fake=self._fake,
         )
 
     def assert_called(
-        self, operation: str, *, org: Organisation | str | None = None, times: int | None = None, **arguments: object
+        self,
+        operation: str,
+        *,
+        org: Organisation | str | None = None,
+        times: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **arguments: object,
     ) -> None:
-        """Assert that there was such a call. The message shows the nearest calls.
+        """Assert that there was such a call, or an exact number of them.
 
         Args:
             operation: The name of the operation, such as ``memories.add``; ``*`` matches any part.
             org: An organisation, its name or its ID. Default: all.
             times: How many such calls there were exactly. Default: one or more.
+            headers: Headers that were sent; their names are case-insensitive. The log keeps no value
+                of a key: use `org` instead. Default: any.
             **arguments: Fields of the body, parameters of the query and IDs in the path, with their
                 values.
 
         Raises:
-            AssertionError: There was no such call, or another number of them.
+            AssertionError: There was no such call, or another number of them. The message shows what
+                was expected, the nearest calls, and how often each operation was called.
+            TypeError: `org` is not an organisation, a name or an ID.
+            ValueError: No operation and no logged call has this name, or the value of a header is a
+                secret.
+
+        Example:
+            >>> from memtrace_transports import FakeMemtrace
+            >>> fake = FakeMemtrace()
+            >>> memory = fake.client(headers={"X-Run": "nightly"}).remember("assistant", "User prefers dark mode")
+            >>> fake.calls.assert_called("memories.add", agent_id="assistant", headers={"x-run": "nightly"})
         """
-        found = [call for call in self.filter(operation, org=org) if not call.differing(arguments)]
+        __tracebackhide__ = True
+        called = self.filter(operation, org=org, headers=headers)
+        found = [call for call in called if not call.differing(arguments)]
         if (times is None and found) or (times is not None and len(found) == times):
             return
-        wanted = f"{operation}({', '.join(f'{name}={_shown(value)}' for name, value in arguments.items())})"
-        whose = "" if org is None else f" by {org.name if isinstance(org, Organisation) else org}"
-        expected = "a call" if times is None else f"{times} call{'' if times == 1 else 's'}"
-        near = (self if org is None else self.filter(org=org))._near(operation, arguments)  # noqa: SLF001 - of this class
-        raise AssertionError("\n  ".join([f"expected {expected} of {wanted}{whose}, got {len(found)}", *near]))
+        wanted = _shown_call(operation, org, {**({"headers": dict(headers)} if headers else {}), **arguments})
+        expected = "at least 1 call" if times is None else counted(times, "call", "calls")
+        calls = self if org is None else self.filter(org=org)
+        near = calls._near(operation, headers or {}, arguments)  # noqa: SLF001 - of this class
+        raise AssertionError("\n  ".join([f"expected {expected} to {wanted}, got {len(found)}", *near]))
 
-    def assert_not_called(self, operation: str, *, org: Organisation | str | None = None, **arguments: object) -> None:
+    def assert_not_called(
+        self,
+        operation: str,
+        *,
+        org: Organisation | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **arguments: object,
+    ) -> None:
         """Assert that there was no such call.
 
         Args:
             operation: The name of the operation, such as ``memories.add``; ``*`` matches any part.
             org: An organisation, its name or its ID. Default: all.
+            headers: Headers that were sent; their names are case-insensitive. The log keeps no value
+                of a key: use `org` instead. Default: any.
             **arguments: Fields of the body, parameters of the query and IDs in the path, with their
                 values.
 
         Raises:
             AssertionError: There was such a call.
+            TypeError: `org` is not an organisation, a name or an ID.
+            ValueError: No operation and no logged call has this name, or the value of a header is a
+                secret.
         """
-        self.assert_called(operation, org=org, times=0, **arguments)
+        __tracebackhide__ = True
+        self.assert_called(operation, org=org, times=0, headers=headers, **arguments)
 
-    def _near(self, operation: str, arguments: Mapping[str, object]) -> list[str]:
-        """The calls of the operation, those with the fewest differences first; else what was called instead."""
-        same = self.filter(operation)
-        if same:
-            ranked = sorted(same, key=lambda call: len(call.differing(arguments)))
-            return [f"{call}{_difference(call, arguments)}" for call in ranked[:_SHOWN]]
-        others = Counter(call.operation for call in self)
-        return [f"called instead: {name}, {_times(count)}" for name, count in others.most_common(_SHOWN)]
+    def _near(self, operation: str, headers: Mapping[str, str], arguments: Mapping[str, object]) -> list[str]:
+        """The calls of the operation, those with the fewest differences first, and how often each operation was called."""
+
+        def differences(call: LoggedCall) -> int:
+            return len(call.differing(arguments)) + len(call.differing_headers(headers))
+
+        ranked = sorted(self.filter(operation), key=differences)
+        near = [f"{call}{_difference(call, headers, arguments)}" for call in ranked[:_SHOWN]]
+        counts = Counter(call.operation for call in self).most_common()
+        came = ", ".join(f"{name} ({count})" for name, count in counts) or "none"
+        nearest = [f"{'nearest' if place == 0 else 'next'}: {line}" for place, line in enumerate(near)]
+        return [*nearest, f"all calls: {came}"]
 
     @overload
     def __getitem__(self, index: int) -> LoggedCall: ...
@@ -300,17 +374,20 @@ _SHOWN = 5
 _SHOWN_LENGTH = 200
 
 
+def _shown_call(operation: str, org: Organisation | str | None, arguments: Mapping[str, object]) -> str:
+    whose = "" if org is None else f" by {org.name if isinstance(org, Organisation) else org}"
+    return f"{operation}({', '.join(f'{name}={_shown(value)}' for name, value in arguments.items())}){whose}"
+
+
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def _difference(call: LoggedCall, arguments: Mapping[str, object]) -> str:
-    names = call.differing(arguments)
+def _difference(call: LoggedCall, headers: Mapping[str, str], arguments: Mapping[str, object]) -> str:
     own = call.arguments
-    told = [f"{name}={_shown(own[name])}" if name in own else f"no {name}" for name in names]
+    told = [f"{name}={_shown(own[name])}" if name in own else f"no {name}" for name in call.differing(arguments)]
+    for name in call.differing_headers(headers):
+        sent = call.headers.get(name.lower())
+        told.append(f"no header {name}" if sent is None else f"header {name}={_shown(sent)}")
     return f", with {', '.join(told)}" if told else ""

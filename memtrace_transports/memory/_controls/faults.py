@@ -237,6 +237,7 @@ class FaultPlan:
         Raises:
             AssertionError: A fault has hit fewer calls than planned.
         """
+        __tracebackhide__ = True
         with self._guard:
             left = [
                 f"{planned.fault.describe()}: hit {planned.hit} of {planned.seen} matching calls"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import AddMemoryRequest, Agent, AgentList, BatchResult, Health, Memory, MemoryList, Outcome, SearchResult
+from memtrace.context import build_context
 from memtrace.exceptions import InvalidRequestError
 from memtrace.integrations.notebook import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, to_html
 from memtrace.ranking import SearchHit, SearchHits
@@ -82,6 +83,18 @@ def test_hits_are_a_table_with_scores_and_counts():
     assert "count" not in Page(hits[1:]._repr_html_()).rows[0]
     assert to_html(SearchHits()) == SearchHits()._repr_html_()
     assert Page(to_html(SearchHits())).caption == "SearchHits: 0 hits"
+
+
+def test_a_prompt_context_is_a_table_of_its_figures_and_its_text():
+    context = build_context([memory("<script>tea</script>"), memory("cake " * 3)], max_tokens=110)
+    page = Page(context._repr_html_())
+    assert page.caption == "PromptContext"
+    assert page.fields["tokens"] == str(context.tokens)
+    assert page.fields["memories"] == str(len(context.memories))
+    assert "<script>tea" in page.fields["text"] or "cake" in page.fields["text"]
+    assert to_html(context) == context._repr_html_()
+    assert set(Page(build_context([])._repr_html_()).fields) == {"tokens", "memories", "omitted", "revision"}
+    assert "src=" not in context._repr_html_()
 
 
 def test_a_list_of_memories_is_a_table_of_its_rows():

@@ -35,6 +35,7 @@ def test_by_name_the_one_stands_outermost_and_the_other_last(face, argument):
     assert (type(first), type(last)) == (OpenTelemetryCalls, OpenTelemetryAttempts)
 
 
+@pytest.mark.slow
 def test_without_the_package_whoever_names_it_is_told_what_to_install_and_nobody_else_notices():
     code = """
 import sys

@@ -18,6 +18,7 @@ from memtrace import (
     RetryPolicy,
 )
 from memtrace.integrations.tools import TOOLS, MemoryTools, ToolResult
+from memtrace.operations._time_bounds import WRITTEN_TIME_RULE
 from memtrace_transports import FakeMemtrace
 from memtrace_transports.memory import Fault
 from tests.dealing import by_face
@@ -45,6 +46,48 @@ def test_remember_stores_an_episode_of_the_bound_agent_and_session(made, fake):
         "general",
     )
     assert (row.content, row.tags, row.importance) == ("User likes tea", ["taste"], 0.5)
+
+
+@by_face(
+    ("given", "kept"),
+    [
+        ("2020-02-03T04:05:06Z", "2020-02-03T04:05:06Z"),
+        ("2020-02-03T04:05:06+01:00", "2020-02-03T03:05:06Z"),
+        ("2h", "2025-12-31T22:00:00Z"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_remember_keeps_when_it_happened_and_a_word_for_it(made, fake, given, kept):
+    made().call("remember", {"content": "User moved", "occurred_at": given, "event_type": "move"})
+    made().call("remember", {"content": "User likes tea", "event_type": None})
+    newest, moved = fake.client().memories.list()
+    assert (moved.event_type, (moved.metadata or {}).get("occurred_at")) == ("move", kept)
+    assert newest.event_type == "general"
+
+
+def test_decide_keeps_tags_and_importance(made, fake):
+    made().call("decide", {"decision": "Serve tea", "reasoning": "asked for", "tags": ["taste"], "importance": 0.5})
+    (row,) = fake.client().memories.list()
+    assert (row.tags, row.importance, row.metadata) == (["taste"], 0.5, {"reasoning": "asked for"})
+
+
+def test_recall_takes_the_filters_of_the_client(made, fake):
+    client = fake.client()
+    for number, (kind, tag) in enumerate([("episodic", "user.1"), ("decision", "user.1"), ("entity", "user.12")]):
+        client.memories.add(agent_id="assistant", content=f"number {number}", memory_type=kind, tags=[tag])
+        fake.clock.advance(3600)
+
+    def recalled(**arguments):
+        return [memory["content"] for memory in shown(made().call("recall", arguments))["memories"]]
+
+    assert recalled(until="90m") == ["number 1", "number 0"]
+    assert recalled(since="150m", until="2026-01-01T01:30:00Z") == ["number 1"]
+    assert recalled(tags=["user.1"]) == ["number 1", "number 0"]
+    assert recalled(memory_types=["decision", "entity"]) == ["number 2", "number 1"]
+    assert recalled(memory_types=[], query="") == ["number 2", "number 1", "number 0"]
+    assert recalled(query="number 0", limit=1) == ["number 0"]
+    assert recalled(query="number", tags=["user.1"], memory_types=["episodic"], since="1d", until="1h") == ["number 0"]
 
 
 def test_decide_stores_a_decision_with_its_reasoning_and_recall_shows_both(made, fake):
@@ -232,13 +275,16 @@ def test_no_answer_is_over_its_bound_and_what_it_shows_is_what_is_stored(content
         ("remember", {"content": "x", "importance": 2}, "importance must be at most 1"),
         ("remember", {"content": "x", "importance": float("nan")}, "importance must be a finite number"),
         ("remember", {"contents": "x"}, "arguments: there is no argument 'contents'. Did you mean 'content'?"),
-        ("remember", {"content": "x", "agent_id": "other"}, "arguments: there is no argument 'agent_id'. There are: content, tags, importance. Correct"),
+        ("remember", {"content": "x", "agent_id": "other"}, "arguments: there is no argument 'agent_id'. There are: content, tags, importance, event_type, occurred_at. Correct"),
         ("remember", '{"content": "x"', "arguments: they are not valid JSON"),
         ("remember", "[" * 100_000, "arguments: they are not valid JSON"),
         ("remember", '["x"]', "arguments: they are something else"),
         ("recall", {"limit": 0}, "limit must be at least 1"),
         ("recall", {"limit": 101}, "limit must be at most 100"),
-        ("recall", {"since": "yesterday"}, "since must be "),
+        ("recall", {"since": "yesterday"}, f"since must be {WRITTEN_TIME_RULE}"),
+        ("search", {"until": "now", "query": "x"}, f"until must be {WRITTEN_TIME_RULE}"),
+        ("remember", {"content": "x", "occurred_at": "yesterday"}, f"occurred_at must be {WRITTEN_TIME_RULE}"),
+        ("remember", {"content": "x", "event_type": "no space"}, "event_type must be a letter"),
         ("search", {"memory_types": ["wishes"]}, "memory_types[0] must be 'episodic', 'session', 'decision' or 'entity'"),
         ("search", {"query": " "}, "query must be a string that is not blank: it says what to look for"),
         ("search", {"tags": ["\ud800"]}, "tags[0] must be letters, digits"),
@@ -326,7 +372,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-KNOWN = st.sampled_from(["content", "tags", "importance", "since", "limit", "query", "memory_types", "decision", "reasoning"])  # fmt: skip
+KNOWN = st.sampled_from(["content", "occurred_at", "event_type", "until", "tags", "importance", "since", "limit", "query", "memory_types", "decision", "reasoning"])  # fmt: skip
 
 
 @settings(deadline=None)  # the first example imports what it needs

@@ -10,17 +10,31 @@ from memtrace.integrations.tools import TOOLS, schemas
 from memtrace.integrations.tools._arguments import Decide, Recall, Remember, Search
 
 GOOD = {
-    "remember": {"content": "User likes tea", "tags": ["taste"], "importance": 0.5},
-    "recall": {"since": "24h", "limit": 3},
+    "remember": {
+        "content": "User likes tea",
+        "tags": ["taste"],
+        "importance": 0.5,
+        "event_type": "preference",
+        "occurred_at": "2d",
+    },
+    "recall": {
+        "since": "24h",
+        "until": "2026-01-31T12:00:00Z",
+        "tags": ["taste"],
+        "memory_types": ["episodic"],
+        "limit": 3,
+        "query": "tea",
+    },
     "search": {
         "query": "tea",
         "tags": ["taste"],
         "memory_types": ["episodic"],
         "min_importance": 0.1,
         "since": "7d",
+        "until": "1d",
         "limit": 100,
     },
-    "decide": {"decision": "Serve tea", "reasoning": "the user likes it"},
+    "decide": {"decision": "Serve tea", "reasoning": "the user likes it", "tags": ["taste"], "importance": 0.5},
 }
 MODELS = {"remember": Remember, "recall": Recall, "search": Search, "decide": Decide}
 

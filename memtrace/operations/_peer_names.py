@@ -1,0 +1,185 @@
+"""What users of other memory libraries and of 0.2.0 write out of habit, and what does it here.
+
+Read where a name is not there, and never otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from memtrace._support.error_text import did_you_mean
+
+if TYPE_CHECKING:
+    from types import FunctionType
+
+_IMMUTABLE = "memories are immutable and have no ID"
+_NEWER = f"{_IMMUTABLE}: write a newer one with memories.add(...)"
+_KEPT = f"{_IMMUTABLE}: the server has no route that deletes one"
+_READ = f"{_IMMUTABLE}: read them with memories.list(...), memories.iter(...) or memories.search(query)"
+_USERS = "Memtrace has no users: give each user their own agent_id (docs: One agent, many users)"
+_PER_CALL = "settings of one call are those of a copy of the client"
+
+CLIENT_NAMES: Final[Mapping[str, str]] = {
+    "add": "use client.remember(agent_id, text) or client.memories.add(...)",
+    "add_messages": "use client.memories.add_many(...), one memory for each message",
+    "search": "use client.memories.search(query, agent_id=...)",
+    "query": "use client.memories.search(query, agent_id=...)",
+    "retrieve": "use client.memories.search(query, agent_id=...)",
+    "get": _READ,
+    "get_all": "use client.memories.iter(agent_id=...), which reads all of them page by page",
+    "update": _NEWER,
+    "delete": _KEPT,
+    "delete_all": _KEPT,
+    "reset": f"{_KEPT}; in a test, make another client of memory://",
+    "history": f"{_IMMUTABLE}, so that a memory has no history: read what was written with memories.iter(...)",
+    "memory": "use client.memories",
+    "users": _USERS,
+    "user": _USERS,
+    "threads": "use client.sessions: a session groups the memories of one conversation",
+    "thread": "use client.sessions: a session groups the memories of one conversation",
+    "copy": "use client.with_options(...)",
+    "post": "use client.request(method, path), which calls any route of the server",
+    "put": "use client.request(method, path), which calls any route of the server",
+    "_client": "the HTTP library is the transport's own: use client.request(method, path), which calls any route of the server",
+}
+MEMORIES_NAMES: Final[Mapping[str, str]] = {
+    "get": _READ,
+    "get_all": "use memories.iter(...), which reads all of them page by page",
+    "all": "use memories.iter(...), which reads all of them page by page",
+    "find": "use memories.search(query) or memories.filter(content_contains=...)",
+    "query": "use memories.search(query)",
+    "create": "use memories.add(...)",
+    "append": "use memories.add(...)",
+    "insert": "use memories.add(...)",
+    "put": "use memories.add(...)",
+    "update": _NEWER,
+    "upsert": _NEWER,
+    "delete": _KEPT,
+    "delete_all": _KEPT,
+    "remove": _KEPT,
+    "forget": f"{_KEPT}; in a store in a file, `memtrace-sdk store forget` erases an agent's",
+    "history": f"{_IMMUTABLE}, so that a memory has no history",
+}
+AGENTS_NAMES: Final[Mapping[str, str]] = {
+    "create": "use agents.register(name)",
+    "add": "use agents.register(name)",
+    "get_or_create": "use agents.get_or_register(name)",
+    "update": "the server has no route that changes an agent: register another one",
+    "retrieve": "use agents.get(agent_id)",
+}
+SESSIONS_NAMES: Final[Mapping[str, str]] = {
+    "add": "use sessions.open(agent_id) for a block, or sessions.create(agent_id)",
+    "start": "use sessions.open(agent_id) for a block, or sessions.create(agent_id)",
+    "get_or_create": "use sessions.create(agent_id), and keep the ID that it returns",
+    "end": "use sessions.close(session_id)",
+    "delete": "the server has no route that deletes a session: sessions.close(session_id) ends it",
+    "retrieve": "use sessions.get(session_id)",
+}
+SESSION_NAMES: Final[Mapping[str, str]] = {
+    "add": "use session.remember(text)",
+    "search": "use session.recall(query=...)",
+    "close": "the end of its block closes it; client.sessions.close(session_id) closes any",
+    "messages": "use session.recall()",
+    "memories": "use session.recall()",
+}
+
+KEYWORDS: Final[Mapping[str, str]] = {
+    "user_id": _USERS,
+    "user": _USERS,
+    "app_id": "one API key is one organisation: make a client for each",
+    "run_id": "use session_id",
+    "thread_id": "use session_id",
+    "conversation_id": "use session_id",
+    "namespace": "use agent_id and tags",
+    "messages": "use content, one memory for each message",
+    "message": "use content",
+    "data": "use content",
+    "text": "use content",
+    "memory": "use content",
+    "categories": "use tags",
+    "labels": "use tags",
+    "timestamp": "the server sets the time; occurred_at says when it happened, if not now",
+    "time": "the server sets the time; occurred_at says when it happened, if not now",
+    "expiration_date": f"{_IMMUTABLE}, and do not expire",
+    "ttl": f"{_IMMUTABLE}, and do not expire",
+    "idempotency_key": "use dedup_key",
+    "filters": "pass each filter as its own keyword",
+    "top_k": "use limit",
+    "k": "use limit",
+    "n": "use limit",
+    "count": "use limit",
+    "page": "use memories.iter(...), which reads page by page",
+    "threshold": "scores of different queries cannot be compared: use limit",
+    "timeout": f"{_PER_CALL}: client.with_options(timeout=...)",
+    "extra_headers": f"{_PER_CALL}: client.with_options(headers=...)",
+    "headers": f"{_PER_CALL}: client.with_options(headers=...)",
+    "max_retries": f"{_PER_CALL}: client.with_options(retry=RetryPolicy(max_attempts=...))",
+    "retry": f"{_PER_CALL}: client.with_options(retry=...)",
+    "dedup": f"{_PER_CALL}: client.with_options(dedup=...); or give the memory a dedup_key",
+    "extra_query": "use client.request(method, path, params=...)",
+    "extra_body": "use client.request(method, path, json=...)",
+}
+"""Of the methods."""
+
+CLIENT_KEYWORDS: Final[Mapping[str, str]] = {
+    "max_retries": "use retry=RetryPolicy(max_attempts=...); the first attempt counts",
+    "retries": "use retry=RetryPolicy(max_attempts=...); the first attempt counts",
+    "url": "use base_url",
+    "host": "use base_url",
+    "endpoint": "use base_url",
+    "token": "use api_key",
+    "key": "use api_key",
+    "default_headers": "use headers",
+    "extra_headers": "use headers",
+    "http_client": "use transport=HttpxTransport(client=...)",
+    "session": "use transport=RequestsTransport(session=...)",
+    "proxy": "use transport_options=TransportOptions(proxy=...)",
+    "proxies": "use transport_options=TransportOptions(proxy=...)",
+    "verify": "use transport_options=TransportOptions(ca_bundle=...)",
+    "cert": "use transport_options=TransportOptions(client_cert=...)",
+    "organisation": "the API key decides the organisation",
+    "organization": "the API key decides the organisation",
+    "org_id": "the API key decides the organisation",
+    "project_id": "the API key decides the organisation",
+    "agent_id": "each call names its agent: client.remember(agent_id, text)",
+    "user_id": _USERS,
+}
+"""Of the clients themselves."""
+
+
+class HintsAtNames:
+    """Has an `AttributeError` for a name of a peer say why it is not there, and what to use."""
+
+    _peer_names: ClassVar[Mapping[str, str]]
+
+    if not TYPE_CHECKING:  # pragma: no branch - to a type checker every name would be there
+
+        def __getattr__(self, name: str) -> object:
+            hint = self._peer_names.get(name)
+            if hint is None or name in dir(type(self)):  # a property of a subclass failed
+                return object.__getattribute__(self, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {hint}")
+
+
+def unexpected_keyword(name: str, names: Iterable[str], hints: Mapping[str, str] = KEYWORDS) -> TypeError:
+    """The error for a keyword that a function does not have: the near one, or what does it here; then all there are.
+
+    >>> print(unexpected_keyword("tag", ["content", "tags"]))
+    unexpected keyword argument 'tag'. Did you mean 'tags'? The keywords are content, tags
+    >>> print(unexpected_keyword("top_k", ["agent_id", "limit"]))
+    unexpected keyword argument 'top_k': use limit. The keywords are agent_id, limit
+    """
+    known = [*names]
+    told = f": {hints[name]}." if name in hints else f".{did_you_mean(name, known)}"
+    listed = f"The keywords are {', '.join(known)}" if known else "There are no keywords"
+    return TypeError(f"unexpected keyword argument {name!r}{told} {listed}")
+
+
+def unknown_setting(unknown: dict[str, Any], function: object) -> TypeError:
+    """The error for keywords that a function of a client does not have. Forgets their values: one may be a secret."""
+    name = next(iter(unknown))
+    unknown.clear()
+    code = cast("FunctionType", function).__code__
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    return unexpected_keyword(name, names, CLIENT_KEYWORDS)

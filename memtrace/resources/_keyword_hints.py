@@ -1,0 +1,45 @@
+"""Errors for a keyword that a method does not have: they name the near one, or what does it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
+
+from memtrace.operations._peer_names import unexpected_keyword
+
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+
+Check = Callable[[tuple[object, ...], Mapping[str, object]], None]
+"""What looks at the arguments of a call before that, and raises `TypeError`."""
+
+
+def hinting_keywords(method: MethodT, check: Check | None = None) -> MethodT:
+    """`method`, whose `TypeError` for a keyword that it does not have says what to use. One that takes any has its own check."""
+    code = method.__code__
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    known = frozenset(names)
+
+    def refuse(args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        if check is not None:
+            check(args, kwargs)
+        for name in kwargs:
+            if name not in known:
+                raise unexpected_keyword(name, names)
+
+    if iscoroutinefunction(method):
+
+        @wraps(method)
+        async def awaited(*args: object, **kwargs: object) -> object:
+            refuse(args, kwargs)
+            return await method(*args, **kwargs)
+
+        return cast("MethodT", awaited)
+
+    @wraps(method)
+    def called(*args: object, **kwargs: object) -> object:
+        refuse(args, kwargs)
+        return method(*args, **kwargs)
+
+    return cast("MethodT", called)
