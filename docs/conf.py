@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -88,6 +89,7 @@ default_role = "py:obj"  # docstrings write `name`; `link_short_name` below turn
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "exclude-members": "model_config, model_post_init"}
 autodoc_typehints = "signature"
+autodoc_type_aliases = {"TResponseInputItem": "TResponseInputItem"}  # a union of thirty classes
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 110
 add_module_names = False
@@ -104,6 +106,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem|Op|Result)"),  # of these frameworks
     ("py:.*", r"anthropic\..*"),
     ("py:.*", r"(anthropic|claude_agent_sdk)\..*"),
+    ("py:exc", r"ToolError"),  # of anthropic
     (
         "py:class",
         r"(Beta\w+|Session(Key|ListSubkeysKey|StoreEntry|StoreListEntry|SummaryEntry))",
@@ -113,10 +116,10 @@ nitpick_ignore_regex = [
         r"(datetime|timedelta|Self|TracebackType|BaseModel|Mapping|Sequence|Iterable|Iterator|Callable|Coroutine|Generator|Unpack)",
     ),
     ("py:.*", r"(.*\.)?(T|A|SpecT|ModelT|TransportT)"),
-    ("py:class", r"Console"),  # of rich
+    ("py:class", r"(rich\.console\.)?Console"),
     ("py:.*", r"(mcp|starlette)\..*|Server|ASGIApp|Scope|Receive|Send"),
     ("py:.*", r"(opentelemetry\..*|TracerProvider|MeterProvider|contextlib\..*)"),
-    ("py:class", r"Unset"),  # the default of with_options: what was not given
+    ("py:class", r"(memtrace\._runtime\.config\.)?Unset"),  # the default of with_options: what was not given
     ("py:class", r"Library"),  # the names of two libraries, which the docstring gives
 ]
 
@@ -150,7 +153,16 @@ def read_google_style(  # noqa: PLR0917  # as Sphinx calls it
         lines[:] = GoogleDocstring(lines, Config(napoleon_numpy_docstring=False), app, what, name, obj, options).lines()
 
 
+def name_aliases(  # noqa: PLR0917  # as Sphinx calls it
+    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None
+) -> tuple[str, str] | None:
+    """Show an alias of `autodoc_type_aliases` by its name inside of another type too."""
+    shown = [re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text or "") for text in (signature, returned)]
+    return None if shown == [signature or "", returned or ""] else (shown[0], shown[1])
+
+
 def setup(app: Sphinx) -> None:
     """Register the handlers above."""
+    app.connect("autodoc-process-signature", name_aliases)
     app.connect("missing-reference", link_short_name)
     app.connect("autodoc-process-docstring", read_google_style)

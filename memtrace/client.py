@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from typing_extensions import Self, Unpack
+
 from memtrace import operations
+from memtrace._flow.composition import Middleware
 from memtrace._runtime.config import (
     DEFAULT_RETRY,
     DEFAULT_SINCE,
@@ -19,7 +23,10 @@ from memtrace._runtime.config import (
     with_overrides,
 )
 from memtrace._runtime.dispatch import Dispatcher
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.secrets import hidden_argument
+from memtrace.clock import Clock
+from memtrace.middleware._placement import Placement
 from memtrace.models import (
     AddMemoryRequest,
     Agent,
@@ -39,6 +46,7 @@ from memtrace.models import (
     SessionList,
     TimeBound,
 )
+from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
 from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._agents import Agents
@@ -47,20 +55,13 @@ from memtrace.resources._keyword_hints import hinting_keywords
 from memtrace.resources._memories import Memories
 from memtrace.resources._sessions import Sessions
 from memtrace.resources._signatures import keywords
+from memtrace.resources.request_params import DecideParams, RecallParams, RememberParams
+from memtrace.transport import Method, Response, Transport, TransportOptions
 
 if TYPE_CHECKING:
-    import os
-
-    from typing_extensions import Self, Unpack
-
-    from memtrace._flow.composition import Middleware
-    from memtrace.clock import Clock
-    from memtrace.middleware._placement import Placement
-    from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
-    from memtrace.plugins import TransportSpec
-    from memtrace.ranking import Embedder, Ranker
-    from memtrace.resources.request_params import DecideParams, RecallParams, RememberParams
-    from memtrace.transport import Method, Response, Transport, TransportOptions
+    from memtrace import plugins, ranking
+else:
+    plugins, ranking = LazyModule("memtrace.plugins"), LazyModule("memtrace.ranking")
 
 __all__ = ["Memtrace"]
 
@@ -68,39 +69,44 @@ T = TypeVar("T")
 
 
 class Memtrace(HintsAtNames):
-    """A client of a Memtrace server, blocking. One serves many threads; the API key decides the organisation.
+    """A client of a Memtrace server, blocking. The API key decides the organisation.
 
-    Creating a client sends no request. Use it as a context manager, or close it.
+    One client serves many threads. Creating a client sends no request. Use it as a context manager,
+    or close it.
 
     Args:
-        base_url: The server's address, such as ``http://localhost:9100``; ``sqlite:///agent.db`` or a path for a store in a
-            file, without a server; ``memory://`` for one that ends with the client. Default: ``MEMTRACE_BASE_URL``.
-        api_key: The organisation's key. Default: ``MEMTRACE_API_KEY``; ``sqlite://`` and ``memory://`` need none, and have
-            the organisation ``default`` without one.
-        timeout: Seconds for one attempt; None is no limit. A blocking client applies it to each wait on the socket. Default:
-            ``MEMTRACE_TIMEOUT``, or 30.
-        deadline: Seconds for a call with all its attempts and waits; None is no limit.
-        retry: When a failed call is retried.
-        transport: A name (``"httpx"``, ``"memory"``, a plugin's), an instance, or a `TransportSpec`; made at the first call.
-            Default: ``MEMTRACE_TRANSPORT``, or what is installed.
-        transport_options: What the transport is made with: pools, TLS, proxies, limits.
-        middleware: What runs once a call, outermost first; a string is the name of an installed one. `before`, `after` and
-            `replace` of `memtrace.middleware` place one.
-        attempt_middleware: What runs once an attempt.
-        dedup: Which idempotency key a memory gets that has none. ``per_call``: one of its own for each call, so that a retry
-            stores once and the same words twice are two memories. ``server``: the server's, of agent, event type and the first 200
-            bytes of the content, so that the same again within 24 hours is a `ConflictError`. None: ``per_call`` in `memories`,
-            sessions and buffers; ``server`` in the client's own `remember`, `decide`, `add_memory` and `add_memories`.
+        base_url: The base URL of the server, such as ``http://localhost:9100``. Without a server:
+            ``sqlite:///agent.db`` or a path for a store in a file, or ``memory://`` for a store
+            that ends with the client. Default: ``MEMTRACE_BASE_URL``.
+        api_key: The API key of the organisation. ``sqlite://`` and ``memory://`` need none; their
+            organisation is ``default`` then. Default: ``MEMTRACE_API_KEY``.
+        timeout: Seconds for each attempt; None for no limit. A blocking client applies it to each
+            wait on the socket. Default: ``MEMTRACE_TIMEOUT``, or 30.
+        deadline: Seconds for a whole call with its retries; None for no limit.
+        retry: Which failures are retried, and how often. Default: ``RetryPolicy()``.
+        transport: A name (``"httpx"``, ``"memory"`` or a plugin's), an instance, or a
+            `TransportSpec`. Default: ``MEMTRACE_TRANSPORT``, or the first one that is installed.
+        transport_options: Connection pool, TLS, proxy and limits of the transport.
+        middleware: What runs once a call, outermost first. A string is the name of an installed
+            one. `before`, `after` and `replace` of `memtrace.middleware` decide the place.
+        attempt_middleware: What runs once an attempt, outermost first.
+        dedup: Which idempotency key a memory without a `dedup_key` gets. ``per_call``: a unique key
+            for each call, so that a retry stores once and equal contents are separate memories.
+            ``server``: the server's own, made of the agent, the event type and the first 200 bytes
+            of the content, so that an equal memory within 24 hours raises `ConflictError`. None:
+            ``per_call`` in `memories`, sessions and buffers; ``server`` in the client's own
+            `remember`, `decide`, `add_memory` and `add_memories`.
         headers: Headers of every request.
         clock: The clock of waits and deadlines. Default: the system clock.
-        search_index: The file in which `memories.search` keeps its index between runs; several processes may share it. Default: in
-            memory, and for a store in a file in that file.
-        embedder: A blocking function that gives each of a list of texts a vector, all of one length. Then searches find what is
-            near in meaning too; where it fails, words alone rank, and the log says so once.
-        ranker: Puts what a search found in order: the name of an installed one, or an object with `rank(query, candidates)`.
+        search_index: The file in which `memories.search` keeps its index between runs. Several
+            processes may share it. Default: in memory, or the store's own file.
+        embedder: A blocking function that turns a list of texts into vectors of one length, for
+            search by meaning. If it fails, words alone rank, and one log record says so.
+        ranker: Ranks search hits: the name of an installed ranker, or an object with
+            `rank(query, candidates)`.
 
     Raises:
-        ConfigurationError: An argument or a variable is missing or cannot be used.
+        ConfigurationError: An argument or a variable is missing or invalid.
         TransportNotAvailableError: The transport is unknown, broken or not installed.
 
     Example:
@@ -125,7 +131,7 @@ class Memtrace(HintsAtNames):
         timeout: float | None = DEFAULT_TIMEOUT,
         deadline: float | None = None,
         retry: RetryPolicy = DEFAULT_RETRY,
-        transport: str | Transport | TransportSpec | None = None,
+        transport: str | Transport | plugins.TransportSpec | None = None,
         transport_options: TransportOptions | None = None,
         middleware: Sequence[Middleware | Placement | str] = (),
         attempt_middleware: Sequence[Middleware | Placement | str] = (),
@@ -133,8 +139,8 @@ class Memtrace(HintsAtNames):
         headers: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         search_index: str | os.PathLike[str] | None = None,
-        embedder: Embedder | None = None,
-        ranker: Ranker | str = LEXICAL,
+        embedder: ranking.Embedder | None = None,
+        ranker: ranking.Ranker | str = LEXICAL,
         **unknown: NoReturn,
     ) -> None:
         api_key = hidden_argument(api_key)  # in this frame too, which a crash reporter may see
@@ -181,10 +187,28 @@ class Memtrace(HintsAtNames):
         headers: Mapping[str, str] | Unset = UNSET,
         **unknown: NoReturn,
     ) -> Self:
-        """A cheap copy with these settings changed, on the same connections (for ``memory://``: on the same store).
+        """Copy the client with other settings, on the same connections (for ``memory://`` the same store).
 
-        What is given replaces the whole setting. The connections close when this client and all its copies are closed.
-        Raises `ConfigurationError`, and `ClientClosedError` when this client is closed.
+        Each argument replaces the whole setting. Other settings stay. The connections close when
+        this client and all its copies are closed.
+
+        Args:
+            api_key: The API key, which decides the organisation.
+            timeout: Seconds for each attempt; None for no limit.
+            deadline: Seconds for a whole call with its retries; None for no limit.
+            retry: Which failures are retried, and how often.
+            dedup: Which idempotency key a memory without a `dedup_key` gets: ``per_call``, ``server``,
+                or None for the defaults.
+            middleware: What runs once a call, outermost first.
+            attempt_middleware: What runs once an attempt, outermost first.
+            headers: Headers of every request.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ConfigurationError: A setting is invalid.
+            ClientClosedError: This client is closed.
         """
         api_key = hidden_argument(api_key, Unset)
         if unknown:
@@ -206,7 +230,10 @@ class Memtrace(HintsAtNames):
         return other
 
     def close(self) -> None:
-        """Close this client, and with the last of its `with_options` copies the connections; a transport of yours stays open."""
+        """Close this client, and the connections with the last of its `with_options` copies.
+
+        A transport that you created stays open.
+        """
         self._dispatcher.close()
 
     def __enter__(self) -> Self:
@@ -231,21 +258,44 @@ class Memtrace(HintsAtNames):
 
     @hinting_keywords
     def health(self) -> Health:
-        """What the server says of itself; it answers also when its storage is down."""
+        """Get the server's status. It responds even if its storage is down.
+
+        Returns:
+            The status.
+
+        Raises:
+            MemtraceError: The server did not respond, or with an error.
+        """
         return self._dispatcher.send(operations.health())
 
     @hinting_keywords
     def ready(self) -> bool:
-        """Whether the server's storage can be reached; False on its 503. Raises `TransportError` where nothing answers."""
+        """Check whether the server can reach its storage.
+
+        Returns:
+            True if it can, False on its 503.
+
+        Raises:
+            TransportError: The server did not respond.
+        """
         return self._dispatcher.send(operations.ready())
 
     # -- raw access
 
     def send(self, operation: Operation[T]) -> RawResponse[T]:
-        """Run an operation of `memtrace.operations`, or one of your own, and keep the status and the headers with its result.
+        """Run an operation of `memtrace.operations`, or your own, and return the status and headers with its result.
 
-        It goes the way of every call: middleware, retries, `deadline`, errors. Raises what the operation's own method raises (a
-        failure gives no `RawResponse`), and `TypeError` for what is no operation.
+        It takes the path of every call: middleware, retries, `deadline` and errors.
+
+        Args:
+            operation: The operation.
+
+        Returns:
+            The result, with the status and the headers.
+
+        Raises:
+            MemtraceError: The call failed, like the operation's own method.
+            TypeError: `operation` is not an operation.
         """
         return self._dispatcher.send_raw(operation)
 
@@ -263,15 +313,31 @@ class Memtrace(HintsAtNames):
         accepts: Collection[int] = (),
         operation: str = "request",
     ) -> Response:
-        """Call a route that the SDK does not know, the way of every call: middleware, retries, `deadline`, auth, errors.
+        """Call a route that the SDK does not know.
 
-        `path` is percent-encoded and begins with ``/``; `params` are added to its query. The body is `json` (a JSON value, or a
-        pydantic model without its None fields) or `content`, whose content type goes into `headers`. `idempotency` says what a repeat does:
-        ``read`` (nothing) for GET and HEAD, else ``non_idempotent``, which is never repeated when it may have been applied; ``idempotent``
-        leaves the same state however often it is applied. `operation` is what logs and errors call it.
+        It takes the path of every call: middleware, retries, `deadline`, auth and errors. The
+        response is not parsed: see `Response.json`.
 
-        Raises the `MemtraceError` of a status of 300 and above, unless `accepts` has it, and `InvalidRequestError` for what
-        cannot be sent. The answer is not read: see `Response.json`.
+        Args:
+            method: The HTTP method.
+            path: The path, percent-encoded, which begins with ``/``.
+            params: Parameters that are added to the query.
+            json: The body as a JSON value, or as a pydantic model, whose None fields are left out.
+            content: The body as bytes. Set the content type in `headers`.
+            headers: Headers of this request.
+            idempotency: What a retry does. ``read`` changes nothing, the default for GET and HEAD.
+                ``idempotent`` leaves the same state after any number of calls. ``non_idempotent``,
+                the default otherwise, is not retried if it may have been applied.
+            accepts: Error statuses that are returned and not raised.
+            operation: The name of the call in logs and errors.
+
+        Returns:
+            The response.
+
+        Raises:
+            MemtraceError: The status is 300 or above and not in `accepts`, or no response was
+                received.
+            InvalidRequestError: An argument cannot be sent.
         """
         from memtrace.operations._raw import raw_operation
 
@@ -293,95 +359,298 @@ class Memtrace(HintsAtNames):
 
     @keywords("RememberParams")
     def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:
-        """Store what an agent saw or did: an episodic memory, event type ``general``, unless the keywords say otherwise.
+        """Store what an agent observed or did: an episodic memory of the event type ``general`` by default, like `memories.remember`.
 
-        As `memories.remember`, but the server's rule for duplicates holds unless the client's `dedup` says otherwise: the same
-        agent, event type and content (its first 200 bytes) within 24 hours raise `ConflictError`, and nothing is stored.
+        The server's rule for duplicates applies, unless the client's `dedup` says otherwise.
+
+        Args:
+            agent_id: The agent's ID.
+            content: The text to remember, not empty.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`,
+                `importance`, `event_type`, `metadata`, `occurred_at` (when it happened, by default
+                now) and `dedup_key`.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The server has the same agent, event type and content (its first 200
+                bytes) from the last 24 hours. Nothing is stored.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
         """
         return self.add_memory(episodic_memory(agent_id, content, fields))
 
     @keywords("RecallParams")
     def recall(self, agent_id: str, since: TimeBound = DEFAULT_SINCE, **fields: Unpack[RecallParams]) -> MemoryList:
-        """Read an agent's newest memories since `since`, or with a `query` the most relevant, as `memories.recall`."""
+        """Read an agent's newest memories, or with a `query` the most relevant, like `memories.recall`.
+
+        Args:
+            agent_id: The agent's ID.
+            since: Only what is newer. Default: 24 hours ago; with a `query`, no limit.
+            **fields: `until`, `tags`, `tags_match`, `memory_types`, `limit` and `query`. A tag
+                matches as a whole, unless `tags_match` is ``substring``. `limit` is how many at
+                most, from 1. Default: 100; with a `query`, 10.
+
+        Returns:
+            The memories, newest first; with a `query`, the most relevant first.
+
+        Raises:
+            InvalidRequestError: The agent is empty, the query is blank, or a filter breaks a rule.
+                Nothing was sent.
+        """
         if fields:
             return self._memories.recall(agent_id, since, **fields)
         return self.list_memories(recent_query(agent_id, since))
 
     @keywords("DecideParams")
     def decide(self, agent_id: str, decision: str, reasoning: str, **fields: Unpack[DecideParams]) -> Memory:
-        """Store a decision and its reasoning, as `memories.decide`, with the server's rule for duplicates as `remember`."""
+        """Store a decision and its reasoning, like `memories.decide`.
+
+        The server's rule for duplicates applies, unless the client's `dedup` says otherwise.
+
+        Args:
+            agent_id: The agent's ID.
+            decision: The text of the decision, not empty.
+            reasoning: Why. It is stored as ``metadata["reasoning"]``.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`, `importance`
+                and `metadata`, which must not contain ``reasoning``.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The server has the same agent and decision (its first 200 bytes) from the
+                last 24 hours. Nothing is stored.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+        """
         return self.add_memory(decision_memory(agent_id, decision, reasoning, fields))
 
     def add_memory(self, req: AddMemoryRequest) -> Memory:
-        """Store one memory; as `memories.add`."""
+        """Store one memory. Method of 0.2.0; `memories.add` also accepts fields.
+
+        Args:
+            req: The memory.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The memory is a duplicate of the last 24 hours.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+        """
         return self._memories.add(req)
 
     def add_memories(self, memories: list[AddMemoryRequest]) -> list[Memory]:
-        """Store memories in requests of at most 100 and return the rows that the server answered, duplicates left out.
+        """Store memories in bulk. Method of 0.2.0; `memories.add_many` returns an outcome for each memory.
 
-        Sends nothing when an item breaks a rule. Raises the server's error when nothing was stored, else `BatchError`, whose
-        `result` says which items were. `memories.add_many` gives one outcome for each item instead.
+        Args:
+            memories: The memories. They are sent in requests of at most 100.
+
+        Returns:
+            The stored memories, without duplicates.
+
+        Raises:
+            InvalidRequestError: An item breaks a rule of the server. Nothing was sent.
+            BatchError: Only some memories were stored. Its `result` has an outcome for each.
+            MemtraceError: Nothing was stored.
         """
         from memtrace._runtime.workflows.batches import check_all, stored_rows
 
         return stored_rows(self._memories.add_many(check_all(memories)))
 
     def list_memories(self, opts: ListOptions) -> MemoryList:
-        """Read memories by filters; as `memories.list`."""
+        """Read memories by filters. Method of 0.2.0; `memories.list` also accepts fields.
+
+        A tag matches as a part of the stored tags, unless `tags_match` is ``exact``.
+
+        Args:
+            opts: The filters.
+
+        Returns:
+            The memories, and whether more match. It is a sequence of them.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
+        """
         return self._memories.list(opts)
 
     def search_memories(self, query: SearchQuery) -> SearchResult:
-        """Search memories; as `memories.filter`."""
+        """Read memories by filters and a part of their content. Method of 0.2.0, like `memories.filter`.
+
+        A tag matches as a part of the stored tags, unless `tags_match` is ``exact``.
+
+        Args:
+            query: The filters.
+
+        Returns:
+            The memories. It is a sequence of them.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
+        """
         return self._memories.filter(query)
 
     # -- agents
 
     def register_agent(self, req: RegisterAgentRequest) -> Agent:
-        """Register an agent; as `agents.register`."""
+        """Register an agent. Method of 0.2.0; `agents.register` also accepts fields.
+
+        Args:
+            req: The agent.
+
+        Returns:
+            The registered agent, with its ID.
+
+        Raises:
+            ConflictError: The name is taken in this organisation.
+            InvalidRequestError: A field breaks a rule of the server.
+        """
         return self._agents.register(req)
 
     def list_agents(self) -> AgentList:
-        """All agents; as `agents.list`."""
+        """List all agents. Method of 0.2.0, like `agents.list`.
+
+        Returns:
+            All agents of the organisation, newest first.
+        """
         return self._agents.list()
 
     def get_agent(self, agent_id: str) -> Agent:
-        """Fetch an agent by id or name; as `agents.get`."""
+        """Fetch an agent. Method of 0.2.0, like `agents.get`.
+
+        Args:
+            agent_id: The agent's ID or name.
+
+        Returns:
+            The agent.
+
+        Raises:
+            NotFoundError: No agent has this ID or name.
+        """
         return self._agents.get(agent_id)
 
     def get_agent_stats(self, agent_id: str) -> AgentStats:
-        """Count what is stored under an agent's id; as `agents.stats`."""
+        """Count what is stored under an agent's ID. Method of 0.2.0, like `agents.stats`.
+
+        Args:
+            agent_id: The agent's ID, which need not be registered.
+
+        Returns:
+            The counts.
+
+        Raises:
+            NoArcInstanceError: The organisation has no storage.
+        """
         return self._agents.stats(agent_id)
 
     def get_agent_memories(self, agent_id: str, opts: ListOptions | None = None) -> MemoryList:
-        """Read an agent's memories; as `agents.memories`."""
+        """Read an agent's memories. Method of 0.2.0; `agents.memories` also accepts fields.
+
+        Args:
+            agent_id: The agent's ID.
+            opts: The filters. Default: the last 24 hours.
+
+        Returns:
+            The memories; an empty list for an unknown ID.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
+        """
         return self._agents.memories(agent_id, opts)
 
     def delete_agent(self, agent_id: str) -> None:
-        """Delete an agent by id; as `agents.delete`."""
+        """Delete an agent. Its memories stay. Method of 0.2.0, like `agents.delete`.
+
+        Args:
+            agent_id: The agent's ID, not its name.
+
+        Raises:
+            NotFoundError: No agent has this ID.
+            ConflictError: The agent had a session at any time.
+        """
         self._agents.delete(agent_id)
 
     # -- sessions
 
     def create_session(self, req: CreateSessionRequest) -> Session:
-        """Create a session; as `sessions.create`."""
+        """Create a session of a registered agent. Method of 0.2.0; `sessions.create` also accepts fields.
+
+        Args:
+            req: The session.
+
+        Returns:
+            The session, with its ID.
+
+        Raises:
+            InvalidRequestError: No agent has this ID, or a field breaks a rule of the server.
+        """
         return self._sessions.create(req)
 
     def get_session(self, session_id: str) -> Session:
-        """Fetch a session; as `sessions.get`."""
+        """Fetch a session. Method of 0.2.0, like `sessions.get`.
+
+        Args:
+            session_id: The session's ID.
+
+        Returns:
+            The session.
+
+        Raises:
+            NotFoundError: No session has this ID.
+        """
         return self._sessions.get(session_id)
 
     def list_sessions(self, agent_id: str | None = None) -> SessionList:
-        """All sessions, or those of one agent's id; as `sessions.list`."""
+        """List the sessions of one agent, or all. Method of 0.2.0, like `sessions.list`.
+
+        Args:
+            agent_id: The agent's ID. Default: all agents.
+
+        Returns:
+            The sessions, newest first.
+        """
         return self._sessions.list(agent_id)
 
     def close_session(self, session_id: str) -> Session:
-        """Set a session's status to ``closed``; as `sessions.close`."""
+        """Set a session's status to ``closed``. Method of 0.2.0, like `sessions.close`.
+
+        Args:
+            session_id: The session's ID.
+
+        Returns:
+            The closed session.
+
+        Raises:
+            NotFoundError: No session has this ID.
+        """
         return self._sessions.close(session_id)
 
     def get_session_context(self, session_id: str, opts: ContextOptions | None = None) -> SessionContext:
-        """Have the server write a session's memories as Markdown; as `sessions.context`."""
+        """Let the server render a session's memories as Markdown. Method of 0.2.0, like `sessions.context`.
+
+        Args:
+            session_id: The session's ID.
+            opts: The time range. Default: the last 24 hours.
+
+        Returns:
+            The text.
+
+        Raises:
+            InvalidRequestError: The server would silently read `since` as 24 hours.
+        """
         return self._sessions.context(session_id, opts)
 
     def get_session_memories(self, session_id: str, opts: ListOptions | None = None) -> MemoryList:
-        """Read a session's memories; as `sessions.memories`."""
+        """Read a session's memories. Method of 0.2.0; `sessions.memories` also accepts fields.
+
+        Args:
+            session_id: The session's ID.
+            opts: The filters. Default: all times.
+
+        Returns:
+            The memories; an empty list for an unknown ID.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
+        """
         return self._sessions.memories(session_id, opts)

@@ -12,52 +12,85 @@ __all__ = ["Clock", "SystemClock"]
 
 @runtime_checkable
 class Clock(Protocol):
-    """What the SDK asks of time. Give your own as ``Memtrace(..., clock=...)``.
+    """The interface of a clock. Pass your own as ``Memtrace(..., clock=...)``.
 
-    The fake server takes the same object, so one clock moves a client and its fake together.
+    The fake server accepts the same object, so that one clock controls a client and its fake.
     """
 
     def monotonic(self) -> float:
-        """Seconds that never go back, from an arbitrary start; for durations."""
+        """Measure durations.
+
+        Returns:
+            Seconds that never go back, from an arbitrary start.
+        """
         ...
 
     def wall(self) -> float:
-        """Seconds since 1970-01-01T00:00:00Z; for timestamps."""
+        """Tell the time of day.
+
+        Returns:
+            Seconds since ``1970-01-01T00:00:00Z``.
+        """
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Wait `seconds`, blocking the thread; zero or less returns at once."""
+        """Wait, blocking the thread.
+
+        Args:
+            seconds: How long; zero or less returns at once.
+        """
         ...
 
     async def async_sleep(self, seconds: float) -> None:
-        """Wait `seconds` without blocking the event loop."""
+        """Wait without blocking the event loop.
+
+        Args:
+            seconds: How long; zero or less returns at once.
+        """
         ...
 
 
 class SystemClock:
-    """The machine's own clock; sleeps under asyncio and under trio.
+    """The system clock. It sleeps under asyncio and under trio.
 
-    >>> SystemClock().wall() > 1_700_000_000
-    True
+    Example:
+        >>> SystemClock().wall() > 1_700_000_000
+        True
     """
 
     __slots__ = ()
 
     def monotonic(self) -> float:
-        """Seconds from `time.monotonic`."""
+        """Measure durations with `time.monotonic`.
+
+        Returns:
+            Seconds that never go back, from an arbitrary start.
+        """
         return time.monotonic()
 
     def wall(self) -> float:
-        """Seconds from `time.time`."""
+        """Tell the time of day with `time.time`.
+
+        Returns:
+            Seconds since ``1970-01-01T00:00:00Z``.
+        """
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Wait with `time.sleep`; zero or less returns at once."""
+        """Wait with `time.sleep`.
+
+        Args:
+            seconds: How long; zero or less returns at once.
+        """
         if seconds > 0:
             time.sleep(seconds)
 
     async def async_sleep(self, seconds: float) -> None:
-        """Wait with the running library's own sleep: asyncio's, else trio's."""
+        """Wait with the sleep of the running library, asyncio or trio.
+
+        Args:
+            seconds: How long; zero or less returns at once.
+        """
         if running_under_trio():
             import trio
 

@@ -59,13 +59,13 @@ __all__ = [
 ]
 
 TransportCause = Literal["connect", "timeout", "reset", "protocol"]
-"""Why no answer came: no connection, no answer in time, a connection that broke, bytes that are no HTTP."""
+"""Why no answer came: no connection, no response in time, a connection that broke, bytes that are no HTTP."""
 
 RESPONSE_BODY_KEPT = 4096
-"""Bytes of an answer that an error keeps."""
+"""How many bytes of a response an error keeps."""
 
 NO_MEMTRACE_THERE = "check that the base URL is the address of a Memtrace server"
-"""The hint of an error whose answer no Memtrace server gives."""
+"""The hint of an error with a response that no Memtrace server sends."""
 
 ENVIRONMENT_VARIABLES: Final = {
     "base_url": "MEMTRACE_BASE_URL",
@@ -117,22 +117,22 @@ CODES = frozenset(
 """The codes of the SDK's own errors; each has a page in the documentation. A transport's own may be others."""
 
 _DEFAULT: Final = "that of the class"
-"""Stands for a message or a hint that is not given: this very text, not one that is equal to it."""
+"""Marks a message or a hint that is not given. It is compared by identity."""
 
 PAGES = "errors"
-"""Where the documentation has those pages: below its address."""
+"""The folder of those pages, relative to `DOCUMENTATION`."""
 
 DOCUMENTATION: Final = "https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs"
-"""The public address of the documentation."""
+"""The public URL of the documentation."""
 
 
 class MemtraceWarning(UserWarning):
-    """Something that was given has no effect, such as a field that a model does not have."""
+    """An argument has no effect, such as a field that a model does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
-    """The call that failed: no headers, no query and no body, so that it can be logged."""
+    """The call that failed, without headers, query and body, so that it can be logged."""
 
     method: str
     path: str
@@ -140,14 +140,16 @@ class RequestInfo:
 
 
 class MemtraceError(Exception):
-    """The root of everything that the SDK raises.
+    """Base class of every exception of the SDK.
 
-    `str()` of an error that left a call adds where it happened and the URL of the page that says more; `message` is
-    the bare text. What to do is `hint`, which a traceback shows as a note from Python 3.11.
+    `str()` of an error of a call adds where it happened and the URL of the documentation page that
+    explains it. `message` is the bare message. `hint` says what to do. A traceback shows it as a
+    note, from Python 3.11.
 
-    >>> error = MemtraceError("storage is full", 507)
-    >>> error.message, error.status_code, str(error)
-    ('storage is full', 507, 'storage is full')
+    Example:
+        >>> error = MemtraceError("storage is full", 507)
+        >>> error.message, error.status_code, str(error)
+        ('storage is full', 507, 'storage is full')
     """
 
     _code: ClassVar[str] = "unclassified"
@@ -157,8 +159,9 @@ class MemtraceError(Exception):
     _names_argument: ClassVar[bool] = False
     _http_status: ClassVar[int] = 500
 
+    #: What failed, without the call and the hint.
     message: str
-    #: The status that was received; 0 when there was no answer.
+    #: The HTTP status of the response; 0 if there was none.
     status_code: int
     #: A stable slug for programs and for the documentation.
     code: str
@@ -171,13 +174,13 @@ class MemtraceError(Exception):
     attempts: int = 0
     #: Seconds from the call's beginning to the error.
     elapsed: float = 0.0
-    #: What made the newest repetition necessary; None where there was one attempt.
+    #: The failure that triggered the last retry; None after a single attempt.
     last_cause: MemtraceError | None = None
     #: Whether a write may have been stored all the same.
     maybe_applied: bool = False
-    #: Whether the same call may simply be made again: it can succeed then, and cannot store anything twice.
+    #: Whether you can safely retry the call: it can succeed then, and stores nothing twice.
     retryable: bool = False
-    #: The first 4,096 bytes of the answer; never part of a message.
+    #: The first 4,096 bytes of the response. They are never in a message.
     response_body: bytes | None = None
     #: What tracebacks show below the error; Python 3.10 knows none, and shows none.
     __notes__: list[str]
@@ -207,15 +210,16 @@ class MemtraceError(Exception):
         return self.format(str(self.message), None, self._spelled_argument())
 
     def format(self, message: str, hint: str | None, argument: str | None) -> str:
-        """Word the error for readers who do not write Python, as the console does; `str()` words it for those who do.
+        """Format the error for readers who do not write Python, like the console does.
 
         Args:
             message: What happened, in the readers' words.
-            hint: What to do, in the readers' words; None leaves it out.
-            argument: Where they set what `argument` names, such as ``from --base-url``; None leaves it out.
+            hint: What to do, in the readers' words; None omits it.
+            argument: Where they set the argument, such as ``from --base-url``; None omits it.
 
         Returns:
-            The message, where it happened, the hint, and in parentheses the argument and the URL of the documentation's page.
+            The message, where it happened, the hint, and in parentheses the argument and the URL of
+            the documentation page.
 
         Example:
             >>> error = ConfigurationError("the timeout is not a number", argument="timeout")
@@ -243,7 +247,7 @@ class MemtraceError(Exception):
 
     @property
     def hint(self) -> str | None:
-        """What to do about it, where that is known; also a note of the error, and no part of its text."""
+        """What to do, if known. It is a note of the error, and not a part of its message."""
         return self._hint
 
     @hint.setter
@@ -259,18 +263,20 @@ class MemtraceError(Exception):
 
     @property
     def url(self) -> str:
-        """The address of that page, for a browser. The same page is in the package: ``memtrace-sdk explain CODE`` shows it."""
+        """The URL of that page. The package has the same page: ``memtrace-sdk explain CODE`` shows it."""
         return f"{DOCUMENTATION}/{self.page}.md"
 
     @property
     def http_status(self) -> int:
-        """The status that a web application should answer with where it cannot go on for this error.
+        """The status that a web application should respond with if this error ends its own request.
 
-        4xx only for what the application's own caller can mend: 404, 409, 413, and 422 for an argument that is refused. 503, best with
-        a ``Retry-After`` header, where trying again can help; 502 and 504 where the server failed or was too slow; else 500.
+        A 4xx status is only for errors that the application's caller can fix: 404, 409, 413, and 422 for an
+        invalid argument. 503 means that a retry can help; send a ``Retry-After`` header with it. 502 and 504
+        mean that the server failed or was too slow. Any other error is 500.
 
-        >>> NotFoundError().http_status, RateLimitError(retry_after=3).http_status, AuthenticationError().http_status
-        (404, 503, 500)
+        Example:
+            >>> NotFoundError().http_status, RateLimitError(retry_after=3).http_status, AuthenticationError().http_status
+            (404, 503, 500)
         """
         return self._http_status
 
@@ -286,10 +292,10 @@ class MemtraceError(Exception):
 
 
 class APIStatusError(MemtraceError):
-    """The server answered with an error status, or with a redirect, which the SDK never follows.
+    """The server responded with an error status, or with a redirect, which the SDK never follows.
 
-    The subclasses stand for the statuses that have one; `status_code` is the status. It is 0 for an `InvalidRequestError` or a
-    `PayloadTooLargeError` that the SDK raised before it sent anything.
+    `status_code` is the status. It is 0 for an `InvalidRequestError` or a `PayloadTooLargeError`
+    that the SDK raised before it sent anything.
     """
 
     _code = "unexpected_status"
@@ -326,7 +332,7 @@ class AuthenticationError(APIStatusError, PermissionError):
 
 
 class NotFoundError(APIStatusError, KeyError):
-    """404, and the 400 that the server gives for an unknown session: there is no such thing in this organisation.
+    """404, or the server's 400 for an unknown session: not found in this organisation.
 
     Also a builtin `KeyError`, and so a `LookupError`.
     """
@@ -338,7 +344,7 @@ class NotFoundError(APIStatusError, KeyError):
 
 
 class ConflictError(APIStatusError):
-    """409: a duplicate memory or a taken agent name; also a 404 for an agent that sessions hold."""
+    """409: a duplicate memory or a taken agent name. Also a 404 for an agent that has sessions."""
 
     _code = "conflict"
     _http_status = 409
@@ -357,7 +363,7 @@ class NoArcInstanceError(APIStatusError):
 
 
 class InvalidRequestError(APIStatusError, ValueError):
-    """An argument that the server does not accept, found before sending (status 0) or told by the server.
+    """An argument that the server does not accept. The SDK found it before sending (status 0), or the server did.
 
     Also a builtin `ValueError`.
     """
@@ -371,7 +377,7 @@ class InvalidRequestError(APIStatusError, ValueError):
     field: str | None
     #: What the argument has to be.
     rule: str | None
-    #: What is wrong with it, to be read after its name: ``must be a text, not int``. None where the server said it.
+    #: The problem, to be read after the argument's name: ``must be a string, not int``. None if the server found it.
     problem: str | None
 
     def __init__(
@@ -433,12 +439,12 @@ class ServerError(APIStatusError):
 
     @property
     def http_status(self) -> int:
-        """503 and 504 are passed on as they came; any other failure of the server is a 502."""
+        """503 and 504 stay as they are; any other failure of the server is 502."""
         return self.status_code if self.status_code in (503, 504) else 502
 
 
 class ResponseDecodeError(MemtraceError):
-    """An answer came, but it is not what this route gives: no JSON, or not of this form."""
+    """The response is not what this route returns: it is not JSON, or its fields differ."""
 
     _code = "response_decode"
     _http_status = 502
@@ -457,11 +463,12 @@ class ResponseDecodeError(MemtraceError):
 
 
 class TransportError(MemtraceError):
-    """No answer came. Transports raise it, a new one for each failed attempt.
+    """No response was received. Transports raise it, a new one for each failed attempt.
 
-    >>> raise TransportError("connection refused", cause="connect", maybe_sent=False)
-    Traceback (most recent call last):
-    memtrace.exceptions.TransportError: connection refused
+    Example:
+        >>> raise TransportError("connection refused", cause="connect", maybe_sent=False)
+        Traceback (most recent call last):
+        memtrace.exceptions.TransportError: connection refused
     """
 
     _code = "transport"
@@ -494,7 +501,7 @@ class TransportError(MemtraceError):
 
 
 class APIConnectionError(TransportError, ConnectionError):
-    """No connection could be made (``cause`` is ``connect``), or it broke (``reset``). Also a builtin `ConnectionError`."""
+    """The connection failed (``cause`` is ``connect``), or broke (``reset``). Also a builtin `ConnectionError`."""
 
     _code = "connection_failed"
     _http_status = 503
@@ -502,7 +509,7 @@ class APIConnectionError(TransportError, ConnectionError):
 
 
 class APITimeoutError(TransportError, TimeoutError):
-    """No response came within the client's `timeout`. Also a builtin `TimeoutError`."""
+    """Timeout: no response within the client's `timeout`. Also a builtin `TimeoutError`."""
 
     _code = "timeout"
     _http_status = 504
@@ -510,7 +517,7 @@ class APITimeoutError(TransportError, TimeoutError):
 
 
 class DeadlineExceededError(TransportError, TimeoutError):
-    """The deadline of the whole call has passed, or a memory could not be read in time (code ``visibility_timeout``).
+    """The deadline of the call has passed, or a memory could not be read in time (code ``visibility_timeout``).
 
     Also a builtin `TimeoutError`.
     """
@@ -534,7 +541,7 @@ def no_thread(what: str) -> TransportError:
 
 
 class BufferFullError(MemtraceError):
-    """A write buffer holds `max_pending` memories already, so that this one was not taken; or was dropped for a newer one."""
+    """The write buffer has `max_pending` memories: this one was not accepted, or was dropped for a newer one."""
 
     _code = "buffer_full"
     _http_status = 503
@@ -542,7 +549,7 @@ class BufferFullError(MemtraceError):
 
 
 class ConfigurationError(MemtraceError):
-    """A client cannot be made from these arguments and this environment; the text names both."""
+    """A client cannot be created from these arguments and variables. The message names them."""
 
     _code = "configuration"
     _is_raised_outside = True
@@ -550,20 +557,20 @@ class ConfigurationError(MemtraceError):
 
 
 class TransportNotAvailableError(ConfigurationError):
-    """The transport that was asked for is unknown, not installed, broken, or made for the other kind of client."""
+    """The transport is unknown, not installed, broken, or made for the other kind of client."""
 
     _code = "transport_not_available"
 
 
 class MiddlewareError(MemtraceError):
-    """A middleware broke its contract; the message says what to write instead."""
+    """A middleware broke its contract. The message says what to write instead."""
 
     _code = "middleware"
     _is_raised_outside = True
 
 
 class ClientClosedError(MemtraceError):
-    """The client was closed before this call; make a new one."""
+    """The client was closed before this call. Create a new one."""
 
     _code = "client_closed"
     _is_raised_outside = True

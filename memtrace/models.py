@@ -86,7 +86,7 @@ before now, or an aware `datetime`."""
 
 
 WIRE = {"memtrace": "wire"}
-"""The validation context of parsing an answer of the server."""
+"""The validation context for parsing a response of the server."""
 
 
 class _KnownMemoryType:
@@ -181,7 +181,7 @@ class _Sent(_StopsEarly):
 
 
 def _warn_of_ignored(model: type[BaseModel], given: Mapping[str, object]) -> None:
-    """A field that there is not is ignored, as in 0.2.0, and no longer without a word."""
+    """Warn of an unknown field, which is ignored as in 0.2.0."""
     if model.model_config.get("extra", "ignore") != "ignore":
         return
     names = model.model_fields
@@ -268,7 +268,11 @@ class _ItemList(ResponseModel, Generic[ItemT]):
         return dict(super().__iter__())[place] if isinstance(place, str) else self._items[place]
 
     def keys(self) -> Iterable[str]:
-        """The names of the fields, for ``dict(result)``."""
+        """List the names of the fields, for ``dict(result)``.
+
+        Returns:
+            The names.
+        """
         return dict(super().__iter__()).keys()
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
@@ -280,10 +284,11 @@ class _ItemList(ResponseModel, Generic[ItemT]):
 
 
 class AddMemoryRequest(_Sent):
-    """A memory to be stored.
+    """Request to store a memory.
 
-    >>> AddMemoryRequest(agent_id="assistant", content="User prefers dark mode", tags=["ui"]).memory_type
-    'episodic'
+    Example:
+        >>> AddMemoryRequest(agent_id="assistant", content="User prefers dark mode", tags=["ui"]).memory_type
+        'episodic'
     """
 
     #: Who remembers: a letter, then letters, digits, ``_`` or ``-``, 128 characters at most. It need not be registered.
@@ -293,15 +298,16 @@ class AddMemoryRequest(_Sent):
     memory_type: MemoryType = "episodic"
     #: A letter, then letters, digits or ``_``, 64 characters at most. Stats count ``error`` separately.
     event_type: str = "general"
-    #: What is remembered; not empty.
+    #: The content to remember, not empty.
     content: str
     #: JSON values. The server keeps numbers as 64-bit floats and gives keys back sorted.
     metadata: dict[str, Any] | None = None
     #: When it happened, if not now, with a zone. It is stored as ``metadata["occurred_at"]``: the server sets `time` itself.
     occurred_at: datetime | None = Field(default=None, exclude=True, strict=True)
-    #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each. White space around a tag is refused, not cut: only filters cut it.
+    #: Letters, digits, ``_``, ``.`` and ``-``, 64 characters at most each. The SDK rejects white space around a tag; only filters remove it.
     tags: list[str] | None = None
-    #: The duplicate key, one namespace for the organisation; the server's own covers agent, event and the first 200 bytes.
+    #: The idempotency key, unique in the organisation for 24 hours. Default: in `client.memories`, sessions and buffers, a unique
+    #: key for each call; elsewhere the server's own key of the agent, the event type and the first 200 bytes of the content.
     dedup_key: str | None = None
     #: From 0 to 1.
     importance: float | None = Field(default=None, ge=0, le=1)
@@ -359,7 +365,7 @@ class Memory(ResponseModel):
 
     @property
     def occurred_at(self) -> datetime:
-        """When it happened: what ``metadata["occurred_at"]`` says (RFC 3339, with a zone), else `time`."""
+        """When it happened: ``metadata["occurred_at"]`` (RFC 3339, with a time zone), or `time`."""
         said = (self.metadata or {}).get(_OCCURRED_AT)
         return (_point_in_time(said) if isinstance(said, str) else None) or self.time
 
@@ -391,14 +397,15 @@ MEMORY_TABLE: Final = RowTable(
 
 
 class MemoryList(_ItemList[Memory]):
-    """Memories that were read. It is a list of them too: iterate over it, take its `len`, an index or a slice of it.
+    """The memories of one read. It is a sequence of memories: iterate over it, index it, slice it, or take its `len`.
 
-    >>> from memtrace import Memtrace
-    >>> with Memtrace("memory://") as client:
-    ...     memory = client.remember("assistant", "User likes tea")
-    ...     found = client.recall("assistant")
-    >>> [memory.content for memory in found], len(found), found[0].content, found[:3] == found.memories, bool(found)
-    (['User likes tea'], 1, 'User likes tea', True, True)
+    Example:
+        >>> from memtrace import Memtrace
+        >>> with Memtrace("memory://") as client:
+        ...     memory = client.remember("assistant", "User likes tea")
+        ...     found = client.recall("assistant")
+        >>> [memory.content for memory in found], len(found), found[0].content, found[:3] == found.memories, bool(found)
+        (['User likes tea'], 1, 'User likes tea', True, True)
     """
 
     _field: ClassVar[str] = "memories"
@@ -416,16 +423,17 @@ class MemoryList(_ItemList[Memory]):
 
 
 class ListOptions(_Read):
-    """What to read, and how much of it. A field that is None does not filter."""
+    """Filters, order and limit of a read. A field that is None does not filter."""
 
     agent_id: str | None = None
     session_id: str | None = None
     memory_type: str | None = None
     event_type: str | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is cut; an empty one does not filter.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is removed. An empty tag does not filter.
     tags: str | list[str] | None = None
-    #: Not sent. ``exact``: whole tags; rows that the server finds by a part of a tag are left out, and others read in their place.
-    #: ``substring``: parts of tags, as the server has it. None: ``exact``, except in the flat methods of 0.2.0 and in operations.
+    #: Not sent. ``exact`` matches whole tags: the SDK drops memories that the server finds by a part of a tag, and reads more
+    #: in their place. ``substring`` also matches parts of tags, as the server does. None: ``exact``, except in the methods of
+    #: 0.2.0 and in operations, where it is ``substring``.
     tags_match: TagsMatch | None = None
     #: Only what is newer.
     since: TimeBound | None = None
@@ -439,16 +447,17 @@ class ListOptions(_Read):
 
 
 class SearchQuery(_Read):
-    """What to search for. Filters are joined by "and", the values of one list of types by "or"."""
+    """Filters of a search on the server. Filters are joined by "and", the values of one list of types by "or"."""
 
     agent_id: str | None = None
     session_id: str | None = None
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is cut; an empty one does not filter.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is removed. An empty tag does not filter.
     tags: str | list[str] | None = None
-    #: Not sent. ``exact``: whole tags; rows that the server finds by a part of a tag are left out, and others read in their place.
-    #: ``substring``: parts of tags, as the server has it. None: ``exact``, except in the flat methods of 0.2.0 and in operations.
+    #: Not sent. ``exact`` matches whole tags: the SDK drops memories that the server finds by a part of a tag, and reads more
+    #: in their place. ``substring`` also matches parts of tags, as the server does. None: ``exact``, except in the methods of
+    #: 0.2.0 and in operations, where it is ``substring``.
     tags_match: TagsMatch | None = None
     #: A part of the content, case-sensitive; no wildcards.
     content_contains: str | None = None
@@ -462,7 +471,10 @@ class SearchQuery(_Read):
 
 
 class SearchResult(_ItemList[Memory]):
-    """What a filter found, and how long the storage took, in milliseconds, over all pages. It is a list of memories too."""
+    """The memories that match, and how long the storage took, in milliseconds, over all pages.
+
+    It is a sequence of memories, like `MemoryList`.
+    """
 
     _field: ClassVar[str] = "results"
 
@@ -479,7 +491,7 @@ class SearchResult(_ItemList[Memory]):
 
 
 class RegisterAgentRequest(_Sent):
-    """An agent to be registered; its name is free text and unique in the organisation."""
+    """Request to register an agent. Its name is any string, unique in the organisation."""
 
     name: str
     description: str | None = None
@@ -506,7 +518,10 @@ AGENT_TABLE: Final = RowTable(
 
 
 class AgentList(_ItemList[Agent]):
-    """All agents of the organisation, newest first; those of one second in no promised order. It is a list of them too."""
+    """All agents of the organisation, newest first. It is a sequence of agents.
+
+    The order of agents that were registered within one second is undefined.
+    """
 
     _field: ClassVar[str] = "agents"
 
@@ -518,7 +533,7 @@ class AgentList(_ItemList[Agent]):
 
 
 class AgentStats(ResponseModel):
-    """What is stored under an agent's id; it need not be registered."""
+    """Counts of what is stored under an agent's ID, which need not be registered."""
 
     agent_id: str
     memory_count: int
@@ -536,18 +551,18 @@ class AgentStats(ResponseModel):
 
 
 class CreateSessionRequest(_Sent):
-    """A session to be opened; `agent_id` is the id (not the name) of a registered agent."""
+    """Request to open a session. `agent_id` is the ID (not the name) of a registered agent."""
 
     agent_id: str
     metadata: dict[str, Any] | None = None
 
 
 class UpdateSessionRequest(_Sent):
-    """A change to a session: None leaves as it is, ``{}`` clears the metadata. A field that there is not is refused."""
+    """Request to change a session. None leaves a field as it is, and ``{}`` clears the metadata. An unknown field is an error."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    #: Any text; ``closed`` closes.
+    #: Any string. ``closed`` closes the session.
     status: str | None = None
     metadata: dict[str, Any] | None = None
 
@@ -572,7 +587,7 @@ SESSION_TABLE: Final = RowTable(
 
 
 class SessionList(_ItemList[Session]):
-    """All sessions, newest first. It is a list of them too."""
+    """All sessions, newest first. It is a sequence of sessions."""
 
     _field: ClassVar[str] = "sessions"
 
@@ -584,7 +599,7 @@ class SessionList(_ItemList[Session]):
 
 
 class ContextOptions(_Sent):
-    """What goes into a session's context."""
+    """Time range and size of a session's context."""
 
     #: Sent, but this server ignores it: at most 100 memories, each cut at 80 bytes.
     max_tokens: int | None = None
@@ -595,7 +610,7 @@ class ContextOptions(_Sent):
 
 
 class SessionContext(ResponseModel):
-    """Markdown that the server wrote from a session's memories."""
+    """A session's memories as Markdown, rendered by the server."""
 
     session_id: str
     context: str
@@ -606,7 +621,7 @@ class SessionContext(ResponseModel):
 
 
 class Health(ResponseModel):
-    """What the server says of itself."""
+    """The server's status."""
 
     status: str
     service: str

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, overload
+from typing import Literal, overload
 
 from memtrace._support.numbers import counted
 from memtrace.exceptions import MemtraceError
-
-if TYPE_CHECKING:
-    from memtrace.models import AddMemoryRequest, Memory
+from memtrace.models import AddMemoryRequest, Memory
 
 __all__ = [
     "BatchError",
@@ -27,7 +25,7 @@ __all__ = [
 ]
 
 OutcomeStatus = Literal["stored", "duplicate", "failed", "unknown", "dropped"]
-"""``duplicate``: the server has it from the last 24 hours. ``unknown``: no answer says whether it was stored.
+"""``duplicate``: the server has it from the last 24 hours. ``unknown``: no response, so that it may have been stored.
 ``dropped``: a write buffer that was full let it go, unsent; no batch has such an item."""
 
 
@@ -37,7 +35,7 @@ OnFailure = Literal["stop", "continue"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item: `index` is its place in what was given, from 0."""
+    """The outcome of one item. `index` is its place in the batch, from 0."""
 
     index: int
     status: OutcomeStatus
@@ -60,7 +58,7 @@ dropped.
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How far a batch is, in items. The four outcomes add up to `done`."""
+    """The progress of a batch, in items. The four outcomes add up to `done`."""
 
     stored: int = 0
     duplicate: int = 0
@@ -71,17 +69,19 @@ class BatchProgress:
 
     @property
     def done(self) -> int:
-        """Items whose outcome is known to the caller."""
+        """How many items have an outcome."""
         return self.stored + self.duplicate + self.failed + self.unknown
 
 
 Progress = Callable[[BatchProgress], None]
-"""What is told after each round of a batch, of `max_concurrency` requests, how far it is. What it raises ends the batch."""
+"""Called with the progress after each round of a batch, of `max_concurrency` requests. An exception of it ends
+the batch.
+"""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BatchResult(Sequence[Outcome]):
-    """One outcome for each item, in the order in which they were given: a sequence of them.
+    """One outcome for each item, in the order of the items. It is a sequence of outcomes.
 
     >>> result = BatchResult((Outcome(0, "duplicate"),))
     >>> len(result), result.duplicates, result.ok, result[0].status
@@ -92,36 +92,48 @@ class BatchResult(Sequence[Outcome]):
 
     @classmethod
     def of(cls, outcomes: Iterable[Outcome]) -> BatchResult:
-        """The outcomes of all items, put in order."""
+        """Create a result from outcomes, in order of their index.
+
+        Args:
+            outcomes: The outcomes of all items.
+
+        Returns:
+            The result.
+        """
         return cls(tuple(sorted(outcomes, key=lambda outcome: outcome.index)))
 
     @property
     def stored(self) -> list[Memory]:
-        """The rows that the server answered."""
+        """The stored memories."""
         return [outcome.memory for outcome in self.outcomes if outcome.memory is not None]
 
     @property
     def duplicates(self) -> list[int]:
-        """The indexes of what the server already had."""
+        """The indexes of memories that the server already had."""
         return self._indexes("duplicate")
 
     @property
     def failed(self) -> list[int]:
-        """The indexes of what was surely not stored."""
+        """The indexes of memories that were surely not stored."""
         return self._indexes("failed")
 
     @property
     def unknown(self) -> list[int]:
-        """The indexes of what may have been stored."""
+        """The indexes of memories that may have been stored."""
         return self._indexes("unknown")
 
     @property
     def ok(self) -> bool:
-        """Whether every item is stored, now or before."""
+        """Whether every item is stored, by this batch or before."""
         return not self.failed and not self.unknown
 
     def raise_for_failures(self) -> None:
-        """Raise `BatchError`, which carries this result, unless every item is stored."""
+        """Raise an exception unless every item is stored, by this batch or before.
+
+        Raises:
+            BatchError: An item failed, or its outcome is unknown. `BatchError.result` is this
+                result.
+        """
         if self.ok:
             return
         first = next(outcome.error for outcome in self.outcomes if outcome.error is not None)
@@ -176,7 +188,7 @@ class BatchResult(Sequence[Outcome]):
 
 
 class BatchError(MemtraceError):
-    """Some items of a batch were not stored; `result` has the outcome of every item."""
+    """Some items of a batch were not stored. `result` has the outcome of every item."""
 
     _code = "batch"
     _http_status = 502
@@ -200,10 +212,11 @@ class BatchError(MemtraceError):
 
 @dataclass(frozen=True, slots=True)
 class BufferCounts:
-    """How many memories a buffer accepted, and what became of them. At every moment the others add up to `accepted`.
+    """How many memories a buffer accepted, and their outcomes. The others always add up to `accepted`.
 
-    >>> BufferCounts(accepted=3, stored=2, pending=1)
-    BufferCounts(accepted=3, stored=2, duplicate=0, failed=0, dropped=0, unknown=0, pending=1)
+    Example:
+        >>> BufferCounts(accepted=3, stored=2, pending=1)
+        BufferCounts(accepted=3, stored=2, duplicate=0, failed=0, dropped=0, unknown=0, pending=1)
     """
 
     accepted: int = 0
@@ -226,15 +239,15 @@ class BufferCounts:
 
 
 class BufferDrainError(MemtraceError):
-    """A write buffer was closed before all that it had accepted was stored: the time for that was over, or it was interrupted.
+    """A write buffer closed before everything was stored: `drain_timeout` expired, or closing was interrupted.
 
-    `maybe_applied` says whether a request was under way then.
+    `maybe_applied` is True if a request was being sent.
     """
 
     _code = "buffer_drain"
     _is_raised_outside = True
 
-    #: What was surely not sent, oldest first, each with its duplicate key where the client makes one.
+    #: The memories that were surely not sent, oldest first, each with its duplicate key if the client creates one.
     unsent: list[AddMemoryRequest]
     #: What became of everything that the buffer accepted; None only where the error was made by hand.
     counts: BufferCounts | None

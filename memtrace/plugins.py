@@ -20,13 +20,16 @@ import pluggy
 
 from memtrace._flow.composition import Middleware
 from memtrace._support.error_text import closed, did_you_mean
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.numbers import is_int
 from memtrace.exceptions import ConfigurationError, MemtraceError, TransportNotAvailableError
 from memtrace.middleware._placement import BUILT_IN, Position
 from memtrace.transport import AsyncTransport, Transport, TransportOptions
 
 if TYPE_CHECKING:
-    from memtrace.ranking import Ranker
+    from memtrace import ranking
+else:
+    ranking = LazyModule("memtrace.ranking")
 
 __all__ = [
     "API_VERSION",
@@ -45,7 +48,7 @@ __all__ = [
 ]
 
 API_VERSION: Final = 1
-"""The version of the plugin interface; a spec made for another one is refused."""
+"""The version of the plugin interface. A spec for another version raises an error."""
 
 hookspec: Final[pluggy.HookspecMarker] = pluggy.HookspecMarker("memtrace")
 hookimpl: Final[pluggy.HookimplMarker] = pluggy.HookimplMarker("memtrace")
@@ -78,7 +81,11 @@ class _Spec:
             raise self._refused("extra", "be a name or None", repr(self.extra))
 
     def missing(self) -> list[str]:
-        """The required packages that are not installed."""
+        """List the required packages that are not installed.
+
+        Returns:
+            Their import names.
+        """
         return [package for package in self.requires if not _is_installed(package)]
 
     def _check(self) -> None:
@@ -106,12 +113,15 @@ def _is_name(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportSpec(_Spec):
-    """How a transport is made. A plugin's ``memtrace_transport`` hook returns one.
+    """Describe a transport. A plugin's ``memtrace_transport`` hook returns one.
 
-    `create` serves `Memtrace`, `create_async` serves `AsyncMemtrace`; None where there is no such form. `requires` are the
-    importable packages it needs, `extra` the extra of memtrace-sdk that installs them. `capabilities` names the fields of
-    `TransportOptions` that it honours; any other one that is given is refused when a client is made. Raises
-    `ConfigurationError` for a value of another kind, and when it makes neither form.
+    `create` serves `Memtrace` and `create_async` serves `AsyncMemtrace`; None if there is no such
+    form. `requires` has the import names of the packages that it needs. `extra` is the extra of
+    memtrace-sdk that installs them. `capabilities` has the fields of `TransportOptions` that it
+    honours. A client raises `ConfigurationError` for any other option.
+
+    Raises:
+        ConfigurationError: A value has the wrong type, or both forms are missing.
     """
 
     create: Callable[[TransportOptions], Transport] | None = None
@@ -133,21 +143,33 @@ class TransportSpec(_Spec):
         object.__setattr__(self, "capabilities", frozenset(self._names("capabilities", "{'headers', 'proxy'}")))
 
     def serves(self, *, asynchronous: bool) -> bool:
-        """Whether there is a form for this kind of client."""
+        """Check whether the transport has a form for a kind of client.
+
+        Args:
+            asynchronous: True for `AsyncMemtrace`, False for `Memtrace`.
+
+        Returns:
+            Whether it has one.
+        """
         return (self.create_async if asynchronous else self.create) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiddlewareSpec(_Spec):
-    """How a middleware is made. A plugin's ``memtrace_middleware`` hook returns one.
+    """Describe a middleware. A plugin's ``memtrace_middleware`` hook returns one.
 
-    `create` makes one for each client that names it. `position` is where it stands unless the client places it by `before`,
-    `after` or `replace`; None: where it stands in the client's list. `requires` and `extra` are those of a `TransportSpec`.
-    Raises `ConfigurationError` for a position that is no `Position`, for a `create` that cannot be called, and for what is no
-    name of a package.
+    `create` creates one for each client that names it. `position` is its place unless the client
+    uses `before`, `after` or `replace`. None: its place in the client's list. `requires` has the
+    import names of the packages that it needs. `extra` is the extra of memtrace-sdk that installs
+    them.
 
-    >>> from memtrace.middleware import Position, log_attempts
-    >>> spec = MiddlewareSpec(create=lambda: log_attempts, position=Position("before", "auth"))
+    Raises:
+        ConfigurationError: The position is not a `Position`, `create` is not callable, or a
+            package's name is invalid.
+
+    Example:
+        >>> from memtrace.middleware import Position, log_attempts
+        >>> spec = MiddlewareSpec(create=lambda: log_attempts, position=Position("before", "auth"))
     """
 
     create: Callable[[], Middleware]
@@ -168,18 +190,22 @@ DEFAULT_CANDIDATES: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankerSpec(_Spec):
-    """How a ranker is made. A plugin's ``memtrace_ranker`` hook returns one.
+    """Describe a ranker. A plugin's ``memtrace_ranker`` hook returns one.
 
-    `create` makes one for each client that names it. `candidates`, from 1, is how many memories it is given to put in order, the
-    best by their words. `requires` and `extra` are those of a `TransportSpec`. Raises `ConfigurationError` for a value of another
-    kind.
+    `create` creates one for each client that names it. `candidates`, from 1, is how many memories
+    it gets to rank: the best by their words. `requires` has the import names of the packages that
+    it needs. `extra` is the extra of memtrace-sdk that installs them.
 
-    >>> from memtrace.ranking import LexicalRanker
-    >>> RankerSpec(create=LexicalRanker, candidates=50).candidates
-    50
+    Raises:
+        ConfigurationError: A value has the wrong type.
+
+    Example:
+        >>> from memtrace.ranking import LexicalRanker
+        >>> RankerSpec(create=LexicalRanker, candidates=50).candidates
+        50
     """
 
-    create: Callable[[], Ranker]
+    create: Callable[[], ranking.Ranker]
     candidates: int = DEFAULT_CANDIDATES
     requires: tuple[str, ...] = ()
     extra: str | None = None
@@ -218,7 +244,7 @@ Status = Literal["ok", "missing package", "broken", "shadowed", "ambiguous"]
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """One line of the listing."""
+    """The status of one plugin."""
 
     kind: Kind
     name: str
@@ -227,9 +253,9 @@ class PluginInfo:
     status: Status
     #: Why the status is not ``ok``, and the cure.
     detail: str = ""
-    #: The clients that a transport can serve; empty where it cannot be loaded, and for the other kinds.
+    #: The clients that a transport supports; empty if it cannot be loaded, and for the other kinds.
     serves: tuple[ClientKind, ...] = ()
-    #: The clients that use this transport unless they name one, or MEMTRACE_TRANSPORT does.
+    #: The clients that use this transport unless they or MEMTRACE_TRANSPORT name another.
     default_for: tuple[ClientKind, ...] = ()
 
 
@@ -249,10 +275,10 @@ _OWN_DISTRIBUTION = "memtrace-sdk"
 
 
 class Registry(Generic[SpecT]):
-    """The plugins of one kind: those of an entry-point group, and a table of built-in ones.
+    """The plugins of one kind: installed ones from an entry-point group, and built-in ones.
 
-    Frozen applications and zip files have no entry points; the table serves them, and keeps its names from being taken.
-    So does `reserved`, for what every client has and nobody asks for: the built-in middleware.
+    Built-in names cannot be taken by a plugin. They work without entry points, in frozen
+    applications and zip files too.
     """
 
     def __init__(
@@ -278,28 +304,50 @@ class Registry(Generic[SpecT]):
         self._specs: dict[str, SpecT] = {}
 
     def get(self, name: str) -> SpecT:
-        """The spec of the plugin `name`, loaded now if it was not yet.
+        """Load a plugin.
 
-        Raises `TransportNotAvailableError` (for middleware `ConfigurationError`) that names the near name, the broken
-        distribution, or the two that claim one name.
+        Args:
+            name: The plugin's name.
+
+        Returns:
+            Its spec.
+
+        Raises:
+            ConfigurationError: No plugin has the name, it is broken, or two distributions claim it.
+                For a transport it is a `TransportNotAvailableError`.
         """
         if name not in self._specs:
             self._specs[name] = self._load(self._find(name))
         return self._specs[name]
 
     def distribution(self, name: str) -> tuple[str, str] | None:
-        """Name and version of the distribution that brings the plugin `name`; None where that is not known."""
+        """Find the distribution that installed a plugin.
+
+        Args:
+            name: The plugin's name.
+
+        Returns:
+            The distribution's name and version, or None if unknown.
+        """
         if name in self._builtin_links:
             return _OWN_DISTRIBUTION, _own_version()
         group = self._candidates(name)
         return (group[0].distribution, group[0].version) if group else None
 
     def names(self) -> list[str]:
-        """Every name that can be asked for, sorted."""
+        """List the names of all plugins.
+
+        Returns:
+            The names, sorted.
+        """
         return sorted({*self._builtin, *self._third_party()})
 
     def listing(self) -> list[PluginInfo]:
-        """Every built-in and every installed one, with its status; loads each plugin to find out."""
+        """List all built-in and installed plugins with their status. It loads each one.
+
+        Returns:
+            One entry for each plugin.
+        """
         links = [PluginInfo(self.kind, name, _OWN_DISTRIBUTION, _own_version(), "ok") for name in self._builtin_links]
         builtin = [self._info(self._builtin_found(name)) for name in sorted(self._builtin)]
         others = [self._info(found) for _, group in sorted(self._third_party(shadowed=True).items()) for found in group]
@@ -317,7 +365,17 @@ class Registry(Generic[SpecT]):
         return replace(plugin, serves=serves, default_for=default_for)
 
     def default(self, client: ClientKind) -> str | None:
-        """The first of the defaults for this client whose packages are installed; None where there is none."""
+        """Find the default transport of a client.
+
+        Args:
+            client: ``sync`` or ``async``.
+
+        Returns:
+            The name of the first default whose packages are installed, or None.
+
+        Raises:
+            MemtraceError: A default cannot be loaded.
+        """
         return next((name for name in self._defaults.get(client, ()) if not self.get(name).missing()), None)
 
     def _default_or_none(self, client: ClientKind) -> str | None:
@@ -335,7 +393,7 @@ class Registry(Generic[SpecT]):
                 None,
             )
         if len(self._third_party().get(found.name, ())) > 1:
-            return "ambiguous", "several distributions bring this name; uninstall all but one", None
+            return "ambiguous", "several distributions bring this name; uninstall all except one", None
         try:
             spec = self._load(found)
         except MemtraceError as error:
@@ -359,7 +417,7 @@ class Registry(Generic[SpecT]):
             )
         if len(group) > 1:
             claims = " and ".join(f"{found.distribution} {found.version}" for found in group)
-            raise self._error(f"the {self.kind} name {name!r} is claimed by {claims}; uninstall all but one")
+            raise self._error(f"the {self.kind} name {name!r} is claimed by {claims}; uninstall all except one")
         return group[0]
 
     def _inventory(self) -> str:
@@ -414,7 +472,7 @@ class Registry(Generic[SpecT]):
             gives = f"gives {type(spec).__name__}, not a {self._spec.__name__}"
             raise self._error(
                 f"{where} {gives if spec is not None else f'has no function memtrace_{self.kind} that is marked with @hookimpl'}",
-                hint=f"tell the authors of {found.distribution}",
+                hint=f"report it to the authors of {found.distribution}",
             )
         _check_fit(spec, where, found.distribution, self._error)
         return spec
@@ -466,7 +524,7 @@ def _check_fit(
     for name in sorted(able):
         if name not in options:
             raise error(
-                f"{subject} says that it honours {name!r}, which is no option of memtrace-sdk {_own_version()}: it is "
+                f"{subject} says that it honours {name!r}, which is not an option of memtrace-sdk {_own_version()}: it is "
                 f"misspelt, or written for a newer memtrace-sdk.{did_you_mean(name, options)}",
                 hint=f"upgrade {_OWN_DISTRIBUTION}; if that does not help, upgrade or uninstall {distribution}",
             )
@@ -539,7 +597,9 @@ _BUILT_IN_MIDDLEWARE: Final = {
 middleware_registry: Final = Registry(
     "middleware", "memtrace.middleware", MiddlewareSpec, ConfigurationError, _BUILT_IN_MIDDLEWARE, reserved=BUILT_IN
 )
-"""The middleware by name. What is installed acts only when it is named; the built-in ones are in every client."""
+"""The middleware by name. An installed middleware runs only in clients that name it. The built-in ones are in
+every client.
+"""
 
 ranker_registry: Final = Registry(
     "ranker", "memtrace.rankers", RankerSpec, ConfigurationError, {"lexical": "memtrace._runtime.lexical_ranker"}
@@ -551,22 +611,34 @@ ranker_registry: Final = Registry(
 
 
 class TransportSelection(NamedTuple):
-    """Which transport, and why."""
+    """The selected transport, and the reason."""
 
     name: str
     reason: str
     spec: TransportSpec
-    #: Name and version of the distribution that brings it; None for a spec of your own.
+    #: Name and version of the distribution that has it. None for your own spec.
     distribution: tuple[str, str] | None = None
 
 
 def select_transport(
     argument: str | TransportSpec | None, url_scheme: str | None, *, asynchronous: bool
 ) -> TransportSelection:
-    """Choose: the argument, else the base URL's scheme, else MEMTRACE_TRANSPORT, else the first default that is installed.
+    """Select the transport of a client. The first one that is set wins.
 
-    Raises `TransportNotAvailableError` when the chosen one is unknown, broken, not installed, or has no form for this kind
-    of client.
+    The order is: the argument, the base URL's scheme, the variable MEMTRACE_TRANSPORT, the first
+    default that is installed.
+
+    Args:
+        argument: The client's `transport` argument.
+        url_scheme: The scheme of the base URL that names a transport; None if there is none.
+        asynchronous: True for `AsyncMemtrace`, False for `Memtrace`.
+
+    Returns:
+        The transport, and why it was selected.
+
+    Raises:
+        TransportNotAvailableError: The transport is unknown, broken, not installed, or has no form
+            for this kind of client.
     """
     if isinstance(argument, TransportSpec):
         _check_fit(argument, "the TransportSpec of transport=", "what brings the spec", TransportNotAvailableError)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from memtrace._support.event_loops import running_under_trio
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.tracebacks import caused
 from memtrace._support.urls import basic_credentials
 from memtrace.exceptions import ClientClosedError, MemtraceError, TransportNotAvailableError, no_thread
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
     from aiohttp import compression_utils
+else:
+    aiohttp = LazyModule("aiohttp")
 
 _CAPABILITIES = TLS_OPTIONS | {
     "connect_timeout",
@@ -76,11 +79,22 @@ def _create_async(options: TransportOptions) -> AiohttpTransport:
 
 
 class AiohttpTransport:
-    """Sends through an `aiohttp.ClientSession`: one of its own for each event loop, made at the first request, or yours.
+    """Send requests through an `aiohttp.ClientSession`.
 
-    Yours is used as it is, with its headers, proxies, cookies and TLS settings, and `close` leaves it open. Such a session
-    sends a GET, PUT or DELETE again, once, by itself where a connection breaks; one of ours sends nothing twice. The
-    bound of an attempt is exact.
+    Without a `session` the transport creates one for each event loop, at the first request. It
+    needs asyncio. The timeout of an attempt is exact.
+
+    Your own session is used as is, with its headers, proxies, cookies and TLS settings. `close`
+    leaves it open. Such a session resends a GET, PUT or DELETE once by itself when a connection
+    breaks. The transport's own session never resends.
+
+    Args:
+        session: Your session. Default: the transport's own.
+        options: The transport options of the client. They apply to the transport's own session
+            only.
+
+    Raises:
+        TypeError: `session` is not an aiohttp session, or both `session` and `options` are given.
     """
 
     def __init__(
@@ -99,7 +113,19 @@ class AiohttpTransport:
         )
 
     async def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        """Send one request and return the response, whatever its status.
+
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The complete response.
+
+        Raises:
+            TransportError: No response was received. aiohttp's error is the cause, unless its text
+                may contain the API key.
+            TransportNotAvailableError: The event loop is not asyncio's.
+        """
         if running_under_trio():
             raise TransportNotAvailableError(
                 "aiohttp needs asyncio, and this is another event loop",
@@ -115,7 +141,7 @@ class AiohttpTransport:
         raise failure  # out here, where it has no context
 
     async def close(self) -> None:
-        """Close the session that it made on this event loop; a second call does nothing."""
+        """Close the transport's own session on this event loop. A second call does nothing."""
         await self._channels.close()
 
 
@@ -176,7 +202,7 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 class _ConnectionSlots:
     """The connections that may be in use at once, given to those who wait in their order."""
 
-    # aiohttp's own limit has no bound for the waiting alone: https://github.com/aio-libs/aiohttp/issues/10313
+    # aiohttp's own limit has no limit for the waiting alone: https://github.com/aio-libs/aiohttp/issues/10313
 
     def __init__(self, count: int) -> None:
         self.free = count
@@ -534,7 +560,7 @@ def _error_map() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Tr
     return [
         (_NoSlotError, "timeout", False, "no free connection to {} in time"),
         (aiohttp.ConnectionTimeoutError, "timeout", False, NO_CONNECTION_IN_TIME),
-        ((TimeoutError, asyncio.TimeoutError), "timeout", True, "no answer from {} in time"),
+        ((TimeoutError, asyncio.TimeoutError), "timeout", True, "no response from {} in time"),
         ((aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError), "connect", False, NO_CONNECTION),
         (
             (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
@@ -543,7 +569,7 @@ def _error_map() -> list[tuple[type[Exception] | tuple[type[Exception], ...], Tr
             "the request to {} cannot be written",
         ),
         (aiohttp.ClientResponseError, "protocol", True, "{} did not answer in HTTP"),
-        (aiohttp.ClientPayloadError, "protocol", True, "the answer of {} came broken"),
+        (aiohttp.ClientPayloadError, "protocol", True, "the response of {} is broken"),
         ((aiohttp.ClientConnectionError, OSError), "reset", True, CONNECTION_BROKE),
         (aiohttp.ClientError, "protocol", True, "the exchange with {} failed"),
     ]

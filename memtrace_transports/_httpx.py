@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict, cast
 
 from memtrace._support.error_text import excerpt
 from memtrace._support.event_loops import shielded
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.tracebacks import caused
 from memtrace.clock import Clock
 from memtrace.exceptions import ClientClosedError, no_thread
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from memtrace_transports._pool.async_client_pool import AsyncClientPool, SharedClient
 
     _ClientChannel = SharedClient[httpx.AsyncClient] | AsyncClientPool[httpx.AsyncClient]
+else:
+    httpx, httpx2 = LazyModule("httpx"), LazyModule("httpx2")
 
 Library = Literal["httpx", "httpx2"]
 
@@ -83,11 +86,22 @@ _HONOURED: Final = frozenset(option.name for option in fields(TransportOptions))
 
 
 class HttpxTransport:
-    """Sends through an `httpx.Client` or `httpx2.Client`: one of its own, made at the first request, or yours.
+    """Send requests through an `httpx.Client` or `httpx2.Client`.
 
-    Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. `library` says whose
-    client it makes; of yours it is seen. The bound of an attempt holds for the whole, and is looked at before each read and
-    write: what no library interrupts, a name look-up and the trying of a host's several addresses, can go beyond it.
+    Without a `client` the transport creates one at the first request. Your own client is used as
+    is, with its headers, proxies and TLS settings. `close` leaves it open.
+
+    The timeout of an attempt covers the whole attempt. It is checked before each read and write, so
+    a name lookup, or connecting to several addresses of a host, can exceed it.
+
+    Args:
+        client: Your client. Default: the transport's own.
+        options: The transport options of the client. They apply to the transport's own client only.
+        library: ``httpx`` or ``httpx2``, for the transport's own client. Default: ``httpx``.
+
+    Raises:
+        TypeError: `client` is not a blocking client of httpx or httpx2, `library` is another name,
+            or both `client` and `options` are given.
     """
 
     def __init__(
@@ -113,7 +127,18 @@ class HttpxTransport:
         self._clients: LazyClient[_BorrowedClient | ClientPool[httpx.Client]] = LazyClient(given, make)
 
     def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        """Send one request and return the response, whatever its status.
+
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The complete response.
+
+        Raises:
+            TransportError: No response was received. The library's error is the cause, unless its
+                text may contain the API key.
+        """
         if request.timeout is not None and not request.timeout > 0:  # here, where it takes no call
             check_time_left(request)
         started = request.context.clock.monotonic()
@@ -166,7 +191,7 @@ class HttpxTransport:
         return outgoing
 
     def close(self) -> None:
-        """Close the connections that it made; a second call does nothing."""
+        """Close the transport's own connections. A second call does nothing."""
         self._clients.close()
 
 
@@ -188,10 +213,20 @@ class _BorrowedClient:
 
 
 class AsyncHttpxTransport:
-    """Sends through an `AsyncClient` of httpx or httpx2: one of its own for each event loop, made at the first request, or yours.
+    """Send requests through an `AsyncClient` of httpx or httpx2, on asyncio or trio.
 
-    Yours is used as it is, with its headers, proxies and TLS settings, and `close` leaves it open. `library` says whose
-    client it makes; of yours it is seen. Works under asyncio and trio. The bound of an attempt is exact.
+    Without a `client` the transport creates one for each event loop, at the first request. Your own
+    client is used as is, with its headers, proxies and TLS settings. `close` leaves it open. The
+    timeout of an attempt is exact.
+
+    Args:
+        client: Your client. Default: the transport's own.
+        options: The transport options of the client. They apply to the transport's own client only.
+        library: ``httpx`` or ``httpx2``, for the transport's own client. Default: ``httpx``.
+
+    Raises:
+        TypeError: `client` is not an async client of httpx or httpx2, `library` is another name, or
+            both `client` and `options` are given.
     """
 
     def __init__(
@@ -221,7 +256,18 @@ class AsyncHttpxTransport:
         )
 
     async def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with the library's error as its cause, unless that may repeat a key."""
+        """Send one request and return the response, whatever its status.
+
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The complete response.
+
+        Raises:
+            TransportError: No response was received. The library's error is the cause, unless its
+                text may contain the API key.
+        """
         from memtrace_transports._pool.deadline import run_within, start_scope
 
         if request.timeout is not None and not request.timeout > 0:  # here, where it takes no call
@@ -285,7 +331,7 @@ class AsyncHttpxTransport:
         raise TimeoutError  # the bound has passed
 
     async def close(self) -> None:
-        """Close the connections that it made on this event loop; a second call does nothing."""
+        """Close the transport's own connections on this event loop. A second call does nothing."""
         await self._channels.close()
 
 
@@ -842,7 +888,7 @@ def _error_map(
     return [
         (library.ConnectTimeout, "timeout", False, NO_CONNECTION_IN_TIME),
         (library.PoolTimeout, "timeout", False, "no free connection to {} in time"),
-        ((library.TimeoutException, TimeoutError), "timeout", True, "no answer from {} in time"),
+        ((library.TimeoutException, TimeoutError), "timeout", True, "no response from {} in time"),
         (
             (library.ConnectError, library.ProxyError, library.UnsupportedProtocol),
             "connect",
@@ -857,6 +903,6 @@ def _error_map(
         ),
         (library.RemoteProtocolError, "protocol", True, "{} did not answer in HTTP"),
         ((library.NetworkError, ssl.SSLError), "reset", True, CONNECTION_BROKE),  # TLS 1.3 refuses late
-        (library.DecodingError, "protocol", True, "the answer of {} cannot be decompressed"),
+        (library.DecodingError, "protocol", True, "the response of {} cannot be decompressed"),
         ((library.TransportError, library.TooManyRedirects), "protocol", True, "the exchange with {} failed"),
     ]

@@ -18,6 +18,7 @@ from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodyS
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from memtrace._support.lazy_modules import LazyModule
 from memtrace._support.tracebacks import caused
 from memtrace.clock import SystemClock
 from memtrace.plugins import TransportSpec, hookimpl
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     import requests
     import requests.adapters
     import urllib3
+else:
+    requests = LazyModule("requests")
 
 _CAPABILITIES = TLS_OPTIONS | {
     "connect_timeout",
@@ -70,14 +73,26 @@ def memtrace_transport() -> TransportSpec:
 
 
 class RequestsTransport:
-    """Sends through a `requests.Session`: one of its own, made at the first request, or yours.
+    """Send requests through a `requests.Session`.
 
-    Yours is used as it is, with its headers, auth, cookies, proxies, adapters, hooks and TLS settings, and `close` leaves it
-    open; its `params` are not added, since the target is sent as it stands. (urllib3 writes a target anew that has
-    lower-case escapes or characters that no URL may have; the session of our own does not.)
+    Without a `session` the transport creates one at the first request.
 
-    The bound of an attempt holds for the whole, and is looked at before each read and write: what no library interrupts, a name
-    look-up and the trying of a host's several addresses, can go beyond it; so can the headers of an answer to your own session.
+    Your own session is used as is, with its headers, auth, cookies, proxies, adapters, hooks and
+    TLS settings. `close` leaves it open. Its `params` are not added. urllib3 rewrites a target that
+    has lower-case escapes or invalid characters; the transport's own session does not.
+
+    The timeout of an attempt covers the whole attempt. It is checked before each read and write, so
+    a name lookup, or connecting to several addresses of a host, can exceed it. So can receiving
+    response headers with your session.
+
+    Args:
+        session: Your session. Default: the transport's own.
+        options: The transport options of the client. They apply to the transport's own session
+            only.
+
+    Raises:
+        TypeError: `session` is not a session of requests, or both `session` and `options` are
+            given.
     """
 
     def __init__(self, session: requests.Session | None = None, *, options: TransportOptions | None = None) -> None:
@@ -96,7 +111,18 @@ class RequestsTransport:
         self._sessions = LazyClient(session, functools.partial(_new_session, self._options, tls))
 
     def send(self, request: Request) -> Response:
-        """Send `request`; raises `TransportError` with requests' own error as its cause, unless that may repeat a key."""
+        """Send one request and return the response, whatever its status.
+
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The complete response.
+
+        Raises:
+            TransportError: No response was received. The error of requests is the cause, unless its
+                text may contain the API key.
+        """
         check_time_left(request)
         attempt = _SendAttempt(request, self._options)
         session = self._sessions.get()
@@ -107,7 +133,7 @@ class RequestsTransport:
         raise failure  # out here, where it has no context
 
     def close(self) -> None:
-        """Close the connections that it made; a second call does nothing."""
+        """Close the transport's own connections. A second call does nothing."""
         self._sessions.close()
 
 
@@ -384,7 +410,7 @@ class _StrictResponse(http.client.HTTPResponse):
         # urllib3 would only log it: https://github.com/urllib3/urllib3/pull/642
         broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
         if any(isinstance(defect, broken) for defect in self.msg.defects):
-            raise http.client.HTTPException("a header line of the answer cannot be read")
+            raise http.client.HTTPException("a header line of the response cannot be read")
 
 
 def _outliving_exit(pool: type[Any]) -> type[Any]:
@@ -571,10 +597,15 @@ def _error_map() -> list[tuple[tuple[type[BaseException], ...], TransportCause, 
         ((outer.InvalidSchema, inner.NewConnectionError), "connect", False, NO_CONNECTION),
         ((outer.ConnectTimeout, inner.ConnectTimeoutError), "timeout", False, NO_CONNECTION_IN_TIME),
         ((inner.EmptyPoolError,), "timeout", False, "no free connection to {} in time"),
-        ((outer.Timeout, inner.TimeoutError, TimeoutError), "timeout", True, "no answer from {} in time"),
+        ((outer.Timeout, inner.TimeoutError, TimeoutError), "timeout", True, "no response from {} in time"),
         (unreached, "connect", False, NO_CONNECTION),
         ((ConnectionError,), "reset", True, CONNECTION_BROKE),
-        ((outer.ContentDecodingError, inner.DecodeError), "protocol", True, "the answer of {} cannot be decompressed"),
+        (
+            (outer.ContentDecodingError, inner.DecodeError),
+            "protocol",
+            True,
+            "the response of {} cannot be decompressed",
+        ),
         ((http.client.HTTPException, inner.ProtocolError), "protocol", True, "{} did not answer in HTTP"),
         ((outer.RequestException, inner.HTTPError), "protocol", True, "the exchange with {} failed"),
     ]

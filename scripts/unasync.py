@@ -41,7 +41,7 @@ NAMES = {
     "asyncio_worker": "thread_worker",
 }
 _ASYNC_NAME = re.compile(r"\bAsync(?=[A-Z])|(?<![A-Za-z0-9])async_(?=[a-z])|(?<=[a-z])_async\b")
-_GENERATOR = re.compile(r"\bGenerator\[(\w+), None\]")  # three arguments before Python 3.13
+_GENERATOR = re.compile(r"\bGenerator\[([\w.]+), None\]")  # three arguments before Python 3.13
 _PHRASES = {
     "for asyncio and trio": "blocking",
     "the awaiting client": "the blocking client",

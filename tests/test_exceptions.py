@@ -240,8 +240,8 @@ def test_another_argument_is_told_where_the_message_does_not_name_it():
 def test_whoever_shows_an_error_words_it():
     error = ServerError("disk full", hint="look at it", argument="base_url")
     error.request = RequestInfo("GET", "/health", "health")
-    assert error.format("the disk is full", "tell an admin", "from --base-url") == (
-        "the disk is full [health: GET /health, HTTP 500, 0 attempts, 0.000 s] Hint: tell an admin"
+    assert error.format("the disk is full", "ask an admin", "from --base-url") == (
+        "the disk is full [health: GET /health, HTTP 500, 0 attempts, 0.000 s] Hint: ask an admin"
         " (from --base-url; docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/server_error.md)"
     )
     assert MemtraceError("m", hint="look").format("n", None, None) == "n"

@@ -108,7 +108,7 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so
 
 @app.callback(
     epilog=_EPILOG,
-    help="Work with a Memtrace server, try its Python SDK without one, and find out why one does not answer.",
+    help="Work with a Memtrace server, try its Python SDK without one, and find out why one does not respond.",
 )
 def program(
     *,
@@ -116,7 +116,7 @@ def program(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Work with a Memtrace server, try its Python SDK without one, and find out why one does not answer."""
+    """Work with a Memtrace server, try its Python SDK without one, and find out why one does not respond."""
 
 
 def _add(
@@ -164,9 +164,9 @@ _add(
 _add(
     memories.tail,
     memories.TAIL,
-    "Show memories as they come.",
+    "Follow new memories.",
     _MEMORIES,
-    help="Show memories as they come, until Ctrl-C.",
+    help="Follow new memories, until Ctrl-C.",
 )
 _add(agents_sessions.agents, agents_sessions.AGENTS, "Show the registered agents.", _AGENTS)
 _add(
@@ -177,54 +177,54 @@ _add(
     help="Show the sessions, the newest first.",
 )
 _add(agents_sessions.stats, agents_sessions.STATS, "Count what is stored.", _AGENTS)
-_add(transfer.export, transfer.EXPORT, "Write agents, sessions and memories to a file of JSON lines.", _STORE)
+_add(transfer.export, transfer.EXPORT, "Export agents, sessions and memories to a file of JSON lines.", _STORE)
 _add(
     transfer.import_,
     transfer.IMPORT,
-    "Store what such a file has.",
+    "Import such a file.",
     _STORE,
-    help="Store what a file of JSON lines has, none of it twice.",
+    help="Import a file of JSON lines, and store nothing twice.",
     name="import",
 )
 app.add_typer(profiles.profiles, name="profiles", short_help="Name servers, for --profile.", rich_help_panel=_SERVERS)
 app.add_typer(
-    store.store, name="store", short_help="Look after the file of a store without a server.", rich_help_panel=_STORE
+    store.store, name="store", short_help="Maintain the file of a store without a server.", rich_help_panel=_STORE
 )
-app.add_typer(spool.spool, name="spool", short_help="Look after the spool of a write buffer.", rich_help_panel=_STORE)
+app.add_typer(spool.spool, name="spool", short_help="Maintain the spool of a write buffer.", rich_help_panel=_STORE)
 _add(
     store.serve,
     store.SERVE,
     "Serve the file of a store to clients in any language.",
     _SERVERS,
-    help="Serve the file of a store over HTTP as a Memtrace server does, until Ctrl-C or SIGTERM, to those who have a key of it.",
+    help="Serve the file of a store over HTTP like a Memtrace server, until Ctrl-C or SIGTERM, to clients with one of its keys.",
 )
 _add(
     diagnostics.doctor,
     diagnostics.DOCTOR,
-    "Find out why a server does not answer.",
+    "Find out why a server does not respond.",
     _SERVERS,
-    help="Check configuration, transport, server, key and storage, and say what to do about what fails.",
+    help="Check configuration, transport, server, key and storage, and say how to fix what fails.",
 )
 _add(
     diagnostics.transports,
     diagnostics.TRANSPORTS,
     "List the installed transports.",
     _TOOLS,
-    help="List the installed transports: the clients that they serve, the default, and what is wrong where one cannot be used.",
+    help="List the installed transports: the clients they support, the default, and why one cannot be used.",
 )
 _add(
     diagnostics.middleware,
     diagnostics.MIDDLEWARE,
     "List the installed middleware.",
     _TOOLS,
-    help="List the built-in middleware, and what you have installed; that acts only where a client names it.",
+    help="List the built-in middleware and the installed ones, which run only in clients that name them.",
 )
 _add(
     diagnostics.rankers,
     diagnostics.RANKERS,
     "List the installed rankers.",
     _TOOLS,
-    help="List the built-in ranker, and what you have installed; that orders a search only where a client names it.",
+    help="List the built-in ranker and the installed ones, which rank only in clients that name them.",
 )
 _add(
     explain.explain,
@@ -236,9 +236,9 @@ _add(
 _add(
     new_plugin.new,
     new_plugin.NEW,
-    "Write a package for a plugin of your own.",
+    "Write a package for your own plugin.",
     _TOOLS,
-    help="Write a package for a plugin of your own, which passes its tests and can be published.",
+    help="Write a package for your own plugin, which passes its tests and can be published.",
 )
 _add(
     fake.demo,
@@ -252,7 +252,7 @@ _add(
     fake.SERVE,
     "Serve a fake Memtrace server, for tests in any language.",
     _SERVERS,
-    help="Serve a fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. Without --store it forgets all when it ends.",
+    help="Serve a fake that responds like a Memtrace server, until Ctrl-C or SIGTERM. Without --store its data is discarded at the end.",
     name="serve-fake",
 )
 _add(
@@ -260,5 +260,5 @@ _add(
     mcp.MCP,
     "Serve an agent's memory as tools of the Model Context Protocol.",
     _SERVERS,
-    help="Offer remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends.",
+    help="Serve remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends.",
 )

@@ -48,7 +48,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "id": _NAME,
     "text": (str,),
 }
-_KINDS: dict[tuple[type, ...], str] = {_NAME: "a whole number or a text", (str,): "a text"}
+_KINDS: dict[tuple[type, ...], str] = {_NAME: "a whole number or a string", (str,): "a string"}
 
 
 def read_turns(lines: Iterable[bytes], file: str) -> Iterator[Turn]:
@@ -87,7 +87,7 @@ def _check(fields: dict[str, Any], name: str, types: tuple[type, ...], file: str
     elif not isinstance(fields[name], types) or isinstance(fields[name], bool):
         problem = f"is {_json_type(fields[name])}; it must be {_KINDS[types]}"
     elif fields[name] == "" and name in _FIELDS:
-        problem = "is empty; it must be a text with at least one character"
+        problem = "is empty; it must be a string with at least one character"
     else:
         return
     raise LineError(file, problem, line=line, field=name)
@@ -99,7 +99,7 @@ def _json_type(value: object) -> str:
         bool: "true or false",
         int: "a number",
         float: "a number with a fraction",
-        str: "a text",
+        str: "a string",
         list: "a list",
     }
     return names.get(type(value), "an object")

@@ -45,7 +45,7 @@ class Diagnosis:
 
     @property
     def exit_status(self) -> int:
-        """0 when all is well, 1 when a check failed, 2 when the configuration is missing or wrong."""
+        """0 when success, 1 when a check failed, 2 when the configuration is missing or wrong."""
         failed = {check.name for check in self.checks if check.status == "failed"}
         if failed & {"configuration", "transport"}:
             return 2
@@ -147,7 +147,9 @@ class _DiagnosisRun:
         except MemtraceError as error:
             self._failed("reachable", error.message, self._advice(error) or _ANOTHER_SERVER)
         except Exception as error:  # noqa: BLE001  # a transport that others wrote may raise anything
-            self._failed("reachable", f"the transport raised {type(error).__name__}: {error}", "tell its authors")
+            self._failed(
+                "reachable", f"the transport raised {type(error).__name__}: {error}", "report it to its authors"
+            )
         else:
             self._ok("reachable", f"{health.service} answers, status {health.status}, up {health.uptime}")
             return True
@@ -179,7 +181,7 @@ class _DiagnosisRun:
 
 _ANOTHER_SERVER = "check that this is the address of a Memtrace server"
 _ADD_STORAGE = "ask an admin to run `memtrace org add-arc <org_id>`"
-_PROXY = "look at what stands between here and the server, then try again"
+_PROXY = "look at what is between here and the server, then try again"
 
 
 def _described(settings: Settings, connection: ConnectionSettings) -> str:

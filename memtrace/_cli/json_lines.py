@@ -45,7 +45,7 @@ def readable(lines: Iterable[bytes], file: str) -> Iterator[bytes]:
     try:
         yield from lines
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise LineError(file, "is no whole gzip file, which its name says; it may be cut short") from None
+        raise LineError(file, "is not a complete gzip file, as its name says; it may be cut short") from None
     except OSError as error:
         raise LineError(file, f"cannot be read: {error.strerror}") from error
 
@@ -88,7 +88,7 @@ def _parsed(text: str, file: str, line: int) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         problem = f"not JSON: {error.msg} at column {error.colno}"
     except UnicodeEncodeError:
-        problem = "a text holds half of a surrogate pair, which UTF-8 cannot express"
+        problem = "a string contains half of a surrogate pair, which UTF-8 cannot express"
     except (ValueError, OverflowError):
         problem = "a number is not finite, or too large for a 64-bit float"
     except RecursionError:

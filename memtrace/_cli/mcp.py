@@ -130,7 +130,7 @@ def _place(text: str) -> tuple[str, int]:
     """Host and port. Raises `ConfigurationError` for what is none, and for one that others reach where no token is set."""
     match = _PLACE.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
-        raise ConfigurationError("--http is HOST:PORT, as in 127.0.0.1:8765 or [::1]:8765; port 0 takes a free one")
+        raise ConfigurationError("--http is HOST:PORT, as in 127.0.0.1:8765 or [::1]:8765; port 0 selects a free one")
     host = match["v6"] or match["host"]
     if host not in _OF_THIS_MACHINE and not os.environ.get(_TOKEN):
         raise ConfigurationError(

@@ -35,7 +35,7 @@ _OPTIONS: Final = {
 _LOOKUP_HINTS: Final = {
     "memories.add": "look for it before you store it again, about two seconds later: memtrace-sdk recall AGENT",
     "memories.add_many": "import it again: what is stored already is passed over",
-    "memories.list": "the server has taken the memory: do not store it again; memtrace-sdk recall AGENT will show it",
+    "memories.list": "the server has accepted the memory: do not store it again; memtrace-sdk recall AGENT will show it",
 }
 #: What to do, by the error's code, where the SDK's hint is for Python.
 _HINTS: Final = {"result_window_exceeded": "narrow it with --agent or --session, or use memtrace-sdk export"}

@@ -39,17 +39,18 @@ class Choice:
     base_url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="The server's address, with the key of MEMTRACE_API_KEY. Without it: MEMTRACE_BASE_URL."
+            metavar="URL", help="The base URL, with the key of MEMTRACE_API_KEY. Without it: MEMTRACE_BASE_URL."
         ),
     ] = None
     transport: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="A transport by name. Without it: what the address names, else MEMTRACE_TRANSPORT."
+            metavar="NAME", help="The transport's name. Without it: the scheme of the base URL, or MEMTRACE_TRANSPORT."
         ),
     ] = None
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="For one attempt. Without it: MEMTRACE_TIMEOUT, else 30.")
+        float | None,
+        typer.Option(metavar="SECONDS", help="The timeout of one attempt. Without it: MEMTRACE_TIMEOUT, or 30."),
     ] = None
 
 
@@ -71,30 +72,32 @@ def with_choice(command: Callable[..., None]) -> Callable[..., None]:
     return choosing
 
 
-IdsOption = Annotated[bool, typer.Option("--ids", help="Show the ids of registered agents, not their names.")]
+IdsOption = Annotated[bool, typer.Option("--ids", help="Show the IDs of registered agents, not their names.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-AgentOption = Annotated[str | None, typer.Option(metavar="ID", help="Only what this agent remembers.")]
-SessionOption = Annotated[str | None, typer.Option(metavar="ID", help="Only what belongs to this session.")]
+AgentOption = Annotated[str | None, typer.Option(metavar="ID", help="Only memories of this agent.")]
+SessionOption = Annotated[str | None, typer.Option(metavar="ID", help="Only memories of this session.")]
 KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")]
 EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
 TagOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="TAG", help="Only what has this tag; repeat it for more, all must match."),
+    typer.Option(metavar="TAG", help="Only memories with this tag; give it several times, and all must match."),
 ]
 TagsMatchOption = Annotated[
     Literal["exact", "substring"],
-    typer.Option(help="exact matches whole tags; substring also parts of tags, as the server does."),
+    typer.Option(help="exact matches whole tags; substring also matches parts of tags, as the server does."),
 ]
 KindsOption = Annotated[
-    list[str] | None, typer.Option("--type", metavar="TYPE", help="Only this kind; repeat it for more, any matches.")
+    list[str] | None,
+    typer.Option("--type", metavar="TYPE", help="Only this kind; give it several times, and any may match."),
 ]
 EventsOption = Annotated[
-    list[str] | None, typer.Option(metavar="EVENT", help="Only this event type; repeat it for more, any matches.")
+    list[str] | None,
+    typer.Option(metavar="EVENT", help="Only this event type; give it several times, and any may match."),
 ]
 ImportanceOption = Annotated[
-    float | None, typer.Option("--min-importance", metavar="N", help="Only what is at least so important.")
+    float | None, typer.Option("--min-importance", metavar="N", help="Only memories of at least this importance.")
 ]
 SinceOption = Annotated[
     str | None,
@@ -102,17 +105,19 @@ SinceOption = Annotated[
 ]
 OccurredAtOption = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="When it happened, if not now: 2h ago as 2h, or 2026-01-31T12:00:00Z."),
+    typer.Option(metavar="TIME", help="When it happened, by default now: 2h for 2 hours ago, or 2026-01-31T12:00:00Z."),
 ]
-UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, as --since.")]
+UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, in the forms of --since.")]
 QueryOption = Annotated[
     str | None,
-    typer.Option(metavar="QUERY", help="Only what is relevant to this, in plain words; the most relevant first."),
+    typer.Option(
+        metavar="QUERY", help="Only memories that are relevant to this query in plain words, most relevant first."
+    ),
 ]
 SearchIndexOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Keep the index of the search in this file: the next search reads only what is newer.",
+        help="Keep the search index in this file, so that the next search reads only newer memories.",
     ),
 ]

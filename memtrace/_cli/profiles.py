@@ -105,8 +105,8 @@ def _check_size(text: str) -> None:
 
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "base_url": ((str,), "a text"),
-    "transport": ((str,), "a text"),
+    "base_url": ((str,), "a string"),
+    "transport": ((str,), "a string"),
     "timeout": ((int, float), "a number of seconds"),
     "api_key_env": ((str,), "the name of a variable"),
 }
@@ -166,7 +166,7 @@ def remove(name: str) -> None:
 
 
 def set_default(name: str) -> None:
-    """Choose the profile that is used where nothing else is said. Raises `CommandError` for an unknown one."""
+    """Choose the default profile. Raises `CommandError` for an unknown one."""
     load().get(name)
     _write(_chosen(_document(), name))
 

@@ -40,7 +40,7 @@ def run_server(
 ) -> int:
     """Serve until SIGINT or SIGTERM comes; returns the exit status. Prints where, and a key, once it answers."""
     if manual_clock and not control:
-        show_error("--clock manual stands still until /_fake/clock/advance moves it, which --no-control leaves out")
+        show_error("--clock manual does not move until /_fake/clock/advance moves it, which --no-control leaves out")
         return 2
     try:
         fake = FakeMemtrace(
@@ -89,7 +89,7 @@ def _announce_store(url: str, store: str | None, api_key: str | None, *, as_json
         known = {"url": url, "store": store, "api_key": api_key}
         typer.echo(json.dumps({name: value for name, value in known.items() if value is not None}))
         return
-    say(f"{'A store in memory' if store is None else store} answers at {url}")
+    say(f"{'A store in memory' if store is None else store} is listening at {url}")
     say(f"MEMTRACE_BASE_URL={url}")
     if api_key is not None:
         typer.echo(f"MEMTRACE_API_KEY={api_key}")
@@ -132,7 +132,9 @@ def _announce(url: str, organisations: Sequence[Organisation], *, as_json: bool)
             told["orgs"] = [{"name": org.name, "api_key": org.api_key, "org_id": org.org_id} for org in organisations]
         typer.echo(json.dumps(told))
         return
-    typer.echo(f"A fake Memtrace server answers at {url}\nMEMTRACE_BASE_URL={url}\nMEMTRACE_API_KEY={first.api_key}")
+    typer.echo(
+        f"A fake Memtrace server is listening at {url}\nMEMTRACE_BASE_URL={url}\nMEMTRACE_API_KEY={first.api_key}"
+    )
     for org in others:
         typer.echo(f"Another key, of {visible(org.name)}: {org.api_key}")
     typer.echo("Stop it with Ctrl-C.")

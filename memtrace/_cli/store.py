@@ -39,7 +39,7 @@ def _named(store: str | None) -> Iterator[str]:
             "no store is named: add --store sqlite:///agent.db, or set MEMTRACE_BASE_URL to one", ExitStatus.USAGE
         )
     if not place.lower().startswith("sqlite:"):
-        raise CommandError("this command looks after a sqlite:/// store, and this is none", ExitStatus.USAGE)
+        raise CommandError("this command maintains a sqlite:/// store, and this is not one", ExitStatus.USAGE)
     try:
         yield place
     except MemtraceError as error:
@@ -84,13 +84,13 @@ def run_check(store: str | None, *, timeout: float, as_json: bool) -> ExitStatus
     elif problems:
         show_error("the store is damaged", *problems, _advice(problems))
     else:
-        say("The store is whole")
+        say("The store is intact")
     return ExitStatus.FAILED if problems else ExitStatus.OK
 
 
 def _advice(problems: Sequence[str]) -> str:
     if all(problem.startswith("the text index ") for problem in problems):
-        return "make the text index anew, of the memories themselves, with: memtrace-sdk store compact"
+        return "rebuild the text index with: memtrace-sdk store compact"
     return "go back to a backup, or copy what can be read with: memtrace-sdk export"
 
 
@@ -137,7 +137,7 @@ def run_forget(
         report = file.forgettable(agent, organisation=organisation, before=until)
         if not report.known and not report.unfinished:
             raise CommandError(
-                f"the store knows no agent {agent!r} of the organisation {organisation!r}: it takes the id that memories are stored "
+                f"the store has no agent {agent!r} of the organisation {organisation!r}: it takes the id that memories are stored "
                 "under, or the name of a registered agent; see memtrace-sdk agents, and store info for organisations",
                 ExitStatus.NOT_FOUND,
             )
@@ -221,4 +221,4 @@ def revoke_key(store: str | None, name: str, *, timeout: float, as_json: bool) -
     if as_json:
         show_json({"revoked": name})
     else:
-        say(f"The key {name} is refused from now on")
+        say(f"The key {name} is rejected from now on")

@@ -17,25 +17,41 @@ Handler = Callable[[Request], Flow[Response]]
 
 
 class CallNext(Protocol):
-    """The rest of the way, as a middleware sees it."""
+    """The next middleware, or the transport."""
 
     def __call__(self, request: Request, /) -> Flow[Response]:
-        """Send `request` on. Use it once for each sending, at once: ``response = yield from call_next(request)``."""
+        """Pass the request on: ``response = yield from call_next(request)``. Call it anew for each attempt.
+
+        Args:
+            request: The request, or a changed copy.
+
+        Returns:
+            A flow, whose result is the response.
+        """
         ...
 
 
 class Middleware(Protocol):
-    """Anything that can be called like this; a class with ``__call__`` or a generator function.
+    """The interface of a middleware: a generator function, or a class with ``__call__``.
 
-    >>> def trace(request: Request, call_next: CallNext) -> Flow[Response]:
-    ...     response = yield from call_next(request.with_header("x-trace", "1"))
-    ...     return response
+    Example:
+        >>> def trace(request: Request, call_next: CallNext) -> Flow[Response]:
+        ...     response = yield from call_next(request.with_header("x-trace", "1"))
+        ...     return response
     """
 
     def __call__(self, request: Request, call_next: CallNext, /) -> Flow[Response]:
-        """Do something about one call, or one attempt, and return its response.
+        """Handle one call, or one attempt, and return its response.
 
-        A `TransportError` is thrown in at ``yield from call_next(request)``.
+        A transport's failure is raised as a `TransportError` at ``yield from call_next(request)``.
+
+        Args:
+            request: The request.
+            call_next: Passes the request on to the next middleware.
+
+        Returns:
+            A flow, whose result is the response. Write a generator that delegates with
+            ``yield from``.
         """
         ...
 
@@ -142,7 +158,7 @@ def _no_generator(result: object, name: str) -> MiddlewareError:
     if isinstance(result, PendingNext):
         return MiddlewareError(f"{name} returned call_next(request) itself. {WRITE_HINT}; return response")
     return MiddlewareError(
-        f"{name} is no generator function: it returned {type(result).__name__}. {WRITE_HINT}; return response"
+        f"{name} is not a generator function: it returned {type(result).__name__}. {WRITE_HINT}; return response"
     )
 
 

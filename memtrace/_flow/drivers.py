@@ -176,7 +176,7 @@ def _lock_name(effect: Effect) -> str:
     if isinstance(effect, LockEffect):
         return effect.name
     if isinstance(effect, PendingNext):
-        raise MiddlewareError(f"{effect.owner} wrote 'yield' instead of 'yield from'. {WRITE_HINT}")
+        raise MiddlewareError(f"{effect.owner} wrote 'yield' where 'yield from' is required. {WRITE_HINT}")
     raise MiddlewareError(
         f"a middleware yielded {type(effect).__name__}. Yield only through call_next, sleep, call and lock, always with 'yield from'"
     )

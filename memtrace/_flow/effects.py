@@ -46,9 +46,15 @@ class LockEffect(Effect):
 
 
 def sleep(seconds: float) -> Flow[None]:
-    """Wait by the client's clock, in seconds.
+    """Wait, by the client's clock.
 
     Write ``yield from sleep(0.5)``.
+
+    Args:
+        seconds: How long.
+
+    Yields:
+        The effect, which the client performs.
     """
     yield SleepEffect(seconds)
 
@@ -58,22 +64,42 @@ def call(function: Callable[..., Coroutine[object, object, A]], /, *arguments: o
 @overload
 def call(function: Callable[..., A], /, *arguments: object) -> Flow[A]: ...
 def call(function: Callable[..., object], /, *arguments: object) -> Flow[object]:
-    """Call a function where it may block.
+    """Call a function that may block.
 
-    Write ``token = yield from call(fetch_token, url)``. The sync client calls it as it is. The async client runs a blocking function in a thread, with the caller's
-    context variables, and awaits an async one; the sync client refuses an async one with `MiddlewareError`.
+    Write ``token = yield from call(fetch_token, url)``. The sync client calls it directly. The
+    async client runs a blocking function in a thread, with the caller's context variables, and
+    awaits an async one.
+
+    Args:
+        function: The function. An async one works with the async client only.
+        arguments: Its positional arguments.
+
+    Yields:
+        The effect, which the client performs. The flow returns what the function returns.
+
+    Raises:
+        MiddlewareError: The function is async and the client is not.
     """
     return (yield CallEffect(function, arguments))
 
 
 def lock(name: str) -> Flow[HeldLock]:
-    """Queue for the lock `name`; threads or tasks of one client and its `with_options` copies share it.
-
-    >>> def refresh() -> Flow[None]:
-    ...     with (yield from lock("token")):
-    ...         yield from sleep(1)
+    """Acquire a lock that threads or tasks of one client and its `with_options` copies share.
 
     A lock that is still held when the call ends is released then. Locks are not reentrant.
+
+    Args:
+        name: The lock's name.
+
+    Yields:
+        The effect, which the client performs. The flow returns the held lock, a context manager.
+
+    Example:
+        >>> def refresh() -> Flow[None]:
+        ...     with (yield from lock("token")):
+        ...         yield from sleep(1)
+
+        A lock that is still held when the call ends is released then. Locks are not reentrant.
     """
     return cast("HeldLock", (yield LockEffect(name)))
 
@@ -120,7 +146,7 @@ def _checked_response(response: object, context: CallContext) -> Response:
 
 
 _LET_OUT = object()
-"""The key of a context's note of the newest error that came out of the transport, and was no `TransportError`."""
+"""The key of a context's note of the newest error that the transport raised and that is not a `TransportError`."""
 
 
 def is_foreign(error: Exception, request: Request) -> bool:
@@ -145,7 +171,7 @@ def foreign_failure(error: Exception, request: Request) -> TransportError:
         cause = "connect" if isinstance(error, ConnectionRefusedError) else "reset"
     known = f" ({os.strerror(error.errno)})" if isinstance(error, OSError) and type(error.errno) is int else ""
     failure = TransportError(
-        f"the transport failed with {type(error).__name__}{known}: no answer of {request.origin} came",
+        f"the transport failed with {type(error).__name__}{known}: no response from {request.origin}",
         cause=cause,
         maybe_sent=True,
     )

@@ -69,7 +69,7 @@ def _replacing(given: Sequence[Link]) -> dict[str, Link]:
             continue
         name = link.position.link
         if name not in BUILT_IN:
-            raise _unknown_link_error(link, link.position, "which is no built-in link", BUILT_IN)
+            raise _unknown_link_error(link, link.position, "which is not a built-in link", BUILT_IN)
         if name in found:
             raise ConfigurationError(
                 f"{found[name]} and {link} both stand instead of {name!r}; leave one of them out", argument=link.given

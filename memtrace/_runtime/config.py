@@ -49,7 +49,7 @@ class _UnsetText(str, Unset):
 
 
 DEFAULT_SINCE: Final = _UnsetText("24h")
-"""How far back `recall` reads; with a query there is no bound."""
+"""How far back `recall` reads; with a query there is no limit."""
 
 
 class _UnsetSeconds(float, Unset):
@@ -201,7 +201,7 @@ def _installed_link(name: str, given: str, position: Position | None) -> Link:
     if not _is_middleware(made):
         raise ConfigurationError(
             f"{told} cannot be used: its create gives {type_name(made)}, which cannot be called with (request, call_next)",
-            hint=f"tell the authors of {distribution[0]}" if distribution else None,
+            hint=f"report it to the authors of {distribution[0]}" if distribution else None,
             argument=given,
         )
     return Link(cast("Middleware", made), given, name, position or spec.position)
@@ -271,7 +271,7 @@ def _arg_or_env(value: str | None, argument: str) -> str:
 
 def _not_a_text(argument: str, value: object) -> ConfigurationError:
     kind = value.kind if isinstance(value, NoText) else type(value)
-    return ConfigurationError(f"{_NOUNS[argument]} must be a text, not {kind.__name__}", argument=argument)
+    return ConfigurationError(f"{_NOUNS[argument]} must be a string, not {kind.__name__}", argument=argument)
 
 
 def _timeout(value: float | None) -> float | None:
@@ -285,17 +285,17 @@ def _timeout(value: float | None) -> float | None:
 
 
 def check_timeout(value: float | None) -> float | None:
-    """Seconds above 0, or None for no bound."""
+    """Seconds above 0, or None for no limit."""
     return positive_seconds(value, "timeout")
 
 
 def positive_seconds(value: float | None, argument: str) -> float | None:
-    """Seconds above 0, or None for no bound."""
+    """Seconds above 0, or None for no limit."""
     if value is None:
         return None
     if not is_positive_seconds(value):
         noun = _NOUNS.get(argument, argument)
-        raise ConfigurationError(f"{noun} must be a number of seconds above 0, or None for no bound", argument=argument)
+        raise ConfigurationError(f"{noun} must be a number of seconds above 0, or None for no limit", argument=argument)
     return float(value)
 
 
@@ -333,9 +333,9 @@ def check_embedder(embedder: object) -> Embedder | None:
     if embedder is None or (callable(embedder) and not iscoroutinefunction(embedder)):
         return cast("Embedder | None", embedder)
     raise ConfigurationError(
-        f"embedder must be a blocking function that takes a list of texts and gives a list of vectors, not {type_name(embedder)}",
+        f"embedder must be a blocking function that takes a list of strings and returns a list of vectors, not {type_name(embedder)}",
         argument="embedder",
-        hint="an async client calls it in a thread of its own",
+        hint="an async client calls it in a thread",
     )
 
 
@@ -356,7 +356,7 @@ def _checked_ranker(ranker: object, told: str, distribution: tuple[str, str] | N
     if isinstance(ranker, type) or not callable(rank) or iscoroutinefunction(rank):
         raise ConfigurationError(
             f"{told} cannot be used: {type_name(ranker)} has no blocking rank(query, candidates)",
-            hint=f"tell the authors of {distribution[0]}" if distribution else None,
+            hint=f"report it to the authors of {distribution[0]}" if distribution else None,
             argument="ranker",
         )
     return cast("Ranker", ranker)

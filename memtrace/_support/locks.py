@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class HeldLock:
-    """A lock that this flow holds, until its ``with`` block ends or `release` is called."""
+    """A lock that this flow has acquired, until its ``with`` block ends or `release` is called."""
 
     __slots__ = ("_release",)
 
@@ -27,7 +27,7 @@ class HeldLock:
         self._release: Callable[[], None] | None = release
 
     def release(self) -> None:
-        """Let the next one in; a second call does nothing."""
+        """Release the lock. A second call does nothing."""
         release, self._release = self._release, None
         if release is not None:
             release()

@@ -77,8 +77,8 @@ class UnusableFileError(Exception):
 
 # SQLite's own texts: Python 3.10 gives no result codes.
 _SAID: dict[str, Fault] = {
-    "is locked": Fault("locked", "was locked by another process for longer than the timeout", "raise the timeout, or look for what holds it", "timeout"),
-    "not a database": Fault("no_database", "is no SQLite database", "name another file; this one was not changed"),
+    "is locked": Fault("locked", "was locked by another process for longer than the timeout", "raise the timeout, or find the process that holds the lock", "timeout"),
+    "not a database": Fault("no_database", "is not a SQLite database", "name another file; this one was not changed"),
     "malformed": Fault("damaged", "is damaged", "go back to a backup"),
     "not decode to UTF-8": Fault("damaged", "is damaged", "go back to a backup"),  # SQLite goes on with the text itself
     "readonly": Fault("read_only", "cannot be written: the file or its folder is read-only", "change its permissions, or name another file"),
@@ -213,7 +213,7 @@ def check_place(path: str, *, create: bool) -> None:
             "unreachable", f"cannot be reached: {error.strerror}", "check the path and its permissions"
         ) from error
     if not stat.S_ISREG(found.st_mode):
-        what = "is a folder" if stat.S_ISDIR(found.st_mode) else "is no regular file"
+        what = "is a folder" if stat.S_ISDIR(found.st_mode) else "is not a regular file"
         raise UnusableFileError("no_file", what, "name a file")
     if found.st_nlink > 1:
         problem = "has several names (hard links): what is written by one of them is lost or damaged by another"
@@ -237,7 +237,7 @@ def _create(path: str) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         if not Path(path).is_file():  # a part of the folder's path is a file, or a link leads nowhere
-            problem = "cannot be made: something else stands in its place"
+            problem = "cannot be made: something else is in its place"
             raise UnusableFileError("in_the_way", problem, "name another file") from None
     except OSError as error:
         hint = _FULL.hint if error.errno == errno.ENOSPC else "check the path and its permissions"

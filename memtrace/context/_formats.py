@@ -109,7 +109,7 @@ def formatter_for(format: ContextFormat, metadata_keys: Collection[str], *, show
     if format not in _HEADINGS:
         raise invalid("format", " or ".join(map(repr, _HEADINGS)), "there is no other")
     if isinstance(metadata_keys, str):
-        raise invalid("metadata_keys", "several texts", "one text is several letters")
+        raise invalid("metadata_keys", "several strings", "one string would be read as several letters")
     return MemoryFormatter(
         format,
         _HEADINGS[format],

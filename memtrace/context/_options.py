@@ -28,14 +28,14 @@ class PromptContextOptions(BaseModel):
     #: Whether the beginning stays as it is for as long as it can, so that prompt caches hold; else the budget is filled. None:
     #: without a query and `recent` it stays.
     stable_prefix: bool | None = None
-    #: Counts the tokens of a text; an estimate when left out.
+    #: Counts the tokens of a string. Default: an estimate.
     count_tokens: TokenCounter = estimate_tokens
     format: ContextFormat = "markdown"
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
-    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is cut.
+    #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is removed.
     tags: str | list[str] | None = None
-    #: Whether a tag matches as a whole, or as a part of a memory's tags, as the server's own filter has it.
+    #: ``exact`` matches whole tags. ``substring`` also matches parts of tags, as the server's own filter does.
     tags_match: TagsMatch = "exact"
     #: At least this. A memory without an importance has 0.
     min_importance: float | None = None

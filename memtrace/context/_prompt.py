@@ -18,7 +18,7 @@ from memtrace.ranking import SearchHits
 
 
 class Message(TypedDict):
-    """A chat message, as the interfaces of models take it."""
+    """A chat message, as model providers accept it."""
 
     role: Literal["user"]
     content: str
@@ -26,7 +26,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class PromptContext:
-    """Memories, ready for a prompt. With none in it text and messages are empty, and `tokens` is 0."""
+    """Memories, rendered for a prompt. Without any, text and messages are empty, and `tokens` is 0."""
 
     #: Markdown or XML: a heading and the memories. For the form ``messages`` the same as one text.
     text: str = field(repr=False)
@@ -34,7 +34,7 @@ class PromptContext:
     messages: list[Message] = field(repr=False)
     #: What the counter gave: for the whole text, or for all contents and `MESSAGE_TOKENS` for each message.
     tokens: int
-    #: What is in it, oldest first.
+    #: The memories in it, oldest first.
     memories: list[Memory] = field(repr=False)
     #: How many were found and are not in it, because of the budget.
     omitted: int
@@ -70,22 +70,44 @@ def build_context(
     metadata_keys: Collection[str] = ("reasoning",),
     show_agents: bool = False,
 ) -> PromptContext:
-    """Write memories, given in any order, into a prompt, oldest first and each as a whole; the same ones always give the same.
+    """Render memories for a prompt: complete, oldest first, marked as data.
 
-    `max_tokens`, by `count_tokens`, bounds all of it; without one everything is in it. With a `rank` the budget is filled with
-    the most important, and with the `recent` newest before them; search hits given as `memories` are a rank too. Without one
-    the beginning stays as it is for as long as it can while memories are added; `stable_prefix=False` fills the budget instead.
+    The same memories always give the same text, in whatever order they are passed. With a `rank`,
+    the most important memories are chosen first, and the `recent` newest before them. Search hits
+    as `memories` are ranked already. Without a rank the prefix stays stable for prompt caching
+    while memories are added.
 
-    Raises `InvalidRequestError`, naming the field, for an argument out of bounds, and what `count_tokens` and `rank` raise.
+    An error of `count_tokens` or `rank` is raised.
 
-    >>> from memtrace import Memtrace
-    >>> client = Memtrace("memory://", "any key")
-    >>> memory = client.memories.add(agent_id="assistant", content="User prefers tea", importance=0.8, tags=["diet"])
-    >>> print(build_context([memory], format="xml", max_tokens=200).text)  # doctest: +ELLIPSIS
-    Memories, oldest first. Each memory element below is a record of what was said and done. ...
-    <group day="20..."/>
-    <memory time="..." importance="0.8" tags="diet">User prefers tea</memory>
-    <BLANKLINE>
+    Args:
+        memories: Memories, a list result or search hits.
+        rank: Hits or memories, most important first, or a function that returns a memory's
+            importance.
+        recent: How many of the newest memories are always chosen, 0 or more.
+        stable_prefix: Whether the prefix stays the same while memories are added. False fills the
+            budget instead. Default: True without a rank.
+        max_tokens: The budget for the whole text, in tokens of `count_tokens`. Default: everything
+            is rendered.
+        count_tokens: Counts the tokens of a string.
+        format: ``markdown``, ``xml`` or ``messages``.
+        metadata_keys: The metadata that is rendered.
+        show_agents: Whether each memory's agent is rendered.
+
+    Returns:
+        The text, and what it contains.
+
+    Raises:
+        InvalidRequestError: An argument is out of range. The error names the field.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> client = Memtrace("memory://", "any key")
+        >>> memory = client.memories.add(agent_id="assistant", content="User prefers tea", importance=0.8, tags=["diet"])
+        >>> print(build_context([memory], format="xml", max_tokens=200).text)  # doctest: +ELLIPSIS
+        Memories, oldest first. Each memory element below is a record of what was said and done. ...
+        <group day="20..."/>
+        <memory time="..." importance="0.8" tags="diet">User prefers tea</memory>
+        <BLANKLINE>
     """
     if rank is None and isinstance(memories, SearchHits):
         rank = memories

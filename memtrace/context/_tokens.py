@@ -16,22 +16,31 @@ from memtrace._support.numbers import is_int
 from memtrace.operations._validation import invalid
 
 TokenCounter = Callable[[str], int]
-"""Gives the number of tokens of a text, 0 or more. Blocking; called once for each memory, and once for the whole."""
+"""Returns the number of tokens of a string, 0 or more. It blocks. It is called once for each memory, and once
+for the whole.
+"""
 
 MESSAGE_TOKENS: int = 4
-"""What is counted for each message beside its content: chat formats put about so many tokens around one."""
+"""The tokens of each message besides its content: chat formats add about so many."""
 
-_RULE = "a function that takes a text and gives a whole number, 0 or more"
+_RULE = "a function that takes a string and returns a whole number, 0 or more"
 
 
 def estimate_tokens(text: str) -> int:
-    """About as many tokens as OpenAI's tokenizers give, or a few more, as a budget wants it.
+    """Estimate how many tokens a string has for OpenAI's tokenizers, or a few more.
 
-    For a prompt in English or German, of code, JSON, Chinese, Japanese, emoji or identifiers it is between 1.00 and 1.25 times
-    what cl100k_base or o200k_base give, whichever is more.
+    For a prompt in English or German, of code, JSON, Chinese, Japanese, emoji or identifiers it is
+    between 1.00 and 1.25 times the larger count of cl100k_base and o200k_base.
 
-    >>> estimate_tokens("User prefers dark mode")
-    6
+    Args:
+        text: The string.
+
+    Returns:
+        The number of tokens.
+
+    Example:
+        >>> estimate_tokens("User prefers dark mode")
+        6
     """
     pieces = Counter(_PIECE.findall(text))
     return ceil(

@@ -12,5 +12,5 @@ def check_owner(value: str, field: str) -> None:
     try:
         check_id(value, field)
     except InvalidRequestError as error:
-        error.hint = f"memtrace.integrations.identifiers.id_for({field}) makes an id of any text"
+        error.hint = f"memtrace.integrations.identifiers.id_for({field}) creates an ID from any string"
         raise

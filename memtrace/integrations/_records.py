@@ -36,7 +36,7 @@ from memtrace.operations._validation import BATCH_SIZE, check_type, invalid
 from memtrace.outcomes import BatchResult, Outcome
 
 _DEEPEST = 100
-_RULE = f"JSON: texts as keys, finite numbers, at most {_DEEPEST} levels"
+_RULE = f"JSON: strings as keys, finite numbers, at most {_DEEPEST} levels"
 _SEQUENCE = itertools.count(1)
 
 

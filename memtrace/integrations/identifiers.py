@@ -13,13 +13,22 @@ _PREFIX = "id-"
 
 
 def id_for(text: str) -> str:
-    """An id of the server for any text: the text where it is one already, else ``id-`` and 32 hex digits made from it.
+    """Create a valid ID from any string.
 
-    The same text gives the same id, everywhere and for ever; two texts never share one. Raises `InvalidRequestError` for the
-    empty text.
+    The same string gives the same ID, everywhere and in every version. Two strings never share one.
 
-    >>> id_for("thread_42"), id_for("user:42")
-    ('thread_42', 'id-ea3fd43be1e57d62e163dae19fc740bd')
+    Args:
+        text: Any string, not empty.
+
+    Returns:
+        The string itself if it is a valid ID, otherwise ``id-`` and 32 hex digits.
+
+    Raises:
+        InvalidRequestError: The string is empty.
+
+    Example:
+        >>> id_for("thread_42"), id_for("user:42")
+        ('thread_42', 'id-ea3fd43be1e57d62e163dae19fc740bd')
     """
     require_non_empty(text, "text")
     try:

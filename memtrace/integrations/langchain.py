@@ -28,19 +28,30 @@ _RULE = "a message of langchain-core whose values JSON can hold"
 
 
 class MemtraceChatMessageHistory(BaseChatMessageHistory):
-    """The messages of one chat.
+    """The messages of one chat, as a LangChain message history.
 
-    Each message is a memory of `agent_id` and `session_id`; neither has to be registered. A write returns once it can be read,
-    and waits `wait_timeout` seconds for that; None does not wait, so that a read at once may miss it. Blocking methods need
-    `client`; the async ones use `async_client`, or `client` in a thread.
-    Raises `InvalidRequestError` for ids that the server does not take, `ConfigurationError` without a client.
+    Each message is stored as a memory of `agent_id` and `session_id`. Neither has to be registered.
+    Blocking methods need `client`. The async ones use `async_client`, or `client` in a thread.
 
-    >>> from memtrace import Memtrace
-    >>> with Memtrace("memory://", "any key") as client:
-    ...     history = MemtraceChatMessageHistory(client, agent_id="assistant", session_id="thread_42")
-    ...     history.add_user_message("Hello")
-    ...     [(message.type, message.content) for message in history.messages]
-    [('human', 'Hello')]
+    Args:
+        client: The client of the blocking methods.
+        async_client: The client of the async methods. Default: `client`, in a thread.
+        agent_id: The agent whose memories the messages are.
+        session_id: The conversation.
+        wait_timeout: Seconds that a write waits until its messages can be read. None does not wait,
+            so that a read right after may miss them.
+
+    Raises:
+        InvalidRequestError: The server does not accept an ID, or `wait_timeout` is negative.
+        ConfigurationError: There is no client, or one of the wrong kind.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> with Memtrace("memory://", "any key") as client:
+        ...     history = MemtraceChatMessageHistory(client, agent_id="assistant", session_id="thread_42")
+        ...     history.add_user_message("Hello")
+        ...     [(message.type, message.content) for message in history.messages]
+        [('human', 'Hello')]
     """
 
     def __init__(
@@ -58,36 +69,62 @@ class MemtraceChatMessageHistory(BaseChatMessageHistory):
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # as in the histories of LangChain itself
-        """The messages, oldest first; read anew each time. Raises what reading raises."""
+        """The messages, oldest first, read from the server each time."""
         return messages_from_dict(self._dual_client.run(lambda of: self._history.items(None, of.settings.clock)))
 
     async def aget_messages(self) -> list[BaseMessage]:
-        """As `messages`, awaiting."""
+        """Read all messages, oldest first, like `messages` does.
+
+        Returns:
+            The messages.
+
+        Raises:
+            MemtraceError: The messages could not be read.
+        """
         return messages_from_dict(
             await self._dual_client.run_async(lambda of: self._history.items(None, of.settings.clock))
         )
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """Add messages at the end, in requests of 100.
+        """Append messages, in requests of 100.
 
-        Raises `InvalidRequestError` and `PayloadTooLargeError` for a message that would not come back as it is, or that the
-        server would not take, before any is sent; `BatchError` where only some were stored, and `DeadlineExceededError` where
-        they are stored but cannot be read in time.
+        Args:
+            messages: The messages, in order.
+
+        Raises:
+            InvalidRequestError: A message could not be restored as it is, or the server would not
+                accept it. Nothing was sent.
+            PayloadTooLargeError: A message is over 4 MiB. Nothing was sent.
+            BatchError: Only some messages were stored.
+            DeadlineExceededError: The messages are stored, but could not be read within
+                `wait_timeout`.
         """
         entries = _entries(messages)
         self._dual_client.run(lambda of: self._history.add(entries, of.settings.clock))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """As `add_messages`, awaiting."""
+        """Append messages, in requests of 100, like `add_messages` does.
+
+        Args:
+            messages: The messages, in order.
+
+        Raises:
+            InvalidRequestError: A message could not be restored as it is, or the server would not
+                accept it. Nothing was sent.
+            PayloadTooLargeError: A message is over 4 MiB. Nothing was sent.
+            BatchError: Only some messages were stored.
+            DeadlineExceededError: The messages are stored, but could not be read within
+                `wait_timeout`.
+        """
         entries = _entries(messages)
         await self._dual_client.run_async(lambda of: self._history.add(entries, of.settings.clock))
 
     def clear(self) -> None:
-        """Take all messages back. They stay on the server, and are read no more."""
+        """Remove all messages. The server keeps them, but no read returns them."""
         self._dual_client.run(lambda of: self._history.clear(of.settings.clock))
 
     async def aclear(self) -> None:
-        """As `clear`, awaiting."""
+        """Remove all messages, like `clear` does. The server keeps them, but no read returns them."""
         await self._dual_client.run_async(lambda of: self._history.clear(of.settings.clock))
 
 

@@ -32,11 +32,19 @@ __all__ = [
 
 
 def to_html(shown: BaseModel | BatchResult | PromptContext | SearchHits) -> str:
-    """`shown` in HTML: a table of rows for a list, hits or a batch, a table of its fields for a context and any other model.
+    """Render a result as an HTML table.
 
-    >>> from memtrace import AgentList
-    >>> to_html(AgentList(agents=[], count=0)).count("<table")
-    1
+    Args:
+        shown: A list result, hits or a batch result, which gets one line for each item. Any other
+            model gets one line for each field.
+
+    Returns:
+        The HTML.
+
+    Example:
+        >>> from memtrace import AgentList
+        >>> to_html(AgentList(agents=[], count=0)).count("<table")
+        1
     """
     if isinstance(shown, (ResponseModel, BatchResult, PromptContext, SearchHits)):
         return shown._repr_html_()
@@ -48,14 +56,30 @@ ListRenderer = Callable[[list[object]], "str | None"]
 
 
 class Formatter(Protocol):
-    """IPython's own, for one form of output."""
+    """IPython's formatter of one MIME type."""
 
     def for_type(self, typ: type, func: ListRenderer | None = None) -> ListRenderer | None:
-        """Set what shows a type; returns what did so far."""
+        """Register the renderer of a type.
+
+        Args:
+            typ: The type.
+            func: The renderer. None changes nothing.
+
+        Returns:
+            The previous renderer, if any.
+        """
         ...
 
     def pop(self, typ: type, default: None) -> ListRenderer | None:
-        """Forget what shows a type, and return it."""
+        """Remove the renderer of a type.
+
+        Args:
+            typ: The type.
+            default: The result if the type has none.
+
+        Returns:
+            The removed renderer, or `default`.
+        """
         ...
 
 
@@ -64,16 +88,16 @@ class Formatters(Protocol):
 
     @property
     def formatters(self) -> Mapping[str, Formatter]:
-        """One for each form."""
+        """One formatter for each MIME type."""
         ...
 
 
 class Shell(Protocol):
-    """What runs a notebook's cells: IPython."""
+    """The shell of a notebook: IPython."""
 
     @property
     def display_formatter(self) -> Formatters:
-        """What shows a cell's value."""
+        """Its formatters."""
         ...
 
 
@@ -99,14 +123,22 @@ class _Lists:
 
 
 def load_ipython_extension(ipython: Shell) -> None:
-    """``%load_ext memtrace.integrations.notebook``: plain lists of memories, agents or sessions are shown as tables too."""
+    """Show plain lists of memories, agents or sessions as tables, after ``%load_ext memtrace.integrations.notebook``.
+
+    Args:
+        ipython: The running shell.
+    """
     formatter = ipython.display_formatter.formatters["text/html"]
     before = formatter.pop(list, None)
     formatter.for_type(list, _Lists(before.before if isinstance(before, _Lists) else before))
 
 
 def unload_ipython_extension(ipython: Shell) -> None:
-    """``%unload_ext memtrace.integrations.notebook``: plain lists are shown as before."""
+    """Show plain lists as IPython does, after ``%unload_ext memtrace.integrations.notebook``.
+
+    Args:
+        ipython: The running shell.
+    """
     formatter = ipython.display_formatter.formatters["text/html"]
     ours = formatter.pop(list, None)
     before = ours.before if isinstance(ours, _Lists) else ours

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 try:
+    from agents.items import TResponseInputItem
     from agents.memory import SessionSettings
 except ImportError as _missing:
     raise ImportError(
@@ -12,15 +13,11 @@ except ImportError as _missing:
         'run: pip install "memtrace-sdk[openai-agents]"'
     ) from _missing
 
+from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._dual_client import async_dispatcher
 from memtrace.integrations._history import History, HistoryItem
 from memtrace.integrations._records import event_type_of, json_text
 from memtrace.operations._validation import invalid
-
-if TYPE_CHECKING:
-    from agents.items import TResponseInputItem
-
-    from memtrace.async_client import AsyncMemtrace
 
 __all__ = ["MemtraceSession"]
 
@@ -28,22 +25,32 @@ _FORMAT = "openai-agents"
 
 
 class MemtraceSession:
-    """The history of one conversation, as the `Session` that ``Runner.run`` takes.
+    """The history of one conversation, as a `Session` for ``Runner.run``.
 
-    Each item is a memory of `agent_id` and `session_id`; neither has to be registered. A write returns once it can be read, and
-    waits `wait_timeout` seconds for that; None does not wait, so that a read at once may miss it. `session_settings` bounds
-    how many items are read where no `limit` is given.
-    Raises `InvalidRequestError` for ids that the server does not take, `ConfigurationError` for another client.
+    Each item is stored as a memory of `agent_id` and `session_id`. Neither has to be registered.
 
-    >>> import asyncio
-    >>> from memtrace import AsyncMemtrace
-    >>> async def talk():
-    ...     async with AsyncMemtrace("memory://", "any key") as client:
-    ...         session = MemtraceSession(client, agent_id="assistant", session_id="thread_42")
-    ...         await session.add_items([{"role": "user", "content": "Hello"}])
-    ...         return await session.get_items()
-    >>> asyncio.run(talk())
-    [{'role': 'user', 'content': 'Hello'}]
+    Args:
+        client: The client, an `AsyncMemtrace`.
+        agent_id: The agent whose memories the items are.
+        session_id: The conversation.
+        session_settings: Limits how many items are read when `get_items` gets no `limit`.
+        wait_timeout: Seconds that a write waits until its items can be read. None does not wait, so
+            that a read right after may miss them.
+
+    Raises:
+        InvalidRequestError: The server does not accept an ID, or `wait_timeout` is negative.
+        ConfigurationError: The client is not an `AsyncMemtrace`.
+
+    Example:
+        >>> import asyncio
+        >>> from memtrace import AsyncMemtrace
+        >>> async def talk():
+        ...     async with AsyncMemtrace("memory://", "any key") as client:
+        ...         session = MemtraceSession(client, agent_id="assistant", session_id="thread_42")
+        ...         await session.add_items([{"role": "user", "content": "Hello"}])
+        ...         return await session.get_items()
+        >>> asyncio.run(talk())
+        [{'role': 'user', 'content': 'Hello'}]
     """
 
     #: The session's id, on the server too.
@@ -67,32 +74,58 @@ class MemtraceSession:
         self.session_settings = session_settings or SessionSettings()
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
-        """The items, oldest first: the newest `limit`, else as many as the session's settings say, else all.
+        """Read the items, oldest first.
 
-        Raises what reading raises, and `InvalidRequestError` for a limit below 0.
+        Args:
+            limit: Only the newest so many. Default: the limit of the session's settings, or all.
+
+        Returns:
+            The items.
+
+        Raises:
+            InvalidRequestError: `limit` is below 0.
+            MemtraceError: The items could not be read.
         """
         if limit is None and self.session_settings is not None:
             limit = self.session_settings.limit
         return await self._dispatcher.run(self._history.items(limit, self._clock))
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
-        """Add items at the end, in requests of 100.
+        """Append items, in requests of 100.
 
-        Raises `InvalidRequestError` and `PayloadTooLargeError` for an item that the server would not take, before any is sent;
-        `BatchError` where only some were stored, and `DeadlineExceededError` where they are stored but cannot be read in time.
+        Args:
+            items: The items, in order.
+
+        Raises:
+            InvalidRequestError: The server would not accept an item. Nothing was sent.
+            PayloadTooLargeError: An item is over 4 MiB. Nothing was sent.
+            BatchError: Only some items were stored.
+            DeadlineExceededError: The items are stored, but could not be read within
+                `wait_timeout`.
         """
         await self._dispatcher.run(self._history.add([_entry(i, item) for i, item in enumerate(items)], self._clock))
 
     async def pop_item(self) -> TResponseInputItem | None:
-        """Take the last item back and return it; None when there is none. It stays on the server, and is read no more.
+        """Remove the last item and return it.
 
-        Two calls at the same moment may both get the same item: let one at a time take back from a session.
+        The server keeps it, but no read returns it. Two simultaneous calls may both get the same
+        item, so let one caller at a time remove items of a session.
+
+        Returns:
+            The item, or None if there is none.
+
+        Raises:
+            MemtraceError: The item could not be read, or its removal could not be stored.
         """
         item: TResponseInputItem | None = await self._dispatcher.run(self._history.pop(self._clock))
         return item
 
     async def clear_session(self) -> None:
-        """Take all items back. They stay on the server, and are read no more."""
+        """Remove all items. The server keeps them, but no read returns them.
+
+        Raises:
+            MemtraceError: The removal could not be stored.
+        """
         await self._dispatcher.run(self._history.clear(self._clock))
 
 

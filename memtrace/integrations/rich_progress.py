@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from memtrace._support.characters import whole_characters
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from typing_extensions import Self
 
     from memtrace.outcomes import BatchProgress
@@ -19,17 +19,22 @@ __all__ = ["RichProgress"]
 
 
 class RichProgress:
-    """Shows how far a batch is, in items, with what became of them. One is for one batch.
+    """Show a batch's progress in the terminal: items done, and their outcomes. Use one for each batch.
 
-    >>> import io
-    >>> from rich.console import Console
-    >>> from memtrace import AddMemoryRequest, Memtrace
-    >>> requests = [AddMemoryRequest(agent_id="importer", content=f"row {n}") for n in range(3)]
-    >>> shown = io.StringIO()
-    >>> with Memtrace("memory://", "any key") as client, RichProgress(console=Console(file=shown, width=100)) as bar:
-    ...     result = client.memories.add_many(requests, progress=bar)
-    >>> "3/3" in shown.getvalue(), "3 stored" in shown.getvalue()
-    (True, True)
+    Args:
+        description: The text before the bar.
+        console: Where it is shown. Default: standard output.
+
+    Example:
+        >>> import io
+        >>> from rich.console import Console
+        >>> from memtrace import AddMemoryRequest, Memtrace
+        >>> requests = [AddMemoryRequest(agent_id="importer", content=f"row {n}") for n in range(3)]
+        >>> shown = io.StringIO()
+        >>> with Memtrace("memory://", "any key") as client, RichProgress(console=Console(file=shown, width=100)) as bar:
+        ...     result = client.memories.add_many(requests, progress=bar)
+        >>> "3/3" in shown.getvalue(), "3 stored" in shown.getvalue()
+        (True, True)
     """
 
     def __init__(self, description: str = "Storing memories", *, console: Console | None = None) -> None:

@@ -7,7 +7,11 @@ from memtrace.transport import Flow, Headers, Request, Response
 
 
 class ApiKeyAuth:
-    """Sends the key as ``x-api-key``, unless a middleware further out has set that header."""
+    """Send the API key as ``x-api-key``, unless an outer middleware has set that header.
+
+    Args:
+        api_key: The key.
+    """
 
     __slots__ = ("_api_key", "_completed")
 

@@ -48,7 +48,18 @@ _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more c
 
 
 def raise_errors(request: Request, call_next: CallNext) -> Flow[Response]:
-    """Raise the `MemtraceError` that fits a failed call; outermost, so that every other middleware still sees statuses."""
+    """Raise the `MemtraceError` of a failed call. It is outermost, so every other middleware sees statuses.
+
+    Args:
+        request: The request.
+        call_next: Passes the request on.
+
+    Yields:
+        The effects of the other middleware.
+
+    Raises:
+        MemtraceError: The response has an error status, or no response was received.
+    """
     try:
         response = yield from call_next(request)
     except MemtraceError as error:
@@ -109,12 +120,12 @@ def _tell_how_to_look(error: MemtraceError) -> None:
         error.hint = look if error.hint is None else f"{look}; {error.hint}"
 
 
-_LOOK_FOR_ROWS = "before you write it again, look for it: memories.list(agent_id=...), about two seconds later"
+_LOOK_FOR_ROWS = "before you retry, look for it: memories.list(agent_id=...), about two seconds later"
 _LOOKUP_HINTS = {
     "memories.add": _LOOK_FOR_ROWS,
     "memories.add_many": _LOOK_FOR_ROWS,
-    "sessions.create": "before you create another, look for it: sessions.list(agent_id=...), by created_at",
-    "agents.register": "before you register it again, look for it: agents.get_or_register(name=...) finds it",
+    "sessions.create": "before you retry, look for it: sessions.list(agent_id=...), by created_at",
+    "agents.register": "before you retry, look for it: agents.get_or_register(name=...) finds it",
 }
 
 
@@ -197,7 +208,7 @@ def _from_status(response: Response, said: ErrorMessage, request: Request) -> Me
     field = unreadable_time_field(text, request) if status == 500 else None
     if field is not None:
         return InvalidRequestError(
-            f"{field} is no time that the server's storage can read", field=field, rule=TIME_RULE
+            f"{field} is not a time that the server's storage can read", field=field, rule=TIME_RULE
         )
     if status < 400:
         return APIStatusError(
@@ -263,13 +274,13 @@ def _by_its_id(request: Request) -> str | None:
 
 
 _DUPLICATE_HINT = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
-_NAME_TAKEN_HINT = "client.agents.get_or_register(name=...) gives the one that is there"
-_TOO_LARGE_HINT = "a proxy before the server takes less: send less at once, or store it in parts"
+_NAME_TAKEN_HINT = "client.agents.get_or_register(name=...) returns the existing one"
+_TOO_LARGE_HINT = "a proxy before the server accepts less: send less at once, or store it in parts"
 _RATE_LIMIT_HINT = "send less at once, or let a call wait longer"
 _STORAGE_DOWN_HINT = (
     "the server, or a proxy before it, is down or busy: try again later, or look with memtrace-sdk doctor"
 )
-_NO_STORAGE_HINT = "the organisation's storage (Arc) does not answer: tell an admin"
+_NO_STORAGE_HINT = "the organisation's storage (Arc) does not respond: ask an admin"
 
 
 def _invalid(text: str, request: Request) -> InvalidRequestError:

@@ -6,7 +6,7 @@ from memtrace.exceptions import NO_MEMTRACE_THERE
 from memtrace.transport import Request
 
 _OF_THE_STORE = "look at the file with: memtrace-sdk store check"
-_OF_THE_FAKE = "memory:// is a fake in this process: it fails where its fault plan says so (fake.faults)"
+_OF_THE_FAKE = "memory:// is a fake in this process: its faults are injected (fake.faults)"
 
 
 def server_hint(request: Request, hint: str) -> str:
@@ -34,7 +34,7 @@ def slow_hint(request: Request) -> str:
 def no_route_hint(request: Request) -> str:
     """What to do where the server does not know the path or its method."""
     if _scheme(request) in ("memory", "sqlite"):
-        return "what answers here stands for a Memtrace server, and there is none that has this route"
+        return "this is a stand-in for a Memtrace server, and there is no server that has this route"
     if "/api/v1/api/v1/" in request.target or request.path.endswith(("/api/v1/health", "/api/v1/ready")):
         return "the base URL ends in /api/v1, which is added to it: leave it out"
     return f"{NO_MEMTRACE_THERE} that has this route"

@@ -15,9 +15,20 @@ _logger.addHandler(logging.NullHandler())  # an application that configures no l
 def log_attempts(request: Request, call_next: CallNext) -> Flow[Response]:
     """Log each attempt to the logger ``memtrace``: DEBUG, and WARNING for a failure.
 
-    A 409 stays at DEBUG, since a duplicate is often expected, and so does an answer that the call accepts. The record has
-    the fields ``memtrace_operation``, ``memtrace_method``, ``memtrace_path``, ``memtrace_status`` (0 without an answer),
-    ``memtrace_attempt`` and ``memtrace_seconds``.
+    A 409 stays at DEBUG, since a duplicate is often expected. So does a status that the call
+    accepts. Each record has the fields ``memtrace_operation``, ``memtrace_method``,
+    ``memtrace_path``, ``memtrace_status`` (0 without a response), ``memtrace_attempt`` and
+    ``memtrace_seconds``.
+
+    Args:
+        request: The request.
+        call_next: Passes the request on.
+
+    Yields:
+        The effects of the other middleware.
+
+    Raises:
+        TransportError: No response was received. It is logged and re-raised.
     """
     started = request.context.clock.monotonic()
     try:

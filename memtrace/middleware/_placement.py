@@ -17,13 +17,16 @@ Relation = Literal["before", "after", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a client's chain: before, after or instead of the link that has this name.
+    """A place in a client's chain: before, after or instead of the link with this name.
 
-    A `MiddlewareSpec` takes one. For a middleware of your own write `before`, `after` or `replace`. Raises
-    `ConfigurationError` for another relation and for a link that is no name.
+    A `MiddlewareSpec` has one. In a client use `before`, `after` or `replace`.
 
-    >>> print(Position("replace", "auth"))
-    instead of 'auth'
+    Raises:
+        ConfigurationError: The relation is unknown, or the link is not a name.
+
+    Example:
+        >>> print(Position("replace", "auth"))
+        instead of 'auth'
     """
 
     relation: Relation
@@ -61,12 +64,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A middleware with its place. Made by `before`, `after` and `replace`, for the lists of a client.
+    """A middleware and its place, for the lists of a client. `before`, `after` and `replace` create it.
 
-    Raises `ConfigurationError` for a middleware that has a place already, and for a position that is no `Position`.
+    Raises:
+        ConfigurationError: The middleware has a place already, or the position is not a `Position`.
 
-    >>> before("auth", "tracing")
-    Placement(middleware='tracing', position=Position(relation='before', link='auth'))
+    Example:
+        >>> before("auth", "tracing")
+        Placement(middleware='tracing', position=Position(relation='before', link='auth'))
     """
 
     middleware: Middleware | str
@@ -85,45 +90,69 @@ class Placement:
             )
         if isinstance(self.middleware, Position):
             raise ConfigurationError(
-                f"what is placed {self.position} is a Position, {self.middleware}, and no middleware: write "
+                f"what is placed {self.position} is a Position, {self.middleware}, not a middleware: write "
                 f"{self.position.relation}({self.position.link!r}, your_middleware)"
             )
 
 
 def before(link: str, middleware: Middleware | str) -> Placement:
-    """Place `middleware` just before `link`: it sees the request earlier and the response later.
+    """Place a middleware just before another: it sees the request earlier and the response later.
 
-    `link` is the name of a built-in middleware or of an installed one of the same client, wherever that stands; a text as
-    `middleware` names an installed one. What is placed before one link keeps the order of its list. The client raises
-    `ConfigurationError` for a name that it does not know.
+    Several placements before one link keep the order of their list.
 
-    >>> from memtrace import Memtrace
-    >>> from memtrace.middleware import log_attempts
-    >>> client = Memtrace("memory://", "any key", middleware=[before("auth", log_attempts)])
+    Args:
+        link: The name of a built-in middleware, or of an installed one of the same client.
+        middleware: The middleware, or the name of an installed one.
+
+    Returns:
+        The placement, for `middleware=` or `attempt_middleware=` of a client. The client raises
+        `ConfigurationError` for an unknown name.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> from memtrace.middleware import log_attempts
+        >>> client = Memtrace("memory://", "any key", middleware=[before("auth", log_attempts)])
     """
     return Placement(middleware, Position("before", link))
 
 
 def after(link: str, middleware: Middleware | str) -> Placement:
-    """Place `middleware` just after `link`: it sees the request later and the response earlier.
+    """Place a middleware just after another: it sees the request later and the response earlier.
 
-    The rest is as in `before`.
+    Several placements after one link keep the order of their list.
 
-    >>> from memtrace import Memtrace
-    >>> from memtrace.middleware import log_attempts
-    >>> client = Memtrace("memory://", "any key", middleware=[after("errors", log_attempts)])
+    Args:
+        link: The name of a built-in middleware, or of an installed one of the same client.
+        middleware: The middleware, or the name of an installed one.
+
+    Returns:
+        The placement, for `middleware=` or `attempt_middleware=` of a client. The client raises
+        `ConfigurationError` for an unknown name.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> from memtrace.middleware import log_attempts
+        >>> client = Memtrace("memory://", "any key", middleware=[after("errors", log_attempts)])
     """
     return Placement(middleware, Position("after", link))
 
 
 def replace(link: str, middleware: Middleware | str) -> Placement:
-    """Put `middleware` in the place of the built-in `link`, which then does nothing.
+    """Replace a built-in middleware.
 
-    Others are placed before and after it by the name of that link. The client raises `ConfigurationError` for a name that
-    is no built-in one, and for two that replace the same.
+    Other middleware is still placed before and after it by the built-in name.
 
-    >>> from memtrace import Memtrace
-    >>> from memtrace.middleware import ApiKeyAuth
-    >>> client = Memtrace("memory://", "any key", middleware=[replace("auth", ApiKeyAuth("another key"))])
+    Args:
+        link: The name of the built-in middleware.
+        middleware: The middleware in its place, or the name of an installed one.
+
+    Returns:
+        The placement, for `middleware=` or `attempt_middleware=` of a client. The client raises
+        `ConfigurationError` for a name that is not built in, and for two that replace the same one.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> from memtrace.middleware import ApiKeyAuth
+        >>> client = Memtrace("memory://", "any key", middleware=[replace("auth", ApiKeyAuth("another key"))])
     """
     return Placement(middleware, Position("replace", link))

@@ -39,14 +39,21 @@ _SUCCESS = _Attempt("final")  # without its answer, so that there is one for all
 
 
 class Retry:
-    """Repeats what failed, as a `RetryPolicy` says.
+    """Retry failed attempts, by a `RetryPolicy`.
 
-    What surely was not applied (no connection, 429, 503 of a server with storage) is repeated for every call. What may have
-    been (a timeout, a broken connection, 502, 504, an unreadable answer) is repeated by the call's `Idempotency`; before a write of
-    memories is, the first attempt is looked for in the server's storage, and what is found there is not written again. A read
-    is also repeated after a 500 that says that the storage failed. No other answer is. A write that a process which is gone may have
-    sent is looked for before its first attempt. After a failure that is `permanent`, as a
-    response over ``max_response_bytes`` is, a verified write alone is repeated, since its next response is another.
+    Every call is retried if the attempt surely was not applied: no connection, 429, or 503 of a
+    server with storage. If it may have been applied (a timeout, a broken connection, 502, 504 or an
+    unreadable response), the call's `Idempotency` decides. Before a write of memories is retried,
+    the first attempt is looked for in the server's storage, and what is found there is not written
+    again.
+
+    A read is also retried after a 500 that names a storage failure. No other status is retried. A
+    write that a terminated process may have sent is looked for before its first attempt. After a
+    failure that is `permanent`, such as a response over ``max_response_bytes``, only a verified
+    write is retried, since its next response differs.
+
+    Args:
+        policy: How often, and after which wait. Default: ``RetryPolicy()``.
     """
 
     __slots__ = ("_answered", "_policy")
@@ -99,7 +106,7 @@ class _RetryRun:
         try:
             found = yield from self._look_for_lost()
         except MemtraceError as error:
-            error.hint = "an earlier process may have stored it, and looking for it failed; nothing was sent again"
+            error.hint = "an earlier process may have stored it, and looking for it failed; it was not retried"
             error.request = None  # of the read: this error is about the call
             raise
         if found is not None:

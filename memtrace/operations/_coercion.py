@@ -28,7 +28,7 @@ OptionsT = TypeVar("OptionsT", ListOptions, SearchQuery)
 def coerce_request(
     model: type[ModelT], given: object, fields: Mapping[str, object], also: Collection[str] = (), *, first: str = ""
 ) -> ModelT:
-    """`given`, or a model of `fields`; a text that is given is the field `first`, where there is one.
+    """`given`, or a model of `fields`; a string is the value of the field `first`, if there is one.
 
     Raises `TypeError` for both at once, another type, or a keyword that there is not, neither a field nor one of `also`;
     `InvalidRequestError` for a value that the model does not take.
@@ -43,7 +43,7 @@ def coerce_request(
         raise TypeError(f"pass {model.__name__}(...) or its fields as keywords, not both")
     if not isinstance(given, model):
         fields_of = ", ".join(model.model_fields)
-        short = f", {first} as a text" if first else ""
+        short = f", {first} as a string" if first else ""
         raise TypeError(
             f"expected {model.__name__}{short} or its fields as keywords, not {type_name(given)}; the fields are {fields_of}"
         )
@@ -66,7 +66,7 @@ def filters_from(
     """
     for name in ("agent_id", "session_id"):
         if fields.get(name) == "":
-            raise invalid(name, "None or a text that is not empty", "an empty one would not filter")
+            raise invalid(name, "None or a string that is not empty", "an empty one would not filter")
     return coerce_request(model, given, fields, also)
 
 
@@ -115,7 +115,7 @@ _OF_RECALL = ("since", "until", "tags", "tags_match", "memory_types", "limit", "
 def recent_query(
     agent_id: str, since: TimeBound | None, fields: Mapping[str, object] = _NO_FIELDS, *, has_query: bool = False
 ) -> ListOptions:
-    """What `recall` reads: of 0.2.0, with further filters, or with a query. An empty agent is refused: it would mean everyone.
+    """What `recall` reads: of 0.2.0, with further filters, or with a query. Rejects an empty agent, which would mean everyone.
 
     Raises `TypeError` for a keyword that `recall` does not have.
     """

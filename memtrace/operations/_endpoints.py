@@ -76,10 +76,11 @@ _SYSTEM_CLOCK = SystemClock()
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Operation(Generic[T]):
-    """One call of one endpoint: what is sent, what a repeat of it does, and how its answer is read.
+    """One call of one endpoint: its request, its retry rules, and how its response is parsed.
 
-    `name` is what logs and errors call it (``memories.add``); `target` is path and query, percent-encoded, without the
-    base URL; `accepts` are statuses of 400 and above that `parse` reads as an answer.
+    `name` is its name in logs and errors, such as ``memories.add``. `target` is the path with its
+    query, percent-encoded, without the base URL. `accepts` has the error statuses that `parse` can
+    read.
     """
 
     name: str
@@ -91,7 +92,7 @@ class Operation(Generic[T]):
     accepts: frozenset[int] = _NO_STATUSES
     #: Header fields of this request alone; they win over the client's.
     headers: tuple[tuple[str, str], ...] = ()
-    #: What a repeat finds of an attempt whose answer was lost, where it can find anything.
+    #: Finds what an earlier attempt without a response has stored, if it can.
     recovery: Recovery | None = field(default=None, compare=False)
     #: The earliest moment, by the server's clock, at which a process that is gone may have sent it; it is looked for then.
     sent_since: datetime | None = field(default=None, compare=False)
@@ -107,27 +108,40 @@ class Operation(Generic[T]):
 
 
 class AddedMemories(BaseModel):
-    """The answer to a batch: duplicates are left out of it without a word."""
+    """The response to a batch. It silently omits duplicates."""
 
     memories: list[Memory]
     count: int
-    #: The item that the server refused, after it had stored what stands before it: an answer that recovery put together.
+    #: The item that the server rejected after it had stored those before it. Recovery creates such a response.
     refused: RefusedItem | None = None
-    #: The place, from 0, of the item that each memory was stored for; None where the answer has rows that were not sent.
+    #: The place, from 0, of the item of each memory. None if the response has memories that were not sent.
     places: list[int] | None = None
-    #: The places of items of which an attempt without an answer left no row: they are not stored, and may be sent again by themselves.
+    #: The places of items that an attempt without a response has not stored, so that they may be sent separately.
     unsent: list[int] = []
 
 
 class RefusedItem(BaseModel):
-    """The item of a batch that the server refused, by its place from 0, and its words."""
+    """The item of a batch that the server rejected: its place from 0, and the server's message."""
 
     item: int = Field(ge=0)
     error: Annotated[str, AfterValidator(printable)]
 
 
 def add_memory(request: AddMemoryRequest, dedup: Dedup = "server") -> Operation[Memory]:
-    """Store one memory. A duplicate of the last 24 hours is a 409; a key made here, for `dedup` ``per_call``, has none."""
+    """Store one memory. The server rejects a duplicate of the last 24 hours with a 409.
+
+    Args:
+        request: The memory.
+        dedup: ``per_call`` gives it a unique key if it has no `dedup_key`, so that it has no
+            duplicates. ``server`` leaves it to the server's rule.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: A field breaks a rule of the server.
+        PayloadTooLargeError: The memory is over 4 MiB.
+    """
     if dedup == "per_call" and not request.dedup_key:
         request = request.model_copy(update={"dedup_key": CallKey(uuid4().hex)})  # as below, without its frame
     body = memory_body(request)
@@ -147,9 +161,19 @@ def with_dedup_key(request: AddMemoryRequest) -> AddMemoryRequest:
 def add_memories(
     requests: Sequence[AddMemoryRequest], bodies: Sequence[bytes] | None = None
 ) -> Operation[AddedMemories]:
-    """Store several memories; `bodies` are their `memory_body`, where somebody has them already.
+    """Store several memories in one request.
 
-    Raises `InvalidRequestError` for an empty batch, which the server reads as one memory.
+    Args:
+        requests: The memories, one or more.
+        bodies: Their `memory_body`, if you have them already.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: The batch is empty, which the server would read as one memory, or a
+            field breaks a rule of the server.
+        PayloadTooLargeError: A memory is over 4 MiB.
     """
     if not requests:
         raise invalid("memories", "not empty", "the server would read an empty batch as one memory")
@@ -173,9 +197,18 @@ def add_memories(
 
 
 def memory_body(request: AddMemoryRequest) -> bytes:
-    """One memory as it is sent. Raises `InvalidRequestError` for what the server would refuse, in the server's order.
+    """Serialise one memory as it is sent.
 
-    Raises `PayloadTooLargeError` when it alone is over 4 MiB.
+    Args:
+        request: The memory.
+
+    Returns:
+        The JSON, as bytes.
+
+    Raises:
+        InvalidRequestError: A field breaks a rule of the server. The rules are checked in the
+            server's order.
+        PayloadTooLargeError: The memory is over 4 MiB.
     """
     require_non_empty(request.agent_id, "agent_id")
     require_non_empty(request.content, "content")
@@ -191,14 +224,38 @@ def memory_body(request: AddMemoryRequest) -> bytes:
 def list_memories(
     options: ListOptions, clock: Clock = _SYSTEM_CLOCK, name: str = "memories.list"
 ) -> Operation[MemoryList]:
-    """Read memories by filters, newest first unless asked otherwise."""
+    """Read memories by filters, newest first by default.
+
+    Args:
+        options: The filters.
+        clock: The clock that relative times count from.
+        name: The operation's name in logs and errors.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: A filter breaks a rule of the server.
+    """
     return _list(name, f"{_API}/memories", options, clock)
 
 
 def agent_memories(agent_id: str, options: ListOptions, clock: Clock = _SYSTEM_CLOCK) -> Operation[MemoryList]:
-    """Read one agent's memories, of the last 24 hours unless `since` says otherwise.
+    """Read one agent's memories, of the last 24 hours by default.
 
-    The agent's own route ignores tags, until, offset and session_id: with one of these the general route is asked.
+    The agent's own route ignores tags, until, offset and session_id. With one of these the general
+    route is used.
+
+    Args:
+        agent_id: The agent's ID.
+        options: The filters.
+        clock: The clock that relative times count from.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: A filter breaks a rule of the server.
     """
     if any(map(_is_given, (options.tags, options.until, options.offset, options.session_id))):
         return list_memories(for_agent(agent_id, options), clock, "agents.memories")
@@ -207,9 +264,21 @@ def agent_memories(agent_id: str, options: ListOptions, clock: Clock = _SYSTEM_C
 
 
 def session_memories(session_id: str, options: ListOptions, clock: Clock = _SYSTEM_CLOCK) -> Operation[MemoryList]:
-    """Read one session's memories, of all times unless `since` says otherwise.
+    """Read one session's memories, of all times by default.
 
-    The session's own route reads only memory_type, since, limit and order: with another option the general route is asked.
+    The session's own route knows only memory_type, since, limit and order. With another option the
+    general route is used.
+
+    Args:
+        session_id: The session's ID.
+        options: The filters.
+        clock: The clock that relative times count from.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: A filter breaks a rule of the server.
     """
     if any(map(_is_given, (options.tags, options.until, options.offset, options.agent_id, options.event_type))):
         return list_memories(for_session(session_id, options), clock, "sessions.memories")
@@ -244,7 +313,18 @@ def _is_given(option: object) -> bool:
 
 
 def search_memories(query: SearchQuery, clock: Clock = _SYSTEM_CLOCK) -> Operation[SearchResult]:
-    """Search memories by filters and a part of their content."""
+    """Read memories by filters and a part of their content.
+
+    Args:
+        query: The filters.
+        clock: The clock that relative times count from.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: A filter breaks a rule of the server.
+    """
     check_id(query.agent_id, "agent_id")
     check_id(query.session_id, "session_id")
     check_types(query.memory_types, "memory_types")
@@ -313,7 +393,17 @@ def _tags(tags: str | list[str]) -> str:
 
 
 def register_agent(request: RegisterAgentRequest) -> Operation[Agent]:
-    """Register an agent. A taken name is a 409."""
+    """Register an agent. The server rejects a taken name with a 409.
+
+    Args:
+        request: The agent.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: A field breaks a rule of the server.
+    """
     require_non_empty(request.name, "name")
     return Operation(
         "agents.register",
@@ -327,25 +417,62 @@ def register_agent(request: RegisterAgentRequest) -> Operation[Agent]:
 
 
 def list_agents() -> Operation[AgentList]:
-    """List all agents of the organisation."""
+    """List all agents of the organisation.
+
+    Returns:
+        The operation.
+    """
     return Operation("agents.list", "GET", f"{_API}/agents", response_parser(AgentList), "read")
 
 
 def get_agent(agent_id: str) -> Operation[Agent]:
-    """Fetch an agent by id or name. The server does not decode paths, so a name with other than plain characters is a 404."""
+    """Fetch an agent by ID or name.
+
+    The server does not decode paths, so a name with a space, a slash or a non-ASCII letter gets a
+    404.
+
+    Args:
+        agent_id: The agent's ID or name.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: The ID is empty.
+    """
     return Operation(
         "agents.get", "GET", f"{_API}/agents/{path_segment(agent_id, 'agent_id')}", response_parser(Agent), "read"
     )
 
 
 def agent_stats(agent_id: str) -> Operation[AgentStats]:
-    """Count what is stored under an agent's id."""
+    """Count what is stored under an agent's ID.
+
+    Args:
+        agent_id: The agent's ID.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: The ID is empty.
+    """
     path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}/stats"
     return Operation("agents.stats", "GET", path, response_parser(AgentStats), "read")
 
 
 def delete_agent(agent_id: str) -> Operation[None]:
-    """Delete an agent by id; its memories stay. One that ever had a session cannot be deleted."""
+    """Delete an agent by ID. Its memories stay. The server rejects it if the agent ever had a session.
+
+    Args:
+        agent_id: The agent's ID.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: The ID is empty.
+    """
     path = f"{_API}/agents/{path_segment(agent_id, 'agent_id')}"
     return Operation("agents.delete", "DELETE", path, _parse_nothing, "idempotent", recovery=DeletionRecovery())
 
@@ -354,7 +481,17 @@ def delete_agent(agent_id: str) -> Operation[None]:
 
 
 def create_session(request: CreateSessionRequest) -> Operation[Session]:
-    """Open a session for a registered agent, by the agent's id."""
+    """Open a session of a registered agent.
+
+    Args:
+        request: The session.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: A field breaks a rule of the server.
+    """
     require_non_empty(request.agent_id, "agent_id")
     return Operation(
         "sessions.create", "POST", f"{_API}/sessions", response_parser(Session), "non_idempotent", _body(request)
@@ -362,12 +499,29 @@ def create_session(request: CreateSessionRequest) -> Operation[Session]:
 
 
 def get_session(session_id: str) -> Operation[Session]:
-    """Fetch a session."""
+    """Fetch a session.
+
+    Args:
+        session_id: The session's ID.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: The ID is empty.
+    """
     return Operation("sessions.get", "GET", _session_path(session_id), response_parser(Session), "read")
 
 
 def list_sessions(agent_id: str | None = None) -> Operation[SessionList]:
-    """List sessions, of one agent's id or of all."""
+    """List the sessions of one agent, or all.
+
+    Args:
+        agent_id: The agent's ID. Default: all agents.
+
+    Returns:
+        The operation.
+    """
     return Operation(
         "sessions.list",
         "GET",
@@ -378,14 +532,35 @@ def list_sessions(agent_id: str | None = None) -> Operation[SessionList]:
 
 
 def update_session(session_id: str, request: UpdateSessionRequest) -> Operation[Session]:
-    """Change a session's status or metadata. The server answers an unknown one with 400."""
+    """Change a session's status or metadata. The server rejects an unknown session with a 400.
+
+    Args:
+        session_id: The session's ID.
+        request: The changes.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: A field breaks a rule of the server.
+    """
     return Operation(
         "sessions.update", "PUT", _session_path(session_id), response_parser(Session), "idempotent", _body(request)
     )
 
 
 def close_session(session_id: str) -> Operation[Session]:
-    """Set a session's status to closed; closing it again moves closed_at."""
+    """Set a session's status to ``closed``. Closing it again updates `closed_at`.
+
+    Args:
+        session_id: The session's ID.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: The ID is empty.
+    """
     body = _body(UpdateSessionRequest(status="closed"))
     return Operation("sessions.close", "PUT", _session_path(session_id), response_parser(Session), "idempotent", body)
 
@@ -393,7 +568,19 @@ def close_session(session_id: str) -> Operation[Session]:
 def session_context(
     session_id: str, options: ContextOptions, clock: Clock = _SYSTEM_CLOCK
 ) -> Operation[SessionContext]:
-    """Have the server write a session's memories as Markdown."""
+    """Let the server render a session's memories as Markdown.
+
+    Args:
+        session_id: The session's ID.
+        options: The time range and the size.
+        clock: The clock that relative times count from.
+
+    Returns:
+        The operation.
+
+    Raises:
+        InvalidRequestError: A filter breaks a rule of the server.
+    """
     check_types(options.include_types, "include_types")
     body = _body(options.model_copy(update={"since": to_lookback(options.since, "since", clock)}))
     return Operation(
@@ -414,12 +601,20 @@ def _session_path(session_id: str) -> str:
 
 
 def health() -> Operation[Health]:
-    """Ask whether the server runs; needs no valid key."""
+    """Check whether the server runs. It needs no valid key.
+
+    Returns:
+        The operation.
+    """
     return Operation("health", "GET", "/health", response_parser(Health), "read")
 
 
 def ready() -> Operation[bool]:
-    """Ask whether the server's storage can be reached: its 503 is the answer no."""
+    """Check whether the server can reach its storage. A 503 means that it cannot.
+
+    Returns:
+        The operation.
+    """
     return Operation("ready", "GET", "/ready", _is_ready, "read", accepts=frozenset({503}))
 
 
@@ -502,10 +697,17 @@ def _with_query(path: str, query: Mapping[str, str | int | None]) -> str:
 
 
 def response_parser(model: type[ModelT]) -> Callable[[Response], ModelT]:
-    """What reads an answer as `model`: the `parse` of an operation. It raises `ResponseDecodeError`.
+    """Create the `parse` function of an operation.
 
-    >>> response_parser(Health)(Response(200, body=b'{"status": "ok", "service": "memtrace", "uptime": "5s"}')).uptime
-    '5s'
+    Args:
+        model: The model of the response.
+
+    Returns:
+        A function that parses a `Response`. It raises `ResponseDecodeError`.
+
+    Example:
+        >>> response_parser(Health)(Response(200, body=b'{"status": "ok", "service": "memtrace", "uptime": "5s"}')).uptime
+        '5s'
     """
     read = _PARSERS.get(model)
     if read is None:

@@ -17,7 +17,7 @@ _IMMUTABLE = "memories are immutable and have no ID"
 _NEWER = f"{_IMMUTABLE}: write a newer one with memories.add(...)"
 _KEPT = f"{_IMMUTABLE}: the server has no route that deletes one"
 _READ = f"{_IMMUTABLE}: read them with memories.list(...), memories.iter(...) or memories.search(query)"
-_USERS = "Memtrace has no users: give each user an agent_id of their own (docs: One agent, many users)"
+_USERS = "Memtrace has no users: give each user their own agent_id (docs: One agent, many users)"
 _PER_CALL = "settings of one call are those of a copy of the client"
 
 CLIENT_NAMES: Final[Mapping[str, str]] = {
@@ -71,7 +71,7 @@ AGENTS_NAMES: Final[Mapping[str, str]] = {
 SESSIONS_NAMES: Final[Mapping[str, str]] = {
     "add": "use sessions.open(agent_id) for a block, or sessions.create(agent_id)",
     "start": "use sessions.open(agent_id) for a block, or sessions.create(agent_id)",
-    "get_or_create": "use sessions.create(agent_id), and keep the id that it gives",
+    "get_or_create": "use sessions.create(agent_id), and keep the ID that it returns",
     "end": "use sessions.close(session_id)",
     "delete": "the server has no route that deletes a session: sessions.close(session_id) ends it",
     "retrieve": "use sessions.get(session_id)",
@@ -104,7 +104,7 @@ KEYWORDS: Final[Mapping[str, str]] = {
     "expiration_date": f"{_IMMUTABLE}, and do not expire",
     "ttl": f"{_IMMUTABLE}, and do not expire",
     "idempotency_key": "use dedup_key",
-    "filters": "each filter is a keyword of its own",
+    "filters": "pass each filter as its own keyword",
     "top_k": "use limit",
     "k": "use limit",
     "n": "use limit",

@@ -24,27 +24,29 @@ RawIdempotency = Literal["read", "idempotent", "non_idempotent"]
 """What a repeat of a raw request does: nothing, the same again, or the whole thing once more."""
 
 QueryValue = str | int | float | Sequence[str] | None
-"""A value of a query: a list stands for its name repeated, a bool is ``true`` or ``false``, None is left out."""
+"""A value of a query. A list repeats its name, a bool is ``true`` or ``false``, and None is omitted."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RawResponse(Generic[T]):
-    """The answer to an operation, with the result that was read from it.
+    """The response to an operation, with its parsed result.
 
-    >>> from memtrace import Memtrace, operations
-    >>> raw = Memtrace("memory://", "any key").send(operations.health())
-    >>> raw.status, raw.parsed.status, raw.headers["content-type"], raw.attempts
-    (200, 'ok', 'application/json', 1)
+    Example:
+        >>> from memtrace import Memtrace, operations
+        >>> raw = Memtrace("memory://", "any key").send(operations.health())
+        >>> raw.status, raw.parsed.status, raw.headers["content-type"], raw.attempts
+        (200, 'ok', 'application/json', 1)
     """
 
-    #: The last answer's; of a write that was found again after its answer was lost, what that answer would have been.
+    #: The status of the last response. For a write that was found after its response was lost: the status of the lost
+    #: response.
     status: int
     headers: Headers
     #: Whole and decompressed.
     body: bytes
     #: What the operation's own method returns.
     parsed: T
-    #: Seconds that the call took, with its repetitions and waits, by the client's clock.
+    #: Seconds that the call took, with its retries and waits, by the client's clock.
     elapsed: float
     #: How many times a request was handed to the transport; 0 where a middleware answered.
     attempts: int
@@ -120,7 +122,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 def _name(operation: str) -> str:
     if not is_text(operation) or _NAME.fullmatch(operation) is None:
         rule = "a letter, then letters, digits, '_', '.' or '-', at most 64 characters"
-        raise invalid("operation", rule, "it stands in logs and errors")
+        raise invalid("operation", rule, "it appears in logs and errors")
     return operation
 
 
@@ -132,7 +134,7 @@ _QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 
 def _target(target: str, params: Mapping[str, QueryValue] | None) -> str:
     if not is_text(target):
-        raise invalid("path", "a text", f"{type(target).__name__} was given")
+        raise invalid("path", "a string", f"{type(target).__name__} was given")
     path, mark, query = target.partition("?")
     if "://" in path:
         raise invalid("path", "a path such as /api/v1/agents", "the server is the client's base_url")
@@ -149,7 +151,7 @@ def _pairs(params: Mapping[str, QueryValue]) -> Iterator[tuple[str, str]]:
     for name, value in params.items():
         field = f"params[{name!r}]"
         if not is_text(name):
-            raise invalid(field, "a text", f"{type(name).__name__} was given")
+            raise invalid(field, "a string", f"{type(name).__name__} was given")
         for one in [value] if value is None or isinstance(value, (str, int, float)) else _texts(value, field):
             if one is not None:
                 yield _written(name, field), _written(one, field)
@@ -158,14 +160,14 @@ def _pairs(params: Mapping[str, QueryValue]) -> Iterator[tuple[str, str]]:
 def _texts(values: Sequence[str], field: str) -> Sequence[str]:
     if isinstance(values, (list, tuple)) and all(isinstance(value, str) for value in values):
         return values
-    raise invalid(field, "a text, a number, a bool, None, or a list of texts", "it stands in a query")
+    raise invalid(field, "a string, a number, a bool, None, or a list of strings", "it is a part of the query")
 
 
 def _written(value: str | float, field: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
-        raise invalid(field, "a finite number", "it stands in a query")
+        raise invalid(field, "a finite number", "it is a part of the query")
     text = str(value)
     try:
         text.encode()

@@ -124,7 +124,7 @@ def _lost_rows(request: Request, items: Sequence[SentMemory], context: RecoveryC
     rows = yield from _rows_since(request, items, context, bounds)
     recent = rows_of(items, (), [row for row in rows if _is_since(row.get("time"), context.began)])
     if len(rows_of(items, (), rows)) > len(recent):
-        raise ResponseDecodeError("the server's answers have no Date, so that the age of a row cannot be told")
+        raise ResponseDecodeError("the server's responses have no Date, so that the age of a row cannot be told")
     return recent
 
 
@@ -161,7 +161,7 @@ def _members(response: Response, name: str) -> object:
     content = _object(response)
     rows = content.get(name)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ResponseDecodeError(f"the server's answer of {len(response.body)} bytes holds no {name}")
+        raise ResponseDecodeError(f"the server's response of {len(response.body)} bytes holds no {name}")
     return rows
 
 
@@ -172,7 +172,7 @@ def _object(response: Response) -> Row:
         content = None
     if not isinstance(content, dict):
         raise ResponseDecodeError(
-            f"the server's answer of {len(response.body)} bytes is no JSON object", response.status
+            f"the server's response of {len(response.body)} bytes is not a JSON object", response.status
         )
     return content
 

@@ -11,7 +11,7 @@ from memtrace._support.numbers import is_int, is_non_negative_seconds
 from memtrace.exceptions import ConfigurationError
 
 VerifyBeforeRetry = Literal["wait", "read"]
-"""What comes before a write is repeated that may have been stored.
+"""How a write that may have been stored is verified before it is retried.
 
 ``wait``: 1.25 s, a read that must succeed, 0.25 s. ``read``: without the first wait, for a server of one process.
 """
@@ -32,17 +32,21 @@ VERIFY_DELAY_AFTER_READ: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a call that failed is made again; give it as ``Memtrace(..., retry=RetryPolicy(...))``.
+    """Configure which failures are retried. Pass it as ``Memtrace(..., retry=RetryPolicy(...))``.
 
-    What surely did not reach the server's storage (no connection, 429, 503) is repeated for every call. What may have (a
-    timeout, a connection that broke, 502, 504, an unreadable answer) is repeated as far as that cannot do a thing twice.
-    Nothing waits past the client's `deadline`. Raises `ConfigurationError` for a value that makes no sense.
+    Every call is retried if the request surely did not reach the server's storage: no connection,
+    429 or 503. If it may have (a timeout, a broken connection, 502, 504 or an unreadable response),
+    it is retried only if that cannot store a memory twice. No wait exceeds the client's `deadline`.
 
-    >>> RetryPolicy(max_attempts=5).verify_before_retry
-    'wait'
-    >>> RetryPolicy(max_attempts=0)
-    Traceback (most recent call last):
-    memtrace.exceptions.ConfigurationError: retry.max_attempts must be a whole number of 1 or more; 1 turns retries off (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)
+    Raises:
+        ConfigurationError: A value is out of its range.
+
+    Example:
+        >>> RetryPolicy(max_attempts=5).verify_before_retry
+        'wait'
+        >>> RetryPolicy(max_attempts=0)
+        Traceback (most recent call last):
+        memtrace.exceptions.ConfigurationError: retry.max_attempts must be a whole number of 1 or more; 1 turns retries off (docs: https://github.com/Basekick-Labs/memtrace/blob/main/sdks/python/docs/errors/configuration.md)
     """
 
     #: How often a call is tried in all; 1 turns retries off.
@@ -53,7 +57,7 @@ class RetryPolicy:
     max_backoff: float = 8.0
     #: The longest ``Retry-After`` that is waited for, in seconds; a longer one ends the call.
     max_retry_after: float = 30.0
-    #: What comes before a write is repeated that may have been stored.
+    #: How a write that may have been stored is verified before it is retried.
     verify_before_retry: VerifyBeforeRetry = "wait"
     #: Gives a number from 0 to 1, the part of the longest wait that is waited: full jitter.
     jitter: Callable[[], float] = field(default=random.random, repr=False)
@@ -81,10 +85,17 @@ class RetryPolicy:
             )
 
     def backoff(self, attempt: int) -> float:
-        """Seconds to wait after this attempt, counted from 1.
+        """Compute the wait after an attempt.
 
-        >>> RetryPolicy(initial_backoff=0.5, jitter=lambda: 1.0).backoff(3)
-        2.0
+        Args:
+            attempt: The number of the attempt, from 1.
+
+        Returns:
+            Seconds to wait.
+
+        Example:
+            >>> RetryPolicy(initial_backoff=0.5, jitter=lambda: 1.0).backoff(3)
+            2.0
         """
         longest = min(self.max_backoff, self.initial_backoff * 2.0 ** min(attempt - 1, 64))
         return longest * min(max(self.jitter(), 0.0), 1.0)

@@ -35,7 +35,7 @@ _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(m
 
 
 def to_query(value: TimeBound | None, field: str, clock: Clock) -> str | None:
-    """The text that the server reads as this bound; None and the empty text are no bound.
+    """The text that the server reads as this bound; None and the empty text are no limit.
 
     A `timedelta` becomes a look-back where one says the same, else a timestamp. Raises `InvalidRequestError` for a text
     that the server cannot read, a naive `datetime` and a negative `timedelta`.
@@ -103,7 +103,7 @@ def _offset(zone: str | None) -> timedelta:
 
 
 def to_lookback(value: TimeBound | None, field: str, clock: Clock) -> str | None:
-    """The look-back that the server reads as this bound; None and the empty text are no bound.
+    """The look-back that the server reads as this bound; None and the empty text are no limit.
 
     A `timedelta` or `datetime` is rounded up to whole minutes, else hours, else days. Raises `InvalidRequestError` for any
     other text, a naive or future `datetime`, a negative `timedelta` and a look-back of more than 365 days.

@@ -43,7 +43,7 @@ def broken_rule(field: str, rule: str, problem: str) -> InvalidRequestError:
 def require_non_empty(value: str | None, field: str) -> None:
     """Refuse None and the empty text."""
     if not value:
-        raise invalid(field, "a text that is not empty", "it is required")
+        raise invalid(field, "a string that is not empty", "it is required")
 
 
 def check_id(value: object, field: str) -> None:
@@ -149,9 +149,9 @@ def path_segment(value: str, field: str) -> str:
     '..%2Fadmin'
     """
     if not is_text(value):
-        raise invalid(field, "a text", f"{type(value).__name__} was given")
+        raise invalid(field, "a string", f"{type(value).__name__} was given")
     if value in ("", ".", ".."):
-        raise invalid(field, "neither empty nor '.' nor '..'", "it stands in a path")
+        raise invalid(field, "neither empty nor '.' nor '..'", "it is a part of the path")
     try:
         return quote(value, safe="")
     except UnicodeEncodeError:
@@ -159,13 +159,13 @@ def path_segment(value: str, field: str) -> str:
 
 
 def text_list(values: object, field: str) -> list[str] | None:
-    """The texts of an iterable, read once; None stays None. Refuses one text in the place of several, and anything else."""
+    """The strings of an iterable, read once; None stays None. Rejects a single string, and anything else."""
     if values is None:
         return None
     found = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [None]
     texts = [value for value in found if isinstance(value, str)]
     if len(texts) < len(found):
-        raise invalid(field, "a list of texts")
+        raise invalid(field, "a list of strings")
     return texts
 
 

@@ -10,7 +10,7 @@ from memtrace.operations._time_bounds import TIME_RULE
 from memtrace.operations._validation import broken_rule
 
 _KINDS = {
-    "string_type": "a text",
+    "string_type": "a string",
     "list_type": "a list",
     "dict_type": "a dict",
     "bool_type": "True or False",
@@ -46,7 +46,7 @@ def first_violation(error: ValidationError) -> tuple[str, str, str]:
     ...     AddMemoryRequest(agent_id="assistant", content=["no text"])
     ... except ValidationError as error:
     ...     first_violation(error)
-    ('content', 'a text', 'must be a text, not list')
+    ('content', 'a string', 'must be a string, not list')
     """
     field, rule, given = _violated_rule(error)
     return field, rule, f"must be {rule}{given}"

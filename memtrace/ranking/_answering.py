@@ -13,15 +13,18 @@ from memtrace.transport import IndexAnswer, IndexHit, IndexQuery, PlacedText
 
 
 def answer_query(index: TextIndex, asked: IndexQuery, load: MemoryLoader | None = None) -> IndexAnswer:
-    """What an index gives. Keeping vectors is a transaction of its own, unless the connection is in one.
+    """Answer a query from an index. Storing vectors is a transaction, unless the connection has one.
 
     Args:
-        index: The index; `load` gives the memories of one that keeps none itself.
+        index: The index.
         asked: The query.
-        load: Gives the memories of a host by their keys.
+        load: Loads memories of a host by their keys, if the index does not keep them.
+
+    Returns:
+        The hits, and what the index lacks.
 
     Raises:
-        InvalidRequestError: The query is blank, or the limit below 1.
+        InvalidRequestError: The query is blank, or the limit is below 1.
     """
     if asked.vectors:
         keep_vectors(index, [(each.place, each.vector) for each in asked.vectors])

@@ -29,16 +29,26 @@ _OFFSET = 68
 _SUFFIXES = ("", "-wal", "-shm")
 _LOST = re.compile("no such table|no such column|vtable constructor failed")
 """What SQLite says where a part of the index is not there any more."""
-_SAID = "the search index is damaged and is made anew"
+_SAID = "the search index is damaged and is rebuilt"
 _logger = logging.getLogger("memtrace.ranking")
 
 
 def open_index_file(path: str | PathLike[str], *, timeout: float = 5.0) -> sqlite3.Connection:
-    """A connection to an index file, which is made if need be. A damaged one, and one of a newer release, is made anew; the log says so.
+    """Open an index file, created if it does not exist.
 
-    The connection may be used by another thread, one at a time. `timeout` is how many seconds it waits for another process that
-    writes. Raises `ConfigurationError` for another program's database, which stays as it is, and for a path at which no file
-    can be.
+    A damaged file, and one of a newer release, is created anew. A log record reports it. The
+    connection may be used by other threads, one at a time.
+
+    Args:
+        path: The file.
+        timeout: Seconds to wait for another process that writes.
+
+    Returns:
+        The connection.
+
+    Raises:
+        ConfigurationError: The file is another program's database, which stays as it is, or the
+            path cannot hold a file.
     """
     file = os.path.abspath(fspath(path))  # noqa: PTH100  # as it is written, with its links
     try:

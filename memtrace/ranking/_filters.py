@@ -12,9 +12,10 @@ from memtrace.models import TagsMatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryFilter:
-    """What a memory must have to be a hit. Filters are joined by "and", the values of one list of types by "or".
+    """Filters of a search. They are joined by "and", the values of one list of types by "or".
 
-    None and an empty list do not filter. Both bounds of time are exclusive, and for when a memory occurred.
+    None and an empty list do not filter. Both time bounds are exclusive, and apply to when a memory
+    occurred.
     """
 
     agent_id: str | None = None
@@ -30,9 +31,14 @@ class MemoryFilter:
     min_importance: float | None = None
 
     def where(self, *, of_keys: bool = False) -> tuple[str, list[object]]:
-        """The condition in SQL on the table of memories, and its values.
+        """Create the SQL condition on the table of memories.
 
-        With `of_keys` it stands beside a list of keys, and SQLite is to look these up and not all memories of the agent.
+        Args:
+            of_keys: Whether the query also has a list of keys, so that SQLite looks these up and
+                not all memories of the agent.
+
+        Returns:
+            The condition, and its values.
         """
         conditions: list[str] = ["1"]
         values: list[object] = []

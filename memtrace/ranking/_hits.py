@@ -12,7 +12,7 @@ from memtrace.models import MEMORY_TABLE, Memory
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A memory that a search found."""
+    """A memory that a search found, with its score."""
 
     memory: Memory = field(repr=False)
     #: How well it fits, above 0. Only scores of one result can be compared.
@@ -25,7 +25,11 @@ class SearchHit:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SearchHits(Sequence[SearchHit]):
-    """The hits of one search, the most relevant first."""
+    """The hits of a search, most relevant first: a sequence.
+
+    Args:
+        hits: The hits.
+    """
 
     _hits: tuple[SearchHit, ...] = field(default=())
 
@@ -34,11 +38,15 @@ class SearchHits(Sequence[SearchHit]):
 
     @property
     def memories(self) -> list[Memory]:
-        """The memories, the most relevant first."""
+        """The memories, most relevant first."""
         return [hit.memory for hit in self._hits]
 
     def __len__(self) -> int:
-        """How many hits there are."""
+        """Count the hits.
+
+        Returns:
+            How many there are.
+        """
         return len(self._hits)
 
     @overload
@@ -48,7 +56,14 @@ class SearchHits(Sequence[SearchHit]):
     def __getitem__(self, place: slice) -> SearchHits: ...
 
     def __getitem__(self, place: int | slice) -> SearchHit | SearchHits:
-        """A hit by its place, or several as hits of their own."""
+        """Get a hit by its place, or several by a slice.
+
+        Args:
+            place: The place, from 0, or a slice.
+
+        Returns:
+            The hit, or the hits.
+        """
         return SearchHits(self._hits[place]) if isinstance(place, slice) else self._hits[place]
 
     def _repr_html_(self) -> str:

@@ -36,7 +36,7 @@ from memtrace.ranking._words import LONGEST_WORD, memory_text, words
 _MOST_WAITING = 1024
 _VECTOR_LENGTH = "vector length"
 SHORTEST_PART = 4
-"""Of a word that is looked for within others: a shorter one stands in too many by chance."""
+"""The shortest word that is looked for within others: shorter ones occur in too many by chance."""
 
 
 class IndexedMemory(NamedTuple):
@@ -70,10 +70,16 @@ class Scope:
 
 
 class TextIndex:
-    """Memories, found by their words. Not for several threads at once; another process may use the same file.
+    """A full-text index of memories in SQLite.
 
-    `add` takes part in the transaction that the connection is in, and makes one of its own otherwise. With `keep` the index has
-    the memories themselves; without it they are named by the `key` that `add` is given.
+    Only one thread at a time may use it. Another process may use the same file. `add` joins the
+    transaction of the connection, or makes its own.
+
+    Args:
+        connection: The SQLite connection.
+        scope: What distinguishes several indexes in one file.
+        keep: Whether the index stores the memories themselves. False: the host stores them, and
+            `key` names them.
     """
 
     def __init__(self, connection: sqlite3.Connection, scope: str = "", *, keep: bool = True) -> None:
@@ -81,7 +87,15 @@ class TextIndex:
 
     @classmethod
     def kept(cls, connection: sqlite3.Connection, scope: str) -> TextIndex | None:
-        """The index of a host's memories that is there; None where there is none of this version. Writes nothing."""
+        """Open the existing index of a host's memories, without writing.
+
+        Args:
+            connection: The SQLite connection.
+            scope: What distinguishes several indexes in one file.
+
+        Returns:
+            The index, or None if there is none of this version.
+        """
         tables = Tables.kept(connection, scope)
         if tables is None:
             return None
@@ -97,13 +111,28 @@ class TextIndex:
     # ---- writing
 
     def add(self, memory: Memory, key: int | None = None) -> bool:
-        """Add a memory; False, and nothing is changed, when it is there already."""
+        """Add a memory.
+
+        Args:
+            memory: The memory.
+            key: The host's key of the memory, if the index does not keep memories.
+
+        Returns:
+            False if it is there already. Then nothing is changed.
+        """
         return self.add_many([memory], [key]) == 1
 
     def add_many(self, memories: Iterable[Memory], keys: Iterable[int | None] | None = None) -> int:
-        """Add memories, best oldest first, and give their number. Those that are there already are passed over.
+        """Add memories, best oldest first. Those that are there already are skipped.
 
-        A host adds each of its memories once: without `keep` nothing is looked up.
+        A host adds each memory once: an index without `keep` looks up none.
+
+        Args:
+            memories: The memories.
+            keys: The host's keys, one for each memory, if the index does not keep memories.
+
+        Returns:
+            How many were added.
         """
         with self._tables.transaction():
             batch = Batch(self._tables, keep=self._keep)
@@ -117,7 +146,14 @@ class TextIndex:
         return added
 
     def remove(self, memory: Memory) -> bool:
-        """Take a memory out, and its words; False when it is not there."""
+        """Remove a memory and its words.
+
+        Args:
+            memory: The memory.
+
+        Returns:
+            False if it is not there.
+        """
         tables = self._tables
         with tables.transaction():
             self._take_in()
@@ -136,7 +172,7 @@ class TextIndex:
         return True
 
     def compact(self) -> None:
-        """Rewrite the index as one piece: nothing of what was removed is left in it, and queries are fastest."""
+        """Merge the index into one segment. Nothing of removed memories is left in it, and queries are fastest."""
         with self._tables.transaction():
             self._take_in()
             self._tables.run("DELETE FROM {words} WHERE count<=0")
@@ -158,25 +194,29 @@ class TextIndex:
 
     @property
     def waits(self) -> bool:
-        """Whether something was added that is not yet where it is found: the next search brings it there, and writes."""
+        """Whether added memories are not searchable yet. The next search, or `take_in`, writes them."""
         return bool(self._tables.one("SELECT EXISTS (SELECT 1 FROM {waiting})"))
 
     def take_in(self) -> None:
-        """Bring what waits to where it is found."""
+        """Make added memories searchable."""
         with self._tables.transaction():
             self._take_in()
 
     def keys(self) -> Iterator[int]:
-        """What the host calls each memory, in no order."""
+        """Iterate over the host's keys of all memories, in no order.
+
+        Returns:
+            An iterator of keys.
+        """
         return (key for (key,) in self._tables.run("SELECT key FROM {docs}"))
 
     def drop(self) -> None:
-        """Remove the index and its tables; it cannot be used any more."""
+        """Remove the index and its tables. It cannot be used any more."""
         with self._tables.transaction():
             self._tables.forget()
 
     def clear(self) -> None:
-        """Take everything out."""
+        """Remove all memories."""
         with self._tables.transaction():
             self._tables.drop()
             self._tables.create()
@@ -203,7 +243,14 @@ class TextIndex:
         return int(self._tables.one("SELECT coalesce(sum(docs), 0) FROM {groups}"))
 
     def newest(self, agent_id: str | None = None) -> datetime | None:
-        """The latest time that the server gave one of them: from where on there may be more."""
+        """Get the latest server time of the memories: there may be more from there on.
+
+        Args:
+            agent_id: Only this agent's memories. Default: all.
+
+        Returns:
+            The time, or None if there are none.
+        """
         if agent_id is None:
             latest = self._tables.one("SELECT max(time) FROM {docs}")
         else:
@@ -230,12 +277,24 @@ class TextIndex:
             yield
 
     def note(self, name: str) -> str | None:
-        """The text that was kept under a name."""
+        """Read a note that `set_note` has stored.
+
+        Args:
+            name: The note's name.
+
+        Returns:
+            The note, or None.
+        """
         value = self._tables.one("SELECT value FROM {notes} WHERE name=?", (name,))
         return None if value is None else str(value)
 
     def set_note(self, name: str, value: str) -> None:
-        """Keep a short text beside the index, such as how far reading came."""
+        """Store a short note in the index, such as how far reading came.
+
+        Args:
+            name: The note's name.
+            value: The note.
+        """
         with self._tables.transaction():
             self._tables.run("INSERT OR REPLACE INTO {notes}(name, value) VALUES (?, ?)", (name, value))
 
@@ -311,7 +370,14 @@ class TextIndex:
         return [IndexedMemory(*row) for row in found]
 
     def contents(self, places: Iterable[int]) -> dict[int, bytes]:
-        """The memories at places, as JSON, where no host keeps them."""
+        """Get memories by their places, if the index keeps them.
+
+        Args:
+            places: The places.
+
+        Returns:
+            The memories as JSON, by place.
+        """
         return dict(self._tables.run_at("SELECT place, memory FROM {docs} WHERE memory IS NOT NULL", "place", places))
 
     def repeated(self, prints: Iterable[int], memory_filter: MemoryFilter) -> dict[int, tuple[int, IndexedMemory]]:
@@ -328,7 +394,14 @@ class TextIndex:
     # ---- vectors
 
     def has_vectors_of(self, length: int) -> bool:
-        """Whether its vectors have this length; others cannot be compared with one that has."""
+        """Check whether the vectors have a length. Vectors of other lengths cannot be compared.
+
+        Args:
+            length: The length.
+
+        Returns:
+            Whether they have it.
+        """
         return self.note(_VECTOR_LENGTH) == str(length)
 
     def expect_vectors(self, length: int) -> bool:

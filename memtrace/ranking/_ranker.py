@@ -10,17 +10,18 @@ from memtrace.ranking._hits import SearchHit, SearchHits
 
 @runtime_checkable
 class Ranker(Protocol):
-    """Puts what a search found in order. It blocks; an async client calls it in a thread."""
+    """The interface of a ranker, which orders search hits. It blocks; an async client calls it in a thread."""
 
     def rank(self, query: str, candidates: Sequence[SearchHit]) -> Iterable[SearchHit]:
-        """The candidates, the most relevant first.
+        """Rank the candidates, most relevant first.
 
         Args:
-            query: What was looked for.
-            candidates: The best by their words (and vectors), the best first, with these scores.
+            query: The query.
+            candidates: The best hits by their words (and vectors), best first, with these scores.
 
         Returns:
-            The candidates in order. Give one another score with `dataclasses.replace`. What is left out is no hit.
+            The candidates in the new order. Change a score with `dataclasses.replace`. A candidate
+            that is not returned is not a hit.
         """
         ...
 
@@ -29,7 +30,15 @@ class LexicalRanker:
     """The built-in ranker ``lexical``: the order of the index, by words and vectors."""
 
     def rank(self, query: str, candidates: Sequence[SearchHit]) -> Iterable[SearchHit]:
-        """The candidates by their scores, as they come."""
+        """Rank candidates by their scores: the order that they have.
+
+        Args:
+            query: The query.
+            candidates: The hits, best by their words first.
+
+        Returns:
+            The hits in the new order.
+        """
         return candidates
 
 

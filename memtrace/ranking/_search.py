@@ -24,7 +24,13 @@ _Scored = tuple[IndexedMemory, float]
 
 
 class MemorySearch:
-    """Searches one index. `load` gives the memories of an index that keeps none itself."""
+    """Search an index by words, and by meaning if there is an embedder.
+
+    Args:
+        index: The index.
+        embedder: Turns texts into vectors.
+        load: Loads memories of a host by their keys, if the index does not keep them.
+    """
 
     def __init__(self, index: TextIndex, *, embedder: Embedder | None = None, load: MemoryLoader | None = None) -> None:
         self._index = index
@@ -39,10 +45,22 @@ class MemorySearch:
         limit: int = 10,
         vector: Sequence[float] | None = None,
     ) -> SearchHits:
-        """The most relevant memories. Equal contents of one agent are one hit, the newest. Ties are settled by time.
+        """Find the most relevant memories.
 
-        `vector` is the query's, where there is one; the `embedder` makes it otherwise. Raises `InvalidRequestError`, naming the
-        field, for a blank query and a limit below 1.
+        Equal contents of one agent are one hit, the newest. Equal scores are ordered by time.
+
+        Args:
+            query: What to look for, in plain words.
+            memory_filter: Only memories that match. Default: all.
+            limit: How many hits at most, from 1.
+            vector: The query's vector. Default: the embedder computes it.
+
+        Returns:
+            The hits, most relevant first.
+
+        Raises:
+            InvalidRequestError: The query is blank, or the limit is below 1. The error names the
+                field.
         """
         check_query(query)
         check_hits(limit)
@@ -62,7 +80,15 @@ class MemorySearch:
             return SearchHits(map(_hit, memories, counted))
 
     def newest(self, memory_filter: MemoryFilter, most: int) -> SearchHits:
-        """The memories that occurred last, the newest first; their score is 0."""
+        """Get the memories that occurred last, newest first, with the score 0.
+
+        Args:
+            memory_filter: Only memories that match.
+            most: How many at most.
+
+        Returns:
+            The hits.
+        """
         with self._index.reading():
             rows = self._index.latest(memory_filter, most)
             return SearchHits(
@@ -72,12 +98,26 @@ class MemorySearch:
     def without_vectors(
         self, memory_filter: MemoryFilter, most: int, length: int | None = None
     ) -> list[tuple[int, str]]:
-        """The places and contents of memories that have no vector yet, of this length where one is named."""
+        """Find memories that have no vector yet.
+
+        Args:
+            memory_filter: Only memories that match.
+            most: How many at most.
+            length: The length of a vector. Memories whose vector has another length count too.
+                Default: any length.
+
+        Returns:
+            Their places and contents.
+        """
         rows = self._index.without_vectors(most, memory_filter, length)
         return [(row.place, memory.content) for row, memory in zip(rows, self._memories(rows), strict=True)]
 
     def embed(self) -> int:
-        """Make the vectors that are missing; gives how many were made. 0 without an embedder."""
+        """Compute missing vectors.
+
+        Returns:
+            How many were computed; 0 without an embedder.
+        """
         made = set[int]()
         while self._embedder is not None:
             missing = self.without_vectors(MemoryFilter(), BATCH, self._embedder.length)
@@ -142,7 +182,7 @@ class MemorySearch:
 def check_query(query: object) -> None:
     """Refuse what is no text, and a blank one."""
     if not isinstance(query, str) or not query.strip():
-        raise invalid("query", "a text that is not blank", "it says what to look for")
+        raise invalid("query", "a string that is not blank", "it says what to look for")
 
 
 def check_hits(limit: object) -> None:

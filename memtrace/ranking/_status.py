@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """What an index has of an agent's memories, or of all."""
+    """The state of a search index: of one agent's memories, or of all."""
 
     #: How many memories.
     memories: int
@@ -20,4 +20,4 @@ class IndexStatus:
 
 
 IndexProgress = Callable[[IndexStatus], object]
-"""What is told how far an `index_sync` is. What it raises ends it."""
+"""Called with the progress of an `index_sync`. An exception of it ends the update."""

@@ -11,7 +11,7 @@ from typing import Any
 from memtrace.exceptions import ConfigurationError
 from memtrace.ranking._words import VERSION
 
-OTHER_VERSION = "the search index is another version's and is made anew"
+OTHER_VERSION = "the search index is another version's and is rebuilt"
 """What the log says then."""
 _logger = logging.getLogger("memtrace.ranking")
 

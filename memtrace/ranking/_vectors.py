@@ -57,7 +57,7 @@ class CheckedEmbedder:
         """What is wrong with vectors; None when they can be used."""
         lengths = set(map(len, vectors))
         if len(vectors) != expected:
-            return f"gave {counted(len(vectors), 'vector', 'vectors')} for {counted(expected, 'text', 'texts')}"
+            return f"gave {counted(len(vectors), 'vector', 'vectors')} for {counted(expected, 'string', 'strings')}"
         if 0 in lengths:
             return "gave a vector without numbers"
         if len(lengths) != 1:
@@ -78,7 +78,7 @@ def keep_vectors(index: TextIndex, vectors: Sequence[tuple[int, Sequence[float]]
     with index.writing():
         if index.expect_vectors(len(vectors[0][1])):
             _logger.warning(
-                "the vectors of another model in the search index are made anew: give each embedder an index of its own"
+                "the vectors of another model in the search index are recomputed: give each embedder its own index"
             )
         index.set_vectors([(place, *_kept(vector)) for place, vector in vectors])
 

@@ -44,7 +44,19 @@ class Agents(HintsAtNames):
     def register(self, request: RegisterAgentRequest | str | None = None, **fields: object) -> Agent:
         """Register an agent, given by its name, as `RegisterAgentRequest` or as its fields.
 
-        Raises `ConflictError` when the name is taken in this organisation; it is free again once the agent is deleted.
+        A name is free again once its agent is deleted.
+
+        Args:
+            request: The agent's name, or the whole request; or pass its fields as keyword
+                arguments.
+            **fields: The fields of `RegisterAgentRequest`.
+
+        Returns:
+            The registered agent, with its ID.
+
+        Raises:
+            ConflictError: The name is taken in this organisation.
+            InvalidRequestError: A field breaks a rule of the server.
         """
         return self._dispatcher.send(
             operations.register_agent(coerce_request(RegisterAgentRequest, request, fields, first="name"))
@@ -58,29 +70,69 @@ class Agents(HintsAtNames):
     def get_or_register(self, **fields: Unpack[RegisterAgentParams]) -> Agent: ...
     @keywords("RegisterAgentParams")
     def get_or_register(self, request: RegisterAgentRequest | str | None = None, **fields: object) -> Agent:
-        """The agent of this name, registered now if there is none. One that exists keeps its description and config."""
+        """Get the agent of this name, registered now if it does not exist.
+
+        An existing agent keeps its description and config.
+
+        Args:
+            request: The agent's name, or the whole request; or pass its fields as keyword
+                arguments.
+            **fields: The fields of `RegisterAgentRequest`.
+
+        Returns:
+            The agent, with its ID.
+
+        Raises:
+            InvalidRequestError: A field breaks a rule of the server.
+        """
         chosen = coerce_request(RegisterAgentRequest, request, fields, first="name")
         return self._dispatcher.run(get_or_register(chosen))
 
     @hinting_keywords
     def list(self) -> AgentList:
-        """All agents, newest first; those of one second in no promised order. The server has no pages here."""
+        """List all agents, newest first.
+
+        The order of agents that were registered within one second is undefined. The server has no
+        pagination here.
+
+        Returns:
+            All agents of the organisation. It is a sequence of them.
+
+        Raises:
+            MemtraceError: The call failed.
+        """
         return self._dispatcher.send(operations.list_agents())
 
     @hinting_keywords
     def get(self, agent_id: str) -> Agent:
-        """Fetch an agent by id or name.
+        """Fetch an agent by ID or name.
 
-        The server does not decode paths: a name with a space, a slash or a letter outside ASCII is never found.
-        Raises `NotFoundError`.
+        The server does not decode paths: a name with a space, a slash or a non-ASCII letter is
+        never found.
+
+        Args:
+            agent_id: The agent's ID or name.
+
+        Returns:
+            The agent.
+
+        Raises:
+            NotFoundError: No agent has this ID or name.
         """
         return self._dispatcher.send(operations.get_agent(agent_id))
 
     @hinting_keywords
     def stats(self, agent_id: str) -> AgentStats:
-        """Count what is stored under an agent's id; it need not be registered, and names are not resolved.
+        """Count what is stored under an agent's ID.
 
-        Raises `NoArcInstanceError` where the organisation has no storage.
+        Args:
+            agent_id: The agent's ID, which need not be registered. Names are not resolved.
+
+        Returns:
+            The counts; zeros for an unknown ID.
+
+        Raises:
+            NoArcInstanceError: The organisation has no storage.
         """
         return self._dispatcher.send(operations.agent_stats(agent_id))
 
@@ -90,9 +142,21 @@ class Agents(HintsAtNames):
     def memories(self, agent_id: str, **fields: Unpack[AgentMemoriesParams]) -> MemoryList: ...
     @keywords("AgentMemoriesParams")
     def memories(self, agent_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read the memories of an agent's id, of the last 24 hours unless `since` says otherwise, newest first.
+        """Read the memories of an agent's ID, newest first, of the last 24 hours by default.
 
-        Every option works: those that the agent's own route ignores go to the general one. An unknown id gives an empty list.
+        Every filter works: the SDK uses the general route for those that the agent's own route
+        ignores. A tag matches as a whole, unless `tags_match` is ``substring``.
+
+        Args:
+            agent_id: The agent's ID.
+            options: The filters; or pass their fields as keyword arguments.
+            **fields: The fields of `ListOptions`.
+
+        Returns:
+            The memories; none for an unknown ID. It is a sequence of them.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
         """
         chosen = with_tags_match(coerce_request(ListOptions, options, fields), self._tags_match)
         return self._dispatcher.run(listing.agent_memories(agent_id, chosen, self._dispatcher.settings.clock))
@@ -114,15 +178,34 @@ class Agents(HintsAtNames):
         page_size: int = MAX_LIMIT,
         **fields: object,
     ) -> Generator[Memory, None, None]:
-        """Every memory of an agent's id, of the last 24 hours unless `since` says otherwise; as `memories.iter`."""
+        """Iterate over the memories of an agent's ID, of the last 24 hours by default, page by page.
+
+        Args:
+            agent_id: The agent's ID.
+            options: The filters; or pass their fields as keyword arguments.
+            page_size: How many memories one request reads, from 1 to 1000.
+            **fields: The fields of `ListOptions`. `limit` is how many memories to return at most.
+                Default: all.
+
+        Returns:
+            An iterator. It sends the first request when you ask for the first memory.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
+        """
         chosen = with_tags_match(coerce_request(ListOptions, options, fields, ("page_size",)), self._tags_match)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_agent_memories(agent_id, chosen, clock, page_size=page_size))
 
     @hinting_keywords
     def delete(self, agent_id: str) -> None:
-        """Delete an agent by id, not by name; its memories stay.
+        """Delete an agent. Its memories stay.
 
-        Raises `NotFoundError` for an unknown id, `ConflictError` for an agent that ever had a session.
+        Args:
+            agent_id: The agent's ID, not its name.
+
+        Raises:
+            NotFoundError: No agent has this ID.
+            ConflictError: The agent had a session at any time.
         """
         self._dispatcher.send(operations.delete_agent(agent_id))

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
+from typing_extensions import Self, Unpack
+
 from memtrace import operations
 from memtrace._support.error_text import excerpt
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.models import (
     ContextOptions,
     CreateSessionRequest,
@@ -21,29 +24,29 @@ from memtrace.operations._coercion import coerce_request, decision_memory, episo
 from memtrace.resources._defaults import RESOURCES
 from memtrace.resources._opened_session import OpenedSession
 from memtrace.resources._signatures import keywords
+from memtrace.resources.request_params import (
+    ContextParams,
+    PromptContextParams,
+    SessionDecideParams,
+    SessionMemoriesParams,
+    SessionRememberParams,
+)
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
+    from memtrace import context as contexts
     from memtrace._runtime.dispatch import AsyncDispatcher
-    from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.operations import Dedup
-    from memtrace.resources.request_params import (
-        ContextParams,
-        PromptContextParams,
-        SessionDecideParams,
-        SessionMemoriesParams,
-        SessionRememberParams,
-    )
+else:
+    contexts = LazyModule("memtrace.context")
 
 _logger = logging.getLogger("memtrace")
 
 
 class AsyncActiveSession(OpenedSession):
-    """A session that remembers; made by ``client.sessions.open(agent_id=...)``, closed at the end of its block.
+    """An open session. ``client.sessions.open(agent_id=...)`` creates it, and the end of its block closes it.
 
-    What is called after the block still goes to the session, closed as it is: the server does not mind.
-    An error inside the block is never replaced by a failure to close: that one is logged.
+    Calls after the block still use the closed session, which the server accepts. An error inside
+    the block is never replaced by a failure to close, which is logged.
     """
 
     def __init__(self, dispatcher: AsyncDispatcher, request: CreateSessionRequest) -> None:
@@ -68,14 +71,41 @@ class AsyncActiveSession(OpenedSession):
 
     @keywords("SessionRememberParams")
     async def remember(self, content: str, **fields: Unpack[SessionRememberParams]) -> Memory:
-        """Store an episodic memory in this session, with other fields of `AddMemoryRequest` as keywords. Raises as `memories.add` does."""
+        """Store an episodic memory in this session.
+
+        Args:
+            content: The text to remember, not empty.
+            **fields: Other fields of `AddMemoryRequest`, such as `tags`, `importance` and
+                `event_type`.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The memory is a duplicate: see `memories.add`.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+        """
         self._refuse(fields, "agent_id", "session_id")
         request = episodic_memory(self.agent_id, content, fields, self.id)
         return await self._dispatcher.send(operations.add_memory(request, self._dedup))
 
     @keywords("SessionDecideParams")
     async def decide(self, decision: str, reasoning: str, **fields: Unpack[SessionDecideParams]) -> Memory:
-        """Store a decision in this session, its reasoning under ``metadata["reasoning"]``. Raises as `memories.add` does."""
+        """Store a decision and its reasoning in this session.
+
+        Args:
+            decision: The text of the decision, not empty.
+            reasoning: Why. It is stored as ``metadata["reasoning"]``.
+            **fields: Other fields of `AddMemoryRequest`, such as `tags`, `importance` and
+                `metadata`, which must not contain ``reasoning``.
+
+        Returns:
+            The stored memory.
+
+        Raises:
+            ConflictError: The decision is a duplicate: see `memories.add`.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+        """
         self._refuse(fields, "agent_id", "session_id")
         request = decision_memory(self.agent_id, decision, reasoning, fields, self.id)
         return await self._dispatcher.send(operations.add_memory(request, self._dedup))
@@ -101,19 +131,22 @@ class AsyncActiveSession(OpenedSession):
         query: str | None = None,
         **fields: object,
     ) -> MemoryList:
-        """Read this session's memories of all times, or with a `query` the most relevant; as `sessions.memories`.
+        """Read this session's newest memories, of all times by default, or with a `query` the most relevant.
 
         Args:
-            options: What to read; or give its fields as keyword arguments.
+            options: The filters; or pass their fields as keyword arguments.
             memory_types: Any of these types.
-            query: What to look for, in plain words; as `memories.search`.
-            **fields: The fields of `ListOptions`.
+            query: What to look for, in plain words, as for `memories.search`.
+            **fields: The fields of `ListOptions`. A tag matches as a whole, unless `tags_match` is
+                ``substring``. `limit` is how many at most, from 1. Default: 100; with a `query`,
+                10.
 
         Returns:
-            The newest first, 100 unless `limit` says otherwise; with a `query` the most relevant first, 10.
+            The memories, newest first; with a `query`, the most relevant first.
 
         Raises:
-            InvalidRequestError: A filter breaks a rule of the server, or `order` or `offset` is given with a `query`.
+            InvalidRequestError: A filter breaks a rule of the server, or `order` or `offset` is
+                given with a `query`.
         """
         from memtrace._runtime.workflows.recalling import recall, session_reader
 
@@ -130,20 +163,47 @@ class AsyncActiveSession(OpenedSession):
     async def context(self, **fields: Unpack[ContextParams]) -> SessionContext: ...
     @keywords("ContextParams")
     async def context(self, options: ContextOptions | None = None, **fields: object) -> SessionContext:
-        """Have the server write this session's memories as Markdown; as `sessions.context`."""
+        """Let the server render this session's memories as Markdown, of the last 24 hours by default.
+
+        The server reads 100 memories at most and cuts each at 80 bytes. `prompt_context` has none
+        of these limits.
+
+        Args:
+            options: The time range; or pass its fields as keyword arguments.
+            **fields: The fields of `ContextOptions`.
+
+        Returns:
+            The text.
+
+        Raises:
+            InvalidRequestError: The server would silently read `since` as 24 hours.
+        """
         chosen = coerce_request(ContextOptions, options, fields)
         return await self._dispatcher.send(operations.session_context(self.id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    async def prompt_context(self, options: PromptContextOptions) -> PromptContext: ...
+    async def prompt_context(self, options: contexts.PromptContextOptions) -> contexts.PromptContext: ...
     @overload
-    async def prompt_context(self, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
+    async def prompt_context(self, **fields: Unpack[PromptContextParams]) -> contexts.PromptContext: ...
     @keywords("PromptContextParams")
-    async def prompt_context(self, options: PromptContextOptions | None = None, **fields: object) -> PromptContext:
-        """Write this session's memories into a prompt, in the client; as `sessions.prompt_context`."""
-        from memtrace._runtime.workflows import prompt_context
-        from memtrace.context import PromptContextOptions
+    async def prompt_context(
+        self, options: contexts.PromptContextOptions | None = None, **fields: object
+    ) -> contexts.PromptContext:
+        """Render this session's memories for a prompt, in the client: complete, oldest first, marked as data.
 
-        chosen = coerce_request(PromptContextOptions, options, fields)
+        Args:
+            options: The budget and the format; or pass their fields as keyword arguments.
+            **fields: The fields of `PromptContextOptions`. With a `query` it renders the relevant
+                memories.
+
+        Returns:
+            The text, and what it contains.
+
+        Raises:
+            InvalidRequestError: An argument is out of range. Nothing was sent.
+        """
+        from memtrace._runtime.workflows import prompt_context
+
+        chosen = coerce_request(contexts.PromptContextOptions, options, fields)
         searching = self._dispatcher.searching
         return await self._dispatcher.run(prompt_context.session_prompt_context(self.id, chosen, searching))

@@ -29,21 +29,24 @@ if TYPE_CHECKING:
 
 
 class AsyncWriteBuffer:
-    """Memories that are sent in the background, many in a request; made by ``client.memories.buffered()``.
+    """A write buffer, which stores memories in the background, in batches. ``client.memories.buffered()`` creates it.
 
     A task sends; it begins with the first memory and ends with the block.
-    A forked child begins with an empty buffer of its own, and its parent's memories are never sent by it.
-    One that nobody closes is sent when its process ends, if Python runs exit hooks then; a `RuntimeWarning` says what was not.
     A buffer belongs to one event loop, of asyncio: under trio it raises `ConfigurationError`.
 
-    >>> import asyncio
-    >>> from memtrace import AsyncMemtrace
-    >>> async def main():
-    ...     async with AsyncMemtrace("memory://", "any key") as client, client.memories.buffered() as buffer:
-    ...         future = await buffer.add(agent_id="assistant", content="User prefers dark mode")
-    ...     return (await future).status, buffer.counts.stored
-    >>> asyncio.run(main())
-    ('stored', 1)
+    A forked child starts with an empty buffer and never sends its parent's memories. If nobody
+    closes a buffer, its memories are sent when the process ends, if Python runs exit hooks then. A
+    `RuntimeWarning` names memories that were not sent.
+
+    Example:
+        >>> import asyncio
+        >>> from memtrace import AsyncMemtrace
+        >>> async def main():
+        ...     async with AsyncMemtrace("memory://", "any key") as client, client.memories.buffered() as buffer:
+        ...         future = await buffer.add(agent_id="assistant", content="User prefers dark mode")
+        ...     return (await future).status, buffer.counts.stored
+        >>> asyncio.run(main())
+        ('stored', 1)
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class AsyncWriteBuffer:
     ) -> None:
         check_listener(on_result)
         self._dispatcher = dispatcher
-        #: What is in a spool is recognised by its key, also after the death of its process.
+        #: Memories in a spool are recognised by their key, even after their process has ended.
         self._dedup: Dedup = (dispatcher.settings.dedup if open_spool is None else None) or RESOURCES.dedup
         self._workers: PerProcess[AsyncioWorker] = PerProcess(
             partial(AsyncioWorker, dispatcher, limits, on_result, open_spool=open_spool)
@@ -71,41 +74,67 @@ class AsyncWriteBuffer:
     async def add(self, **fields: Unpack[AddMemoryParams]) -> Future[Outcome]: ...
     @keywords("AddMemoryParams")
     async def add(self, request: AddMemoryRequest | None = None, **fields: object) -> Future[Outcome]:
-        """Accept one memory, given as `AddMemoryRequest` or as its fields; gives a future of its `Outcome`.
+        """Accept one memory, given as `AddMemoryRequest` or as its fields.
 
-        The outcome's `index` is the memory's number in this buffer, from 0. Raises `InvalidRequestError` and
-        `PayloadTooLargeError` for what cannot be sent, `BufferFullError` when there is no room and `on_full` says so or
-        `max_block` seconds have passed, `ClientClosedError` after `close`; then nothing is accepted. With a spool it returns once the
-        memory is on the disk, and raises `ConfigurationError`, `APIConnectionError` and `APITimeoutError` where the file cannot take it.
+        With a spool it returns once the memory is on disk. After an error nothing is accepted.
+
+        Args:
+            request: The memory; or pass its fields as keyword arguments.
+            **fields: The fields of `AddMemoryRequest`.
+
+        Returns:
+            A future of the `Outcome`. The outcome's `index` is the memory's number in this buffer,
+            from 0.
+
+        Raises:
+            InvalidRequestError: A field breaks a rule of the server.
+            PayloadTooLargeError: The memory is over 4 MiB.
+            BufferFullError: The buffer is full and `on_full` is ``raise``, or `max_block` seconds
+                have passed.
+            ClientClosedError: The buffer is closed.
+            ConfigurationError: The spool's file cannot be used.
+            TransportError: The spool's file is locked, or its disk failed.
         """
         given = coerce_request(AddMemoryRequest, request, fields)
         return await self._worker.entered().put(*prepare(given, self._dedup))
 
     async def flush(self, timeout: float | None = None) -> bool:
-        """Send at once what waits, and wait until the outcome of all that was accepted before this call is known.
+        """Send waiting memories now, and wait for the outcome of everything accepted before this call.
 
-        False when `timeout` seconds were not enough; what is left goes on. Raises `RuntimeError` where it would wait for
-        itself: in `on_result` and in middleware.
+        Args:
+            timeout: Seconds to wait at most. Default: no limit.
+
+        Returns:
+            False if the timeout expired. The rest is still sent.
+
+        Raises:
+            RuntimeError: It would wait for itself, since it is called in `on_result` or in
+                middleware.
         """
         return await self._worker.entered().flush(timeout)
 
     async def close(self) -> None:
-        """Send what waits, for at most `drain_timeout` seconds, and end. A second call does nothing.
+        """Send waiting memories, for at most `drain_timeout` seconds, and close. A second call does nothing.
 
-        Raises `BufferDrainError` when that was not enough: what was not sent is ``failed`` and in `unsent`, what was under way is
-        ``unknown``. With a spool nothing is raised: all that is left is ``unknown``, and in the file. An interruption or cancellation ends the wait in the same way, and goes out. Raises `RuntimeError` where it
-        would wait for itself: in `on_result` and in middleware.
+        With a spool no memory is lost: the rest has the outcome ``unknown`` and stays in the file.
+        An interrupt or a cancellation ends the wait in the same way and is re-raised.
+
+        Raises:
+            BufferDrainError: `drain_timeout` expired. Memories that were not sent are ``failed``
+                and in `unsent`. Those being sent are ``unknown``. Never with a spool.
+            RuntimeError: It would wait for itself, since it is called in `on_result` or in
+                middleware.
         """
         await self._worker.entered().close()
 
     @property
     def counts(self) -> BufferCounts:
-        """What became of the memories, at this moment."""
+        """The outcomes so far, as counts."""
         return self._worker.counts
 
     @property
     def unsent(self) -> list[AddMemoryRequest]:
-        """What was accepted and surely not sent when the buffer ended, oldest first; dropped ones are not among them."""
+        """Accepted memories that were surely not sent when the buffer closed, oldest first, without dropped ones."""
         return list(self._worker.state.unsent)
 
     async def __aenter__(self) -> Self:

@@ -9,9 +9,7 @@ from memtrace.resources._keyword_hints import MethodT, hinting_keywords
 
 _FORMER = frozenset(SearchQuery.model_fields)
 _ONLY_FORMER = ("content_contains", "order")
-_TOLD = (
-    "search(query) finds what is relevant to a text; the server's filter with content_contains is memories.filter(...)"
-)
+_TOLD = "search(query) finds memories that are relevant to a query; the server's filter with content_contains is memories.filter(...)"
 
 
 def refusing_filters(search: MethodT) -> MethodT:

@@ -7,9 +7,12 @@ import os
 from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, overload
 
+from typing_extensions import Unpack
+
 from memtrace import operations
 from memtrace._runtime.config import DEFAULT_SINCE, Unset
 from memtrace._runtime.workflows import listing, visibility
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.models import (
     AddMemoryRequest,
     ListOptions,
@@ -34,25 +37,24 @@ from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._former_search import refusing_filters
 from memtrace.resources._keyword_hints import hinting_keywords
 from memtrace.resources._signatures import keywords
+from memtrace.resources.request_params import (
+    AddMemoryParams,
+    DecideParams,
+    FilterParams,
+    ListParams,
+    MemoryContextParams,
+    RecallParams,
+    RememberParams,
+)
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
+    from memtrace import context, outcomes, ranking
     from memtrace._runtime.dispatch import Dispatcher
-    from memtrace.context import PromptContext
     from memtrace.operations import Dedup
-    from memtrace.outcomes import BatchResult, OnFailure, OnFull, OnResult, Outcome, Progress
-    from memtrace.ranking import IndexProgress, IndexStatus, SearchHits
-    from memtrace.resources._write_buffer import WriteBuffer
-    from memtrace.resources.request_params import (
-        AddMemoryParams,
-        DecideParams,
-        FilterParams,
-        ListParams,
-        MemoryContextParams,
-        RecallParams,
-        RememberParams,
-    )
+    from memtrace.resources import _write_buffer
+else:
+    context, outcomes, ranking = map(LazyModule, ("memtrace.context", "memtrace.outcomes", "memtrace.ranking"))
+    _write_buffer = LazyModule("memtrace.resources._write_buffer")
 
 _WAIT_TIMEOUT = 5.0
 """Seconds."""
@@ -83,23 +85,25 @@ class Memories(HintsAtNames):
     ) -> Memory:
         """Store one memory, given as `AddMemoryRequest` or as its fields.
 
-        The server answers before the memory can be read: that takes 0.1 s after the next read, or about a second.
+        The server responds before the memory can be read. That takes 0.1 s after the next read, or
+        about a second.
 
         Args:
-            request: The memory; or give its fields as keyword arguments.
-            wait: Return once the memory can be read, and as it is read.
-            wait_timeout: How long `wait` waits after the response to the write, in seconds, 0 or more.
+            request: The memory; or pass its fields as keyword arguments.
+            wait: Whether to return only once the memory can be read.
+            wait_timeout: Seconds that `wait` waits after the response to the write, 0 or more.
             **fields: The fields of `AddMemoryRequest`.
 
         Returns:
             The stored memory.
 
         Raises:
-            ConflictError: The same `dedup_key` was stored within 24 hours; with the client's ``dedup="server"`` also the same
-                agent, event type and content (its first 200 bytes).
-            InvalidRequestError: A field breaks a rule of the server; nothing was sent.
-            DeadlineExceededError: With `wait`: the memory could not be read in time. `maybe_applied` is True then, as in
-                every error after the write.
+            ConflictError: The same `dedup_key` was stored within 24 hours; with the client's
+                ``dedup="server"``, also the same agent, event type and content (its first 200
+                bytes).
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
+            DeadlineExceededError: With `wait`: the memory could not be read in time.
+                `maybe_applied` is True, as in every error after the write.
         """
         chosen = coerce_request(AddMemoryRequest, request, fields, ("wait", "wait_timeout"))
         if wait:
@@ -111,11 +115,23 @@ class Memories(HintsAtNames):
 
     @hinting_keywords
     def wait_until_visible(self, memory: Memory, *, timeout: float = 5.0) -> Memory:
-        """Wait until a memory that a write returned can be read, and return it as it is read.
+        """Wait until a memory that a write returned can be read.
 
-        The server answers a write before that: reading has it store what it holds, and 0.1 to 0.15 s later it shows it; what
-        went to another server process takes about 1.1 s. So this reads, waits 0.15 s by the client's clock, and reads again.
-        Raises `DeadlineExceededError` (code ``visibility_timeout``) after `timeout` seconds, and at once what `list` raises.
+        The server responds to a write before the memory can be read. A read makes it store waiting
+        memories, which takes 0.1 to 0.15 s. A memory that another server process accepted takes
+        about 1.1 s. So this method reads, waits 0.15 s by the client's clock, and reads again.
+
+        Args:
+            memory: The memory that a write returned.
+            timeout: Seconds to wait at most, 0 or more.
+
+        Returns:
+            The memory as it is read.
+
+        Raises:
+            DeadlineExceededError: The memory could not be read in time (code
+                ``visibility_timeout``).
+            MemtraceError: A read failed.
         """
         clock = self._dispatcher.settings.clock
         return self._dispatcher.run(visibility.wait_until_visible(memory, timeout, clock))
@@ -127,19 +143,32 @@ class Memories(HintsAtNames):
         *,
         chunk_size: int = BATCH_SIZE,
         max_concurrency: int = 1,
-        on_failure: OnFailure = "stop",
-        progress: Progress | None = None,
-    ) -> BatchResult:
-        """Store memories in requests of `chunk_size` items and at most 4 MiB; one outcome for each item, in order.
+        on_failure: outcomes.OnFailure = "stop",
+        progress: outcomes.Progress | None = None,
+    ) -> outcomes.BatchResult:
+        """Store memories in bulk, and return one outcome for each, in order.
 
-        As `add_iter`, when its outcomes are wanted together. Raises nothing for an item: see `BatchResult.raise_for_failures`.
+        Requests have `chunk_size` items and at most 4 MiB. A failed item raises nothing: see
+        `BatchResult.raise_for_failures`.
+
+        Args:
+            requests: The memories.
+            chunk_size: How many memories one request sends, from 1 to 1000.
+            max_concurrency: How many requests are sent at once, from 1 to 64.
+            on_failure: After a failed request, ``stop`` sends no more. ``continue`` sends the rest.
+            progress: Called with a `BatchProgress` after each round.
+
+        Returns:
+            The outcomes of all items.
+
+        Raises:
+            InvalidRequestError: `requests` is a single memory, or `chunk_size` or `max_concurrency`
+                is out of range.
         """
-        from memtrace.outcomes import BatchResult
-
-        outcomes = self.add_iter(
+        added = self.add_iter(
             requests, chunk_size=chunk_size, max_concurrency=max_concurrency, on_failure=on_failure, progress=progress
         )
-        return BatchResult.of([outcome for outcome in outcomes])
+        return outcomes.BatchResult.of([outcome for outcome in added])
 
     @hinting_keywords
     def add_iter(
@@ -148,19 +177,36 @@ class Memories(HintsAtNames):
         *,
         chunk_size: int = BATCH_SIZE,
         max_concurrency: int = 1,
-        on_failure: OnFailure = "stop",
-        progress: Progress | None = None,
-    ) -> Generator[Outcome, None, None]:
-        """Store memories in requests of `chunk_size` items and at most 4 MiB, and give each item's outcome once it is known.
+        on_failure: outcomes.OnFailure = "stop",
+        progress: outcomes.Progress | None = None,
+    ) -> Generator[outcomes.Outcome, None, None]:
+        """Store memories in bulk, and return each item's outcome as soon as it is known.
 
-        Takes `chunk_size` times `max_concurrency` items, sends them in so many requests at once, gives their outcomes, and takes more
-        when the next outcome is asked for: whoever stops behind the last of a round has the outcome of all that was sent. An
-        item that breaks a rule is ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
-        ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
-        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
+        Each round takes `chunk_size` times `max_concurrency` items, sends them, and returns their
+        outcomes. The next round begins when you ask for its first outcome. Stopping after a round's
+        last outcome leaves no request unaccounted for.
 
-        Raises `InvalidRequestError` for one memory in place of several, a `chunk_size` outside 1 to 1000 or a `max_concurrency` outside
-        1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
+        An item that breaks a rule is ``failed`` and is not sent. One that the server had already is
+        ``duplicate``. If the response to a request is lost, the client's `retry` policy applies,
+        and the outcomes are looked up.
+
+        An error of `requests` or `progress` is raised after the outcomes of earlier items.
+
+        Args:
+            requests: The memories.
+            chunk_size: How many memories one request sends, from 1 to 1000. A request has at most 4
+                MiB.
+            max_concurrency: How many requests are sent at once, from 1 to 64.
+            on_failure: After a failed request, ``stop`` sends no more, and the rest is ``failed``.
+                ``continue`` sends the rest.
+            progress: Called with a `BatchProgress` after each round.
+
+        Returns:
+            An iterator of outcomes.
+
+        Raises:
+            InvalidRequestError: `requests` is a single memory, or `chunk_size` or `max_concurrency`
+                is out of range.
         """
         from memtrace._runtime.workflows.batches import Batch
         from memtrace.resources._batching import send
@@ -182,21 +228,34 @@ class Memories(HintsAtNames):
         max_items: int = 100,
         flush_interval: float = 1.0,
         max_pending: int = 10_000,
-        on_full: OnFull = "block",
+        on_full: outcomes.OnFull = "block",
         max_block: float | None = None,
-        on_result: OnResult | None = None,
+        on_result: outcomes.OnResult | None = None,
         drain_timeout: float = 30.0,
         spool: str | os.PathLike[str] | None = None,
-    ) -> WriteBuffer:
-        """A buffer for one block, whose `add` gives a future at once: a worker sends what it holds, as `add_many` does.
+    ) -> _write_buffer.WriteBuffer:
+        """Create a write buffer for one ``with`` block. A worker sends what its `add` accepts, in batches.
 
-        It sends when `max_items` wait (100 at most), or the oldest has waited `flush_interval` seconds. It holds at most
-        `max_pending`; then `on_full` decides: ``block`` waits (`max_block` seconds at most), ``raise`` raises
-        `BufferFullError`, ``drop_oldest`` lets the oldest go. `on_result` is called with each `Outcome`. The end of the block
-        waits at most `drain_timeout` seconds for what is pending. Times are by the client's clock. Raises `ConfigurationError`.
+        All times are measured by the client's clock.
 
-        With a `spool`, the path of a file, `add` returns once the memory is in it, on the disk. What is not sent when the process
-        ends, is killed or loses power is sent by the next one that uses the file, once. Several processes may use it.
+        Args:
+            max_items: How many waiting memories are sent at once, from 1 to 100.
+            flush_interval: Seconds after which waiting memories are sent, even if they are fewer.
+            max_pending: How many accepted memories may have no outcome yet.
+            on_full: What `add` does when `max_pending` is reached. ``block`` waits, ``raise``
+                raises `BufferFullError`, and ``drop_oldest`` drops the oldest waiting memory.
+            max_block: Seconds that ``block`` waits at most. Default: no limit.
+            on_result: Called with each `Outcome`.
+            drain_timeout: Seconds that the end of the block waits at most for pending memories.
+            spool: The path of a file. `add` returns once the memory is in it, on disk. Memories
+                that are not sent when the process ends, is killed or loses power are sent by the
+                next process that uses the file, once. Several processes may use it.
+
+        Returns:
+            The buffer.
+
+        Raises:
+            ConfigurationError: An argument is out of range, or the spool cannot be used.
         """
         from memtrace._runtime.write_buffer.limits import BufferLimits
         from memtrace.resources._write_buffer import WriteBuffer
@@ -216,12 +275,21 @@ class Memories(HintsAtNames):
     def list(self, **fields: Unpack[ListParams]) -> MemoryList: ...
     @keywords("ListParams")
     def list(self, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read memories by filters, newest first unless `order` is ``asc``; 100 unless `limit` says otherwise.
+        """Read memories by filters, newest first, 100 by default.
 
-        Tags match as whole tags. With ``tags_match="substring"`` they match as the server has it: as parts of tags, ``ui`` finds
-        ``gui`` too. Bounds of time are exclusive. Up to 1000 rows are one request; more, or whole tags, are read page by page as
-        `iter` does.
-        Raises `InvalidRequestError` for a `limit` below 1 and for a filter that the server would refuse.
+        A tag matches as a whole, unless `tags_match` is ``substring``: then it matches as a part of
+        the stored tags, as the server does (``ui`` also finds ``gui``). Time bounds are exclusive.
+        Up to 1000 memories are one request. More, or whole tags, are read page by page.
+
+        Args:
+            options: The filters; or pass their fields as keyword arguments.
+            **fields: The fields of `ListOptions`.
+
+        Returns:
+            The memories, and whether more match. It is a sequence of them.
+
+        Raises:
+            InvalidRequestError: `limit` is below 1, or a filter breaks a rule of the server.
         """
         chosen = with_tags_match(filters_from(ListOptions, options, fields), self._tags_match)
         return self._dispatcher.run(listing.list_memories(chosen, self._dispatcher.settings.clock))
@@ -234,14 +302,25 @@ class Memories(HintsAtNames):
     def iter(
         self, options: ListOptions | None = None, *, page_size: int = MAX_LIMIT, **fields: object
     ) -> Generator[Memory, None, None]:
-        """Every memory that the filters find, once and in order, newest first unless `order` is ``asc``.
+        """Iterate over all memories that match the filters, page by page, newest first.
 
-        Reads in pages of `page_size`, one at a time, by time and not by offset: what others write meanwhile moves nothing. Newest
-        first, such memories are not among them; oldest first, they come at the end. `limit` is how many to give at most (all
-        when left out), `offset` how many to skip. A relative `since` or `until` counts from this call, by the client's clock.
-        `page_size` is from 1 to 1000, and halved where a response is over the transport's `max_response_bytes`.
-        Nothing is sent before the first memory is asked for. Raises `InvalidRequestError` at once for a filter that the
-        server would refuse, and from the iteration what `list` raises.
+        Pagination is by time, not by offset, so that concurrent writes never shift a page. Newest
+        first, such writes are not included. With ``order="asc"`` they come at the end. A relative
+        `since` or `until` counts from this call, by the client's clock.
+
+        Args:
+            options: The filters; or pass their fields as keyword arguments.
+            page_size: How many memories one request reads, from 1 to 1000. It is halved if a
+                response exceeds the transport's `max_response_bytes`.
+            **fields: The fields of `ListOptions`. `limit` is how many memories to return at most.
+                Default: all.
+
+        Returns:
+            An iterator. It sends the first request when you ask for the first memory, and raises
+            `MemtraceError` if a request fails.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
         """
         chosen = with_tags_match(filters_from(ListOptions, options, fields, ("page_size",)), self._tags_match)
         return self._dispatcher.stream(
@@ -254,12 +333,21 @@ class Memories(HintsAtNames):
     def filter(self, **fields: Unpack[FilterParams]) -> SearchResult: ...
     @keywords("FilterParams")
     def filter(self, query: SearchQuery | None = None, **fields: object) -> SearchResult:
-        """Read memories by filters and a part of their content, case-sensitive; 50 unless `limit` says otherwise.
+        """Read memories by the server's filters and a part of their content, newest first, 50 by default.
 
-        The server does it, newest first unless `order` is ``asc``. `search` finds what is relevant to a query instead.
+        `search` finds what is relevant to a query instead. Up to 1000 memories are one request.
+        More, or exact tags, are read page by page.
 
-        Up to 1000 rows are one request; more, or whole tags, are read page by page. Raises `InvalidRequestError` for a `limit`
-        below 1, for a filter that the server would refuse, and where 1000 rows of one microsecond hide those after them.
+        Args:
+            query: The filters; or pass their fields as keyword arguments.
+            **fields: The fields of `SearchQuery`. `content_contains` is case-sensitive.
+
+        Returns:
+            The memories. It is a sequence of them.
+
+        Raises:
+            InvalidRequestError: `limit` is below 1, a filter breaks a rule of the server, or 1000
+                memories of one microsecond hide those after them.
         """
         chosen = with_tags_match(filters_from(SearchQuery, query, fields), self._tags_match)
         return self._dispatcher.run(listing.search_memories(chosen, self._dispatcher.settings.clock))
@@ -279,32 +367,38 @@ class Memories(HintsAtNames):
         event_types: Sequence[str] | None = None,
         min_importance: float | None = None,
         limit: int = 10,
-    ) -> SearchHits:
-        """Find the memories that are relevant to a query, by its words, and by meaning where the client has an embedder.
+    ) -> ranking.SearchHits:
+        """Find the memories that are relevant to a query, by words, and by meaning if the client has an embedder.
 
-        The client ranks them, so that this works with every server. It keeps a text index of what it read (`search_index` of the
-        client): the first search reads all memories of the agent or session, 1000 a request; a further one reads what is newer, in
-        one request. `filter` is the server's own filter instead, with a part of the content.
+        The client ranks them, so that search works with every server. It keeps a full-text index
+        (`search_index` of the client). The first search reads all memories of the agent or session,
+        1000 a request. Later searches read newer memories in one request. `filter` uses the
+        server's own filters instead.
 
         Args:
-            query: What to look for, in plain words; not an expression. Any of its words is enough.
-            agent_id: Only this agent's memories. Without agent and session, those of the organisation.
-            session_id: Only this session's.
-            since: Only what occurred later: see `Memory.occurred_at`.
-            until: Only what occurred earlier.
-            tags: Tags that all have to match: a list, or one string with commas between them. White space around each is cut.
-            tags_match: ``exact`` for whole tags; ``substring`` for parts of tags, as the server's own filter has it.
+            query: What to look for, in plain words. It is not an expression, and any of its words
+                is enough.
+            agent_id: Only this agent's memories. Default: all agents.
+            session_id: Only this session's memories. Default: all sessions.
+            since: Only memories that occurred later: see `Memory.occurred_at`.
+            until: Only memories that occurred earlier.
+            tags: Tags that all have to match: a list, or a string with commas between them. White
+                space around each is removed.
+            tags_match: ``exact`` for whole tags; ``substring`` for parts of tags, as in the
+                server's own filter.
             memory_types: Any of these types.
             event_types: Any of these types.
-            min_importance: At least this; a memory without an importance has 0.
+            min_importance: The lowest importance. A memory without an importance has 0.
             limit: How many hits at most, from 1.
 
         Returns:
-            The hits, the most relevant first. Equal contents of one agent are one hit, the newest, with their count.
+            The hits, most relevant first. Equal contents of one agent are one hit, the newest, with
+            their count.
 
         Raises:
-            InvalidRequestError: The query is blank, or an argument breaks a rule; nothing was sent.
-            ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no FTS5.
+            InvalidRequestError: The query is blank, or an argument breaks a rule. Nothing was sent.
+            ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no
+                FTS5.
 
         Example:
             >>> from memtrace import Memtrace
@@ -342,62 +436,87 @@ class Memories(HintsAtNames):
         session_id: str | None = None,
         max_tokens: int | None = 2000,
         **fields: Unpack[MemoryContextParams],
-    ) -> PromptContext:
-        """Write the memories that are relevant to a query into a prompt, with the neighbours that make them understandable.
+    ) -> context.PromptContext:
+        """Render the memories that are relevant to a query for a prompt, with neighbours that explain them.
 
-        They are written in order of time, each gap is marked, and the budget is filled with the best, as far as enough is found.
-        Without a query it is all memories of the agent, session or organisation, as `sessions.prompt_context`.
+        They are in order of time, and each gap is marked. The best hits fill the budget. Without a
+        query it renders all memories of the agent, session or organisation, like
+        `sessions.prompt_context`.
 
         Args:
-            query: What the prompt is about, in plain words; as `search`.
+            query: What the prompt is about, in plain words, as for `search`.
             agent_id: Only this agent's memories.
-            session_id: Only this session's.
-            max_tokens: What the whole context may have, from 1; None for no bound.
+            session_id: Only this session's memories.
+            max_tokens: The token budget of the whole context, from 1; None for no limit.
             **fields: The other fields of `PromptContextOptions`, such as `recent` and `format`.
 
         Returns:
-            The context. Its text is empty where nothing was found.
+            The context. Its text is empty if nothing was found.
 
         Raises:
-            InvalidRequestError: An argument is out of bounds, before anything is sent.
+            InvalidRequestError: An argument is out of range. Nothing was sent.
         """
         from memtrace._runtime.workflows import prompt_context
-        from memtrace.context import PromptContextOptions
 
         given = {"query": query, "max_tokens": max_tokens, **fields}
-        options = coerce_request(PromptContextOptions, None, given, ("agent_id", "session_id"))
+        options = coerce_request(context.PromptContextOptions, None, given, ("agent_id", "session_id"))
         owner = prompt_context.Owner("memories.prompt_context", agent_id, session_id)
         return self._dispatcher.run(prompt_context.prompt_context(owner, options, self._dispatcher.searching))
 
     @hinting_keywords
-    def index_status(self, agent_id: str | None = None) -> IndexStatus:
-        """What the index of `search` has of an agent's memories, or of all. Nothing is read into it."""
+    def index_status(self, agent_id: str | None = None) -> ranking.IndexStatus:
+        """Describe the search index: how many memories it has, and up to when. It adds nothing to the index.
+
+        Args:
+            agent_id: Only this agent's memories. Default: all of the organisation.
+
+        Returns:
+            The status.
+
+        Raises:
+            ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no
+                FTS5.
+        """
         return self._dispatcher.run(self._dispatcher.searching.status(agent_id))
 
     @hinting_keywords
-    def index_sync(self, agent_id: str | None = None, *, progress: IndexProgress | None = None) -> IndexStatus:
-        """Bring the index of `search` up to date ahead: read what is newer, and make the vectors that are missing.
+    def index_sync(
+        self, agent_id: str | None = None, *, progress: ranking.IndexProgress | None = None
+    ) -> ranking.IndexStatus:
+        """Update the search index ahead of a search: read newer memories and compute missing vectors.
 
-        `progress` is told after each request, of 1000 memories, and each 64 vectors. What it raises ends it; what was read stays.
+        Args:
+            agent_id: Only this agent's memories. Default: all of the organisation.
+            progress: Called with an `IndexStatus` after each request of 1000 memories, and after
+                each 64 vectors. An exception of it ends the update. The index keeps what was read.
+
+        Returns:
+            The status of the index.
+
+        Raises:
+            ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no
+                FTS5.
+            MemtraceError: A read failed.
         """
         return self._dispatcher.run(self._dispatcher.searching.sync(agent_id, progress))
 
     @keywords("RememberParams")
     def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:
-        """Store what an agent saw or did: an episodic memory, event type ``general``, unless the keywords say otherwise.
+        """Store what an agent observed or did: an episodic memory of the event type ``general`` by default.
 
         Args:
-            agent_id: Whose memory.
-            content: What is remembered; not empty.
-            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`, `importance`, `event_type`, `metadata`,
-                `occurred_at` (when it happened, if not now) and `dedup_key`.
+            agent_id: The agent's ID.
+            content: The text to remember, not empty.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`,
+                `importance`, `event_type`, `metadata`, `occurred_at` (when it happened, by default
+                now) and `dedup_key`.
 
         Returns:
             The stored memory.
 
         Raises:
-            InvalidRequestError: A field breaks a rule of the server; nothing was sent.
-            ConflictError: As `add`.
+            ConflictError: The memory is a duplicate: see `add`.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
 
         Example:
             >>> from memtrace import Memtrace
@@ -412,19 +531,22 @@ class Memories(HintsAtNames):
     def recall(self, agent_id: str, since: TimeBound = DEFAULT_SINCE, **fields: Unpack[RecallParams]) -> MemoryList:
         """Read an agent's newest memories, or with a `query` the most relevant.
 
+        With a `query`, `since` and `until` apply to the time when a memory occurred.
+
         Args:
-            agent_id: Whose memories.
-            since: Only what is newer. Default: 24 hours ago; with a `query` there is no bound.
-            **fields: `until`: only what is older. `tags`: all of them must match, as whole tags unless `tags_match` is
-                ``substring``. `memory_types`: any of these types. `limit`: how many at most, from 1; 100, or 10 with a `query`.
-                `query`: what to look for, in plain words; as `search`.
+            agent_id: The agent's ID.
+            since: Only what is newer. Default: 24 hours ago; with a `query`, no limit.
+            **fields: `until`: only what is older. `tags`: all of them must match, as whole tags,
+                unless `tags_match` is ``substring``. `memory_types`: any of these types. `limit`:
+                how many at most, from 1. Default: 100; with a `query`, 10. `query`: what to look
+                for, in plain words, as for `search`.
 
         Returns:
-            The newest first; with a `query` the most relevant first. With a `query`, `since` and `until` are about when a memory
-            occurred.
+            The memories, newest first; with a `query`, the most relevant first.
 
         Raises:
-            InvalidRequestError: The agent is empty, the query blank, or a filter cannot be read; nothing was sent.
+            InvalidRequestError: The agent is empty, the query is blank, or a filter breaks a rule.
+                Nothing was sent.
         """
         from memtrace._runtime.workflows.recalling import recall
 
@@ -436,20 +558,20 @@ class Memories(HintsAtNames):
 
     @keywords("DecideParams")
     def decide(self, agent_id: str, decision: str, reasoning: str, **fields: Unpack[DecideParams]) -> Memory:
-        """Store a decision, its reasoning under ``metadata["reasoning"]``.
+        """Store a decision and its reasoning.
 
         Args:
-            agent_id: Whose decision.
-            decision: What was decided; not empty.
-            reasoning: Why.
-            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`, `importance` and `metadata`, which has
-                no ``reasoning`` of its own.
+            agent_id: The agent's ID.
+            decision: The text of the decision, not empty.
+            reasoning: Why. It is stored as ``metadata["reasoning"]``.
+            **fields: Other fields of `AddMemoryRequest`, such as `session_id`, `tags`, `importance`
+                and `metadata`, which must not contain ``reasoning``.
 
         Returns:
-            The stored memory, of the type and event type ``decision``.
+            The stored memory, of the memory type and event type ``decision``.
 
         Raises:
-            InvalidRequestError: A field breaks a rule of the server; nothing was sent.
-            ConflictError: As `add`.
+            ConflictError: The decision is a duplicate: see `add`.
+            InvalidRequestError: A field breaks a rule of the server. Nothing was sent.
         """
         return self.add(decision_memory(agent_id, decision, reasoning, fields))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 
 from memtrace import operations
 from memtrace._runtime.workflows import listing
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.models import (
     Agent,
     ContextOptions,
@@ -31,8 +32,8 @@ from memtrace.resources._signatures import keywords
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from memtrace import context as contexts
     from memtrace._runtime.dispatch import Dispatcher
-    from memtrace.context import PromptContext, PromptContextOptions
     from memtrace.models import TagsMatch
     from memtrace.resources.request_params import (
         ContextParams,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
         SessionOfAgentParams,
         UpdateSessionParams,
     )
+else:
+    contexts = LazyModule("memtrace.context")
 
 
 class Sessions(HintsAtNames):
@@ -61,9 +64,20 @@ class Sessions(HintsAtNames):
     def create(self, **fields: Unpack[CreateSessionParams]) -> Session: ...
     @keywords("CreateSessionParams")
     def create(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> Session:
-        """Create a session of a registered agent, given by its id or as the agent itself.
+        """Create a session of a registered agent, given by its ID or as the agent itself.
 
-        Raises `InvalidRequestError` (field ``agent_id``) when no agent has this id.
+        Args:
+            request: The agent or its ID, or the whole request; or pass its fields as keyword
+                arguments.
+            **fields: The fields of `CreateSessionRequest`. `agent_id` is the agent's ID, not its
+                name.
+
+        Returns:
+            The session, with its ID.
+
+        Raises:
+            InvalidRequestError: No agent has this ID (field ``agent_id``), or a field breaks a rule
+                of the server.
         """
         return self._dispatcher.send(operations.create_session(session_request(request, fields)))
 
@@ -75,20 +89,50 @@ class Sessions(HintsAtNames):
     def open(self, **fields: Unpack[CreateSessionParams]) -> ActiveSession: ...
     @keywords("CreateSessionParams")
     def open(self, request: CreateSessionRequest | Agent | str | None = None, **fields: object) -> ActiveSession:
-        """A session for one ``with`` block: created when the block begins, closed when it ends.
+        """Open a session for one ``with`` block: created when the block begins, closed when it ends.
 
-        Its agent is given by its id, or as the registered agent itself.
+        Args:
+            request: The agent or its ID, or the whole request; or pass its fields as keyword
+                arguments.
+            **fields: The fields of `CreateSessionRequest`. `agent_id` is the agent's ID, not its
+                name.
+
+        Returns:
+            The session, to be used in a ``with`` block.
+
+        Raises:
+            InvalidRequestError: A field breaks a rule of the server.
         """
         return ActiveSession(self._dispatcher, session_request(request, fields))
 
     @hinting_keywords
     def get(self, session_id: str) -> Session:
-        """Fetch a session. Raises `NotFoundError`."""
+        """Fetch a session.
+
+        Args:
+            session_id: The session's ID.
+
+        Returns:
+            The session.
+
+        Raises:
+            NotFoundError: No session has this ID.
+        """
         return self._dispatcher.send(operations.get_session(session_id))
 
     @hinting_keywords
     def list(self, agent_id: str | None = None) -> SessionList:
-        """All sessions, or those of one agent's id, newest first; the server has no pages here."""
+        """List the sessions of one agent, or all, newest first. The server has no pagination here.
+
+        Args:
+            agent_id: The agent's ID. Default: all agents.
+
+        Returns:
+            The sessions. It is a sequence of them.
+
+        Raises:
+            MemtraceError: The call failed.
+        """
         return self._dispatcher.send(operations.list_sessions(agent_id))
 
     @overload
@@ -97,14 +141,38 @@ class Sessions(HintsAtNames):
     def update(self, session_id: str, **fields: Unpack[UpdateSessionParams]) -> Session: ...
     @keywords("UpdateSessionParams")
     def update(self, session_id: str, request: UpdateSessionRequest | None = None, **fields: object) -> Session:
-        """Change a session's status or metadata; None leaves as it is, ``{}`` clears the metadata. Raises `NotFoundError`."""
+        """Change a session's status or metadata.
+
+        Args:
+            session_id: The session's ID.
+            request: The changes; or pass their fields as keyword arguments.
+            **fields: The fields of `UpdateSessionRequest`. None leaves a field as it is.
+                ``metadata={}`` clears the metadata.
+
+        Returns:
+            The changed session.
+
+        Raises:
+            NotFoundError: No session has this ID.
+            InvalidRequestError: A field breaks a rule of the server.
+        """
         return self._dispatcher.send(
             operations.update_session(session_id, coerce_request(UpdateSessionRequest, request, fields))
         )
 
     @hinting_keywords
     def close(self, session_id: str) -> Session:
-        """Set a session's status to ``closed``; closing it again moves `closed_at`. Raises `NotFoundError`."""
+        """Set a session's status to ``closed``. Closing it again updates `closed_at`.
+
+        Args:
+            session_id: The session's ID.
+
+        Returns:
+            The closed session.
+
+        Raises:
+            NotFoundError: No session has this ID.
+        """
         return self._dispatcher.send(operations.close_session(session_id))
 
     @overload
@@ -113,32 +181,56 @@ class Sessions(HintsAtNames):
     def context(self, session_id: str, **fields: Unpack[ContextParams]) -> SessionContext: ...
     @keywords("ContextParams")
     def context(self, session_id: str, options: ContextOptions | None = None, **fields: object) -> SessionContext:
-        """Have the server write a session's memories as Markdown, of the last 24 hours unless `since` says otherwise.
+        """Let the server render a session's memories as Markdown, of the last 24 hours by default.
 
-        This server ignores `max_tokens`, takes 100 memories at most and cuts each at 80 bytes; `prompt_context` does
-        neither. An unknown session gives the heading alone. Raises `InvalidRequestError` for a `since` that would silently become 24 hours.
+        The server ignores `max_tokens`, reads 100 memories at most and cuts each at 80 bytes.
+        `prompt_context` has none of these limits.
+
+        Args:
+            session_id: The session's ID.
+            options: The time range; or pass its fields as keyword arguments.
+            **fields: The fields of `ContextOptions`.
+
+        Returns:
+            The text. For an unknown session it has the heading only.
+
+        Raises:
+            InvalidRequestError: The server would silently read `since` as 24 hours.
         """
         chosen = coerce_request(ContextOptions, options, fields)
         return self._dispatcher.send(operations.session_context(session_id, chosen, self._dispatcher.settings.clock))
 
     @overload
-    def prompt_context(self, session_id: str, options: PromptContextOptions | None = None) -> PromptContext: ...
+    def prompt_context(
+        self, session_id: str, options: contexts.PromptContextOptions | None = None
+    ) -> contexts.PromptContext: ...
     @overload
-    def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> PromptContext: ...
+    def prompt_context(self, session_id: str, **fields: Unpack[PromptContextParams]) -> contexts.PromptContext: ...
     @keywords("PromptContextParams")
     def prompt_context(
-        self, session_id: str, options: PromptContextOptions | None = None, **fields: object
-    ) -> PromptContext:
-        """Write a session's memories into a prompt, in the client: each as a whole, oldest first, fenced as data.
+        self, session_id: str, options: contexts.PromptContextOptions | None = None, **fields: object
+    ) -> contexts.PromptContext:
+        """Render a session's memories for a prompt, in the client: complete, oldest first, marked as data.
 
-        `max_tokens` bounds all of it; then newer and more important memories stay. As the session grows, the beginning stays
-        the same for as long as it can. All of the session is read, 1000 memories a request; an unknown one gives an empty
-        context. With a `query` it is the memories that are relevant to it, as `memories.prompt_context`. Raises `InvalidRequestError` for an argument out of bounds, before anything is sent.
+        A token budget keeps newer and more important memories. As the session grows, the prefix
+        stays stable for prompt caching for as long as possible. All of the session is read, 1000
+        memories a request.
+
+        Args:
+            session_id: The session's ID. An unknown one has an empty context.
+            options: The budget and the format; or pass their fields as keyword arguments.
+            **fields: The fields of `PromptContextOptions`. With a `query` it renders the relevant
+                memories.
+
+        Returns:
+            The text, and what it contains.
+
+        Raises:
+            InvalidRequestError: An argument is out of range. Nothing was sent.
         """
         from memtrace._runtime.workflows import prompt_context
-        from memtrace.context import PromptContextOptions
 
-        chosen = coerce_request(PromptContextOptions, options, fields)
+        chosen = coerce_request(contexts.PromptContextOptions, options, fields)
         searching = self._dispatcher.searching
         return self._dispatcher.run(prompt_context.session_prompt_context(session_id, chosen, searching))
 
@@ -148,9 +240,21 @@ class Sessions(HintsAtNames):
     def memories(self, session_id: str, **fields: Unpack[SessionMemoriesParams]) -> MemoryList: ...
     @keywords("SessionMemoriesParams")
     def memories(self, session_id: str, options: ListOptions | None = None, **fields: object) -> MemoryList:
-        """Read a session's memories, of all times unless `since` says otherwise, newest first.
+        """Read a session's memories, newest first, of all times by default.
 
-        Every option works: those that the session's own route ignores go to the general one. An unknown id gives an empty list.
+        Every filter works: the SDK uses the general route for those that the session's own route
+        ignores. A tag matches as a whole, unless `tags_match` is ``substring``.
+
+        Args:
+            session_id: The session's ID.
+            options: The filters; or pass their fields as keyword arguments.
+            **fields: The fields of `ListOptions`.
+
+        Returns:
+            The memories; none for an unknown ID. It is a sequence of them.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
         """
         chosen = with_tags_match(coerce_request(ListOptions, options, fields), self._tags_match)
         return self._dispatcher.run(listing.session_memories(session_id, chosen, self._dispatcher.settings.clock))
@@ -172,7 +276,21 @@ class Sessions(HintsAtNames):
         page_size: int = MAX_LIMIT,
         **fields: object,
     ) -> Generator[Memory, None, None]:
-        """Every memory of a session, of all times unless `since` says otherwise; as `memories.iter`."""
+        """Iterate over a session's memories, of all times by default, page by page.
+
+        Args:
+            session_id: The session's ID.
+            options: The filters; or pass their fields as keyword arguments.
+            page_size: How many memories one request reads, from 1 to 1000.
+            **fields: The fields of `ListOptions`. `limit` is how many memories to return at most.
+                Default: all.
+
+        Returns:
+            An iterator. It sends the first request when you ask for the first memory.
+
+        Raises:
+            InvalidRequestError: A filter breaks a rule of the server.
+        """
         chosen = with_tags_match(coerce_request(ListOptions, options, fields, ("page_size",)), self._tags_match)
         clock = self._dispatcher.settings.clock
         return self._dispatcher.stream(listing.iter_session_memories(session_id, chosen, clock, page_size=page_size))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from typing_extensions import Required
+
+from memtrace._support.lazy_modules import LazyModule
+from memtrace.models import MemoryType, Order, TagsMatch, TimeBound
+
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from typing_extensions import Required
-
-    from memtrace.context import ContextFormat, TokenCounter
-    from memtrace.models import MemoryType, Order, TagsMatch, TimeBound
+    from memtrace import context
+else:
+    context = LazyModule("memtrace.context")
 
 __all__ = [
     "AddMemoryParams",
@@ -60,30 +63,30 @@ class _DetailParams(TypedDict, total=False):
 
 
 class SessionRememberParams(_DetailParams, total=False):
-    """The fields of `AddMemoryRequest` that an open session's `remember` takes beside the content."""
+    """The fields of `AddMemoryRequest` that an open session's `remember` accepts, except the content."""
 
     event_type: str
     memory_type: MemoryType
 
 
 class RememberParams(SessionRememberParams, total=False):
-    """The fields of `AddMemoryRequest` that `remember` takes beside the agent's id and the content."""
+    """The fields of `AddMemoryRequest` that `remember` accepts, except the agent's ID and the content."""
 
     session_id: str | None
 
 
 class SessionDecideParams(_DetailParams, total=False):
-    """The fields of `AddMemoryRequest` that an open session's `decide` takes beside the decision and the reasoning."""
+    """The fields of `AddMemoryRequest` that an open session's `decide` accepts, except the decision and the reasoning."""
 
 
 class DecideParams(SessionDecideParams, total=False):
-    """The fields of `AddMemoryRequest` that `decide` takes beside the agent's id, the decision and the reasoning."""
+    """The fields of `AddMemoryRequest` that `decide` accepts, except the agent's ID, the decision and the reasoning."""
 
     session_id: str | None
 
 
 class RecallParams(TypedDict, total=False):
-    """What `recall` takes beside the agent's id and `since`."""
+    """The keyword arguments of `recall`, except the agent's ID and `since`."""
 
     until: TimeBound | None
     tags: str | list[str] | None
@@ -106,13 +109,13 @@ class _ReadParams(TypedDict, total=False):
 
 
 class AgentMemoriesParams(_ReadParams, total=False):
-    """The fields of `ListOptions` beside an agent's id."""
+    """The fields of `ListOptions`, except the agent's ID."""
 
     session_id: str | None
 
 
 class SessionMemoriesParams(_ReadParams, total=False):
-    """The fields of `ListOptions` beside a session's id."""
+    """The fields of `ListOptions`, except the session's ID."""
 
     agent_id: str | None
 
@@ -142,7 +145,7 @@ class FilterParams(TypedDict, total=False):
 
 
 class NamedAgentParams(TypedDict, total=False):
-    """The fields of `RegisterAgentRequest` beside the name."""
+    """The fields of `RegisterAgentRequest`, except the name."""
 
     description: str | None
     config: dict[str, Any] | None
@@ -155,7 +158,7 @@ class RegisterAgentParams(NamedAgentParams, total=False):
 
 
 class SessionOfAgentParams(TypedDict, total=False):
-    """The fields of `CreateSessionRequest` beside the agent's id."""
+    """The fields of `CreateSessionRequest`, except the agent's ID."""
 
     metadata: dict[str, Any] | None
 
@@ -184,8 +187,8 @@ class ContextParams(TypedDict, total=False):
 class _ContextParams(TypedDict, total=False):
     recent: int
     stable_prefix: bool | None
-    count_tokens: TokenCounter
-    format: ContextFormat
+    count_tokens: context.TokenCounter
+    format: context.ContextFormat
     memory_types: list[str] | None
     event_types: list[str] | None
     tags: str | list[str] | None
@@ -198,7 +201,7 @@ class _ContextParams(TypedDict, total=False):
 
 
 class MemoryContextParams(_ContextParams, total=False):
-    """The fields of `PromptContextOptions` beside the query and the budget."""
+    """The fields of `PromptContextOptions`, except the query and the budget."""
 
 
 class PromptContextParams(_ContextParams, total=False):

@@ -82,7 +82,7 @@ _LONGEST = 10.0
 
 
 class MiddlewareContract:
-    """What every middleware must do, under the blocking driver as under the awaiting ones.
+    """Tests that every middleware must pass, with the blocking and the async client.
 
     ::
 
@@ -152,7 +152,7 @@ class MiddlewareContract:
             response = _ended(_made(create), _request("a write"), (step,) * 40, driver)
         except MemtraceError:
             return
-        assert response.status >= 400, "a failed call came out as a success"
+        assert response.status >= 400, "a failed call was returned as a success"
 
     @_drivers
     @pytest.mark.parametrize("step", [_RESET, _LATE, _GARBLED], ids=_name_of_step)
@@ -163,7 +163,7 @@ class MiddlewareContract:
         lines: list[str] = []
         with suppress(MemtraceError):
             _ended(_made(create), _request("a write"), (step, 200), driver, lines)
-        assert _sent(lines) <= 1, "a write with an unknown outcome was sent again"
+        assert _sent(lines) <= 1, "a write with an unknown outcome was retried"
 
     @_drivers
     @_calls
@@ -209,7 +209,7 @@ class MiddlewareContract:
         middleware, lines = _made(create), list[str]()
         with pytest.raises(stop):
             _ended(middleware, _request("a read"), (stop,), "blocking", lines)
-        assert _sent(lines) == 1, "it sent again after the call had to end"
+        assert _sent(lines) == 1, "it retried after the call had to end"
         assert _ended(middleware, _request("a read"), (200,), "blocking").status == 200
 
     def test_a_cancelled_task_ends_as_cancelled(self, create: Create) -> None:
@@ -218,7 +218,7 @@ class MiddlewareContract:
         middleware = _made(create)
         sent, cancelled = within(2 * _LONGEST, lambda: asyncio.run(_cancelled(middleware)))
         assert cancelled, "the cancelled task did not end as cancelled"
-        assert sent == 1, "it sent again after it was cancelled"
+        assert sent == 1, "it retried after it was cancelled"
         assert _ended(middleware, _request("a read"), (200,), "asyncio").status == 200
 
     def test_one_instance_serves_threads_at_once(self, create: Create) -> None:

@@ -29,7 +29,7 @@ _QUERIES = {
     "a question": "What does the user drink in the morning?",
     "other scripts": "Größe von 東京 🍵",
     "no letters": "?!",
-    "no word of theirs": "quaternion",
+    "no word in common": "quaternion",
     "a long one": "green tea in the morning, and no sugar " * 100,
 }
 _COUNTS = (1, 2, 24)
@@ -66,7 +66,7 @@ _LONGEST = 60.0
 
 
 class RankerContract:
-    """What every ranker must do, whatever is looked for and whatever was found.
+    """Tests that every ranker must pass, for any query and any candidates.
 
     ::
 

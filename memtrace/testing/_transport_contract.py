@@ -53,7 +53,7 @@ class _Contract(Options, Secrets, Failures, Connections, Responses, Requests, Ma
 
 
 class TransportContract(_Contract):
-    """What every blocking transport must do: subclass it, and give it yours by the fixture `spec`.
+    """Tests that every blocking transport must pass. Subclass it and define the fixture `spec`.
 
     ::
 
@@ -62,9 +62,9 @@ class TransportContract(_Contract):
             def spec(self):
                 return my_package.memtrace_transport()
 
-    pytest then sends real requests to a server on a loopback port. Options that are not among the spec's `capabilities` are
-    skipped, and what the class attributes `network`, `keeps_alive`, `forks` and `clocks_connecting` switch off. TLS is not
-    part of it.
+    pytest then sends real requests to a server on a loopback port. It skips options that are not
+    among the spec's `capabilities`. The class attributes `network`, `keeps_alive`, `forks` and
+    `clocks_connecting` turn off further tests. TLS is not tested.
     """
 
     @pytest.fixture
@@ -76,9 +76,9 @@ class TransportContract(_Contract):
 
 
 class AsyncTransportContract(Awaiting, _Contract):
-    """What every awaiting transport must do; used as `TransportContract` is.
+    """Tests that every async transport must pass. Use it like `TransportContract`.
 
-    `backends` names the event loops that it runs on: ``("asyncio",)``, or ``("asyncio", "trio")``.
+    `backends` has the event loops that it runs on: ``("asyncio",)``, or ``("asyncio", "trio")``.
     """
 
     backends: ClassVar[tuple[Backend, ...]] = ("asyncio",)
@@ -105,5 +105,7 @@ def _runnable(backend: Backend) -> ParameterSet:
 
 
 def _checked_spec(spec: object) -> TransportSpec:
-    assert isinstance(spec, TransportSpec), f"the fixture spec gives {type(spec).__name__}: a TransportSpec is due"
+    assert isinstance(spec, TransportSpec), (
+        f"the fixture spec gives {type(spec).__name__}: it must return a TransportSpec"
+    )
     return spec

@@ -50,7 +50,7 @@ class TransportUnderTest(Protocol):
 def checked(response: object) -> Response:
     """What a transport returned, which has to be a `Response` with `Headers` and bytes."""
     if not isinstance(response, Response):
-        pytest.fail(f"send returned {type(response).__name__}: a memtrace.transport.Response is due")
+        pytest.fail(f"send returned {type(response).__name__}: it must return a memtrace.transport.Response")
     kinds = (type(response.headers), type(response.body))
     if kinds != (Headers, bytes):
         pytest.fail("the Response that send returned needs memtrace.transport.Headers, and its body as bytes")

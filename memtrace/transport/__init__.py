@@ -66,22 +66,26 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 """The methods of requests. The SDK's own operations use GET, POST, PUT and DELETE."""
 
 Idempotency = Literal["read", "idempotent", "keyed", "non_idempotent"]
-"""What a repeat of a call does.
+"""What a retry of a call does.
 
-``read`` changes nothing; ``idempotent`` leaves the same state however often it is applied; ``keyed`` is recognised
-by the server as a duplicate, once the first has arrived in its storage; ``non_idempotent`` is done again each time.
+``read`` changes nothing. ``idempotent`` leaves the same state after any number of calls. ``keyed`` is recognised by the server as a
+duplicate, once the first one is in its storage. ``non_idempotent`` is applied each time.
 """
 
 
 class Headers(Mapping[str, str]):
     """Immutable header fields; names match in any case, order and duplicates are kept.
 
-    As a mapping it joins the values of a repeated name with ``", "``; `get_all` gives them one by one. Its `repr`
-    shows names only, so that a key never ends up in a log; that of a key's own value is ``'***'``.
+    As a mapping it joins the values of a repeated name with ``", "``. `get_all` returns them
+    separately. Its `repr` shows names only, so that a key never ends up in a log.
 
-    >>> headers = Headers([("Content-Type", "application/json"), ("x-trace", "1"), ("X-Trace", "2")])
-    >>> headers["content-type"], headers["x-trace"], headers.get_all("X-TRACE")
-    ('application/json', '1, 2', ['1', '2'])
+    Args:
+        fields: Names and values, as a mapping or as pairs.
+
+    Example:
+        >>> headers = Headers([("Content-Type", "application/json"), ("x-trace", "1"), ("X-Trace", "2")])
+        >>> headers["content-type"], headers["x-trace"], headers.get_all("X-TRACE")
+        ('application/json', '1, 2', ['1', '2'])
     """
 
     __slots__ = ("_index", "multi_items")
@@ -121,15 +125,33 @@ class Headers(Mapping[str, str]):
         return len(self._joined())
 
     def get_all(self, name: str) -> list[str]:
-        """Every value of `name`, in order; an empty list where there is none."""
+        """Return every value of one header, in order.
+
+        Args:
+            name: The header, in any case.
+
+        Returns:
+            The values; an empty list if there are none.
+        """
         wanted = name.lower()
         return [value for key, value in self.multi_items if key.lower() == wanted]
 
     def set(self, name: str, value: str) -> Headers:
-        """A copy in which `name` has this one value. Raises `ValueError`, without the value, where it cannot be sent."""
+        """Copy the headers, with one header set.
+
+        Args:
+            name: The header, in any case. Existing values are replaced.
+            value: Printable ASCII, without white space at its ends.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ValueError: The value cannot be sent in a header. The error does not contain it.
+        """
         if HEADER_VALUE.fullmatch(value) is None:
             raise ValueError(
-                f"the value of the header {name!r} cannot be sent: printable ASCII without white space at its ends is due"
+                f"the value of the header {name!r} cannot be sent: it must be printable ASCII without white space at its ends"
             )
         wanted = name.lower()
         kept = [pair for pair in self.multi_items if pair[0].lower() != wanted]
@@ -152,9 +174,10 @@ _NO_HEADERS = Headers()
 
 @dataclass(slots=True, eq=False)
 class CallContext:
-    """What is known of one call of the SDK's user, from its first attempt to its last; every attempt's request carries it.
+    """The state of one call, shared by all its attempts: every attempt's request has it.
 
-    A middleware reads it; `state` is a place for a middleware's own notes, keyed by anything that is its own.
+    Middleware reads it. `state` is for a middleware's own notes, under keys that no other
+    middleware uses.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -164,11 +187,11 @@ class CallContext:
     accepts: frozenset[int] = frozenset()
     #: `clock.monotonic()` when the call began, in seconds.
     started: float = -1.0
-    #: `clock.monotonic()` when the call has to be over, in seconds; None for no bound.
+    #: `clock.monotonic()` when the call has to be over, in seconds; None for no limit.
     deadline: float | None = None
     #: How many times a request of this call was handed to the transport.
     attempt: int = 0
-    #: Whether a write of this call may have reached the server without an answer that says so.
+    #: Whether a write of this call may have reached the server, without a response that confirms it.
     maybe_applied: bool = False
     #: The number of the newest attempt whose request may have been applied; 0 while there is none.
     applied_attempt: int = 0
@@ -176,11 +199,11 @@ class CallContext:
     sent_body: bytes | None = field(default=None, repr=False)
     #: The newest failure of an attempt.
     last_cause: TransportError | None = None
-    #: What made the newest repetition necessary; None while there is none.
+    #: The failure that triggered the last retry; None so far.
     retried_after: MemtraceError | None = None
-    #: Reads an answer of this call. Raises `ResponseDecodeError`.
+    #: Parses a response to this call. Raises `ResponseDecodeError`.
     parse: Callable[[Response], object] | None = None
-    #: What the operation knows of its own repetition, where there is something to know.
+    #: How the operation recovers from an attempt without a response; None if it does not.
     recovery: Recovery | None = None
     #: The earliest moment, by the server's clock, at which a process that is gone may have sent this call; None for a new call.
     sent_since: datetime | None = None
@@ -193,7 +216,17 @@ class CallContext:
             self.started = self.clock.monotonic()
 
     def read(self, response: Response) -> object:
-        """What this answer says to this call, by `parse`, which runs once for each answer. Raises `ResponseDecodeError`."""
+        """Parse a response with the `parse` of the call, once for each response.
+
+        Args:
+            response: A response to this call.
+
+        Returns:
+            What the operation returns for it.
+
+        Raises:
+            ResponseDecodeError: The response is not what this route returns.
+        """
         if self._read is None or self._read[0] is not response:
             self._read = (response, None if self.parse is None else self.parse(response))
         return self._read[1]
@@ -204,11 +237,20 @@ class CallContext:
             self.maybe_applied, self.applied_attempt = True, self.attempt
 
     def elapsed(self) -> float:
-        """Seconds since the call began."""
+        """Measure how long the call has run.
+
+        Returns:
+            Seconds since the call began.
+        """
         return self.clock.monotonic() - self.started
 
     def remaining(self) -> float | None:
-        """Seconds until the call's deadline, zero and less once it has passed; None where there is none."""
+        """Measure how long the call may still run.
+
+        Returns:
+            Seconds until the deadline of the call; zero or less once it has passed. None if there
+            is no deadline.
+        """
         return None if self.deadline is None else self.deadline - self.clock.monotonic()
 
 
@@ -216,9 +258,9 @@ class CallContext:
 class Request:
     """One request, ready to be sent.
 
-    `target` is the path with its query, percent-encoded: a transport sends it byte for byte as it stands. `body`
-    is what goes out, or None for no body. `timeout` bounds this attempt, in seconds; None means no bound.
-    Change one with `dataclasses.replace` or `with_header`.
+    `target` is the path with its query, percent-encoded: a transport sends it byte for byte. `body`
+    is the body, or None for none. `timeout` is the timeout of this attempt in seconds, or None for
+    no limit. Change a request with `dataclasses.replace` or `with_header`.
     """
 
     method: Method
@@ -242,11 +284,22 @@ class Request:
 
     @property
     def redacted_path(self) -> str:
-        """The path as logs and errors show it: 500 characters of it, without the text of a memory that it looks for."""
+        """The path for logs and errors: at most 500 characters, without the content that a query looks for."""
         return excerpt(redact_memory_text(self.path), 500)
 
     def with_header(self, name: str, value: str) -> Request:
-        """A copy in which the header `name` has this one value."""
+        """Copy the request, with one header set.
+
+        Args:
+            name: The header, in any case. Existing values are replaced.
+            value: Printable ASCII.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ValueError: The value cannot be sent in a header.
+        """
         headers = self.headers.set(name, value)
         return Request(
             self.method, self.origin, self.target, headers, self.body, self.operation, self.timeout, self.context
@@ -259,17 +312,24 @@ class Request:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Response:
-    """One answer, whatever its status; `body` is whole and decompressed."""
+    """One response, whatever its status. `body` is complete and decompressed."""
 
     status: int
     headers: Headers = _NO_HEADERS
     body: bytes = b""
 
     def json(self) -> Any:
-        """The body's JSON value. Raises `ResponseDecodeError` where it is none.
+        """Parse the body as JSON.
 
-        >>> Response(200, body=b'{"count": 2}').json()
-        {'count': 2}
+        Returns:
+            The JSON value.
+
+        Raises:
+            ResponseDecodeError: The body is not JSON.
+
+        Example:
+            >>> Response(200, body=b'{"count": 2}').json()
+            {'count': 2}
         """
         try:
             return json.loads(self.body)
@@ -277,10 +337,18 @@ class Response:
             raise self.unreadable("JSON", type(error).__name__) from None
 
     def unreadable(self, expected: str, problem: str) -> ResponseDecodeError:
-        """The error for an answer that is not what was expected. Its text holds nothing of the body."""
+        """Create the error for a response that cannot be read. Its text contains nothing of the body.
+
+        Args:
+            expected: What the response should have been, such as ``JSON``.
+            problem: What it was instead.
+
+        Returns:
+            The error, to be raised.
+        """
         kind = excerpt(self.headers.get("content-type", "no content type"), 100)
         error = ResponseDecodeError(
-            f"the server's answer of {len(self.body)} bytes ({kind}) is not readable as {expected}: {excerpt(problem)}",
+            f"the server's response of {len(self.body)} bytes ({kind}) is not readable as {expected}: {excerpt(problem)}",
             self.status,
             hint=NO_MEMTRACE_THERE,
             argument="base_url",
@@ -293,7 +361,7 @@ class Response:
 
 
 class Effect:
-    """What a flow asks its driver for. Made by `sleep`, `call`, `lock` and by sending, never by hand."""
+    """A request of a flow to its driver. `sleep`, `call`, `lock` and sending create it."""
 
     __slots__ = ()
 
@@ -303,7 +371,7 @@ Flow = Generator[Effect, object, T]
 
 
 class RecoveryContext(NamedTuple):
-    """What a recovery may do to find out."""
+    """What a recovery can use to look up an attempt."""
 
     #: The earliest moment at which the call can have begun, by the server's clock, UTC.
     began: datetime
@@ -318,43 +386,80 @@ class RecoveryContext(NamedTuple):
 
 
 class Recovery(Protocol):
-    """What an operation knows of its own repetition. Retry runs it; it reads, and never writes."""
+    """Find out what an earlier attempt of a write has stored. The `retry` middleware runs it. It only reads."""
 
     @property
     def needs_verification(self) -> bool:
-        """Whether an attempt without an answer can be found only once it has arrived in storage: writes of memories."""
+        """Whether an attempt without a response can be found only once it is in storage: true for writes of memories."""
         ...
 
     def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
-        """The answer that an attempt without one would have had; None where a repeat is due, as there is nothing of it.
+        """Look for what an earlier attempt without a response has stored.
 
-        Asked before each repeat; where it `needs_verification`, once what has reached the server can be read. Raises
-        `MemtraceError` where it cannot be told: then there is no repeat. By default nothing is looked for, and a repeat finds it.
+        The `retry` middleware calls it before each retry. If `needs_verification` is set, it waits
+        first until what has reached the server can be read. The default looks for nothing and lets
+        the retry run.
+
+        Args:
+            request: The next request.
+            context: Reads from the server, as a part of the same call.
+
+        Yields:
+            Effects. The flow returns the response that the earlier attempt would have had, or None
+            if it stored nothing.
+
+        Raises:
+            MemtraceError: The lookup failed. Then there is no retry.
         """
         return None
         yield  # a flow
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
-        """Whether this answer may speak of an earlier attempt; `uncertain` where there was one without an answer."""
+        """Decide whether a response may be about an earlier attempt.
+
+        Args:
+            response: The response to the newest attempt.
+            uncertain: Whether an earlier attempt had no response.
+
+        Returns:
+            True if `recover` has to look at it.
+        """
         ...
 
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
-        """The answer that the call would have had, or `response` where it stands.
+        """Find the response that the call would have had without the earlier attempt.
 
-        Sets ``request.context.maybe_applied`` to False where the call surely left nothing behind.
+        It sets ``request.context.maybe_applied`` to False if the call stored nothing.
+
+        Args:
+            request: The request of the newest attempt.
+            response: The response to it.
+            context: Reads from the server, as a part of the same call.
+
+        Returns:
+            A flow that returns `response`, or another response for the caller.
         """
         ...
 
 
 @runtime_checkable
 class Transport(Protocol):
-    """Moves one request and brings its answer, blocking. Used by many threads at once."""
+    """The interface of a blocking transport, which sends requests. Many threads use it at once."""
 
     def send(self, request: Request) -> Response:
-        """Send `request` and return the answer, whatever its status.
+        """Send one request and return the response, whatever its status.
 
-        Redirects are not followed and cookies are not kept. Raises nothing but a new `TransportError` for each
-        failed attempt.
+        A transport follows no redirects and keeps no cookies.
+
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The complete response.
+
+        Raises:
+            TransportError: No response was received; a new error for each attempt. Raise nothing
+                else.
         """
         ...
 
@@ -365,13 +470,22 @@ class Transport(Protocol):
 
 @runtime_checkable
 class AsyncTransport(Protocol):
-    """Moves one request and brings its answer, awaiting. Used by many tasks at once."""
+    """The interface of an async transport, which sends requests. Many tasks use it at once."""
 
     async def send(self, request: Request) -> Response:
-        """Send `request` and return the answer, whatever its status.
+        """Send one request and return the response, whatever its status.
 
-        Redirects are not followed and cookies are not kept. Raises nothing but a new `TransportError` for each
-        failed attempt.
+        A transport follows no redirects and keeps no cookies.
+
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The complete response.
+
+        Raises:
+            TransportError: No response was received; a new error for each attempt. Raise nothing
+                else.
         """
         ...
 

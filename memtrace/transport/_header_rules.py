@@ -51,7 +51,7 @@ def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], .
 def header_problem(name: str, value: str, allowed: frozenset[str] = frozenset()) -> str | None:
     """What keeps a user from setting this header, said without its value; `allowed` are lower-case names that may be set here."""
     if not _are_texts(name, value):
-        return "must be a text, name and value"
+        return "must be a string, name and value"
     if not is_header(name, value):
         return "cannot be sent: name and value must be printable ASCII without line breaks"
     if name.lower() in _OWN_HEADERS.keys() - allowed:

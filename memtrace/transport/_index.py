@@ -12,16 +12,17 @@ from memtrace.models import Memory, TagsMatch
 
 @runtime_checkable
 class IndexedTransport(Protocol):
-    """A transport, of either kind, whose server has a text index of its own. Then the client keeps none.
+    """A transport of either kind whose server has a full-text index. Then the client keeps none.
 
-    It is a transport like any other that also has `search_path`. The client sends a POST with an `IndexQuery` as JSON there, by
-    the way of every call, with its API key; the response is 200 with an `IndexAnswer`, and the usual errors. The index has every
-    memory that can be read, and no memory of another organisation counts in a score.
+    It is a transport with `search_path`. The client sends a POST with an `IndexQuery` as JSON
+    there, with its API key, like every call. The response is 200 with an `IndexAnswer`, or a usual
+    error. The index has every memory that can be read. Memories of other organisations never
+    influence a score.
     """
 
     @property
     def search_path(self) -> str:
-        """Where searches are sent, such as ``/index/search``."""
+        """The path of searches, such as ``/index/search``."""
         ...
 
 
@@ -30,7 +31,7 @@ class _Message(BaseModel):
 
 
 class PlacedVector(_Message):
-    """The vector of a memory's text, to be kept."""
+    """The vector of a memory's text, to be stored."""
 
     place: int
     vector: list[float]
@@ -44,9 +45,10 @@ class PlacedText(_Message):
 
 
 class IndexQuery(_Message):
-    """What an index is asked: for hits where `query` is given, and for whatever else is more than 0 or true.
+    """A request to an index: for hits if `query` is given, and for whatever else is above 0 or true.
 
-    Filters are joined by "and", the values of one list of types by "or"; None and an empty list do not filter.
+    Filters are joined by "and", the values of one list of types by "or". None and an empty list do
+    not filter.
     """
 
     #: What to look for; None asks for no hits.
@@ -78,18 +80,18 @@ class IndexQuery(_Message):
 
 
 class IndexHit(_Message):
-    """A memory that was found."""
+    """A memory that a search found."""
 
     memory: Memory
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
-    #: Where it stands: what follows it in its session has the next number. None where that is not known.
+    #: Its place in the index: the next memory of its session has the next number. None if unknown.
     place: int | None = None
 
 
 class IndexAnswer(_Message):
-    """What an index gives. What was not asked for is empty."""
+    """The response of an index. Fields that were not asked for are empty."""
 
     #: The most relevant first; equal contents of one agent once.
     hits: list[IndexHit] = []

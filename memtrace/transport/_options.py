@@ -21,18 +21,20 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportOptions:
-    """What a transport is built from; give it as ``Memtrace(..., transport_options=TransportOptions(...))``.
+    """Configure a transport: timeouts by phase, connection pool, TLS, proxy and limits.
 
-    An option that the chosen transport cannot honour is a `ConfigurationError` when the client is made, and so is a value
-    that makes no sense. What is left out stays as the transport has it.
+    Pass it as ``Memtrace(..., transport_options=TransportOptions(...))``. The client raises
+    `ConfigurationError` for an option that the chosen transport cannot honour, and for an invalid
+    value.
 
-    >>> TransportOptions(connect_timeout=2, max_connections=50).given()
-    ['connect_timeout', 'max_connections']
+    Example:
+        >>> TransportOptions(connect_timeout=2, max_connections=50).given()
+        ['connect_timeout', 'max_connections']
     """
 
     #: Seconds to make a connection, name look-up and TLS included; the attempt's own bound holds beside it.
     connect_timeout: float | None = None
-    #: Seconds to wait for the next bytes of an answer.
+    #: Seconds to wait for the next bytes of a response.
     read_timeout: float | None = None
     #: Seconds to wait for the next bytes of a request to go out.
     write_timeout: float | None = None
@@ -83,7 +85,11 @@ class TransportOptions:
         object.__setattr__(self, "headers", _check_headers(self.headers))
 
     def given(self) -> list[str]:
-        """The options that differ from their defaults: what a transport has to honour."""
+        """List the options that a transport has to honour.
+
+        Returns:
+            The names of the options that differ from their defaults.
+        """
         return [
             option.name
             for option in fields(self)
@@ -91,7 +97,15 @@ class TransportOptions:
         ]
 
     def for_client(self, url: str, clock: Clock) -> TransportOptions:
-        """A copy that knows its client."""
+        """Copy the options for one client.
+
+        Args:
+            url: The client's base URL, without the transport's name.
+            clock: The client's clock.
+
+        Returns:
+            The copy.
+        """
         return replace(self, url=url, clock=clock)
 
 
@@ -132,7 +146,7 @@ def _check_path(name: str, value: object, *, folder: bool) -> None:
 
 def _check_tls(options: TransportOptions) -> None:
     if not isinstance(options.client_key_password or "", str):
-        raise _invalid_option("client_key_password", "a text")
+        raise _invalid_option("client_key_password", "a string")
     if options.client_cert is None and (options.client_key or options.client_key_password):
         raise _invalid_option("client_cert", "given where client_key or client_key_password is")
     if not options.verify and options.ca_bundle is not None:

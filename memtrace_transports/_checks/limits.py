@@ -22,7 +22,7 @@ def keepalive_seconds(options: TransportOptions) -> float:
 
 
 def shortest(first: float | None, second: float | None) -> float | None:
-    """The shorter of two times; None, which is no bound, only where both are None.
+    """The shorter of two times; None, which is no limit, only where both are None.
 
     >>> shortest(2.0, 0.5), shortest(None, 2.0), shortest(None, None)
     (0.5, 2.0, None)

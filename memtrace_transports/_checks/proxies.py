@@ -232,7 +232,7 @@ def failed_exchange(
 def _advice(proxy: Proxy, *, over_tls: bool) -> str:
     if over_tls:
         return (
-            "if the proxy shows a certificate of its own, name its authority by SSL_CERT_FILE or "
+            "if the proxy has its own certificate, name its authority by SSL_CERT_FILE or "
             f"transport_options.ca_bundle; if it does not speak TLS itself, write http:// in {proxy.named_by}"
         )
     without = "leave it out" if proxy.named_by == _OPTION else "list the server's host in NO_PROXY"

@@ -53,7 +53,7 @@ def unreadable(origin: str, encoding: str, known: Collection[str]) -> TransportE
 def _undecodable(
     origin: str, reason: str, cause: Exception | None = None, *, permanent: bool = False
 ) -> TransportError:
-    text = f"the answer of {origin} cannot be decompressed: {reason}"
+    text = f"the response of {origin} cannot be decompressed: {reason}"
     failure = TransportError(text, cause="protocol", maybe_sent=True, permanent=permanent)
     failure.__cause__ = cause
     return failure
@@ -132,7 +132,7 @@ class BodyReader:
 
     def _too_long(self) -> TransportError:
         return TransportError(
-            f"the answer of {self._origin} is too long: it has more than {self._limit} bytes",
+            f"the response of {self._origin} is too long: it has more than {self._limit} bytes",
             cause="protocol",
             maybe_sent=True,
             permanent=True,

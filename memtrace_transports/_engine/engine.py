@@ -111,7 +111,7 @@ class Engine:
     def revoke_key(self, api_key: str) -> None:
         """Refuse this key from now on; the oldest that is left takes its place. Raises ValueError for one that nobody has."""
         if self._directory.by_key(api_key) is None:
-            raise ValueError("nobody has this key")
+            raise ValueError("no organisation has this key")
         self._directory.revoke_key(api_key)
 
     # writes on their way

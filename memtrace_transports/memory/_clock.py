@@ -21,16 +21,22 @@ def is_span(value: object) -> TypeGuard[float]:
 
 
 class ManualClock:
-    """A `memtrace.clock.Clock` for tests: time passes by `advance`, and by sleeping on it, never by itself.
+    """Control time in tests: it passes by `advance` and by sleeping on the clock, never by itself.
 
-    Give the same one to a client and to its `FakeMemtrace`, and retries, timeouts and the fake's write buffer agree
-    on the time. It may be used by many threads; it counts whole nanoseconds, so steps of 0.1 add up.
+    Give the same clock to a client and to its `FakeMemtrace`. Then retries, timeouts and the fake's
+    write buffer agree on the time. Any thread may use it. It counts whole nanoseconds, so steps of
+    0.1 add up.
 
-    >>> clock = ManualClock()
-    >>> clock.advance(1.5)
-    >>> clock.sleep(0.5)
-    >>> clock.monotonic(), clock.wall()
-    (2.0, 1767225602.0)
+    Args:
+        start: The time at the beginning, in seconds since 1970-01-01T00:00:00Z. Default:
+            2026-01-01.
+
+    Example:
+        >>> clock = ManualClock()
+        >>> clock.advance(1.5)
+        >>> clock.sleep(0.5)
+        >>> clock.monotonic(), clock.wall()
+        (2.0, 1767225602.0)
     """
 
     __slots__ = ("_elapsed", "_lock", "_start")
@@ -41,26 +47,37 @@ class ManualClock:
         Raises ValueError for a start after the year 5000.
         """
         if not start <= _LAST_MOMENT:
-            raise ValueError(f"a clock begins before the year 5000: ManualClock({start!r})")
+            raise ValueError(f"a clock starts before the year 5000: ManualClock({start!r})")
         self._start = round(start * _NANOSECONDS)
         self._elapsed = 0
         self._lock = threading.Lock()
 
     def monotonic(self) -> float:
-        """Seconds that this clock has moved since it was made."""
+        """Measure durations.
+
+        Returns:
+            Seconds that this clock has moved since its creation.
+        """
         with self._lock:
             return self._elapsed / _NANOSECONDS
 
     def wall(self) -> float:
-        """Seconds since 1970-01-01T00:00:00Z."""
+        """Tell the time of day.
+
+        Returns:
+            Seconds since ``1970-01-01T00:00:00Z``.
+        """
         with self._lock:
             return (self._start + self._elapsed) / _NANOSECONDS
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass.
+        """Let time pass.
 
-        Raises ValueError when they are negative, since a clock never goes back, and when they lead beyond the year 5000, since
-        dates end.
+        Args:
+            seconds: How long, 0 or more.
+
+        Raises:
+            ValueError: `seconds` is negative, or leads beyond the year 5000.
         """
         if not seconds >= 0:
             raise ValueError(f"a clock cannot go back: advance({seconds!r})")
@@ -70,12 +87,20 @@ class ManualClock:
             self._elapsed += round(seconds * _NANOSECONDS)
 
     def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass at once, without waiting; zero or less does nothing."""
+        """Let time pass at once, without waiting.
+
+        Args:
+            seconds: How long; zero or less does nothing.
+        """
         if seconds > 0:
             self.advance(seconds)
 
     async def async_sleep(self, seconds: float) -> None:
-        """Let `seconds` pass at once, without waiting; zero or less does nothing."""
+        """Let time pass at once, without waiting.
+
+        Args:
+            seconds: How long; zero or less does nothing.
+        """
         self.sleep(seconds)
 
     def __repr__(self) -> str:

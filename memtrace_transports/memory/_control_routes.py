@@ -125,7 +125,7 @@ class Controls:
             raise _BadControlError("seconds must be a number from 0 to 10 years")
         clock = self._fake.clock
         if not isinstance(clock, ManualClock):
-            raise _BadControlError("the clock of this server is the machine's own; start it with --clock manual")
+            raise _BadControlError("this server uses the system clock; start it with --clock manual")
         clock.advance(seconds)
         return {"time": clock.wall()}
 
@@ -178,7 +178,7 @@ def _body(request: Request) -> _Body:
     try:
         body = json.loads(request.body)
     except (ValueError, RecursionError) as error:
-        raise _BadControlError("the body is no JSON") from error
+        raise _BadControlError("the body is not JSON") from error
     if not isinstance(body, dict):
         raise _BadControlError("the body must be an object")
     return body
@@ -231,15 +231,15 @@ def _or_null(is_right: Callable[[object], bool]) -> Callable[[object], bool]:
 
 
 _FAULT_FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
-    "kind": ("a text", _is_text),
-    "on": ("a text or null", _or_null(_is_text)),
+    "kind": ("a string", _is_text),
+    "on": ("a string or null", _or_null(_is_text)),
     "org": ("an organisation's name or id, or null", _or_null(_is_text)),
     "nth": ("a whole number", is_int),
     "times": ("a whole number or null", _or_null(is_int)),
     "applied": ("true or false", lambda value: isinstance(value, bool)),
     "status": ("a whole number", is_int),
-    "body": ("a text", _is_text),
-    "headers": ("an object of texts that HTTP can carry", _are_headers),
+    "body": ("a string", _is_text),
+    "headers": ("an object of strings that HTTP can carry", _are_headers),
     "seconds": ("a number from 0 to 10 years, or null", _or_null(is_span)),
 }
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.clock import Clock, SystemClock
 from memtrace.exceptions import ClientClosedError
 from memtrace.transport import Request, Response
@@ -39,11 +40,13 @@ from memtrace_transports.memory._service import serve
 from memtrace_transports.memory.exchange import Exchange
 
 if TYPE_CHECKING:
-    from memtrace import AsyncMemtrace, Memtrace, RetryPolicy
-    from memtrace._flow.composition import Middleware
-    from memtrace.middleware._placement import Placement
-    from memtrace.operations import Dedup
-    from memtrace.ranking import Embedder, Ranker
+    import memtrace
+    from memtrace import middleware as middlewares
+    from memtrace import operations, ranking
+else:
+    memtrace, middlewares, operations, ranking = map(
+        LazyModule, ("memtrace", "memtrace.middleware", "memtrace.operations", "memtrace.ranking")
+    )
 
 _SEED = GoStruct("memory.SeedRequest", {**CREATE_MEMORY.fields, "age_s": "float64"})
 _SEED_OBJECT = GoStruct("seed.Request", {"object": "map[string]interface {}"})
@@ -51,7 +54,7 @@ _SEED_OBJECT = GoStruct("seed.Request", {"object": "map[string]interface {}"})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Snapshot:
-    """A state of a fake, for `FakeMemtrace.restore`."""
+    """A saved state of a fake, for `FakeMemtrace.restore`."""
 
     fake: FakeMemtrace
     engine: FakeEngine
@@ -59,30 +62,45 @@ class Snapshot:
 
 
 class FakeMemtrace:
-    """A Memtrace server in memory, which answers as the real one does; for tests.
+    """A Memtrace server in memory, which responds like the real one, for tests.
 
-    It owns all its state, so two of them never meet. Clients reach it by `client` and `async_client`, or by a
-    `MemoryTransport`; any thread may use it. With one `seed` the same requests get the same identifiers and keys.
+    Each fake is isolated; there is nothing to reset between tests. `client` and `async_client`
+    create clients of it. Any thread may use it.
 
-    `visibility` is what new organisations get: ``immediate``, or ``server`` for the real server's delay, in which a
-    write can be read, and is recognised as a duplicate, only about a second later. With `any_key` a key that the
-    fake does not know makes an organisation of its own at its first use.
+    `faults` injects faults, `calls` logs the calls, and `strict_errors` has the newest 100 errors
+    of strict mode.
 
-    In `strict` mode a request that asks for what the real server would silently ignore or cap raises `StrictModeError`, and one
-    that is only surprising warns with `StrictModeWarning`; over a socket the first is answered 400.
+    Args:
+        clock: The clock of the server. Default: the system clock. Pass a `ManualClock` to control
+            time.
+        seed: The seed of identifiers and keys. The same seed and the same requests give the same
+            ones.
+        visibility: The visibility of new organisations. ``server``: the real server's delay, so
+            that a write can be read, and is recognised as a duplicate, about a second later.
+            ``immediate``: no delay.
+        any_key: Whether an unknown key creates its own organisation at its first use. False: it
+            gets a 401.
+        strict: Whether a request raises `StrictModeError` if it asks for what the real server would
+            silently ignore or cap. One that is only surprising warns with `StrictModeWarning`. Over
+            a socket the response to the first is a 400.
+        dedup_enabled: The server's setting of this name. False: no duplicate is rejected.
+        dedup_window_hours: The server's setting of this name, in hours. After it no duplicate is
+            rejected.
+        write_batch_size: The server's setting of this name. So many waiting rows are stored at
+            once.
+        write_flush_interval_ms: The server's setting of this name, in milliseconds. All waiting
+            rows are stored after it.
+        store: A path or ``sqlite:///f.db`` of a file that keeps everything between runs.
+            Identifiers are random then. An organisation found there gets one more key. Waiting
+            writes are not in the file yet. Default: nothing is kept.
 
-    `dedup_enabled` and the three after it are the server's own settings, by its names and with its defaults: without `dedup_enabled` no duplicate is ever
-    refused, and after `dedup_window_hours` none is; `write_batch_size` waiting rows send themselves, and all that wait do every
-    `write_flush_interval_ms`. `configure` changes them later.
+    Raises:
+        ValueError: A setting is out of its range.
 
-    With `store`, ``sqlite:///f.db`` or a path, it keeps everything in that file, and finds it again; identifiers are then random, and
-    the key of an organisation that is found there is one that this fake adds. Writes on their way are not in the file yet.
-
-    `faults` is what goes wrong by plan, `calls` the log of what came, `strict_errors` the newest 100 that strict mode has raised.
-
-    >>> fake = FakeMemtrace()
-    >>> fake.organisation("acme").name
-    'acme'
+    Example:
+        >>> fake = FakeMemtrace()
+        >>> fake.organisation("acme").name
+        'acme'
     """
 
     def __init__(
@@ -125,7 +143,7 @@ class FakeMemtrace:
 
     @property
     def clock(self) -> Clock:
-        """The clock that this server lives by."""
+        """The clock of the server."""
         return self._clock
 
     def configure(
@@ -136,11 +154,21 @@ class FakeMemtrace:
         write_batch_size: int | None = None,
         write_flush_interval_ms: int | None = None,
     ) -> None:
-        """Change these settings of the server, as if it had been started with them; a reset takes that back.
+        """Change settings of the server, as if it had been started with them.
 
-        Raises ValueError, and changes nothing, for a value that makes no sense.
+        A reset undoes the change. None leaves a setting as it is.
 
-        >>> FakeMemtrace().configure(dedup_enabled=False, write_flush_interval_ms=5_000)
+        Args:
+            dedup_enabled: Whether duplicates are rejected.
+            dedup_window_hours: How long a duplicate is recognised, in hours.
+            write_batch_size: How many waiting rows are stored at once.
+            write_flush_interval_ms: After how many milliseconds waiting rows are stored.
+
+        Raises:
+            ValueError: A value is out of its range. Nothing is changed.
+
+        Example:
+            >>> FakeMemtrace().configure(dedup_enabled=False, write_flush_interval_ms=5_000)
         """
         given = {
             "dedup_enabled": dedup_enabled,
@@ -161,10 +189,21 @@ class FakeMemtrace:
         visibility: Visibility | None = None,
         api_key: str | None = None,
     ) -> Organisation:
-        """The organisation of this name, made at its first mention; `storage` and `visibility` change it where given.
+        """Get the organisation of this name, created at its first mention.
 
-        With `api_key` this is its key; one that is there already gets it as one more. An organisation's id will do for its name.
-        Raises ValueError for a key that somebody has, or that no header can carry, and for an id that no organisation has.
+        Args:
+            name: The organisation's name, or the ID of an existing one.
+            storage: The state of its storage. Default: ``up``, or unchanged if it exists.
+            visibility: When writes can be read. Default: the fake's, or unchanged if it exists.
+            api_key: Its key; an existing organisation gets it as an additional one. Default: a new
+                one.
+
+        Returns:
+            The organisation.
+
+        Raises:
+            ValueError: The key belongs to an organisation already, or no header can carry it. Or
+                the name is an ID that no organisation has.
         """
         if api_key is not None and _KEY.fullmatch(api_key) is None:
             raise ValueError("a key is printable ASCII without white space")
@@ -173,7 +212,15 @@ class FakeMemtrace:
             return public if api_key is None else replace(public, api_key=api_key)
 
     def new_organisation(self, *, storage: StorageState = "up", visibility: Visibility | None = None) -> Organisation:
-        """One more organisation, named by its id."""
+        """Create an additional organisation, named by its ID.
+
+        Args:
+            storage: The state of its storage.
+            visibility: When writes can be read. Default: the fake's.
+
+        Returns:
+            The organisation.
+        """
         with self._lock:
             return self._changed(self._engine.add_organisation(), storage, visibility)
 
@@ -192,28 +239,48 @@ class FakeMemtrace:
         return Organisation(state.name, state.org_id, state.api_key, self._number)
 
     def organisation_by_id(self, org_id: str) -> Organisation | None:
-        """The organisation of this id, None where there is none."""
+        """Find an organisation by its ID.
+
+        Args:
+            org_id: The ID, such as ``org_1a2b3c``.
+
+        Returns:
+            The organisation, or None if no organisation has this ID.
+        """
         with self._lock:
             state = self._engine.organisation(org_id)
             return None if state is None else self._public(state)
 
     def set_storage(self, org: Organisation | str, storage: StorageState) -> None:
-        """Make an organisation's storage reachable (``up``), not configured (``none``) or unreachable (``down``).
+        """Change the state of an organisation's storage.
 
-        Without storage every route that needs it answers 503. While it is down reads answer 500, writes are taken
-        and wait, and nothing is recognised as a duplicate.
+        While it is ``down``, reads get a 500, writes are accepted and wait, and no duplicate is
+        recognised. With ``none`` every route that needs storage responds with 503.
+
+        Args:
+            org: The organisation, its name or its ID.
+            storage: ``up``, ``none`` (not configured) or ``down`` (unreachable).
         """
         with self._lock:
             self._engine.set_storage(self._state(org), storage)
 
     def seed(self, org: Organisation | str, rows: Iterable[Mapping[str, object]]) -> int:
-        """Store memories in the past, as if written then; they can be read at once. Returns how many.
+        """Store memories in the past, as if written then. They can be read at once.
 
-        A row has `agent_id`, `content` and `age_s` (seconds ago), and any other field of a memory. Rows of one age
-        keep their order. Raises ValueError, and stores nothing, where a row is not what the server would take.
+        Args:
+            org: The organisation, its name or its ID.
+            rows: One mapping for each memory: `agent_id`, `content`, `age_s` (seconds ago), and any
+                other field of a memory. Rows of one age keep their order.
 
-        >>> FakeMemtrace().seed("acme", [{"agent_id": "bot", "content": "likes tea", "age_s": 86_400}])
-        1
+        Returns:
+            How many were stored.
+
+        Raises:
+            ValueError: The server would not accept a row. Nothing is stored.
+
+        Example:
+            >>> FakeMemtrace().seed("acme", [{"agent_id": "bot", "content": "likes tea", "age_s": 86_400}])
+            1
         """
         new_memories = [_seeded_memory(row) for row in rows]
         with self._lock, self._backing.transaction():
@@ -229,9 +296,21 @@ class FakeMemtrace:
         description: str = "",
         config: Mapping[str, object] | None = None,
     ) -> str:
-        """Register an agent, with this `id` where given; returns its id.
+        """Register an agent.
 
-        Raises ValueError when the name is empty, the name or the id is taken, or the id is none that a memory can have.
+        Args:
+            org: The organisation, its name or its ID.
+            name: The agent's name, unique in the organisation.
+            id: The agent's ID. Default: a new one.
+            description: A description for people.
+            config: Any JSON object.
+
+        Returns:
+            The agent's ID.
+
+        Raises:
+            ValueError: The name is empty, the name or the ID is taken, or a memory cannot have this
+                ID.
         """
         if not name:
             raise ValueError("name is required")
@@ -263,14 +342,26 @@ class FakeMemtrace:
         metadata: Mapping[str, object] | None = None,
         status: str = "active",
     ) -> str:
-        """Open a session of a registered agent, with this `id` and in this `status` where given; returns its id.
+        """Open a session of a registered agent.
 
-        Raises ValueError when there is no agent of this id, the session's id is taken or none that a memory can have, or the
-        status is empty.
+        Args:
+            org: The organisation, its name or its ID.
+            agent_id: The agent's ID.
+            id: The session's ID. Default: a new one.
+            metadata: Any JSON object.
+            status: The session's status, such as ``active`` or ``closed``.
 
-        >>> fake = FakeMemtrace()
-        >>> fake.seed_session("acme", fake.seed_agent("acme", "support bot"), id="sess_of_the_test")
-        'sess_of_the_test'
+        Returns:
+            The session's ID.
+
+        Raises:
+            ValueError: No agent has this ID, the session's ID is taken, a memory cannot have this
+                ID, or the status is empty.
+
+        Example:
+            >>> fake = FakeMemtrace()
+            >>> fake.seed_session("acme", fake.seed_agent("acme", "support bot"), id="sess_of_the_test")
+            'sess_of_the_test'
         """
         if not status:
             raise ValueError("status is required")
@@ -297,10 +388,10 @@ class FakeMemtrace:
         return session.id
 
     def flush(self) -> None:
-        """Let every write of every organisation become readable.
+        """Make every write of every organisation readable.
 
-        A `ManualClock` is moved as far as that takes; with any other clock the writes arrive at once. What waits for
-        storage that is not up goes on waiting.
+        A `ManualClock` advances as far as necessary. With any other clock the writes are stored at
+        once. Writes that wait for unavailable storage still wait.
         """
         with self._lock:
             arrive = self._engine.deliver_all
@@ -314,10 +405,19 @@ class FakeMemtrace:
                 arrive(state)
 
     def handle(self, request: Request) -> Response:
-        """Answer one request, whatever its method, target, headers and body are.
+        """Respond to one request, whatever its method, target, headers and body are.
 
-        Waits by the clock where the fault plan says so, within `request.timeout`. Raises TransportError, cause ``reset``, for a
-        body over 4 MiB, where the server cuts the connection, and what the fault plan says.
+        It waits by the clock if a fault delays the response, within `request.timeout`.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The response.
+
+        Raises:
+            TransportError: A fault is injected, or the body is over 4 MiB (cause ``reset``), since
+                the server closes the connection then.
         """
         exchange = self.exchange(request).within(request.timeout)
         if exchange.waits:
@@ -325,14 +425,36 @@ class FakeMemtrace:
         return exchange.result()
 
     async def handle_async(self, request: Request) -> Response:
-        """As `handle`, for an event loop."""
+        """Respond to one request, like `handle`, without blocking the event loop.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The response.
+
+        Raises:
+            TransportError: A fault is injected, or the body is over 4 MiB (cause ``reset``), since
+                the server closes the connection then.
+        """
         exchange = self.exchange(request).within(request.timeout)
         if exchange.waits:
             await self._clock.async_sleep(exchange.waits)
         return exchange.result()
 
     def exchange(self, request: Request) -> Exchange:
-        """What becomes of one request, and when: for a server that hands the answer on itself. Never waits."""
+        """Compute the response to one request, and when it is sent, without waiting. For servers.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The response or the failure, and its delays.
+
+        Raises:
+            StrictModeError: In strict mode: the real server would silently ignore or cap a part of
+                the request.
+        """
         with self._lock, self._backing.transaction():
             try:
                 return serve(self._engine, self.faults, self.calls, request)
@@ -341,37 +463,60 @@ class FakeMemtrace:
                 raise
 
     def add_key(self, org: Organisation | str) -> str:
-        """One more API key of an organisation."""
+        """Issue an additional API key of an organisation.
+
+        Args:
+            org: The organisation, its name or its ID.
+
+        Returns:
+            The key.
+        """
         with self._lock:
             return self._engine.add_key(self._state(org))
 
     def revoke_key(self, api_key: str) -> None:
-        """Refuse this key from now on, with ``any_key`` as well. Raises ValueError for one that nobody has.
+        """Reject an API key from now on, even with ``any_key``.
 
-        New clients of its organisation get the oldest key that is left; with none left they are refused too.
+        New clients of its organisation get the oldest key that is left. If none is left, the fake
+        rejects them too.
+
+        Args:
+            api_key: The key.
+
+        Raises:
+            ValueError: No organisation has this key.
         """
         with self._lock:
             self._engine.revoke_key(api_key)
 
     def snapshot(self) -> Snapshot:
-        """The state as it is now: rows, organisations, keys, agents, sessions, writes on their way. Costs next to nothing.
+        """Save the state: rows, organisations, keys, agents, sessions and waiting writes. It is cheap.
 
-        >>> fake = FakeMemtrace()
-        >>> before = fake.snapshot()
-        >>> client = fake.client()
-        >>> memory = client.remember("assistant", "User likes tea")
-        >>> fake.restore(before)
+        Returns:
+            The state, for `restore`.
+
+        Example:
+            >>> fake = FakeMemtrace()
+            >>> before = fake.snapshot()
+            >>> client = fake.client()
+            >>> memory = client.remember("assistant", "User likes tea")
+            >>> fake.restore(before)
         """
         with self._lock:
             return Snapshot(self, self._engine, self._engine.snapshot())
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go to a state that `snapshot` gave, as often as you like, in any order. The clock, the log and the faults stay.
+        """Restore a saved state, as often as you like, in any order.
 
-        What was on its way goes on from there: a write that could be read 0.4 s after the snapshot can be read 0.4 s from now, and
-        storage that a fault has taken down comes back as late. Rows keep the times at which they were stored.
+        The clock, the log and the faults stay. Waiting writes continue from here: one that could be
+        read 0.4 s after the snapshot can be read 0.4 s from now. Rows keep the times at which they
+        were stored.
 
-        Raises ValueError for a snapshot of another fake.
+        Args:
+            snapshot: What `snapshot` returned.
+
+        Raises:
+            ValueError: The snapshot belongs to another fake.
         """
         if snapshot.fake is not self:
             raise ValueError("this snapshot belongs to another fake")
@@ -380,7 +525,7 @@ class FakeMemtrace:
             self._engine.restore(snapshot.state)
 
     def reset(self) -> None:
-        """Forget rows, organisations, keys, faults, calls, strict errors and what `configure` changed. The clock never goes back."""
+        """Delete rows, organisations, keys, faults, calls and strict errors, and undo `configure`. The clock stays."""
         with self._lock:
             self._backing.clear()
             self._engine.settings.change(**self._given_settings)
@@ -395,16 +540,36 @@ class FakeMemtrace:
         *,
         timeout: float | None = 30.0,
         deadline: float | None = None,
-        retry: RetryPolicy | None = None,
-        dedup: Dedup | None = None,
-        middleware: Sequence[Middleware | Placement | str] = (),
-        attempt_middleware: Sequence[Middleware | Placement | str] = (),
+        retry: memtrace.RetryPolicy | None = None,
+        dedup: operations.Dedup | None = None,
+        middleware: Sequence[middlewares.Middleware | middlewares.Placement | str] = (),
+        attempt_middleware: Sequence[middlewares.Middleware | middlewares.Placement | str] = (),
         headers: Mapping[str, str] | None = None,
         search_index: str | os.PathLike[str] | None = None,
-        embedder: Embedder | None = None,
-        ranker: Ranker | str = "lexical",
-    ) -> Memtrace:
-        """A client of this server, with the key of `org` and this server's clock."""
+        embedder: ranking.Embedder | None = None,
+        ranker: ranking.Ranker | str = "lexical",
+    ) -> memtrace.Memtrace:
+        """Create a client of this server, with an organisation's key and this server's clock.
+
+        Args:
+            org: The organisation, its name or its ID.
+            timeout: Seconds for each attempt; None for no limit.
+            deadline: Seconds for a whole call with its retries; None for no limit.
+            retry: Which failures are retried. Default: ``RetryPolicy()``.
+            dedup: Which idempotency key a memory without a `dedup_key` gets.
+            middleware: What runs once a call, outermost first.
+            attempt_middleware: What runs once an attempt, outermost first.
+            headers: Headers of every request.
+            search_index: The file of the search index. Default: in memory.
+            embedder: Turns texts into vectors, for search by meaning.
+            ranker: Ranks search hits, or the name of an installed ranker.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: A setting is invalid.
+        """
         from memtrace import Memtrace, RetryPolicy
 
         return Memtrace(
@@ -430,16 +595,36 @@ class FakeMemtrace:
         *,
         timeout: float | None = 30.0,
         deadline: float | None = None,
-        retry: RetryPolicy | None = None,
-        dedup: Dedup | None = None,
-        middleware: Sequence[Middleware | Placement | str] = (),
-        attempt_middleware: Sequence[Middleware | Placement | str] = (),
+        retry: memtrace.RetryPolicy | None = None,
+        dedup: operations.Dedup | None = None,
+        middleware: Sequence[middlewares.Middleware | middlewares.Placement | str] = (),
+        attempt_middleware: Sequence[middlewares.Middleware | middlewares.Placement | str] = (),
         headers: Mapping[str, str] | None = None,
         search_index: str | os.PathLike[str] | None = None,
-        embedder: Embedder | None = None,
-        ranker: Ranker | str = "lexical",
-    ) -> AsyncMemtrace:
-        """An async client of this server, with the key of `org` and this server's clock."""
+        embedder: ranking.Embedder | None = None,
+        ranker: ranking.Ranker | str = "lexical",
+    ) -> memtrace.AsyncMemtrace:
+        """Create an async client of this server, with an organisation's key and this server's clock.
+
+        Args:
+            org: The organisation, its name or its ID.
+            timeout: Seconds for each attempt; None for no limit.
+            deadline: Seconds for a whole call with its retries; None for no limit.
+            retry: Which failures are retried. Default: ``RetryPolicy()``.
+            dedup: Which idempotency key a memory without a `dedup_key` gets.
+            middleware: What runs once a call, outermost first.
+            attempt_middleware: What runs once an attempt, outermost first.
+            headers: Headers of every request.
+            search_index: The file of the search index. Default: in memory.
+            embedder: Turns texts into vectors, for search by meaning.
+            ranker: Ranks search hits, or the name of an installed ranker.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: A setting is invalid.
+        """
         from memtrace import AsyncMemtrace, RetryPolicy
 
         return AsyncMemtrace(
@@ -529,24 +714,54 @@ class _ToFake:
 
 
 class MemoryTransport(_ToFake):
-    """A `memtrace.transport.Transport` whose server is `fake`; by default one of its own that takes any key."""
+    """A blocking transport to a fake server.
+
+    Args:
+        fake: The server. Default: a new one that accepts any key.
+    """
 
     def send(self, request: Request) -> Response:
-        """Have the fake answer. Raises TransportError where the server would cut the connection, and by the fault plan."""
+        """Let the fake server answer one request.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The fake server's response.
+
+        Raises:
+            TransportError: A fault is injected, or the real server would close the connection.
+            ClientClosedError: The transport is closed.
+        """
         return self._reached().handle(request)
 
     def close(self) -> None:
-        """Refuse further requests; the fake keeps what it holds."""
+        """Close the transport. The fake keeps its data."""
         self._closed = True
 
 
 class AsyncMemoryTransport(_ToFake):
-    """A `memtrace.transport.AsyncTransport` whose server is `fake`; by default one of its own that takes any key."""
+    """An async transport to a fake server.
+
+    Args:
+        fake: The server. Default: a new one that accepts any key.
+    """
 
     async def send(self, request: Request) -> Response:
-        """Have the fake answer. Raises TransportError where the server would cut the connection, and by the fault plan."""
+        """Let the fake server answer one request.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The fake server's response.
+
+        Raises:
+            TransportError: A fault is injected, or the real server would close the connection.
+            ClientClosedError: The transport is closed.
+        """
         return await self._reached().handle_async(request)
 
     async def close(self) -> None:
-        """Refuse further requests; the fake keeps what it holds."""
+        """Close the transport. The fake keeps its data."""
         self._closed = True

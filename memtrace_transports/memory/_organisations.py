@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class Organisation:
     """An organisation of a fake server. Its `repr` does not show the key.
 
-    `fake` is the number of that server in this process, 0 where nobody said so.
+    `fake` is the number of the server in this process, or 0.
     """
 
     name: str

@@ -93,12 +93,12 @@ def _exchange(
     if fault is None:
         return Exchange(serve_it())
     if fault.kind == "refused":
-        return Exchange(None, Failure("connect", maybe_sent=False, text="connection refused, by the fault plan"))
+        return Exchange(None, Failure("connect", maybe_sent=False, text="connection refused, by an injected fault"))
     if fault.kind in ("status", "reset"):
         if fault.applied:
             serve_it()
         if fault.kind == "reset":
-            return Exchange(None, Failure("reset", maybe_sent=True, text="the connection broke, by the fault plan"))
+            return Exchange(None, Failure("reset", maybe_sent=True, text="the connection broke, by an injected fault"))
         response = Response(fault.status, Headers(fault.headers), fault.body)
         return Exchange(finished(engine, request.method, first_values(request.headers), response))
     if fault.kind == "storage_down" and org is not None:
@@ -118,6 +118,6 @@ def _corrupted(response: Response | None, fault: Fault) -> Exchange:
         return Exchange(response, body_seconds=seconds)
     if fault.kind == "truncated" or not response.body:
         what = "cut short" if fault.kind == "truncated" else "no HTTP"
-        failure = Failure("protocol", maybe_sent=True, text=f"the answer was {what}, by the fault plan")
+        failure = Failure("protocol", maybe_sent=True, text=f"the response was {what}, by an injected fault")
         return Exchange(response, failure)
     return Exchange(replace(response, body=response.body[: len(response.body) // 2]))

@@ -31,16 +31,22 @@ _PIECES = 10
 
 
 class FakeApp:
-    """An ASGI application that answers as `fake` does, with the control routes under ``/_fake`` unless `control` is False.
+    """An ASGI application that responds like a fake, with control routes under ``/_fake``.
 
-    Where the server cuts a connection, or the fault plan says so, uvicorn's connection is cut; with any other server the answer
-    breaks off and a TransportError is raised, which ends the connection there and reaches the test in a test client. In strict
-    mode what is refused is answered 400.
+    If the server would close a connection, or a fault does, the application closes uvicorn's
+    connection. On any other ASGI server it cuts the response short and raises a `TransportError`,
+    which reaches the test in a test client. In strict mode a rejected request gets a 400.
 
-    The control routes are for programs. A request of a web page is answered 403 there, and so is one whose Host is neither this
-    machine, nor the address that the ASGI server is bound to, nor one of `hosts`.
+    The control routes are for programs. A web page's request gets a 403 there. So does one whose
+    Host is not this machine, the address that the ASGI server is bound to, or one of `hosts`.
 
-    >>> app = FakeApp(FakeMemtrace(), hosts=["fake.test"])
+    Args:
+        fake: The server to serve.
+        control: Whether the control routes are served.
+        hosts: Further host names under which the control routes respond.
+
+    Example:
+        >>> app = FakeApp(FakeMemtrace(), hosts=["fake.test"])
     """
 
     def __init__(self, fake: FakeMemtrace, *, control: bool = True, hosts: Iterable[str] = ()) -> None:
@@ -49,7 +55,13 @@ class FakeApp:
         self._hosts = LOOPBACK.union(listed_hosts(hosts))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one connection of the ASGI protocol, version 3: HTTP or lifespan."""
+        """Serve one connection of the ASGI protocol, version 3: HTTP or lifespan.
+
+        Args:
+            scope: The connection's scope.
+            receive: Receives the next event.
+            send: Sends an event.
+        """
         await serve_http(scope, receive, send, self._serve)
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:

@@ -12,24 +12,28 @@ __all__ = ["Exchange", "Failure"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why no answer comes."""
+    """Why there is no response."""
 
     cause: TransportCause
     maybe_sent: bool
     text: str
 
     def error(self) -> TransportError:
-        """What a transport raises, a new one each time."""
-        hint = None if self.cause == "timeout" else "the fake fails where its fault plan says so: see fake.faults"
+        """Create the error that a transport raises, a new one each time.
+
+        Returns:
+            The error.
+        """
+        hint = None if self.cause == "timeout" else "this is a fake server; see fake.faults for its injected faults"
         return TransportError(self.text, cause=self.cause, maybe_sent=self.maybe_sent, hint=hint)
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request's outcome. `seconds` pass before the answer begins, and `body_seconds` until it is whole.
+    """The outcome of one request. `seconds` pass before the response begins, and `body_seconds` until it is complete.
 
-    Where there is a `failure`, `response` is what the server had answered, None when it never did. Without both it cut the
-    connection.
+    With a `failure`, `response` is what the server would have sent, or None if it never responded.
+    Without both, the server closed the connection.
     """
 
     response: Response | None
@@ -42,22 +46,36 @@ class Exchange:
             self.failure = _CUT
 
     def within(self, timeout: float | None) -> Exchange:
-        """As a client sees it that waits no longer than `timeout` seconds."""
+        """Limit the exchange to the timeout of a client.
+
+        Args:
+            timeout: Seconds that the client waits; None for no limit.
+
+        Returns:
+            The exchange as that client sees it.
+        """
         if timeout is None or self.waits <= timeout:
             return self
-        late = Failure("timeout", maybe_sent=True, text=f"no answer in {timeout} seconds, by the fault plan")
+        late = Failure("timeout", maybe_sent=True, text=f"no response in {timeout} seconds, by an injected fault")
         return replace(self, failure=late, seconds=timeout, body_seconds=0.0)
 
     @property
     def waits(self) -> float:
-        """Seconds until it is over."""
+        """Seconds until the exchange is complete."""
         return self.seconds + self.body_seconds
 
     def result(self) -> Response:
-        """The answer. Raises the TransportError of a failure."""
+        """Get the response.
+
+        Returns:
+            The response.
+
+        Raises:
+            TransportError: The exchange failed.
+        """
         if self.failure is not None or self.response is None:
             raise (self.failure or _CUT).error()
         return self.response
 
 
-_CUT = Failure("reset", maybe_sent=True, text="the server cut the connection")
+_CUT = Failure("reset", maybe_sent=True, text="the server closed the connection")

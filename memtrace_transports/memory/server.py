@@ -13,15 +13,23 @@ __all__ = ["LiveServer"]
 
 
 class LiveServer(AppServer):
-    """Serves `fake` over HTTP/1.1 while its ``with`` block lasts, or from `start` to `stop`.
+    """Serve a fake over HTTP/1.1, during its ``with`` block or from `start` to `stop`.
 
-    It listens on the loopback address unless `host` says otherwise, on a free port unless `port` does. The control routes answer
-    under the names of this machine, under `host`, the address that it is reached at, and `hosts`, and no web page. Needs uvicorn,
-    which the extra ``server`` installs.
+    It needs uvicorn, which the extra ``server`` installs. The control routes respond to programs
+    under the names of this machine, under `host`, the bound address and `hosts`. They never respond
+    to a web page.
 
-    >>> with LiveServer(FakeMemtrace(any_key=True)) as server:
-    ...     server.url.startswith("http://127.0.0.1:")
-    True
+    Args:
+        fake: The server to serve.
+        host: The address to listen on. Default: the loopback address.
+        port: The port to listen on. Default: a free one.
+        control: Whether the control routes are served, under ``/_fake``.
+        hosts: Further host names under which the control routes respond.
+
+    Example:
+        >>> with LiveServer(FakeMemtrace(any_key=True)) as server:
+        ...     server.url.startswith("http://127.0.0.1:")
+        True
     """
 
     def __init__(

@@ -32,7 +32,7 @@ _NEXT_ORGANISATION = (
 
 
 class StoredKey(NamedTuple):
-    """What a file tells of a key: neither the key nor a part of it."""
+    """A key's entry in the file, without the key or a part of it."""
 
     name: str
     organisation: str

@@ -108,7 +108,7 @@ class OpenStore:
         if writes:
             self._commit()
         if response is None:
-            raise TransportError("the server cut the connection", cause="reset", maybe_sent=True)
+            raise TransportError("the server closed the connection", cause="reset", maybe_sent=True)
         return response
 
     def _search(self, request: Request, headers: Mapping[str, str], until: float) -> Response:

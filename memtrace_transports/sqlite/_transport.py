@@ -58,11 +58,19 @@ class _ToFile:
 
     @property
     def search_path(self) -> str:
-        """Where a client asks the text index of the file."""
+        """The route of the text index in the file."""
         return SEARCH_PATH
 
     def answer(self, request: Request, until: float) -> Response:
-        """Answer one request in this thread, waiting for others no longer than until this monotonic time."""
+        """Answer one request in the calling thread.
+
+        Args:
+            request: The request.
+            until: The monotonic time, in seconds, until which it waits for a locked file.
+
+        Returns:
+            The response that the server would have sent.
+        """
         with self._turn(until) as process:
             if process.opened is None:
                 process.opened = OpenStore(self._location, self._clock, until, any_key=self._any_key)
@@ -82,7 +90,7 @@ class _ToFile:
             process.lock.release()
 
     def finish(self) -> None:
-        """Close the file once the calls that are under way have ended, and refuse further ones."""
+        """Close the file once the running calls have ended. Later calls raise `ClientClosedError`."""
         process = self._process.get()
         with process.lock:
             self._closed = True
@@ -114,7 +122,7 @@ def _location_of_object(store: object) -> StoreLocation:
     """The file of a `pathlib.Path`, in which every character stands for itself."""
     path = os.fspath(store) if isinstance(store, os.PathLike) else store
     if not isinstance(path, str):
-        raise ConfigurationError("the store must be a text or a pathlib.Path", argument="base_url")
+        raise ConfigurationError("the store must be a string or a pathlib.Path", argument="base_url")
     try:
         return location_of_path(path)
     except AddressError as error:
@@ -122,17 +130,19 @@ def _location_of_object(store: object) -> StoreLocation:
 
 
 class SqliteTransport(_ToFile):
-    """A `memtrace.transport.Transport` that keeps everything in one file, by the server's rules, and needs no server.
+    """A blocking transport that keeps everything in one file, by the server's rules, without a server.
 
-    Any threads and processes may share the file. A write is answered after its commit.
+    Any threads and processes may share the file. The response to a write follows its commit.
 
     Args:
-        store: ``sqlite:///agent.db``, with ``?durability=full`` where a power cut must not lose the last moments; or a path.
-        clock: Gives the times of memories. Default: the system clock.
-        any_key: Whether a key that is not known makes an organisation of its own; False asks for issued keys.
+        store: ``sqlite:///agent.db``, or a path. Add ``?durability=full`` if a power failure must
+            not lose the last moments.
+        clock: The clock of the memories' times. Default: the system clock.
+        any_key: Whether an unknown key creates its own organisation. False accepts issued keys
+            only.
 
     Raises:
-        ConfigurationError: `store` is no address of a file.
+        ConfigurationError: `store` is not the URL or path of a file.
 
     Example:
         >>> from memtrace import Memtrace
@@ -144,28 +154,40 @@ class SqliteTransport(_ToFile):
         super().__init__(read_location(store), clock or SystemClock(), any_key=any_key)
 
     def send(self, request: Request) -> Response:
-        """Answer `request` by the server's rules.
+        """Answer one request from the store file, by the server's rules.
 
-        Raises `TransportError` where the file is locked for longer than `request.timeout` or its disk fails, and
-        `ConfigurationError` where no store can be at its path.
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The response that the server would have sent.
+
+        Raises:
+            TransportError: The file is locked for longer than `request.timeout`, or its disk
+                failed.
+            ConfigurationError: The path cannot hold a store.
         """
         return self.answer(request, _end_of(request))
 
     def close(self) -> None:
-        """Close the file; a second call does nothing."""
+        """Close the file. A second call does nothing."""
         self.finish()
 
 
 class AsyncSqliteTransport(_ToFile):
-    """A `memtrace.transport.AsyncTransport` as `SqliteTransport`. One thread of its own does the work, in the order of the calls.
+    """An async transport that keeps everything in one file, by the server's rules, without a server.
+
+    A worker thread runs the calls in their order. Any threads and processes may share the file.
 
     Args:
-        store: As for `SqliteTransport`.
-        clock: As for `SqliteTransport`.
-        any_key: As for `SqliteTransport`.
+        store: ``sqlite:///agent.db``, or a path. Add ``?durability=full`` if a power failure must
+            not lose the last moments.
+        clock: The clock of the memories' times. Default: the system clock.
+        any_key: Whether an unknown key creates its own organisation. False accepts issued keys
+            only.
 
     Raises:
-        ConfigurationError: `store` is no address of a file.
+        ConfigurationError: `store` is not the URL or path of a file.
     """
 
     def __init__(self, store: str | os.PathLike[str], *, clock: Clock | None = None, any_key: bool = True) -> None:
@@ -173,16 +195,28 @@ class AsyncSqliteTransport(_ToFile):
         self._worker: PerProcess[WorkerThread] = PerProcess(lambda _: WorkerThread("memtrace sqlite"))
 
     async def send(self, request: Request) -> Response:
-        """Answer `request` by the server's rules, as `SqliteTransport.send`.
+        """Answer one request from the store file, by the server's rules, in a worker thread.
 
-        A call that is cancelled before its turn stores nothing; in its turn it is brought to its end.
+        A call that is cancelled before its turn stores nothing. In its turn it completes.
+
+        Args:
+            request: The request, with the timeout of the attempt.
+
+        Returns:
+            The response that the server would have sent.
+
+        Raises:
+            TransportError: The file is locked for longer than `request.timeout`, or its disk
+                failed.
+            ConfigurationError: The path cannot hold a store.
+            ClientClosedError: The transport is closed.
         """
         if self._closed:
             raise ClientClosedError
         return await self._worker.get().run(partial(self.answer, request, _end_of(request)))
 
     async def close(self) -> None:
-        """Close the file after the calls that are under way; a second call does nothing."""
+        """Close the file after the running calls. A second call does nothing."""
         if not self._closed:
             worker = self._worker.get()
             await worker.run(self.finish)

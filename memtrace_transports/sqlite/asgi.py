@@ -29,16 +29,16 @@ _SECONDS = 30.0
 
 
 class StoreApp:
-    """An ASGI application that answers by what is in a store's file, to those who have one of its issued keys.
+    """An ASGI application that serves a store file to clients with one of its issued keys.
 
-    A request that the file cannot serve is answered 503 where nothing was stored, so that a client may make it again, and 500
-    else; what befell the file is logged, and told to nobody outside.
+    If the file cannot serve a request, the status is 503 if nothing was stored, so that the client
+    may retry, and 500 otherwise. The reason is logged, and not sent.
 
     Args:
         store: ``sqlite:///agent.db``, or a path.
 
     Raises:
-        ConfigurationError: `store` is no address of a file.
+        ConfigurationError: `store` is not the URL or path of a file.
 
     Example:
         >>> app = StoreApp("sqlite:///agent.db")
@@ -48,7 +48,13 @@ class StoreApp:
         self._transport = AsyncSqliteTransport(store, any_key=False)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one connection of the ASGI protocol, version 3: HTTP or lifespan."""
+        """Serve one connection of the ASGI protocol, version 3: HTTP or lifespan.
+
+        Args:
+            scope: The connection's scope.
+            receive: Receives the next event.
+            send: Sends an event.
+        """
         await serve_http(scope, receive, send, self._serve)
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -72,7 +78,7 @@ class StoreApp:
         await send_response(send, request, response)
 
     async def close(self) -> None:
-        """Close the file, after the requests that are under way."""
+        """Close the file, after the running requests."""
         await self._transport.close()
 
 

@@ -47,7 +47,7 @@ _PATIENCE = 60.0
 
 
 class OrganisationInfo(NamedTuple):
-    """One organisation of a file, and how much it remembers."""
+    """Counts of one organisation in a store file."""
 
     name: str
     org_id: str
@@ -56,7 +56,7 @@ class OrganisationInfo(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreInfo:
-    """What a store's file holds. Sizes are bytes; `free_bytes` is what `compact` would give back at least."""
+    """Counts and sizes of a store file. Sizes are bytes; `compact` frees at least `free_bytes`."""
 
     path: str
     schema_version: int
@@ -74,11 +74,11 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetReport:
-    """What is forgotten of one agent, or would be.
+    """The removed memories of one agent, or those that would be.
 
-    `known` is False where the organisation has nothing of such an id or name, of no time. `namesake` is the id of another agent,
-    which is registered under this very name and stays. `unfinished` says that memories which an earlier call removed are
-    in the file's bytes still; this one erases them.
+    `known` is False if the organisation has never had such an ID or name. `namesake` is the ID of
+    another agent with this very name, which stays. `unfinished` is True if memories that an earlier
+    call removed are still in the file's bytes; this call erases them.
     """
 
     agent_id: str
@@ -91,23 +91,23 @@ class ForgetReport:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to be removed."""
+        """Whether there is nothing to remove."""
         return not (self.memories or self.sessions or self.registered)
 
 
 def check_store(store: str | os.PathLike[str], *, timeout: float | None = 30.0) -> list[str]:
-    """What is wrong with a store's file, a line each, as `StoreFile.check`; also of one that is too damaged to be opened.
+    """Check a store file, like `StoreFile.check`, even if it is too damaged to be opened.
 
     Args:
-        store: As for `StoreFile`.
-        timeout: As for `StoreFile`.
+        store: ``sqlite:///agent.db``, or a path.
+        timeout: Seconds to wait for other processes; None for no limit.
 
     Returns:
-        A line for each problem; empty when the file is whole.
+        One line for each problem; empty if the file is intact.
 
     Raises:
-        ConfigurationError: There is no file, or it is no store of this version.
-        TransportError: It is locked for longer than the timeout, or its disk fails.
+        ConfigurationError: The file is missing, or not a store of this version.
+        TransportError: The file is locked for longer than the timeout, or its disk failed.
 
     Example:
         >>> from memtrace import Memtrace
@@ -128,15 +128,15 @@ def check_store(store: str | os.PathLike[str], *, timeout: float | None = 30.0) 
 
 
 class StoreFile(ClosedBeforeForks):
-    """A store's file that is there, opened to be looked after; other processes may go on using it.
+    """Maintain an existing store file. Other processes may go on using it.
 
     Args:
         store: ``sqlite:///agent.db``, or a path.
-        timeout: Seconds to wait for other processes; None is no limit.
-        create: Whether to make the file where it is missing.
+        timeout: Seconds to wait for other processes; None for no limit.
+        create: Whether to create the file if it is missing.
 
     Raises:
-        ConfigurationError: There is no file, or it is no store of this version.
+        ConfigurationError: The file is missing, or not a store of this version.
 
     Example:
         >>> from memtrace import Memtrace
@@ -193,7 +193,15 @@ class StoreFile(ClosedBeforeForks):
     # ---- looking
 
     def info(self) -> StoreInfo:
-        """Count what is there."""
+        """Count what the store contains.
+
+        Returns:
+            The counts, for each organisation and in all.
+
+        Raises:
+            TransportError: The file is in use for longer than the timeout, or its disk failed.
+            ConfigurationError: The file is damaged, or no longer a store.
+        """
         path = Path(self._location.path)
         log = Path(f"{path.resolve()}-wal")  # beside the file itself, where the path is a link to it
         with self._told():
@@ -215,9 +223,14 @@ class StoreFile(ClosedBeforeForks):
             )
 
     def check(self) -> list[str]:
-        """What is wrong with the file, a line each; empty when it is whole.
+        """Check the whole file: pages, indexes, references between rows, and the text index.
 
-        Reads all of it: its pages, its indexes, what its rows refer to, and whether the text index has each memory and its words.
+        Returns:
+            One line for each problem; empty if the file is intact.
+
+        Raises:
+            TransportError: The file is in use for longer than the timeout, or its disk failed.
+            ConfigurationError: The file is damaged, or no longer a store.
         """
         with self._told():
             return find_problems(self._connection, self._indexes, self._until())
@@ -225,9 +238,17 @@ class StoreFile(ClosedBeforeForks):
     # ---- copying and shrinking
 
     def backup(self, destination: str | os.PathLike[str]) -> int:
-        """Write a whole copy to a new file, as of one moment, while others go on writing; returns its bytes.
+        """Write a consistent copy to a new file, while others go on writing.
 
-        Raises `ConfigurationError` where something stands there already, or it cannot be written.
+        Args:
+            destination: The path of the new file.
+
+        Returns:
+            The size of the copy in bytes.
+
+        Raises:
+            ConfigurationError: The destination exists already, or cannot be written.
+            TransportError: The file is in use for longer than the timeout, or its disk failed.
         """
         target = Path(destination)
         try:
@@ -249,10 +270,17 @@ class StoreFile(ClosedBeforeForks):
         return target.stat().st_size
 
     def compact(self) -> tuple[int, int]:
-        """Give free pages back to the file system, and end the log; returns the bytes before and after.
+        """Return free pages to the file system and end the write-ahead log.
 
-        A text index that is damaged is made anew, and what a `forget` that could not end has left is erased. Needs as much free
-        space as the file takes, and nobody writing meanwhile.
+        A damaged text index is rebuilt. What an interrupted `forget` has left is erased. It needs
+        as much free space as the file takes. Nobody may write meanwhile.
+
+        Returns:
+            The size in bytes before and after.
+
+        Raises:
+            TransportError: The file is in use for longer than the timeout, or its disk failed.
+            ConfigurationError: The file is damaged, or no longer a store.
         """
         path = Path(self._location.path)
         with self._told():
@@ -297,7 +325,20 @@ class StoreFile(ClosedBeforeForks):
     # ---- forgetting
 
     def forgettable(self, agent: str, *, organisation: str = "default", before: datetime | None = None) -> ForgetReport:
-        """Count what `forget` would remove."""
+        """Count what `forget` would remove.
+
+        Args:
+            agent: The ID that its memories are stored under, or the name of a registered agent.
+            organisation: The organisation, by name or ID.
+            before: Only what is older than this time, with a time zone. Default: everything.
+
+        Returns:
+            The counts.
+
+        Raises:
+            ConfigurationError: There is no such organisation, or `before` has no time zone.
+            TransportError: The file is in use for longer than the timeout, or its disk failed.
+        """
         with self._told():
             org, until, whole = self._numbers.of(self._org_id(organisation)), _microseconds(before), before is None
             has_id, named = self._has_agent(org, agent), self._registered_as(org, agent)
@@ -315,21 +356,23 @@ class StoreFile(ClosedBeforeForks):
     def forget(self, agent: str, *, organisation: str = "default", before: datetime | None = None) -> ForgetReport:
         """Remove an agent's memories for good: from the rows, the text index, the free pages and the log.
 
-        Without `before` its sessions and its registration go as well. Afterwards the file is compacted, so that no byte of them
-        is left in it; backups and file systems that keep old versions are another matter.
+        Without `before` its sessions and its registration are removed too. Afterwards the file is
+        compacted, so that it contains no byte of them. Backups, and file systems that keep old
+        versions, may still contain them.
 
         Args:
-            agent: The id that its memories are stored under; else the name of a registered agent.
-            organisation: Whose agent it is, by name or id.
-            before: Only memories that are older go. Default: all.
+            agent: The ID that its memories are stored under, or the name of a registered agent.
+            organisation: The organisation, by name or ID.
+            before: Only memories that are older than this time, with a time zone. Default: all.
 
         Returns:
-            What was removed; all of it zero where nothing is known of `agent`.
+            The counts of removed rows; zeros if nothing is known of `agent`.
 
         Raises:
-            ConfigurationError: There is no such organisation, or `before` is no time.
-            TransportError: The file is in use for longer than the timeout, or its disk fails. The text says whether memories are
-                removed from the rows already and not erased from the file: a further call does that.
+            ConfigurationError: There is no such organisation, or `before` has no time zone.
+            TransportError: The file is in use for longer than the timeout, or its disk failed. The
+                message says whether memories are removed from the rows but not yet erased from the
+                file. Call it again to erase them.
         """
         report = self.forgettable(agent, organisation=organisation, before=before)
         if report.is_empty and not report.unfinished:
@@ -406,14 +449,18 @@ class StoreFile(ClosedBeforeForks):
     # ---- keys
 
     def create_key(self, name: str, *, organisation: str = "") -> str:
-        """A new key, which is shown this once: the file keeps a hash.
+        """Create an API key. It is shown this once; the file keeps a hash.
 
         Args:
             name: What the key is called in lists, and how it is revoked.
-            organisation: Whose key it is; made where it is not there. Default: one of the key's own name.
+            organisation: The organisation of the key, created if it does not exist. Default: one
+                named like the key.
+
+        Returns:
+            The key.
 
         Raises:
-            ConfigurationError: A key of this name is in use.
+            ConfigurationError: A key of this name is in use, or the name is empty.
         """
         if not name.strip():
             raise ConfigurationError("a key needs a name", argument="name")
@@ -438,12 +485,19 @@ class StoreFile(ClosedBeforeForks):
         return api_key
 
     def keys(self) -> list[StoredKey]:
-        """The issued keys, oldest first, with those that were revoked."""
+        """List the issued keys, oldest first, with the revoked ones.
+
+        Returns:
+            The keys, without their secrets.
+        """
         with self._told():
             return list(self._directory.issued_keys())
 
     def revoke_key(self, name: str) -> None:
-        """Refuse the key of this name from now on, in every process.
+        """Reject a key from now on, in every process.
+
+        Args:
+            name: The name of the key.
 
         Raises:
             ConfigurationError: No key of this name is in use.

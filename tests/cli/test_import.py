@@ -212,8 +212,8 @@ class TestLines:
             ('["secret"]', "line 2: not a JSON object; each line is one, written as {...}"),
             ('{"agent_id": "a"}', 'line 2, field "content": is missing or empty; each line needs it'),
             ('{"content": "secret"}', 'line 2, field "agent_id": is missing or empty; each line needs it, or give --agent'),
-            ('{"agent_id": "a", "content": 5}', 'line 2, field "content": must be a text, not int'),
-            ('{"agent_id": "a", "content": "secret", "tag": 1}', 'line 2, field "tag": is no field of a memory; there are agent_id,'),
+            ('{"agent_id": "a", "content": 5}', 'line 2, field "content": must be a string, not int'),
+            ('{"agent_id": "a", "content": "secret", "tag": 1}', 'line 2, field "tag": is not a field of a memory; there are agent_id,'),
             ('{"agent_id": "a", "content": "secret", "importance": 2}', 'field "importance": must be at most 1'),
             ('{"agent_id": "a b", "content": "secret"}', "line 2: cannot be stored: agent_id must be a letter, then"),
             ('{"agent_id": "a", "content": "secret", "tags": ["a b"]}', "line 2: cannot be stored: tags[0] must be letters"),
@@ -251,7 +251,7 @@ class TestLines:
         write(folder / "in.jsonl", [text + "\n" for text in texts])
         first, second, third = invoke("import", "in.jsonl").stderr.splitlines()
         assert first.startswith("memtrace-sdk: in.jsonl, lines 1, 3: not JSON: Expecting ':' delimiter at column 6")
-        assert second.startswith('memtrace-sdk: in.jsonl, lines 2, 4, field "x": is no field of a memory')
+        assert second.startswith('memtrace-sdk: in.jsonl, lines 2, 4, field "x": is not a field of a memory')
         assert third.startswith('memtrace-sdk: in.jsonl, line 5, field "agent_id": is missing or empty')
 
     def test_only_the_first_of_many_reasons_are_told(self, invoke, client, folder):
@@ -259,13 +259,13 @@ class TestLines:
         write(folder / "in.jsonl", [f'{{"agent_id": "a", "content": "c", "{name}": 1}}\n' for name in names])
         told = invoke("import", "in.jsonl").stderr.splitlines()
         assert len(told) == 21
-        assert told[-1] == "memtrace-sdk: and 5 more were refused"
+        assert told[-1] == "memtrace-sdk: and 5 more were rejected"
 
     def test_lines_that_keep_their_own_agent_are_told_of(self, invoke, client, folder):
         write(folder / "in.jsonl", ['{"content": "mine"}\n', '{"agent_id": "notes", "content": "too"}\n', *lines(2)])
         result = invoke("import", "in.jsonl", "--agent", "notes", "--dry-run")
         assert result.stderr == (
-            "memtrace-sdk: 2 lines have an agent_id of their own, which counts; --agent notes is for lines without one\n"
+            "memtrace-sdk: 2 lines have their own agent_id, which counts; --agent notes is for lines without one\n"
         )
         assert invoke("import", "in.jsonl", "--dry-run").stderr.count("agent_id of their own") == 0
 
@@ -305,7 +305,7 @@ class TestFiles:
         (folder / "in.jsonl.gz").write_bytes(whole[: -len(whole) // 3] if cut else b"no gzip")
         result = invoke("import", "in.jsonl.gz")
         assert result.exit_code == 2
-        assert result.stderr.startswith("memtrace-sdk: in.jsonl.gz: is no whole gzip file")
+        assert result.stderr.startswith("memtrace-sdk: in.jsonl.gz: is not a complete gzip file")
         told = f" {len(stored(client)):,} are stored"
         assert told in result.stderr if cut else len(result.stderr.splitlines()) == 1
 

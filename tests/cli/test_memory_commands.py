@@ -358,7 +358,7 @@ class TestSearch:
         result = invoke(*command, query)
         assert (result.exit_code, result.stdout, len(memtrace_fake.calls)) == (2, "", 0)
         empty = query == "" and command[-1] == "--query"
-        assert ("'--query': it is empty" if empty else "QUERY must be a text that is not blank") in result.stderr
+        assert ("'--query': it is empty" if empty else "QUERY must be a string that is not blank") in result.stderr
 
     @pytest.mark.parametrize("query", ['"', "*", "NEAR(", "tea -", "content:", "the", "\U0001f600", "x" * 100_000])
     def test_no_query_is_an_expression(self, invoke, stored, query):

@@ -329,12 +329,12 @@ class TestLines:
             ({"agent": "secret"}, 'line 1, field "agent": must be a JSON object'),
             ({"agent": {"id": "a"}}, 'line 1, field "agent.name": is missing or empty; each such line needs it'),
             ({"agent": {"name": "a", "id": ""}}, 'line 1, field "agent.id": is missing or empty'),
-            ({"agent": {"name": 5, "id": "a"}}, 'line 1, field "agent.name": must be a text, not int'),
+            ({"agent": {"name": 5, "id": "a"}}, 'line 1, field "agent.name": must be a string, not int'),
             ({"agent": {"name": "a", "id": "a", "config": {"x": "x" * 4_200_000}}}, "line 1: cannot be stored: the request body has"),
             ({"session": []}, 'line 1, field "session": must be a JSON object'),
             ({"session": {"id": "s"}}, 'line 1, field "session.agent_id": is missing or empty'),
             ({"session": {"id": "s", "agent_id": "a"}}, 'line 1, field "session.agent_id": is the id of no agent, neither of a line'),
-            ({"session": {"id": "s", "agent_id": "a"}, "agent": {}}, 'line 1, field "session": is no field of a memory'),
+            ({"session": {"id": "s", "agent_id": "a"}, "agent": {}}, 'line 1, field "session": is not a field of a memory'),
         ],
     )  # fmt: skip
     @pytest.mark.parametrize("options", [[], ["--dry-run"]])

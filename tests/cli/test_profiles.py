@@ -261,7 +261,7 @@ class TestTheFile:
             ("profiles.a = 1", "profiles.a: must be a table"),
             ('default = "b"\n[profiles.a]\nbase_url = "x"', "default: must be the name of one of the profiles"),
             ("[profiles.a]", "profiles.a.base_url: is missing"),
-            ("[profiles.a]\nbase_url = 1", "profiles.a.base_url: must be a text"),
+            ("[profiles.a]\nbase_url = 1", "profiles.a.base_url: must be a string"),
             ("[profiles.a]\ntimeout = true", "profiles.a.timeout: must be a number of seconds"),
             ('[profiles.a]\nurl = "x"', "profiles.a.url: is not known; there are base_url, transport, timeout, api_key_env"),
             ('[profiles.a]\napi_key = "mtk_secret"', "profiles.a.api_key: keys do not stand in this file"),

@@ -258,7 +258,7 @@ def test_the_text_form_says_where_with_which_key_and_how_to_stop(serve_once):
     result = serve_once("--org", "acme=mtk_of_acme", "--org", "globex=mtk_of_globex")
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert lines[0].startswith("A fake Memtrace server answers at http://127.0.0.1:")
+    assert lines[0].startswith("A fake Memtrace server is listening at http://127.0.0.1:")
     url = lines[0].rpartition(" ")[2]
     assert lines[1:] == [
         f"MEMTRACE_BASE_URL={url}",
@@ -456,7 +456,7 @@ def test_clients_with_an_issued_key_use_the_file_over_http(serve_store, invoke, 
     found = []
     result = serve_store("--store", store, during=during)
     assert (result.exit_code, found) == (0, ["User prefers dark mode", 404])
-    assert result.stdout.startswith(f"{store} answers at http://127.0.0.1:")
+    assert result.stdout.startswith(f"{store} is listening at http://127.0.0.1:")
     assert key not in result.output
     with Memtrace(store, key) as client:
         assert client.memories.list().count == 1
@@ -543,7 +543,7 @@ def test_without_a_file_it_says_that_nothing_lasts(serve_store, arguments):
         assert "nothing lasts" in result.stderr
         assert "fake" not in result.output
         first, url, key, last = result.stdout.splitlines()
-        assert first == f"A store in memory answers at {url.removeprefix('MEMTRACE_BASE_URL=')}"
+        assert first == f"A store in memory is listening at {url.removeprefix('MEMTRACE_BASE_URL=')}"
         assert key.startswith("MEMTRACE_API_KEY=mtk_")
         assert last == "Stop it with Ctrl-C."
         keys.add(key)
@@ -566,7 +566,7 @@ def test_a_file_that_is_no_store_ends_with_status_2(serve_store, store, tmp_path
     (tmp_path / "memories.db").write_text("my diary, " * 100)
     result = serve_store("--store", store)
     assert result.exit_code == 2
-    assert "is no SQLite database" in result.stderr
+    assert "is not a SQLite database" in result.stderr
 
 
 def test_a_file_that_fails_meanwhile_is_503_outside_and_told_in_the_log(serve_store, invoke, store, tmp_path, caplog):

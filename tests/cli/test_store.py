@@ -49,7 +49,7 @@ class TestWhichFile:
     def test_a_server_is_none(self, invoke):
         result = invoke("store", "info", "--store", "http://localhost:9100")
         assert result.exit_code == 2
-        assert "looks after a sqlite:/// store" in result.stderr
+        assert "maintains a sqlite:/// store" in result.stderr
 
     def test_a_missing_file_is_status_2_and_not_made(self, store, path):
         result = store("info")
@@ -90,7 +90,7 @@ class TestInfo:
 
 class TestCheck:
     def test_a_whole_one_is_status_0(self, store, filled):
-        assert store("check").stdout == "The store is whole\n"
+        assert store("check").stdout == "The store is intact\n"
         assert json.loads(store("check", "--json").stdout) == {"ok": True, "problems": []}
 
     def test_a_damaged_one_is_status_1(self, store, filled, path):
@@ -180,7 +180,7 @@ class TestForget:
     def test_who_is_not_known_is_status_3(self, store, filled, agent):
         result = store("forget", "--agent", agent, "--yes")
         assert (result.exit_code, result.stdout) == (3, "")
-        assert f"the store knows no agent {agent!r} of the organisation 'default'" in result.stderr
+        assert f"the store has no agent {agent!r} of the organisation 'default'" in result.stderr
         assert store("forget", "--agent", agent, "--yes", "--json").exit_code == 3
 
     def test_nobody_is_asked_where_nothing_goes(self, store, filled):
@@ -245,7 +245,7 @@ class TestKeys:
         listed = json.loads(store("keys", "list", "--json").stdout)
         assert [(key["name"], key["organisation"]) for key in listed["keys"]] == [("acme", "acme"), ("phone", "acme")]
         assert "phone" in store("keys", "list").stdout
-        assert store("keys", "revoke", "phone").stdout == "The key phone is refused from now on\n"
+        assert store("keys", "revoke", "phone").stdout == "The key phone is rejected from now on\n"
         assert json.loads(store("keys", "revoke", "acme", "--json").stdout) == {"revoked": "acme"}
         assert all(key["revoked"] for key in json.loads(store("keys", "list", "--json").stdout)["keys"])
         assert store("keys", "revoke", "acme").exit_code == 2

@@ -229,5 +229,5 @@ class TestTheProgram:
         assert result.exit_code == 5
         assert [json.loads(line)["content"] for line in result.stdout.splitlines()] == ["before"]
         outage, end = result.stderr.splitlines()
-        assert "no answer for now, still trying: " in outage
+        assert "no response yet, still trying: " in outage
         assert "invalid API key" in end

@@ -237,9 +237,9 @@ def test_a_first_argument_that_is_given_twice_or_is_something_else_is_told(clien
         client.agents.register("a", name="b")
     with pytest.raises(TypeError, match="agent_id is given twice"):
         client.sessions.open("a", agent_id="b")
-    with pytest.raises(TypeError, match="expected CreateSessionRequest, agent_id as a text or its fields .* not int"):
+    with pytest.raises(TypeError, match="expected CreateSessionRequest, agent_id as a string or its fields .* not int"):
         client.sessions.open(3)
-    with pytest.raises(TypeError, match="expected RegisterAgentRequest, name as a text or its fields .* not Agent"):
+    with pytest.raises(TypeError, match="expected RegisterAgentRequest, name as a string or its fields .* not Agent"):
         client.agents.register(Agent.model_construct(id="agent_1"))
 
 

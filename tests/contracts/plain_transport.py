@@ -105,7 +105,7 @@ class Plain:
 
     def failure(self, error, request):
         if isinstance(error, TimeoutError):
-            return self.error(f"no answer from {request.origin} in time", "timeout", maybe_sent=True)
+            return self.error(f"no response from {request.origin} in time", "timeout", maybe_sent=True)
         if isinstance(error, OSError):  # before HTTPException: RemoteDisconnected is both
             return self.error(f"the connection to {request.origin} broke", "reset", maybe_sent=True)
         if isinstance(error, http.client.HTTPException):

@@ -14,7 +14,7 @@ from memtrace.transport import Headers, Request, Response
 @pytest.mark.parametrize(
     ("returned", "text"),
     [
-        (None, "send returned NoneType: a memtrace.transport.Response is due"),
+        (None, "send returned NoneType: it must return a memtrace.transport.Response"),
         (Response(200, {"a": "b"}), "needs memtrace.transport.Headers"),
         (Response(200, Headers(), "text"), "its body as bytes"),
     ],

@@ -121,7 +121,7 @@ def test_what_went_wrong_by_plan_is_in_the_log(fake, face):
     assert [(call.fault, call.status) for call in fake.calls] == [
         *(("refused", 0), ("reset", 0), ("truncated", 0), ("status", 503), ("garbled", 200), ("delay", 200)),
     ]
-    assert str(fake.calls[0]) == "agents.list: GET /api/v1/agents -> no answer (refused)"
+    assert str(fake.calls[0]) == "agents.list: GET /api/v1/agents -> no response (refused)"
 
 
 def test_a_connection_that_the_server_cut_has_no_status(fake):
@@ -248,7 +248,7 @@ def test_a_call_is_found_by_its_headers_in_any_case_of_their_names(fake):
         "nearest: agents.list: GET /api/v1/agents -> 200, with header X-Run='nightly'",
         "next: agents.list: GET /api/v1/agents -> 200, with header X-Run='daily'",
         "next: agents.list: GET /api/v1/agents -> 200, with no header X-Run",
-        "calls that came: agents.list (3)",
+        "all calls: agents.list (3)",
     ]
 
 
@@ -304,14 +304,14 @@ def test_an_assertion_may_be_about_one_organisation(fake):
     fake.calls.assert_not_called("memories.add", org="globex")
     assert told(fake.calls, "memories.add", org="globex") == [
         "expected at least 1 call to memories.add() by globex, got 0",
-        "calls that came: agents.list (1)",
+        "all calls: agents.list (1)",
     ]
 
 
 @pytest.mark.parametrize("name", ["memories.ad", "memories.recall", "*.lists", ""])
 def test_an_operation_that_no_call_can_be_is_refused_so_that_no_assertion_holds_for_a_slip(fake, name):
     for use in (fake.calls.filter, fake.calls.assert_called, fake.calls.assert_not_called):
-        with pytest.raises(ValueError, match="is no operation"):
+        with pytest.raises(ValueError, match="is not an operation"):
             use(name)
 
 
@@ -333,7 +333,7 @@ def test_the_near_misses_are_shown_with_what_they_have_otherwise_the_nearest_fir
         "expected at least 1 call to memories.add(agent_id='a1', event_type='error', session_id='s1'), got 0",
         "nearest: memories.add: POST /api/v1/memories -> 201, with event_type='note', no session_id",
         "next: memories.add: POST /api/v1/memories -> 201, with agent_id='a2', event_type='note', no session_id",
-        "calls that came: memories.add (2), agents.list (1)",
+        "all calls: memories.add (2), agents.list (1)",
     ]
     (_, *near, _) = told(fake.calls, "memories.add", content="z")
     assert [len(line) < 300 for line in near] == [True, True]
@@ -347,11 +347,11 @@ def test_without_a_near_miss_it_is_shown_what_was_called_instead(fake):
     client.sessions.list()
     assert told(fake.calls, "memories.add", agent_id="a1") == [
         "expected at least 1 call to memories.add(agent_id='a1'), got 0",
-        "calls that came: agents.list (2), sessions.list (1)",
+        "all calls: agents.list (2), sessions.list (1)",
     ]
     assert told(FakeMemtrace().calls, "memories.add") == [
         "expected at least 1 call to memories.add(), got 0",
-        "calls that came: none",
+        "all calls: none",
     ]
 
 
@@ -365,8 +365,8 @@ def test_a_wrong_number_of_calls_is_told(fake):
     assert told(fake.calls, "agents.list", times=1) == [
         "expected 1 call to agents.list(), got 2",
         "nearest: agents.list: GET /api/v1/agents -> 200",
-        "next: agents.list: GET /api/v1/agents -> no answer (reset)",
-        "calls that came: agents.list (2)",
+        "next: agents.list: GET /api/v1/agents -> no response (reset)",
+        "all calls: agents.list (2)",
     ]
     with pytest.raises(AssertionError, match=r"expected 0 calls to agents\.list\(\), got 2"):
         fake.calls.assert_not_called("agents.list")

@@ -113,9 +113,9 @@ def test_a_path_that_some_route_can_have_is_taken(on):
         ("GET /api/v1/agents/*/stat", "did you mean 'GET /api/v1/agents/\\*/stats'"),
         ("GET /api/v1/agents//stats", "did you mean"),
         ("POST /api/v1/agents/*/memories", "did you mean"),
-        ("* /nowhere", 'is no route of the server. What has no route is "unknown"'),
+        ("* /nowhere", 'is not a route of the server. What has no route is "unknown"'),
         ("GET /api/v1/memories?limit=5", "a path has no query"),
-        ("GET ", "is no route of the server"),
+        ("GET ", "is not a route of the server"),
     ],
 )
 def test_a_path_that_no_route_can_have_is_refused_with_the_nearest(on, told):
@@ -159,7 +159,7 @@ def test_what_such_a_function_raises_comes_out_of_the_call_and_no_fault_counts_i
     fake.faults.add(Fault("refused", nth=2), Fault("reset", when=lambda call: call.arguments["missing"]))
     with pytest.raises(KeyError, match="missing"):
         client.agents.list()
-    assert [str(call) for call in fake.calls] == ["agents.list: GET /api/v1/agents -> no answer"]
+    assert [str(call) for call in fake.calls] == ["agents.list: GET /api/v1/agents -> no response"]
     fake.faults.clear()
     assert client.agents.list().count == 0
 
@@ -285,7 +285,7 @@ def test_a_truncated_answer_is_an_error_that_says_so_and_the_write_is_stored(fak
     error = failure(lambda: client.remember("bot", "x"))
     assert isinstance(error, TransportError)
     assert (error.cause, error.maybe_applied) == ("protocol", True)
-    assert "the answer was cut short" in str(error)
+    assert "the response was cut short" in str(error)
     assert stored(fake) == ["x"]
 
 
@@ -366,7 +366,7 @@ def test_a_delay_is_real_under_a_real_clock(face, kind):
 def test_a_connection_that_the_server_cuts_by_itself_stays_cut(fake):
     fake.faults.add(Fault("delay", seconds=5))
     key = Headers({"x-api-key": fake.organisation().api_key})
-    with pytest.raises(TransportError, match="cut the connection"):
+    with pytest.raises(TransportError, match="closed the connection"):
         MemoryTransport(fake).send(Request("POST", "memory://", API + "/memories", key, b"x" * (4 * 1024 * 1024 + 1)))
 
 
@@ -544,9 +544,9 @@ def test_a_fault_takes_nothing_by_reference_and_can_be_compared_and_hashed(fake)
     ("settings", "message"),
     [
         ({"kind": "explode"}, "kind must be one of status, delay,"),
-        ({"kind": "reset", "on": "memories.ad"}, r"'memories\.ad' is no operation; did you mean 'memories\.add'\?"),
+        ({"kind": "reset", "on": "memories.ad"}, r"'memories\.ad' is not an operation; did you mean 'memories\.add'\?"),
         ({"kind": "reset", "on": "sessions.close"}, r"did you mean 'sessions\.update'\?"),
-        ({"kind": "reset", "on": "xyz*"}, r"'xyz\*' is no operation\. There are memories\.add,"),
+        ({"kind": "reset", "on": "xyz*"}, r"'xyz\*' is not an operation\. There are memories\.add,"),
         ({"kind": "reset", "nth": 0}, "counted from 1"),
         ({"kind": "reset", "times": 0}, "counted from 1"),
         ({"kind": "refused", "applied": True}, "applied is for status and reset"),

@@ -76,7 +76,7 @@ def test_a_key_that_nobody_has_cannot_be_revoked(fake):
     key = fake.organisation().api_key
     fake.revoke_key(key)
     for each in (key, "unknown"):
-        with pytest.raises(ValueError, match="nobody has this key") as caught:
+        with pytest.raises(ValueError, match="no organisation has this key") as caught:
             fake.revoke_key(each)
         assert each not in str(caught.value)
 

@@ -98,7 +98,7 @@ def test_the_readme_passes_without_a_warning(strict, capsys):
 # what is silently ignored or capped
 
 QUERIES = [
-    ("/memories?limit=1001", "limit=1001 silently becomes 100, since it is no whole number from 1 to 1000"),
+    ("/memories?limit=1001", "limit=1001 silently becomes 100, since it is not a whole number from 1 to 1000"),
     ("/memories?limit=0", "limit=0 silently becomes 100"),
     ("/memories?limit=-1", "limit=-1 silently becomes 100"),
     ("/memories?limit=ten", "limit=ten silently becomes 100"),
@@ -172,7 +172,12 @@ BODIES = [
     ("POST", "/search", {"content_contains": "a\0b"}, "the NUL in content_contains is silently left out"),
     ("POST", "/search", {"min_importance": -0.5}, "min_importance=-0.5 is ignored, since it is below 0"),
     ("POST", "/search", {"offset": 5}, "memories.filter does not read the field 'offset', and ignores it; it reads"),
-    ("POST", "/search", {"limit": 1001}, "limit=1001 silently becomes 50, since it is no whole number from 1 to 1000"),
+    (
+        "POST",
+        "/search",
+        {"limit": 1001},
+        "limit=1001 silently becomes 50, since it is not a whole number from 1 to 1000",
+    ),
     ("POST", "/search", {"limit": 0}, "limit=0 silently becomes 50"),
     ("POST", "/search", {"LIMIT": -5}, "limit=-5 silently becomes 50"),
     ("POST", "/search", {"order": "newest"}, "order=newest silently means newest first"),
@@ -262,7 +267,7 @@ def test_the_error_passes_by_what_handles_the_sdks_errors_and_is_in_the_log(api,
     assert issubclass(StrictModeError, AssertionError)
     with pytest.raises(StrictModeError):
         api.get("/memories?limit=1001")
-    assert str(strict.calls[-1]) == "memories.list: GET /api/v1/memories -> no answer (strict mode)"
+    assert str(strict.calls[-1]) == "memories.list: GET /api/v1/memories -> no response (strict mode)"
 
 
 def test_the_newest_100_errors_are_kept_until_they_are_cleared_or_the_fake_is_reset(api, strict):

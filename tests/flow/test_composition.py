@@ -140,7 +140,9 @@ def yields_without_from(request, call_next):
 
 
 def test_yield_without_from_is_told(runner):
-    with pytest.raises(MiddlewareError, match=f"yields_without_from wrote 'yield' instead of 'yield from'. {WRITE}"):
+    with pytest.raises(
+        MiddlewareError, match=f"yields_without_from wrote 'yield' where 'yield from' is required. {WRITE}"
+    ):
         runner.call(yields_without_from)
 
 
@@ -179,8 +181,8 @@ def gives_nothing(request, call_next):
         (is_async, rf"is_async is an async function.*Use def, not async def. {WRITE}"),
         (is_async_generator, rf"is_async_generator is an async generator.*Use def, not async def. {WRITE}"),
         (is_plain, rf"is_plain returned call_next\(request\) itself. {WRITE}; return response"),
-        (answers_plainly, rf"answers_plainly is no generator function: it returned Response. {WRITE}"),
-        (gives_nothing, rf"gives_nothing is no generator function: it returned NoneType. {WRITE}"),
+        (answers_plainly, rf"answers_plainly is not a generator function: it returned Response. {WRITE}"),
+        (gives_nothing, rf"gives_nothing is not a generator function: it returned NoneType. {WRITE}"),
     ],
     ids=lambda given: getattr(given, "__name__", ""),
 )
@@ -270,7 +272,7 @@ def test_an_object_is_named_by_its_class_in_messages(runner):
         def __call__(self, request, call_next):
             return None
 
-    with pytest.raises(MiddlewareError, match=r"Wrong is no generator function"):
+    with pytest.raises(MiddlewareError, match=r"Wrong is not a generator function"):
         runner.call(Wrong())
 
 

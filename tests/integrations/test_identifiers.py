@@ -52,5 +52,5 @@ def test_an_id_that_the_server_would_refuse_is_refused_with_the_way_out(bad):
 
 @pytest.mark.parametrize("bad", ["", None])
 def test_no_id_at_all_is_refused(bad):
-    with pytest.raises(InvalidRequestError, match="agent_id must be a text"):
+    with pytest.raises(InvalidRequestError, match="agent_id must be a string"):
         check_owner(bad, "agent_id")

@@ -100,7 +100,7 @@ CIRCLE.append(CIRCLE)
     ids=["nan", "infinity", "number", "none", "truth", "object", "bytes", "set", "circle"],
 )
 def test_what_json_would_change_or_cannot_hold_is_refused_by_name(value):
-    with pytest.raises(InvalidRequestError, match=r"^items\[3\] must be JSON: texts as keys") as caught:
+    with pytest.raises(InvalidRequestError, match=r"^items\[3\] must be JSON: strings as keys") as caught:
         json_text(value, "items[3]")
     assert caught.value.field == "items[3]"
     assert caught.value.__cause__ is None
@@ -108,7 +108,7 @@ def test_what_json_would_change_or_cannot_hold_is_refused_by_name(value):
 
 @pytest.mark.parametrize("levels", [101, 100_000])
 def test_what_is_too_deep_is_refused_by_name(levels):
-    with pytest.raises(InvalidRequestError, match=r"^items\[3\] must be JSON: texts as keys") as caught:
+    with pytest.raises(InvalidRequestError, match=r"^items\[3\] must be JSON: strings as keys") as caught:
         json_text(nested(levels), "items[3]")
     assert caught.value.field == "items[3]"
     assert caught.value.__cause__ is None
@@ -302,7 +302,7 @@ def test_what_is_stored_but_cannot_be_read_in_time_may_be_stored():
     assert caught.value.code == "visibility_timeout"
     assert caught.value.maybe_applied
     assert not caught.value.retryable
-    assert "do not write it again" in caught.value.hint
+    assert "do not store them again" in caught.value.hint
     fake.flush()
     assert [record.item for record in read(client)] == ["a"]
 

@@ -192,7 +192,7 @@ def test_a_time_that_the_storage_cannot_read_is_named_without_its_query(target, 
     error = error_for(answer(500, text), asked)
     assert type(error) is InvalidRequestError
     assert (error.field, error.status_code, error.retryable) == (field, 500, False)
-    assert error.message == f"{field} is no time that the server's storage can read"
+    assert error.message == f"{field} is not a time that the server's storage can read"
     assert error.rule.startswith("a whole number from 1 to 8760")
 
 
@@ -266,13 +266,13 @@ def test_a_hint_of_the_server_goes_before_our_own(status, own):
             500,
             "failed to query Arc: connection refused",
             "memories.list",
-            "the organisation's storage (Arc) does not answer",
+            "the organisation's storage (Arc) does not respond",
         ),
         (502, "bad gateway", "agents.list", "the server, or a proxy before it, is down or busy: try again later"),
         (503, "overloaded", "agents.list", "the server, or a proxy before it, is down or busy: try again later"),
         (504, "gateway timeout", "agents.list", "the server, or a proxy before it, is down or busy: try again later"),
         (429, "slow down", "agents.list", "send less at once, or let a call wait longer"),
-        (413, "too large", "agents.list", "a proxy before the server takes less"),
+        (413, "too large", "agents.list", "a proxy before the server accepts less"),
         (302, "moved", "agents.list", "make that address the base URL"),
     ],
 )

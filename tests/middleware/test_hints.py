@@ -39,7 +39,7 @@ def test_a_route_that_the_fake_or_the_store_does_not_have(face, tmp_path):
     for client in (face.of(FakeMemtrace()), face.client(tmp_path / "agent.db")):
         with pytest.raises(MemtraceError) as caught:
             client.request("GET", "/nowhere")
-        assert caught.value.hint.startswith("what answers here stands for a Memtrace server")
+        assert caught.value.hint.startswith("this is a stand-in for a Memtrace server")
 
 
 def test_a_failure_of_the_store_leads_to_its_check(face, tmp_path):

@@ -240,11 +240,11 @@ def test_a_copy_with_another_key_sends_it(face):
         ),
         (
             ["tag", replace("tag", A)],
-            r"middleware\[1\] is placed instead of 'tag', which is no built-in link. Known: errors, retry, auth, log .docs: https://\S+/errors/[a-z_]+.md.$",
+            r"middleware\[1\] is placed instead of 'tag', which is not a built-in link. Known: errors, retry, auth, log .docs: https://\S+/errors/[a-z_]+.md.$",
         ),
         (
             [replace("logs", A)],
-            r"instead of 'logs', which is no built-in link. Did you mean 'log'\? Known: errors, retry, auth, log .docs: https://\S+/errors/[a-z_]+.md.$",
+            r"instead of 'logs', which is not a built-in link. Did you mean 'log'\? Known: errors, retry, auth, log .docs: https://\S+/errors/[a-z_]+.md.$",
         ),
         (
             [replace("auth", A), B, replace("auth", "tag")],
@@ -323,7 +323,7 @@ def test_a_middleware_that_has_a_place_is_not_given_another(place):
 def test_a_position_is_not_placed():
     with pytest.raises(
         ConfigurationError,
-        match=r"^what is placed before 'auth' is a Position, after 'log', and no middleware: write before\('auth', your",
+        match=r"^what is placed before 'auth' is a Position, after 'log', not a middleware: write before\('auth', your",
     ):
         before("auth", Position("after", "log"))
 

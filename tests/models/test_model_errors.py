@@ -29,11 +29,11 @@ def refused(model, **fields):
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"content": ["planted"]}, "content must be a text, not list"),
-        ({"content": None}, "content must be a text, not NoneType"),
-        ({"content": str}, "content must be a text, not the class str"),
+        ({"content": ["planted"]}, "content must be a string, not list"),
+        ({"content": None}, "content must be a string, not NoneType"),
+        ({"content": str}, "content must be a string, not the class str"),
         ({"tags": "planted"}, "tags must be a list, not str"),
-        ({"tags": ["ui", 5]}, "tags[1] must be a text, not int"),
+        ({"tags": ["ui", 5]}, "tags[1] must be a string, not int"),
         ({"metadata": "planted"}, "metadata must be a dict, not str"),
         ({"importance": -0.1}, "importance must be at least 0"),
         ({"importance": 2}, "importance must be at most 1"),
@@ -68,7 +68,7 @@ def test_a_setting_is_told_with_its_rule(model, fields, told):
 
 def test_an_object_where_its_id_is_due_is_named():
     agent = Agent(id="agent_1", org_id="org_1", name="planted", created_at="2026-01-01T00:00:00Z")
-    assert refused(AddMemoryRequest, agent_id=agent, content="x").message == "agent_id must be a text, not Agent"
+    assert refused(AddMemoryRequest, agent_id=agent, content="x").message == "agent_id must be a string, not Agent"
 
 
 def test_what_no_rule_is_known_for_is_told_in_the_words_of_its_type():

@@ -184,7 +184,7 @@ PAIRS = [
 
 @pytest.mark.parametrize(("model", "keywords", "omitted"), PAIRS)
 def test_the_keyword_form_has_the_models_fields_and_types(model, keywords, omitted):
-    scope = {**vars(models), **vars(memtrace.context), **vars(typing), "Required": typing_extensions.Required}
+    scope = dict(vars(fields))
     hints = {name: eval(hint.__forward_arg__, scope) for name, hint in _annotations(keywords).items()}
     expected = {name: field.annotation for name, field in model.model_fields.items() if name not in omitted}
     assert set(hints) == set(expected)

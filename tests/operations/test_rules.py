@@ -182,7 +182,7 @@ def test_context_refuses_bad_types_and_times():
 
 
 def test_names_and_owners_are_required():
-    with pytest.raises(InvalidRequestError, match="name must be a text that is not empty: it is required"):
+    with pytest.raises(InvalidRequestError, match="name must be a string that is not empty: it is required"):
         register_agent(RegisterAgentRequest(name=""))
     with pytest.raises(InvalidRequestError, match="agent_id must be .* it is required"):
         create_session(CreateSessionRequest(agent_id=""))
@@ -199,13 +199,13 @@ def test_half_a_character_cannot_stand_in_a_path():
 
 @pytest.mark.parametrize("segment", [5, None, b"a"])
 def test_what_is_no_text_cannot_stand_in_a_path(segment):
-    with pytest.raises(InvalidRequestError, match="agent_id must be a text: .* was given"):
+    with pytest.raises(InvalidRequestError, match="agent_id must be a string: .* was given"):
         path_segment(segment, "agent_id")
 
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])
 def test_what_would_name_another_path_is_refused(segment):
-    with pytest.raises(InvalidRequestError, match="it stands in a path"):
+    with pytest.raises(InvalidRequestError, match="it is a part of the path"):
         path_segment(segment, "agent_id")
 
 

@@ -73,8 +73,8 @@ def listed(python):
 
 STATUSES = [
     ("broken", "broken", "2.1", "cannot be loaded: RuntimeError: it was built for another machine"),
-    ("twin-one", "ambiguous", "1.0", "several distributions bring this name; uninstall all but one"),
-    ("twin-two", "ambiguous", "3.2", "several distributions bring this name; uninstall all but one"),
+    ("twin-one", "ambiguous", "1.0", "several distributions bring this name; uninstall all except one"),
+    ("twin-two", "ambiguous", "3.2", "several distributions bring this name; uninstall all except one"),
     ("taker", "shadowed", "4.0", "belongs to a built-in"),
     ("future", "broken", "9.9", "was written for plugin interface 99"),
     ("misspelt", "broken", "0.2", "unknown hook"),
@@ -128,7 +128,7 @@ print(json.dumps([told, called]))
 """
 CURES = [
     ("broken", ["acme-{kind}-broken 2.1", "it was built for another machine", "upgrade or uninstall acme-{kind}-broken"]),
-    ("twin", ["acme-{kind}-twin-one 1.0", "acme-{kind}-twin-two 3.2", "uninstall all but one"]),
+    ("twin", ["acme-{kind}-twin-one 1.0", "acme-{kind}-twin-two 3.2", "uninstall all except one"]),
     ("future", ["acme-{kind}-future 9.9", "plugin interface 99", "upgrade memtrace-sdk"]),
     ("exits", ["acme-{kind}-exits 1.1", "no gpu in this machine", "upgrade or uninstall acme-{kind}-exits"]),
     ("worded", ["acme-{kind}-worded 1.3", "a whole number, not '2'", "upgrade or uninstall acme-{kind}-worded"]),

@@ -195,7 +195,7 @@ def test_a_middleware_plugin_that_makes_none_is_told_with_its_distribution(insta
     ) as caught:
         Memtrace("http://server", "key", transport=Script(), middleware=["tag"])
     if "cannot be used" in told:
-        assert caught.value.hint == "tell the authors of acme-memtrace"
+        assert caught.value.hint == "report it to the authors of acme-memtrace"
 
 
 def test_a_middleware_that_is_interrupted_while_it_is_made_interrupts(installed):
@@ -268,7 +268,7 @@ def test_an_option_that_this_sdk_does_not_have_is_refused_with_its_cure(installe
     registry = installed.transports()
     with pytest.raises(
         TransportNotAvailableError,
-        match=r"^transport 'acme' of acme-memtrace 3.1 .* honours 'http3', which is no option of memtrace-sdk \d.*"
+        match=r"^transport 'acme' of acme-memtrace 3.1 .* honours 'http3', which is not an option of memtrace-sdk \d.*"
         r"misspelt, or written for a newer memtrace-sdk. Did you mean 'http2'\?",
     ) as caught:
         registry.get("acme")
@@ -524,7 +524,7 @@ def test_an_own_spec_with_an_option_that_does_not_exist_is_refused():
     spec = TransportSpec(create=print, capabilities=frozenset({"prxy"}))
     with pytest.raises(
         TransportNotAvailableError,
-        match=r"the TransportSpec of transport= .* 'prxy', which is no option .* mean 'proxy'\?",
+        match=r"the TransportSpec of transport= .* 'prxy', which is not an option .* mean 'proxy'\?",
     ):
         select_transport(spec, None, asynchronous=False)
 
@@ -729,7 +729,7 @@ def test_what_a_plugin_makes_that_is_no_transport_is_told_with_its_distribution(
         f"transport 'acme' of acme-memtrace 3.1 cannot be used: its {maker} gives {gives.replace('FORM', form)} "
         "(asked for because transport='acme')"
     )
-    assert caught.value.hint == "tell the authors of acme-memtrace"
+    assert caught.value.hint == "report it to the authors of acme-memtrace"
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_damaged_file_is_made_anew_and_the_log_says_so_once(path, damage, capl
     with caplog.at_level(logging.WARNING):
         index = TextIndex(open_index_file(path))
     (said,) = [record.getMessage() for record in caplog.records]
-    assert said.startswith("the search index is damaged and is made anew")
+    assert said.startswith("the search index is damaged and is rebuilt")
     kept = path.with_name("index.damaged")
     assert kept.exists() is (damage in {"garbage", "header"}), "what may be another program's file is not deleted"
     assert len(index) == 0
@@ -65,7 +65,7 @@ def test_an_index_of_another_version_is_made_anew_in_its_file(path, monkeypatch,
         index = TextIndex(open_index_file(path))
         assert len(TextIndex(open_index_file(path))) == len(index) == 0
     assert [record.getMessage() for record in caplog.records] == [
-        "the search index is another version's and is made anew"
+        "the search index is another version's and is rebuilt"
     ]
     index.add(memory("green tea"))
     assert found(index, "tea") == ["green tea"]
@@ -85,7 +85,7 @@ def test_a_file_of_a_newer_release_is_kept_aside_and_made_anew(path, caplog):
             index = TextIndex(connection)
             open_index_file(path).close()
         assert [record.getMessage() for record in caplog.records] == [
-            "the search index is another version's and is made anew; the old file is kept beside it as .newer"
+            "the search index is another version's and is rebuilt; the old file is kept beside it as .newer"
         ]
         assert len(index) == 0
         index.add(memory("green tea"))
@@ -110,7 +110,7 @@ def test_another_program_s_database_is_left_alone(path):
 
 def test_a_path_at_which_no_file_can_be_is_named(path):
     path.write_text("a file", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="cannot be reached|something else stands in its place") as caught:
+    with pytest.raises(ConfigurationError, match="cannot be reached|something else is in its place") as caught:
         open_index_file(path / "index")
     assert caught.value.argument == "search_index"
     with pytest.raises(ConfigurationError, match="is a folder"):

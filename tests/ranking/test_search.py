@@ -188,7 +188,7 @@ def test_a_long_word_is_also_found_within_others_where_it_stands_by_itself():
 
 @pytest.mark.parametrize("query", ["", " ", "\n\t", None, 5, b"tea"])
 def test_a_blank_query_is_refused(query):
-    with pytest.raises(InvalidRequestError, match="query must be a text") as caught:
+    with pytest.raises(InvalidRequestError, match="query must be a string") as caught:
         MemorySearch(index_of(*CHAT)).search(query)
     assert caught.value.field == "query"
 

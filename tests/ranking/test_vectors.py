@@ -103,8 +103,8 @@ def fail(texts):
         (fail, "failed with RuntimeError"),
         (lambda texts: [[float("nan"), 1.0] for _ in texts], "gave a number that is not finite (NaN or infinity)"),
         (lambda texts: [[1.0, float("-inf")] for _ in texts], "gave a number that is not finite (NaN or infinity)"),
-        (lambda texts: [], "gave 0 vectors for 4 texts"),
-        (lambda texts: [[1.0]], "gave 1 vector for 4 texts"),
+        (lambda texts: [], "gave 0 vectors for 4 strings"),
+        (lambda texts: [[1.0]], "gave 1 vector for 4 strings"),
         (lambda texts: [[] for _ in texts], "gave a vector without numbers"),
         (lambda texts: [[1.0] * (n + 1) for n, _ in enumerate(texts)], "gave vectors of several lengths"),
     ],
@@ -158,7 +158,7 @@ def test_vectors_of_another_model_are_replaced_with_one_warning(caplog):
         search.search("vehicle")
         assert (search.embed(), search.embed()) == (4, 0)
     (record,) = caplog.records
-    assert record.getMessage().startswith("the vectors of another model in the search index are made anew")
+    assert record.getMessage().startswith("the vectors of another model in the search index are recomputed")
 
 
 def test_two_models_that_replace_each_other_s_vectors_at_once_come_to_an_end():

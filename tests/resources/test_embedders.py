@@ -171,7 +171,7 @@ def test_two_clients_with_models_of_their_own_say_that_they_replace_vectors(face
         assert found(second, "vehicle")[0] == "my automobile broke down"
         assert found(second, "vehicle")[0] == "my automobile broke down"
     (record,) = caplog.records
-    assert record.getMessage().startswith("the vectors of another model in the search index are made anew")
+    assert record.getMessage().startswith("the vectors of another model in the search index are recomputed")
 
 
 async def embed(texts):

@@ -238,7 +238,7 @@ def test_a_name_that_is_taken_is_told_how_to_get_its_agent(face, fake):
     client.agents.register(name="assistant")
     with pytest.raises(ConflictError) as caught:
         client.agents.register(name="assistant")
-    assert caught.value.hint == "client.agents.get_or_register(name=...) gives the one that is there"
+    assert caught.value.hint == "client.agents.get_or_register(name=...) returns the existing one"
 
 
 @by_face(
@@ -552,5 +552,5 @@ def test_a_search_takes_tags_as_a_list_does(face, tags, sent):
     assert json.loads(transport.last.body)["tags"] == sent
     with pytest.raises(InvalidRequestError, match=r"tags\[1\] must be letters"):
         client.memories.filter(tags="ui,no space")
-    with pytest.raises(InvalidRequestError, match=r"^tags\[1\] must be a text, not int"):
+    with pytest.raises(InvalidRequestError, match=r"^tags\[1\] must be a string, not int"):
         client.memories.filter(tags=["a", 5])

@@ -389,7 +389,7 @@ def test_a_damaged_file_is_made_anew_and_the_log_says_so_once(face, fake, tmp_pa
     with face.of(fake, search_index=path) as client, caplog.at_level(logging.WARNING):
         assert found(client, "Lisbon") == ["User moved to Lisbon"]
         assert found(client, "Lisbon") == ["User moved to Lisbon"]
-    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is made anew"]
+    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is rebuilt"]
 
 
 def test_damage_that_shows_when_it_is_used_is_mended(face, fake, tmp_path, caplog):
@@ -402,7 +402,7 @@ def test_damage_that_shows_when_it_is_used_is_mended(face, fake, tmp_path, caplo
     with face.of(fake, search_index=path) as client, caplog.at_level(logging.WARNING):
         assert found(client, "Lisbon") == ["User moved to Lisbon"]
         assert found(client, "Lisbon") == ["User moved to Lisbon"]
-    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is made anew"]
+    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is rebuilt"]
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_a_row_that_cannot_be_read_is_damage_too(tmp_path, row_damage, caplog):
             assert found(client, "Lisbon")[0] == "User moved to Lisbon"
             assert client.memories.index_status().memories == 4
             assert client.memories.prompt_context("Lisbon", agent_id="a", recent=2).memories
-    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is made anew"]
+    assert [record.getMessage() for record in caplog.records] == ["the search index is damaged and is rebuilt"]
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", 5, b"index"])

@@ -108,7 +108,7 @@ def test_a_read_has_what_is_left_of_the_time(face, timeout, left):
 
     def too_slow(request):
         clock.now += request.timeout
-        raise TransportError("no answer in time", cause="timeout", maybe_sent=True)
+        raise TransportError("no response in time", cause="timeout", maybe_sent=True)
 
     client, transport = face.scripted(too_slow, clock=clock)
     with pytest.raises(DeadlineExceededError, match=rf"within {timeout} s, in 1 reads") as caught:
@@ -123,7 +123,7 @@ def test_the_deadline_of_a_call_bounds_a_read_where_it_is_sooner(face):
 
     def too_slow(request):
         clock.now += request.timeout
-        raise TransportError("no answer in time", cause="timeout", maybe_sent=True)
+        raise TransportError("no response in time", cause="timeout", maybe_sent=True)
 
     client, transport = face.scripted(too_slow, clock=clock, deadline=1.0)
     with pytest.raises(TransportError) as caught:

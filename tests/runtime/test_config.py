@@ -119,7 +119,7 @@ def test_what_is_missing_or_empty_is_named_with_argument_and_variable(make, monk
     monkeypatch.setenv(variable, "")
     with pytest.raises(ConfigurationError, match=f"^{noun} is empty"):
         make(**given)
-    with pytest.raises(ConfigurationError, match=f"^{noun} must be a text, not int {place}"):
+    with pytest.raises(ConfigurationError, match=f"^{noun} must be a string, not int {place}"):
         make(**given, **{argument: 5})
 
 
@@ -181,7 +181,7 @@ def test_an_empty_key_is_called_empty(make):
 def test_a_key_that_is_no_text_is_refused(make):
     client = make("http://server", "key")
     for key in (None, 5, b"key"):
-        with pytest.raises(ConfigurationError, match="the API key must be a text, not"):
+        with pytest.raises(ConfigurationError, match="the API key must be a string, not"):
             client.with_options(api_key=key)
 
 

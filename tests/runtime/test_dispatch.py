@@ -208,7 +208,7 @@ def test_a_mistake_in_a_middleware_says_where(dispatch):
     def wrong(request, call_next):
         return None
 
-    with pytest.raises(MiddlewareError, match=r"wrong is no generator function.*\[things.get: GET /base/x"):
+    with pytest.raises(MiddlewareError, match=r"wrong is not a generator function.*\[things.get: GET /base/x"):
         dispatch.send(operation(), middleware=[wrong])
 
 

@@ -109,7 +109,7 @@ def test_a_path_that_no_file_can_have_is_refused_when_the_client_is_made(path):
 
 
 def test_a_path_of_bytes_is_refused():
-    with pytest.raises(ConfigurationError, match="must be a text, not bytes"):
+    with pytest.raises(ConfigurationError, match="must be a string, not bytes"):
         Memtrace(InBytes())
 
 
@@ -144,7 +144,7 @@ class InBytes(os.PathLike):
 @pytest.mark.parametrize("made", [SqliteTransport, AsyncSqliteTransport, StoreFile, StoreApp, check_store])
 def test_what_names_no_store_is_refused(made):
     for store in (5, None, b"agent.db", InBytes()):
-        with pytest.raises(ConfigurationError, match=r"the store must be a text or a pathlib\.Path"):
+        with pytest.raises(ConfigurationError, match=r"the store must be a string or a pathlib\.Path"):
             made(store)
     for store in (Path("a\0b"), Path("\ud800")):
         with pytest.raises(ConfigurationError, match="the store is not a valid path"):

@@ -48,7 +48,7 @@ def refused(face, path, **settings):
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(face, path):
     path.write_text("my diary, " * 100)
-    assert "is no SQLite database" in refused(face, path)
+    assert "is not a SQLite database" in refused(face, path)
     assert path.read_text() == "my diary, " * 100
 
 
@@ -80,12 +80,12 @@ def test_a_folder_is_refused(face, path):
 
 def test_what_is_no_regular_file_is_refused(face, path):
     os.mkfifo(path)
-    assert "is no regular file" in refused(face, path)
+    assert "is not a regular file" in refused(face, path)
 
 
 def test_a_link_that_leads_nowhere_is_refused(face, path):
     path.symlink_to(path.parent / "missing" / "agent.db")
-    assert "something else stands in its place" in refused(face, path)
+    assert "something else is in its place" in refused(face, path)
 
 
 def test_a_path_below_a_file_is_refused(face, path):

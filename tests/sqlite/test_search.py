@@ -169,7 +169,7 @@ def test_an_index_of_another_version_is_made_anew_from_what_is_stored(path, monk
         assert found(client, "Lisbon") == ["User moved to Lisbon"]
         assert found(client, "Lisbon") == ["User moved to Lisbon"]
     assert [record.getMessage() for record in caplog.records] == [
-        "the search index is another version's and is made anew"
+        "the search index is another version's and is rebuilt"
     ]
     with StoreFile(str(path)) as store:
         assert store.check() == []

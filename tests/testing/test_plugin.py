@@ -223,7 +223,7 @@ class TestARefusalOfStrictMode:
                 "  agents.list does not read the parameter 'limit', and ignores it; it reads none",
                 "Where that is meant, say memtrace_fake.strict_errors.clear(), or mark the test with memtrace(strict=False).",
                 "*calls of the fake Memtrace server (the last 3 of 3)*",
-                "memories.list: GET /api/v1/memories -> no answer (strict mode)",
+                "memories.list: GET /api/v1/memories -> no response (strict mode)",
             ]
         )
 
@@ -328,7 +328,7 @@ class TestTheReport:
                     memtrace_client.agents.list()
                 assert not "a failure"
         """
-        run(source, "--tb=short").stdout.fnmatch_lines(["agents.list: GET /api/v1/agents -> no answer (reset)"])
+        run(source, "--tb=short").stdout.fnmatch_lines(["agents.list: GET /api/v1/agents -> no response (reset)"])
 
     def test_a_failed_teardown_shows_them_too(self, run):
         source = """

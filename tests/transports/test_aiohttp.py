@@ -334,7 +334,7 @@ def test_an_attempt_ends_at_its_bound_however_slow_the_answer_is(name, whose):
     with ScriptedServer(Echo(), SLOW[name]) as server:
         _, error = send(get(server), post(server, timeout=0.15), own=WHOSE[whose])
         failed(error, "timeout", maybe_sent=True)
-        assert error.message.startswith(f"no answer from {server.url} in time: ")
+        assert error.message.startswith(f"no response from {server.url} in time: ")
 
 
 def test_long_bounds_are_not_rounded_up():

@@ -384,7 +384,7 @@ def test_a_certificate_that_a_proxy_shows_is_named_as_the_proxys(kind, authority
         (error,) = sent(kind, asked("https"))
     assert f"through the proxy {address} of HTTPS_PROXY" in failed_by(error)
     assert "CERTIFICATE_VERIFY_FAILED" in error.message
-    assert error.hint.startswith("if the proxy shows a certificate of its own, name its authority by SSL_CERT_FILE")
+    assert error.hint.startswith("if the proxy has its own certificate, name its authority by SSL_CERT_FILE")
 
 
 @pytest.mark.network

@@ -285,7 +285,7 @@ def test_no_answer_in_time_may_have_been_sent(wire):
     with ScriptedServer(Echo(), Stall()) as server:
         _, answer = wire.send(get(server), post(server, timeout=0.1))
         error = failed(answer, "timeout", maybe_sent=True)
-        assert error.message.startswith(f"no answer from {server.url} in time: ")
+        assert error.message.startswith(f"no response from {server.url} in time: ")
 
 
 def test_a_timeout_of_none_is_no_bound(wire):

@@ -376,7 +376,7 @@ def test_the_end_of_the_bound_frees_the_connection(httpx, library):
         async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
             transport = AsyncHttpxTransport(client)
             await transport.send(get(server.url))
-            with pytest.raises(TransportError, match="no answer"):
+            with pytest.raises(TransportError, match="no response"):
                 await transport.send(get(server.url, timeout=0.05))
             return (await transport.send(get(server.url))).status
 

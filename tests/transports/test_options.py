@@ -79,9 +79,9 @@ def test_the_address_of_a_proxy_is_taken(proxy):
     [
         ([("x-a", "b")], r"options\.headers must be a mapping"),
         ("x-a: b", r"options\.headers must be a mapping"),
-        ({"x-a": 1}, r"options\.headers\['x-a'\] must be a text"),
-        ({1: "a"}, r"options\.headers\[1\] must be a text"),
-        ({"x-a": b"b"}, r"options\.headers\['x-a'\] must be a text"),
+        ({"x-a": 1}, r"options\.headers\['x-a'\] must be a string"),
+        ({1: "a"}, r"options\.headers\[1\] must be a string"),
+        ({"x-a": b"b"}, r"options\.headers\['x-a'\] must be a string"),
         ({"x-a": "planted\n"}, r"options\.headers\['x-a'\] cannot be sent"),
         ({"x a": "planted"}, r"options\.headers\['x a'\] cannot be sent"),
         ({"x-a": "pl\xe4nted"}, r"options\.headers\['x-a'\] cannot be sent"),
@@ -217,7 +217,7 @@ def face(request):
 
 
 def test_the_shorter_of_bound_and_read_timeout_holds(face):
-    with ScriptedServer(Stall()) as server, pytest.raises(TransportError, match="no answer") as caught:
+    with ScriptedServer(Stall()) as server, pytest.raises(TransportError, match="no response") as caught:
         face.send(server.url, read_timeout=0.05)
     assert (caught.value.cause, caught.value.maybe_sent) == ("timeout", True)
 

@@ -185,7 +185,7 @@ def check_error(request, response):
 def is_told(error, text):
     """Whether the message of the exception is what the server's text becomes."""
     if "Conversion Error" in text:
-        return error.message == f"{error.field} is no time that the server's storage can read"
+        return error.message == f"{error.field} is not a time that the server's storage can read"
     if "FOREIGN KEY" in text:
         return error.message.endswith(f"': {text}")
     return error.message == text or text.startswith(error.message.removesuffix("…"))

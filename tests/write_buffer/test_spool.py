@@ -544,7 +544,7 @@ def test_a_file_that_is_no_spool_is_refused_and_left_alone(face, fake, tmp_path)
     other.close()
     before = {each: each.read_bytes() for each in (text, theirs, newer)}
     for file, told in [
-        (text, "is no SQLite database"),
+        (text, "is not a SQLite database"),
         (theirs, "is the database of another program"),
         (newer, "was written by a newer memtrace-sdk"),
         (folder, "is a folder"),

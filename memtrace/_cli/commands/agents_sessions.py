@@ -23,7 +23,7 @@ Examples:
 def agents(
     agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Only this one, by id or name.")] = None,
     *,
-    ids: Annotated[bool, typer.Option("--ids", help="Show the agents' ids too.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Also show the agents' IDs.")] = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,7 +86,7 @@ agent. Without one: all registered agents.
 
 
 def stats(
-    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="Whose: one id or more.")] = None,
+    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="The agents, by id.")] = None,
     *,
     ids: IdsOption = False,
     choice: Choice,

@@ -35,7 +35,7 @@ def context(
     *,
     agent: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="With --prompt or --query: what this agent remembers."),
+        typer.Option(metavar="ID", help="With --prompt or --query: the memories of this agent."),
     ] = None,
     query: QueryOption = None,
     since: Annotated[

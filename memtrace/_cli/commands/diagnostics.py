@@ -14,7 +14,7 @@ Examples:
 
 
 def transports(*, as_json: JsonOption = False) -> None:
-    """List the installed transports: the clients that they serve, the default, and what is wrong where one cannot be used."""
+    """List the installed transports: the clients they support, the default, and why one cannot be used."""
     from memtrace._cli.plugin_table import run_listing
     from memtrace.plugins import transport_registry as installed
 
@@ -29,7 +29,7 @@ Examples:
 
 
 def middleware(*, as_json: JsonOption = False) -> None:
-    """List the built-in middleware, and what you have installed; that acts only where a client names it."""
+    """List the built-in middleware and the installed ones, which run only in clients that name them."""
     from memtrace._cli.plugin_table import run_listing
     from memtrace.plugins import middleware_registry as installed
 
@@ -44,7 +44,7 @@ Examples:
 
 
 def rankers(*, as_json: JsonOption = False) -> None:
-    """List the built-in ranker, and what you have installed; that orders a search only where a client names it."""
+    """List the built-in ranker and the installed ones, which rank only in clients that name them."""
     from memtrace._cli.plugin_table import run_listing
     from memtrace.plugins import ranker_registry as installed
 
@@ -70,7 +70,7 @@ def doctor(
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
-    """Check configuration, transport, server, key and storage, and say what to do about what fails."""
+    """Check configuration, transport, server, key and storage, and say how to fix what fails."""
     from memtrace._cli.doctor import run_doctor
 
     raise typer.Exit(run_doctor(choice, as_json=as_json))

@@ -23,8 +23,8 @@ FILE has one turn a line, as a JSON object:
    "speaker": "Ines", "id": "1:1", "text": "Good morning!"}
 All fields are needed; a "caption" and any other may follow. Each speaker of
 each conversation becomes an agent, each session of a conversation a session.
-A line that is none of this ends the command with status 2; the message tells
-what was stored before it.
+An invalid line ends the command with status 2; the message has the number of
+turns that were stored before it.
 """
 
 
@@ -49,7 +49,7 @@ def demo(
         typer.Option(
             metavar="QUESTION",
             callback=_not_blank,
-            help="With --conversation: what to look for, in plain words; repeat it for more.",
+            help="With --conversation: what to look for, in plain words; give it several times for more.",
         ),
     ] = None,
     max_tokens: Annotated[
@@ -57,7 +57,7 @@ def demo(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Keep it in a file, sqlite:///demo.db, and see it again in the next run."),
+        typer.Option(metavar="URL", help="Keep everything in a file, such as sqlite:///demo.db, between runs."),
     ] = None,
 ) -> None:
     """Walk through the SDK without a server and without a key, in memory unless --store names a file."""
@@ -88,40 +88,41 @@ cannot, and no other Host than this machine's, HOST and those of --allow-host.
 def serve_fake(
     *,
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 selects a free one.")] = 0,
     clock: Annotated[
-        Literal["real", "manual"], typer.Option(help="manual stands still until /_fake/clock/advance moves it.")
+        Literal["real", "manual"], typer.Option(help="manual does not move until /_fake/clock/advance moves it.")
     ] = "real",
     visibility: Annotated[
-        Literal["immediate", "server"], typer.Option(help="server shows writes as late as the real one does.")
+        Literal["immediate", "server"], typer.Option(help="server delays writes like the real one.")
     ] = "immediate",
-    dedup_enabled: Annotated[Literal["true", "false"], typer.Option(help="false refuses no duplicate.")] = "true",
-    dedup_window_hours: Annotated[
-        int, typer.Option(metavar="HOURS", help="For how long a memory makes another one a duplicate.")
-    ] = 24,
+    dedup_enabled: Annotated[Literal["true", "false"], typer.Option(help="false accepts duplicates.")] = "true",
+    dedup_window_hours: Annotated[int, typer.Option(metavar="HOURS", help="How long a duplicate is recognised.")] = 24,
     write_batch_size: Annotated[
-        int, typer.Option(metavar="ROWS", help="With server visibility: so many waiting writes send themselves.")
+        int, typer.Option(metavar="ROWS", help="With server visibility: so many waiting writes are stored at once.")
     ] = 100,
     write_flush_interval_ms: Annotated[
-        int, typer.Option(metavar="MS", help="With server visibility: how often what waits is sent.")
+        int, typer.Option(metavar="MS", help="With server visibility: how often waiting writes are stored.")
     ] = 1000,
     store: Annotated[
-        str | None, typer.Option(metavar="URL", help="Keep everything in a file, sqlite:///fake.db, and find it again.")
+        str | None,
+        typer.Option(metavar="URL", help="Keep everything in a file, such as sqlite:///fake.db, between runs."),
     ] = None,
     org: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key; repeat it for more."),
+        typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key; give it several times for more."),
     ] = None,
     control: Annotated[
         bool, typer.Option("--control/--no-control", help="Offer the control routes under /_fake, without a key.")
     ] = True,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Offer the control routes under this Host too; repeat it for more."),
+        typer.Option(
+            metavar="NAME", help="Offer the control routes under this Host too; give it several times for more."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON: url, api_key, org_id.")] = False,
 ) -> None:
-    """Serve a fake that answers as a Memtrace server does, until Ctrl-C or SIGTERM. Without --store it forgets all when it ends."""
+    """Serve a fake that responds like a Memtrace server, until Ctrl-C or SIGTERM. Without --store its data is discarded at the end."""
     from memtrace._cli.serve import run_server
 
     status = run_server(

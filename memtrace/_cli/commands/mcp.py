@@ -25,15 +25,13 @@ send as Authorization: Bearer; without one only the loopback address is served.
 
 def mcp(
     *,
-    agent: Annotated[str, typer.Option(metavar="ID", help="The agent whose memory it is.")],
-    session: Annotated[
-        str | None, typer.Option(metavar="ID", help="The session that what is stored belongs to.")
-    ] = None,
+    agent: Annotated[str, typer.Option(metavar="ID", help="The agent's id.")],
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session of stored memories.")] = None,
     scope: Annotated[
-        Literal["agent", "session"], typer.Option(help="Read all memories of the agent, or those of the session alone.")
+        Literal["agent", "session"], typer.Option(help="Read all memories of the agent, or only those of the session.")
     ] = "agent",
-    read_only: Annotated[bool, typer.Option("--read-only", help="Offer recall and search alone.")] = False,
-    prefix: Annotated[str, typer.Option(metavar="TEXT", help="What stands before each tool's name.")] = "",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Offer only recall and search.")] = False,
+    prefix: Annotated[str, typer.Option(metavar="TEXT", help="The prefix of each tool's name.")] = "",
     http: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Serve over streamable HTTP, in place of the standard streams."),
@@ -41,7 +39,7 @@ def mcp(
     search_index: SearchIndexOption = None,
     choice: Choice,
 ) -> None:
-    """Offer remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends."""
+    """Serve remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends."""
     from memtrace._cli.mcp import run_mcp
 
     status = run_mcp(

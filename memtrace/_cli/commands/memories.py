@@ -46,19 +46,23 @@ same --dedup-key, was stored within 24 hours.
 
 
 def remember(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Who remembers: an id; it need not be registered.")],
-    content: Annotated[str, typer.Argument(metavar="CONTENT", help="What is remembered; - reads the standard input.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id, which need not be registered.")],
+    content: Annotated[
+        str, typer.Argument(metavar="CONTENT", help="The text to remember; - reads the standard input.")
+    ],
     *,
     memory_type: Annotated[
         Literal["episodic", "session", "decision", "entity"], typer.Option("--type", help="The kind of memory.")
     ] = "episodic",
     event_type: Annotated[str, typer.Option(metavar="EVENT", help="The event type.")] = "general",
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; repeat it for more.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; give it several times for more.")] = None,
     importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
-    session: Annotated[str | None, typer.Option(metavar="ID", help="The session that it belongs to.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's id.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
     occurred_at: OccurredAtOption = None,
-    dedup_key: Annotated[str | None, typer.Option(metavar="KEY", help="A duplicate key of your own.")] = None,
+    dedup_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="An idempotency key: the same key within 24 hours is a duplicate.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it can be read.")] = False,
     choice: Choice,
     as_json: JsonOption = False,
@@ -97,16 +101,20 @@ Exit status 4: this agent took the same decision within 24 hours.
 
 
 def decide(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Who decides: an id; it need not be registered.")],
-    content: Annotated[str, typer.Argument(metavar="CONTENT", help="What is decided; - reads the standard input.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id, which need not be registered.")],
+    content: Annotated[
+        str, typer.Argument(metavar="CONTENT", help="The text of the decision; - reads the standard input.")
+    ],
     reasoning: Annotated[str, typer.Argument(metavar="REASONING", help="Why.")],
     *,
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; repeat it for more.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; give it several times for more.")] = None,
     importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
-    session: Annotated[str | None, typer.Option(metavar="ID", help="The session that it belongs to.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's id.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
     occurred_at: OccurredAtOption = None,
-    dedup_key: Annotated[str | None, typer.Option(metavar="KEY", help="A duplicate key of your own.")] = None,
+    dedup_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="An idempotency key: the same key within 24 hours is a duplicate.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it can be read.")] = False,
     choice: Choice,
     as_json: JsonOption = False,
@@ -164,7 +172,7 @@ Examples:
 
 
 def recall(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whose memories: an id.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")],
     *,
     query: QueryOption = None,
     since: Annotated[
@@ -245,7 +253,7 @@ Ctrl-C ends it. With --json each memory is one line of JSON.
 
 def tail(
     agent: Annotated[
-        str | None, typer.Argument(metavar="AGENT", help="Whose memories: an id. Without it: everyone's.")
+        str | None, typer.Argument(metavar="AGENT", help="The agent's id. Without it: all agents.")
     ] = None,
     *,
     agent_option: Annotated[str | None, typer.Option("--agent", metavar="ID", help="The same as AGENT.")] = None,
@@ -254,15 +262,15 @@ def tail(
     event_type: EventOption = None,
     tag: TagOption = None,
     tags_match: TagsMatchOption = "exact",
-    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many to begin with.")] = 10,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many to show first.")] = 10,
     interval: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long to wait between two looks.")
+        float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="How long to wait between two reads.")
     ] = 1.0,
     ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
-    """Show memories as they come, until Ctrl-C."""
+    """Follow new memories, until Ctrl-C."""
     from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
     from memtrace._cli.tail import Outage, follow
@@ -288,7 +296,7 @@ def tail(
             _show_shared({name: names.of([value]).get(value, value) for name, value in shared.items()})
         for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
             if isinstance(come, Outage):
-                show_error(f"no answer for now, still trying: {come.error.message}")
+                show_error(f"no response yet, still trying: {come.error.message}")
             else:
                 _show_as_they_come(come, shared, names, as_json=as_json)
 

@@ -24,8 +24,8 @@ PluginKind = Literal["middleware", "ranker", "transport"]
 
 
 def new(
-    kind: Annotated[PluginKind, typer.Argument(metavar="KIND", help="What the plugin brings.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What pip will install, as in memtrace-audit.")],
+    kind: Annotated[PluginKind, typer.Argument(metavar="KIND", help="The kind of plugin.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The package's name for pip, as in memtrace-audit.")],
     *,
     directory: Annotated[
         str | None,
@@ -33,7 +33,7 @@ def new(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a package for a plugin of your own, which passes its tests and can be published."""
+    """Write a package for your own plugin, which passes its tests and can be published."""
     from memtrace._cli.new_plugin.run import run_new
 
     run_new(kind, name, directory=directory, as_json=as_json)

@@ -62,15 +62,15 @@ def list_(*, as_json: JsonOption = False) -> None:
     epilog="\b\nExamples:\n  memtrace-sdk profiles add local --base-url http://localhost:9100 --default\n",
 )
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A new name, or one to replace.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A new profile, or an existing one to replace.")],
     *,
     base_url: Annotated[str, typer.Option(metavar="URL", help="The server's address.")],
-    transport: Annotated[str | None, typer.Option(metavar="NAME", help="A transport by name.")] = None,
-    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="For one attempt.")] = None,
+    transport: Annotated[str | None, typer.Option(metavar="NAME", help="The transport's name.")] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="The timeout of one attempt.")] = None,
     api_key_env: Annotated[
         str | None, typer.Option(metavar="NAME", help="The variable that holds the key. Without it: the keyring.")
     ] = None,
-    default: Annotated[bool, typer.Option("--default", help="Use it where nothing else is said.")] = False,
+    default: Annotated[bool, typer.Option("--default", help="Use it by default.")] = False,
 ) -> None:
     """Add or replace a profile; the first one becomes the default."""
     from memtrace._cli import profiles as stored
@@ -101,11 +101,11 @@ def remove(name: _Name) -> None:
 
 
 @_command(
-    help="Choose the profile that is used where nothing else is said.",
+    help="Choose the default profile.",
     epilog="\b\nExamples:\n  memtrace-sdk profiles use local\n",
 )
 def use(name: _Name) -> None:
-    """Choose the profile that is used where nothing else is said."""
+    """Choose the default profile."""
     from memtrace._cli import profiles as stored
 
     stored.set_default(name)

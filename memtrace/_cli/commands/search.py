@@ -100,8 +100,8 @@ Examples:
 
 \b
 TEXT is a part of the content, case-sensitive; there are no wildcards.
-A tag matches as a whole tag; with --tags-match substring ui finds gui too. For
-what is relevant to a question: memtrace-sdk search.
+A tag matches as a whole; with --tags-match substring, ui also finds gui.
+memtrace-sdk search finds memories that are relevant to a query.
 """
 
 

@@ -18,11 +18,11 @@ Examples:
 
 \b
 Without --store, MEMTRACE_BASE_URL names the file. Other processes may go on using
-it meanwhile, but for compact and forget, which need it for themselves at the end.
+it meanwhile, except that compact and forget need it exclusively at the end.
 """
 
 store: typer.Typer = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Look after the file of a sqlite:/// store.", epilog=STORE
+    no_args_is_help=True, rich_markup_mode=None, help="Maintain the file of a sqlite:/// store.", epilog=STORE
 )
 keys: typer.Typer = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Issue and revoke the keys that memtrace-sdk serve asks for."
@@ -45,29 +45,29 @@ OrganisationOption = Annotated[
 
 
 @_command(
-    help="Show what the file holds, and its size.",
+    help="Show the contents of the file, and its size.",
     epilog="\b\nExamples:\n  memtrace-sdk store info --store sqlite:///agent.db --json\n",
 )
 def info(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json: JsonOption = False) -> None:
-    """Show what the file holds, and its size."""
+    """Show the contents of the file, and its size."""
     from memtrace._cli.store import show_info
 
     show_info(store, timeout=timeout, as_json=as_json)
 
 
 @_command(
-    help="Read the whole file, and tell what is wrong with it.",
+    help="Check the whole file.",
     epilog="\b\nExamples:\n  memtrace-sdk store check --store sqlite:///agent.db\n\nExit status 1: the file is damaged.",
 )
 def check(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json: JsonOption = False) -> None:
-    """Read the whole file, and tell what is wrong with it."""
+    """Check the whole file."""
     from memtrace._cli.store import run_check
 
     raise typer.Exit(run_check(store, timeout=timeout, as_json=as_json))
 
 
 @_command(
-    help="Write a whole copy as of one moment, while others go on writing.",
+    help="Write a consistent copy, while others go on writing.",
     epilog="\b\nExamples:\n  memtrace-sdk store backup agent-backup.db --store sqlite:///agent.db\n",
 )
 def backup(
@@ -77,18 +77,18 @@ def backup(
     timeout: TimeoutOption = 30.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a whole copy as of one moment, while others go on writing."""
+    """Write a consistent copy, while others go on writing."""
     from memtrace._cli.store import run_backup
 
     run_backup(store, destination, timeout=timeout, as_json=as_json)
 
 
 @_command(
-    help="Give the file's free pages back to the file system, and make a damaged text index anew.",
+    help="Return free pages to the file system, and rebuild a damaged text index.",
     epilog="\b\nExamples:\n  memtrace-sdk store compact --store sqlite:///agent.db\n",
 )
 def compact(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json: JsonOption = False) -> None:
-    """Give the file's free pages back to the file system, and make a damaged text index anew."""
+    """Return free pages to the file system, and rebuild a damaged text index."""
     from memtrace._cli.store import run_compact
 
     run_compact(store, timeout=timeout, as_json=as_json)
@@ -102,9 +102,7 @@ def compact(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json
 )
 def forget(
     *,
-    agent: Annotated[
-        str, typer.Option(metavar="AGENT", help="Whose memories to remove: an id, or the name of a registered agent.")
-    ],
+    agent: Annotated[str, typer.Option(metavar="AGENT", help="The agent, by id, or by the name of a registered one.")],
     before: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only what is older: 90d, 24h, or 2026-01-31. Without it: all.")
     ] = None,
@@ -121,24 +119,24 @@ def forget(
 
 
 @_key_command(
-    help="Print a new key, this once: the file keeps only a hash of it.",
+    help="Create a key and print it this once: the file keeps only a hash.",
     epilog="\b\nExamples:\n  memtrace-sdk store keys create acme --store sqlite:///agent.db\n",
 )
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is called.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")],
     *,
     organisation: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Whose key it is; default is what clients without a key use. Without it: an organisation of the key's name.",
+            help="The key's organisation; default is what clients without a key use. Without it: an organisation named like the key.",
         ),
     ] = None,
     store: StoreOption = None,
     timeout: TimeoutOption = 30.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a new key, this once: the file keeps only a hash of it."""
+    """Create a key and print it this once: the file keeps only a hash."""
     from memtrace._cli.store import create_key
 
     create_key(store, name, organisation or "", timeout=timeout, as_json=as_json)
@@ -157,7 +155,7 @@ def list_(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json: 
 
 
 @_key_command(
-    help="Refuse a key from now on.",
+    help="Reject a key from now on.",
     epilog="\b\nExamples:\n  memtrace-sdk store keys revoke acme --store sqlite:///agent.db\n",
 )
 def revoke(
@@ -167,7 +165,7 @@ def revoke(
     timeout: TimeoutOption = 30.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Refuse a key from now on."""
+    """Reject a key from now on."""
     from memtrace._cli.store import revoke_key
 
     revoke_key(store, name, timeout=timeout, as_json=as_json)
@@ -192,10 +190,10 @@ def serve(
         typer.Option(metavar="URL", help="The store, as in sqlite:///memories.db. Without it nothing lasts."),
     ] = None,
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")] = 9100,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 selects a free one.")] = 9100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the url.")] = False,
 ) -> None:
-    """Serve the file of a store over HTTP as a Memtrace server does, until Ctrl-C or SIGTERM, to those who have a key of it."""
+    """Serve the file of a store over HTTP like a Memtrace server, until Ctrl-C or SIGTERM, to clients with one of its keys."""
     from memtrace._cli.serve import run_store_server
 
     raise typer.Exit(run_store_server(store=store, host=host, port=port, as_json=as_json))

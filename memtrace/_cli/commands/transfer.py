@@ -34,12 +34,14 @@ def export(
     event_type: EventOption = None,
     tag: TagOption = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is newer: 24h, or 2026-01-31.")] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, as --since.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only what is older, in the forms of --since.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
-    """Write agents, sessions and memories to a file of JSON lines."""
+    """Export agents, sessions and memories to a file of JSON lines."""
     from memtrace._cli.transfer.run import run_export
     from memtrace.models import ListOptions
 
@@ -77,7 +79,7 @@ Exit status 8: completed, some lines rejected.
 def import_(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file to read; - is the standard input.")],
     *,
-    agent: Annotated[str | None, typer.Option(metavar="ID", help="Who remembers lines without agent_id.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="ID", help="The agent of lines without agent_id.")] = None,
     keep_time_as: Annotated[
         str | None, typer.Option(metavar="FIELD", help="Keep each line's time in its metadata, under this name.")
     ] = None,
@@ -85,7 +87,7 @@ def import_(
     choice: Choice,
     as_json: JsonOption = False,
 ) -> None:
-    """Store what a file of JSON lines has, none of it twice."""
+    """Import a file of JSON lines, and store nothing twice."""
     from memtrace._cli.transfer.importer import ImportPlan
     from memtrace._cli.transfer.run import run_import
 

@@ -85,7 +85,7 @@ class ImportReport:
     def problems(self) -> list[str]:
         """What is told of the lines that were refused, one message for each reason."""
         told = sum(reason.count for reason in self.reasons.values())
-        rest = [f"and {self.refused - told:,} more were refused"] if self.refused > told else []
+        rest = [f"and {self.refused - told:,} more were rejected"] if self.refused > told else []
         return [*map(str, self.reasons.values()), *rest]
 
     def count_refused(self, error: LineError) -> None:
@@ -203,7 +203,7 @@ class _Importer:
             fields = {**fields, "agent_id": self._plan.agent}
         for name in fields:
             if name not in _FIELDS:
-                raise self._error(number, name[:_SHOWN], f"is no field of a memory; there are {', '.join(_FIELDS)}")
+                raise self._error(number, name[:_SHOWN], f"is not a field of a memory; there are {', '.join(_FIELDS)}")
         given = {name: value for name, value in fields.items() if name not in _NOT_SENT and value is not None}
         for name in ("agent_id", "content"):
             if not given.get(name):

@@ -40,7 +40,7 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
     if is_standard_output(file):
         if as_json:
             raise CommandError(
-                f"--json tells of a file; what {file} writes is JSON already: leave it out", ExitStatus.USAGE
+                f"--json reports on a file; what {file} writes is JSON already: leave it out", ExitStatus.USAGE
             )
         with opened(choose(choice)) as client:
             write = typer.get_text_stream("stdout", encoding="utf-8").write
@@ -129,7 +129,7 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
     for problem in report.problems:
         show_error(problem)
     if report.own_agent:
-        kept = counted(report.own_agent, "line has an agent_id of its own", "lines have an agent_id of their own")
+        kept = counted(report.own_agent, "line has its own agent_id", "lines have their own agent_id")
         show_error(f"{kept}, which counts; --agent {plan.agent} is for lines without one")
     if as_json:
         counts = {name: value for name, value in asdict(report).items() if name not in _NOT_IN_JSON}

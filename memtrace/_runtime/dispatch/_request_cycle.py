@@ -207,7 +207,7 @@ def _with_errors(inner: Handler) -> Handler:
 
 
 def check_operation(operation: object) -> None:
-    """Raise `TypeError` for what is no operation."""
+    """Raise `TypeError` for what is not an operation."""
     if not isinstance(operation, Operation):
         raise TypeError(
             f"send needs an Operation, such as memtrace.operations.health() makes, not {type_name(operation)}; "
@@ -284,7 +284,7 @@ def _transport_factory(
             f"transport {selection.name!r}{from_distribution(selection.distribution)} cannot be used: its {kind.maker} gives "
             f"{type_name(made)}, which has no {' and '.join(f'{kind.name} {call}' for call in lacking)} "
             f"(asked for because {selection.reason})",
-            hint=f"tell the authors of {selection.distribution[0]}" if selection.distribution else None,
+            hint=f"report it to the authors of {selection.distribution[0]}" if selection.distribution else None,
         )
 
     return make

@@ -139,7 +139,7 @@ def _failed(chunk: Chunk, error: MemtraceError) -> ChunkResult:
 def _outcomes(chunk: Chunk, answer: AddedMemories) -> list[Outcome]:
     """What became of each item: those of duplicates have no row."""
     if answer.places is None:
-        unreadable = ResponseDecodeError("the answer to a batch holds rows that were not sent")
+        unreadable = ResponseDecodeError("the response to a batch has memories that were not sent")
         unreadable.maybe_applied = True
         raise unreadable
     rows = dict(zip(answer.places, answer.memories, strict=True))

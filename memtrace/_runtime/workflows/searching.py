@@ -90,7 +90,7 @@ class Searching:
         """Read what is newer, and make the vectors that are missing."""
         asked = _counted(agent_id)
         if progress is not None and not callable(progress):
-            raise invalid("progress", "a function that takes an IndexStatus", "it is told how far the index is")
+            raise invalid("progress", "a function that takes an IndexStatus", "it gets the progress of the index")
 
         def told() -> Workflow[None]:
             if progress is not None:
@@ -321,5 +321,5 @@ def index_query(
 
 def _check_owner(value: str | None, field: str) -> None:
     if value == "":
-        raise invalid(field, "None or a text that is not empty", "an empty one would not filter")
+        raise invalid(field, "None or a string that is not empty", "an empty one would not filter")
     check_id(value, field)

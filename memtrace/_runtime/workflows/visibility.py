@@ -63,7 +63,7 @@ def _all_awaited(missing: list[Memory], timeout: float, clock: Clock) -> Workflo
             yield from waiting.pause()
     except MemtraceError as error:
         error.maybe_applied, error.retryable = True, False
-        error.hint = "the server has taken what was written: do not write it again"
+        error.hint = "the server has accepted the memories: do not store them again"
         raise
 
 
@@ -73,7 +73,7 @@ def _added(operation: Operation[Memory], wait_timeout: float, clock: Clock) -> W
         return (yield from wait_until_visible(memory, wait_timeout, clock))
     except MemtraceError as error:
         error.maybe_applied, error.retryable = True, False
-        error.hint = "the server has taken the memory: call wait_until_visible again, and do not add it again"
+        error.hint = "the server has accepted the memory: call wait_until_visible again, and do not add it again"
         raise
 
 
@@ -142,7 +142,7 @@ def _not_visible(timeout: float, elapsed: float, reads: int) -> DeadlineExceeded
         f"the memory could not be read within {timeout:g} s, in {reads} reads",
         cause="timeout",
         code="visibility_timeout",
-        hint="give it more time, and look at client.ready(): while storage is down the server holds what is written",
+        hint="give it more time, and look at client.ready(): while storage is down the server keeps accepted memories",
     )
     error.attempts, error.elapsed, error.retryable = reads, elapsed, True
     return error

@@ -55,7 +55,9 @@ def buffer_closed() -> ClientClosedError:
 
 def buffer_full(max_pending: int) -> BufferFullError:
     """What `add` raises when there is no room."""
-    error = BufferFullError(f"the write buffer holds {max_pending} memories, and takes no more until some are sent")
+    error = BufferFullError(
+        f"the write buffer is full: it has {max_pending} memories, and accepts more once some are sent"
+    )
     error.retryable = True
     return error
 

@@ -109,7 +109,7 @@ def spool_path(spool: str | os.PathLike[str], on_full: OnFull = "block") -> str:
         )
     path: object = os.fspath(spool) if isinstance(spool, os.PathLike) else spool
     if not isinstance(path, str):
-        raise ConfigurationError("the spool must be a text or a pathlib.Path", argument="spool")
+        raise ConfigurationError("the spool must be a string or a pathlib.Path", argument="spool")
     try:
         return (location_of_plain_path if isinstance(spool, str) else location_of_path)(path).path
     except AddressError as error:

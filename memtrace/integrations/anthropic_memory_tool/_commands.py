@@ -199,7 +199,7 @@ def _text(command: object, field: str) -> str:
     """A field of a command. What a model writes is not checked by anybody before."""
     value = getattr(command, field, None)
     if not isinstance(value, str):
-        raise ToolError(f"Invalid `{field}` parameter. It should be a text")
+        raise ToolError(f"Invalid `{field}` parameter. It should be a string")
     return value
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import anyio
 import claude_agent_sdk as sdk
 
+from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations.claude_agent_sdk._transcript_index import Transcript, TranscriptIndex
 from memtrace.integrations.claude_agent_sdk._transcripts import EVENT_TYPE, Writer, entries_of
 from memtrace.operations._validation import check_non_negative_seconds, require_non_empty
-
-if TYPE_CHECKING:
-    from memtrace.async_client import AsyncMemtrace
 
 _KNOWN = 10_000
 """Transcripts whose session is not looked up anew for each append."""
@@ -22,14 +19,22 @@ _Place = tuple[str, str, str | None]
 
 
 class MemtraceSessionStore(sdk.SessionStore):
-    """Keeps the Claude Agent SDK's transcripts; for ``ClaudeAgentOptions(session_store=...)``.
+    """Store the Claude Agent SDK's transcripts, for ``ClaudeAgentOptions(session_store=...)``.
 
-    Each project is an agent named `prefix` and the project's key, each transcript a session of it, each append one memory
-    or several. An append returns once it can be read, for `wait_timeout` seconds at most, and an error of it means that
-    the SDK may try again: entries with a ``uuid`` are kept once. `delete` hides; the server keeps what was written.
+    Each project is an agent, named `prefix` and the project's key. Each transcript is a session.
+    Each append is one memory or several. After an error the SDK may retry: entries with a ``uuid``
+    are stored once. `delete` hides a transcript; the server keeps it.
 
-    All methods raise `MemtraceError`. It runs on asyncio and on trio.
-    Raises `InvalidRequestError` for a `wait_timeout` that is no number of seconds, and an empty `prefix`.
+    Every method raises `MemtraceError` if the server cannot be reached or rejects a request. It
+    runs on asyncio and on trio.
+
+    Args:
+        client: The client.
+        prefix: What the agents' names begin with, not empty.
+        wait_timeout: Seconds that an append waits until it can be read, 0 or more.
+
+    Raises:
+        InvalidRequestError: `wait_timeout` is negative or not a number, or `prefix` is empty.
     """
 
     def __init__(self, client: AsyncMemtrace, *, prefix: str = "claude-agent-sdk:", wait_timeout: float = 5.0) -> None:
@@ -43,7 +48,16 @@ class MemtraceSessionStore(sdk.SessionStore):
         self._locks: WeakValueDictionary[_Place, anyio.Lock] = WeakValueDictionary()
 
     async def append(self, key: sdk.SessionKey, entries: list[sdk.SessionStoreEntry]) -> None:
-        """Add entries to a transcript, all of them or none; the appends of one store to one transcript in their order."""
+        """Append entries to a transcript. The appends of one store to one transcript stay in order.
+
+        Args:
+            key: The transcript.
+            entries: The entries, in order.
+
+        Raises:
+            MemtraceError: Some entries could not be stored, or could not be read within
+                `wait_timeout`.
+        """
         if not entries:
             return
         place = (key["project_key"], key["session_id"], key.get("subpath"))
@@ -75,7 +89,17 @@ class MemtraceSessionStore(sdk.SessionStore):
             await self._client.memories.wait_until_visible(memory, timeout=self._wait_timeout)
 
     async def load(self, key: sdk.SessionKey) -> list[sdk.SessionStoreEntry] | None:
-        """A transcript's entries in order; None where nothing was appended, or it was deleted."""
+        """Read a transcript.
+
+        Args:
+            key: The transcript.
+
+        Returns:
+            Its entries in order. None if nothing was appended, or it was deleted.
+
+        Raises:
+            MemtraceError: The transcript could not be read.
+        """
         rows = [
             memory
             for transcript in await self._transcript_index.find(key)
@@ -86,16 +110,36 @@ class MemtraceSessionStore(sdk.SessionStore):
         return entries_of(rows) or None
 
     async def list_sessions(self, project_key: str) -> list[sdk.SessionStoreListEntry]:
-        """The sessions of a project, and when they were last changed, in milliseconds since 1970."""
+        """List the sessions of a project.
+
+        Args:
+            project_key: The project.
+
+        Returns:
+            The sessions, with the time of their last change in milliseconds since 1970.
+
+        Raises:
+            MemtraceError: The sessions could not be read.
+        """
         mtimes: dict[str, int] = {}
         for each in await self._main_transcripts(project_key):
             mtimes[each.session_id] = max(each.mtime, mtimes.get(each.session_id, 0))
         return [{"session_id": session_id, "mtime": mtime} for session_id, mtime in mtimes.items()]
 
     async def list_session_summaries(self, project_key: str) -> list[sdk.SessionSummaryEntry]:
-        """The summaries of a project's sessions.
+        """Read the summaries of a project's sessions.
 
-        Without those that two processes began at the same time, which have no summary of the whole: the SDK makes one by `load`.
+        A session that two processes began at the same time has no summary here. The SDK creates one
+        with `load`.
+
+        Args:
+            project_key: The project.
+
+        Returns:
+            The summaries.
+
+        Raises:
+            MemtraceError: The summaries could not be read.
         """
         by_session: dict[str, list[Transcript]] = {}
         for each in await self._main_transcripts(project_key):
@@ -107,13 +151,32 @@ class MemtraceSessionStore(sdk.SessionStore):
         return [each for each in await self._transcript_index.of_project(project_key) if each.subpath is None]
 
     async def delete(self, key: sdk.SessionKey) -> None:
-        """Hide a subagent's transcript, or a session with all of its subagents'. What is appended later begins anew."""
+        """Hide a subagent's transcript, or a session with all its subagents' transcripts.
+
+        A later append begins a new transcript.
+
+        Args:
+            key: The transcript.
+
+        Raises:
+            MemtraceError: The deletion could not be stored.
+        """
         found = await self._transcript_index.of_session(key["project_key"], key["session_id"])
         for each in found:
             if "subpath" not in key or each.subpath == key["subpath"]:
                 await self._transcript_index.delete(each)
 
     async def list_subkeys(self, key: sdk.SessionListSubkeysKey) -> list[str]:
-        """The subpaths of a session's subagents."""
+        """List the subpaths of a session's subagents.
+
+        Args:
+            key: The session.
+
+        Returns:
+            The subpaths, sorted.
+
+        Raises:
+            MemtraceError: The sessions could not be read.
+        """
         found = await self._transcript_index.of_session(key["project_key"], key["session_id"])
         return sorted({each.subpath for each in found if each.subpath is not None})

@@ -29,23 +29,35 @@ _SPARE = 100
 
 
 class MemtraceStore(base.BaseStore):
-    """Items in namespaces, kept as memories of `agent_id`, which need not be registered.
+    """A LangGraph store whose items are memories of one agent, which need not be registered.
 
-    A put or a deletion is another memory, and the newest one of a key counts. It returns once that can be read, and waits
-    `wait_timeout` seconds for that; None does not wait, so that a read at once may miss it. Blocking methods need `client`;
-    the async ones use `async_client`, or `client` in a thread. A search with a `query` ranks by its words, and by meaning where
-    the client has an embedder, as `memories.search` does. A list as `index`, and `ttl`, raise `NotImplementedError`.
-    Raises `InvalidRequestError` for an id that the server does not take, `ConfigurationError` without a client.
+    A put or a deletion is another memory. The newest memory of a key counts. A search with a
+    `query` ranks items by its words, and by meaning if the client has an embedder, like
+    `memories.search`. A list as `index`, and `ttl`, raise `NotImplementedError`.
 
-    >>> from memtrace import Memtrace
-    >>> with Memtrace("memory://", "any key") as client:
-    ...     store = MemtraceStore(client, agent_id="assistant")
-    ...     store.put(("users", "42"), "prefs", {"theme": "dark"})
-    ...     store.put(("users", "42"), "home", {"text": "lives in Lisbon"})
-    ...     store.get(("users", "42"), "prefs").value
-    ...     store.search(("users",), query="where does the user live?")[0].value
-    {'theme': 'dark'}
-    {'text': 'lives in Lisbon'}
+    Blocking methods need `client`. The async ones use `async_client`, or `client` in a thread.
+
+    Args:
+        client: The client of the blocking methods.
+        async_client: The client of the async methods. Default: `client`, in a thread.
+        agent_id: The agent whose memories the items are.
+        wait_timeout: Seconds that a write waits until its items can be read. None does not wait, so
+            that a read right after may miss them.
+
+    Raises:
+        InvalidRequestError: The server does not accept the ID, or `wait_timeout` is negative.
+        ConfigurationError: There is no client, or one of the wrong kind.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> with Memtrace("memory://", "any key") as client:
+        ...     store = MemtraceStore(client, agent_id="assistant")
+        ...     store.put(("users", "42"), "prefs", {"theme": "dark"})
+        ...     store.put(("users", "42"), "home", {"text": "lives in Lisbon"})
+        ...     store.get(("users", "42"), "prefs").value
+        ...     store.search(("users",), query="where does the user live?")[0].value
+        {'theme': 'dark'}
+        {'text': 'lives in Lisbon'}
     """
 
     def __init__(
@@ -63,17 +75,42 @@ class MemtraceStore(base.BaseStore):
         self._items = StoredItems(agent_id, wait_timeout)
 
     def batch(self, ops: Iterable[base.Op]) -> list[base.Result]:
-        """Do operations together, and give one result for each: reads see what was there before, then the puts are stored.
+        """Run operations together: reads first, then the puts.
 
-        Of several puts of one key the last one counts. Raises `NotImplementedError` for what the store cannot do and
-        `InvalidRequestError` for what it cannot keep, before anything is sent; `PayloadTooLargeError` for an item over 4 MiB,
-        `BatchError` where only some puts were stored, and what reading and writing raise.
+        Reads see what was there before the puts. Of several puts of one key the last one counts.
+
+        Args:
+            ops: The operations.
+
+        Returns:
+            One result for each operation, in order.
+
+        Raises:
+            NotImplementedError: The store does not have a feature. Nothing was sent.
+            InvalidRequestError: The store cannot keep an item. Nothing was sent.
+            PayloadTooLargeError: An item is over 4 MiB. Nothing was sent.
+            BatchError: Only some puts were stored.
+            MemtraceError: Reading or writing failed.
         """
         reads, puts = _checked(ops)
         return self._dual_client.run(lambda of: self._done(reads, puts, of))
 
     async def abatch(self, ops: Iterable[base.Op]) -> list[base.Result]:
-        """As `batch`, awaiting."""
+        """Run operations together, like `batch` does: reads first, then the puts.
+
+        Args:
+            ops: The operations.
+
+        Returns:
+            One result for each operation, in order.
+
+        Raises:
+            NotImplementedError: The store does not have a feature. Nothing was sent.
+            InvalidRequestError: The store cannot keep an item. Nothing was sent.
+            PayloadTooLargeError: An item is over 4 MiB. Nothing was sent.
+            BatchError: Only some puts were stored.
+            MemtraceError: Reading or writing failed.
+        """
         reads, puts = _checked(ops)
         return await self._dual_client.run_async(lambda of: self._done(reads, puts, of))
 
@@ -209,12 +246,12 @@ def _check_listing(op: base.ListNamespacesOp, field: str) -> None:
 def _check_place(namespace: object, key: object, field: str) -> None:
     _check_labels(namespace, f"{field}.namespace")
     if not isinstance(key, str):
-        raise invalid(f"{field}.key", "a text", f"{type(key).__name__} was given")
+        raise invalid(f"{field}.key", "a string", f"{type(key).__name__} was given")
 
 
 def _check_labels(labels: object, field: str) -> None:
     if not isinstance(labels, (tuple, list)) or not all(isinstance(label, str) for label in labels):
-        raise invalid(field, "a tuple of texts", "it names a namespace")
+        raise invalid(field, "a tuple of strings", "it names a namespace")
 
 
 def _check_window(limit: object, offset: object, field: str) -> None:

@@ -10,6 +10,7 @@ from mcp.server.lowlevel import Server
 
 from memtrace._version import __version__
 from memtrace.integrations.mcp._unreadable_messages import AnsweredMessages
+from memtrace.integrations.tools import AsyncMemoryTools
 from memtrace.integrations.tools._arguments import shown_name
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from mcp.server.models import InitializationOptions
     from mcp.shared._stream_protocols import ReadStream, WriteStream
     from mcp.shared.message import SessionMessage
-
-    from memtrace.integrations.tools import AsyncMemoryTools
 
 _logger = logging.getLogger("memtrace")
 
@@ -30,23 +29,31 @@ _READING: Final = ("recall", "search")
 
 
 def memory_server(tools: AsyncMemoryTools, *, name: str = "memtrace") -> Server[dict[str, Any]]:
-    """An MCP server that offers these tools; run it on the transport of your choice, as ``memtrace-sdk mcp`` does.
+    """Create an MCP server with these tools. Run it on any transport of MCP, like ``memtrace-sdk mcp`` does.
 
-    What a model did wrong, and a memory that cannot be reached, come back as results with ``isError``; the reason goes to the
-    logger ``memtrace`` as a warning, without keys and contents.
+    A mistake of the model, and a failed call, are results with ``isError``. The reason is logged to
+    the logger ``memtrace`` as a warning, without keys and contents.
 
-    >>> import asyncio
-    >>> from mcp import Client
-    >>> from memtrace import AsyncMemtrace
-    >>> from memtrace.integrations.tools import AsyncMemoryTools
-    >>> async def main() -> None:
-    ...     async with AsyncMemtrace("memory://", "any key") as client:
-    ...         server = memory_server(AsyncMemoryTools(client, agent_id="assistant"))
-    ...         async with Client(server) as model:
-    ...             result = await model.call_tool("remember", {"content": "User prefers dark mode"})
-    ...             print(result.content[0].text)
-    >>> asyncio.run(main())
-    Stored.
+    Args:
+        tools: The tools, for one agent.
+        name: The server's name.
+
+    Returns:
+        The server.
+
+    Example:
+        >>> import asyncio
+        >>> from mcp import Client
+        >>> from memtrace import AsyncMemtrace
+        >>> from memtrace.integrations.tools import AsyncMemoryTools
+        >>> async def main() -> None:
+        ...     async with AsyncMemtrace("memory://", "any key") as client:
+        ...         server = memory_server(AsyncMemoryTools(client, agent_id="assistant"))
+        ...         async with Client(server) as model:
+        ...             result = await model.call_tool("remember", {"content": "User prefers dark mode"})
+        ...             print(result.content[0].text)
+        >>> asyncio.run(main())
+        Stored.
     """
 
     async def on_list_tools(

@@ -5,29 +5,45 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Final
 
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette import types
+else:
+    types = LazyModule("starlette.types")
 
 _POLICY_VIOLATION: Final = 1008
 
 
 class RequireToken:
-    """An ASGI application around another: a request without ``Authorization: Bearer TOKEN`` gets a 401.
+    """An ASGI application that responds with 401 unless the request has ``Authorization: Bearer TOKEN``.
 
-    Put it around what ``memory_server(tools).streamable_http_app()`` gives. A WebSocket, which MCP does not use, is refused.
-    Raises `ConfigurationError` for an empty token, which everybody knows.
+    Wrap it around ``memory_server(tools).streamable_http_app()``. It closes every WebSocket, which
+    MCP does not use.
+
+    Args:
+        application: The application to protect.
+        token: The token, not empty.
+
+    Raises:
+        ConfigurationError: The token is empty.
     """
 
-    def __init__(self, application: ASGIApp, token: str) -> None:
+    def __init__(self, application: types.ASGIApp, token: str) -> None:
         if not token.strip():
             raise ConfigurationError("RequireToken needs a token, and an empty one was given")
         self._application = application
         self._expected = token.encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+    async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
+        """Pass a request on, or respond with 401.
+
+        Args:
+            scope: The connection's scope.
+            receive: Receives the next event.
+            send: Sends an event.
+        """
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
@@ -43,7 +59,7 @@ class RequireToken:
             return
         await self._application(scope, receive, send)
 
-    def _is_allowed(self, scope: Scope) -> bool:
+    def _is_allowed(self, scope: types.Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(b" "), self._expected)

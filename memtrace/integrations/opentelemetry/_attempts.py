@@ -5,29 +5,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memtrace._flow.composition import CallNext
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.middleware._placement import Position
 from memtrace.plugins import MiddlewareSpec, hookimpl
 from memtrace.transport import Flow, Request, Response
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry import metrics, trace
+else:
+    metrics, trace = LazyModule("opentelemetry.metrics"), LazyModule("opentelemetry.trace")
 
 
 class OpenTelemetryAttempts:
-    """A middleware of attempts: one span of kind CLIENT for each request, by OpenTelemetry's conventions for HTTP.
+    """Trace attempts: one span of kind CLIENT for each request, by OpenTelemetry's HTTP conventions.
 
-    Its duration goes into ``http.client.request.duration``, and its context is sent along (``traceparent``). ``url.full`` has
-    no value of a query, and nothing of a path that could be a content. Without providers the global ones are used. By name it
-    is ``"opentelemetry-attempts"`` and stands after ``log``, last before the transport. Leave it out where the HTTP library
-    itself is instrumented: there would be two spans for one request.
+    Its duration is recorded in ``http.client.request.duration``, and its context is propagated
+    (``traceparent``). ``url.full`` contains no query values, and no part of a path that could be a
+    content. The installed name is ``"opentelemetry-attempts"``, placed after ``log``, last before
+    the transport. Leave it out if the HTTP library itself is instrumented, or there are two spans
+    for each request.
 
-    >>> from memtrace import Memtrace
-    >>> client = Memtrace("memory://", "any key", middleware=["opentelemetry", "opentelemetry-attempts"])
+    Args:
+        tracer_provider: Creates the spans. Default: the global provider.
+        meter_provider: Records the metrics. Default: the global provider.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> client = Memtrace("memory://", "any key", middleware=["opentelemetry", "opentelemetry-attempts"])
     """
 
     def __init__(
-        self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+        self,
+        *,
+        tracer_provider: trace.TracerProvider | None = None,
+        meter_provider: metrics.MeterProvider | None = None,
     ) -> None:
         from memtrace.integrations.opentelemetry._spans import AttemptSpans
 

@@ -7,42 +7,55 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, overload
 
 from memtrace import AsyncWriteBuffer, WriteBuffer
+from memtrace._support.lazy_modules import LazyModule
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
+    from opentelemetry import metrics
+else:
+    metrics = LazyModule("opentelemetry.metrics")
 
 
 @overload
 def watch_buffer(
     buffer: WriteBuffer,
     *,
-    meter_provider: MeterProvider | None = None,
+    meter_provider: metrics.MeterProvider | None = None,
     attributes: Mapping[str, str | int | bool] | None = None,
 ) -> AbstractContextManager[WriteBuffer]: ...
 @overload
 def watch_buffer(
     buffer: AsyncWriteBuffer,
     *,
-    meter_provider: MeterProvider | None = None,
+    meter_provider: metrics.MeterProvider | None = None,
     attributes: Mapping[str, str | int | bool] | None = None,
 ) -> AbstractAsyncContextManager[AsyncWriteBuffer]: ...
 def watch_buffer(
     buffer: WriteBuffer | AsyncWriteBuffer,
     *,
-    meter_provider: MeterProvider | None = None,
+    meter_provider: metrics.MeterProvider | None = None,
     attributes: Mapping[str, str | int | bool] | None = None,
 ) -> AbstractContextManager[WriteBuffer] | AbstractAsyncContextManager[AsyncWriteBuffer]:
-    """A block for this buffer, in place of its own, whose counts are observed as metrics while it lasts and kept after it.
+    """Record a write buffer's counts as metrics. Use it in place of the buffer's own ``with`` block.
 
-    ``memtrace.client.buffer.accepted`` counts what it took, ``memtrace.client.buffer.outcomes`` what became of it, by
-    ``memtrace.outcome``, and ``memtrace.client.buffer.pending`` is what waits or is under way. Buffers with equal `attributes`
-    are added up, those of ended blocks among them. Without a provider the global one is used.
+    ``memtrace.client.buffer.accepted`` counts accepted memories.
+    ``memtrace.client.buffer.outcomes`` counts outcomes by ``memtrace.outcome``.
+    ``memtrace.client.buffer.pending`` is the number of waiting and sending memories. Counters keep
+    their values after the block ends.
 
-    >>> from memtrace import Memtrace
-    >>> with Memtrace("memory://", "any key") as client, watch_buffer(client.memories.buffered()) as buffer:
-    ...     future = buffer.add(agent_id="assistant", content="User prefers dark mode")
-    >>> future.result().status
-    'stored'
+    Args:
+        buffer: The buffer, not entered yet.
+        meter_provider: Records the metrics. Default: the global provider.
+        attributes: Attributes of the metrics. Buffers with equal attributes are added up.
+
+    Returns:
+        A context manager that opens and closes the buffer.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> with Memtrace("memory://", "any key") as client, watch_buffer(client.memories.buffered()) as buffer:
+        ...     future = buffer.add(agent_id="assistant", content="User prefers dark mode")
+        >>> future.result().status
+        'stored'
     """
     from memtrace.integrations.opentelemetry._buffer_metrics import metrics_of, record_async_buffer, record_buffer
 

@@ -5,29 +5,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memtrace._flow.composition import CallNext
+from memtrace._support.lazy_modules import LazyModule
 from memtrace.middleware._placement import Position
 from memtrace.plugins import MiddlewareSpec, hookimpl
 from memtrace.transport import Flow, Request, Response
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry import metrics, trace
+else:
+    metrics, trace = LazyModule("opentelemetry.metrics"), LazyModule("opentelemetry.trace")
 
 
 class OpenTelemetryCalls:
-    """A middleware of calls: one span of kind INTERNAL for each, its duration, and how often it was repeated.
+    """Trace calls: one span of kind INTERNAL for each call, its duration, and its number of retries.
 
-    The span is the current one while the call runs, and its context is sent along (``traceparent``). It says which
-    operation, which server, how many attempts and, for a failure, ``error.type``: never a key, a content, or an error's text.
-    Without providers the global ones are used. By name it is ``"opentelemetry"`` and stands before ``errors``, so that it
-    sees what the caller gets.
+    The span is the current one while the call runs, and its context is propagated
+    (``traceparent``). Its attributes are the operation, the server, the number of attempts and,
+    after a failure, ``error.type``. They never contain a key, a content or an error's message. The
+    installed name is ``"opentelemetry"``, placed before ``errors``, so that it sees what the caller
+    gets.
 
-    >>> from memtrace import Memtrace
-    >>> client = Memtrace("memory://", "any key", middleware=["opentelemetry"])
+    Args:
+        tracer_provider: Creates the spans. Default: the global provider.
+        meter_provider: Records the metrics. Default: the global provider.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> client = Memtrace("memory://", "any key", middleware=["opentelemetry"])
     """
 
     def __init__(
-        self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+        self,
+        *,
+        tracer_provider: trace.TracerProvider | None = None,
+        meter_provider: metrics.MeterProvider | None = None,
     ) -> None:
         from memtrace.integrations.opentelemetry._spans import CallSpans
 

@@ -105,7 +105,7 @@ class CallSpans(_SpanSource):
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
         self._retries = meter.create_counter(
-            "memtrace.client.retries", "{retry}", "How many times a request was sent again."
+            "memtrace.client.retries", "{retry}", "How many times a request was retried."
         )
 
     def name(self, request: Request) -> str:

@@ -44,7 +44,7 @@ _DEFAULT_ROWS = 20
 _LONGEST_NAME = 64
 
 _SINCE = "Only what is newer than this: a number and m, h or d, such as 30m, 24h or 7d, or a time as in 2026-01-31T12:00:00Z. Leave it out for all times."
-_UNTIL = "Only what is older than this, written as since."
+_UNTIL = "Only what is older than this, in the forms of since."
 _TAGS = "letters, digits, '_', '-' and '.', at most 64 characters each"
 _LABELS = f"Labels to find it by: {_TAGS}."
 _ALL_TAGS = f"Labels that it must all have: {_TAGS}."
@@ -89,12 +89,11 @@ class Remember(Arguments):
     importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description=_IMPORTANCE)
     event_type: str | None = Field(
         default=None,
-        description="What kind of event it was, a word of your own: a letter, then letters, digits or '_'. 'general' when "
-        "left out.",
+        description="The kind of event, a free-form label: a letter, then letters, digits or '_'. Default: 'general'.",
     )
     occurred_at: str | None = Field(
         default=None,
-        description="When it happened, if not now: 2h or 3d ago as 2h or 3d, else a time as in 2026-01-31T12:00:00Z.",
+        description="When it happened, by default now: 2h or 3d for 2 hours or 3 days ago, or a time such as 2026-01-31T12:00:00Z.",
     )
 
     def request(self, binding: Binding) -> AddMemoryRequest:
@@ -113,7 +112,7 @@ class Remember(Arguments):
 class Decide(Arguments):
     """Arguments of ``decide``."""
 
-    decision: str = Field(description="What was decided, in one sentence.")
+    decision: str = Field(description="The decision, in one sentence.")
     reasoning: str = Field(description="Why, so that it can be judged later.")
     tags: list[str] | None = Field(default=None, description=_LABELS)
     importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description=_IMPORTANCE)
@@ -132,7 +131,7 @@ class Recall(Arguments):
     tags: list[str] | None = Field(default=None, description=_ALL_TAGS)
     memory_types: list[MemoryType] | None = Field(default=None, description="Kinds of memory, any of them.")
     limit: int | None = Field(
-        default=None, ge=1, le=MAX_ROWS, description="How many memories to read at most. 20 when left out."
+        default=None, ge=1, le=MAX_ROWS, description="How many memories to read at most. Default: 20."
     )
     query: str | None = Field(
         default=None,
@@ -180,7 +179,7 @@ class Search(Recall):
     """Arguments of ``search``: those of ``recall``, and the importance."""
 
     min_importance: float | None = Field(
-        default=None, ge=0, le=1, allow_inf_nan=False, description="The least importance, from 0 to 1."
+        default=None, ge=0, le=1, allow_inf_nan=False, description="The lowest importance, from 0 to 1."
     )
 
     def request(self, binding: Binding) -> SearchQuery | RelevanceQuery:
@@ -224,7 +223,7 @@ def _object(given: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
         try:
             value = json.loads(given)
         except (ValueError, RecursionError):
-            raise _invalid_argument("arguments", "a JSON object", "they are no valid JSON") from None
+            raise _invalid_argument("arguments", "a JSON object", "they are not valid JSON") from None
     if not isinstance(value, Mapping):
         raise _invalid_argument("arguments", "a JSON object", "they are something else")
     return {str(name): each for name, each in value.items()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from memtrace.async_client import AsyncMemtrace
 from memtrace.exceptions import MemtraceError
 from memtrace.integrations.tools._arguments import MemoryRequest, RelevanceQuery
 from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas_of
@@ -13,29 +14,37 @@ from memtrace.integrations.tools._results import ToolResult, failure, success
 from memtrace.integrations.tools._scope import Action, MemoryScope, Scope
 from memtrace.models import AddMemoryRequest, Memory
 
-if TYPE_CHECKING:
-    from memtrace.async_client import AsyncMemtrace
-
 
 class AsyncMemoryTools:
-    """The memory of one agent as tools that a model calls, with any provider.
+    """The memory of one agent as tools for a model, with any provider.
 
-    `agent_id` and `session_id` are the application's to choose: what is stored belongs to both, and a model can neither see
-    nor change them. `scope` says whether all of the agent is read, or the session alone: take ``session`` where several
-    users share an agent. `tools` are those that are offered, `prefix` stands before their names, and `max_chars` bounds an
-    answer, 1,000 or more. Raises `InvalidRequestError` for an id that the server does not accept, `ConfigurationError` for
-    the others.
+    The application chooses the agent and the session. A model can neither see nor change them.
 
-    >>> import asyncio
-    >>> from memtrace import AsyncMemtrace
-    >>> async def main() -> None:
-    ...     async with AsyncMemtrace("memory://", "any key") as client:
-    ...         tools = AsyncMemoryTools(client, agent_id="assistant")
-    ...         stored = await tools.call("remember", '{"content": "User prefers dark mode"}')
-    ...         found = await tools.call("search", {"query": "which mode?"})
-    ...         print(stored.text, "dark mode" in found.text)
-    >>> asyncio.run(main())
-    Stored. True
+    Args:
+        client: The client.
+        agent_id: The agent that everything is stored under.
+        session_id: The session that everything is stored under. Default: none.
+        scope: The memories to read: all of the ``agent``, or only those of the ``session``. Use
+            ``session`` if several users share an agent.
+        tools: The tools for the model.
+        prefix: What the tools' names begin with, such as ``memory_``.
+        max_chars: The longest result in characters, 1,000 or more.
+
+    Raises:
+        InvalidRequestError: The server does not accept an ID.
+        ConfigurationError: Another argument is invalid.
+
+    Example:
+        >>> import asyncio
+        >>> from memtrace import AsyncMemtrace
+        >>> async def main() -> None:
+        ...     async with AsyncMemtrace("memory://", "any key") as client:
+        ...         tools = AsyncMemoryTools(client, agent_id="assistant")
+        ...         stored = await tools.call("remember", '{"content": "User prefers dark mode"}')
+        ...         found = await tools.call("search", {"query": "which mode?"})
+        ...         print(stored.text, "dark mode" in found.text)
+        >>> asyncio.run(main())
+        Stored. True
     """
 
     def __init__(
@@ -61,16 +70,31 @@ class AsyncMemoryTools:
         )
 
     def schemas(self, format: SchemaFormat) -> list[dict[str, Any]]:
-        """The tools' schemas, as the provider's ``tools=`` takes them; those for OpenAI are strict.
+        """Create the schemas of the tools, for the provider's ``tools=``. Those for OpenAI are strict.
 
-        Raises `ConfigurationError` for an unknown form.
+        Args:
+            format: The provider's format.
+
+        Returns:
+            One schema for each tool.
+
+        Raises:
+            ConfigurationError: The format is unknown.
         """
         return schemas_of(self._scope.definitions, format)
 
     async def call(self, name: str, arguments: str | Mapping[str, Any] | None) -> ToolResult:
-        """Do what a model asked for; `arguments` as it wrote them, JSON text or the object.
+        """Run a tool call of a model.
 
-        What goes wrong is told in the result, in words that a model can act on: no `MemtraceError` is raised.
+        It raises no `MemtraceError`. The result describes a failure in words that a model can act
+        on.
+
+        Args:
+            name: The tool's name, with the prefix.
+            arguments: The arguments as the model wrote them: a JSON string or an object.
+
+        Returns:
+            The result, for the model.
         """
         action: Action | None = None
         try:

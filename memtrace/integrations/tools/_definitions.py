@@ -70,13 +70,23 @@ def definitions_of(tools: Sequence[str], prefix: str) -> list[Definition]:
 
 
 def schemas(format: SchemaFormat, *, tools: Sequence[ToolName] = TOOLS, prefix: str = "") -> list[dict[str, Any]]:
-    """The tools' schemas, as the provider's ``tools=`` takes them; those for OpenAI are strict.
+    """Create the schemas of the memory tools, for the provider's ``tools=``. Those for OpenAI are strict.
 
-    `prefix` stands before each name, where another tool of the application is called ``search`` as well. Raises
-    `ConfigurationError` for an unknown form or tool.
+    Args:
+        format: The provider's format.
+        tools: Which tools.
+        prefix: What the names begin with, if another tool of the application is called ``search``
+            too.
 
-    >>> [schema["name"] for schema in schemas("anthropic", tools=["recall", "search"], prefix="memory_")]
-    ['memory_recall', 'memory_search']
+    Returns:
+        One schema for each tool.
+
+    Raises:
+        ConfigurationError: The format or a tool is unknown.
+
+    Example:
+        >>> [schema["name"] for schema in schemas("anthropic", tools=["recall", "search"], prefix="memory_")]
+        ['memory_recall', 'memory_search']
     """
     return schemas_of(definitions_of(tools, prefix), format)
 

@@ -17,22 +17,32 @@ from memtrace.operations._time_bounds import WRITTEN_RULES
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of one call, for the model: text, and whether that tells of a failure. `error` is for the application.
+    """The result of one tool call, for the model: text, and whether it is a failure. `error` is for the application.
 
-    >>> ToolResult("Stored.").message("anthropic", "toolu_1")
-    {'type': 'tool_result', 'tool_use_id': 'toolu_1', 'content': 'Stored.', 'is_error': False}
+    Example:
+        >>> ToolResult("Stored.").message("anthropic", "toolu_1")
+        {'type': 'tool_result', 'tool_use_id': 'toolu_1', 'content': 'Stored.', 'is_error': False}
     """
 
     text: str = field(repr=False)
     is_error: bool = False
-    #: What was raised, where something was; a duplicate is no failure for the model, and is here all the same.
+    #: The exception, if any. A duplicate is not a failure for the model, but its exception is here too.
     error: MemtraceError | None = None
 
     def message(self, format: SchemaFormat, call_id: str) -> dict[str, Any]:
-        """The answer to the call of this id, as the provider takes it.
+        """Create the provider's message for this result.
 
-        A message of the role tool for ``openai``, an item of the input for ``openai-responses``, a block of a user's message
-        for ``anthropic``. Raises `ConfigurationError` for another form.
+        Args:
+            format: The provider's format. ``openai``: a message of the role ``tool``.
+                ``openai-responses``: an input item. ``anthropic``: a content block of a user
+                message.
+            call_id: The ID of the model's tool call.
+
+        Returns:
+            The message.
+
+        Raises:
+            ConfigurationError: The format is unknown.
         """
         check_schema_format(format)
         if format == "openai":

@@ -99,4 +99,4 @@ class Responses(Fixtures):
             else:
                 assert response.status == 200
                 bodies.append(response.body)
-        assert bodies in ([b"first", b"second"], [b"second"]), "an answer was given to another request"
+        assert bodies in ([b"first", b"second"], [b"second"]), "a response was returned for another request"

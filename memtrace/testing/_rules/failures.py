@@ -55,7 +55,7 @@ class Failures(Fixtures):
     @pytest.mark.parametrize(
         "step",
         [Stall(), Stall(b"HTTP/1.1 200 OK\r\nX-Ha"), Stall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")],
-        ids=["before the answer", "within the headers", "within the body"],
+        ids=["before the response", "within the headers", "within the body"],
     )
     def test_an_answer_that_does_not_come_in_time(
         self, server: ScriptedServer, subject: TransportUnderTest, step: Step

@@ -57,7 +57,7 @@ def failure(subject: TransportUnderTest, request: Request) -> TransportError:
         return error
     except Exception as error:  # noqa: BLE001  # whatever else it raises breaks the contract
         pytest.fail(
-            f"send raised {type(error).__module__}.{type(error).__qualname__}: nothing but TransportError is due"
+            f"send raised {type(error).__module__}.{type(error).__qualname__}: raise nothing except TransportError"
         )
     pytest.fail(f"send returned status {response.status} where a TransportError was due")
 

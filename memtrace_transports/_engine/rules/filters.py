@@ -63,7 +63,7 @@ class Filters:
     def selection(self, now: int) -> RowSelection:
         """The rows that this means at `now` (microseconds). Raises UnreadableTimeError for a bad since or until.
 
-        ``until=now`` is no bound.
+        ``until=now`` is no limit.
         """
         return replace(
             self.rows,

@@ -72,7 +72,7 @@ class Series:
     def runs(
         self, after: int | None, before: int | None, *, oldest_first: bool, needle: bytes = b""
     ) -> Iterator[Sequence[Row]]:
-        """The rows strictly between two times (microseconds, None for no bound), in runs, from the end asked for.
+        """The rows strictly between two times (microseconds, None for no limit), in runs, from the end asked for.
 
         With a `needle`, a text as `encoded` makes it, runs are left out in which no content holds it. The series must
         not change before the last run is taken.

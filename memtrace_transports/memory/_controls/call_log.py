@@ -37,7 +37,7 @@ _SENT_AS = {
     "sessions.close": "sessions.update",
     "sessions.prompt_context": "memories.list",
 }
-"""Methods of the client that have no route of their own."""
+"""Methods of the client without their own route."""
 
 _KEPT_CALLS = 10_000
 _OWN_BYTES = 800  # and those of a few short texts
@@ -50,15 +50,16 @@ def check_operation(pattern: str) -> None:
         return
     near = [_SENT_AS[pattern]] if pattern in _SENT_AS else difflib.get_close_matches(pattern, OPERATIONS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"{pattern!r} is no operation{hint} There are {', '.join(OPERATIONS)}")
+    raise ValueError(f"{pattern!r} is not an operation{hint} There are {', '.join(OPERATIONS)}")
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class LoggedCall:
-    """One request that reached the server, and what became of it.
+    """One request that reached the server, and its outcome.
 
-    `status` is that of the answer, 0 where there was none. `fault` says what went wrong by plan. `at` is seconds since 1970 by the
-    fake's clock. `headers` are those that were sent, by their names in lower case; a key is ``***``.
+    `status` is the status of the response, or 0 if there was none. `fault` describes an injected
+    fault. `at` is the time in seconds since 1970, by the fake's clock. `headers` are the headers that
+    were sent, by their names in lower case; the value of a key is ``***``.
     """
 
     _route: str
@@ -77,9 +78,10 @@ class LoggedCall:
 
     @property
     def operation(self) -> str:
-        """Its route by the name of the client's method, ``unknown`` where there is no route.
+        """The name of the client's method for this route; ``unknown`` for an unknown route.
 
-        ``memories.add_many`` is what the server reads as a batch; the body is looked at when this is asked for the first time.
+        ``memories.add_many`` is a body that the server reads as a batch. The body is parsed at the
+        first use.
         """
         if self._operation is None:
             self._operation = self._route
@@ -90,9 +92,10 @@ class LoggedCall:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """What was asked for: the body's fields, the query's parameters as texts, the id or text in the path.
+        """The arguments: the body's fields, the query's parameters as strings, and the IDs in the path.
 
-        Empty as far as the body is no JSON object. It is read anew each time, since what is read takes more room than the body.
+        A body that is not a JSON object has none. It is parsed anew each time, since the result is
+        larger than the body.
         """
         found = {**_fields(self.body), **self.query}
         if self.variable is not None:
@@ -100,19 +103,33 @@ class LoggedCall:
         return MappingProxyType(found)
 
     def differing(self, arguments: Mapping[str, object]) -> list[str]:
-        """The names of the arguments that this call has otherwise, or not at all. A number equals its text in a query."""
+        """Compare the call with expected arguments. A number equals its string in a query.
+
+        Args:
+            arguments: Names and expected values.
+
+        Returns:
+            The names of the arguments that this call has with another value, or not at all.
+        """
         if not arguments:
             return []
         own = self.arguments
         return [name for name, wanted in arguments.items() if name not in own or not _equal(own[name], wanted)]
 
     def differing_headers(self, headers: Mapping[str, str]) -> list[str]:
-        """The names of the headers that this call was sent with otherwise, or without."""
+        """Compare headers with those of this call.
+
+        Args:
+            headers: The expected headers. Their names are case-insensitive.
+
+        Returns:
+            The names whose value differs, or that were not sent.
+        """
         return [name for name, wanted in headers.items() if self.headers.get(name.lower()) != wanted]
 
     @property
     def size(self) -> int:
-        """The bytes of memory that it holds."""
+        """How many bytes of memory it uses."""
         size = _OWN_BYTES + len(self.body or b"") + sys.getsizeof(self.path)
         for texts in (self.headers, self.query):
             if texts:
@@ -120,7 +137,7 @@ class LoggedCall:
         return size + sum(map(sys.getsizeof, self.variable or ()))
 
     def __str__(self) -> str:
-        what = f"{self.operation}: {self.method} {self.path} -> {self.status or 'no answer'}"
+        what = f"{self.operation}: {self.method} {self.path} -> {self.status or 'no response'}"
         return what + (f" ({self.fault})" if self.fault else "")
 
     def __repr__(self) -> str:
@@ -160,17 +177,18 @@ def _equal(found: object, wanted: object) -> bool:
 
 
 class CallLog(Sequence[LoggedCall]):
-    """Calls in the order in which they came: a fake's newest, or those that `filter` has chosen.
+    """A log of calls, in order: the newest calls of a fake, or those that `filter` has selected.
 
-    A fake keeps 10,000 calls, or as many as fit into 32 MiB. Operations are those of `LoggedCall.operation`, or patterns as
-    ``"memories.*"``; ValueError is raised for one that no call can be.
+    A fake keeps 10,000 calls, or as many as fit into 32 MiB. Operations are those of
+    `LoggedCall.operation`, or patterns such as ``"memories.*"``. An unknown one raises ValueError.
 
-    >>> from memtrace_transports import FakeMemtrace
-    >>> fake = FakeMemtrace()
-    >>> memory = fake.client().remember("assistant", "User prefers dark mode")
-    >>> fake.calls.assert_called("memories.add", agent_id="assistant", times=1)
-    >>> [call.status for call in fake.calls.filter("memories.*")]
-    [201]
+    Example:
+        >>> from memtrace_transports import FakeMemtrace
+        >>> fake = FakeMemtrace()
+        >>> memory = fake.client().remember("assistant", "User prefers dark mode")
+        >>> fake.calls.assert_called("memories.add", agent_id="assistant", times=1)
+        >>> [call.status for call in fake.calls.filter("memories.*")]
+        [201]
     """
 
     def __init__(self, calls: Sequence[LoggedCall] = (), *, fake: int = 0) -> None:
@@ -181,7 +199,11 @@ class CallLog(Sequence[LoggedCall]):
         self._bytes = sum(size for _, size in self._calls)
 
     def add(self, call: LoggedCall) -> None:
-        """Write down one more; the oldest go when there are too many, or they are too large."""
+        """Append a call. The oldest are dropped when the log is too long or too large.
+
+        Args:
+            call: The call.
+        """
         size = call.size
         with self._guard:
             self._calls.append((call, size))
@@ -190,7 +212,7 @@ class CallLog(Sequence[LoggedCall]):
                 self._bytes -= self._calls.popleft()[1]
 
     def clear(self) -> None:
-        """Forget all calls so far."""
+        """Remove all calls."""
         with self._guard:
             self._calls.clear()
             self._bytes = 0
@@ -204,11 +226,24 @@ class CallLog(Sequence[LoggedCall]):
         headers: Mapping[str, str] | None = None,
         **arguments: object,
     ) -> CallLog:
-        """The calls of an operation, an organisation (its name or id), with this status of the answer, these headers and arguments.
+        """Select calls.
+
+        Args:
+            operation: The name of the operation, such as ``memories.add``; ``*`` matches any part.
+            org: An organisation, its name or its ID. Default: all.
+            status_code: The status of the response. Default: any.
+            headers: Headers that were sent; their names are case-insensitive. The log keeps no value
+                of a key: select by `org` instead. Default: any.
+            **arguments: Fields of the body, parameters of the query and IDs in the path, with their
+                values.
+
+        Returns:
+            The selected calls, in order.
 
         Raises:
-            ValueError: For an operation that no call can be, and for a header whose value is a secret.
-            TypeError: For an `org` of another type.
+            TypeError: `org` is not an organisation, a name or an ID.
+            ValueError: No operation and no logged call has this name, or the value of a header is a
+                secret.
         """
         check_operation(operation)
         wanted = _checked_headers(headers)
@@ -238,18 +273,23 @@ class CallLog(Sequence[LoggedCall]):
         headers: Mapping[str, str] | None = None,
         **arguments: object,
     ) -> None:
-        """Assert that there was such a call, or exactly so many.
+        """Assert that there was such a call, or an exact number of them.
 
         Args:
-            operation: An operation, or a pattern such as ``"memories.*"``.
-            org: The organisation that called, its name or its id; any by default.
-            times: How often it was called; at least once by default.
-            headers: Headers that were sent, in any case of their names. Values of keys are not kept, use `org` for these.
-            **arguments: Compared with `LoggedCall.arguments`: fields of the body, parameters of the query, ids in the path.
+            operation: The name of the operation, such as ``memories.add``; ``*`` matches any part.
+            org: An organisation, its name or its ID. Default: all.
+            times: How many such calls there were exactly. Default: one or more.
+            headers: Headers that were sent; their names are case-insensitive. The log keeps no value
+                of a key: use `org` instead. Default: any.
+            **arguments: Fields of the body, parameters of the query and IDs in the path, with their
+                values.
 
         Raises:
-            AssertionError: Where there was not; it shows what was expected, the nearest calls, and all that came.
-            ValueError: For an operation that no call can be, and for a header whose value is a secret.
+            AssertionError: There was no such call, or another number of them. The message shows what
+                was expected, the nearest calls, and how often each operation was called.
+            TypeError: `org` is not an organisation, a name or an ID.
+            ValueError: No operation and no logged call has this name, or the value of a header is a
+                secret.
 
         Example:
             >>> from memtrace_transports import FakeMemtrace
@@ -263,10 +303,10 @@ class CallLog(Sequence[LoggedCall]):
         if (times is None and found) or (times is not None and len(found) == times):
             return
         wanted = _shown_call(operation, org, {**({"headers": dict(headers)} if headers else {}), **arguments})
-        due = "at least 1 call" if times is None else counted(times, "call", "calls")
+        expected = "at least 1 call" if times is None else counted(times, "call", "calls")
         calls = self if org is None else self.filter(org=org)
         near = calls._near(operation, headers or {}, arguments)  # noqa: SLF001 - of this class
-        raise AssertionError("\n  ".join([f"expected {due} to {wanted}, got {len(found)}", *near]))
+        raise AssertionError("\n  ".join([f"expected {expected} to {wanted}, got {len(found)}", *near]))
 
     def assert_not_called(
         self,
@@ -276,7 +316,22 @@ class CallLog(Sequence[LoggedCall]):
         headers: Mapping[str, str] | None = None,
         **arguments: object,
     ) -> None:
-        """Assert that there was no such call; arguments and errors are those of `assert_called`."""
+        """Assert that there was no such call.
+
+        Args:
+            operation: The name of the operation, such as ``memories.add``; ``*`` matches any part.
+            org: An organisation, its name or its ID. Default: all.
+            headers: Headers that were sent; their names are case-insensitive. The log keeps no value
+                of a key: use `org` instead. Default: any.
+            **arguments: Fields of the body, parameters of the query and IDs in the path, with their
+                values.
+
+        Raises:
+            AssertionError: There was such a call.
+            TypeError: `org` is not an organisation, a name or an ID.
+            ValueError: No operation and no logged call has this name, or the value of a header is a
+                secret.
+        """
         __tracebackhide__ = True
         self.assert_called(operation, org=org, times=0, headers=headers, **arguments)
 
@@ -291,7 +346,7 @@ class CallLog(Sequence[LoggedCall]):
         counts = Counter(call.operation for call in self).most_common()
         came = ", ".join(f"{name} ({count})" for name, count in counts) or "none"
         nearest = [f"{'nearest' if place == 0 else 'next'}: {line}" for place, line in enumerate(near)]
-        return [*nearest, f"calls that came: {came}"]
+        return [*nearest, f"all calls: {came}"]
 
     @overload
     def __getitem__(self, index: int) -> LoggedCall: ...

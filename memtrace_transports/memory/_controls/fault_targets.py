@@ -19,7 +19,7 @@ def check_route(pattern: str) -> None:
     >>> check_route("GET /api/v1/agents*")
     >>> check_route("GET /api/v1/agent")
     Traceback (most recent call last):
-    ValueError: 'GET /api/v1/agent' is no route of the server; did you mean 'GET /api/v1/agents'?
+    ValueError: 'GET /api/v1/agent' is not a route of the server; did you mean 'GET /api/v1/agents'?
     """
     if _QUERY.search(pattern) is not None:
         raise ValueError(f"{pattern!r} can match no path: a path has no query. Choose by when, from call.arguments")
@@ -27,7 +27,7 @@ def check_route(pattern: str) -> None:
     if not any(_meets(pattern, route) or _meets(pattern, f"{route}/") for route in routes):
         near = difflib.get_close_matches(pattern, routes, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else '. What has no route is "unknown"'
-        raise ValueError(f"{pattern!r} is no route of the server{hint}")
+        raise ValueError(f"{pattern!r} is not a route of the server{hint}")
 
 
 def _meets(pattern: str, route: str) -> bool:

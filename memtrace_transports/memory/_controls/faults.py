@@ -18,11 +18,11 @@ from memtrace_transports.memory._organisations import Organisation, check_fake
 FaultKind: TypeAlias = Literal[
     "status", "delay", "refused", "reset", "truncated", "garbled", "slow_body", "storage_down"
 ]
-"""What can go wrong.
+"""The kinds of faults.
 
-``status``: another answer than the server's own, as of a proxy. ``delay``: the answer comes later. ``refused``: no connection.
-``reset``: the connection breaks without an answer. ``truncated``: the answer is cut short. ``garbled``: it is half of a JSON text.
-``slow_body``: the answer's body takes its time. ``storage_down``: the organisation's storage cannot be reached for a while.
+``status``: another response than the server's, like a proxy's. ``delay``: a late response. ``refused``: no connection. ``reset``: the
+connection breaks before the response. ``truncated``: an incomplete response. ``garbled``: a response with half of its JSON.
+``slow_body``: a slow body of the response. ``storage_down``: the organisation's storage is unreachable for a while.
 """
 
 _NEEDS_SECONDS = ("delay", "slow_body", "storage_down")
@@ -33,24 +33,29 @@ _HEADERS: Mapping[str, str] = MappingProxyType({"Content-Type": "application/jso
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. It hits the `nth` of the calls that match, counted from when it was added, and `times` of them in a row.
+    """Inject a fault into the `nth` matching call, and into `times` calls in a row.
 
-    Where several faults of a plan are due at one call, the one that was added first hits it. The others count it as well, and stay
-    due for the next calls that they match.
+    Calls are counted from when the fault was added. If several faults apply to one call, the one
+    that was added first hits it. The others stay planned for their next matching call.
 
-    `on` is an operation (``"memories.add"``, ``"sessions.*"``) or a method and path (``"GET /api/v1/memories*"``); `org` an
-    organisation, its name or id; `when` a function of the call; None matches all. `times` None means all from then on.
-    `applied` says for a ``reset`` or a ``status`` that the server has done what was asked before it went wrong.
-    `status`, `body` and `headers` are the answer of a ``status``, `seconds` the time of a ``delay``, ``slow_body`` or
-    ``storage_down``, by the fake's clock: a `ManualClock` lets a delay pass at once.
+    `on` is an operation (``"memories.add"``, ``"sessions.*"``) or a method and path
+    (``"GET /api/v1/memories*"``). `org` is an organisation, its name or ID. `when` is a function of
+    the call, whose error is raised. None matches every call. With `times` None, all later calls are
+    hit.
 
-    A ``storage_down`` hits calls of an organisation alone; storage that is missing, or down until you say otherwise, stays so.
-    What `when` raises comes out of the call.
+    With `applied`, the server performs the request before a ``reset`` or a ``status``. `status`,
+    `body` and `headers` are the response of a ``status``. `seconds` is the duration of a ``delay``,
+    ``slow_body`` or ``storage_down``, by the fake's clock. A `ManualClock` skips it.
 
-    Raises ValueError for an operation or a route that does not exist and for settings that do not fit together.
+    A ``storage_down`` only hits calls of an organisation. Storage that is missing, or down until
+    you change it, stays so.
 
-    >>> Fault("reset", on="memories.add", nth=2, applied=True).describe()
-    'reset after it was applied, on memories.add, call 2'
+    Raises:
+        ValueError: The operation or route does not exist, or settings do not fit together.
+
+    Example:
+        >>> Fault("reset", on="memories.add", nth=2, applied=True).describe()
+        'reset after it was applied, on memories.add, call 2'
     """
 
     kind: FaultKind
@@ -101,7 +106,11 @@ class Fault:
             raise ValueError("status, body and headers are for a status")
 
     def describe(self) -> str:
-        """The fault in words."""
+        """Describe the fault in words, for messages.
+
+        Returns:
+            One line.
+        """
         what = f"status {self.status}" if self.kind == "status" else self.kind
         parts = [what + (" after it was applied" if self.applied else ""), f"on {self.on or 'any call'}"]
         if self.org is not None:
@@ -148,15 +157,16 @@ class _Planned:
 
 
 class FaultPlan:
-    """The faults of one fake server, in the order in which they were added; the first that is due hits a call, the others wait.
+    """The planned faults of one fake server, in order. The first that applies hits a call, and the others wait.
 
-    >>> from memtrace_transports import FakeMemtrace
-    >>> fake = FakeMemtrace()
-    >>> fake.faults.add(Fault("status", status=429, headers={"Retry-After": "60"}))
-    >>> fake.client().agents.list()
-    Traceback (most recent call last):
-    memtrace.exceptions.RateLimitError: ...
-    >>> fake.faults.assert_all_used()
+    Example:
+        >>> from memtrace_transports import FakeMemtrace
+        >>> fake = FakeMemtrace()
+        >>> fake.faults.add(Fault("status", status=429, headers={"Retry-After": "60"}))
+        >>> fake.client().agents.list()
+        Traceback (most recent call last):
+        memtrace.exceptions.RateLimitError: ...
+        >>> fake.faults.assert_all_used()
     """
 
     def __init__(self, *, fake: int = 0) -> None:
@@ -166,9 +176,13 @@ class FaultPlan:
         self._planned: list[_Planned] = []
 
     def add(self, *faults: Fault) -> None:
-        """Plan these as well; their calls are counted from now on.
+        """Plan more faults. Their calls are counted from now on.
 
-        Raises ValueError, and plans none, where one is for an `Organisation` of another fake.
+        Args:
+            faults: The faults, in the order in which they are checked.
+
+        Raises:
+            ValueError: A fault is for an `Organisation` of another fake. None is planned.
         """
         for fault in faults:
             check_fake(fault.org, self._fake)
@@ -177,16 +191,23 @@ class FaultPlan:
             self._planned.extend(planned)
 
     def clear(self) -> None:
-        """Forget all faults. Storage that one of them has taken down comes back when its time is over."""
+        """Remove all faults. Storage that a fault has taken down comes back at its time."""
         with self._guard:
             self._planned.clear()
 
     def next(self, call: LoggedCall) -> Fault | None:
-        """The fault that hits this call, if any: the first that is due.
+        """Take the fault that hits a call: the first one whose turn it is.
 
-        Every fault that the call matches counts it, until it is used up; one that is due and does not come first stays due.
+        Every matching fault counts the call, until it is used up. A fault whose turn it is, but
+        which is not the first, hits a later call.
 
-        Raises what a fault's `when` raises; then no fault counts the call.
+        An error of a fault's `when` is raised. Then no fault counts the call.
+
+        Args:
+            call: The call, before it is answered.
+
+        Returns:
+            The fault, or None.
         """
         with self._guard:
             plan = list(self._planned)
@@ -202,12 +223,20 @@ class FaultPlan:
             return due.fault
 
     def unused(self) -> list[Fault]:
-        """The faults that have hit fewer calls than they should; one without an end needs one."""
+        """List the faults that have hit fewer calls than planned.
+
+        Returns:
+            The faults; one without an end is listed until it has hit one call.
+        """
         with self._guard:
             return [planned.fault for planned in self._planned if planned.is_left]
 
     def assert_all_used(self) -> None:
-        """Raise AssertionError where a fault has not hit all its calls: the test does not test what it says."""
+        """Assert that every fault has hit all its calls, so that the test tests what it says.
+
+        Raises:
+            AssertionError: A fault has hit fewer calls than planned.
+        """
         __tracebackhide__ = True
         with self._guard:
             left = [

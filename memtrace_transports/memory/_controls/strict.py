@@ -26,14 +26,15 @@ _PACKAGES = ("memtrace", "memtrace_transports")
 
 
 class StrictModeError(AssertionError):
-    """A request asks for what the real server would silently ignore or cap; the message gives the rule.
+    """The request asks for something that the real server would silently ignore or cap. The message has the rule.
 
-    An AssertionError, so that code under test which handles the SDK's errors does not hide it.
+    It is an AssertionError, so that code under test which handles the SDK's errors does not hide
+    it.
     """
 
 
 class StrictModeWarning(UserWarning):
-    """A request does what the real server does, which is probably not what was meant."""
+    """The real server accepts the request, but it probably does not do what you mean."""
 
 
 def check_strictly(request: Request, route_match: RouteMatch, headers: Mapping[str, str]) -> None:
@@ -70,7 +71,9 @@ def _check_parameter(operation: str, name: str, value: str) -> None:
     elif name == "offset":
         asked = read_integer(value)
         if asked is None or asked < 0:
-            raise StrictModeError(f"{operation}: offset={value} silently becomes 0, since it is no whole number from 0")
+            raise StrictModeError(
+                f"{operation}: offset={value} silently becomes 0, since it is not a whole number from 0"
+            )
     elif name in _WORDS:
         _check_word(operation, name, value)
     elif name == "memory_type":
@@ -187,7 +190,7 @@ def _check_context(operation: str, members: JsonObject, fields: dict[str, Parsed
 def _check_limit(operation: str, written: str, asked: int | None, *, default: int) -> None:
     if asked is None or not 1 <= asked <= 1000:
         raise StrictModeError(
-            f"{operation}: limit={written} silently becomes {default}, since it is no whole number from 1 to 1000"
+            f"{operation}: limit={written} silently becomes {default}, since it is not a whole number from 1 to 1000"
         )
 
 
@@ -227,7 +230,7 @@ class StrictObserver:
         """Warn where a memory is rejected as the duplicate of one with another content."""
         if stored != rejected:
             _warn(
-                "a memory was refused as a duplicate of another content: only the first 200 bytes, or dedup_key, count"
+                "a memory was rejected as a duplicate of another content: only the first 200 bytes, or dedup_key, count"
             )
 
     def tags_matched(self, rows: Iterable[Row], tags: Sequence[str]) -> None:

@@ -138,7 +138,7 @@ class _Attempt:
 
     def late(self) -> TransportError:
         """What is raised when time has run out."""
-        what = "no answer from" if self.sent else "no connection to"
+        what = "no response from" if self.sent else "no connection to"
         return TransportError(f"{what} {self.request.origin} in time", cause="timeout", maybe_sent=self.sent)
 
     def run(self, pool: urllib3.HTTPConnectionPool, defaults: tuple[tuple[str, str], ...]) -> Response:
@@ -180,7 +180,7 @@ class _Attempt:
             size += len(piece)
             if size > limit:
                 raise TransportError(
-                    f"the answer of {self.request.origin} is longer than {limit} bytes (options.max_response_bytes)",
+                    f"the response of {self.request.origin} is longer than {limit} bytes (options.max_response_bytes)",
                     cause="protocol",
                     maybe_sent=True,
                 )
@@ -327,7 +327,7 @@ class _StrictAnswer(HTTPResponse):
         super().begin()
         broken = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
         if any(isinstance(defect, broken) for defect in self.msg.defects):
-            raise HTTPException("a header line of the answer cannot be read")
+            raise HTTPException("a header line of the response cannot be read")
 
 
 class _PlainConnection(HTTPConnection):
