@@ -149,7 +149,7 @@ _SCRIPTS = (
     (0x10FFFF, 3.02),  # emoji
 )
 _LAST_OF_SCRIPTS = [last for last, _ in _SCRIPTS]
-#: Those that have a token of their own in cl100k_base, at which most others have two or three.
+#: Those that have their own token in cl100k_base, at which most others have two or three.
 _HAN = frozenset(
     "一万三上下不与专业东两个中串为主么义之也书了事二于五些交产享京人亿今介从他付代以们件价任份企优会传但位体何余作你使例"
     "供価保信修倍值停像元先入全公共关其具内円册再写出击分列则初利别到制前力功加务动動包化北区十午华单南即历原去县参及友反"

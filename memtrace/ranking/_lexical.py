@@ -156,14 +156,19 @@ class LexicalScores:
 
     def _of_groups(self, groups: Iterable[int]) -> dict[int, float]:
         """What a group adds to each of its memories."""
-        scores: dict[int, list[float]] = {group: [] for group in groups}
-        for place, score in self._own.items():
-            if (of_group := scores.get(place >> POSITION_BITS)) is not None:
-                of_group.append(score)
         return {
-            group: _GROUP * self._groups.get(group, 0.0) + _GROUP_BEST * sum(heapq.nlargest(_BEST, of_group))
-            for group, of_group in scores.items()
+            group: _GROUP * self._groups.get(group, 0.0) + _GROUP_BEST * best
+            for group, best in best_of_groups(self._own, groups).items()
         }
+
+
+def best_of_groups(scores: Mapping[int, float], groups: Iterable[int]) -> dict[int, float]:
+    """For each group the sum of the best of its memories' scores."""
+    found: dict[int, list[float]] = {group: [] for group in groups}
+    for place, score in scores.items():
+        if (of_group := found.get(place >> POSITION_BITS)) is not None:
+            of_group.append(score)
+    return {group: sum(heapq.nlargest(_BEST, of_group)) for group, of_group in found.items()}
 
 
 def smoothed(scores: Mapping[int, float], places: Iterable[int]) -> list[float]:

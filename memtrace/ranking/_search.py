@@ -10,16 +10,19 @@ from memtrace.operations._validation import invalid
 from memtrace.ranking._filters import MemoryFilter
 from memtrace.ranking._hits import SearchHit, SearchHits
 from memtrace.ranking._index import IndexedMemory, TextIndex
-from memtrace.ranking._lexical import LexicalScores, smoothed
-from memtrace.ranking._places import around
+from memtrace.ranking._lexical import LexicalScores, best_of_groups, smoothed
+from memtrace.ranking._places import around, group_of
 from memtrace.ranking._vectors import BATCH, CheckedEmbedder, Embedder, QueryVector, keep_vectors
+from memtrace.ranking._words import vector_text
 
 MemoryLoader = Callable[[Sequence[int]], Iterable[Memory]]
 """Gives the memories that a host keeps under these keys, in their order."""
 
 #: Places that are looked at closely, at least; more are when a filter or repeated contents leave too few.
 _LEAST = 150
+#: What likeness counts beside words, and in it what is most alike in the same group.
 _VECTOR_WEIGHT = 0.5
+_GROUP_LIKENESS = 0.1
 _Scored = tuple[IndexedMemory, float]
 
 
@@ -107,10 +110,10 @@ class MemorySearch:
                 Default: any length.
 
         Returns:
-            Their places and contents.
+            Their places, and the strings of which their vectors are made.
         """
         rows = self._index.without_vectors(most, memory_filter, length)
-        return [(row.place, memory.content) for row, memory in zip(rows, self._memories(rows), strict=True)]
+        return [(row.place, vector_text(memory)) for row, memory in zip(rows, self._memories(rows), strict=True)]
 
     def embed(self) -> int:
         """Compute missing vectors.
@@ -198,7 +201,11 @@ def _hit(memory: Memory, counted: tuple[int, IndexedMemory, float]) -> SearchHit
 
 def _fused(text: Mapping[int, float], likeness: Mapping[int, float]) -> dict[int, float]:
     """Both kinds of scores, each from 0 to 1, what is alike counting half."""
-    alike = smoothed(likeness, text)
+    of_groups = best_of_groups(likeness, map(group_of, likeness))
+    alike = [
+        near + _GROUP_LIKENESS * of_groups.get(group_of(place), 0.0)
+        for place, near in zip(text, smoothed(likeness, text), strict=True)
+    ]
     most_of_text, most_alike = max(text.values(), default=0.0) or 1.0, max(alike, default=0.0) or 1.0
     return {
         place: score / most_of_text + _VECTOR_WEIGHT * near / most_alike

@@ -215,6 +215,14 @@ def memory_text(memory: Memory) -> str:
     return "\n".join([event, *(memory.tags or ()), date, memory.content, *_texts((memory.metadata or {}).values())])
 
 
+def vector_text(memory: Memory) -> str:
+    """What an embedding function is given: the content, names in its metadata before it ("Ines: ..."), longer texts behind it."""
+    texts = [*_texts((memory.metadata or {}).values())]
+    names = ", ".join(text for text in texts if text.count(" ") < _NAME_WORDS)
+    others = "".join(f" [{text}]" for text in texts if text.count(" ") >= _NAME_WORDS)
+    return (f"{names}: " if names else "") + memory.content + others
+
+
 def _texts(values: Iterable[object]) -> Iterator[str]:
     """Texts at any depth that have a word of letters; others are identifiers and times."""
     for value in values:
@@ -227,6 +235,8 @@ def _texts(values: Iterable[object]) -> Iterator[str]:
             yield from _texts(value.values())
 
 
+#: A text of so many words at most is taken for a name.
+_NAME_WORDS = 3
 _LETTERS = re.compile(r"(?<![^\W_])[^\W\d_]{2,}(?![^\W_])|[^\W\d_a-zA-Z]")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -46,6 +46,39 @@ def test_words_and_vectors_are_joined():
     assert hits(search, "vehicle")[:2] == ["vehicle papers", "my automobile broke down"]
 
 
+def test_what_is_alike_counts_more_in_a_session_where_more_is_alike():
+    first = [
+        memory(content, n, session_id="a") for n, content in enumerate(("car", "rain", "cat", "weather", "automobile"))
+    ]
+    second = [memory(content, 100 + n, session_id="b") for n, content in enumerate(("car car", "rain rain", "cat cat"))]
+    search = MemorySearch(index_of(*first, *second), embedder=embed)
+    search.embed()
+    assert hits(search, "vehicle")[:3] == ["automobile", "car", "car car"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "given"),
+    [
+        (None, "a feline slept"),
+        ({"speaker": "Ines", "occurred_at": "2023-05-08T13:56:00Z", "turn": 3}, "Ines: a feline slept"),
+        (
+            {"caption": "a photo of a cat on a sofa", "speaker": "Ines"},
+            "Ines: a feline slept [a photo of a cat on a sofa]",
+        ),
+        ({"who": {"speaker": "Ines", "role": "owner"}}, "Ines, owner: a feline slept"),
+    ],
+)
+def test_a_vector_is_made_of_the_content_with_the_names_and_texts_of_its_metadata(metadata, given):
+    asked = []
+
+    def noting(texts):
+        asked.extend(texts)
+        return embed(texts)
+
+    MemorySearch(index_of(memory("a feline slept", 0, metadata=metadata)), embedder=noting).embed()
+    assert asked == [given]
+
+
 def test_filters_hold_for_vectors_too():
     rows = [*ROWS, memory("vehicle", 50, agent_id="b", session_id="z", importance=0.9)]
     search = MemorySearch(index_of(*rows), embedder=embed)
