@@ -80,8 +80,8 @@ the batch.
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class BatchResult(Sequence[Outcome]):
-    """One outcome for each item, in the order of the items. It is a sequence of outcomes.
+class BatchResult:
+    """One outcome for each item, in the order of the items: iteration, length, index and slice are the outcomes'.
 
     >>> result = BatchResult((Outcome(0, "duplicate"),))
     >>> len(result), result.duplicates, result.ok, result[0].status
@@ -106,6 +106,11 @@ class BatchResult(Sequence[Outcome]):
     def stored(self) -> list[Memory]:
         """The stored memories."""
         return [outcome.memory for outcome in self.outcomes if outcome.memory is not None]
+
+    @property
+    def count(self) -> int:
+        """How many outcomes there are, as in every list result."""
+        return len(self.outcomes)
 
     @property
     def duplicates(self) -> list[int]:

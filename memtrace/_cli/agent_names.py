@@ -14,24 +14,27 @@ _MADE_ID = re.compile(r"agent_[0-9a-f]{24}")
 class AgentNames:
     """The names of agents by id; empty where ids are asked for.
 
-    The server is asked only for ids of its own making, and for each of them once. An id that has no name, or whose name cannot be
-    read, stands for itself.
+    The server is asked only for ids of its own making, and for each of them once. An id is shown itself if it has no name, if the name
+    cannot be read, or if the name is another agent's id.
     """
 
     def __init__(self, client: Memtrace, *, ids: bool = False) -> None:
         self._client = client
         self._known: dict[str, str] = {}
+        self._chosen_ids = set[str]()
         self._ids = ids
 
     def of(self, agent_ids: Iterable[str]) -> dict[str, str]:
         """The names of these agents, as far as they have any."""
         if self._ids:
             return {}
-        new = {each for each in agent_ids if each not in self._known and _MADE_ID.fullmatch(each)}
-        if new:
+        shown = set(agent_ids)
+        made = {each for each in shown if _MADE_ID.fullmatch(each)}
+        self._chosen_ids |= shown - made
+        if new := made - self._known.keys():
             self._known.update((each, each) for each in new)
             self._read()
-        return self._known
+        return {each: name for each, name in self._known.items() if name not in self._chosen_ids}
 
     def _read(self) -> None:
         try:

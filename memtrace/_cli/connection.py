@@ -107,11 +107,12 @@ class ConnectionSettings:
 
     def check(self) -> None:
         """Refuse a connection without an address or a key. Raises `CommandError`."""
-        needed = [("address", self.url)] if self.is_local else [("address", self.url), ("key", self.api_key)]
-        missing = [what for what, given in needed if not given]
-        if missing:
-            advice = "set MEMTRACE_BASE_URL and MEMTRACE_API_KEY, or make a profile: memtrace-sdk profiles add --help"
-            raise CommandError(f"no {' and no '.join(missing)} of a server: {advice}", ExitStatus.USAGE)
+        profile = "or create a profile: memtrace-sdk profiles add --help"
+        if not self.url:
+            advice = "set MEMTRACE_BASE_URL=sqlite:///agent.db for a file, or MEMTRACE_BASE_URL and MEMTRACE_API_KEY for a server"
+            raise CommandError(f"the base URL is missing: {advice}, {profile}", ExitStatus.USAGE)
+        if "://" in self.url and not self.is_local and not self.api_key:  # the client rejects an invalid URL
+            raise CommandError(f"the API key is missing: set MEMTRACE_API_KEY, {profile}", ExitStatus.USAGE)
 
     def describe(self, error: MemtraceError) -> CommandError:
         """An error of its client, in the console's words and without the key."""

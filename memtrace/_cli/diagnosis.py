@@ -106,7 +106,10 @@ class _DiagnosisRun:
         problems: list[tuple[str, str]] = []
         if not connection.url:
             problems.append(
-                ("no address", "pass --base-url, set MEMTRACE_BASE_URL to the server's address, or name a --profile")
+                (
+                    "no address",
+                    "pass --base-url, set MEMTRACE_BASE_URL to a server's URL or sqlite:///agent.db, or name a --profile",
+                )
             )
         if not connection.api_key and not connection.is_local:
             problems.append(("no key", "set MEMTRACE_API_KEY: a key is never taken from the command line"))

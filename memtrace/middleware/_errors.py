@@ -273,7 +273,7 @@ def _by_its_id(request: Request) -> str | None:
     return None
 
 
-_DUPLICATE_HINT = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key keeps both"
+_DUPLICATE_HINT = "the same agent, event_type and first 200 bytes of content, or the same dedup_key, was stored within 24 hours; another dedup_key, or a client with dedup='per_call', keeps both"
 _NAME_TAKEN_HINT = "client.agents.get_or_register(name=...) returns the existing one"
 _TOO_LARGE_HINT = "a proxy before the server accepts less: send less at once, or store it in parts"
 _RATE_LIMIT_HINT = "send less at once, or let a call wait longer"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import overload
 
@@ -24,8 +24,8 @@ class SearchHit:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SearchHits(Sequence[SearchHit]):
-    """The hits of a search, most relevant first: a sequence.
+class SearchHits:
+    """The hits of a search, most relevant first: iteration, length, index, slice and truth are the hits'.
 
     Args:
         hits: The hits.
@@ -40,6 +40,14 @@ class SearchHits(Sequence[SearchHit]):
     def memories(self) -> list[Memory]:
         """The memories, most relevant first."""
         return [hit.memory for hit in self._hits]
+
+    @property
+    def count(self) -> int:
+        """How many hits there are, as in every list result."""
+        return len(self._hits)
+
+    def __iter__(self) -> Iterator[SearchHit]:
+        return iter(self._hits)
 
     def __len__(self) -> int:
         """Count the hits.

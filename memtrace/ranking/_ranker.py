@@ -44,7 +44,7 @@ class LexicalRanker:
 
 def ranked(ranker: Ranker, query: str, hits: SearchHits, most: int) -> SearchHits:
     """The hits with the first `most` in the ranker's order. Raises `TypeError` for what is none of them, and what it raises."""
-    candidates = hits[:most]
+    candidates = list(hits[:most])
     places = {id(hit.memory) for hit in candidates}
     order = list(ranker.rank(query, candidates))
     if not all(_is_hit(hit) and id(hit.memory) in places for hit in order):

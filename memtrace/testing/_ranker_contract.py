@@ -196,7 +196,7 @@ def _made(create: Create) -> Ranker:
 
 def _order(ranker: Ranker, query: str, candidates: SearchHits) -> list[object]:
     """What a ranker gives, as a client reads it."""
-    given: object = ranker.rank(query, candidates)
+    given: object = ranker.rank(query, list(candidates))
     if iscoroutine(given):
         given.close()  # nobody awaits it, which would be a warning
     if not isinstance(given, Iterable):

@@ -214,7 +214,7 @@ class StoreFile(ClosedBeforeForks):
                 log_bytes=log.stat().st_size if log.exists() else 0,
                 free_bytes=one("PRAGMA freelist_count") * one("PRAGMA page_size"),
                 organisations=tuple(OrganisationInfo(*row) for row in self._connection.execute(_ORGANISATIONS)),
-                keys=one("SELECT count(*) FROM keys WHERE revoked IS NULL"),
+                keys=one("SELECT count(*) FROM keys WHERE revoked IS NULL AND name != ''"),
                 agents=one("SELECT count(*) FROM agents"),
                 sessions=one("SELECT count(*) FROM sessions"),
                 memories=one("SELECT count(*) FROM memories"),

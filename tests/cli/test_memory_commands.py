@@ -109,7 +109,7 @@ class TestRemember:
         client.remember("assistant", "User prefers dark mode")
         result = invoke("remember", "assistant", "User prefers dark mode")
         assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (4, "", 1)
-        assert "another dedup_key keeps both" in result.stderr
+        assert "another dedup_key, or a client with dedup='per_call', keeps both" in result.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "told"),
@@ -685,6 +685,13 @@ class TestNames:
             assert names.of([agent_id, "importer"])[agent_id] == "Support bot"
         memtrace_fake.calls.assert_called("agents.list", times=1)
 
+    def test_a_name_that_is_another_agents_id_is_not_shown_for_it(self, invoke, client):
+        registered = client.agents.register(name="namesake")
+        client.remember(registered.id, "export by the registered agent")
+        client.remember("namesake", "export by another agent")
+        shown = invoke("filter", "export by").stdout
+        assert (registered.id in shown, shown.count("namesake")) == (True, 1)
+
 
 COMMANDS = (
     ["remember", "a", "secret"], ["decide", "a", "secret", "why"], ["recall", "a"], ["recall", "a", "--query", "q"], ["search", "q"], ["filter"], ["context", "s"],
@@ -706,7 +713,7 @@ class TestEveryCommand:
         environment.chdir(tmp_path)
         result = invoke(*arguments)
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
-        assert "no address and no key of a server: set MEMTRACE_BASE_URL" in result.stderr
+        assert "the base URL is missing: set MEMTRACE_BASE_URL=sqlite:///agent.db for a file" in result.stderr
 
     def test_a_key_on_the_command_line_is_refused_and_not_repeated(self, invoke, arguments):
         result = invoke(*arguments, "--api-key=mtk_secret")
@@ -730,7 +737,14 @@ def test_a_wrong_timeout_names_its_option(invoke, server):
 def test_an_address_without_a_key_is_not_enough(invoke):
     result = invoke("remember", "a", "b", "--base-url", "http://127.0.0.1:9")
     assert result.exit_code == 2
-    assert "no key of a server" in result.stderr
+    assert "the API key is missing: set MEMTRACE_API_KEY" in result.stderr
+
+
+def test_a_base_url_that_is_none_is_told_with_what_to_write(invoke):
+    result = invoke("recall", "a", "--base-url", "cli.db")
+    assert result.exit_code == 2
+    assert "the base URL is not a valid address" in result.stderr
+    assert "sqlite:///agent.db for a file" in result.stderr
 
 
 def test_the_memory_transport_with_a_key_works_and_is_told_to_forget(invoke, environment):

@@ -66,7 +66,7 @@ class TestInfo:
         first, *others = result.stdout.splitlines()
         assert first.startswith(f"{path}: schema version 2, ")
         assert first.endswith(" and a log of 0")
-        assert others[:2] == ["1 memory, 1 agent, 1 session and 1 key", "  default: 1 memory"]
+        assert others[:2] == ["1 memory, 1 agent, 1 session and 0 keys", "  default: 1 memory"]
         assert others[2].startswith("from 20")
 
     def test_it_is_told_to_programs(self, store, filled, path):

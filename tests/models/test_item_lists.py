@@ -66,7 +66,7 @@ every_model = pytest.mark.parametrize("make", MODELS.values(), ids=list(MODELS))
 def test_iteration_length_index_slice_and_truth_are_those_of_the_items(make):
     result, items = make(4)
     assert list(result) == items
-    assert len(result) == 4
+    assert len(result) == result.count == 4
     assert (result[0], result[-1]) == (items[0], items[-1])
     assert list(result[:3]) == items[:3]
     assert list(reversed(result)) == items[::-1]

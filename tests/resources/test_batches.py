@@ -229,8 +229,14 @@ async def awaited():
 
 @by_face(
     ("given_", "kind"),
-    [(INVALID, "AddMemoryRequest"), (None, "NoneType"), (awaited(), "async_generator")],
-    ids=["one memory", "None", "an async generator"],
+    [
+        (INVALID, "AddMemoryRequest"),
+        (None, "NoneType"),
+        (awaited(), "async_generator"),
+        ("row 0", "str"),
+        ({"agent_id": "importer", "content": "row 0"}, "dict"),
+    ],
+    ids=["one memory", "None", "an async generator", "a string", "one memory's fields"],
 )
 def test_what_is_no_iterable_of_memories_is_refused_at_once(face, fake, given_, kind):
     for method in ("add_many", "add_iter"):

@@ -56,7 +56,7 @@ def test_what_a_file_holds_is_counted(path, filled):
     with StoreFile(str(path)) as store:
         info = store.info()
     assert (info.path, info.schema_version) == (str(path), 2)
-    assert (info.memories, info.agents, info.sessions, info.keys) == (2, 1, 1, 1)
+    assert (info.memories, info.agents, info.sessions, info.keys) == (2, 1, 1, 0)
     assert [(each.name, each.memories) for each in info.organisations] == [("default", 2)]
     assert info.oldest < info.newest <= datetime.now(timezone.utc)
     assert info.file_bytes >= 4096

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from datetime import datetime
 from typing import get_args
@@ -281,8 +281,8 @@ class Batch:
 
 
 def _check_several(requests: object) -> None:
-    """Refuse what cannot be iterated over, and one memory, which gives its fields then."""
-    if isinstance(requests, AddMemoryRequest) or not isinstance(requests, Iterable):
+    """Refuse what cannot be iterated over, and one memory, a string or a mapping, which give no memories then."""
+    if isinstance(requests, (AddMemoryRequest, str, bytes, Mapping)) or not isinstance(requests, Iterable):
         raise invalid("requests", "an iterable of AddMemoryRequest", f"{type(requests).__name__} was given")
 
 
