@@ -16,15 +16,25 @@ _FOLDERS: Final = (resources.files("memtrace._cli") / "error_pages", Path(__file
 
 
 def page_of(name: str) -> str:
-    """The Markdown of the page about `name`: a code, a page as errors name it, or the name of a class.
+    """The Markdown of the page about `name`: a code, a page as errors name it, or the name of a class, with its other codes.
 
     Raises `CommandError` where there is none.
     """
-    code = getattr(getattr(memtrace, name, None), "_code", name.rpartition("/")[2].removesuffix(".md"))
+    of_class = getattr(getattr(memtrace, name, None), "_code", None)
+    code = of_class or name.rpartition("/")[2].removesuffix(".md")
     if code not in CODES:
         text = closed(f"no error has the code {name}", ";") + did_you_mean(name, CODES)
         raise CommandError(f"{text} memtrace-sdk explain lists them", ExitStatus.USAGE)
-    return _read(code)
+    others = _others_of(name, code) if of_class else []
+    more = f"\n## Other codes of {name}\n\n{''.join(others)}" if others else ""
+    return f"{_read(code)}{more}"
+
+
+def _others_of(class_name: str, code: str) -> list[str]:
+    """The other codes of a class, which their pages name first, each as an item of a list."""
+    known = titles()
+    pages = {each: _read(each).partition("\n\n")[2] for each in known if each != code}
+    return [f"- `{each}`: {known[each]}\n" for each, text in pages.items() if text.startswith(f"`{class_name}`")]
 
 
 def titles() -> dict[str, str]:

@@ -44,7 +44,21 @@ def said_once(table: Table, width: int) -> tuple[list[Text], Table]:
     unbroken = [column for column in columns if column.no_wrap]
     while unbroken and _room(unbroken, width) < (len(columns) - len(unbroken)) * (1 + len(_GAP)) - len(_GAP):
         unbroken.pop()
-    return [shared_line(said)] if said else [], _with_columns(columns, unbroken, table)
+    by_words = list(unbroken)  # with dates above times, if the others' words are whole then
+    while (
+        not (fits := _fits_by_words(columns, by_words, width))
+        and by_words
+        and _longest_word(by_words[-1]) <= _WORD_ROOM
+    ):
+        by_words.pop()
+    made = _with_columns(columns, by_words if fits else unbroken, table, whole_words=fits)
+    return [shared_line(said)] if said else [], made
+
+
+def _fits_by_words(columns: Sequence[Column], unbroken: Sequence[Column], width: int) -> bool:
+    """Whether the other columns keep their words, up to `_WORD_ROOM`, beside those that are not broken at all."""
+    least = sum(min(_longest_word(each), _WORD_ROOM) + len(_GAP) for each in columns if each not in unbroken)
+    return _room(unbroken, width) + len(_GAP) >= least
 
 
 def _split(columns: Sequence[Column]) -> tuple[list[tuple[str, str]], list[Column]]:
@@ -52,6 +66,10 @@ def _split(columns: Sequence[Column]) -> tuple[list[tuple[str, str]], list[Colum
     shared = [column for column in columns if column.header in _SHARED and len(set(_cells(column))) == 1]
     said = [(str(column.header), _cells(column)[0]) for column in shared if _cells(column)[0]]
     return said, [column for column in columns if column not in shared]
+
+
+#: Words up to this width, such as a date, are not broken while another column can give way.
+_WORD_ROOM = 10
 
 
 def shared_line(said: Iterable[tuple[str, str]]) -> Text:
@@ -80,12 +98,19 @@ def _head(fields: Sequence[tuple[str, str]]) -> Text:
     return Text(_GAP).join(Text(value, style) for value, style in fields if value)
 
 
-def _with_columns(columns: Sequence[Column], unbroken: Sequence[Column], table: Table) -> Table:
+def _with_columns(
+    columns: Sequence[Column], unbroken: Sequence[Column], table: Table, *, whole_words: bool = False
+) -> Table:
     """A table like this one with these of its columns."""
     made = Table(box=None, pad_edge=False, header_style=table.header_style, show_header=table.show_header)
     for column in columns:
         made.add_column(
-            column.header, style=column.style, justify=column.justify, no_wrap=column in unbroken, overflow="fold"
+            column.header,
+            style=column.style,
+            justify=column.justify,
+            no_wrap=column in unbroken,
+            overflow="fold",
+            min_width=min(_longest_word(column), _WORD_ROOM) if whole_words else None,
         )
     for row in zip(*(column.cells for column in columns), strict=True):
         made.add_row(*row)
@@ -94,6 +119,10 @@ def _with_columns(columns: Sequence[Column], unbroken: Sequence[Column], table: 
 
 def _cells(column: Column) -> list[str]:
     return [str(cell) for cell in column.cells]
+
+
+def _longest_word(column: Column) -> int:
+    return max((cell_len(word) for cell in (str(column.header), *_cells(column)) for word in cell.split()), default=1)
 
 
 def _width(column: Column) -> int:

@@ -29,6 +29,15 @@ def test_an_error_is_found_by_what_its_text_names_and_by_its_class(invoke, name)
     assert invoke("explain", name).stdout.startswith("# not_found: ")
 
 
+def test_a_class_with_several_codes_shows_them(invoke):
+    shown = invoke("explain", "ConflictError").stdout
+    assert shown.startswith("# conflict: ")
+    assert shown.endswith(
+        "```\n\n## Other codes of ConflictError\n\n- `agent_in_use`: the agent has sessions and cannot be deleted\n"
+        "- `duplicate_memory`: the memory is already stored\n"
+    )
+
+
 def test_an_error_that_a_command_ends_with_names_a_page_that_explain_shows(invoke):
     told = invoke("recall", "a", "--base-url", "memory://", "--timeout", "-1").stderr
     url = re.search(r"docs: (https://[^\s)]+)", told)[1]

@@ -146,6 +146,17 @@ class TestShortTexts:
         environment.setenv("COLUMNS", "24")
         assert sessions[0].id not in invoke("sessions").stdout.split()
 
+    def test_where_not_all_fits_dates_are_above_times_and_no_word_is_broken(self, invoke, client, environment):
+        agent = client.agents.register(name="assistant")
+        for _ in range(2):
+            client.sessions.create(agent_id=agent.id)
+        closed = client.sessions.create(agent_id=agent.id)
+        client.sessions.close(closed.id)
+        environment.setenv("COLUMNS", "80")
+        said = invoke("sessions").stdout
+        assert max(map(len, said.splitlines())) <= 80
+        assert {"closed", "active", closed.id, "2026-01-01", "00:00:00Z"} <= set(said.split())
+
 
 class TestTexts:
     """Tables of memories where there is a width: their contents have room and whole words."""
