@@ -158,7 +158,7 @@ _ELSEWHERE = {
     "TransportOptions": "memtrace.transport",
     "WriteBuffer": "memtrace.resources._write_buffer",
 }
-"""What is neither an error of `exceptions` nor one of the models."""
+"""Public names that are neither errors of `exceptions` nor models."""
 
 _PLACES = {
     name: _ELSEWHERE.get(name) or ("memtrace.exceptions" if name.endswith("Error") else "memtrace.models")

@@ -161,7 +161,7 @@ class BatchResult:
         return [(status, count) for status, count in each if count]
 
     def _repr_html_(self) -> str:
-        """Render the outcomes as a table, for notebooks. What was not stored comes first."""
+        """Render the outcomes as a table, for notebooks. Items that were not stored come first."""
         from memtrace._support.html import rows_table
 
         rows = (

@@ -56,7 +56,7 @@ hookimpl: Final[pluggy.HookimplMarker] = pluggy.HookimplMarker("memtrace")
 
 
 class _Spec:
-    """What plugins of each kind say of themselves. The fields stand in each spec, in the order of its own."""
+    """The fields that plugins of each kind have in common. Each spec lists them in its own order."""
 
     __slots__ = ()
 
@@ -70,7 +70,7 @@ class _Spec:
                 "api", "be the version of the plugin interface, a whole number", f"{self.api!r}; leave it out"
             )
         if self.api != API_VERSION:
-            return  # its rules are not known here; whoever asks for it is told which interface it was written for
+            return  # its rules are not known here; selecting it raises an error with the interface it was written for
         self._check()
         object.__setattr__(self, "requires", self._names("requires", "('urllib3',)"))
         for package in self.requires:
@@ -537,7 +537,7 @@ def check_installed(
     error: type[ConfigurationError],
     why: str = "",
 ) -> None:
-    """Refuse a plugin, called `subject`, whose packages are not all installed; tells how to get them."""
+    """Raise for a plugin, called `subject`, whose packages are not all installed, with how to install them."""
     missing = spec.missing()
     if missing:
         packages = f"the package{'s' * (len(missing) > 1)} {', '.join(missing)}"

@@ -100,7 +100,7 @@ class AiohttpTransport:
     def __init__(
         self, session: aiohttp.ClientSession | None = None, *, options: TransportOptions | None = None
     ) -> None:
-        # by its methods, since tracing puts classes of its own in the place of aiohttp's
+        # by its methods, since tracing replaces aiohttp's classes
         if session is not None and (isinstance(session, type) or not _is_session(session)):
             raise TypeError(f"AiohttpTransport takes an aiohttp.ClientSession, not {qualified_type(session)}")
         if session is not None and options is not None:
@@ -145,7 +145,7 @@ class AiohttpTransport:
         await self._channels.close()
 
 
-# ---- sessions of our own --------------------------------------------------------------------------------------------
+# ---- sessions of the SDK --------------------------------------------------------------------------------------------
 
 
 def _prepare(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
@@ -179,10 +179,10 @@ def _new_channel(options: TransportOptions, context: ssl.SSLContext) -> _Session
 
 
 class _NoAutoRetryError(Exception):
-    """Carries an error past aiohttp, which otherwise sends GET, PUT and DELETE again where a connection broke.
+    """Carries an error past aiohttp, which otherwise retries GET, PUT and DELETE after a broken connection.
 
-    The first DELETE may have been applied, and its repeat would find nothing. What is sent again is for the SDK's retries
-    to decide, which know the call.
+    The first DELETE may have been applied, and its retry would find nothing. Only the SDK decides on retries, since it
+    knows the call.
     """
 
     # There is no option for it: https://github.com/aio-libs/aiohttp/issues/10790
@@ -256,7 +256,7 @@ _LARGE = 1 << 20  # aiohttp warns of more bytes that it writes at once: https://
 class _SessionChannel:
     """A session, and what an exchange through it needs; `slots` and `proxies` are None for a session of the user's.
 
-    What repeats from call to call, addresses, headers and time-outs, is put together once: it takes a tenth of a call.
+    URLs, headers and timeouts, which are the same in each call, are built once: that takes a tenth of a call.
     """
 
     def __init__(
@@ -344,7 +344,7 @@ _BY_ITSELF = ("accept", "user-agent", "content-type")  # what aiohttp adds; it t
 def _request_settings(
     proxies: Proxies | None, method: str, origin: str, pairs: tuple[tuple[str, str], ...]
 ) -> dict[str, Any]:
-    """What is the same for all requests of a method to an origin with these headers."""
+    """The parts shared by all requests of a method to an origin with these headers."""
     import multidict
     import yarl
 
@@ -411,7 +411,7 @@ def _own_timeout(options: TransportOptions, bound: float | None) -> aiohttp.Clie
 
 
 def _custom_timeout(own: aiohttp.ClientTimeout, bound: float | None) -> aiohttp.ClientTimeout:
-    """The user's time-outs of each phase, within the bound of the attempt."""
+    """The user's timeout of each phase, within the limit of the attempt."""
     return _timeout(bound, own.connect, own.sock_read, own.sock_connect)
 
 
@@ -477,7 +477,7 @@ def _unwrapped(error: Exception) -> Exception:
     """`error` without what carries it; where the bound passed while connecting, what aiohttp calls that."""
     if isinstance(error, _NoAutoRetryError):
         return error.error
-    # it tells of no phase where the bound of all passed: https://github.com/aio-libs/aiohttp/issues/7122
+    # it reports no phase when the total timeout expired: https://github.com/aio-libs/aiohttp/issues/7122
     if type(error) is asyncio.TimeoutError and came_out_of(error.__cause__, "aiohttp.connector", "connect"):
         import aiohttp
 
@@ -523,7 +523,7 @@ _HEAD_TOO_LONG = ("Got more than ", "Too many headers ")  # its classes of these
 
 
 def _is_permanent(error: Exception) -> bool:
-    """Whether it comes of the answer's redirects or of its head, which aiohttp bounds."""
+    """Whether the cause is the response's redirects or its head, which aiohttp limits."""
     import aiohttp
 
     if isinstance(error, aiohttp.TooManyRedirects):

@@ -111,7 +111,7 @@ class HttpxTransport:
         options: TransportOptions | None = None,
         library: Library | None = None,
     ) -> None:
-        # by their methods, since tracing puts classes of its own in the place of the library's
+        # by their methods, since tracing replaces the library's classes
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
             raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {qualified_type(client)}")
         self._options = _own_options(client, options)
@@ -162,7 +162,7 @@ class HttpxTransport:
     ) -> Response:
         if client.is_closed:
             raise _closed(library)
-        # in no local of ours: its headers show the key
+        # in no local variable of the SDK: its headers show the key
         answer = client.send(
             self._outgoing(library, client, request, timeout, started), stream=True, follow_redirects=False
         )
@@ -304,7 +304,7 @@ class AsyncHttpxTransport:
     ) -> Response:
         with scope:
             try:
-                # in no local of ours: its headers show the key
+                # in no local variable of the SDK: its headers show the key
                 answer = await client.send(
                     progress.watched(self._requests.build(library, client, request, timeout)),
                     stream=True,
@@ -318,7 +318,7 @@ class AsyncHttpxTransport:
                 if self._is_shared and connection is not None and not answer.is_closed:
                     answer.stream = _watched_class(library)(answer.stream, connection)
                 body, is_raw = _start_body(library, answer, request.origin, self._options.max_response_bytes)
-                # closed by hand: where a part is refused, trio warns of a generator that is left over
+                # closed by hand: trio warns of a leftover generator if a part raises
                 given = cast("AsyncGenerator[bytes, None]", answer.aiter_raw() if is_raw else answer.aiter_bytes())
                 async with contextlib.aclosing(given) as parts:
                     async for part in parts:
@@ -359,7 +359,7 @@ def _new_channel(
     )
 
 
-# ---- clients of our own ---------------------------------------------------------------------------------------------
+# ---- clients of the SDK ---------------------------------------------------------------------------------------------
 
 _KEPT_IN_ONE_POOL = 20
 
@@ -371,7 +371,7 @@ def _own_options(client: object, options: TransportOptions | None) -> TransportO
 
 
 def _library_of(client: object, library: Library | None) -> Library:
-    """What was asked for, else whose class the client's own is derived from."""
+    """The backend that was asked for, else the one whose class the client's is derived from."""
     if library not in (None, "httpx", "httpx2"):
         raise TypeError(f"library= is 'httpx' or 'httpx2', not {library!r}")
     packages = {kind.__module__.partition(".")[0] for kind in client.__class__.__mro__}
@@ -379,7 +379,7 @@ def _library_of(client: object, library: Library | None) -> Library:
 
 
 def _proxies_of(client: object, options: TransportOptions, library: Library) -> Proxies:
-    """Those of a client of our own; yours keeps its own to itself."""
+    """The proxies of the SDK's client. A user's client keeps its own."""
     return Proxies(options if client is None else TransportOptions(trust_env=False), library)
 
 
@@ -439,7 +439,7 @@ def _library_proxy(module: ModuleType, proxy: Proxy, context: ssl.SSLContext) ->
     over_tls = proxy.address.lower().startswith("https:")
     try:
         found: httpx.Proxy = module.Proxy(proxy.address, ssl_context=context if over_tls else None)
-    except (ValueError, module.InvalidURL):  # which repeat it
+    except (ValueError, module.InvalidURL):  # which quote it
         failure = invalid_proxy(proxy.named_by, f"{module.__name__} does not take it")
     else:
         return found
@@ -489,7 +489,7 @@ def _routing_class(library: ModuleType) -> Callable[[Proxies, Callable[..., Any]
 
 @functools.lru_cache(maxsize=4)
 def _cookieless(kind: Any, library: ModuleType) -> Any:
-    """A class of clients that keep no cookies: to look for them in an answer takes a tenth of a call."""
+    """A class of clients that keep no cookies: to look for them in a response takes a tenth of a call."""
     if not isinstance(kind, type):  # some people put a function in its place
         return kind
 
@@ -567,10 +567,10 @@ def _within_bound(read_or_write: Callable[..., Any], data: Any, timeout: float |
 
 
 class _Progress:
-    """How far a request came, so that one that was surely not sent is told from one that may have been.
+    """How far a request came, to distinguish one that was surely not sent from one that may have been.
 
     It is the request's extension ``trace``, which httpcore awaits at each step. It takes itself out of the extensions when
-    sending begins: a call over a kept connection awaits it twice. Transports of another make tell nothing.
+    sending begins: a call over a kept connection awaits it twice. Transports of other libraries report nothing.
     """
 
     __slots__ = (
@@ -617,7 +617,7 @@ class _Progress:
         return outgoing
 
     async def note_failure(self, library: ModuleType, error: BaseException) -> None:
-        """Note whether `error` met the request in the queue of a user's pool, of which httpcore tells no step; close what it leaves open."""
+        """Note whether `error` met the request in a user's pool queue, which httpcore does not trace; close leftovers."""
         self._waiting = came_out_of(error, library.__name__.replace("httpx", "httpcore"), "wait_for_connection")
         self.was_cut_early = not (self._sending or isinstance(error, Exception))
         # the socket of a TLS handshake that is cancelled: https://github.com/encode/httpcore/pull/443
@@ -647,7 +647,7 @@ async def _done() -> None:
 
 
 class _RequestBuilder(Protocol):
-    """How requests of ours become the library's."""
+    """How the SDK's requests become the library's."""
 
     def build(
         self, library: ModuleType, client: httpx.Client | httpx.AsyncClient, request: Request, timeout: _Timeout
@@ -864,7 +864,7 @@ def _failure(
 
 
 def _is_permanent(library: ModuleType, error: Exception) -> bool:
-    """Whether it comes of the answer's redirects or of its head, which h11 bounds."""
+    """Whether the cause is the response's redirects or its head, which h11 limits."""
     return isinstance(error, library.TooManyRedirects) or "Receive buffer too long" in str(error)
 
 

@@ -100,7 +100,7 @@ class RequestsTransport:
             raise TypeError(
                 "RequestsTransport takes a session or options, not both: your own session has its own settings"
             )
-        # by its methods, since tracing puts classes of its own in the place of requests'
+        # by its methods, since tracing replaces the classes of requests
         if session is not None and (isinstance(session, type) or not hasattr(session, "prepare_request")):
             raise TypeError(f"RequestsTransport takes a requests.Session, not {qualified_type(session)}")
         if options is not None and not isinstance(options, TransportOptions):
@@ -145,7 +145,7 @@ _monotonic = SystemClock().monotonic
 
 
 class _SendAttempt:
-    """One attempt: what goes out, how long it may take, and how far it came."""
+    """One attempt: its request, how long it may take, and how far it came."""
 
     def __init__(self, request: Request, options: TransportOptions) -> None:
         self.request = request
@@ -179,7 +179,7 @@ class _SendAttempt:
         _watch_for_surplus(self, answer.raw)
         try:
             body = self._body(answer)
-        finally:  # a connection whose answer was read to its end is back in its pool by now; any other one ends here
+        finally:  # a connection whose response was read to its end is back in its pool by now; any other one ends here
             answer.close()
         headers = getattr(answer.raw, "headers", None) or answer.headers
         return Response(answer.status_code, Headers(list(headers.items())), body)
@@ -242,7 +242,7 @@ _SEND_ATTEMPT: ContextVar[_SendAttempt] = ContextVar("memtrace_requests_attempt"
 
 
 class _OwnSession:
-    """What belongs to requests through a session of our own: the options' headers, and the proxy on the way to an origin."""
+    """Settings of requests through the SDK's session: the options' headers, and the proxy of an origin."""
 
     def __init__(self, options: TransportOptions) -> None:
         self.headers = tuple((options.headers or {}).items())
@@ -284,7 +284,7 @@ def _start_body(answer: requests.Response, origin: str, limit: int) -> tuple[Bod
     refusal = unreadable(origin, encoding, _known_codings()) if encoding else None
     if refusal is not None:
         raise refusal
-    # a hook of the user's may have read the body, and an adapter of theirs may bring another kind of answer
+    # a user's hook may have read the body, and a user's adapter may return another kind of response
     read = getattr(answer, "_content_consumed", False) or not isinstance(answer.raw, urllib3.HTTPResponse)
     if read or not is_decodable(encoding):
         return BodyReader(origin, limit), iter(answer.iter_content(_CHUNK))
@@ -304,9 +304,9 @@ def _known_codings() -> list[str]:
 
 
 def _watch_for_surplus(attempt: _SendAttempt, raw: Any) -> None:
-    """See to it that an answer comes within the bound, and that its connection serves no other request where more has come.
+    """Limit the time of a response, and let its connection serve no other request if it got surplus bytes.
 
-    http.client throws away what it has read of that, and the rest would be the next answer's beginning.
+    http.client discards the surplus it has read, and the rest would be the start of the next response.
     """
     # tests/transports/test_upstream.py::test_urllib3_uses_a_connection_again_on_which_half_an_answer_too_many_came
     answer: Any = getattr(raw, "_original_response", None)
@@ -332,7 +332,7 @@ def _has_buffered(file: Any) -> bool:
     return bool(file.peek(1))
 
 
-# ---- a session of our own -------------------------------------------------------------------------------------------
+# ---- the session of the SDK -----------------------------------------------------------------------------------------
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # the names that requests has for it, in its order
 
@@ -344,7 +344,7 @@ def _new_session(options: TransportOptions, tls: Callable[[], ssl.SSLContext]) -
 
     session = requests.Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    session.trust_env = False  # each request is told its proxy
+    session.trust_env = False  # each request gets its proxy
     adapter = _adapter_class()(max_connections(options), tls())
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -392,12 +392,12 @@ _MOST_INTERIM = 100
 
 
 class _StrictResponse(http.client.HTTPResponse):
-    """Skips every interim answer, refuses an answer with a header line that cannot be read, and keeps to the attempt's bound."""
+    """Skips every interim response, raises for an unreadable header line, and observes the attempt's time limit."""
 
     def __init__(self, *given: Any, **settings: Any) -> None:
         super().__init__(*given, **settings)
         attempt = _SEND_ATTEMPT.get(None)
-        if attempt is not None:  # or each part of an answer could take as long as all of it
+        if attempt is not None:  # or each part of a response could take as long as all of it
             _bound_reads(attempt, self.fp)
 
     def begin(self) -> None:
@@ -432,7 +432,7 @@ def _outliving_exit(pool: type[Any]) -> type[Any]:
 
 
 def _bound_reads(attempt: _SendAttempt, file: Any) -> None:
-    """Have each read of an answer's file wait for what is left of the bound at most."""
+    """Let each read of a response's file wait at most for the time that is left."""
     sock, readinto = file.raw._sock, type(file.raw).readinto  # noqa: SLF001  # its connection may have let go of it
     timeout = sock.gettimeout()
 
@@ -495,7 +495,7 @@ def _adapter_class() -> Callable[[int, ssl.SSLContext], requests.adapters.HTTPAd
     from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):
-        """Takes a TLS context of ours in place of files and flags."""
+        """Accepts the SDK's TLS context in place of files and flags."""
 
         def __init__(self, connections: int, tls: ssl.SSLContext) -> None:
             self._tls = tls
@@ -563,7 +563,7 @@ def _failure(error: Exception, attempt: _SendAttempt) -> Exception:
 
 
 def _is_permanent(error: BaseException) -> bool:
-    """Whether it comes of the answer's redirects or of its head, which http.client bounds."""
+    """Whether the cause is the response's redirects or its head, which http.client limits."""
     from requests.exceptions import TooManyRedirects
 
     # http.client says by the text alone that there are too many lines

@@ -14,8 +14,8 @@ _MADE_ID = re.compile(r"agent_[0-9a-f]{24}")
 class AgentNames:
     """The names of agents by id; empty where ids are asked for.
 
-    The server is asked only for ids of its own making, and for each of them once. An id is shown itself if it has no name, if the name
-    cannot be read, or if the name is another agent's id.
+    Only ids that the server created are looked up, each once. The id is shown instead of a name if the agent has none,
+    if the name cannot be read, or if the name is another agent's id.
     """
 
     def __init__(self, client: Memtrace, *, ids: bool = False) -> None:

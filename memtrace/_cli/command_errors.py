@@ -17,7 +17,7 @@ from memtrace.exceptions import MemtraceError
 
 @contextmanager
 def handle_broken_pipe() -> Iterator[None]:
-    """Turn what comes out of a command into a line on stderr and `typer.Exit`."""
+    """Turn a command's exception into a line on stderr and `typer.Exit`."""
     try:
         yield
     except KeyboardInterrupt:

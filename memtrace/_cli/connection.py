@@ -87,7 +87,7 @@ class ConnectionSettings:
         """The path of the file that the address names, where nothing is there: a client would make it."""
         if not (self.url or "").lower().startswith("sqlite:"):
             return None
-        with suppress(AddressError, OSError):  # of which a client tells
+        with suppress(AddressError, OSError):  # logged by a client
             path = location_of_url(str(self.url)).path
             try:
                 os.stat(path)  # noqa: PTH116  # `Path.exists` takes other errors for a missing file
@@ -188,9 +188,9 @@ def _profile_name(choice: Choice) -> str | None:
 def connected(
     choice: Choice, search_index: str | None = None, *, creates: bool = False
 ) -> AbstractContextManager[Memtrace]:
-    """A client for one command; an error comes out as `CommandError`, in the console's words and without the key.
+    """A client for one command. An error is raised as `CommandError`, in the console's words and without the key.
 
-    A file that is missing is made for a command that `creates` it; any other command refuses it, as a path that is mistyped.
+    A missing file is created for a command that `creates` it. Any other command rejects it as a mistyped path.
     """
     return opened(replace(choose(choice), search_index=search_index), creates=creates)
 

@@ -110,7 +110,7 @@ def _json_type(value: object) -> str:
 
 @dataclass(slots=True)
 class LoadReport:
-    """What has been loaded so far; exact also when loading stops at an error."""
+    """The number of memories loaded so far, exact even if loading stops at an error."""
 
     read: int = 0
     stored: int = 0
@@ -213,7 +213,7 @@ class _Loader:
 
 
 def _moment(time: str) -> datetime | None:
-    """The point in time that a text names; None where it names none, or has no zone."""
+    """Parse a point in time; None if the string is not one, or has no time zone."""
     try:
         moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", time))
     except ValueError:

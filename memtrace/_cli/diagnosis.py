@@ -159,7 +159,7 @@ class _DiagnosisRun:
         return False
 
     def _read(self, client: Memtrace) -> None:
-        """One cheap read that needs a good key and storage; what comes back tells them apart."""
+        """One cheap read that needs a valid key and storage. Its result shows which of them is missing."""
         try:
             client.memories.list(limit=1)
         except AuthenticationError as error:

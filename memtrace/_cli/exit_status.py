@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ExitStatus(IntEnum):
-    """What a command tells the program that started it."""
+    """The exit status that a command returns to the program that started it."""
 
     meaning: str
 

@@ -84,7 +84,7 @@ def _decoded(raw: bytes, file: str, line: int) -> str:
 def _parsed(text: str, file: str, line: int) -> dict[str, Any]:
     try:
         value = json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
-        json.dumps(value, ensure_ascii=False).encode()  # finds half a surrogate pair, in whatever field it stands
+        json.dumps(value, ensure_ascii=False).encode()  # finds half a surrogate pair in any field
     except json.JSONDecodeError as error:
         problem = f"not JSON: {error.msg} at column {error.colno}"
     except UnicodeEncodeError:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
     from memtrace.integrations.tools import MemoryScope
 
-_DEADLINE = 60.0  # seconds: a model waits for the answer
+_DEADLINE = 60.0  # seconds: a model waits for the response
 _TOKEN = "MEMTRACE_MCP_TOKEN"  # noqa: S105  # the name of the variable
 _OF_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")  # for these the package refuses pages of other sites
 _PLACE = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})")

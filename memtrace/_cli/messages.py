@@ -68,7 +68,7 @@ def problem_of(error: MemtraceError) -> str:
 
 
 def item_problem_of(error: MemtraceError) -> str:
-    """What is wrong with one memory of a batch, without its place there: the number of a line says that better."""
+    """Describe the error of one memory of a batch, without its index: the message has a line number instead."""
     if isinstance(error, InvalidRequestError) and error.field and error.problem:
         return f"{error.field.rpartition('.')[2]} {error.problem}"
     return error.message

@@ -1,4 +1,4 @@
-"""``memtrace-sdk transports``, ``middleware`` and ``rankers``: what is installed here, and whether it works."""
+"""``memtrace-sdk transports``, ``middleware`` and ``rankers``: the installed plugins, and whether they work."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Profile:
     api_key_env: str | None = None
 
     def settings(self) -> dict[str, str | float]:
-        """What is set, by name."""
+        """The settings, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 

@@ -14,7 +14,7 @@ from memtrace._cli.terminal import make_console
 def measuring(
     doing: str, size: int | None, *, told: str = "", silent: bool = False
 ) -> Iterator[Callable[[int, str], None]]:
-    """A bar over the bytes of a file, of `size` where that is known; gives what takes the bytes so far and a text beside them.
+    """Show a bar over the bytes of a file, of `size` if known. Yields a function that takes the bytes so far and a label.
 
     `silent` is for input that a person types in the same terminal.
     """

@@ -1,4 +1,4 @@
-"""Rows as they stand in JSON lines, and what tells two of them apart."""
+"""Rows as they are in JSON lines, and the key that distinguishes two of them."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 TEXT_ROOM = 44
-"""The characters that a text has beside the other columns; with less it goes below them."""
+"""The least characters for the free text beside the other columns. With fewer it goes below them."""
 
 _SHARED = ("agent", "type", "event", "tags", "kind", "status", "distribution", "version", "closed", "detail")
 _GAP = "  "
 
 
 def laid_out(table: Table, width: int) -> Iterator[RenderableType]:
-    """A table whose last column is a text, in lines of `width`.
+    """A table whose last column is free text, in lines of `width`.
 
     Two rows or more say once above the table what is the same in each. Of one row it is said there where it needs the room.
     """
@@ -62,7 +62,7 @@ def _fits_by_words(columns: Sequence[Column], unbroken: Sequence[Column], width:
 
 
 def _split(columns: Sequence[Column]) -> tuple[list[tuple[str, str]], list[Column]]:
-    """What is the same in each row, by its name and unless it is empty; and the other columns."""
+    """Split the columns: those that are equal in each row and not empty, by name; and the others."""
     shared = [column for column in columns if column.header in _SHARED and len(set(_cells(column))) == 1]
     said = [(str(column.header), _cells(column)[0]) for column in shared if _cells(column)[0]]
     return said, [column for column in columns if column not in shared]

@@ -1,4 +1,4 @@
-"""What comes in from outside: text of the standard input, JSON of an option, streams of JSON lines."""
+"""Input from outside: text of the standard input, JSON of an option, streams of JSON lines."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def text_of(argument: str) -> str:
 
 
 def json_object(text: str, option: str) -> dict[str, Any]:
-    """The JSON object that stands in an option. Raises `CommandError`, which names the option and not what stands there."""
+    """Parse the JSON object of an option. Raises `CommandError`, which names the option but never quotes its value."""
     try:
         found = parse_line(text.encode("utf-8", "surrogateescape"), option, 1)
     except LineError as error:

@@ -25,14 +25,14 @@ from memtrace_transports.sqlite.maintenance import ForgetReport, StoreFile, chec
 
 @contextmanager
 def opened_store(store: str | None, *, create: bool = False, timeout: float = 30.0) -> Iterator[StoreFile]:
-    """The file that is named, or that the environment names; an error comes out in the console's words."""
+    """The file of the argument or of the environment. An error is raised in the console's words."""
     with _named(store) as place, StoreFile(place, create=create, timeout=timeout) as file:
         yield file
 
 
 @contextmanager
 def _named(store: str | None) -> Iterator[str]:
-    """The address of a store that is named, or that the environment names; an error comes out in the console's words."""
+    """The address of a store, from the argument or the environment. An error is raised in the console's words."""
     place = store or os.environ.get("MEMTRACE_BASE_URL")
     if not place:
         raise CommandError(

@@ -78,7 +78,7 @@ def _hit_cells(hit: SearchHit, names: Names) -> Sequence[str]:
 
 
 def memory_line(memory: Memory, names: Names = _NO_NAMES) -> Text:
-    """One memory as a line of its own, where the next ones are not known yet."""
+    """One memory as its own line, for output in which the next ones are not known yet."""
     time, agent, kind, event, tags, content = map(visible, _memory_cells(memory, names))
     line = Text.assemble((time, "dim"), " ", (agent, "cyan"), " ", (kind, "magenta"), f" {event} ")
     if tags:

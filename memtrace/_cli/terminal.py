@@ -137,8 +137,8 @@ def _styled(row: list[_PaddedCell]) -> Text:
 def show_failure(message: str, cause: str, *more: str) -> None:
     """Print to stderr an error's message, which begins with its `cause`, and further lines.
 
-    On a terminal the cause is red, what to do stands on the next line, and the request below that; words are kept whole. Elsewhere
-    the message is one line.
+    On a terminal the cause is red, the remedy is on the next line, and the request below that. Words are kept whole.
+    Elsewhere the message is one line.
     """
     console = make_console(stderr=True)
     if not console.is_terminal:
@@ -156,7 +156,7 @@ def show_error(message: str, *more: str) -> None:
 
     On a terminal words are kept whole; elsewhere each is one line.
     """
-    with suppress(OSError, ValueError, AttributeError):  # an output that fails is told where it is written
+    with suppress(OSError, ValueError, AttributeError):  # a failing output raises where it is written
         sys.stdout.flush()
     console = make_console(stderr=True)
     for text in (Text(visible(text)) for text in (f"memtrace-sdk: {message}", *more)):
@@ -200,7 +200,7 @@ def visible(text: str) -> str:
 
 
 def show_lines(text: str) -> None:
-    """Print a text of several lines: as it is in a pipe, with nothing that a terminal obeys on one."""
+    """Print several lines: unchanged into a pipe, without control sequences on a terminal."""
     console = make_console()
     if console.is_terminal:
         text = "\n".join(visible(line) for line in text.split("\n"))
@@ -208,7 +208,7 @@ def show_lines(text: str) -> None:
 
 
 def show_markdown(text: str) -> None:
-    """Print Markdown of ours: laid out on a terminal, as it is in a pipe."""
+    """Print Markdown of the SDK: rendered on a terminal, unchanged into a pipe."""
     console = make_console()
     if console.is_terminal:
         from rich.markdown import Markdown

@@ -141,7 +141,7 @@ class _FlowRunner(Generic[T]):
             return _DONE
 
     def throw(self, error: BaseException) -> Effect:
-        """Throw `error` in. What is no `Exception` (a cancellation, an interrupt) always comes out again."""
+        """Throw `error` into the flow. A cancellation, an interrupt and any other non-`Exception` is always re-raised."""
         if isinstance(error, Exception):
             try:
                 return self._flow.throw(error)
@@ -160,9 +160,9 @@ class _FlowRunner(Generic[T]):
         return held
 
     def close(self) -> None:
-        """End the flow where it stands, in the context that it began in, and free its locks.
+        """End the flow at its current step, in the context that it began in, and release its locks.
 
-        A flow that stands somewhere still is one that something else ends: that comes out, and not what closing raises.
+        An unfinished flow is closed because of another error. That error is raised, not one from closing.
         """
         try:
             with suppress(Exception):

@@ -150,9 +150,9 @@ _LET_OUT = object()
 
 
 def is_foreign(error: Exception, request: Request) -> bool:
-    """Whether a transport let this out that may raise none but ours.
+    """Whether a transport raised this error against its contract, which allows only errors of the SDK.
 
-    What a test asserts in a transport of its own comes out as it is, and so does what it makes the fake raise.
+    An assertion of a test's transport is raised unchanged, and so is an error that a test makes the fake raise.
     """
     if request.context.state.get(_LET_OUT) is not error or request.origin.startswith("memory:"):
         return False
@@ -160,9 +160,10 @@ def is_foreign(error: Exception, request: Request) -> bool:
 
 
 def foreign_failure(error: Exception, request: Request) -> TransportError:
-    """The error for what a transport let out that is none of ours, which is its cause.
+    """The error for a foreign exception of a transport, which becomes its cause.
 
-    Its text is not repeated, since a library's may hold a header. Whether the request was sent is known to nobody.
+    The exception's text is not quoted, since a library's text may contain a header. Whether the request was sent is
+    unknown.
     """
     cause: TransportCause = "protocol"
     if isinstance(error, TimeoutError) or type(error).__name__ == "TimeoutError":  # asyncio's own on Python 3.10

@@ -29,7 +29,7 @@ _CHAIN: Final[Mapping[str, Callable[[Settings], Middleware | Sequence[Link]]]] =
 
 
 def is_built_in(middleware: Middleware) -> bool:
-    """Whether this is one of ours; a class that a user derives from one of them is theirs."""
+    """Whether this is a built-in middleware. A class that a user derives from one is not."""
     return type(middleware) in (ApiKeyAuth, Retry) or middleware in (raise_errors, log_attempts)
 
 
@@ -62,7 +62,7 @@ def build_chain(settings: Settings) -> list[Middleware]:
 
 
 def _replacing(given: Sequence[Link]) -> dict[str, Link]:
-    """By the name of a built-in link: what stands in its place."""
+    """By the name of a built-in link: the middleware that replaces it."""
     found: dict[str, Link] = {}
     for link in given:
         if link.position is None or link.position.relation != "replace":
@@ -82,7 +82,7 @@ _Neighbours = Mapping[tuple[str, Link], Sequence[Link]]
 
 
 def _neighbours(given: Sequence[Link], named: Mapping[str, Sequence[Link]]) -> _Neighbours:
-    """By relation and link: what is placed there, in the order of the lists."""
+    """By relation and link: the middleware placed there, in the order of the lists."""
     found: dict[tuple[str, Link], list[Link]] = {}
     for link in given:
         position = link.position
@@ -109,7 +109,7 @@ def _with_neighbours(link: Link, beside: _Neighbours) -> Iterator[Link]:
 
 
 def _cycle_error(unplaced: Sequence[Link], beside: _Neighbours) -> ConfigurationError:
-    """Follow what stands beside what until it repeats; what only hangs on the circle is not named."""
+    """Follow the placements until one repeats. Links that only lead to the cycle are not named."""
     targets = {link: target for (_, target), links in beside.items() for link in links}
     walked = [unplaced[0]]
     while targets[walked[-1]] not in walked:

@@ -32,7 +32,7 @@ DEFAULT_RETRY: Final = RetryPolicy()
 
 
 class Unset:
-    """The type of what was not given, where None has a meaning of its own."""
+    """The type of an argument that was not given, for arguments in which None has its own meaning."""
 
     def __repr__(self) -> str:
         return "UNSET"
@@ -43,7 +43,7 @@ UNSET: Final = Unset()
 
 
 class _UnsetText(str, Unset):
-    """A text that was not given, and whose default depends on what else was: signatures show it."""
+    """A string that was not given, whose default depends on the other arguments: signatures show it."""
 
     __slots__ = ()
 
@@ -166,7 +166,7 @@ def with_overrides(settings: Settings, **given: object) -> Settings:
 
 
 def check_middleware(chosen: Sequence[Middleware | Placement | str], argument: str) -> tuple[Link, ...]:
-    """Middleware as objects with their places; a text is the name of an installed one. What cannot be called is refused."""
+    """Middleware as objects with placements. A string names an installed one. Anything else must be callable."""
     if isinstance(chosen, str) or not isinstance(chosen, Sequence):
         raise ConfigurationError(f"{argument} must be a list or tuple of middleware", argument=argument)
     return tuple(_link(item, f"{argument}[{i}]") for i, item in enumerate(chosen))
@@ -194,7 +194,7 @@ def _is_middleware(value: object) -> bool:
 
 
 def _installed_link(name: str, given: str, position: Position | None) -> Link:
-    """The middleware of this name, where it is told to stand; else where its distribution wants it."""
+    """The middleware of this name, at the given placement, else at the one its distribution declares."""
     from memtrace.plugins import middleware_registry
 
     spec, made, told, distribution = _made_by_plugin(middleware_registry, name, given, f"{given}: ")

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def run_concurrently(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
-    """What each of `calls` gave or raised, in their order: the first in this thread, the others each in one of its own.
+    """The result or error of each of `calls`, in their order. The first runs in this thread, each other in its own.
 
     Where no more threads can be had, the rest runs in this one. Returns when the last has ended. An interrupt is raised then
     too, since a blocking call cannot be stopped from outside; nothing more is begun after it, and a second one is raised at once.
@@ -109,7 +109,7 @@ def _result_or_error(call: Callable[[], T]) -> T | Exception:
 
 
 async def run_concurrently_async(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T | Exception]:
-    """What each of `calls` gave or raised, in their order, each in a task of its own. A cancellation cancels them all."""
+    """The result or error of each of `calls`, in order. Each runs in its own task. A cancellation cancels all."""
     if len(calls) < 2:
         return [await _awaited(call) for call in calls]
     if running_under_trio():

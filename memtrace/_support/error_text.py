@@ -47,7 +47,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def closed(text: str, mark: str = ".") -> str:
-    """`text` as it stands before another sentence: with `mark` behind it, unless it ends in one already.
+    """`text` with `mark` at its end, unless it already ends in one, so that another sentence can follow.
 
     >>> closed("not done"), closed("Did you mean 'a'?"), closed("not done", ";")
     ('not done.', "Did you mean 'a'?", 'not done;')
@@ -56,7 +56,7 @@ def closed(text: str, mark: str = ".") -> str:
 
 
 def from_distribution(distribution: tuple[str, str] | None) -> str:
-    """What stands behind a plugin's name in an error's text."""
+    """The suffix of a plugin's name in an error message."""
     return f" of {' '.join(distribution)}" if distribution else ""
 
 

@@ -27,7 +27,7 @@ def running_under_trio() -> bool:
 
 
 def running_loop() -> object:
-    """What stands for the running event loop: it can be a weak key, and goes when the loop does."""
+    """A token for the running event loop. It can be a weak key, and is collected with the loop."""
     import asyncio
 
     try:

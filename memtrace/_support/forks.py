@@ -64,7 +64,7 @@ def _note_child() -> None:
 
 
 class ClosedBeforeForks(ABC):
-    """What is closed before a fork, since a child could not use it, and opens itself again where it is used next.
+    """A resource that is closed before a fork, since a child could not use it, and reopens at its next use.
 
     Args:
         lock: Is held around every use, and for the length of a fork.

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final, Protocol
 
 TEXT_CUT: Final = 200
-"""Characters of a text."""
+"""Characters of a string."""
 ITEMS_CUT: Final = 10
 """Items of a list or a mapping."""
 DEPTH_CUT: Final = 4
@@ -36,7 +36,7 @@ class PrettyPrinter(Protocol):
 
 
 class Omitted:
-    """Stands for what was cut.
+    """A placeholder for the part that was cut.
 
     >>> Omitted(1200), Omitted()
     (… 1,200 more, …)

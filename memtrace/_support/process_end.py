@@ -1,4 +1,4 @@
-"""The end of this process: what is finished then that the program itself has not finished.
+"""Exit hooks: they finish the work that the program has left unfinished at the end of this process.
 
 Exit hooks run when the program returns, calls `sys.exit` or raises, also in a child of `os.fork` that ends so. Before
 Python 3.13 a child that multiprocessing has forked ends with `os._exit` and runs only the finalizers of `multiprocessing.util`
@@ -16,7 +16,7 @@ from memtrace._support.forks import PerProcess
 
 
 class Unfinished(Protocol):
-    """What has something left to do."""
+    """Objects with unfinished work."""
 
     def finish(self, *, wait: bool) -> None:
         """Do what is left, within a bound; without `wait` at once, so that it is only said what is lost."""
@@ -49,7 +49,7 @@ def is_finished(owner: Unfinished) -> None:
 
 
 def has_begun() -> bool:
-    """Whether the hook of this process has run: what is left undone from now on stays undone."""
+    """Whether the hook of this process has run. Work that is unfinished from now on is never finished."""
     return _ends.get().has_begun
 
 

@@ -34,7 +34,7 @@ _held: PerProcess[_Held] = PerProcess(lambda _: _Held())
 
 
 class ProcessLock:
-    """A lock on an empty file of its own, which is made with mode 0600 and stays. One holder has it at a time, in any process."""
+    """A lock on an empty file, created with mode 0600 and never deleted. One holder at a time, in any process."""
 
     def __init__(self, path: str) -> None:
         self._path = os.path.realpath(path)

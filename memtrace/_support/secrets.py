@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Secret(str):
-    """A text whose `repr` shows nothing of it, nor does that of its parts; in everything else it is the text.
+    """A string that its `repr` hides, also in slices. In all other respects it is a plain string.
 
     >>> key = Secret("mtk_of_acme")
     >>> key, key[:3], key == "mtk_of_acme", f"{key}"
@@ -25,14 +25,14 @@ class Secret(str):
 
 
 class NoText:
-    """Stands for what was given in the place of a secret text, and is none: `kind` is its class."""
+    """A placeholder for a value that should be a secret string but is not: `kind` is its class."""
 
     def __init__(self, value: object) -> None:
         self.kind = type(value)
 
 
 def hidden(value: T) -> T:
-    """`value`, if a text, as one that no `repr` shows; for the local of a frame that an error may leave."""
+    """`value` as a `Secret` if it is a string; for a local variable in a frame that a traceback may show."""
     return cast("T", Secret(value)) if isinstance(value, str) else value
 
 

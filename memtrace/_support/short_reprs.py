@@ -1,4 +1,4 @@
-"""How values look in the repr of what holds them: cut, since a repr stands in logs. Knows no model."""
+"""How values look in the repr of what holds them: cut, since reprs appear in logs. Knows no model."""
 
 from __future__ import annotations
 

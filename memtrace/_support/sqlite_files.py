@@ -187,7 +187,7 @@ def is_locked(error: sqlite3.Error) -> bool:
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """What tells a file from another one that takes its place; None where there is none."""
+    """The identity of a file, to notice that another one has replaced it; None if there is no file."""
     try:
         found = os.stat(path)  # noqa: PTH116  # a Path takes five times as long to make
     except OSError:

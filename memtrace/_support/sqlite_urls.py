@@ -1,4 +1,4 @@
-"""Addresses of a store in a file, ``sqlite:///agent.db``: from a text or a path, and back."""
+"""Addresses of a store in a file, ``sqlite:///agent.db``: from a string or a path, and back."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class StoreLocation(NamedTuple):
 
 
 def location_of_path(path: str) -> StoreLocation:
-    """The store in the file `path`, in which every character stands for itself. Raises `AddressError`."""
+    """The store in the file `path`, in which every character is literal. Raises `AddressError`."""
     return StoreLocation(_absolute(path))
 
 
 def location_of_plain_path(path: str) -> StoreLocation:
-    """As `location_of_path`, for a text that may be the address of something else by mistake.
+    """Like `location_of_path`, for a string that may mistakenly be another kind of address.
 
     >>> location_of_plain_path("https://example.com/agent.db")
     Traceback (most recent call last):

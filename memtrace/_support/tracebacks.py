@@ -12,7 +12,7 @@ _OWN = ("memtrace", "memtrace_transports")
 
 
 def drop_own_frames(error: BaseException) -> None:
-    """Leave an error, and its cause, the frames of other people's code: of a middleware or a transport of theirs."""
+    """Keep only frames of users' code, such as middleware, in the tracebacks of an error and of its cause."""
     for link in (error, error.__cause__):
         if link is not None:
             link.__traceback__ = without_own_frames(link.__traceback__)

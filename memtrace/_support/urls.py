@@ -82,7 +82,7 @@ _TEXT_OF_A_MEMORY = re.compile(r"(/api/v1/memories/)[^\s?]+", re.IGNORECASE)
 
 
 def redact_memory_text(text: str) -> str:
-    """A path, or a text that names one, without the part of a memory's content that ``GET /memories/{text}`` has in it.
+    """Redact the memory content of ``GET /memories/{text}`` from a path, or from a string that contains one.
 
     >>> redact_memory_text("/api/v1/memories/what%20was%20said"), redact_memory_text("/api/v1/memories")
     ('/api/v1/memories/REDACTED', '/api/v1/memories')

@@ -17,7 +17,7 @@ _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class WorkerThread:
-    """Runs calls in a thread of its own, one after the other. The thread begins with the first call."""
+    """Runs calls in its own thread, one after the other. The thread starts at the first call."""
 
     def __init__(self, name: str) -> None:
         self._name = name

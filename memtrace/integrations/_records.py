@@ -1,13 +1,13 @@
 """How a framework's items are kept: one memory each, which people can read and from which the item comes back exactly.
 
 ==============  =======================================================================================
-field           what stands there
+field           content
 ==============  =======================================================================================
-``content``     the item as a text for people; nothing is read back from it
+``content``     the item as readable text, which is never parsed
 ``tags``        the name of the format first, by which records are found
 ``dedup_key``   the record's own key, so that equal items are all kept
-``metadata``    ``record``: what kind it is; ``item``: the item as JSON text, since the server changes large
-                numbers and the order of keys; ``sequence``: the order among records of one microsecond
+``metadata``    ``record``: its kind, ``item``: the item as JSON text, since the server changes large
+                numbers and the order of keys, ``sequence``: the order among records of one microsecond
 ==============  =======================================================================================
 
 A memory cannot be changed or deleted, so that a change is another record, which readers apply.
@@ -44,7 +44,7 @@ _SEQUENCE = itertools.count(1)
 
 
 def json_text(value: object, field: str) -> str:
-    """`value` as JSON that gives it back exactly, but for tuples, which become lists.
+    """`value` as JSON that preserves it exactly, except tuples, which become lists.
 
     Raises `InvalidRequestError`, which names `field` and never the value, for what JSON would change or cannot hold.
     """
@@ -124,7 +124,7 @@ class RecordCodec:
         tags: Sequence[str] = (),
         key: str | None = None,
     ) -> AddMemoryRequest:
-        """A record to be written: `item` is JSON text, `content` is for people. Without a `key` it gets one of its own."""
+        """A new record: `item` is JSON text, `content` is for people. Without a `key` it gets a unique one."""
         return AddMemoryRequest(
             agent_id=self.agent_id,
             session_id=self.session_id,

@@ -1,4 +1,4 @@
-"""Ids of frameworks, which may be any text, as ids that the server takes."""
+"""Convert the ids of frameworks, which may be any string, to ids that the server accepts."""
 
 from __future__ import annotations
 

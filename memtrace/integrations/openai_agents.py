@@ -146,7 +146,7 @@ def _readable(item: dict[str, Any]) -> str:
 
 
 def _text(content: object) -> str:
-    """A text, or the texts of a list of parts; of other parts the type."""
+    """A string, or the text of each part of a list; for parts without text, their type."""
     if isinstance(content, str):
         return content
     if not isinstance(content, (list, tuple)):

@@ -38,7 +38,7 @@ class RichProgress:
     """
 
     def __init__(self, description: str = "Storing memories", *, console: Console | None = None) -> None:
-        """`description` stands in front of the bar; `console` is where it is drawn, standard output by default."""
+        """`description` is shown before the bar. `console` is where it is drawn, standard output by default."""
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

@@ -81,7 +81,7 @@ def is_failure(response: Response, request: Request) -> bool:
 
 
 def to_public_error(error: MemtraceError, request: Request) -> MemtraceError:
-    """`error` as it comes out of the call: described, and of the class that its cause asks for."""
+    """`error` as the call raises it: described, and of the class that fits its cause."""
     told = _specific(error, request) if isinstance(error, TransportError) else error
     annotate(told, request)
     if told is not error:
@@ -90,7 +90,7 @@ def to_public_error(error: MemtraceError, request: Request) -> MemtraceError:
 
 
 def annotate(error: MemtraceError, request: Request) -> None:
-    """Fill in which call failed, and how it stands with a repeat. An error that is described already stays as it is."""
+    """Fill in which call failed, and whether a retry is safe. An error that is already described is left unchanged."""
     if error.request is not None:
         return
     context = request.context
@@ -129,7 +129,7 @@ _LOOKUP_HINTS = {
 }
 
 
-# ---- without an answer ----------------------------------------------------------------------------------------------
+# ---- without a response ---------------------------------------------------------------------------------------------
 
 
 def _specific(error: TransportError, request: Request) -> TransportError:
@@ -146,7 +146,7 @@ def _specific(error: TransportError, request: Request) -> TransportError:
 
 
 def _remade(kind: type[TransportError], error: TransportError, hint: str, argument: str | None) -> TransportError:
-    own = None if error.code == TransportError().code else error.code  # a transport may have a slug of its own
+    own = None if error.code == TransportError().code else error.code  # a transport may have its own slug
     if error.hint:
         hint, argument = error.hint, error.argument  # the transport knows better where to look
     return kind(
@@ -160,11 +160,11 @@ def _remade(kind: type[TransportError], error: TransportError, hint: str, argume
     )
 
 
-# ---- from an answer -------------------------------------------------------------------------------------------------
+# ---- from a response ------------------------------------------------------------------------------------------------
 
 
 def error_for(response: Response, request: Request) -> MemtraceError:
-    """The described exception for an answer of 300 and above."""
+    """The described exception for a response with a status of 300 and above."""
     said = read_error(response)
     error = _from_status(response, said, request)
     error.status_code = response.status
@@ -250,7 +250,7 @@ LONGEST_RETRY_AFTER: Final = 366 * 86_400.0
 
 
 def retry_after(response: Response, now: float) -> float | None:
-    """The seconds that an answer asks to wait, where it does. A date is taken against the answer's own, else `now`."""
+    """The seconds that a response asks to wait, if any. A date is relative to the response's date, else to `now`."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), LONGEST_RETRY_AFTER)  # of very many digits it is infinity

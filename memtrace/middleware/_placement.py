@@ -1,4 +1,4 @@
-"""Placement: where a middleware stands, relative to a link of the chain that has a name."""
+"""Placement: the position of a middleware, relative to a named link of the chain."""
 
 from __future__ import annotations
 

@@ -29,13 +29,13 @@ class _Attempt(NamedTuple):
         return self.verdict not in ("not_applied", "maybe_applied")
 
     def result(self) -> Response:
-        """The answer. Raises where there was none."""
+        """The response. Raises if there was none."""
         if self.response is None:
             raise cast("MemtraceError", self.error)  # it has one of the two
         return self.response
 
 
-_SUCCESS = _Attempt("final")  # without its answer, so that there is one for all
+_SUCCESS = _Attempt("final")  # without its response, so that one instance serves all
 
 
 class Retry:
@@ -98,9 +98,9 @@ class _RetryRun:
         self._unverified = False
 
     def resumed(self) -> Flow[Response]:
-        """The answer of a call that a process which is gone may have sent: as that got it, or as it is sent now.
+        """The response of a call that a dead process may have sent: the one it got, or the one to a new attempt.
 
-        Raises where it is not known whether that process has stored it.
+        Raises if it is unknown whether that process has stored it.
         """
         self._unverified = self._context.maybe_applied = True
         try:
@@ -171,7 +171,7 @@ class _RetryRun:
     # ---- before a repeat
 
     def _wait_before_retry(self, attempt: _Attempt, number: int) -> float | None:
-        """Seconds to wait before the call is made again; None where it may not be, or not in time."""
+        """Seconds to wait before the call is retried; None if it must not be retried, or not in time."""
         may = may_retry(
             attempt.verdict,
             self._context.idempotency,
@@ -209,7 +209,7 @@ class _RetryRun:
         return self._unverified and recovery is not None and recovery.needs_verification
 
     def _look_for_lost(self) -> Flow[Response | None]:
-        """The answer that was lost, where its attempt is found on the server. Raises where that is not known."""
+        """The lost response, if its attempt is found on the server. Raises if that is unknown."""
         recovery = self._context.recovery
         if recovery is None or not self._unverified:
             return None
@@ -267,7 +267,7 @@ def _unanswered(error: TransportError) -> _Attempt:
 
 
 def _classify(response: Response, request: Request) -> _Attempt:
-    """How it stands with a call that was answered."""
+    """The verdict on a call that got a response."""
     if response.status < 300 or not is_failure(response, request):  # a success costs no call
         try:
             request.context.read(response)

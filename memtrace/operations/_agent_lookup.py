@@ -20,12 +20,12 @@ def find_agent(
 ) -> Generator[YieldT, object, AgentT | None]:
     """Find the agent of this name.
 
-    One request where the name can stand in a path; the whole list where it cannot, since the server does not decode paths, or
-    where it is another agent's id.
+    Sends one request if the name can be part of a path. Reads the whole list if it cannot, since the server does not
+    decode paths, or if the name is another agent's id.
 
     Args:
         name: The exact name.
-        get: Reads one agent by what stands in a path. Raises `NotFoundError` where there is none.
+        get: Reads one agent by a path segment. Raises `NotFoundError` where there is none.
         list_all: Reads all agents.
         name_of: The name of an agent that was read.
 

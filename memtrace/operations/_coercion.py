@@ -60,9 +60,9 @@ def session_request(given: object, fields: Mapping[str, object]) -> CreateSessio
 def filters_from(
     model: type[ModelT], given: ModelT | None, fields: Mapping[str, object], also: Collection[str] = ()
 ) -> ModelT:
-    """`coerce_request` for what reads everyone's memories: an empty id among the fields is refused, since it would not filter.
+    """`coerce_request` for reads of everyone's memories: an empty id field raises, since it would not filter.
 
-    In options that are made by hand it keeps the server's meaning, which code for 0.2.0 may rely on.
+    In an options object an empty id keeps the server's meaning, which code for 0.2.0 may rely on.
     """
     for name in ("agent_id", "session_id"):
         if fields.get(name) == "":
@@ -90,7 +90,7 @@ def decision_memory(
     fields: Mapping[str, object] = _NO_FIELDS,
     session_id: str | None = None,
 ) -> AddMemoryRequest:
-    """What `decide` stores. A decision that is no text, or an empty one, is refused by that name."""
+    """The memory that `decide` stores. A decision that is empty or not a string raises with that field."""
     given = _fields_beside(_OF_DECISIONS, fields, session_id)
     require_non_empty(content if isinstance(content, str) else "", "decision")
     metadata = given.pop("metadata", None) or {}

@@ -17,9 +17,9 @@ _BEGINNING = 4096
 
 
 def is_dense(body: bytes) -> bool:
-    """Whether a text is large and may hold a value in fewer than ten bytes; the memories of a server take thirty each.
+    """Whether a body is large and may have a value per ten bytes or less. Memories take thirty bytes a value.
 
-    Marks inside of strings count too, so that it is no proof.
+    Marks inside strings count too, so this is no proof.
     """
     if len(body) <= SMALL:
         return False
@@ -27,7 +27,7 @@ def is_dense(body: bytes) -> bool:
 
 
 def validate_dense(model: type[ModelT], body: bytes) -> ModelT:
-    """Validate such a text by its Python values: slower than `validate_json`, whose errors hold all of it once more.
+    """Validate such JSON by its Python values: slower than `validate_json`, whose errors copy all of the input.
 
     Wrong rows at its beginning are found there. Raises ValidationError, and ValueError for what is not JSON.
     """
@@ -46,7 +46,7 @@ def first_error(error: ValidationError) -> ErrorDetails:
 
 
 def _is_whole(beginning: Any, place: tuple[int | str, ...]) -> bool:
-    """Whether what stands at `place` of a beginning is not cut off there."""
+    """Whether the value at `place` of a prefix is complete."""
     match place:
         case ():
             return True

@@ -1,7 +1,6 @@
-"""Each endpoint once: from arguments to an `Operation`, which knows what to send and how to read the answer.
+"""Each endpoint once: from arguments to an `Operation`, which has the request and the reader of its response.
 
-No I/O and no waiting happens here. Arguments that the server would refuse, cap or ignore are refused with
-`InvalidRequestError`.
+No I/O and no waiting happens here. Arguments that the server would reject, cap or ignore raise `InvalidRequestError`.
 """
 
 from __future__ import annotations
@@ -379,7 +378,7 @@ def _check_match(options: ListOptions | SearchQuery) -> None:
 
 
 def _tags(tags: str | list[str]) -> str:
-    """Tags as the server's comma-separated text; in a list each stands for itself, so that a comma is refused."""
+    """Tags as the server's comma-separated string. A comma within a tag of a list raises."""
     if isinstance(tags, str):
         for tag in split_tags(tags):
             check_tag(tag, "tags")

@@ -70,7 +70,7 @@ def raw_operation(
     accepts: Collection[int] = (),
     operation: str = "request",
 ) -> Operation[Response]:
-    """The operation of `client.request`: nothing is read from its answer. Raises `InvalidRequestError` for what cannot be sent."""
+    """The operation of `client.request`: its response is not parsed. Raises `InvalidRequestError` for a bad request."""
     if method not in get_args(Method):
         raise invalid("method", f"one of {', '.join(get_args(Method))}", "the SDK sends no other")
     body = _body(json, content)
@@ -92,7 +92,7 @@ def _identity(response: Response) -> Response:
     return response
 
 
-# ---- what a repeat does, and what is an answer ----------------------------------------------------------------------
+# ---- what a retry does, and what counts as a response ---------------------------------------------------------------
 
 
 _READS = ("GET", "HEAD")

@@ -1,4 +1,4 @@
-"""What a repeat finds of an attempt whose answer was lost: one `Recovery` for each operation that leaves traces.
+"""How a retry finds an attempt whose response was lost: one `Recovery` for each operation that leaves traces.
 
 Source: the observed behaviour of Memtrace 0.2.0, "Duplicates, and when a repeat is safe".
 """
@@ -37,7 +37,7 @@ class ServerClock:
         self._began: float | None = None
 
     def note(self, response: Response) -> None:
-        """Take the ``Date`` of an answer of the server into account."""
+        """Take the ``Date`` of a server response into account."""
         date = server_date(response)
         if date is None:
             return
@@ -46,7 +46,7 @@ class ServerClock:
 
     @property
     def is_known(self) -> bool:
-        """Whether an answer had a date."""
+        """Whether a response had a date."""
         return self._began is not None
 
     @property
@@ -84,7 +84,7 @@ def http_date(text: str) -> float | None:
 def read_request(
     request: Request, route: str, query: Mapping[str, str | int], parse: Callable[[Response], object]
 ) -> Request:
-    """A read beside `request`, with its address, headers, bounds and notes; `route` stands under ``/api/v1``."""
+    """A read beside `request`, with its URL, headers, timeouts and notes. `route` is below ``/api/v1``."""
     call = request.context
     context = CallContext(
         call.clock, "read", started=call.started, deadline=call.deadline, state=call.state, parse=parse
@@ -115,12 +115,12 @@ def _rows_of_call(request: Request, items: Sequence[SentMemory], context: Recove
 def _lost_rows(request: Request, items: Sequence[SentMemory], context: RecoveryContext) -> Flow[dict[int, Row]]:
     """The rows that the call's own attempts left, by the place of their item.
 
-    Raises `ResponseDecodeError` where nothing tells the server's time, and the row of an item may be older than the call, or not.
+    Raises `ResponseDecodeError` if no response had the server's time, and an item's row may be older than the call.
     """
     if context.is_dated:
         return rows_of(items, (), (yield from _rows_of_call(request, items, context)))
     minutes = min(int(request.context.elapsed() // 60) + 2, 8760)  # before the server's own time
-    bounds = {"since": f"{minutes}m", "order": "desc"}  # what leaves at the old end, as time goes by, shifts no page
+    bounds = {"since": f"{minutes}m", "order": "desc"}  # rows that leave at the old end as time passes shift no page
     rows = yield from _rows_since(request, items, context, bounds)
     recent = rows_of(items, (), [row for row in rows if _is_since(row.get("time"), context.began)])
     if len(rows_of(items, (), rows)) > len(recent):
@@ -188,7 +188,7 @@ def _answer(response: Response, status: int, content: object) -> Response:
 
 
 class MemoryRecovery:
-    """One memory: a conflict after an attempt without an answer is that attempt's own row, or an older one."""
+    """One memory: a conflict after an attempt without a response is that attempt's own row, or an older one."""
 
     __slots__ = ("_memory",)
 
@@ -201,7 +201,7 @@ class MemoryRecovery:
         return True
 
     def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
-        """Its row, as the answer."""
+        """Its row, as the response."""
         items = as_sent([self._memory], request.context.sent_body)
         found = yield from _lost_rows(request, items, context)
         return _answer(_FOUND, 201, found[0]) if found else None
@@ -224,7 +224,7 @@ class MemoryRecovery:
 
 
 class BatchRecovery:
-    """Several memories in one request: which rows an attempt without an answer, or one that was refused half-way, left."""
+    """Several memories in one request: the rows left by an attempt without a response, or by one rejected half-way."""
 
     __slots__ = ("_memories",)
 
@@ -237,7 +237,7 @@ class BatchRecovery:
         return True
 
     def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
-        """The rows that there are, as the answer; it names the items that have none, which are to be sent by themselves."""
+        """The rows found, as the response. It names the items without a row, which are to be sent separately."""
         items = as_sent(self._memories, request.context.sent_body)
         found = yield from _lost_rows(request, items, context)
         if not found:
@@ -253,7 +253,7 @@ class BatchRecovery:
         return refused is not None and refused[0] > 0
 
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
-        """An answer with the row of every item that this call stored, and the refused item where there is one."""
+        """A response with the row of every item that this call stored, and the rejected item, if any."""
         refused = _refused_item_of(response, len(self._memories))
         items = as_sent(self._memories, request.context.sent_body)
         answered: Sequence[Row] = ()
@@ -282,7 +282,7 @@ def _refused_item_of(response: Response, count: int) -> tuple[int, str] | None:
 
 
 class AgentRecovery(Recovery):
-    """A registration: a taken name after an attempt without an answer may be that attempt's own agent."""
+    """A registration: a taken name after an attempt without a response may be that attempt's own agent."""
 
     __slots__ = ("_agent",)
 
@@ -345,7 +345,7 @@ def _is_since(text: object, began: datetime) -> bool:
 
 
 class DeletionRecovery(Recovery):
-    """A deletion: what is not there after an attempt without an answer was deleted by that attempt."""
+    """A deletion: an object missing after an attempt without a response was deleted by that attempt."""
 
     __slots__ = ()
 

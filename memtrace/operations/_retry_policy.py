@@ -1,4 +1,4 @@
-"""How often, and after what waits, a call that failed is made again."""
+"""How often, and after which delays, a failed call is retried."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a failure means for retries: the one place that decides whether a call may be made again.
+"""What a failure means for retries: the one place that decides whether a call may be retried.
 
-The retry middleware asks whether it may make another attempt, an error whether its caller may make the same call again. Both
+The retry middleware asks whether it may make another attempt. An error asks whether its caller may retry the call. Both
 follow from one verdict on the failure and from the call's `Idempotency`.
 """
 
@@ -13,7 +13,7 @@ from memtrace.operations._server_messages import is_storage_failure
 from memtrace.transport import Idempotency
 
 Verdict = Literal["final", "not_applied", "maybe_applied", "storage_failed", "server_failed"]
-"""How it stands with a call after a failure.
+"""The state of a call after a failure.
 
 ``not_applied``: it surely did not reach the server's storage. ``maybe_applied``: it may have. ``storage_failed``: the server
 says that its storage failed. ``server_failed``: a 500 of another kind, which may be an argument that the SDK does not know of.

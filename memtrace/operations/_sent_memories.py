@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memtrace.models import AddMemoryRequest, Memory
 
 Row = Mapping[str, object]
-"""A row of an answer, as it stands there."""
+"""A row of a response, unchanged."""
 
 
 class CallKey(str):
@@ -43,7 +43,7 @@ class SentMemory(NamedTuple):
 
     agent_id: str
     key: str
-    #: As it went out, and as it was given: a middleware may change it on its way, and back. Empty where the key alone tells.
+    #: As sent, and as given: a middleware may change it in either direction. Empty if the key alone decides.
     contents: tuple[str, ...]
 
     def has_key(self, key: object, content: object) -> bool:
@@ -73,9 +73,10 @@ def _sent(given: AddMemoryRequest, sent: AddMemoryRequest) -> SentMemory:
 
 
 def places_of(rows: Sequence[Memory], given: Sequence[AddMemoryRequest], body: bytes | None) -> list[int] | None:
-    """The item of each row of an answer to a batch, which has their rows in order, without those of duplicates.
+    """The item of each row of a batch response. The server returns rows in order, without those of duplicates.
 
-    None where a row is no item's. A middleware may change the contents of an answer: where they do not tell, the keys do.
+    None for a row without an item. A middleware may change the contents of a response: if they do not match, the keys
+    decide.
     """
     if len(rows) == len(given):
         return list(range(len(given)))

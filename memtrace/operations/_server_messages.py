@@ -1,7 +1,7 @@
 """Every server text that the SDK reads: from a response's words to small typed values.
 
-The server gives its errors no code: what failed stands in the text alone. This module is the only one that knows those
-texts. Source: the observed behaviour of Memtrace 0.2.0, "Errors" and "Writing memories".
+The server gives its errors no code: only the text says what failed. Only this module contains those texts. Source: the
+observed behaviour of Memtrace 0.2.0, "Errors" and "Writing memories".
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def refused_item(text: str) -> int | None:
 
 
 def _rule(text: str, name: str) -> str | None:
-    """What follows ``format: ``; the type of a memory to be written is refused without that."""
+    """The text after ``format: ``. The error for an invalid memory type has no such prefix."""
     _, found, rule = text.rpartition("format: ")
     return rule if found else _RULES.get(name)
 
@@ -169,7 +169,7 @@ def is_storage_failure(text: str) -> bool:
 
 
 def unreadable_time(text: str) -> str | None:
-    """The time that the storage could not read, as it stands there; None where `text` says something else."""
+    """The time that the storage could not read, unchanged; None if `text` is another error."""
     found = _UNREADABLE_TIME.search(text)
     return None if found is None else found["quoted"] or found["converted"] or ""
 

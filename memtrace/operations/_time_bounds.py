@@ -1,7 +1,8 @@
-"""`since` and `until`: from what a caller gives to the text that the server reads.
+"""`since` and `until`: from a caller's value to the string that the server reads.
 
-The server reads ``N`` + ``h``, ``d`` or ``m`` with 1 <= N <= 8760 (days up to 365; a plus before it is fine), or a timestamp; anything else
-is a 500 there. Where only the first form works (a session's context) anything else silently becomes 24 hours.
+The server reads ``N`` + ``h``, ``d`` or ``m`` with 1 <= N <= 8760 (days up to 365, a leading plus is allowed), or a
+timestamp. Anything else is a 500 there. Where only the first form works (a session's context) anything else silently
+becomes 24 hours.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(m
 
 
 def to_query(value: TimeBound | None, field: str, clock: Clock) -> str | None:
-    """The text that the server reads as this bound; None and the empty text are no limit.
+    """The string that the server reads as this bound. None and the empty string are no limit.
 
-    A `timedelta` becomes a look-back where one says the same, else a timestamp. Raises `InvalidRequestError` for a text
-    that the server cannot read, a naive `datetime` and a negative `timedelta`.
+    A `timedelta` becomes a look-back if one is exactly equal, else a timestamp. Raises `InvalidRequestError` for a
+    string that the server cannot read, a naive `datetime` and a negative `timedelta`.
 
     >>> from memtrace.clock import SystemClock
     >>> to_query(timedelta(hours=36), "since", SystemClock())

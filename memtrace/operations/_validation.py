@@ -1,7 +1,7 @@
 """The server's rules for arguments, checked before anything is sent.
 
-Source: the observed behaviour of Memtrace 0.2.0. A bad filter would come back as a 500, an empty or silently capped one
-as rows that nobody asked for; here each is refused with the field and the rule.
+Source: the observed behaviour of Memtrace 0.2.0. The server would return a 500 for a bad filter, and unrequested rows
+for an empty or silently capped one. Each raises here, with the field and the rule.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def check_tags(values: Iterable[str] | None, field: str = "tags") -> None:
 
 
 def split_tags(text: str) -> list[str]:
-    r"""The tags of a text in which commas separate them, as the server reads it.
+    r"""The tags of a comma-separated string, as the server reads it.
 
     >>> split_tags("ui,\tnav,")
     ['ui', 'nav']
@@ -122,7 +122,7 @@ def check_importance(value: float | None) -> None:
     """Refuse a least importance that is no number, or below 0: the server would silently take it for none."""
     try:
         is_usable = value is None or (value >= 0 and isfinite(value))
-    except (TypeError, OverflowError):  # a text, or an integer that no float can be
+    except (TypeError, OverflowError):  # a string, or an integer that no float can be
         is_usable = False
     if not is_usable:
         raise invalid("min_importance", "a finite number, 0 or more", "the server would silently ignore it")

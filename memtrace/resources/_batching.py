@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def send(dispatcher: Dispatcher, batch: Batch) -> Generator[Outcome, None, None]:
-    """The outcome of each item, as it is known. What is no `MemtraceError` comes out after the others' outcomes."""
+    """The outcome of each item, as it is known. Any exception except `MemtraceError` is raised after the rest."""
     for chunks in batch.rounds():
         results = run_concurrently([partial(dispatcher.run, send_chunk(chunk)) for chunk in chunks])
         raised = _take(batch, results)

@@ -1,4 +1,4 @@
-"""What `memories.search` was before there was a search by relevance: calls of that form are told the new name."""
+"""The `memories.search` of releases without relevance: calls of that form raise an error with the new name."""
 
 from __future__ import annotations
 

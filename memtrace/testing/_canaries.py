@@ -35,5 +35,5 @@ def _all_of(record: logging.LogRecord) -> str:
 
 
 def is_shown(text: str) -> bool:
-    """Whether a text holds one of them."""
+    """Whether a string contains one of them."""
     return KEY in text or CONTENT in text

@@ -146,7 +146,7 @@ class MiddlewareContract:
     @_drivers
     @pytest.mark.parametrize("step", [_REFUSED, _RESET, _LATE, _GARBLED, 404, 503], ids=_name_of_step)
     def test_a_failure_stays_a_failure(self, create: Create, driver: Driver, step: TraceStep) -> None:
-        """Of a call that never gets through, nobody is told that it did."""
+        """A call that never gets through is never reported as a success."""
         self._needs_a_sending()
         try:
             response = _ended(_made(create), _request("a write"), (step,) * 40, driver)
@@ -159,7 +159,7 @@ class MiddlewareContract:
     def test_a_write_that_may_have_been_stored_is_not_sent_again(
         self, create: Create, driver: Driver, step: TraceStep
     ) -> None:
-        """What is ``non_idempotent`` is done again each time: `request.context.idempotency` says so."""
+        """A ``non_idempotent`` call acts again each time: `request.context.idempotency` marks it."""
         lines: list[str] = []
         with suppress(MemtraceError):
             _ended(_made(create), _request("a write"), (step, 200), driver, lines)
@@ -204,7 +204,7 @@ class MiddlewareContract:
 
     @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
     def test_what_ends_a_program_ends_the_call(self, create: Create, stop: type[BaseException]) -> None:
-        """It comes out as it was thrown in, nothing is sent after it, and the next call is made as if nothing had been."""
+        """It is re-raised unchanged, nothing is sent after it, and the next call is unaffected."""
         self._needs_a_sending()
         middleware, lines = _made(create), list[str]()
         with pytest.raises(stop):

@@ -93,7 +93,7 @@ class Drip(Step):
 
 @dataclass
 class Trickle(Step):
-    """Sends `data` as it stands, byte by byte, `pause` seconds apart."""
+    """Sends `data` unchanged, byte by byte, `pause` seconds apart."""
 
     data: bytes
     pause: float

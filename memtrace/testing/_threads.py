@@ -1,4 +1,4 @@
-"""A call in a thread of its own."""
+"""A call in its own thread."""
 
 from __future__ import annotations
 

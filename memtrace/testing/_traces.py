@@ -130,7 +130,7 @@ def trace(
 ) -> list[str]:
     """Every request, every wait, and how it ended: the same for the same middleware under each driver.
 
-    Chance is seeded, and the clock stands still but for waits. The values of `volatile` headers are left out.
+    Randomness is seeded, and only waits advance the clock. The values of `volatile` headers are left out.
     """
     lines: list[str] = _Trace(volatile)
     context = CallContext(_TracingClock(lines), request.context.idempotency)

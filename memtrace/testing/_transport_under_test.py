@@ -35,7 +35,7 @@ class TransportUnderTest(Protocol):
         ...
 
     def send_in_new_loop(self, requests: Sequence[Request]) -> list[Response]:
-        """Send one after the other where nothing else runs: on an event loop of its own, for an async transport."""
+        """Send one after the other where nothing else runs: on a new event loop, for an async transport."""
         ...
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class SyncTransportUnderTest:
         return checked(self.transport.send(request))
 
     def start(self, request: Request) -> Future[Response]:
-        """Send in a thread of its own, which nothing waits for when it never ends."""
+        """Send in a separate thread, which nothing waits for if it never ends."""
         return in_thread(partial(self.send, request))
 
     def send_in_new_loop(self, requests: Sequence[Request]) -> list[Response]:
@@ -108,7 +108,7 @@ class AsyncTransportUnderTest:
         return self.portal.call(self._send, request)
 
     def start(self, request: Request) -> Future[Response]:
-        """Send in a task of its own."""
+        """Send in a separate task."""
         return self.portal.start_task_soon(self._send, request)
 
     async def _send(self, request: Request) -> Response:

@@ -36,7 +36,7 @@ def is_header(name: str, value: str) -> bool:
 
 
 def check_headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    """Headers for every request of a client, whose values no `repr` shows; those that the SDK or the transport sets are refused."""
+    """Headers for each request; no `repr` shows their values. A header that the SDK or the transport sets raises."""
     if headers is None:
         return ()
     if not isinstance(headers, Mapping):

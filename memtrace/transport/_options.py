@@ -1,4 +1,4 @@
-"""How a transport moves bytes: time-outs by phase, pools, TLS, proxies, and bounds."""
+"""How a transport moves bytes: timeouts by phase, pools, TLS, proxies, and limits."""
 
 from __future__ import annotations
 

@@ -17,6 +17,6 @@ def hide_headers_from_logs() -> None:
 
 
 def _holds_numbers_alone(record: logging.LogRecord) -> bool:
-    """Whether a record tells sizes and positions, and neither a header nor a block of them."""
+    """Whether a record has only sizes and positions, and no header or block of headers."""
     values = record.args if isinstance(record.args, tuple) else (record.args,)
     return all(isinstance(value, int) for value in values)

@@ -43,7 +43,7 @@ def unsent(origin: str) -> str:
 
 
 def came_out_of(error: BaseException | None, package: str, function: str) -> bool:
-    """Whether `error` came out of this function of a package: that is where an exchange stood when its bound passed."""
+    """Whether this function of a package raised `error`: the exchange was there when its time limit expired."""
     frames = [frame for frame, _ in traceback.walk_tb(None if error is None else error.__traceback__)]
     return any(
         frame.f_code.co_name == function and f"{frame.f_globals.get('__name__')}.".startswith(f"{package}.")

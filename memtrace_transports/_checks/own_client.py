@@ -1,4 +1,4 @@
-"""What the transports say of a library client that was handed over and is none of theirs."""
+"""The error of the transports for an object that is not a client of their library."""
 
 from __future__ import annotations
 

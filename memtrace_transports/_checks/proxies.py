@@ -1,4 +1,4 @@
-"""Which proxy leads to an origin: one rule for every library, which is told the outcome. A proxy's password is told nowhere."""
+"""The proxy of an origin: one rule for every library. A proxy's password is never logged or shown."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _variable_of(scheme: str) -> str:
 
 
 def usable(proxy: Proxy, library: str) -> Proxy:
-    """`proxy` with its scheme. Raises `ConfigurationError` where `library` cannot use it, which tells nothing of its address."""
+    """`proxy` with its scheme. Raises `ConfigurationError`, without the address, if `library` cannot use it."""
     completed = proxy if "://" in proxy.address else Proxy(f"http://{proxy.address}", proxy.named_by)
     problem = _problem_of(completed, library)
     if problem is not None:

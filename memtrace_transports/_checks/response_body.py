@@ -1,4 +1,4 @@
-"""What every transport demands of an answer: that it is the final one, and that its body is whole, decompressed and bounded."""
+"""Checks of every transport on a response: it is the final one, and its body is complete, decompressed and limited."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
 def interim_response(status: int, origin: str) -> TransportError:
-    """The error of a status below 200: what comes before an answer, or a switch of protocols, which the SDK never asks for."""
+    """The error of a status below 200: an interim response, or a switch of protocols, which the SDK never asks for."""
     return TransportError(
         f"{origin} did not answer in HTTP: {status} is an interim answer and no final one",
         cause="protocol",
@@ -40,7 +40,7 @@ def is_decodable(encoding: str) -> bool:
 
 
 def unreadable(origin: str, encoding: str, known: Collection[str]) -> TransportError | None:
-    """The error of an answer that nobody here decompresses, neither we nor a library that knows the codings `known`; or None."""
+    """The error of a response that neither the SDK nor a library with the codings `known` decompresses; or None."""
     codings = codings_of(encoding)
     if len(codings) > _MOST_CODINGS:
         return _undecodable(origin, f"it was compressed {len(codings)} times", permanent=True)
@@ -63,7 +63,7 @@ class Decompressor(Protocol):
     """Undoes one coding, little by little, so that a small body that explodes can be stopped."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What comes of `data`, in small pieces. Raises `zlib.error`."""
+        """The decompressed `data`, in small pieces. Raises `zlib.error`."""
         ...
 
     def end(self) -> None:
@@ -120,7 +120,7 @@ class BodyReader:
         raise failure
 
     def _decoded(self, data: bytes, place: int) -> Iterator[bytes]:
-        """What comes of `data` from the stage at `place` on, in small pieces."""
+        """The `data` decompressed from the stage at `place` on, in small pieces."""
         if place == len(self._stages):
             yield data
             return

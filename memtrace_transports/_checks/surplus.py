@@ -1,4 +1,4 @@
-"""Bytes that came behind an answer and belong to none: a connection that holds some must not serve another request.
+"""Surplus bytes after a response: a connection that has some must not serve another request.
 
 The libraries look only at what the system still holds of a connection, not at what they have read of it by then.
 """
@@ -12,7 +12,7 @@ from operator import attrgetter, methodcaller
 from typing import Any, Final
 
 # The places in httpcore, anyio, trio, urllib3 and ssl where bytes wait: https://github.com/encode/httpx/issues/1474
-# Looked at for each answer, so that they are read without a call of a function of ours.
+# Looked at for each response, so that they are read without a function call of the SDK.
 _BUFFERS: Final[dict[str, Callable[[Any], object]]] = {
     "_read_bio": attrgetter("pending"),
     "_incoming": attrgetter("pending"),

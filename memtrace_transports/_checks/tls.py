@@ -1,6 +1,7 @@
 """TLS settings out of transport options: one context for equal options, since each takes 25 ms to make.
 
-Files are looked at when a client is made: one whose certificates were renewed since the last has a context of its own.
+Files are checked when a client is created. A client gets a new context if its certificates were renewed since the last
+one.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def _fingerprint(path: str | None) -> tuple[int, int, int] | None:
 
 
 class _TrustSource(NamedTuple):
-    """Whom to trust, and who says so; neither a file nor a folder stands for the usual ones."""
+    """The trusted authorities, and the setting they are from. Without a file and a folder they are the defaults."""
 
     file: str | None = None
     folder: str | None = None

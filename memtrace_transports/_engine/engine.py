@@ -1,4 +1,4 @@
-"""The rules of memories: what is stored when, what is a duplicate, what a read sees."""
+"""The rules of memories: when one is stored, which ones are duplicates, which ones a read sees."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class StoredRow(NamedTuple):
 
 
 class Engine:
-    """The state of one server, but for its rows, which are in `store`. Not thread-safe: its owner holds one lock around every call.
+    """The state of one server, except its rows, which are in `store`. Not thread-safe: its owner locks every call.
 
-    Methods that answer a request raise `RouteError` where the server refuses.
+    Methods that answer a request raise `RouteError` if the server rejects it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Who is told what the server does without saying so."""
+"""The observer that is called for silent actions of the server."""
 
 from __future__ import annotations
 

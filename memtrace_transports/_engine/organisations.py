@@ -28,5 +28,5 @@ class OrganisationState:
     registry: Registry = field(default_factory=MemoryRegistry)
 
     def copy(self, later: int = 0) -> OrganisationState:
-        """Another one in the same state, to which everything that is due happens so many microseconds `later`."""
+        """Another one in the same state, with every pending event postponed by `later` microseconds."""
         return replace(self, buffer=self.buffer.copy(later), registry=self.registry.copy())

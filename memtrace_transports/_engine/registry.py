@@ -27,7 +27,7 @@ class Agent:
     created: Stamp
 
     def json(self, org_id: str, *, just_created: bool = False) -> dict[str, Writable]:
-        """The agent as answers show it: only the answer that creates it has a fraction in its time."""
+        """The agent as responses show it: only the response to its creation has a fraction in its time."""
         return _given(
             id=self.id,
             org_id=org_id,
@@ -70,7 +70,7 @@ def _given(**members: str) -> dict[str, Writable]:
 
 
 class Registry(Protocol):
-    """One organisation's agents and sessions. What breaks the server's rules raises RouteError with its words."""
+    """One organisation's agents and sessions. A violation of the server's rules raises RouteError with its words."""
 
     def add_agent(self, agent: Agent) -> None:
         """Register `agent`. Its name has to be new in the organisation, in exactly this case."""

@@ -1,4 +1,4 @@
-"""A reading of the server's clock: whole microseconds, and a time of its own for everything that is stored."""
+"""A reading of the server's clock: whole microseconds, and a unique time for everything that is stored."""
 
 from __future__ import annotations
 

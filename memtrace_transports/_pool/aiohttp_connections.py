@@ -1,4 +1,4 @@
-"""Connections of aiohttp that serve no other request once more than an answer has come on them.
+"""Connections of aiohttp that serve no other request after they got more than one response's bytes.
 
 Imported late, at the first request, since it imports aiohttp.
 """

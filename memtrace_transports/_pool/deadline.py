@@ -22,7 +22,7 @@ def start_scope(bound: float | None) -> anyio.CancelScope:
 async def run_within(scope: anyio.CancelScope, exchange: Coroutine[Any, Any, Response]) -> Response:
     """Run `exchange`, all of which happens within `scope`.
 
-    On asyncio it has a task of its own, which is only ever ended through its scope, as trio ends every task.
+    On asyncio it runs in a new task, which ends only through its scope, like every task of trio.
     """
     # A task that asyncio cancels breaks off httpcore's cleaning up, and its connection stays taken for good:
     # https://github.com/encode/httpcore/issues/658

@@ -44,7 +44,7 @@ class _ProcessState(Generic[ValueT]):
 
 
 class _Clients(Generic[ValueT]):
-    """What was made for each user of it, until it is closed; by each process, since over shared sockets responses would cross."""
+    """The clients of each user, until they are closed; by process, since responses would cross over shared sockets."""
 
     def __init__(self) -> None:
         self.closed: bool = False
@@ -61,7 +61,7 @@ class _Clients(Generic[ValueT]):
             return value
 
     def _close(self, user: object) -> ValueT | None:
-        """What was made for `user` here and is still to be closed; from now on nothing is made."""
+        """The clients of `user` in this process that are still to be closed. From now on none is created."""
         self.closed = True
         holding = self._holding.get()
         with holding.guard:
@@ -126,7 +126,7 @@ class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[Ch
         return _PendingClient(self._prepare, self._finish)
 
     async def close(self) -> None:
-        """Close what was made on this event loop; a second call does nothing. What is another loop's is closed there."""
+        """Close the client of this event loop. A second call does nothing. A client of another loop is closed there."""
         making = self._close(running_loop())
         if making is not None:
             with shielded():

@@ -68,7 +68,7 @@ def body_of(request: Request, response: Response) -> bytes:
 
 
 def response_start(response: Response, body: bytes) -> Message:
-    """The beginning of an answer; its length is that of `body`, whatever a fault's headers say."""
+    """The start of a response. Its length is that of `body`, whatever a fault's headers say."""
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1"))
         for name, value in response.headers.multi_items
@@ -80,16 +80,16 @@ def response_start(response: Response, body: bytes) -> Message:
 
 
 async def send_response(send: Send, request: Request, response: Response) -> None:
-    """Send an answer whole."""
+    """Send a complete response."""
     body = body_of(request, response)
     await send(response_start(response, body))
     await send({"type": "http.response.body", "body": body})
 
 
 async def cut_off(send: Send, request: Request, response: Response | None) -> bool:
-    """Let no client take what it gets for an answer, or for more than the half of it; whether the connection is cut already.
+    """Prevent a client from accepting the bytes as a complete response. Returns whether the connection is already cut.
 
-    Where it is not, since the ASGI server has no way to, an exception ends it.
+    If the ASGI server has no way to cut it, an exception ends it.
     """
     connection = getattr(getattr(send, "__self__", None), "transport", None)  # that of uvicorn
     half = response or Response(500)

@@ -1,4 +1,4 @@
-"""An ASGI application on a port of its own, on uvicorn, in a thread."""
+"""An ASGI application on its own port, on uvicorn, in a thread."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class AppServer:
 
 
 def _run(server: uvicorn.Server, listening: socket.socket) -> None:
-    """The server's thread. What uvicorn logs there does not reach the logs of the program around, but for crashes."""
+    """The server's thread. Of uvicorn's log records there, only crashes reach the logs of the surrounding program."""
     quiet = _Quiet()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(quiet)
@@ -128,7 +128,7 @@ _LOGGERS = ("uvicorn.error", "uvicorn.access", "asyncio")
 
 
 class _Quiet(logging.Filter):
-    """Lets no record of the thread that made it pass, but for errors other than those of stopping."""
+    """Drops every record of the thread that created it, except errors other than those of stopping."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where a fake keeps what it is told: in memory, or in the file of a durable store."""
+"""Where a fake keeps its data: in memory, or in the file of a durable store."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class MemoryBacking:
         self.clear()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Nothing can come between: whoever calls holds the lock of the fake."""
+        """Nothing can come between: the caller holds the lock of the fake."""
         return nullcontext()
 
     def clear(self) -> None:

@@ -15,7 +15,7 @@ _OWN_PAGE = ("same-origin", "none")
 
 
 def why_refused(headers: Headers, hosts: Collection[str]) -> str | None:
-    """Why a request is refused: its Host is none of `hosts`, or a page of another origin sent it. None for all others.
+    """Why a request is rejected: its Host is none of `hosts`, or a page of another origin sent it. None for all others.
 
     A page can send a simple request to any address without asking. One whose name resolves to this machine could read the
     response too. A request without a Host comes from no browser. The port of a Host does not count: it may be mapped.

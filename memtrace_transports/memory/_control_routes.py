@@ -198,7 +198,7 @@ def _choice(body: _Body, name: str, choices: tuple[str, ...], default: str | Non
 
 
 def _fault(given: object, position: int) -> Fault:
-    """A fault out of JSON: the fields of `Fault` but `when`, `org` an organisation's name or id, `body` a text."""
+    """A fault from JSON: the fields of `Fault` except `when`, `org` an organisation's name or id, `body` a string."""
     where = f"faults[{position}]"
     if not isinstance(given, dict) or "kind" not in given:
         raise _BadControlError(f"{where} must be an object with a kind")

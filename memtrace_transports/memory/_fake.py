@@ -120,7 +120,7 @@ class FakeMemtrace:
         self._clock: Clock = clock or SystemClock()
         self._lock = threading.RLock()  # before those of plan and log; a fault's `when` may use the fake
         stamps = Stamps(self._clock)
-        # made to be the same again, but for those that a file may have already
+        # created in the same way, except those that a file may have already
         identifiers = RandomIdentifiers(Random(seed) if store is None else SystemRandom())  # noqa: S311
         self._number = next(_NUMBERS)
         settings = ServerSettings(dedup_enabled, dedup_window_hours, write_batch_size, write_flush_interval_ms)

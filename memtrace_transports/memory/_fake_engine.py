@@ -89,7 +89,7 @@ class FakeEngine(Engine):
         super().deliver(org)
 
     def set_visibility(self, org: OrganisationState, visibility: Visibility) -> None:
-        """Change when an organisation's writes can be read, from now on. Raises ValueError as above."""
+        """Change when an organisation's writes can be read, from now on. Raises ValueError for an invalid delay."""
         _check_choice("visibility", visibility, get_args(Visibility))
         self.deliver(org)
         org.visibility = visibility

@@ -9,7 +9,7 @@ from memtrace_transports.memory._fake import AsyncMemoryTransport, FakeMemtrace,
 
 @hookimpl
 def memtrace_transport() -> TransportSpec:
-    """A fake of its own for the clients that share a transport; any key makes an organisation."""
+    """A separate fake for the clients that share a transport. Any key creates an organisation."""
     return TransportSpec(create=_create, create_async=_create_async)
 
 

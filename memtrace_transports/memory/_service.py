@@ -1,4 +1,4 @@
-"""One request through a fake server: the fault plan, the answer, the log."""
+"""One request through a fake server: the fault plan, the response, the log."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _exchange(
 
 
 def _corrupted(response: Response | None, fault: Fault) -> Exchange:
-    """What was done, answered late or in a state that no client can use."""
+    """The outcome of an applied request whose response is late or unusable for a client."""
     seconds = fault.seconds or 0.0
     if response is None:
         return Exchange(None)

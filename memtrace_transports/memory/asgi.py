@@ -95,7 +95,7 @@ class FakeApp:
             await send_response(send, request, exchange.response)
 
     async def _send_slowly(self, send: Send, request: Request, response: Response, seconds: float) -> None:
-        """Send an answer, its body in pieces within `seconds`."""
+        """Send a response, its body in pieces within `seconds`."""
         body = body_of(request, response)
         await send(response_start(response, body))
         size = -(-len(body) // _PIECES)

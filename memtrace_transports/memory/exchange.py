@@ -1,4 +1,4 @@
-"""What becomes of one request: an answer or a failure, and when."""
+"""The outcome of one request: a response or a failure, and when."""
 
 from __future__ import annotations
 

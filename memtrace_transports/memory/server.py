@@ -1,4 +1,4 @@
-"""A fake server on a port of its own, on uvicorn, in a thread."""
+"""A fake server on its own port, on uvicorn, in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a store's file: its pages, its indexes, what its rows refer to, and its text indexes."""
+"""Checks of a store's file: its pages, its indexes, the references of its rows, and its text indexes."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from memtrace_transports.sqlite._transport import AsyncSqliteTransport, SqliteTr
 
 @hookimpl
 def memtrace_transport() -> TransportSpec:
-    """A store in the file that the base URL names; a key that is not known makes an organisation of its own."""
+    """A store in the file that the base URL names; an unknown key creates a new organisation."""
     return TransportSpec(create=_create, create_async=_create_async)
 
 

@@ -65,7 +65,7 @@ class CopiedDirectory(SqliteDirectory):
         return {org_id: org.copy() for org_id, org in self._states.items()}
 
     def restore(self, snapshot: object, later: int) -> None:
-        """Hold again what was held at `snapshot`; what is due in it happens so many microseconds `later`."""
+        """Restore the state at `snapshot`. Its pending events are postponed by `later` microseconds."""
         held = cast("dict[str, OrganisationState]", snapshot)
         self._states = {org_id: org.copy(later) for org_id, org in held.items()}
 

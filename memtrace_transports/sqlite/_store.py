@@ -26,7 +26,7 @@ _as_row = cast("Callable[[tuple[object, ...]], Row]", partial(tuple.__new__, Row
 
 
 class Numbers:
-    """The rows of organisations by their ids: they never change while a file stands in its place."""
+    """The rows of organisations by their ids: they never change while a file is in its place."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -119,7 +119,7 @@ def read_location(store: str | os.PathLike[str]) -> StoreLocation:
 
 
 def _location_of_object(store: object) -> StoreLocation:
-    """The file of a `pathlib.Path`, in which every character stands for itself."""
+    """The file of a `pathlib.Path`, in which every character is literal."""
     path = os.fspath(store) if isinstance(store, os.PathLike) else store
     if not isinstance(path, str):
         raise ConfigurationError("the store must be a string or a pathlib.Path", argument="base_url")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import io
 import re
 import textwrap
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +22,7 @@ from tests.docs import pages
 
 _DIRECTIVE = re.compile(r"^\.\. auto(class|function|exception):: ([\w.]+)([^\n]*)\n((?:   :[^\n]*\n)*)", re.MULTILINE)
 _PLAIN = Config(napoleon_numpy_docstring=False)
+_TOOL_SETTING = re.compile(r"#!|# *(type:|noqa|pragma:|mypy:|pyright:|ruff:|fmt:)")
 OWN = ("memtrace.", "memtrace_transports.")
 
 
@@ -212,7 +215,7 @@ def _commented(module: ModuleType | None) -> dict[str, set[str]]:
 
 def prose(doc: str) -> str:
     """The sentences of a docstring, each paragraph and each argument on one line, without examples and code."""
-    doc = re.sub(r"^ *>>> .*?(?=\n\s*\n|\Z)|^ *::$.*?(?=\n\S)", "", doc, flags=re.MULTILINE | re.DOTALL)
+    doc = re.sub(r"^ *>>> .*?(?=\n\s*\n|\Z)|^ *::$.*?(?=\n\S|\Z)", "", doc, flags=re.MULTILINE | re.DOTALL)
     doc = re.sub(r"``[^`]*``|`[^`]*`", "CODE", doc)
     return re.sub(r"\n(?! *[\w*]+: |\s*\n)\s*", " ", doc)
 
@@ -242,3 +245,33 @@ def strings_below_assignments(source: str) -> Iterator[tuple[int, str]]:
         is_string = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         if is_string and isinstance(one, (ast.Assign, ast.AnnAssign)):
             yield after.lineno, inspect.cleandoc(str(after.value.value))
+
+
+def sentences(source: str) -> Iterator[tuple[int, str]]:
+    """Each docstring, string below an assignment and comment of a module, with its line."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            doc = ast.get_docstring(node)
+            if doc is not None:
+                yield cast("ast.Expr", node.body[0]).lineno, doc
+    yield from strings_below_assignments(source)
+    yield from all_comments(source)
+
+
+def all_comments(source: str) -> Iterator[tuple[int, str]]:
+    """Each comment with its first line. Comments on consecutive lines of their own are one. Settings of tools are none."""
+    block: list[str] = []
+    start = end = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type != tokenize.COMMENT or _TOOL_SETTING.match(token.string):
+            continue
+        line, is_alone = token.start[0], token.line.lstrip().startswith("#")
+        if block and not (is_alone and line == end + 1):
+            yield start, " ".join(block)
+            block = []
+        if not block:
+            start = line
+        block.append(token.string.lstrip("#:").strip())
+        end = line if is_alone else 0
+    if block:
+        yield start, " ".join(block)

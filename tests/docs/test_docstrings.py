@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NoReturn
 
 import mcp.server.lowlevel  # noqa: F401  # first here: its models cannot be built once others have been imported
@@ -11,6 +12,22 @@ from tests.docs import docstrings, wording
 from tests.docs.docstrings import Entry
 
 REFERENCE = docstrings.entries()
+ROOT = Path(__file__).parents[2]
+#: Modules and packages whose private docstrings and comments are not checked, with the reason.
+UNCHECKED = {
+    "memtrace/_runtime/local_index.py": "next",
+    "memtrace/_runtime/workflows/": "next",
+    "memtrace/context/": "next",
+    "memtrace/ranking/": "next",
+    "memtrace/resources/_async_memories.py": "next",
+    "memtrace/resources/_memories.py": "next",
+    "memtrace/testing/_ranker_contract.py": "next",
+    "memtrace/transport/_index.py": "next",
+    "memtrace_transports/sqlite/_file.py": "next",
+    "memtrace_transports/sqlite/_index.py": "next",
+    "memtrace_transports/sqlite/_text_index.py": "next",
+    "memtrace_transports/sqlite/maintenance.py": "next",
+}
 
 
 def test_the_reference_describes_functions_methods_properties_and_classes():
@@ -42,6 +59,25 @@ def test_what_is_said_of_attributes_and_constants_is_in_the_words_of_the_field()
     assert len(said) > 200
     found = {place: wording.findings(docstrings.prose(text)) for place, text in said.items()}
     assert {place: places for place, places in found.items() if places} == {}
+
+
+def test_private_docstrings_and_comments_are_in_the_words_of_the_field():
+    sources = [path for package in ("memtrace", "memtrace_transports") for path in (ROOT / package).rglob("*.py")]
+    checked = {path: path.relative_to(ROOT).as_posix() for path in sources}
+    checked = {path: name for path, name in checked.items() if not name.startswith(tuple(UNCHECKED))}
+    assert len(checked) > 300
+    found = {
+        f"{name}:{line}": wording.findings(docstrings.prose(text))
+        for path, name in checked.items()
+        for line, text in docstrings.sentences(path.read_text(encoding="utf-8"))
+    }
+    assert len(found) > 3000
+    assert {place: places for place, places in found.items() if places} == {}
+
+
+@pytest.mark.parametrize("name", UNCHECKED)
+def test_each_exception_is_there(name):
+    assert (ROOT / name).exists()
 
 
 # ---- the checker ----------------------------------------------------------------------------------------------------
@@ -179,3 +215,25 @@ def test_what_is_said_of_attributes_and_constants_is_found():
     source = 'A = 1\n"""The first\nletter."""\nclass B:\n    #: One\n    #: or two.\n    c: int  # no\n'
     assert list(docstrings.comments(source)) == [(5, "One or two.")]
     assert list(docstrings.strings_below_assignments(source)) == [(2, "The first\nletter.")]
+
+
+def test_all_docstrings_and_comments_of_a_module_are_found():
+    source = (
+        '"""The module."""\nA = "# no comment"  # One\n# and another\n# of two lines.\n\n#: A letter.\nB = 1\n"""Its string."""\n'
+        'def c():  # noqa: D\n    """A function."""\n    # type: ignore\n    "no docstring"\n'
+        'class D:\n    """A class."""\n    async def e():\n        """A method."""\n'
+    )
+    assert sorted(docstrings.sentences(source)) == [
+        (1, "The module."),
+        (2, "One"),
+        (3, "and another of two lines."),
+        (6, "A letter."),
+        (8, "Its string."),
+        (10, "A function."),
+        (14, "A class."),
+        (16, "A method."),
+    ]
+
+
+def test_a_literal_block_at_the_end_of_a_docstring_is_no_prose():
+    assert docstrings.prose("One.\n\n::\n\n    the answer; a; b").strip() == "One."

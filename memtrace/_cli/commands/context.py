@@ -1,4 +1,4 @@
-"""context: what goes into a prompt, by the server or by the console."""
+"""context: the memories for a prompt, rendered by the server or by the console."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""transports, middleware, rankers and doctor: what is installed here, and why a server does not answer."""
+"""transports, middleware, rankers and doctor: installed plugins, and why a server does not answer."""
 
 from __future__ import annotations
 

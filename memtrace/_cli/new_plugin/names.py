@@ -25,7 +25,7 @@ class PluginNames(NamedTuple):
     distribution: str
     #: What clients ask for, as in ``audit``.
     name: str
-    #: What is imported, as in ``memtrace_audit``.
+    #: The module to import, such as ``memtrace_audit``.
     package: str
     #: Its class, as in ``AuditMiddleware``.
     class_name: str

@@ -61,9 +61,10 @@ class FileExport:
         return not any(is_lookback(str(bound)) for bound in bounds)
 
     def run(self, on_block: Callable[[int], object]) -> int:
-        """Write what is missing and put the file in its place; gives how many memories it holds.
+        """Write the missing memories and move the file to its path. Returns how many memories it has.
 
-        `on_block` is told how many are written. Raises what reading raises, and `OSError`; what is written stays for the next run.
+        `on_block` is called with the number written. Raises `OSError` and the errors of reading. Written memories stay
+        for the next run.
         """
         part = self.part = PartialFile(self._part_path(), self.target, anew=not self.can_resume)
         self.resumed = part.count
@@ -85,7 +86,7 @@ class FileExport:
                 self.part.discard()
 
     def _part_path(self) -> Path:
-        """Beside the target, with a name of its own for each server, organisation and choice of memories."""
+        """Beside the target, with a unique name for each server, organisation and choice of memories."""
         newest = self.client.memories.list(limit=1).memories
         organisation = newest[0].org_id if newest else ""
         chosen = self.wanted.model_dump(mode="json", exclude_none=True)

@@ -46,7 +46,7 @@ class ImportPlan:
 
 @dataclass(slots=True)
 class RefusedLines:
-    """Lines that were refused for one reason."""
+    """Lines that were rejected for one reason."""
 
     file: str
     #: The first few, by their numbers.
@@ -66,7 +66,7 @@ class RefusedLines:
 class ImportReport:
     """What became of the lines so far; exact also when an import stops. The rest of `read` had not been sent."""
 
-    #: Lines of memories, and all that were refused.
+    #: Lines of memories, and all rejected lines.
     read: int = 0
     stored: int = 0
     #: The server had them before, or the file has them twice.
@@ -76,14 +76,14 @@ class ImportReport:
     unknown: int = 0
     agents: RegisteredCounts = field(default_factory=RegisteredCounts)
     sessions: RegisteredCounts = field(default_factory=RegisteredCounts)
-    #: Lines that have an agent of their own, where the plan names another for those that have none.
+    #: Lines that name an agent, if the plan names another one for the lines without.
     own_agent: int = 0
-    #: The lines that were refused, by reason: the first 20 reasons.
+    #: The rejected lines, by reason: the first 20 reasons.
     reasons: dict[tuple[str | None, str], RefusedLines] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
-        """What is told of the lines that were refused, one message for each reason."""
+        """The messages about rejected lines, one for each reason."""
         told = sum(reason.count for reason in self.reasons.values())
         rest = [f"and {self.refused - told:,} more were rejected"] if self.refused > told else []
         return [*map(str, self.reasons.values()), *rest]
@@ -135,7 +135,7 @@ def import_lines(
 
 
 def _wait_until_visible(client: Memtrace, clock: Clock) -> None:
-    """Wait as the SDK does before it repeats a write; an organisation that cannot be read is told before that."""
+    """Wait as the SDK does before it retries a write. An organisation that cannot be read raises before that."""
     client.memories.list(limit=1)
     clock.sleep(VERIFY_DELAY_BEFORE_READ)
     client.memories.list(limit=1)
@@ -235,7 +235,7 @@ class _Importer:
         try:
             memories = self._client.memories.iter(agent_id=agent, order="asc")
         except InvalidRequestError:
-            return  # no such agent can have memories; its lines are refused when they are sent
+            return  # no such agent can have memories; the server rejects its lines
         keys = DedupKeys()
         for memory in memories:
             self._known.add(keys.key_for(json.loads(line_of(memory))))
@@ -264,7 +264,7 @@ class _Importer:
     def _store(self, requests: list[AddMemoryRequest]) -> BatchResult:
         if not self._plan.dry_run:
             return self._client.memories.add_many(requests, on_failure="continue")
-        with Memtrace("memory://", "dry run", timeout=None) as client:  # which keeps to the same rules
+        with Memtrace("memory://", "dry run", timeout=None) as client:  # which follows the same rules
             return client.memories.add_many(requests, on_failure="continue")
 
 

@@ -29,7 +29,7 @@ _ACTIVE = "active"
 
 @dataclass(frozen=True, slots=True)
 class RegisteredLines:
-    """What is registered in an organisation, a line each, the oldest first."""
+    """The agents and sessions of an organisation, a line each, the oldest first."""
 
     agents: list[str]
     sessions: list[str]
@@ -41,7 +41,7 @@ class RegisteredLines:
 
 
 def registered_lines(client: Memtrace) -> RegisteredLines:
-    """Read all agents and sessions, the sessions agent by agent: the server has no pages of them, and an answer has a bound."""
+    """Read all agents, then the sessions of each: the server does not paginate them, and limits a response."""
     agents = client.agents.list().agents[::-1]
     lines = [f'{{"agent":{agent.model_dump_json(exclude_unset=True)}}}' for agent in agents]
     ids = [agent.id for agent in agents]
@@ -139,7 +139,7 @@ class Registrar:
     _statuses: dict[str, str] = field(default_factory=dict)
 
     def agent_id(self, agent_id: str) -> str:
-        """The id that stands for this one here; the same where it is none of an agent of the file."""
+        """The new id for an id of the file; the same id if no agent of the file has it."""
         return self._agent_ids.get(agent_id, agent_id)
 
     def session_id(self, session_id: str | None) -> str | None:
@@ -162,7 +162,7 @@ class Registrar:
         return True
 
     def end_sessions(self) -> None:
-        """Give the sessions the status that the file tells, now that everything is in them."""
+        """Give the sessions the status they have in the file, after all their memories are written."""
         for session_id, status in self._statuses.items():
             self.client.sessions.update(session_id, status=status)
 

@@ -92,7 +92,7 @@ class PartialFile:
         self._put_in_place(self._stream, self.path)
 
     def _finish_behind(self, first: Sequence[str]) -> None:
-        """Make another file, in which `first` stands before what this one holds; until it is in its place this one stays."""
+        """Replace this file with `first` and its own content. It is kept until the new file is in place."""
         path, descriptor = _opened(self.path.with_suffix(".whole.part"))
         stream = os.fdopen(descriptor, "r+b")
         try:

@@ -186,7 +186,7 @@ def _how_far(report: ImportReport) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _ImportSource:
-    """An open file of lines: they may come out of another one, whose size is known where it is one."""
+    """An open file of lines. They may be decompressed from another file, whose size is known if it is a regular file."""
 
     lines: Iterator[bytes]
     raw: IO[bytes]

@@ -38,7 +38,7 @@ def is_stream(file: str) -> bool:
 
 @contextmanager
 def open_stream(file: str) -> Iterator[IO[str]]:
-    """What is written to the stream of this name, compressed where it ends in ``.gz``. Raises `OSError`."""
+    """Open the output of this name, compressed if it ends in ``.gz``. Raises `OSError`."""
     descriptor = _descriptor(file)
     # a duplicate: opened by its name, a file would be written from its beginning again
     with open(file, "wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb") as raw:  # noqa: PTH123

@@ -100,7 +100,7 @@ class AnyDispatcher(Generic[TransportT]):
         transport: str | TransportT | TransportSpec | None,
         options: TransportOptions | None = None,
     ) -> Self:
-        """A dispatcher with a transport of its own, selected now and made at the first call."""
+        """A dispatcher with its own transport, selected now and created at the first call."""
         from memtrace.plugins import TransportSpec
 
         index = SharedTransport(lambda: _make_index(settings.search))
@@ -157,7 +157,7 @@ class AnyDispatcher(Generic[TransportT]):
         )
 
     def _result(self, operation: Operation[T], request: Request, response: Response) -> T:
-        """Read the answer."""
+        """Read the response."""
         try:
             result = cast("T", request.context.read(response))
         except ResponseDecodeError as error:
@@ -184,7 +184,7 @@ def _make_index(settings: SearchSettings) -> LocalIndex:
 
 
 def _with_errors(inner: Handler) -> Handler:
-    """`inner`, with what `errors` does for a call that comes past it: a middleware stands outside of it, or in its place."""
+    """`inner` with the work of `errors` for calls that bypass it: a middleware is outside of it, or replaces it."""
 
     def handler(request: Request) -> Flow[Response]:
         try:

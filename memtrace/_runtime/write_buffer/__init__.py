@@ -1,1 +1,1 @@
-"""Writing in the background: what is queued, the workers that send it, and who is told each outcome."""
+"""Writing in the background: the queue, the workers that send it, and the callbacks that get each outcome."""

@@ -215,7 +215,7 @@ class AsyncioWorker:
         if self._worker is None:
             self.state.has_backlog = self._outbox is not None
             process_end.finish_at_end(self)
-            # In a context of its own: what the first caller has in its variables is not every memory's.
+            # Run in an empty context: the first caller's context variables don't belong to every memory.
             self._worker = contextvars.Context().run(loop.create_task, self._send_all(), name="memtrace write buffer")
 
     def _accept(self, request: AddMemoryRequest, size: int, spooled: int = 0) -> BufferedItem[Future[Outcome]]:
@@ -240,7 +240,7 @@ class AsyncioWorker:
         return True
 
     def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
-        """Decide and tell what is pending: what was not sent, and how many are under way; none where a spool keeps them."""
+        """Decide and report pending memories: the unsent, and the number in flight; none if a spool keeps them."""
         is_kept = self._outbox is not None and self._outbox.spool.is_in_place()
         before, unknown = len(self.state.unsent), 0 if is_kept else self.state.in_flight
         self.state.give_up(is_kept=is_kept)
@@ -296,7 +296,7 @@ class AsyncioWorker:
         reporting.say_never_closed(self.state.counts, self.state.kept + self.state.pending, self.state.spool)
 
     async def _next_chunk(self) -> _Chunk | None:
-        """What is to be sent, once it is time, with a spool's backlog; None at the end, or in a forked child."""
+        """Wait for the next batch to send, with a spool's backlog; None at the end, or in a forked child."""
         while self._process == current_process():
             due = self.state.due_at()
             if due is None and self.state.closing:
@@ -313,7 +313,7 @@ class AsyncioWorker:
         return None
 
     async def _look_for_backlog(self, outbox: Outbox) -> None:
-        with suppress(MemtraceError):  # who adds is told
+        with suppress(MemtraceError):  # raises for the caller of add
             found = await outbox.spool.thread.run(outbox.spool.has_others)
             self.state.has_backlog = self.state.has_backlog or found
 

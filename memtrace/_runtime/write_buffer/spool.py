@@ -1,7 +1,7 @@
-"""The file in which a write buffer keeps what is not known to be stored: it outlives the process.
+"""The file in which a write buffer keeps memories until the server has stored them. It outlives the process.
 
-A memory is in it before `add` returns, marked before it is sent, and taken out once the server has it. What is marked and was left
-by a process that is gone may be stored or not: it is looked for before it is sent again.
+A memory is in the file before `add` returns. It is marked before it is sent, and removed once the server has it. A
+marked memory left by a dead process may be stored or not: the buffer looks for it on the server before it retries.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ class Spool(ClosedBeforeForks):
         return [RefusedMemory(*row) for row in rows]
 
     def drop(self, numbers: Iterable[int]) -> None:
-        """Forget what was refused."""
+        """Remove the rejected memories."""
         with self._transaction() as connection:
             connection.executemany("DELETE FROM refused WHERE number = ?", ((number,) for number in numbers))
 

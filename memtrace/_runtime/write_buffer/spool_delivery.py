@@ -140,7 +140,7 @@ class Outbox:
                 delivery.outcomes[number] = Outcome(0, "stored" if reason is None else "failed", error=error)
 
     def _time_of_server(self) -> Workflow[datetime]:
-        """A moment that has passed on the server: what is sent from now on is stored later. A server that is down is noticed here."""
+        """A past time of the server's clock: memories sent from now on are later. Raises if the server is down."""
         if self._server_time is None:
             newest = list_memories(ListOptions(since="1m", limit=1), self._clock)
 
@@ -171,7 +171,7 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def _reason(error: MemtraceError, request: AddMemoryRequest) -> str:
-    """Why the server refuses a memory, without what it holds: what stands in quotes, and each of its texts."""
+    """Why the server rejects a memory, without the memory's content: no quoted part, and none of its strings."""
     text = _QUOTED.sub("'…'", error.message)
     fields = request.model_dump(exclude_none=True)
     for value in sorted(_texts(fields), key=len, reverse=True):

@@ -53,7 +53,7 @@ class BufferedItem(Generic[FutureT]):
 class BufferState(Generic[FutureT]):
     """A buffer's memories in the order of their acceptance: decided but not told, then in flight, then waiting; dropped ones apart.
 
-    No I/O, no waiting, no lock: its owner guards it, and tells what it decides.
+    No I/O, no waiting, no lock: its owner guards it, and reports its decisions.
     """
 
     def __init__(self, limits: BufferLimits, spool: str | None = None) -> None:
@@ -74,7 +74,7 @@ class BufferState(Generic[FutureT]):
         self._urgent = -1  # what has this number or a lower one does not wait for company
         #: Whether nothing more is accepted.
         self.closing = False
-        #: What was accepted and never sent, once the buffer was given up.
+        #: The memories that were accepted but never sent, after the buffer was abandoned.
         self.unsent: tuple[AddMemoryRequest, ...] = ()
         #: Whether the spool may have something that others have left there.
         self.has_backlog = False
@@ -146,14 +146,14 @@ class BufferState(Generic[FutureT]):
         return item
 
     def drop(self) -> None:
-        """Let go of what has waited longest; whoever made it go tells it, so that such ones do not pile up."""
+        """Drop the memory that has waited longest. The caller reports the drop, so that drops do not pile up."""
         item = self._waiting[0]
         text = f"dropped unsent: the buffer held {self._limits.max_pending} memories, and newer ones came"
         item.outcome = Outcome(item.number, "dropped", error=BufferFullError(text))
         tallies = self._tallied([item.outcome])
         dropped = self._dropped.copy()
         dropped.append(item)
-        # No call stands between these lines: an interruption finds all of them done, or none.
+        # No call between these lines: at an interrupt all of them are done, or none.
         del self._waiting[0]
         self._dropped, self._tallies = dropped, tallies
         self._waiting_bytes -= item.size + 1
@@ -167,7 +167,7 @@ class BufferState(Generic[FutureT]):
         return newest
 
     def take(self) -> tuple[BufferedItem[FutureT], ...]:
-        """What goes into the next request: at most `max_items`, and 4 MiB."""
+        """Take the memories for the next request: at most `max_items`, and 4 MiB."""
         size = taken = 0
         for item in itertools.islice(self._waiting, self._limits.max_items):
             if taken and size + item.size > CHUNK_BYTES:
@@ -220,7 +220,7 @@ class BufferState(Generic[FutureT]):
         outcomes += [Outcome(0, "failed", error=_skipped()) for _ in self._waiting]
         decided = self._decided_with(zip((*self._in_flight, *self._waiting), outcomes, strict=True))
         tallies = self._tallied(outcomes)
-        # As above: no call from here on.
+        # No call from here on: at an interrupt all of these lines are done, or none.
         self._in_flight, self._waiting, self._waiting_bytes = (), waiting, 0
         self._decided, self._tallies, self.unsent = decided, tallies, unsent
 
@@ -244,7 +244,7 @@ class BufferState(Generic[FutureT]):
         more = Counter(outcome.status for outcome in outcomes)
         return {status: count + more[status] for status, count in self._tallies.items()}
 
-    # ---- who is told
+    # ---- reporting
 
     def next_dropped(self) -> BufferedItem[FutureT] | None:
         """The first that was let go and that nobody was told of; it stays the first until `acknowledge` is called."""

@@ -285,7 +285,7 @@ class ThreadWorker:
             waiters.leave(waiter)
 
     def _give_up(self) -> tuple[tuple[AddMemoryRequest, ...], int]:
-        """Decide and tell what is pending: what was not sent, and how many are under way; none where a spool keeps them."""
+        """Decide and report pending memories: the unsent, and the number in flight; none if a spool keeps them."""
         is_kept = self._outbox is not None and self._outbox.spool.is_in_place()
         with self.guard:
             before, unknown = len(self.state.unsent), 0 if is_kept else self.state.in_flight
@@ -323,7 +323,7 @@ class ThreadWorker:
             reporting.say_never_closed(self.counts, self.state.kept + self.state.pending, self.state.spool)
 
     def _next_chunk(self) -> _Chunk | None:
-        """What is to be sent, once it is time, with a spool's backlog; None at the end, or in a child that on_result has forked."""
+        """Wait for the next batch, with a spool's backlog; None at the end, or in a child that on_result has forked."""
         while self._process == current_process():
             with self.guard:
                 due = self.state.due_at()
@@ -338,7 +338,7 @@ class ThreadWorker:
         return None
 
     def _look_for_backlog(self, outbox: Outbox) -> None:
-        with suppress(MemtraceError):  # who adds is told
+        with suppress(MemtraceError):  # raises for the caller of add
             found = outbox.spool.has_others()
             with self.guard:
                 self.state.has_backlog = self.state.has_backlog or found
@@ -397,7 +397,7 @@ class ThreadWorker:
         try:
             item.future.set_result(outcome)
         except InvalidStateError:
-            return  # another thread tells it
+            return  # another thread reports it
         except swallowed as error:  # of a callback; ordinary ones are logged by the future
             reporting.log_raised("a future's callback", error, outcome)
         else:

@@ -1,15 +1,15 @@
-"""The changes of the files as memories of one agent: written one by one, read in the order in which the server took them.
+"""The changes of the files as memories of one agent: written one by one, read in the server's order.
 
 A memory can be neither changed nor deleted, so that every change is one more. It says in which state its path was when
 it was decided on; where another change came in between, it has no effect, for no reader.
 
 ==============  =========================================================================================
-field           what stands there
+field           content
 ==============  =========================================================================================
 ``content``     the whole text of the file; what was done, where there is none
 ``event_type``  ``memory_file``, by which they are found
-``metadata``    ``change`` (``written``, ``deleted``, ``renamed``), ``path``, ``to``; ``expected``, the state of the
-                path before; ``number``, the order among changes of one microsecond; ``empty``
+``metadata``    ``change`` (``written``, ``deleted``, ``renamed``), ``path``, ``to``, ``expected``, the state of the
+                path before, ``number``, the order among changes of one microsecond, ``empty``
 ``dedup_key``   the change's own, so that equal ones are all kept
 ==============  =========================================================================================
 """
@@ -50,7 +50,7 @@ class _LogEntry:
 
     @property
     def place(self) -> tuple[datetime, int, str]:
-        """Where it stands in the log, the same for every reader."""
+        """Its position in the log, the same for every reader."""
         return self.time, self.number, self.version
 
 

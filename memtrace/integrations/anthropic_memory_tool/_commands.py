@@ -17,12 +17,12 @@ from memtrace.integrations.anthropic_memory_tool._paths import ROOT, is_below, n
 from memtrace.integrations.anthropic_memory_tool._rendering import listing, numbered
 from memtrace.integrations.anthropic_memory_tool._tree import Change, Deleted, Renamed, Tree, Written
 
-_NEIGHBOURS = 2  # lines above and below a replacement that its answer shows
+_NEIGHBOURS = 2  # lines above and below a replacement that its response shows
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the model is told, and the change to be written first, where there is one."""
+    """The response to the model, and the change to write first, if any."""
 
     text: str = field(repr=False)
     change: Change | None = None
@@ -41,7 +41,7 @@ class View:
         self._range: object = command.view_range
 
     def __call__(self, tree: Tree) -> Result:
-        """What is shown. Raises `ToolError`."""
+        """The content to show. Raises `ToolError`."""
         if self._path in tree.files:
             lines = tree.files[self._path].text.split("\n")
             first, last = self._chosen(len(lines))
@@ -84,7 +84,7 @@ class Create:
 
 
 class StrReplace:
-    """Replaces a text that stands in a file exactly once."""
+    """Replaces a string that occurs in a file exactly once."""
 
     def __init__(self, command: beta.BetaMemoryTool20250818StrReplaceCommand, max_file_size: int) -> None:
         self._path = normal_path(_text(command, "path"))

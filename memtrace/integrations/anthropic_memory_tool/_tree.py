@@ -59,7 +59,7 @@ class Tree:
         return path in self.files or path in self.directories
 
     def state_of(self, path: str) -> str:
-        """What tells one state of a path, with all below it, from another; the empty text where nothing is there."""
+        """A digest of the state of a path and all paths below it; the empty string if nothing is there."""
         if not self.has(path):
             return ""
         digest = hashlib.sha256()
@@ -89,7 +89,7 @@ class Tree:
         return change.path != ROOT and self.has(change.path) and free
 
     def has_room_for(self, path: str) -> bool:
-        """Whether no file stands where a directory above this path would be."""
+        """Whether no file takes the place of a directory above this path."""
         return not any(directory in self.files for directory in ancestors(path))
 
     def _remove(self, path: str) -> None:

@@ -27,7 +27,7 @@ _PART = 500_000
 
 
 class Writer:
-    """Whoever appends, with the order of its appends: the server's clocks alone could not tell it."""
+    """A writer and the order of its appends, which the server's clocks alone would not give."""
 
     def __init__(self) -> None:
         self._name = uuid4().hex
@@ -69,7 +69,7 @@ def _line(entry: SessionStoreEntry) -> str:
 
 @dataclass(slots=True)
 class _Append:
-    """What was read of one append."""
+    """The records read of one append."""
 
     parts: int
     writer: str

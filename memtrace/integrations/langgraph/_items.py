@@ -92,7 +92,7 @@ class StoredItems:
         return RelevantItems(self._form, query, prefix, searching)
 
     def put(self, puts: Sequence[Put], clock: Clock) -> Workflow[None]:
-        """Store puts and deletions, one at most for each place. What is not there is not deleted."""
+        """Store puts and deletions, one at most for each place. An item that does not exist is not deleted."""
         requests: list[AddMemoryRequest] = []
         for put in puts:
             before = yield from self.find(put.place, clock)
@@ -166,7 +166,7 @@ class RelevantItems:
             if place is None or place in found:
                 continue
             current = yield from self._now(place, hit.memory.time)
-            # an old version is passed over: the new one stands where its own words bring it
+            # skip an old version: the new one ranks by its own words
             if current is not None and current[0].content == hit.memory.content and is_wanted(current[1]):
                 found[place] = current[1], hit.score
                 if len(found) == most:
@@ -222,5 +222,5 @@ def _namespace_tag(labels: Sequence[str]) -> str:
 
 
 def _digest(value: object) -> str:
-    """A tag has 64 characters of few kinds: any text fits as a digest."""
+    """A tag has 64 characters of few kinds. A digest makes any string fit."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]

@@ -58,7 +58,7 @@ def _is_number(value: object) -> bool:
 
 
 def matches_path(namespace: Sequence[str], path: Sequence[str], *, from_end: bool) -> bool:
-    """Whether a namespace begins, or ends, with `path`, in which ``*`` stands for any label."""
+    """Whether a namespace begins, or ends, with `path`, in which ``*`` matches any label."""
     if len(namespace) < len(path):
         return False
     part = namespace[len(namespace) - len(path) :] if from_end else namespace[: len(path)]

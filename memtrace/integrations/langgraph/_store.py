@@ -185,7 +185,7 @@ def _search_item(item: StoredItem, score: float | None = None) -> base.SearchIte
     return base.SearchItem(*item.place, item.value, item.created_at, item.updated_at, score)
 
 
-# ---- what is refused ------------------------------------------------------------------------------------------------
+# ---- validation -----------------------------------------------------------------------------------------------------
 
 
 def _checked(ops: Iterable[base.Op]) -> tuple[list[base.Op], list[Put]]:

@@ -1,4 +1,4 @@
-"""Who may use a memory that is served over HTTP: whoever knows the token."""
+"""Who may use a memory that is served over HTTP: clients that know the token."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _is_request_of_no_id(item: SessionMessage | Exception) -> bool:
 
 
 def _error_response(error: ValidationError) -> JSONRPCError | None:
-    """An error response with the ID of the request, or None where no response is due."""
+    """An error response with the ID of the request, or None if it expects no response."""
     details = error.errors(include_url=False)
     text = details[0]["input"]
     if details[0]["type"] != "json_invalid":
@@ -115,7 +115,7 @@ def _request_id(message: Mapping[str, Any]) -> int | str | None:
 
 
 def top_level(text: str) -> dict[str, Any]:
-    """The keys of the outermost object in a text that is not JSON; with their values, where these can be an ID."""
+    """The keys of the outermost object in a string that is not JSON, with those values that can be an ID."""
     found: dict[str, Any] = {}
     depth = 0
     for token in _TOKEN.finditer(text):

@@ -16,7 +16,7 @@ _PARTS = frozenset({"/memories", "/stats", "/context"})
 
 @lru_cache(maxsize=256)
 def server_of(origin: str) -> tuple[str, int | None]:
-    """Host and port of an origin; the scheme stands for a host where there is none, as in ``memory://``.
+    """Host and port of an origin; the scheme replaces a missing host, as in ``memory://``.
 
     >>> server_of("https://memtrace.example"), server_of("http://[::1]:9100"), server_of("memory://")
     (('memtrace.example', 443), ('::1', 9100), ('memory', None))

@@ -38,7 +38,7 @@ class _SpanSource(ABC):
         self._tracer = trace.get_tracer(SCOPE, __version__, tracer_provider, SCHEMA_URL)
 
     def observed(self, request: Request, call_next: CallNext) -> Flow[Response]:
-        """Send `request` on in a span of its own, and say how it ended."""
+        """Send `request` on in its own span, and record how it ended."""
         clock = request.context.clock
         began = clock.monotonic()
         common = self.common(request)
@@ -75,7 +75,7 @@ class _SpanSource(ABC):
         return {}
 
     def answered(self, response: Response, request: Request) -> Attributes:
-        """What both say of an answer."""
+        """Attributes of a response on both kinds of span."""
         said: Attributes = {"http.response.status_code": response.status}
         if is_failure(response, request):
             said["error.type"] = str(response.status)
@@ -117,7 +117,7 @@ class CallSpans(_SpanSource):
         return {"memtrace.operation": request.operation or request.method, **_server(request)}
 
     def answered(self, response: Response, request: Request) -> Attributes:
-        """An answer that cannot be read is a failure, which the client raises once all middleware is done."""
+        """A response that cannot be read is a failure, which the client raises once all middleware is done."""
         said = super().answered(response, request)
         if "error.type" not in said:
             try:

@@ -58,7 +58,7 @@ class Binding:
     agent_id: str
     #: Times that a model writes count from its now.
     clock: Clock
-    #: What is written belongs to this session.
+    #: Written memories belong to this session.
     session_id: str | None = None
     #: Only what belongs to this session is read; None for all of the agent.
     read_session_id: str | None = None
@@ -76,7 +76,7 @@ class Arguments(BaseModel, ABC):
 
     @abstractmethod
     def request(self, binding: Binding) -> MemoryRequest:
-        """What is sent."""
+        """The arguments to send."""
 
 
 class Remember(Arguments):

@@ -92,7 +92,7 @@ def schemas(format: SchemaFormat, *, tools: Sequence[ToolName] = TOOLS, prefix: 
 
 
 def schemas_of(definitions: Sequence[Definition], format: SchemaFormat) -> list[dict[str, Any]]:
-    """The schemas of these tools, as above."""
+    """The schemas of these tools."""
     check_schema_format(format)
     return [_schema(definition, format) for definition in definitions]
 
@@ -126,7 +126,7 @@ def input_schema(arguments: type[Arguments]) -> dict[str, Any]:
 
 
 def _strict(arguments: type[Arguments]) -> dict[str, Any]:
-    """The same for OpenAI's strict mode, in which everything is required, and null stands for what is left out."""
+    """The same for OpenAI's strict mode, in which every argument is required, and null means that it is left out."""
     properties = {name: _bare(each) for name, each in arguments.model_json_schema()["properties"].items()}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 

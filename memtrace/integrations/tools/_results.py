@@ -136,7 +136,7 @@ def failure(action: Action | None, error: MemtraceError) -> ToolResult:
 
 
 def _corrected(action: Action | None, error: InvalidRequestError) -> str:
-    """What was wrong, by the tool's own names."""
+    """The error message, in the tool's own argument names."""
     names = _THEIR_NAMES.get(action.definition.tool, {}) if action is not None else {}
     name = names.get(error.field or "")
     written = WRITTEN_RULES.get(error.rule or "")

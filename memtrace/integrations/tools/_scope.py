@@ -1,4 +1,4 @@
-"""What an application has decided about its tools: whose memory they work on, which there are, how long an answer may be."""
+"""An application's choices for its tools: whose memory they use, which are offered, how long a result may be."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from memtrace.integrations.tools._definitions import Definition, ToolName, defin
 from memtrace.operations._validation import check_id, require_non_empty
 
 MemoryScope = Literal["agent", "session"]
-"""What is read: all memories of the agent, or those of the session alone."""
+"""The memories to read: all of the agent, or only those of the session."""
 
 LEAST_CHARS: Final = 1000
-"""The shortest bound of an answer: one memory has to fit."""
+"""The smallest limit of a result: one memory has to fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Action:
 
 
 class Scope:
-    """The agent and the session, the tools, and the bound of an answer. Raises for what cannot be."""
+    """Check the agent and the session, the tools, and the limit of a result. Raises for invalid ones."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Scope:
         return list(self._by_name.values())
 
     def action(self, name: str, given: str | Mapping[str, Any] | None) -> Action:
-        """What is to be done. Raises `InvalidRequestError` for a tool that is not offered, and for arguments that break a rule."""
+        """The call to make. Raises `InvalidRequestError` for a tool that is not offered, and for invalid arguments."""
         definition = self._by_name.get(name)
         if definition is None:
             offered = ", ".join(self._by_name)

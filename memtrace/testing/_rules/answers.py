@@ -15,7 +15,7 @@ class Responses(Fixtures):
     """What the SDK is given is what the server answered."""
 
     def test_no_status_raises(self, server: ScriptedServer, subject: TransportUnderTest) -> None:
-        """Every status from 200 to 599 is an answer, with its body."""
+        """Every status from 200 to 599 is a response, with its body."""
         statuses = range(200, 600)
         server.do(*(Answer(status, b'{"n":%d}' % status) for status in statuses))
         for status in statuses:
@@ -70,7 +70,7 @@ class Responses(Fixtures):
 
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     def test_no_redirect_is_followed(self, server: ScriptedServer, subject: TransportUnderTest, status: int) -> None:
-        """A redirect is an answer; the key never goes to another origin."""
+        """A redirect is a response. The key is never sent to another origin."""
         with ScriptedServer() as other:
             server.do(Answer(status, b"", [("Location", other.url + "/elsewhere")]))
             response = subject.send(post(server.url))
@@ -88,7 +88,7 @@ class Responses(Fixtures):
     def test_an_interim_answer_is_not_taken_for_the_answer(
         self, server: ScriptedServer, subject: TransportUnderTest
     ) -> None:
-        """What a proxy says ahead of it, such as 103: the answer comes all the same, or the exchange fails as a whole."""
+        """After a proxy's interim response, such as 103, the final response arrives, or the exchange fails."""
         server.do(Answer(200, b"first", interim=(102, 103), pause=0.05), Answer(200, b"second"))
         bodies = []
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What is due from a transport that awaits."""
+"""Rules of async transports."""
 
 from __future__ import annotations
 

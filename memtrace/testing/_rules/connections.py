@@ -37,12 +37,12 @@ class Connections(Fixtures):
     def test_closing_it_under_way_says_that_the_request_was_sent(
         self, server: ScriptedServer, subject: TransportUnderTest
     ) -> None:
-        """Or waits for its answer; the server has the request."""
+        """Or waits for its response; the server has the request."""
         server.do(Answer(pause=PATIENCE))
         answer = subject.start(post(server.url, timeout=30.0))
         until(lambda: len(server.received) == 1)
         closing = in_thread(subject.close)
-        wait((closing,), BOUND)  # one that waits for the answer ends with it
+        wait((closing,), BOUND)  # a connection waiting for its response ends with it
         server.end_pauses()
         closing.result(30.0)
         try:
@@ -86,7 +86,7 @@ class Connections(Fixtures):
     def test_bytes_behind_an_answer_are_never_the_next_answer(
         self, server: ScriptedServer, subject: TransportUnderTest
     ) -> None:
-        """A connection on which more came than was asked for, with the answer or while it was idle, is not used again."""
+        """A connection that got surplus bytes, with the response or while it was idle, is not reused."""
         first, foreign = (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body for body in (b"first", b"wrong"))
         server.do(Verbatim((first + foreign,)), Verbatim((first,), late=foreign), Answer(200, b"third"))
         assert [subject.send(get(server.url)).body for _ in range(2)] == [b"first", b"first"]
@@ -127,11 +127,11 @@ class Connections(Fixtures):
 
 
 def _send_numbered(subject: TransportUnderTest, url: str, number: int, wrong: SimpleQueue[list[str]]) -> None:
-    """40 requests of one process; puts the answers that are another's."""
+    """Send 40 requests from one process; put the responses that belong to another one."""
     targets = [f"/{number}/{turn}" for turn in range(40)]
     try:
         lines = [line(answer) for answer in subject.send_in_new_loop([get(url, target) for target in targets])]
-    except (TransportError, ValueError) as error:  # half of an answer is no JSON
+    except (TransportError, ValueError) as error:  # half a response is not JSON
         wrong.put([f"process {number}: {error!r}"])
     else:
         wrong.put([line for line, target in zip(lines, targets, strict=True) if line != f"GET {target} HTTP/1.1"])

@@ -1,4 +1,4 @@
-"""Failures are told for what they are."""
+"""Each failure raises the error of its kind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Failures(Fixtures):
     def test_a_connection_that_breaks_without_an_answer(
         self, server: ScriptedServer, subject: TransportUnderTest, step: Step
     ) -> None:
-        """The request may have been applied; whether to repeat it is for the SDK's retries, never for a transport."""
+        """The request may have been applied. Only the SDK decides on a retry, never a transport."""
         server.do(step)
         error = failure(subject, post(server.url))
         assert (error.cause, error.maybe_sent) == ("reset", True)
@@ -45,7 +45,7 @@ class Failures(Fixtures):
     def test_a_connection_that_breaks_after_others_were_answered(
         self, server: ScriptedServer, subject: TransportUnderTest
     ) -> None:
-        """As above, on a connection that was kept: libraries repeat such a request of their own accord."""
+        """The request may have been applied on a kept-alive connection too, on which libraries retry by themselves."""
         server.do(Answer(), ResetAfterReading())
         subject.send(post(server.url))
         error = failure(subject, post(server.url))

@@ -45,6 +45,6 @@ class Fixtures:
 
     @pytest.fixture
     def server(self) -> Iterator[ScriptedServer]:
-        """A server on a loopback port that echoes, unless it is told otherwise."""
+        """A server on a loopback port that echoes, unless configured otherwise."""
         with ScriptedServer() as server:
             yield server

@@ -31,13 +31,13 @@ class Making(Fixtures):
         assert server.connections == 0, "a connection was made before the first request"
 
     def test_a_second_close_does_nothing(self, make: Make) -> None:
-        """Also for one that was never used."""
+        """A second close does nothing on a transport that was never used."""
         subject = make()
         subject.close()
         subject.close()
 
     def test_a_used_one_closes_twice(self, server: ScriptedServer, subject: TransportUnderTest) -> None:
-        """As above."""
+        """A second close does nothing after a request."""
         subject.send(get(server.url))
         subject.close()
         subject.close()
@@ -52,7 +52,7 @@ class Making(Fixtures):
     def test_one_that_is_closed_after_use_sends_nothing(
         self, server: ScriptedServer, subject: TransportUnderTest
     ) -> None:
-        """As above."""
+        """It raises `ClientClosedError` after a request too, and the server receives nothing more."""
         subject.send(get(server.url))
         subject.close()
         with pytest.raises(ClientClosedError):

@@ -20,14 +20,14 @@ class Options(Fixtures):
     def test_option_read_timeout(
         self, server: ScriptedServer, spec: TransportSpec, make: Make, seconds: float | None
     ) -> None:
-        """Bounds the wait for the next bytes of an answer."""
+        """Limits the wait for the next bytes of a response."""
         _needs(spec, "read_timeout")
         server.do(Stall())
         error = failure(make(read_timeout=BOUND), post(server.url, timeout=seconds))
         assert (error.cause, error.maybe_sent) == ("timeout", True)
 
     def test_option_connect_timeout(self, server: ScriptedServer, spec: TransportSpec, make: Make) -> None:
-        """Bounds the making of a connection, and tells it from an answer that does not come."""
+        """Limits the time to connect, with another error than for a missing response."""
         _needs(spec, "connect_timeout")
         with deaf_address() as url:
             error = failure(make(connect_timeout=BOUND), post(url, timeout=60.0))

@@ -21,7 +21,7 @@ class Requests(Fixtures):
     def test_methods_go_out_as_they_are(
         self, server: ScriptedServer, subject: TransportUnderTest, method: Method
     ) -> None:
-        """Each with a body, but for GET and HEAD."""
+        """Each with a body, except GET and HEAD."""
         body = None if method in ("GET", "HEAD") else b'{"a":1}'
         subject.send(Request(method, server.url, "/api/v1/memories", body=body, timeout=PATIENCE))
         (received,) = server.received

@@ -80,7 +80,7 @@ _PLAIN_DECODER = json.JSONDecoder(  # for names that need no second look
 
 
 def whole_characters(text: str) -> str:
-    """`text` with U+FFFD for each half of a surrogate pair that stands alone."""
+    """`text` with U+FFFD for each unpaired surrogate."""
     if not text.isascii():
         try:
             text.encode()  # a tenth of the time of a look by a pattern

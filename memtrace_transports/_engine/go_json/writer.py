@@ -85,7 +85,7 @@ def _scalar(item: _Scalar) -> str:
 
 
 def _object_parts(members: Iterable[tuple[str, Parsed]]) -> list[Parsed | RawJson]:
-    """What makes up an object, last first, as a stack wants it."""
+    """The parts of an object, last first, in the order of a stack."""
     ordered = sorted(dict(members).items(), key=lambda member: member[0])
     return _parts("{", [(f"{quoted(name)}:", value) for name, value in ordered], "}")
 

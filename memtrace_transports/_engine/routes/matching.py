@@ -143,12 +143,12 @@ class RouteMatch:
 
     @property
     def read_method(self) -> str:
-        """The method whose answer is due."""
+        """The method whose response is expected."""
         return "GET" if self.method == "HEAD" else self.method
 
 
 def match_route(request: Request) -> RouteMatch:
-    """Find the route of a request; `request.method` may be any text."""
+    """Find the route of a request; `request.method` may be any string."""
     path, _, query = request.target.partition("#")[0].partition("?")
     segments, folded = _split(path)
     methods = _ROUTES.get(_pattern(folded[2:])) if folded[:2] == _PREFIX else None

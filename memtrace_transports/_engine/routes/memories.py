@@ -63,7 +63,7 @@ def _create_batch(engine: Engine, org: OrganisationState, batch: Sequence[NewMem
 
 
 def _first_invalid(batch: Sequence[NewMemory]) -> tuple[str | None, int]:
-    """What is wrong with the first invalid item, and how many are before it: all of them where none is invalid."""
+    """The error of the first invalid item, and the number of items before it: all of them if none is invalid."""
     for position, new_memory in enumerate(batch):
         problem = new_memory.problem()
         if problem is not None:
@@ -77,7 +77,7 @@ def list_memories(engine: Engine, org: OrganisationState, call: RouteRequest) ->
 
 
 def agent_memories(engine: Engine, org: OrganisationState, call: RouteRequest) -> Response:
-    """``GET /agents/{id}/memories``: the id as it stands, the last 24 hours by default, few filters."""
+    """``GET /agents/{id}/memories``: the id unchecked, the last 24 hours by default, few filters."""
     since = call.query.get("since") or "24h"
     names = ("memory_type", "event_type", "limit", "order")
     return _page_of(engine, org, {"agent_id": call.segments[0], "since": since, **_only(call.query, names)})

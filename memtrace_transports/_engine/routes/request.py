@@ -14,7 +14,7 @@ from memtrace_transports._engine.route_errors import RouteError
 
 
 class RouteRequest(NamedTuple):
-    """The variable segments of the path, not percent-decoded; the query; the body with its content type."""
+    """The variable segments of the path, not percent-decoded, the query, and the body with its content type."""
 
     segments: tuple[str, ...]
     query: Mapping[str, str]
@@ -45,7 +45,7 @@ class RouteRequest(NamedTuple):
         return self._kind.startswith("application/x-www-form-urlencoded")
 
     def fields(self, struct: GoStruct) -> Fields:
-        """The body's fields as `struct` wants them. Raises RouteError, 400, for what does not fit."""
+        """The body's fields as declared by `struct`. Raises RouteError, 400, for what does not fit."""
         return decode_fields(struct, self.parsed())
 
 

@@ -42,7 +42,7 @@ _INTEGER = re.compile(r"([+-]?)0*([0-9]{1,19})")
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a read asks for, not yet validated: the rows, but for their time window, and its bounds. Empty means "no filter"."""
+    """A read's filters, not yet validated: those of rows, and the time window. Empty means "no filter"."""
 
     rows: RowSelection
     since: str = ""
@@ -84,7 +84,7 @@ class PageLimits:
 
 
 def read_page(text: str) -> PageLimits:
-    """The page that a `limit` means: what is no whole number from 1 to 1000 is 100.
+    """The page of a `limit`: anything except a whole number from 1 to 1000 becomes 100.
 
     A limit over 1000 still counts as asked in `has_more`.
 

@@ -9,7 +9,7 @@ _GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006
 
 
 def _check(pattern: str, problem: str) -> Callable[[str], str | None]:
-    """What gives `problem` for a text that does not match; an empty one counts as absent."""
+    """A check that returns `problem` for a string that does not match. An empty one counts as absent."""
     matches = re.compile(pattern).fullmatch
     return lambda value: None if not value or matches(value) else problem
 
@@ -17,15 +17,15 @@ def _check(pattern: str, problem: str) -> Callable[[str], str | None]:
 identifier_problem = _check(
     r"[a-zA-Z][a-zA-Z0-9_-]{0,127}", "invalid ID format: must be alphanumeric with underscores/hyphens, max 128 chars"
 )
-"""Why a text is no agent or session id; None when it is one, or empty, which counts as absent."""
+"""Why a string is not an agent or session id; None if it is one, or empty, which counts as absent."""
 type_problem = _check(
     r"[a-zA-Z][a-zA-Z0-9_]{0,63}", "invalid type format: must be alphanumeric with underscores, max 64 chars"
 )
-"""Why a text is no memory or event type; None when it is one, or empty."""
+"""Why a string is not a memory or event type; None if it is one, or empty."""
 tag_problem = _check(
     r"[a-zA-Z0-9_.\-]{1,64}", "invalid tag format: must be alphanumeric with underscores/hyphens/dots, max 64 chars"
 )
-"""Why a text is no tag; None when it is one, or empty."""
+"""Why a string is not a tag; None if it is one, or empty."""
 
 
 def first_problem(checks: Iterable[tuple[str, str | None]]) -> str | None:

@@ -103,7 +103,7 @@ class NewMemory(NamedTuple):
 
 
 def generated_key(agent_id: str, event_type: str, content: str) -> str:
-    """The duplicate key of a memory without one of its own: the content counts up to its first 200 bytes."""
+    """The duplicate key of a memory that was given none: the content counts up to its first 200 bytes."""
     hashed = f"{agent_id}|{event_type}|".encode() + content.encode()[:_KEY_BYTES]
     return hashlib.sha256(hashed).hexdigest()[:32]
 

@@ -72,7 +72,7 @@ class MemoryDirectory:
         return _Snapshot(organisations, dict(self._by_key), dict(self._by_name), frozenset(self._revoked))
 
     def restore(self, snapshot: object, later: int) -> None:
-        """Hold again what was held at `snapshot`; what is due in it happens so many microseconds `later`."""
+        """Restore the state at `snapshot`. Its pending events are postponed by `later` microseconds."""
         held = cast("_Snapshot", snapshot)
         self._by_id = {org.org_id: org.copy(later) for org in held.organisations}
         self._by_key, self._by_name = dict(held.by_key), dict(held.by_name)

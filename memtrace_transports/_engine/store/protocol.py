@@ -94,5 +94,5 @@ class SnapshotDirectory(Directory, Protocol):
         ...
 
     def restore(self, snapshot: object, later: int) -> None:
-        """Hold again what was held at `snapshot`; what is due in it happens so many microseconds `later`."""
+        """Restore the state at `snapshot`. Its pending events are postponed by `later` microseconds."""
         ...

@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowSelection:
-    """Which rows to read. What is empty or None does not filter; `after` and `before` (microseconds) are exclusive."""
+    """Which rows to read. An empty field or None does not filter. `after` and `before` (microseconds) are exclusive."""
 
     agent_id: str = ""
     session_id: str = ""

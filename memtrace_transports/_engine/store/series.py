@@ -1,4 +1,4 @@
-"""Rows in order of time, in blocks: cheap to append to, to insert into, and to search for a text."""
+"""Rows in order of time, in blocks: cheap to append to, to insert into, and to search for a string."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Series:
     ) -> Iterator[Sequence[Row]]:
         """The rows strictly between two times (microseconds, None for no limit), in runs, from the end asked for.
 
-        With a `needle`, a text as `encoded` makes it, runs are left out in which no content holds it. The series must
+        With a `needle`, a string from `encoded`, runs are left out in which no content contains it. The series must
         not change before the last run is taken.
         """
         first = 0 if after is None else self._block_index(after)

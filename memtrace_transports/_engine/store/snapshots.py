@@ -1,4 +1,4 @@
-"""Snapshots of a store that only ever grows: what was added since the one before, in a tree."""
+"""Snapshots of an append-only store: a tree, in which each has the rows added since its parent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class UndoHistory(Generic[T]):
 
     @property
     def is_kept(self) -> bool:
-        """Whether there is a snapshot: what was added before the first one is never taken back."""
+        """Whether there is a snapshot. Rows added before the first one are never removed."""
         return self._here is not None
 
     def note(self, addition: T) -> None:

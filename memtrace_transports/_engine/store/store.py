@@ -19,7 +19,7 @@ class MemoryStore:
     """Arrived memories of all organisations: rows in order of time for each, and again for each of its agents and sessions.
 
     A read takes the series that is cheapest to walk, bisects the time window, walks from the end that was asked for
-    and stops when the page is full. A text is looked for in whole blocks of an organisation's rows at once. A
+    and stops when the page is full. A search for a string looks at whole blocks of an organisation's rows at once. A
     snapshot copies nothing.
     """
 

@@ -192,7 +192,7 @@ class CallLog(Sequence[LoggedCall]):
     """
 
     def __init__(self, calls: Sequence[LoggedCall] = (), *, fake: int = 0) -> None:
-        """`fake` is the number of the server whose calls they are: an `Organisation` of another is refused."""
+        """`fake` is the number of the server whose calls they are: an `Organisation` of another one raises."""
         self._fake = fake
         self._guard = threading.Lock()  # taken by itself, or inside the lock of the fake
         self._calls = deque((call, call.size) for call in calls)

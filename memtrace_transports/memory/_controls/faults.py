@@ -1,4 +1,4 @@
-"""The fault plan: what goes wrong with which calls, the same in every run."""
+"""The fault plan: which failures meet which calls, the same in every run."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class FaultPlan:
     """
 
     def __init__(self, *, fake: int = 0) -> None:
-        """`fake` is the number of the server whose plan it is: an `Organisation` of another is refused."""
+        """`fake` is the number of the server whose plan it is: an `Organisation` of another one raises."""
         self._fake = fake
         self._guard = threading.Lock()  # taken by itself, or inside the lock of the fake
         self._planned: list[_Planned] = []
