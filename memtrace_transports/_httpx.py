@@ -617,7 +617,7 @@ class _Progress:
         return outgoing
 
     async def note_failure(self, library: ModuleType, error: BaseException) -> None:
-        """Note whether `error` met the request in a user's pool queue, which httpcore does not trace; close leftovers."""
+        """Note whether `error` met the request in a user's pool queue, which has no trace event; close leftovers."""
         self._waiting = came_out_of(error, library.__name__.replace("httpx", "httpcore"), "wait_for_connection")
         self.was_cut_early = not (self._sending or isinstance(error, Exception))
         # the socket of a TLS handshake that is cancelled: https://github.com/encode/httpcore/pull/443

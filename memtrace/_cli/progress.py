@@ -14,7 +14,7 @@ from memtrace._cli.terminal import make_console
 def measuring(
     doing: str, size: int | None, *, told: str = "", silent: bool = False
 ) -> Iterator[Callable[[int, str], None]]:
-    """Show a bar over the bytes of a file, of `size` if known. Yields a function that takes the bytes so far and a label.
+    """Show a bar over a file's bytes, of `size` if known. Yields a function of the bytes so far and a label.
 
     `silent` is for input that a person types in the same terminal.
     """

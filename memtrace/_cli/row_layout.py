@@ -1,4 +1,4 @@
-"""How rows of long texts are laid out in a given width: texts have room, words stay whole, what all rows share is said once."""
+"""Layout of rows with long texts in a given width: texts have room, words stay whole, shared values are shown once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _GAP = "  "
 def laid_out(table: Table, width: int) -> Iterator[RenderableType]:
     """A table whose last column is free text, in lines of `width`.
 
-    Two rows or more say once above the table what is the same in each. Of one row it is said there where it needs the room.
+    Values that are equal in two or more rows are shown once above the table. Those of a single row are shown there if
+    its text needs the room.
     """
     *fields, text = table.columns
     if table.row_count > 1 or _room(fields, width) < _width(text):
@@ -36,9 +37,9 @@ def laid_out(table: Table, width: int) -> Iterator[RenderableType]:
 
 
 def said_once(table: Table, width: int) -> tuple[list[Text], Table]:
-    """What two rows or more of a table without long texts have in common, in a line to stand above it; and the rest of it.
+    """The shared values of two or more rows, as a line above a table without long texts; and the rest of the table.
 
-    Cells that are to stay whole do as far as the `width` lets them, those on the left before those on the right.
+    Unbroken columns stay whole as far as the `width` allows, those on the left before those on the right.
     """
     said, columns = _split(table.columns) if table.row_count > 1 else ([], table.columns)
     unbroken = [column for column in columns if column.no_wrap]
@@ -73,7 +74,7 @@ _WORD_ROOM = 10
 
 
 def shared_line(said: Iterable[tuple[str, str]]) -> Text:
-    """What all rows share, each with its name."""
+    """The values shared by all rows, each with its name."""
     return Text(_GAP).join(Text.assemble((f"{name} ", "dim"), value) for name, value in said)
 
 

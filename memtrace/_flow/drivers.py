@@ -1,4 +1,4 @@
-"""The two drivers: they run a flow, do what it asks for, blocking or awaiting, and hand back the result or the exception."""
+"""The two drivers: they run a flow and perform its effects, blocking or awaiting."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def drive(flow: Flow[T], transport: Transport, locks: Locks, context: CallContex
                     taken = locks.thread_lock(_lock_name(effect))
                     _take(taken, context)
                     result = run.hold(taken.release)
-            except StopIteration as error:  # which no generator lets through as it is
+            except StopIteration as error:  # which a generator cannot raise unchanged
                 effect = run.throw(foreign_failure(error, effect.request) if isinstance(effect, SendEffect) else error)
             except BaseException as error:  # noqa: BLE001  # the flow decides, `_FlowRunner.throw` lets none vanish
                 effect = run.throw(error)
@@ -80,7 +80,7 @@ async def drive_async(flow: Flow[T], transport: AsyncTransport, locks: Locks, co
 
 
 def _check_wait(seconds: float, context: CallContext) -> None:
-    """Refuse a wait that could only end after the deadline."""
+    """Raise for a wait that could only end after the deadline."""
     remaining = context.remaining()
     if remaining is not None and seconds >= remaining:
         raise deadline_passed(f"before a wait of {seconds:.3g} s could end")
@@ -93,7 +93,7 @@ def _take(taken: threading.Lock, context: CallContext) -> None:
 
 
 async def _before_deadline(waiting: Awaitable[A], context: CallContext, undo: Callable[[], None] | None = None) -> A:
-    """What `waiting` gives, unless the deadline passes first. `undo` takes back what nobody will hear of."""
+    """The result of `waiting`, unless the deadline passes first. `undo` reverts a result that nobody will receive."""
     remaining = context.remaining()
     if remaining is None:
         return await waiting
@@ -118,11 +118,11 @@ async def _before_deadline(waiting: Awaitable[A], context: CallContext, undo: Ca
     raise deadline_passed("while it waited")
 
 
-_DONE = Effect()  # no None: a bare `yield` gives that
+_DONE = Effect()  # not None: a bare `yield` yields that
 
 
 class _FlowRunner(Generic[T]):
-    """One flow under way: resumes it, lets nothing be swallowed that must not be, and cleans up."""
+    """One running flow: resumes it, re-raises interrupts that it swallows, and cleans up."""
 
     __slots__ = ("_flow", "_held", "value")
 
@@ -141,7 +141,7 @@ class _FlowRunner(Generic[T]):
             return _DONE
 
     def throw(self, error: BaseException) -> Effect:
-        """Throw `error` into the flow. A cancellation, an interrupt and any other non-`Exception` is always re-raised."""
+        """Throw `error` into the flow. An interrupt, a cancellation or another non-`Exception` is always re-raised."""
         if isinstance(error, Exception):
             try:
                 return self._flow.throw(error)
@@ -216,7 +216,7 @@ async def _call_awaiting(effect: CallEffect) -> object:
 
 
 def _call_boxed(effect: CallEffect) -> tuple[object, Exception | None]:
-    """In a thread. Boxed: trio refuses a coroutine, which a lambda may give, and an error of the call is none of the thread's."""
+    """Run in a thread. Boxed: trio rejects a coroutine, which a lambda may return, and errors of the call."""
     try:
         return _call_guarded(effect), None
     except Exception as error:  # noqa: BLE001  # raised again where the box is opened
@@ -226,5 +226,5 @@ def _call_boxed(effect: CallEffect) -> tuple[object, Exception | None]:
 def _call_guarded(effect: CallEffect) -> object:
     try:
         return effect.function(*effect.arguments)
-    except StopIteration as error:  # a generator cannot let it through: PEP 479
+    except StopIteration as error:  # a generator cannot raise it: PEP 479
         raise RuntimeError(f"call({qualified_name(effect.function)}) raised StopIteration") from error

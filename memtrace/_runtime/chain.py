@@ -1,4 +1,4 @@
-"""The chain of a client: the built-in links, and yours among them. It is put in order when the client is made."""
+"""The middleware chain of a client: the built-in links and the user's. It is ordered when the client is created."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHAIN: Final[Mapping[str, Callable[[Settings], Middleware | Sequence[Link]]]] =
     "attempt_middleware": lambda settings: settings.attempt_middleware,
     "log": lambda _: log_attempts,
 }
-"""By name: what makes a built-in link, or gives the links of a user's list."""
+"""By name: the factory of a built-in link, or of the links of a user's list."""
 
 
 def is_built_in(middleware: Middleware) -> bool:
@@ -36,7 +36,7 @@ def is_built_in(middleware: Middleware) -> bool:
 def build_chain(settings: Settings) -> list[Middleware]:
     """Every middleware of a client, outermost first.
 
-    Raises `ConfigurationError` for a place beside a link that is not there, two in one place, and places in a circle.
+    Raises `ConfigurationError` for a placement beside a missing link, two replacements of one link, and a cycle.
     """
     given = [*settings.middleware, *settings.attempt_middleware]
     replacing = _replacing(given)

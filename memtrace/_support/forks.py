@@ -1,8 +1,8 @@
-"""What a forked child must not share with its parent: connections, threads, and locks that no thread of the child releases.
+"""Fork safety: a child must not share connections, threads, or locks that none of its threads releases.
 
 `os.fork` copies the memory and a single thread. So a child inherits sockets that its parent keeps using, and locks that another
-thread of the parent may have held. Whatever is in a `PerProcess` the child makes again. The inherited value stays in memory,
-unused and never closed: closing it could end the parent's connections and TLS sessions.
+thread of the parent may have held. The child creates each value of a `PerProcess` anew. The inherited value stays in
+memory, unused and never closed: closing it could end the parent's connections and TLS sessions.
 
 Two things identify a process, since neither is enough:
 
@@ -40,7 +40,7 @@ class Lock(Protocol):
         ...
 
     def release(self) -> None:
-        """Let it go."""
+        """Release it."""
         ...
 
 
@@ -49,7 +49,7 @@ _uses = {os.getpid(): 1}
 
 
 def current_process() -> tuple[int, int]:
-    """What identifies this process among its ancestors: its ID, and how often that was used.
+    """The identity of this process among its ancestors: its ID, and how often that was used.
 
     A counter of forks alone would change again when the hook runs after others that already use the SDK.
     """
@@ -67,8 +67,8 @@ class ClosedBeforeForks(ABC):
     """A resource that is closed before a fork, since a child could not use it, and reopens at its next use.
 
     Args:
-        lock: Is held around every use, and for the length of a fork.
-        patience: Seconds that a fork waits for a use that does not end; then it comes all the same.
+        lock: Held during every use, and during a fork.
+        patience: Seconds that a fork waits for a use to end. Then the fork happens anyway.
     """
 
     def __init__(self, lock: Lock, patience: float = 5.0) -> None:
@@ -76,14 +76,14 @@ class ClosedBeforeForks(ABC):
         self._fork_patience = patience
 
     def close_before_fork(self) -> bool:
-        """Close it, and let nobody open it; False where it is in use, and stays so."""
+        """Close it, and prevent it from being opened; False if it is still in use after the wait."""
         if not self._held_for_forks.acquire(timeout=self._fork_patience):
             return False
         self._close_for_fork()
         return True
 
     def allow_after_fork(self) -> None:
-        """Let it be opened again, in the parent and in the child. Raises nothing: others come after it."""
+        """Allow it to be opened again, in the parent and in the child. Raises nothing, since other objects follow."""
         try:
             self._open_after_fork()
         finally:
@@ -99,11 +99,11 @@ class ClosedBeforeForks(ABC):
 
 _closed_before_forks: WeakSet[ClosedBeforeForks] = WeakSet()
 _forking = threading.local()
-"""`.closed` is what this thread has closed for a fork."""
+"""`.closed` has the objects that this thread has closed for a fork"""
 
 
 def close_before_forks(owner: ClosedBeforeForks) -> None:
-    """Have `owner` closed before each fork, for as long as it lives."""
+    """Close `owner` before each fork, as long as it is alive."""
     _closed_before_forks.add(owner)
 
 
@@ -123,7 +123,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 class PerProcess(Generic[T]):
-    """One value for each process, made when it is first asked for, and the same for all threads.
+    """One value per process, created at first use and shared by all threads.
 
     Takes no lock, since a child could inherit it held.
 
@@ -145,7 +145,7 @@ class PerProcess(Generic[T]):
     def get(self) -> T:
         """The value of this process."""
         process_id = os.getpid()
-        # As `current_process`, without a call: this is asked in each request.
+        # The same as `current_process`, inlined: each request runs it.
         process = (process_id, _uses.get(process_id, 1))
         if process not in self._values:
             inherited = list(self._values.values())

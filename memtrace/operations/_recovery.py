@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class ServerClock:
-    """When a call began, by the server's clock, as its ``Date`` headers tell; by ours until there is one.
+    """When a call began, by the server's clock in its ``Date`` headers; by the system clock until there is one.
 
-    The header has whole seconds, so that what it gives is up to a second too early, never too late. It has to be the server's
-    own: what a proxy answers in the server's place has the proxy's time.
+    The header has whole seconds, so the result is up to a second too early, never too late. It must be the server's
+    own: a response from a proxy has the proxy's time.
     """
 
     def __init__(self, context: CallContext) -> None:
@@ -60,13 +60,13 @@ _YEAR_9999 = datetime(9999, 1, 1, tzinfo=timezone.utc).timestamp()
 
 
 def server_date(response: Response) -> float | None:
-    """When the server answered, by its own clock, in seconds since 1970; None where it does not say, or no date that there is."""
+    """When the server answered, by its own clock, in seconds since 1970; None without a valid date."""
     date = http_date(response.headers.get("date", ""))
     return date if date is not None and 0 <= date < _YEAR_9999 else None
 
 
 def http_date(text: str) -> float | None:
-    """A date of a header, in seconds since 1970; None for what is none.
+    """A date of a header, in seconds since 1970; None if it is invalid.
 
     >>> http_date("Thu, 01 Jan 1970 00:01:00 GMT")
     60.0
@@ -99,7 +99,7 @@ def read_request(
 
 
 def verifying_read(request: Request) -> Request:
-    """The read before a repeat: the cheapest one that hands on what waits in the server's buffer."""
+    """The read before a retry: the cheapest one that flushes the server's write buffer."""
     return read_request(request, "memories", {"since": "1m", "limit": 1}, _rows)
 
 
@@ -107,7 +107,7 @@ _PAGE = 1000
 
 
 def _rows_of_call(request: Request, items: Sequence[SentMemory], context: RecoveryContext) -> Flow[list[Row]]:
-    """The rows stored since the call began, among which those of `items` are."""
+    """The rows stored since the call began, including those of `items`."""
     since = (context.began - timedelta(microseconds=1)).replace(tzinfo=None).isoformat() + "Z"  # an exclusive bound
     return (yield from _rows_since(request, items, context, {"since": since, "order": "asc"}))
 
@@ -133,7 +133,7 @@ def _rows_since(
 ) -> Flow[list[Row]]:
     """Every row within `bounds` among which those of `items` can be.
 
-    Pages by offset: what arrives in between moves rows towards the end, so that some come twice and none is missed.
+    Pages by offset: new rows shift the others towards the end, so some are read twice and none is missed.
     """
     agents = {item.agent_id for item in items}
     query = {"agent_id": agents.pop(), **bounds} if len(agents) == 1 else bounds
@@ -197,7 +197,7 @@ class MemoryRecovery:
 
     @property
     def needs_verification(self) -> bool:
-        """True: the check for duplicates does not see writes of the last moment, and a server may have it off."""
+        """True: the duplicate check misses very recent writes, and a server may have it disabled."""
         return True
 
     def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
@@ -211,7 +211,7 @@ class MemoryRecovery:
         return uncertain and response.status == 409
 
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
-        """Look the row up. One of the same key and contents, stored since the call began, is the result."""
+        """Look up the row. A row with the same key and content, stored since the call began, is the result."""
         items = as_sent([self._memory], request.context.sent_body)
         found = rows_of(items, (), (yield from _rows_of_call(request, items, context)))
         if found:
@@ -233,7 +233,7 @@ class BatchRecovery:
 
     @property
     def needs_verification(self) -> bool:
-        """True, as for one memory."""
+        """True: the duplicate check misses very recent writes, and a server may have it disabled."""
         return True
 
     def look_for(self, request: Request, context: RecoveryContext) -> Flow[Response | None]:
@@ -246,7 +246,7 @@ class BatchRecovery:
         return _answer(_FOUND, 201, {"memories": list(found.values()), "count": len(found), "unsent": unsent})
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
-        """What stored only some of the items: after an uncertain attempt, or as the server does it before a bad item."""
+        """A response after which only some items are stored: after an uncertain attempt, or before an invalid item."""
         if response.status == 201:
             return uncertain and len(_rows(response)) < len(self._memories)
         refused = _refused_item_of(response, len(self._memories))
@@ -270,7 +270,7 @@ class BatchRecovery:
 
 
 def _refused_item_of(response: Response, count: int) -> tuple[int, str] | None:
-    """The item, of so many, that the server refused after it had stored those before it, and what it says about it."""
+    """The item, of `count`, that the server rejected after it had stored those before it, and its message."""
     if response.status != 500:
         return None
     text = read_error(response).text
@@ -299,7 +299,7 @@ class AgentRecovery(Recovery):
         return uncertain and response.status == 409
 
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
-        """Fetch the agent of this name. One that is described alike, and registered since the call began, is the result."""
+        """Fetch the agent of this name. It is the result if it is equal and was registered since the call began."""
         row = yield from self._find(request, context)
         if row is not None and self._describes(row) and _is_since(row.get("created_at"), context.began):
             return _answer(response, 201, row)
@@ -331,12 +331,12 @@ def _as_stored(value: object) -> object:
         return [_as_stored(each) for each in value]
     try:
         return float(value) if is_int(value) else value
-    except OverflowError:  # it is no 64-bit float, and no server keeps it
+    except OverflowError:  # it is not a 64-bit float, so no server can store it
         return value
 
 
 def _is_since(text: object, began: datetime) -> bool:
-    """Whether a time in whole seconds, cut, can lie after `began`."""
+    """Whether a time truncated to whole seconds can be after `began`."""
     try:
         time = datetime.fromisoformat(f"{str(text)[:19]}+00:00")
     except ValueError:
@@ -355,10 +355,10 @@ class DeletionRecovery(Recovery):
         return False
 
     def applies_to(self, response: Response, *, uncertain: bool) -> bool:
-        """The server's own 404 after an uncertain attempt, and not the one for an agent that sessions hold."""
+        """The server's own 404 after an uncertain attempt, except the one for an agent that has sessions."""
         return uncertain and response.status == 404 and missing_resource(read_error(response).text) == "agent"
 
     def recover(self, request: Request, response: Response, context: RecoveryContext) -> Flow[Response]:
-        """The answer to a deletion."""
+        """The response to a deletion."""
         return Response(204, response.headers)
         yield  # a flow, like the others

@@ -1,6 +1,6 @@
 """Surplus bytes after a response: a connection that has some must not serve another request.
 
-The libraries look only at what the system still holds of a connection, not at what they have read of it by then.
+The libraries check only the bytes still in the system's socket buffer, not those they have already read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BELOW: Final = ("_network_stream", "_stream", "transport_stream", "_sock", "soc
 
 
 def holds_surplus(connection: object) -> bool:
-    """Whether bytes wait in `connection`, or in a stream or a socket below it, that were received and not read."""
+    """Whether `connection`, or a stream or a socket below it, has received bytes that were not read."""
     layer = connection
     while layer is not None:
         state: dict[str, Any] = getattr(layer, "__dict__", {})
@@ -44,7 +44,7 @@ def holds_surplus(connection: object) -> bool:
 
 
 def is_readable(file: int) -> bool:
-    """Whether the system holds something of this socket: bytes that nobody asked for, or its end."""
+    """Whether the system's socket buffer has surplus bytes, or the end of the stream."""
     if sys.platform == "win32" or not hasattr(select, "poll"):
         return bool(select.select([file], [], [], 0)[0])
     poll = select.poll()

@@ -1,4 +1,4 @@
-"""A library's clients, made at the first use: one for all threads, or one for each event loop; a forked child makes its own."""
+"""A library's clients, created at first use: per process, for all threads or for each event loop."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Closable(Protocol):
 
 
 class Channel(Protocol):
-    """An awaiting library's client, with what an exchange through it needs."""
+    """An async library's client, with the settings of an exchange through it."""
 
     async def close(self) -> None:
-        """Close its connections, on the event loop that they belong to."""
+        """Close its connections, on their event loop."""
 
     def discard(self) -> None:
-        """Let go of it, since its event loop has ended."""
+        """Drop it, since its event loop has ended."""
 
 
 ValueT = TypeVar("ValueT")
@@ -36,7 +36,7 @@ PreparedT = TypeVar("PreparedT")
 
 
 class _ProcessState(Generic[ValueT]):
-    """What one process made, under a lock that is taken by itself."""
+    """The clients of one process, under a lock that is acquired while no other is held."""
 
     def __init__(self) -> None:
         self.guard = threading.Lock()
@@ -74,7 +74,7 @@ def transport_closed() -> ClientClosedError:
 
 
 class LazyClient(_Clients[ClientT]):
-    """The client of a blocking transport: the user's, which is never closed, or one for all threads, made by `make`."""
+    """The client of a blocking transport: the user's, which is never closed, or one from `make` for all threads."""
 
     def __init__(self, given: ClientT | None, make: Callable[[], ClientT]) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class LazyClient(_Clients[ClientT]):
         self._make = make
 
     def get(self) -> ClientT:
-        """The client; raises `ClientClosedError` once the transport is closed."""
+        """The client. Raises `ClientClosedError` after the transport is closed."""
         if self._given is None:
             return self._of(self, self._make)
         if self.closed:
@@ -90,17 +90,17 @@ class LazyClient(_Clients[ClientT]):
         return self._given
 
     def close(self) -> None:
-        """Close what was made in this process; a second call does nothing."""
+        """Close the client of this process. A second call does nothing."""
         client = self._close(self)
         if client is not None:
             client.close()
 
 
 class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[ChannelT, PreparedT]):
-    """The channels of an awaiting transport: the user's, which is never closed, or one for each event loop.
+    """The channels of an async transport: the user's, which is never closed, or one per event loop.
 
-    `prepare` runs in a thread, since imports and TLS settings take 0.2 s the first time; `finish` makes a channel of what it
-    gives, on the event loop.
+    `prepare` runs in a thread, since imports and TLS settings take 0.2 s the first time. `finish` creates a channel
+    from its result, on the event loop.
     """
 
     def __init__(
@@ -112,12 +112,12 @@ class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[Ch
         self._finish = finish
 
     async def get(self) -> ChannelT:
-        """The channel for this event loop; raises `ClientClosedError` once the transport is closed."""
+        """The channel for this event loop. Raises `ClientClosedError` after the transport is closed."""
         channel = self._given
         if channel is None:
             making = self._of(running_loop(), self._begin)
             channel = making.channel or await making.run(self)
-        if self.closed or channel is None:  # perhaps since the line above began
+        if self.closed or channel is None:  # perhaps since the previous line began
             raise transport_closed()
         return channel
 
@@ -137,7 +137,7 @@ class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[Ch
 
     @staticmethod
     def _forget_ended_loops(holding: _ProcessState[_PendingClient[ChannelT, PreparedT]]) -> None:
-        """What hangs on an event loop of asyncio may keep it alive, so that its end is looked for."""
+        """An object that refers to an asyncio event loop may keep it alive, so ended loops are searched for."""
         for loop in [loop for loop in holding.made if is_closed(loop)]:
             making = holding.made.pop(loop)
             if making.channel is not None:
@@ -145,7 +145,7 @@ class PerLoopClients(_Clients["_PendingClient[ChannelT, PreparedT]"], Generic[Ch
 
 
 class _PendingClient(Generic[ChannelT, PreparedT]):
-    """The channel of one event loop as it is made, once for all tasks that begin together."""
+    """Creates the channel of one event loop, once for all tasks that start together."""
 
     def __init__(self, prepare: Callable[[], PreparedT], finish: Callable[[PreparedT], ChannelT]) -> None:
         self.channel: ChannelT | None = None
@@ -154,22 +154,22 @@ class _PendingClient(Generic[ChannelT, PreparedT]):
         self._finish = finish
         self._prepared: list[PreparedT] = []
         self._turn = new_lock()
-        self._preparing = threading.Lock()  # against the thread that a cancelled task left behind
+        self._preparing = threading.Lock()  # guards against the thread that a cancelled task left behind
 
     async def run(self, clients: PerLoopClients[ChannelT, PreparedT]) -> ChannelT | None:
-        """Make it, or wait until another task has; nothing comes of it where `clients` are closed meanwhile."""
+        """Create it, or wait until another task has. It is discarded if `clients` are closed meanwhile."""
         async with self._turn:
             if self.channel is None:
                 prepared = await _in_thread(self._prepare_once)
                 if not clients.closed:
                     self.channel = self._finish(prepared)
-                    if not running_under_trio():  # which would warn of a generator that is left
+                    if not running_under_trio():  # which would warn of a leftover generator
                         self._ending = _closed_with_the_loop(self.channel)
                         await anext(self._ending)
             return self.channel
 
     async def close(self) -> None:
-        """Close the channel, where there is one."""
+        """Close the channel, if there is one."""
         if self._ending is not None:
             await self._ending.aclose()
         elif self.channel is not None:
@@ -183,7 +183,7 @@ class _PendingClient(Generic[ChannelT, PreparedT]):
 
 
 async def _closed_with_the_loop(channel: Channel) -> AsyncGenerator[None, None]:
-    """Closes `channel` where it is ended: asyncio ends a generator that is left over with its event loop, while that still runs."""
+    """Closes `channel` when it is closed: asyncio closes leftover generators while their loop still runs."""
     process = current_process()
     try:
         yield
@@ -205,9 +205,9 @@ async def _in_thread(prepare: Callable[[], PreparedT]) -> PreparedT:
     try:
         from concurrent.futures import ThreadPoolExecutor
 
-        executor = ThreadPoolExecutor(1)  # the loop's own may be busy, and in a forked child its threads are gone
+        executor = ThreadPoolExecutor(1)  # the loop's executor may be busy, and in a forked child its threads are gone
         preparing = asyncio.get_running_loop().run_in_executor(executor, prepare)
-    except RuntimeError:  # no thread can be had, as in an exit hook
+    except RuntimeError:  # no thread can be started, as in an exit hook
         return prepare()
     try:
         return await preparing

@@ -1,6 +1,6 @@
-"""Agents and sessions as lines of a file, and as what an import makes of them: the same ones under the ids of another server.
+"""Agents and sessions as lines of a file, and their import: the same ones under the ids of another server.
 
-An agent is known by its name. A session that an import opened names in its metadata the one that it was opened for.
+An agent is identified by its name. An imported session has the id of its original in its metadata.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from memtrace.operations import create_session, register_agent
 from memtrace.operations._validation_errors import first_violation
 
 ORIGIN = "imported_session_id"
-"""The field of a session's metadata that holds the id of the session that it was opened for."""
+"""The field of a session's metadata with the id of the original session."""
 
 _ACTIVE = "active"
 
@@ -68,7 +68,7 @@ _LineT = TypeVar("_LineT", _AgentLine, _SessionLine)
 
 
 class FieldError(Exception):
-    """A field of a line cannot be taken: which one, and why."""
+    """A field of a line is invalid: which one, and why."""
 
     def __init__(self, field: str | None, problem: str) -> None:
         super().__init__(problem)
@@ -77,7 +77,7 @@ class FieldError(Exception):
 
 
 def kind_of(fields: Mapping[str, object]) -> Literal["agent", "session"] | None:
-    """What a line registers; None where it is no such line."""
+    """The agent or session of a line; None for any other line."""
     if len(fields) != 1:
         return None
     return "agent" if "agent" in fields else "session" if "session" in fields else None
@@ -101,10 +101,10 @@ def _read(kind: str, model: type[_LineT], said: object, needed: tuple[str, ...])
 
 @dataclass(slots=True)
 class RegisteredCounts:
-    """What became of the agents, or of the sessions, of a file."""
+    """The outcome for the agents, or the sessions, of a file."""
 
     stored: int = 0
-    #: The server had them before.
+    #: They were already on the server.
     present: int = 0
 
     @property
@@ -115,16 +115,16 @@ class RegisteredCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A session of the server that is imported into."""
+    """A session of the target server."""
 
     id: str
-    #: Whether it is as an import opened it: one of long ago may have closed it, and its owner opened it again.
+    #: Whether it is unchanged since its import: an earlier import may have closed it, and its owner reopened it.
     is_as_opened: bool
 
 
 @dataclass(slots=True)
 class Registrar:
-    """Registers the agents of a file and opens its sessions, where they are not there; knows their ids in both places."""
+    """Registers missing agents of a file and opens its missing sessions. Maps their ids between both servers."""
 
     client: Memtrace
     agents: RegisteredCounts
@@ -135,7 +135,7 @@ class Registrar:
     _by_name: dict[str, str] | None = None
     _by_origin: dict[str, _Known] = field(default_factory=dict)
     _read_agents: set[str] = field(default_factory=set)
-    #: Sessions that are to get another status at the end, by their id.
+    #: Sessions whose status changes at the end, by their id.
     _statuses: dict[str, str] = field(default_factory=dict)
 
     def agent_id(self, agent_id: str) -> str:
@@ -143,11 +143,11 @@ class Registrar:
         return self._agent_ids.get(agent_id, agent_id)
 
     def session_id(self, session_id: str | None) -> str | None:
-        """As `agent_id`, of a session."""
+        """The new id for a session id of the file; the same id if the file has no such session."""
         return None if session_id is None else self._session_ids.get(session_id, session_id)
 
     def take(self, fields: Mapping[str, object]) -> bool:
-        """Register what a line says, or find it; False for a line that says nothing of the kind. Raises `FieldError`."""
+        """Register the agent or session of a line, or find it; False for any other line. Raises `FieldError`."""
         kind = kind_of(fields)
         if kind is None:
             return False
@@ -167,7 +167,7 @@ class Registrar:
             self.client.sessions.update(session_id, status=status)
 
     def _agents_here(self) -> dict[str, str]:
-        """The ids of the agents that are there, by name."""
+        """The ids of the server's agents, by name."""
         if self._by_name is None:
             self._by_name = {agent.name: agent.id for agent in self.client.agents.list().agents}
         return self._by_name
@@ -211,7 +211,7 @@ class Registrar:
         return self.client.sessions.create(request).id
 
     def _read_sessions(self, agent_id: str) -> None:
-        """Learn which sessions of an agent are there. Raises `FieldError` where there is no such agent."""
+        """Read the sessions of an agent from the server. Raises `FieldError` if there is no such agent."""
         if agent_id in self._read_agents:
             return
         if agent_id not in self._agents_here().values():
@@ -223,7 +223,7 @@ class Registrar:
 
 
 def _origin(session_id: str, metadata: Mapping[str, Any] | None) -> str:
-    """The id of the session that this one was opened for, over all imports between them; else its own."""
+    """The id of the original session, across a chain of imports; its own id if it was not imported."""
     named = (metadata or {}).get(ORIGIN)
     return named if isinstance(named, str) and named else session_id
 

@@ -186,7 +186,7 @@ def _how_far(report: ImportReport) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _ImportSource:
-    """An open file of lines. They may be decompressed from another file, whose size is known if it is a regular file."""
+    """An open file of lines, decompressed or not. The size of the file read is known if it is a regular one."""
 
     lines: Iterator[bytes]
     raw: IO[bytes]

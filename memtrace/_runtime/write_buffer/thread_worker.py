@@ -1,4 +1,4 @@
-"""The write buffer of one process for threads: what waits, and the thread that sends it."""
+"""The write buffer of one process for threads: the queue, and the thread that sends it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from memtrace.models import AddMemoryRequest
 
 _LOOK = 1.0
-"""Seconds after which an idle buffer looks for what other processes have left in its spool."""
+"""Seconds after which an idle buffer looks for memories that other processes have left in its spool."""
 
 _NAP = 0.05
-"""Seconds until it is looked again whether another process that sends has ended."""
+"""Seconds between checks whether another sending process has ended."""
 
 _GRACE = 5.0
-"""Seconds for a thread that has nothing left to do to end."""
+"""Seconds for an idle thread to end."""
 
 _Chunk = tuple[BufferedItem[Future[Outcome]], ...]
 
@@ -47,30 +47,30 @@ class _Waiters:
         self._waiters: set[threading.Lock] = set()
 
     def enter(self) -> threading.Lock:
-        """A lock that can be taken once `call` was called."""
+        """A lock that is released when `call` is called."""
         waiter = threading.Lock()
-        waiter.acquire()  # whoever calls releases it
+        waiter.acquire()  # `call` releases it
         self._waiters.add(waiter)
         return waiter
 
     def leave(self, waiter: threading.Lock) -> None:
-        """Wait no longer."""
+        """Stop waiting."""
         self._waiters.discard(waiter)
 
     def call(self) -> None:
-        """Let all that wait look again."""
+        """Wake all waiting threads to check again."""
         while self._waiters:
             waiter = next(iter(self._waiters))
-            if waiter.locked():  # an interruption may have come between these lines, and they begin anew
+            if waiter.locked():  # an interrupt may have come between these lines, so start again
                 waiter.release()
             self._waiters.discard(waiter)
 
 
 class _Condition(threading.Condition):
-    """One whose lock stays free when an interruption comes while it is taken or released.
+    """A condition whose lock is not left held by an interrupt while it is acquired or released.
 
-    The methods of `threading.Condition` are functions of Python, which can be interrupted between the lock and the ``with`` block;
-    here a block calls those of the lock, which are in C and cannot.
+    The methods of `threading.Condition` are Python functions. An interrupt can come between the lock and the ``with``
+    block. Here a block calls the lock's own methods, which are in C and cannot be interrupted.
     """
 
     if not TYPE_CHECKING:  # pragma: no branch - type checkers alone leave it out
@@ -79,7 +79,7 @@ class _Condition(threading.Condition):
 
 
 class _Future(Future[Outcome]):
-    """What `add` gives: no interruption of a thread that uses it keeps the other threads from using it."""
+    """The future that `add` returns: an interrupt of one thread that uses it never blocks other threads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,11 +87,10 @@ class _Future(Future[Outcome]):
 
 
 class ThreadWorker:
-    """One process's part of a `WriteBuffer`: a queue, and a daemon thread that begins with the first memory.
+    """One process's part of a `WriteBuffer`: a queue, and a daemon thread that starts with the first memory.
 
-    `guard` is held for the state only: not while something is sent, awaited or told, and nothing but the clock's own lock is
-    taken while it is held. The worker of a forked child starts empty, and closed if the
-    `inherited` one is closed.
+    `guard` is held for the state only, and not during sends, waits or callbacks. Only the clock's own lock is acquired
+    while it is held. The worker of a forked child starts empty, and closed if the `inherited` one is closed.
     """
 
     def __init__(
@@ -117,13 +116,13 @@ class ThreadWorker:
         self._work, self._room, self._progress = _Waiters(), _Waiters(), _Waiters()
         self._worker: threading.Thread | None = None
         self._spooling = threading.Lock()
-        self._own = threading.local()  # `.busy` in a thread that would wait for itself
+        self._own = threading.local()  # `.busy` is set in a thread that would wait for itself
         self._is_released = False
 
-    # ---- what callers do
+    # ---- methods for callers
 
     def entered(self) -> ThreadWorker:
-        """It, for any thread. With a spool it begins to send what is there."""
+        """This worker, for any thread. With a spool it starts to send the spooled memories."""
         if self._outbox is not None and self._worker is None:
             with self.guard:
                 if not self.state.closing:
@@ -137,7 +136,7 @@ class ThreadWorker:
             return self.state.counts
 
     def put(self, request: AddMemoryRequest, size: int) -> Future[Outcome]:
-        """Accept a memory when there is room. Raises `ClientClosedError`, and `BufferFullError` as the limits say."""
+        """Accept a memory, waiting for room. Raises `ClientClosedError`, and `BufferFullError` as set by the limits."""
         policy, began = self._limits.on_full, self._clock.monotonic()
         until = None if self._limits.max_block is None else began + self._limits.max_block
         while True:
@@ -151,7 +150,7 @@ class ThreadWorker:
                 raise reporting.buffer_full(self._limits.max_pending)
 
     def _put_at_once(self, request: AddMemoryRequest, size: int) -> BufferedItem[Future[Outcome]] | None:
-        """Accept a memory; None where there is no room. One that is in a spool is in it before it is in the queue."""
+        """Accept a memory; None if there is no room. With a spool it is in the spool before it is in the queue."""
         if self._outbox is None:
             with self.guard:
                 return self._accept(request, size) if self._has_room() else None
@@ -170,7 +169,7 @@ class ThreadWorker:
         return not self.state.is_full or self._limits.on_full == "drop_oldest"
 
     def flush(self, timeout: float | None) -> bool:
-        """Whether all that was accepted before this call is known within `timeout` seconds."""
+        """Whether the outcomes of all memories accepted before this call are known within `timeout` seconds."""
         self._refuse_busy("flush")
         until = None if timeout is None else self._clock.monotonic() + timeout
         with self.guard:
@@ -179,7 +178,7 @@ class ThreadWorker:
         return self._wait(self._progress, lambda: self.state.is_known(newest), until)
 
     def close(self) -> None:
-        """Send what waits, within the bound, and end the thread. Raises `BufferDrainError` for what is left."""
+        """Send the queue within the timeout, and end the thread. Raises `BufferDrainError` with the unsent memories."""
         self._refuse_busy("close")
         try:
             self._close()
@@ -211,7 +210,7 @@ class ThreadWorker:
             reporting.log_end(self.state.counts, self.state.kept, self.state.spool)
 
     def release(self) -> None:
-        """Have the thread send what waits and end. Takes no lock that may be held: it runs while garbage is collected."""
+        """Let the thread send the queue and end. Takes no lock that may be held: garbage collection calls it."""
         self._is_released = self.state.closing = True
         if self.guard.acquire(blocking=False):
             try:
@@ -220,10 +219,10 @@ class ThreadWorker:
                 self.guard.release()
 
     def finish(self, *, wait: bool) -> None:
-        """Send what waits, within the bound, since the process ends and nobody has closed the buffer; what is lost is said."""
+        """Send the queue within the timeout, at process exit with an unclosed buffer. Logs lost memories."""
         if not self.state.closing:
             reporting.warn_open(self.counts)
-        self._clock = SystemClock()  # nobody moves the clock of a test any more
+        self._clock = SystemClock()  # nobody advances a test's clock any more
         drained = False
         try:
             drained = wait and self.flush(self._limits.drain_timeout)
@@ -232,10 +231,10 @@ class ThreadWorker:
                 self._give_up()
             reporting.say_never_closed(self.counts, self.state.kept + self.state.pending, self.state.spool)
 
-    # ---- their parts
+    # ---- parts of these methods
 
     def _start(self) -> None:
-        """Have a thread that sends. Called with `guard`."""
+        """Start the sending thread if there is none. Called with `guard` held."""
         if self._worker is not None and self._worker.is_alive():  # else start was interrupted
             return
         self._worker = threading.Thread(target=self._send_all, name="memtrace write buffer", daemon=True)
@@ -252,9 +251,9 @@ class ThreadWorker:
     def _accept(self, request: AddMemoryRequest, size: int, spooled: int = 0) -> BufferedItem[Future[Outcome]]:
         self._start()
         future = _Future()
-        future.set_running_or_notify_cancel()  # what is accepted is sent: there is no cancelling
+        future.set_running_or_notify_cancel()  # an accepted memory is sent and cannot be cancelled
         if self.state.changes_due(size):
-            self._work.call()  # before it is accepted, so that no interruption comes between
+            self._work.call()  # before it is accepted, so that no interrupt comes between
         item = self.state.accept(request, size, self._clock.monotonic(), future, spooled=spooled)
         if self.state.pending > self._limits.max_pending:
             self.state.drop()
@@ -276,7 +275,7 @@ class ThreadWorker:
     def _sleep_until_called(
         self, waiters: _Waiters, waiter: threading.Lock, until: float | None, at_most: float | None = None
     ) -> None:
-        """Wait until this time of the clock, and `at_most` so many real seconds."""
+        """Wait until this time of the clock, but no longer than `at_most` real seconds."""
         left = seconds_until(self._clock, until)
         if at_most is not None:
             left = at_most if left is None else min(left, at_most)
@@ -369,10 +368,10 @@ class ThreadWorker:
         except BaseException as error:  # noqa: BLE001  # the thread goes on, whatever a middleware raises
             return [reporting.aborted(error)] * len(chunk)
 
-    # ---- telling
+    # ---- reporting
 
     def _report(self, swallowed: type[BaseException]) -> None:
-        """Tell what is decided, in order."""
+        """Report decided memories, in order."""
         self._report_each(self.state.next_dropped, swallowed)
         self._report_each(self.state.next_decided, swallowed)
         with self.guard:
@@ -381,7 +380,7 @@ class ThreadWorker:
     def _report_each(
         self, following: Callable[[], BufferedItem[Future[Outcome]] | None], swallowed: type[BaseException]
     ) -> None:
-        """Strike out each after it was told, so that an interruption loses none; its future is set once."""
+        """Remove each after it is reported, so that an interrupt loses none. Its future is set once."""
         while True:
             with self.guard:
                 item = following()
@@ -398,7 +397,7 @@ class ThreadWorker:
             item.future.set_result(outcome)
         except InvalidStateError:
             return  # another thread reports it
-        except swallowed as error:  # of a callback; ordinary ones are logged by the future
+        except swallowed as error:  # from a callback; the future logs ordinary exceptions
             reporting.log_raised("a future's callback", error, outcome)
         else:
             reporting.report(self._on_result, outcome, swallowed)
