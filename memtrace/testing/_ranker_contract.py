@@ -194,9 +194,9 @@ def _made(create: Create) -> Ranker:
     return cast("Ranker", made)
 
 
-def _order(ranker: Ranker, query: str, candidates: SearchHits) -> list[object]:
+def _order(ranker: Ranker, query: str, candidates: SearchHits | list[SearchHit]) -> list[object]:
     """What a ranker gives, as a client reads it."""
-    given: object = ranker.rank(query, list(candidates))
+    given: object = ranker.rank(query, candidates if isinstance(candidates, _InTurns) else list(candidates))
     if iscoroutine(given):
         given.close()  # nobody awaits it, which would be a warning
     if not isinstance(given, Iterable):
@@ -207,13 +207,13 @@ def _order(ranker: Ranker, query: str, candidates: SearchHits) -> list[object]:
     return list(cast("Iterable[object]", given))
 
 
-def _places(order: Sequence[object], candidates: SearchHits) -> list[int | None]:
+def _places(order: Sequence[object], candidates: SearchHits | list[SearchHit]) -> list[int | None]:
     """Which of the candidates each hit is, as a client compares them; None for none of them."""
     known = {id(hit.memory): place for place, hit in enumerate(candidates)}
     return [known.get(id(hit.memory)) if isinstance(hit, SearchHit) else None for hit in order]
 
 
-def _ranked(ranker: Ranker, query: str, candidates: SearchHits) -> list[int | None]:
+def _ranked(ranker: Ranker, query: str, candidates: SearchHits | list[SearchHit]) -> list[int | None]:
     return _places(_order(ranker, query, candidates), candidates)
 
 
@@ -225,7 +225,7 @@ def _written(hit: SearchHit) -> tuple[str, float, int, int | None]:
     return hit.memory.model_dump_json(), hit.score, hit.count, hit.place
 
 
-class _InTurns(SearchHits):
+class _InTurns(list[SearchHit]):
     """Candidates that let other threads have their turn before each."""
 
     __slots__ = ()

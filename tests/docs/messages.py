@@ -6,10 +6,12 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.docs import pages
+import memtrace
+import memtrace_transports
 
-PACKAGES = (pages.ROOT / "memtrace", pages.ROOT / "memtrace_transports")
+PACKAGES = tuple(Path(package.__file__).parent for package in (memtrace, memtrace_transports))
 SENTENCE = 2
 """A string with so many words may be one."""
 
@@ -28,7 +30,7 @@ def messages() -> Iterator[Message]:
         for path in sorted(package.rglob("*.py")):
             for line, text in strings(path.read_text(encoding="utf-8")):
                 if len(text.split()) >= SENTENCE:
-                    yield Message(f"{pages.name_of(path)}:{line}", text)
+                    yield Message(f"{path.relative_to(package.parent).as_posix()}:{line}", text)
 
 
 def strings(source: str) -> Iterator[tuple[int, str]]:

@@ -8,11 +8,12 @@ from typing import NoReturn
 import mcp.server.lowlevel  # noqa: F401  # first here: its models cannot be built once others have been imported
 import pytest
 
+import memtrace
 from tests.docs import docstrings, wording
 from tests.docs.docstrings import Entry
 
 REFERENCE = docstrings.entries()
-ROOT = Path(__file__).parents[2]
+ROOT = Path(memtrace.__file__).parents[1]
 #: Modules and packages whose private docstrings and comments are not checked, with the reason.
 UNCHECKED = {
     "memtrace/_runtime/local_index.py": "next",
