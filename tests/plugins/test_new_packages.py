@@ -69,7 +69,7 @@ def test_it_is_listed_as_usable(package):
         "version": "0.1.0",
         "status": "ok",
         "detail": "",
-        **({"serves": ["sync", "async"], "default_for": []} if package.kind == "transport" else {}),
+        **({"serves": ["sync"], "default_for": []} if package.kind == "transport" else {}),
     }
 
 
