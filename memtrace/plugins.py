@@ -349,11 +349,12 @@ class Registry(Generic[SpecT]):
             One entry for each plugin.
         """
         links = [PluginInfo(self.kind, name, _OWN_DISTRIBUTION, _own_version(), "ok") for name in self._builtin_links]
-        builtin = [self._info(self._builtin_found(name)) for name in sorted(self._builtin)]
-        others = [self._info(found) for _, group in sorted(self._third_party(shadowed=True).items()) for found in group]
-        return links + builtin + others
+        found = [self._builtin_found(name) for name in sorted(self._builtin)]
+        found += [each for _, group in sorted(self._third_party(shadowed=True).items()) for each in group]
+        defaults: Mapping[ClientKind, str | None] = {each: self._default_or_none(each) for each in self._defaults}
+        return links + [self._info(each, defaults) for each in found]
 
-    def _info(self, found: _Candidate) -> PluginInfo:
+    def _info(self, found: _Candidate, defaults: Mapping[ClientKind, str | None]) -> PluginInfo:
         status, detail, spec = self._status(found)
         plugin = PluginInfo(self.kind, found.name, found.distribution, found.version, status, detail)
         if not isinstance(spec, TransportSpec):
@@ -361,7 +362,7 @@ class Registry(Generic[SpecT]):
         serves: tuple[ClientKind, ...] = tuple(
             client for client in _CLIENTS if spec.serves(asynchronous=client == "async")
         )
-        default_for = tuple(client for client in serves if self._default_or_none(client) == found.name)
+        default_for = tuple(client for client in serves if defaults.get(client) == found.name)
         return replace(plugin, serves=serves, default_for=default_for)
 
     def default(self, client: ClientKind) -> str | None:

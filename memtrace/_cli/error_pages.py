@@ -32,15 +32,21 @@ def page_of(name: str) -> str:
 
 def _others_of(class_name: str, code: str) -> list[str]:
     """The other codes of a class, which their pages name first, each as an item of a list."""
-    known = titles()
-    pages = {each: _read(each).partition("\n\n")[2] for each in known if each != code}
-    return [f"- `{each}`: {known[each]}\n" for each, text in pages.items() if text.startswith(f"`{class_name}`")]
+    pages = {each: _read(each) for each in sorted(CODES) if each != code}
+    return [
+        f"- `{each}`: {_title(page)}\n"
+        for each, page in pages.items()
+        if page.partition("\n\n")[2].startswith(f"`{class_name}`")
+    ]
 
 
 def titles() -> dict[str, str]:
     """What each code means, in one line."""
-    firsts = {code: _read(code).partition("\n")[0] for code in sorted(CODES)}
-    return {code: first.partition(": ")[2] for code, first in firsts.items()}
+    return {code: _title(_read(code)) for code in sorted(CODES)}
+
+
+def _title(page: str) -> str:
+    return page.partition("\n")[0].partition(": ")[2]
 
 
 def _read(code: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace.client import Memtrace
@@ -43,27 +44,39 @@ def why_nothing(client: Memtrace, agent: str, window: Window) -> str:
         bound = "a longer --since" if window.until is None else "another --since or --until"
         wider = f"give {bound}, or leave a filter out" if window.is_narrowed else f"give {bound}, or --query"
         return f"{agent} has nothing {seen}; its newest memory is of {last} UTC: {wider}"
-    return why_no_memory(client, agent)
+    return WithoutMemories(client).why(agent)
 
 
 def nothing_of(client: Memtrace, agent: str | None) -> str:
     """What to tell whoever searched the memories of `agent`, or of all agents, and found nothing."""
     if agent is None or client.memories.list(agent_id=agent, limit=1).memories:
         return "nothing was found"
-    return why_no_memory(client, agent)
+    return WithoutMemories(client).why(agent)
 
 
-def why_no_memory(client: Memtrace, agent: str) -> str:
-    """What to tell of an agent that has no memory."""
-    agents = client.agents.list().agents
-    if any(each.id == agent for each in agents):
-        return f"the agent {agent} is registered, and has no memories yet"
-    for each in agents:
-        if each.name == agent:
-            return f"no memory is stored under {agent}; the agent of that name stores under its id: memtrace-sdk recall {each.id}"
-    written = {memory.agent_id for memory in client.memories.list(limit=_RECENT).memories}
-    meant = _meant(agent, written | {each.id for each in agents})
-    return f"the agent {agent} is unknown: nobody has written to it, and it is not registered{meant}"
+class WithoutMemories:
+    """Why agents have no memory. The registered agents and the newest 1,000 memories are read once, and only if needed."""
+
+    def __init__(self, client: Memtrace) -> None:
+        self._client = client
+
+    @cached_property
+    def _registered(self) -> list[Agent]:
+        return self._client.agents.list().agents
+
+    @cached_property
+    def _written(self) -> set[str]:
+        return {memory.agent_id for memory in self._client.memories.list(limit=_RECENT).memories}
+
+    def why(self, agent: str) -> str:
+        """What to tell of an agent that has no memory."""
+        if any(each.id == agent for each in self._registered):
+            return f"the agent {agent} is registered, and has no memories yet"
+        for each in self._registered:
+            if each.name == agent:
+                return f"no memory is stored under {agent}; the agent of that name stores under its id: memtrace-sdk recall {each.id}"
+        meant = _meant(agent, self._written | {each.id for each in self._registered})
+        return f"the agent {agent} is unknown: nobody has written to it, and it is not registered{meant}"
 
 
 def registered(client: Memtrace, agent: str) -> Agent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import RenderableType
@@ -45,21 +45,22 @@ def said_once(table: Table, width: int) -> tuple[list[Text], Table]:
     unbroken = [column for column in columns if column.no_wrap]
     while unbroken and _room(unbroken, width) < (len(columns) - len(unbroken)) * (1 + len(_GAP)) - len(_GAP):
         unbroken.pop()
+    longest = {str(column.header): _longest_word(column) for column in columns}
     by_words = list(unbroken)  # with dates above times, if the others' words are whole then
     while (
-        not (fits := _fits_by_words(columns, by_words, width))
+        not (fits := _room(by_words, width) >= _room_of_words(columns, by_words, longest))
         and by_words
-        and _longest_word(by_words[-1]) <= _WORD_ROOM
+        and longest[str(by_words[-1].header)] <= _WORD_ROOM
     ):
         by_words.pop()
-    made = _with_columns(columns, by_words if fits else unbroken, table, whole_words=fits)
+    made = _with_columns(columns, by_words if fits else unbroken, table, longest if fits else None)
     return [shared_line(said)] if said else [], made
 
 
-def _fits_by_words(columns: Sequence[Column], unbroken: Sequence[Column], width: int) -> bool:
-    """Whether the other columns keep their words, up to `_WORD_ROOM`, beside those that are not broken at all."""
-    least = sum(min(_longest_word(each), _WORD_ROOM) + len(_GAP) for each in columns if each not in unbroken)
-    return _room(unbroken, width) + len(_GAP) >= least
+def _room_of_words(columns: Sequence[Column], unbroken: Sequence[Column], longest: Mapping[str, int]) -> int:
+    """The width in which the other columns keep their words, up to `_WORD_ROOM`, with the gaps between them."""
+    others = [str(column.header) for column in columns if column not in unbroken]
+    return sum(min(longest[name], _WORD_ROOM) + len(_GAP) for name in others) - len(_GAP)
 
 
 def _split(columns: Sequence[Column]) -> tuple[list[tuple[str, str]], list[Column]]:
@@ -100,9 +101,9 @@ def _head(fields: Sequence[tuple[str, str]]) -> Text:
 
 
 def _with_columns(
-    columns: Sequence[Column], unbroken: Sequence[Column], table: Table, *, whole_words: bool = False
+    columns: Sequence[Column], unbroken: Sequence[Column], table: Table, longest_words: Mapping[str, int] | None = None
 ) -> Table:
-    """A table like this one with these of its columns."""
+    """A table like this one with these of its columns, which keep words of these widths, up to `_WORD_ROOM`."""
     made = Table(box=None, pad_edge=False, header_style=table.header_style, show_header=table.show_header)
     for column in columns:
         made.add_column(
@@ -111,7 +112,7 @@ def _with_columns(
             justify=column.justify,
             no_wrap=column in unbroken,
             overflow="fold",
-            min_width=min(_longest_word(column), _WORD_ROOM) if whole_words else None,
+            min_width=min(longest_words[str(column.header)], _WORD_ROOM) if longest_words else None,
         )
     for row in zip(*(column.cells for column in columns), strict=True):
         made.add_row(*row)

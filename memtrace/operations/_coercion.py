@@ -105,7 +105,8 @@ def decision_memory(
 def _fields_beside(others: Collection[str], fields: Mapping[str, object], session_id: str | None) -> dict[str, object]:
     """The fields of a memory that a caller may give, checked by name, with the session's id."""
     own = {} if session_id is None else {"session_id": session_id}
-    _check_names(fields, [name for name in AddMemoryRequest.model_fields if name not in others and name not in own])
+    if fields:
+        _check_names(fields, [name for name in AddMemoryRequest.model_fields if name not in others and name not in own])
     return {**fields, **own}
 
 
@@ -141,7 +142,7 @@ def _check_names(fields: Mapping[str, object], names: Collection[str]) -> None:
 
 def _built(model: type[ModelT], fields: Mapping[str, object], names: Collection[str] = ()) -> ModelT:
     known = names or model.__pydantic_fields__
-    for name in fields:
+    for name in fields:  # in place: the frames of a call are counted
         if name not in known:
             raise unexpected_keyword(name, known)
     try:

@@ -189,6 +189,10 @@ def unknown_setting(unknown: dict[str, Any], function: object) -> TypeError:
     """The error for keywords that a function of a client does not have. Forgets their values: one may be a secret."""
     name = next(iter(unknown))
     unknown.clear()
-    code = cast("FunctionType", function).__code__
-    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-    return unexpected_keyword(name, names, CLIENT_KEYWORDS)
+    return unexpected_keyword(name, argument_names(function), CLIENT_KEYWORDS)
+
+
+def argument_names(method: object) -> tuple[str, ...]:
+    """The names of a method's arguments, without `self`."""
+    code = cast("FunctionType", method).__code__
+    return code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]

@@ -7,7 +7,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
-from memtrace.operations._peer_names import unexpected_keyword
+from memtrace.operations._peer_names import argument_names, unexpected_keyword
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
@@ -17,8 +17,7 @@ Check = Callable[[tuple[object, ...], Mapping[str, object]], None]
 
 def hinting_keywords(method: MethodT, check: Check | None = None) -> MethodT:
     """`method`, whose `TypeError` for a keyword that it does not have says what to use. One that takes any has its own check."""
-    code = method.__code__
-    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    names = argument_names(method)
     known = frozenset(names)
 
     def refuse(args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:

@@ -95,7 +95,7 @@ def stats(
     """Count what is stored."""
     from memtrace._cli.agent_names import AgentNames
     from memtrace._cli.connection import connected
-    from memtrace._cli.nothing_found import why_no_memory
+    from memtrace._cli.nothing_found import WithoutMemories
     from memtrace._cli.tables import show_found, stats_table
 
     with connected(choice) as client:
@@ -103,7 +103,7 @@ def stats(
         found = [client.agents.stats(each) for each in counted]
         names = AgentNames(client, ids=ids or as_json).of(counted)
         empty = [each.agent_id for each in found if not each.memory_count] if agent and not as_json else []
-        notes = [why_no_memory(client, each) for each in empty]
+        notes = [*map(WithoutMemories(client).why, empty)]
     show_found(
         "stats",
         found,
