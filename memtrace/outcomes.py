@@ -75,8 +75,11 @@ class BatchProgress:
         return self.stored + self.duplicate + self.failed + self.unknown
 
 
-Progress = Callable[[BatchProgress], None]
-"""What is told after each round of a batch, of `max_concurrency` requests, how far it is. What it raises ends the batch."""
+Progress = Callable[[BatchProgress], object]
+"""What is told after each round of a batch, of `max_concurrency` requests, how far it is. What it raises ends the batch.
+
+`AsyncMemtrace` awaits what it gives, where that can be awaited, so it may be async; for `Memtrace` it may not.
+"""
 
 
 @dataclass(frozen=True, slots=True)

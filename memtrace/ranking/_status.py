@@ -20,4 +20,7 @@ class IndexStatus:
 
 
 IndexProgress = Callable[[IndexStatus], object]
-"""What is told how far an `index_sync` is. What it raises ends it."""
+"""What is told how far an `index_sync` is. What it raises ends it.
+
+`AsyncMemtrace` awaits what it gives, where that can be awaited, so it may be async; for `Memtrace` it may not.
+"""

@@ -121,14 +121,16 @@ class AsyncMemories:
         when the next outcome is asked for: whoever stops behind the last of a round has the outcome of all that was sent. An
         item that breaks a rule is ``failed`` and not sent; one that the server had already is ``duplicate``. After a request that failed the rest is
         ``failed`` and not sent, or sent all the same where `on_failure` is ``continue``. A request whose answer is lost is
-        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round.
+        repeated by the client's `retry`, and its outcomes are found out. `progress` is told after each round, and may be async.
 
-        Raises `InvalidRequestError` for one memory in place of several, a `chunk_size` outside 1 to 1000 or a `max_concurrency` outside
-        1 to 64, and what `requests` and `progress` raise, after the outcomes of what was taken before.
+        Raises `InvalidRequestError` for one memory in place of several, a `chunk_size` outside 1 to 1000, a `max_concurrency` outside
+        1 to 64 or a `progress` that is no function, and what `requests` and `progress` raise, after the outcomes of what was taken before.
         """
+        from memtrace._runtime.progress import check_progress_async
         from memtrace._runtime.workflows.batches import Batch
         from memtrace.resources._batching import send_async
 
+        check_progress_async(progress)
         dedup = self._dispatcher.settings.dedup
         batch = Batch(
             requests,
@@ -335,8 +337,12 @@ class AsyncMemories:
     async def index_sync(self, agent_id: str | None = None, *, progress: IndexProgress | None = None) -> IndexStatus:
         """Bring the index of `search` up to date ahead: read what is newer, and make the vectors that are missing.
 
-        `progress` is told after each request, of 1000 memories, and each 64 vectors. What it raises ends it; what was read stays.
+        `progress` is told after each request, of 1000 memories, and each 64 vectors, and may be async. What it raises ends it; what
+        was read stays.
         """
+        from memtrace._runtime.progress import check_progress_async
+
+        check_progress_async(progress)
         return await self._dispatcher.run(self._dispatcher.searching.sync(agent_id, progress))
 
     async def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:

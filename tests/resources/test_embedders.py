@@ -174,11 +174,16 @@ def test_two_clients_with_models_of_their_own_say_that_they_replace_vectors(face
     assert record.getMessage().startswith("the vectors of another model in the search index are made anew")
 
 
+class AsyncEmbedder:
+    async def __call__(self, texts):
+        return [[1.0] for _ in texts]
+
+
 async def embed(texts):
     return [[1.0] for _ in texts]
 
 
-@by_face("embedder", [5, "model", embed])
+@by_face("embedder", [5, "model", embed, AsyncEmbedder()])
 def test_what_is_no_embedder_is_refused_when_the_client_is_made(face, embedder):
     with pytest.raises(ConfigurationError, match="embedder must be a blocking function") as caught:
         face.client("memory://", "key", embedder=embedder)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from memtrace._runtime.config import Settings
 from memtrace._runtime.local_index import LocalIndex, Mark, Target
 from memtrace._runtime.workflows.listing import paginate
-from memtrace._runtime.workflows.steps import Workflow, run_blocking, run_operation
+from memtrace._runtime.workflows.steps import Workflow, run_blocking, run_operation, tell_progress
 from memtrace._support.characters import whole_characters
 from memtrace.clock import Clock
 from memtrace.exceptions import ResponseDecodeError
@@ -90,12 +90,10 @@ class Searching:
     def sync(self, agent_id: str | None, progress: IndexProgress | None) -> Workflow[IndexStatus]:
         """Read what is newer, and make the vectors that are missing."""
         asked = _counted(agent_id)
-        if progress is not None and not callable(progress):
-            raise invalid("progress", "a function that takes an IndexStatus", "it is told how far the index is")
 
         def told() -> Workflow[None]:
             if progress is not None:
-                progress((yield from self.status(agent_id)))
+                yield from tell_progress(progress, (yield from self.status(agent_id)))
 
         answer = yield from self._answer(asked, told)
         yield from told()
