@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from memtrace.ranking._filters import MemoryFilter
 from memtrace.ranking._hits import SearchHit
-from memtrace.ranking._index import TextIndex
-from memtrace.ranking._search import MemoryLoader, MemorySearch
+from memtrace.ranking._index import MemoryLoader, TextIndex
+from memtrace.ranking._search import MemorySearch
 from memtrace.ranking._vectors import keep_vectors
 from memtrace.transport import IndexAnswer, IndexHit, IndexQuery, PlacedText
 
@@ -54,5 +54,8 @@ def answer_query(index: TextIndex, asked: IndexQuery, load: MemoryLoader | None 
 
 def _wire(hits: Iterable[SearchHit]) -> list[IndexHit]:
     return [
-        IndexHit.model_construct(memory=hit.memory, score=hit.score, count=hit.count, place=hit.place) for hit in hits
+        IndexHit.model_construct(
+            memory=hit.memory, score=hit.score, count=hit.count, previous=hit.previous, next=hit.next
+        )
+        for hit in hits
     ]

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from memtrace._support.numbers import is_int
 from memtrace.models import WIRE, Memory
 from memtrace.operations._validation import invalid
 from memtrace.ranking._filters import MemoryFilter
 from memtrace.ranking._hits import SearchHit, SearchHits
-from memtrace.ranking._index import IndexedMemory, TextIndex
+from memtrace.ranking._index import IndexedMemory, MemoryLoader, TextIndex, age
 from memtrace.ranking._lexical import LexicalScores, smoothed
-from memtrace.ranking._places import around
+from memtrace.ranking._neighbours import Window
+from memtrace.ranking._scope import Scope
 from memtrace.ranking._vectors import BATCH, CheckedEmbedder, Embedder, QueryVector, keep_vectors
-
-MemoryLoader = Callable[[Sequence[int]], Iterable[Memory]]
-"""Gives the memories that a host keeps under these keys, in their order."""
 
 #: Places that are looked at closely, at least; more are when a filter or repeated contents leave too few.
 _LEAST = 150
 _VECTOR_WEIGHT = 0.5
 _Scored = tuple[IndexedMemory, float]
+_Counted = tuple[IndexedMemory, float, int]
+"""A memory, its score, and how many of its agent have the same content."""
 
 
 class MemorySearch:
@@ -39,10 +39,19 @@ class MemorySearch:
         limit: int = 10,
         vector: Sequence[float] | None = None,
     ) -> SearchHits:
-        """The most relevant memories. Equal contents of one agent are one hit, the newest. Ties are settled by time.
+        """The most relevant memories. Equal contents of one agent are one hit, the newest.
 
-        `vector` is the query's, where there is one; the `embedder` makes it otherwise. Raises `InvalidRequestError`, naming the
-        field, for a blank query and a limit below 1.
+        The same memories give the same order, in whichever order they were added, and whatever else the index has. Ties are settled by
+        time: first what occurred last, then what the server took last.
+
+        Args:
+            query: What to look for.
+            memory_filter: Which memories may be hits.
+            limit: How many hits at most, from 1.
+            vector: The query's, where there is one; the `embedder` makes it otherwise.
+
+        Raises:
+            InvalidRequestError: The query is blank, or the limit below 1.
         """
         check_query(query)
         check_hits(limit)
@@ -51,23 +60,23 @@ class MemorySearch:
             vectors = self._embedder.vectors([query])
             vector = None if vectors is None else vectors[0]
         with self._index.reading():
-            found, direct = self._found(query, vector, memory_filter, limit)
+            scope = self._index.scope(memory_filter.agent_id, memory_filter.session_id)
+            can_compare = vector is not None and self._index.has_vectors_of(len(vector))
+            alike = QueryVector(self._index, scope, vector) if vector is not None and can_compare else None
+            found, direct = self._found(query, scope, alike, memory_filter, limit)
             again = self._index.repeated([row.fingerprint for row, _ in found], memory_filter)
-            counted = []
+            counted: list[_Counted] = []
             for row, score in found:
                 count, newest = again.get(row.fingerprint, (1, row))
                 # what has no word of the query is there for its neighbours, and stays beside them
-                counted.append((count, newest if row.place in direct else row, score))
-            memories = self._memories([row for _, row, _ in counted])
-            return SearchHits(map(_hit, memories, counted))
+                counted.append((newest if row.place in direct else row, score, count))
+            return self._hits(scope, counted)
 
     def newest(self, memory_filter: MemoryFilter, most: int) -> SearchHits:
         """The memories that occurred last, the newest first; their score is 0."""
         with self._index.reading():
-            rows = self._index.latest(memory_filter, most)
-            return SearchHits(
-                SearchHit(memory, 0.0, place=row.place) for row, memory in zip(rows, self._memories(rows), strict=True)
-            )
+            scope = self._index.scope(memory_filter.agent_id, memory_filter.session_id)
+            return self._hits(scope, [(row, 0.0, 1) for row in self._index.latest(memory_filter, most)])
 
     def without_vectors(
         self, memory_filter: MemoryFilter, most: int, length: int | None = None
@@ -91,21 +100,19 @@ class MemorySearch:
         return len(made)
 
     def _found(
-        self, query: str, vector: Sequence[float] | None, memory_filter: MemoryFilter, limit: int
+        self, query: str, scope: Scope, alike: QueryVector | None, memory_filter: MemoryFilter, limit: int
     ) -> tuple[list[_Scored], Container[int]]:
         """At most `limit`, of different contents, the best first; and the places that the query itself finds."""
-        scope = self._index.scope(memory_filter.agent_id, memory_filter.session_id)
-        text = LexicalScores(self._index, query, scope)
+        text, neighbours = LexicalScores(self._index, query, scope), self._index.neighbours(scope)
         most, among = max(_LEAST, 2 * limit), None
-        can_compare = vector is not None and self._index.has_vectors_of(len(vector))
-        alike = QueryVector(self._index, scope, vector) if vector is not None and can_compare else None
         while True:
             chosen = {*text.best(most, among)}
             if alike is not None:
                 chosen |= alike.nearest(most, among)
-            scores = text.of_places(around(chosen))
+            windows = neighbours.around(chosen)
+            scores = text.of_places(windows)
             if alike is not None:
-                scores = _fused(scores, alike.of_places(around(scores)))
+                scores = _fused(scores, alike.of_places({*windows}.union(*windows.values())), windows)
             found = self._distinct(scores, memory_filter, limit)
             if len(found) >= limit or len(chosen) < most:
                 return found[:limit], chosen
@@ -126,11 +133,19 @@ class MemorySearch:
             while end < len(order) and scores[order[end]] == scores[order[end - 1]]:
                 end += 1
             rows = self._index.memories(order[start:end], memory_filter)
-            rows.sort(key=lambda row: (scores[row.place], row.at, row.place), reverse=True)
+            rows.sort(key=lambda row: (scores[row.place], *age(row)), reverse=True)
             for row in rows:
                 best.setdefault(row.fingerprint, (row, scores[row.place]))
             start, size = end, 4 * size
         return [*best.values()]
+
+    def _hits(self, scope: Scope, counted: Sequence[_Counted]) -> SearchHits:
+        rows = [row for row, _, _ in counted]
+        times = self._index.neighbours(scope).times([row.place for row in rows])
+        return SearchHits(
+            SearchHit(memory, score, count, *times[row.place])
+            for memory, (row, score, count) in zip(self._memories(rows), counted, strict=True)
+        )
 
     def _memories(self, rows: Sequence[IndexedMemory]) -> list[Memory]:
         if self._load is not None:
@@ -151,14 +166,9 @@ def check_hits(limit: object) -> None:
         raise invalid("limit", "a whole number, 1 or more", "it says how many hits there may be")
 
 
-def _hit(memory: Memory, counted: tuple[int, IndexedMemory, float]) -> SearchHit:
-    count, row, score = counted
-    return SearchHit(memory, score, count, row.place)
-
-
-def _fused(text: Mapping[int, float], likeness: Mapping[int, float]) -> dict[int, float]:
+def _fused(text: Mapping[int, float], likeness: Mapping[int, float], windows: Mapping[int, Window]) -> dict[int, float]:
     """Both kinds of scores, each from 0 to 1, what is alike counting half."""
-    alike = smoothed(likeness, text)
+    alike = smoothed(likeness, windows)
     most_of_text, most_alike = max(text.values(), default=0.0) or 1.0, max(alike, default=0.0) or 1.0
     return {
         place: score / most_of_text + _VECTOR_WEIGHT * near / most_alike

@@ -12,11 +12,12 @@ from array import array
 from collections.abc import Callable, Container, Iterable, Sequence
 from heapq import nsmallest
 from math import isfinite, sqrt
-from operator import mul
+from operator import itemgetter, mul
 
 from memtrace._support.numbers import counted
-from memtrace.ranking._index import Scope, TextIndex
-from memtrace.ranking._places import group_of
+from memtrace.ranking._index import TextIndex
+from memtrace.ranking._places import block_of
+from memtrace.ranking._scope import Scope
 
 Embedder = Callable[[list[str]], list[list[float]]]
 """Gives each text a vector, all of one length. Blocking; called with at most 64 texts at a time."""
@@ -95,19 +96,19 @@ class QueryVector:
         self._has_direction = any(self._vector)
 
     def nearest(self, most: int, among: Container[int] | None = None) -> set[int]:
-        """The `most` places, of those `among` some, whose signs are most like the query's."""
+        """The `most` places, of those `among` some, whose signs are most like the query's; of equal ones those that occurred last."""
         if not self._has_direction:
             return set()
-        signs, lengths = self._signs, self._scope.lengths
-        near = nsmallest(
-            most,
-            (
-                ((signs ^ int.from_bytes(kept, "big")).bit_count(), place)
-                for place, kept in self._index.signs(self._scope)
-                if kept and (among is None or place in among) and group_of(place) in lengths
-            ),
-        )
-        return {place for _, place in near}
+        signs, is_of_scope = self._signs, self._scope.has_block
+        distances = [
+            ((signs ^ int.from_bytes(kept, "big")).bit_count(), place)
+            for place, kept in self._index.signs(self._scope)
+            if kept and (among is None or place in among) and is_of_scope(block_of(place))
+        ]
+        farthest = max(nsmallest(most, map(itemgetter(0), distances)), default=0)
+        near = {place for distance, place in distances if distance < farthest}
+        at_the_edge = [place for distance, place in distances if distance == farthest]
+        return near.union(self._index.youngest(at_the_edge, most - len(near)))
 
     def of_places(self, places: Iterable[int]) -> dict[int, float]:
         """The cosine, squared, of each place that has a vector; 0 for one that points away."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from memtrace.models import Memory, TagsMatch
 
@@ -29,6 +29,15 @@ class _Message(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
 
+class Neighbour(NamedTuple):
+    """A memory that stands next to another one in its session."""
+
+    #: When it occurred: see `Memory.occurred_at`.
+    occurred_at: AwareDatetime
+    #: When the server took it.
+    time: AwareDatetime
+
+
 class PlacedVector(_Message):
     """The vector of a memory's text, to be kept."""
 
@@ -39,6 +48,7 @@ class PlacedVector(_Message):
 class PlacedText(_Message):
     """The text of a memory that has no vector yet."""
 
+    #: What the index calls the memory, so that a `PlacedVector` can name it.
     place: int
     text: str
 
@@ -84,14 +94,16 @@ class IndexHit(_Message):
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
-    #: Where it stands: what follows it in its session has the next number. None where that is not known.
-    place: int | None = None
+    #: The memories that stand before it and behind it in its session, or without one in what its agent has, in order of time, where
+    #: a query names an agent and no session among that agent's alone. None where there is none, or that is not known.
+    previous: Neighbour | None = None
+    next: Neighbour | None = None
 
 
 class IndexAnswer(_Message):
     """What an index gives. What was not asked for is empty."""
 
-    #: The most relevant first; equal contents of one agent once.
+    #: The most relevant first; equal contents of one agent once. Of the same score first what occurred last.
     hits: list[IndexHit] = []
     #: The newest first.
     newest: list[IndexHit] = []

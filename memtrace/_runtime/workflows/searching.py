@@ -268,7 +268,7 @@ def _status(answer: IndexAnswer) -> IndexStatus:
 
 
 def _hits(found: list[IndexHit]) -> SearchHits:
-    return SearchHits(SearchHit(hit.memory, hit.score, hit.count, hit.place) for hit in found)
+    return SearchHits(SearchHit(hit.memory, hit.score, hit.count, hit.previous, hit.next) for hit in found)
 
 
 # ---- arguments ------------------------------------------------------------------------------------------------------
