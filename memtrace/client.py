@@ -89,7 +89,8 @@ class Memtrace:
         search_index: The file in which `memories.search` keeps its index between runs; several processes may share it. Default: in
             memory, and for a store in a file in that file.
         embedder: A blocking function that gives each of a list of texts a vector, all of one length. Then searches find what is
-            near in meaning too; where it fails, words alone rank, and the log says so once.
+            near in meaning too; where it fails, words alone rank, and the log says so once. Vectors are kept under the name of the
+            model, its attribute `model` or `name`, else of the function or class, and their length.
         ranker: Puts what a search found in order: the name of an installed one, or an object with `rank(query, candidates)`.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from memtrace.operations._validation import invalid
 from memtrace.ranking._filters import MemoryFilter
 from memtrace.ranking._hits import SearchHit
 from memtrace.ranking._index import MemoryLoader, TextIndex
@@ -21,10 +22,14 @@ def answer_query(index: TextIndex, asked: IndexQuery, load: MemoryLoader | None 
         load: Gives the memories of a host by their keys.
 
     Raises:
-        InvalidRequestError: The query is blank, or the limit below 1.
+        InvalidRequestError: The query is blank, the limit below 1, or there are vectors of no model.
     """
     if asked.vectors:
-        keep_vectors(index, [(each.place, each.vector) for each in asked.vectors])
+        if asked.model is None:
+            raise invalid(
+                "model", "the name of the model that made the vectors", "those of two models cannot be compared"
+            )
+        keep_vectors(index, asked.model, [(each.place, each.vector) for each in asked.vectors])
     memory_filter = MemoryFilter(
         agent_id=asked.agent_id,
         session_id=asked.session_id,
@@ -37,17 +42,17 @@ def answer_query(index: TextIndex, asked: IndexQuery, load: MemoryLoader | None 
         min_importance=asked.min_importance,
     )
     search, answer = MemorySearch(index, load=load), IndexAnswer()
+    owner = MemoryFilter(agent_id=asked.agent_id, session_id=asked.session_id)
     if asked.query is not None:
-        hits = search.search(asked.query, memory_filter, limit=asked.limit, vector=asked.vector)
+        hits = search.search(asked.query, memory_filter, limit=asked.limit, vector=asked.vector, model=asked.model)
         answer.hits = _wire(hits)
     if asked.newest:
         answer.newest = _wire(search.newest(memory_filter, asked.newest))
-    owner = MemoryFilter(agent_id=asked.agent_id, session_id=asked.session_id)
+    model = index.model(asked.model, asked.dimensions if asked.vector is None else len(asked.vector))
     if asked.counted:
-        answer.memories, answer.vectors, answer.latest = index.counts(owner)
+        answer.memories, answer.vectors, answer.latest = index.counts(owner, model)
     if asked.missing:
-        length = None if asked.vector is None else len(asked.vector)
-        texts = search.without_vectors(owner, asked.missing, length)
+        texts = search.without_vectors(owner, asked.missing, model)
         answer.missing = [PlacedText.model_construct(place=place, text=text) for place, text in texts]
     return answer
 

@@ -27,7 +27,6 @@ from memtrace.ranking._words import LONGEST_WORD
 
 #: So many wait in a plain table, to which adding is cheap, before FTS5 takes them together.
 _MOST_WAITING = 1024
-_VECTOR_LENGTH = "vector length"
 SHORTEST_PART = 4
 """Of a word that is looked for within others: a shorter one stands in too many by chance."""
 LONGEST_ENDING = 3
@@ -53,8 +52,9 @@ MemoryLoader = Callable[[Sequence[int]], Iterable[Memory]]
 """Gives the memories that a host keeps under these keys, in their order."""
 
 _COLUMNS = ", ".join(IndexedMemory._fields)
-_MOVE_SIGNS = "UPDATE {signs} SET place=? WHERE place=?"
-_MOVE_VECTORS = "UPDATE {vectors} SET place=? WHERE place=?"
+_OF_MODELS = "WHERE model IN (SELECT number FROM {models}) AND place=?"
+_MOVE_SIGNS = "UPDATE {signs} SET place=? " + _OF_MODELS
+_MOVE_VECTORS = "UPDATE {vectors} SET place=? " + _OF_MODELS
 _YOUNGEST_FIRST = "ORDER BY at DESC, time DESC, fingerprint DESC, ifnull(session_id, '') DESC"
 
 
@@ -133,8 +133,9 @@ class TextIndex:
             text = index_text(stems)
             row = row_of(place, len(stems))
             tables.run("INSERT INTO {text}({text}, rowid, words) VALUES ('delete', ?, ?)", (row, text))
-            for sql in ("DELETE FROM {docs}", "DELETE FROM {signs}", "DELETE FROM {vectors}"):
-                tables.run(sql + " WHERE place=?", (place,))
+            tables.run("DELETE FROM {docs} WHERE place=?", (place,))
+            for table in ("{signs}", "{vectors}"):
+                tables.run(f"DELETE FROM {table} {_OF_MODELS}", (place,))
             values = (len(stems), block_of(place))
             tables.run("UPDATE {blocks} SET docs=docs-1, length=length-? WHERE id=?", values)
             counts.update(unmarked(text))
@@ -244,11 +245,12 @@ class TextIndex:
             latest = self._tables.one("SELECT max(time) FROM {docs} WHERE agent_id=?", (agent_id,))
         return None if latest is None else from_microseconds(latest)
 
-    def counts(self, memory_filter: MemoryFilter) -> tuple[int, int, datetime | None]:
-        """How many memories pass a filter, how many of these have a vector, and the latest time that the server gave one."""
+    def counts(self, memory_filter: MemoryFilter, model: int | None = None) -> tuple[int, int, datetime | None]:
+        """How many memories pass a filter, how many of these have a vector of a model, and the latest time that the server gave one."""
         where, values = memory_filter.where()
         count, latest = self._tables.run(f"SELECT count(*), max(time) FROM {{docs}} WHERE {where}", values).fetchone()
-        vectors = self._tables.one(f"SELECT count(*) FROM {{signs}} JOIN {{docs}} USING (place) WHERE {where}", values)
+        sql = f"SELECT count(*) FROM {{signs}} JOIN {{docs}} USING (place) WHERE model=? AND {where}"
+        vectors = 0 if model is None else self._tables.one(sql, (model, *values))
         return int(count), int(vectors), None if latest is None else from_microseconds(latest)
 
     def latest(self, memory_filter: MemoryFilter, most: int) -> list[IndexedMemory]:
@@ -352,45 +354,39 @@ class TextIndex:
 
     # ---- vectors
 
-    def has_vectors_of(self, length: int) -> bool:
-        """Whether its vectors have this length; others cannot be compared with one that has."""
-        return self.note(_VECTOR_LENGTH) == str(length)
+    def model(self, name: str | None, dimensions: int | None = None) -> int | None:
+        """The number under which the vectors of a model are kept: of this length, or of the newest one; None where there are none."""
+        sql = "SELECT max(number) FROM {models} WHERE name=?1 AND dimensions=ifnull(?2, dimensions)"
+        number = self._tables.one(sql, (name, dimensions))
+        return None if number is None else int(number)
 
-    def expect_vectors(self, length: int) -> bool:
-        """Forget all vectors if they have another length: they are another model's. Gives whether there were any."""
-        if self.has_vectors_of(length):
-            return False
-        with self._tables.transaction():
-            had = bool(self._tables.one("SELECT EXISTS (SELECT 1 FROM {signs})"))
-            self._tables.run("DELETE FROM {signs}")
-            self._tables.run("DELETE FROM {vectors}")
-            self.set_note(_VECTOR_LENGTH, str(length))
-        return had
-
-    def without_vectors(self, most: int, memory_filter: MemoryFilter, length: int | None = None) -> list[IndexedMemory]:
-        """Memories that pass a filter and have no vector yet, of this length where one is named; in order of places."""
+    def without_vectors(self, most: int, memory_filter: MemoryFilter, model: int | None) -> list[IndexedMemory]:
+        """Memories that pass a filter and have no vector of a model yet, in order of places."""
         where, values = memory_filter.where()
-        if length is None or self.has_vectors_of(length):
-            where += " AND place NOT IN (SELECT place FROM {signs})"
-        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where} ORDER BY place LIMIT ?"
-        return [IndexedMemory(*row) for row in self._tables.run(sql, (*values, most))]
+        sql = f"""SELECT {_COLUMNS} FROM {{docs}} WHERE {where}
+        AND place NOT IN (SELECT place FROM {{signs}} WHERE model=?) ORDER BY place LIMIT ?"""
+        return [IndexedMemory(*row) for row in self._tables.run(sql, (*values, model, most))]
 
-    def set_vectors(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
-        """Keep the vectors of places: their signs, and all of them."""
+    def set_vectors(self, name: str, dimensions: int, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
+        """Keep a model's vectors of places: their signs, and all of them."""
         with self._tables.transaction():
-            self._tables.run_many("INSERT OR REPLACE INTO {signs} VALUES (?, ?)", [row[:2] for row in rows])
-            self._tables.run_many("INSERT OR REPLACE INTO {vectors} VALUES (?, ?)", [row[::2] for row in rows])
+            self._tables.run("INSERT OR IGNORE INTO {models}(name, dimensions) VALUES (?, ?)", (name, dimensions))
+            model = self.model(name, dimensions)
+            signs = [(model, place, sign) for place, sign, _ in rows]
+            self._tables.run_many("INSERT OR REPLACE INTO {signs} VALUES (?, ?, ?)", signs)
+            vectors = [(model, place, vector) for place, _, vector in rows]
+            self._tables.run_many("INSERT OR REPLACE INTO {vectors} VALUES (?, ?, ?)", vectors)
 
-    def signs(self, scope: Scope) -> Iterator[tuple[int, bytes]]:
-        """The signs of all vectors in a scope's bounds."""
+    def signs(self, scope: Scope, model: int) -> Iterator[tuple[int, bytes]]:
+        """The signs of all vectors of a model in a scope's bounds."""
         for first, last in scope.bounds:
-            bounds = first >> LENGTH_BITS, last >> LENGTH_BITS
-            found = self._tables.run("SELECT place, signs FROM {signs} WHERE place BETWEEN ? AND ?", bounds)
+            bounds = model, first >> LENGTH_BITS, last >> LENGTH_BITS
+            found = self._tables.run("SELECT place, signs FROM {signs} WHERE model=? AND place BETWEEN ? AND ?", bounds)
             yield from (row for row in found)  # as in `Tables.run_at`
 
-    def vectors(self, places: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-        """The vectors of places, where there is one."""
-        return self._tables.run_at("SELECT place, vector FROM {vectors} WHERE true", "place", places)
+    def vectors(self, places: Iterable[int], model: int) -> Iterator[tuple[int, bytes]]:
+        """A model's vectors of places, where there is one."""
+        return self._tables.run_at("SELECT place, vector FROM {vectors} WHERE model=?", "place", places, (model,))
 
     def youngest(self, places: Iterable[int], most: int) -> list[int]:
         """So many of the places, of those memories that occurred last."""

@@ -13,7 +13,7 @@ from memtrace.ranking._index import IndexedMemory, MemoryLoader, TextIndex, age
 from memtrace.ranking._lexical import LexicalScores, smoothed
 from memtrace.ranking._neighbours import Window
 from memtrace.ranking._scope import Scope
-from memtrace.ranking._vectors import BATCH, CheckedEmbedder, Embedder, QueryVector, keep_vectors
+from memtrace.ranking._vectors import QueryVector
 
 #: Places that are looked at closely, at least; more are when a filter or repeated contents leave too few.
 _LEAST = 150
@@ -26,10 +26,9 @@ _Counted = tuple[IndexedMemory, float, int]
 class MemorySearch:
     """Searches one index. `load` gives the memories of an index that keeps none itself."""
 
-    def __init__(self, index: TextIndex, *, embedder: Embedder | None = None, load: MemoryLoader | None = None) -> None:
+    def __init__(self, index: TextIndex, *, load: MemoryLoader | None = None) -> None:
         self._index = index
         self._load = load
-        self._embedder = None if embedder is None else CheckedEmbedder(embedder)
 
     def search(
         self,
@@ -38,6 +37,7 @@ class MemorySearch:
         *,
         limit: int = 10,
         vector: Sequence[float] | None = None,
+        model: str | None = None,
     ) -> SearchHits:
         """The most relevant memories. Equal contents of one agent are one hit, the newest.
 
@@ -48,7 +48,8 @@ class MemorySearch:
             query: What to look for.
             memory_filter: Which memories may be hits.
             limit: How many hits at most, from 1.
-            vector: The query's, where there is one; the `embedder` makes it otherwise.
+            vector: The query's, where there is one. It is compared with kept vectors of the same model and length alone.
+            model: The name of the model that made the vector.
 
         Raises:
             InvalidRequestError: The query is blank, or the limit below 1.
@@ -56,13 +57,9 @@ class MemorySearch:
         check_query(query)
         check_hits(limit)
         memory_filter = memory_filter or MemoryFilter()
-        if vector is None and self._embedder is not None:
-            vectors = self._embedder.vectors([query])
-            vector = None if vectors is None else vectors[0]
         with self._index.reading():
             scope = self._index.scope(memory_filter.agent_id, memory_filter.session_id)
-            can_compare = vector is not None and self._index.has_vectors_of(len(vector))
-            alike = QueryVector(self._index, scope, vector) if vector is not None and can_compare else None
+            alike = self._alike(scope, vector, model)
             found, direct = self._found(query, scope, alike, memory_filter, limit)
             again = self._index.repeated([row.fingerprint for row, _ in found], memory_filter)
             counted: list[_Counted] = []
@@ -78,26 +75,14 @@ class MemorySearch:
             scope = self._index.scope(memory_filter.agent_id, memory_filter.session_id)
             return self._hits(scope, [(row, 0.0, 1) for row in self._index.latest(memory_filter, most)])
 
-    def without_vectors(
-        self, memory_filter: MemoryFilter, most: int, length: int | None = None
-    ) -> list[tuple[int, str]]:
-        """The places and contents of memories that have no vector yet, of this length where one is named."""
-        rows = self._index.without_vectors(most, memory_filter, length)
+    def without_vectors(self, memory_filter: MemoryFilter, most: int, model: int | None) -> list[tuple[int, str]]:
+        """The places and contents of memories that have no vector of a model yet."""
+        rows = self._index.without_vectors(most, memory_filter, model)
         return [(row.place, memory.content) for row, memory in zip(rows, self._memories(rows), strict=True)]
 
-    def embed(self) -> int:
-        """Make the vectors that are missing; gives how many were made. 0 without an embedder."""
-        made = set[int]()
-        while self._embedder is not None:
-            missing = self.without_vectors(MemoryFilter(), BATCH, self._embedder.length)
-            if not made.isdisjoint(place for place, _ in missing):  # another model's client replaces what is made here
-                break
-            vectors = self._embedder.vectors([text for _, text in missing]) if missing else None
-            if vectors is None:
-                break
-            keep_vectors(self._index, [(place, vector) for (place, _), vector in zip(missing, vectors, strict=True)])
-            made |= {place for place, _ in missing}
-        return len(made)
+    def _alike(self, scope: Scope, vector: Sequence[float] | None, name: str | None) -> QueryVector | None:
+        model = None if vector is None else self._index.model(name, len(vector))
+        return None if vector is None or model is None else QueryVector(self._index, scope, vector, model)
 
     def _found(
         self, query: str, scope: Scope, alike: QueryVector | None, memory_filter: MemoryFilter, limit: int

@@ -13,7 +13,7 @@ class IndexStatus:
 
     #: How many memories.
     memories: int
-    #: How many of them have a vector; 0 without an embedder.
+    #: How many of them have a vector of the client's embedder; 0 without one.
     vectors: int
     #: The time that the server gave the newest of them; None where there is none.
     latest: datetime | None

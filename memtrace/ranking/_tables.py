@@ -34,8 +34,12 @@ _CREATE = {
     "by_owner": "CREATE INDEX IF NOT EXISTS {by_owner} ON {blocks} (sequence, agent_id, first)",
     "words": "CREATE TABLE IF NOT EXISTS {words} (word TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "waiting": "CREATE TABLE IF NOT EXISTS {waiting} (row INTEGER PRIMARY KEY, words TEXT NOT NULL)",
-    "signs": "CREATE TABLE IF NOT EXISTS {signs} (place INTEGER PRIMARY KEY, signs BLOB NOT NULL)",
-    "vectors": "CREATE TABLE IF NOT EXISTS {vectors} (place INTEGER PRIMARY KEY, vector BLOB NOT NULL)",
+    "models": """CREATE TABLE IF NOT EXISTS {models} (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL, dimensions INTEGER NOT NULL, UNIQUE (name, dimensions))""",
+    "signs": """CREATE TABLE IF NOT EXISTS {signs} (
+        model INTEGER NOT NULL, place INTEGER NOT NULL, signs BLOB NOT NULL, PRIMARY KEY (model, place)) WITHOUT ROWID""",
+    "vectors": """CREATE TABLE IF NOT EXISTS {vectors} (
+        model INTEGER NOT NULL, place INTEGER NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, place))""",
     # words come as stems, in small letters and without accents: "ascii" takes every other character as a letter
     "text": """CREATE VIRTUAL TABLE IF NOT EXISTS {text} USING fts5 (
         words, content='', columnsize=0, detail=none, tokenize="ascii tokenchars '_'")""",

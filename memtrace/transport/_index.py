@@ -63,8 +63,12 @@ class IndexQuery(_Message):
     query: str | None = None
     #: The most hits.
     limit: int = 10
-    #: The vector of the query, of the same length as those that are kept. Kept vectors of another length are not compared.
+    #: The vector of the query.
     vector: list[float] | None = None
+    #: The model that makes the vectors. Those of another model, or of another length, are kept beside them and never compared.
+    model: str | None = None
+    #: How many numbers the model's vectors have, where that is known and there is no `vector`.
+    dimensions: int | None = None
     agent_id: str | None = None
     session_id: str | None = None
     #: Only what occurred later, or earlier.
@@ -79,11 +83,11 @@ class IndexQuery(_Message):
     min_importance: float | None = None
     #: How many of the newest memories to give beside the hits.
     newest: int = 0
-    #: Whether to count the memories of the agent and session, and their vectors.
+    #: Whether to count the memories of the agent and session, and the model's vectors of them.
     counted: bool = False
-    #: Vectors to be kept, before anything else is done.
+    #: The model's vectors to be kept, before anything is looked for.
     vectors: list[PlacedVector] = []
-    #: How many texts without a vector to give.
+    #: How many texts without a vector of the model to give.
     missing: int = 0
 
 

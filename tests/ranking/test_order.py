@@ -41,7 +41,7 @@ def vector(row):
 def all_of(rows, **settings):
     """An index of rows, with a vector for each."""
     index = index_of(*rows, **settings)
-    keep_vectors(index, [(index.place_of(row), vector(row)) for row in rows])
+    keep_vectors(index, "model", [(index.place_of(row), vector(row)) for row in rows])
     return index
 
 
@@ -53,7 +53,7 @@ def answers(index, owner):
     """Everything that an index says of an owner."""
     search, wanted = MemorySearch(index), MemoryFilter(**owner)
     found = [said(search.search(query, wanted, limit=limit)) for query in QUERIES for limit in (2, 50)]
-    alike = [said(search.search(query, wanted, vector=[1.0, 0.5, 0.2])) for query in QUERIES]
+    alike = [said(search.search(query, wanted, vector=[1.0, 0.5, 0.2], model="model")) for query in QUERIES]
     return [*found, *alike, said(search.newest(wanted, 2)), said(search.newest(wanted, 50))]
 
 
@@ -69,7 +69,7 @@ def test_the_order_of_adding_changes_nothing(rows, random, size):
     for start in range(0, len(shuffled), size):
         index.add_many(shuffled[start : start + size])
         MemorySearch(index).search("tea")
-    keep_vectors(index, [(index.place_of(row), vector(row)) for row in rows])
+    keep_vectors(index, "model", [(index.place_of(row), vector(row)) for row in rows])
     in_order = all_of(sorted(rows, key=lambda row: (row.occurred_at, row.time)))
     for owner in OWNERS:
         assert answers(index, owner) == answers(in_order, owner)
@@ -166,12 +166,12 @@ def test_a_run_that_falls_apart_keeps_its_vectors(is_hosted):
     index = TextIndex(sqlite3.connect(":memory:"), keep=not is_hosted)
     load = (lambda keys: [rows[key] for key in keys]) if is_hosted else None
     index.add_many(rows, range(5))
-    keep_vectors(index, [(index.place_of(row), vector(row)) for row in rows])
-    kept = [vector for _, vector in index.vectors(map(index.place_of, rows))]
+    keep_vectors(index, "model", [(index.place_of(row), vector(row)) for row in rows])
+    kept = [vector for _, vector in index.vectors(map(index.place_of, rows), 1)]
     assert index.remove_many([rows[2], rows[2], memory("unknown")], load) == 1
     rest = [index.place_of(row) for row in rows if row != rows[2]]
-    assert [dict(index.vectors([place]))[place] for place in rest] == [*kept[:2], *kept[3:]]
-    assert len([*index.signs(index.scope())]) == len(index) == 4
+    assert [dict(index.vectors([place], 1))[place] for place in rest] == [*kept[:2], *kept[3:]]
+    assert len([*index.signs(index.scope(), 1)]) == len(index) == 4
     hits = MemorySearch(index, load=load).search("tea")
     expected = MemorySearch(index_of(*rows[:2], *rows[3:])).search("tea")
     assert said(hits) == said(expected)
@@ -199,6 +199,6 @@ def test_of_equally_near_vectors_the_youngest_are_looked_at(monkeypatch):
     rows = apart(*(f"number {n}" for n in range(400)))
     for order in (rows, rows[::-1]):
         index = index_of(*order)
-        keep_vectors(index, [(index.place_of(row), [1.0, 1.0]) for row in rows])
-        hits = MemorySearch(index).search("nothing", vector=[1.0, 1.0], limit=10)
+        keep_vectors(index, "model", [(index.place_of(row), [1.0, 1.0]) for row in rows])
+        hits = MemorySearch(index).search("nothing", vector=[1.0, 1.0], model="model", limit=10)
         assert [hit.memory for hit in hits] == rows[:-11:-1]

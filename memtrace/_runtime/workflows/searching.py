@@ -84,12 +84,12 @@ class Searching:
 
     def status(self, agent_id: str | None) -> Workflow[IndexStatus]:
         """What the index has now; nothing is read."""
-        answer = yield from self._ask(_counted(agent_id), None)
+        answer = yield from self._ask(self._counted(agent_id), None)
         return _status(answer or IndexAnswer())
 
     def sync(self, agent_id: str | None, progress: IndexProgress | None) -> Workflow[IndexStatus]:
         """Read what is newer, and make the vectors that are missing."""
-        asked = _counted(agent_id)
+        asked = self._counted(agent_id)
 
         def told() -> Workflow[None]:
             if progress is not None:
@@ -105,6 +105,17 @@ class Searching:
 
     # ---- the index
 
+    def _counted(self, agent_id: str | None) -> IndexQuery:
+        _check_owner(agent_id, "agent_id")
+        return self._with_model(IndexQuery(agent_id=agent_id, counted=True))
+
+    def _with_model(self, asked: IndexQuery) -> IndexQuery:
+        """With the model of the client's embedder, where it has one."""
+        embedder = self._local.embedder
+        if embedder is None:
+            return asked
+        return asked.model_copy(update={"model": embedder.model, "dimensions": embedder.dimensions})
+
     @property
     def _candidates(self) -> int:
         ranker = self.settings.search.ranker
@@ -114,7 +125,7 @@ class Searching:
         """What an index that is up to date answers, by vectors too where there is an embedder."""
         for _ in range(_MOST_RESTARTS):
             target: Target | None = None
-            if self._search_path() is None:
+            if self.search_path() is None:
                 target = yield from self._read_on(asked, told)
                 if target is None:
                     return IndexAnswer()
@@ -132,11 +143,12 @@ class Searching:
         if asked.query is not None:
             vectors = yield from self.blocking(partial(embedder.vectors, [asked.query]))
             asked = asked.model_copy(update={"vector": None if vectors is None else vectors[0]})
+        asked = self._with_model(asked)
         answer = yield from self._ask(asked.model_copy(update={"missing": BATCH}), target)
         if answer is None or not answer.missing or embedder.has_failed:
             return answer
         yield from self._embed(answer.missing, asked, target, told)
-        return (yield from self._ask(asked, target))
+        return (yield from self._ask(self._with_model(asked), target))
 
     def _embed(
         self,
@@ -147,7 +159,7 @@ class Searching:
     ) -> Workflow[None]:
         """Make vectors of texts, and of those that are still missing after that."""
         embedder, made = self._local.embedder, set[int]()
-        # what is missing again was replaced by a client with another model: two that do so would go on for ever
+        # what is missing again is not kept by the transport's index: it would go on for ever
         while missing and embedder is not None and made.isdisjoint(each.place for each in missing):
             vectors = yield from self.blocking(partial(embedder.vectors, [each.text for each in missing]))
             if vectors is None:
@@ -157,14 +169,14 @@ class Searching:
             ]
             more = IndexQuery(agent_id=asked.agent_id, session_id=asked.session_id, vectors=kept, missing=BATCH)
             made |= {each.place for each in missing}
-            answer = yield from self._ask(more, target)
+            answer = yield from self._ask(self._with_model(more), target)
             missing = [] if answer is None else answer.missing
             if told is not None:
                 yield from told()
 
     def _ask(self, asked: IndexQuery, target: Target | None) -> Workflow[IndexAnswer | None]:
         """What the index gives; None where the client's own was cleared since a target was read into it."""
-        path = self._search_path()
+        path = self.search_path()
         if path is None:
             return (yield from self.blocking(lambda: self._local.answer(self._owner, asked, target)))
         body = check_body_size(asked.model_dump_json(exclude_defaults=True).encode())
@@ -174,7 +186,7 @@ class Searching:
             )
         )
 
-    def _search_path(self) -> str | None:
+    def search_path(self) -> str | None:
         """Where the transport has an index. One in a file that the user names is the client's own, whatever the transport has."""
         if self.settings.search.index is not None:
             return None
@@ -256,11 +268,6 @@ def _targets(asked: IndexQuery) -> list[Target]:
     if asked.session_id is not None:
         return [Target(session_id=asked.session_id), Target()]
     return [Target()] if asked.agent_id is None else [Target(agent_id=asked.agent_id), Target()]
-
-
-def _counted(agent_id: str | None) -> IndexQuery:
-    _check_owner(agent_id, "agent_id")
-    return IndexQuery(agent_id=agent_id, counted=True)
 
 
 def _status(answer: IndexAnswer) -> IndexStatus:
