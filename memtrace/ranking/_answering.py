@@ -16,6 +16,8 @@ from memtrace.transport import IndexAnswer, IndexHit, IndexQuery, PlacedText
 def answer_query(index: TextIndex, asked: IndexQuery, load: MemoryLoader | None = None) -> IndexAnswer:
     """What an index gives. Keeping vectors is a transaction of its own, unless the connection is in one.
 
+    For a query that asks to `rebuild` it removes the vectors of other models; a host compares the memories with its own before.
+
     Args:
         index: The index; `load` gives the memories of one that keeps none itself.
         asked: The query.
@@ -43,6 +45,8 @@ def answer_query(index: TextIndex, asked: IndexQuery, load: MemoryLoader | None 
     )
     search, answer = MemorySearch(index, load=load), IndexAnswer()
     owner = MemoryFilter(agent_id=asked.agent_id, session_id=asked.session_id)
+    if asked.rebuild and asked.model is not None:
+        index.remove_vectors(owner, index.model(asked.model, asked.dimensions))
     if asked.query is not None:
         hits = search.search(asked.query, memory_filter, limit=asked.limit, vector=asked.vector, model=asked.model)
         answer.hits = _wire(hits)

@@ -125,6 +125,10 @@ class TextIndex:
                 self._part(block, load)
         return len(found)
 
+    def remove_at(self, places: Iterable[int]) -> None:
+        """Take out what stands at places, where no host keeps the memories."""
+        self.remove_many(_read(content) for content in self.contents(places).values())
+
     def _remove(self, found: Mapping[int, Memory]) -> None:
         """Take out what stands at places."""
         tables, counts = self._tables, Counter[str]()
@@ -275,6 +279,11 @@ class TextIndex:
         with self._tables.transaction():
             self._tables.run("INSERT OR REPLACE INTO {notes}(name, value) VALUES (?, ?)", (name, value))
 
+    def remove_notes(self, beginning: str) -> None:
+        """Remove the texts that are kept under names with this beginning."""
+        with self._tables.transaction():
+            self._tables.run("DELETE FROM {notes} WHERE substr(name, 1, ?)=?", (len(beginning), beginning))
+
     def place_of(self, memory: Memory) -> int | None:
         """Where a memory stands; None when it is not there."""
         place = self._tables.one(FIND, identity(memory))
@@ -376,6 +385,16 @@ class TextIndex:
             self._tables.run_many("INSERT OR REPLACE INTO {signs} VALUES (?, ?, ?)", signs)
             vectors = [(model, place, vector) for place, _, vector in rows]
             self._tables.run_many("INSERT OR REPLACE INTO {vectors} VALUES (?, ?, ?)", vectors)
+
+    def remove_vectors(self, memory_filter: MemoryFilter, kept: int | None) -> None:
+        """Remove the vectors of memories that pass a filter, but for those of one model."""
+        where, values = memory_filter.where()
+        with self._tables.transaction():
+            for table in ("{signs}", "{vectors}"):
+                sql = (
+                    f"DELETE FROM {table} WHERE model IS NOT ? AND place IN (SELECT place FROM {{docs}} WHERE {where})"
+                )
+                self._tables.run(sql, (kept, *values))
 
     def signs(self, scope: Scope, model: int) -> Iterator[tuple[int, bytes]]:
         """The signs of all vectors of a model in a scope's bounds."""

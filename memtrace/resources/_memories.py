@@ -328,16 +328,37 @@ class Memories:
         """What the index of `search` has of an agent's memories, or of all. Nothing is read into it."""
         return self._dispatcher.run(self._dispatcher.searching.status(agent_id))
 
-    def index_sync(self, agent_id: str | None = None, *, progress: IndexProgress | None = None) -> IndexStatus:
+    def index_sync(
+        self, agent_id: str | None = None, *, rebuild: bool = False, progress: IndexProgress | None = None
+    ) -> IndexStatus:
         """Bring the index of `search` up to date ahead: read what is newer, and make the vectors that are missing.
 
-        `progress` is told after each request, of 1000 memories, and each 64 vectors, and may be async. What it raises ends it; what
-        was read stays.
+        Args:
+            agent_id: Whose memories. Default: those of the organisation.
+            rebuild: Read all of them again, and not only what is newer: what became visible more than 10 seconds late is added,
+                what the server no longer has is taken out, and vectors of other embedders are removed. Searches go on meanwhile.
+            progress: A function that is told how far it is, after each request of 1000 memories and each 64 vectors; it may be
+                async. What it raises ends the sync; what was read stays.
+
+        Returns:
+            What the index has then.
+
+        Raises:
+            InvalidRequestError: The agent is empty, or `progress` is no function; nothing was sent.
+
+        Example:
+            >>> from memtrace import Memtrace
+            >>> with Memtrace("memory://", "any key") as client:
+            ...     tea = client.remember("assistant", "User prefers tea")
+            ...     status = client.memories.index_sync("assistant", rebuild=True)
+            ...     status.memories
+            1
         """
         from memtrace._runtime.progress import check_progress
 
         check_progress(progress)
-        return self._dispatcher.run(self._dispatcher.searching.sync(agent_id, progress))
+        searching = self._dispatcher.searching
+        return self._dispatcher.run(searching.sync(agent_id, progress, rebuild=rebuild))
 
     def remember(self, agent_id: str, content: str, *, occurred_at: datetime | None = None) -> Memory:
         """Store an episodic memory, event type ``general``; `occurred_at` is when it happened, if not now. Raises as `add` does."""

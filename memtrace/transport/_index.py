@@ -85,6 +85,9 @@ class IndexQuery(_Message):
     newest: int = 0
     #: Whether to count the memories of the agent and session, and the model's vectors of them.
     counted: bool = False
+    #: Whether to compare the index with all that is stored, before anything else is done: what it lacks is added, and what is
+    #: not stored any more is taken out. Where a model is named, the vectors of others are removed, of the agent or of all.
+    rebuild: bool = False
     #: The model's vectors to be kept, before anything is looked for.
     vectors: list[PlacedVector] = []
     #: How many texts without a vector of the model to give.

@@ -144,6 +144,18 @@ def test_a_model_of_one_name_has_vectors_of_each_length(index):
     assert hits(index, "vehicle")[0] == "my automobile broke down"
 
 
+def test_a_rebuild_removes_the_vectors_of_other_models_from_an_agent(index):
+    other = memory("another vehicle", 9, agent_id="b")
+    index.add(other)
+    embed_all(index, two_numbers, "other")
+    answer_query(index, IndexQuery(agent_id="a", model="words", rebuild=True))
+    assert (counted(index, model="words"), counted(index, model="other")) == (4, 1)
+    answer_query(index, IndexQuery(rebuild=True))
+    assert counted(index, model="other") == 1, "a client without an embedder has no others"
+    answer_query(index, IndexQuery(model="new", rebuild=True))
+    assert counted(index, model="words") == counted(index, model="other") == 0
+
+
 def test_vectors_of_no_model_are_refused(index):
     with pytest.raises(InvalidRequestError, match="model must be the name") as caught:
         answer_query(index, IndexQuery(vectors=[PlacedVector(place=1, vector=[1.0])]))

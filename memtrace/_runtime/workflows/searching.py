@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from memtrace._runtime.config import Settings
-from memtrace._runtime.local_index import LocalIndex, Mark, Target
+from memtrace._runtime.local_index import LocalIndex, Mark, Survey, Target
 from memtrace._runtime.workflows.listing import paginate
 from memtrace._runtime.workflows.steps import Workflow, run_blocking, run_operation, tell_progress
 from memtrace._support.characters import whole_characters
@@ -87,14 +87,18 @@ class Searching:
         answer = yield from self._ask(self._counted(agent_id), None)
         return _status(answer or IndexAnswer())
 
-    def sync(self, agent_id: str | None, progress: IndexProgress | None) -> Workflow[IndexStatus]:
-        """Read what is newer, and make the vectors that are missing."""
+    def sync(self, agent_id: str | None, progress: IndexProgress | None, *, rebuild: bool) -> Workflow[IndexStatus]:
+        """Read what is newer, or all of it to rebuild the index, and make the vectors that are missing."""
         asked = self._counted(agent_id)
+        if not isinstance(rebuild, bool):
+            raise invalid("rebuild", "True or False", "it says whether all is read again")
 
         def told() -> Workflow[None]:
             if progress is not None:
                 yield from tell_progress(progress, (yield from self.status(agent_id)))
 
+        if rebuild:
+            yield from self._rebuild(asked, told)
         answer = yield from self._answer(asked, told)
         yield from told()
         return _status(answer)
@@ -197,6 +201,41 @@ class Searching:
     def _owner(self) -> tuple[str, str]:
         """Whose memories the index has: each address and key has its own."""
         return str(self.settings.base_url), self.settings.api_key
+
+    # ---- reading all of it again
+
+    def _rebuild(self, asked: IndexQuery, told: Callable[[], Workflow[None]]) -> Workflow[None]:
+        """Compare the index with all that there is."""
+        if self.search_path() is not None:
+            yield from self._ask(asked.model_copy(update={"rebuild": True, "counted": False}), None)
+            return
+        target = _targets(asked)[0]
+        for _ in range(_MOST_RESTARTS):
+            survey = yield from self.blocking(lambda: self._local.survey(self._owner, target))
+            is_whole, last = yield from self._read_again(target, survey, told)
+            sweep = partial(self._local.sweep, self._owner, target, survey, last, self.settings.clock.wall())
+            if is_whole and (yield from self.blocking(sweep)):
+                return
+        raise _unsteady()
+
+    def _read_again(
+        self, target: Target, survey: Survey, told: Callable[[], Workflow[None]]
+    ) -> Workflow[tuple[bool, Memory | None]]:
+        """Read all of a target, and note what of the survey is there still; False where the index was cleared meanwhile. And the last."""
+        options = ListOptions(agent_id=target.agent_id, session_id=target.session_id, order="asc")
+        paginator = paginate(options, self.settings.clock, "memories.search", None)
+        mark: Mark | None = None
+        last: Memory | None = None
+        while not paginator.ended:
+            rows = yield from paginator.next_page()
+            if rows:
+                last = rows[-1]
+                mark = yield from self._take(target, rows, mark)
+                note = partial(self._local.note_seen, self._owner, survey, rows)
+                if mark is None or not (yield from self.blocking(note)):
+                    return False, None
+                yield from told()
+        return True, last
 
     # ---- reading on
 
