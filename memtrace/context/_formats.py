@@ -76,7 +76,7 @@ class MemoryFormatter(NamedTuple):
         return whole_characters(write(memory, self._attributes(memory, group), self._details(memory)))
 
     def _attributes(self, memory: Memory, group: Group) -> Iterator[tuple[str, str]]:
-        yield "time", f"{utc(memory):%H:%M}"
+        yield "time", f"{utc(memory.occurred_at):%H:%M}"
         if memory.memory_type != group.memory_type:
             yield "type", memory.memory_type
         if memory.event_type != group.event_type:
@@ -96,9 +96,8 @@ class MemoryFormatter(NamedTuple):
                 yield key, value if isinstance(value, str) else _json(value)
 
 
-def utc(memory: Memory) -> datetime:
-    """When a memory occurred, UTC. Raises `InvalidRequestError` when its time has no zone."""
-    at = memory.occurred_at
+def utc(at: datetime) -> datetime:
+    """A time of a memory, UTC. Raises `InvalidRequestError` when it has no zone."""
     if at.utcoffset() is None:
         raise invalid("memories", "memories whose time has a zone", "a naive datetime names no point in time")
     return at.astimezone(timezone.utc)

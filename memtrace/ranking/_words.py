@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from memtrace.models import Memory
 
-VERSION = 1
+VERSION = 2
 """Of the tables, and of everything that decides which words a memory has. An index that another version made is made anew."""
 
 #: Longer ones are cut: they are keys and encoded files, of which the beginning is enough.

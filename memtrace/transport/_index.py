@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from memtrace.models import Memory, TagsMatch
 
@@ -30,6 +30,15 @@ class _Message(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
 
+class Neighbour(NamedTuple):
+    """A memory that stands next to another one in its session."""
+
+    #: When it occurred: see `Memory.occurred_at`.
+    occurred_at: AwareDatetime
+    #: When the server took it.
+    time: AwareDatetime
+
+
 class PlacedVector(_Message):
     """The vector of a memory's text, to be stored."""
 
@@ -40,6 +49,7 @@ class PlacedVector(_Message):
 class PlacedText(_Message):
     """The text of a memory that has no vector yet."""
 
+    #: What the index calls the memory, so that a `PlacedVector` can name it.
     place: int
     text: str
 
@@ -55,8 +65,12 @@ class IndexQuery(_Message):
     query: str | None = None
     #: The most hits.
     limit: int = 10
-    #: The vector of the query, of the same length as those that are kept. Kept vectors of another length are not compared.
+    #: The vector of the query.
     vector: list[float] | None = None
+    #: The model that makes the vectors. Those of another model, or of another length, are kept beside them and never compared.
+    model: str | None = None
+    #: How many numbers the model's vectors have, where that is known and there is no `vector`.
+    dimensions: int | None = None
     agent_id: str | None = None
     session_id: str | None = None
     #: Only what occurred later, or earlier.
@@ -71,11 +85,14 @@ class IndexQuery(_Message):
     min_importance: float | None = None
     #: How many of the newest memories to give beside the hits.
     newest: int = 0
-    #: Whether to count the memories of the agent and session, and their vectors.
+    #: Whether to count the memories of the agent and session, and the model's vectors of them.
     counted: bool = False
-    #: Vectors to be kept, before anything else is done.
+    #: Whether to compare the index with all that is stored, before anything else is done: what it lacks is added, and what is
+    #: not stored any more is taken out. Where a model is named, the vectors of others are removed, of the agent or of all.
+    rebuild: bool = False
+    #: The model's vectors to be kept, before anything is looked for.
     vectors: list[PlacedVector] = []
-    #: How many texts without a vector to give.
+    #: How many texts without a vector of the model to give.
     missing: int = 0
 
 
@@ -86,14 +103,17 @@ class IndexHit(_Message):
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
-    #: Its place in the index: the next memory of its session has the next number. None if unknown.
-    place: int | None = None
+    #: The memories before and after it in its session; of a query that names an agent and no
+    #: session, that agent's alone. Without a session, those of its agent, in order of time. None if
+    #: there is none, or it is unknown.
+    previous: Neighbour | None = None
+    next: Neighbour | None = None
 
 
 class IndexAnswer(_Message):
     """The response of an index. Fields that were not asked for are empty."""
 
-    #: The most relevant first; equal contents of one agent once.
+    #: The most relevant first; equal contents of one agent once. Of the same score first what occurred last.
     hits: list[IndexHit] = []
     #: The newest first.
     newest: list[IndexHit] = []

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import get_args
 
+from memtrace._runtime.progress import tell, tell_async
 from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._support.numbers import is_int
 from memtrace._support.tracebacks import drop_own_frames
@@ -188,6 +189,7 @@ class Batch:
         self._known: list[Outcome] = []
         self._remainder: list[Chunk] = []
         self._tell = progress
+        self._is_untold = False
         self._progress = BatchProgress(total=len(requests) if isinstance(requests, Sized) else None)
         self._chunks = self._cut(requests, dedup)
 
@@ -226,7 +228,7 @@ class Batch:
             self._remainder.append(sent.remainder)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """What is newly known; then `progress` is told."""
+        """What is newly known; then `tell` is due."""
         known, self._known = self._known, []
         yield from known
         counts = Counter([outcome.status for outcome in known])
@@ -238,8 +240,17 @@ class Batch:
             unknown=now.unknown + counts["unknown"],
             total=now.total,
         )
-        if self._tell is not None and known:
-            self._tell(self._progress)
+        self._is_untold = bool(known)
+
+    def tell(self) -> None:
+        """Call `progress` where outcomes were new."""
+        if self._is_untold and self._tell is not None:
+            tell(self._tell, self._progress)
+
+    async def tell_async(self) -> None:
+        """Call `progress` where outcomes were new, and await what it gives."""
+        if self._is_untold and self._tell is not None:
+            await tell_async(self._tell, self._progress)
 
     def _cut(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[list[BatchItem]]:
         """Chunks of valid items; an empty one where there is something to tell. What `requests` raises comes after the rest."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
+from memtrace._runtime.progress import tell, tell_async
 from memtrace.operations import Operation
 
 if TYPE_CHECKING:
@@ -41,6 +42,21 @@ class BlockingCall(NamedTuple):
         return await self.thread.run(self.call)
 
 
+class Told(NamedTuple):
+    """How far something is, for a function of the user's. Made by `tell_progress`."""
+
+    progress: Callable[[Any], object]
+    state: object
+
+    def call(self) -> None:
+        """Call the function."""
+        tell(self.progress, self.state)
+
+    async def async_call(self) -> None:
+        """Call the function, and await what it gives."""
+        await tell_async(self.progress, self.state)
+
+
 class Items(Generic[I_co]):
     """Items of a stream. Made by `emit_all`."""
 
@@ -50,7 +66,7 @@ class Items(Generic[I_co]):
         self.items: Sequence[I_co] = items
 
 
-WorkflowStep = Operation[object] | BoundedOperation | Pause | BlockingCall
+WorkflowStep = Operation[object] | BoundedOperation | Pause | BlockingCall | Told
 """What a dispatcher does for a workflow."""
 
 Workflow = Generator[WorkflowStep, object, T]
@@ -87,6 +103,14 @@ def run_blocking(call: Callable[[], T], thread: WorkerThread) -> Workflow[T]:
     Write ``row = yield from run_blocking(file.read, thread)``.
     """
     return cast("T", (yield BlockingCall(call, thread)))
+
+
+def tell_progress(progress: Callable[[T], object], state: T) -> Workflow[None]:
+    """Tell a function of the user's how far something is; the async client awaits what it gives.
+
+    Write ``yield from tell_progress(progress, status)``.
+    """
+    yield Told(progress, state)
 
 
 def emit_all(items: Sequence[T]) -> Stream[T]:
