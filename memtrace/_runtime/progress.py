@@ -43,7 +43,7 @@ async def tell_async(progress: Callable[[T], object], state: T) -> None:
 
 def _check_callable(progress: object) -> None:
     if progress is not None and not callable(progress):
-        raise invalid("progress", "a function of one argument", "it is told how far this is")
+        raise invalid("progress", "a function of one argument", "it is called with the progress")
 
 
 def _awaitable() -> InvalidRequestError:
