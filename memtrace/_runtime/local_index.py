@@ -36,7 +36,7 @@ _EPOCH = "epoch"
 
 
 class Target(NamedTuple):
-    """What is read into an index, and continued: one agent's memories, one session's, or all of the organisation."""
+    """The memories that an index reads and keeps up to date: one agent's, one session's, or the whole organisation's."""
 
     agent_id: str | None = None
     session_id: str | None = None
@@ -91,7 +91,7 @@ class Mark(NamedTuple):
         )
 
     def written(self) -> str:
-        """This mark as a text."""
+        """This mark as a string."""
         time, *others, settled = self
         return json.dumps([time.isoformat(), *others, settled.isoformat()])
 

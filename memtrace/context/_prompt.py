@@ -172,7 +172,7 @@ class ContextWriter:
         self._selection.omitted = len(entries) - len(kept.entries)
 
     def context(self) -> PromptContext:
-        """What is kept."""
+        """The context of the memories that were selected."""
         selection = self._selection
         text, tokens = self._whole(selection.kept.entries)
         if self._most is not None:
@@ -257,7 +257,7 @@ class ContextWriter:
         return [{"role": "user", "content": content} for content in contents]
 
     def _parts(self, entries: Sequence[RenderedMemory]) -> list[str]:
-        """The heading and each memory, with what stands above it."""
+        """The heading, and each memory with the attributes of its group above it."""
         if not entries:
             return []
         parts = [self._writing.heading]

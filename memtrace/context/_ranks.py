@@ -26,11 +26,11 @@ def memories_in(source: MemorySource) -> Iterable[Memory]:
 
 
 Neighbours = tuple[Neighbour | None, Neighbour | None]
-"""What stands before a memory in its session and behind it, as far as an index knows."""
+"""The memories before and after one in its session, as far as an index knows."""
 
 
 def hit_neighbours(rank: Rank | None) -> Callable[[Memory], Neighbours]:
-    """What stands beside each memory that was a hit."""
+    """The neighbours of each memory that was a hit."""
     if rank is None or callable(rank):
         return lambda _: (None, None)
     known = {_key(item.memory): (item.previous, item.next) for item in rank if isinstance(item, SearchHit)}

@@ -15,15 +15,15 @@ Moment = tuple[datetime, datetime]
 
 @dataclass(slots=True, eq=False)
 class RenderedMemory:
-    """A memory as it is written, what stands above its group, and how many tokens each has."""
+    """A rendered memory, the attributes above its group, and the tokens of each."""
 
     memory: Memory = field(repr=False)
     #: Its place among all that were given, and when it occurred and was stored.
     number: int
     moment: Moment
-    #: The number of what stands before it in its session, among what was given.
+    #: The number of the memory before it in its session, of those that were passed.
     previous_number: int | None
-    #: What stands before it in its session and behind it, as far as an index knows.
+    #: The memories before and after it in its session, as far as an index knows.
     before: Moment | None
     after: Moment | None
     #: The place of its group among all.
@@ -33,7 +33,7 @@ class RenderedMemory:
     head_tokens: int
     tokens: int
     gap_tokens: int
-    #: The number of what stands behind it in its session, among what was given until now.
+    #: The number of the memory after it in its session, of those that were passed so far.
     next_number: int | None = None
 
     def comes_after_gap(self, last: RenderedMemory | None) -> bool:
@@ -92,7 +92,7 @@ class KeptMemories:
 
 
 class BudgetSelection:
-    """What is kept of memories that are taken one after the other, oldest first.
+    """The memories that fit into the budget, added one by one, oldest first.
 
     A memory is added at the end while the budget holds it. One that would not fit makes room: half of the budget is cleared,
     so that more than as much is added before the beginning changes again. Everything follows from the memories alone.

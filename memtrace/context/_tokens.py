@@ -1,4 +1,4 @@
-"""How many tokens a text has."""
+"""Count or estimate the tokens of a string."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def checked_count(count_tokens: TokenCounter, text: str) -> int:
     return tokens
 
 
-# ---- the estimate: the kinds of pieces that tokenizers split a text into, and what each costs on average
+# ---- the estimate: the kinds of pieces into which tokenizers split a string, and the average tokens of each
 
 #: A space before a word is part of its token, a sign between two words often is, and a line end is part of the signs before it.
 _PIECE = re.compile(

@@ -1,4 +1,4 @@
-"""Which memories matter to a query: a text index on SQLite, a ranking by words, and vectors where a user has them."""
+"""Find relevant memories: a full-text index on SQLite, ranking by words, and vectors of an embedder."""
 
 from __future__ import annotations
 

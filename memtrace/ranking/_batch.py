@@ -1,4 +1,4 @@
-"""Memories on their way into an index: which block has room for each, where it stands there, and which words it has."""
+"""Add memories to an index: choose a block with room for each, its place there, and its words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPEATED = "_"
 """A word that a memory has two or three times is also in the index with as many of these before it, less one."""
 MOST_REPEATS = 3
 FIND = "SELECT place FROM {docs} WHERE fingerprint=? AND time=? AND session_id IS ?"
-"""Where a memory stands, by its `identity`."""
+"""The place of a memory, by its `identity`."""
 
 _LATEST = (1 << 63) - 1
 _TRIED = 4
@@ -29,12 +29,12 @@ _Owner = tuple[int, str, bool]
 
 
 def identity(memory: Memory) -> tuple[int, int, str | None]:
-    """What tells a memory from every other one: the server gives none a name."""
+    """The key that identifies a memory, since the server gives it no ID."""
     return fingerprint(memory), to_microseconds(memory.time), memory.session_id or None
 
 
 def fingerprint(memory: Memory) -> int:
-    """The same for equal contents of one agent; of others it differs, but for one in 2**64."""
+    """A hash that is the same for equal contents of one agent; others collide once in 2**64."""
     return _digest(f"{memory.agent_id}\n{memory.content}")
 
 

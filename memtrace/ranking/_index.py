@@ -1,8 +1,8 @@
-"""A text index of one organisation's memories: tables of an SQLite database, with FTS5 for which word stands where.
+"""A full-text index of one organisation's memories: tables of an SQLite database, with FTS5 for the occurrences of words.
 
-It takes any connection: to a file of its own, to ":memory:", or to the database in which a store keeps the memories themselves
-(then it holds no copy of them, and is written within the store's transaction). Each scope has tables of its own, so no other
-tenant's words count in its statistics.
+It takes any connection: to a separate file, to ":memory:", or to the database of a store. In a store it has no copy of the
+memories, and is written within the store's transaction. Each scope has separate tables, so that other tenants' words do not affect
+its statistics.
 """
 
 from __future__ import annotations
@@ -166,11 +166,11 @@ class TextIndex:
         return len(found)
 
     def remove_at(self, places: Iterable[int]) -> None:
-        """Take out what stands at places, where no host keeps the memories."""
+        """Remove the memories at these places, if no host keeps them."""
         self.remove_many(_read(content) for content in self.contents(places).values())
 
     def _remove(self, found: Mapping[int, Memory]) -> None:
-        """Take out what stands at places."""
+        """Remove the memories at these places."""
         tables, counts = self._tables, Counter[str]()
         for place, memory in found.items():
             stems = stems_of(memory)
@@ -197,7 +197,7 @@ class TextIndex:
             )
 
     def _part(self, block: int, load: MemoryLoader | None) -> None:
-        """Add the memories of a block anew where they are more than one run by now."""
+        """Add the memories of a block again if they are more than one run now."""
         tables = self._tables
         rows = tables.run(
             "SELECT at, place, key FROM {docs} WHERE session_id IS NULL AND place BETWEEN ? AND ?",
@@ -348,7 +348,7 @@ class TextIndex:
             self._tables.run("DELETE FROM {notes} WHERE substr(name, 1, ?)=?", (len(beginning), beginning))
 
     def place_of(self, memory: Memory) -> int | None:
-        """Where a memory stands; None when it is not there."""
+        """The place of a memory; None if it is not in the index."""
         place = self._tables.one(FIND, identity(memory))
         return None if place is None else int(place)
 
@@ -371,7 +371,7 @@ class TextIndex:
         return Neighbours(self._tables, scope)
 
     def word_counts(self, asked: Sequence[str]) -> dict[str, int]:
-        """In how many memories of the whole index each word stands."""
+        """The number of memories in the whole index that have each word."""
         sql = f"SELECT word, count FROM {{words}} WHERE count>0 AND word IN ({slots(asked)})"
         return dict(self._tables.run(sql, asked).fetchall())
 
@@ -399,12 +399,12 @@ class TextIndex:
         return sum(self._tables.one(sql, (match, first, last)) for first, last in scope.bounds)
 
     def places(self, memory_filter: MemoryFilter) -> set[int]:
-        """Where everything stands that passes a filter."""
+        """The places of all memories that pass a filter."""
         where, values = memory_filter.where()
         return {place for (place,) in self._tables.run(f"SELECT place FROM {{docs}} WHERE {where}", values)}
 
     def memories(self, places: Iterable[int], memory_filter: MemoryFilter) -> list[IndexedMemory]:
-        """What stands at places and passes a filter."""
+        """The memories at these places that pass a filter."""
         where, values = memory_filter.where(of_keys=True)
         found = self._tables.run_at(f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where}", "place", places, values)
         return [IndexedMemory(*row) for row in found]
@@ -457,7 +457,7 @@ class TextIndex:
             self._tables.run_many("INSERT OR REPLACE INTO {vectors} VALUES (?, ?, ?)", vectors)
 
     def remove_vectors(self, memory_filter: MemoryFilter, kept: int | None) -> None:
-        """Remove the vectors of memories that pass a filter, but for those of one model."""
+        """Remove the vectors of memories that pass a filter, except those of one model."""
         where, values = memory_filter.where()
         with self._tables.transaction():
             for table in ("{signs}", "{vectors}"):

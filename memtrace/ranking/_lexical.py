@@ -45,7 +45,7 @@ _CODE_MASK = LENGTHS - 1
 def _postings(index: TextIndex, query: str, scope: Scope) -> Iterator[tuple[str, list[int]]]:
     """The stems of a query that are found, with the rows that have them; the rarest first, until enough rows are read.
 
-    Everything goes by the scope alone: what else the index has changes nothing.
+    Only the scope matters: other memories in the index change nothing.
     """
     asked = query_words(query) if scope.count else []
     if len(asked) > _MOST_WORDS:
@@ -94,13 +94,13 @@ class LexicalScores:
         self._norms = [_SATURATION * (1 - share + share * length / mean) for length in CODE_LENGTHS]
         self._own: defaultdict[int, float] = defaultdict(float)
         self._groups: defaultdict[int, float] = defaultdict(float)
-        #: How rare each word is, and where it stands, in order of places.
+        #: The rarity of each word, and its places in order.
         self._found: list[tuple[float, list[int]]] = []
         for word, rows in _postings(index, query, scope):
             self._take(word, rows)
 
     def _take(self, word: str, rows: list[int]) -> None:
-        """Count a word that stands in these rows."""
+        """Count a word that occurs in these rows."""
         weight = _rarity(self._scope.count, len(rows))
         own = self._own
         places = [row >> LENGTH_BITS for row in rows]
@@ -187,7 +187,7 @@ class LexicalScores:
         return {block: worth[group] for block, group in of_block.items()}
 
     def _standing_in(self, blocks: Iterable[int]) -> set[int]:
-        """The places in blocks that have a word of the query."""
+        """The places in these blocks that have a word of the query."""
         places = set[int]()
         for block in blocks:
             first, last = places_of_block(block)

@@ -1,8 +1,8 @@
 """Which memories stand next to each other in their session, or without one in what their agent has: in order of time.
 
-The order is that in which they occurred; of what occurred at once, that in which the server took it; then a number that follows from
-agent and content. So it is the same in whichever order memories were read and added. In most blocks they were added in this
-order: there a neighbour's place is the next number. Elsewhere the index is asked.
+Memories are ordered by `occurred_at`, then by the server's time, then by a hash of agent and content. The order of reading and
+adding makes no difference. In most blocks the memories were added in this order, so that a neighbour's place is the next number.
+In others the index is read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Standing = tuple[int, int, int]
 
 
 class _Row(NamedTuple):
-    """What settles where a memory stands."""
+    """The values by which a memory is ordered."""
 
     place: int
     sequence: int
@@ -83,7 +83,7 @@ class Neighbours:
         return map(_Row._make, [*self._tables.run_at(sql, "place", places)])
 
     def _beside(self, row: _Row, most: int) -> tuple[list[_Standing], list[_Standing]]:
-        """What stands before a row and behind it, the nearest first."""
+        """The memories before and after a row, nearest first."""
         _, sequence, at, time, fingerprint, _ = row
         agent = () if self._scope.agent_id is None else (self._scope.agent_id,)
         values = (sequence, at, time, fingerprint, *agent, most)

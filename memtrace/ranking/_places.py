@@ -35,7 +35,7 @@ def blocks_of(agent_id: str) -> tuple[int, int]:
 
 
 def first_place(block: int) -> int:
-    """Of a block, whose number has its bucket above it. What is around it belongs to no block."""
+    """The first place of a block, whose number has its bucket in the high bits. The places around a block belong to none."""
     return (block << POSITION_BITS) + REACH
 
 
@@ -70,4 +70,4 @@ def rows_of_blocks(first: int, last: int) -> tuple[int, int]:
 
 
 CODE_LENGTHS: tuple[float, ...] = tuple(2 ** (code / _STEPS) - 1 for code in range(LENGTHS))
-"""The number of words that each code stands for."""
+"""The number of words of each code."""

@@ -17,7 +17,7 @@ class Scope:
 
     #: Rows of the full-text table, from and to.
     bounds: Sequence[tuple[int, int]]
-    #: How many words each group has. A group is named by a block of its own, the only one or one of those in `merged`.
+    #: How many words each group has. The name of a group is one of its blocks: the only one, or one of those in `merged`.
     lengths: dict[int, int]
     #: The group of each block that is not the only one of its group.
     merged: dict[int, int]

@@ -47,7 +47,7 @@ _CREATE = {
 
 
 class Tables:
-    """One scope's tables. In a statement ``{docs}`` stands for the table of that name."""
+    """One scope's tables. In a statement ``{docs}`` is replaced by the table of that name."""
 
     def __init__(self, connection: sqlite3.Connection, number: int) -> None:
         self._connection = connection
@@ -141,7 +141,7 @@ class Tables:
         return found >= expected  # each memory has a word at least
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Write all of it or nothing, in the transaction that the connection is in or in one of its own."""
+        """Write all of it or nothing, in the transaction of the connection, or in a new one."""
         return _transaction(self._connection)
 
     @contextmanager

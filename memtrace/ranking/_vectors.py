@@ -22,10 +22,10 @@ from memtrace.ranking._places import block_of
 from memtrace.ranking._scope import Scope
 
 Embedder = Callable[[list[str]], list[list[float]]]
-"""Gives each text a vector, all of one length. Blocking; called with at most 64 texts at a time.
+"""Turns a list of strings into vectors of one length. It may block; it is called with at most 64 strings at a time.
 
-Vectors are kept under the name of the model and their length, and compared with no others. The name is a text that the function has
-as its attribute `model` or `name`; without one it is that of the function or class, with its module.
+Vectors are stored under the name of the model and their length, and never compared with others. The name is the string in the
+function's attribute `model` or `name`; the default is the name of the function or class, with its module.
 """
 
 BATCH = 64
@@ -64,7 +64,7 @@ class CheckedEmbedder:
         return vectors
 
     def _fault(self, vectors: list[list[float]], expected: int) -> str | None:
-        """What is wrong with vectors; None when they can be used."""
+        """The fault of vectors; None if they can be used."""
         lengths = set(map(len, vectors))
         if len(vectors) != expected:
             return f"gave {counted(len(vectors), 'vector', 'vectors')} for {counted(expected, 'string', 'strings')}"
@@ -111,7 +111,7 @@ def keep_vectors(index: TextIndex, model: str, vectors: Sequence[tuple[int, Sequ
 
 
 class QueryVector:
-    """What is near a query in a scope, by the vectors of one model."""
+    """The memories near a query in a scope, by the vectors of one model."""
 
     def __init__(self, index: TextIndex, scope: Scope, vector: Sequence[float], model: int) -> None:
         self._index = index

@@ -76,7 +76,7 @@ _queries = pytest.mark.parametrize("query", _QUERIES.values(), ids=_QUERIES)
 
 
 class IndexedTransportContract:
-    """What a transport must do that offers an index of its own: find what the client's index finds, of this tenant alone.
+    """Test a transport that offers an index: it must find what the client's own index finds, of this tenant only.
 
     ::
 
@@ -87,12 +87,13 @@ class IndexedTransportContract:
                     my_server.url, my_server.key_of(organisation), transport="mine", **settings
                 )
 
-    `connect` gives a client of an organisation, a `Memtrace` or an `AsyncMemtrace`, which the contract closes. Each test begins with
-    organisations that are empty. Where memories can be removed, the fixture `forget` gives a function for that.
+    Override the fixture `connect`. It returns a function that creates a client of an organisation, a `Memtrace` or an
+    `AsyncMemtrace`. The contract closes the client. Each test needs empty organisations. If memories can be removed, override the
+    fixture `forget` too.
     """
 
     knows_neighbours: ClassVar[bool] = True
-    """False for an index whose hits do not say what stands beside them: prompts then mark fewer gaps."""
+    """Set it to False if hits have no `previous` and `next`. Prompts then mark fewer gaps."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -101,19 +102,19 @@ class IndexedTransportContract:
 
     @pytest.fixture
     def connect(self) -> Connect:
-        """Makes a client of the organisation of this name; each subclass overrides this."""
+        """Return a function that creates a client of an organisation. Each subclass overrides this."""
         raise NotImplementedError(
             f"{type(self).__name__} needs a fixture `connect` that returns a function making a client of an organisation"
         )
 
     @pytest.fixture
     def forget(self) -> Forget | None:
-        """Removes an agent's memories for good, given the organisation and the agent. Default: nothing can be removed."""
+        """Return a function that removes an agent's memories, given the organisation and the agent. Default: nothing can be removed."""
         return None
 
     @pytest.fixture
     def client(self, connect: Connect, tmp_path: Path) -> Iterator[_Make]:
-        """Makes clients, blocking ones in the tests' eyes; closes them in the end."""
+        """Create clients that the tests call as blocking ones, and close them at the end."""
         with ExitStack() as stack:
             yield lambda organisation="one", **settings: stack.enter_context(_Client(connect, organisation, settings))
 

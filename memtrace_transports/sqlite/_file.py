@@ -141,7 +141,7 @@ class OpenStore:
             return error_response(RouteError(400, "invalid search of the index"))
 
     def _whole(self, attempt: Callable[[], T], until: float, *, may_repeat: bool = True) -> T:
-        """What an attempt gives; one that fails is taken back, and made again where only another process was in its way."""
+        """The result of an attempt. A failed one is rolled back, and retried if only another process was in its way."""
         while True:
             try:
                 return attempt()
@@ -175,7 +175,7 @@ class OpenStore:
         self.directory.forget()
 
     def close(self) -> None:
-        """Close the file. What was answered is in it."""
+        """Close the file. Every write that was acknowledged is in it."""
         self.connection.close()
 
 

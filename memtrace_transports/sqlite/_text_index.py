@@ -1,4 +1,4 @@
-"""What is wrong with the text index of an organisation, and mending it."""
+"""Check and repair the full-text index of an organisation."""
 
 from __future__ import annotations
 

@@ -403,7 +403,7 @@ class StoreFile(ClosedBeforeForks):
 
     @contextmanager
     def _unfinished(self, report: ForgetReport) -> Iterator[None]:
-        """Tell that memories are removed already, of what comes out of erasing them."""
+        """Say in an error of erasing that the memories are removed already."""
         try:
             yield
         except (ConfigurationError, TransportError) as error:
@@ -505,7 +505,7 @@ class StoreFile(ClosedBeforeForks):
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Make an error of ours of what SQLite says, with what was begun taken back."""
+        """Roll back and raise an SDK error for an error of SQLite."""
         with self._lock:
             if self._is_closed:
                 raise unusable(self._location.path, "was closed", "make another StoreFile")

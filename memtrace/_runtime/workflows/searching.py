@@ -1,4 +1,4 @@
-"""Searches: what is newer is read into the index first, unless the transport has one of its own."""
+"""Searches. Newer memories are read into the index first, unless the transport has its own index."""
 
 from __future__ import annotations
 

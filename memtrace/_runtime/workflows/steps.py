@@ -114,7 +114,7 @@ def tell_progress(progress: Callable[[T], object], state: T) -> Workflow[None]:
 
 
 def emit_all(items: Sequence[T]) -> Stream[T]:
-    """Items of a stream, given one after the other; the stream stands still until there is none left.
+    """Return items of a stream one by one. The stream waits until none is left.
 
     Write ``yield from emit_all(rows)``.
     """
@@ -144,7 +144,7 @@ class WorkflowRun(Generic[T]):
         return self._go_on(self._generator.send, result)
 
     def throw(self, error: Exception) -> WorkflowStep | None:
-        """Throw in what the last step raised. The workflow may handle it; otherwise it comes out here."""
+        """Raise the last step's error in the workflow. If the workflow does not handle it, it is raised here."""
         return self._go_on(self._generator.throw, error)
 
     def _go_on(self, way: Callable[[A], WorkflowStep | Items[T]], given: A) -> WorkflowStep | None:
@@ -159,6 +159,6 @@ class WorkflowRun(Generic[T]):
         return effect
 
     def close(self) -> None:
-        """End it where it stands. Something else ends it then: that comes out, and not what closing raises."""
+        """End it at its current step. The error that ends it is raised, not an error of closing."""
         with suppress(Exception):
             self._generator.close()
