@@ -1,4 +1,4 @@
-"""What a search gives: memories with their scores, the most relevant first."""
+"""The result of a search: memories with their scores, most relevant first."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class SearchHit:
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
-    #: The memories that stand before it and behind it in its session, or without one in what its agent has, in order of time. None
-    #: where there is none, or that is not known.
+    #: The memories before and after it in its session; without a session, among its agent's. None if there is none, or it is
+    #: unknown.
     previous: Neighbour | None = field(default=None, repr=False, compare=False)
     next: Neighbour | None = field(default=None, repr=False, compare=False)
 
