@@ -21,6 +21,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 TESTING = nox.project.dependency_groups(PROJECT, "test", "frameworks")
 BESIDE_TESTS = [
     "docs",
+    "examples",
     "scripts",
     "README.md",
     "CHANGELOG.md",
@@ -267,7 +268,7 @@ def plugins(session: nox.Session) -> None:
 def functions(session: nox.Session) -> None:
     """The function tools in frameworks that take Python functions, each at its newest version, with a scripted model."""
     _install_the_source_tree(session, "agno", "dspy", "google-genai", "haystack-ai", "ollama", "smolagents")
-    session.run("pytest", "tests/integrations/functions", "-rs", *session.posargs)
+    session.run("pytest", "tests/integrations/functions", "tests/examples", "--whole", "-rs", *session.posargs)
 
 
 # ---- benchmarks -----------------------------------------------------------------------------------------------------
