@@ -70,6 +70,22 @@ def test_an_option_whose_default_is_empty_may_be_so(invoke):
     assert "it is empty" not in invoke("mcp", "--agent", "a", "--prefix", "", stdin="").output
 
 
+def programs(command=None, words=()):
+    """The words of the program, of each group and of each command."""
+    command = command or get_command(app)
+    yield words
+    for name, each in getattr(command, "commands", {}).items():
+        yield from programs(each, (*words, name))
+
+
+@pytest.mark.parametrize("words", [*programs()], ids=" ".join)
+def test_no_line_of_a_help_text_is_wider_than_a_terminal_of_80_columns(invoke, environment, words):
+    environment.setenv("COLUMNS", "80")
+    lines = invoke(*words, "--help").output.splitlines()
+    assert lines[0].startswith("Usage: ") or lines[1].startswith("Usage: ")
+    assert [line for line in lines if len(line) > 80] == []
+
+
 @pytest.mark.parametrize("command", [("filter", ""), ("agents", ""), ("sessions", ""), ("stats", "a", "")])
 def test_an_argument_that_may_be_left_out_is_not_left_out_by_being_empty(invoke, command):
     result = invoke(*command)

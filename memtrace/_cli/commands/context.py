@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 CONTEXT = """\b
 Examples:
   memtrace-sdk context sess_0123456789abcdef01234567
-  memtrace-sdk context sess_0123456789abcdef01234567 --since 7d --type decision
-  memtrace-sdk context sess_0123456789abcdef01234567 --prompt --max-tokens 2000
+  memtrace-sdk context sess_0123456789abcdef01234567 --type decision
+  memtrace-sdk context sess_0123456789abcdef01234567 --prompt
   memtrace-sdk context --agent assistant --query "where does the user live?"
 
 \b
-The server takes 100 memories at most and cuts each at 80 bytes. A session that
-it does not know gives the heading alone. With --prompt the console writes all
-memories of the session or agent, each whole, as memories.prompt_context does;
-with --query those that are relevant, with their neighbours, in 2000 tokens
-unless --max-tokens says otherwise. Tokens are estimated.
+The server takes 100 memories at most and cuts each at 80 bytes. A session
+that it does not know gives the heading alone. With --prompt the console
+writes all memories of the session or agent, each whole, as
+memories.prompt_context does; with --query those that are relevant, with their
+neighbours, in 2000 tokens unless --max-tokens says otherwise. Tokens are
+estimated.
 """
 _QUERY_TOKENS = 2000
 

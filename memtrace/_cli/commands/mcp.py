@@ -16,10 +16,11 @@ Examples:
   memtrace-sdk mcp --agent assistant --http 127.0.0.1:8765
 
 \b
-The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on the
-command line. Without an address memories are kept in a file of this machine; a
-line on stderr says where. With --http, MEMTRACE_MCP_TOKEN is the secret that clients have to
-send as Authorization: Bearer; without one only the loopback address is served.
+The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on
+the command line. Without a base URL, memories are kept in a file of this
+machine; a line on stderr says where. With --http, MEMTRACE_MCP_TOKEN is the
+secret that clients have to send as Authorization: Bearer; without one only
+the loopback address is served.
 """
 
 

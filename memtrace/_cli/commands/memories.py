@@ -92,7 +92,7 @@ def remember(
 DECIDE = """\b
 Examples:
   memtrace-sdk decide assistant "Open in dark mode" "the user prefers it"
-  memtrace-sdk decide builder "Use PostgreSQL" "JSON support" --tag storage --json
+  memtrace-sdk decide builder "Use PostgreSQL" "JSON support" --tag db --json
 
 \b
 It is a memory of the type and event decision, with REASONING in its metadata.

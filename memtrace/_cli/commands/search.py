@@ -26,15 +26,15 @@ from memtrace._cli.terminal import show_error, show_json, show_table
 SEARCH = """\b
 Examples:
   memtrace-sdk search "what does the user drink?"
-  memtrace-sdk search "train to Lisbon" --agent assistant --since 30d --limit 5
-  memtrace-sdk search "dark mode" --search-index ~/.cache/memories.index --json
+  memtrace-sdk search "train to Lisbon" --agent assistant --since 30d
+  memtrace-sdk search "dark mode" --search-index memories.index --json
 
 \b
-The most relevant first, by the words of QUERY: any of them is enough. The console
-ranks them, so that it works with every server. Without --search-index it reads
-all memories of the agent, session or organisation first. --since and --until are
-for when a memory occurred. For a part of the content, as it is written:
-memtrace-sdk filter.
+The most relevant first, by the words of QUERY: any of them is enough. The
+console ranks them, so that it works with every server. Without --search-index
+it reads all memories of the agent, session or organisation first. --since and
+--until are for when a memory occurred. For a part of the content, as it is
+written: memtrace-sdk filter.
 """
 
 

@@ -17,8 +17,8 @@ Examples:
   memtrace-sdk spool failed outbox.db --drop > refused.jsonl
 
 \b
-The file is what memories.buffered(spool="outbox.db") writes. Programs may go on
-using it meanwhile.
+The file is what memories.buffered(spool="outbox.db") writes. Programs may go
+on using it meanwhile.
 """
 
 spool: typer.Typer = typer.Typer(

@@ -17,8 +17,9 @@ Examples:
   memtrace-sdk store forget --agent assistant --before 2026-01-01
 
 \b
-Without --store, MEMTRACE_BASE_URL names the file. Other processes may go on using
-it meanwhile, except that compact and forget need it exclusively at the end.
+Without --store, MEMTRACE_BASE_URL names the file. Other processes may go on
+using it meanwhile, except that compact and forget need it exclusively at the
+end.
 """
 
 store: typer.Typer = typer.Typer(
@@ -178,8 +179,9 @@ Examples:
   memtrace-sdk serve --store sqlite:///memories.db --host 0.0.0.0 --port 9100
 
 \b
-The routes are those of a Memtrace server; there are no control routes. Put a proxy
-that speaks TLS in front of it where others than this machine can reach it.
+The routes are those of a Memtrace server; there are no control routes. Put a
+proxy that speaks TLS in front of it where others than this machine can reach
+it.
 """
 
 
