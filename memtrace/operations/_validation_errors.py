@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from memtrace._support.error_text import type_name
 from memtrace.exceptions import InvalidRequestError
 from memtrace.operations._time_bounds import TIME_RULE
-from memtrace.operations._validation import broken_rule
+from memtrace.operations._validation import ID_FIELDS, broken_rule, id_hint
 
 _KINDS = {
     "string_type": "a string",
@@ -35,7 +35,11 @@ _RULES = {
 
 def invalid_request_from(error: ValidationError) -> InvalidRequestError:
     """The SDK's error for the first field that a model does not take. It holds no value."""
-    return broken_rule(*first_violation(error))
+    field, rule, problem = first_violation(error)
+    told = broken_rule(field, rule, problem)
+    if field in ID_FIELDS and rule == _KINDS["string_type"]:
+        told.hint = id_hint(field, is_string=False)
+    return told
 
 
 def first_violation(error: ValidationError) -> tuple[str, str, str]:

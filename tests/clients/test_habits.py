@@ -6,6 +6,8 @@ import copy
 import inspect
 import json
 import pickle
+import traceback
+import uuid
 from datetime import datetime, timezone
 from unittest.mock import create_autospec
 
@@ -412,6 +414,51 @@ def _dotted(text):
     import re
 
     return re.findall(r"\b(?:client|memories|agents|sessions)(?:\.[a-z_]+)+", text)
+
+
+# ---- IDs of other systems
+
+
+UUID = uuid.UUID("4f5b3c2a-1c9d-4b7e-8a55-0d9f6f1f2a11")
+BY_ID = {
+    ("agent_id", "remember"): lambda client, id_: client.remember(id_, "c"),
+    ("agent_id", "recall"): lambda client, id_: client.recall(id_),
+    ("agent_id", "decide"): lambda client, id_: client.decide(id_, "c", "r"),
+    ("agent_id", "memories.add"): lambda client, id_: client.memories.add(agent_id=id_, content="c"),
+    ("session_id", "memories.add"): lambda client, id_: client.memories.add(agent_id="a", session_id=id_, content="c"),
+    ("agent_id", "memories.list"): lambda client, id_: client.memories.list(agent_id=id_),
+    ("agent_id", "memories.filter"): lambda client, id_: client.memories.filter(agent_id=id_),
+    ("session_id", "memories.filter"): lambda client, id_: client.memories.filter(session_id=id_),
+    ("agent_id", "memories.search"): lambda client, id_: client.memories.search("q", agent_id=id_),
+    ("agent_id", "memories.prompt_context"): lambda client, id_: client.memories.prompt_context("q", agent_id=id_),
+    ("session_id", "sessions.prompt_context"): lambda client, id_: client.sessions.prompt_context(id_),
+    ("agent_id", "agents.memories"): lambda client, id_: client.agents.memories(id_),
+    ("agent_id", "agents.stats"): lambda client, id_: client.agents.stats(id_),
+    ("session_id", "sessions.memories"): lambda client, id_: client.sessions.memories(id_),
+    ("session_id", "sessions.context"): lambda client, id_: client.sessions.context(id_),
+}
+
+
+@by_face(("field", "call"), [(field, call) for (field, _), call in BY_ID.items()], ids=list(BY_ID))
+def test_an_invalid_id_names_the_call_that_makes_one_of_it(client, field, call):
+    with pytest.raises(InvalidRequestError, match=field) as caught:
+        call(client, str(UUID))
+    assert caught.value.field == field
+    assert caught.value.hint == f"memtrace.integrations.identifiers.id_for({field}) creates an ID from any string"
+    assert caught.value.hint in "".join(traceback.format_exception(caught.value))
+
+
+@by_face(("field", "call"), [(field, call) for (field, _), call in BY_ID.items()], ids=list(BY_ID))
+def test_an_id_that_is_no_string_names_the_call_that_makes_one_of_it(client, fake, field, call):
+    with pytest.raises(InvalidRequestError) as caught:
+        call(client, UUID)
+    assert (caught.value.field, len(fake.calls)) == (field, 0)
+    assert caught.value.hint == f"memtrace.integrations.identifiers.id_for(str({field})) creates an ID from any string"
+
+
+def test_an_invalid_id_in_a_batch_names_the_call_too(client):
+    outcome = client.memories.add_many([AddMemoryRequest(agent_id=str(UUID), content="c")]).outcomes[0]
+    assert outcome.error.hint == "memtrace.integrations.identifiers.id_for(agent_id) creates an ID from any string"
 
 
 # ---- signatures
