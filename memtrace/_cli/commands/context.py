@@ -60,6 +60,7 @@ def context(
 ) -> None:
     """Show a context for a prompt: the server's Markdown, or with --prompt or --query whole memories in a budget."""
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import nothing_of
     from memtrace._cli.search_index import SearchFilters, read_ahead
 
     if query is None:
@@ -79,7 +80,8 @@ def context(
                 max_tokens=max_tokens,
                 format=format or "markdown",
             )
-        _show_prompt(made, as_json=as_json, as_messages=format == "messages")
+            none = "" if made.memories or made.omitted else nothing_of(client, agent)
+        _show_prompt(made, none, as_json=as_json, as_messages=format == "messages")
         return
     for option, given in (("--max-tokens", max_tokens), ("--format", format), ("--search-index", search_index)):
         if given is not None:
@@ -101,14 +103,14 @@ def _check_owner(session: str | None, agent: str | None, *, prompt: bool) -> Non
         raise CommandError(f"{problem}: the server writes the context of a session", ExitStatus.USAGE)
 
 
-def _show_prompt(made: PromptContext, *, as_json: bool, as_messages: bool) -> None:
+def _show_prompt(made: PromptContext, none: str, *, as_json: bool, as_messages: bool) -> None:
     if as_json:
         memories = [memory.model_dump(mode="json", exclude_unset=True) for memory in made.memories]
         counts = {"tokens": made.tokens, "omitted": made.omitted, "revision": made.revision}
         show_json({"text": made.text, "messages": made.messages, **counts, "memories": memories})
         return
     if not made.memories:
-        show_error("nothing was found" if not made.omitted else "no memory fits: raise --max-tokens")
+        show_error(none or "no memory fits: raise --max-tokens")
     if as_messages:
         show_json(made.messages)
     elif made.memories:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from memtrace._cli.agent_names import AgentNames
+    from memtrace.client import Memtrace
     from memtrace.models import Memory
     from memtrace.resources.request_params import AddMemoryParams
 
@@ -226,10 +227,12 @@ def recall(
             limit=limit,
             query=query,
         )
-        if not as_json and not found:
+        if not found:
             window = Window(since, until, query, is_narrowed=bool(memory_type or tag))
-            show_error(why_nothing(client, agent, window))
-            return
+            why = why_nothing(client, agent, window)
+            if not as_json:
+                show_error(why)
+                return
         names = AgentNames(client, ids=ids or as_json).of([agent])
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
@@ -294,11 +297,23 @@ def tail(
         names = AgentNames(client, ids=ids or as_json)
         if not as_json:
             _show_shared({name: names.of([value]).get(value, value) for name, value in shared.items()})
-        for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
+        for number, come in enumerate(follow(client, wanted, lines=lines, interval=interval, clock=SystemClock())):
+            if number == 0 and not come:
+                _warn_of_unknown(client, agent)
             if isinstance(come, Outage):
                 show_error(f"no response yet, still trying: {come.error.message}")
             else:
                 _show_as_they_come(come, shared, names, as_json=as_json)
+
+
+def _warn_of_unknown(client: Memtrace, agent: str | None) -> None:
+    """Say that nobody has written to this agent, which may change while `tail` runs."""
+    from memtrace._cli.nothing_found import check_agent
+
+    try:
+        check_agent(client, agent)
+    except CommandError as error:
+        show_error(f"{error.message}; waiting for its first memory")
 
 
 def _show_shared(shared: Mapping[str, str]) -> None:

@@ -78,7 +78,7 @@ def search(
         }
         read_ahead(client, query, filters)
         hits = client.memories.search(query, **filters)
-        none = "" if hits or as_json else nothing_of(client, agent)
+        none = "" if hits else nothing_of(client, agent)
         names = AgentNames(client, ids=ids or as_json).of(hit.memory.agent_id for hit in hits)
     if as_json:
         rows = [
@@ -145,7 +145,7 @@ def filter_(
             order=order,
         )
         names = AgentNames(client, ids=ids or as_json).of(memory.agent_id for memory in found.results)
-        none = "" if found.results or as_json else nothing_of(client, agent)
+        none = "" if found.results else nothing_of(client, agent)
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
         return
