@@ -39,7 +39,9 @@ class Choice:
     base_url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="The base URL, with the key of MEMTRACE_API_KEY. Without it: MEMTRACE_BASE_URL."
+            metavar="URL",
+            help="The base URL of a server, with the key of MEMTRACE_API_KEY, or a file, as in sqlite:///agent.db. "
+            "Without it: MEMTRACE_BASE_URL.",
         ),
     ] = None
     transport: Annotated[
