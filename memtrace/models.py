@@ -309,7 +309,7 @@ class AddMemoryRequest(_Sent):
     #: The idempotency key, unique in the organisation for 24 hours. Default: in `client.memories`, sessions and buffers, a unique
     #: key for each call; elsewhere the server's own key of the agent, the event type and the first 200 bytes of the content.
     dedup_key: str | None = None
-    #: From 0 to 1.
+    #: From 0 to 1. The server stores 0 like no importance: it reads back as None, which filters, searches and prompts count as 0.
     importance: float | None = Field(default=None, ge=0, le=1)
     #: Another memory that this one follows from; the server does not check it.
     parent_id: str | None = None
@@ -360,6 +360,7 @@ class Memory(ResponseModel):
     metadata: dict[str, Any] | None = None
     tags: list[str] | None = None
     dedup_key: str | None = None
+    #: From 0 to 1; None if it was not set, or set to 0.
     importance: float | None = None
     parent_id: str | None = None
 
