@@ -140,7 +140,7 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
         show_json({"file": file, "dry_run": plan.dry_run, **counts})
     else:
         _say_what_became(report, plan)
-    return ExitStatus.INCOMPLETE if report.refused else ExitStatus.OK
+    return ExitStatus.INCOMPLETE if report.rejected else ExitStatus.OK
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def _say_what_became(report: ImportReport, plan: ImportPlan) -> None:
         _say_registered(counted(report.sessions.total, "session", "sessions"), report.sessions, f"{would}opened", plan)
     say(
         f"{counted(report.read, 'line', 'lines')} of {plan.name}: "
-        f"{report.stored:,} {would}stored, {report.present:,} there already, {report.refused:,} refused"
+        f"{report.stored:,} {would}stored, {report.present:,} there already, {report.rejected:,} rejected"
     )
 
 
@@ -183,7 +183,7 @@ def _how_far(report: ImportReport) -> tuple[str, ...]:
     )
     told = (
         f"{also}Of {lines} read {report.stored:,} are stored, {report.present:,} were there already, "
-        f"{report.refused:,} refused{unknown}: run the same command again to go on, nothing is stored twice."
+        f"{report.rejected:,} rejected{unknown}: run the same command again to go on, nothing is stored twice."
     )
     return (*report.problems, told)
 
