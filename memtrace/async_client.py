@@ -100,7 +100,9 @@ class AsyncMemtrace(HintsAtNames):
         search_index: The file in which `memories.search` keeps its index between runs. Several
             processes may share it. Default: in memory, or the store's own file.
         embedder: A blocking function that turns a list of texts into vectors of one length, for
-            search by meaning. If it fails, words alone rank, and one log record says so.
+            search by meaning. If it fails, words alone rank, and one log record says so. Vectors
+            are stored under the name of the model, its attribute `model` or `name`, or else the
+            name of the function or class.
         ranker: Ranks search hits: the name of an installed ranker, or an object with
             `rank(query, candidates)`.
 

@@ -73,9 +73,11 @@ class BatchProgress:
         return self.stored + self.duplicate + self.failed + self.unknown
 
 
-Progress = Callable[[BatchProgress], None]
+Progress = Callable[[BatchProgress], object]
 """Called with the progress after each round of a batch, of `max_concurrency` requests. An exception of it ends
 the batch.
+
+It may be async with `AsyncMemtrace`, which awaits its result. `Memtrace` refuses an async one.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from memtrace._support.worker_threads import WorkerThread
 from memtrace.exceptions import ClientClosedError
 from memtrace.models import Memory
 from memtrace.operations._time_bounds import beside
-from memtrace.ranking import Embedder, TextIndex, answer_query, open_index_file
+from memtrace.ranking import Embedder, MemoryFilter, TextIndex, answer_query, open_index_file
 from memtrace.ranking._file import index_error, is_damage, reading_rows, remove_damaged_index, scope_name
 from memtrace.ranking._vectors import CheckedEmbedder
 from memtrace.transport import IndexAnswer, IndexQuery
@@ -29,10 +30,13 @@ Owner = tuple[str, ...]
 _PATIENCE = 5.0
 """Seconds that an index waits for another process, and a fork for a thread that uses it."""
 _ORGANISATION = "organisation"
+_SEEN = "seen"
+_EPOCH = "epoch"
+"""The names of what is noted beside an index."""
 
 
 class Target(NamedTuple):
-    """What is read into an index, and continued: one agent's memories, one session's, or all of the organisation."""
+    """The memories that an index reads and keeps up to date: one agent's, one session's, or the whole organisation's."""
 
     agent_id: str | None = None
     session_id: str | None = None
@@ -41,8 +45,13 @@ class Target(NamedTuple):
     def note(self) -> str:
         """The name under which an index keeps how far it was read."""
         if self.session_id is not None:
-            return f"seen of session {self.session_id}"
-        return "seen" if self.agent_id is None else f"seen of agent {self.agent_id}"
+            return f"{_SEEN} of session {self.session_id}"
+        return _SEEN if self.agent_id is None else f"{_SEEN} of agent {self.agent_id}"
+
+    @property
+    def memory_filter(self) -> MemoryFilter:
+        """What of an index belongs to it."""
+        return MemoryFilter(agent_id=self.agent_id, session_id=self.session_id)
 
 
 class Mark(NamedTuple):
@@ -82,7 +91,7 @@ class Mark(NamedTuple):
         )
 
     def written(self) -> str:
-        """This mark as a text."""
+        """This mark as a string."""
         time, *others, settled = self
         return json.dumps([time.isoformat(), *others, settled.isoformat()])
 
@@ -95,6 +104,14 @@ class Mark(NamedTuple):
         # the server's clock had reached `time` when the memory was first seen; since then both went on alike
         passed = timedelta(seconds=max(0.0, began - self.seen))
         return self._replace(settled=max(self.settled, min(self.time, beside(self.time, passed - LATENESS))))
+
+
+class Survey(NamedTuple):
+    """What an index has of a target before all of it is read again; what is seen then is taken out of it."""
+
+    #: The state of the index in which places are what they were: until it is cleared.
+    epoch: str
+    places: set[int]
 
 
 LATENESS = timedelta(seconds=10)
@@ -168,6 +185,40 @@ class LocalIndex:
     def clear(self, owner: Owner) -> None:
         """Forget everything of an owner."""
         self._use(owner, TextIndex.clear)
+
+    # ---- reading all of it again
+
+    def survey(self, owner: Owner, target: Target) -> Survey:
+        """What there is of a target now."""
+        return self._use(owner, lambda index: _survey(index, target))
+
+    def note_seen(self, owner: Owner, survey: Survey, rows: Sequence[Memory]) -> bool:
+        """Take out of a survey what was read again; False where the index was cleared since."""
+        return self._use(owner, lambda index: _note_seen(index, survey, rows))
+
+    def sweep(self, owner: Owner, target: Target, survey: Survey, last: Memory | None, seen: float) -> bool:
+        """Take out of the index what is left in a survey, and what other embedders made; False where it was cleared since.
+
+        `last` is the newest memory that was read: where something was taken out, the server has lost it, and reading goes on from there.
+        """
+        return self._use(owner, lambda index: self._sweep(index, target, survey, last, seen))
+
+    def _sweep(self, index: TextIndex, target: Target, survey: Survey, last: Memory | None, seen: float) -> bool:
+        with index.writing():
+            if index.note(_EPOCH) != survey.epoch:
+                return False
+            if survey.places:
+                with reading_rows():
+                    index.remove_at(survey.places)
+                index.remove_notes(_SEEN)
+                if last is not None:
+                    index.set_note(target.note, Mark.at(last, seen, None).written())
+            if self.embedder is not None:
+                kept = index.model(self.embedder.model, self.embedder.dimensions)
+                index.remove_vectors(target.memory_filter, kept)
+        return True
+
+    # ---- searching
 
     def answer(self, owner: Owner, query: IndexQuery, target: Target | None) -> IndexAnswer | None:
         """What the index gives; None where it was cleared since the target was read."""
@@ -260,6 +311,19 @@ def _settle(index: TextIndex, target: Target, mark: Mark) -> None:
         current = _mark_of(index, target)
         if current is not None and current[:5] == mark[:5] and current.settled < mark.settled:
             index.set_note(target.note, mark.written())
+
+
+def _survey(index: TextIndex, target: Target) -> Survey:
+    with index.writing():
+        epoch = index.note(_EPOCH) or secrets.token_hex(8)
+        index.set_note(_EPOCH, epoch)
+        return Survey(epoch, index.places(target.memory_filter))
+
+
+def _note_seen(index: TextIndex, survey: Survey, rows: Sequence[Memory]) -> bool:
+    with index.writing():
+        survey.places.difference_update(filter(None, map(index.place_of, rows)))
+        return index.note(_EPOCH) == survey.epoch
 
 
 def _is_of_same_organisation(index: TextIndex, row: Memory) -> bool:

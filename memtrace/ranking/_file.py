@@ -1,4 +1,4 @@
-"""A file of its own for an index, which several processes may use at once."""
+"""A separate file for an index. Several processes may use it at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from memtrace.ranking._tables import OTHER_VERSION
 
 
 def _first(_: sqlite3.Connection) -> None:
-    """Each scope makes its own tables, and has a version of its own."""
+    """Each scope creates its tables, and has its own version."""
 
 
 _FORMAT = FileFormat(0x4D54_5258, (_first,))  # "MTRX", in the header of the file

@@ -8,6 +8,7 @@ from typing import overload
 
 from memtrace._support.numbers import counted
 from memtrace.models import MEMORY_TABLE, Memory
+from memtrace.transport import Neighbour
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,10 @@ class SearchHit:
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
-    #: Where the index has it: what follows it in its session has the next number. None when that is not known.
-    place: int | None = field(default=None, repr=False, compare=False)
+    #: The memories that stand before it and behind it in its session, or without one in what its agent has, in order of time. None
+    #: where there is none, or that is not known.
+    previous: Neighbour | None = field(default=None, repr=False, compare=False)
+    next: Neighbour | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -49,7 +49,9 @@ def ranked(ranker: Ranker, query: str, hits: SearchHits, most: int) -> SearchHit
     order = list(ranker.rank(query, candidates))
     if not all(_is_hit(hit) and id(hit.memory) in places for hit in order):
         raise TypeError(f"{type(ranker).__name__}.rank must give the candidates that it was given, in order")
-    unique = {id(hit.memory): hit for hit in reversed(order)}  # one that is given twice stands at its first place
+    unique = {
+        id(hit.memory): hit for hit in reversed(order)
+    }  # a candidate that is returned twice keeps its first place
     return SearchHits([*reversed(unique.values()), *hits[most:]])
 
 

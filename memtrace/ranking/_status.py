@@ -13,11 +13,14 @@ class IndexStatus:
 
     #: How many memories.
     memories: int
-    #: How many of them have a vector; 0 without an embedder.
+    #: How many of them have a vector of the client's embedder; 0 without one.
     vectors: int
     #: The time that the server gave the newest of them; None where there is none.
     latest: datetime | None
 
 
 IndexProgress = Callable[[IndexStatus], object]
-"""Called with the progress of an `index_sync`. An exception of it ends the update."""
+"""Called with the progress of an `index_sync`. An exception of it ends the update.
+
+It may be async with `AsyncMemtrace`, which awaits its result. `Memtrace` refuses an async one.
+"""

@@ -21,29 +21,33 @@ _PORTION = 500
 _CREATE = {
     "notes": "CREATE TABLE IF NOT EXISTS {notes} (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "docs": """CREATE TABLE IF NOT EXISTS {docs} (
-        place INTEGER PRIMARY KEY, key INTEGER, at INTEGER NOT NULL, time INTEGER NOT NULL, agent_id TEXT NOT NULL,
-        session_id TEXT, memory_type TEXT NOT NULL, event_type TEXT NOT NULL, importance REAL NOT NULL,
-        tags TEXT NOT NULL, fingerprint INTEGER NOT NULL, memory BLOB)""",
+        place INTEGER PRIMARY KEY, key INTEGER, sequence INTEGER NOT NULL, at INTEGER NOT NULL, time INTEGER NOT NULL,
+        agent_id TEXT NOT NULL, session_id TEXT, memory_type TEXT NOT NULL, event_type TEXT NOT NULL,
+        importance REAL NOT NULL, tags TEXT NOT NULL, fingerprint INTEGER NOT NULL, memory BLOB)""",
     "by_fingerprint": "CREATE INDEX IF NOT EXISTS {by_fingerprint} ON {docs} (fingerprint, time)",
     "by_time": "CREATE INDEX IF NOT EXISTS {by_time} ON {docs} (agent_id, time)",
-    "groups": """CREATE TABLE IF NOT EXISTS {groups} (
-        number INTEGER PRIMARY KEY, id INTEGER NOT NULL, owner TEXT NOT NULL, taken INTEGER NOT NULL,
-        docs INTEGER NOT NULL, length INTEGER NOT NULL, last INTEGER NOT NULL)""",
-    "by_owner": "CREATE INDEX IF NOT EXISTS {by_owner} ON {groups} (owner)",
-    "members": """CREATE TABLE IF NOT EXISTS {members} (
-        agent_id TEXT, number INTEGER, PRIMARY KEY (agent_id, number)) WITHOUT ROWID""",
+    "by_sequence": "CREATE INDEX IF NOT EXISTS {by_sequence} ON {docs} (sequence, at, time, fingerprint)",
+    "blocks": """CREATE TABLE IF NOT EXISTS {blocks} (
+        id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, agent_id TEXT NOT NULL, is_run INTEGER NOT NULL,
+        taken INTEGER NOT NULL, docs INTEGER NOT NULL, length INTEGER NOT NULL, first INTEGER NOT NULL,
+        last INTEGER NOT NULL, last_time INTEGER NOT NULL, last_print INTEGER NOT NULL, in_order INTEGER NOT NULL)""",
+    "by_owner": "CREATE INDEX IF NOT EXISTS {by_owner} ON {blocks} (sequence, agent_id, first)",
     "words": "CREATE TABLE IF NOT EXISTS {words} (word TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "waiting": "CREATE TABLE IF NOT EXISTS {waiting} (row INTEGER PRIMARY KEY, words TEXT NOT NULL)",
-    "signs": "CREATE TABLE IF NOT EXISTS {signs} (place INTEGER PRIMARY KEY, signs BLOB NOT NULL)",
-    "vectors": "CREATE TABLE IF NOT EXISTS {vectors} (place INTEGER PRIMARY KEY, vector BLOB NOT NULL)",
-    # words come in small letters and without accents: "ascii" takes every other character as a letter
+    "models": """CREATE TABLE IF NOT EXISTS {models} (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL, dimensions INTEGER NOT NULL, UNIQUE (name, dimensions))""",
+    "signs": """CREATE TABLE IF NOT EXISTS {signs} (
+        model INTEGER NOT NULL, place INTEGER NOT NULL, signs BLOB NOT NULL, PRIMARY KEY (model, place)) WITHOUT ROWID""",
+    "vectors": """CREATE TABLE IF NOT EXISTS {vectors} (
+        model INTEGER NOT NULL, place INTEGER NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, place))""",
+    # words come as stems, in small letters and without accents: "ascii" takes every other character as a letter
     "text": """CREATE VIRTUAL TABLE IF NOT EXISTS {text} USING fts5 (
-        words, content='', columnsize=0, detail=none, tokenize="porter ascii tokenchars '_'")""",
+        words, content='', columnsize=0, detail=none, tokenize="ascii tokenchars '_'")""",
 }
 
 
 class Tables:
-    """One scope's tables. In a statement ``{docs}`` stands for the table of that name."""
+    """One scope's tables. In a statement ``{docs}`` is replaced by the table of that name."""
 
     def __init__(self, connection: sqlite3.Connection, number: int) -> None:
         self._connection = connection
@@ -137,7 +141,7 @@ class Tables:
         return found >= expected  # each memory has a word at least
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Write all of it or nothing, in the transaction that the connection is in or in one of its own."""
+        """Write all of it or nothing, in the transaction of the connection, or in a new one."""
         return _transaction(self._connection)
 
     @contextmanager

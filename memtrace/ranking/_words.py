@@ -1,4 +1,4 @@
-"""The words of a text: what an index is made of, and what a query is taken apart into."""
+"""Split memories and queries into the words of an index."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from memtrace.models import Memory
 
-VERSION = 1
-"""Of the tables, and of everything that decides which words a memory has. An index that another version made is made anew."""
+VERSION = 2
+"""Of the tables, and of everything that decides which words a memory has. An index of another version is rebuilt."""
 
 #: Longer ones are cut: they are keys and encoded files, of which the beginning is enough.
 LONGEST_WORD = 64
@@ -235,7 +235,7 @@ def _texts(values: Iterable[object]) -> Iterator[str]:
             yield from _texts(value.values())
 
 
-#: A text of so many words at most is taken for a name.
+#: A string of at most this many words counts as a name.
 _NAME_WORDS = 3
 _LETTERS = re.compile(r"(?<![^\W_])[^\W\d_]{2,}(?![^\W_])|[^\W\d_a-zA-Z]")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")

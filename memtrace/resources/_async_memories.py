@@ -200,18 +200,20 @@ class AsyncMemories(HintsAtNames):
             max_concurrency: How many requests are sent at once, from 1 to 64.
             on_failure: After a failed request, ``stop`` sends no more, and the rest is ``failed``.
                 ``continue`` sends the rest.
-            progress: Called with a `BatchProgress` after each round.
+            progress: Called with a `BatchProgress` after each round. It may be async.
 
         Returns:
             An iterator of outcomes.
 
         Raises:
-            InvalidRequestError: `requests` is a single memory, or `chunk_size` or `max_concurrency`
-                is out of range.
+            InvalidRequestError: `requests` is a single memory, `chunk_size` or `max_concurrency` is
+                out of range, or `progress` is not a function.
         """
+        from memtrace._runtime.progress import check_progress_async
         from memtrace._runtime.workflows.batches import Batch
         from memtrace.resources._batching import send_async
 
+        check_progress_async(progress)
         batch = Batch(
             requests,
             self._dedup,
@@ -485,24 +487,45 @@ class AsyncMemories(HintsAtNames):
 
     @hinting_keywords
     async def index_sync(
-        self, agent_id: str | None = None, *, progress: ranking.IndexProgress | None = None
+        self, agent_id: str | None = None, *, rebuild: bool = False, progress: ranking.IndexProgress | None = None
     ) -> ranking.IndexStatus:
         """Update the search index ahead of a search: read newer memories and compute missing vectors.
 
         Args:
             agent_id: Only this agent's memories. Default: all of the organisation.
+            rebuild: Read all memories again, not only newer ones. Memories that became visible more
+                than 10 seconds late are added, memories that the server no longer has are removed,
+                and so are vectors of other embedders. Searches continue meanwhile.
             progress: Called with an `IndexStatus` after each request of 1000 memories, and after
-                each 64 vectors. An exception of it ends the update. The index keeps what was read.
+                each 64 vectors. It may be async. An exception of it ends the update. The index
+                keeps what was read.
 
         Returns:
             The status of the index.
 
         Raises:
+            InvalidRequestError: The agent is empty, or `progress` is not a function. No request was
+                sent.
             ConfigurationError: The file of the index cannot be used, or Python's sqlite3 has no
                 FTS5.
             MemtraceError: A read failed.
+
+        Example:
+            >>> import asyncio
+            >>> from memtrace import AsyncMemtrace
+            >>> async def main() -> int:
+            ...     async with AsyncMemtrace("memory://", "any key") as client:
+            ...         tea = await client.remember("assistant", "User prefers tea")
+            ...         status = await client.memories.index_sync("assistant", rebuild=True)
+            ...         return status.memories
+            >>> asyncio.run(main())
+            1
         """
-        return await self._dispatcher.run(self._dispatcher.searching.sync(agent_id, progress))
+        from memtrace._runtime.progress import check_progress_async
+
+        check_progress_async(progress)
+        searching = self._dispatcher.searching
+        return await self._dispatcher.run(searching.sync(agent_id, progress, rebuild=rebuild))
 
     @keywords("RememberParams")
     async def remember(self, agent_id: str, content: str, **fields: Unpack[RememberParams]) -> Memory:

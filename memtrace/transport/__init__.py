@@ -29,6 +29,7 @@ from memtrace.transport._index import (
     IndexedTransport,
     IndexHit,
     IndexQuery,
+    Neighbour,
     PlacedText,
     PlacedVector,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "IndexQuery",
     "IndexedTransport",
     "Method",
+    "Neighbour",
     "PlacedText",
     "PlacedVector",
     "Recovery",

@@ -413,7 +413,7 @@ def test_damage_that_shows_when_it_is_used_is_mended(face, fake, tmp_path, caplo
         "UPDATE recall1_docs SET memory = x'ff' || memory",
         "UPDATE recall1_docs SET memory = NULL",
         "UPDATE recall1_docs SET time = 4000000000000000000",
-        "UPDATE recall1_groups SET length = 'long'",
+        "UPDATE recall1_blocks SET length = 'long'",
         "UPDATE recall1_vectors SET vector = x'00'",
         "UPDATE recall1_notes SET value = '[1, 2' WHERE name = 'seen'",
         "UPDATE recall1_notes SET value = '{}' WHERE name = 'seen'",

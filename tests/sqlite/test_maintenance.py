@@ -137,7 +137,7 @@ BROKEN_INDEXES = {
     "its list of segments is gone": "UPDATE recall1_text_data SET block = x'00' WHERE id = 10",
     "it knows nothing of a memory": "DELETE FROM recall1_docs WHERE key = 3",
     "it knows a memory twice": (
-        "INSERT INTO recall1_docs SELECT place + 1, key + 1000, at, time, agent_id, session_id, memory_type, event_type,"
+        "INSERT INTO recall1_docs SELECT place + 1, key + 1000, sequence, at, time, agent_id, session_id, memory_type, event_type,"
         " importance, tags, fingerprint, memory FROM recall1_docs WHERE place = (SELECT max(place) FROM recall1_docs)"
     ),
     "another memory stands for one": "UPDATE recall1_docs SET key = key + 1000 WHERE key = 3",

@@ -1,4 +1,4 @@
-"""Searches: what is newer is read into the index first, unless the transport has one of its own."""
+"""Searches. Newer memories are read into the index first, unless the transport has its own index."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 from typing import TypeVar, get_args
 
 from memtrace._runtime.config import Settings
-from memtrace._runtime.local_index import LocalIndex, Mark, Target
+from memtrace._runtime.local_index import LocalIndex, Mark, Survey, Target
 from memtrace._runtime.workflows.listing import paginate
-from memtrace._runtime.workflows.steps import Workflow, run_blocking, run_operation
+from memtrace._runtime.workflows.steps import Workflow, run_blocking, run_operation, tell_progress
 from memtrace._support.characters import whole_characters
 from memtrace.clock import Clock
 from memtrace.exceptions import ResponseDecodeError
@@ -83,19 +83,21 @@ class Searching:
 
     def status(self, agent_id: str | None) -> Workflow[IndexStatus]:
         """What the index has now; nothing is read."""
-        answer = yield from self._ask(_counted(agent_id), None)
+        answer = yield from self._ask(self._counted(agent_id), None)
         return _status(answer or IndexAnswer())
 
-    def sync(self, agent_id: str | None, progress: IndexProgress | None) -> Workflow[IndexStatus]:
-        """Read what is newer, and make the vectors that are missing."""
-        asked = _counted(agent_id)
-        if progress is not None and not callable(progress):
-            raise invalid("progress", "a function that takes an IndexStatus", "it gets the progress of the index")
+    def sync(self, agent_id: str | None, progress: IndexProgress | None, *, rebuild: bool) -> Workflow[IndexStatus]:
+        """Read newer memories, or all of them to rebuild the index, and compute the vectors that are missing."""
+        asked = self._counted(agent_id)
+        if not isinstance(rebuild, bool):
+            raise invalid("rebuild", "True or False", "it says whether all memories are read again")
 
         def told() -> Workflow[None]:
             if progress is not None:
-                progress((yield from self.status(agent_id)))
+                yield from tell_progress(progress, (yield from self.status(agent_id)))
 
+        if rebuild:
+            yield from self._rebuild(asked, told)
         answer = yield from self._answer(asked, told)
         yield from told()
         return _status(answer)
@@ -106,6 +108,17 @@ class Searching:
 
     # ---- the index
 
+    def _counted(self, agent_id: str | None) -> IndexQuery:
+        _check_owner(agent_id, "agent_id")
+        return self._with_model(IndexQuery(agent_id=agent_id, counted=True))
+
+    def _with_model(self, asked: IndexQuery) -> IndexQuery:
+        """With the model of the client's embedder, where it has one."""
+        embedder = self._local.embedder
+        if embedder is None:
+            return asked
+        return asked.model_copy(update={"model": embedder.model, "dimensions": embedder.dimensions})
+
     @property
     def _candidates(self) -> int:
         ranker = self.settings.search.ranker
@@ -115,7 +128,7 @@ class Searching:
         """What an index that is up to date answers, by vectors too where there is an embedder."""
         for _ in range(_MOST_RESTARTS):
             target: Target | None = None
-            if self._search_path() is None:
+            if self.search_path() is None:
                 target = yield from self._read_on(asked, told)
                 if target is None:
                     return IndexAnswer()
@@ -133,11 +146,12 @@ class Searching:
         if asked.query is not None:
             vectors = yield from self.blocking(partial(embedder.vectors, [asked.query]))
             asked = asked.model_copy(update={"vector": None if vectors is None else vectors[0]})
+        asked = self._with_model(asked)
         answer = yield from self._ask(asked.model_copy(update={"missing": BATCH}), target)
         if answer is None or not answer.missing or embedder.has_failed:
             return answer
         yield from self._embed(answer.missing, asked, target, told)
-        return (yield from self._ask(asked, target))
+        return (yield from self._ask(self._with_model(asked), target))
 
     def _embed(
         self,
@@ -148,7 +162,7 @@ class Searching:
     ) -> Workflow[None]:
         """Make vectors of texts, and of those that are still missing after that."""
         embedder, made = self._local.embedder, set[int]()
-        # what is missing again was replaced by a client with another model: two that do so would go on for ever
+        # what is missing again is not kept by the transport's index: it would go on for ever
         while missing and embedder is not None and made.isdisjoint(each.place for each in missing):
             vectors = yield from self.blocking(partial(embedder.vectors, [each.text for each in missing]))
             if vectors is None:
@@ -158,14 +172,14 @@ class Searching:
             ]
             more = IndexQuery(agent_id=asked.agent_id, session_id=asked.session_id, vectors=kept, missing=BATCH)
             made |= {each.place for each in missing}
-            answer = yield from self._ask(more, target)
+            answer = yield from self._ask(self._with_model(more), target)
             missing = [] if answer is None else answer.missing
             if told is not None:
                 yield from told()
 
     def _ask(self, asked: IndexQuery, target: Target | None) -> Workflow[IndexAnswer | None]:
         """What the index gives; None where the client's own was cleared since a target was read into it."""
-        path = self._search_path()
+        path = self.search_path()
         if path is None:
             return (yield from self.blocking(lambda: self._local.answer(self._owner, asked, target)))
         body = check_body_size(asked.model_dump_json(exclude_defaults=True).encode())
@@ -175,7 +189,7 @@ class Searching:
             )
         )
 
-    def _search_path(self) -> str | None:
+    def search_path(self) -> str | None:
         """Where the transport has an index. One in a file that the user names is the client's own, whatever the transport has."""
         if self.settings.search.index is not None:
             return None
@@ -186,6 +200,41 @@ class Searching:
     def _owner(self) -> tuple[str, str]:
         """Whose memories the index has: each address and key has its own."""
         return str(self.settings.base_url), self.settings.api_key
+
+    # ---- reading all of it again
+
+    def _rebuild(self, asked: IndexQuery, told: Callable[[], Workflow[None]]) -> Workflow[None]:
+        """Compare the index with all that there is."""
+        if self.search_path() is not None:
+            yield from self._ask(asked.model_copy(update={"rebuild": True, "counted": False}), None)
+            return
+        target = _targets(asked)[0]
+        for _ in range(_MOST_RESTARTS):
+            survey = yield from self.blocking(lambda: self._local.survey(self._owner, target))
+            is_whole, last = yield from self._read_again(target, survey, told)
+            sweep = partial(self._local.sweep, self._owner, target, survey, last, self.settings.clock.wall())
+            if is_whole and (yield from self.blocking(sweep)):
+                return
+        raise _unsteady()
+
+    def _read_again(
+        self, target: Target, survey: Survey, told: Callable[[], Workflow[None]]
+    ) -> Workflow[tuple[bool, Memory | None]]:
+        """Read all of a target, and note what of the survey is there still; False where the index was cleared meanwhile. And the last."""
+        options = ListOptions(agent_id=target.agent_id, session_id=target.session_id, order="asc")
+        paginator = paginate(options, self.settings.clock, "memories.search", None)
+        mark: Mark | None = None
+        last: Memory | None = None
+        while not paginator.ended:
+            rows = yield from paginator.next_page()
+            if rows:
+                last = rows[-1]
+                mark = yield from self._take(target, rows, mark)
+                note = partial(self._local.note_seen, self._owner, survey, rows)
+                if mark is None or not (yield from self.blocking(note)):
+                    return False, None
+                yield from told()
+        return True, last
 
     # ---- reading on
 
@@ -259,17 +308,12 @@ def _targets(asked: IndexQuery) -> list[Target]:
     return [Target()] if asked.agent_id is None else [Target(agent_id=asked.agent_id), Target()]
 
 
-def _counted(agent_id: str | None) -> IndexQuery:
-    _check_owner(agent_id, "agent_id")
-    return IndexQuery(agent_id=agent_id, counted=True)
-
-
 def _status(answer: IndexAnswer) -> IndexStatus:
     return IndexStatus(answer.memories, answer.vectors, answer.latest)
 
 
 def _hits(found: list[IndexHit]) -> SearchHits:
-    return SearchHits(SearchHit(hit.memory, hit.score, hit.count, hit.place) for hit in found)
+    return SearchHits(SearchHit(hit.memory, hit.score, hit.count, hit.previous, hit.next) for hit in found)
 
 
 # ---- arguments ------------------------------------------------------------------------------------------------------
