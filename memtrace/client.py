@@ -24,6 +24,7 @@ from memtrace._runtime.config import (
 )
 from memtrace._runtime.dispatch import Dispatcher
 from memtrace._support.lazy_modules import LazyModule
+from memtrace._support.peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace._support.secrets import hidden_argument
 from memtrace.clock import Clock
 from memtrace.middleware._placement import Placement
@@ -48,7 +49,6 @@ from memtrace.models import (
 )
 from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
-from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._agents import Agents
 from memtrace.resources._defaults import EARLIER
 from memtrace.resources._keyword_hints import hinting_keywords

@@ -39,6 +39,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from memtrace._support import peer_names as peers
 from memtrace._support.error_text import did_you_mean
 from memtrace._support.numbers import counted
 from memtrace._support.pretty import PrettyPrinter, cut_fields, print_fields
@@ -202,8 +203,10 @@ def _without_match(dumped: dict[str, Any]) -> dict[str, Any]:
     return dumped
 
 
-class ResponseModel(_StopsEarly):
+class ResponseModel(peers.HintsAtNames, _StopsEarly):
     """A model that the server sends. Fields that a newer server added are kept."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = {"to_dict": "use .model_dump()"}
 
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow")
 
@@ -246,6 +249,7 @@ class _ItemList(ResponseModel, Generic[ItemT]):
     """
 
     _field: ClassVar[str]
+    _peer_names: ClassVar[Mapping[str, str]] = peers.LIST_NAMES
 
     @property
     def _items(self) -> list[ItemT]:
@@ -348,6 +352,8 @@ def _rfc3339(at: datetime) -> str | None:
 
 class Memory(ResponseModel):
     """A stored memory."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = peers.MEMORY_NAMES
 
     #: When the server took it, UTC. Nanoseconds are cut to microseconds.
     time: datetime
@@ -502,6 +508,8 @@ class RegisterAgentRequest(_Sent):
 class Agent(ResponseModel):
     """A registered agent."""
 
+    _peer_names: ClassVar[Mapping[str, str]] = peers.AGENT_NAMES
+
     id: str
     org_id: str
     name: str
@@ -535,6 +543,8 @@ class AgentList(_ItemList[Agent]):
 
 class AgentStats(ResponseModel):
     """Counts of what is stored under an agent's ID, which need not be registered."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = peers.STATS_NAMES
 
     agent_id: str
     memory_count: int
@@ -570,6 +580,8 @@ class UpdateSessionRequest(_Sent):
 
 class Session(ResponseModel):
     """A session of an agent."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = peers.STORED_SESSION_NAMES
 
     id: str
     org_id: str
@@ -612,6 +624,8 @@ class ContextOptions(_Sent):
 
 class SessionContext(ResponseModel):
     """A session's memories as Markdown, rendered by the server."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = peers.CONTEXT_NAMES
 
     session_id: str
     context: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, overload
+from typing import ClassVar, Literal, overload
 
 from memtrace._support.numbers import counted
+from memtrace._support.peer_names import BATCH_NAMES, OUTCOME_NAMES, HintsAtNames
 from memtrace.exceptions import MemtraceError
 from memtrace.models import AddMemoryRequest, Memory
 
@@ -34,8 +35,10 @@ OnFailure = Literal["stop", "continue"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(HintsAtNames):
     """The outcome of one item. `index` is its place in the batch, from 0."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = OUTCOME_NAMES
 
     index: int
     status: OutcomeStatus
@@ -82,13 +85,15 @@ It may be async with `AsyncMemtrace`, which awaits its result. `Memtrace` refuse
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class BatchResult:
+class BatchResult(HintsAtNames):
     """One outcome for each item, in the order of the items: iteration, length, index and slice are the outcomes'.
 
     >>> result = BatchResult((Outcome(0, "duplicate"),))
     >>> len(result), result.duplicates, result.ok, result[0].status
     (1, [0], True, 'duplicate')
     """
+
+    _peer_names: ClassVar[Mapping[str, str]] = BATCH_NAMES
 
     outcomes: tuple[Outcome, ...]
 

@@ -7,11 +7,12 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 from urllib.parse import quote, unquote, urlencode
 
 from pydantic import BaseModel
 
+from memtrace._support.peer_names import RESPONSE_NAMES, HintsAtNames
 from memtrace.exceptions import InvalidRequestError, RequestInfo
 from memtrace.operations._endpoints import Operation, check_body_size, check_characters, check_finite
 from memtrace.operations._validation import WHOLE_CHARACTERS, invalid, is_text
@@ -28,7 +29,7 @@ QueryValue = str | int | float | Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class RawResponse(Generic[T]):
+class RawResponse(HintsAtNames, Generic[T]):
     """The response to an operation, with its parsed result.
 
     Example:
@@ -37,6 +38,8 @@ class RawResponse(Generic[T]):
         >>> raw.status, raw.parsed.status, raw.headers["content-type"], raw.attempts
         (200, 'ok', 'application/json', 1)
     """
+
+    _peer_names: ClassVar[Mapping[str, str]] = RESPONSE_NAMES
 
     #: The status of the last response. For a write that was found after its response was lost: the status of the lost
     #: response.

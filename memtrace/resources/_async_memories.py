@@ -12,6 +12,7 @@ from memtrace import operations
 from memtrace._runtime.config import DEFAULT_SINCE, Unset
 from memtrace._runtime.workflows import listing, visibility
 from memtrace._support.lazy_modules import LazyModule
+from memtrace._support.peer_names import MEMORIES_NAMES, HintsAtNames
 from memtrace.models import (
     AddMemoryRequest,
     ListOptions,
@@ -30,7 +31,6 @@ from memtrace.operations._coercion import (
     recent_query,
     with_tags_match,
 )
-from memtrace.operations._peer_names import MEMORIES_NAMES, HintsAtNames
 from memtrace.operations._validation import BATCH_SIZE, MAX_LIMIT, check_non_negative_seconds
 from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._former_search import refusing_filters
