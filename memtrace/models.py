@@ -25,6 +25,7 @@ from typing import (
 )
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -84,6 +85,15 @@ TagsMatch = Literal["substring", "exact"]
 TimeBound = str | Annotated[timedelta, Strict()] | Annotated[datetime, Strict()]
 """A point in time: the server's text (``"24h"``, ``"7d"``, ``"30m"``, ``"2026-01-31T12:00:00Z"``), a `timedelta`
 before now, or an aware `datetime`."""
+
+
+def one_in_a_list(value: object) -> object:
+    """A single string as a list of it; anything else as it is."""
+    return [value] if isinstance(value, str) else value
+
+
+TypeNames = Annotated[str | list[str] | None, AfterValidator(one_in_a_list)]
+"""Names of types to filter by: a list, or a single string, which becomes a list."""
 
 
 WIRE = {"memtrace": "wire"}
@@ -458,8 +468,10 @@ class SearchQuery(_Read):
 
     agent_id: str | None = None
     session_id: str | None = None
-    memory_types: list[str] | None = None
-    event_types: list[str] | None = None
+    #: ``["decision", "entity"]``, or a single string. Any may match.
+    memory_types: TypeNames = None
+    #: ``["error", "warning"]``, or a single string. Any may match.
+    event_types: TypeNames = None
     #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is removed. An empty tag does not filter.
     tags: str | list[str] | None = None
     #: Not sent. ``exact`` matches whole tags: the SDK drops memories that the server finds by a part of a tag, and reads more
@@ -616,8 +628,8 @@ class ContextOptions(_Sent):
 
     #: Sent, but this server ignores it: at most 100 memories, each cut at 80 bytes.
     max_tokens: int | None = None
-    #: Memory types; all when left out.
-    include_types: list[str] | None = None
+    #: Memory types, or a single one; all when left out.
+    include_types: TypeNames = None
     #: A look-back (``"24h"``, the default); a `timedelta` or `datetime` is rounded up to whole minutes, hours or days.
     since: TimeBound | None = None
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from memtrace.context._formats import ContextFormat
 from memtrace.context._tokens import TokenCounter, estimate_tokens
-from memtrace.models import TagsMatch, TimeBound
+from memtrace.models import TagsMatch, TimeBound, TypeNames
 
 
 class PromptContextOptions(BaseModel):
@@ -31,8 +31,10 @@ class PromptContextOptions(BaseModel):
     #: Counts the tokens of a string. Default: an estimate.
     count_tokens: TokenCounter = estimate_tokens
     format: ContextFormat = "markdown"
-    memory_types: list[str] | None = None
-    event_types: list[str] | None = None
+    #: ``["decision", "entity"]``, or a single string. Any may match.
+    memory_types: TypeNames = None
+    #: ``["error", "warning"]``, or a single string. Any may match.
+    event_types: TypeNames = None
     #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is removed.
     tags: str | list[str] | None = None
     #: ``exact`` matches whole tags. ``substring`` also matches parts of tags, as the server's own filter does.

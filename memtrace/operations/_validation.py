@@ -18,6 +18,8 @@ ID_RULE = "a letter, then letters, digits, underscores or hyphens, at most 128 c
 TYPE_RULE = "a letter, then letters, digits or underscores, at most 64 characters"
 TAG_RULE = "letters, digits, underscores, hyphens or dots, at most 64 characters"
 ID_FIELDS = ("agent_id", "session_id")
+STRINGS_RULE = "a string or a list of strings"
+"""Of each filter that knows several values."""
 WHOLE_CHARACTERS = "whole Unicode characters"
 MAX_LIMIT = 1000
 BATCH_SIZE = 100
@@ -181,13 +183,15 @@ def path_segment(value: str, field: str) -> str:
 
 
 def text_list(values: object, field: str) -> list[str] | None:
-    """The strings of an iterable, read once; None stays None. Rejects a single string, and anything else."""
+    """The strings of an iterable, read once, or a single string in a list; None stays None. Rejects anything else."""
     if values is None:
         return None
-    found = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [None]
+    if isinstance(values, str):
+        return [values]
+    found = list(values) if isinstance(values, Iterable) else [None]
     texts = [value for value in found if isinstance(value, str)]
     if len(texts) < len(found):
-        raise invalid(field, "a list of strings")
+        raise invalid(field, STRINGS_RULE)
     return texts
 
 

@@ -196,7 +196,7 @@ def test_a_session_recalls_several_types_with_its_other_filters(client):
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"memory_types": "episodic"}, "memory_types"),
+        ({"memory_types": "episodic,entity"}, "memory_types[0]"),
         ({"memory_types": [3]}, "memory_types"),
         ({"memory_types": 3}, "memory_types"),
         ({"memory_types": ["no type"]}, "memory_types[0]"),
