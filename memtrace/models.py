@@ -305,7 +305,7 @@ class AddMemoryRequest(_Sent):
         'episodic'
     """
 
-    #: Who remembers: a letter, then letters, digits, ``_`` or ``-``, 128 characters at most. It need not be registered.
+    #: The agent's ID: a letter, then letters, digits, ``_`` or ``-``, 128 characters at most. It need not be registered.
     agent_id: str
     #: The session that it belongs to; it need not exist.
     session_id: str | None = None
@@ -365,7 +365,7 @@ class Memory(ResponseModel):
 
     _peer_names: ClassVar[Mapping[str, str]] = peers.MEMORY_NAMES
 
-    #: When the server took it, UTC. Nanoseconds are cut to microseconds.
+    #: When the server stored it, in UTC. Nanoseconds are cut to microseconds.
     time: datetime
     org_id: str
     agent_id: str
@@ -428,10 +428,10 @@ class MemoryList(_ItemList[Memory]):
     _field: ClassVar[str] = "memories"
 
     memories: list[Memory]
-    #: How many these are.
+    #: The number of these memories.
     count: int
-    #: Whether more match. The server's own answer, up to 1000 rows, is true also when the last page is exactly full.
-    #: Put together from several pages it is exact; only with ``tags_match="exact"`` true may mean rows that were not read.
+    #: Whether more match. The server's own value, for up to 1000 memories, is also true if the last page is exactly full. For several
+    #: pages it is exact, except that with ``tags_match="exact"`` true may mean memories that were not read.
     has_more: bool
 
     def _repr_html_(self) -> str:
@@ -450,15 +450,15 @@ class ListOptions(_Read):
     tags: str | list[str] | None = None
     #: Not sent. ``exact`` matches whole tags: the SDK drops memories that the server finds by a part of a tag, and reads more
     #: in their place. ``substring`` also matches parts of tags, as the server does. None: ``exact``, except in the methods of
-    #: 0.2.0 and in operations, where it is ``substring``.
+    #: 0.2.0 and in operations, which use ``substring``.
     tags_match: TagsMatch | None = None
     #: Only what is newer.
     since: TimeBound | None = None
     #: Only what is older.
     until: TimeBound | None = None
-    #: How many rows at most, from 1; 100 when left out. Above 1000 they are read page by page.
+    #: The most memories to read, from 1; 100 by default. More than 1000 are read page by page.
     limit: int | None = None
-    #: How many to skip.
+    #: How many memories to skip.
     offset: int | None = None
     order: Order | None = None
 
@@ -476,7 +476,7 @@ class SearchQuery(_Read):
     tags: str | list[str] | None = None
     #: Not sent. ``exact`` matches whole tags: the SDK drops memories that the server finds by a part of a tag, and reads more
     #: in their place. ``substring`` also matches parts of tags, as the server does. None: ``exact``, except in the methods of
-    #: 0.2.0 and in operations, where it is ``substring``.
+    #: 0.2.0 and in operations, which use ``substring``.
     tags_match: TagsMatch | None = None
     #: A part of the content, case-sensitive; no wildcards.
     content_contains: str | None = None
@@ -484,7 +484,7 @@ class SearchQuery(_Read):
     until: TimeBound | None = None
     #: At least this; 0 and less do not filter.
     min_importance: float | None = None
-    #: How many rows at most, from 1; 50 when left out. Above 1000 they are read page by page.
+    #: The most memories to read, from 1; 50 by default. More than 1000 are read page by page.
     limit: int | None = None
     order: Order | None = None
 
@@ -628,7 +628,7 @@ class ContextOptions(_Sent):
 
     #: Sent, but this server ignores it: at most 100 memories, each cut at 80 bytes.
     max_tokens: int | None = None
-    #: Memory types, or a single one; all when left out.
+    #: Memory types, or a single one; all by default.
     include_types: TypeNames = None
     #: A look-back (``"24h"``, the default); a `timedelta` or `datetime` is rounded up to whole minutes, hours or days.
     since: TimeBound | None = None

@@ -42,9 +42,9 @@ class Outcome(HintsAtNames):
 
     index: int
     status: OutcomeStatus
-    #: The stored row, where `status` is ``stored``.
+    #: The stored memory, if `status` is ``stored``.
     memory: Memory | None = field(default=None, repr=False)
-    #: Why, where `status` is ``failed``, ``unknown`` or ``dropped``.
+    #: Why, if `status` is ``failed``, ``unknown`` or ``dropped``.
     error: MemtraceError | None = None
 
 
@@ -67,7 +67,7 @@ class BatchProgress:
     duplicate: int = 0
     failed: int = 0
     unknown: int = 0
-    #: How many there are in all; None where the batch has no length.
+    #: The number of items; None if the batch has no length.
     total: int | None = None
 
     @property
@@ -206,7 +206,7 @@ class BatchError(MemtraceError):
     _http_status = 502
     _is_raised_outside = True
 
-    #: One outcome an item; None only where the error was made by hand without one.
+    #: The outcome of each item. None only if your own code created the error without one.
     result: BatchResult | None
 
     def __init__(
@@ -261,7 +261,7 @@ class BufferDrainError(MemtraceError):
 
     #: The memories that were surely not sent, oldest first, each with its duplicate key if the client creates one.
     unsent: list[AddMemoryRequest]
-    #: What became of everything that the buffer accepted; None only where the error was made by hand.
+    #: The counts of all memories that the buffer accepted. None only if your own code created the error.
     counts: BufferCounts | None
 
     def __init__(

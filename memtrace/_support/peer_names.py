@@ -100,7 +100,7 @@ SESSION_NAMES: Final[Mapping[str, str]] = {
     "created_at": "use session.session.created_at",
 }
 _CONTENT_WORDS = ("text", "message", "data", "body", "page_content", "document")
-_NO_ID = "memories have no ID; agent_id, time and content, or a dedup_key of yours, identify one"
+_NO_ID = "memories have no ID; agent_id, time and content, or your dedup_key, identify one"
 MEMORY_NAMES: Final[Mapping[str, str]] = {
     **dict.fromkeys((*_CONTENT_WORDS, "memory"), "use .content"),
     **dict.fromkeys(("id", "memory_id", "uuid", "hash"), _NO_ID),

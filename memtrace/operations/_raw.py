@@ -51,7 +51,7 @@ class RawResponse(HintsAtNames, Generic[T]):
     parsed: T
     #: Seconds that the call took, with its retries and waits, by the client's clock.
     elapsed: float
-    #: How many times a request was handed to the transport; 0 where a middleware answered.
+    #: How many times a request was handed to the transport; 0 if a middleware responded.
     attempts: int
     #: The call, without headers, query and body.
     request: RequestInfo
@@ -111,7 +111,7 @@ def _idempotency(given: RawIdempotency | None, method: Method) -> RawIdempotency
 
 def _statuses(accepts: Collection[int]) -> frozenset[int]:
     if not _is_collection(accepts) or not all(isinstance(status, int) for status in accepts):
-        raise invalid("accepts", "a collection of statuses, such as {404}", "it says which are no error")
+        raise invalid("accepts", "a collection of statuses, such as {404}", "it says which are not errors")
     return frozenset(accepts)
 
 

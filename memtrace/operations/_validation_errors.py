@@ -29,7 +29,7 @@ _RULES = {
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
     "naive_datetime": "an aware datetime, as in datetime.now(timezone.utc)",
-    "occurred_twice": "left out where metadata has another 'occurred_at'",
+    "occurred_twice": "omitted if metadata has another 'occurred_at'",
 }
 
 _LISTED = ("memory_types", "event_types", "include_types", "tags")

@@ -23,8 +23,8 @@ class SearchHit(HintsAtNames):
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
-    #: The memories that stand before it and behind it in its session, or without one in what its agent has, in order of time. None
-    #: where there is none, or that is not known.
+    #: The memories before and after it in its session, or without a session among its agent's memories, in order of time. None if
+    #: there is none, or if it is unknown.
     previous: Neighbour | None = field(default=None, repr=False, compare=False)
     next: Neighbour | None = field(default=None, repr=False, compare=False)
 

@@ -15,7 +15,7 @@ class IndexStatus:
     memories: int
     #: How many of them have a vector of the client's embedder; 0 without one.
     vectors: int
-    #: The time that the server gave the newest of them; None where there is none.
+    #: The server's time of the newest of them; None if there is none.
     latest: datetime | None
 
 

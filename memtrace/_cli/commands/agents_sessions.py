@@ -27,7 +27,7 @@ Examples:
 
 
 def agents(
-    agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Only this one, by id or name.")] = None,
+    agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Only this one, by ID or name.")] = None,
     *,
     ids: Annotated[bool, typer.Option("--ids", help="Also show the agents' IDs.")] = False,
     choice: Choice,
@@ -60,9 +60,9 @@ Examples:
 
 
 def sessions(
-    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="Only this one, by id.")] = None,
+    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="Only this one, by ID.")] = None,
     *,
-    agent: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this agent, by id.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="ID", help="Only sessions of this agent, by ID.")] = None,
     ids: IdsOption = False,
     choice: Choice,
     as_json: JsonOption = False,
@@ -89,13 +89,13 @@ Examples:
   memtrace-sdk stats assistant importer --json
 
 \b
-AGENT is the id that memories are stored under, not the name of a registered
+AGENT is the ID that memories are stored under, not the name of a registered
 agent. Without one: all registered agents.
 """
 
 
 def stats(
-    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="The agents, by id.")] = None,
+    agent: Annotated[list[str] | None, typer.Argument(metavar="AGENT", help="The agents, by ID.")] = None,
     *,
     ids: IdsOption = False,
     choice: Choice,

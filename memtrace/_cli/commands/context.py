@@ -32,7 +32,7 @@ _QUERY_TOKENS = 2000
 
 
 def context(
-    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="The session's id.")] = None,
+    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="The session's ID.")] = None,
     *,
     agent: Annotated[
         str | None,
@@ -48,7 +48,7 @@ def context(
     memory_type: KindsOption = None,
     prompt: Annotated[bool, typer.Option("--prompt", help="Whole memories, written by the console.")] = False,
     max_tokens: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="With --prompt or --query: how many tokens at most.")
+        int | None, typer.Option(metavar="N", min=1, help="With --prompt or --query: the maximum number of tokens.")
     ] = None,
     format: Annotated[
         Literal["markdown", "xml", "messages"] | None,

@@ -26,7 +26,7 @@ the loopback address is served.
 
 def mcp(
     *,
-    agent: Annotated[str, typer.Option(metavar="ID", help="The agent's id.")],
+    agent: Annotated[str, typer.Option(metavar="ID", help="The agent's ID.")],
     session: Annotated[str | None, typer.Option(metavar="ID", help="The session of stored memories.")] = None,
     scope: Annotated[
         Literal["agent", "session"], typer.Option(help="Read all memories of the agent, or only those of the session.")

@@ -47,18 +47,18 @@ same --dedup-key, was stored within 24 hours.
 
 
 def remember(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id, which need not be registered.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's ID, which need not be registered.")],
     content: Annotated[
         str, typer.Argument(metavar="CONTENT", help="The text to remember; - reads the standard input.")
     ],
     *,
     memory_type: Annotated[
-        Literal["episodic", "session", "decision", "entity"], typer.Option("--type", help="The kind of memory.")
+        Literal["episodic", "session", "decision", "entity"], typer.Option("--type", help="The type of memory.")
     ] = "episodic",
     event_type: Annotated[str, typer.Option(metavar="EVENT", help="The event type.")] = "general",
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; give it several times for more.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag. May be repeated.")] = None,
     importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1; 0 counts as none.")] = None,
-    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's id.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's ID.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
     occurred_at: OccurredAtOption = None,
     dedup_key: Annotated[
@@ -102,15 +102,15 @@ Exit status 4: this agent took the same decision within 24 hours.
 
 
 def decide(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id, which need not be registered.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's ID, which need not be registered.")],
     content: Annotated[
         str, typer.Argument(metavar="CONTENT", help="The text of the decision; - reads the standard input.")
     ],
     reasoning: Annotated[str, typer.Argument(metavar="REASONING", help="Why.")],
     *,
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; give it several times for more.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag. May be repeated.")] = None,
     importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1; 0 counts as none.")] = None,
-    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's id.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's ID.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
     occurred_at: OccurredAtOption = None,
     dedup_key: Annotated[
@@ -173,14 +173,14 @@ Examples:
 
 
 def recall(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's ID.")],
     *,
     query: QueryOption = None,
     since: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Only what is newer: 30m, 24h, 7d, or a time as 2026-01-31T12:00:00Z. Without it: 24h, or all with --query.",
+            help="Only newer memories: 30m, 24h, 7d, or a time such as 2026-01-31T12:00:00Z. Without it: 24h, or all with --query.",
         ),
     ] = None,
     until: UntilOption = None,
@@ -188,7 +188,8 @@ def recall(
     tag: TagOption = None,
     tags_match: TagsMatchOption = "exact",
     limit: Annotated[
-        int | None, typer.Option(metavar="N", help="How many at most. Without it: 100, or 10 with --query.")
+        int | None,
+        typer.Option(metavar="N", help="The maximum number of memories. Without it: 100, or 10 with --query."),
     ] = None,
     search_index: SearchIndexOption = None,
     ids: IdsOption = False,
@@ -256,7 +257,7 @@ Ctrl-C ends it. With --json each memory is one line of JSON.
 
 def tail(
     agent: Annotated[
-        str | None, typer.Argument(metavar="AGENT", help="The agent's id. Without it: all agents.")
+        str | None, typer.Argument(metavar="AGENT", help="The agent's ID. Without it: all agents.")
     ] = None,
     *,
     agent_option: Annotated[str | None, typer.Option("--agent", metavar="ID", help="The same as AGENT.")] = None,
