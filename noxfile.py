@@ -263,6 +263,13 @@ def plugins(session: nox.Session) -> None:
     session.run("pytest", *asyncio, "tests/testing", "tests/fake/test_asgi.py")
 
 
+@nox.session(python="3.11", venv_backend="uv")
+def functions(session: nox.Session) -> None:
+    """The function tools in frameworks that take Python functions, each at its newest version, with a scripted model."""
+    _install_the_source_tree(session, "agno", "dspy", "google-genai", "haystack-ai", "ollama", "smolagents")
+    session.run("pytest", "tests/integrations/functions", "-rs", *session.posargs)
+
+
 # ---- benchmarks -----------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Which memories a search may give."""
+"""Filters of searches."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class MemoryFilter:
     session_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    #: All must match, in the way that `tags_match` says.
+    #: All must match, as `tags_match` says.
     tags: str | Sequence[str] | None = None
     tags_match: TagsMatch = "substring"
     #: A list, or a single string. Any may match.
     memory_types: str | Sequence[str] | None = None
     #: A list, or a single string. Any may match.
     event_types: str | Sequence[str] | None = None
-    #: At least this; a memory without an importance has 0.
+    #: The lowest importance. A memory without one counts as 0.
     min_importance: float | None = None
 
     def where(self, *, of_keys: bool = False) -> tuple[str, list[object]]:

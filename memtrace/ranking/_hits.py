@@ -1,4 +1,4 @@
-"""What a search gives: memories with their scores, the most relevant first."""
+"""The result of a search: memories with their scores, most relevant first."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SearchHit(HintsAtNames):
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
-    #: The memories before and after it in its session, or without a session among its agent's memories, in order of time. None if
-    #: there is none, or if it is unknown.
+    #: The memories before and after it in its session; without a session, among its agent's. None if there is none, or it is
+    #: unknown.
     previous: Neighbour | None = field(default=None, repr=False, compare=False)
     next: Neighbour | None = field(default=None, repr=False, compare=False)
 

@@ -126,6 +126,11 @@ class Decide(Arguments):
 class Recall(Arguments):
     """Arguments of ``recall``."""
 
+    query: str | None = Field(
+        default=None,
+        description="What to look for, in plain words: a question, or the words that the memory may have. Any of them is "
+        "enough, and the most relevant comes first. Leave it out to read the newest that the other arguments allow.",
+    )
     since: str | None = Field(default=None, description=_SINCE)
     until: str | None = Field(default=None, description=_UNTIL)
     tags: Annotated[list[str], BeforeValidator(one_in_a_list)] | None = Field(default=None, description=_ALL_TAGS)
@@ -134,11 +139,6 @@ class Recall(Arguments):
     )
     limit: int | None = Field(
         default=None, ge=1, le=MAX_ROWS, description="How many memories to read at most. Default: 20."
-    )
-    query: str | None = Field(
-        default=None,
-        description="What to look for, in plain words: a question, or the words that the memory may have. Any of them is "
-        "enough, and the most relevant comes first. Leave it out to read the newest that the other arguments allow.",
     )
 
     @property
