@@ -133,8 +133,8 @@ class Recall(Arguments):
     )
     since: str | None = Field(default=None, description=_SINCE)
     until: str | None = Field(default=None, description=_UNTIL)
-    tags: Annotated[list[str], BeforeValidator(one_in_a_list)] | None = Field(default=None, description=_ALL_TAGS)
-    memory_types: Annotated[list[MemoryType], BeforeValidator(one_in_a_list)] | None = Field(
+    tags: Annotated[list[str] | None, BeforeValidator(one_in_a_list)] = Field(default=None, description=_ALL_TAGS)
+    memory_types: Annotated[list[MemoryType] | None, BeforeValidator(one_in_a_list)] = Field(
         default=None, description="Kinds of memory, any of them."
     )
     limit: int | None = Field(
