@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from memtrace.client import Memtrace
 from memtrace.integrations._dual_client import dispatcher
-from memtrace.integrations._owners import check_owner
 from memtrace.integrations.crewai._record_log import RecordLog, StoredRecord
-from memtrace.operations._validation import check_non_negative_seconds
+from memtrace.operations._validation import check_non_negative_seconds, require_id
 
 
 class MemtraceStorage:
@@ -39,7 +38,7 @@ class MemtraceStorage:
     """
 
     def __init__(self, client: Memtrace, *, agent_id: str, wait_timeout: float | None = 5.0) -> None:
-        check_owner(agent_id, "agent_id")
+        require_id(agent_id, "agent_id")
         if wait_timeout is not None:
             check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._log = RecordLog(dispatcher(client, "MemtraceStorage"), agent_id, wait_timeout)
@@ -369,7 +368,9 @@ def _cosines(vectors: NDArray[np.float32], query: NDArray[np.float64]) -> NDArra
     """The cosine of each vector and the query's; 0 for one that points away, or nowhere."""
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
     products: NDArray[np.float64] = vectors @ query
-    return np.divide(products, lengths, out=np.zeros(len(vectors)), where=lengths > 0).clip(0)
+    cosines: NDArray[np.float64] = np.divide(products, lengths, out=np.zeros(len(vectors)), where=lengths > 0)
+    cosines[cosines < 0] = 0
+    return cosines
 
 
 def _check_dimensions(vector: Sequence[float] | None, expected: int) -> None:
