@@ -257,7 +257,7 @@ def test_a_memory_that_is_no_record_is_an_error_that_says_so(client, storage):
 
 
 def test_a_wrong_client_and_id_are_refused():
-    with pytest.raises(ConfigurationError, match="MemtraceStorage takes a Memtrace"):
+    with pytest.raises(ConfigurationError, match="MemtraceStorage accepts a Memtrace"):
         MemtraceStorage(object(), agent_id="crew")
     with pytest.raises(InvalidRequestError, match="agent_id"):
         MemtraceStorage(Memtrace("memory://"), agent_id="4f5b")
