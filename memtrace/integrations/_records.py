@@ -31,8 +31,9 @@ from memtrace._runtime.workflows.visibility import wait_until_all_visible
 from memtrace._support.characters import has_half_character, whole_characters
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, ResponseDecodeError
+from memtrace.integrations._errors import InvalidTypeError, invalid_type
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryType
-from memtrace.operations._validation import BATCH_SIZE, check_type, invalid
+from memtrace.operations._validation import BATCH_SIZE, check_type
 from memtrace.outcomes import BatchResult, Outcome
 
 _DEEPEST = 100
@@ -46,7 +47,7 @@ _SEQUENCE = itertools.count(1)
 def json_text(value: object, field: str) -> str:
     """`value` as JSON that preserves it exactly, except tuples, which become lists.
 
-    Raises `InvalidRequestError`, which names `field` and never the value, for what JSON would change or cannot hold.
+    Raises `InvalidTypeError`, which names `field` and never the value, for what JSON would change or cannot hold.
     """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -75,8 +76,8 @@ def _check_depth_and_keys(value: object, field: str) -> None:
     raise _no_json(field)
 
 
-def _no_json(field: str) -> InvalidRequestError:
-    return invalid(field, _RULE, "it could not be given back as it is")
+def _no_json(field: str) -> InvalidTypeError:
+    return invalid_type(field, _RULE, "it could not be given back as it is")
 
 
 def event_type_of(name: object) -> str:
