@@ -85,9 +85,7 @@ def test_no_record_of_an_integration_shows_a_content():
     with Memtrace("memory://", "any key") as client:
         memory = client.memories.add(agent_id="a", content=PLANTED)
     for each in (
-        RenderedMemory(
-            memory, 0, follows=True, group=0, head=PLANTED, text=PLANTED, head_tokens=1, tokens=1, gap_tokens=0
-        ),
+        RenderedMemory(memory, 0, (memory.time, memory.time), None, None, None, 0, PLANTED, PLANTED, 1, 1, 0),
         HistoryItem(PLANTED, PLANTED, "message"),
         Record("item", {"content": PLANTED}, "key", 1, memory),
     ):

@@ -6,9 +6,9 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 
+from memtrace._support.callables import is_async_callable
 from memtrace._support.error_text import from_distribution, type_name
 from memtrace._support.numbers import is_positive_seconds
 from memtrace._support.secrets import NoText, Secret, hidden
@@ -330,7 +330,7 @@ def check_index(path: object) -> str | None:
 
 def check_embedder(embedder: object) -> Embedder | None:
     """A function that does not have to be awaited, or None."""
-    if embedder is None or (callable(embedder) and not iscoroutinefunction(embedder)):
+    if embedder is None or (callable(embedder) and not is_async_callable(embedder)):
         return cast("Embedder | None", embedder)
     raise ConfigurationError(
         f"embedder must be a blocking function that takes a list of strings and returns a list of vectors, not {type_name(embedder)}",
@@ -353,7 +353,7 @@ def check_ranker(ranker: Ranker | str) -> ChosenRanker | None:
 
 def _checked_ranker(ranker: object, told: str, distribution: tuple[str, str] | None = None) -> Ranker:
     rank = getattr(ranker, "rank", None)
-    if isinstance(ranker, type) or not callable(rank) or iscoroutinefunction(rank):
+    if isinstance(ranker, type) or not callable(rank) or is_async_callable(rank):
         raise ConfigurationError(
             f"{told} cannot be used: {type_name(ranker)} has no blocking rank(query, candidates)",
             hint=f"report it to the authors of {distribution[0]}" if distribution else None,

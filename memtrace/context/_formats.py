@@ -1,8 +1,8 @@
 """How memories are written into a prompt, and fenced so that nothing in one can end its fence.
 
-What comes from a memory stands inside a fence, all of it. In Markdown that is a code block whose fence is longer than every
-run of backticks in it, as CommonMark asks; in XML an element in which every special character is escaped. What the memories of
-a group share (day, session, types, agent) is written once, in a fence of its own above them.
+All of a memory's text is inside a fence. In Markdown the fence is a code block whose delimiter is longer than every
+run of backticks in it, as CommonMark requires; in XML an element in which every special character is escaped. Attributes that the
+memories of a group share (day, session, types, agent) are written once, in a separate fence above them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Group(NamedTuple):
     agent_id: str
 
     def attributes(self, *, show_agents: bool) -> Iterator[tuple[str, str]]:
-        """What stands above the group."""
+        """The attributes that are written above the group."""
         yield "day", self.day
         if self.session_id is not None:
             yield "session", str(self.session)
@@ -50,7 +50,7 @@ class Group(NamedTuple):
 
 
 class MemoryFormatter(NamedTuple):
-    """What one form writes: `heading` comes first, `gap` where memories are left out, `end` after each piece of a text."""
+    """The parts of one format: `heading` comes first, `gap` marks omitted memories, `end` follows each part."""
 
     format: ContextFormat
     heading: str
@@ -61,7 +61,7 @@ class MemoryFormatter(NamedTuple):
     show_agents: bool
 
     def group(self, group: Group) -> str:
-        """What stands above a group, fenced, in whole characters."""
+        """The attributes of a group, fenced, in whole characters."""
         attributes = group.attributes(show_agents=self.show_agents)
         if self.format == "markdown":
             (_, day), *others = attributes
@@ -76,7 +76,7 @@ class MemoryFormatter(NamedTuple):
         return whole_characters(write(memory, self._attributes(memory, group), self._details(memory)))
 
     def _attributes(self, memory: Memory, group: Group) -> Iterator[tuple[str, str]]:
-        yield "time", f"{utc(memory):%H:%M}"
+        yield "time", f"{utc(memory.occurred_at):%H:%M}"
         if memory.memory_type != group.memory_type:
             yield "type", memory.memory_type
         if memory.event_type != group.event_type:
@@ -96,9 +96,8 @@ class MemoryFormatter(NamedTuple):
                 yield key, value if isinstance(value, str) else _json(value)
 
 
-def utc(memory: Memory) -> datetime:
-    """When a memory occurred, UTC. Raises `InvalidRequestError` when its time has no zone."""
-    at = memory.occurred_at
+def utc(at: datetime) -> datetime:
+    """A time of a memory, UTC. Raises `InvalidRequestError` when it has no zone."""
     if at.utcoffset() is None:
         raise invalid("memories", "memories whose time has a zone", "a naive datetime names no point in time")
     return at.astimezone(timezone.utc)

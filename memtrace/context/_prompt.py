@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal, TypedDict
 
 from memtrace._support.numbers import is_int
+from memtrace._support.peer_names import PROMPT_NAMES, HintsAtNames
 from memtrace.context._formats import ContextFormat, Group, formatter_for, utc
-from memtrace.context._ranks import MemorySource, Rank, checked_rank, hit_places, in_order, memories_in, place_in
-from memtrace.context._selection import BudgetSelection, RenderedMemory, by_age_and_importance, chosen
+from memtrace.context._ranks import MemorySource, Neighbours, Rank, checked_rank, hit_neighbours, in_order, memories_in
+from memtrace.context._selection import BudgetSelection, Moment, RenderedMemory, by_age_and_importance, chosen
 from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, check_counter, checked_count, estimate_tokens
 from memtrace.models import Memory
 from memtrace.operations._validation import check_recent, invalid
@@ -25,8 +25,10 @@ class Message(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class PromptContext:
+class PromptContext(HintsAtNames):
     """Memories, rendered for a prompt. Without any, text and messages are empty, and `tokens` is 0."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = PROMPT_NAMES
 
     #: Markdown or XML: a heading and the memories. For the form ``messages`` the same as one text.
     text: str = field(repr=False)
@@ -150,15 +152,17 @@ class ContextWriter:
         self._group: Group | None = None
         self._head, self._head_tokens = "", 0
         self._sessions: dict[str, int] = {}
+        #: The last memory of each session, or of what each agent has without one.
+        self._last_of: dict[tuple[str | None, str | None], RenderedMemory] = {}
 
     def take(self, memories: Iterable[Memory]) -> None:
-        """Add memories at the end, sorted by time; of one microsecond, whose order the server does not promise, by what they say."""
-        for entry in self._rendered(memories, {}):
+        """Add memories at the end, sorted by when they occurred and were stored; of one microsecond, by what they say."""
+        for entry in self._rendered(memories, hit_neighbours(None)):
             self._selection.take(entry)
 
     def choose(self, memories: Iterable[Memory], rank: Rank | None, recent: int) -> None:
         """Keep the most important of these, and none of those before."""
-        entries = self._rendered(memories, hit_places(rank))
+        entries = self._rendered(memories, hit_neighbours(rank))
         ranked = by_age_and_importance(entries, self._budget) if rank is None else in_order(entries, rank)
         if recent:
             newest = {entry.number for entry in entries[-recent:]}
@@ -171,7 +175,7 @@ class ContextWriter:
         self._selection.omitted = len(entries) - len(kept.entries)
 
     def context(self) -> PromptContext:
-        """What is kept."""
+        """The context of the memories that were selected."""
         selection = self._selection
         text, tokens = self._whole(selection.kept.entries)
         if self._most is not None:
@@ -189,24 +193,24 @@ class ContextWriter:
 
     # ---- one memory
 
-    def _rendered(self, memories: Iterable[Memory], places: dict[tuple[object, ...], int]) -> list[RenderedMemory]:
-        rows = [(utc(memory), self._writing.memory(memory, _ALONE), memory) for memory in memories]
+    def _rendered(
+        self, memories: Iterable[Memory], neighbours_of: Callable[[Memory], Neighbours]
+    ) -> list[RenderedMemory]:
+        rows = [(_moment(memory), self._writing.memory(memory, _ALONE), memory) for memory in memories]
         rows.sort(key=lambda row: row[:2])
-        rendered: list[RenderedMemory] = []
-        last: int | None = None
-        for at, _, memory in rows:
-            place = place_in(places, memory)
-            rendered.append(self._entry(memory, at, follows=place is None or last is None or place == last + 1))
-            last = place
-        return rendered
+        return [self._entry(memory, at, neighbours_of(memory)) for at, _, memory in rows]
 
-    def _entry(self, memory: Memory, at: datetime, *, follows: bool) -> RenderedMemory:
-        group = self._group_of(memory, f"{at:%Y-%m-%d}")
+    def _entry(self, memory: Memory, at: Moment, neighbours: Neighbours) -> RenderedMemory:
+        group = self._group_of(memory, f"{at[0]:%Y-%m-%d}")
         text = self._writing.memory(memory, group)
+        line = memory.session_id or None, None if memory.session_id else memory.agent_id
+        previous = self._last_of.get(line)
         entry = RenderedMemory(
             memory,
             self._number,
-            follows,
+            at,
+            None if previous is None else previous.number,
+            *neighbours,
             self._groups,
             self._head,
             text,
@@ -214,6 +218,9 @@ class ContextWriter:
             0 if self._most is None else self._cost(text),
             self._gap_tokens,
         )
+        if previous is not None:
+            previous.next_number = entry.number
+        self._last_of[line] = entry
         self._number += 1
         return entry
 
@@ -253,7 +260,7 @@ class ContextWriter:
         return [{"role": "user", "content": content} for content in contents]
 
     def _parts(self, entries: Sequence[RenderedMemory]) -> list[str]:
-        """The heading and each memory, with what stands above it."""
+        """The heading, and each memory with the attributes of its group above it."""
         if not entries:
             return []
         parts = [self._writing.heading]
@@ -264,6 +271,11 @@ class ContextWriter:
             parts.append(self._writing.end.join([*above, entry.text]))
             before = entry
         return parts
+
+
+def _moment(memory: Memory) -> Moment:
+    """When a memory occurred, and when it was stored. Raises `InvalidRequestError` when either has no zone."""
+    return utc(memory.occurred_at), utc(memory.time)
 
 
 #: For an order among memories of one microsecond: a group in which each says all that it is.

@@ -9,6 +9,7 @@ from memtrace.context._selection import RenderedMemory
 from memtrace.models import Memory, MemoryList, SearchResult
 from memtrace.operations._validation import invalid
 from memtrace.ranking import SearchHit, SearchHits
+from memtrace.transport import Neighbour
 
 Rank = Iterable[SearchHit | Memory] | Callable[[Memory], float]
 """Which memories matter: hits or memories with the most important first, or a function that gives each a number."""
@@ -24,17 +25,16 @@ def memories_in(source: MemorySource) -> Iterable[Memory]:
     return source.results if isinstance(source, SearchResult) else source
 
 
-def hit_places(rank: Rank | None) -> dict[tuple[object, ...], int]:
-    """Where an index has the memories that were hits."""
+Neighbours = tuple[Neighbour | None, Neighbour | None]
+"""The memories before and after one in its session, as far as an index knows."""
+
+
+def hit_neighbours(rank: Rank | None) -> Callable[[Memory], Neighbours]:
+    """The neighbours of each memory that was a hit."""
     if rank is None or callable(rank):
-        return {}
-    places = ((_key(item.memory), item.place) for item in rank if isinstance(item, SearchHit))
-    return {key: place for key, place in places if place is not None}
-
-
-def place_in(places: dict[tuple[object, ...], int], memory: Memory) -> int | None:
-    """Where an index has a memory; None when that is not known."""
-    return places.get(_key(memory)) if places else None
+        return lambda _: (None, None)
+    known = {_key(item.memory): (item.previous, item.next) for item in rank if isinstance(item, SearchHit)}
+    return lambda memory: known.get(_key(memory), (None, None))
 
 
 def in_order(entries: Sequence[RenderedMemory], rank: Rank) -> list[RenderedMemory]:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from memtrace.models import Memory
 
+Moment = tuple[datetime, datetime]
+"""When a memory occurred, and when the server took it: memories are written in this order."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, eq=False)
 class RenderedMemory:
-    """A memory as it is written, what stands above its group, and how many tokens each has."""
+    """A rendered memory, the attributes above its group, and the tokens of each."""
 
     memory: Memory = field(repr=False)
-    #: Its place among all that were given.
+    #: Its place among all that were given, and when it occurred and was stored.
     number: int
-    #: Whether it directly follows the one given before it.
-    follows: bool
+    moment: Moment
+    #: The number of the memory before it in its session, of those that were passed.
+    previous_number: int | None
+    #: The memories before and after it in its session, as far as an index knows.
+    before: Moment | None
+    after: Moment | None
     #: The place of its group among all.
     group: int
     head: str = field(repr=False)
@@ -25,10 +33,19 @@ class RenderedMemory:
     head_tokens: int
     tokens: int
     gap_tokens: int
+    #: The number of the memory after it in its session, of those that were passed so far.
+    next_number: int | None = None
 
-    def comes_after_gap(self, before: RenderedMemory | None) -> bool:
-        """Whether something is left out between this and the one that is written before it."""
-        return before is not None and not (self.follows and before.number + 1 == self.number)
+    def comes_after_gap(self, last: RenderedMemory | None) -> bool:
+        """Whether something is left out between the one that is written before it and this: of the session of one of the two."""
+        if last is None:
+            return False
+        return (
+            (last.next_number is not None and last.next_number < self.number)
+            or (self.previous_number is not None and self.previous_number > last.number)
+            or (last.after is not None and last.after < self.moment)
+            or (self.before is not None and self.before > last.moment)
+        )
 
     def starts_group(self, before: RenderedMemory | None) -> bool:
         """Whether its group's head is written above it."""
@@ -75,7 +92,7 @@ class KeptMemories:
 
 
 class BudgetSelection:
-    """What is kept of memories that are taken one after the other, oldest first.
+    """The memories that fit into the budget, added one by one, oldest first.
 
     A memory is added at the end while the budget holds it. One that would not fit makes room: half of the budget is cleared,
     so that more than as much is added before the beginning changes again. Everything follows from the memories alone.

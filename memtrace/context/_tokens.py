@@ -1,4 +1,4 @@
-"""How many tokens a text has."""
+"""Count or estimate the tokens of a string."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
-from inspect import iscoroutinefunction
 from math import ceil
 
+from memtrace._support.callables import is_async_callable
 from memtrace._support.numbers import is_int
 from memtrace.operations._validation import invalid
 
@@ -50,7 +50,7 @@ def estimate_tokens(text: str) -> int:
 
 def check_counter(count_tokens: object) -> None:
     """Refuse what is no blocking function."""
-    if not callable(count_tokens) or iscoroutinefunction(count_tokens):
+    if not callable(count_tokens) or is_async_callable(count_tokens):
         raise invalid("count_tokens", _RULE, "no other can be called here")
 
 
@@ -62,7 +62,7 @@ def checked_count(count_tokens: TokenCounter, text: str) -> int:
     return tokens
 
 
-# ---- the estimate: the kinds of pieces that tokenizers split a text into, and what each costs on average
+# ---- the estimate: the kinds of pieces into which tokenizers split a string, and the average tokens of each
 
 #: A space before a word is part of its token, a sign between two words often is, and a line end is part of the signs before it.
 _PIECE = re.compile(
@@ -82,7 +82,7 @@ _JOINED_SIGN = 0.45
 
 #: What two letters that stand side by side add to a word, in tenths of a token: a row for each first letter, a to z, and one for
 #: letters with marks; in it the second letter in the same order. Frequent pairs seldom part, so a word of English costs one
-#: token, one of another language more, and what is no word most. Fitted to both tokenizers on chats, code, identifiers and prose
+#: token, one of another language more, and other characters most. Fitted to both tokenizers on chats, code, identifiers and prose
 #: in twelve languages; `benchmarks/tokens.py` checks the result.
 _PAIR_TENTHS = (
     "700174040720018180103111019"

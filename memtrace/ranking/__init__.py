@@ -1,4 +1,4 @@
-"""Which memories matter to a query: a text index on SQLite, a ranking by words, and vectors where a user has them."""
+"""Find relevant memories: a full-text index on SQLite, ranking by words, and vectors of an embedder."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from memtrace.ranking._answering import answer_query
 from memtrace.ranking._file import open_index_file
 from memtrace.ranking._filters import MemoryFilter
 from memtrace.ranking._hits import SearchHit, SearchHits
-from memtrace.ranking._index import TextIndex
+from memtrace.ranking._index import MemoryLoader, TextIndex
 from memtrace.ranking._ranker import LexicalRanker, Ranker
-from memtrace.ranking._search import MemoryLoader, MemorySearch
+from memtrace.ranking._search import MemorySearch
 from memtrace.ranking._status import IndexProgress, IndexStatus
 from memtrace.ranking._vectors import Embedder
 

@@ -1,72 +1,61 @@
-"""A text index of one organisation's memories: tables of an SQLite database, with FTS5 for which word stands where.
+"""A full-text index of one organisation's memories: tables of an SQLite database, with FTS5 for the occurrences of words.
 
-It takes any connection: to a file of its own, to ":memory:", or to the database in which a store keeps the memories themselves
-(then it holds no copy of them, and is written within the store's transaction). Each scope has tables of its own, so no other
-tenant's words count in its statistics.
+It takes any connection: to a separate file, to ":memory:", or to the database of a store. In a store it has no copy of the
+memories, and is written within the store's transaction. Each scope has separate tables, so that other tenants' words do not affect
+its statistics.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 from memtrace._support.timestamps import from_microseconds
-from memtrace.models import Memory
-from memtrace.ranking._batch import FIND, REPEATED, Batch, identity, index_text, unmarked
+from memtrace.models import WIRE, Memory
+from memtrace.ranking._batch import FIND, REPEATED, Batch, identity, index_text, stems_of, unmarked
 from memtrace.ranking._filters import MemoryFilter
-from memtrace.ranking._places import (
-    GROUP_BITS,
-    LAST_ROW,
-    LENGTH_BITS,
-    bucket_bounds,
-    group_bounds,
-    group_of,
-    group_of_row,
-    row_of,
-)
+from memtrace.ranking._neighbours import Neighbours
+from memtrace.ranking._places import LENGTH_BITS, RUN_GAP, block_of, block_of_row, places_of_block, row_of
+from memtrace.ranking._scope import Scope, scope_of
 from memtrace.ranking._tables import Tables, slots
-from memtrace.ranking._words import LONGEST_WORD, memory_text, words
+from memtrace.ranking._words import LONGEST_WORD
 
-#: So many wait in a plain table, to which adding is cheap, before FTS5 takes them together.
+#: How many memories wait in a plain table, which is cheap to write, before FTS5 takes them together.
 _MOST_WAITING = 1024
-_VECTOR_LENGTH = "vector length"
 SHORTEST_PART = 4
 """The shortest word that is looked for within others: shorter ones occur in too many by chance."""
+LONGEST_ENDING = 3
+"""The most letters that a word may have beyond another one with which it begins."""
 
 
 class IndexedMemory(NamedTuple):
-    """What an index says of a memory."""
+    """A row of the index."""
 
     place: int
-    #: What the host calls it, where a host keeps the memories.
+    #: The host's key, if a host keeps the memories.
     key: int | None
-    #: When it occurred, in microseconds since 1970.
+    #: `occurred_at`, and the server's time, in microseconds since 1970.
     at: int
+    time: int
     agent_id: str
+    session_id: str | None
     #: The same for equal contents of one agent.
     fingerprint: int
 
 
+MemoryLoader = Callable[[Sequence[int]], Iterable[Memory]]
+"""Loads a host's memories by their keys, in the same order."""
+
 _COLUMNS = ", ".join(IndexedMemory._fields)
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a query is about: an organisation, an agent's groups, or one session."""
-
-    #: Rows of the full-text table, from and to.
-    bounds: Sequence[tuple[int, int]]
-    #: The groups with the number of words in each.
-    lengths: dict[int, int]
-    #: How many memories they have.
-    count: int
-    #: Whether other groups may stand within the bounds.
-    is_mixed: bool = False
+_OF_MODELS = "WHERE model IN (SELECT number FROM {models}) AND place=?"
+_MOVE_SIGNS = "UPDATE {signs} SET place=? " + _OF_MODELS
+_MOVE_VECTORS = "UPDATE {vectors} SET place=? " + _OF_MODELS
+_YOUNGEST_FIRST = "ORDER BY at DESC, time DESC, fingerprint DESC, ifnull(session_id, '') DESC"
 
 
 class TextIndex:
@@ -145,51 +134,105 @@ class TextIndex:
                 self._take_in()
         return added
 
-    def remove(self, memory: Memory) -> bool:
+    def remove(self, memory: Memory, load: MemoryLoader | None = None) -> bool:
         """Remove a memory and its words.
 
         Args:
             memory: The memory.
+            load: Loads memories of a host by their keys, as in `remove_many`.
 
         Returns:
             False if it is not there.
         """
-        tables = self._tables
-        with tables.transaction():
+        return self.remove_many([memory], load) == 1
+
+    def remove_many(self, memories: Iterable[Memory], load: MemoryLoader | None = None) -> int:
+        """Remove memories and their words.
+
+        Args:
+            memories: The memories.
+            load: Loads memories of a host by their keys, removed ones included. If a run of
+                memories without a session falls apart, some are added again.
+
+        Returns:
+            How many were there.
+        """
+        with self._tables.transaction():
             self._take_in()
-            place = self.place_of(memory)
-            if place is None:
-                return False
-            found = words(memory_text(memory))
-            text = index_text(found)
-            row = row_of(place, len(found))
+            found = {place: memory for memory in memories if (place := self.place_of(memory)) is not None}
+            self._remove(found)
+            for block in {block_of(place) for place in found}:
+                self._part(block, load)
+        return len(found)
+
+    def remove_at(self, places: Iterable[int]) -> None:
+        """Remove the memories at these places, if no host keeps them."""
+        self.remove_many(_read(content) for content in self.contents(places).values())
+
+    def _remove(self, found: Mapping[int, Memory]) -> None:
+        """Remove the memories at these places."""
+        tables, counts = self._tables, Counter[str]()
+        for place, memory in found.items():
+            stems = stems_of(memory)
+            text = index_text(stems)
+            row = row_of(place, len(stems))
             tables.run("INSERT INTO {text}({text}, rowid, words) VALUES ('delete', ?, ?)", (row, text))
-            for sql in ("DELETE FROM {docs}", "DELETE FROM {signs}", "DELETE FROM {vectors}"):
-                tables.run(sql + " WHERE place=?", (place,))
-            number = group_of(place) & (1 << GROUP_BITS) - 1
-            tables.run("UPDATE {groups} SET docs=docs-1, length=length-? WHERE number=?", (len(found), number))
-            tables.run_many("UPDATE {words} SET count=count-1 WHERE word=?", [(word,) for word in unmarked(text)])
-        return True
+            tables.run("DELETE FROM {docs} WHERE place=?", (place,))
+            for table in ("{signs}", "{vectors}"):
+                tables.run(f"DELETE FROM {table} {_OF_MODELS}", (place,))
+            values = (len(stems), block_of(place))
+            tables.run("UPDATE {blocks} SET docs=docs-1, length=length-? WHERE id=?", values)
+            counts.update(unmarked(text))
+        tables.run_many(
+            "UPDATE {words} SET count=count-? WHERE word=?", [(count, word) for word, count in counts.items()]
+        )
+        for block in {block_of(place) for place in found}:
+            bounds = places_of_block(block)
+            first, last = tables.run(
+                "SELECT min(at), max(at) FROM {docs} WHERE place BETWEEN ? AND ?", bounds
+            ).fetchone()
+            tables.run(
+                "UPDATE {blocks} SET first=?, last=?, last_time=0, last_print=0, in_order=0 WHERE id=?",
+                (first or 0, last or 0, block),
+            )
+
+    def _part(self, block: int, load: MemoryLoader | None) -> None:
+        """Add the memories of a block again if they are more than one run now."""
+        tables = self._tables
+        rows = tables.run(
+            "SELECT at, place, key FROM {docs} WHERE session_id IS NULL AND place BETWEEN ? AND ?",
+            places_of_block(block),
+        ).fetchall()
+        if all(after[0] - before[0] <= RUN_GAP for before, after in pairwise(sorted(rows))):
+            return
+        kept = [self.contents([place])[place] for _, place, _ in rows] if load is None else []
+        memories = map(_read, kept) if load is None else load([key for _, _, key in rows])
+        found = {place: memory for (_, place, _), memory in zip(rows, memories, strict=True)}
+        tables.run_many(_MOVE_SIGNS, moved := [(-place, place) for place in found])
+        tables.run_many(_MOVE_VECTORS, moved)
+        self._remove(found)
+        batch = Batch(tables, keep=self._keep)
+        places = [batch.take(memory, key) for memory, (_, _, key) in zip(found.values(), rows, strict=True)]
+        self._waiting += batch.write()
+        self._take_in()
+        tables.run_many(_MOVE_SIGNS, moved := [(now, -before) for now, before in zip(places, found, strict=True)])
+        tables.run_many(_MOVE_VECTORS, moved)
 
     def compact(self) -> None:
         """Merge the index into one segment. Nothing of removed memories is left in it, and queries are fastest."""
         with self._tables.transaction():
             self._take_in()
             self._tables.run("DELETE FROM {words} WHERE count<=0")
-            self._tables.run("DELETE FROM {groups} WHERE docs<=0")
-            self._tables.run(
-                "DELETE FROM {members} WHERE number NOT IN (SELECT number FROM {groups})"
-                " OR agent_id NOT IN (SELECT agent_id FROM {docs})"
-            )
+            self._tables.run("DELETE FROM {blocks} WHERE docs<=0")
             self._tables.run("INSERT INTO {text}({text}) VALUES ('optimize')")
 
     def check(self) -> None:
-        """Let FTS5 look at what it wrote. Raises `sqlite3.DatabaseError` for what it finds."""
+        """Run FTS5's integrity check. Raises `sqlite3.DatabaseError` if it fails."""
         with self._tables.transaction():
             self._tables.run("INSERT INTO {text}({text}) VALUES ('integrity-check')")
 
     def is_whole(self) -> bool:
-        """Whether the words can be read, each of them, and none is lost. Raises `sqlite3.DatabaseError` where they cannot."""
+        """Whether no word is lost. Raises `sqlite3.DatabaseError` if the words cannot be read."""
         return self._tables.is_text_whole()
 
     @property
@@ -223,7 +266,7 @@ class TextIndex:
             self._waiting = 0
 
     def _take_in(self) -> None:
-        """Bring what waits to where it is found."""
+        """Move waiting memories into the full-text table."""
         rows = self._tables.run("SELECT row, words FROM {waiting} ORDER BY row").fetchall()  # FTS5 is quickest in order
         self._waiting = 0
         if not rows:
@@ -236,11 +279,11 @@ class TextIndex:
         )
         self._tables.run("DELETE FROM {waiting}")
 
-    # ---- what is known about it
+    # ---- status
 
     def __len__(self) -> int:
         """How many memories it has."""
-        return int(self._tables.one("SELECT coalesce(sum(docs), 0) FROM {groups}"))
+        return int(self._tables.one("SELECT coalesce(sum(docs), 0) FROM {blocks}"))
 
     def newest(self, agent_id: str | None = None) -> datetime | None:
         """Get the latest server time of the memories: there may be more from there on.
@@ -257,22 +300,23 @@ class TextIndex:
             latest = self._tables.one("SELECT max(time) FROM {docs} WHERE agent_id=?", (agent_id,))
         return None if latest is None else from_microseconds(latest)
 
-    def counts(self, memory_filter: MemoryFilter) -> tuple[int, int, datetime | None]:
-        """How many memories pass a filter, how many of these have a vector, and the latest time that the server gave one."""
+    def counts(self, memory_filter: MemoryFilter, model: int | None = None) -> tuple[int, int, datetime | None]:
+        """The number of memories that pass a filter, the number of these with a vector of a model, and their latest server time."""
         where, values = memory_filter.where()
         count, latest = self._tables.run(f"SELECT count(*), max(time) FROM {{docs}} WHERE {where}", values).fetchone()
-        vectors = self._tables.one(f"SELECT count(*) FROM {{signs}} JOIN {{docs}} USING (place) WHERE {where}", values)
+        sql = f"SELECT count(*) FROM {{signs}} JOIN {{docs}} USING (place) WHERE model=? AND {where}"
+        vectors = 0 if model is None else self._tables.one(sql, (model, *values))
         return int(count), int(vectors), None if latest is None else from_microseconds(latest)
 
     def latest(self, memory_filter: MemoryFilter, most: int) -> list[IndexedMemory]:
         """Memories that pass a filter, those that occurred last first."""
         where, values = memory_filter.where()
-        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where} ORDER BY at DESC, place DESC LIMIT ?"
+        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where} {_YOUNGEST_FIRST} LIMIT ?"
         return [IndexedMemory(*row) for row in self._tables.run(sql, (*values, most))]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Everything that is written in it is kept together, or not at all."""
+        """Write everything in the block, or nothing."""
         with self._tables.transaction():
             yield
 
@@ -298,8 +342,13 @@ class TextIndex:
         with self._tables.transaction():
             self._tables.run("INSERT OR REPLACE INTO {notes}(name, value) VALUES (?, ?)", (name, value))
 
+    def remove_notes(self, beginning: str) -> None:
+        """Remove the notes whose names have this prefix."""
+        with self._tables.transaction():
+            self._tables.run("DELETE FROM {notes} WHERE substr(name, 1, ?)=?", (len(beginning), beginning))
+
     def place_of(self, memory: Memory) -> int | None:
-        """Where a memory stands; None when it is not there."""
+        """The place of a memory; None if it is not in the index."""
         place = self._tables.one(FIND, identity(memory))
         return None if place is None else int(place)
 
@@ -307,64 +356,55 @@ class TextIndex:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Everything that is read in it is of one state of the index, in which nothing waits."""
+        """Read one state of the index in the block. No memory is waiting then."""
         if self.waits:
             self.take_in()
         with self._tables.snapshot():
             yield
 
     def scope(self, agent_id: str | None = None, session_id: str | None = None) -> Scope:
-        """The groups that a query is about. An agent's are those in which it has a memory."""
-        source, values = "{groups} WHERE docs>0", list[str]()
-        if session_id is not None:
-            source, values = "{groups} WHERE docs>0 AND owner=?", ["s" + session_id]
-        elif agent_id is not None:
-            source, values = "{members} JOIN {groups} USING (number) WHERE docs>0 AND agent_id=?", [agent_id]
-        lengths: dict[int, int] = dict(self._tables.run("SELECT id, length FROM " + source, values).fetchall())
-        count = int(self._tables.one("SELECT coalesce(sum(docs), 0) FROM " + source, values))
-        if session_id is not None:
-            return Scope([group_bounds(group) for group in sorted(lengths)], lengths, count)
-        if agent_id is not None:
-            buckets = sorted({group >> GROUP_BITS for group in lengths})
-            return Scope(
-                [bucket_bounds(bucket) for bucket in buckets], lengths, count, self._are_mixed(buckets, lengths)
-            )
-        return Scope([(0, LAST_ROW)], lengths, count)
+        """The scope of a query: a session, or else an agent, or else all."""
+        return scope_of(self._tables, agent_id, session_id)
 
-    def _are_mixed(self, buckets: Iterable[int], groups: Container[int]) -> bool:
-        """Whether buckets have other groups too."""
-        wanted = frozenset(buckets)
-        every = self._tables.run("SELECT id FROM {groups} WHERE docs>0")
-        return any(group >> GROUP_BITS in wanted and group not in groups for (group,) in every)
+    def neighbours(self, scope: Scope) -> Neighbours:
+        """The neighbours of its memories."""
+        return Neighbours(self._tables, scope)
 
     def word_counts(self, asked: Sequence[str]) -> dict[str, int]:
-        """In how many memories of the whole index each word stands, as it is written."""
+        """The number of memories in the whole index that have each word."""
         sql = f"SELECT word, count FROM {{words}} WHERE count>0 AND word IN ({slots(asked)})"
         return dict(self._tables.run(sql, asked).fetchall())
 
-    def words_with(self, part: str, most: int) -> list[str]:
-        """Words of the whole index that hold a part, or are the part without an ending: the shortest first."""
+    def words_with(self, part: str) -> Iterator[str]:
+        """Words of the whole index that contain a part, or are the part without an ending, shortest first."""
         found = self._tables.run(
             """SELECT word FROM {words}
-            WHERE count>0 AND (instr(word, ?1) OR (instr(?1, word)=1 AND length(word) BETWEEN max(?3, length(?1)-3) AND ?2))
-            ORDER BY length(word), word LIMIT ?4""",
-            (part, LONGEST_WORD, SHORTEST_PART, most),
+            WHERE count>0 AND word!=?1 AND (instr(word, ?1) OR (instr(?1, word)=1 AND length(word) BETWEEN ?2 AND ?3))
+            ORDER BY length(word), word""",
+            (part, max(SHORTEST_PART, len(part) - LONGEST_ENDING), LONGEST_WORD),
         )
-        return [word for (word,) in found]
+        return (word for (word,) in found)
 
     def rows(self, match: str, scope: Scope) -> list[int]:
         """The rows of the full-text table that FTS5 finds in a scope, in order: place and length of each memory."""
         sql = "SELECT rowid FROM {text} WHERE {text} MATCH ? AND rowid BETWEEN ? AND ?"
         found = [row for first, last in scope.bounds for (row,) in self._tables.run(sql, (match, first, last))]
-        return [row for row in found if group_of_row(row) in scope.lengths] if scope.is_mixed else found
+        return [row for row in found if scope.has_block(block_of_row(row))] if scope.is_mixed else found
+
+    def row_count(self, match: str, scope: Scope) -> int:
+        """The number of rows that `rows` returns."""
+        if scope.is_mixed:
+            return len(self.rows(match, scope))
+        sql = "SELECT count(*) FROM {text} WHERE {text} MATCH ? AND rowid BETWEEN ? AND ?"
+        return sum(self._tables.one(sql, (match, first, last)) for first, last in scope.bounds)
 
     def places(self, memory_filter: MemoryFilter) -> set[int]:
-        """Where everything stands that passes a filter."""
+        """The places of all memories that pass a filter."""
         where, values = memory_filter.where()
         return {place for (place,) in self._tables.run(f"SELECT place FROM {{docs}} WHERE {where}", values)}
 
     def memories(self, places: Iterable[int], memory_filter: MemoryFilter) -> list[IndexedMemory]:
-        """What stands at places and passes a filter."""
+        """The memories at these places that pass a filter."""
         where, values = memory_filter.where(of_keys=True)
         found = self._tables.run_at(f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where}", "place", places, values)
         return [IndexedMemory(*row) for row in found]
@@ -381,65 +421,72 @@ class TextIndex:
         return dict(self._tables.run_at("SELECT place, memory FROM {docs} WHERE memory IS NOT NULL", "place", places))
 
     def repeated(self, prints: Iterable[int], memory_filter: MemoryFilter) -> dict[int, tuple[int, IndexedMemory]]:
-        """Of contents that pass a filter more than once: how often, and the newest; by fingerprint."""
+        """Contents that pass a filter more than once: their number and the newest, by fingerprint."""
         where, values = memory_filter.where(of_keys=True)
         sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where}"
         found: dict[int, tuple[int, IndexedMemory]] = {}
         for row in self._tables.run_at(sql, "fingerprint", prints, values):
             memory = IndexedMemory(*row)
             count, newest = found.get(memory.fingerprint, (0, memory))
-            found[memory.fingerprint] = count + 1, max(newest, memory, key=_age)
+            found[memory.fingerprint] = count + 1, max(newest, memory, key=age)
         return {fingerprint: pair for fingerprint, pair in found.items() if pair[0] > 1}
 
     # ---- vectors
 
-    def has_vectors_of(self, length: int) -> bool:
-        """Check whether the vectors have a length. Vectors of other lengths cannot be compared.
+    def model(self, name: str | None, dimensions: int | None = None) -> int | None:
+        """The number of a model's vectors of this length, or of its newest length; None if there are none."""
+        sql = "SELECT max(number) FROM {models} WHERE name=?1 AND dimensions=ifnull(?2, dimensions)"
+        number = self._tables.one(sql, (name, dimensions))
+        return None if number is None else int(number)
 
-        Args:
-            length: The length.
-
-        Returns:
-            Whether they have it.
-        """
-        return self.note(_VECTOR_LENGTH) == str(length)
-
-    def expect_vectors(self, length: int) -> bool:
-        """Forget all vectors if they have another length: they are another model's. Gives whether there were any."""
-        if self.has_vectors_of(length):
-            return False
-        with self._tables.transaction():
-            had = bool(self._tables.one("SELECT EXISTS (SELECT 1 FROM {signs})"))
-            self._tables.run("DELETE FROM {signs}")
-            self._tables.run("DELETE FROM {vectors}")
-            self.set_note(_VECTOR_LENGTH, str(length))
-        return had
-
-    def without_vectors(self, most: int, memory_filter: MemoryFilter, length: int | None = None) -> list[IndexedMemory]:
-        """Memories that pass a filter and have no vector yet, of this length where one is named; in order of places."""
+    def without_vectors(self, most: int, memory_filter: MemoryFilter, model: int | None) -> list[IndexedMemory]:
+        """Memories that pass a filter and have no vector of a model yet, in order of places."""
         where, values = memory_filter.where()
-        if length is None or self.has_vectors_of(length):
-            where += " AND place NOT IN (SELECT place FROM {signs})"
-        sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where} ORDER BY place LIMIT ?"
-        return [IndexedMemory(*row) for row in self._tables.run(sql, (*values, most))]
+        sql = f"""SELECT {_COLUMNS} FROM {{docs}} WHERE {where}
+        AND place NOT IN (SELECT place FROM {{signs}} WHERE model=?) ORDER BY place LIMIT ?"""
+        return [IndexedMemory(*row) for row in self._tables.run(sql, (*values, model, most))]
 
-    def set_vectors(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
-        """Keep the vectors of places: their signs, and all of them."""
+    def set_vectors(self, name: str, dimensions: int, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
+        """Store a model's vectors of places: the signs, and the whole vectors."""
         with self._tables.transaction():
-            self._tables.run_many("INSERT OR REPLACE INTO {signs} VALUES (?, ?)", [row[:2] for row in rows])
-            self._tables.run_many("INSERT OR REPLACE INTO {vectors} VALUES (?, ?)", [row[::2] for row in rows])
+            self._tables.run("INSERT OR IGNORE INTO {models}(name, dimensions) VALUES (?, ?)", (name, dimensions))
+            model = self.model(name, dimensions)
+            signs = [(model, place, sign) for place, sign, _ in rows]
+            self._tables.run_many("INSERT OR REPLACE INTO {signs} VALUES (?, ?, ?)", signs)
+            vectors = [(model, place, vector) for place, _, vector in rows]
+            self._tables.run_many("INSERT OR REPLACE INTO {vectors} VALUES (?, ?, ?)", vectors)
 
-    def signs(self, scope: Scope) -> Iterator[tuple[int, bytes]]:
-        """The signs of all vectors in a scope's bounds."""
+    def remove_vectors(self, memory_filter: MemoryFilter, kept: int | None) -> None:
+        """Remove the vectors of memories that pass a filter, except those of one model."""
+        where, values = memory_filter.where()
+        with self._tables.transaction():
+            for table in ("{signs}", "{vectors}"):
+                sql = (
+                    f"DELETE FROM {table} WHERE model IS NOT ? AND place IN (SELECT place FROM {{docs}} WHERE {where})"
+                )
+                self._tables.run(sql, (kept, *values))
+
+    def signs(self, scope: Scope, model: int) -> Iterator[tuple[int, bytes]]:
+        """The signs of all vectors of a model in a scope's bounds."""
         for first, last in scope.bounds:
-            bounds = first >> LENGTH_BITS, last >> LENGTH_BITS
-            found = self._tables.run("SELECT place, signs FROM {signs} WHERE place BETWEEN ? AND ?", bounds)
+            bounds = model, first >> LENGTH_BITS, last >> LENGTH_BITS
+            found = self._tables.run("SELECT place, signs FROM {signs} WHERE model=? AND place BETWEEN ? AND ?", bounds)
             yield from (row for row in found)  # as in `Tables.run_at`
 
-    def vectors(self, places: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-        """The vectors of places, where there is one."""
-        return self._tables.run_at("SELECT place, vector FROM {vectors} WHERE true", "place", places)
+    def vectors(self, places: Iterable[int], model: int) -> Iterator[tuple[int, bytes]]:
+        """A model's vectors of places that have one."""
+        return self._tables.run_at("SELECT place, vector FROM {vectors} WHERE model=?", "place", places, (model,))
+
+    def youngest(self, places: Iterable[int], most: int) -> list[int]:
+        """The places of the memories that occurred last."""
+        rows = self.memories(places, MemoryFilter())
+        return [row.place for row in sorted(rows, key=age, reverse=True)[:most]]
 
 
-def _age(memory: IndexedMemory) -> tuple[int, int]:
-    return memory.at, memory.place
+def _read(content: bytes) -> Memory:
+    return Memory.model_validate_json(content, context=WIRE)
+
+
+def age(memory: IndexedMemory) -> tuple[int, int, int, str]:
+    """The sort key of memories, independent of the order of adding. Later memories have larger keys."""
+    return memory.at, memory.time, memory.fingerprint, memory.session_id or ""

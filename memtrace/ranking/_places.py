@@ -1,51 +1,55 @@
-"""The place of a memory in an index, as one number: what a posting says about it without looking anything up.
+"""The place of a memory in an index, as one number, so that a posting needs no other table.
 
-From the top: the bucket of the agent that began the group (so that one agent's memories stand together), the group (a session,
-or a run of an agent's memories without one), the position in it. The row of the full-text table has the length below that.
+From the top: the bucket of its agent (so that one agent's memories stand together), the block, the position in it. A block has
+memories of one agent in one session, or of one agent in a run without a session; the position is the order of adding, which says
+nothing. The row of the full-text table has the length below that.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from zlib import crc32
 
 LENGTH_BITS = 8
-POSITION_BITS = 14
-GROUP_BITS = 30
+POSITION_BITS = 20
+BLOCK_BITS = 24
 BUCKET_BITS = 11
 
 LENGTHS = 1 << LENGTH_BITS
-NEIGHBOURS = 2
-"""How far a memory's neighbours reach in a group."""
-POSITIONS = (1 << POSITION_BITS) - 2 * NEIGHBOURS
-"""How many memories a group has at most; then another one begins."""
+REACH = 2
+"""How many neighbours on each side count."""
+POSITIONS = (1 << POSITION_BITS) - 2 * REACH
+"""The most memories of a block."""
+
+RUN_GAP = 30 * 60 * 1_000_000
+"""A longer gap between two memories of an agent without a session, in microseconds, begins a new run."""
 
 _STEPS = 24
-"""Of lengths, for each doubling: 3 % each."""
+"""Codes per doubling of the length, so that each step is 3 %."""
 
 
-def bucket_of(agent_id: str) -> int:
-    """Where the groups stand that this agent began; agents share one when there are thousands."""
-    return crc32(agent_id.encode()) >> 32 - BUCKET_BITS
+def blocks_of(agent_id: str) -> tuple[int, int]:
+    """The first and the last block of an agent's bucket. Thousands of agents share buckets."""
+    bucket = crc32(agent_id.encode()) >> 32 - BUCKET_BITS
+    return bucket << BLOCK_BITS, (bucket + 1 << BLOCK_BITS) - 1
 
 
-def first_place(group: int) -> int:
-    """Of a group, whose number has its bucket above it. What is around it belongs to no group."""
-    return (group << POSITION_BITS) + NEIGHBOURS
+def first_place(block: int) -> int:
+    """The first place of a block, whose number has its bucket in the high bits. The places around a block belong to none."""
+    return (block << POSITION_BITS) + REACH
 
 
-def group_of(place: int) -> int:
-    """The group in which a place is."""
+def block_of(place: int) -> int:
+    """The block in which a place is."""
     return place >> POSITION_BITS
 
 
+def places_of_block(block: int) -> tuple[int, int]:
+    """The first and the last place that a block can have."""
+    return block << POSITION_BITS, (block + 1 << POSITION_BITS) - 1
+
+
 LAST_ROW = (1 << 63) - 1
-
-
-def around(places: Iterable[int]) -> set[int]:
-    """Places and their neighbours; at some of them no memory may be."""
-    return {place + step for place in places for step in range(-NEIGHBOURS, NEIGHBOURS + 1)}
 
 
 def row_of(place: int, length: int) -> int:
@@ -54,22 +58,16 @@ def row_of(place: int, length: int) -> int:
     return place << LENGTH_BITS | code
 
 
-def group_of_row(row: int) -> int:
-    """The group of a row of the full-text table."""
+def block_of_row(row: int) -> int:
+    """The block of a row of the full-text table."""
     return row >> POSITION_BITS + LENGTH_BITS
 
 
-def bucket_bounds(bucket: int) -> tuple[int, int]:
-    """The first row of the full-text table in a bucket, and the last one."""
-    bits = GROUP_BITS + POSITION_BITS + LENGTH_BITS
-    return bucket << bits, (bucket + 1 << bits) - 1
-
-
-def group_bounds(group: int) -> tuple[int, int]:
-    """The first row of the full-text table in a group, and the last one."""
+def rows_of_blocks(first: int, last: int) -> tuple[int, int]:
+    """The first row of the full-text table in blocks that follow each other, and the last one."""
     bits = POSITION_BITS + LENGTH_BITS
-    return group << bits, (group + 1 << bits) - 1
+    return first << bits, (last + 1 << bits) - 1
 
 
 CODE_LENGTHS: tuple[float, ...] = tuple(2 ** (code / _STEPS) - 1 for code in range(LENGTHS))
-"""The number of words that each code stands for."""
+"""The number of words of each code."""

@@ -1,4 +1,4 @@
-"""An order of what a search found, from outside: the contract of rankers, and the built-in one."""
+"""The interface of rankers, which order the hits of a search, and the built-in ranker."""
 
 from __future__ import annotations
 
@@ -43,13 +43,15 @@ class LexicalRanker:
 
 
 def ranked(ranker: Ranker, query: str, hits: SearchHits, most: int) -> SearchHits:
-    """The hits with the first `most` in the ranker's order. Raises `TypeError` for what is none of them, and what it raises."""
+    """Order the first `most` hits by the ranker. Raises `TypeError` if it returns anything else, and the ranker's own errors."""
     candidates = list(hits[:most])
     places = {id(hit.memory) for hit in candidates}
     order = list(ranker.rank(query, candidates))
     if not all(_is_hit(hit) and id(hit.memory) in places for hit in order):
         raise TypeError(f"{type(ranker).__name__}.rank must give the candidates that it was given, in order")
-    unique = {id(hit.memory): hit for hit in reversed(order)}  # one that is given twice stands at its first place
+    unique = {
+        id(hit.memory): hit for hit in reversed(order)
+    }  # a candidate that is returned twice keeps its first place
     return SearchHits([*reversed(unique.values()), *hits[most:]])
 
 

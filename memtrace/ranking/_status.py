@@ -1,4 +1,4 @@
-"""How far an index is."""
+"""The status of an index."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from datetime import datetime
 class IndexStatus:
     """The state of a search index: of one agent's memories, or of all."""
 
-    #: How many memories.
+    #: The number of memories.
     memories: int
-    #: How many of them have a vector; 0 without an embedder.
+    #: The number of those with a vector of the client's embedder; 0 without an embedder.
     vectors: int
-    #: The time that the server gave the newest of them; None where there is none.
+    #: The latest server time; None if there are no memories.
     latest: datetime | None
 
 
 IndexProgress = Callable[[IndexStatus], object]
-"""Called with the progress of an `index_sync`. An exception of it ends the update."""
+"""Called with the progress of an `index_sync`. An exception of it ends the update.
+
+It may be async with `AsyncMemtrace`, which awaits its result. `Memtrace` refuses an async one.
+"""

@@ -1,4 +1,4 @@
-"""The tables of an index in an SQLite database, for each scope its own, and how statements name them."""
+"""The tables of an index in an SQLite database, one set for each scope."""
 
 from __future__ import annotations
 
@@ -12,38 +12,42 @@ from memtrace.exceptions import ConfigurationError
 from memtrace.ranking._words import VERSION
 
 OTHER_VERSION = "the search index is another version's and is rebuilt"
-"""What the log says then."""
+"""The log message for it."""
 _logger = logging.getLogger("memtrace.ranking")
 
-#: So many keys a statement names: fewer than the oldest SQLite takes.
+#: The most keys of a statement, below the limit of the oldest SQLite.
 _PORTION = 500
 
 _CREATE = {
     "notes": "CREATE TABLE IF NOT EXISTS {notes} (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "docs": """CREATE TABLE IF NOT EXISTS {docs} (
-        place INTEGER PRIMARY KEY, key INTEGER, at INTEGER NOT NULL, time INTEGER NOT NULL, agent_id TEXT NOT NULL,
-        session_id TEXT, memory_type TEXT NOT NULL, event_type TEXT NOT NULL, importance REAL NOT NULL,
-        tags TEXT NOT NULL, fingerprint INTEGER NOT NULL, memory BLOB)""",
+        place INTEGER PRIMARY KEY, key INTEGER, sequence INTEGER NOT NULL, at INTEGER NOT NULL, time INTEGER NOT NULL,
+        agent_id TEXT NOT NULL, session_id TEXT, memory_type TEXT NOT NULL, event_type TEXT NOT NULL,
+        importance REAL NOT NULL, tags TEXT NOT NULL, fingerprint INTEGER NOT NULL, memory BLOB)""",
     "by_fingerprint": "CREATE INDEX IF NOT EXISTS {by_fingerprint} ON {docs} (fingerprint, time)",
     "by_time": "CREATE INDEX IF NOT EXISTS {by_time} ON {docs} (agent_id, time)",
-    "groups": """CREATE TABLE IF NOT EXISTS {groups} (
-        number INTEGER PRIMARY KEY, id INTEGER NOT NULL, owner TEXT NOT NULL, taken INTEGER NOT NULL,
-        docs INTEGER NOT NULL, length INTEGER NOT NULL, last INTEGER NOT NULL)""",
-    "by_owner": "CREATE INDEX IF NOT EXISTS {by_owner} ON {groups} (owner)",
-    "members": """CREATE TABLE IF NOT EXISTS {members} (
-        agent_id TEXT, number INTEGER, PRIMARY KEY (agent_id, number)) WITHOUT ROWID""",
+    "by_sequence": "CREATE INDEX IF NOT EXISTS {by_sequence} ON {docs} (sequence, at, time, fingerprint)",
+    "blocks": """CREATE TABLE IF NOT EXISTS {blocks} (
+        id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, agent_id TEXT NOT NULL, is_run INTEGER NOT NULL,
+        taken INTEGER NOT NULL, docs INTEGER NOT NULL, length INTEGER NOT NULL, first INTEGER NOT NULL,
+        last INTEGER NOT NULL, last_time INTEGER NOT NULL, last_print INTEGER NOT NULL, in_order INTEGER NOT NULL)""",
+    "by_owner": "CREATE INDEX IF NOT EXISTS {by_owner} ON {blocks} (sequence, agent_id, first)",
     "words": "CREATE TABLE IF NOT EXISTS {words} (word TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
     "waiting": "CREATE TABLE IF NOT EXISTS {waiting} (row INTEGER PRIMARY KEY, words TEXT NOT NULL)",
-    "signs": "CREATE TABLE IF NOT EXISTS {signs} (place INTEGER PRIMARY KEY, signs BLOB NOT NULL)",
-    "vectors": "CREATE TABLE IF NOT EXISTS {vectors} (place INTEGER PRIMARY KEY, vector BLOB NOT NULL)",
-    # words come in small letters and without accents: "ascii" takes every other character as a letter
+    "models": """CREATE TABLE IF NOT EXISTS {models} (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL, dimensions INTEGER NOT NULL, UNIQUE (name, dimensions))""",
+    "signs": """CREATE TABLE IF NOT EXISTS {signs} (
+        model INTEGER NOT NULL, place INTEGER NOT NULL, signs BLOB NOT NULL, PRIMARY KEY (model, place)) WITHOUT ROWID""",
+    "vectors": """CREATE TABLE IF NOT EXISTS {vectors} (
+        model INTEGER NOT NULL, place INTEGER NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, place))""",
+    # words come as stems, in small letters and without accents: "ascii" takes every other character as a letter
     "text": """CREATE VIRTUAL TABLE IF NOT EXISTS {text} USING fts5 (
-        words, content='', columnsize=0, detail=none, tokenize="porter ascii tokenchars '_'")""",
+        words, content='', columnsize=0, detail=none, tokenize="ascii tokenchars '_'")""",
 }
 
 
 class Tables:
-    """One scope's tables. In a statement ``{docs}`` stands for the table of that name."""
+    """One scope's tables. In a statement ``{docs}`` is replaced by the table of that name."""
 
     def __init__(self, connection: sqlite3.Connection, number: int) -> None:
         self._connection = connection
@@ -52,7 +56,7 @@ class Tables:
 
     @classmethod
     def of(cls, connection: sqlite3.Connection, scope: str) -> Tables:
-        """Those of a scope, made where they are not there, and made anew where they are another version's."""
+        """The tables of a scope. Missing tables are created, and those of another version are recreated."""
         known = cls.kept(connection, scope)
         if known is not None:
             return known
@@ -68,7 +72,7 @@ class Tables:
 
     @classmethod
     def kept(cls, connection: sqlite3.Connection, scope: str) -> Tables | None:
-        """Those of a scope that are there, of this version; None where there are none. Writes nothing."""
+        """The existing tables of a scope, of this version; None if there are none. Writes nothing."""
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name='recall_scopes'").fetchone() is None:
             return None
         found = connection.execute(
@@ -77,7 +81,7 @@ class Tables:
         return None if found is None else cls(connection, int(found[0]))
 
     def create(self) -> None:
-        """Make the tables that are not there."""
+        """Create missing tables."""
         try:
             for statement in _CREATE.values():
                 self.run(statement)
@@ -108,12 +112,12 @@ class Tables:
         self._connection.executemany(self._sql[sql], rows)
 
     def one(self, sql: str, values: Sequence[object] = ()) -> Any:
-        """The first value that a statement gives; None when it gives none."""
+        """The first value of a statement's result; None without a row."""
         row = self.run(sql, values).fetchone()
         return None if row is None else row[0]
 
     def run_at(self, sql: str, column: str, keys: Iterable[int], values: Sequence[object] = ()) -> Iterator[Any]:
-        """What a statement with a condition gives for keys in a column, in order of the keys."""
+        """The rows of a statement for keys in a column, in order of the keys."""
         wanted = sorted(keys)
         for start in range(0, len(wanted), _PORTION):
             portion = wanted[start : start + _PORTION]
@@ -123,7 +127,7 @@ class Tables:
             )  # a cursor itself would be closed with this, which a closed connection refuses
 
     def is_text_whole(self) -> bool:
-        """Whether FTS5's own tables fit each other. Raises `sqlite3.DatabaseError` where its words cannot be read."""
+        """Whether FTS5's own tables are consistent. Raises `sqlite3.DatabaseError` if its words cannot be read."""
         # each segment of an index of FTS5 has its pages in one table, and the way to them in another
         lost = "SELECT EXISTS (SELECT id >> 37 FROM {text}_data WHERE id > 10 EXCEPT SELECT segid FROM {text}_idx)"
         if self.one(lost):
@@ -137,12 +141,12 @@ class Tables:
         return found >= expected  # each memory has a word at least
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Write all of it or nothing, in the transaction that the connection is in or in one of its own."""
+        """Write everything in the block or nothing, in the connection's transaction or a new one."""
         return _transaction(self._connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read all of it as it was at one moment."""
+        """Read one state of the database in the block."""
         connection = self._connection
         if connection.in_transaction:
             yield
@@ -169,7 +173,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 class _Statements(dict[str, str]):
-    """SQL with the names of one scope's tables put in, once for each statement."""
+    """SQL with the names of one scope's tables, cached for each statement."""
 
     def __init__(self, names: dict[str, str]) -> None:
         super().__init__()
@@ -182,17 +186,17 @@ class _Statements(dict[str, str]):
         return named
 
 
-#: Statements with lists of keys differ by their length, and need not stay.
+#: Statements with lists of keys differ in length, so the cache is limited.
 _MOST_STATEMENTS = 200
 
 
 def slots(values: Sequence[object]) -> str:
-    """As many question marks."""
+    """A placeholder for each value."""
     return ",".join("?" * len(values))
 
 
 def _entry_of(connection: sqlite3.Connection, scope: str) -> tuple[int, int | None]:
-    """Which tables a scope has, and the version that made them; None for new ones."""
+    """The number of a scope's tables, and the version that created them; None for new tables."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS recall_scopes (number INTEGER PRIMARY KEY, scope TEXT UNIQUE, version INTEGER)"
     )

@@ -20,6 +20,7 @@ def send(dispatcher: Dispatcher, batch: Batch) -> Generator[Outcome, None, None]
         results = run_concurrently([partial(dispatcher.run, send_chunk(chunk)) for chunk in chunks])
         raised = _take(batch, results)
         yield from batch.outcomes()
+        batch.tell()
         if raised is not None:
             raise raised
 
@@ -31,6 +32,7 @@ async def send_async(dispatcher: AsyncDispatcher, batch: Batch) -> AsyncGenerato
         raised = _take(batch, results)
         for outcome in batch.outcomes():
             yield outcome
+        await batch.tell_async()
         if raised is not None:
             raise raised
 

@@ -1,4 +1,4 @@
-"""Test your application: the in-memory fake, its faults and its clock; and contracts for transports, middleware and rankers."""
+"""Test your application: the in-memory fake, its faults and its clock; and contracts for transports, their indexes, middleware and rankers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from memtrace.testing._index_contract import IndexedTransportContract
     from memtrace.testing._middleware_contract import MiddlewareContract
     from memtrace.testing._ranker_contract import RankerContract
     from memtrace.testing._transport_contract import AsyncTransportContract, TransportContract
@@ -16,6 +17,7 @@ __all__ = [
     "AsyncTransportContract",
     "FakeMemtrace",
     "Fault",
+    "IndexedTransportContract",
     "ManualClock",
     "MiddlewareContract",
     "RankerContract",
@@ -25,6 +27,7 @@ __all__ = [
 _PLACES = {
     **dict.fromkeys(("FakeMemtrace", "Fault", "ManualClock"), "memtrace_transports.memory"),
     "AsyncTransportContract": "memtrace.testing._transport_contract",
+    "IndexedTransportContract": "memtrace.testing._index_contract",
     "MiddlewareContract": "memtrace.testing._middleware_contract",
     "RankerContract": "memtrace.testing._ranker_contract",
     "TransportContract": "memtrace.testing._transport_contract",

@@ -21,6 +21,7 @@ from memtrace.ranking import Ranker, SearchHit, SearchHits
 from memtrace.testing._canaries import CONTENT, is_shown, shown_in_records
 from memtrace.testing._create_fixture import check_is_fixture, made_by
 from memtrace.testing._threads import in_thread
+from memtrace.transport import Neighbour
 
 Create = Callable[[], Ranker]
 
@@ -118,17 +119,17 @@ class RankerContract:
         assert _order(_made(create), "tea", SearchHits()) == []
 
     @_queries
-    def test_a_hit_keeps_its_count_and_its_place(self, create: Create, query: str) -> None:
-        """``dataclasses.replace(hit, score=...)`` changes the score alone; a prompt finds the neighbours by the place."""
+    def test_a_hit_keeps_its_count_and_its_neighbours(self, create: Create, query: str) -> None:
+        """``dataclasses.replace(hit, score=...)`` changes the score alone; by the neighbours a prompt knows where there are gaps."""
         candidates = _candidates(_COUNTS[-1])
         order = _order(_made(create), query, candidates)
         kept = [
-            (hit, candidates[place])
+            (place, hit, candidates[place])
             for hit, place in zip(order, _places(order, candidates), strict=True)
             if isinstance(hit, SearchHit) and place is not None
         ]
-        changed = [old.place for new, old in kept if (new.count, new.place) != (old.count, old.place)]
-        assert changed == [], "the hits at these places of the candidates came with another count or place"
+        changed = [place for place, new, old in kept if _beside_score(new) != _beside_score(old)]
+        assert changed == [], "the hits at these places of the candidates came with another count, previous or next"
 
     @_queries
     def test_every_score_is_a_finite_number(self, create: Create, query: str) -> None:
@@ -179,7 +180,7 @@ class RankerContract:
         self, create: Create, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
     ) -> None:
         """Not at DEBUG either."""
-        planted = SearchHit(_memory(0, CONTENT), 1.0, 1, 0)
+        planted = SearchHit(_memory(0, CONTENT), 1.0)
         with caplog.at_level(logging.DEBUG):
             _order(_made(create), "tea", SearchHits([planted, *_candidates(3)]))
         assert shown_in_records(caplog.records) == []
@@ -221,8 +222,12 @@ def _is_finite(score: object) -> bool:
     return isinstance(score, int | float) and isfinite(score)
 
 
-def _written(hit: SearchHit) -> tuple[str, float, int, int | None]:
-    return hit.memory.model_dump_json(), hit.score, hit.count, hit.place
+def _beside_score(hit: SearchHit) -> tuple[int, Neighbour | None, Neighbour | None]:
+    return hit.count, hit.previous, hit.next
+
+
+def _written(hit: SearchHit) -> tuple[object, ...]:
+    return hit.memory.model_dump_json(), hit.score, *_beside_score(hit)
 
 
 class _InTurns(list[SearchHit]):
@@ -244,10 +249,16 @@ def _candidates(count: int, first: int = 0) -> SearchHits:
             _memory(number, _CONTENTS[(first + number) % len(_CONTENTS)]),
             8.0 / (1 + number // 2),
             1 + number % 3,
-            number,
+            _neighbour(number - 1) if number % 4 else None,
+            _neighbour(number + 1) if number % 4 != 3 else None,
         )
         for number in range(count)
     )
+
+
+def _neighbour(number: int) -> Neighbour:
+    at = _BEGUN + timedelta(hours=number)
+    return Neighbour(at, at)
 
 
 def _memory(number: int, content: str) -> Memory:

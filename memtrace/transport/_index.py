@@ -1,11 +1,11 @@
-"""An optional capability of a transport: a text index where the memories are, and how it is asked."""
+"""An optional capability of a transport: a full-text index where the memories are, and its queries."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from memtrace.models import Memory, TagsMatch
 
@@ -30,6 +30,15 @@ class _Message(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
 
+class Neighbour(NamedTuple):
+    """A memory that is next to another one in its session."""
+
+    #: When it occurred: see `Memory.occurred_at`.
+    occurred_at: AwareDatetime
+    #: When the server stored it.
+    time: AwareDatetime
+
+
 class PlacedVector(_Message):
     """The vector of a memory's text, to be stored."""
 
@@ -40,6 +49,7 @@ class PlacedVector(_Message):
 class PlacedText(_Message):
     """The text of a memory that has no vector yet."""
 
+    #: The memory's place in the index, for a `PlacedVector`.
     place: int
     text: str
 
@@ -51,31 +61,38 @@ class IndexQuery(_Message):
     not filter.
     """
 
-    #: What to look for; None asks for no hits.
+    #: The query; None for no hits.
     query: str | None = None
-    #: The most hits.
+    #: How many hits at most.
     limit: int = 10
-    #: The vector of the query, of the same length as those that are kept. Kept vectors of another length are not compared.
+    #: The vector of the query.
     vector: list[float] | None = None
+    #: The model of the vectors. Vectors of other models and lengths are stored beside them, and never compared.
+    model: str | None = None
+    #: The length of the model's vectors, if it is known and there is no `vector`.
+    dimensions: int | None = None
     agent_id: str | None = None
     session_id: str | None = None
-    #: Only what occurred later, or earlier.
+    #: Only memories that occurred later, or earlier.
     since: datetime | None = None
     until: datetime | None = None
-    #: All must match, in the way that `tags_match` says.
+    #: All must match, as `tags_match` says.
     tags: list[str] | None = None
     tags_match: TagsMatch = "substring"
     memory_types: list[str] | None = None
     event_types: list[str] | None = None
     #: At least this; a memory without an importance has 0.
     min_importance: float | None = None
-    #: How many of the newest memories to give beside the hits.
+    #: How many of the newest memories to return beside the hits.
     newest: int = 0
-    #: Whether to count the memories of the agent and session, and their vectors.
+    #: Whether to count the memories of the agent and session, and the model's vectors of them.
     counted: bool = False
-    #: Vectors to be kept, before anything else is done.
+    #: Whether to compare the index with the store before anything else: missing memories are added, and those that are no longer
+    #: stored are removed. With a `model`, the vectors of other models are removed too, for the agent or for all.
+    rebuild: bool = False
+    #: Vectors of the model to store before the search.
     vectors: list[PlacedVector] = []
-    #: How many texts without a vector to give.
+    #: How many strings without a vector of the model to return.
     missing: int = 0
 
 
@@ -84,21 +101,24 @@ class IndexHit(_Message):
 
     memory: Memory
     score: float
-    #: How many memories of its agent have this content; it is the newest of them.
+    #: How many memories of its agent have this content. The hit is the newest of them.
     count: int = 1
-    #: Its place in the index: the next memory of its session has the next number. None if unknown.
-    place: int | None = None
+    #: The memories before and after it in its session; of a query that names an agent and no
+    #: session, that agent's alone. Without a session, those of its agent, in order of time. None if
+    #: there is none, or it is unknown.
+    previous: Neighbour | None = None
+    next: Neighbour | None = None
 
 
 class IndexAnswer(_Message):
     """The response of an index. Fields that were not asked for are empty."""
 
-    #: The most relevant first; equal contents of one agent once.
+    #: Most relevant first; equal contents of one agent are one hit. Equal scores are ordered by `occurred_at`, newest first.
     hits: list[IndexHit] = []
-    #: The newest first.
+    #: Newest first.
     newest: list[IndexHit] = []
     memories: int = 0
     vectors: int = 0
-    #: The newest time that the server gave one of the counted memories.
+    #: The latest server time of the counted memories.
     latest: datetime | None = None
     missing: list[PlacedText] = []

@@ -29,6 +29,7 @@ from memtrace_transports.sqlite._errors import store_error, unusable
 from memtrace_transports.sqlite._index import TextIndexes
 from memtrace_transports.sqlite._opening import check_version, open_store
 from memtrace_transports.sqlite._store import Numbers, SqliteStore
+from memtrace_transports.sqlite._text_index import mend_text
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class OpenStore:
         return response
 
     def _search(self, request: Request, headers: Mapping[str, str], until: float) -> Response:
-        """Answer a search from the index. It writes only where memories wait to be indexed, or with vectors."""
+        """Answer a search from the index. It writes only where memories wait to be indexed, with vectors, and to rebuild it."""
         response = self._whole(lambda: self._searched(request, headers, until), until)
         return finished(self.engine, request.method, headers, response)
 
@@ -123,7 +124,9 @@ class OpenStore:
             asked = IndexQuery.model_validate_json(request.body or b"{}")
             if self.directory.by_id(org_id) is None:  # a key that has not written yet
                 return _indexed(IndexAnswer())
-            if asked.vectors or not self.indexes.is_ready(org_id):
+            if asked.rebuild:
+                mend_text(self.connection, self.indexes, org_id, until)
+            if asked.vectors or asked.rebuild or not self.indexes.is_ready(org_id):
                 begin(self.connection, until)
                 self._note_other_writers()
                 self.indexes.of(org_id).take_in()
@@ -138,7 +141,7 @@ class OpenStore:
             return error_response(RouteError(400, "invalid search of the index"))
 
     def _whole(self, attempt: Callable[[], T], until: float, *, may_repeat: bool = True) -> T:
-        """What an attempt gives; one that fails is taken back, and made again where only another process was in its way."""
+        """The result of an attempt. A failed one is rolled back, and retried if only another process was in its way."""
         while True:
             try:
                 return attempt()
@@ -172,7 +175,7 @@ class OpenStore:
         self.directory.forget()
 
     def close(self) -> None:
-        """Close the file. What was answered is in it."""
+        """Close the file. Every write that was acknowledged is in it."""
         self.connection.close()
 
 

@@ -71,10 +71,8 @@ class TextIndexes:
         return answer_query(self.of(org_id), asked, lambda keys: self._memories(org_id, keys))
 
     def remove(self, org_id: str, rows: Iterable[Row]) -> None:
-        """Take out rows that are deleted, with their words, in the same transaction."""
-        index = self.of(org_id)
-        for row in rows:
-            index.remove(_indexed(org_id, row))
+        """Take out rows before they are deleted, with their words, in the same transaction."""
+        self.of(org_id).remove_many([_indexed(org_id, row) for row in rows], lambda keys: self._memories(org_id, keys))
 
     def kept(self, org_id: str) -> TextIndex | None:
         """The index of an organisation; None where the next search or write makes it: it is not there, or another version's."""

@@ -1,4 +1,4 @@
-"""What is wrong with the text index of an organisation."""
+"""Check and repair the full-text index of an organisation."""
 
 from __future__ import annotations
 
@@ -42,3 +42,26 @@ def text_problems(connection: sqlite3.Connection, indexes: TextIndexes, org_id: 
         yield f"the text index of {org_id} has memories that are not stored: {len(indexed - stored)}"
     if not index.is_whole():
         yield f"the text index of {org_id} has other words than its memories"
+
+
+def mend_text(
+    connection: sqlite3.Connection, indexes: TextIndexes, org_id: str, until: float, *, is_merged: bool = False
+) -> None:
+    """Make the text index of an organisation anew where it is damaged; before that merge it where that is asked for.
+
+    Waits for other processes until the monotonic time `until`, and commits.
+    """
+    begin(connection, until)
+    try:
+        index = indexes.of(org_id)
+        if is_merged:
+            index.compact()
+        index.check()
+        is_whole = not any(text_problems(connection, indexes, org_id))
+    except sqlite3.DatabaseError:
+        connection.rollback()
+        begin(connection, until)
+        is_whole = False
+    if not is_whole:
+        indexes.make_anew(org_id)
+    connection.execute("COMMIT")

@@ -33,7 +33,7 @@ from memtrace_transports.sqlite._index import READ_COLUMNS, TextIndexes
 from memtrace_transports.sqlite._opening import open_store
 from memtrace_transports.sqlite._schema import VERSION
 from memtrace_transports.sqlite._store import Numbers
-from memtrace_transports.sqlite._text_index import text_problems
+from memtrace_transports.sqlite._text_index import mend_text
 from memtrace_transports.sqlite._transport import read_location
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class StoreFile(ClosedBeforeForks):
         with self._told():
             is_unfinished = self._is_unfinished()
             for (org_id,) in self._connection.execute("SELECT org_id FROM organisations").fetchall():
-                self._mend_text(org_id, is_merged=is_unfinished)
+                mend_text(self._connection, self._indexes, org_id, self._until(), is_merged=is_unfinished)
             self._end_log()
             before = path.stat().st_size
             execute_waiting(self._connection, "VACUUM", self._until())
@@ -294,23 +294,6 @@ class StoreFile(ClosedBeforeForks):
             if is_unfinished:
                 execute_waiting(self._connection, f"DELETE FROM settings WHERE name = '{_UNFINISHED}'", self._until())  # noqa: S608
         return before, path.stat().st_size
-
-    def _mend_text(self, org_id: str, *, is_merged: bool) -> None:
-        """Make the text index of an organisation anew where it is damaged; before that merge it where that is asked for."""
-        begin(self._connection, self._until())
-        try:
-            index = self._indexes.of(org_id)
-            if is_merged:
-                index.compact()
-            index.check()
-            is_whole = not any(text_problems(self._connection, self._indexes, org_id))
-        except sqlite3.DatabaseError:
-            self._connection.rollback()
-            begin(self._connection, self._until())
-            is_whole = False
-        if not is_whole:
-            self._indexes.make_anew(org_id)
-        self._connection.execute("COMMIT")
 
     def _end_log(self) -> None:
         """Move what the log holds into the file, and empty it: readers that are under way hold it back."""
@@ -380,7 +363,7 @@ class StoreFile(ClosedBeforeForks):
         org_id, until = self._org_id(organisation), _microseconds(before)
         with self._told():
             if report.memories:
-                self._mend_text(org_id, is_merged=False)
+                mend_text(self._connection, self._indexes, org_id, self._until())
             removed = self._forget_some(org_id, report.agent_id, until)
         with self._unfinished(report):
             with self._told():
@@ -420,7 +403,7 @@ class StoreFile(ClosedBeforeForks):
 
     @contextmanager
     def _unfinished(self, report: ForgetReport) -> Iterator[None]:
-        """Tell that memories are removed already, of what comes out of erasing them."""
+        """Say in an error of erasing that the memories are removed already."""
         try:
             yield
         except (ConfigurationError, TransportError) as error:
@@ -466,7 +449,7 @@ class StoreFile(ClosedBeforeForks):
             raise ConfigurationError("a key needs a name", argument="name")
         with self._told():
             begin(self._connection, self._until())
-            if any(key.name == name and key.revoked is None for key in self._directory.issued_keys()):
+            if any(key.name == name and key.revoked_at is None for key in self._directory.issued_keys()):
                 raise ConfigurationError(
                     f"there is a key {name!r} already", argument="name", hint="revoke that one, or take another name"
                 )
@@ -522,7 +505,7 @@ class StoreFile(ClosedBeforeForks):
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Make an error of ours of what SQLite says, with what was begun taken back."""
+        """Roll back and raise an SDK error for an error of SQLite."""
         with self._lock:
             if self._is_closed:
                 raise unusable(self._location.path, "was closed", "make another StoreFile")

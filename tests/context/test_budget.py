@@ -339,12 +339,6 @@ def test_a_whole_result_is_taken_as_its_memories():
         assert build_context(result).memories == rows
 
 
-def test_hits_that_do_not_follow_each_other_in_their_session_have_a_gap_between():
-    rows = RANKED[:4]
-    hits = SearchHits(SearchHit(row, 1.0, place=place) for row, place in zip(rows, (7, 8, 11, None), strict=True))
-    assert build_context(hits).text.count("\n\n...\n\n") == 1
-
-
 @pytest.mark.parametrize(
     ("field", "settings"),
     [

@@ -63,7 +63,7 @@ class NeedsABest:
         return [replace(hit, score=hit.score / highest) for hit in candidates]
 
 
-@noticed_by("a_hit_keeps_its_count_and_its_place")
+@noticed_by("a_hit_keeps_its_count_and_its_neighbours")
 class MakesHitsAnew:
     def rank(self, query, candidates):
         return [SearchHit(hit.memory, 1.0) for hit in candidates]

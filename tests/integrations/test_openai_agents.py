@@ -205,7 +205,7 @@ def test_an_item_that_is_too_large_is_refused_before_anything_is_sent(fake):
 
 
 def test_a_client_that_is_not_async_is_refused(fake):
-    with pytest.raises(ConfigurationError, match="takes an AsyncMemtrace as its async client; .*Memtrace"):
+    with pytest.raises(ConfigurationError, match="accepts an AsyncMemtrace as its async client; .*Memtrace"):
         openai_agents.MemtraceSession(fake.client(), agent_id="a", session_id="s")
 
 
@@ -339,7 +339,7 @@ def test_a_tool_call_that_fails_tells_the_model_and_raises_nothing(fake):
 
 
 def test_tools_are_checked_when_they_are_made(fake):
-    with pytest.raises(ConfigurationError, match="memory_tools takes an AsyncMemtrace"):
+    with pytest.raises(ConfigurationError, match="memory_tools accepts an AsyncMemtrace"):
         openai_agents.memory_tools(fake.client(), agent_id="assistant")
     with pytest.raises(InvalidRequestError, match="agent_id must be a letter"):
         openai_agents.memory_tools(fake.async_client(), agent_id="1")

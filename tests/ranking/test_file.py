@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -14,6 +16,7 @@ from memtrace.ranking import TextIndex, _tables, answer_query, open_index_file
 from memtrace.ranking._file import reading_rows
 from memtrace.transport import IndexQuery
 from tests.ranking.memories import apart, found, memory
+from tests.ranking.version1 import PATH
 
 
 @pytest.fixture
@@ -71,6 +74,21 @@ def test_an_index_of_another_version_is_made_anew_in_its_file(path, monkeypatch,
     assert found(index, "tea") == ["green tea"]
     monkeypatch.undo()
     assert found(TextIndex(open_index_file(path), "other"), "tea") == ["other tea"]
+
+
+def test_an_index_that_the_first_version_wrote_is_made_anew(path, caplog):
+    shutil.copy(PATH, path)
+    with caplog.at_level(logging.WARNING):
+        index = TextIndex(open_index_file(path), "someone")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the search index is another version's and is rebuilt"
+    ]
+    assert (len(index), index.note("seen")) == (0, None), "all of it is read again"
+    index.add(memory("green tea"))
+    assert found(index, "tea") == ["green tea"]
+    with closing(sqlite3.connect(path)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables.isdisjoint({"recall1_groups", "recall1_members"})
 
 
 def test_a_file_of_a_newer_release_is_kept_aside_and_made_anew(path, caplog):

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from memtrace.exceptions import ConfigurationError
-from memtrace.ranking import MemoryFilter, MemorySearch, TextIndex, _index, _tables
+from memtrace.ranking import MemoryFilter, MemorySearch, TextIndex, _index, _scope, _tables
 from memtrace.ranking import _batch as batch_module
 from tests.ranking.memories import START, apart, found, index_of, memory
 
@@ -54,7 +54,7 @@ def test_what_is_removed_is_found_no_more_and_counts_no_more():
     never = index_of(*rest)
     assert len(index) == len(never) == 2
     assert [*index.scope().lengths.values()] == [*never.scope().lengths.values()]
-    assert index.word_counts(["zebras", "grass"]) == {"grass": 1}
+    assert [*index.words_with("ras"), *index.words_with("ebr")] == ["grass"]
 
 
 def test_after_compacting_a_removed_word_is_nowhere_in_the_file(tmp_path):
@@ -94,13 +94,19 @@ def test_memories_in_any_order_are_all_found():
     assert sorted(found(index, "tea")) == sorted(row.content for row in rows)
 
 
-def test_a_group_that_is_full_is_followed_by_another(monkeypatch):
-    monkeypatch.setattr(batch_module, "POSITIONS", 3)
+def test_a_session_of_any_length_is_one_group(monkeypatch):
     rows = [memory(f"tea {n}", n, session_id="s") for n in range(8)]
+    small = index_of(*rows)
+    monkeypatch.setattr(batch_module, "POSITIONS", 3)
     index = index_of(*rows[:5])
     index.add_many(rows[5:])
-    assert len(index.scope(session_id="s").lengths) == 3
-    assert len(found(index, "tea", session_id="s")) == 8
+    for owner in ({"session_id": "s"}, {"agent_id": "a"}, {}):
+        assert len(index.scope(**owner).lengths) == 1
+        hits = [MemorySearch(each).search("tea 3", MemoryFilter(**owner)) for each in (index, small)]
+        assert [(hit.memory, hit.score, hit.previous, hit.next) for hit in hits[0]] == [
+            (hit.memory, hit.score, hit.previous, hit.next) for hit in hits[1]
+        ]
+        assert len(hits[0]) == 8
 
 
 def test_without_sessions_half_an_hour_ends_a_group():
@@ -196,18 +202,17 @@ def test_another_scope_changes_no_score_and_is_never_found():
 
 
 def test_another_agent_of_the_same_bucket_changes_no_score(monkeypatch):
-    monkeypatch.setattr(batch_module, "bucket_of", lambda agent_id: 7)
-    rows = apart("black tea", "green tea and coffee", "milk")
-    alone, shared = (
-        index_of(*rows),
-        index_of(*rows, memory("tea tea", 99, agent_id="b"), memory("coffee", 999, agent_id="b")),
-    )
-    scores = [
-        [(hit.memory, hit.score) for hit in MemorySearch(index).search("tea coffee", MemoryFilter(agent_id="a"))]
-        for index in (alone, shared)
-    ]
-    assert scores[0] == scores[1]
-    assert scores[0]
+    for module in (batch_module, _scope):
+        monkeypatch.setattr(module, "blocks_of", lambda agent_id: (7 << 24, (8 << 24) - 1))
+    rows = apart("black tea", "green tea and coffee", "milk", "sleepwalking")
+    others = [memory(text, 99 + n, agent_id="b") for n, text in enumerate(("tea tea", "coffee", "a sleepwalker"))]
+    for query in ("tea coffee", "sleepwalk"):
+        alone, shared = (
+            [(hit.memory, hit.score) for hit in MemorySearch(index).search(query, MemoryFilter(agent_id="a"))]
+            for index in (index_of(*rows), index_of(*rows, *others))
+        )
+        assert alone == shared
+        assert alone
 
 
 # ---- a Python without FTS5

@@ -89,7 +89,8 @@ def test_a_repeated_content_without_a_word_of_the_query_stays_beside_what_it_ans
     ]
     first, second = MemorySearch(index_of(*rows)).search("tea")
     assert (first.memory, second.memory, second.count) == (rows[0], rows[1], 2)
-    assert second.place == first.place + 1
+    assert first.next == (second.memory.occurred_at, second.memory.time)
+    assert second.previous == (first.memory.occurred_at, first.memory.time)
 
 
 def test_equal_contents_do_not_crowd_out_others():
@@ -135,8 +136,14 @@ def test_a_filter_that_leaves_out_the_best_ones_still_finds_the_rest():
 def test_a_session_of_several_agents_gives_each_one_s_memories_with_the_other_s_context():
     rows = [memory("Which tea do you like?", 0, session_id="s", agent_id="b"), memory("Assam.", 1, session_id="s")]
     index = index_of(*rows, *apart("nothing here"))
-    assert found(index, "tea", agent_id="a") == ["Assam."]
+    assert found(index, "tea", agent_id="a", session_id="s") == ["Assam."]
+    assert found(index, "tea") == [row.content for row in rows]
     assert found(index, "tea", agent_id="b") == ["Which tea do you like?"]
+
+
+def test_of_an_agent_alone_only_its_own_memories_count():
+    rows = [memory("Which tea do you like?", 0, session_id="s", agent_id="b"), memory("Assam.", 1, session_id="s")]
+    assert found(index_of(*rows), "tea", agent_id="a") == found(index_of(rows[1]), "tea", agent_id="a") == []
 
 
 def test_time_is_when_it_occurred():

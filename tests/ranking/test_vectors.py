@@ -1,13 +1,16 @@
-"""Vectors from a function that the user gives."""
+"""Vectors in an index: what is near a query, by the vectors of one model."""
 
 from __future__ import annotations
 
-import logging
 import sqlite3
+from functools import partial
 
 import pytest
 
-from memtrace.ranking import MemoryFilter, MemorySearch, TextIndex
+from memtrace.exceptions import InvalidRequestError
+from memtrace.ranking import MemoryFilter, MemorySearch, TextIndex, answer_query
+from memtrace.ranking._vectors import CheckedEmbedder, model_name
+from memtrace.transport import IndexQuery, PlacedVector
 from tests.ranking.memories import apart, index_of, memory
 
 MEANINGS = {"car": 0, "automobile": 0, "vehicle": 0, "cat": 1, "feline": 1, "rain": 2, "weather": 2}
@@ -27,23 +30,45 @@ def embed(texts):
 ROWS = apart("my automobile broke down", "a feline slept", "weather is bad", "something else")
 
 
-def hits(search, query, **fields):
-    return [row.content for row in search.search(query, MemoryFilter(**fields)).memories]
+def embed_all(index, embedder=embed, model="words", load=None):
+    """Make the vectors that are missing, as a client does; gives how many were made."""
+    made, dimensions = 0, len(embedder(["?"])[0])
+    while missing := answer_query(index, IndexQuery(model=model, dimensions=dimensions, missing=64), load).missing:
+        made += len(missing)
+        vectors = embedder([each.text for each in missing])
+        kept = [PlacedVector(place=each.place, vector=vector) for each, vector in zip(missing, vectors, strict=True)]
+        answer_query(index, IndexQuery(model=model, vectors=kept), load)
+    return made
 
 
-def test_a_memory_without_a_word_of_the_query_is_found_by_its_meaning():
-    search = MemorySearch(index_of(*ROWS), embedder=embed)
-    assert search.embed() == 4
-    assert search.embed() == 0
-    assert hits(search, "vehicle")[0] == "my automobile broke down"
-    assert hits(search, "cat", agent_id="a")[0] == "a feline slept"
-    assert hits(MemorySearch(index_of(*ROWS)), "vehicle") == []
+def hits(index, query, embedder=embed, model="words", load=None, **fields):
+    """The contents that a search by words and vectors gives."""
+    search, vector = MemorySearch(index, load=load), embedder([query])[0]
+    return [row.content for row in search.search(query, MemoryFilter(**fields), vector=vector, model=model).memories]
+
+
+def counted(index, **asked):
+    return answer_query(index, IndexQuery(counted=True, **asked)).vectors
+
+
+@pytest.fixture
+def index():
+    index = index_of(*ROWS)
+    embed_all(index)
+    return index
+
+
+def test_a_memory_without_a_word_of_the_query_is_found_by_its_meaning(index):
+    assert embed_all(index) == 0
+    assert hits(index, "vehicle")[0] == "my automobile broke down"
+    assert hits(index, "cat", agent_id="a")[0] == "a feline slept"
+    assert hits(index_of(*ROWS), "vehicle") == []
 
 
 def test_words_and_vectors_are_joined():
-    search = MemorySearch(index_of(*ROWS, *apart("vehicle papers")), embedder=embed)
-    search.embed()
-    assert hits(search, "vehicle")[:2] == ["vehicle papers", "my automobile broke down"]
+    index = index_of(*ROWS, *apart("vehicle papers"))
+    embed_all(index)
+    assert hits(index, "vehicle")[:2] == ["vehicle papers", "my automobile broke down"]
 
 
 def test_what_is_alike_counts_more_in_a_session_where_more_is_alike():
@@ -51,9 +76,22 @@ def test_what_is_alike_counts_more_in_a_session_where_more_is_alike():
         memory(content, n, session_id="a") for n, content in enumerate(("car", "rain", "cat", "weather", "automobile"))
     ]
     second = [memory(content, 100 + n, session_id="b") for n, content in enumerate(("car car", "rain rain", "cat cat"))]
-    search = MemorySearch(index_of(*first, *second), embedder=embed)
-    search.embed()
-    assert hits(search, "vehicle")[:3] == ["automobile", "car", "car car"]
+    index = index_of(*first, *second)
+    embed_all(index)
+    assert hits(index, "vehicle")[:3] == ["automobile", "car", "car car"]
+
+
+def test_what_is_alike_counts_in_a_whole_run_whichever_part_of_it_was_added_first():
+    """Memories without a session, ten minutes apart, of which the middle comes last: two blocks are one run."""
+    contents = ("automobile", "rain", "cat", "weather", "feline", "car")
+    run = [memory(content, 10 * n) for n, content in enumerate(contents)]
+    alone = [memory("car car", 100_000), memory("rain rain", 100_001), memory("cat cat", 100_002)]
+    orders = [*run, *alone], [run[0], *alone, run[5], *run[1:5]]
+    indexes = [index_of(*order) for order in orders]
+    for index in indexes:
+        embed_all(index)
+    assert hits(indexes[0], "vehicle") == hits(indexes[1], "vehicle")
+    assert hits(indexes[0], "vehicle")[:3] == ["car", "automobile", "car car"]
 
 
 @pytest.mark.parametrize(
@@ -69,146 +107,144 @@ def test_what_is_alike_counts_more_in_a_session_where_more_is_alike():
     ],
 )
 def test_a_vector_is_made_of_the_content_with_the_names_and_texts_of_its_metadata(metadata, given):
-    asked = []
-
-    def noting(texts):
-        asked.extend(texts)
-        return embed(texts)
-
-    MemorySearch(index_of(memory("a feline slept", 0, metadata=metadata)), embedder=noting).embed()
-    assert asked == [given]
+    index = index_of(memory("a feline slept", 0, metadata=metadata))
+    (missing,) = answer_query(index, IndexQuery(model="words", missing=64)).missing
+    assert missing.text == given
 
 
 def test_filters_hold_for_vectors_too():
-    rows = [*ROWS, memory("vehicle", 50, agent_id="b", session_id="z", importance=0.9)]
-    search = MemorySearch(index_of(*rows), embedder=embed)
-    search.embed()
-    assert hits(search, "car", agent_id="b") == ["vehicle"]
-    assert hits(search, "car", min_importance=0.5) == ["vehicle"]
-    assert hits(search, "car", session_id="z") == ["vehicle"]
+    index = index_of(*ROWS, memory("vehicle", 50, agent_id="b", session_id="z", importance=0.9))
+    embed_all(index)
+    assert hits(index, "car", agent_id="b") == ["vehicle"]
+    assert hits(index, "car", min_importance=0.5) == ["vehicle"]
+    assert hits(index, "car", session_id="z") == ["vehicle"]
 
 
-def test_vectors_are_made_in_batches_and_kept_in_the_file(tmp_path):
-    sizes = []
-
-    def counting(texts):
-        sizes.append(len(texts))
-        return embed(texts)
-
+def test_vectors_are_kept_in_the_file(tmp_path):
     path = tmp_path / "index"
     index = TextIndex(sqlite3.connect(path))
     index.add_many(memory(f"cat {n}", n) for n in range(150))
-    assert MemorySearch(index, embedder=counting).embed() == 150
-    assert sizes == [64, 64, 22]
-    again = MemorySearch(TextIndex(sqlite3.connect(path)), embedder=counting)
-    assert again.embed() == 0
+    assert embed_all(index) == 150
+    again = TextIndex(sqlite3.connect(path))
+    assert embed_all(again) == 0
     assert len(hits(again, "feline")) == 10
 
 
-def test_a_memory_that_is_removed_has_no_vector_any_more():
-    index = index_of(*ROWS)
-    search = MemorySearch(index, embedder=embed)
-    search.embed()
+def test_a_memory_that_is_removed_has_no_vector_any_more(index):
     index.remove(ROWS[0])
-    assert "my automobile broke down" not in hits(search, "vehicle")
-    assert len([*index.signs(index.scope())]) == len([*index.vectors(range(1 << 20, 1 << 20))]) + 3
-
-
-def test_without_an_embedder_nothing_is_made():
-    assert MemorySearch(index_of(*ROWS)).embed() == 0
+    assert "my automobile broke down" not in hits(index, "vehicle")
+    assert counted(index, model="words") == 3
+    kept = index._tables.run("SELECT count(*) FROM {vectors}").fetchone()
+    assert kept == (3,)
 
 
 def test_a_host_s_memories_are_embedded_too():
     index = TextIndex(sqlite3.connect(":memory:"), keep=False)
     index.add_many(ROWS, range(4))
-    search = MemorySearch(index, embedder=embed, load=lambda keys: [ROWS[key] for key in keys])
-    assert search.embed() == 4
-    assert hits(search, "vehicle")[0] == "my automobile broke down"
+    load = lambda keys: [ROWS[key] for key in keys]  # noqa: E731
+    assert embed_all(index, load=load) == 4
+    assert hits(index, "vehicle", load=load)[0] == "my automobile broke down"
 
 
-def fail(texts):
-    raise RuntimeError("no model")
+# ---- two models
+
+
+def two_numbers(texts):
+    return [[1.0, 2.0] for _ in texts]
+
+
+def upside_down(texts):
+    """Another model with vectors of the same length."""
+    return [vector[::-1] for vector in embed(texts)]
+
+
+@pytest.mark.parametrize("other", [two_numbers, upside_down])
+def test_two_models_have_vectors_beside_each_other(index, other):
+    before = hits(index, "vehicle")
+    assert embed_all(index, other, "other") == 4
+    assert (counted(index, model="words"), counted(index, model="other"), counted(index)) == (4, 4, 0)
+    assert hits(index, "vehicle") == before
+    assert embed_all(index) == embed_all(index, other, "other") == 0
+
+
+@pytest.mark.parametrize("vector", [[1.0, 2.0], [1.0, 0.0, 0.0, 0.0]])
+def test_vectors_of_another_model_are_never_compared(index, vector):
+    search = MemorySearch(index)
+    assert len(search.search("nothing", vector=vector, model="words")) == (4 if len(vector) == 4 else 0)
+    for model in ("other", None):
+        found = search.search("weather", vector=vector, model=model)
+        assert [row.content for row in found.memories] == ["weather is bad"], "words alone rank"
+        assert not search.search("nothing", vector=vector, model=model)
+
+
+def test_a_model_of_one_name_has_vectors_of_each_length(index):
+    assert embed_all(index, two_numbers) == 4
+    assert (counted(index, model="words", dimensions=4), counted(index, model="words", dimensions=2)) == (4, 4)
+    assert counted(index, model="words", dimensions=3) == 0
+    assert counted(index, model="words") == 4
+    assert hits(index, "vehicle")[0] == "my automobile broke down"
+
+
+def test_a_rebuild_removes_the_vectors_of_other_models_from_an_agent(index):
+    other = memory("another vehicle", 9, agent_id="b")
+    index.add(other)
+    embed_all(index, two_numbers, "other")
+    answer_query(index, IndexQuery(agent_id="a", model="words", rebuild=True))
+    assert (counted(index, model="words"), counted(index, model="other")) == (4, 1)
+    answer_query(index, IndexQuery(rebuild=True))
+    assert counted(index, model="other") == 1, "a client without an embedder has no others"
+    answer_query(index, IndexQuery(model="new", rebuild=True))
+    assert counted(index, model="words") == counted(index, model="other") == 0
+
+
+def test_vectors_of_no_model_are_refused(index):
+    with pytest.raises(InvalidRequestError, match="model must be the name") as caught:
+        answer_query(index, IndexQuery(vectors=[PlacedVector(place=1, vector=[1.0])]))
+    assert caught.value.field == "model"
+
+
+class Named:
+    def __init__(self, **said):
+        vars(self).update(said)
+
+    def __call__(self, texts):
+        return embed(texts)
+
+    def encode(self, texts):
+        return embed(texts)
 
 
 @pytest.mark.parametrize(
-    ("embedder", "cause"),
+    ("embedder", "name"),
     [
-        (fail, "failed with RuntimeError"),
-        (lambda texts: [[float("nan"), 1.0] for _ in texts], "gave a number that is not finite (NaN or infinity)"),
-        (lambda texts: [[1.0, float("-inf")] for _ in texts], "gave a number that is not finite (NaN or infinity)"),
-        (lambda texts: [], "gave 0 vectors for 4 strings"),
-        (lambda texts: [[1.0]], "gave 1 vector for 4 strings"),
-        (lambda texts: [[] for _ in texts], "gave a vector without numbers"),
-        (lambda texts: [[1.0] * (n + 1) for n, _ in enumerate(texts)], "gave vectors of several lengths"),
+        (embed, "tests.ranking.test_vectors.embed"),
+        (Named(), "tests.ranking.test_vectors.Named"),
+        (Named().encode, "tests.ranking.test_vectors.Named.encode"),
+        (Named(model="small"), "small"),
+        (Named(name="small"), "small"),
+        (Named(model="small", name="large"), "small"),
+        (Named(model=object(), name=""), "tests.ranking.test_vectors.Named"),
+        (Named(model="small").encode, "small"),
+        (Named(model="half \ud800"), "half \N{REPLACEMENT CHARACTER}"),
+        (partial(embed), "tests.ranking.test_vectors.embed"),
+        (partial(embed, model="small"), "small"),
+        (partial(embed, model=5), "tests.ranking.test_vectors.embed"),
+        (partial(Named(name="inner")), "inner"),
     ],
 )
-def test_an_embedder_that_fails_warns_once_with_the_cause_and_words_alone_rank(embedder, cause, caplog):
-    search = MemorySearch(index_of(*ROWS), embedder=embedder)
-    with caplog.at_level(logging.WARNING):
-        assert search.embed() == 0
-        assert hits(search, "weather") == ["weather is bad"]
-        assert hits(search, "weather") == ["weather is bad"]
-        assert search.embed() == 0
-    (record,) = caplog.records
-    assert record.getMessage() == f"the embedder {cause}: memories are ranked by their words alone"
+def test_a_model_has_the_name_that_its_function_gives_or_has(embedder, name):
+    assert model_name(embedder) == name
 
 
-def test_an_embedder_that_fails_at_a_query_leaves_words(caplog):
-    search = MemorySearch(index_of(*ROWS), embedder=fail)
-    assert hits(search, "weather") == ["weather is bad"]
-    assert "RuntimeError" in caplog.text
-    assert "no model" not in caplog.text
-
-
-def test_vectors_of_several_lengths_are_no_vectors():
-    search = MemorySearch(index_of(*ROWS), embedder=lambda texts: [[1.0] * (n + 1) for n, _ in enumerate(texts)])
-    assert search.embed() == 0
-
-
-def test_another_model_s_vectors_are_made_anew():
-    index = index_of(*ROWS)
-    assert MemorySearch(index, embedder=lambda texts: [[1.0, 2.0] for _ in texts]).embed() == 4
-    search = MemorySearch(index, embedder=embed)
-    assert hits(search, "vehicle") == []
-    assert search.embed() == 4
-    assert hits(search, "vehicle")[0] == "my automobile broke down"
-
-
-def test_a_query_vector_of_another_length_forgets_no_vectors(caplog):
-    index = index_of(*ROWS)
-    MemorySearch(index, embedder=embed).embed()
-    hits = MemorySearch(index).search("weather", vector=[1.0, 2.0])
-    assert [row.content for row in hits.memories] == ["weather is bad"], "words alone rank"
-    assert index.counts(MemoryFilter())[1] == 4
-    assert not caplog.records
-
-
-def test_vectors_of_another_model_are_replaced_with_one_warning(caplog):
-    index = index_of(*ROWS)
-    MemorySearch(index, embedder=lambda texts: [[1.0, 2.0] for _ in texts]).embed()
-    search = MemorySearch(index, embedder=embed)
-    with caplog.at_level(logging.WARNING):
-        search.search("vehicle")
-        assert (search.embed(), search.embed()) == (4, 0)
-    (record,) = caplog.records
-    assert record.getMessage().startswith("the vectors of another model in the search index are recomputed")
-
-
-def test_two_models_that_replace_each_other_s_vectors_at_once_come_to_an_end():
-    index = index_of(*(memory(f"cat {n}", n) for n in range(150)))
-    other = MemorySearch(index, embedder=lambda texts: [[1.0, 2.0] for _ in texts])
+def test_one_that_has_failed_is_not_called_again(caplog):
     calls = []
+    embedder = CheckedEmbedder(calls.append)
+    assert (embedder.vectors(["tea"]), embedder.vectors(["tea"])) == (None, None)
+    assert calls == [["tea"]]
+    assert len(caplog.records) == 1
 
-    def disturbed(texts):
-        calls.append(len(texts))
-        assert len(calls) < 20, "it goes on for ever"
-        other.search("cat")
-        other.embed()
-        return embed(texts)
 
-    search = MemorySearch(index, embedder=disturbed)
-    search.search("cat")
-    assert search.embed() > 0
+# ---- vectors of any kind
 
 
 def unknown_is_zero(texts):
@@ -216,29 +252,26 @@ def unknown_is_zero(texts):
     return [[*vector[:3], 0.0] for vector in embed(texts)]
 
 
-def test_a_zero_vector_is_kept_and_is_like_nothing(caplog):
+def test_a_zero_vector_is_kept_and_is_like_nothing():
     index = index_of(*ROWS)
-    search = MemorySearch(index, embedder=unknown_is_zero)
-    assert (search.embed(), search.embed()) == (4, 0)
-    assert index.counts(MemoryFilter())[1] == 4
-    assert hits(search, "vehicle")[0] == "my automobile broke down"
-    assert "something else" not in hits(search, "vehicle"), "it is near nothing"
-    assert hits(search, "else") == ["something else"], "a query without a direction leaves words"
-    assert hits(search, "nothing") == []
-    assert not caplog.records
+    assert (embed_all(index, unknown_is_zero), embed_all(index, unknown_is_zero)) == (4, 0)
+    assert counted(index, model="words") == 4
+    assert hits(index, "vehicle", unknown_is_zero)[0] == "my automobile broke down"
+    assert "something else" not in hits(index, "vehicle", unknown_is_zero), "it is near nothing"
+    assert hits(index, "else", unknown_is_zero) == ["something else"], "a query without a direction leaves words"
+    assert hits(index, "nothing", unknown_is_zero) == []
 
 
 @pytest.mark.parametrize("tiny", [1e-300, 5e-324, -1e-200])
-def test_a_vector_too_small_to_have_a_direction_is_zero(tiny, caplog):
-    search = MemorySearch(index_of(*ROWS), embedder=lambda texts: [[tiny, tiny] for _ in texts])
-    assert search.embed() == 4
-    assert hits(search, "weather") == ["weather is bad"]
-    assert hits(search, "vehicle") == []
-    assert not caplog.records
+def test_a_vector_too_small_to_have_a_direction_is_zero(tiny):
+    index, embedder = index_of(*ROWS), lambda texts: [[tiny, tiny] for _ in texts]
+    assert embed_all(index, embedder) == 4
+    assert hits(index, "weather", embedder) == ["weather is bad"]
+    assert hits(index, "vehicle", embedder) == []
 
 
 @pytest.mark.parametrize("size", [1e-149, 1e-30, 1e39, 1e307])
 def test_the_size_of_a_vector_does_not_matter(size):
-    search = MemorySearch(index_of(*ROWS), embedder=lambda texts: [[size * n for n in v] for v in embed(texts)])
-    search.embed()
-    assert hits(search, "vehicle")[0] == "my automobile broke down"
+    index, embedder = index_of(*ROWS), lambda texts: [[size * n for n in v] for v in embed(texts)]
+    embed_all(index, embedder)
+    assert hits(index, "vehicle", embedder)[0] == "my automobile broke down"

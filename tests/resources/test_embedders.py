@@ -8,8 +8,10 @@ import threading
 import pytest
 
 from memtrace import AddMemoryRequest, ConfigurationError
+from memtrace.transport import IndexAnswer, IndexQuery, PlacedText
 from memtrace_transports import FakeMemtrace
 from tests.dealing import by_face
+from tests.faces import json_response
 
 WORDS = ["my automobile broke down", "a feline slept", "weather is bad", "something else"]
 MEANINGS = {"automobile": 0, "vehicle": 0, "feline": 1, "cat": 1, "weather": 2, "rain": 2}
@@ -146,39 +148,143 @@ def test_vectors_of_changing_lengths_are_a_failure_that_is_told_once(face, makin
 
 
 def test_an_embedder_whose_queries_have_another_length_leaves_the_vectors_of_the_file(face, tmp_path, caplog):
-    fake, path = FakeMemtrace(), tmp_path / "index"
-    with face.of(fake, embedder=lambda texts: [[1.0, 2.0] for _ in texts], search_index=path) as client:
+    fake, path, calls = FakeMemtrace(), tmp_path / "index", []
+    with face.of(fake, embedder=other_for_queries([]), search_index=path) as client:
         filled(client, "cat", "dog").memories.index_sync()
     with (
         caplog.at_level(logging.WARNING),
         face.of(fake, embedder=other_for_queries([]), search_index=path) as client,
     ):
-        found(client, "Cat")
         assert client.memories.index_status().vectors == 2
+        found(client, "Cat")
+    with face.of(fake, embedder=other_for_queries(calls), search_index=path) as client:
+        assert client.memories.index_sync().vectors == 2
+        assert found(client, "cat")[0] == "cat"
     assert "another length than before" in caplog.text
+    assert calls == [1], "of the query alone"
 
 
-def test_two_clients_with_models_of_their_own_say_that_they_replace_vectors(face, tmp_path, caplog):
-    fake, path = FakeMemtrace(), tmp_path / "index"
+def upside_down(texts):
+    """Another model, whose vectors have the same length."""
+    return [Embedder().vector(text)[::-1] for text in texts]
+
+
+def two_numbers(texts):
+    return [[1.0, 2.0] for _ in texts]
+
+
+@by_face("other", [upside_down, two_numbers])
+def test_two_clients_with_models_of_their_own_share_a_file(face, other, tmp_path, caplog):
+    fake, path, embedder, texts = FakeMemtrace(), tmp_path / "index", Embedder(), []
+
+    def noting(given):
+        texts.extend(given)
+        return other(given)
+
     with (
         caplog.at_level(logging.WARNING),
-        face.of(fake, embedder=lambda texts: [[1.0, 2.0] for _ in texts], search_index=path) as first,
-        face.of(fake, embedder=Embedder(), search_index=path) as second,
+        face.of(fake, embedder=noting, search_index=path) as first,
+        face.of(fake, embedder=embedder, search_index=path) as second,
     ):
         filled(first, *WORDS)
         found(first, "cat")
-        assert not caplog.records
         assert found(second, "vehicle")[0] == "my automobile broke down"
+        found(first, "cat")
         assert found(second, "vehicle")[0] == "my automobile broke down"
+        assert first.memories.index_status().vectors == second.memories.index_status().vectors == 4
+        with face.of(fake, search_index=path) as plain:
+            assert plain.memories.index_status().vectors == 0
+    assert not caplog.records
+    assert sorted(texts) == sorted([*WORDS, "cat", "cat"]), "each memory once"
+    assert sorted(embedder.texts) == sorted([*WORDS, "vehicle", "vehicle"]), "each memory once"
+
+
+def test_another_model_embeds_only_what_is_asked_for(face, tmp_path):
+    fake, path, embedder = FakeMemtrace(), tmp_path / "index", Embedder()
+    with face.of(fake, embedder=upside_down, search_index=path) as client:
+        filled(client, *WORDS).memories.index_sync()
+        client.memories.add(agent_id="b", content="another cat")
+    with face.of(fake, embedder=embedder, search_index=path) as client:
+        assert found(client, "feline", agent_id="b") == ["another cat"]
+    assert embedder.texts == ["feline", "another cat"]
+
+
+def test_a_model_that_says_its_name_is_another_one_with_another_name(face, tmp_path):
+    fake, path = FakeMemtrace(), tmp_path / "index"
+    for model, expected in (("small", 4), ("small", 0), ("large", 4)):
+        embedder = Embedder()
+        embedder.model = model
+        with face.of(fake, embedder=embedder, search_index=path) as client:
+            if not client.memories.index_status().memories:
+                filled(client, *WORDS)
+            assert client.memories.index_sync().vectors == 4
+        assert len(embedder.texts) == expected
+
+
+def test_a_model_that_gives_longer_vectors_than_before_makes_them_anew(face, tmp_path):
+    fake, path = FakeMemtrace(), tmp_path / "index"
+    for size, expected in ((2, 4), (3, 4), (3, 0)):
+        calls = []
+
+        def embed(texts, calls=calls, size=size):
+            calls.extend(texts)
+            return [[1.0] * size for _ in texts]
+
+        with face.of(fake, embedder=embed, search_index=path) as client:
+            if not client.memories.index_status().memories:
+                filled(client, *WORDS)
+            found(client, "cat")
+            assert client.memories.index_status().vectors == 4
+        assert len(calls) == 1 + expected
+
+
+CAUSES = [
+    (lambda texts: 1 / 0, "failed with ZeroDivisionError"),
+    (lambda texts: [[float("nan"), 1.0] for _ in texts], "gave a number that is not finite (NaN or infinity)"),
+    (lambda texts: [[1.0, float("-inf")] for _ in texts], "gave a number that is not finite (NaN or infinity)"),
+    (lambda texts: [], "gave 0 vectors for 4 strings"),
+    (lambda texts: [[1.0]], "gave 1 vector for 4 strings"),
+    (lambda texts: [[] for _ in texts], "gave a vector without numbers"),
+    (lambda texts: [[1.0] * (n + 1) for n, _ in enumerate(texts)], "gave vectors of several lengths"),
+]
+
+
+@by_face("case", CAUSES)
+def test_what_an_embedder_does_wrong_is_told_once_with_the_cause_and_words_alone_rank(face, case, caplog):
+    embedder, cause = case
+    client = filled(face.of(FakeMemtrace(), embedder=embedder), *WORDS)
+    with caplog.at_level(logging.WARNING):
+        assert client.memories.index_sync().vectors == 0
+        assert found(client, "weather") == ["weather is bad"]
+        assert found(client, "weather") == ["weather is bad"]
+        assert client.memories.index_sync().vectors == 0
     (record,) = caplog.records
-    assert record.getMessage().startswith("the vectors of another model in the search index are recomputed")
+    assert record.getMessage() == f"the embedder {cause}: memories are ranked by their words alone"
+
+
+def test_an_index_elsewhere_that_keeps_no_vectors_is_not_asked_for_ever(face):
+    """Of a transport that somebody else wrote."""
+    embedder, missing = Embedder(), IndexAnswer(missing=[PlacedText(place=7, text="cat")]).model_dump_json()
+    client, transport = face.scripted(lambda _: json_response(200, missing), embedder=embedder)
+    transport.search_path = "/index/search"
+    assert not client.memories.search("feline")
+    assert embedder.texts == ["feline", "cat"]
+    first, kept, last = (IndexQuery.model_validate_json(request.body) for request in transport.requests)
+    name = "tests.resources.test_embedders.Embedder"
+    assert [each.model for each in (first, kept, last)] == [name] * 3
+    assert (first.dimensions, kept.dimensions, first.missing, len(kept.vectors)) == (4, 4, 64, 1)
+
+
+class AsyncEmbedder:
+    async def __call__(self, texts):
+        return [[1.0] for _ in texts]
 
 
 async def embed(texts):
     return [[1.0] for _ in texts]
 
 
-@by_face("embedder", [5, "model", embed])
+@by_face("embedder", [5, "model", embed, AsyncEmbedder()])
 def test_what_is_no_embedder_is_refused_when_the_client_is_made(face, embedder):
     with pytest.raises(ConfigurationError, match="embedder must be a blocking function") as caught:
         face.client("memory://", "key", embedder=embedder)

@@ -137,7 +137,7 @@ BROKEN_INDEXES = {
     "its list of segments is gone": "UPDATE recall1_text_data SET block = x'00' WHERE id = 10",
     "it knows nothing of a memory": "DELETE FROM recall1_docs WHERE key = 3",
     "it knows a memory twice": (
-        "INSERT INTO recall1_docs SELECT place + 1, key + 1000, at, time, agent_id, session_id, memory_type, event_type,"
+        "INSERT INTO recall1_docs SELECT place + 1, key + 1000, sequence, at, time, agent_id, session_id, memory_type, event_type,"
         " importance, tags, fingerprint, memory FROM recall1_docs WHERE place = (SELECT max(place) FROM recall1_docs)"
     ),
     "another memory stands for one": "UPDATE recall1_docs SET key = key + 1000 WHERE key = 3",
@@ -511,7 +511,7 @@ def test_keys_are_listed_and_revoked_by_name(path, issued):
     with StoreFile(str(path), create=True) as store:
         key = store.create_key("acme")
         (listed,) = store.keys()
-        assert (listed.name, listed.organisation, listed.revoked) == ("acme", "acme", None)
+        assert (listed.name, listed.organisation, listed.revoked_at) == ("acme", "acme", None)
         with pytest.raises(ConfigurationError, match="there is a key 'acme' already"):
             store.create_key("acme")
         issued(path, key).remember("assistant", "x")
@@ -522,7 +522,7 @@ def test_keys_are_listed_and_revoked_by_name(path, issued):
             store.revoke_key("acme")
         again = store.create_key("acme")
         assert contents(issued(path, again)) == ["x"]
-        assert [key.revoked is None for key in list(store.keys())] == [False, True]
+        assert [key.revoked_at is None for key in list(store.keys())] == [False, True]
     with Memtrace(path, key) as client, pytest.raises(AuthenticationError):  # also where any other key is let in
         client.recall("assistant")
 

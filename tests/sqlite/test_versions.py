@@ -13,6 +13,7 @@ from memtrace._support.sqlite_files import FileFormat
 from memtrace_transports.sqlite import _opening
 from memtrace_transports.sqlite._schema import APPLICATION_ID, MIGRATIONS, VERSION
 from memtrace_transports.sqlite.maintenance import StoreFile
+from tests.sqlite import version2
 from tests.sqlite.test_addresses import contents
 from tests.sqlite.version1 import KEY, PATH
 
@@ -55,6 +56,19 @@ def test_a_file_of_version_1_is_searched(path):
         assert store.check() == []
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT 1 FROM sqlite_master WHERE name LIKE 'text_of%'").fetchone() is None
+
+
+def test_a_file_of_version_2_gets_the_index_of_this_version(tmp_path, caplog):
+    path = shutil.copy(version2.PATH, tmp_path / "agent.db")
+    with Memtrace(path) as client:
+        assert client.memories.search("cats")[0].memory.content == "The cat is called Miso"
+        client.remember("assistant", "The cat is asleep")
+        assert client.memories.index_status().memories == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "the search index is another version's and is rebuilt"
+    ]
+    with StoreFile(str(path)) as store:
+        assert store.check() == []
 
 
 def test_a_file_of_version_1_is_written(path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from memtrace._flow.drivers import drive_async
 from memtrace._runtime.dispatch._request_cycle import AnyDispatcher, Form, async_form, check_operation
-from memtrace._runtime.workflows.steps import BlockingCall, BoundedOperation, Pause, WorkflowRun
+from memtrace._runtime.workflows.steps import BlockingCall, BoundedOperation, Pause, Told, WorkflowRun
 from memtrace._support.tracebacks import drop_own_frames
 from memtrace.exceptions import MemtraceError
 from memtrace.operations import Operation
@@ -99,7 +99,7 @@ class AsyncDispatcher(AnyDispatcher[AsyncTransport]):
     async def _do(self, step: WorkflowStep) -> object:
         if isinstance(step, BoundedOperation):
             return await self.send(step.operation, step.deadline)
-        if isinstance(step, BlockingCall):
+        if isinstance(step, (BlockingCall, Told)):
             return await step.async_call()
         if not isinstance(step, Pause):
             return await self.send(step)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from memtrace._flow.drivers import drive
 from memtrace._runtime.dispatch._request_cycle import AnyDispatcher, Form, check_operation, form
-from memtrace._runtime.workflows.steps import BlockingCall, BoundedOperation, Pause, WorkflowRun
+from memtrace._runtime.workflows.steps import BlockingCall, BoundedOperation, Pause, Told, WorkflowRun
 from memtrace._support.tracebacks import drop_own_frames
 from memtrace.exceptions import MemtraceError
 from memtrace.operations import Operation
@@ -100,7 +100,7 @@ class Dispatcher(AnyDispatcher[Transport]):
     def _do(self, step: WorkflowStep) -> object:
         if isinstance(step, BoundedOperation):
             return self.send(step.operation, step.deadline)
-        if isinstance(step, BlockingCall):
+        if isinstance(step, (BlockingCall, Told)):
             return step.call()
         if not isinstance(step, Pause):
             return self.send(step)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import get_args
 
+from memtrace._runtime.progress import tell, tell_async
 from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._support.numbers import is_int
 from memtrace._support.tracebacks import drop_own_frames
@@ -91,19 +92,19 @@ class ChunkResult:
 
 
 def send_chunk(chunk: Chunk, sent_since: datetime | None = None) -> Workflow[ChunkResult]:
-    """Store the items of one request. The server stores what stands before an item that it refuses, and nothing from it on.
+    """Store the items of one request. The server stores the items before one that it refuses, and no later item.
 
-    What a process that is gone may have sent, at `sent_since` or later, is looked for first.
+    Items that a process which ended may have sent, at `sent_since` or later, are looked up first.
     """
     try:
         operation = add_memories([item.request for item in chunk], [item.body for item in chunk])
         answer = yield from run_operation(replace(operation, sent_since=sent_since) if sent_since else operation)
-        if answer.refused is None:
+        if answer.rejected is None:
             unsent = _unsent(answer, len(chunk))
             outcomes = [outcome for place, outcome in enumerate(_outcomes(chunk, answer)) if place not in unsent]
             return ChunkResult(outcomes, remainder=[chunk[place] for place in unsent])
-        place = min(answer.refused.item, len(chunk) - 1)
-        bad = InvalidRequestError(answer.refused.error, 500)
+        place = min(answer.rejected.item, len(chunk) - 1)
+        bad = InvalidRequestError(answer.rejected.error, 500)
         outcomes = [*_outcomes(chunk[:place], answer), Outcome(chunk[place].index, "failed", error=bad)]
         return ChunkResult(outcomes, bad, chunk[place + 1 :])
     except MemtraceError as error:
@@ -111,10 +112,10 @@ def send_chunk(chunk: Chunk, sent_since: datetime | None = None) -> Workflow[Chu
 
 
 def send_requests(requests: Iterable[AddMemoryRequest], sent_since: datetime | None = None) -> Workflow[list[Outcome]]:
-    """What becomes of memories that fit into one request and break no rule, in order; their keys are theirs already.
+    """Store memories that fit into one request, break no rule and have their keys; returns the outcomes in order.
 
-    What stands behind an item that the server refuses, and what a lost request left out, is sent in another request. What a
-    process that is gone may have sent, at `sent_since` or later by the server's clock, is looked for first.
+    Items after one that the server refuses, and items that a lost request left out, are sent in another request. Items that a
+    process which ended may have sent, at `sent_since` or later by the server's clock, are looked up first.
     """
     outcomes: list[Outcome] = []
     remainder: Chunk = [BatchItem(index, request, "server") for index, request in enumerate(requests)]
@@ -147,7 +148,7 @@ def _outcomes(chunk: Chunk, answer: AddedMemories) -> list[Outcome]:
 
 
 def _unsent(answer: AddedMemories, count: int) -> list[int]:
-    """The places of what is to be sent again by itself; always fewer than were sent."""
+    """The places of items that are sent in another request; always fewer than were sent."""
     there = set(answer.unsent).difference(answer.places or ())
     return [place for place in range(count) if place in there] if answer.memories else []
 
@@ -160,7 +161,7 @@ def _outcome(item: BatchItem, row: Memory | None) -> Outcome:
 
 
 class Batch:
-    """A batch under way: what is to be sent next, and how far it is. It takes items as it goes.
+    """The state of a batch: the next requests, and the progress. It takes items as it goes.
 
     Both clients do the same with it: for each round of `rounds` they run its chunks, hand in what came of each, and give out the
     outcomes. Raises `InvalidRequestError` for what is no iterable, and for a `chunk_size` or a `max_concurrency` out of bounds.
@@ -188,11 +189,12 @@ class Batch:
         self._known: list[Outcome] = []
         self._remainder: list[Chunk] = []
         self._tell = progress
+        self._is_untold = False
         self._progress = BatchProgress(total=len(requests) if isinstance(requests, Sized) else None)
         self._chunks = self._cut(requests, dedup)
 
     def rounds(self) -> Iterator[list[Chunk]]:
-        """What is to be sent together, again and again; then nothing is left. A round may be empty, with outcomes to be taken."""
+        """The requests of each round, sent at once. A round may be empty, with outcomes to return."""
         while True:
             chunks, self._remainder = self._remainder[: self.max_concurrency], self._remainder[self.max_concurrency :]
             raised = self._fill(chunks)
@@ -226,7 +228,7 @@ class Batch:
             self._remainder.append(sent.remainder)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """What is newly known; then `progress` is told."""
+        """New outcomes. Call `tell` afterwards."""
         known, self._known = self._known, []
         yield from known
         counts = Counter([outcome.status for outcome in known])
@@ -238,8 +240,17 @@ class Batch:
             unknown=now.unknown + counts["unknown"],
             total=now.total,
         )
-        if self._tell is not None and known:
-            self._tell(self._progress)
+        self._is_untold = bool(known)
+
+    def tell(self) -> None:
+        """Call `progress` where outcomes were new."""
+        if self._is_untold and self._tell is not None:
+            tell(self._tell, self._progress)
+
+    async def tell_async(self) -> None:
+        """Call `progress` where outcomes were new, and await what it gives."""
+        if self._is_untold and self._tell is not None:
+            await tell_async(self._tell, self._progress)
 
     def _cut(self, requests: Iterable[AddMemoryRequest], dedup: Dedup) -> Iterator[list[BatchItem]]:
         """Chunks of valid items; an empty one where there is something to tell. What `requests` raises comes after the rest."""

@@ -72,7 +72,7 @@ class Paginator:
 
     @property
     def ended(self) -> bool:
-        """Whether there is no page to come. `has_more` tells whether rows may be left that were not given."""
+        """Whether there are no more pages. `has_more` says whether there may be more rows."""
         return not self.has_more or self._left == 0
 
     def next_page(self) -> Workflow[list[Memory]]:

@@ -64,7 +64,7 @@ def read_all(
 ) -> Workflow[MemoryList]:
     """Read memories by filters page by page, 100 unless `limit` says otherwise."""
     limit = _LIST_LIMIT if options.limit is None else options.limit
-    # One row more tells whether there is one; the next one with these exact tags may be far away.
+    # One more row shows whether there are more; the next row with these exact tags may be far away.
     paginator = paginate(options, clock, name, limit + 1 if _exact_tags(options) is None else limit, page_size)
     rows = yield from _all_of(paginator)
     has_more = paginator.has_more or len(rows) > limit
@@ -193,7 +193,7 @@ def _as_sent(wanted: QueryT) -> QueryT:
 
 
 def _exact_tags(wanted: ListOptions | SearchQuery) -> Callable[[Memory], bool] | None:
-    """Whether a row has every tag that is asked for; None where the server's own choice stands."""
+    """Check that a row has every tag of the filter; None if the server's filter is enough."""
     if wanted.tags_match != "exact" or not wanted.tags:
         return None
     asked = frozenset(split_tags(wanted.tags) if isinstance(wanted.tags, str) else map(trim_tag, wanted.tags)) - {""}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
+from memtrace._runtime.progress import tell, tell_async
 from memtrace.operations import Operation
 
 if TYPE_CHECKING:
@@ -41,6 +42,21 @@ class BlockingCall(NamedTuple):
         return await self.thread.run(self.call)
 
 
+class Told(NamedTuple):
+    """How far something is, for a function of the user's. Made by `tell_progress`."""
+
+    progress: Callable[[Any], object]
+    state: object
+
+    def call(self) -> None:
+        """Call the function."""
+        tell(self.progress, self.state)
+
+    async def async_call(self) -> None:
+        """Call the function, and await what it gives."""
+        await tell_async(self.progress, self.state)
+
+
 class Items(Generic[I_co]):
     """Items of a stream. Made by `emit_all`."""
 
@@ -50,7 +66,7 @@ class Items(Generic[I_co]):
         self.items: Sequence[I_co] = items
 
 
-WorkflowStep = Operation[object] | BoundedOperation | Pause | BlockingCall
+WorkflowStep = Operation[object] | BoundedOperation | Pause | BlockingCall | Told
 """What a dispatcher does for a workflow."""
 
 Workflow = Generator[WorkflowStep, object, T]
@@ -89,8 +105,16 @@ def run_blocking(call: Callable[[], T], thread: WorkerThread) -> Workflow[T]:
     return cast("T", (yield BlockingCall(call, thread)))
 
 
+def tell_progress(progress: Callable[[T], object], state: T) -> Workflow[None]:
+    """Tell a function of the user's how far something is; the async client awaits what it gives.
+
+    Write ``yield from tell_progress(progress, status)``.
+    """
+    yield Told(progress, state)
+
+
 def emit_all(items: Sequence[T]) -> Stream[T]:
-    """Items of a stream, given one after the other; the stream stands still until there is none left.
+    """Return items of a stream one by one. The stream waits until none is left.
 
     Write ``yield from emit_all(rows)``.
     """
@@ -120,7 +144,7 @@ class WorkflowRun(Generic[T]):
         return self._go_on(self._generator.send, result)
 
     def throw(self, error: Exception) -> WorkflowStep | None:
-        """Throw in what the last step raised. The workflow may handle it; otherwise it comes out here."""
+        """Raise the last step's error in the workflow. If the workflow does not handle it, it is raised here."""
         return self._go_on(self._generator.throw, error)
 
     def _go_on(self, way: Callable[[A], WorkflowStep | Items[T]], given: A) -> WorkflowStep | None:
@@ -135,6 +159,6 @@ class WorkflowRun(Generic[T]):
         return effect
 
     def close(self) -> None:
-        """End it where it stands. Something else ends it then: that comes out, and not what closing raises."""
+        """End it at its current step. The error that ends it is raised, not an error of closing."""
         with suppress(Exception):
             self._generator.close()

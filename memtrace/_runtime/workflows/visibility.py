@@ -43,7 +43,7 @@ def add_and_wait(request: AddMemoryRequest, dedup: Dedup, wait_timeout: float, c
 
 
 def wait_until_all_visible(memories: Sequence[Memory], timeout: float, clock: Clock) -> Workflow[None]:
-    """Read until all of `memories` are there: rows of one agent and one session, each with a duplicate key of its own.
+    """Read until all of `memories` are there: rows of one agent and one session, each with its own duplicate key.
 
     One read sees up to 1000 of them. What fails says that they may be stored: they were written before.
     """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 
+from memtrace._support.callables import is_async_callable
 from memtrace.exceptions import BufferFullError, ClientClosedError, ConfigurationError, MemtraceError
 from memtrace.models import AddMemoryRequest
 from memtrace.outcomes import BufferCounts, BufferDrainError, OnResult, Outcome
@@ -17,7 +17,7 @@ _logger = logging.getLogger("memtrace")
 
 def check_listener(on_result: object) -> None:
     """Refuse what could not be called; raises `ConfigurationError`."""
-    if on_result is not None and (not callable(on_result) or inspect.iscoroutinefunction(on_result)):
+    if on_result is not None and (not callable(on_result) or is_async_callable(on_result)):
         raise ConfigurationError(
             "on_result must be a plain function of one outcome, also for AsyncMemtrace", argument="on_result"
         )

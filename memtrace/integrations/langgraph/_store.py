@@ -9,7 +9,6 @@ from langgraph.store import base
 from memtrace.async_client import AsyncMemtrace
 from memtrace.client import Memtrace
 from memtrace.integrations._dual_client import DualClient
-from memtrace.integrations._owners import check_owner
 from memtrace.integrations.langgraph._batch_run import BatchRun, Known
 from memtrace.integrations.langgraph._checks import checked
 from memtrace.integrations.langgraph._embedding import Embedding, Vector
@@ -17,7 +16,7 @@ from memtrace.integrations.langgraph._expiry import check_ttl_config
 from memtrace.integrations.langgraph._items import StoredItems
 from memtrace.integrations.langgraph._known_versions import KnownVersions
 from memtrace.integrations.langgraph._vector_items import VectorItems
-from memtrace.operations._validation import check_non_negative_seconds
+from memtrace.operations._validation import check_non_negative_seconds, require_id
 
 
 class MemtraceStore(base.BaseStore):
@@ -76,7 +75,7 @@ class MemtraceStore(base.BaseStore):
         ttl: base.TTLConfig | None = None,
         wait_timeout: float | None = 5.0,
     ) -> None:
-        check_owner(agent_id, "agent_id")
+        require_id(agent_id, "agent_id")
         if wait_timeout is not None:
             check_non_negative_seconds(wait_timeout, "wait_timeout")
         if ttl is not None:
