@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -43,6 +44,13 @@ ANCHORS = {
     "aiohttp": "aiohttp",
     "langgraph": "langgraph-checkpoint-sqlite",
     "openai-agents": "openai-agents",
+}
+LANGGRAPH = "f09cfe8ffc1eeffd68f4b628ed69c30f7cad229f"
+"""The commit whose tests of stores run on ours."""
+STORES = {
+    "checkpoint": ["tests/test_store.py"],
+    "checkpoint-sqlite": ["tests/test_store.py", "tests/test_async_store.py", "tests/test_ttl.py"],
+    "checkpoint-postgres": ["tests/test_store.py", "tests/test_async_store.py"],
 }
 BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it compares with the anchors
     "call_overhead": ([], True),
@@ -262,6 +270,43 @@ def plugins(session: nox.Session) -> None:
     session.run("pytest", *asyncio, "tests/testing/with_plugins/under_asyncio.py")
     session.run("pytest", *asyncio, "tests/testing/with_plugins/under_anyio.py")
     session.run("pytest", *asyncio, "tests/testing", "tests/fake/test_asgi.py")
+
+
+@nox.session(name="langgraph-suite", python="3.11")
+def langgraph_suite(session: nox.Session) -> None:
+    """LangGraph's own tests of its stores on ours, and LangMem's tools: `nox -s langgraph-suite -- CHECKOUT` for a checkout of yours."""
+    packages = [
+        "langgraph-checkpoint",
+        "langgraph-checkpoint-sqlite",
+        "langgraph-checkpoint-postgres",
+        "psycopg[binary]",
+    ]
+    session.install(
+        str(_wheel(session)), *packages, "langmem", "pytest", "pytest-asyncio", "pytest-mock", "pytest-retry"
+    )
+    checkout = Path(session.posargs[0] if session.posargs else _langgraph(session)).resolve()
+    suite = HERE / "tests" / "integrations" / "langgraph_suite"
+    for library, files in STORES.items():
+        with session.chdir(checkout / "libs" / library):
+            plugin = ("-p", "memtrace_store_suite", "-p", "no:cacheprovider", "-o", "addopts=", "-rs")
+            session.run("pytest", *plugin, *files, env={"PYTHONPATH": str(suite)})
+    with session.chdir(session.create_tmp()):
+        session.run(
+            "pytest", "--noconftest", "-c", os.devnull, "-p", "no:cacheprovider", str(suite / "langmem_tools.py")
+        )
+
+
+def _langgraph(session: nox.Session) -> str:
+    """A checkout of LangGraph, made now."""
+    folder = Path(session.create_tmp()) / "langgraph"
+    shutil.rmtree(folder, ignore_errors=True)
+    git = ["git", "-C", str(folder)]
+    session.run("git", "init", "--quiet", str(folder), external=True)
+    session.run(
+        *git, "fetch", "--quiet", "--depth=1", "https://github.com/langchain-ai/langgraph", LANGGRAPH, external=True
+    )
+    session.run(*git, "checkout", "--quiet", "FETCH_HEAD", external=True)
+    return str(folder)
 
 
 @nox.session(python="3.11", venv_backend="uv")

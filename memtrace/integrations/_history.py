@@ -6,6 +6,7 @@ were; readers leave those out.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,8 @@ from memtrace._runtime.workflows.keyset_pagination import PAGE_SIZE
 from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._runtime.workflows.visibility import wait_until_all_visible
 from memtrace.clock import Clock
-from memtrace.exceptions import ConflictError
 from memtrace.integrations._records import Record, RecordCodec, json_text, write
+from memtrace.models import Memory
 from memtrace.operations._validation import check_non_negative_seconds, invalid, require_id
 
 _ITEM, _REMOVED, _CLEARED = "item", "removed", "cleared"
@@ -46,6 +47,9 @@ class History:
             check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._form = RecordCodec(name, agent_id, session_id)
         self._wait_timeout = wait_timeout
+        self._lock = threading.Lock()
+        #: The keys of items that were removed, or are being removed, as this object knows; reads may not show it yet.
+        self._removed: set[str] = set()
 
     def items(self, limit: int | None, clock: Clock) -> Workflow[list[Any]]:
         """The items, oldest first; the newest `limit` of them. Raises `InvalidRequestError` for a limit below 0."""
@@ -65,31 +69,61 @@ class History:
     def pop(self, clock: Clock) -> Workflow[Any]:
         """Remove the last item and give it; None where there is none.
 
-        The key of the removal is made of the item's: of two that take back the same item, the server recognises the second where
-        it comes a second later or more; of two at the same moment both may get the item, which is removed once.
+        Callers at once get different items: of the removals of one item the earliest counts, and every other caller goes on to
+        the item before. Those of other processes are known only by reading, which a history that does not wait leaves out.
         """
-        taken: set[str] = set()
-        while found := (yield from self._newest(1, clock, frozenset(taken))):
+        while found := (yield from self._newest(1, clock, self._known_removed())):
             last = found[0]
+            if not self._reserve(last.key):
+                continue  # another caller took it since it was read
             try:
-                yield from self._remove(last, clock)
-            except ConflictError:
-                taken.add(last.key)
-            else:
+                is_first = yield from self._remove(last, clock)
+            except BaseException:
+                self._release(last.key)
+                raise
+            if is_first:
                 return last.item
         return None
 
-    def _remove(self, record: Record, clock: Clock) -> Workflow[None]:
+    def _known_removed(self) -> frozenset[str]:
+        with self._lock:
+            return frozenset(self._removed)
+
+    def _reserve(self, key: str) -> bool:
+        """Whether no caller of this history has removed the item, or is about to; this one does now."""
+        with self._lock:
+            is_free = key not in self._removed
+            self._removed.add(key)
+            return is_free
+
+    def _release(self, key: str) -> None:
+        with self._lock:
+            self._removed.discard(key)
+
+    def _remove(self, record: Record, clock: Clock) -> Workflow[bool]:
+        """Store a removal of this item; whether it is the one that counts."""
         removal = self._form.request(
-            _REMOVED,
-            json_text(record.key, "key"),
-            content="The last item was taken back",
-            event_type="item_removed",
-            key=f"removed-{record.key}",
+            _REMOVED, json_text(record.key, "key"), content="The last item was taken back", event_type="item_removed"
         )
         memory = yield from run_operation(operations.add_memory(removal, "server"))
-        if self._wait_timeout is not None:
-            yield from wait_until_all_visible([memory], self._wait_timeout, clock)
+        if self._wait_timeout is None:
+            return True
+        yield from wait_until_all_visible([memory], self._wait_timeout, clock)
+        return (yield from self._is_first(memory, record, clock))
+
+    def _is_first(self, removal: Memory, record: Record, clock: Clock) -> Workflow[bool]:
+        """Whether nobody removed an item before this removal did. What the server took before it can be read when it can."""
+        first = ""
+        moments = self._form.newest_first(clock, page_size=_SPARE)
+        while (records := (yield from moments.next())) is not None:
+            for each in records:
+                if each.kind == _REMOVED and each.item == record.key:
+                    first = each.key
+                elif each.kind == _CLEARED and first:
+                    return False
+                elif each.key == record.key:
+                    return first == removal.dedup_key
+        return False
 
     def clear(self, clock: Clock) -> Workflow[None]:
         """Remove all items there are."""

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import takewhile
 from typing import Any
 from uuid import uuid4
@@ -31,8 +32,9 @@ from memtrace._runtime.workflows.visibility import wait_until_all_visible
 from memtrace._support.characters import has_half_character, whole_characters
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError, ResponseDecodeError
+from memtrace.integrations._errors import InvalidTypeError, invalid_type
 from memtrace.models import AddMemoryRequest, ListOptions, Memory, MemoryType
-from memtrace.operations._validation import BATCH_SIZE, check_type, invalid
+from memtrace.operations._validation import BATCH_SIZE, check_type
 from memtrace.outcomes import BatchResult, Outcome
 
 _DEEPEST = 100
@@ -46,7 +48,7 @@ _SEQUENCE = itertools.count(1)
 def json_text(value: object, field: str) -> str:
     """`value` as JSON that preserves it exactly, except tuples, which become lists.
 
-    Raises `InvalidRequestError`, which names `field` and never the value, for what JSON would change or cannot hold.
+    Raises `InvalidTypeError`, which names `field` and never the value, for what JSON would change or cannot hold.
     """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -75,8 +77,8 @@ def _check_depth_and_keys(value: object, field: str) -> None:
     raise _no_json(field)
 
 
-def _no_json(field: str) -> InvalidRequestError:
-    return invalid(field, _RULE, "it could not be given back as it is")
+def _no_json(field: str) -> InvalidTypeError:
+    return invalid_type(field, _RULE, "it could not be given back as it is")
 
 
 def event_type_of(name: object) -> str:
@@ -122,23 +124,37 @@ class RecordCodec:
         content: str,
         event_type: str,
         tags: Sequence[str] = (),
-        key: str | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> AddMemoryRequest:
-        """A new record: `item` is JSON text, `content` is for people. Without a `key` it gets a unique one."""
+        """A new record: `item` is JSON text, `content` is for people, `details` are kept beside the item."""
         return AddMemoryRequest(
             agent_id=self.agent_id,
             session_id=self.session_id,
             memory_type=self.memory_type,
             event_type=event_type,
             content=whole_characters(content),
-            metadata={"record": kind, "item": item, "sequence": next(_SEQUENCE)},
+            metadata={"record": kind, "item": item, "sequence": next(_SEQUENCE), **(details or {})},
             tags=[self.name, *tags],
-            dedup_key=key or uuid4().hex,
+            dedup_key=uuid4().hex,
         )
 
-    def newest_first(self, clock: Clock, *, page_size: int = PAGE_SIZE, tags: Sequence[str] = ()) -> RecordStream:
-        """All records that have these tags, newest first; `page_size` rows are read at once."""
-        options = ListOptions(agent_id=self.agent_id, session_id=self.session_id, tags=[self.name, *tags])
+    def newest_first(
+        self,
+        clock: Clock,
+        *,
+        page_size: int = PAGE_SIZE,
+        tags: Sequence[str] = (),
+        memory_type: MemoryType | None = None,
+        since: datetime | None = None,
+    ) -> RecordStream:
+        """All records that have these tags, this type and a later time, newest first; `page_size` rows are read at once."""
+        options = ListOptions(
+            agent_id=self.agent_id,
+            session_id=self.session_id,
+            tags=[self.name, *tags],
+            memory_type=memory_type,
+            since=since,
+        )
         return RecordStream(self, paginate(options, clock, "memories.list", None, page_size))
 
     def record_of(self, memory: Memory) -> Record | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from memtrace import InvalidRequestError
+from memtrace import InvalidRequestError, Memtrace
 from memtrace.integrations._history import History, HistoryItem
 from memtrace_transports.memory import Fault
+from memtrace_transports.sqlite.maintenance import StoreFile
 from tests.faces import ONCE
 from tests.integrations.values import VISIBILITIES, fake_of
 
@@ -84,7 +86,7 @@ def test_what_was_taken_back_stays_on_the_server_with_a_record_that_says_so(fake
     talk.clear()
     rows = talk.client.sessions.memories("thread", order="asc").memories
     assert [row.event_type for row in rows] == ["note", "note", "item_removed", "history_cleared"]
-    assert rows[2].dedup_key == f"removed-{rows[1].dedup_key}"
+    assert json.loads(rows[2].metadata["item"]) == rows[1].dedup_key
 
 
 def test_histories_of_two_sessions_do_not_meet(fake):
@@ -125,6 +127,106 @@ def test_an_item_that_another_took_back_in_the_same_moment_is_not_given_twice():
     assert talk.pop() == "a"
     assert talk.items() == []
     assert last.metadata["item"] == '"b"'
+
+
+class Between:
+    """Somebody does something before the first removal of a client is sent; it can be read at once."""
+
+    def __init__(self, action):
+        self.action = action
+        self.is_done = False
+
+    def __call__(self, request, call_next):
+        if request.operation == "memories.add" and not self.is_done:
+            self.is_done = True
+            self.action()
+        return (yield from call_next(request))
+
+
+def between(talk, action):
+    talk.client = talk.client.with_options(middleware=[Between(action)])
+
+
+def test_what_was_cleared_before_its_removal_is_given_to_nobody(fake):
+    talk, other = Talk(fake.client()), Talk(fake.client())
+    talk.add("a", "b")
+    between(talk, other.clear)
+    assert talk.pop() is None
+    assert other.items() == []
+
+
+def test_clearing_after_a_removal_does_not_take_the_item_from_its_caller(fake):
+    talk, other = Talk(fake.client()), Talk(fake.client())
+    talk.add("a", "b")
+
+    class After:
+        """Somebody clears the conversation once a removal is stored."""
+
+        def __call__(self, request, call_next):
+            response = yield from call_next(request)
+            if request.operation == "memories.add":
+                other.clear()
+            return response
+
+    talk.client = talk.client.with_options(middleware=[After()])
+    assert talk.pop() == "b"
+
+
+def test_what_is_gone_when_its_removal_is_read_is_given_to_nobody(tmp_path):
+    with Memtrace(tmp_path / "agent.db") as client:
+        talk = Talk(client)
+        talk.add("a")
+
+        class Forgotten:
+            """Somebody has the agent forgotten once a removal is stored."""
+
+            def __call__(self, request, call_next):
+                response = yield from call_next(request)
+                if request.operation == "memories.list" and is_stored:
+                    with StoreFile(f"sqlite:///{tmp_path / 'agent.db'}") as file:
+                        file.forget("assistant")
+                if request.operation == "memories.add":
+                    is_stored.append(True)
+                return response
+
+        is_stored = []
+        talk.client = client.with_options(middleware=[Forgotten()])
+        assert talk.pop() is None
+
+
+def test_callers_at_once_on_one_history_get_different_items(fake):
+    talk = Talk(fake.client())
+    talk.add(*range(12))
+    with ThreadPoolExecutor(4) as pool:
+        popped = [*pool.map(lambda _: talk.pop(), range(8))]
+    assert sorted(popped) == [*range(4, 12)]
+    assert talk.items() == [*range(4)]
+
+
+def test_callers_at_once_of_several_processes_get_different_items(fake):
+    talks = [Talk(fake.client()) for _ in range(4)]  # which share nothing but the server
+    talks[0].add(*range(8))
+    with ThreadPoolExecutor(4) as pool:
+        popped = [*pool.map(lambda talk: talk.pop(), talks)]
+    assert len({*popped}) == 4
+    assert sorted([*popped, *talks[0].items()]) == [*range(8)]
+
+
+def test_an_item_that_another_caller_takes_between_reading_and_removing_is_passed_over(fake):
+    talk = Talk(fake.client())
+    talk.add("a", "b")
+    read = talk.history._newest
+    others = []
+
+    def newest(*args):
+        found = yield from read(*args)
+        if not others:
+            others.append(None)
+            others[0] = talk.pop()
+        return found
+
+    talk.history._newest = newest
+    assert (talk.pop(), others) == ("a", ["b"])
 
 
 def test_a_removal_that_names_no_item_removes_none(fake):
@@ -180,8 +282,9 @@ def test_without_waiting_reads_see_a_write_later():
     fake.flush()
     assert talk.pop() == "b"
     assert talk.items() == ["a", "b"]
+    assert talk.pop() == "a"
     fake.flush()
-    assert talk.items() == ["a"]
+    assert talk.items() == []
 
 
 class Conversation(RuleBasedStateMachine):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,7 +17,18 @@ pytest.importorskip("langgraph.store.base", reason="the package langgraph-checkp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from langgraph.store.base import BaseStore, GetOp, Item, ListNamespacesOp, MatchCondition, PutOp, SearchItem, SearchOp
+from langchain_core.embeddings import Embeddings
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    InvalidNamespaceError,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    PutOp,
+    SearchItem,
+    SearchOp,
+)
 from langgraph.store.memory import InMemoryStore
 
 from memtrace import (
@@ -27,8 +39,9 @@ from memtrace import (
     PayloadTooLargeError,
     ResponseDecodeError,
 )
+from memtrace.integrations._dual_client import DualClient
 from memtrace.integrations.langgraph import MemtraceStore
-from memtrace_transports.memory import Fault
+from memtrace_transports.memory import FakeMemtrace, Fault, ManualClock
 from memtrace_transports.sqlite.maintenance import StoreFile
 from tests.dealing import by_visibility
 from tests.faces import ONCE
@@ -333,7 +346,9 @@ def test_a_memory_of_somebody_else_is_no_item_for_a_query(fake):
     store, client = with_facts(fake), fake.client()
     row = next(row for row in client.memories.list(agent_id="assistant").memories if "tea" in row.content)
     for n in range(4):
-        client.memories.add(wait=True, agent_id="assistant", content=f"tea note {n}", tags=row.tags)
+        client.memories.add(
+            wait=True, agent_id="assistant", content=f"tea note {n}", tags=row.tags, memory_type="entity"
+        )
     assert store.search(USER, query="tea")[0].value == FACTS["drink"]
 
 
@@ -371,12 +386,459 @@ def test_what_is_forgotten_in_the_middle_of_a_search_is_not_found(tmp_path):
         assert store.search(USER, query="tea") == []
 
 
+def test_many_searches_with_a_query_see_every_change(fake):
+    store, other = store_of(fake), store_of(fake)
+    facts = {f"k{n}": {"text": f"tea number w{n}"} for n in range(130)}
+    store.batch([PutOp(USER, key, value) for key, value in facts.items()])
+    for n in range(130):  # first each item is looked up by itself, then all are known
+        assert keys(store.search(USER, query=f"w{n}", limit=1)) == [f"k{n}"]
+    other.put(USER, "k3", {"text": "coffee"})
+    other.delete(USER, "k4")
+    other.put(USER, "new", {"text": "tea number w500"})
+    assert "k3" not in keys(store.search(USER, query="w3"))
+    assert "k4" not in keys(store.search(USER, query="w4"))
+    assert keys(store.search(USER, query="coffee", limit=1)) == ["k3"]
+    assert keys(store.search(USER, query="w500", limit=1)) == ["new"]
+    other.put(USER, "k3", facts["k3"])
+    assert keys(store.search(USER, query="w3", limit=1)) == ["k3"]
+
+
+def test_a_search_after_very_many_changes_sees_them(fake):
+    store, other = store_of(fake), store_of(fake)
+    store.put(USER, "old", {"text": "tea with milk"})
+    store.put(USER, "other", {"text": "tea with sugar"})
+    assert sorted(keys(store.search(USER, query="tea milk"))) == ["old", "other"]
+    other.put(USER, "old", {"text": "coffee"})
+    other.batch([PutOp(USER, f"k{n}", {"n": n}) for n in range(1001)])
+    values = {item.key: item.value for item in store.search(USER, query="tea with milk")}
+    assert values["other"] == {"text": "tea with sugar"}
+    assert values.get("old") in (None, {"text": "coffee"})  # as a neighbour of what has the words
+
+
+def test_what_is_remembered_of_versions_is_limited(fake, monkeypatch):
+    monkeypatch.setattr("memtrace.integrations.langgraph._known_versions._MOST", 2)
+    store = with_facts(fake)
+    for _ in range(3):
+        assert len(store.search(USER, query="tea in Lisbon with a cat")) == 3
+
+
 def test_a_further_search_with_a_query_is_one_request(fake):
     store = with_facts(fake)
     store.search(USER, query="tea")
     before = len(fake.calls)
     store.search(USER, query="Lisbon")
     assert [call.operation for call in fake.calls[before:]] == ["memories.list"]
+
+
+# ---- search by vectors
+
+
+class Letters:
+    """A model: how often each letter is in a text. It notes what it was given."""
+
+    def __init__(self):
+        self.texts, self.queries = [], []
+
+    def of(self, text):
+        return [float(text.lower().count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+    def embed_documents(self, texts):
+        self.texts += texts
+        return [*map(self.of, texts)]
+
+    def embed_query(self, text):
+        self.queries.append(text)
+        return self.of(text)
+
+
+class LetterEmbeddings(Letters, Embeddings):
+    """As LangChain's models are."""
+
+
+def embedding(fake, *, fields=None, **settings):
+    model = LetterEmbeddings()
+    index = {"dims": 26, "embed": model, **({} if fields is None else {"fields": fields})}
+    return store_of(fake, index=index, **settings), model
+
+
+def test_an_index_ranks_by_vectors_and_gives_their_cosine(fake):
+    store, model = embedding(fake, fields=["text"])
+    assert store.index_config["dims"] == 26
+    assert store.embeddings is model
+    store.put(USER, "a", {"text": "aab", "note": "zzz"})
+    store.put(USER, "b", {"text": "bb"})
+    store.put(USER, "none", {"note": "aab"})
+    assert model.texts == ["aab", "bb"]
+    found = store.search(USER, query="a")
+    assert [(item.key, item.score) for item in found] == [
+        ("a", pytest.approx(2 / 5**0.5, abs=1e-3)),
+        ("b", pytest.approx(0, abs=1e-3)),
+        ("none", None),
+    ]
+    assert run(lambda: store.asearch(USER, query="a")) == found
+    assert keys(store.search(USER, query="a", limit=1, offset=1)) == ["b"]
+    assert keys(store.search(USER, query="a", limit=5, offset=2)) == ["none"]
+    assert store.search(USER, query="a", limit=0) == []
+    assert keys(store.search(USER, query="b", filter={"text": "aab"})) == ["a"]
+    assert store.search(("others",), query="a") == []
+    assert model.queries == [*"aaaaba"]
+
+
+def test_an_index_embeds_the_whole_value_by_default_and_the_paths_of_a_put(fake):
+    store, model = embedding(fake)
+    run(lambda: store.aput(USER, "whole", {"b": "x", "a": ["y"]}))
+    store.put(USER, "parts", {"title": "qq", "chunks": [{"text": "jj"}, {"text": "vv"}]}, index=["chunks[*].text", "$"])
+    store.put(USER, "unindexed", {"text": "qq"}, index=False)
+    store.put(USER, "all", {"text": "kk"}, index=[])
+    assert model.texts[:3] == ['{"a": ["y"], "b": "x"}', "jj", "vv"]
+    assert model.texts[-1] == '{"text": "kk"}'
+    best = store.search(USER, query="v")
+    assert (best[0].key, best[0].score) == ("parts", pytest.approx(1, abs=1e-3))
+    assert (best[-1].key, best[-1].score) == ("unindexed", None)
+
+
+def test_vectors_are_kept_with_the_items_and_no_restart_makes_them_again(fake):
+    store, _ = embedding(fake)
+    store.put(USER, "a", {"text": "tea"})
+    again, model = embedding(fake)
+    assert store.search(USER, query="tea") == again.search(USER, query="tea")
+    assert model.texts == []
+    (row,) = fake.client().memories.list(agent_id="assistant").memories
+    assert row.content == 'users.42 "a": {"text": "tea"}'
+    assert again.get(USER, "a").value == {"text": "tea"}
+
+
+def test_vectors_see_changes_deletions_and_other_writers(fake):
+    store, _ = embedding(fake, fields=["text"])
+    other, _ = embedding(fake, fields=["text"])
+    other.batch([PutOp(USER, key, {"text": key * 3}) for key in "abc"])
+    assert keys(store.search(USER, query="a"))[0] == "a"
+    other.put(USER, "a", {"text": "zzz"})
+    other.delete(USER, "b")
+    other.put(USER, "d", {"text": "ad"})
+    assert keys(store.search(USER, query="a")) == ["d", "a", "c"]
+    fake.clock.advance(60)
+    assert keys(store.search(USER, query="a")) == ["d", "a", "c"]
+    other.put(USER, "e", {"text": "aaaa"})
+    assert keys(store.search(USER, query="a"))[0] == "e"
+
+
+def test_a_further_search_by_vectors_reads_only_what_is_newer(fake):
+    store, _ = embedding(fake)
+    store.batch([PutOp(USER, f"k{n}", {"n": n}) for n in range(1200)])
+    assert len(store.search(USER, query="n", limit=1200)) == 1200
+    fake.clock.advance(60)
+    store.search(USER, query="n")
+    before = len(fake.calls)
+    store.search(USER, query="n")
+    assert [call.operation for call in fake.calls[before:]] == ["memories.list"]
+
+
+def test_a_value_that_a_search_by_vectors_gave_is_not_shared(fake):
+    store, _ = embedding(fake)
+    store.put(USER, "a", {"tags": ["x"]})
+    store.search(USER, query="x")[0].value["tags"].append("y")
+    assert store.search(USER, query="x")[0].value == {"tags": ["x"]}
+
+
+def test_of_many_vectors_those_with_like_signs_are_compared(fake, monkeypatch):
+    monkeypatch.setattr("memtrace.integrations.langgraph._vector_items._COMPARED", 3)
+    store, _ = embedding(fake, fields=["text"])
+    store.batch([PutOp(USER, letter, {"text": letter}) for letter in "abcdefg"])
+    found = store.search(USER, query="c", limit=2)
+    assert (found[0].key, len(found)) == ("c", 2)
+    assert len(store.search(USER, query="c", limit=5)) == 5
+    store.put(USER, "many", {"texts": ["c", "cc", "ccc", "cccc"]}, index=["texts[*]"])
+    assert {*keys(store.search(USER, query="c", limit=3))} > {"c", "many"}
+
+
+def test_a_text_without_a_direction_is_like_nothing(fake):
+    store, _ = embedding(fake, fields=["text"])
+    store.put(USER, "a", {"text": "123"})
+    assert store.search(USER, query="a")[0].score == 0
+    assert store.search(USER, query="7")[0].score == 0
+
+
+def test_vectors_of_another_length_are_not_compared(fake):
+    store, _ = embedding(fake)
+    store.put(USER, "a", {"text": "tea"})
+    other = store_of(fake, index={"embed": lambda texts: [[1.0, 2.0]] * len(texts)})
+    other.put(USER, "b", {"text": "tea"})
+    assert [(item.key, item.score) for item in other.search(USER, query="tea")] == [
+        ("b", pytest.approx(1, abs=1e-3)),
+        ("a", None),
+    ]
+
+
+def test_an_async_model_serves_awaited_calls(fake):
+    async def embed(texts):
+        return [[1.0, 0.0] if "tea" in text else [0.0, 1.0] for text in texts]
+
+    async def program(store):
+        await store.aput(USER, "drink", {"text": "tea"})
+        await store.aput(USER, "home", {"text": "Oslo"})
+        return await store.asearch(USER, query="tea"), await store.aget(USER, "home")
+
+    store = store_of(fake, index={"dims": 2, "embed": embed})
+    found, home = run(program, store)
+    assert (keys(found), home.value) == (["drink", "home"], {"text": "Oslo"})
+    with pytest.raises(ValueError, match="async"):
+        store.put(USER, "k", {"text": "tea"})
+
+
+@by_visibility(
+    ("vectors", "said"),
+    [
+        ([], "gave 0 vectors for 1 texts"),
+        ([[1.0]], "a vector that has not 2 numbers"),
+        ([[1.0, float("nan")]], "a number that is not finite"),
+    ],
+)
+def test_a_model_that_gives_no_vectors_is_told_and_nothing_stored(fake, vectors, said):
+    store = store_of(fake, index={"dims": 2, "embed": lambda _: vectors})
+    with pytest.raises(InvalidRequestError, match=said):
+        store.put(USER, "a", {"text": "secret"})
+    assert len(fake.calls) == 0
+
+
+@by_visibility(
+    ("index", "said"),
+    [
+        (5, r"index must be a dict with dims, embed, fields"),
+        ({"embed": len, "distance_type": "l2"}, r"index\['distance_type'\] must be left out"),
+        ({"dims": 3}, r"index\['embed'\] must be an embedding model"),
+        ({"embed": len, "dims": 0}, r"index\['dims'\] must be a whole number"),
+        ({"embed": len, "fields": "text"}, r"index\['fields'\] must be a list of paths"),
+        ({"embed": len, "fields": [""]}, r"index\['fields'\] must be a list of paths"),
+    ],
+)
+def test_an_index_that_makes_no_sense_is_refused(fake, index, said):
+    with pytest.raises(InvalidRequestError, match=said):
+        store_of(fake, index=index)
+
+
+def test_what_is_forgotten_is_found_by_no_vector(tmp_path):
+    with Memtrace(tmp_path / "agent.db") as client:
+        store = MemtraceStore(client, agent_id="assistant", index={"embed": LetterEmbeddings()})
+        store.put(USER, "a", {"text": "tea"})
+        store.put(USER, "b", {"text": "coffee"})
+        assert len(store.search(USER, query="tea")) == 2
+        with StoreFile(f"sqlite:///{tmp_path / 'agent.db'}") as file:
+            file.forget("assistant")
+        assert store.search(USER, query="tea") == []
+        store.put(USER, "c", {"text": "milk"})
+        assert keys(store.search(USER, query="tea")) == ["c"]
+
+
+def test_a_server_that_lost_its_data_is_read_again():
+    store, _ = embedding(FakeMemtrace(clock=ManualClock()))
+    store.put(USER, "a", {"text": "tea"})
+    store.search(USER, query="tea")
+    other, _ = embedding(FakeMemtrace(clock=ManualClock()))
+    other.put(USER, "b", {"text": "coffee"})
+    store._dual_client = other._dual_client  # the same address, another server behind it
+    assert keys(store.search(USER, query="tea")) == ["b"]
+
+
+def test_searches_by_vectors_at_once_agree(fake):
+    store, _ = embedding(fake, fields=["text"])
+    store.batch([PutOp(USER, letter, {"text": letter * 2}) for letter in "abcdefgh"])
+
+    def search(letter):
+        store.put(USER, letter.upper(), {"text": letter})
+        return keys(store.search(USER, query=letter, limit=2))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(search, "abcdefgh")]
+    assert [sorted(each) for each in found] == [[letter.upper(), letter] for letter in "abcdefgh"]
+
+
+def test_a_search_that_another_one_overtakes_leaves_what_that_read(fake):
+    store, _ = embedding(fake)
+    store.put(USER, "a", {"text": "tea"})
+    inner = []
+
+    class Overtaken:
+        """Another search of this store runs to its end before the answer of the first one is there."""
+
+        def __call__(self, request, call_next):
+            response = yield from call_next(request)
+            if request.operation == "memories.list" and not inner:
+                inner.append(None)
+                store.put(USER, "b", {"text": "tea"})
+                inner[0] = keys(store.search(USER, query="tea"))
+            return response
+
+    overtaken, _ = embedding(fake)
+    overtaken._known = store._known
+    overtaken._dual_client = DualClient(fake.client().with_options(middleware=[Overtaken()]), None, "MemtraceStore")
+    assert keys(overtaken.search(USER, query="tea")) == inner[0] == ["b", "a"]
+    assert keys(store.search(USER, query="tea")) == ["b", "a"]
+
+
+@by_visibility("vectors", [["zz"], [5], ["abc"], ["abcdef"]])
+def test_vectors_that_are_none_are_told(fake, vectors):
+    fake.client().memories.add(
+        wait=True,
+        agent_id="assistant",
+        content="secret",
+        tags=["langgraph"],
+        memory_type="entity",
+        metadata={
+            "record": "put",
+            "item": '{"namespace": ["a"], "key": "k", "created_at": null, "value": {}}',
+            "sequence": 1,
+            "vectors": vectors,
+        },
+    )
+    with pytest.raises(ResponseDecodeError, match="a record of langgraph holds no namespace, key and value"):
+        store_of(fake).search(())
+
+
+# ---- time to live
+
+
+def test_an_item_expires_and_is_on_no_way_found(fake):
+    store = store_of(fake, ttl={"refresh_on_read": False})
+    store.put(USER, "short", {"text": "tea"}, ttl=1)
+    store.put(("others",), "gone", {"text": "tea"}, ttl=1)
+    store.put(USER, "long", {"text": "tea"}, ttl=3)
+    store.put(USER, "always", {"text": "tea"})
+    assert len(store.search((), query="tea")) == 4
+    fake.clock.advance(61)
+    assert store.get(USER, "short") is None
+    assert sorted(keys(store.search(()))) == sorted(keys(store.search((), query="tea"))) == ["always", "long"]
+    assert store.list_namespaces() == [USER]
+    fake.clock.advance(120)
+    assert keys(store.search(())) == ["always"]
+    assert len(fake.client().memories.list(agent_id="assistant").memories) == 4
+
+
+def test_a_read_renews_an_item_and_leaves_its_times(fake):
+    store = store_of(fake)
+    store.put(USER, "a", {"text": "tea"}, ttl=1)
+    first = store.get(USER, "a")
+    for read in (
+        lambda: store.get(USER, "a"),
+        lambda: store.search(USER)[0],
+        lambda: store.search(USER, query="tea")[0],
+        lambda: run(lambda: store.aget(USER, "a")),
+    ):
+        fake.clock.advance(50)
+        item = read()
+        assert (item.created_at, item.updated_at) == (first.created_at, first.updated_at)
+    fake.clock.advance(61)
+    assert store.get(USER, "a") is None
+    assert store.search(USER, query="tea") == store.search(USER) == []
+
+
+def test_a_read_that_is_not_to_renew_writes_nothing(fake):
+    store = store_of(fake, ttl={"default_ttl": 1, "refresh_on_read": False, "omit_expired": True})
+    store.put(USER, "a", {"text": "tea"})
+    fake.clock.advance(50)
+    assert store.get(USER, "a").value == {"text": "tea"}
+    assert len(store.search(USER, query="tea")) == 1
+    fake.clock.advance(11)
+    assert store.get(USER, "a") is None
+    store.put(USER, "b", {})
+    fake.clock.advance(50)
+    assert store.get(USER, "b", refresh_ttl=True).value == {}
+    fake.clock.advance(50)
+    assert store.get(USER, "b").value == {}
+
+
+def test_a_read_shortly_after_another_writes_nothing(fake):
+    store = store_of(fake, ttl={"default_ttl": 1})
+    store.put(USER, "a", {})
+    store.put(USER, "b", {}, ttl=None)
+    fake.clock.advance(2)
+    before = len(fake.calls)
+    assert len(store.search(USER)) == 2
+    assert [call.operation for call in fake.calls[before:]] == ["memories.list"]
+
+
+def test_a_renewal_does_not_bring_back_what_was_put_before_it(fake):
+    store, other = store_of(fake), store_of(fake)
+    store.put(USER, "a", {"n": 1}, ttl=1)
+    stored = store._known.items
+    dispatcher = fake.client()._dispatcher
+    clock = dispatcher.settings.clock
+    read = dispatcher.run(stored.find((USER, "a"), clock))
+    fake.clock.advance(30)
+    other.put(USER, "a", {"n": 2}, ttl=1)
+    dispatcher.run(stored.renew([read], clock))
+    fake.flush()
+    assert store.get(USER, "a", refresh_ttl=False).value == {"n": 2}
+    assert store.search(USER, refresh_ttl=False)[0].value == {"n": 2}
+    assert store.search(USER, query="n", refresh_ttl=False)[0].value == {"n": 2}
+    fake.clock.advance(61)
+    assert store.get(USER, "a") is None
+    assert store.search(USER) == store.search(USER, query="n") == []
+
+
+def test_an_item_that_was_renewed_often_is_found(fake):
+    store = store_of(fake)
+    store.put(USER, "a", {"n": 1}, ttl=1)
+    for _ in range(8):
+        fake.clock.advance(50)
+        assert store.get(USER, "a").value == {"n": 1}
+    assert store.search(USER, refresh_ttl=False)[0].value == {"n": 1}
+
+
+def test_a_put_after_expiry_begins_anew(fake):
+    store = store_of(fake)
+    store.put(USER, "a", {"n": 1}, ttl=1)
+    created = store.get(USER, "a").created_at
+    fake.clock.advance(61)
+    store.delete(USER, "a")
+    store.put(USER, "a", {"n": 2})
+    assert store.get(USER, "a").created_at > created
+    assert [memory.event_type for memory in fake.client().memories.list(agent_id="assistant").memories] == [
+        "item_put"
+    ] * 2
+
+
+def test_vectors_see_expiry_and_renewals(fake):
+    store, _ = embedding(fake, ttl={"default_ttl": 1})
+    store.put(USER, "a", {"text": "tea"})
+    store.put(USER, "b", {"text": "tea"})
+    assert len(store.search(USER, query="tea")) == 2
+    fake.clock.advance(50)
+    assert store.get(USER, "a").value == {"text": "tea"}
+    fake.flush()
+    fake.clock.advance(50)
+    assert keys(store.search(USER, query="tea", refresh_ttl=False)) == ["a"]
+    again, _ = embedding(fake)
+    assert keys(again.search(USER, query="tea", refresh_ttl=False)) == ["a"]
+    fake.clock.advance(50)
+    assert store.search(USER, query="tea") == []
+
+
+def test_people_can_read_that_an_item_was_renewed(fake):
+    store = store_of(fake, ttl={"default_ttl": 10})
+    store.put(USER, "a", {})
+    fake.clock.advance(300)
+    store.get(USER, "a")
+    fake.flush()
+    renewal = fake.client().memories.list(agent_id="assistant").memories[0]
+    assert (renewal.event_type, renewal.memory_type) == ("item_renewed", "episodic")
+    assert renewal.content == 'users.42 "a" was read, and is kept for 10 minutes more'
+
+
+@by_visibility(
+    ("ttl", "error", "said"),
+    [
+        (5, InvalidRequestError, "ttl must be a dict with default_ttl, refresh_on_read, omit_expired"),
+        ({"sweep_interval_minutes": 5}, NotImplementedError, r"ttl\['sweep_interval_minutes'\] must be left out"),
+        ({"omit_expired": False}, NotImplementedError, r"ttl\['omit_expired'\] must be True or left out"),
+        ({"default": 5}, InvalidRequestError, r"ttl\['default'\] must be left out"),
+        ({"default_ttl": -1}, InvalidRequestError, r"ttl\['default_ttl'\] must be a number of minutes above 0"),
+        ({"refresh_on_read": "no"}, InvalidRequestError, r"ttl\['refresh_on_read'\] must be True or False"),
+    ],
+)
+def test_a_time_to_live_that_makes_no_sense_is_refused(fake, ttl, error, said):
+    with pytest.raises(error, match=said):
+        store_of(fake, ttl=ttl)
 
 
 # ---- namespaces
@@ -397,6 +859,7 @@ NAMESPACES = [("a", "b", "c"), ("a", "b", "d", "e"), ("a", "b", "d", "i"), ("a",
         ({"suffix": ("*", "f")}, NAMESPACES[3:5]),
         ({"prefix": ("a", "b"), "max_depth": 3}, [("a", "b", "c"), ("a", "b", "d")]),
         ({"max_depth": 1}, [("a",), ("b",), ("x",)]),
+        ({"max_depth": 0}, [()]),
         ({"limit": 2}, NAMESPACES[:2]),
         ({"offset": 4}, NAMESPACES[4:]),
         ({"prefix": ("nope",)}, []),
@@ -423,8 +886,8 @@ def test_a_namespace_without_items_is_none(fake):
 @by_visibility(
     ("op", "said"),
     [
-        (PutOp(USER, "k", {}, ttl=5), r"ops\[1\].ttl must be None"),
         (PutOp(USER, "k", {}, index=["text"]), r"ops\[1\].index must be None or False"),
+        (PutOp(USER, "k", {}, index=[]), r"ops\[1\].index must be None or False"),
     ],
 )
 def test_what_the_store_cannot_do_is_refused_before_anything_is_sent(fake, op, said):
@@ -434,12 +897,11 @@ def test_what_the_store_cannot_do_is_refused_before_anything_is_sent(fake, op, s
     assert len(fake.calls) == 0
 
 
-def test_it_is_refused_in_the_methods_too(fake):
+def test_a_put_may_leave_an_item_out_of_searches_with_a_query(fake):
     store = store_of(fake)
-    with pytest.raises(NotImplementedError, match="TTL is not supported"):
-        store.put(USER, "k", {}, ttl=5)
     store.put(USER, "k", {}, index=False, ttl=None)
-    assert keys(store.search(USER, query="")) == ["k"]
+    assert keys(store.search(USER, query="")) == keys(store.search(USER, query=" \n")) == ["k"]
+    assert store.search(USER, query="k") == []
 
 
 @by_visibility(
@@ -449,19 +911,24 @@ def test_it_is_refused_in_the_methods_too(fake):
         (PutOp(USER, "k", {1: 2}), r"ops\[1\].value must be JSON"),
         (PutOp(USER, "k", [1]), r"ops\[1\].value must be a mapping"),
         (PutOp(USER, 7, {}), r"ops\[1\].key must be a string"),
-        (PutOp("users", "k", {}), r"ops\[1\].namespace must be a tuple of strings"),
+        (PutOp(USER, "k", {}, index="text"), r"ops\[1\].index must be a list of paths"),
+        (PutOp(USER, "k", {}, index=[1]), r"ops\[1\].index must be a list of paths"),
+        (PutOp(USER, "k", {}, ttl=0), r"ops\[1\].ttl must be a number of minutes above 0"),
+        (PutOp(USER, "k", {}, ttl=float("inf")), r"ops\[1\].ttl must be a number of minutes above 0"),
+        (PutOp(USER, "k", {}, ttl="5"), r"ops\[1\].ttl must be a number of minutes, or None"),
+        (PutOp(USER, "k", {}, ttl=True), r"ops\[1\].ttl must be a number of minutes, or None"),
+        (PutOp(None, "k", {}), r"ops\[1\].namespace must be a tuple of strings"),
         (GetOp(("users", 42), "k"), r"ops\[1\].namespace must be a tuple of strings"),
-        (SearchOp("users"), r"ops\[1\].namespace_prefix must be a tuple of strings"),
+        (SearchOp({"users"}), r"ops\[1\].namespace_prefix must be a tuple of strings"),
         (SearchOp(USER, filter=[1]), r"ops\[1\].filter must be a dict"),
         (SearchOp(USER, filter={"a": {"$in": [1]}}), r"ops\[1\].filter must be values, or operators"),
         (SearchOp(USER, filter={"a": {"b": {"$eq": 1, "c": 2}}}), r"ops\[1\].filter must be values, or operators"),
-        (SearchOp(USER, query=" "), r"ops\[1\].query must be a string that is not blank"),
         (SearchOp(USER, query=5), r"ops\[1\].query must be a string that is not blank"),
         (SearchOp(USER, limit=-1), r"ops\[1\].limit must be a whole number of 0 or more"),
         (SearchOp(USER, limit=None), r"ops\[1\].limit must be a whole number of 0 or more"),
         (SearchOp(USER, offset=-1), r"ops\[1\].offset must be a whole number of 0 or more"),
         (ListNamespacesOp(limit=-1), r"ops\[1\].limit must be a whole number of 0 or more"),
-        (ListNamespacesOp(max_depth=0), r"ops\[1\].max_depth must be None, or a whole number of 1 or more"),
+        (ListNamespacesOp(max_depth=-1), r"ops\[1\].max_depth must be None, or a whole number of 0 or more"),
         (ListNamespacesOp((MatchCondition("infix", ("a",)),)), r"ops\[1\].match_conditions must be of type prefix"),
         (ListNamespacesOp((MatchCondition("prefix", (1,)),)), r"ops\[1\].match_conditions must be a tuple of strings"),
         ("get", r"ops\[1\] must be a GetOp"),
@@ -472,6 +939,27 @@ def test_what_makes_no_sense_is_refused_before_anything_is_sent(fake, op, said):
     with pytest.raises(InvalidRequestError, match=said):
         store.batch([PutOp(USER, "good", {}), op])
     assert len(fake.calls) == 0
+
+
+def test_errors_are_those_that_langgraphs_own_stores_raise(fake):
+    store = store_of(fake)
+    with pytest.raises(InvalidNamespaceError):
+        store.batch([GetOp((1,), "k")])
+    with pytest.raises(TypeError):  # orjson's, in the stores on databases
+        store.put(USER, "k", {"a": object()})
+    with pytest.raises(ValueError, match="must be a GetOp"):
+        store.batch(["get"])
+
+
+def test_a_string_is_a_namespace_of_one_label(fake):
+    store = store_of(fake)
+    store.put("users", "k", {"n": 1})
+    assert store.get(("users",), "k") == store.get("users", "k")
+    assert store.get("users", "k").namespace == ("users",)
+    assert keys(store.search("users")) == ["k"]
+    assert store.batch([ListNamespacesOp((MatchCondition("prefix", "users"),))]) == [[("users",)]]
+    store.delete("users", "k")
+    assert store.search("users") == []
 
 
 def test_an_item_that_is_too_large_is_refused_and_nothing_stored(fake):
@@ -506,7 +994,7 @@ def test_a_memory_of_somebody_else_with_the_same_tags_is_passed_over(fake):
     store, client = store_of(fake), fake.client()
     store.put(USER, "prefs", {"theme": "dark"})
     (row,) = client.memories.list(agent_id="assistant").memories
-    client.memories.add(wait=True, agent_id="assistant", content="a note", tags=row.tags)
+    client.memories.add(wait=True, agent_id="assistant", content="a note", tags=row.tags, memory_type="entity")
     assert store.get(USER, "prefs").value == {"theme": "dark"}
     assert keys(store.search(USER)) == ["prefs"]
 
@@ -611,7 +1099,7 @@ class Beside(RuleBasedStateMachine):
             st.builds(MatchCondition, st.sampled_from(["prefix", "suffix"]), st.lists(LABELS, max_size=2).map(tuple)),
             max_size=2,
         ),
-        depth=st.none() | st.integers(1, 3),
+        depth=st.none() | st.integers(0, 3),
         limit=st.integers(0, 4),
         offset=st.integers(0, 2),
     )

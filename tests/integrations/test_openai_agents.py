@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import ConfigurationError, InvalidRequestError, PayloadTooLargeError
+from memtrace.integrations.tools import AsyncMemoryTools
+from memtrace_transports.memory import Fault
 from tests.dealing import by_visibility
+from tests.faces import ONCE
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 from tests.lazily import Lazily
 
@@ -69,6 +74,33 @@ def test_a_limit_given_counts_and_else_that_of_the_settings(fake):
         assert len(await session.get_items()) == 4
 
     run(program)
+
+
+def test_settings_may_be_a_dict_as_the_sdks_own_sessions_take_it(fake):
+    async def program():
+        session = session_of(fake, session_settings={"limit": 1})
+        await session.add_items([said("user", str(n)) for n in range(3)])
+        assert session.session_settings == agents.SessionSettings(limit=1)
+        assert await session.get_items() == [said("user", "2")]
+        session.session_settings = {"limit": 2}
+        assert await session.get_items() == [said("user", "1"), said("user", "2")]
+        session.session_settings = {}
+        assert len(await session.get_items()) == 3
+
+    run(program)
+
+
+@by_visibility("bad", [5, [("limit", 1)], {"limits": 1}, {"limit": "many"}, "limit"])
+def test_settings_that_are_none_are_refused_by_name_and_rule(fake, bad):
+    said_ = "session_settings must be a SessionSettings, or a dict of its fields: limit"
+    with pytest.raises(TypeError, match=said_) as caught:
+        session_of(fake, session_settings=bad)
+    assert isinstance(caught.value, InvalidRequestError)
+    assert "many" not in str(caught.value)
+    session = session_of(fake)
+    with pytest.raises(TypeError, match=said_):
+        session.session_settings = bad
+    assert session.session_settings == agents.SessionSettings()
 
 
 ITEMS = [
@@ -134,10 +166,32 @@ def test_what_is_no_item_is_refused_before_anything_is_sent(fake, bad):
 
 def test_a_value_that_json_cannot_hold_is_refused_by_its_place(fake):
     async def program():
-        with pytest.raises(InvalidRequestError, match=r"items\[0\] must be JSON"):
-            await session_of(fake).add_items([said("user", object())])
+        for kind in (InvalidRequestError, TypeError, ValueError):  # the SDK's own sessions raise TypeError
+            with pytest.raises(kind, match=r"items\[0\] must be JSON"):
+                await session_of(fake).add_items([said("user", object())])
 
     run(program)
+    assert len(fake.calls) == 0
+
+
+def test_the_error_for_an_item_survives_copying_to_another_process(fake):
+    async def program():
+        await session_of(fake).add_items([said("user", object())])
+
+    with pytest.raises(TypeError) as caught:
+        run(program)
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert (type(copied), str(copied), copied.field) == (type(caught.value), str(caught.value), "items[0]")
+
+
+def test_callers_at_once_take_back_different_items(fake):
+    async def program():
+        one, other = session_of(fake), session_of(fake)
+        await one.add_items([said("user", str(n)) for n in range(6)])
+        popped = await asyncio.gather(one.pop_item(), one.pop_item(), other.pop_item(), other.pop_item())
+        return sorted(item["content"] for item in [*popped, *await one.get_items()])
+
+    assert run(program) == [*"012345"]
 
 
 def test_an_item_that_is_too_large_is_refused_before_anything_is_sent(fake):
@@ -188,8 +242,8 @@ def answer(text):
     )
 
 
-def call(name, arguments):
-    return responses.ResponseFunctionToolCall(call_id="c1", name=name, arguments=arguments, type="function_call")
+def call(name, arguments, call_id="c1"):
+    return responses.ResponseFunctionToolCall(call_id=call_id, name=name, arguments=arguments, type="function_call")
 
 
 def weather(city: str) -> str:
@@ -226,6 +280,74 @@ def test_an_agent_remembers_what_was_said_in_runs_before(fake):
         "What did I ask?",
         "You asked about Oslo.",
     ]
+
+
+# ---- tools
+
+
+def test_the_memory_is_given_to_an_agent_as_tools(fake):
+    model = scripted(
+        call("memory_remember", '{"content": "Ines is allergic to nuts", "tags": null}'),
+        answer("Noted."),
+        call("memory_search", '{"query": "what is Ines allergic to?"}', "c2"),
+        answer("Nuts."),
+    )
+
+    async def program():
+        tools = openai_agents.memory_tools(fake.async_client(), agent_id="assistant", prefix="memory_")
+        agent = agents.Agent(name="assistant", model=model, tools=tools)
+        for question in ("I am allergic to nuts.", "What must I not eat?"):
+            await agents.Runner.run(
+                agent, question, session=session_of(fake), run_config=agents.RunConfig(tracing_disabled=True)
+            )
+
+    run(program)
+    assert model.inputs[1][-1]["output"] == "Stored."
+    assert "Ines is allergic to nuts" in model.inputs[3][-1]["output"]
+    (stored,) = fake.client().memories.list(agent_id="assistant", tags=[], event_type="general").memories
+    assert stored.content == "Ines is allergic to nuts"
+
+
+def test_each_tool_is_a_strict_function_tool(fake):
+    tools = openai_agents.memory_tools(fake.async_client(), agent_id="assistant", tools=["search", "remember"])
+    assert [tool.name for tool in tools] == ["search", "remember"]
+    expected = AsyncMemoryTools(fake.async_client(), agent_id="assistant").schemas("openai-responses")
+    schemas = {schema["name"]: schema for schema in expected}
+    for tool in tools:
+        assert isinstance(tool, agents.FunctionTool)
+        assert (tool.params_json_schema, tool.description, tool.strict_json_schema) == (
+            schemas[tool.name]["parameters"],
+            schemas[tool.name]["description"],
+            True,
+        )
+
+
+def test_a_tool_call_that_fails_tells_the_model_and_raises_nothing(fake):
+    model = scripted(call("recall", '{"limit": 500}'), call("recall", "{}", "c2"), answer("Sorry."))
+
+    async def program():
+        client = fake.async_client(retry=ONCE)
+        agent = agents.Agent(
+            name="assistant", model=model, tools=openai_agents.memory_tools(client, agent_id="assistant")
+        )
+        await agents.Runner.run(agent, "Hi", run_config=agents.RunConfig(tracing_disabled=True))
+
+    fake.faults.add(Fault("refused"))
+    run(program)
+    assert "limit must be at most 100" in model.inputs[1][-1]["output"]
+    assert model.inputs[2][-1]["output"].startswith("The memory did not answer.")
+
+
+def test_tools_are_checked_when_they_are_made(fake):
+    with pytest.raises(ConfigurationError, match="memory_tools accepts an AsyncMemtrace"):
+        openai_agents.memory_tools(fake.client(), agent_id="assistant")
+    with pytest.raises(InvalidRequestError, match="agent_id must be a letter"):
+        openai_agents.memory_tools(fake.async_client(), agent_id="1")
+    with pytest.raises(ConfigurationError, match="recal"):
+        openai_agents.memory_tools(fake.async_client(), agent_id="a", tools=["recal"])
+
+
+# ---- beside the SDK's own session
 
 
 def test_the_sdks_own_session_and_ours_keep_the_same(fake):
