@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 
-class StrictOptionsCommand(TyperCommand):
+class _StrictOptions:
     """A command that refuses a repeated option, unless it takes several values or none, and an empty one.
 
     An unset variable of a shell gives an empty text. It is taken where that is the default, and of an argument that has to be
@@ -17,13 +17,24 @@ class StrictOptionsCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments."""
-        values, _, order = self.make_parser(ctx).parse_args([*args])
+        command: Any = self
+        values, _, order = command.make_parser(ctx).parse_args([*args])
         given: list[Any] = [*order]
         for parameter in () if ctx.resilient_parsing else given:
             problem = _problem(parameter, values[parameter.name], given.count(parameter))
             if problem is not None:
                 raise typer.BadParameter(problem, ctx=ctx, param=parameter)
-        return super().parse_args(ctx, args)
+        base: Any = super()
+        parsed: list[str] = base.parse_args(ctx, args)
+        return parsed
+
+
+class StrictOptionsCommand(_StrictOptions, TyperCommand):
+    """A command with strict options."""
+
+
+class StrictOptionsGroup(_StrictOptions, TyperGroup):
+    """A group that is a command too, with its own strict options."""
 
 
 def _problem(parameter: Any, value: object, times: int) -> str | None:
