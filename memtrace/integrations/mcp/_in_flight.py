@@ -1,6 +1,6 @@
 """The end of a client's input: requests in flight are answered before the connection ends.
 
-The package cancels them: a write may then be stored, and nobody is told.
+The package cancels them: a write may then be stored, and nobody learns of it.
 """
 
 from __future__ import annotations

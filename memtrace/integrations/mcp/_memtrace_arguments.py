@@ -164,7 +164,7 @@ class Decide(Call):
     """Arguments of ``memtrace_decide``."""
 
     agent_id: str = Field(description=_AGENT)
-    decision: str = Field(description="What was decided, in one sentence.")
+    decision: str = Field(description="The decision, in one sentence.")
     reasoning: str = Field(description="Why.")
 
     async def send(self, client: AsyncMemtrace) -> Response:

@@ -1,4 +1,4 @@
-"""Who is told that a resource changed: clients of both eras of the protocol, about writes through this server."""
+"""Notifications of changed resources, for clients of both eras of the protocol, about writes through this server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _VISIBLE: Final = 2.0
 
 
 class Subscriptions:
-    """Tells subscribers of changed resources. The oldest subscription goes where there are too many."""
+    """Notifies subscribers of changed resources. The oldest subscription goes where there are too many."""
 
     def __init__(self) -> None:
         self._bus = _CountingBus()
