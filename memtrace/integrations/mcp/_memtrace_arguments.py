@@ -6,6 +6,7 @@ Names and defaults are that server's. An empty string and a 0 count as left out,
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,13 +24,13 @@ from memtrace.models import (
     MemoryType,
     ResponseModel,
     SearchQuery,
-    Session,
 )
 from memtrace.operations._validation import check_id
 
 MOST_ROWS: Final = 1000
 """The most memories that one call reads."""
 
+_AGENT_ID: Final = re.compile(r"agent_[0-9a-f]{24}")
 _ROWS: Final = 50
 _ALL_TIMES: Final = "365d"  # the longest look-back that the server knows; without one it takes 24h
 _BUDGET: Final = 2000
@@ -179,20 +180,26 @@ class SessionCreate(Call):
     metadata: dict[str, Any] | None = Field(default=None, description="Any values, such as the goal.")
 
     async def send(self, client: AsyncMemtrace) -> Response:
-        """Create a session of a registered agent. The server knows its ID only; a name is looked up."""
+        """Create a session of a registered agent. The server knows its ID only, so a name is looked up."""
+        agent_id = self.agent_id if _AGENT_ID.fullmatch(self.agent_id) else await self._id_by_name(client)
         try:
-            return _response(await self._created(client, self.agent_id))
+            request = CreateSessionRequest(agent_id=agent_id, metadata=self.metadata)
+            return _response(await client.create_session(request))
         except InvalidRequestError as error:
-            if error.code != "unknown_agent":
-                raise
-            agents = {agent.name: agent.id for agent in await client.agents.list()}
-            if self.agent_id not in agents:
-                problem = "no agent is registered with this ID or name: call memtrace_agent_register first"
-                raise InvalidRequestError(f"agent_id: {problem}", field="agent_id", rule="a registered agent") from None
-        return _response(await self._created(client, agents[self.agent_id]))
+            if error.code == "unknown_agent":
+                raise _unregistered() from None
+            raise
 
-    async def _created(self, client: AsyncMemtrace, agent_id: str) -> Session:
-        return await client.create_session(CreateSessionRequest(agent_id=agent_id, metadata=self.metadata))
+    async def _id_by_name(self, client: AsyncMemtrace) -> str:
+        for agent in await client.agents.list():
+            if self.agent_id in (agent.name, agent.id):
+                return agent.id
+        raise _unregistered()
+
+
+def _unregistered() -> InvalidRequestError:
+    problem = "no agent is registered with this ID or name: call memtrace_agent_register first"
+    return InvalidRequestError(f"agent_id: {problem}", field="agent_id", rule="a registered agent")
 
 
 class SessionContext(Call):

@@ -234,6 +234,7 @@ WRONG = [
     (("search", {"query": "tea", "content_contains": "t"}), "leave out content_contains"),
     (("search", {"memory_types": [1]}), "memory_types"),
     (("decide", {"agent_id": "a", "decision": "", "reasoning": "r"}), "decision"),
+    (("session_create", {"agent_id": "agent_" + "0" * 24}), "call memtrace_agent_register first"),
     (("session_create", {"agent_id": "nobody"}), "call memtrace_agent_register first"),
     (("session_context", {"session_id": "s/../t"}), "session_id"),
     (("session_context", {"session_id": "s", "since": "2026-01-31"}), "since"),
@@ -258,6 +259,12 @@ class TestWhatGoesWrong:
         assert result.content[0].text.startswith("Not stored: the same was stored within the last 24 hours")
         assert fake.client().memories.list().count == 1
         assert [record for record in caplog.records if record.name == "memtrace"] == []
+
+    def test_another_refusal_of_a_session_is_not_taken_for_an_unknown_agent(self, ask_all, fake):
+        fake.faults.add(Fault("status", status=400, body=b'{"error": "odd"}'))
+        result = ask_all(calling(("session_create", {"agent_id": "agent_" + "0" * 24})))
+        assert result.is_error
+        assert "register" not in result.content[0].text
 
     def test_a_server_that_fails_is_a_result_without_secrets(self, ask_all, fake, caplog):
         fake.faults.add(Fault("status", status=401))
