@@ -23,10 +23,15 @@ class NotJsonError(Exception):
 def parse(text: str) -> Any:
     """The value. Raises `NotJsonError`."""
     try:
-        return json.loads(_without_trailing_commas(_without_comments(text)))
+        return json.loads(_without_trailing_commas(_without_comments(text)), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         place = f" in line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise NotJsonError(f"it is not JSON{place}") from None
+
+
+def _refuse(name: str) -> None:
+    """Python reads NaN and infinities, which are not JSON."""
+    raise ValueError(name)
 
 
 def set_member(text: str, path: Sequence[str], value: object) -> str:
@@ -76,9 +81,9 @@ def _edited(text: str, path: Sequence[str], value: object) -> str:
 
 
 def _check(changed: str, expected: object) -> None:
-    """Refuse what would not mean what it should, as with a name that an object has twice."""
+    """Refuse a change that alters anything else: it is another program's file."""
     if parse(changed) != expected:
-        raise NotJsonError("it has a name twice")
+        raise NotJsonError("its form is not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +137,6 @@ class _Document:
 
     def _members(self, start: int) -> Iterator[_Member]:
         is_object = self._plain[start] == "{"
-        if self._plain[start] not in "{[":
-            raise NotJsonError("there is no object where the servers should be")
         place = self._skip_space(start + 1)
         while self._plain[place] not in "}]":
             name = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import logging
 import os
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
     from memtrace.integrations.tools import MemoryScope
 
+_LEAVE = functools.partial(os._exit, 0)  # at once: a thread that reads the input cannot be interrupted
 _DEADLINE = 60.0  # seconds: a model waits for the response
 _TOKEN = "MEMTRACE_MCP_TOKEN"  # noqa: S105  # the name of the variable
 _OF_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")  # for these the package refuses pages of other sites
@@ -71,7 +73,7 @@ def run_mcp(choice: Choice, serving: Serving) -> int:
         raise connection.describe(error) from None
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="memtrace-sdk: %(message)s")
     if place is None:
-        with on_termination(_leave):
+        with on_termination(_LEAVE):
             asyncio.run(_over_streams(client, server))
         return 0
     try:
@@ -124,12 +126,7 @@ def _made(connection: ConnectionSettings, serving: Serving) -> tuple[AsyncMemtra
 async def _over_streams(client: AsyncMemtrace, server: Server[dict[str, Any]]) -> None:
     from memtrace.integrations.mcp._stdio import serve_stdio
 
-    await serve_stdio(client, server, leave=_leave)
-
-
-def _leave() -> None:
-    """End at once: a thread that reads the input cannot be interrupted."""
-    os._exit(0)
+    await serve_stdio(client, server, leave=_LEAVE)
 
 
 # ---- HTTP -----------------------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ def test_odd_characters_are_written_as_they_are_and_half_ones_as_escapes():
         ("{", "it is not JSON in line 1"),
         ('{"a": 1}}', "it is not JSON in line 1"),
         ('{"a": /* cut', "it is not JSON"),
+        ('{"a": NaN}', "it is not JSON"),
         ("[]", "no object that could have servers"),
         ('{"servers": []}', "no object that could have ours"),
         ('{"servers": null}', "no object that could have ours"),
@@ -90,6 +91,12 @@ def test_an_item_is_appended_to_a_list(before, after):
 def test_an_item_is_not_appended_to_what_is_no_list():
     with pytest.raises(NotJsonError, match="inputs is not a list"):
         append_item('{"inputs": {}}', "inputs", 1)
+
+
+def test_a_change_that_alters_anything_else_is_never_made(monkeypatch):
+    monkeypatch.setattr("memtrace._cli.json_with_comments._edited", lambda text, path, value: "{}")
+    with pytest.raises(NotJsonError, match="its form is not known"):
+        set_member('{"a": 1}', PATH, ENTRY)
 
 
 NAMES = st.sampled_from(["servers", "ours", "a", "//", 'q"', "ü", ""])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp import types
-from pydantic import ValidationError
 
 from memtrace.async_client import AsyncMemtrace
 from memtrace.exceptions import MemtraceError
@@ -17,7 +16,6 @@ from memtrace.integrations.tools import ToolResult
 from memtrace.integrations.tools._arguments import arguments_from, unknown_tool
 from memtrace.integrations.tools._definitions import input_schema
 from memtrace.integrations.tools._results import failure
-from memtrace.operations._validation_errors import invalid_request_from
 
 _TEXT: Final = {"type": "string"}
 _COUNT: Final = {"type": "integer"}
@@ -139,16 +137,9 @@ class MemtraceToolset:
                 raise unknown_tool(name, self._offered)
             call = arguments_from(self._offered[name].arguments, arguments)
             response = await call.send(self._client)
-        except ValidationError as error:
-            return _failed(invalid_request_from(error))
-        except MemtraceError as error:
-            return _failed(error)
+        except MemtraceError as error:  # a duplicate fails too, as it does on the server: there is no memory to return
+            return ToolResult(failure(None, error).text, is_error=True, error=error)
         return ToolResult(response.text, structured_content=response.content, stored=response.stored)
-
-
-def _failed(error: MemtraceError) -> ToolResult:
-    """A duplicate fails too, as it does on the server: there is no memory to return."""
-    return ToolResult(failure(None, error).text, is_error=True, error=error)
 
 
 def _tool(name: str, offered: _Offered) -> types.Tool:

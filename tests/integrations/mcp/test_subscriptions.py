@@ -108,9 +108,18 @@ class TestManySubscriptions:
         sessions = [Session(object()) for _ in range(3)]
         for session in sessions:
             known.subscribe(session, MEMORIES)
+        known.subscribe(sessions[2], MEMORIES)
+        known.unsubscribe(sessions[2], CONTEXT)
         asyncio.run(known.registered(MEMORIES))
         assert [session.told for session in sessions] == [[], [MEMORIES], [MEMORIES]]
         known.unsubscribe(sessions[0], MEMORIES)  # which is not there any more
+
+    def test_each_is_told_of_its_own_resources(self):
+        known, session = subscriptions.Subscriptions(), Session(object())
+        known.subscribe(session, MEMORIES)
+        known.subscribe(session, CONTEXT)
+        asyncio.run(known.registered(CONTEXT))
+        assert session.told == [CONTEXT]
 
     def test_a_client_that_does_not_read_holds_nobody_up(self, monkeypatch):
         monkeypatch.setattr("memtrace.integrations.mcp._subscriptions._PATIENCE", 0.01)
