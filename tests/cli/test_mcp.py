@@ -284,6 +284,7 @@ class TestTheToolsOfMemtracesOwnServer:
         self.check(*over_pipes(self.work))
         assert served[0].client(org="acme").recall("reviewer").count == 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("tools", ["of one agent", "of all"])
     def test_a_file_needs_no_server_and_survives_a_restart(self, over_pipes, tmp_path, tools):
         place = {"MEMTRACE_BASE_URL": f"sqlite:///{tmp_path / 'agent.db'}", "MEMTRACE_API_KEY": ""}
@@ -401,6 +402,7 @@ class TestAClientThatGoesAway:
         assert sorted(json.loads(line)["id"] for line in output.splitlines()) == [1, 2, 3, 4, 5]
         assert served[0].client("acme").recall("a").count == 5
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("ends", ["both ends", "only the output"])
     def test_calls_whose_results_nobody_reads_are_finished_and_that_is_no_failure(self, start, served, ends):
         served[0].faults.add(Fault("delay", seconds=1.0, times=9))  # all are read before the first has a result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -119,7 +120,7 @@ class TestWhereAndHow:
         )
 
         async def main():
-            async with Client(stdio_client(parameters), read_timeout_seconds=60) as model:
+            async with Client(stdio_client(parameters, errlog=sys.__stderr__), read_timeout_seconds=60) as model:
                 return len((await model.list_tools()).tools)
 
         assert asyncio.run(main()) == 7
