@@ -126,11 +126,9 @@ def memtrace_server(
 class _Toolset(Protocol):
     """The tools of a server."""
 
-    def listed(self) -> list[types.Tool]:
-        """The tools, as a client lists them."""
+    def listed(self) -> list[types.Tool]: ...
 
-    async def call(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult:
-        """Run a call."""
+    async def call(self, name: str, arguments: Mapping[str, Any] | None) -> ToolResult: ...
 
 
 @dataclass(frozen=True, slots=True)
