@@ -331,6 +331,38 @@ def crewai(session: nox.Session, crewai: str) -> None:
     session.run("mypy", "--strict", "--config-file=", "-p", package)
 
 
+@nox.session(python="3.11", venv_backend="uv")
+@nox.parametrize("versions", ["lowest", "newest"])
+def mcp(session: nox.Session, versions: str) -> None:
+    """The MCP servers and their command on the lowest and on the newest supported version of the official package."""
+    (package,) = (each for each in PROJECT["project"]["optional-dependencies"]["mcp"] if each.startswith("mcp>"))
+    lowest = "mcp==" + package.removeprefix("mcp>=").partition(",")[0]
+    session.install(
+        "-e",
+        f"{HERE}[mcp]",
+        *nox.project.dependency_groups(PROJECT, "test"),
+        lowest if versions == "lowest" else package,
+    )
+    session.run("pytest", "--whole", "tests/integrations/mcp", *map(str, sorted(HERE.glob("tests/cli/test_mcp*.py"))))
+
+
+@nox.session(python="3.11")
+def typescript(session: nox.Session) -> None:
+    """Both tool sets of `memtrace-sdk mcp` by the TypeScript clients of both eras of the protocol; needs node and npm."""
+    session.install("-e", f"{HERE}[mcp]")
+    folder = Path(session.create_tmp()).resolve() / "typescript"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    script = shutil.copy(HERE / "tests" / "integrations" / "mcp" / "typescript_client.mjs", folder)
+    clients = ["@modelcontextprotocol/sdk", "@modelcontextprotocol/client"]
+    session.run("npm", "install", "--silent", f"--prefix={folder}", *clients, external=True)
+    python = str(Path(session.bin) / "python")
+    for number, client in enumerate(clients):
+        stores = folder / str(number)
+        stores.mkdir()
+        session.run("node", script, client, python, str(stores), external=True)
+
+
 # ---- benchmarks -----------------------------------------------------------------------------------------------------
 
 

@@ -255,10 +255,10 @@ _add(
     help="Serve a fake that responds like a Memtrace server, until Ctrl-C or SIGTERM. Without --store its data is discarded at the end.",
     name="serve-fake",
 )
-_add(
+app.add_typer(
     mcp.mcp,
-    mcp.MCP,
-    "Serve an agent's memory as tools of the Model Context Protocol.",
-    _SERVERS,
-    help="Serve remember, recall, search and decide to a model's host, over the standard streams or HTTP, until it ends.",
+    name="mcp",
+    help="Serve memories as tools to a model's host, over the standard streams or HTTP, until it ends.",
+    short_help="Serve memories as tools of the Model Context Protocol.",
+    rich_help_panel=_SERVERS,
 )

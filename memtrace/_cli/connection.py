@@ -47,6 +47,8 @@ class ConnectionSettings:
     timeout_source: str = "--timeout"
     #: The file of the search's index; None keeps it in memory.
     search_index: str | None = None
+    #: The profile that it was chosen from.
+    profile: str | None = None
 
     def client(self) -> Memtrace:
         """A client. Raises `ConfigurationError`."""
@@ -124,17 +126,23 @@ def is_local(url: str) -> bool:
     return url.lower().startswith(("sqlite:", "memory:"))
 
 
-def choose(choice: Choice) -> ConnectionSettings:
+_URL = "MEMTRACE_BASE_URL"
+
+
+def choose(choice: Choice, *, url_alias: str | None = None) -> ConnectionSettings:
     """Options over the environment over the default profile; an address or a key may be missing.
+
+    `url_alias` is a variable that has the address where MEMTRACE_BASE_URL has none.
 
     Raises `CommandError` for a profile that is not there or not right, or that has no key.
     """
-    name = _profile_name(choice)
+    variable = url_alias if url_alias and not os.environ.get(_URL) and os.environ.get(url_alias) else _URL
+    name = _profile_name(choice, variable)
     profile = None if name is None else profiles.load().get(name)
     timeout, timeout_source = _timeout(choice, name, profile)
     if name is None or profile is None:
-        url, key = choice.base_url or os.environ.get("MEMTRACE_BASE_URL"), hidden(os.environ.get("MEMTRACE_API_KEY"))
-        source = "--base-url" if choice.base_url else "MEMTRACE_BASE_URL"
+        url, key = choice.base_url or os.environ.get(variable), hidden(os.environ.get("MEMTRACE_API_KEY"))
+        source = "--base-url" if choice.base_url else variable
         return ConnectionSettings(
             url=url or None,
             url_source=source,
@@ -153,6 +161,7 @@ def choose(choice: Choice) -> ConnectionSettings:
         transport=choice.transport or profile.transport,
         timeout=timeout,
         timeout_source=timeout_source,
+        profile=name,
     )
 
 
@@ -169,7 +178,7 @@ def _timeout(choice: Choice, name: str | None, profile: profiles.Profile | None)
     return None, "--timeout or MEMTRACE_TIMEOUT"
 
 
-def _profile_name(choice: Choice) -> str | None:
+def _profile_name(choice: Choice, url_variable: str) -> str | None:
     if choice.profile and choice.base_url:
         raise CommandError(
             "--profile and --base-url do not go together: a profile's key is for its own server; leave one out",
@@ -180,7 +189,7 @@ def _profile_name(choice: Choice) -> str | None:
     named = choice.profile or os.environ.get("MEMTRACE_PROFILE")
     if named:
         return named
-    if os.environ.get("MEMTRACE_BASE_URL") or os.environ.get("MEMTRACE_API_KEY"):
+    if os.environ.get(url_variable) or os.environ.get("MEMTRACE_API_KEY"):
         return None
     return profiles.load().default
 

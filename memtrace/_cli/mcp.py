@@ -1,24 +1,22 @@
-"""``memtrace-sdk mcp``: the memory of one agent as tools, over the standard streams or HTTP."""
+"""``memtrace-sdk mcp``: the memory of one agent or all as tools, over the standard streams or HTTP."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import logging
 import os
 import re
 import socket
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
-
-from memtrace._cli.connection import choose
 from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.mcp_connection import choose_memory
 from memtrace._cli.signals import on_termination
 from memtrace._cli.terminal import show_error
-from memtrace._support.sqlite_urls import location_of_path
 from memtrace.exceptions import ConfigurationError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -30,35 +28,52 @@ if TYPE_CHECKING:
     from memtrace.async_client import AsyncMemtrace
     from memtrace.integrations.tools import MemoryScope
 
+_LEAVE = functools.partial(os._exit, 0)  # at once: a thread that reads the input cannot be interrupted
 _DEADLINE = 60.0  # seconds: a model waits for the response
 _TOKEN = "MEMTRACE_MCP_TOKEN"  # noqa: S105  # the name of the variable
 _OF_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")  # for these the package refuses pages of other sites
 _PLACE = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
 
 
-def run_mcp(
-    choice: Choice,
-    *,
-    agent: str,
-    session: str | None,
-    scope: MemoryScope,
-    read_only: bool,
-    prefix: str,
-    http: str | None,
-    search_index: str | None = None,
-) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """The tools that are served, and the address: the options of the command."""
+
+    #: None serves the tools of Memtrace's own MCP server, in which each call names the agent.
+    agent: str | None
+    session: str | None
+    scope: MemoryScope
+    read_only: bool
+    prefix: str
+    #: Host and port; None for the standard streams.
+    http: str | None
+    search_index: str | None
+
+    def check(self) -> None:
+        """Refuse options of one agent's tools without an agent. Raises `CommandError`."""
+        given = {"--session": self.session, "--scope": self.scope != "agent", "--prefix": self.prefix}
+        wrong = [name for name, value in given.items() if value]
+        if self.agent is None and wrong:
+            raise CommandError(
+                f"{wrong[0]} is for the tools of one agent: add --agent ID, or leave it out", ExitStatus.USAGE
+            )
+
+
+def run_mcp(choice: Choice, serving: Serving) -> int:
     """Serve until the input ends, or SIGINT or SIGTERM comes; returns the exit status. Raises `CommandError`."""
-    _check_package()
-    connection = replace(_with_store(choose(choice)), search_index=search_index)
+    serving.check()
+    check_package()
+    connection = replace(choose_memory(choice), search_index=serving.search_index)
     connection.check()
+    http = serving.http
     try:
         place = None if http is None else _place(http)
-        client, server = _made(connection, agent, session, scope, prefix, read_only=read_only)
+        client, server = _made(connection, serving)
     except (ConfigurationError, InvalidRequestError) as error:
         raise connection.describe(error) from None
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="memtrace-sdk: %(message)s")
     if place is None:
-        with on_termination(lambda: os._exit(0)):  # at once: a thread that reads the input cannot be interrupted
+        with on_termination(_LEAVE):
             asyncio.run(_over_streams(client, server))
         return 0
     try:
@@ -67,22 +82,14 @@ def run_mcp(
         told = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         show_error(f"cannot listen on {http}: {told}")
         return 1
-    serving = _http_server(server, place[0])
-    with listening, on_termination(lambda: setattr(serving, "should_exit", True)):
-        asyncio.run(_over_http(client, serving, listening))
+    web = _http_server(server, place[0])
+    with listening, on_termination(lambda: setattr(web, "should_exit", True)):
+        asyncio.run(_over_http(client, web, listening))
     return 0
 
 
-def _with_store(connection: ConnectionSettings) -> ConnectionSettings:
-    """The connection, to a file in the platform's folder for data where nothing names an address."""
-    if connection.url:
-        return connection
-    path = platformdirs.user_data_path("memtrace", appauthor=False) / "memories.db"
-    show_error(f"no server is named: memories are kept in {path}")
-    return replace(connection, url=location_of_path(str(path)).url(), url_source="the folder for data")
-
-
-def _check_package() -> None:
+def check_package() -> None:
+    """Refuse to serve without the extra. Raises `CommandError`."""
     try:
         importlib.import_module("memtrace.integrations.mcp")
     except ModuleNotFoundError as error:
@@ -94,21 +101,21 @@ def _check_package() -> None:
         ) from error
 
 
-def _made(
-    connection: ConnectionSettings, agent: str, session: str | None, scope: MemoryScope, prefix: str, *, read_only: bool
-) -> tuple[AsyncMemtrace, Server[dict[str, Any]]]:
+def _made(connection: ConnectionSettings, serving: Serving) -> tuple[AsyncMemtrace, Server[dict[str, Any]]]:
     """The client and the server over it. Raises for what cannot be."""
-    from memtrace.integrations.mcp import memory_server
+    from memtrace.integrations.mcp import memory_server, memtrace_server
     from memtrace.integrations.tools import TOOLS, AsyncMemoryTools
 
     client = connection.async_client(deadline=_DEADLINE)
+    if serving.agent is None:
+        return client, memtrace_server(client, read_only=serving.read_only)
     tools = AsyncMemoryTools(
         client,
-        agent_id=agent,
-        session_id=session,
-        scope=scope,
-        tools=["recall", "search"] if read_only else TOOLS,
-        prefix=prefix,
+        agent_id=serving.agent,
+        session_id=serving.session,
+        scope=serving.scope,
+        tools=["recall", "search"] if serving.read_only else TOOLS,
+        prefix=serving.prefix,
     )
     return client, memory_server(tools)
 
@@ -117,10 +124,9 @@ def _made(
 
 
 async def _over_streams(client: AsyncMemtrace, server: Server[dict[str, Any]]) -> None:
-    from mcp.server.stdio import stdio_server
+    from memtrace.integrations.mcp._stdio import serve_stdio
 
-    async with client, stdio_server() as (incoming, outgoing):
-        await server.run(incoming, outgoing, server.create_initialization_options())
+    await serve_stdio(client, server, leave=_LEAVE)
 
 
 # ---- HTTP -----------------------------------------------------------------------------------------------------------
@@ -154,8 +160,8 @@ def _http_server(server: Server[dict[str, Any]], host: str) -> uvicorn.Server:
     )
 
 
-async def _over_http(client: AsyncMemtrace, serving: uvicorn.Server, listening: socket.socket) -> None:
+async def _over_http(client: AsyncMemtrace, web: uvicorn.Server, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
     sys.stderr.write(f"memtrace-sdk: MCP over HTTP at http://{f'[{host}]' if ':' in host else host}:{port}/mcp\n")
     async with client:
-        await serving.serve(sockets=[listening])
+        await web.serve(sockets=[listening])

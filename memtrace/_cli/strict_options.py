@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 
@@ -16,7 +16,7 @@ _PLACES: Final = {
 }
 
 
-class StrictOptionsCommand(TyperCommand):
+class _StrictOptions:
     """A command that refuses a repeated option, unless it takes several values or none, and an empty one.
 
     An unset variable of a shell gives an empty text. It is taken where that is the default, and of an argument that has to be
@@ -25,23 +25,35 @@ class StrictOptionsCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments."""
+        command: Any = self
         try:
-            values, _, order = self.make_parser(ctx).parse_args([*args])
+            values, _, order = command.make_parser(ctx).parse_args([*args])
         except typer.TyperException as error:
-            self._check_place(str(getattr(error, "option_name", "")))
+            _check_place(command, str(getattr(error, "option_name", "")))
             raise
         given: list[Any] = [*order]
         for parameter in () if ctx.resilient_parsing else given:
             problem = _problem(parameter, values[parameter.name], given.count(parameter))
             if problem is not None:
                 raise typer.BadParameter(problem, ctx=ctx, param=parameter)
-        return super().parse_args(ctx, args)
+        base: Any = super()
+        parsed: list[str] = base.parse_args(ctx, args)
+        return parsed
 
-    def _check_place(self, option: str) -> None:
-        """Refuse the option with which other commands name a store or a server. Raises `CommandError`."""
-        known = {name for parameter in self.params for name in parameter.opts}
-        if option in _PLACES and not _PLACES.keys().isdisjoint(known):
-            raise CommandError(f"this command has no {option}: {_PLACES[option]}", ExitStatus.USAGE)
+
+class StrictOptionsCommand(_StrictOptions, TyperCommand):
+    """A command with strict options."""
+
+
+class StrictOptionsGroup(_StrictOptions, TyperGroup):
+    """A group that is a command too, with its own strict options."""
+
+
+def _check_place(command: Any, option: str) -> None:
+    """Refuse the option with which other commands name a store or a server. Raises `CommandError`."""
+    known = {name for parameter in command.params for name in parameter.opts}
+    if option in _PLACES and not _PLACES.keys().isdisjoint(known):
+        raise CommandError(f"this command has no {option}: {_PLACES[option]}", ExitStatus.USAGE)
 
 
 def _problem(parameter: Any, value: object, times: int) -> str | None:

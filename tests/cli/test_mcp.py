@@ -10,12 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import pytest
 
 from memtrace._cli import mcp as command
 from memtrace_transports import FakeMemtrace
+from memtrace_transports.memory import Fault
 from tests.sampling import is_whole, sample
 
 pytestmark = [pytest.mark.network, pytest.mark.framework]
@@ -158,7 +159,7 @@ async def post(address, **headers):
 async def remembers(model):
     stored = await model.call_tool("remember", {"content": "User likes tea"})
     found = await model.call_tool("recall", {})
-    return stored.content[0].text, found.content[0].text
+    return stored.structured_content["stored"], found.content[0].text
 
 
 class TestOverTheStandardStreams:
@@ -168,18 +169,18 @@ class TestOverTheStandardStreams:
         (tmp_path / "config.toml").write_text(profile, encoding="utf-8")
         names = {"MEMTRACE_CONFIG": str(tmp_path / "config.toml"), "ACME_KEY": environment["MEMTRACE_API_KEY"]}
         others = {"MEMTRACE_BASE_URL": "http://127.0.0.1:9", "MEMTRACE_API_KEY": "of another"}
-        assert over_streams(remembers, "--agent", "assistant", "--profile", "acme", **names, **others)[0] == "Stored."
+        assert over_streams(remembers, "--agent", "assistant", "--profile", "acme", **names, **others)[0] is True
         assert fake.client("acme").recall("assistant").count == 1
 
     def test_a_model_remembers_on_a_server_and_recalls_it(self, over_pipes, served):
         stored, found = over_pipes(remembers, "--agent", "assistant", "--session", "sess_1")
-        assert stored == "Stored."
+        assert stored is True
         assert '"content": "User likes tea"' in found
         (row,) = served[0].client(org="acme").memories.list().memories
         assert (row.agent_id, row.session_id, row.content) == ("assistant", "sess_1", "User likes tea")
 
     def test_it_works_on_the_fake_in_memory_too(self, over_streams, served):
-        assert over_streams(remembers, "--agent", "assistant", "--base-url", "memory://")[0] == "Stored."
+        assert over_streams(remembers, "--agent", "assistant", "--base-url", "memory://")[0] is True
         assert served[0].client(org="acme").memories.list().count == 0
 
     def test_read_only_offers_what_reads_under_the_prefix(self, over_streams):
@@ -251,6 +252,172 @@ class TestOverTheStandardStreams:
             stream.close()
 
 
+class TestTheToolsOfMemtracesOwnServer:
+    async def work(self, model):
+        names = [tool.name for tool in (await model.list_tools()).tools]
+        agent = await model.call_tool("memtrace_agent_register", {"name": "reviewer"})
+        session = await model.call_tool("memtrace_session_create", {"agent_id": agent.structured_content["id"]})
+        asked = {"agent_id": "reviewer", "session_id": session.structured_content["id"]}
+        await model.call_tool("memtrace_remember", {**asked, "content": "User likes tea"})
+        await model.call_tool(
+            "memtrace_decide", {"agent_id": "reviewer", "decision": "Serve tea", "reasoning": "taste"}
+        )
+        found = await model.call_tool("memtrace_search", {"query": "tea"})
+        context = await model.call_tool("memtrace_session_context", {"session_id": asked["session_id"]})
+        recalled = await model.call_tool("memtrace_recall", {"agent_id": "reviewer"})
+        resource = await model.read_resource(f"memtrace://sessions/{asked['session_id']}/context")
+        prompt = await model.get_prompt("what_do_you_remember", {"agent_id": "reviewer", "topic": "tea"})
+        return names, [
+            found.content[0].text,
+            context.content[0].text,
+            recalled.content[0].text,
+            resource.contents[0].text,
+            prompt.messages[0].content.text,
+        ]
+
+    def check(self, names, texts):
+        assert len(names) == 7
+        assert all(name.startswith("memtrace_") for name in names)
+        assert all("User likes tea" in text for text in texts)
+
+    def test_they_are_served_without_an_agent(self, over_pipes, served):
+        self.check(*over_pipes(self.work))
+        assert served[0].client(org="acme").recall("reviewer").count == 2
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("tools", ["of one agent", "of all"])
+    def test_a_file_needs_no_server_and_survives_a_restart(self, over_pipes, tmp_path, tools):
+        place = {"MEMTRACE_BASE_URL": f"sqlite:///{tmp_path / 'agent.db'}", "MEMTRACE_API_KEY": ""}
+        if tools == "of all":
+            self.check(*over_pipes(self.work, **place))
+            again = over_pipes(lambda model: model.call_tool("memtrace_recall", {"agent_id": "reviewer"}), **place)
+        else:
+            over_pipes(remembers, "--agent", "assistant", **place)
+            again = over_pipes(
+                lambda model: model.call_tool("search", {"query": "tea"}), "--agent", "assistant", **place
+            )
+        assert "User likes tea" in again.content[0].text
+
+    def test_read_only_offers_what_reads(self, over_streams):
+        listed = over_streams(lambda model: model.list_tools(), "--read-only")
+        assert [tool.name for tool in listed.tools] == [
+            "memtrace_recall",
+            "memtrace_search",
+            "memtrace_session_context",
+        ]
+
+    @pytest.mark.parametrize("option", [("--session", "s"), ("--scope", "session"), ("--prefix", "m_")])
+    def test_an_option_of_one_agents_tools_needs_the_agent(self, invoke, server, option):
+        result = invoke("mcp", *option)
+        assert result.exit_code == 2
+        assert f"{option[0]} is for the tools of one agent: add --agent ID" in result.output.replace("\n", " ")
+
+
+class TestTheVariablesOfMemtracesOwnServer:
+    def test_memtrace_url_has_the_address(self, over_streams, served):
+        url = served[1]["MEMTRACE_BASE_URL"]
+        assert over_streams(remembers, "--agent", "a", MEMTRACE_BASE_URL="", MEMTRACE_URL=url)[0] is True
+        assert served[0].client("acme").recall("a").count == 1
+
+    @pytest.mark.parametrize(
+        ("alias", "told"), [("http://127.0.0.1:9/", ""), ("http://127.0.0.1:8", "MEMTRACE_URL is ignored: ")]
+    )
+    def test_memtrace_base_url_wins_with_a_note_where_they_differ(self, invoke, environment, alias, told):
+        environment.setenv("MEMTRACE_API_KEY", "mtk_planted")
+        environment.setenv("MEMTRACE_BASE_URL", "http://127.0.0.1:9")
+        environment.setenv("MEMTRACE_URL", alias)
+        result = invoke("mcp", stdin="")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert (told in result.stderr) if told else (result.stderr == "")
+
+    def test_a_profile_or_an_option_is_used_without_a_note(self, invoke, environment):
+        environment.setenv("MEMTRACE_URL", "http://127.0.0.1:8")
+        result = invoke("mcp", "--base-url", "memory://", stdin="")
+        assert (result.exit_code, result.stderr) == (0, "")
+
+    def test_an_invalid_one_is_told_by_its_name(self, invoke, environment):
+        environment.setenv("MEMTRACE_URL", "ftp://x")
+        environment.setenv("MEMTRACE_API_KEY", "mtk_planted")
+        result = invoke("mcp", stdin="")
+        assert result.exit_code == 2
+        assert "(from MEMTRACE_URL; docs: " in result.output.replace("\n", " ")
+
+    def test_with_a_key_and_no_address_it_is_a_server_on_this_machine(self, invoke, environment):
+        environment.setenv("MEMTRACE_API_KEY", "mtk_planted")
+        result = invoke("mcp", stdin="")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == "memtrace-sdk: no base URL is set: the server is http://localhost:9100\n"
+
+    def test_other_commands_do_not_read_it(self, invoke, environment):
+        environment.setenv("MEMTRACE_URL", "memory://")
+        assert "the base URL is missing" in invoke("recall", "a").output
+
+
+OPENING = (
+    '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}\n'
+    '{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+)
+
+
+def call(number, name, **arguments):
+    params = {"name": name, "arguments": arguments}
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}) + "\n"
+
+
+class TestAClientThatGoesAway:
+    @pytest.fixture
+    def start(self, served, tmp_path):
+        processes = []
+
+        def run():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "memtrace", "mcp"],
+                cwd=tmp_path,
+                env=served[1],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            processes.append(process)
+            process.stdin.write(OPENING)
+            process.stdin.flush()
+            assert '"serverInfo"' in process.stdout.readline()
+            return process
+
+        yield run
+        for process in processes:
+            process.kill()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                with suppress(BrokenPipeError):
+                    stream.close()
+            process.wait()
+
+    def test_calls_in_flight_when_the_input_ends_are_finished_and_answered(self, start, served):
+        served[0].faults.add(Fault("delay", seconds=0.2, times=9))
+        process = start()
+        calls = [call(number, "memtrace_remember", agent_id="a", content=str(number)) for number in range(1, 6)]
+        output, errors = process.communicate("".join(calls), timeout=PATIENCE)
+        assert (process.returncode, errors) == (0, "")
+        assert sorted(json.loads(line)["id"] for line in output.splitlines()) == [1, 2, 3, 4, 5]
+        assert served[0].client("acme").recall("a").count == 5
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("ends", ["both ends", "only the output"])
+    def test_calls_whose_results_nobody_reads_are_finished_and_that_is_no_failure(self, start, served, ends):
+        served[0].faults.add(Fault("delay", seconds=1.0, times=9))  # all are read before the first has a result
+        process = start()
+        process.stdout.close()
+        for number in range(1, 4):
+            process.stdin.write(call(number, "memtrace_remember", agent_id="a", content=str(number)))
+        process.stdin.flush()
+        if ends == "both ends":
+            process.stdin.close()
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr.read() == ""
+        assert served[0].client("acme").recall("a").count == 3
+
+
 class TestOverHttp:
     def test_a_model_remembers_on_a_server_and_recalls_it(self, over_http, served):
         async def work(address):
@@ -258,7 +425,7 @@ class TestOverHttp:
                 return await remembers(model)
 
         stored, found = over_http(work)
-        assert (stored, "User likes tea" in found) == ("Stored.", True)
+        assert (stored, "User likes tea" in found) == (True, True)
         assert served[0].client(org="acme").memories.list().count == 1
 
     def test_with_a_token_only_those_who_send_it_get_in(self, over_http):
@@ -274,7 +441,7 @@ class TestOverHttp:
                 return await post(address), await remembers(model)
 
         refused, (stored, _) = over_http(work, MEMTRACE_MCP_TOKEN="mcp_planted")
-        assert (refused, stored) == (401, "Stored.")
+        assert (refused, stored) == (401, True)
 
     def test_a_page_of_another_site_is_refused(self, over_http):
         async def work(address):
@@ -334,6 +501,7 @@ class TestWhatCannotBe:
         [
             (["--agent", "no spaces"], "agent_id must be a letter"),
             (["--agent", "a", "--session", "no spaces"], "session_id must be a letter"),
+            (["--agent", "a", "install", "cursor"], "--agent is in front of install: put it behind"),
             (["--agent", "a", "--scope", "session"], "scope='session' needs a session_id"),
             (["--agent", "a", "--prefix", "my "], "prefix must be of letters"),
             (["--agent", "a", "--base-url", "ftp://x"], "(from --base-url; docs: "),

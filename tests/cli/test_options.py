@@ -40,7 +40,7 @@ def parameters():
     def walk(command, words):
         for name, each in getattr(command, "commands", {}).items():
             yield from walk(each, (*words, name))
-        if words and not hasattr(command, "commands"):
+        if words and (not hasattr(command, "commands") or command.invoke_without_command):
             yield from ((words, parameter) for parameter in command.params)
 
     return list(walk(get_command(app), ()))

@@ -9,20 +9,17 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
 from mcp.shared.message import SessionMessage
 from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, JSONRPCNotification
 from pydantic import ValidationError
 
 from memtrace._support.characters import has_half_character
+from memtrace.integrations.mcp._streams import WrappedInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextvars import Context
-    from types import TracebackType
 
     from mcp.shared._stream_protocols import ReadStream, WriteStream
-    from typing_extensions import Self
 
 # a string and whether it is a key, or a bracket; a string without an end goes to the end of the text, so that no
 # character is looked at twice
@@ -30,17 +27,12 @@ _TOKEN: Final = re.compile(r'(?P<string>"(?:[^"\\]|\\.)*"?)(?P<colon>\s*:)?|[\[\
 _SCALAR: Final = re.compile(r'\s*(-?[0-9]{1,300}(?![0-9.eE])|"(?:[^"\\]|\\.)*")', re.DOTALL)
 
 
-class AnsweredMessages:
+class AnsweredMessages(WrappedInput):
     """The readable messages of a client. Each of the others gets an error response."""
 
     def __init__(self, incoming: ReadStream[SessionMessage | Exception], outgoing: WriteStream[SessionMessage]) -> None:
-        self._incoming = incoming
+        super().__init__(incoming)
         self._outgoing = outgoing
-
-    @property
-    def last_context(self) -> Context | None:
-        """The context in which the last message was sent; the package looks for this name."""
-        return getattr(self._incoming, "last_context", None)
 
     async def receive(self) -> SessionMessage | Exception:
         while True:
@@ -53,26 +45,6 @@ class AnsweredMessages:
                 return item
             if response is not None:
                 await self._outgoing.send(SessionMessage(response))
-
-    def __aiter__(self) -> AnsweredMessages:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def aclose(self) -> None:
-        await self._incoming.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 _INVALID: Final = ErrorData(code=INVALID_REQUEST, message="Invalid request: not a JSON-RPC 2.0 message")

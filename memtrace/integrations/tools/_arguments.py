@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -189,7 +189,7 @@ class Search(Recall):
         return self._reading(binding, self.min_importance)
 
 
-ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
+ArgumentsT = TypeVar("ArgumentsT", bound=BaseModel)
 
 
 def arguments_from(model: type[ArgumentsT], given: str | Mapping[str, Any] | None) -> ArgumentsT:
@@ -210,6 +210,13 @@ def arguments_from(model: type[ArgumentsT], given: str | Mapping[str, Any] | Non
         return model.model_validate(fields)
     except ValidationError as error:
         raise invalid_request_from(error) from None
+
+
+def unknown_tool(name: str, offered: Collection[str]) -> InvalidRequestError:
+    """The error for a call of a tool that is not offered."""
+    names = ", ".join(offered)
+    text = f"there is no tool {shown_name(name)}.{did_you_mean(name, offered)} There are: {names}"
+    return InvalidRequestError(text, field="name", rule=f"one of {names}")
 
 
 def shown_name(name: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+from pydantic import BaseModel
+
 from memtrace._support.error_text import did_you_mean
 from memtrace.exceptions import ConfigurationError
 from memtrace.integrations.tools._arguments import Arguments, Decide, Recall, Remember, Search
@@ -113,7 +115,7 @@ def _schema(definition: Definition, format: SchemaFormat) -> dict[str, Any]:
     return {"type": "function", "function": function} if format == "openai" else {"type": "function", **function}
 
 
-def input_schema(arguments: type[Arguments]) -> dict[str, Any]:
+def input_schema(arguments: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema of a tool's arguments; what may be left out is not required."""
     raw = arguments.model_json_schema()
     properties = {name: _without_null(_bare(each)) for name, each in raw["properties"].items()}

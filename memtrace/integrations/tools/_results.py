@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from memtrace._support.error_text import closed
@@ -28,6 +29,11 @@ class ToolResult:
     is_error: bool = False
     #: The exception, if any. A duplicate is not a failure for the model, but its exception is here too.
     error: MemtraceError | None = None
+    #: The same as a JSON object, for protocols that have one. Each memory has its exact `time` and its `dedup_key`,
+    #: which identify it. None for a failure.
+    structured_content: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    #: The memory that this call stored, if any.
+    stored: Memory | None = field(default=None, repr=False, compare=False)
 
     def message(self, format: SchemaFormat, call_id: str) -> dict[str, Any]:
         """Create the provider's message for this result.
@@ -52,33 +58,57 @@ class ToolResult:
         return {"type": "tool_result", "tool_use_id": call_id, "content": self.text, "is_error": self.is_error}
 
 
+_Fields = dict[str, object]
+
+
 # ---- answers --------------------------------------------------------------------------------------------------------
 
 
 def success(action: Action, answer: Memory | Sequence[Memory], max_chars: int) -> ToolResult:
     """The result of a call that the server answered."""
     if isinstance(answer, Memory):
-        return ToolResult("Stored.")
-    return ToolResult(_written(answer[: action.rows], max_chars, more=len(answer) > action.rows))
+        content = {"stored": True, **_identity(answer)}
+        return ToolResult("Stored.", structured_content=content, stored=answer)
+    shown, more = _shown(answer[: action.rows], max_chars, more=len(answer) > action.rows)
+    text = _json({"memories": [described for described, _ in shown], "more": more})
+    found = [{**described, **identity} for described, identity in shown]
+    return ToolResult(text, structured_content={"memories": found, "more": more})
 
 
-def _written(memories: Sequence[Memory], max_chars: int, *, more: bool) -> str:
-    """As many memories as the bound lets in, the first of them cut where it alone is too long."""
+def _shown(memories: Sequence[Memory], max_chars: int, *, more: bool) -> tuple[list[tuple[_Fields, _Fields]], bool]:
+    """As many memories as the bound lets in with what identifies them, and whether there are more.
+
+    The first of them is cut if it alone is too long.
+    """
     room = max_chars - len(_json({"memories": [], "more": False}))
-    shown: list[str] = []
+    shown: list[tuple[_Fields, _Fields]] = []
     for memory in memories:
-        text = _json(_describe(memory))
-        if not shown and len(text) > room:
-            text = _cut(memory, room)
-        if len(text) > room:
-            more = True
-            break
-        room -= len(text) + len(", ")
-        shown.append(text)
-    return f'{{"memories": [{", ".join(shown)}], "more": {_json(more)}}}'
+        described, identity = _describe(memory), _identity(memory)
+        if not shown and len(_json({**described, **identity})) > room:
+            described = _cut(memory, identity, room)
+        size = len(_json({**described, **identity}))
+        if size > room:
+            return shown, True
+        room -= size + len(", ")
+        shown.append((described, identity))
+    return shown, more
 
 
-def _describe(memory: Memory) -> dict[str, object]:
+def _identity(memory: Memory) -> _Fields:
+    """What identifies a memory, since the server gives it no ID."""
+    fields = {
+        "time": _exact(memory.time),
+        "occurred_at": _exact(memory.occurred_at) if memory.occurred_at != memory.time else None,
+        "dedup_key": memory.dedup_key,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _exact(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _describe(memory: Memory) -> _Fields:
     reasoning = (memory.metadata or {}).get("reasoning")
     fields = {
         "time": memory.occurred_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -92,15 +122,15 @@ def _describe(memory: Memory) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _cut(memory: Memory, room: int) -> str:
+def _cut(memory: Memory, identity: _Fields, room: int) -> _Fields:
     """A memory that is too long for the bound, with as much of its content as there is room for."""
     fields = {name: value for name, value in _describe(memory).items() if name not in ("tags", "reasoning")}
     low, high = 0, len(memory.content)
     while low < high:
         middle = (low + high + 1) // 2
-        fits = len(_json({**fields, "content": memory.content[:middle], "content_cut": True})) <= room
+        fits = len(_json({**fields, "content": memory.content[:middle], "content_cut": True, **identity})) <= room
         low, high = (middle, high) if fits else (low, middle - 1)
-    return _json({**fields, "content": memory.content[:low], "content_cut": True})
+    return {**fields, "content": memory.content[:low], "content_cut": True}
 
 
 def _json(value: object) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
-from memtrace._support.error_text import did_you_mean
 from memtrace._support.numbers import is_int
 from memtrace.clock import Clock
-from memtrace.exceptions import ConfigurationError, InvalidRequestError
-from memtrace.integrations.tools._arguments import Binding, MemoryRequest, arguments_from, shown_name
+from memtrace.exceptions import ConfigurationError
+from memtrace.integrations.tools._arguments import Binding, MemoryRequest, arguments_from, unknown_tool
 from memtrace.integrations.tools._definitions import Definition, ToolName, definitions_of
 from memtrace.operations._validation import check_id, require_id
 
@@ -66,11 +65,6 @@ class Scope:
         """The call to make. Raises `InvalidRequestError` for a tool that is not offered, and for invalid arguments."""
         definition = self._by_name.get(name)
         if definition is None:
-            offered = ", ".join(self._by_name)
-            raise InvalidRequestError(
-                f"there is no tool {shown_name(name)}.{did_you_mean(name, self._by_name)} There are: {offered}",
-                field="name",
-                rule=f"one of {offered}",
-            )
+            raise unknown_tool(name, self._by_name)
         chosen = arguments_from(definition.arguments, given)
         return Action(definition, chosen.request(self.binding), chosen.rows)

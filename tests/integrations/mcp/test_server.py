@@ -1,41 +1,21 @@
 """The server in process, by the real client: what it offers, and what it answers."""
 
-import asyncio
+import json
 import logging
 
 import pytest
+from jsonschema import Draft202012Validator
 
 import memtrace
-from memtrace.integrations.tools import AsyncMemoryTools, schemas
-from memtrace_transports import FakeMemtrace
+from memtrace.integrations.tools import schemas
 from memtrace_transports.memory import Fault
-from tests.lazily import Lazily
 
 pytestmark = pytest.mark.framework
 
-mcp = Lazily("mcp")
-ours = Lazily("memtrace.integrations.mcp")
-
 
 @pytest.fixture
-def fake():
-    return FakeMemtrace()
-
-
-@pytest.fixture(params=["auto", "legacy"])
-def ask(request, fake):
-    """Connect, and do something with the connection; in both eras of the protocol."""
-
-    def run(work, **settings):
-        async def main():
-            async with fake.async_client() as client:
-                tools = AsyncMemoryTools(client, **{"agent_id": "assistant", **settings})
-                async with mcp.Client(ours.memory_server(tools), mode=request.param) as model:
-                    return await work(model)
-
-        return asyncio.run(main())
-
-    return run
+def ask(ask_one):
+    return ask_one
 
 
 def test_it_offers_the_tools_with_their_schemas_and_says_what_they_do_to_the_world(ask):
@@ -46,6 +26,46 @@ def test_it_offers_the_tools_with_their_schemas_and_says_what_they_do_to_the_wor
     hints = {tool.name: tool.annotations for tool in listed}
     assert [name for name, hint in hints.items() if hint.read_only_hint] == ["recall", "search"]
     assert all(hint.destructive_hint is False and hint.open_world_hint is False for hint in hints.values())
+
+
+def test_each_tool_has_a_title_and_an_output_schema(ask):
+    listed = ask(lambda model: model.list_tools(), prefix="m_").tools
+    assert [tool.title for tool in listed] == ["Remember", "Recall memories", "Search memories", "Record a decision"]
+    for tool in listed:
+        Draft202012Validator.check_schema(tool.output_schema)
+
+
+def test_a_result_is_a_json_object_that_identifies_each_memory_and_its_text_is_that_object(ask, fake):
+    async def work(model):
+        await model.list_tools()  # the client checks results against the schemas that it knows
+        return [
+            await model.call_tool("remember", {"content": "User likes tea", "tags": ["taste"], "importance": 0.5}),
+            await model.call_tool("decide", {"decision": "Serve tea", "reasoning": "they like it"}),
+            await model.call_tool("recall", {"limit": 1}),
+            await model.call_tool("search", {"query": "tea"}),
+        ]
+
+    results = ask(work)
+    assert [json.loads(result.content[0].text) for result in results] == [
+        result.structured_content for result in results
+    ]
+    stored, _, newest, found = [result.structured_content for result in results]
+    (row,) = [row for row in fake.client().memories.list() if row.content == "User likes tea"]
+    identity = {"time": row.time.isoformat().replace("+00:00", "Z"), "dedup_key": row.dedup_key}
+    assert stored == {"stored": True, **identity}
+    assert newest["more"] is True
+    assert identity.items() <= next(each for each in found["memories"] if each["content"] == "User likes tea").items()
+
+
+def test_a_duplicate_is_no_failure_and_not_stored(ask):
+    async def work(model):
+        await model.list_tools()
+        await model.call_tool("remember", {"content": "User likes tea"})
+        return await model.call_tool("remember", {"content": "User likes tea"})
+
+    result = ask(work)
+    assert (result.is_error, result.structured_content) == (False, {"stored": False})
+    assert result.content[0].text.startswith("Not stored: ")
 
 
 def test_only_what_is_chosen_is_offered_and_done(ask, fake):
@@ -76,7 +96,7 @@ def test_a_model_remembers_and_finds_it(ask, fake):
         return stored, found
 
     stored, found = ask(work, session_id="sess_1")
-    assert (stored.is_error, stored.content[0].text) == (False, "Stored.")
+    assert (stored.is_error, stored.structured_content["stored"]) == (False, True)
     assert '"content": "User likes tea"' in found.content[0].text
     (row,) = fake.client().memories.list().memories
     assert (row.agent_id, row.session_id) == ("assistant", "sess_1")

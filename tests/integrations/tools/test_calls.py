@@ -31,6 +31,10 @@ def shown(result):
     return json.loads(result.text)
 
 
+def shown_time(moment):
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 # ---- what is done
 
 
@@ -239,7 +243,22 @@ def test_one_memory_that_is_too_long_is_cut_and_says_so(made, fake):
     (told,) = shown(result)["memories"]
     assert told["content_cut"] is True
     assert content.startswith(told["content"])
-    assert 980 <= len(result.text) <= 1000
+    assert len(result.text) < 980 <= len(json.dumps(result.structured_content, ensure_ascii=False)) <= 1000
+
+
+def test_a_result_has_what_identifies_each_memory_as_a_json_object(made, fake):
+    tools = made()
+    stored = tools.call("remember", {"content": "User likes tea"})
+    later = tools.call("remember", {"content": "User likes cake", "occurred_at": "2026-01-31T12:00:00Z"})
+    rows = {row.content: row for row in fake.client().memories.list().memories}
+    tea = {"time": shown_time(rows["User likes tea"].time), "dedup_key": rows["User likes tea"].dedup_key}
+    assert stored.structured_content == {"stored": True, **tea}
+    assert (stored.stored.time, stored.stored.dedup_key) == (rows["User likes tea"].time, tea["dedup_key"])
+    assert later.structured_content["occurred_at"] == "2026-01-31T12:00:00Z"
+    read = tools.call("recall", {}).structured_content
+    assert read["more"] is False
+    assert {"type": "episodic", "content": "User likes tea", **tea} in read["memories"]
+    assert tools.call("recall", {"limit": 0}).structured_content is None
 
 
 @settings(deadline=None)  # the first example imports what it needs
@@ -251,7 +270,7 @@ def test_no_answer_is_over_its_bound_and_what_it_shows_is_what_is_stored(content
         client.remember("assistant", content)
     result = MemoryTools(client, agent_id="assistant", max_chars=1000).call("recall", {})
     told = shown(result)
-    assert len(result.text) <= 1000
+    assert len(result.text) <= len(json.dumps(result.structured_content, ensure_ascii=False)) <= 1000
     stored = [memory.content for memory in client.recall("assistant").memories]
     for memory, content in zip(told["memories"], stored, strict=False):
         assert content.startswith(memory["content"]) if "content_cut" in memory else content == memory["content"]

@@ -1,0 +1,266 @@
+"""``memtrace-sdk mcp install``: this memory among the MCP servers of a client."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from memtrace._cli.connection import choose
+from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.files import back_up, replace_file
+from memtrace._cli.json_with_comments import NotJsonError, append_item, parse, set_member
+from memtrace._cli.mcp_clients import CLIENTS, ClientName, McpClient
+from memtrace._cli.mcp_connection import URL_ALIAS
+from memtrace._cli.terminal import say, show_error, show_json
+from memtrace._runtime.config import parse_base_url
+from memtrace.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from memtrace._cli.connection import ConnectionSettings
+    from memtrace._cli.options import Choice
+
+_PACKAGE: Final = "memtrace-sdk[mcp]"
+_PLACEHOLDER: Final = "YOUR_API_KEY"
+_TRIES: Final = 3
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """The server to add, and the file: the options of the command."""
+
+    client: ClientName
+    name: str
+    #: None for the client's own file.
+    file: Path | None
+    agent: str | None
+    read_only: bool
+    uvx: bool
+    with_key: bool
+
+    @property
+    def target(self) -> McpClient:
+        """The client."""
+        return CLIENTS[self.client]
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.file if self.file is not None else self.target.path()
+
+    @property
+    def secret_id(self) -> str:
+        """What a client calls the key that it asks for."""
+        return f"{self.name}-api-key"
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """The server as the client starts it, without its key."""
+
+    entry: Entry
+    #: The variable of its key; None if it needs none, or finds it in the keyring.
+    key_variable: str | None
+    #: The key, which is written or shown only where that is asked for.
+    key: str | None
+    #: Whether an address, a profile or a key is set; else what the file has of them stays.
+    is_named: bool
+
+
+def run_install(choice: Choice, installation: Installation, *, only_print: bool) -> None:
+    """Write the server into the client's file, or show what would be written. Raises `CommandError`."""
+    connection = choose(choice, url_alias=URL_ALIAS)
+    server = _server(choice, connection, installation)
+    if only_print:
+        _show_snippet(installation, server, with_key=installation.with_key)
+        return
+    try:
+        _write(installation, server)
+    except NotJsonError as error:
+        show_error(f"{installation.path} was not changed: {error}; add this to it:")
+        _show_snippet(installation, server, with_key=False)
+        raise CommandError(f"{installation.path} cannot be changed safely", ExitStatus.USAGE) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise CommandError(f"{installation.path} cannot be changed: {reason}", ExitStatus.FAILED) from None
+
+
+# ---- the server -----------------------------------------------------------------------------------------------------
+
+
+def _server(choice: Choice, connection: ConnectionSettings, installation: Installation) -> _Server:
+    """The server's command, and its environment. Raises `CommandError` for what could not be served."""
+    command, arguments = _launcher(uvx=installation.uvx)
+    options = {
+        "--agent": installation.agent,
+        "--profile": connection.profile,
+        "--transport": choice.transport,
+        "--timeout": choice.timeout,
+    }
+    for option, value in options.items():
+        if value is not None:
+            arguments += [option, str(value)]
+    if installation.read_only:
+        arguments.append("--read-only")
+    environment: dict[str, str] = {}
+    if connection.profile is None and connection.url is not None:
+        environment["MEMTRACE_BASE_URL"] = _absolute(connection, installation)
+    elif connection.profile is not None and os.environ.get("MEMTRACE_CONFIG"):
+        environment["MEMTRACE_CONFIG"] = str(Path(os.environ["MEMTRACE_CONFIG"]).absolute())
+    needs_key = connection.api_key or (connection.url is not None and not connection.is_local)
+    in_keyring = connection.key_source == "the keyring"
+    variable = connection.key_source if needs_key and not in_keyring else None
+    entry = {**(installation.target.extra or {}), "command": command, "args": arguments, "env": environment}
+    is_named = connection.url is not None or variable is not None
+    return _Server(entry, variable, connection.api_key, is_named)
+
+
+def _launcher(*, uvx: bool) -> tuple[str, list[str]]:
+    """The command that starts this program, whole, since clients have another PATH; and its first arguments."""
+    is_temporary = any(part.startswith("archive-v") for part in Path(sys.prefix).parts)  # uvx started this process
+    if uvx or is_temporary:
+        return shutil.which("uvx") or "uvx", ["--from", _PACKAGE, "memtrace-sdk", "mcp"]
+    script = Path(sys.executable).with_name("memtrace-sdk.exe" if sys.platform == "win32" else "memtrace-sdk")
+    return (str(script), ["mcp"]) if script.exists() else (sys.executable, ["-m", "memtrace", "mcp"])
+
+
+def _absolute(connection: ConnectionSettings, installation: Installation) -> str:
+    """The address as any working directory can use it. Raises `CommandError` for an invalid one, and for a password in it."""
+    url = str(connection.url)
+    try:
+        replace(connection, api_key=connection.api_key or "none").client().close()
+        parsed = parse_base_url(url)
+    except ConfigurationError as error:
+        raise connection.describe(error) from None
+    if parsed.authorization is not None and not installation.with_key:
+        raise CommandError(
+            "the base URL has a password, which would be in the file: name a profile, or add --with-key",
+            ExitStatus.USAGE,
+        )
+    return parsed.origin if parsed.origin.startswith("sqlite:") else url
+
+
+# ---- the key --------------------------------------------------------------------------------------------------------
+
+
+def _with_key(installation: Installation, server: _Server, key: str | None) -> tuple[Entry, list[Entry]]:
+    """The server with its key or a reference to it, and what the client has to ask for."""
+    variable, client = server.key_variable, installation.target
+    if variable is None:
+        return server.entry, []
+    asked: list[Entry] = []
+    if key is None and client.secret is not None:
+        key = client.secret.format(installation.secret_id)
+        description = f"API key of the MCP server {installation.name}"
+        asked = [{"type": "promptString", "id": installation.secret_id, "description": description, "password": True}]
+    elif key is None and client.variable is not None:
+        key = client.variable.format(variable)
+    environment = server.entry["env"] if key is None else {**server.entry["env"], variable: key}
+    return {**server.entry, "env": environment}, asked
+
+
+def _check_key(installation: Installation, server: _Server, entry: Entry) -> None:
+    """Refuse a server that would have no key. Raises `CommandError`."""
+    variable = server.key_variable
+    if variable is None or variable in entry["env"]:
+        return
+    raise CommandError(
+        f"{installation.target.title} cannot give the server {variable}: name a profile whose key the keyring keeps "
+        "(memtrace-sdk profiles add --help), or add --with-key to write the key into the file",
+        ExitStatus.USAGE,
+    )
+
+
+# ---- the file -------------------------------------------------------------------------------------------------------
+
+
+def _write(installation: Installation, server: _Server) -> None:
+    """Change the file, and say what was done. Another program's change in between is kept."""
+    path = installation.path
+    for _ in range(_TRIES):
+        before = _read(path)
+        text = before.decode("utf-8-sig")
+        changed = _changed(installation, server, text)
+        if changed == text:
+            say(f"{path} has this server already")
+            return
+        if _read(path) != before:
+            continue
+        path.resolve().parent.mkdir(parents=True, exist_ok=True)
+        backup = back_up(path) if before else None
+        mark = before[:3] if before.startswith(b"\xef\xbb\xbf") else b""
+        replace_file(path, mark + changed.encode())
+        _tell(installation, server, backup)
+        return
+    raise CommandError(f"{path} changes all the time: close {installation.target.title}", ExitStatus.FAILED)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _changed(installation: Installation, server: _Server, text: str) -> str:
+    """The text with the server in it. Raises `NotJsonError`, and `CommandError` where it would have no key."""
+    section = installation.target.section
+    there = parse(text) if text.strip() else {}
+    inputs = there.get("inputs") if isinstance(there, dict) else None
+    servers = there.get(section) if isinstance(there, dict) else None
+    old = servers.get(installation.name) if isinstance(servers, dict) else None
+    entry, asked = _with_key(installation, server, server.key if installation.with_key else None)
+    entry = _merged(old, server, entry)
+    _check_key(installation, server, entry)
+    if old != entry:
+        text = set_member(text, [section, installation.name], entry)
+    known = [each.get("id") for each in inputs or [] if isinstance(each, dict)]
+    for each in asked:
+        if each["id"] not in known:
+            text = append_item(text, "inputs", each)
+    return text
+
+
+_ADDRESS: Final = ("MEMTRACE_BASE_URL", URL_ALIAS, "MEMTRACE_PROFILE", "MEMTRACE_API_KEY")
+
+
+def _merged(old: object, server: _Server, entry: Entry) -> Entry:
+    """The entry with what else the client keeps of a server that was there, such as other variables.
+
+    Its key is kept only for the same address.
+    """
+    if not isinstance(old, dict) or "command" not in old:
+        return entry
+    before: object = old.get("env")
+    kept = dict(before) if isinstance(before, dict) else {}
+    url = entry["env"].get("MEMTRACE_BASE_URL")
+    was = kept.get("MEMTRACE_BASE_URL") or kept.get(URL_ALIAS)
+    for name in _ADDRESS if server.is_named else ():
+        if name != server.key_variable or url is None or url != was:
+            kept.pop(name, None)
+    return {**old, **entry, "env": {**kept, **entry["env"]}}
+
+
+def _tell(installation: Installation, server: _Server, backup: Path | None) -> None:
+    path, client = installation.path, installation.target
+    say(f"{path} has the server {installation.name} now; restart {client.title}")
+    if backup is not None:
+        say(f"the file as it was: {backup}")
+    if installation.with_key and server.key_variable and os.name == "posix" and path.stat().st_mode & 0o077:
+        show_error(f"others can read the key in {path}: chmod 600 it")
+    elif server.key_variable and client.variable is not None and not installation.with_key:
+        show_error(f"{client.title} reads {server.key_variable} from its own environment: set it where it starts")
+
+
+def _show_snippet(installation: Installation, server: _Server, *, with_key: bool) -> None:
+    entry, asked = _with_key(installation, server, server.key if with_key else None)
+    variable = server.key_variable
+    if variable is not None and variable not in entry["env"]:
+        entry = {**entry, "env": {**entry["env"], variable: _PLACEHOLDER}}
+    inputs = {"inputs": asked} if asked else {}
+    show_json({installation.target.section: {installation.name: entry}, **inputs})

@@ -1,0 +1,425 @@
+"""``memtrace-sdk mcp install``: what it writes for each client, and what it never loses, shows or writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from memtrace._cli import mcp_install
+from memtrace._cli.json_with_comments import parse
+from memtrace._cli.mcp_clients import CLIENTS
+
+pytestmark = pytest.mark.framework
+
+KEY = "mtk_planted"
+SERVER = "http://memory.example:9100"
+
+
+@pytest.fixture
+def home(environment, tmp_path):
+    """A home folder of this test, on a machine whose settings are where Linux has them."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for name in ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "APPDATA"):
+        environment.delenv(name, raising=False)
+    environment.setenv("HOME", str(folder))
+    environment.setenv("USERPROFILE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def remote(environment):
+    environment.setenv("MEMTRACE_BASE_URL", SERVER)
+    environment.setenv("MEMTRACE_API_KEY", KEY)
+
+
+@pytest.fixture
+def install(invoke, home):
+    def run(client, *arguments):
+        result = invoke("mcp", "install", client, *arguments)
+        assert result.exit_code == 0, result.output
+        assert KEY not in result.output
+        return result
+
+    return run
+
+
+def entry_of(client, name="memtrace"):
+    return parse(CLIENTS[client].path().read_text(encoding="utf-8"))[CLIENTS[client].section][name]
+
+
+LINUX = {
+    "claude-desktop": (".config/Claude/claude_desktop_config.json", "mcpServers"),
+    "claude-code": (".claude.json", "mcpServers"),
+    "cursor": (".cursor/mcp.json", "mcpServers"),
+    "vscode": (".config/Code/User/mcp.json", "servers"),
+    "windsurf": (".codeium/windsurf/mcp_config.json", "mcpServers"),
+    "zed": (".config/zed/settings.json", "context_servers"),
+}
+MACOS = {
+    **LINUX,
+    "claude-desktop": ("Library/Application Support/Claude/claude_desktop_config.json", "mcpServers"),
+    "vscode": ("Library/Application Support/Code/User/mcp.json", "servers"),
+}
+
+
+class TestWhereAndHow:
+    @pytest.mark.parametrize("client", LINUX)
+    def test_each_client_has_its_file_and_its_form(self, install, home, client):
+        place, section = LINUX[client]
+        result = install(client, "--agent", "assistant", "--read-only")
+        path = home / place
+        assert f"{path} has the server memtrace now; restart " in result.stdout
+        server = json.loads(path.read_text(encoding="utf-8"))[section]["memtrace"]
+        command = [server["command"], *server["args"]]
+        assert Path(command[0]).is_absolute()
+        assert command[-4:] == ["mcp", "--agent", "assistant", "--read-only"]
+        assert server["env"] == {}
+        assert server.get("type") == ("stdio" if client in ("claude-code", "vscode") else None)
+
+    @pytest.mark.parametrize("client", MACOS)
+    def test_on_macos(self, home, environment, client):
+        from platformdirs.macos import MacOS
+
+        environment.setattr("sys.platform", "darwin")
+        environment.setattr(platformdirs, "user_config_path", lambda **given: MacOS(**given).user_config_path)
+        assert CLIENTS[client].path() == home / MACOS[client][0]
+
+    def test_on_windows_the_folder_of_settings_roams(self, home, environment):
+        environment.setattr("sys.platform", "win32")
+        environment.setattr(platformdirs, "user_config_path", lambda *, roaming: home / ("R" if roaming else "L"))
+        assert CLIENTS["zed"].path() == home / "R" / "Zed" / "settings.json"
+        assert CLIENTS["claude-desktop"].path() == home / "R" / "Claude" / "claude_desktop_config.json"
+
+    def test_claude_code_may_keep_its_file_elsewhere(self, install, environment, tmp_path):
+        environment.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
+        install("claude-code")
+        assert (tmp_path / "claude" / ".claude.json").exists()
+
+    def test_another_file_and_name_can_be_chosen(self, install, tmp_path):
+        install("vscode", "--file", str(tmp_path / "project" / ".vscode" / "mcp.json"), "--name", "notes")
+        text = (tmp_path / "project" / ".vscode" / "mcp.json").read_text(encoding="utf-8")
+        assert [*json.loads(text)["servers"]] == ["notes"]
+
+    def test_the_command_starts_a_server(self, install, home):
+        import asyncio
+
+        from mcp import Client, StdioServerParameters
+        from mcp.client.stdio import stdio_client
+
+        install("cursor", "--base-url", "memory://")
+        server = entry_of("cursor")
+        parameters = StdioServerParameters(
+            command=server["command"], args=server["args"], env={**os.environ, **server["env"]}
+        )
+
+        async def main():
+            async with Client(stdio_client(parameters, errlog=sys.__stderr__), read_timeout_seconds=60) as model:
+                return len((await model.list_tools()).tools)
+
+        assert asyncio.run(main()) == 7
+
+    def test_without_a_script_it_is_the_module(self, install, environment, tmp_path):
+        environment.setattr("sys.executable", str(tmp_path / "python"))
+        install("cursor")
+        assert (entry_of("cursor")["command"], entry_of("cursor")["args"]) == (
+            str(tmp_path / "python"),
+            ["-m", "memtrace", "mcp"],
+        )
+
+    @pytest.mark.parametrize("started_by_uvx", [False, True])
+    def test_uvx_installs_it_at_each_start(self, install, environment, tmp_path, started_by_uvx):
+        environment.setattr("shutil.which", lambda name: f"/opt/{name}")
+        if started_by_uvx:
+            environment.setattr("sys.prefix", str(tmp_path / "uv" / "archive-v0" / "x1"))
+        install("cursor", *([] if started_by_uvx else ["--uvx"]))
+        server = entry_of("cursor")
+        assert (server["command"], server["args"]) == (
+            "/opt/uvx",
+            ["--from", "memtrace-sdk[mcp]", "memtrace-sdk", "mcp"],
+        )
+
+    def test_options_of_the_connection_are_passed_on(self, install, environment, tmp_path):
+        environment.chdir(tmp_path)
+        install("cursor", "--base-url", "sqlite:///agent.db", "--transport", "sqlite", "--timeout", "2.5")
+        server = entry_of("cursor")
+        assert server["args"][-4:] == ["--transport", "sqlite", "--timeout", "2.5"]
+        assert server["env"] == {"MEMTRACE_BASE_URL": f"sqlite:///{tmp_path}/agent.db"}
+
+    def test_memtrace_url_is_read_too(self, install, environment):
+        environment.setenv("MEMTRACE_URL", SERVER)
+        environment.setenv("MEMTRACE_API_KEY", KEY)
+        install("cursor")
+        assert entry_of("cursor")["env"]["MEMTRACE_BASE_URL"] == SERVER
+
+
+class TestTheKey:
+    @pytest.mark.parametrize(
+        ("client", "reference"),
+        [
+            ("claude-code", "${MEMTRACE_API_KEY}"),
+            ("cursor", "${env:MEMTRACE_API_KEY}"),
+            ("windsurf", "${env:MEMTRACE_API_KEY}"),
+            ("vscode", "${input:memtrace-api-key}"),
+        ],
+    )
+    def test_a_client_that_can_refers_to_it(self, install, remote, client, reference):
+        result = install(client)
+        assert entry_of(client)["env"] == {"MEMTRACE_BASE_URL": SERVER, "MEMTRACE_API_KEY": reference}
+        asked = "MEMTRACE_API_KEY from its own environment: set it where it starts" in result.stderr
+        assert asked == (client != "vscode")
+
+    def test_vs_code_asks_for_it_and_keeps_what_it_asks_for_already(self, install, remote):
+        path = CLIENTS["vscode"].path()
+        path.parent.mkdir(parents=True)
+        path.write_text('{\n  "inputs": [\n    {"id": "other"} // mine\n  ]\n}\n', encoding="utf-8")
+        install("vscode")
+        install("vscode")
+        assert "// mine" in path.read_text(encoding="utf-8")
+        other, ours = parse(path.read_text(encoding="utf-8"))["inputs"]
+        assert other == {"id": "other"}
+        assert (ours["type"], ours["id"], ours["password"]) == ("promptString", "memtrace-api-key", True)
+
+    @pytest.mark.parametrize("client", ["claude-desktop", "zed"])
+    def test_a_client_that_cannot_needs_a_profile_or_the_word_for_it(self, invoke, home, remote, client):
+        result = invoke("mcp", "install", client)
+        assert result.exit_code == 2
+        assert "cannot give the server MEMTRACE_API_KEY: name a profile" in result.output
+        assert KEY not in result.output
+        assert not CLIENTS[client].path().exists()
+
+    def test_with_the_word_for_it_it_is_in_the_file_that_only_its_owner_reads(self, install, remote):
+        result = install("claude-desktop", "--with-key")
+        path = CLIENTS["claude-desktop"].path()
+        assert entry_of("claude-desktop")["env"]["MEMTRACE_API_KEY"] == KEY
+        assert result.stderr == ""
+        if os.name == "posix":
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+    def test_a_file_that_others_can_read_keeps_its_mode_and_is_warned_about(self, install, remote):
+        path = CLIENTS["zed"].path()
+        path.parent.mkdir(parents=True)
+        path.write_text("{}", encoding="utf-8")
+        path.chmod(0o644)
+        result = install("zed", "--with-key")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        assert stat.S_IMODE(path.with_name("settings.json.bak").stat().st_mode) == 0o644
+        assert f"others can read the key in {path}: chmod 600 it" in result.stderr.replace("\n", " ")
+
+    def test_a_profile_keeps_it_out_of_the_file(self, install, invoke, environment, remote, tmp_path):
+        environment.setenv("ACME_KEY", KEY)
+        invoke("profiles", "add", "acme", "--base-url", SERVER, "--api-key-env", "ACME_KEY")
+        install("cursor", "--profile", "acme")
+        server = entry_of("cursor")
+        assert server["args"][-2:] == ["--profile", "acme"]
+        assert server["env"] == {
+            "MEMTRACE_CONFIG": os.environ["MEMTRACE_CONFIG"],
+            "ACME_KEY": "${env:ACME_KEY}",
+        }
+
+    def test_the_keyring_of_a_profile_needs_nothing(self, install, invoke, environment):
+        import keyring
+
+        environment.setattr(keyring, "get_password", lambda service, name: KEY)
+        environment.delenv("MEMTRACE_CONFIG")
+        invoke("profiles", "add", "acme", "--base-url", SERVER)
+        install("claude-desktop", "--profile", "acme")
+        assert entry_of("claude-desktop")["env"] == {}
+
+    def test_a_password_in_the_base_url_counts_as_one(self, invoke, install, environment, home):
+        environment.setenv("MEMTRACE_API_KEY", KEY)
+        url = "https://user:secret@memory.example"
+        result = invoke("mcp", "install", "cursor", "--base-url", url)
+        assert result.exit_code == 2
+        assert "the base URL has a password" in result.output
+        assert "secret" not in result.output
+        install("cursor", "--base-url", url, "--with-key")
+        assert entry_of("cursor")["env"]["MEMTRACE_BASE_URL"] == url
+
+    def test_a_server_needs_one_also_where_none_is_set_here(self, install, invoke, home):
+        install("cursor", "--base-url", SERVER)
+        assert entry_of("cursor")["env"]["MEMTRACE_API_KEY"] == "${env:MEMTRACE_API_KEY}"
+        assert invoke("mcp", "install", "zed", "--base-url", SERVER, "--with-key").exit_code == 2
+
+    def test_an_invalid_address_is_refused(self, invoke, home):
+        result = invoke("mcp", "install", "cursor", "--base-url", "ftp://x")
+        assert result.exit_code == 2
+        assert "(from --base-url" in result.output.replace("\n", " ")
+
+
+class TestPrinting:
+    @pytest.mark.parametrize("client", LINUX)
+    def test_it_writes_nothing_and_shows_no_key(self, install, home, remote, client):
+        shown = json.loads(install(client, "--print").stdout)
+        (server,) = shown[LINUX[client][1]].values()
+        assert server["env"]["MEMTRACE_API_KEY"] != KEY
+        assert [*home.rglob("*")] == []
+        assert ("inputs" in shown) == (client == "vscode")
+
+    def test_it_shows_the_key_where_that_is_asked_for(self, invoke, home, remote):
+        result = invoke("mcp", "install", "zed", "--print", "--with-key")
+        assert json.loads(result.stdout)["context_servers"]["memtrace"]["env"]["MEMTRACE_API_KEY"] == KEY
+
+    def test_a_placeholder_stands_for_it_elsewhere(self, install, remote):
+        shown = json.loads(install("zed", "--print").stdout)
+        assert shown["context_servers"]["memtrace"]["env"]["MEMTRACE_API_KEY"] == "YOUR_API_KEY"
+
+
+class TestWhatStandsThere:
+    @pytest.fixture
+    def path(self, home):
+        path = CLIENTS["cursor"].path()
+        path.parent.mkdir(parents=True)
+        return path
+
+    def test_other_servers_settings_and_comments_stay_and_there_is_a_backup(self, install, path):
+        before = '// mine\n{\n  "other": [1.0, 1e3],\n  "mcpServers": {\n    "a": {"command": "b"}, // it\n  },\n}\n'
+        path.write_text(before, encoding="utf-8")
+        result = install("cursor")
+        after = path.read_text(encoding="utf-8")
+        assert all(line in after for line in before.splitlines()[:5])
+        assert path.with_name("mcp.json.bak").read_text(encoding="utf-8") == before
+        assert f"the file as it was: {path}.bak" in result.stdout.replace("\n", "")
+
+    def test_a_second_time_changes_nothing(self, install, path, remote):
+        path.write_text("{}", encoding="utf-8")
+        install("cursor")
+        before = path.read_bytes(), sorted(path.parent.iterdir())
+        assert "has this server already" in install("cursor").stdout
+        assert (path.read_bytes(), sorted(path.parent.iterdir())) == before
+
+    def test_each_backup_has_a_name_of_its_own(self, install, path):
+        path.write_text("{}", encoding="utf-8")
+        for agent in ("a", "b", "c"):
+            install("cursor", "--agent", agent)
+        assert [each.name for each in sorted(path.parent.iterdir())] == [
+            "mcp.json",
+            "mcp.json.bak",
+            "mcp.json.bak1",
+            "mcp.json.bak2",
+        ]
+
+    def test_memtraces_own_server_is_replaced_and_keeps_its_address_and_key(self, install, path):
+        old = {
+            "command": "/opt/memtrace-mcp",
+            "env": {"MEMTRACE_URL": SERVER, "MEMTRACE_API_KEY": KEY},
+            "disabled": False,
+        }
+        path.write_text(json.dumps({"mcpServers": {"memtrace": old}}), encoding="utf-8")
+        install("cursor")
+        server = entry_of("cursor")
+        assert server["args"][-1] == "mcp"
+        assert (server["env"], server["disabled"]) == (old["env"], False)
+
+    def test_a_key_does_not_go_to_another_server(self, install, path):
+        old = {"command": "x", "env": {"MEMTRACE_URL": SERVER, "MEMTRACE_API_KEY": KEY, "MEMTRACE_TIMEOUT": "5"}}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": old}}), encoding="utf-8")
+        install("cursor", "--base-url", "memory://")
+        assert entry_of("cursor")["env"] == {"MEMTRACE_TIMEOUT": "5", "MEMTRACE_BASE_URL": "memory://"}
+
+    def test_a_key_that_is_in_the_file_stays_for_the_same_server(self, install, remote):
+        path = CLIENTS["zed"].path()
+        path.parent.mkdir(parents=True)
+        old = {"command": "x", "env": {"MEMTRACE_URL": SERVER, "MEMTRACE_API_KEY": "mtk_in_the_file"}}
+        path.write_text(json.dumps({"context_servers": {"memtrace": old}}), encoding="utf-8")
+        install("zed")
+        assert entry_of("zed")["env"] == {"MEMTRACE_BASE_URL": SERVER, "MEMTRACE_API_KEY": "mtk_in_the_file"}
+
+    @pytest.mark.parametrize("old", [{"url": "https://x"}, "text", None, {"command": "x", "env": None}])
+    def test_a_server_of_another_form_is_replaced(self, install, path, old):
+        path.write_text(json.dumps({"mcpServers": {"memtrace": old}}), encoding="utf-8")
+        install("cursor")
+        assert {"command", "args", "env"} == entry_of("cursor").keys()
+
+    @pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+    def test_a_link_stays_one_and_a_mode_stays(self, install, path, tmp_path):
+        target = tmp_path / "dotfiles.json"
+        target.write_text("{}", encoding="utf-8")
+        target.chmod(0o640)
+        path.symlink_to(target)
+        install("cursor")
+        assert path.is_symlink()
+        assert "memtrace" in target.read_text(encoding="utf-8")
+        assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+    def test_a_byte_order_mark_stays(self, install, path):
+        path.write_bytes(b"\xef\xbb\xbf{}")
+        install("cursor")
+        assert path.read_bytes().startswith(b"\xef\xbb\xbf{")
+
+    def test_an_empty_file_is_filled(self, install, path):
+        path.write_bytes(b"")
+        install("cursor")
+        assert [each.name for each in path.parent.iterdir()] == ["mcp.json"]
+        assert entry_of("cursor")["args"]
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("{", "it is not JSON in line 1"),
+            ("[]", "there is no object that could have mcpServers"),
+            ('{"mcpServers": 1}', "there is no object that could have memtrace"),
+        ],
+    )
+    def test_a_file_that_cannot_be_changed_safely_stays_and_the_snippet_is_shown(
+        self, invoke, path, remote, text, told
+    ):
+        path.write_text(text, encoding="utf-8")
+        result = invoke("mcp", "install", "cursor", "--with-key")
+        assert result.exit_code == 2
+        assert told in result.stderr.replace("\n", " ")
+        assert json.loads(result.stdout)["mcpServers"]["memtrace"]["args"]
+        assert KEY not in result.output
+        assert path.read_text(encoding="utf-8") == text
+        assert [each.name for each in path.parent.iterdir()] == ["mcp.json"]
+
+    def test_a_file_that_is_not_utf_8_stays(self, invoke, path):
+        path.write_bytes(b"\xff{}")
+        result = invoke("mcp", "install", "cursor")
+        assert result.exit_code == 1
+        assert "cannot be changed: it is not UTF-8" in result.output.replace("\n", " ")
+
+    def test_a_folder_in_its_place_is_told(self, invoke, path):
+        path.mkdir()
+        result = invoke("mcp", "install", "cursor")
+        assert result.exit_code == 1
+        assert "cannot be changed: " in result.output.replace("\n", " ")
+
+    def test_what_the_client_writes_meanwhile_is_not_lost(self, install, path, environment):
+        path.write_text('{"mcpServers": {}}', encoding="utf-8")
+        changed = mcp_install._changed
+
+        def client_writes(installation, server, text):
+            if '"b"' not in text:
+                path.write_text('{"mcpServers": {"b": {}}}', encoding="utf-8")
+            return changed(installation, server, text)
+
+        environment.setattr(mcp_install, "_changed", client_writes)
+        install("cursor")
+        assert [*parse(path.read_text(encoding="utf-8"))["mcpServers"]] == ["b", "memtrace"]
+
+    def test_a_file_that_changes_all_the_time_is_left_to_its_client(self, invoke, path, environment):
+        path.write_text("{}", encoding="utf-8")
+        changed = mcp_install._changed
+
+        def client_writes(installation, server, text):
+            path.write_text(text + " ", encoding="utf-8")
+            return changed(installation, server, text)
+
+        environment.setattr(mcp_install, "_changed", client_writes)
+        result = invoke("mcp", "install", "cursor")
+        assert result.exit_code == 1
+        assert "changes all the time: close Cursor" in result.output.replace("\n", " ")
+
+
+def test_a_client_that_is_not_known_is_refused_with_those_that_are(invoke, home):
+    result = invoke("mcp", "install", "emacs")
+    assert result.exit_code == 2
+    assert all(client in result.output for client in CLIENTS)
