@@ -11,6 +11,7 @@ FRAMEWORKS = {
     "anthropic": "anthropic_memory_tool",
     "claude_agent_sdk": "claude_agent_sdk",
     "crewai": "crewai",
+    "llama_index": "test_llama_index.py",
     "mcp": "mcp",
     "opentelemetry": "otel",
 }

@@ -14,6 +14,7 @@ import pytest
         ("openai_agents", "agents.memory", "openai-agents"),
         ("langchain", "langchain_core.chat_history", "langchain-core"),
         ("langgraph", "langgraph.store.base", "langgraph-checkpoint"),
+        ("llama_index", "llama_index.core.storage.chat_store.base_db", "llama-index-core"),
     ],
 )
 def test_the_error_names_the_package_and_the_extra(monkeypatch, module, package, needed):
