@@ -31,6 +31,7 @@ for framework in (
     "langchain_core.chat_history",
     "langgraph.store.base",
     "llama_index.core.memory",
+    "google.adk.runners",
     "anthropic",
     "claude_agent_sdk",
 ):
@@ -109,14 +110,14 @@ nitpick_ignore_regex = [
     ),
     ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx2?|requests|pluggy)\..*"),
     ("py:class", r"memtrace\.models\._KnownMemoryType"),  # how a text is checked
-    ("py:.*", r"(agents|langchain_core|langgraph|llama_index)\..*"),
+    ("py:.*", r"(agents|langchain_core|langgraph|llama_index|google)\..*"),
     (
         "py:class",
-        r"(AsyncDBChatStore|BaseMemoryBlock|BaseMessage|ChatMessage|MessageStatus|SessionSettings|TResponseInputItem|Op|Result)",
+        r"(AsyncDBChatStore|BaseMemoryBlock|BaseMemoryService|BaseMessage|BaseSessionService|ChatMessage|Event|GetSessionConfig|ListSessionsResponse|MemoryEntry|MessageStatus|SearchMemoryResponse|Session|SessionSettings|TResponseInputItem|Op|Result)",
     ),  # of these frameworks
     ("py:.*", r"anthropic\..*"),
     ("py:.*", r"(anthropic|claude_agent_sdk)\..*"),
-    ("py:exc", r"ToolError"),  # of anthropic
+    ("py:exc", r"(ToolError|AlreadyExistsError|SessionNotFoundError|StaleSessionError)"),  # of anthropic and google-adk
     (
         "py:class",
         r"(Beta\w+|Session(Key|ListSubkeysKey|StoreEntry|StoreListEntry|SummaryEntry))",

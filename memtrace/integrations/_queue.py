@@ -145,11 +145,13 @@ def session_names(name: str, agent_id: str, clock: Clock) -> Workflow[list[str]]
     moments = RecordCodec(name, agent_id).newest_first(clock)
     while (records := (yield from moments.next())) is not None:
         for record in records:
-            session = (record.memory.metadata or {}).get("session")
-            if isinstance(session, str) and session not in closed:
-                contents = sessions.setdefault(session, _Contents())
-                if not contents.take(record):
-                    closed.add(session)
+            session = record.session
+            if (
+                session is not None
+                and session not in closed
+                and not sessions.setdefault(session, _Contents()).take(record)
+            ):
+                closed.add(session)
     return [name for name, found in reversed(sessions.items()) if _has_items(found)]
 
 

@@ -9,7 +9,7 @@ field           content
 ``metadata``    ``record``: its kind, ``item``: the item as JSON text, since the server changes large
                 numbers and the order of keys, ``sequence``: the order among records of one microsecond,
                 ``batch``: of what takes several requests, and counts once a record says that all are there,
-                ``session``: the framework's name of the session, where the id is made of it
+                ``session``: the framework's name of the session as JSON text, where the id is made of it
 ==============  =======================================================================================
 
 A memory cannot be changed or deleted, so that a change is another record, which readers apply.
@@ -105,6 +105,8 @@ class Record:
     key: str
     sequence: int
     memory: Memory = field(repr=False)
+    #: What the framework calls the session, where its id is made of that.
+    session: str | None = None
     #: What it was written with, where that took several requests.
     batch: str | None = None
 
@@ -142,7 +144,7 @@ class RecordCodec:
                 "record": kind,
                 "item": item,
                 "sequence": next(_SEQUENCE),
-                **({} if self.session is None else {"session": self.session}),
+                **({} if self.session is None else {"session": json_text(self.session, "session")}),
             },
             tags=[self.name, *tags],
             dedup_key=key or uuid4().hex,
@@ -182,10 +184,18 @@ class RecordCodec:
         if self.name not in (memory.tags or ()) or not isinstance(kind, str) or not isinstance(sequence, int):
             return None
         try:
-            item = json.loads(metadata["item"])
+            item, session = json.loads(metadata["item"]), json.loads(metadata.get("session", "null"))
         except (KeyError, TypeError, ValueError, RecursionError):
             raise unreadable(self.name, "item in its metadata") from None
-        return Record(kind, item, memory.dedup_key or "", sequence, memory, metadata.get("batch"))
+        return Record(
+            kind,
+            item,
+            memory.dedup_key or "",
+            sequence,
+            memory,
+            session if isinstance(session, str) else None,
+            metadata.get("batch"),
+        )
 
 
 def is_record(memory: Memory) -> bool:

@@ -50,7 +50,7 @@ def no_settings(monkeypatch, tmp_path):
     os.environ.update(saved)
 
 
-FRAMEWORKS = r"agents|anthropic|claude_agent_sdk|langchain\w*|langgraph|llama_index|mcp|opentelemetry"
+FRAMEWORKS = r"agents|anthropic|claude_agent_sdk|google.adk|langchain\w*|langgraph|llama_index|mcp|opentelemetry"
 NETWORK = ["docs/serving.md", "docs/transports.md"]
 
 

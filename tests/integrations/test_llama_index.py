@@ -291,10 +291,10 @@ def test_a_message_of_5_mb_is_refused_before_anything_is_sent(fake):
 def test_any_characters_come_back(fake, text):
     async def program():
         store = store_of(fake)
-        await store.add_message(KEY, said(text))
-        return texts(await store.get_messages(KEY))
+        await store.add_message(f"key {text}", said(text))
+        return texts(await store.get_messages(f"key {text}")), await store.get_keys()
 
-    assert run(program) == [text]
+    assert run(program) == ([text], [f"key {text}"])
 
 
 def test_an_empty_key_is_refused(fake):
