@@ -32,6 +32,7 @@ for framework in (
     "langgraph.store.base",
     "llama_index.core.memory",
     "google.adk.runners",
+    "autogen_core.memory",
     "anthropic",
     "claude_agent_sdk",
 ):
@@ -110,10 +111,10 @@ nitpick_ignore_regex = [
     ),
     ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx2?|requests|pluggy)\..*"),
     ("py:class", r"memtrace\.models\._KnownMemoryType"),  # how a text is checked
-    ("py:.*", r"(agents|langchain_core|langgraph|llama_index|google)\..*"),
+    ("py:.*", r"(agents|langchain_core|langgraph|llama_index|google|autogen_core)\..*"),
     (
         "py:class",
-        r"(AsyncDBChatStore|BaseMemoryBlock|BaseMemoryService|BaseMessage|BaseSessionService|ChatMessage|Event|GetSessionConfig|ListSessionsResponse|MemoryEntry|MessageStatus|SearchMemoryResponse|Session|SessionSettings|TResponseInputItem|Op|Result)",
+        r"(AsyncDBChatStore|BaseMemoryBlock|BaseMemoryService|BaseMessage|BaseSessionService|ChatMessage|Event|GetSessionConfig|CancellationToken|ChatCompletionContext|Component|ListSessionsResponse|Memory(Content|QueryResult)?|MemoryEntry|UpdateContextResult|MessageStatus|SearchMemoryResponse|Session|SessionSettings|TResponseInputItem|Op|Result)",
     ),  # of these frameworks
     ("py:.*", r"anthropic\..*"),
     ("py:.*", r"(anthropic|claude_agent_sdk)\..*"),

@@ -9,6 +9,7 @@ from memtrace_transports import FakeMemtrace, ManualClock
 FRAMEWORKS = {
     "agents": "test_openai_agents.py",
     "anthropic": "anthropic_memory_tool",
+    "autogen_core": "test_autogen.py",
     "claude_agent_sdk": "claude_agent_sdk",
     "crewai": "crewai",
     "google.adk": "test_google_adk.py",
