@@ -26,7 +26,8 @@ from tests.faces import ONCE
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 from tests.lazily import Lazily
 
-pytestmark = pytest.mark.framework
+# of opentelemetry, which these frameworks import, on Python 3.10
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:SelectableGroups:DeprecationWarning")]
 
 autogen_core = Lazily("autogen_core")
 autogen_memory = Lazily("autogen_core.memory")

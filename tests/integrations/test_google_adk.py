@@ -28,7 +28,8 @@ from tests.faces import ONCE
 from tests.integrations.values import JSON, TEXTS, VISIBILITIES, fake_of, run
 from tests.lazily import Lazily
 
-pytestmark = pytest.mark.framework
+# of opentelemetry, which these frameworks import, on Python 3.10
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:SelectableGroups:DeprecationWarning")]
 
 adk_agents = Lazily("google.adk.agents")
 adk_errors = Lazily("google.adk.errors._stale_session_error")
@@ -665,6 +666,7 @@ def weather(city: str) -> str:
     return f"rain in {city}"
 
 
+@pytest.mark.filterwarnings("ignore:.EXPERIMENTAL:UserWarning")  # of the kit's older versions
 def test_an_agent_remembers_after_a_restart(tmp_path):
     call = genai.Part(function_call=genai.FunctionCall(name="weather", args={"city": "Oslo"}))
 
