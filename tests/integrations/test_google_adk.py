@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import traceback
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -451,6 +452,22 @@ def test_a_record_of_another_program_that_is_none_is_named(fake, kind, item):
                 continue
             with pytest.raises(ResponseDecodeError, match="a record of google-adk"):
                 await call
+
+    run(program)
+
+
+def test_an_event_of_another_program_that_is_none_is_named_without_its_content(fake):
+    async def program():
+        service = sessions_of(fake)
+        await service.create_session(**WHO, session_id="s")
+        (row,) = fake.client().memories.list(limit=1).memories
+        odd = '{"session": "x", "event": {"timestamp": 1, "content": "secret"}}'
+        place = {"agent_id": row.agent_id, "session_id": row.session_id, "tags": row.tags}
+        metadata = {"record": "event", "item": odd, "sequence": 10**9}
+        fake.client().memories.add(**place, content="odd", metadata=metadata, wait=True)
+        with pytest.raises(ResponseDecodeError, match="a record of google-adk holds no event") as caught:
+            await service.get_session(**WHO, session_id="s")
+        assert "secret" not in "".join(traceback.format_exception(caught.value))
 
     run(program)
 

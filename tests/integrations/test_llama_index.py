@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from memtrace import (
     ConfigurationError,
     InvalidRequestError,
     PayloadTooLargeError,
+    ResponseDecodeError,
 )
 from memtrace_transports.memory import Fault
 from tests.dealing import by_visibility
@@ -167,6 +169,22 @@ def test_a_row_of_somebody_else_is_no_session(fake):
     )
     fake.flush()
     assert run(lambda: store_of(fake).get_keys()) == []
+
+
+def test_an_item_of_another_program_that_is_none_is_named_without_its_content(fake):
+    async def program():
+        store = store_of(fake)
+        await store.add_message(KEY, said("Hello"))
+        (row,) = fake.client().memories.list(agent_id="assistant").memories
+        metadata = {"record": "item", "item": '{"role": "secret"}', "sequence": 1}
+        fake.client().memories.add(
+            agent_id="assistant", session_id=row.session_id, content="odd", tags=row.tags, metadata=metadata, wait=True
+        )
+        with pytest.raises(ResponseDecodeError, match="a record of llama-index holds no message") as caught:
+            await store.get_messages(KEY)
+        assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+    run(program)
 
 
 def test_what_names_no_items_removes_none(fake):

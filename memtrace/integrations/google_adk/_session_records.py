@@ -28,7 +28,7 @@ from memtrace.integrations.google_adk._state import (
 from memtrace.integrations.identifiers import id_for
 from memtrace.operations._validation import require_non_empty
 
-_FORMAT = "google-adk"
+FORMAT = "google-adk"
 _CREATED, _EVENT, _DELETED = "created", "event", "deleted"
 _FEW = 20
 
@@ -78,7 +78,7 @@ class _Reading:
             updated_at = float(events[-1]["timestamp"] if events else made["time"])
             return StoredSession(made["user"], made["id"], self.created.key, updated_at, state, events)
         except (KeyError, TypeError, ValueError):
-            raise unreadable(_FORMAT, "session or event") from None
+            raise unreadable(FORMAT, "session or event") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class _Latest:
                 return cls(newest.key, float(newest.item["time"]), events)
             return cls(newest.item["session"], float(events[0]["timestamp"]), events)
         except (KeyError, TypeError, ValueError, IndexError):
-            raise unreadable(_FORMAT, "session or event") from None
+            raise unreadable(FORMAT, "session or event") from None
 
 
 class SessionRecords:
@@ -120,7 +120,7 @@ class SessionRecords:
     def list(self, user_id: str | None, clock: Clock) -> Workflow[list[StoredSession]]:
         """All sessions, or those of one user, the one that was updated last at the end."""
         reading: dict[str | None, _Reading] = {}
-        moments = RecordCodec(_FORMAT, self._agent_id).newest_first(
+        moments = RecordCodec(FORMAT, self._agent_id).newest_first(
             clock, tags=[] if user_id is None else [user_tag("user", user_id)]
         )
         while (records := (yield from moments.next())) is not None:
@@ -225,7 +225,7 @@ class SessionRecords:
 
     def _scoped_state(self, prefix: str, tag: str, clock: Clock) -> Workflow[JsonObject]:
         state: JsonObject = {}
-        moments = RecordCodec(_FORMAT, self._agent_id).newest_first(clock, tags=[tag])
+        moments = RecordCodec(FORMAT, self._agent_id).newest_first(clock, tags=[tag])
         while (records := (yield from moments.next())) is not None:
             for record in records:
                 changes = record.item["state"] if record.kind == _CREATED else delta_of(_event(record))
@@ -237,7 +237,7 @@ class SessionRecords:
         require_non_empty(user_id, "user_id")
         require_non_empty(session_id, "session_id")
         whole = id_for(json_text([user_id, session_id], "session_id"))
-        return RecordCodec(_FORMAT, self._agent_id, whole, session=session_id)
+        return RecordCodec(FORMAT, self._agent_id, whole, session=session_id)
 
 
 def _event(record: Record) -> JsonObject:
@@ -245,5 +245,5 @@ def _event(record: Record) -> JsonObject:
         event: JsonObject = record.item["event"]
         delta_of(event)
     except (AttributeError, KeyError, TypeError):
-        raise unreadable(_FORMAT, "event") from None
+        raise unreadable(FORMAT, "event") from None
     return event

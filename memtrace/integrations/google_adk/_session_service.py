@@ -16,9 +16,9 @@ from google.adk.sessions.base_session_service import GetSessionConfig, ListSessi
 from memtrace._runtime.workflows.steps import Workflow
 from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._dual_client import async_dispatcher
-from memtrace.integrations._records import event_type_of
+from memtrace.integrations._records import event_type_of, unreadable
 from memtrace.integrations.google_adk._content import event_as_json, state_as_json, text_of
-from memtrace.integrations.google_adk._session_records import SessionRecords, StoredSession
+from memtrace.integrations.google_adk._session_records import FORMAT, SessionRecords, StoredSession
 from memtrace.operations._validation import check_non_negative_seconds
 
 T = TypeVar("T")
@@ -212,11 +212,15 @@ class MemtraceSessionService(BaseSessionService):
 
 
 def _session(app_name: str, stored: StoredSession) -> Session:
+    try:
+        events = [Event.model_validate(event) for event in stored.events]
+    except ValueError:  # pydantic's, which shows the content
+        raise unreadable(FORMAT, "event of the kit") from None
     return Session(
         app_name=app_name,
         user_id=stored.user_id,
         id=stored.id,
         state=stored.state,
-        events=[Event.model_validate(event) for event in stored.events],
+        events=events,
         last_update_time=stored.updated_at,
     )

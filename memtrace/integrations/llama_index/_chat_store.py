@@ -13,13 +13,11 @@ from memtrace.async_client import AsyncMemtrace
 from memtrace.clock import Clock
 from memtrace.integrations._dual_client import async_dispatcher
 from memtrace.integrations._queue import MessageQueue, session_names
-from memtrace.integrations.llama_index._messages import entries, messages_from
+from memtrace.integrations.llama_index._messages import FORMAT, entries, messages_from
 from memtrace.operations._validation import invalid
 
 if TYPE_CHECKING:
     from memtrace._runtime.dispatch import AsyncDispatcher
-
-_FORMAT = "llama-index"
 
 T = TypeVar("T")
 
@@ -60,7 +58,7 @@ class MemtraceChatStore(AsyncDBChatStore):
     def __init__(self, client: AsyncMemtrace, *, agent_id: str, wait_timeout: float | None = 5.0) -> None:
         super().__init__()
         async_dispatcher(client, "MemtraceChatStore")
-        MessageQueue(_FORMAT, agent_id, "any", wait_timeout)  # checks the arguments
+        MessageQueue(FORMAT, agent_id, "any", wait_timeout)  # checks the arguments
         self._client, self._agent_id, self._wait_timeout = client, agent_id, wait_timeout
 
     async def get_messages(
@@ -83,7 +81,6 @@ class MemtraceChatStore(AsyncDBChatStore):
 
         Raises:
             InvalidRequestError: `limit` or `offset` is below 0.
-            MemtraceError: The messages could not be read.
         """
         for field, value in (("limit", limit), ("offset", offset)):
             if value is not None and value < 0:
@@ -224,11 +221,8 @@ class MemtraceChatStore(AsyncDBChatStore):
 
         Returns:
             The keys, the chat with the newest message last.
-
-        Raises:
-            MemtraceError: The records could not be read.
         """
-        return await self._run(session_names(_FORMAT, self._agent_id, self._clock))
+        return await self._run(session_names(FORMAT, self._agent_id, self._clock))
 
     @classmethod
     def class_name(cls) -> str:
@@ -240,7 +234,7 @@ class MemtraceChatStore(AsyncDBChatStore):
         return "MemtraceChatStore"
 
     def _queue(self, key: str) -> MessageQueue:
-        return MessageQueue(_FORMAT, self._agent_id, key, self._wait_timeout)
+        return MessageQueue(FORMAT, self._agent_id, key, self._wait_timeout)
 
     @property
     def _dispatcher(self) -> AsyncDispatcher:

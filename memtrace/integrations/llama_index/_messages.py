@@ -8,15 +8,19 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
 
 from memtrace.integrations._history import HistoryItem
-from memtrace.integrations._records import event_type_of, json_text
+from memtrace.integrations._records import event_type_of, json_text, unreadable
 from memtrace.operations._validation import invalid
 
+FORMAT = "llama-index"
 _RULE = "a ChatMessage whose values JSON can hold"
 
 
 def messages_from(items: list[Any]) -> list[ChatMessage]:
-    """The messages that items were."""
-    return [ChatMessage.model_validate(item) for item in items]
+    """The messages that items were. Raises `ResponseDecodeError` for one that was none."""
+    try:
+        return [ChatMessage.model_validate(item) for item in items]
+    except ValueError:  # pydantic's, which shows the content
+        raise unreadable(FORMAT, "message of LlamaIndex") from None
 
 
 def entries(messages: list[ChatMessage]) -> list[HistoryItem]:
