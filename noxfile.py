@@ -52,6 +52,11 @@ STORES = {
     "checkpoint-sqlite": ["tests/test_store.py", "tests/test_async_store.py", "tests/test_ttl.py"],
     "checkpoint-postgres": ["tests/test_store.py", "tests/test_async_store.py"],
 }
+FRAMEWORKS = {  # of integrations: the package, its lowest version, and the tests
+    "autogen": ("autogen-agentchat", "0.7.0", ["test_autogen.py"]),
+    "google-adk": ("google-adk", "2.10.0", ["test_google_adk.py"]),
+    "llama-index": ("llama-index-core", "0.14.24", ["test_llama_index.py"]),
+}
 BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it compares with the anchors
     "call_overhead": ([], True),
     "imports": ([], True),
@@ -90,6 +95,19 @@ def lowest(session: nox.Session) -> None:
     """The tests on the lowest allowed version of every direct dependency; without the frameworks, which need newer ones."""
     session.install("--resolution=lowest-direct", "-e", ".", "--group", "test")
     session.run("pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session(python="3.11")
+@nox.parametrize("version", ["lowest", "newest"])
+@nox.parametrize("framework", list(FRAMEWORKS))
+def frameworks(session: nox.Session, framework: str, version: str) -> None:
+    """The tests of an integration on the lowest and on the newest version of its framework, whatever other frameworks allow."""
+    package, lowest, files = FRAMEWORKS[framework]
+    wanted = f"{package}=={lowest}" if version == "lowest" else package
+    session.install(str(_wheel(session)), *nox.project.dependency_groups(PROJECT, "test"), wanted)
+    _leave_the_source_tree(session)
+    tests = [f"tests/integrations/{file}" for file in files]
+    session.run("pytest", "-m", "slow or not slow", *tests, *session.posargs)
 
 
 @nox.session(python=PYTHONS)

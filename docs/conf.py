@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 # autodoc imports a module as type checkers see it, which the models of these frameworks do not survive: they come first.
-for framework in ("agents", "langchain_core.chat_history", "langgraph.store.base", "anthropic", "claude_agent_sdk"):
+for framework in (
+    "agents",
+    "langchain_core.chat_history",
+    "langgraph.store.base",
+    "llama_index.core.memory",
+    "google.adk.runners",
+    "autogen_core.memory",
+    "anthropic",
+    "claude_agent_sdk",
+):
     importlib.import_module(framework)
 
 project = "memtrace-sdk"
@@ -102,11 +111,14 @@ nitpick_ignore_regex = [
     ),
     ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx2?|requests|pluggy)\..*"),
     ("py:class", r"memtrace\.models\._KnownMemoryType"),  # how a text is checked
-    ("py:.*", r"(agents|langchain_core|langgraph)\..*"),
-    ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem|Op|Result)"),  # of these frameworks
+    ("py:.*", r"(agents|langchain_core|langgraph|llama_index|google|autogen_core)\..*"),
+    (
+        "py:class",
+        r"(AsyncDBChatStore|BaseMemoryBlock|BaseMemoryService|BaseMessage|BaseSessionService|ChatMessage|Event|GetSessionConfig|CancellationToken|ChatCompletionContext|Component|ListSessionsResponse|Memory(Content|QueryResult)?|MemoryEntry|UpdateContextResult|MessageStatus|SearchMemoryResponse|Session|SessionSettings|TResponseInputItem|Op|Result)",
+    ),  # of these frameworks
     ("py:.*", r"anthropic\..*"),
     ("py:.*", r"(anthropic|claude_agent_sdk)\..*"),
-    ("py:exc", r"ToolError"),  # of anthropic
+    ("py:exc", r"(ToolError|AlreadyExistsError|SessionNotFoundError|StaleSessionError)"),  # of anthropic and google-adk
     (
         "py:class",
         r"(Beta\w+|Session(Key|ListSubkeysKey|StoreEntry|StoreListEntry|SummaryEntry))",

@@ -59,12 +59,12 @@ class History:
         return [record.item for record in reversed(found)]
 
     def add(self, entries: Sequence[HistoryItem], clock: Clock) -> Workflow[None]:
-        """Add items in order. Nothing is sent when one of them breaks a rule of the server."""
+        """Add items in order, all or none. Nothing is sent when one of them breaks a rule of the server."""
         requests = [
             self._form.request(_ITEM, entry.item, content=entry.content, event_type=entry.event_type)
             for entry in entries
         ]
-        yield from write(requests, self._wait_timeout, clock)
+        yield from write(self._form.whole_batch(requests), self._wait_timeout, clock)
 
     def pop(self, clock: Clock) -> Workflow[Any]:
         """Remove the last item and give it; None where there is none.

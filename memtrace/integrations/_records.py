@@ -7,7 +7,9 @@ field           content
 ``tags``        the name of the format first, by which records are found
 ``dedup_key``   the record's own key, so that equal items are all kept
 ``metadata``    ``record``: its kind, ``item``: the item as JSON text, since the server changes large
-                numbers and the order of keys, ``sequence``: the order among records of one microsecond
+                numbers and the order of keys, ``sequence``: the order among records of one microsecond,
+                ``batch``: of what takes several requests, and counts once a record says that all are there,
+                ``session``: the framework's name of the session as JSON text, where the id is made of it
 ==============  =======================================================================================
 
 A memory cannot be changed or deleted, so that a change is another record, which readers apply.
@@ -24,7 +26,7 @@ from itertools import takewhile
 from typing import Any
 from uuid import uuid4
 
-from memtrace._runtime.workflows.batches import Batch, check_all, send_chunk, stored_rows
+from memtrace._runtime.workflows.batches import CHUNK_BYTES, Batch, BatchItem, check_all, send_chunk, stored_rows
 from memtrace._runtime.workflows.keyset_pagination import PAGE_SIZE, Paginator
 from memtrace._runtime.workflows.listing import paginate
 from memtrace._runtime.workflows.steps import Workflow
@@ -40,6 +42,7 @@ from memtrace.outcomes import BatchResult, Outcome
 _DEEPEST = 100
 _RULE = f"JSON: strings as keys, finite numbers, at most {_DEEPEST} levels"
 _SEQUENCE = itertools.count(1)
+_COMMITTED = "committed"
 
 
 # ---- values ---------------------------------------------------------------------------------------------------------
@@ -104,6 +107,10 @@ class Record:
     key: str
     sequence: int
     memory: Memory = field(repr=False)
+    #: What the framework calls the session, where its id is made of that.
+    session: str | None = None
+    #: What it was written with, where that took several requests.
+    batch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,8 @@ class RecordCodec:
     agent_id: str
     session_id: str | None = None
     memory_type: MemoryType = "episodic"
+    #: What the framework calls the session, where its id is made of that.
+    session: str | None = None
 
     def request(
         self,
@@ -125,18 +134,47 @@ class RecordCodec:
         event_type: str,
         tags: Sequence[str] = (),
         details: Mapping[str, object] | None = None,
+        key: str | None = None,
     ) -> AddMemoryRequest:
-        """A new record: `item` is JSON text, `content` is for people, `details` are kept beside the item."""
+        """A new record: `item` is JSON text, `content` is for people, `details` are kept beside the item.
+
+        Without a `key` it gets a unique one.
+        """
         return AddMemoryRequest(
             agent_id=self.agent_id,
             session_id=self.session_id,
             memory_type=self.memory_type,
             event_type=event_type,
             content=whole_characters(content),
-            metadata={"record": kind, "item": item, "sequence": next(_SEQUENCE), **(details or {})},
+            metadata={
+                "record": kind,
+                "item": item,
+                "sequence": next(_SEQUENCE),
+                **({} if self.session is None else {"session": json_text(self.session, "session")}),
+                **(details or {}),
+            },
             tags=[self.name, *tags],
-            dedup_key=uuid4().hex,
+            dedup_key=key or uuid4().hex,
         )
+
+    def whole_batch(self, requests: Sequence[AddMemoryRequest]) -> list[AddMemoryRequest]:
+        """New records that all count or none: of several requests, the last one may fail.
+
+        Raises `InvalidRequestError` and `PayloadTooLargeError` for a record that the server would not take.
+        """
+        sizes = [len(BatchItem(index, request, "server").body) + 1 for index, request in enumerate(requests)]
+        if len(requests) <= BATCH_SIZE and sum(sizes) <= CHUNK_BYTES:
+            return list(requests)
+        batch = uuid4().hex
+        marked = [
+            request.model_copy(update={"metadata": {**(request.metadata or {}), "batch": batch}})
+            for request in requests
+        ]
+        content = f"{len(requests)} items were stored"
+        return [
+            *marked,
+            self.request(_COMMITTED, json_text(batch, "batch"), content=content, event_type="batch_stored"),
+        ]
 
     def newest_first(
         self,
@@ -167,9 +205,23 @@ class RecordCodec:
         if self.name not in (memory.tags or ()) or not isinstance(kind, str) or not isinstance(sequence, int):
             return None
         try:
-            return Record(kind, json.loads(metadata["item"]), memory.dedup_key or "", sequence, memory)
+            item, session = json.loads(metadata["item"]), json.loads(metadata.get("session", "null"))
         except (KeyError, TypeError, ValueError, RecursionError):
             raise unreadable(self.name, "item in its metadata") from None
+        return Record(
+            kind,
+            item,
+            memory.dedup_key or "",
+            sequence,
+            memory,
+            session if isinstance(session, str) else None,
+            metadata.get("batch"),
+        )
+
+
+def is_record(memory: Memory) -> bool:
+    """Whether a memory is a record of any format."""
+    return {"record", "item", "sequence"} <= (memory.metadata or {}).keys()
 
 
 def unreadable(name: str, lacking: str) -> ResponseDecodeError:
@@ -184,12 +236,14 @@ class RecordStream:
     """Records newest first, a moment at a time: those of one microsecond come together.
 
     The server gives these in any order; here they stand in the order in which one process wrote them, the last one first.
+    What belongs to a batch of which not all was stored is left out.
     """
 
     def __init__(self, form: RecordCodec, paginator: Paginator) -> None:
         self._form = form
         self._paginator = paginator
         self._rows: list[Memory] = []
+        self._committed: set[str] = set()
 
     def next(self) -> Workflow[list[Record] | None]:
         """The records of the next moment, maybe none; None at the end. Raises what reading raises."""
@@ -200,7 +254,11 @@ class RecordStream:
         moment = list(takewhile(lambda row: row.time == self._rows[0].time, self._rows))
         del self._rows[: len(moment)]
         records = [record for record in map(self._form.record_of, moment) if record is not None]
-        return sorted(records, key=lambda record: (record.sequence, record.key), reverse=True)
+        records.sort(key=lambda record: (record.sequence, record.key), reverse=True)
+        self._committed |= {
+            record.item for record in records if record.kind == _COMMITTED and isinstance(record.item, str)
+        }
+        return [record for record in records if record.batch is None or record.batch in self._committed]
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------

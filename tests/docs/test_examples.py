@@ -50,7 +50,9 @@ def no_settings(monkeypatch, tmp_path):
     os.environ.update(saved)
 
 
-FRAMEWORKS = r"agents|anthropic|claude_agent_sdk|langchain\w*|langgraph|mcp|opentelemetry"
+FRAMEWORKS = (
+    r"agents|anthropic|autogen_core|claude_agent_sdk|google.adk|langchain\w*|langgraph|llama_index|mcp|opentelemetry"
+)
 NETWORK = ["docs/serving.md", "docs/transports.md"]
 
 

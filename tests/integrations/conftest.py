@@ -9,12 +9,23 @@ from memtrace_transports import FakeMemtrace, ManualClock
 FRAMEWORKS = {
     "agents": "test_openai_agents.py",
     "anthropic": "anthropic_memory_tool",
+    "autogen_core": "test_autogen.py",
     "claude_agent_sdk": "claude_agent_sdk",
     "crewai": "crewai",
+    "google.adk": "test_google_adk.py",
+    "llama_index": "test_llama_index.py",
     "mcp": "mcp",
     "opentelemetry": "otel",
 }
-collect_ignore = [path for package, path in FRAMEWORKS.items() if find_spec(package) is None]  # the lowest versions
+
+
+def is_installed(package):
+    """Whether a package is there, which may be in another that is not."""
+    parents = package.split(".")
+    return all(find_spec(".".join(parents[: n + 1])) is not None for n in range(len(parents)))
+
+
+collect_ignore = [path for package, path in FRAMEWORKS.items() if not is_installed(package)]  # the lowest versions
 
 
 @pytest.fixture(params=["immediate", "server"])

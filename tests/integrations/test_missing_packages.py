@@ -13,7 +13,10 @@ import pytest
         ("crewai", "crewai.memory.storage.backend", "crewai"),
         ("openai_agents", "agents.memory", "openai-agents"),
         ("langchain", "langchain_core.chat_history", "langchain-core"),
+        ("autogen", "autogen_core.memory", "autogen-core"),
+        ("google_adk", "google.adk.errors._stale_session_error", "google-adk"),
         ("langgraph", "langgraph.store.base", "langgraph-checkpoint"),
+        ("llama_index", "llama_index.core.storage.chat_store.base_db", "llama-index-core"),
     ],
 )
 def test_the_error_names_the_package_and_the_extra(monkeypatch, module, package, needed):
