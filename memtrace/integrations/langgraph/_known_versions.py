@@ -17,7 +17,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _MOST = 100_000
 """Items that are remembered: some 30 MB."""
 _MANY = 100
-"""Items that are looked up one by one, before all are read: a program that searches a few times need not wait for that."""
+"""Items that are looked up one by one, before many are read: a program that searches a few times need not wait for that."""
 
 
 def order_of(record: Record) -> Order:
@@ -34,6 +34,7 @@ class KnownVersions:
         #: The newest record that was read here, and up to when no newer one of a known item is missing.
         self._mark: Mark | None = None
         self._lookups: int = 0
+        self._has_read_many: bool = False
 
     @property
     def since(self) -> datetime | None:
@@ -43,9 +44,9 @@ class KnownVersions:
 
     @property
     def are_to_be_read(self) -> bool:
-        """Whether reading the newest records of all items pays: many were looked up one by one."""
+        """Whether reading the newest records at once pays, which it does once: many were looked up one by one."""
         with self._lock:
-            return self._lookups > _MANY
+            return self._lookups > _MANY and not self._has_read_many
 
     def note(self, place: Place, newest: Record, began: float) -> None:
         """Keep what was looked up: that this is the newest record of a place."""
@@ -55,7 +56,7 @@ class KnownVersions:
             self._saw(newest, began)
 
     def take(self, records: Iterable[Record], began: float, *, are_all: bool) -> None:
-        """Keep newer records of known items, or those of all items.
+        """Keep newer records of known items, or the newest of all items.
 
         `began` is the time of the client's clock before they were read.
         """
@@ -66,7 +67,7 @@ class KnownVersions:
                     self._keep(place, record)
                 self._saw(record, began)
         with self._lock:
-            self._lookups = 0 if are_all else self._lookups
+            self._has_read_many = self._has_read_many or are_all
             self._mark = None if self._mark is None else self._mark.after_reading(began)
 
     def clear(self) -> None:
