@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from memtrace import InvalidRequestError, Memtrace
+from memtrace import BatchError, InvalidRequestError, Memtrace
 from memtrace.integrations._history import History, HistoryItem
 from memtrace_transports.memory import Fault
 from memtrace_transports.sqlite.maintenance import StoreFile
@@ -104,6 +104,18 @@ def test_more_items_than_a_page_has_are_read(fake):
     talk.pop()
     assert talk.items() == list(range(1049))
     assert talk.items(1040) == list(range(9, 1049))
+
+
+def test_items_of_several_requests_are_added_all_or_none(fake):
+    talk = Talk(fake.client(retry=ONCE))
+    talk.add("before")
+    fake.faults.add(Fault("refused", on="memories.add_many", nth=2))
+    with pytest.raises(BatchError):
+        talk.add(*range(150))
+    assert talk.items() == ["before"]
+    talk.add(*range(150))
+    assert talk.items() == ["before", *range(150)]
+    fake.faults.assert_all_used()
 
 
 def test_an_item_that_another_took_back_in_the_same_moment_is_not_given_twice():
