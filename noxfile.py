@@ -21,6 +21,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 TESTING = nox.project.dependency_groups(PROJECT, "test", "frameworks")
 BESIDE_TESTS = [
     "docs",
+    "examples",
     "scripts",
     "README.md",
     "CHANGELOG.md",
@@ -42,6 +43,10 @@ ANCHORS = {
     "aiohttp": "aiohttp",
     "langgraph": "langgraph-checkpoint-sqlite",
     "openai-agents": "openai-agents",
+}
+FRAMEWORKS = {  # of integrations: the package, its lowest version, and the tests
+    "pydantic-ai": ("pydantic-ai-slim", "2.28.0", ["test_pydantic_ai.py"]),
+    "pydantic-ai-harness": ("pydantic-ai-harness", "0.20.0", ["test_pydantic_ai.py", "test_pydantic_ai_harness.py"]),
 }
 BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it compares with the anchors
     "call_overhead": ([], True),
@@ -81,6 +86,19 @@ def lowest(session: nox.Session) -> None:
     """The tests on the lowest allowed version of every direct dependency; without the frameworks, which need newer ones."""
     session.install("--resolution=lowest-direct", "-e", ".", "--group", "test")
     session.run("pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session(python="3.11")
+@nox.parametrize("version", ["lowest", "newest"])
+@nox.parametrize("framework", list(FRAMEWORKS))
+def frameworks(session: nox.Session, framework: str, version: str) -> None:
+    """The tests of an integration on the lowest and on the newest version of its framework, whatever other frameworks allow."""
+    package, lowest, files = FRAMEWORKS[framework]
+    wanted = f"{package}=={lowest}" if version == "lowest" else package
+    session.install(str(_wheel(session)), *nox.project.dependency_groups(PROJECT, "test"), wanted)
+    _leave_the_source_tree(session)
+    tests = [f"tests/integrations/{file}" for file in files]
+    session.run("pytest", "-m", "slow or not slow", *tests, *session.posargs)
 
 
 @nox.session(python=PYTHONS)

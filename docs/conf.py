@@ -104,6 +104,8 @@ nitpick_ignore_regex = [
     ("py:class", r"memtrace\.models\._KnownMemoryType"),  # how a text is checked
     ("py:.*", r"(agents|langchain_core|langgraph)\..*"),
     ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem|Op|Result)"),  # of these frameworks
+    ("py:.*", r"pydantic_ai(_harness)?\..*"),
+    ("py:exc", r"(AgentRunError|ModelRetry|ToolFailed|Memory(Operation)?ConflictError)"),  # of these
     ("py:.*", r"anthropic\..*"),
     ("py:.*", r"(anthropic|claude_agent_sdk)\..*"),
     ("py:exc", r"ToolError"),  # of anthropic

@@ -73,6 +73,7 @@ ANSWERS = {
     "langchain": ["integrations/langchain"],
     "langgraph": ["integrations/langgraph", "migrate-langgraph-store"],
     "openai agents": ["integrations/openai-agents"],
+    "pydantic ai": ["integrations/pydantic-ai"],
     "mem0": ["migrate-mem0"],
     "mcp": ["integrations/mcp"],
     "function calling": ["integrations/tools"],

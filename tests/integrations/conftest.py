@@ -12,6 +12,8 @@ FRAMEWORKS = {
     "claude_agent_sdk": "claude_agent_sdk",
     "mcp": "mcp",
     "opentelemetry": "otel",
+    "pydantic_ai": "test_pydantic_ai.py",
+    "pydantic_ai_harness": "test_pydantic_ai_harness.py",
 }
 collect_ignore = [path for package, path in FRAMEWORKS.items() if find_spec(package) is None]  # the lowest versions
 

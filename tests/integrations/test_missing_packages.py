@@ -13,6 +13,8 @@ import pytest
         ("openai_agents", "agents.memory", "openai-agents"),
         ("langchain", "langchain_core.chat_history", "langchain-core"),
         ("langgraph", "langgraph.store.base", "langgraph-checkpoint"),
+        ("pydantic_ai", "pydantic_ai.toolsets", "pydantic-ai-slim"),
+        ("pydantic_ai_harness", "pydantic_ai_harness.memory", "pydantic-ai-harness"),
     ],
 )
 def test_the_error_names_the_package_and_the_extra(monkeypatch, module, package, needed):
