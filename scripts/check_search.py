@@ -74,6 +74,7 @@ ANSWERS = {
     "langgraph": ["integrations/langgraph", "migrate-langgraph-store"],
     "openai agents": ["integrations/openai-agents"],
     "pydantic ai": ["integrations/pydantic-ai"],
+    "strands": ["integrations/strands"],
     "mem0": ["migrate-mem0"],
     "mcp": ["integrations/mcp"],
     "function calling": ["integrations/tools"],

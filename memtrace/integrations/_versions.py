@@ -78,7 +78,8 @@ class VersionedFiles:
         clock: Clock,
         *,
         content: str,
-        operation: tuple[str, str] | None,
+        operation: tuple[str, str] | None = None,
+        event_type: str | None = None,
     ) -> Workflow[Version]:
         """Store a version and wait until it can be read. Whether it counts, `counts` knows."""
         key = None if replaces is None else replaces.key
@@ -87,9 +88,9 @@ class VersionedFiles:
         folders = [path[: at + 1] for at, char in enumerate(path) if char == "/"]
         request = self._form.request(
             _DELETED if value is None else _PUT,
-            json_text(item, "content"),
+            json_text(item, "value"),
             content=content,
-            event_type="file_deleted" if value is None else "file_written",
+            event_type=event_type or ("file_deleted" if value is None else "file_written"),
             tags=[
                 _tag("path", path),
                 *(_tag("folder", folder) for folder in folders),

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -46,8 +45,7 @@ def no_settings(monkeypatch, tmp_path):
     os.environ.update(saved)
 
 
-FRAMEWORKS = r"agents|anthropic|claude_agent_sdk|langchain\w*|langgraph|mcp|opentelemetry|pydantic_ai\w*"
-LACKING = {name for name in ("pydantic_ai", "pydantic_ai_harness") if find_spec(name) is None}  # they need Python 3.11
+FRAMEWORKS = r"agents|anthropic|claude_agent_sdk|langchain\w*|langgraph|mcp|opentelemetry|pydantic_ai\w*|strands"
 NETWORK = ["docs/serving.md", "docs/transports.md"]
 
 
@@ -59,7 +57,7 @@ def marked(page):
     """A page, and what its examples need."""
     needs_framework = re.search(rf"^(?:>>> )?(?:from|import) (?:{FRAMEWORKS})\b", page.read_text("utf-8"), re.MULTILINE)
     marks = [pytest.mark.framework] if needs_framework else []
-    marks += [pytest.mark.skip(f"{name} is not installed") for name in LACKING if needs(page, name)]
+    marks += [pytest.mark.skip(f"{name} is not installed") for name in pages.LACKING if needs(page, name)]
     return pytest.param(page, marks=[*marks, pytest.mark.network] if pages.name_of(page) in NETWORK else marks)
 
 
@@ -81,7 +79,7 @@ def test_no_example_of_a_page_is_left_out(page):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_example_of_a_docstring_does_what_it_says(name, no_settings):
-    if name.removeprefix("memtrace.integrations.").partition(".")[0] in LACKING:
+    if pages.is_lacking(name):
         pytest.skip("its framework is not installed")
     module = importlib.import_module(name)
     found = doctest.DocTestFinder(exclude_empty=True).find(module, name)
@@ -105,6 +103,7 @@ UNCHECKED = {
     "docs/integrations/tools.md": "a scripted model stands for theirs, whose answer is any JSON",
     "docs/integrations/claude-agent-sdk.md": "their type of an entry names three of its keys alone",
     "docs/integrations/mcp.md": "an answer's content is one of five kinds, and the page knows that it is a text",
+    "docs/integrations/strands.md": "a scripted model stands for theirs, whose events are one of ten kinds",
     "docs/integrations/openai-agents.md": "a scripted model stands for theirs, whose items are one of thirty kinds",
 }
 #: What the blocks of these pages have from their consoles.
@@ -142,7 +141,7 @@ def test_the_examples_of_the_pages_pass_strict_type_checking(tmp_path):
     files = []
     for page in pages.WITH_EXAMPLES:
         code = checkable(page)
-        if code and pages.name_of(page) not in UNCHECKED and not any(needs(page, name) for name in LACKING):
+        if code and pages.name_of(page) not in UNCHECKED and not any(needs(page, name) for name in pages.LACKING):
             file = tmp_path / f"example_{re.sub(r'[^a-z0-9]+', '_', pages.name_of(page).lower())}.py"
             file.write_text(code, encoding="utf-8")
             files.append(file.name)

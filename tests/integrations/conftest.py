@@ -14,6 +14,7 @@ FRAMEWORKS = {
     "opentelemetry": "otel",
     "pydantic_ai": "test_pydantic_ai.py",
     "pydantic_ai_harness": "test_pydantic_ai_harness.py",
+    "strands": "test_strands.py",  # which the group of frameworks is without
 }
 collect_ignore = [path for package, path in FRAMEWORKS.items() if find_spec(package) is None]  # the lowest versions
 

@@ -15,6 +15,7 @@ import pytest
         ("langgraph", "langgraph.store.base", "langgraph-checkpoint"),
         ("pydantic_ai", "pydantic_ai.toolsets", "pydantic-ai-slim"),
         ("pydantic_ai_harness", "pydantic_ai_harness.memory", "pydantic-ai-harness"),
+        ("strands", "strands.memory", "strands-agents"),
     ],
 )
 def test_the_error_names_the_package_and_the_extra(monkeypatch, module, package, needed):
