@@ -45,6 +45,7 @@ ANCHORS = {
     "openai-agents": "openai-agents",
 }
 FRAMEWORKS = {  # of integrations: the package, its lowest version, and the tests
+    "agent-framework": ("agent-framework-core", "1.0.0", ["test_agent_framework.py"]),
     "pydantic-ai": ("pydantic-ai-slim", "2.28.0", ["test_pydantic_ai.py"]),
     "pydantic-ai-harness": ("pydantic-ai-harness", "0.20.0", ["test_pydantic_ai.py", "test_pydantic_ai_harness.py"]),
     "strands": ("strands-agents[openai]", "1.45.0", ["test_strands.py"]),

@@ -106,6 +106,10 @@ nitpick_ignore_regex = [
     ("py:.*", r"(agents|langchain_core|langgraph)\..*"),
     ("py:class", r"(BaseMessage|SessionSettings|TResponseInputItem|Op|Result)"),  # of these frameworks
     ("py:.*", r"pydantic_ai(_harness)?\..*"),
+    (
+        "py:.*",
+        r"agent_framework\..*|(Integration(InvalidRequest)?Exception|AgentSession|SessionContext|SupportsAgentRun)",
+    ),
     ("py:.*", r"strands\..*|Session(Exception|Agent|Message)|Session|MemoryEntry|SearchOptions|MultiAgentBase"),
     ("py:exc", r"(AgentRunError|ModelRetry|ToolFailed|Memory(Operation)?ConflictError)"),  # of these
     ("py:.*", r"anthropic\..*"),

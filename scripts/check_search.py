@@ -75,6 +75,7 @@ ANSWERS = {
     "openai agents": ["integrations/openai-agents"],
     "pydantic ai": ["integrations/pydantic-ai"],
     "strands": ["integrations/strands"],
+    "microsoft agent framework": ["integrations/agent-framework"],
     "mem0": ["migrate-mem0"],
     "mcp": ["integrations/mcp"],
     "function calling": ["integrations/tools"],

@@ -45,7 +45,9 @@ def no_settings(monkeypatch, tmp_path):
     os.environ.update(saved)
 
 
-FRAMEWORKS = r"agents|anthropic|claude_agent_sdk|langchain\w*|langgraph|mcp|opentelemetry|pydantic_ai\w*|strands"
+FRAMEWORKS = (
+    r"agent_framework|agents|anthropic|claude_agent_sdk|langchain\w*|langgraph|mcp|opentelemetry|pydantic_ai\w*|strands"
+)
 NETWORK = ["docs/serving.md", "docs/transports.md"]
 
 
@@ -103,6 +105,7 @@ UNCHECKED = {
     "docs/integrations/tools.md": "a scripted model stands for theirs, whose answer is any JSON",
     "docs/integrations/claude-agent-sdk.md": "their type of an entry names three of its keys alone",
     "docs/integrations/mcp.md": "an answer's content is one of five kinds, and the page knows that it is a text",
+    "docs/integrations/agent-framework.md": "a scripted model stands for theirs, whose client has four type variables",
     "docs/integrations/strands.md": "a scripted model stands for theirs, whose events are one of ten kinds",
     "docs/integrations/openai-agents.md": "a scripted model stands for theirs, whose items are one of thirty kinds",
 }

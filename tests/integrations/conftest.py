@@ -7,6 +7,7 @@ import pytest
 from memtrace_transports import FakeMemtrace, ManualClock
 
 FRAMEWORKS = {
+    "agent_framework": "test_agent_framework.py",
     "agents": "test_openai_agents.py",
     "anthropic": "anthropic_memory_tool",
     "claude_agent_sdk": "claude_agent_sdk",
