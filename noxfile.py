@@ -53,10 +53,15 @@ STORES = {
     "checkpoint-postgres": ["tests/test_store.py", "tests/test_async_store.py"],
 }
 FRAMEWORKS = {  # of integrations: the package, its lowest version, and the tests
+    "agent-framework": ("agent-framework-core", "1.0.0", ["test_agent_framework.py"]),
     "autogen": ("autogen-agentchat", "0.7.0", ["test_autogen.py"]),
     "google-adk": ("google-adk", "2.10.0", ["test_google_adk.py"]),
     "llama-index": ("llama-index-core", "0.14.24", ["test_llama_index.py"]),
+    "pydantic-ai": ("pydantic-ai-slim", "2.28.0", ["test_pydantic_ai.py"]),
+    "pydantic-ai-harness": ("pydantic-ai-harness", "0.20.0", ["test_pydantic_ai.py", "test_pydantic_ai_harness.py"]),
+    "strands": ("strands-agents[openai]", "1.45.0", ["test_strands.py"]),
 }
+LEFT_OUT = {"strands"}  # of the dependency group: types, pages and coverage are checked with the tests
 BENCHMARKS = {  # what each takes besides --rounds and --json, and whether it compares with the anchors
     "call_overhead": ([], True),
     "imports": ([], True),
@@ -107,7 +112,19 @@ def frameworks(session: nox.Session, framework: str, version: str) -> None:
     session.install(str(_wheel(session)), *nox.project.dependency_groups(PROJECT, "test"), wanted)
     _leave_the_source_tree(session)
     tests = [f"tests/integrations/{file}" for file in files]
-    session.run("pytest", "-m", "slow or not slow", *tests, *session.posargs)
+    if framework not in LEFT_OUT or version == "lowest":
+        session.run("pytest", "-m", "slow or not slow", *tests, *session.posargs)
+        return
+    module = f"memtrace.integrations.{framework}"
+    session.run("mypy", "--strict", "-p", module)
+    tests += [
+        "tests/docs/test_completeness.py",
+        "tests/docs/test_examples.py",
+        "tests/integrations/test_missing_packages.py",
+    ]
+    session.run("coverage", "run", "--omit=nothing", "-m", "pytest", "-k", framework, "-m", "slow or not slow", *tests)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", "--omit=nothing", f"--include=*/memtrace/integrations/{framework}/*")
 
 
 @nox.session(python=PYTHONS)

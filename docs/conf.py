@@ -98,6 +98,7 @@ default_role = "py:obj"  # docstrings write `name`; `link_short_name` below turn
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "exclude-members": "model_config, model_post_init"}
 autodoc_typehints = "signature"
+autodoc_mock_imports = ["strands"]  # the group of frameworks is without it
 autodoc_type_aliases = {"TResponseInputItem": "TResponseInputItem"}  # a union of thirty classes
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 110
@@ -116,6 +117,13 @@ nitpick_ignore_regex = [
         "py:class",
         r"(AsyncDBChatStore|BaseMemoryBlock|BaseMemoryService|BaseMessage|BaseSessionService|ChatMessage|Event|GetSessionConfig|CancellationToken|ChatCompletionContext|Component|ListSessionsResponse|Memory(Content|QueryResult)?|MemoryEntry|UpdateContextResult|MessageStatus|SearchMemoryResponse|Session|SessionSettings|TResponseInputItem|Op|Result)",
     ),  # of these frameworks
+    ("py:.*", r"pydantic_ai(_harness)?\..*"),
+    (
+        "py:.*",
+        r"agent_framework\..*|(Integration(InvalidRequest)?Exception|AgentSession|SessionContext|SupportsAgentRun)",
+    ),
+    ("py:.*", r"strands\..*|Session(Exception|Agent|Message)|Session|MemoryEntry|SearchOptions|MultiAgentBase"),
+    ("py:exc", r"(AgentRunError|ModelRetry|ToolFailed|Memory(Operation)?ConflictError)"),  # of these
     ("py:.*", r"anthropic\..*"),
     ("py:.*", r"(anthropic|claude_agent_sdk)\..*"),
     ("py:exc", r"(ToolError|AlreadyExistsError|SessionNotFoundError|StaleSessionError)"),  # of anthropic and google-adk

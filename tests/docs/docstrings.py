@@ -52,6 +52,8 @@ def entries() -> list[Entry]:
     """Everything that the reference describes, sync and async; each once."""
     found = {}
     for kind, name, signature, options in _DIRECTIVE.findall(pages.reference()):
+        if pages.is_lacking(name):
+            continue
         value = named(name)
         found[name] = Entry(name, value, signature != "()")
         if kind != "function" and ":no-members:" not in options:

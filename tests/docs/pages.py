@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from doctest import ELLIPSIS
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,10 +31,17 @@ ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MAN
 
 ELSEWHERE = ("memtrace.integrations.crewai",)
 """Packages whose framework is not installed here: a nox session of their own imports and tests them."""
+#: Frameworks that an environment may be without: two need Python 3.11, and the session frameworks of nox has the third.
+LACKING = {name for name in ("pydantic_ai", "pydantic_ai_harness", "strands") if find_spec(name) is None}
 
 _FENCE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
 )
+
+
+def is_lacking(name: str) -> bool:
+    """Whether a dotted name is of an integration whose framework is not installed."""
+    return name.removeprefix("memtrace.integrations.").partition(".")[0] in LACKING
 
 
 def name_of(page: Path) -> str:

@@ -56,7 +56,7 @@ PUBLIC_MODULES = sorted(
     for root in [Path(package.__file__).parent]
     for path in root.rglob("*.py")
     for name in [".".join((package.__name__, *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")]
-    if not re.search(r"\._(?!_)|__main__", name)
+    if not re.search(r"\._(?!_)|__main__", name) and not pages.is_lacking(name)
 )
 
 

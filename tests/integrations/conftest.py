@@ -7,6 +7,7 @@ import pytest
 from memtrace_transports import FakeMemtrace, ManualClock
 
 FRAMEWORKS = {
+    "agent_framework": "test_agent_framework.py",
     "agents": "test_openai_agents.py",
     "anthropic": "anthropic_memory_tool",
     "autogen_core": "test_autogen.py",
@@ -16,6 +17,9 @@ FRAMEWORKS = {
     "llama_index": "test_llama_index.py",
     "mcp": "mcp",
     "opentelemetry": "otel",
+    "pydantic_ai": "test_pydantic_ai.py",
+    "pydantic_ai_harness": "test_pydantic_ai_harness.py",
+    "strands": "test_strands.py",  # which the group of frameworks is without
 }
 
 

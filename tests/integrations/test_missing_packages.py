@@ -11,12 +11,16 @@ import pytest
     ("module", "package", "needed"),
     [
         ("crewai", "crewai.memory.storage.backend", "crewai"),
+        ("agent_framework", "agent_framework", "agent-framework-core"),
         ("openai_agents", "agents.memory", "openai-agents"),
         ("langchain", "langchain_core.chat_history", "langchain-core"),
         ("autogen", "autogen_core.memory", "autogen-core"),
         ("google_adk", "google.adk.errors._stale_session_error", "google-adk"),
         ("langgraph", "langgraph.store.base", "langgraph-checkpoint"),
         ("llama_index", "llama_index.core.storage.chat_store.base_db", "llama-index-core"),
+        ("pydantic_ai", "pydantic_ai.toolsets", "pydantic-ai-slim"),
+        ("pydantic_ai_harness", "pydantic_ai_harness.memory", "pydantic-ai-harness"),
+        ("strands", "strands.memory", "strands-agents"),
     ],
 )
 def test_the_error_names_the_package_and_the_extra(monkeypatch, module, package, needed):

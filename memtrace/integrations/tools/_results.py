@@ -153,9 +153,14 @@ _UNAVAILABLE_HINT: Final = "The memory cannot be used now. Go on without it, and
 _THEIR_NAMES: Final = {"decide": {"content": "decision"}}
 
 
+def is_correctable(error: MemtraceError | None) -> bool:
+    """Whether the model can correct its call: the SDK refused an argument, or something is too long."""
+    return isinstance(error, PayloadTooLargeError) or (isinstance(error, InvalidRequestError) and not error.status_code)
+
+
 def failure(action: Action | None, error: MemtraceError) -> ToolResult:
     """The result of a call that failed: what the model can do, and nothing of addresses, keys and servers."""
-    if isinstance(error, InvalidRequestError) and not error.status_code:
+    if isinstance(error, InvalidRequestError) and is_correctable(error):
         return ToolResult(_corrected(action, error), is_error=True, error=error)
     if isinstance(error, ConflictError) and error.code == "duplicate_memory":
         return ToolResult(_DUPLICATE_HINT, error=error)
