@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from memtrace._cli.exit_status import CommandError, ExitStatus
+
+#: The two options that name a store, and what to do in a command that has the other one.
+_PLACES: Final = {
+    "--store": "use --base-url, which accepts sqlite:///agent.db too",
+    "--base-url": "use --store, which names the file that it maintains or serves",
+}
 
 
 class _StrictOptions:
@@ -18,7 +26,11 @@ class _StrictOptions:
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments."""
         command: Any = self
-        values, _, order = command.make_parser(ctx).parse_args([*args])
+        try:
+            values, _, order = command.make_parser(ctx).parse_args([*args])
+        except typer.TyperException as error:
+            _check_place(command, str(getattr(error, "option_name", "")))
+            raise
         given: list[Any] = [*order]
         for parameter in () if ctx.resilient_parsing else given:
             problem = _problem(parameter, values[parameter.name], given.count(parameter))
@@ -35,6 +47,13 @@ class StrictOptionsCommand(_StrictOptions, TyperCommand):
 
 class StrictOptionsGroup(_StrictOptions, TyperGroup):
     """A group that is a command too, with its own strict options."""
+
+
+def _check_place(command: Any, option: str) -> None:
+    """Refuse the option with which other commands name a store or a server. Raises `CommandError`."""
+    known = {name for parameter in command.params for name in parameter.opts}
+    if option in _PLACES and not _PLACES.keys().isdisjoint(known):
+        raise CommandError(f"this command has no {option}: {_PLACES[option]}", ExitStatus.USAGE)
 
 
 def _problem(parameter: Any, value: object, times: int) -> str | None:

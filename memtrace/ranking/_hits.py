@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import overload
+from typing import ClassVar, overload
 
 from memtrace._support.numbers import counted
+from memtrace._support.peer_names import HIT_NAMES, HITS_NAMES, HintsAtNames
 from memtrace.models import MEMORY_TABLE, Memory
 from memtrace.transport import Neighbour
 
 
 @dataclass(frozen=True, slots=True)
-class SearchHit:
+class SearchHit(HintsAtNames):
     """A memory that a search found, with its score."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = HIT_NAMES
 
     memory: Memory = field(repr=False)
     #: How well it fits, above 0. Only scores of one result can be compared.
@@ -27,12 +30,14 @@ class SearchHit:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SearchHits:
+class SearchHits(HintsAtNames):
     """The hits of a search, most relevant first: iteration, length, index, slice and truth are the hits'.
 
     Args:
         hits: The hits.
     """
+
+    _peer_names: ClassVar[Mapping[str, str]] = HITS_NAMES
 
     _hits: tuple[SearchHit, ...] = field(default=())
 

@@ -28,6 +28,9 @@ ERRORS = sorted((ROOT / "docs" / "errors").glob("*.md"))
 WITH_EXAMPLES = [ROOT / "README.md", *MANUAL]
 ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL]
 
+ELSEWHERE = ("memtrace.integrations.crewai",)
+"""Packages whose framework is not installed here: a nox session of their own imports and tests them."""
+
 _FENCE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
 )

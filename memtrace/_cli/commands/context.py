@@ -16,22 +16,23 @@ if TYPE_CHECKING:
 CONTEXT = """\b
 Examples:
   memtrace-sdk context sess_0123456789abcdef01234567
-  memtrace-sdk context sess_0123456789abcdef01234567 --since 7d --type decision
-  memtrace-sdk context sess_0123456789abcdef01234567 --prompt --max-tokens 2000
+  memtrace-sdk context sess_0123456789abcdef01234567 --type decision
+  memtrace-sdk context sess_0123456789abcdef01234567 --prompt
   memtrace-sdk context --agent assistant --query "where does the user live?"
 
 \b
-The server takes 100 memories at most and cuts each at 80 bytes. A session that
-it does not know gives the heading alone. With --prompt the console writes all
-memories of the session or agent, each whole, as memories.prompt_context does;
-with --query those that are relevant, with their neighbours, in 2000 tokens
-unless --max-tokens says otherwise. Tokens are estimated.
+The server takes 100 memories at most and cuts each at 80 bytes. A session
+that it does not know gives the heading alone. With --prompt the console
+writes all memories of the session or agent, each whole, as
+memories.prompt_context does; with --query those that are relevant, with their
+neighbours, in 2000 tokens unless --max-tokens says otherwise. Tokens are
+estimated.
 """
 _QUERY_TOKENS = 2000
 
 
 def context(
-    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="The session's id.")] = None,
+    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="The session's ID.")] = None,
     *,
     agent: Annotated[
         str | None,
@@ -47,7 +48,7 @@ def context(
     memory_type: KindsOption = None,
     prompt: Annotated[bool, typer.Option("--prompt", help="Whole memories, written by the console.")] = False,
     max_tokens: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="With --prompt or --query: how many tokens at most.")
+        int | None, typer.Option(metavar="N", min=1, help="With --prompt or --query: the maximum number of tokens.")
     ] = None,
     format: Annotated[
         Literal["markdown", "xml", "messages"] | None,
@@ -59,6 +60,7 @@ def context(
 ) -> None:
     """Show a context for a prompt: the server's Markdown, or with --prompt or --query whole memories in a budget."""
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import nothing_of
     from memtrace._cli.search_index import SearchFilters, read_ahead
 
     if query is None:
@@ -78,7 +80,8 @@ def context(
                 max_tokens=max_tokens,
                 format=format or "markdown",
             )
-        _show_prompt(made, as_json=as_json, as_messages=format == "messages")
+            none = "" if made.memories or made.omitted else nothing_of(client, agent)
+        _show_prompt(made, none, as_json=as_json, as_messages=format == "messages")
         return
     for option, given in (("--max-tokens", max_tokens), ("--format", format), ("--search-index", search_index)):
         if given is not None:
@@ -100,14 +103,14 @@ def _check_owner(session: str | None, agent: str | None, *, prompt: bool) -> Non
         raise CommandError(f"{problem}: the server writes the context of a session", ExitStatus.USAGE)
 
 
-def _show_prompt(made: PromptContext, *, as_json: bool, as_messages: bool) -> None:
+def _show_prompt(made: PromptContext, none: str, *, as_json: bool, as_messages: bool) -> None:
     if as_json:
         memories = [memory.model_dump(mode="json", exclude_unset=True) for memory in made.memories]
         counts = {"tokens": made.tokens, "omitted": made.omitted, "revision": made.revision}
         show_json({"text": made.text, "messages": made.messages, **counts, "memories": memories})
         return
     if not made.memories:
-        show_error("nothing was found" if not made.omitted else "no memory fits: raise --max-tokens")
+        show_error(none or "no memory fits: raise --max-tokens")
     if as_messages:
         show_json(made.messages)
     elif made.memories:

@@ -21,15 +21,16 @@ Examples:
   memtrace-sdk mcp install claude-desktop --agent assistant
 
 \b
-Without --agent the tools are those of Memtrace's own MCP server, with its names and
-arguments: each call names the agent.
+Without --agent the tools are those of Memtrace's own MCP server, with its
+names and arguments: each call names the agent.
 
 \b
-The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on the
-command line. MEMTRACE_URL has the address where MEMTRACE_BASE_URL has none. Without an
-address and a key, memories are kept in a file of this machine; a line on stderr says where.
-With --http, MEMTRACE_MCP_TOKEN is the secret that clients have to send as Authorization:
-Bearer; without one only the loopback address is served.
+The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on
+the command line. MEMTRACE_URL has the base URL where MEMTRACE_BASE_URL has
+none. Without a base URL and a key, memories are kept in a file of this
+machine; a line on stderr says where. With --http, MEMTRACE_MCP_TOKEN is the
+secret that clients have to send as Authorization: Bearer; without one only
+the loopback address is served.
 """
 INSTALL = """\b
 Examples:
@@ -39,15 +40,15 @@ Examples:
   memtrace-sdk mcp install zed --uvx
 
 \b
-It keeps the other servers, settings and comments of the file, and makes a backup. The key
-is never written, unless with --with-key: the client takes it from a profile, or from its
-own environment.
+It keeps the other servers, settings and comments of the file, and makes a
+backup. The key is never written, unless with --with-key: the client takes it
+from a profile, or from its own environment.
 """
 
 mcp: typer.Typer = typer.Typer(rich_markup_mode=None)
 
 AgentOption = Annotated[
-    str | None, typer.Option(metavar="ID", help="The agent's id. Without it each call names the agent.")
+    str | None, typer.Option(metavar="ID", help="The agent's ID. Without it each call names the agent.")
 ]
 ReadOnlyOption = Annotated[bool, typer.Option("--read-only", help="Offer only the tools that read.")]
 

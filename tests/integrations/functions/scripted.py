@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.scripted_server import served
 
 NOTED = "Noted."
 ARGUMENTS = {"content": "User likes tea", "tags": ["drinks"]}
@@ -87,34 +87,6 @@ def agno():
 
 
 @contextmanager
-def served(*replies):
-    """The address of a server that gives these JSON texts in turn."""
-    left = iter(replies)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            body = json.dumps(next(left)).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
 def gemini():
     from google import genai
 
@@ -122,8 +94,8 @@ def gemini():
         return {"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]}
 
     replies = reply({"functionCall": {"name": "remember", "args": ARGUMENTS}}), reply({"text": NOTED})
-    with served(*replies) as url:
-        yield genai.Client(api_key="any key", http_options={"base_url": url})
+    with served(*replies) as server:
+        yield genai.Client(api_key="any key", http_options={"base_url": server.url})
 
 
 @contextmanager
@@ -135,5 +107,5 @@ def ollama():
         {"message": {"role": "assistant", "content": "", "tool_calls": calls}},
         {"message": {"role": "assistant", "content": NOTED}},
     )
-    with served(*replies) as url:
-        yield Client(host=url)
+    with served(*replies) as server:
+        yield Client(host=server.url)
