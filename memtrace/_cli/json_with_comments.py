@@ -160,10 +160,10 @@ def _written(value: object, indent: str | None = None) -> str:
     return json.dumps(value, indent=indent) if has_half_character(text) else text
 
 
-def _without_comments(text: str) -> str:
+def _without_comments(content: str) -> str:
     """The text with spaces in the place of comments."""
-    return _COMMENT.sub(lambda match: match[0] if match[0][0] == '"' else re.sub(r"[^\n\r]", " ", match[0]), text)
+    return _COMMENT.sub(lambda match: match[0] if match[0][0] == '"' else re.sub(r"[^\n\r]", " ", match[0]), content)
 
 
-def _without_trailing_commas(text: str) -> str:
-    return _TRAILING_COMMA.sub(lambda match: match[0] if match[0][0] == '"' else " ", text)
+def _without_trailing_commas(content: str) -> str:
+    return _TRAILING_COMMA.sub(lambda match: match[0] if match[0][0] == '"' else " ", content)

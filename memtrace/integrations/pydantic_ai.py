@@ -25,10 +25,10 @@ except ImportError as _missing:
 from memtrace.async_client import AsyncMemtrace
 from memtrace.exceptions import MemtraceError
 from memtrace.integrations._dual_client import async_dispatcher
-from memtrace.integrations._owners import check_owner
 from memtrace.integrations._prompt_memories import OnMemoryError, RelevantMemories
 from memtrace.integrations.tools import TOOLS, AsyncMemoryTools, MemoryScope, ToolName
 from memtrace.integrations.tools._results import is_correctable
+from memtrace.operations._validation import require_id
 
 __all__ = ["MemtraceHistoryProcessor", "MemtraceToolset"]
 
@@ -191,9 +191,9 @@ class MemtraceHistoryProcessor(Generic[AgentDepsT]):
     ) -> None:
         self._memories = RelevantMemories(client, "MemtraceHistoryProcessor", max_tokens, on_error)
         if not callable(agent_id):
-            check_owner(agent_id, "agent_id")
+            require_id(agent_id, "agent_id")
         if session_id is not None and not callable(session_id):
-            check_owner(session_id, "session_id")
+            require_id(session_id, "session_id")
         self._agent_id = agent_id
         self._session_id = session_id
 

@@ -89,4 +89,5 @@ def options(command):
 def test_no_command_has_a_key_as_an_option():
     from memtrace._cli.app import app
 
-    assert {option for option in options(get_command(app)) if "key" in option} == {"--dedup-key", "--api-key-env"}
+    taken = {option for option in options(get_command(app)) if "key" in option}
+    assert taken == {"--dedup-key", "--api-key-env", "--with-key"}  # the last one has no value

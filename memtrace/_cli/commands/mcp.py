@@ -21,8 +21,8 @@ Examples:
   memtrace-sdk mcp install claude-desktop --agent assistant
 
 \b
-Without --agent the tools are those of Memtrace's own MCP server, with its names and
-arguments: each call names the agent.
+Without --agent the tools are those of Memtrace's own MCP server, with its
+names and arguments: each call names the agent.
 
 \b
 The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on
@@ -48,7 +48,7 @@ from a profile, or from its own environment.
 mcp: typer.Typer = typer.Typer(rich_markup_mode=None)
 
 AgentOption = Annotated[
-    str | None, typer.Option(metavar="ID", help="The agent's id. Without it each call names the agent.")
+    str | None, typer.Option(metavar="ID", help="The agent's ID. Without it each call names the agent.")
 ]
 ReadOnlyOption = Annotated[bool, typer.Option("--read-only", help="Offer only the tools that read.")]
 

@@ -11,9 +11,9 @@ from agent_framework.exceptions import IntegrationException
 
 from memtrace.async_client import AsyncMemtrace
 from memtrace.exceptions import MemtraceError
-from memtrace.integrations._owners import check_owner
 from memtrace.integrations._prompt_memories import OnMemoryError, RelevantMemories
 from memtrace.integrations.tools import TOOLS, AsyncMemoryTools, ToolName
+from memtrace.operations._validation import require_id
 
 _logger = logging.getLogger("memtrace")
 
@@ -60,7 +60,7 @@ class MemtraceContextProvider(ContextProvider):
         self._agent_id = agent_id
         self._names = list(tools)
         if not callable(agent_id):
-            check_owner(agent_id, "agent_id")
+            require_id(agent_id, "agent_id")
         self._tools("agent")  # refuses unknown tools
 
     async def before_run(

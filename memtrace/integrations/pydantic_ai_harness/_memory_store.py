@@ -9,7 +9,6 @@ from pydantic_ai_harness.memory import MemoryFile, MemoryMutation, MemoryOperati
 
 from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._dual_client import async_dispatcher
-from memtrace.integrations._owners import check_owner
 from memtrace.integrations._records import RecordCodec
 from memtrace.integrations._versions import VersionedFiles
 from memtrace.integrations.pydantic_ai_harness._arguments import (
@@ -20,7 +19,7 @@ from memtrace.integrations.pydantic_ai_harness._arguments import (
 )
 from memtrace.integrations.pydantic_ai_harness._changes import Changes
 from memtrace.integrations.pydantic_ai_harness._search import search_files
-from memtrace.operations._validation import check_non_negative_seconds
+from memtrace.operations._validation import check_non_negative_seconds, require_id
 
 _FORMAT = "pydantic-ai-harness"
 _HAS_METADATA = "metadata" in {field.name for field in fields(MemoryFile)}
@@ -56,7 +55,7 @@ class MemtraceMemoryStore:
     def __init__(self, client: AsyncMemtrace, *, agent_id: str, wait_timeout: float = 5.0) -> None:
         self._dispatcher = async_dispatcher(client, "MemtraceMemoryStore")
         self._clock = self._dispatcher.settings.clock
-        check_owner(agent_id, "agent_id")
+        require_id(agent_id, "agent_id")
         check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._files = VersionedFiles(RecordCodec(_FORMAT, agent_id, memory_type="entity"), wait_timeout)
         self._changes = Changes(self._files, self._clock)

@@ -10,7 +10,7 @@ from strands.memory import ExtractionConfig, MemoryEntry, MemoryStore, SearchOpt
 from memtrace.async_client import AsyncMemtrace
 from memtrace.exceptions import ConflictError
 from memtrace.integrations._dual_client import async_dispatcher
-from memtrace.integrations._owners import check_owner
+from memtrace.operations._validation import require_id
 
 _MOST_ENTRIES = 5
 _REMEMBERED = ("episodic", "decision", "entity")
@@ -61,9 +61,9 @@ class MemtraceMemoryStore(MemoryStore):
         extraction: ExtractionConfig | bool | None = None,
     ) -> None:
         async_dispatcher(client, "MemtraceMemoryStore")
-        check_owner(agent_id, "agent_id")
+        require_id(agent_id, "agent_id")
         if session_id is not None:
-            check_owner(session_id, "session_id")
+            require_id(session_id, "session_id")
         self._client = client
         self._agent_id = agent_id
         self._session_id = session_id

@@ -12,11 +12,10 @@ from memtrace._runtime.workflows.steps import Workflow
 from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError
 from memtrace.integrations._dual_client import dispatcher
-from memtrace.integrations._owners import check_owner
 from memtrace.integrations._records import RecordCodec, event_type_of
 from memtrace.integrations._versions import Version, VersionedFiles
 from memtrace.integrations.identifiers import id_for
-from memtrace.operations._validation import check_non_negative_seconds
+from memtrace.operations._validation import check_non_negative_seconds, require_id
 
 T = TypeVar("T")
 
@@ -34,7 +33,7 @@ class SessionFiles:
 
     def __init__(self, client: Memtrace, agent_id: str, wait_timeout: float) -> None:
         self._dispatcher = dispatcher(client, "MemtraceSessionRepository")
-        check_owner(agent_id, "agent_id")
+        require_id(agent_id, "agent_id")
         check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._clock = self._dispatcher.settings.clock
         self._agent_id = agent_id
