@@ -225,7 +225,7 @@ def test_a_store_that_is_down_is_an_error_of_the_framework_and_a_retry_stores_on
 
 
 def test_settings_of_a_history_are_checked_when_it_is_made(fake):
-    with pytest.raises(ConfigurationError, match="takes an AsyncMemtrace"):
+    with pytest.raises(ConfigurationError, match="accepts an AsyncMemtrace"):
         ours.MemtraceHistoryProvider(fake.client(), agent_id="a")
     for settings in ({"agent_id": "4f5b"}, {"wait_timeout": -1}, {"max_messages": -1}):
         with pytest.raises(InvalidRequestError, match=next(iter(settings))):

@@ -178,7 +178,7 @@ def test_a_store_that_is_down_is_a_failed_call_that_the_model_can_go_on_from(fak
 
 def test_ids_and_settings_are_checked_when_a_toolset_is_made(fake):
     client = fake.async_client()
-    with pytest.raises(ConfigurationError, match="takes an AsyncMemtrace"):
+    with pytest.raises(ConfigurationError, match="accepts an AsyncMemtrace"):
         ours.MemtraceToolset(fake.client(), agent_id="a")
     with pytest.raises(InvalidRequestError, match="agent_id"):
         ours.MemtraceToolset(client, agent_id="4f5b3c2a")

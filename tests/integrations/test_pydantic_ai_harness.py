@@ -506,7 +506,7 @@ def test_settings_are_checked_when_a_store_is_made(fake):
         store_of(fake, agent_id="4f5b")
     with pytest.raises(InvalidRequestError, match="wait_timeout"):
         store_of(fake, wait_timeout=-1)
-    with pytest.raises(ConfigurationError, match="takes an AsyncMemtrace"):
+    with pytest.raises(ConfigurationError, match="accepts an AsyncMemtrace"):
         ours.MemtraceMemoryStore(fake.client(), agent_id="a")
 
 

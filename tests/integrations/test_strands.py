@@ -159,7 +159,7 @@ def test_a_content_that_the_server_would_not_take_is_refused_before_it_is_sent(f
 
 
 def test_settings_of_a_store_are_checked_when_it_is_made(fake):
-    with pytest.raises(ConfigurationError, match="takes an AsyncMemtrace"):
+    with pytest.raises(ConfigurationError, match="accepts an AsyncMemtrace"):
         ours.MemtraceMemoryStore(fake.client(), agent_id="a")
     with pytest.raises(InvalidRequestError, match="agent_id"):
         store_of(fake, agent_id="4f5b")
@@ -402,7 +402,7 @@ def test_an_update_that_never_counts_gives_up(fake, monkeypatch):
 
 
 def test_settings_of_a_repository_are_checked_when_it_is_made(fake):
-    with pytest.raises(ConfigurationError, match="takes a Memtrace"):
+    with pytest.raises(ConfigurationError, match="accepts a Memtrace"):
         ours.MemtraceSessionRepository(fake.async_client(), agent_id="a")
     with pytest.raises(InvalidRequestError, match="agent_id"):
         repository_of(fake, agent_id="4f5b")
