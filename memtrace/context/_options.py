@@ -47,3 +47,5 @@ class PromptContextOptions(BaseModel):
     metadata_keys: list[str] = ["reasoning"]
     #: Whether each memory says whose it is.
     show_agents: bool = False
+    #: Whether the context has `verdicts`. They keep every memory that was read in memory.
+    explain: bool = False
