@@ -24,6 +24,7 @@ _T = TypeVar("_T")
 _TABS: Final[Mapping[str, _pages.Read]] = {
     "timeline": _pages.timeline,
     "search": _pages.search,
+    "prompt": _pages.prompt,
     "decisions": _pages.decisions,
     "statistics": _pages.statistics,
     "agents": _pages.agents,

@@ -10,6 +10,7 @@ from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._viewer._cards import card, facets, grouped, json_of
 from memtrace.integrations._viewer._directory import AgentCounts, AgentEntry, Directory
 from memtrace.integrations._viewer._page_query import PageQuery
+from memtrace.integrations._viewer._prompt import BUDGET, build_prompt
 from memtrace.integrations._viewer._selection import select
 from memtrace.integrations._viewer._statistics import HEIGHT, count_by_day
 from memtrace.integrations._viewer._timeline import Position, TimelinePage, read_page
@@ -89,6 +90,28 @@ async def search(source: Source, query: PageQuery) -> Page:
     }
     rows = [{"score": hit.score, "count": hit.count, "memory": json_of(hit.memory)} for hit in hits]
     return Page(shown, {"hits": rows, "count": len(rows)})
+
+
+# ---- the prompt
+
+
+async def prompt(source: Source, query: PageQuery) -> Page:
+    """The prompt for a question, with verdicts."""
+    made = await build_prompt(source.client, query)
+    if made is None:
+        return Page({"prompt": None, "budget": BUDGET}, {"text": "", "tokens": 0, "verdicts": []})
+    context = made.context
+    data = {
+        "text": context.text,
+        "messages": context.messages,
+        "tokens": context.tokens,
+        "omitted": context.omitted,
+        "revision": context.revision,
+        "stable_tokens": made.stable_tokens,
+        "verdicts": [verdict.to_json() for verdict in context.verdicts],
+    }
+    in_order = [card(memory) for memory in context.memories]
+    return Page({"prompt": made, "budget": made.budget, "cards": in_order}, data)
 
 
 # ---- counts, names

@@ -90,7 +90,7 @@ def test_the_chosen_memory_is_text_and_its_snippets_are_quoted(attacking, get):
     "name", ["agent", "session", "type", "event", "tag", "since", "q", "from", "memory", "find", "page"]
 )
 def test_every_parameter_of_the_url_is_text_too(get, client, name):
-    for tab in ("timeline", "search", "decisions", "statistics", "agents", "sessions"):
+    for tab in ("timeline", "search", "prompt", "decisions", "statistics", "agents", "sessions"):
         response = get(f"/{tab}?{name}={quote(EVERY)}")
         assert response.status_code in (200, 400)
         assert_harmless(response.text)

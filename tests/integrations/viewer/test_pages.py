@@ -14,7 +14,7 @@ from memtrace import AddMemoryRequest
 from memtrace.testing import Fault
 from tests.integrations.viewer.conftest import contents, elements, link
 
-TABS = ("timeline", "search", "decisions", "statistics", "agents", "sessions")
+TABS = ("timeline", "search", "prompt", "decisions", "statistics", "agents", "sessions")
 
 
 @pytest.fixture
