@@ -7,10 +7,13 @@ import json
 import os
 import secrets
 import socket
+import sys
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -18,6 +21,7 @@ import typer
 
 from memtrace._cli.connection import MISSING_FILE, choose
 from memtrace._cli.exit_status import CommandError, ExitStatus
+from memtrace._cli.files import replace_file
 from memtrace._cli.signals import on_termination
 from memtrace._cli.terminal import show_error, visible
 from memtrace.exceptions import MemtraceError
@@ -65,6 +69,47 @@ def run_view(
     with listening, on_termination(lambda: setattr(serving, "should_exit", True)):
         asyncio.run(_serve(client, serving, listening, started))
     return ExitStatus.OK
+
+
+def write_html(choice: Choice, path: str, *, agent: str | None, as_json: bool) -> None:
+    """Write the newest memories to one file. Raises `CommandError`."""
+    check_packages()
+    connection = checked_connection(choice, None)
+    if path != "-" and Path(path).exists() and not Path(path).is_file():
+        raise CommandError(
+            f"--html {visible(path)} is not a file; --html - writes to standard output", ExitStatus.USAGE
+        )
+    try:
+        text, counts = asyncio.run(_document(connection, agent))
+    except MemtraceError as error:
+        raise connection.describe(error) from None
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        replace_file(Path(path), text.encode())
+    except OSError as error:
+        raise CommandError(
+            f"{visible(path)} could not be written: {error.strerror or type(error).__name__}", ExitStatus.FAILED
+        ) from error
+    if as_json:
+        typer.echo(json.dumps({"file": path, **counts}))
+    else:
+        more = ", the newest; older ones are left out" if counts["has_more"] else ""
+        show_error(f"{path} has {counts['memories']:,} memories{more}")
+
+
+async def _document(connection: ConnectionSettings, agent: str | None) -> tuple[str, dict[str, int | bool]]:
+    from memtrace.integrations._viewer._document import read_document, render_document
+
+    async with connection.async_client(deadline=_DEADLINE) as client:
+        clock = client._dispatcher.settings.clock  # noqa: SLF001  # of this package
+        document = await read_document(client, clock, agent)
+    title = f"Memories of {agent}" if agent else "Memories"
+    at = datetime.fromtimestamp(clock.wall(), tz=timezone.utc)
+    timeline = document.timeline
+    counts = {"memories": len(timeline.memories), "has_more": timeline.has_more}
+    return render_document(document, title=title, at=at), counts
 
 
 def check_packages() -> None:

@@ -219,3 +219,43 @@ def test_a_server_that_cannot_begin_ends_the_command(here, server, invoke, envir
     environment.setattr("uvicorn.Server.serve", serve)
     result = invoke("view", "--no-browser")
     assert (result.exit_code, result.stdout) == (0, "")
+
+
+class TestFile:
+    def test_it_is_written_for_its_owner(self, invoke, client, tmp_path):
+        client.memories.add(agent_id="assistant", content="User prefers tea")
+        client.memories.add(agent_id="other", content="not theirs")
+        path = tmp_path / "out.html"
+        result = invoke("view", "--html", str(path), "--agent", "assistant")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == f"memtrace-sdk: {path} has 1 memories\n"
+        text = path.read_text(encoding="utf-8")
+        assert "User prefers tea" in text
+        assert "not theirs" not in text
+        assert KEY not in text
+        assert path.stat().st_mode & 0o077 == 0
+
+    def test_json_says_what_was_written(self, invoke, client, tmp_path, environment):
+        environment.setattr("memtrace.integrations._viewer._document.MEMORIES", 1)
+        for content in ("a", "b"):
+            client.memories.add(agent_id="assistant", content=content)
+        path = str(tmp_path / "out.html")
+        told = json.loads(invoke("view", "--html", path, "--json").stdout)
+        assert told == {"file": path, "memories": 1, "has_more": True}
+        assert "older ones are left out" in invoke("view", "--html", path).stderr
+
+    def test_standard_output_gets_it_too(self, invoke, client):
+        client.memories.add(agent_id="assistant", content="User prefers tea")
+        assert "User prefers tea" in invoke("view", "--html", "-").stdout
+
+    @pytest.mark.parametrize(("name", "status"), [("", 2), ("missing/out.html", 1)])
+    def test_what_cannot_be_written_is_an_error(self, invoke, server, tmp_path, name, status):
+        result = invoke("view", "--html", str(tmp_path / name))
+        assert (result.exit_code, result.stdout) == (status, "")
+        assert ("is not a file" in result.stderr) is (status == 2)
+
+    def test_an_error_of_the_server_writes_nothing(self, invoke, server, memtrace_fake, tmp_path):
+        memtrace_fake.revoke_key(KEY)
+        path = tmp_path / "out.html"
+        assert invoke("view", "--html", str(path)).exit_code == 5
+        assert not path.exists()
