@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from memtrace.async_client import AsyncMemtrace
 from memtrace.clock import Clock
@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 _FRESH: Final = 5.0  # seconds
 _RECENT: Final = 200
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 2
+_COSTLY: Final = 100  # times as long as counts took to read they are kept
 _COUNTS_KEPT: Final = 1000
 
 
@@ -36,6 +37,13 @@ class AgentCounts:
 
     stats: AgentStats
     last_activity: datetime | None
+
+
+class _KeptCounts(NamedTuple):
+    """Counts, and until when they are shown by the client's clock."""
+
+    counts: AgentCounts
+    until: float
 
 
 class _Kept(Generic[T]):
@@ -61,7 +69,9 @@ class Directory:
         self._clock = clock
         self._agents = _Kept[list[AgentEntry]](clock)
         self._sessions = _Kept[list[Session]](clock)
-        self._counts: dict[str, tuple[float, AgentCounts]] = {}
+        self._counts: dict[str, _KeptCounts] = {}
+        self._reads: dict[str, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def agents(self) -> list[AgentEntry]:
         """The registered agents, newest first, then those that wrote one of the newest memories without being registered."""
@@ -82,26 +92,40 @@ class Directory:
 
         return await self._sessions.get(agent_id or "", read)
 
-    async def counts(self, agent_ids: list[str]) -> dict[str, AgentCounts]:
-        """The counts of these agents, as far as they can be read."""
-        slots = asyncio.Semaphore(_AT_ONCE)
+    async def counts(self, agent_ids: list[str], within: float | None = None) -> dict[str, AgentCounts]:
+        """The counts of these agents, as far as they can be read, and as far as they are known `within` so many seconds.
 
-        async def read(agent_id: str) -> tuple[str, AgentCounts | None]:
-            kept = self._counts.get(agent_id)
-            if kept is not None and self._clock.monotonic() - kept[0] <= _FRESH:
-                return agent_id, kept[1]
-            async with slots:
-                try:
-                    counts = await self._read_counts(agent_id)
-                except MemtraceError:  # an ID that the server does not count; the page has its own errors
-                    return agent_id, None
-            if len(self._counts) >= _COUNTS_KEPT:
-                self._counts.clear()
-            self._counts[agent_id] = self._clock.monotonic(), counts
-            return agent_id, counts
+        Counting millions of memories takes seconds. Reads that take longer go on, for the next page.
+        """
+        reads = [self._reading(agent_id) for agent_id in agent_ids if not self._is_fresh(agent_id)]
+        if reads:
+            await asyncio.wait(reads, timeout=within)
+        known = {agent_id: self._counts.get(agent_id) for agent_id in agent_ids}
+        return {agent_id: kept.counts for agent_id, kept in known.items() if kept is not None}
 
-        found = await asyncio.gather(*map(read, agent_ids))
-        return {agent_id: counts for agent_id, counts in found if counts is not None}
+    def _is_fresh(self, agent_id: str) -> bool:
+        kept = self._counts.get(agent_id)
+        return kept is not None and self._clock.monotonic() < kept.until
+
+    def _reading(self, agent_id: str) -> asyncio.Task[None]:
+        """The read of these counts that is under way, or a new one."""
+        reading = self._reads.get(agent_id)
+        if reading is None:
+            reading = self._reads[agent_id] = asyncio.create_task(self._keep_counts(agent_id))
+            reading.add_done_callback(lambda _: self._reads.pop(agent_id))
+        return reading
+
+    async def _keep_counts(self, agent_id: str) -> None:
+        async with self._slots:
+            begun = self._clock.monotonic()
+            try:
+                counts = await self._read_counts(agent_id)
+            except MemtraceError:  # an ID that the server does not count; the page has its own errors
+                return
+            ended = self._clock.monotonic()
+        if len(self._counts) >= _COUNTS_KEPT:
+            del self._counts[next(iter(self._counts))]
+        self._counts[agent_id] = _KeptCounts(counts, ended + max(_FRESH, _COSTLY * (ended - begun)))
 
     async def _read_counts(self, agent_id: str) -> AgentCounts:
         stats = await self._client.agents.stats(agent_id)

@@ -18,6 +18,9 @@ from memtrace.models import Session
 
 _HITS: Final = 50
 _LISTED: Final = 100
+#: Seconds that a page waits for the counts of agents: all of them on their own page, or beside another.
+_PATIENCE: Final[float | None] = 2.0
+_PATIENCE_BESIDE: Final[float | None] = 0.3
 _JSON: Final = ".json"
 
 
@@ -136,9 +139,13 @@ async def agents(source: Source, query: PageQuery) -> Page:
     """The agents, with counts."""
     every = await source.directory.agents()
     page, shown = _listed(every, query, lambda each: (each.id, each.name or ""))
-    counts = await source.directory.counts([each.id for each in page])
+    counts = await source.directory.counts([each.id for each in page], _PATIENCE)
     rows = [{**_agent(each), **_counts(counts.get(each.id))} for each in page]
-    return Page({**shown, "agents": page, "counts": counts}, {"agents": rows, "count": shown["count"]})
+    missing = len(page) - len(counts)
+    return Page(
+        {**shown, "agents": page, "counts": counts, "missing": missing},
+        {"agents": rows, "count": shown["count"]},
+    )
 
 
 async def sessions(source: Source, query: PageQuery) -> Page:
@@ -212,7 +219,7 @@ async def side(source: Source, query: PageQuery) -> Side:
         first = [AgentEntry(chosen, None, is_registered=False)]
     ordered = [*first, *(each for each in every if each.id != chosen)]
     listed = ordered[:_AGENTS_BESIDE]
-    counts = await source.directory.counts([each.id for each in listed])
+    counts = await source.directory.counts([each.id for each in listed], _PATIENCE_BESIDE)
     of_agent = await source.directory.sessions(chosen) if chosen is not None else []
     opened = [*(each for each in of_agent if each.id == session), *(each for each in of_agent if each.id != session)]
     beside = opened[:_SESSIONS_BESIDE]

@@ -19,6 +19,13 @@ def fake():
     return made
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    """Pages wait for all counts, however busy the machine is."""
+    monkeypatch.setattr("memtrace.integrations._viewer._pages._PATIENCE", None)
+    monkeypatch.setattr("memtrace.integrations._viewer._pages._PATIENCE_BESIDE", None)
+
+
 @pytest.fixture
 def client(fake):
     with fake.client("acme") as made:

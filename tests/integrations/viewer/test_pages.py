@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from memtrace import AddMemoryRequest
+from memtrace.integrations._viewer._directory import Directory
 from memtrace.testing import Fault
 from tests.integrations.viewer.conftest import contents, elements, link
 
@@ -71,7 +73,7 @@ class TestTimeline:
         _, session = told
         page = get(f"/timeline?session={session.id}").text
         assert len(contents(page)) == 4
-        assert page.count("<h3>") == 1
+        assert page.count('<h2 class="when">') == 1
         assert get(f"/timeline?session={session.id}&type=entity").text.count('class="memory ') == 1
 
     def test_pages_keep_filters_and_selection(self, client, get, fake):
@@ -285,11 +287,50 @@ class TestOtherPages:
         assert "3 more agents" in page
         assert "<bdi>other</bdi>" in page
 
-    def test_counts_of_many_agents_are_not_kept_for_ever(self, client, get, monkeypatch):
+    def test_counts_of_many_agents_are_not_kept_for_ever(self, client, fake, monkeypatch):
         monkeypatch.setattr("memtrace.integrations._viewer._directory._COUNTS_KEPT", 2)
-        for number in range(5):
-            client.agents.register(f"agent {number}")
-        assert all(row["stats"] for row in get("/agents.json").json()["agents"])
+        agents = [client.agents.register(f"agent {number}").id for number in range(5)]
+
+        async def count():
+            async with fake.async_client("acme") as made:
+                directory = Directory(made, fake.clock)
+                return [await directory.counts([each]) for each in agents], len(directory._counts)
+
+        counts, kept = asyncio.run(count())
+        assert [[*each] for each in counts] == [[each] for each in agents]
+        assert kept == 2
+
+    def test_a_page_does_not_wait_for_slow_counts(self, told, get, monkeypatch):
+        started = []
+
+        async def never(directory, agent_id):
+            started.append(agent_id)
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr("memtrace.integrations._viewer._pages._PATIENCE", 0)
+        monkeypatch.setattr("memtrace.integrations._viewer._pages._PATIENCE_BESIDE", 0)
+        monkeypatch.setattr(Directory, "_read_counts", never)
+        agents, timeline = get("/agents", "/timeline")
+        assert "2 agents are still being counted" in agents.text
+        assert len(contents(timeline.text)) == 5
+        assert len(started) == len(set(started))  # each is read once, for all pages
+
+    def test_counts_are_read_again_later(self, told, get, fake, client):
+        async def twice():
+            async with fake.async_client("acme") as made:
+                directory = Directory(made, fake.clock)
+                before = await directory.counts(["unregistered"])
+                again = await directory.counts(["unregistered"])
+                fake.clock.advance(6)
+                client.memories.add(agent_id="unregistered", content="one more")
+                after = await directory.counts(["unregistered"])
+                return [each["unregistered"].stats.memory_count for each in (before, again, after)]
+
+        assert asyncio.run(twice()) == [1, 1, 2]
+
+    def test_an_agent_that_cannot_be_counted_has_no_counts(self, told, get, fake):
+        fake.faults.add(Fault("status", on="agents.stats", status=400, times=None))
+        assert {row["stats"] for row in get("/agents.json").json()["agents"]} == {None}
 
     def test_the_first_page_is_the_timeline(self, get):
         response = get("/?agent=a&unknown=x")
