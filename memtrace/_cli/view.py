@@ -79,10 +79,10 @@ def write_html(choice: Choice, path: str, *, agent: str | None, as_json: bool) -
         raise CommandError(
             f"--html {visible(path)} is not a file; --html - writes to standard output", ExitStatus.USAGE
         )
-    try:
-        text, counts = asyncio.run(_document(connection, agent))
-    except MemtraceError as error:
-        raise connection.describe(error) from None
+    _save(path, *asyncio.run(_document(connection, agent)), as_json=as_json)
+
+
+def _save(path: str, text: str, counts: dict[str, int | bool], *, as_json: bool) -> None:
     if path == "-":
         sys.stdout.write(text)
         return
@@ -102,9 +102,12 @@ def write_html(choice: Choice, path: str, *, agent: str | None, as_json: bool) -
 async def _document(connection: ConnectionSettings, agent: str | None) -> tuple[str, dict[str, int | bool]]:
     from memtrace.integrations._viewer._document import read_document, render_document
 
-    async with connection.async_client(deadline=_DEADLINE) as client:
-        clock = client._dispatcher.settings.clock  # noqa: SLF001  # of this package
-        document = await read_document(client, clock, agent)
+    try:
+        async with connection.async_client(deadline=_DEADLINE) as client:
+            clock = client._dispatcher.settings.clock  # noqa: SLF001  # of this package
+            document = await read_document(client, clock, agent)
+    except MemtraceError as error:
+        raise connection.describe(error) from None
     title = f"Memories of {agent}" if agent else "Memories"
     at = datetime.fromtimestamp(clock.wall(), tz=timezone.utc)
     timeline = document.timeline

@@ -47,8 +47,7 @@ def view(
 
     if html is not None:
         write_html(choice, html, agent=agent, as_json=as_json)
-        return
-    status = run_view(
-        choice, agent=agent, port=port, browser=not (no_browser or as_json), search_index=search_index, as_json=as_json
-    )
-    raise typer.Exit(status)
+    else:
+        opens = not (no_browser or as_json)
+        status = run_view(choice, agent=agent, port=port, browser=opens, search_index=search_index, as_json=as_json)
+        raise typer.Exit(status)

@@ -33,11 +33,11 @@ def environment() -> jinja2.Environment:
 
 def asset(name: str) -> str:
     """A file that the pages load."""
-    return resources.files(_PACKAGE).joinpath("static", name).read_text(encoding="utf-8")
+    return (resources.files(_PACKAGE) / "static" / name).read_text(encoding="utf-8")
 
 
 def _template(name: str) -> str:
-    return resources.files(_PACKAGE).joinpath("templates", name).read_text(encoding="utf-8")
+    return (resources.files(_PACKAGE) / "templates" / name).read_text(encoding="utf-8")
 
 
 def _shown(value: object) -> object:

@@ -8,33 +8,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrace import InvalidRequestError
+from memtrace import AsyncMemtrace, InvalidRequestError
+from memtrace.integrations._viewer._cards import card
 from memtrace.integrations._viewer._page_query import PageQuery
+from memtrace.integrations._viewer._selection import select
 from memtrace.integrations._viewer._timeline import read_page
-from memtrace_transports import FakeMemtrace, ManualClock
+from tests.workflows.rows_server import AsyncRowsServer
 
 
 def filled(groups):
-    """A fake with so many memories at each moment."""
-    clock = ManualClock()
-    fake = FakeMemtrace(clock=clock)
-    fake.organisation("acme")
-    with fake.client("acme") as client:
-        number = 0
-        for size in groups:
-            for _ in range(size):
-                tags = ["even"] if number % 2 == 0 else ["odd"]
-                client.memories.add(agent_id="a", content=f"{number}", tags=tags)
-                number += 1
-            clock.advance(1)
-    return fake
+    """A server with so many memories in each microsecond, which the fake cannot have."""
+    server, number = AsyncRowsServer(), 0
+    for time, size in enumerate(groups, 1):
+        for _ in range(size):
+            server.write(time, str(number), "even" if number % 2 == 0 else "odd")
+            number += 1
+    return server
 
 
-def pages(fake, size, **query):
+def client_of(server):
+    return AsyncMemtrace("http://server", "key", transport=server)
+
+
+def pages(server, size, **query):
     """All pages forward, then the pages back from the last one."""
 
     async def main():
-        async with fake.async_client("acme") as client:
+        async with client_of(server) as client:
             forward, start = [], {}
             while True:
                 page = await read_page(client, PageQuery([*query.items(), *start.items()]), size=size)
@@ -107,7 +107,7 @@ def test_tags_are_whole_ones_on_every_page():
 )
 def test_another_position_is_refused(name, text):
     async def main():
-        async with filled([1]).async_client("acme") as client:
+        async with client_of(filled([1])) as client:
             await read_page(client, PageQuery([(name, text)]))
 
     with pytest.raises(InvalidRequestError, match=rf"{name} must be a .* as a page's links have"):
@@ -115,14 +115,29 @@ def test_another_position_is_refused(name, text):
 
 
 def test_a_page_is_one_request_wherever_it_is():
-    fake = filled([3] * 40)
+    server = filled([3] * 40)
 
     async def main():
-        async with fake.async_client("acme") as client:
+        async with client_of(server) as client:
             page = await read_page(client, PageQuery(), size=10)
             for _ in range(8):
-                fake.calls.clear()
+                server.asked.clear()
                 page = await read_page(client, PageQuery([("from", str(page.next))]), size=10)
-                assert len(fake.calls) == 1
+                assert len(server.asked) == 1
 
     asyncio.run(main())
+
+
+def test_memories_of_one_microsecond_are_chosen_one_by_one():
+    server = filled([2, 3, 2])
+
+    async def main():
+        async with client_of(server) as client:
+            page = await read_page(client, PageQuery())
+            return [(each.content, await select(client, card(each).address)) for each in page.memories]
+
+    for content, selection in asyncio.run(main()):
+        assert selection.card.memory.content == content
+        around = [each.memory for each in [*selection.before, selection.card, *selection.after]]
+        assert [each.time for each in around] == sorted(each.time for each in around)
+        assert len({each.content for each in around}) == len(around) >= 4
