@@ -19,7 +19,7 @@ Examples:
   memtrace-sdk context sess_0123456789abcdef01234567 --since 7d --type decision
   memtrace-sdk context sess_0123456789abcdef01234567 --prompt --max-tokens 2000
   memtrace-sdk context --agent assistant --query "where does the user live?"
-  memtrace-sdk context --agent assistant --query "where does the user live?" --explain
+  memtrace-sdk context --agent assistant --query "who drives?" --explain
 
 \b
 The server takes 100 memories at most and cuts each at 80 bytes. A session that

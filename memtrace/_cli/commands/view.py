@@ -17,9 +17,10 @@ Examples:
 
 \b
 The page is read-only, and served to this machine only. Its URL has a secret
-token: users of this machine who have the URL can read the memories. The key is
-never in the page. Ctrl-C ends the command. With --html one file is written, which
-opens without a server: the newest 1,000 memories, and counts of what it omits.
+token: users of this machine who have the URL can read the memories. The key
+is never in the page. Ctrl-C ends the command. With --html one file is
+written, which opens without a server: the newest 1,000 memories, and counts
+of what it omits.
 """
 
 
