@@ -21,6 +21,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 TESTING = nox.project.dependency_groups(PROJECT, "test", "frameworks")
 BESIDE_TESTS = [
     "docs",
+    "examples",
     "scripts",
     "README.md",
     "CHANGELOG.md",
@@ -280,6 +281,28 @@ def plugins(session: nox.Session) -> None:
     session.run("pytest", *asyncio, "tests/testing/with_plugins/under_asyncio.py")
     session.run("pytest", *asyncio, "tests/testing/with_plugins/under_anyio.py")
     session.run("pytest", *asyncio, "tests/testing", "tests/fake/test_asgi.py")
+
+
+@nox.session(python="3.11", venv_backend="uv")
+def functions(session: nox.Session) -> None:
+    """The function tools in frameworks that take Python functions, each at its newest version, with a scripted model."""
+    _install_the_source_tree(session, "agno", "dspy", "google-genai", "haystack-ai", "ollama", "smolagents")
+    session.run("pytest", "tests/integrations/functions", "tests/examples", "--whole", "-rs", *session.posargs)
+
+
+@nox.session(python="3.11", venv_backend="uv")
+@nox.parametrize("crewai", ["crewai==1.15.0", "crewai"], ids=["lowest", "newest"])
+def crewai(session: nox.Session, crewai: str) -> None:
+    """CrewAI's memory on our storage, beside its own one, with types and branch coverage; it takes 835 MB."""
+    session.install("-e", f"{HERE}[crewai]", crewai, *nox.project.dependency_groups(PROJECT, "test"))
+    quiet = {"CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_DISABLE_VERSION_CHECK": "true", "OTEL_SDK_DISABLED": "true"}
+    theirs = ("-W", "ignore:Cannot set an attribute:ImportWarning", "-W", "ignore::DeprecationWarning")
+    tests = ["tests/integrations/crewai", "tests/integrations/test_missing_packages.py"]
+    package = "memtrace.integrations.crewai"
+    measured = ["coverage", "run", "--rcfile=", "--branch", f"--source={package}", "-m"]
+    session.run(*measured, "pytest", *theirs, *tests, *session.posargs, env=quiet)
+    session.run("coverage", "report", "--rcfile=", "--show-missing", "--fail-under=100")
+    session.run("mypy", "--strict", "--config-file=", "-p", package)
 
 
 # ---- benchmarks -----------------------------------------------------------------------------------------------------

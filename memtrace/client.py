@@ -24,6 +24,7 @@ from memtrace._runtime.config import (
 )
 from memtrace._runtime.dispatch import Dispatcher
 from memtrace._support.lazy_modules import LazyModule
+from memtrace._support.peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace._support.secrets import hidden_argument
 from memtrace.clock import Clock
 from memtrace.middleware._placement import Placement
@@ -48,7 +49,6 @@ from memtrace.models import (
 )
 from memtrace.operations import Dedup, Operation, QueryValue, RawIdempotency, RawResponse, RetryPolicy
 from memtrace.operations._coercion import decision_memory, episodic_memory, recent_query
-from memtrace.operations._peer_names import CLIENT_NAMES, HintsAtNames, unknown_setting
 from memtrace.resources._agents import Agents
 from memtrace.resources._defaults import EARLIER
 from memtrace.resources._keyword_hints import hinting_keywords
@@ -92,7 +92,7 @@ class Memtrace(HintsAtNames):
         attempt_middleware: What runs once an attempt, outermost first.
         dedup: Which idempotency key a memory without a `dedup_key` gets. ``per_call``: a unique key
             for each call, so that a retry stores once and equal contents are separate memories.
-            ``server``: the server's own, made of the agent, the event type and the first 200 bytes
+            ``server``: the server's own, derived from the agent, the event type and the first 200 bytes
             of the content, so that an equal memory within 24 hours raises `ConflictError`. None:
             ``per_call`` in `memories`, sessions and buffers; ``server`` in the client's own
             `remember`, `decide`, `add_memory` and `add_memories`.
@@ -324,7 +324,7 @@ class Memtrace(HintsAtNames):
             method: The HTTP method.
             path: The path, percent-encoded, which begins with ``/``.
             params: Parameters that are added to the query.
-            json: The body as a JSON value, or as a pydantic model, whose None fields are left out.
+            json: The body as a JSON value, or as a pydantic model, whose None fields are omitted.
             content: The body as bytes. Set the content type in `headers`.
             headers: Headers of this request.
             idempotency: What a retry does. ``read`` changes nothing, the default for GET and HEAD.

@@ -20,7 +20,7 @@
     ├── BatchError                   some items of a batch were not stored; it says which
     ├── BufferFullError              a write buffer has no room for another memory
     ├── BufferDrainError             a write buffer could not send everything in time; it has the rest
-    ├── ConfigurationError           a client cannot be made from these arguments
+    ├── ConfigurationError           a client cannot be created from these arguments
     │   └── TransportNotAvailableError
     ├── MiddlewareError              a middleware broke its contract
     └── ClientClosedError            the client was closed before
@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 TransportCause = Literal["connect", "timeout", "reset", "protocol"]
-"""Why no answer came: no connection, no response in time, a connection that broke, bytes that are no HTTP."""
+"""Why there was no response: no connection, no response in time, a broken connection, or bytes that are not HTTP."""
 
 RESPONSE_BODY_KEPT = 4096
 """How many bytes of a response an error keeps."""
@@ -165,7 +165,7 @@ class MemtraceError(Exception):
     status_code: int
     #: A stable slug for programs and for the documentation.
     code: str
-    #: The Python argument to look at, where one is known: ``base_url``, ``timeout``, ``memories[3]``. The message does not
+    #: The Python argument to check, if known: ``base_url``, ``timeout``, ``memories[3]``. The message does not
     #: spell it; `str()` does.
     argument: str | None
     #: The call, None when the error was raised before a request was built.
@@ -403,7 +403,7 @@ class RateLimitError(APIStatusError):
     _code = "rate_limited"
     _http_status = 503
 
-    #: The seconds that the last answer asks to wait; None where it does not say.
+    #: The seconds to wait that the last response asked for; None if it asked for none.
     retry_after: float | None
 
     def __init__(

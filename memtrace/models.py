@@ -25,6 +25,7 @@ from typing import (
 )
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -39,6 +40,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from memtrace._support import peer_names as peers
 from memtrace._support.error_text import did_you_mean
 from memtrace._support.numbers import counted
 from memtrace._support.pretty import PrettyPrinter, cut_fields, print_fields
@@ -83,6 +85,15 @@ TagsMatch = Literal["substring", "exact"]
 TimeBound = str | Annotated[timedelta, Strict()] | Annotated[datetime, Strict()]
 """A point in time: the server's text (``"24h"``, ``"7d"``, ``"30m"``, ``"2026-01-31T12:00:00Z"``), a `timedelta`
 before now, or an aware `datetime`."""
+
+
+def one_in_a_list(value: object) -> object:
+    """A single string as a list of it; anything else as it is."""
+    return [value] if isinstance(value, str) else value
+
+
+TypeNames = Annotated[str | list[str] | None, AfterValidator(one_in_a_list)]
+"""Names of types to filter by: a list, or a single string, which becomes a list."""
 
 
 WIRE = {"memtrace": "wire"}
@@ -202,8 +213,10 @@ def _without_match(dumped: dict[str, Any]) -> dict[str, Any]:
     return dumped
 
 
-class ResponseModel(_StopsEarly):
+class ResponseModel(peers.HintsAtNames, _StopsEarly):
     """A model that the server sends. Fields that a newer server added are kept."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = {"to_dict": "use .model_dump()"}
 
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True, extra="allow")
 
@@ -246,6 +259,7 @@ class _ItemList(ResponseModel, Generic[ItemT]):
     """
 
     _field: ClassVar[str]
+    _peer_names: ClassVar[Mapping[str, str]] = peers.LIST_NAMES
 
     @property
     def _items(self) -> list[ItemT]:
@@ -291,7 +305,7 @@ class AddMemoryRequest(_Sent):
         'episodic'
     """
 
-    #: Who remembers: a letter, then letters, digits, ``_`` or ``-``, 128 characters at most. It need not be registered.
+    #: The agent's ID: a letter, then letters, digits, ``_`` or ``-``, 128 characters at most. It need not be registered.
     agent_id: str
     #: The session that it belongs to; it need not exist.
     session_id: str | None = None
@@ -309,7 +323,7 @@ class AddMemoryRequest(_Sent):
     #: The idempotency key, unique in the organisation for 24 hours. Default: in `client.memories`, sessions and buffers, a unique
     #: key for each call; elsewhere the server's own key of the agent, the event type and the first 200 bytes of the content.
     dedup_key: str | None = None
-    #: From 0 to 1.
+    #: From 0 to 1. The server stores 0 like no importance: it reads back as None, which filters, searches and prompts count as 0.
     importance: float | None = Field(default=None, ge=0, le=1)
     #: Another memory that this one follows from; the server does not check it.
     parent_id: str | None = None
@@ -349,7 +363,9 @@ def _rfc3339(at: datetime) -> str | None:
 class Memory(ResponseModel):
     """A stored memory."""
 
-    #: When the server took it, UTC. Nanoseconds are cut to microseconds.
+    _peer_names: ClassVar[Mapping[str, str]] = peers.MEMORY_NAMES
+
+    #: When the server stored it, in UTC. Nanoseconds are cut to microseconds.
     time: datetime
     org_id: str
     agent_id: str
@@ -360,6 +376,7 @@ class Memory(ResponseModel):
     metadata: dict[str, Any] | None = None
     tags: list[str] | None = None
     dedup_key: str | None = None
+    #: From 0 to 1; None if it was not set, or set to 0.
     importance: float | None = None
     parent_id: str | None = None
 
@@ -411,10 +428,10 @@ class MemoryList(_ItemList[Memory]):
     _field: ClassVar[str] = "memories"
 
     memories: list[Memory]
-    #: How many these are.
+    #: The number of these memories.
     count: int
-    #: Whether more match. The server's own answer, up to 1000 rows, is true also when the last page is exactly full.
-    #: Put together from several pages it is exact; only with ``tags_match="exact"`` true may mean rows that were not read.
+    #: Whether more match. The server's own value, for up to 1000 memories, is also true if the last page is exactly full. For several
+    #: pages it is exact, except that with ``tags_match="exact"`` true may mean memories that were not read.
     has_more: bool
 
     def _repr_html_(self) -> str:
@@ -433,15 +450,15 @@ class ListOptions(_Read):
     tags: str | list[str] | None = None
     #: Not sent. ``exact`` matches whole tags: the SDK drops memories that the server finds by a part of a tag, and reads more
     #: in their place. ``substring`` also matches parts of tags, as the server does. None: ``exact``, except in the methods of
-    #: 0.2.0 and in operations, where it is ``substring``.
+    #: 0.2.0 and in operations, which use ``substring``.
     tags_match: TagsMatch | None = None
     #: Only what is newer.
     since: TimeBound | None = None
     #: Only what is older.
     until: TimeBound | None = None
-    #: How many rows at most, from 1; 100 when left out. Above 1000 they are read page by page.
+    #: The most memories to read, from 1; 100 by default. More than 1000 are read page by page.
     limit: int | None = None
-    #: How many to skip.
+    #: How many memories to skip.
     offset: int | None = None
     order: Order | None = None
 
@@ -451,13 +468,15 @@ class SearchQuery(_Read):
 
     agent_id: str | None = None
     session_id: str | None = None
-    memory_types: list[str] | None = None
-    event_types: list[str] | None = None
+    #: ``["decision", "entity"]``, or a single string. Any may match.
+    memory_types: TypeNames = None
+    #: ``["error", "warning"]``, or a single string. Any may match.
+    event_types: TypeNames = None
     #: ``"ui,nav"`` or ``["ui", "nav"]``. All must match. White space around each is removed. An empty tag does not filter.
     tags: str | list[str] | None = None
     #: Not sent. ``exact`` matches whole tags: the SDK drops memories that the server finds by a part of a tag, and reads more
     #: in their place. ``substring`` also matches parts of tags, as the server does. None: ``exact``, except in the methods of
-    #: 0.2.0 and in operations, where it is ``substring``.
+    #: 0.2.0 and in operations, which use ``substring``.
     tags_match: TagsMatch | None = None
     #: A part of the content, case-sensitive; no wildcards.
     content_contains: str | None = None
@@ -465,7 +484,7 @@ class SearchQuery(_Read):
     until: TimeBound | None = None
     #: At least this; 0 and less do not filter.
     min_importance: float | None = None
-    #: How many rows at most, from 1; 50 when left out. Above 1000 they are read page by page.
+    #: The most memories to read, from 1; 50 by default. More than 1000 are read page by page.
     limit: int | None = None
     order: Order | None = None
 
@@ -501,6 +520,8 @@ class RegisterAgentRequest(_Sent):
 class Agent(ResponseModel):
     """A registered agent."""
 
+    _peer_names: ClassVar[Mapping[str, str]] = peers.AGENT_NAMES
+
     id: str
     org_id: str
     name: str
@@ -534,6 +555,8 @@ class AgentList(_ItemList[Agent]):
 
 class AgentStats(ResponseModel):
     """Counts of what is stored under an agent's ID, which need not be registered."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = peers.STATS_NAMES
 
     agent_id: str
     memory_count: int
@@ -570,6 +593,8 @@ class UpdateSessionRequest(_Sent):
 class Session(ResponseModel):
     """A session of an agent."""
 
+    _peer_names: ClassVar[Mapping[str, str]] = peers.STORED_SESSION_NAMES
+
     id: str
     org_id: str
     agent_id: str
@@ -603,14 +628,16 @@ class ContextOptions(_Sent):
 
     #: Sent, but this server ignores it: at most 100 memories, each cut at 80 bytes.
     max_tokens: int | None = None
-    #: Memory types; all when left out.
-    include_types: list[str] | None = None
+    #: Memory types, or a single one; all by default.
+    include_types: TypeNames = None
     #: A look-back (``"24h"``, the default); a `timedelta` or `datetime` is rounded up to whole minutes, hours or days.
     since: TimeBound | None = None
 
 
 class SessionContext(ResponseModel):
     """A session's memories as Markdown, rendered by the server."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = peers.CONTEXT_NAMES
 
     session_id: str
     context: str

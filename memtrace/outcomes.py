@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, overload
+from typing import ClassVar, Literal, overload
 
 from memtrace._support.numbers import counted
+from memtrace._support.peer_names import BATCH_NAMES, OUTCOME_NAMES, HintsAtNames
 from memtrace.exceptions import MemtraceError
 from memtrace.models import AddMemoryRequest, Memory
 
@@ -34,14 +35,16 @@ OnFailure = Literal["stop", "continue"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(HintsAtNames):
     """The outcome of one item. `index` is its place in the batch, from 0."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = OUTCOME_NAMES
 
     index: int
     status: OutcomeStatus
-    #: The stored row, where `status` is ``stored``.
+    #: The stored memory, if `status` is ``stored``.
     memory: Memory | None = field(default=None, repr=False)
-    #: Why, where `status` is ``failed``, ``unknown`` or ``dropped``.
+    #: Why, if `status` is ``failed``, ``unknown`` or ``dropped``.
     error: MemtraceError | None = None
 
 
@@ -64,7 +67,7 @@ class BatchProgress:
     duplicate: int = 0
     failed: int = 0
     unknown: int = 0
-    #: How many there are in all; None where the batch has no length.
+    #: The number of items; None if the batch has no length.
     total: int | None = None
 
     @property
@@ -82,13 +85,15 @@ It may be async with `AsyncMemtrace`, which awaits its result. `Memtrace` refuse
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class BatchResult:
+class BatchResult(HintsAtNames):
     """One outcome for each item, in the order of the items: iteration, length, index and slice are the outcomes'.
 
     >>> result = BatchResult((Outcome(0, "duplicate"),))
     >>> len(result), result.duplicates, result.ok, result[0].status
     (1, [0], True, 'duplicate')
     """
+
+    _peer_names: ClassVar[Mapping[str, str]] = BATCH_NAMES
 
     outcomes: tuple[Outcome, ...]
 
@@ -201,7 +206,7 @@ class BatchError(MemtraceError):
     _http_status = 502
     _is_raised_outside = True
 
-    #: One outcome an item; None only where the error was made by hand without one.
+    #: The outcome of each item. None only if your own code created the error without one.
     result: BatchResult | None
 
     def __init__(
@@ -256,7 +261,7 @@ class BufferDrainError(MemtraceError):
 
     #: The memories that were surely not sent, oldest first, each with its duplicate key if the client creates one.
     unsent: list[AddMemoryRequest]
-    #: What became of everything that the buffer accepted; None only where the error was made by hand.
+    #: The counts of all memories that the buffer accepted. None only if your own code created the error.
     counts: BufferCounts | None
 
     def __init__(

@@ -102,9 +102,9 @@ class AiohttpTransport:
     ) -> None:
         # by its methods, since tracing replaces aiohttp's classes
         if session is not None and (isinstance(session, type) or not _is_session(session)):
-            raise TypeError(f"AiohttpTransport takes an aiohttp.ClientSession, not {qualified_type(session)}")
+            raise TypeError(f"AiohttpTransport accepts an aiohttp.ClientSession, not {qualified_type(session)}")
         if session is not None and options is not None:
-            raise TypeError("AiohttpTransport takes a session or options: your own session has its own settings")
+            raise TypeError("AiohttpTransport accepts a session or options: your own session has its own settings")
         options = TransportOptions() if options is None else options
         self._channels = PerLoopClients(
             None if session is None else _SessionChannel(session, options, None, None),

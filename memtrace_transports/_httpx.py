@@ -113,7 +113,7 @@ class HttpxTransport:
     ) -> None:
         # by their methods, since tracing replaces the library's classes
         if client is not None and (isinstance(client, type) or not hasattr(client, "close")):
-            raise TypeError(f"HttpxTransport takes a Client of httpx or httpx2, not {qualified_type(client)}")
+            raise TypeError(f"HttpxTransport accepts a Client of httpx or httpx2, not {qualified_type(client)}")
         self._options = _own_options(client, options)
         self._is_shared = client is not None or self._options.http2  # else a client serves one request at a time
         hide_headers_from_logs()
@@ -238,7 +238,7 @@ class AsyncHttpxTransport:
     ) -> None:
         if client is not None and (isinstance(client, type) or not hasattr(client, "aclose")):
             raise TypeError(
-                f"AsyncHttpxTransport takes an AsyncClient of httpx or httpx2, not {qualified_type(client)}"
+                f"AsyncHttpxTransport accepts an AsyncClient of httpx or httpx2, not {qualified_type(client)}"
             )
         self._options = _own_options(client, options)
         self._is_shared = client is not None or self._options.http2  # else a client serves one request at a time

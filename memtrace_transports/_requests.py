@@ -98,13 +98,13 @@ class RequestsTransport:
     def __init__(self, session: requests.Session | None = None, *, options: TransportOptions | None = None) -> None:
         if session is not None and options is not None:
             raise TypeError(
-                "RequestsTransport takes a session or options, not both: your own session has its own settings"
+                "RequestsTransport accepts a session or options, not both: your own session has its own settings"
             )
         # by its methods, since tracing replaces the classes of requests
         if session is not None and (isinstance(session, type) or not hasattr(session, "prepare_request")):
-            raise TypeError(f"RequestsTransport takes a requests.Session, not {qualified_type(session)}")
+            raise TypeError(f"RequestsTransport accepts a requests.Session, not {qualified_type(session)}")
         if options is not None and not isinstance(options, TransportOptions):
-            raise TypeError(f"options= takes TransportOptions, not {qualified_type(options)}")
+            raise TypeError(f"options= accepts TransportOptions, not {qualified_type(options)}")
         self._options = options or TransportOptions()
         self._own = _OwnSession(self._options) if session is None else None
         tls = lazy_ssl_context(self._options, bundles=_BUNDLES)

@@ -87,7 +87,8 @@ def redacted(text: str, key: str | None) -> str:
 
 def _hint_of(error: MemtraceError) -> str | None:
     operation = error.request.operation if error.request is not None and error.maybe_applied else ""
-    return _LOOKUP_HINTS.get(operation) or _HINTS.get(error.code, error.hint)
+    is_call_in_python = error.code == "invalid_request"  # that makes an ID
+    return _LOOKUP_HINTS.get(operation) or _HINTS.get(error.code, None if is_call_in_python else error.hint)
 
 
 def _source_of(error: MemtraceError, sources: Mapping[str, str]) -> str | None:

@@ -32,7 +32,7 @@ class Window:
 
 
 def why_nothing(client: Memtrace, agent: str, window: Window) -> str:
-    """What to tell whoever recalled `agent` and saw nothing.
+    """What to tell whoever recalled `agent` and saw nothing. Raises `CommandError` for an agent that is unknown.
 
     Reads one memory, and where there is none the agents and the newest 1,000 memories, for names that are near.
     """
@@ -48,14 +48,26 @@ def why_nothing(client: Memtrace, agent: str, window: Window) -> str:
 
 
 def nothing_of(client: Memtrace, agent: str | None) -> str:
-    """What to tell whoever searched the memories of `agent`, or of all agents, and found nothing."""
+    """What to tell whoever searched the memories of `agent`, or of all agents, and found nothing.
+
+    Raises `CommandError` for an agent that is unknown.
+    """
     if agent is None or client.memories.list(agent_id=agent, limit=1).memories:
         return "nothing was found"
     return WithoutMemories(client).why(agent)
 
 
+def check_agent(client: Memtrace, agent: str | None) -> None:
+    """Refuse an agent that is unknown: neither registered, nor written to. Raises `CommandError`."""
+    if agent is not None and not client.memories.list(agent_id=agent, limit=1).memories:
+        WithoutMemories(client).why(agent)
+
+
 class WithoutMemories:
-    """Why agents have no memory. The registered agents and the newest 1,000 memories are read once, and only if needed."""
+    """Agents that have no memory: registered ones, and unknown ones.
+
+    The registered agents and the newest 1,000 memories are read once, and only if needed.
+    """
 
     def __init__(self, client: Memtrace) -> None:
         self._client = client
@@ -69,14 +81,16 @@ class WithoutMemories:
         return {memory.agent_id for memory in self._client.memories.list(limit=_RECENT).memories}
 
     def why(self, agent: str) -> str:
-        """What to tell of an agent that has no memory."""
+        """What to tell of a registered agent that has no memory. Raises `CommandError` for any other."""
         if any(each.id == agent for each in self._registered):
             return f"the agent {agent} is registered, and has no memories yet"
         for each in self._registered:
             if each.name == agent:
-                return f"no memory is stored under {agent}; the agent of that name stores under its id: memtrace-sdk recall {each.id}"
+                text = f"no memory is stored under {agent}; the agent of that name stores under its id: memtrace-sdk recall {each.id}"
+                raise CommandError(text, ExitStatus.NOT_FOUND)
         meant = _meant(agent, self._written | {each.id for each in self._registered})
-        return f"the agent {agent} is unknown: nobody has written to it, and it is not registered{meant}"
+        text = f"the agent {agent} is unknown: nobody has written to it, and it is not registered{meant}"
+        raise CommandError(text, ExitStatus.NOT_FOUND)
 
 
 def registered(client: Memtrace, agent: str) -> Agent:

@@ -39,7 +39,9 @@ class Choice:
     base_url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="The base URL, with the key of MEMTRACE_API_KEY. Without it: MEMTRACE_BASE_URL."
+            metavar="URL",
+            help="The base URL of a server, with the key of MEMTRACE_API_KEY, or a file, as in sqlite:///agent.db. "
+            "Without it: MEMTRACE_BASE_URL.",
         ),
     ] = None
     transport: Annotated[
@@ -78,11 +80,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 
 AgentOption = Annotated[str | None, typer.Option(metavar="ID", help="Only memories of this agent.")]
 SessionOption = Annotated[str | None, typer.Option(metavar="ID", help="Only memories of this session.")]
-KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this kind.")]
+KindOption = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this type.")]
 EventOption = Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event type.")]
 TagOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="TAG", help="Only memories with this tag; give it several times, and all must match."),
+    typer.Option(metavar="TAG", help="Only memories with this tag. May be repeated; all must match."),
 ]
 TagsMatchOption = Annotated[
     Literal["exact", "substring"],
@@ -90,24 +92,26 @@ TagsMatchOption = Annotated[
 ]
 KindsOption = Annotated[
     list[str] | None,
-    typer.Option("--type", metavar="TYPE", help="Only this kind; give it several times, and any may match."),
+    typer.Option("--type", metavar="TYPE", help="Only this type. May be repeated; any may match."),
 ]
 EventsOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="EVENT", help="Only this event type; give it several times, and any may match."),
+    typer.Option(metavar="EVENT", help="Only this event type. May be repeated; any may match."),
 ]
 ImportanceOption = Annotated[
     float | None, typer.Option("--min-importance", metavar="N", help="Only memories of at least this importance.")
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Only what is newer: 30m, 24h, 7d, or a time as 2026-01-31T12:00:00Z."),
+    typer.Option(metavar="TIME", help="Only newer memories: 30m, 24h, 7d, or a time such as 2026-01-31T12:00:00Z."),
 ]
 OccurredAtOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="When it happened, by default now: 2h for 2 hours ago, or 2026-01-31T12:00:00Z."),
 ]
-UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only what is older, in the forms of --since.")]
+UntilOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only older memories, in the formats of --since.")
+]
 QueryOption = Annotated[
     str | None,
     typer.Option(

@@ -72,7 +72,7 @@ def run_store_server(*, store: str | None, host: str, port: int, as_json: bool) 
         served = LiveServer(fake, host=host, port=port, control=False)
         return _serve(served, f"{host} port {port}", lambda: _announce_store(served.url, None, key, as_json=as_json))
     with opened_store(store, create=True) as file:
-        has_keys = any(key.revoked is None for key in list(file.keys()))
+        has_keys = any(key.revoked_at is None for key in list(file.keys()))
     if not has_keys:
         show_error(f"nobody has a key yet; issue one with: memtrace-sdk store keys create NAME --store {store}")
     app = StoreApp(store)

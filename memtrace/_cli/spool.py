@@ -1,4 +1,4 @@
-"""``memtrace-sdk spool``: what the file of a write buffer holds, sending it, and what the server refused of it."""
+"""``memtrace-sdk spool``: what the file of a write buffer holds, sending it, and what the server rejected of it."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ def show_status(file: str, *, as_json: bool) -> None:
                 "under_way": counts.under_way,
                 "failed": counts.failed,
                 "oldest": None if counts.oldest is None else rfc3339(counts.oldest),
-                "refused": [{"number": each.number, "error": each.error} for each in refused],
+                "failures": [{"number": each.number, "error": each.error} for each in refused],
             }
         )
         return
     say(
         f"{visible(file)}: {counted(counts.waiting, 'memory', 'memories')} waiting, "
-        f"{counts.under_way:,} under way, {counts.failed:,} refused"
+        f"{counts.under_way:,} under way, {counts.failed:,} rejected"
     )
     if counts.oldest is not None:
         say(f"the oldest since {time_text(counts.oldest)}")
     for each in refused:
-        say(f"  refused: number {each.number}, {visible(each.error)}")
+        say(f"  rejected: number {each.number}, {visible(each.error)}")
 
 
 def run_send(choice: Choice, file: str, *, take_over: bool, as_json: bool) -> ExitStatus:
@@ -77,7 +77,7 @@ def run_send(choice: Choice, file: str, *, take_over: bool, as_json: bool) -> Ex
 
 
 def _told(sent: Counter[OutcomeStatus]) -> str:
-    return f"{sent['stored']:,} stored, {sent['duplicate']:,} there already, {sent['failed']:,} refused"
+    return f"{sent['stored']:,} stored, {sent['duplicate']:,} there already, {sent['failed']:,} rejected"
 
 
 def _send(client: Memtrace, path: str, sent: Counter[OutcomeStatus], *, take_over: bool) -> None:
@@ -102,7 +102,7 @@ def _send(client: Memtrace, path: str, sent: Counter[OutcomeStatus], *, take_ove
 
 
 def print_failed(file: str, *, drop: bool) -> None:
-    """Print what the server refused, and forget it where it is to be dropped."""
+    """Print the memories that the server rejected; with `drop` also remove them."""
     with _spool(file) as spool:
         refused = spool.refused()
         for each in refused:
@@ -110,4 +110,4 @@ def print_failed(file: str, *, drop: bool) -> None:
         if drop:
             spool.drop(each.number for each in refused)
     if not refused:
-        show_error("the server has refused nothing of it")
+        show_error("the server has rejected none of it")

@@ -204,11 +204,12 @@ def list_keys(store: str | None, *, timeout: float, as_json: bool) -> None:
         found = file.keys()
     if as_json:
         rows = [
-            {**key._asdict(), "created": _json_time(key.created), "revoked": _json_time(key.revoked)} for key in found
+            {**key._asdict(), "created_at": _json_time(key.created_at), "revoked_at": _json_time(key.revoked_at)}
+            for key in found
         ]
         show_json({"keys": rows, "count": len(rows)})
     elif found:
-        cells = [(key.name, key.organisation, time_text(key.created), time_text(key.revoked)) for key in found]
+        cells = [(key.name, key.organisation, time_text(key.created_at), time_text(key.revoked_at)) for key in found]
         show_table(plain_table({"name": "cyan", "organisation": "", "created": "dim", "revoked": "red"}, cells))
     else:
         show_error("there is no key; issue one with: memtrace-sdk store keys create NAME")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperOption
+
+from memtrace._cli.exit_status import CommandError, ExitStatus
+
+#: The two options that name a store, and what to do in a command that has the other one.
+_PLACES: Final = {
+    "--store": "use --base-url, which accepts sqlite:///agent.db too",
+    "--base-url": "use --store, which names the file that it maintains or serves",
+}
 
 
 class StrictOptionsCommand(TyperCommand):
@@ -17,13 +25,23 @@ class StrictOptionsCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments."""
-        values, _, order = self.make_parser(ctx).parse_args([*args])
+        try:
+            values, _, order = self.make_parser(ctx).parse_args([*args])
+        except typer.TyperException as error:
+            self._check_place(str(getattr(error, "option_name", "")))
+            raise
         given: list[Any] = [*order]
         for parameter in () if ctx.resilient_parsing else given:
             problem = _problem(parameter, values[parameter.name], given.count(parameter))
             if problem is not None:
                 raise typer.BadParameter(problem, ctx=ctx, param=parameter)
         return super().parse_args(ctx, args)
+
+    def _check_place(self, option: str) -> None:
+        """Refuse the option with which other commands name a store or a server. Raises `CommandError`."""
+        known = {name for parameter in self.params for name in parameter.opts}
+        if option in _PLACES and not _PLACES.keys().isdisjoint(known):
+            raise CommandError(f"this command has no {option}: {_PLACES[option]}", ExitStatus.USAGE)
 
 
 def _problem(parameter: Any, value: object, times: int) -> str | None:

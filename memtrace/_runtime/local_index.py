@@ -1,4 +1,4 @@
-"""The text index that a client and its copies keep of what they read: in memory, or in a file that processes share."""
+"""The full-text index of a client and its copies: in memory, or in a file that processes share."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from memtrace.transport import IndexAnswer, IndexQuery
 T = TypeVar("T")
 
 Owner = tuple[str, ...]
-"""Whose memories an index has: an address and a key. A file keeps neither."""
+"""The owner of an index: base URL and API key. A file stores neither."""
 
 _PATIENCE = 5.0
-"""Seconds that an index waits for another process, and a fork for a thread that uses it."""
+"""Seconds that an index waits for another process, and that a fork waits for a thread."""
 _ORGANISATION = "organisation"
 _SEEN = "seen"
 _EPOCH = "epoch"
-"""The names of what is noted beside an index."""
+"""The names of notes in an index."""
 
 
 class Target(NamedTuple):
@@ -43,34 +43,34 @@ class Target(NamedTuple):
 
     @property
     def note(self) -> str:
-        """The name under which an index keeps how far it was read."""
+        """The name of the note for the mark."""
         if self.session_id is not None:
             return f"{_SEEN} of session {self.session_id}"
         return _SEEN if self.agent_id is None else f"{_SEEN} of agent {self.agent_id}"
 
     @property
     def memory_filter(self) -> MemoryFilter:
-        """What of an index belongs to it."""
+        """The filter of its memories in an index."""
         return MemoryFilter(agent_id=self.agent_id, session_id=self.session_id)
 
 
 class Mark(NamedTuple):
-    """The newest memory of a target that is in an index, and up to when nothing is missing before it."""
+    """The newest indexed memory of a target, and the time up to which the index is complete."""
 
     time: datetime
     agent_id: str
     session_id: str | None
-    #: Of its content, which no note repeats.
+    #: The hash of its content.
     content: str
     org_id: str
     #: When it was first read, in seconds of the client's clock.
     seen: float
-    #: Everything that the server took until then is in the index; later memories may yet become visible.
+    #: The index has everything that the server stored until then. Later memories may still become visible.
     settled: datetime
 
     @classmethod
     def at(cls, memory: Memory, seen: float, before: Mark | None) -> Mark:
-        """That this memory is the newest one, after what there was before."""
+        """The mark with this memory as the newest one."""
         settled = beside(memory.time, -LATENESS)
         if before is not None:
             settled = max(settled, before.settled)
@@ -78,7 +78,7 @@ class Mark(NamedTuple):
 
     @classmethod
     def read(cls, note: str) -> Mark:
-        """The mark that was kept as this text."""
+        """Parse a mark."""
         time, agent_id, session_id, content, org_id, seen, settled = json.loads(note)
         return cls(
             datetime.fromisoformat(time),
@@ -96,26 +96,26 @@ class Mark(NamedTuple):
         return json.dumps([time.isoformat(), *others, settled.isoformat()])
 
     def is_of(self, memory: Memory) -> bool:
-        """Whether this memory is the one that was the newest."""
+        """Whether this memory is the newest one of the mark."""
         return self[:5] == (memory.time, memory.agent_id, memory.session_id, _digest(memory), memory.org_id)
 
     def after_reading(self, began: float) -> Mark:
-        """This mark once all was read that could be seen at this time of the client's clock."""
-        # the server's clock had reached `time` when the memory was first seen; since then both went on alike
+        """The mark after reading everything that was visible at this time of the client's clock."""
+        # the server's clock had reached `time` when the memory was first seen; both advanced equally since then
         passed = timedelta(seconds=max(0.0, began - self.seen))
         return self._replace(settled=max(self.settled, min(self.time, beside(self.time, passed - LATENESS))))
 
 
 class Survey(NamedTuple):
-    """What an index has of a target before all of it is read again; what is seen then is taken out of it."""
+    """The indexed memories of a target before a rebuild. Those that are read again are removed from it."""
 
-    #: The state of the index in which places are what they were: until it is cleared.
+    #: The epoch of the index. Places are valid until it is cleared.
     epoch: str
     places: set[int]
 
 
 LATENESS = timedelta(seconds=10)
-"""How much later than a memory that the server took after it a memory may become visible: a second with one server process."""
+"""How much later than a newer memory a memory may become visible: a second with one server process."""
 
 
 def _digest(memory: Memory) -> str:
@@ -123,7 +123,7 @@ def _digest(memory: Memory) -> str:
 
 
 class _Opened(ClosedBeforeForks):
-    """What one process has of an index: a lock, and the tables once they were opened. No fork comes while a file is open."""
+    """One process's part of an index: a lock, and the tables once they are open. A fork waits while a file is open."""
 
     def __init__(self, *, in_file: bool) -> None:
         self.lock = threading.Lock()
@@ -135,7 +135,7 @@ class _Opened(ClosedBeforeForks):
             close_before_forks(self)
 
     def close(self) -> None:
-        """Close the tables; they are opened again where they are used next."""
+        """Close the tables. The next use opens them again."""
         connection, self.connection = self.connection, None
         self.indexes.clear()
         if connection is not None:
@@ -159,19 +159,19 @@ class LocalIndex:
 
     @property
     def thread(self) -> WorkerThread:
-        """Does what blocks for the async client."""
+        """Runs blocking work for the async client."""
         return self._process.get().thread
 
-    # ---- reading on
+    # ---- reading newer memories
 
     def begun(self, owner: Owner, targets: Sequence[Target]) -> tuple[Target, Mark | None]:
-        """The first of the targets that was read, and how far; where none was, the first."""
+        """The first of the targets that was read, with its mark; if none was, the first target."""
         return self._use(owner, lambda index: _begun(index, targets))
 
     def take(
         self, owner: Owner, target: Target, rows: Sequence[Memory], before: Mark | None, seen: float
     ) -> Mark | None:
-        """Add rows that follow on what was read up to `before`, all in one transaction with the new mark, which it gives.
+        """Add rows that follow the mark `before`, in one transaction with the new mark. Returns the new mark.
 
         None, and nothing is added, where the index has not what comes before them: another process cleared it, or they are
         another organisation's.
@@ -179,25 +179,25 @@ class LocalIndex:
         return self._use(owner, lambda index: _take(index, target, rows, before, seen))
 
     def settle(self, owner: Owner, target: Target, mark: Mark) -> None:
-        """Keep a mark that is settled further, where it is still the newest."""
+        """Store a mark that is settled further, if it is still the newest."""
         self._use(owner, lambda index: _settle(index, target, mark))
 
     def clear(self, owner: Owner) -> None:
-        """Forget everything of an owner."""
+        """Remove everything of an owner."""
         self._use(owner, TextIndex.clear)
 
-    # ---- reading all of it again
+    # ---- rebuilding
 
     def survey(self, owner: Owner, target: Target) -> Survey:
-        """What there is of a target now."""
+        """The indexed memories of a target."""
         return self._use(owner, lambda index: _survey(index, target))
 
     def note_seen(self, owner: Owner, survey: Survey, rows: Sequence[Memory]) -> bool:
-        """Take out of a survey what was read again; False where the index was cleared since."""
+        """Remove memories that were read again from a survey. Returns False if the index was cleared since."""
         return self._use(owner, lambda index: _note_seen(index, survey, rows))
 
     def sweep(self, owner: Owner, target: Target, survey: Survey, last: Memory | None, seen: float) -> bool:
-        """Take out of the index what is left in a survey, and what other embedders made; False where it was cleared since.
+        """Remove the memories left in a survey, and vectors of other embedders. Returns False if the index was cleared since.
 
         `last` is the newest memory that was read: where something was taken out, the server has lost it, and reading goes on from there.
         """
@@ -221,7 +221,7 @@ class LocalIndex:
     # ---- searching
 
     def answer(self, owner: Owner, query: IndexQuery, target: Target | None) -> IndexAnswer | None:
-        """What the index gives; None where it was cleared since the target was read."""
+        """The index's response; None if it was cleared since the target was read."""
         return self._use(owner, lambda index: _answer(index, query, target))
 
     def close(self) -> None:
@@ -235,7 +235,7 @@ class LocalIndex:
     # ---- the tables
 
     def _use(self, owner: Owner, use: Callable[[TextIndex], T]) -> T:
-        """Use the index of an owner. A file that turns out damaged is made anew, once."""
+        """Use the index of an owner. A damaged file is recreated once."""
         damaged = ""
         with self._opened() as opened:
             while True:
@@ -327,7 +327,7 @@ def _note_seen(index: TextIndex, survey: Survey, rows: Sequence[Memory]) -> bool
 
 
 def _is_of_same_organisation(index: TextIndex, row: Memory) -> bool:
-    """Whether a row belongs to what is there. A middleware may send another tenant's key: then the index begins anew."""
+    """Whether a row belongs to the same organisation. If a middleware sends another tenant's key, the index is cleared."""
     known = index.note(_ORGANISATION)
     if known == row.org_id:
         return True

@@ -1,4 +1,4 @@
-"""Telling a user's function how far something is: `Memtrace` calls it, `AsyncMemtrace` also awaits what it gives."""
+"""Call a user's `progress` function. `AsyncMemtrace` also awaits its result."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 
 def check_progress(progress: object) -> None:
-    """Refuse what is no blocking function."""
+    """Refuse a `progress` that is not a blocking function."""
     _check_callable(progress)
     if is_async_callable(progress):
         raise _awaitable()
 
 
 def check_progress_async(progress: object) -> None:
-    """Refuse what is no function, blocking or async."""
+    """Refuse a `progress` that is not a function, blocking or async."""
     _check_callable(progress)
 
 
 def tell(progress: Callable[[T], object], state: T) -> None:
-    """Call it. Raises `InvalidRequestError` where it gives something to be awaited, which nobody here would do."""
+    """Call it. Raises `InvalidRequestError` if it returns an awaitable, which a blocking client cannot await."""
     result = progress(state)
     if isawaitable(result):
         if iscoroutine(result):
@@ -35,7 +35,7 @@ def tell(progress: Callable[[T], object], state: T) -> None:
 
 
 async def tell_async(progress: Callable[[T], object], state: T) -> None:
-    """Call it, and await what it gives where that can be awaited."""
+    """Call it, and await its result if it is awaitable."""
     result = progress(state)
     if isawaitable(result):
         await result

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal, TypedDict
 
 from memtrace._support.numbers import is_int
+from memtrace._support.peer_names import PROMPT_NAMES, HintsAtNames
 from memtrace.context._formats import ContextFormat, Group, formatter_for, utc
 from memtrace.context._ranks import MemorySource, Neighbours, Rank, checked_rank, hit_neighbours, in_order, memories_in
 from memtrace.context._selection import BudgetSelection, Moment, RenderedMemory, by_age_and_importance, chosen
@@ -25,8 +26,10 @@ class Message(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class PromptContext:
+class PromptContext(HintsAtNames):
     """Memories, rendered for a prompt. Without any, text and messages are empty, and `tokens` is 0."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = PROMPT_NAMES
 
     #: Markdown or XML: a heading and the memories. For the form ``messages`` the same as one text.
     text: str = field(repr=False)

@@ -82,7 +82,7 @@ _JOINED_SIGN = 0.45
 
 #: What two letters that stand side by side add to a word, in tenths of a token: a row for each first letter, a to z, and one for
 #: letters with marks; in it the second letter in the same order. Frequent pairs seldom part, so a word of English costs one
-#: token, one of another language more, and what is no word most. Fitted to both tokenizers on chats, code, identifiers and prose
+#: token, one of another language more, and other characters most. Fitted to both tokenizers on chats, code, identifiers and prose
 #: in twelve languages; `benchmarks/tokens.py` checks the result.
 _PAIR_TENTHS = (
     "700174040720018180103111019"

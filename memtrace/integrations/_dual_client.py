@@ -23,14 +23,14 @@ T = TypeVar("T")
 def dispatcher(client: object, owner: str) -> Dispatcher:
     """What runs workflows for a blocking client. Raises `ConfigurationError` for anything else."""
     if not isinstance(client, Memtrace):
-        raise ConfigurationError(f"{owner} takes a Memtrace as client; {type_name(client)} was given")
+        raise ConfigurationError(f"{owner} accepts a Memtrace as client; {type_name(client)} was given")
     return client._dispatcher  # noqa: SLF001  # of this package; users have no need of it
 
 
 def async_dispatcher(client: object, owner: str) -> AsyncDispatcher:
     """What runs workflows for an async client. Raises `ConfigurationError` for anything else."""
     if not isinstance(client, AsyncMemtrace):
-        raise ConfigurationError(f"{owner} takes an AsyncMemtrace as its async client; {type_name(client)} was given")
+        raise ConfigurationError(f"{owner} accepts an AsyncMemtrace as its async client; {type_name(client)} was given")
     return client._dispatcher  # noqa: SLF001  # as above
 
 

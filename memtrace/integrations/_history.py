@@ -16,9 +16,8 @@ from memtrace._runtime.workflows.steps import Workflow, run_operation
 from memtrace._runtime.workflows.visibility import wait_until_all_visible
 from memtrace.clock import Clock
 from memtrace.exceptions import ConflictError
-from memtrace.integrations._owners import check_owner
 from memtrace.integrations._records import Record, RecordCodec, json_text, write
-from memtrace.operations._validation import check_non_negative_seconds, invalid
+from memtrace.operations._validation import check_non_negative_seconds, invalid, require_id
 
 _ITEM, _REMOVED, _CLEARED = "item", "removed", "cleared"
 _SPARE = 20
@@ -41,8 +40,8 @@ class History:
     """
 
     def __init__(self, name: str, agent_id: str, session_id: str, wait_timeout: float | None) -> None:
-        check_owner(agent_id, "agent_id")
-        check_owner(session_id, "session_id")
+        require_id(agent_id, "agent_id")
+        require_id(session_id, "session_id")
         if wait_timeout is not None:
             check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._form = RecordCodec(name, agent_id, session_id)

@@ -55,7 +55,7 @@ class MemtraceSession:
 
     #: The session's id, on the server too.
     session_id: str
-    #: How many items to read where no limit is given.
+    #: How many items to read if no limit is given.
     session_settings: SessionSettings | None
 
     def __init__(

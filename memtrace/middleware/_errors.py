@@ -42,6 +42,7 @@ from memtrace.operations._server_messages import (
     refused_item,
 )
 from memtrace.operations._time_bounds import TIME_RULE
+from memtrace.operations._validation import ID_FIELDS, id_hint
 from memtrace.transport import Flow, Request, Response
 
 _NOTHING_LEFT = 0.005  # seconds: timers of different clocks do not agree more closely
@@ -297,7 +298,9 @@ def _invalid(text: str, request: Request) -> InvalidRequestError:
     if refused is None:
         return InvalidRequestError(text)
     item = "" if refused.item is None else f"memories[{refused.item}]."
-    return InvalidRequestError(text, field=f"{item}{refused.field}", rule=refused.rule)
+    is_id = refused.field in ID_FIELDS and refused.rule != "required"
+    hint = id_hint(refused.field) if is_id else None
+    return InvalidRequestError(text, field=f"{item}{refused.field}", rule=refused.rule, hint=hint)
 
 
 def _location(response: Response) -> str:

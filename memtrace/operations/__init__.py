@@ -8,7 +8,7 @@ from __future__ import annotations
 from memtrace.operations._endpoints import (
     AddedMemories,
     Operation,
-    RefusedItem,
+    RejectedItem,
     add_memories,
     add_memory,
     agent_memories,
@@ -49,7 +49,7 @@ __all__ = [
     "QueryValue",
     "RawIdempotency",
     "RawResponse",
-    "RefusedItem",
+    "RejectedItem",
     "RetryPolicy",
     "VerifyBeforeRetry",
     "add_memories",

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from memtrace._support.error_text import type_name
+from memtrace._support.peer_names import unexpected_keyword
 from memtrace.models import (
     AddMemoryRequest,
     Agent,
@@ -17,7 +18,6 @@ from memtrace.models import (
     TagsMatch,
     TimeBound,
 )
-from memtrace.operations._peer_names import unexpected_keyword
 from memtrace.operations._validation import invalid, require_non_empty
 from memtrace.operations._validation_errors import invalid_request_from
 

@@ -112,14 +112,14 @@ class AddedMemories(BaseModel):
     memories: list[Memory]
     count: int
     #: The item that the server rejected after it had stored those before it. Recovery creates such a response.
-    refused: RefusedItem | None = None
+    rejected: RejectedItem | None = None
     #: The place, from 0, of the item of each memory. None if the response has memories that were not sent.
     places: list[int] | None = None
     #: The places of items that an attempt without a response has not stored, so that they may be sent separately.
     unsent: list[int] = []
 
 
-class RefusedItem(BaseModel):
+class RejectedItem(BaseModel):
     """The item of a batch that the server rejected: its place from 0, and the server's message."""
 
     item: int = Field(ge=0)

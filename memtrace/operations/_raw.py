@@ -7,11 +7,12 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 from urllib.parse import quote, unquote, urlencode
 
 from pydantic import BaseModel
 
+from memtrace._support.peer_names import RESPONSE_NAMES, HintsAtNames
 from memtrace.exceptions import InvalidRequestError, RequestInfo
 from memtrace.operations._endpoints import Operation, check_body_size, check_characters, check_finite
 from memtrace.operations._validation import WHOLE_CHARACTERS, invalid, is_text
@@ -28,7 +29,7 @@ QueryValue = str | int | float | Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class RawResponse(Generic[T]):
+class RawResponse(HintsAtNames, Generic[T]):
     """The response to an operation, with its parsed result.
 
     Example:
@@ -37,6 +38,8 @@ class RawResponse(Generic[T]):
         >>> raw.status, raw.parsed.status, raw.headers["content-type"], raw.attempts
         (200, 'ok', 'application/json', 1)
     """
+
+    _peer_names: ClassVar[Mapping[str, str]] = RESPONSE_NAMES
 
     #: The status of the last response. For a write that was found after its response was lost: the status of the lost
     #: response.
@@ -48,7 +51,7 @@ class RawResponse(Generic[T]):
     parsed: T
     #: Seconds that the call took, with its retries and waits, by the client's clock.
     elapsed: float
-    #: How many times a request was handed to the transport; 0 where a middleware answered.
+    #: How many times a request was handed to the transport; 0 if a middleware responded.
     attempts: int
     #: The call, without headers, query and body.
     request: RequestInfo
@@ -108,7 +111,7 @@ def _idempotency(given: RawIdempotency | None, method: Method) -> RawIdempotency
 
 def _statuses(accepts: Collection[int]) -> frozenset[int]:
     if not _is_collection(accepts) or not all(isinstance(status, int) for status in accepts):
-        raise invalid("accepts", "a collection of statuses, such as {404}", "it says which are no error")
+        raise invalid("accepts", "a collection of statuses, such as {404}", "it says which are not errors")
     return frozenset(accepts)
 
 

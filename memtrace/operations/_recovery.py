@@ -265,7 +265,7 @@ class BatchRecovery:
         found = rows_of(items, answered, (yield from _rows_of_call(request, items, context)))
         content: dict[str, object] = {"memories": list(found.values()), "count": len(found)}
         if refused is not None:
-            content["refused"] = {"item": refused[0], "error": refused[1]}
+            content["rejected"] = {"item": refused[0], "error": refused[1]}
         return _answer(response, 201, content)
 
 

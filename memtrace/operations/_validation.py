@@ -17,6 +17,9 @@ from memtrace.exceptions import InvalidRequestError
 ID_RULE = "a letter, then letters, digits, underscores or hyphens, at most 128 characters"
 TYPE_RULE = "a letter, then letters, digits or underscores, at most 64 characters"
 TAG_RULE = "letters, digits, underscores, hyphens or dots, at most 64 characters"
+ID_FIELDS = ("agent_id", "session_id")
+STRINGS_RULE = "a string or a list of strings"
+"""Of each filter that knows several values."""
 WHOLE_CHARACTERS = "whole Unicode characters"
 MAX_LIMIT = 1000
 BATCH_SIZE = 100
@@ -49,7 +52,26 @@ def require_non_empty(value: str | None, field: str) -> None:
 def check_id(value: object, field: str) -> None:
     """Refuse an id that the server's pattern does not match; None and the empty text count as absent."""
     if value and not (isinstance(value, str) and _ID.fullmatch(value)):
-        raise invalid(field, ID_RULE)
+        error = invalid(field, ID_RULE)
+        error.hint = id_hint(field, is_string=isinstance(value, str))
+        raise error
+
+
+def require_id(value: str | None, field: str) -> None:
+    """Refuse None, the empty text, and an id that the server's pattern does not match."""
+    require_non_empty(value, field)
+    check_id(value, field)
+
+
+def id_hint(field: str, *, is_string: bool = True) -> str:
+    """The call that makes an ID of what an argument was given.
+
+    >>> id_hint("agent_id", is_string=False)
+    'memtrace.integrations.identifiers.id_for(str(agent_id)) creates an ID from any string'
+    """
+    name = field.rpartition(".")[2]
+    text = name if is_string else f"str({name})"
+    return f"memtrace.integrations.identifiers.id_for({text}) creates an ID from any string"
 
 
 def check_type(value: str | None, field: str) -> None:
@@ -149,7 +171,9 @@ def path_segment(value: str, field: str) -> str:
     '..%2Fadmin'
     """
     if not is_text(value):
-        raise invalid(field, "a string", f"{type(value).__name__} was given")
+        error = invalid(field, "a string", f"{type(value).__name__} was given")
+        error.hint = id_hint(field, is_string=False) if field in ID_FIELDS else None
+        raise error
     if value in ("", ".", ".."):
         raise invalid(field, "neither empty nor '.' nor '..'", "it is a part of the path")
     try:
@@ -159,13 +183,15 @@ def path_segment(value: str, field: str) -> str:
 
 
 def text_list(values: object, field: str) -> list[str] | None:
-    """The strings of an iterable, read once; None stays None. Rejects a single string, and anything else."""
+    """The strings of an iterable, read once, or a single string in a list; None stays None. Rejects anything else."""
     if values is None:
         return None
-    found = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [None]
+    if isinstance(values, str):
+        return [values]
+    found = list(values) if isinstance(values, Iterable) else [None]
     texts = [value for value in found if isinstance(value, str)]
     if len(texts) < len(found):
-        raise invalid(field, "a list of strings")
+        raise invalid(field, STRINGS_RULE)
     return texts
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from memtrace._support.error_text import type_name
 from memtrace.exceptions import InvalidRequestError
 from memtrace.operations._time_bounds import TIME_RULE
-from memtrace.operations._validation import broken_rule
+from memtrace.operations._validation import ID_FIELDS, STRINGS_RULE, broken_rule, id_hint
 
 _KINDS = {
     "string_type": "a string",
@@ -29,13 +29,26 @@ _RULES = {
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
     "naive_datetime": "an aware datetime, as in datetime.now(timezone.utc)",
-    "occurred_twice": "left out where metadata has another 'occurred_at'",
+    "occurred_twice": "omitted if metadata has another 'occurred_at'",
+}
+
+_LISTED = ("memory_types", "event_types", "include_types", "tags")
+_ONE_TYPE_HINTS = {
+    (
+        "ListOptions",
+        name,
+    ): f"a list filters by one type; memories.filter({name}s=[...]) and memories.search accept several"
+    for name in ("memory_type", "event_type")
 }
 
 
 def invalid_request_from(error: ValidationError) -> InvalidRequestError:
     """The SDK's error for the first field that a model does not take. It holds no value."""
-    return broken_rule(*first_violation(error))
+    field, rule, problem = first_violation(error)
+    told = broken_rule(field, rule, problem)
+    if rule == _KINDS["string_type"]:
+        told.hint = id_hint(field, is_string=False) if field in ID_FIELDS else _ONE_TYPE_HINTS.get((error.title, field))
+    return told
 
 
 def first_violation(error: ValidationError) -> tuple[str, str, str]:
@@ -62,6 +75,8 @@ def _violated_rule(error: ValidationError) -> tuple[str, str, str]:
     given = f", not {type_name(first['input'])}"
     if field in ("since", "until"):
         return field, TIME_RULE, given
+    if field in _LISTED and error.title != "AddMemoryRequest":
+        return field, STRINGS_RULE, given
     if kind in _KINDS:
         return field, _KINDS[kind], given
     if kind in _RULES:

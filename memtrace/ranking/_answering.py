@@ -1,4 +1,4 @@
-"""What an index answers to a query of the transport's contract: the same wherever the index is."""
+"""Answer the queries of the index contract, for every kind of index."""
 
 from __future__ import annotations
 

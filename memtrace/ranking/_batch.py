@@ -15,17 +15,17 @@ from memtrace.ranking._tables import Tables
 from memtrace.ranking._words import memory_text, words
 
 REPEATED = "_"
-"""A word that a memory has two or three times is also in the index with as many of these before it, less one."""
+"""The prefix of a repeated word: one for the second occurrence in a memory, two for the third."""
 MOST_REPEATS = 3
 FIND = "SELECT place FROM {docs} WHERE fingerprint=? AND time=? AND session_id IS ?"
 """The place of a memory, by its `identity`."""
 
 _LATEST = (1 << 63) - 1
 _TRIED = 4
-"""So many blocks are looked at for room; then a new one begins."""
+"""How many blocks are searched for room before a new one is created."""
 
 _Owner = tuple[int, str, bool]
-"""Whose memories a block has: the sequence, the agent, and whether they have no session, so that it is of one run."""
+"""The owner of a block: the sequence, the agent, and whether its memories have no session and form a run."""
 
 
 def identity(memory: Memory) -> tuple[int, int, str | None]:
@@ -39,7 +39,7 @@ def fingerprint(memory: Memory) -> int:
 
 
 def sequence_of(agent_id: str, session_id: str | None) -> int:
-    """The sequence in which a memory has neighbours: its session, or what its agent has without one."""
+    """The sequence in which a memory has neighbours: its session, or its agent's memories without a session."""
     return _digest(f"agent {agent_id}" if session_id is None else f"session {session_id}")
 
 
@@ -53,7 +53,7 @@ def stems_of(memory: Memory) -> list[str]:
 
 
 def index_text(found: Sequence[str]) -> str:
-    """What FTS5 takes apart at its spaces: each word once, and the repeated ones again with a mark."""
+    """The string that FTS5 splits at spaces: each word once, and repeated words again with a prefix."""
     counts = Counter(found)
     text = " ".join(counts)
     if len(counts) < len(found):
@@ -72,26 +72,26 @@ class _Block:
     """Memories of one owner, in the order of adding."""
 
     id: int
-    #: How many positions are taken.
+    #: The number of positions in use.
     taken: int = 0
     docs: int = 0
     length: int = 0
-    #: When its memories occurred: the first and the last of them.
+    #: When its first and its last memory occurred.
     first: int = 0
     last: int = 0
-    #: What settles the order of memories that occurred at once, of the last one.
+    #: The tie-breakers of the last memory, for memories that occurred at the same time.
     last_time: int = 0
     last_print: int = 0
-    #: Whether the order of adding is that of time, without a hole.
+    #: Whether the memories were added in order of time, without a hole.
     in_order: bool = True
 
     def has_room(self, at: int, *, is_run: bool) -> bool:
-        """Whether one more memory belongs to it: without a session, what is in it then is a run still."""
+        """Whether the block can take a memory. Without a session, it must remain one run."""
         is_near = not is_run or self.first - RUN_GAP <= at <= self.last + RUN_GAP
         return is_near and self.taken < POSITIONS
 
     def take(self, at: int, time: int, print_of_content: int, length: int) -> int:
-        """Count one more memory; gives its place."""
+        """Count a memory, and return its place."""
         place = first_place(self.id) + self.taken
         key = at, time, print_of_content
         if not self.taken:
@@ -107,7 +107,7 @@ class _Block:
 
 
 class Batch:
-    """Adds memories in one transaction, which is the caller's."""
+    """Adds memories in the caller's transaction."""
 
     def __init__(self, tables: Tables, *, keep: bool) -> None:
         self._tables = tables
@@ -120,7 +120,7 @@ class Batch:
         self._waiting: list[tuple[int, str]] = []
 
     def take(self, memory: Memory, key: int | None) -> int | None:
-        """Add one; gives its place, None where it is there already."""
+        """Add a memory. Returns its place, or None if it is in the index already."""
         known = print_of_content, time, session_id = identity(memory)
         if self._keep:  # a host adds each of its memories once
             if known in self._seen or self._tables.one(FIND, known) is not None:
@@ -152,7 +152,7 @@ class Batch:
         return place
 
     def write(self) -> int:
-        """Write what was taken; gives how many memories that are."""
+        """Write the added memories, and return their number."""
         tables = self._tables
         tables.run_many("INSERT INTO {docs} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._docs)
         tables.run_many("INSERT INTO {waiting} VALUES (?, ?)", self._waiting)
@@ -166,7 +166,7 @@ class Batch:
         self._tables.run(sql, (*values, block.last_time, block.last_print, block.in_order))
 
     def _block(self, owner: _Owner, at: int) -> _Block:
-        """The block that takes a memory: that of the one before it, another one of its owner, or a new one."""
+        """The block for a memory: the previous memory's, another one of its owner, or a new one."""
         block = self._blocks.get(owner)
         if block is None or not block.has_room(at, is_run=owner[2]):
             if block is not None:
@@ -175,7 +175,7 @@ class Batch:
         return block
 
     def _stored(self, owner: _Owner, at: int) -> _Block | None:
-        """A block of the owner that has room; of runs one of those that begin last, up to a gap behind the memory."""
+        """A block of the owner that has room. For runs, one of the latest that begin at most one gap after the memory."""
         sequence, agent_id, is_run = owner
         rows = self._tables.run(
             "SELECT id, taken, docs, length, first, last, last_time, last_print, in_order FROM {blocks}"

@@ -25,10 +25,10 @@ def _first(_: sqlite3.Connection) -> None:
 
 _FORMAT = FileFormat(0x4D54_5258, (_first,))  # "MTRX", in the header of the file
 _OFFSET = 68
-"""Where the header of an SQLite file says whose it is."""
+"""The offset of the application ID in the header of an SQLite file."""
 _SUFFIXES = ("", "-wal", "-shm")
 _LOST = re.compile("no such table|no such column|vtable constructor failed")
-"""What SQLite says where a part of the index is not there any more."""
+"""SQLite's message if a table of the index is missing."""
 _SAID = "the search index is damaged and is rebuilt"
 _logger = logging.getLogger("memtrace.ranking")
 
@@ -71,13 +71,13 @@ def open_index_file(path: str | PathLike[str], *, timeout: float = 5.0) -> sqlit
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file has to be made anew."""
+    """Whether the file must be recreated."""
     return fault_of(error).name in ("damaged", "no_database") or _LOST.search(str(error)) is not None
 
 
 @contextmanager
 def reading_rows() -> Iterator[None]:
-    """What reads rows of an index in it finds them as they were written, or raises `sqlite3.DatabaseError` as for other damage.
+    """Raise `sqlite3.DatabaseError`, as for other damage, if a row of an index is not as it was written.
 
     SQLite does not know what its values mean: a memory that is no JSON, a time that no calendar has, a note cut in half.
     """
@@ -91,19 +91,19 @@ def reading_rows() -> Iterator[None]:
 
 
 def index_error(error: sqlite3.Error, path: str | None) -> ConfigurationError:
-    """What befell an index, in words that help."""
+    """The log message for a fault of an index."""
     fault = fault_of(error)
     return _unusable(path, fault.problem, fault.hint)
 
 
 def remove_damaged_index(path: str) -> None:
-    """Remove an index whose damage showed when it was used, with its log; the next one that opens it makes it anew."""
+    """Remove an index that turned out damaged, with its log. It is recreated when it is opened next."""
     _logger.warning(_SAID)
     _remove(path)
 
 
 def scope_name(connection: sqlite3.Connection, *parts: str) -> str:
-    """The scope that belongs to an address and a key, of which the file keeps neither."""
+    """The scope of a base URL and an API key. The file stores neither."""
     connection.execute("CREATE TABLE IF NOT EXISTS recall_salt (id INTEGER PRIMARY KEY, salt BLOB NOT NULL)")
     connection.execute("INSERT OR IGNORE INTO recall_salt VALUES (1, ?)", (secrets.token_bytes(16),))
     (salt,) = connection.execute("SELECT salt FROM recall_salt").fetchone()
@@ -134,7 +134,7 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 def _put_aside(file: str) -> None:
-    """Make room for a new file. One that does not say that it is an index is kept under another name: it may be anything."""
+    """Move the old file out of the way. A file that is not an index is kept under another name."""
     with Path(file).open("rb") as opened:
         is_ours = opened.read(_OFFSET + 4)[_OFFSET:] == _FORMAT.application_id.to_bytes(4, "big")
     if is_ours:
@@ -145,7 +145,7 @@ def _put_aside(file: str) -> None:
 
 
 def _keep_as(file: str, ending: str) -> None:
-    """Keep an index under another name; of an earlier one of that name nothing stays, not even its log."""
+    """Rename an index. An earlier file of that name is removed with its log."""
     for suffix in _SUFFIXES:
         Path(file + ending + suffix).unlink(missing_ok=True)
         if Path(file + suffix).exists():

@@ -1,4 +1,4 @@
-"""Which memories a search may give."""
+"""Filters of searches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 
 from memtrace._support.timestamps import to_microseconds
 from memtrace.models import TagsMatch
+from memtrace.operations._validation import split_tags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +23,14 @@ class MemoryFilter:
     session_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    #: All must match, in the way that `tags_match` says.
-    tags: Sequence[str] | None = None
+    #: All must match, as `tags_match` says.
+    tags: str | Sequence[str] | None = None
     tags_match: TagsMatch = "substring"
-    memory_types: Sequence[str] | None = None
-    event_types: Sequence[str] | None = None
-    #: At least this; a memory without an importance has 0.
+    #: A list, or a single string. Any may match.
+    memory_types: str | Sequence[str] | None = None
+    #: A list, or a single string. Any may match.
+    event_types: str | Sequence[str] | None = None
+    #: The lowest importance. A memory without one counts as 0.
     min_importance: float | None = None
 
     def where(self, *, of_keys: bool = False) -> tuple[str, list[object]]:
@@ -51,11 +54,11 @@ class MemoryFilter:
             if bound is not None:
                 conditions.append(column)
                 values.append(to_microseconds(bound))
-        for column, types in (("memory_type", self.memory_types), ("event_type", self.event_types)):
+        for column, types in (("memory_type", _listed(self.memory_types)), ("event_type", _listed(self.event_types))):
             if types:
                 conditions.append(f"{column} IN ({','.join('?' * len(types))})")
                 values += types
-        for tag in self.tags or ():
+        for tag in split_tags(self.tags) if isinstance(self.tags, str) else self.tags or ():
             conditions.append(
                 "instr(tags, ?)" if self.tags_match == "substring" else "instr(','||tags||',', ','||?||',')"
             )
@@ -64,3 +67,7 @@ class MemoryFilter:
             conditions.append("importance>=?")
             values.append(self.min_importance)
         return " AND ".join(conditions), values
+
+
+def _listed(types: str | Sequence[str] | None) -> Sequence[str]:
+    return [types] if isinstance(types, str) else types or ()

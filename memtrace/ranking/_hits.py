@@ -1,38 +1,43 @@
-"""What a search gives: memories with their scores, the most relevant first."""
+"""The result of a search: memories with their scores, most relevant first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import overload
+from typing import ClassVar, overload
 
 from memtrace._support.numbers import counted
+from memtrace._support.peer_names import HIT_NAMES, HITS_NAMES, HintsAtNames
 from memtrace.models import MEMORY_TABLE, Memory
 from memtrace.transport import Neighbour
 
 
 @dataclass(frozen=True, slots=True)
-class SearchHit:
+class SearchHit(HintsAtNames):
     """A memory that a search found, with its score."""
+
+    _peer_names: ClassVar[Mapping[str, str]] = HIT_NAMES
 
     memory: Memory = field(repr=False)
     #: How well it fits, above 0. Only scores of one result can be compared.
     score: float
     #: How many memories of its agent have this content; it is the newest of them.
     count: int = 1
-    #: The memories that stand before it and behind it in its session, or without one in what its agent has, in order of time. None
-    #: where there is none, or that is not known.
+    #: The memories before and after it in its session; without a session, among its agent's. None if there is none, or it is
+    #: unknown.
     previous: Neighbour | None = field(default=None, repr=False, compare=False)
     next: Neighbour | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SearchHits:
+class SearchHits(HintsAtNames):
     """The hits of a search, most relevant first: iteration, length, index, slice and truth are the hits'.
 
     Args:
         hits: The hits.
     """
+
+    _peer_names: ClassVar[Mapping[str, str]] = HITS_NAMES
 
     _hits: tuple[SearchHit, ...] = field(default=())
 

@@ -25,7 +25,7 @@ from memtrace.ranking._scope import Scope, scope_of
 from memtrace.ranking._tables import Tables, slots
 from memtrace.ranking._words import LONGEST_WORD
 
-#: So many wait in a plain table, to which adding is cheap, before FTS5 takes them together.
+#: How many memories wait in a plain table, which is cheap to write, before FTS5 takes them together.
 _MOST_WAITING = 1024
 SHORTEST_PART = 4
 """The shortest word that is looked for within others: shorter ones occur in too many by chance."""
@@ -34,12 +34,12 @@ LONGEST_ENDING = 3
 
 
 class IndexedMemory(NamedTuple):
-    """What an index says of a memory."""
+    """A row of the index."""
 
     place: int
-    #: What the host calls it, where a host keeps the memories.
+    #: The host's key, if a host keeps the memories.
     key: int | None
-    #: When it occurred, and when the server took it, in microseconds since 1970.
+    #: `occurred_at`, and the server's time, in microseconds since 1970.
     at: int
     time: int
     agent_id: str
@@ -49,7 +49,7 @@ class IndexedMemory(NamedTuple):
 
 
 MemoryLoader = Callable[[Sequence[int]], Iterable[Memory]]
-"""Gives the memories that a host keeps under these keys, in their order."""
+"""Loads a host's memories by their keys, in the same order."""
 
 _COLUMNS = ", ".join(IndexedMemory._fields)
 _OF_MODELS = "WHERE model IN (SELECT number FROM {models}) AND place=?"
@@ -227,12 +227,12 @@ class TextIndex:
             self._tables.run("INSERT INTO {text}({text}) VALUES ('optimize')")
 
     def check(self) -> None:
-        """Let FTS5 look at what it wrote. Raises `sqlite3.DatabaseError` for what it finds."""
+        """Run FTS5's integrity check. Raises `sqlite3.DatabaseError` if it fails."""
         with self._tables.transaction():
             self._tables.run("INSERT INTO {text}({text}) VALUES ('integrity-check')")
 
     def is_whole(self) -> bool:
-        """Whether the words can be read, each of them, and none is lost. Raises `sqlite3.DatabaseError` where they cannot."""
+        """Whether no word is lost. Raises `sqlite3.DatabaseError` if the words cannot be read."""
         return self._tables.is_text_whole()
 
     @property
@@ -266,7 +266,7 @@ class TextIndex:
             self._waiting = 0
 
     def _take_in(self) -> None:
-        """Bring what waits to where it is found."""
+        """Move waiting memories into the full-text table."""
         rows = self._tables.run("SELECT row, words FROM {waiting} ORDER BY row").fetchall()  # FTS5 is quickest in order
         self._waiting = 0
         if not rows:
@@ -279,7 +279,7 @@ class TextIndex:
         )
         self._tables.run("DELETE FROM {waiting}")
 
-    # ---- what is known about it
+    # ---- status
 
     def __len__(self) -> int:
         """How many memories it has."""
@@ -301,7 +301,7 @@ class TextIndex:
         return None if latest is None else from_microseconds(latest)
 
     def counts(self, memory_filter: MemoryFilter, model: int | None = None) -> tuple[int, int, datetime | None]:
-        """How many memories pass a filter, how many of these have a vector of a model, and the latest time that the server gave one."""
+        """The number of memories that pass a filter, the number of these with a vector of a model, and their latest server time."""
         where, values = memory_filter.where()
         count, latest = self._tables.run(f"SELECT count(*), max(time) FROM {{docs}} WHERE {where}", values).fetchone()
         sql = f"SELECT count(*) FROM {{signs}} JOIN {{docs}} USING (place) WHERE model=? AND {where}"
@@ -316,7 +316,7 @@ class TextIndex:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Everything that is written in it is kept together, or not at all."""
+        """Write everything in the block, or nothing."""
         with self._tables.transaction():
             yield
 
@@ -343,7 +343,7 @@ class TextIndex:
             self._tables.run("INSERT OR REPLACE INTO {notes}(name, value) VALUES (?, ?)", (name, value))
 
     def remove_notes(self, beginning: str) -> None:
-        """Remove the texts that are kept under names with this beginning."""
+        """Remove the notes whose names have this prefix."""
         with self._tables.transaction():
             self._tables.run("DELETE FROM {notes} WHERE substr(name, 1, ?)=?", (len(beginning), beginning))
 
@@ -356,18 +356,18 @@ class TextIndex:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Everything that is read in it is of one state of the index, in which nothing waits."""
+        """Read one state of the index in the block. No memory is waiting then."""
         if self.waits:
             self.take_in()
         with self._tables.snapshot():
             yield
 
     def scope(self, agent_id: str | None = None, session_id: str | None = None) -> Scope:
-        """What a query is about: a session, or else an agent, or else all."""
+        """The scope of a query: a session, or else an agent, or else all."""
         return scope_of(self._tables, agent_id, session_id)
 
     def neighbours(self, scope: Scope) -> Neighbours:
-        """Which of its memories stand next to each other."""
+        """The neighbours of its memories."""
         return Neighbours(self._tables, scope)
 
     def word_counts(self, asked: Sequence[str]) -> dict[str, int]:
@@ -376,7 +376,7 @@ class TextIndex:
         return dict(self._tables.run(sql, asked).fetchall())
 
     def words_with(self, part: str) -> Iterator[str]:
-        """Words of the whole index that hold a part, or are the part without an ending: the shortest first."""
+        """Words of the whole index that contain a part, or are the part without an ending, shortest first."""
         found = self._tables.run(
             """SELECT word FROM {words}
             WHERE count>0 AND word!=?1 AND (instr(word, ?1) OR (instr(?1, word)=1 AND length(word) BETWEEN ?2 AND ?3))
@@ -392,7 +392,7 @@ class TextIndex:
         return [row for row in found if scope.has_block(block_of_row(row))] if scope.is_mixed else found
 
     def row_count(self, match: str, scope: Scope) -> int:
-        """How many rows `rows` has."""
+        """The number of rows that `rows` returns."""
         if scope.is_mixed:
             return len(self.rows(match, scope))
         sql = "SELECT count(*) FROM {text} WHERE {text} MATCH ? AND rowid BETWEEN ? AND ?"
@@ -421,7 +421,7 @@ class TextIndex:
         return dict(self._tables.run_at("SELECT place, memory FROM {docs} WHERE memory IS NOT NULL", "place", places))
 
     def repeated(self, prints: Iterable[int], memory_filter: MemoryFilter) -> dict[int, tuple[int, IndexedMemory]]:
-        """Of contents that pass a filter more than once: how often, and the newest; by fingerprint."""
+        """Contents that pass a filter more than once: their number and the newest, by fingerprint."""
         where, values = memory_filter.where(of_keys=True)
         sql = f"SELECT {_COLUMNS} FROM {{docs}} WHERE {where}"
         found: dict[int, tuple[int, IndexedMemory]] = {}
@@ -447,7 +447,7 @@ class TextIndex:
         return [IndexedMemory(*row) for row in self._tables.run(sql, (*values, model, most))]
 
     def set_vectors(self, name: str, dimensions: int, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
-        """Keep a model's vectors of places: their signs, and all of them."""
+        """Store a model's vectors of places: the signs, and the whole vectors."""
         with self._tables.transaction():
             self._tables.run("INSERT OR IGNORE INTO {models}(name, dimensions) VALUES (?, ?)", (name, dimensions))
             model = self.model(name, dimensions)
@@ -474,11 +474,11 @@ class TextIndex:
             yield from (row for row in found)  # as in `Tables.run_at`
 
     def vectors(self, places: Iterable[int], model: int) -> Iterator[tuple[int, bytes]]:
-        """A model's vectors of places, where there is one."""
+        """A model's vectors of places that have one."""
         return self._tables.run_at("SELECT place, vector FROM {vectors} WHERE model=?", "place", places, (model,))
 
     def youngest(self, places: Iterable[int], most: int) -> list[int]:
-        """So many of the places, of those memories that occurred last."""
+        """The places of the memories that occurred last."""
         rows = self.memories(places, MemoryFilter())
         return [row.place for row in sorted(rows, key=age, reverse=True)[:most]]
 
@@ -488,5 +488,5 @@ def _read(content: bytes) -> Memory:
 
 
 def age(memory: IndexedMemory) -> tuple[int, int, int, str]:
-    """What settles the order of two memories, whichever was added first: the younger one has more."""
+    """The sort key of memories, independent of the order of adding. Later memories have larger keys."""
     return memory.at, memory.time, memory.fingerprint, memory.session_id or ""

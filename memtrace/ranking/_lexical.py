@@ -1,4 +1,4 @@
-"""How well memories fit a query by their words: BM25 of a memory, of its group, and of its neighbours in it.
+"""Score memories by the words of a query: BM25 of the memory, of its group, and of its neighbours.
 
 Parameters were chosen by measurement on chats and on meetings (`benchmarks/retrieval.py`), none on one of them alone.
 """
@@ -20,23 +20,23 @@ from memtrace.ranking._scope import Scope
 from memtrace.ranking._stems import stem
 from memtrace.ranking._words import query_words
 
-#: BM25: how soon a repeated word counts no more, and how far a long text counts less.
+#: BM25's parameters: the saturation of repeated words (k1), and the share of length normalization (b).
 _SATURATION = 0.9
 _LENGTH_SHARE = 0.4
-#: What the group counts: its BM25, and the sum of its best memories.
+#: The weights of the group: of its BM25, and of the sum of its best memories' scores.
 _GROUP = 0.8
 _GROUP_BEST, _BEST = 0.08, 10
-#: What the neighbours count: those before it, then those after it, the nearest first.
+#: The weights of neighbours, nearest first: before the memory, and after it.
 _BEFORE = (0.5, 0.25)
 _AFTER = (0.4, 0.15)
-#: What the share of the query's words counts that stand in a memory or its neighbours, rare words counting more.
+#: The weight of the share of the query's words in a memory and its neighbours. Rare words count more.
 _SHARE = 0.5
-#: Words of a query that are looked up, and memories that are read for them, the rarest words first.
+#: The most words of a query that are looked up, and the most rows that are read for them, rarest words first.
 _MOST_WORDS = 64
 _MOST_ROWS = 40_000
-#: Words of the scope that hold a word of the query, or are the beginning of it.
+#: The most words of the scope that contain a word of the query or are its prefix.
 _MOST_VARIANTS = 12
-#: A word of so many letters is also looked for within others; a shorter one only when it is nowhere by itself.
+#: A word of at least this length is always looked for within other words; a shorter one only if it does not occur alone.
 _LONG = 8
 
 _CODE_MASK = LENGTHS - 1
@@ -54,7 +54,7 @@ def _postings(index: TextIndex, query: str, scope: Scope) -> Iterator[tuple[str,
     found: dict[str, list[int]] = {}
     if (
         sum(index.word_counts([*stems]).values()) <= _MOST_ROWS
-    ):  # of all that the index has: of the scope all can be read
+    ):  # few in the whole index, so the scope's can all be read
         found = {stemmed: index.rows(f'"{stemmed}"', scope) for stemmed in stems}
     counts = {word: len(found[word]) if found else index.row_count(f'"{word}"', scope) for word in stems}
     read = 0
@@ -70,7 +70,7 @@ def _postings(index: TextIndex, query: str, scope: Scope) -> Iterator[tuple[str,
 
 
 def _rows_of_variants(index: TextIndex, stemmed: str, word: str, scope: Scope) -> list[int]:
-    """The rows of a stem and of those that are put together with it, as in German, or have another ending."""
+    """The rows of a stem, of compounds with it, as in German, and of words with another ending."""
     if len(word) == 1 and not word.isascii():
         return index.rows(f'"{word}" *', scope)
     if len(word) < SHORTEST_PART or word.isdigit():
@@ -82,7 +82,7 @@ def _rows_of_variants(index: TextIndex, stemmed: str, word: str, scope: Scope) -
 
 
 class LexicalScores:
-    """What the words of a query give the memories of a scope."""
+    """The scores of a scope's memories by the words of a query."""
 
     def __init__(self, index: TextIndex, query: str, scope: Scope) -> None:
         self._index = index
@@ -134,7 +134,7 @@ class LexicalScores:
             groups[group] += weight * count / (count + fixed + per_word * lengths[group])
 
     def best(self, most: int, among: Container[int] | None = None) -> list[int]:
-        """The `most` places that promise most, of all that have a word of the query and are `among` some; in no order."""
+        """The `most` best places by a rough score, of those in `among` that have a word of the query; unordered."""
         groups = {group: _GROUP * score for group, score in self._groups.items()}
         groups |= {block: groups.get(group, 0.0) for block, group in self._scope.merged.items()}
         own = [(place, score) for place, score in self._own.items() if among is None or place in among]
@@ -143,7 +143,7 @@ class LexicalScores:
         return [place for (place, _), score in zip(own, rough, strict=True) if score >= least]
 
     def of_places(self, windows: Mapping[int, Window]) -> dict[int, float]:
-        """The scores of places, given with their neighbours, with all that counts."""
+        """The full scores of places, which are passed with their neighbours."""
         of_blocks = self._of_blocks({place >> POSITION_BITS for place in windows})
         own = smoothed(self._own, windows)
         return {
@@ -152,7 +152,7 @@ class LexicalScores:
         }
 
     def _shares(self, windows: Mapping[int, Window]) -> list[float]:
-        """For each place the share of the query's words that stand around it."""
+        """For each place, the share of the query's words in it and its neighbours."""
         window = set(windows).union(*windows.values())
         masks: defaultdict[int, int] = defaultdict(int)
         for number, (_, standing) in enumerate(self._found):
@@ -172,7 +172,7 @@ class LexicalScores:
         return found
 
     def _of_blocks(self, blocks: Iterable[int]) -> dict[int, float]:
-        """What its group adds to each memory of a block."""
+        """The score that each memory of a block gets from its group."""
         merged = self._scope.merged
         of_block = {block: self._scope.group_of(block) for block in blocks}
         members: dict[int, set[int]] = {group: {group} for group in of_block.values()}
@@ -206,7 +206,7 @@ def best_of_groups(scores: Iterable[tuple[int, float]]) -> dict[int, float]:
 
 
 def smoothed(scores: Mapping[int, float], windows: Mapping[int, Window]) -> list[float]:
-    """The scores of places with what their neighbours add."""
+    """The scores of places, with their neighbours' weighted scores added."""
     of, (first, second), (third, fourth) = scores.get, _BEFORE, _AFTER
     return [
         of(place, 0.0)

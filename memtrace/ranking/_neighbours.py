@@ -1,4 +1,4 @@
-"""Which memories stand next to each other in their session, or without one in what their agent has: in order of time.
+"""The neighbours of memories, in order of time: in their session, or among their agent's memories without a session.
 
 Memories are ordered by `occurred_at`, then by the server's time, then by a hash of agent and content. The order of reading and
 adding makes no difference. In most blocks the memories were added in this order, so that a neighbour's place is the next number.
@@ -17,10 +17,10 @@ from memtrace.ranking._tables import Tables
 from memtrace.transport import Neighbour
 
 Window = tuple[int, int, int, int]
-"""The places before one, the nearest first, and those behind it; 0 for none."""
+"""The places before and after a place, nearest first; 0 for none."""
 
 _Standing = tuple[int, int, int]
-"""A place, when what is there occurred, and when the server took it; in microseconds."""
+"""A place, with its memory's `occurred_at` and server time in microseconds."""
 
 
 class _Row(NamedTuple):
@@ -46,7 +46,7 @@ class Neighbours:
         self._after = f"{side} > (?, ?, ?){agent} ORDER BY at, time, fingerprint LIMIT ?"
 
     def around(self, places: Iterable[int]) -> dict[int, Window]:
-        """Places and their neighbours, each with its own; at some of them no memory may be."""
+        """Places and their neighbours, each with its neighbours. Some may have no memory."""
         windows: dict[int, Window] = {}
         asked: list[int] = []
         for place in places:
@@ -65,7 +65,7 @@ class Neighbours:
         return windows
 
     def times(self, places: Collection[int]) -> dict[int, tuple[Neighbour | None, Neighbour | None]]:
-        """The memory before each place and the one behind it, however long before or after; None where there is none."""
+        """The memories before and after each place, at any distance in time; None if there is none."""
         found: dict[int, tuple[Neighbour | None, Neighbour | None]] = {}
         disordered, sessionless = self._scope.disordered, self._scope.sessionless
         known = [place for place in places if not (block_of(place) in disordered or block_of(place) in sessionless)]
@@ -91,7 +91,7 @@ class Neighbours:
 
 
 def _of_run(row: _Row, side: Sequence[_Standing]) -> list[int]:
-    """The places of one side that belong to the same session, or without one to the same run."""
+    """The places of one side that are in the same session, or in the same run."""
     places: list[int] = []
     last = row.at
     for place, at, _ in side:

@@ -1,4 +1,4 @@
-"""The place of a memory in an index, as one number: what a posting says about it without looking anything up.
+"""The place of a memory in an index, as one number, so that a posting needs no other table.
 
 From the top: the bucket of its agent (so that one agent's memories stand together), the block, the position in it. A block has
 memories of one agent in one session, or of one agent in a run without a session; the position is the order of adding, which says
@@ -17,19 +17,19 @@ BUCKET_BITS = 11
 
 LENGTHS = 1 << LENGTH_BITS
 REACH = 2
-"""How far a memory's neighbours reach."""
+"""How many neighbours on each side count."""
 POSITIONS = (1 << POSITION_BITS) - 2 * REACH
-"""How many memories a block has at most; then another one begins."""
+"""The most memories of a block."""
 
 RUN_GAP = 30 * 60 * 1_000_000
-"""Two memories of an agent without a session that follow each other and are further apart, in microseconds, end a run and begin one."""
+"""A longer gap between two memories of an agent without a session, in microseconds, begins a new run."""
 
 _STEPS = 24
-"""Of lengths, for each doubling: 3 % each."""
+"""Codes per doubling of the length, so that each step is 3 %."""
 
 
 def blocks_of(agent_id: str) -> tuple[int, int]:
-    """The first and the last block of the bucket in which an agent has its memories; agents share one when there are thousands."""
+    """The first and the last block of an agent's bucket. Thousands of agents share buckets."""
     bucket = crc32(agent_id.encode()) >> 32 - BUCKET_BITS
     return bucket << BLOCK_BITS, (bucket + 1 << BLOCK_BITS) - 1
 

@@ -1,4 +1,4 @@
-"""An order of what a search found, from outside: the contract of rankers, and the built-in one."""
+"""The interface of rankers, which order the hits of a search, and the built-in ranker."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LexicalRanker:
 
 
 def ranked(ranker: Ranker, query: str, hits: SearchHits, most: int) -> SearchHits:
-    """The hits with the first `most` in the ranker's order. Raises `TypeError` for what is none of them, and what it raises."""
+    """Order the first `most` hits by the ranker. Raises `TypeError` if it returns anything else, and the ranker's own errors."""
     candidates = list(hits[:most])
     places = {id(hit.memory) for hit in candidates}
     order = list(ranker.rank(query, candidates))

@@ -1,4 +1,4 @@
-"""What a query is about: an organisation, an agent or one session, and what has to be known of its memories as a whole."""
+"""The scope of a query, an organisation, an agent or a session, with its statistics."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from memtrace.ranking._tables import Tables
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The memories that a query is about, which alone count in its scores: in groups, each a session or a run without one."""
+    """The memories of a query's scope, in groups. A group is a session, or a run without one. Only they count in scores."""
 
-    #: Rows of the full-text table, from and to.
+    #: The first and last rows of the full-text table.
     bounds: Sequence[tuple[int, int]]
-    #: How many words each group has. The name of a group is one of its blocks: the only one, or one of those in `merged`.
+    #: The number of words of each group. The name of a group is one of its blocks: the only one, or one of those in `merged`.
     lengths: dict[int, int]
-    #: The group of each block that is not the only one of its group.
+    #: The group of each block, if the group has several.
     merged: dict[int, int]
-    #: How many memories there are.
+    #: The number of memories.
     count: int
-    #: The blocks in which memories may stand in another order than that of time, or have neighbours in other blocks.
+    #: The blocks whose memories may not be in order of time, or may have neighbours in other blocks.
     disordered: Collection[int]
     #: The blocks of memories without a session.
     sessionless: Collection[int]
-    #: Whose memories alone are neighbours, where others may be in the same session.
+    #: The agent whose memories alone are neighbours, if others may be in the same session.
     agent_id: str | None = None
-    #: Whether other blocks may stand within the bounds.
+    #: Whether blocks of other agents may be within the bounds.
     is_mixed: bool = False
 
     def has_block(self, block: int) -> bool:
@@ -67,7 +67,7 @@ class _Blocks:
 
 
 def scope_of(tables: Tables, agent_id: str | None, session_id: str | None) -> Scope:
-    """The memories of a session, or else of an agent, or else all.
+    """The scope of a session, or else of an agent, or else of all memories.
 
     An agent's are its own memories, and not what others have in the same sessions: an index that was read for the agent alone has
     only those.
@@ -85,7 +85,7 @@ def scope_of(tables: Tables, agent_id: str | None, session_id: str | None) -> Sc
 
 
 def _runs(blocks: Iterable[tuple[int, str, int, int]]) -> Iterable[tuple[int, int]]:
-    """Each block of memories without a session, of each agent in order of time, with the first one of its run."""
+    """Each block of memories without a session, by agent and time, with the first block of its run."""
     of_agent, end, run = "", 0, 0
     for block, agent_id, first, last in blocks:
         if agent_id != of_agent or first - end > RUN_GAP:
@@ -95,7 +95,7 @@ def _runs(blocks: Iterable[tuple[int, str, int, int]]) -> Iterable[tuple[int, in
 
 
 def _merged(groups: dict[int, int]) -> dict[int, int]:
-    """Of blocks with their groups those that are not alone, with the first of them."""
+    """The blocks that share a group, each with the first of them."""
     if len({*groups.values()}) == len(groups):
         return {}
     blocks: defaultdict[int, list[int]] = defaultdict(list)

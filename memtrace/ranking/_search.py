@@ -1,4 +1,4 @@
-"""A search: the best places of an index, without what a filter leaves out, each content once, as memories."""
+"""Search an index: the best places that pass a filter, each content once, as memories."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from memtrace.ranking._scope import Scope
 from memtrace.ranking._vectors import QueryVector
 from memtrace.ranking._words import vector_text
 
-#: Places that are looked at closely, at least; more are when a filter or repeated contents leave too few.
+#: How many places get a full score, at least. If filters or repeated contents leave too few, more do.
 _LEAST = 150
-#: What likeness counts beside words, and in it what is most alike in the same group.
+#: The weight of similarity beside words, and within it the weight of the most similar memories of the same group.
 _VECTOR_WEIGHT = 0.5
 _GROUP_LIKENESS = 0.1
 _Scored = tuple[IndexedMemory, float]
@@ -80,7 +80,7 @@ class MemorySearch:
             counted: list[_Counted] = []
             for row, score in found:
                 count, newest = again.get(row.fingerprint, (1, row))
-                # what has no word of the query is there for its neighbours, and stays beside them
+                # a memory without a word of the query is a hit for its neighbours, and stays beside them
                 counted.append((newest if row.place in direct else row, score, count))
             return self._hits(scope, counted)
 
@@ -119,7 +119,7 @@ class MemorySearch:
     def _found(
         self, query: str, scope: Scope, alike: QueryVector | None, memory_filter: MemoryFilter, limit: int
     ) -> tuple[list[_Scored], Container[int]]:
-        """At most `limit`, of different contents, the best first; and the places that the query itself finds."""
+        """At most `limit` memories of different contents, best first, and the places that match the query themselves."""
         text, neighbours = LexicalScores(self._index, query, scope), self._index.neighbours(scope)
         most, among = max(_LEAST, 2 * limit), None
         while True:
@@ -139,7 +139,7 @@ class MemorySearch:
             most *= 8
 
     def _distinct(self, scores: Mapping[int, float], memory_filter: MemoryFilter, limit: int) -> list[_Scored]:
-        """What passes the filter, the best first, each content of an agent once; of the same score the newest first.
+        """The memories that pass the filter, best first, each content of an agent once. Equal scores: newest first.
 
         Rows are read from the best on, until there are enough.
         """
@@ -173,13 +173,13 @@ class MemorySearch:
 
 
 def check_query(query: object) -> None:
-    """Refuse what is no text, and a blank one."""
+    """Refuse a query that is not a string, or blank."""
     if not isinstance(query, str) or not query.strip():
         raise invalid("query", "a string that is not blank", "it says what to look for")
 
 
 def check_hits(limit: object) -> None:
-    """Refuse a number of hits that is no whole number, or below 1."""
+    """Refuse a limit that is not a whole number, or below 1."""
     if not is_int(limit) or limit < 1:
         raise invalid("limit", "a whole number, 1 or more", "it says how many hits there may be")
 
@@ -187,7 +187,7 @@ def check_hits(limit: object) -> None:
 def _fused(
     text: Mapping[int, float], likeness: Mapping[int, float], windows: Mapping[int, Window], scope: Scope
 ) -> dict[int, float]:
-    """Both kinds of scores, each from 0 to 1, what is alike counting half."""
+    """Combine both kinds of scores, each scaled to 0..1. Similarity counts half."""
     of_groups = best_of_groups((scope.group_of(block_of(place)), near) for place, near in likeness.items())
     alike = [
         near + _GROUP_LIKENESS * of_groups.get(scope.group_of(block_of(place)), 0.0)

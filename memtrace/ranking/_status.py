@@ -1,4 +1,4 @@
-"""How far an index is."""
+"""The status of an index."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from datetime import datetime
 class IndexStatus:
     """The state of a search index: of one agent's memories, or of all."""
 
-    #: How many memories.
+    #: The number of memories.
     memories: int
-    #: How many of them have a vector of the client's embedder; 0 without one.
+    #: The number of those with a vector of the client's embedder; 0 without an embedder.
     vectors: int
-    #: The time that the server gave the newest of them; None where there is none.
+    #: The latest server time; None if there are no memories.
     latest: datetime | None
 
 

@@ -44,7 +44,7 @@ _STEP_4 = (
 
 @lru_cache(_REMEMBERED)
 def stem(word: str) -> str:
-    """What the forms of an English word have in common. A word of other letters is its own stem.
+    """The stem of an English word. A word of other letters is its own stem.
 
     >>> [stem(word) for word in ("guitars", "relational", "hopping", "happy", "strasse", "tea")]
     ['guitar', 'relat', 'hop', 'happi', 'strass', 'tea']
@@ -59,7 +59,7 @@ def stem(word: str) -> str:
 
 
 def _shape(word: str) -> str:
-    """Vowels and consonants of a word, as ``v`` and ``c``; a y behind a consonant is a vowel."""
+    """Vowels and consonants of a word, as ``v`` and ``c``; a y after a consonant is a vowel."""
     shape = ""
     for letter in word:
         shape += "v" if letter in "aeiou" or (letter == "y" and shape.endswith("c")) else "c"
@@ -67,7 +67,7 @@ def _shape(word: str) -> str:
 
 
 def _measure(word: str) -> int:
-    """How many runs of consonants have a run of vowels before them."""
+    """The number of runs of consonants after a run of vowels."""
     return _shape(word).count("vc")
 
 
@@ -77,7 +77,7 @@ def _is_short(word: str) -> bool:
 
 
 def _ending(word: str, endings: Iterable[str]) -> str:
-    """The first of the endings that a word has, and is not all of; "" for none."""
+    """The first ending that a word has beyond its stem; "" for none."""
     return next((ending for ending in endings if word.endswith(ending) and len(word) > len(ending)), "")
 
 

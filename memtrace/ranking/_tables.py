@@ -1,4 +1,4 @@
-"""The tables of an index in an SQLite database, for each scope its own, and how statements name them."""
+"""The tables of an index in an SQLite database, one set for each scope."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from memtrace.exceptions import ConfigurationError
 from memtrace.ranking._words import VERSION
 
 OTHER_VERSION = "the search index is another version's and is rebuilt"
-"""What the log says then."""
+"""The log message for it."""
 _logger = logging.getLogger("memtrace.ranking")
 
-#: So many keys a statement names: fewer than the oldest SQLite takes.
+#: The most keys of a statement, below the limit of the oldest SQLite.
 _PORTION = 500
 
 _CREATE = {
@@ -56,7 +56,7 @@ class Tables:
 
     @classmethod
     def of(cls, connection: sqlite3.Connection, scope: str) -> Tables:
-        """Those of a scope, made where they are not there, and made anew where they are another version's."""
+        """The tables of a scope. Missing tables are created, and those of another version are recreated."""
         known = cls.kept(connection, scope)
         if known is not None:
             return known
@@ -72,7 +72,7 @@ class Tables:
 
     @classmethod
     def kept(cls, connection: sqlite3.Connection, scope: str) -> Tables | None:
-        """Those of a scope that are there, of this version; None where there are none. Writes nothing."""
+        """The existing tables of a scope, of this version; None if there are none. Writes nothing."""
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name='recall_scopes'").fetchone() is None:
             return None
         found = connection.execute(
@@ -81,7 +81,7 @@ class Tables:
         return None if found is None else cls(connection, int(found[0]))
 
     def create(self) -> None:
-        """Make the tables that are not there."""
+        """Create missing tables."""
         try:
             for statement in _CREATE.values():
                 self.run(statement)
@@ -112,12 +112,12 @@ class Tables:
         self._connection.executemany(self._sql[sql], rows)
 
     def one(self, sql: str, values: Sequence[object] = ()) -> Any:
-        """The first value that a statement gives; None when it gives none."""
+        """The first value of a statement's result; None without a row."""
         row = self.run(sql, values).fetchone()
         return None if row is None else row[0]
 
     def run_at(self, sql: str, column: str, keys: Iterable[int], values: Sequence[object] = ()) -> Iterator[Any]:
-        """What a statement with a condition gives for keys in a column, in order of the keys."""
+        """The rows of a statement for keys in a column, in order of the keys."""
         wanted = sorted(keys)
         for start in range(0, len(wanted), _PORTION):
             portion = wanted[start : start + _PORTION]
@@ -127,7 +127,7 @@ class Tables:
             )  # a cursor itself would be closed with this, which a closed connection refuses
 
     def is_text_whole(self) -> bool:
-        """Whether FTS5's own tables fit each other. Raises `sqlite3.DatabaseError` where its words cannot be read."""
+        """Whether FTS5's own tables are consistent. Raises `sqlite3.DatabaseError` if its words cannot be read."""
         # each segment of an index of FTS5 has its pages in one table, and the way to them in another
         lost = "SELECT EXISTS (SELECT id >> 37 FROM {text}_data WHERE id > 10 EXCEPT SELECT segid FROM {text}_idx)"
         if self.one(lost):
@@ -141,12 +141,12 @@ class Tables:
         return found >= expected  # each memory has a word at least
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Write all of it or nothing, in the transaction of the connection, or in a new one."""
+        """Write everything in the block or nothing, in the connection's transaction or a new one."""
         return _transaction(self._connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read all of it as it was at one moment."""
+        """Read one state of the database in the block."""
         connection = self._connection
         if connection.in_transaction:
             yield
@@ -173,7 +173,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 class _Statements(dict[str, str]):
-    """SQL with the names of one scope's tables put in, once for each statement."""
+    """SQL with the names of one scope's tables, cached for each statement."""
 
     def __init__(self, names: dict[str, str]) -> None:
         super().__init__()
@@ -186,17 +186,17 @@ class _Statements(dict[str, str]):
         return named
 
 
-#: Statements with lists of keys differ by their length, and need not stay.
+#: Statements with lists of keys differ in length, so the cache is limited.
 _MOST_STATEMENTS = 200
 
 
 def slots(values: Sequence[object]) -> str:
-    """As many question marks."""
+    """A placeholder for each value."""
     return ",".join("?" * len(values))
 
 
 def _entry_of(connection: sqlite3.Connection, scope: str) -> tuple[int, int | None]:
-    """Which tables a scope has, and the version that made them; None for new ones."""
+    """The number of a scope's tables, and the version that created them; None for new tables."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS recall_scopes (number INTEGER PRIMARY KEY, scope TEXT UNIQUE, version INTEGER)"
     )

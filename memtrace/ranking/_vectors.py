@@ -1,7 +1,7 @@
-"""Vectors of memories, from an embedding function that the user gives: kept in the index, compared without a library.
+"""Vectors of memories, computed by the user's embedder, stored in the index and compared without a library.
 
-Each vector is kept whole, at length 1, and as the signs of its numbers. Signs are compared as one integer, so that all memories
-are looked at; only for the nearest is the cosine computed.
+Each vector is stored whole, with the norm 1, and as the signs of its numbers. Signs are compared as one integer, for all memories.
+The cosine is computed for the nearest only.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ function's attribute `model` or `name`; the default is the name of the function 
 """
 
 BATCH = 64
-"""So many texts an embedding function is given at once."""
+"""The most strings in one call of an embedder."""
 _LONGEST_NAME = 200
 _LEAST = 1e-150
-"""Numbers below it have no square: a vector of none but such is zero."""
+"""The squares of smaller numbers underflow: a vector of only such numbers is zero."""
 _logger = logging.getLogger("memtrace.ranking")
 
 
 class CheckedEmbedder:
-    """An embedding function of a user's. One that fails is not called again: one warning, then words alone rank."""
+    """The user's embedder. If it fails, it is not called again: the log warns once, and words alone rank."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        #: Under which its vectors are kept.
+        #: The name under which its vectors are stored.
         self.model: str = model_name(embedder)[:_LONGEST_NAME]
         self.has_failed: bool = False
-        #: How many numbers its vectors have, once one is known: vectors of different lengths cannot be compared.
+        #: The length of its vectors, once known. Vectors of different lengths cannot be compared.
         self.dimensions: int | None = None
 
     def vectors(self, texts: list[str]) -> list[list[float]] | None:
-        """The vector of each text, all of one length; None when the function fails, now or before."""
+        """The vectors of strings, all of one length; None if the embedder fails or failed before."""
         if self.has_failed:
             return None
         try:
@@ -119,11 +119,11 @@ class QueryVector:
         self._model = model
         self._vector = _unit(vector)
         self._signs = _signs(vector)
-        #: A zero vector points nowhere: nothing is near it.
+        #: A zero vector has no direction: nothing is near it.
         self._has_direction = any(self._vector)
 
     def nearest(self, most: int, among: Container[int] | None = None) -> set[int]:
-        """The `most` places, of those `among` some, whose signs are most like the query's; of equal ones those that occurred last."""
+        """The `most` places in `among` whose signs are nearest to the query's. Equal distances: newest first."""
         if not self._has_direction:
             return set()
         signs, is_of_scope = self._signs, self._scope.has_block
@@ -138,13 +138,13 @@ class QueryVector:
         return near.union(self._index.youngest(at_the_edge, most - len(near)))
 
     def of_places(self, places: Iterable[int]) -> dict[int, float]:
-        """The cosine, squared, of each place that has a vector; 0 for one that points away."""
+        """The squared cosine of each place that has a vector; 0 for a negative cosine."""
         vector, kept = self._vector, self._index.vectors(places, self._model)
         return {place: max(0.0, sum(map(mul, vector, _read(of_place)))) ** 2 for place, of_place in kept}
 
 
 def _unit(vector: Sequence[float]) -> array[float]:
-    """The vector at length 1; zeros for one that is zero, or too near it to have a direction."""
+    """The vector with the norm 1; zeros for a vector that is zero or too small to have a direction."""
     largest = max(map(abs, vector), default=0.0)
     if largest < _LEAST:
         return array("f", [0.0] * len(vector))
@@ -158,7 +158,7 @@ def _signs(vector: Iterable[float]) -> int:
 
 
 def _kept(vector: Sequence[float]) -> tuple[bytes, bytes]:
-    """The signs of a vector, none for a zero vector, and all of it."""
+    """The signs of a vector, empty for a zero vector, and the whole vector."""
     unit = _unit(vector)
     if not any(unit):
         return b"", unit.tobytes()

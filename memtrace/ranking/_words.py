@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator
 from memtrace.models import Memory
 
 VERSION = 2
-"""Of the tables, and of everything that decides which words a memory has. An index of another version is rebuilt."""
+"""The version of the tables and of the rules that split memories into words. An index of another version is rebuilt."""
 
-#: Longer ones are cut: they are keys and encoded files, of which the beginning is enough.
+#: Longer words are cut. They are keys and encoded files, whose prefix is enough.
 LONGEST_WORD = 64
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _WORD = re.compile(r"[^\W_]+")
-#: Scripts that put no spaces between words, or particles behind them: Thai to Khmer, kana, Han, Hangul.
+#: Scripts without spaces between words, or with particles at their end: Thai to Khmer, kana, Han, Hangul.
 _UNSPACED = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+)"
 )
@@ -180,7 +180,7 @@ STOP_WORDS: frozenset[str] = frozenset(
         "topic",
     ]
 )
-"""English words that a question is made of, and that say nothing about what it asks for."""
+"""English stop words, which say nothing about the subject of a question."""
 
 
 def words(text: str) -> list[str]:
@@ -197,7 +197,7 @@ def words(text: str) -> list[str]:
 
 
 def query_words(query: str) -> list[str]:
-    """The words that a query asks for, each once: without stop words, unless it has no others.
+    """The words of a query, each once, without stop words unless it has no others.
 
     >>> query_words("What did she say about 東京都?")
     ['東京', '京都']
@@ -208,7 +208,7 @@ def query_words(query: str) -> list[str]:
 
 
 def memory_text(memory: Memory) -> str:
-    """Everything of a memory that is searched: event type, tags, date in words, content and texts of its metadata."""
+    """The searchable text of a memory: event type, tags, date in words, content and strings of its metadata."""
     at = memory.occurred_at
     event = "" if memory.event_type == "general" else memory.event_type
     date = f"{_DAYS[at.weekday()]} {at.day} {_MONTHS[at.month - 1]} {at.year}"
@@ -216,7 +216,7 @@ def memory_text(memory: Memory) -> str:
 
 
 def vector_text(memory: Memory) -> str:
-    """What an embedding function is given: the content, names in its metadata before it ("Ines: ..."), longer texts behind it."""
+    """The string for an embedder: the content, names in its metadata before it ("Ines: ..."), longer strings after it."""
     texts = [*_texts((memory.metadata or {}).values())]
     names = ", ".join(text for text in texts if text.count(" ") < _NAME_WORDS)
     others = "".join(f" [{text}]" for text in texts if text.count(" ") >= _NAME_WORDS)
@@ -224,7 +224,7 @@ def vector_text(memory: Memory) -> str:
 
 
 def _texts(values: Iterable[object]) -> Iterator[str]:
-    """Texts at any depth that have a word of letters; others are identifiers and times."""
+    """Strings at any depth that have a word of letters. Others are identifiers and times."""
     for value in values:
         if isinstance(value, str):
             if _LETTERS.search(value) and not _TIME.match(value):
@@ -257,13 +257,13 @@ _MONTHS = (
 
 
 def _folded(text: str) -> str:
-    """Without what two spellings of a word differ in. Accents go; marks that make another letter, as kana have them, stay."""
+    """Normalize spellings of a word. Accents are removed; marks that make another letter, as in kana, are kept."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed)).translate(_WITHOUT_MARKS)
 
 
 class _WithoutMarks(dict[int, int | None]):
-    """Leaves out marks, such as vowel signs and points, which end a word for `re`; made as characters come."""
+    """A translation table that removes marks such as vowel signs, which end a word for `re`; filled as characters occur."""
 
     def __missing__(self, character: int) -> int | None:
         mark = unicodedata.category(chr(character)).startswith("M")
@@ -275,7 +275,7 @@ _WITHOUT_MARKS = _WithoutMarks()
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Words, and between them runs of scripts without spaces."""
+    """Words, and runs of scripts without spaces between them."""
     for word in _WORD.findall(_folded(text)):
         yield from filter(None, _UNSPACED.split(word))
 

@@ -113,13 +113,13 @@ class ActiveSession(OpenedSession):
 
     @overload
     def recall(
-        self, options: ListOptions, *, memory_types: Sequence[str] | None = None, query: str | None = None
+        self, options: ListOptions, *, memory_types: str | Sequence[str] | None = None, query: str | None = None
     ) -> MemoryList: ...
     @overload
     def recall(
         self,
         *,
-        memory_types: Sequence[str] | None = None,
+        memory_types: str | Sequence[str] | None = None,
         query: str | None = None,
         **fields: Unpack[SessionMemoriesParams],
     ) -> MemoryList: ...
@@ -128,7 +128,7 @@ class ActiveSession(OpenedSession):
         self,
         options: ListOptions | None = None,
         *,
-        memory_types: Sequence[str] | None = None,
+        memory_types: str | Sequence[str] | None = None,
         query: str | None = None,
         **fields: object,
     ) -> MemoryList:
@@ -136,7 +136,7 @@ class ActiveSession(OpenedSession):
 
         Args:
             options: The filters; or pass their fields as keyword arguments.
-            memory_types: Any of these types.
+            memory_types: Any of these types: a list, or a single string.
             query: What to look for, in plain words, as for `memories.search`.
             **fields: The fields of `ListOptions`. A tag matches as a whole, unless `tags_match` is
                 ``substring``. `limit` is how many at most, from 1. Default: 100; with a `query`,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, overload
 from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace._runtime.workflows.agents import get_or_register
+from memtrace._support.peer_names import AGENTS_NAMES, HintsAtNames
 from memtrace.models import Agent, AgentList, AgentStats, ListOptions, Memory, MemoryList, RegisterAgentRequest
 from memtrace.operations._coercion import coerce_request, with_tags_match
-from memtrace.operations._peer_names import AGENTS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._keyword_hints import hinting_keywords

@@ -12,6 +12,7 @@ from memtrace import operations
 from memtrace._runtime.config import DEFAULT_SINCE, Unset
 from memtrace._runtime.workflows import listing, visibility
 from memtrace._support.lazy_modules import LazyModule
+from memtrace._support.peer_names import MEMORIES_NAMES, HintsAtNames
 from memtrace.models import (
     AddMemoryRequest,
     ListOptions,
@@ -30,7 +31,6 @@ from memtrace.operations._coercion import (
     recent_query,
     with_tags_match,
 )
-from memtrace.operations._peer_names import MEMORIES_NAMES, HintsAtNames
 from memtrace.operations._validation import BATCH_SIZE, MAX_LIMIT, check_non_negative_seconds
 from memtrace.resources._defaults import RESOURCES, Defaults
 from memtrace.resources._former_search import refusing_filters
@@ -366,8 +366,8 @@ class AsyncMemories(HintsAtNames):
         until: TimeBound | None = None,
         tags: str | Sequence[str] | None = None,
         tags_match: TagsMatch = "exact",
-        memory_types: Sequence[str] | None = None,
-        event_types: Sequence[str] | None = None,
+        memory_types: str | Sequence[str] | None = None,
+        event_types: str | Sequence[str] | None = None,
         min_importance: float | None = None,
         limit: int = 10,
     ) -> ranking.SearchHits:
@@ -389,8 +389,8 @@ class AsyncMemories(HintsAtNames):
                 space around each is removed.
             tags_match: ``exact`` for whole tags; ``substring`` for parts of tags, as in the
                 server's own filter.
-            memory_types: Any of these types.
-            event_types: Any of these types.
+            memory_types: Any of these types: a list, or a single string.
+            event_types: Any of these types: a list, or a single string.
             min_importance: The lowest importance. A memory without an importance has 0.
             limit: How many hits at most, from 1.
 

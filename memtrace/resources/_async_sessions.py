@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace._support.lazy_modules import LazyModule
+from memtrace._support.peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.models import (
     Agent,
     ContextOptions,
@@ -21,7 +22,6 @@ from memtrace.models import (
     UpdateSessionRequest,
 )
 from memtrace.operations._coercion import coerce_request, session_request, with_tags_match
-from memtrace.operations._peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._async_active_session import AsyncActiveSession
 from memtrace.resources._defaults import RESOURCES, Defaults

@@ -7,7 +7,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
-from memtrace.operations._peer_names import argument_names, unexpected_keyword
+from memtrace._support.peer_names import argument_names, unexpected_keyword
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 

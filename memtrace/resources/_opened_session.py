@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from memtrace._support.peer_names import SESSION_NAMES, HintsAtNames
 from memtrace.models import CreateSessionRequest, Session
-from memtrace.operations._peer_names import SESSION_NAMES, HintsAtNames
 
 _NOT_OPEN = "this session is not open yet: use it as 'with client.sessions.open(agent_id=...) as session:' (async with for AsyncMemtrace)"
 

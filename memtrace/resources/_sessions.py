@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 from memtrace import operations
 from memtrace._runtime.workflows import listing
 from memtrace._support.lazy_modules import LazyModule
+from memtrace._support.peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.models import (
     Agent,
     ContextOptions,
@@ -22,7 +23,6 @@ from memtrace.models import (
     UpdateSessionRequest,
 )
 from memtrace.operations._coercion import coerce_request, session_request, with_tags_match
-from memtrace.operations._peer_names import SESSIONS_NAMES, HintsAtNames
 from memtrace.operations._validation import MAX_LIMIT
 from memtrace.resources._active_session import ActiveSession
 from memtrace.resources._defaults import RESOURCES, Defaults

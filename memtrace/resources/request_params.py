@@ -91,7 +91,7 @@ class RecallParams(TypedDict, total=False):
     until: TimeBound | None
     tags: str | list[str] | None
     tags_match: TagsMatch | None
-    memory_types: list[str] | None
+    memory_types: str | list[str] | None
     limit: int | None
     query: str | None
 
@@ -132,8 +132,8 @@ class FilterParams(TypedDict, total=False):
 
     agent_id: str | None
     session_id: str | None
-    memory_types: list[str] | None
-    event_types: list[str] | None
+    memory_types: str | list[str] | None
+    event_types: str | list[str] | None
     tags: str | list[str] | None
     tags_match: TagsMatch | None
     content_contains: str | None
@@ -180,7 +180,7 @@ class ContextParams(TypedDict, total=False):
     """The fields of `ContextOptions`."""
 
     max_tokens: int | None
-    include_types: list[str] | None
+    include_types: str | list[str] | None
     since: TimeBound | None
 
 
@@ -189,8 +189,8 @@ class _ContextParams(TypedDict, total=False):
     stable_prefix: bool | None
     count_tokens: context.TokenCounter
     format: context.ContextFormat
-    memory_types: list[str] | None
-    event_types: list[str] | None
+    memory_types: str | list[str] | None
+    event_types: str | list[str] | None
     tags: str | list[str] | None
     tags_match: TagsMatch
     min_importance: float | None

@@ -195,7 +195,7 @@ class CallContext:
     attempt: int = 0
     #: Whether a write of this call may have reached the server, without a response that confirms it.
     maybe_applied: bool = False
-    #: The number of the newest attempt whose request may have been applied; 0 while there is none.
+    #: The number of the newest attempt whose request may have been applied; 0 if there is none.
     applied_attempt: int = 0
     #: The body of the newest request that was handed to the transport: a middleware may have changed it.
     sent_body: bytes | None = field(default=None, repr=False)
@@ -379,11 +379,11 @@ class RecoveryContext(NamedTuple):
     began: datetime
     #: Whether the server said so: else `began` is by our own clock, which may be hours off.
     is_dated: bool
-    #: Makes a read, repeated where it fails. Raises `MemtraceError` where it fails for good.
+    #: Sends a read, and retries it. Raises `MemtraceError` if the last attempt fails.
     read: Callable[[Request], Flow[Response]]
-    #: Waits until everything that has reached the server can be read. Raises `MemtraceError` where that is not known.
+    #: Waits until everything that has reached the server can be read. Raises `MemtraceError` if that is unknown.
     verify: Callable[[], Flow[None]]
-    #: Whether a row was answered to another write of this client, so that it is not what this one left.
+    #: Whether another write of this client returned a memory, so that this write did not store it.
     is_answered: Callable[[Mapping[str, object]], bool] = lambda _: False
 
 

@@ -40,7 +40,7 @@ class TransportOptions:
     write_timeout: float | None = None
     #: Seconds to wait for a free connection.
     pool_timeout: float | None = None
-    #: Connections at once; 100 when left out.
+    #: The most connections at once; 100 by default.
     max_connections: int | None = None
     #: Idle connections that are kept.
     max_keepalive_connections: int | None = None
@@ -58,7 +58,7 @@ class TransportOptions:
     proxy: str | None = field(default=None, repr=False)
     #: False reads neither proxies nor certificates from the environment.
     trust_env: bool = True
-    #: True speaks HTTP/2 where the server does.
+    #: True uses HTTP/2 if the server supports it.
     http2: bool = False
     #: Bytes of a decompressed answer; a longer one is a `TransportError`.
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
@@ -148,9 +148,9 @@ def _check_tls(options: TransportOptions) -> None:
     if not isinstance(options.client_key_password or "", str):
         raise _invalid_option("client_key_password", "a string")
     if options.client_cert is None and (options.client_key or options.client_key_password):
-        raise _invalid_option("client_cert", "given where client_key or client_key_password is")
+        raise _invalid_option("client_cert", "given with client_key or client_key_password")
     if not options.verify and options.ca_bundle is not None:
-        raise _invalid_option("ca_bundle", "left out where verify is False: one trusts a certificate, the other any")
+        raise _invalid_option("ca_bundle", "omitted if verify is False: one trusts a certificate, the other any")
 
 
 def _check_proxy(proxy: object) -> None:

@@ -36,8 +36,8 @@ class StoredKey(NamedTuple):
 
     name: str
     organisation: str
-    created: datetime
-    revoked: datetime | None
+    created_at: datetime
+    revoked_at: datetime | None
 
 
 @dataclass(slots=True)

@@ -449,7 +449,7 @@ class StoreFile(ClosedBeforeForks):
             raise ConfigurationError("a key needs a name", argument="name")
         with self._told():
             begin(self._connection, self._until())
-            if any(key.name == name and key.revoked is None for key in self._directory.issued_keys()):
+            if any(key.name == name and key.revoked_at is None for key in self._directory.issued_keys()):
                 raise ConfigurationError(
                     f"there is a key {name!r} already", argument="name", hint="revoke that one, or take another name"
                 )

@@ -376,7 +376,7 @@ class TestFiles:
 
     def test_a_folder_is_no_file(self, invoke, server, folder):
         (folder / "out.jsonl").mkdir()
-        assert "is no file" in invoke("export", "out.jsonl", "--force").stderr
+        assert "is not a regular file" in invoke("export", "out.jsonl", "--force").stderr
 
     def test_a_folder_that_is_not_there_is_told(self, invoke, server):
         result = invoke("export", "nowhere/out.jsonl")

@@ -40,6 +40,7 @@ def prepared(client, environment, tmp_path, memtrace_fake, invoke):
     """A folder, a server and a keyring with what the examples name."""
     environment.chdir(tmp_path)
     client.memories.add(agent_id="someone", session_id=SESSION, content="User likes dark mode")
+    client.memories.add(agent_id="assistant", content="User likes tea")
     assert invoke("export", "all.jsonl.gz").exit_code == 0
     (tmp_path / "all.jsonl.gz").rename(tmp_path / "kept")
     with environment.context() as alone:

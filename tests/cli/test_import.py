@@ -50,11 +50,11 @@ def stored(client):
 
 def counts(result):
     told = json.loads(result.stdout)
-    return {name: told[name] for name in ("read", "stored", "present", "refused", "unknown")}
+    return {name: told[name] for name in ("read", "stored", "present", "rejected", "unknown")}
 
 
-def exactly(read, stored, present=0, refused=0, unknown=0):
-    return {"read": read, "stored": stored, "present": present, "refused": refused, "unknown": unknown}
+def exactly(read, stored, present=0, rejected=0, unknown=0):
+    return {"read": read, "stored": stored, "present": present, "rejected": rejected, "unknown": unknown}
 
 
 class TestOnce:
@@ -199,8 +199,8 @@ def test_each_line_is_stored_once_or_refused_whatever_stands_in_it(texts):
             import_lines(client, io.BytesIO(data), ImportPlan(name="f"), report, clock=clock, on_chunk=lambda: None)
             reports.append(report)
         first, second = reports
-        assert first.read == first.stored + first.present + first.refused
-        assert (second.stored, second.refused) == (0, first.refused)
+        assert first.read == first.stored + first.present + first.rejected
+        assert (second.stored, second.rejected) == (0, first.rejected)
         assert len(stored(client)) == first.stored
 
 
@@ -224,7 +224,7 @@ class TestLines:
         one, two = lines(2)
         write(folder / "in.jsonl", [one, line + "\n", "\n", two])
         result = invoke("import", "in.jsonl", "--json")
-        assert (result.exit_code, counts(result)) == (8, exactly(3, 2, refused=1))
+        assert (result.exit_code, counts(result)) == (8, exactly(3, 2, rejected=1))
         assert told in result.stderr
         assert len(result.stderr.splitlines()) == 1
         assert "secret" not in result.output
@@ -241,7 +241,10 @@ class TestLines:
     def test_many_that_are_refused_for_one_reason_are_one_message(self, invoke, client, folder):
         write(folder / "in.jsonl", ["nonsense\n"] * 30)
         result = invoke("import", "in.jsonl")
-        assert (result.exit_code, result.stdout) == (8, "30 lines of in.jsonl: 0 stored, 0 there already, 30 refused\n")
+        assert (result.exit_code, result.stdout) == (
+            8,
+            "30 lines of in.jsonl: 0 stored, 0 there already, 30 rejected\n",
+        )
         assert result.stderr == (
             "memtrace-sdk: in.jsonl, lines 1, 2, 3, 4, 5 and 25 more: not JSON: Expecting value at column 1\n"
         )
@@ -286,7 +289,7 @@ class TestLines:
     def test_a_dry_run_counts_the_same_and_stores_nothing(self, invoke, client, folder):
         write(folder / "in.jsonl", [*lines(2), '{"agent_id": "a b", "content": "c"}\n'])
         result = invoke("import", "in.jsonl", "--dry-run", "--json")
-        assert (counts(result), stored(client)) == (exactly(3, 2, refused=1), [])
+        assert (counts(result), stored(client)) == (exactly(3, 2, rejected=1), [])
         assert "2 would be stored" in invoke("import", "in.jsonl", "--dry-run").stdout
 
 
@@ -297,7 +300,7 @@ class TestFiles:
 
     def test_the_standard_input_is_read(self, invoke, client):
         result = invoke("import", "-", stdin="".join(lines(3)))
-        assert result.stdout == "3 lines of the standard input: 3 stored, 0 there already, 0 refused\n"
+        assert result.stdout == "3 lines of the standard input: 3 stored, 0 there already, 0 rejected\n"
 
     @pytest.mark.parametrize("cut", [0, 30])
     def test_a_gzip_file_that_is_none_or_cut_short_is_told_with_what_is_stored(self, invoke, client, folder, cut):
@@ -316,13 +319,13 @@ class TestFiles:
         data = one + b'{"agent_id": "a", "content": "' + blank * 30_000_000 + b'"}\n' + two
         (folder / name).write_bytes(gzip.compress(data, 1) if name.endswith(".gz") else data)
         result = invoke("import", name, "--json", stdin=data if name == "-" else None)
-        assert (result.exit_code, counts(result)) == (8, exactly(3, 2, refused=1))
+        assert (result.exit_code, counts(result)) == (8, exactly(3, 2, rejected=1))
         assert "line 2: has more than 25,559,040 bytes: no memory is as long" in result.stderr
 
     def test_a_long_line_at_the_end_is_told_too(self, invoke, client, folder):
         (folder / "in.jsonl").write_bytes(lines(1)[0].encode() + b"x" * 30_000_000)
         result = invoke("import", "in.jsonl", "--json")
-        assert (result.exit_code, counts(result)) == (8, exactly(2, 1, refused=1))
+        assert (result.exit_code, counts(result)) == (8, exactly(2, 1, rejected=1))
 
     @pytest.mark.parametrize("written", ["\\u0041", "\\u00e9", "\\ud834\\udd1e", "é"])
     def test_a_memory_whose_characters_are_escaped_may_have_a_line_longer_than_its_request(
@@ -372,7 +375,7 @@ class TestFailures:
         assert result.exit_code == 5
         assert result.stderr.splitlines()[1:] == [
             "in.jsonl, line 251: not JSON: Expecting value at column 1",
-            f"Of 251 lines read 200 are stored, 0 were there already, 1 refused: {GO_ON}",
+            f"Of 251 lines read 200 are stored, 0 were there already, 1 rejected: {GO_ON}",
         ]
         assert counts(invoke("import", "in.jsonl", "--json")) == exactly(251, 50, 200, 1)
 
@@ -387,7 +390,7 @@ class TestFailures:
         )
         result = invoke("import", "in.jsonl")
         assert result.exit_code == 7
-        assert "100 are stored, 0 were there already, 0 refused, 50 more may be stored" in result.stderr
+        assert "100 are stored, 0 were there already, 0 rejected, 50 more may be stored" in result.stderr
         faults.clear()
         assert counts(invoke("import", "in.jsonl", "--json")) == exactly(150, 0, 150)
 

@@ -44,7 +44,7 @@ def test_an_import_stores_the_same(invoke, client, folder, written, name):
     data = written(LINES)
     (folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     told = json.loads(invoke("import", name, "--json", stdin=data if name == "-" else None).stdout)
-    assert (told["stored"], told["refused"]) == (2, 0)
+    assert (told["stored"], told["rejected"]) == (2, 0)
     assert sorted(memory.content for memory in client.memories.iter()) == ["one", "two"]
 
 

@@ -187,6 +187,20 @@ class TestDecide:
         assert "secret" not in result.output
 
 
+READS_OF_AN_AGENT = [
+    ("recall", "{agent}"),
+    ("recall", "{agent}", "--query", "tea"),
+    ("search", "tea", "--agent", "{agent}"),
+    ("filter", "--agent", "{agent}"),
+    ("context", "--prompt", "--agent", "{agent}"),
+    ("context", "--query", "tea", "--agent", "{agent}"),
+    ("sessions", "--agent", "{agent}"),
+    ("agents", "{agent}"),
+    ("stats", "{agent}"),
+    ("export", "{folder}/lines.jsonl", "--agent", "{agent}"),
+]
+
+
 class TestRecall:
     def test_the_newest_come_first_and_the_rest_is_told_of(self, invoke, client, memtrace_fake):
         for number in range(3):
@@ -219,15 +233,23 @@ class TestRecall:
         memtrace_fake.clock.advance(48 * 3600)
         environment.setattr("memtrace._runtime.config.SystemClock", lambda: memtrace_fake.clock)
         result = invoke("recall", *arguments)
-        assert (result.exit_code, result.stdout) == (0, "")
+        assert (result.exit_code, result.stdout) == (0 if "old" in arguments else 3, "")
         assert result.stderr.startswith(f"memtrace-sdk: {told}")
         assert len(result.stderr.splitlines()) == 1
-        assert json.loads(invoke("recall", *arguments, "--json").stdout)["count"] == 0
+        as_json = invoke("recall", *arguments, "--json")
+        if "old" in arguments:
+            assert (as_json.exit_code, json.loads(as_json.stdout)["count"], as_json.stderr) == (0, 0, "")
+        else:
+            assert (as_json.exit_code, as_json.stdout, as_json.stderr) == (3, "", result.stderr)
 
     def test_a_registered_agent_without_memories_is_no_unknown_one(self, invoke, client):
         agent = client.agents.register(name="helper")
-        told = invoke("recall", agent.id).stderr
-        assert told == f"memtrace-sdk: the agent {agent.id} is registered, and has no memories yet\n"
+        for command in ("recall", "stats"):
+            result = invoke(command, agent.id)
+            assert (result.exit_code, result.stderr) == (
+                0,
+                f"memtrace-sdk: the agent {agent.id} is registered, and has no memories yet\n",
+            )
 
     def test_since_chooses(self, invoke, client, memtrace_fake):
         client.remember("assistant", "old")
@@ -619,17 +641,54 @@ class TestRegistry:
             "memtrace-sdk: no agent is registered as support bot EU; did you mean Support bot / EU?\n",
         )
 
-    @pytest.mark.parametrize("command", [("stats", ...), ("search", "tea", "--agent", ...), ("filter", "--agent", ...)])
-    def test_an_agent_that_nobody_has_written_to_is_named_as_unknown(self, invoke, client, command):
+    @pytest.mark.parametrize("json", [(), ("--json",)], ids=["text", "json"])
+    @pytest.mark.parametrize("command", READS_OF_AN_AGENT, ids=" ".join)
+    def test_an_unknown_agent_is_an_error_of_every_command_that_reads(self, invoke, client, tmp_path, command, json):
         client.remember("assistant", "User likes tea")
-        result = invoke(*("asistant" if word is ... else word for word in command))
-        assert result.exit_code == 0
-        assert result.stderr == (
-            "memtrace-sdk: the agent asistant is unknown: nobody has written to it, and it is not registered; "
-            "did you mean assistant?\n"
+        given = [word.format(agent="asistant", folder=tmp_path) for word in command]
+        result = invoke(*given, *json)
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert result.stderr.startswith("memtrace-sdk: ")
+        assert result.stderr.endswith("did you mean assistant?\n") or command[0] == "agents"
+        assert list(tmp_path.glob("*.jsonl*")) == []
+
+    @pytest.mark.parametrize("command", READS_OF_AN_AGENT, ids=" ".join)
+    def test_a_known_agent_without_anything_that_matches_is_no_error(self, invoke, client, tmp_path, command):
+        agent = client.agents.register(name="assistant").id
+        given = [word.format(agent=agent, folder=tmp_path) for word in command]
+        assert invoke(*given).exit_code == 0
+        assert invoke(*given, *(("--force", "--json") if command[0] == "export" else ("--json",))).exit_code == 0
+
+    def test_every_command_with_an_agent_is_one_that_reads_writes_or_follows(self):
+        from typer.main import get_command
+
+        from memtrace._cli.app import app
+
+        named = {
+            name
+            for name, command in get_command(app).commands.items()
+            for parameter in command.params
+            if parameter.name in ("agent", "agent_option")
+        }
+        others = {"remember", "decide", "import", "mcp", "tail", "view"}
+        assert named == {command[0] for command in READS_OF_AN_AGENT} | others
+
+    def test_stats_shows_the_known_agents_beside_the_unknown_ones(self, invoke, client):
+        client.remember("assistant", "User likes tea")
+        result = invoke("stats", "asistant", "assistant", "nobody")
+        assert (result.exit_code, [line.split()[0] for line in result.stdout.splitlines()]) == (
+            3,
+            ["agent", "assistant"],
         )
-        as_json = invoke(*("asistant" if word is ... else word for word in command), "--json")
-        assert (as_json.exit_code, as_json.stderr) == (0, "")
+        assert [line.split(" is unknown")[0] for line in result.stderr.splitlines()] == [
+            "memtrace-sdk: the agent asistant",
+            "the agent nobody",
+        ]
+        as_json = invoke("stats", "asistant", "assistant", "--json")
+        assert (as_json.exit_code, [each["agent_id"] for each in json.loads(as_json.stdout)["stats"]]) == (
+            3,
+            ["assistant"],
+        )
 
     def test_a_known_agent_without_anything_like_it_is_not_unknown(self, invoke, client):
         client.remember("assistant", "User likes tea")

@@ -96,19 +96,19 @@ def exported(invoke, file, environment):
 
 def counts(result):
     told = json.loads(result.stdout)
-    return {name: told[name] for name in ("agents", "sessions", "read", "stored", "present", "refused", "unknown")}
+    return {name: told[name] for name in ("agents", "sessions", "read", "stored", "present", "rejected", "unknown")}
 
 
-def exactly(agents, sessions, memories, refused=0):
+def exactly(agents, sessions, memories, rejected=0):
     """What is stored and what was there already, of each."""
     (stored, present), kinds = memories, ("stored", "present")
     return {
         "agents": dict(zip(kinds, agents, strict=True)),
         "sessions": dict(zip(kinds, sessions, strict=True)),
-        "read": stored + present + refused,
+        "read": stored + present + rejected,
         "stored": stored,
         "present": present,
-        "refused": refused,
+        "rejected": rejected,
         "unknown": 0,
     }
 
@@ -230,7 +230,7 @@ class TestImport:
         assert invoke("import", "all.jsonl").stdout.splitlines() == [
             "2 agents of all.jsonl: 2 registered, 0 there already",
             "4 sessions of all.jsonl: 4 opened, 0 there already",
-            "6 lines of all.jsonl: 6 stored, 0 there already, 0 refused",
+            "6 lines of all.jsonl: 6 stored, 0 there already, 0 rejected",
         ]
 
     @pytest.mark.parametrize("later", [0, 48 * 3600])
@@ -343,7 +343,7 @@ class TestLines:
         (folder / "in.jsonl").write_text(f"{json.dumps(line)}\n{json.dumps(rest)}\n", encoding="utf-8")
         result = invoke("import", "in.jsonl", "--json", *options)
         assert result.exit_code == 8
-        assert counts(result) == exactly((0, 0), (0, 0), (1, 0), refused=1)
+        assert counts(result) == exactly((0, 0), (0, 0), (1, 0), rejected=1)
         assert told in result.stderr
         assert "secret" not in result.stderr
 

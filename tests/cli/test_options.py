@@ -6,6 +6,7 @@ import pytest
 from typer.main import get_command
 
 from memtrace._cli.app import app
+from memtrace.clock import SystemClock
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,78 @@ def test_an_option_whose_default_is_empty_may_be_so(invoke):
         if parameter.param_type_name == "option" and parameter.default == ""
     ] == TAKEN_EMPTY
     assert "it is empty" not in invoke("mcp", "--agent", "a", "--prefix", "", stdin="").output
+
+
+WITH_A_PLACE = [
+    (words, option)
+    for words, parameter in parameters()
+    for option in parameter.opts
+    if option in ("--store", "--base-url")
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "option"), WITH_A_PLACE, ids=lambda part: part if isinstance(part, str) else "-".join(part)
+)
+@pytest.mark.parametrize("has_both", [False, True])
+def test_the_option_of_other_commands_that_names_a_store_is_refused_with_the_right_one(
+    invoke, tmp_path, words, option, has_both
+):
+    other = {"--store": "--base-url", "--base-url": "--store"}[option]
+    right = [option, f"sqlite:///{tmp_path}/right.db"] if has_both else []
+    result = invoke(*words, *right, other, f"sqlite:///{tmp_path}/other.db")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"memtrace-sdk: this command has no {other}: use {option}, which ")
+    assert list(tmp_path.glob("*.db")) == []
+
+
+def test_no_command_has_both_options_and_one_with_neither_knows_neither(invoke):
+    assert len({words for words, _ in WITH_A_PLACE}) == len(WITH_A_PLACE) > 20
+    assert "No such option: --store" in invoke("transports", "--store", "x").stderr
+
+
+@pytest.mark.parametrize("variable", ["MEMTRACE_BASE_URL", "MEMTRACE_PROFILE"])
+@pytest.mark.parametrize("command", [("recall", "a"), ("stats", "a"), ("agents",), ("filter",), ("doctor",), ("tail",)])
+def test_the_base_url_of_an_option_counts_and_not_that_of_the_environment(
+    invoke, environment, tmp_path, command, variable
+):
+    invoke("remember", "a", "of the option", "--base-url", f"sqlite:///{tmp_path}/right.db")
+    environment.setenv(variable, f"sqlite:///{tmp_path}/missing/other.db")
+    if command == ("tail",):
+        environment.setattr("memtrace.clock.SystemClock", _Interrupting)
+    result = invoke(*command, "--base-url", f"sqlite:///{tmp_path}/right.db")
+    assert result.exit_code == (130 if command == ("tail",) else 0), result.output
+    assert "other.db" not in result.output
+
+
+class _Interrupting(SystemClock):
+    def sleep(self, seconds):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("command", [("info",), ("check",), ("backup", "copy.db"), ("compact",), ("keys", "list")])
+def test_the_store_of_an_option_counts_and_not_that_of_the_environment(invoke, environment, tmp_path, command):
+    environment.chdir(tmp_path)
+    invoke("remember", "a", "of the option", "--base-url", "sqlite:///right.db")
+    environment.setenv("MEMTRACE_BASE_URL", "sqlite:///missing/other.db")
+    result = invoke("store", *command, "--store", "sqlite:///right.db")
+    assert (result.exit_code, "other.db" in result.output) == (0, False), result.output
+
+
+def programs(command=None, words=()):
+    """The words of the program, of each group and of each command."""
+    command = command or get_command(app)
+    yield words
+    for name, each in getattr(command, "commands", {}).items():
+        yield from programs(each, (*words, name))
+
+
+@pytest.mark.parametrize("words", [*programs()], ids=" ".join)
+def test_no_line_of_a_help_text_is_wider_than_a_terminal_of_80_columns(invoke, environment, words):
+    environment.setenv("COLUMNS", "80")
+    lines = invoke(*words, "--help").output.splitlines()
+    assert lines[0].startswith("Usage: ") or lines[1].startswith("Usage: ")
+    assert [line for line in lines if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("command", [("filter", ""), ("agents", ""), ("sessions", ""), ("stats", "a", "")])

@@ -41,15 +41,15 @@ def outbox(server, path):
 
 def test_status_counts_what_waits(invoke, outbox, path):
     shown = invoke("spool", "status", str(path))
-    assert f"{path}: 3 memories waiting, 0 under way, 0 refused" in shown.stdout
+    assert f"{path}: 3 memories waiting, 0 under way, 0 rejected" in shown.stdout
     assert "the oldest since" in shown.stdout
     told = json.loads(invoke("spool", "status", str(path), "--json").stdout)
-    assert (told["waiting"], told["under_way"], told["failed"], told["refused"]) == (3, 0, 0, [])
+    assert (told["waiting"], told["under_way"], told["failed"], told["failures"]) == (3, 0, 0, [])
     assert told["oldest"].endswith("Z")
 
 
 def test_send_sends_each_once(invoke, outbox, path):
-    assert "3 stored, 0 there already, 0 refused" in invoke("spool", "send", str(path)).stdout
+    assert "3 stored, 0 there already, 0 rejected" in invoke("spool", "send", str(path)).stdout
     told = json.loads(invoke("spool", "send", str(path), "--json").stdout)
     assert told == {"file": str(path), "stored": 0, "duplicate": 0, "failed": 0}
     assert json.loads(invoke("spool", "status", str(path), "--json").stdout)["oldest"] is None
@@ -62,15 +62,15 @@ def test_what_the_server_refuses_is_shown_and_dropped(invoke, outbox, path, serv
     server.fake.faults.add(Fault("status", on="memories.add_many", status=500, body=body))
     sent = invoke("spool", "send", str(path))
     assert sent.exit_code == 8
-    assert "2 stored, 0 there already, 1 refused" in sent.stdout
+    assert "2 stored, 0 there already, 1 rejected" in sent.stdout
     shown = invoke("spool", "status", str(path)).stdout
-    assert "refused: number 2, failed to create …: invalid tag" in shown
+    assert "rejected: number 2, failed to create …: invalid tag" in shown
     assert "planted" not in shown
     lines = invoke("spool", "failed", str(path), "--drop").stdout.splitlines()
     assert [json.loads(line)["content"] for line in lines] == ["memory 1"]
     again = invoke("spool", "failed", str(path))
     assert (again.stdout, again.exit_code) == ("", 0)
-    assert "refused nothing" in again.stderr
+    assert "rejected none" in again.stderr
 
 
 def test_a_server_that_is_down_leaves_it_all(invoke, outbox, path, server):
@@ -88,7 +88,7 @@ def test_what_went_before_a_failure_is_told(invoke, outbox, path, server):
     server.fake.faults.add(Fault("status", on="memories.add_many", nth=2, status=503, times=None))
     sent = invoke("spool", "send", str(path))
     assert sent.exit_code == 6
-    assert "So far 100 stored, 0 there already, 0 refused; the rest is kept." in sent.stderr
+    assert "So far 100 stored, 0 there already, 0 rejected; the rest is kept." in sent.stderr
 
 
 def test_send_waits_for_another_sender(invoke, outbox, path, monkeypatch):

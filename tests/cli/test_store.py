@@ -247,7 +247,7 @@ class TestKeys:
         assert "phone" in store("keys", "list").stdout
         assert store("keys", "revoke", "phone").stdout == "The key phone is rejected from now on\n"
         assert json.loads(store("keys", "revoke", "acme", "--json").stdout) == {"revoked": "acme"}
-        assert all(key["revoked"] for key in json.loads(store("keys", "list", "--json").stdout)["keys"])
+        assert all(key["revoked_at"] for key in json.loads(store("keys", "list", "--json").stdout)["keys"])
         assert store("keys", "revoke", "acme").exit_code == 2
 
     @pytest.mark.parametrize("name", ["", " "])

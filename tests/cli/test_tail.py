@@ -206,6 +206,15 @@ class TestTheProgram:
         result = run("--tag", "ui", *more, "--json")
         assert [json.loads(line)["content"] for line in result.stdout.splitlines()] == seen
 
+    @pytest.mark.parametrize(("agent", "is_unknown"), [("bulider", True), ("builder", False), (None, False)])
+    def test_an_unknown_agent_is_told_of_and_waited_for(self, run, client, memtrace_fake, agent, is_unknown):
+        client.memories.add(agent_id="builder", content="not this")
+        memtrace_fake.faults.add(Fault("status", status=401, body=REFUSED, on="memories.list", nth=6))
+        result = run(*([agent] if agent else []), "--lines", "0", "--type", "decision")
+        told = "the agent bulider is unknown: nobody has written to it, and it is not registered; did you mean builder?"
+        assert (f"memtrace-sdk: {told}; waiting for its first memory\n" in result.stderr) == is_unknown
+        assert (result.stdout, "is unknown" in result.stderr) == ("", is_unknown)
+
     def test_an_agent_is_named_once(self, invoke, memtrace_fake):
         result = invoke("tail", "a", "--agent", "b")
         assert (result.exit_code, result.stderr) == (2, "memtrace-sdk: AGENT and --agent say the same: leave one out\n")

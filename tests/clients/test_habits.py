@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import json
 import pickle
+import re
+import traceback
+import uuid
+from collections.abc import Mapping, Sized
 from datetime import datetime, timezone
 from unittest.mock import create_autospec
 
@@ -20,12 +25,14 @@ from memtrace import (
     ConflictError,
     InvalidRequestError,
     ListOptions,
+    Memory,
     Memtrace,
     RegisterAgentRequest,
     SearchQuery,
     WriteBuffer,
+    operations,
 )
-from memtrace.operations import _peer_names as peers
+from memtrace._support import peer_names as peers
 from memtrace.resources import Agents, AsyncAgents, AsyncMemories, AsyncSessions, Memories, Sessions, request_params
 from memtrace.resources._signatures import _MODELS
 from memtrace.testing import FakeMemtrace, Fault, ManualClock
@@ -189,7 +196,7 @@ def test_a_session_recalls_several_types_with_its_other_filters(client):
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"memory_types": "episodic"}, "memory_types"),
+        ({"memory_types": "episodic,entity"}, "memory_types[0]"),
         ({"memory_types": [3]}, "memory_types"),
         ({"memory_types": 3}, "memory_types"),
         ({"memory_types": ["no type"]}, "memory_types[0]"),
@@ -253,7 +260,7 @@ TABLES = {
     "sessions": (peers.SESSIONS_NAMES, lambda client, session: client.sessions),
     "session": (peers.SESSION_NAMES, lambda client, session: session),
 }
-NAMES = [(place, name) for place, (names, _) in TABLES.items() for name in names]
+NAMES = [(place, name) for place, (names, _) in TABLES.items() for name in names if name != "[]"]
 
 
 @by_face(("place", "name"), NAMES)
@@ -298,6 +305,108 @@ def test_a_property_of_a_subclass_that_fails_says_itself_why():
         pytest.raises(AttributeError, match="'Memories' object has no attribute 'nothing'"),
     ):
         client.add  # noqa: B018
+
+
+# ---- words of other libraries, of results
+
+
+@functools.cache
+def results():
+    """One of each result, and the table of its class."""
+    with FakeMemtrace().client() as client:
+        agent = client.agents.register("bot")
+        memory = client.memories.add(agent_id=agent.id, content="User likes tea", metadata={"reasoning": "asked"})
+        session = client.sessions.create(agent.id)
+        hits = client.memories.search("tea")
+        batch = client.memories.add_many([AddMemoryRequest(agent_id=agent.id, content="User likes rain")])
+        return {
+            "Memory": (memory, peers.MEMORY_NAMES),
+            "MemoryList": (client.memories.list(), peers.LIST_NAMES),
+            "SearchResult": (client.memories.filter(), peers.LIST_NAMES),
+            "AgentList": (client.agents.list(), peers.LIST_NAMES),
+            "SessionList": (client.sessions.list(), peers.LIST_NAMES),
+            "SearchHits": (hits, peers.HITS_NAMES),
+            "SearchHit": (hits[0], peers.HIT_NAMES),
+            "BatchResult": (batch, peers.BATCH_NAMES),
+            "Outcome": (batch[0], peers.OUTCOME_NAMES),
+            "Agent": (agent, peers.AGENT_NAMES),
+            "AgentStats": (client.agents.stats(agent.id), peers.STATS_NAMES),
+            "Session": (session, peers.STORED_SESSION_NAMES),
+            "SessionContext": (client.sessions.context(session.id), peers.CONTEXT_NAMES),
+            "PromptContext": (client.memories.prompt_context("tea"), peers.PROMPT_NAMES),
+            "RawResponse": (client.send(operations.health()), peers.RESPONSE_NAMES),
+            "Health": (client.health(), {"to_dict": "use .model_dump()"}),
+        }
+
+
+RESULT_NAMES = [
+    (kind, name)
+    for kind, (result, names) in results().items()
+    for name in names
+    if name != "[]" and name not in dir(result)
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), RESULT_NAMES)
+def test_a_name_that_a_result_of_another_library_has_says_what_to_use(kind, name):
+    result, names = results()[kind]
+    with pytest.raises(AttributeError) as caught:
+        getattr(result, name)
+    assert str(caught.value) == f"{kind!r} object has no attribute {name!r}: {names[name]}"
+    assert not hasattr(result, name)
+    for path in re.findall(r"use (?:[a-z]+\()?\.([a-z0-9_.]+)", names[name]):
+        functools.reduce(getattr, path.split("."), result)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (result, _) in results().items() if not hasattr(result, "__len__")])
+def test_an_index_of_a_result_that_is_no_list_says_what_to_use(kind):
+    result, names = results()[kind]
+    for name, hint in names.items():
+        key, told = (0, hint) if name == "[]" else (name, f"use .{name}" if name in dir(result) else hint)
+        with pytest.raises(TypeError) as caught:
+            result[key]
+        assert str(caught.value) == f"{kind!r} object is not subscriptable: {told}"
+    with pytest.raises(TypeError, match="not subscriptable: use "):
+        result[0]
+    field = next(name for name in dir(result) if not name.startswith("_"))
+    with pytest.raises(TypeError, match=rf"not subscriptable: use \.{field}$"):
+        result[field]
+    with pytest.raises(TypeError, match="not subscriptable: use its attributes$"):
+        result["nothing of the kind"]
+
+
+@by_face("place", ["memories", "agents", "sessions"])
+def test_an_index_or_a_loop_over_a_resource_says_what_to_use(client, place):
+    names, owner = TABLES[place]
+    resource = owner(client, None)
+    for use in (lambda: getattr(resource, "_target", resource)[0], lambda: [*getattr(resource, "_target", resource)]):
+        with pytest.raises(TypeError) as caught:
+            use()
+        assert str(caught.value).endswith(f"object is not subscriptable: {names['[]']}")
+
+
+@pytest.mark.parametrize("kind", results())
+def test_what_a_result_is_to_copies_pickles_and_probes_is_unchanged(kind):
+    result, _ = results()[kind]
+    for copied in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        if kind != "RawResponse":  # which compares by identity of what it has
+            assert copied == result
+    assert hasattr(result, "__len__") == isinstance(result, Sized)
+    assert not isinstance(result, Mapping)
+    with pytest.raises(AttributeError, match="^'[A-Za-z]+' object has no attribute 'nothing'$"):
+        result.nothing  # noqa: B018
+
+
+def test_a_field_of_a_newer_server_comes_before_the_words_of_other_libraries():
+    newer = Memory.model_validate({**results()["Memory"][0].model_dump(), "id": "mem_1"})
+    assert newer.id == "mem_1"
+    with pytest.raises(TypeError, match=r"use \.id$"):
+        newer["id"]
+
+
+def test_a_hit_that_is_unpacked_says_what_to_use():
+    with pytest.raises(TypeError, match=r"use \.memory and \.score$"):
+        _memory, _score = results()["SearchHit"][0]
 
 
 KEYWORDS = [name for name in peers.KEYWORDS if name not in AddMemoryRequest.model_fields]
@@ -412,6 +521,51 @@ def _dotted(text):
     import re
 
     return re.findall(r"\b(?:client|memories|agents|sessions)(?:\.[a-z_]+)+", text)
+
+
+# ---- IDs of other systems
+
+
+UUID = uuid.UUID("4f5b3c2a-1c9d-4b7e-8a55-0d9f6f1f2a11")
+BY_ID = {
+    ("agent_id", "remember"): lambda client, id_: client.remember(id_, "c"),
+    ("agent_id", "recall"): lambda client, id_: client.recall(id_),
+    ("agent_id", "decide"): lambda client, id_: client.decide(id_, "c", "r"),
+    ("agent_id", "memories.add"): lambda client, id_: client.memories.add(agent_id=id_, content="c"),
+    ("session_id", "memories.add"): lambda client, id_: client.memories.add(agent_id="a", session_id=id_, content="c"),
+    ("agent_id", "memories.list"): lambda client, id_: client.memories.list(agent_id=id_),
+    ("agent_id", "memories.filter"): lambda client, id_: client.memories.filter(agent_id=id_),
+    ("session_id", "memories.filter"): lambda client, id_: client.memories.filter(session_id=id_),
+    ("agent_id", "memories.search"): lambda client, id_: client.memories.search("q", agent_id=id_),
+    ("agent_id", "memories.prompt_context"): lambda client, id_: client.memories.prompt_context("q", agent_id=id_),
+    ("session_id", "sessions.prompt_context"): lambda client, id_: client.sessions.prompt_context(id_),
+    ("agent_id", "agents.memories"): lambda client, id_: client.agents.memories(id_),
+    ("agent_id", "agents.stats"): lambda client, id_: client.agents.stats(id_),
+    ("session_id", "sessions.memories"): lambda client, id_: client.sessions.memories(id_),
+    ("session_id", "sessions.context"): lambda client, id_: client.sessions.context(id_),
+}
+
+
+@by_face(("field", "call"), [(field, call) for (field, _), call in BY_ID.items()], ids=list(BY_ID))
+def test_an_invalid_id_names_the_call_that_makes_one_of_it(client, field, call):
+    with pytest.raises(InvalidRequestError, match=field) as caught:
+        call(client, str(UUID))
+    assert caught.value.field == field
+    assert caught.value.hint == f"memtrace.integrations.identifiers.id_for({field}) creates an ID from any string"
+    assert caught.value.hint in "".join(traceback.format_exception(caught.value))
+
+
+@by_face(("field", "call"), [(field, call) for (field, _), call in BY_ID.items()], ids=list(BY_ID))
+def test_an_id_that_is_no_string_names_the_call_that_makes_one_of_it(client, fake, field, call):
+    with pytest.raises(InvalidRequestError) as caught:
+        call(client, UUID)
+    assert (caught.value.field, len(fake.calls)) == (field, 0)
+    assert caught.value.hint == f"memtrace.integrations.identifiers.id_for(str({field})) creates an ID from any string"
+
+
+def test_an_invalid_id_in_a_batch_names_the_call_too(client):
+    outcome = client.memories.add_many([AddMemoryRequest(agent_id=str(UUID), content="c")]).outcomes[0]
+    assert outcome.error.hint == "memtrace.integrations.identifiers.id_for(agent_id) creates an ID from any string"
 
 
 # ---- signatures

@@ -43,12 +43,13 @@ PLAIN_IN_BOTH = {
     "memories_iter",
     "add_iter",
     "schemas",
+    "functions",  # gives functions, which are the async ones there
 }
 
 
 def asynchronous(text):
     """A sync annotation or docstring, as the async face has to say it."""
-    kinds = "|".join(sync.__name__ for sync, _ in PAIRS) + "|Transport"
+    kinds = "|".join(sync.__name__ for sync, _ in PAIRS) + "|Transport|ToolFunction"
     text = re.sub(rf"\b({kinds})\b", r"Async\1", text)
     text = re.sub(r"\bGenerator\[([\w.]+), None, None\]", r"AsyncGenerator[\1, None]", text)
     text = text.replace("_write_buffer.", "_async_write_buffer.")

@@ -28,6 +28,9 @@ ERRORS = sorted((ROOT / "docs" / "errors").glob("*.md"))
 WITH_EXAMPLES = [ROOT / "README.md", *MANUAL]
 ALL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *MANUAL]
 
+ELSEWHERE = ("memtrace.integrations.crewai",)
+"""Packages whose framework is not installed here: a nox session of their own imports and tests them."""
+
 _FENCE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})(?P<language>[^\n]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
 )
@@ -43,14 +46,19 @@ def reference() -> str:
     return "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
 
 
+def blocks(text: str, language: str) -> list[str]:
+    """What stands in blocks that are marked with this language."""
+    return [match["code"] for match in _FENCE.finditer(text) if match["language"].strip() == language]
+
+
 def python_blocks(text: str) -> list[str]:
     """What stands in blocks marked ``python``."""
-    return [match["code"] for match in _FENCE.finditer(text) if match["language"].strip() == "python"]
+    return blocks(text, "python")
 
 
 def consoles(text: str) -> list[str]:
     """What stands in blocks marked ``pycon``."""
-    return [match["code"] for match in _FENCE.finditer(text) if match["language"].strip() == "pycon"]
+    return blocks(text, "pycon")
 
 
 def tables_of_contents(text: str) -> list[list[str]]:

@@ -77,7 +77,7 @@ def test_every_public_name_is_in_the_reference():
     assert missing == []
 
 
-@pytest.mark.parametrize("module", PUBLIC_MODULES)
+@pytest.mark.parametrize("module", [name for name in PUBLIC_MODULES if not name.startswith(pages.ELSEWHERE)])
 def test_every_name_that_a_public_module_exports_is_in_the_reference(module):
     exported = getattr(import_module(module), "__all__", ())
     assert set(exported) - names_in_reference() == set()

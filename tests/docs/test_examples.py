@@ -28,7 +28,12 @@ def modules_of(package):
             yield ".".join(parts[:-1])
 
 
-MODULES = sorted(name for package in (memtrace, memtrace_transports) for name in modules_of(package))
+MODULES = sorted(
+    name
+    for package in (memtrace, memtrace_transports)
+    for name in modules_of(package)
+    if not name.startswith(pages.ELSEWHERE)
+)
 
 
 @pytest.fixture

@@ -73,6 +73,24 @@ RULES = {
         "All but one are kept.",
         "All except one are kept.",
     ),
+    "if": Rule(
+        r"\b(None|empty|left out|omitted|given|raises( \w+)?|repeated) (only )?where\b",
+        "if (where is for places)",
+        "It is None where the batch has no length.",
+        "It is None if the batch has no length.",
+    ),
+    "is not a": Rule(
+        r"(?<!there )\b(is|are|was|were) no (?!longer\b|more\b|other\b|different\b|problem\b)\w+",
+        "is not a",
+        "The path is no file.",
+        "The path is not a file.",
+    ),
+    "accepts": Rule(
+        r"\b(Transport|client|method|function|option|argument|filter|class)s? takes? (a|an|any|only|no|its|the)\b(?! (while|moment|second|minute|few|time|same time)\b)",
+        "accepts, requires",
+        "The option takes a number.",
+        "The option accepts a number.",
+    ),
     "see above": Rule(
         r"\bas above\b|\bsee there\b|\bas the others?\b",
         "the thing again, or its name",
@@ -104,6 +122,10 @@ RULES = {
         "## Example",
     ),
 }
+
+
+#: Rules that private docstrings and comments need not keep.
+FOR_USERS = frozenset({"if", "is not a", "accepts"})
 
 
 def findings(text: str, *, but: frozenset[str] = frozenset()) -> list[str]:

@@ -198,7 +198,7 @@ BODIES = [
     ("POST", "/sessions/s/context", {"max_tokens": 1.5}, "so that silently all defaults hold"),
     ("POST", "/sessions/s/context", {"include_types": "decision"}, "so that silently all defaults hold"),
     ("POST", "/sessions/s/context", {"limit": 5}, "sessions.context does not read the field 'limit'"),
-    ("POST", "/sessions/s/context", [1], "the body cannot be read (it is no object)"),
+    ("POST", "/sessions/s/context", [1], "the body cannot be read (it is not an object)"),
     ("GET", "/memories", {"limit": 5}, "memories.list does not read the field 'limit', and ignores it; it reads none"),
     ("DELETE", "/agents/a", {"force": True}, "agents.delete does not read the field 'force'"),
 ]

@@ -10,6 +10,7 @@ FRAMEWORKS = {
     "agents": "test_openai_agents.py",
     "anthropic": "anthropic_memory_tool",
     "claude_agent_sdk": "claude_agent_sdk",
+    "crewai": "crewai",
     "mcp": "mcp",
     "opentelemetry": "otel",
 }

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrace import InvalidRequestError
-from memtrace.integrations._owners import check_owner
 from memtrace.integrations.identifiers import id_for
+from memtrace.operations._validation import require_id
 from tests.integrations.values import TEXTS
 
 TAKEN = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,127}")
@@ -44,7 +44,7 @@ def test_an_empty_text_is_refused():
 @pytest.mark.parametrize("bad", ["42", "user:42", "a" * 129])
 def test_an_id_that_the_server_would_refuse_is_refused_with_the_way_out(bad):
     with pytest.raises(InvalidRequestError, match="session_id must be a letter") as caught:
-        check_owner(bad, "session_id")
+        require_id(bad, "session_id")
     assert caught.value.field == "session_id"
     assert "id_for" in caught.value.hint
     assert bad not in str(caught.value)
@@ -53,4 +53,4 @@ def test_an_id_that_the_server_would_refuse_is_refused_with_the_way_out(bad):
 @pytest.mark.parametrize("bad", ["", None])
 def test_no_id_at_all_is_refused(bad):
     with pytest.raises(InvalidRequestError, match="agent_id must be a string"):
-        check_owner(bad, "agent_id")
+        require_id(bad, "agent_id")

@@ -184,9 +184,9 @@ def test_without_a_client_there_is_no_history():
 
 
 def test_clients_in_each_others_place_are_refused(fake):
-    with pytest.raises(ConfigurationError, match="takes a Memtrace as client; .*AsyncMemtrace"):
+    with pytest.raises(ConfigurationError, match="accepts a Memtrace as client; .*AsyncMemtrace"):
         MemtraceChatMessageHistory(fake.async_client(), **WHERE)
-    with pytest.raises(ConfigurationError, match="takes an AsyncMemtrace as its async client"):
+    with pytest.raises(ConfigurationError, match="accepts an AsyncMemtrace as its async client"):
         MemtraceChatMessageHistory(async_client=fake.client(), **WHERE)
 
 

@@ -10,6 +10,7 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "package", "needed"),
     [
+        ("crewai", "crewai.memory.storage.backend", "crewai"),
         ("openai_agents", "agents.memory", "openai-agents"),
         ("langchain", "langchain_core.chat_history", "langchain-core"),
         ("langgraph", "langgraph.store.base", "langgraph-checkpoint"),

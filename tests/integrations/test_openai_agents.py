@@ -151,7 +151,7 @@ def test_an_item_that_is_too_large_is_refused_before_anything_is_sent(fake):
 
 
 def test_a_client_that_is_not_async_is_refused(fake):
-    with pytest.raises(ConfigurationError, match="takes an AsyncMemtrace as its async client; .*Memtrace"):
+    with pytest.raises(ConfigurationError, match="accepts an AsyncMemtrace as its async client; .*Memtrace"):
         openai_agents.MemtraceSession(fake.client(), agent_id="a", session_id="s")
 
 

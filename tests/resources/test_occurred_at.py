@@ -58,7 +58,7 @@ def test_only_the_metadata_is_sent(face):
         ({"occurred_at": 1683547200}, "must be an aware datetime, not int"),
         (
             {"occurred_at": WHEN, "metadata": {"occurred_at": "yesterday"}},
-            "must be left out where metadata has another 'occurred_at'",
+            "must be omitted if metadata has another 'occurred_at'",
         ),
     ],
     ids=["naive", "out of the calendar", "text", "number", "twice"],

@@ -144,7 +144,7 @@ def test_a_query_of_any_kind_has_an_answer(face, fake):
         ("tags[0]", {"tags": ["a b"]}),
         ("tags", {"tags": [5]}),
         ("memory_types[0]", {"memory_types": ["a b"]}),
-        ("event_types", {"event_types": "note"}),
+        ("event_types[0]", {"event_types": "note,error"}),
         ("tags", {"tags": 5}),
         ("memory_types", {"memory_types": 5}),
         ("event_types", {"event_types": ["note", None]}),

@@ -285,8 +285,8 @@ def test_a_raw_batch_says_which_items_its_rows_are_of(fake, client):
     assert (added.places, added.memories[0].content) == ([1], "one")
 
 
-@pytest.mark.parametrize("refused", [{"item": -1, "error": "x"}, {"item": 10**30, "error": "x"}])
-def test_an_answer_with_a_place_that_there_is_not_leaves_no_item_without_an_outcome(face, refused):
-    answer = json_response(201, json.dumps({"memories": [], "count": 0, "refused": refused, "places": [9]}))
+@pytest.mark.parametrize("rejected", [{"item": -1, "error": "x"}, {"item": 10**30, "error": "x"}])
+def test_an_answer_with_a_place_that_there_is_not_leaves_no_item_without_an_outcome(face, rejected):
+    answer = json_response(201, json.dumps({"memories": [], "count": 0, "rejected": rejected, "places": [9]}))
     scripted = Scripted(face, answer, *[NOTHING] * 3, answer, *[NOTHING] * 3, answer, answer)
     assert len(scripted.client.memories.add_many(items("one", "two"))) == 2

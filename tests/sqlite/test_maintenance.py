@@ -511,7 +511,7 @@ def test_keys_are_listed_and_revoked_by_name(path, issued):
     with StoreFile(str(path), create=True) as store:
         key = store.create_key("acme")
         (listed,) = store.keys()
-        assert (listed.name, listed.organisation, listed.revoked) == ("acme", "acme", None)
+        assert (listed.name, listed.organisation, listed.revoked_at) == ("acme", "acme", None)
         with pytest.raises(ConfigurationError, match="there is a key 'acme' already"):
             store.create_key("acme")
         issued(path, key).remember("assistant", "x")
@@ -522,7 +522,7 @@ def test_keys_are_listed_and_revoked_by_name(path, issued):
             store.revoke_key("acme")
         again = store.create_key("acme")
         assert contents(issued(path, again)) == ["x"]
-        assert [key.revoked is None for key in list(store.keys())] == [False, True]
+        assert [key.revoked_at is None for key in list(store.keys())] == [False, True]
     with Memtrace(path, key) as client, pytest.raises(AuthenticationError):  # also where any other key is let in
         client.recall("assistant")
 

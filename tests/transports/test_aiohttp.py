@@ -621,7 +621,7 @@ def test_what_a_users_session_may_have_sent_before_it_connected_again_is_not_kno
     ],
 )
 def test_another_kind_of_object_is_refused(given, text):
-    with pytest.raises(TypeError, match=f"^AiohttpTransport takes an aiohttp.ClientSession, not {text}$"):
+    with pytest.raises(TypeError, match=f"^AiohttpTransport accepts an aiohttp.ClientSession, not {text}$"):
         AiohttpTransport(given)
 
 

@@ -668,7 +668,7 @@ def test_the_other_kind_of_client_is_refused(kind, wanted, other, library):
         ("http://x", "an object of builtins.str"),
     ):
         with pytest.raises(
-            TypeError, match=f"^{kind.__name__} takes (a|an) {wanted} of httpx or httpx2, not {described}$"
+            TypeError, match=f"^{kind.__name__} accepts (a|an) {wanted} of httpx or httpx2, not {described}$"
         ):
             kind(given)
 

@@ -111,7 +111,7 @@ def test_settings_of_tls_that_do_not_go_together_are_refused(tmp_path):
     file.write_text("")
     with pytest.raises(ConfigurationError, match="client_cert must be given"):
         TransportOptions(client_key=file)
-    with pytest.raises(ConfigurationError, match="ca_bundle must be left out where verify is False"):
+    with pytest.raises(ConfigurationError, match="ca_bundle must be omitted if verify is False"):
         TransportOptions(ca_bundle=file, verify=False)
     with pytest.raises(ConfigurationError, match="client_cert must be a file"):
         TransportOptions(client_cert=tmp_path)

@@ -570,8 +570,8 @@ def test_a_users_proxies_are_kept():
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (requests.Session, "takes a requests.Session, not the class requests.sessions.Session"),
-        ("http://x", "takes a requests.Session, not an object of builtins.str"),
+        (requests.Session, "accepts a requests.Session, not the class requests.sessions.Session"),
+        ("http://x", "accepts a requests.Session, not an object of builtins.str"),
     ],
 )
 def test_another_kind_of_object_is_refused(given, text):
@@ -580,7 +580,7 @@ def test_another_kind_of_object_is_refused(given, text):
 
 
 def test_options_of_another_kind_are_refused():
-    with pytest.raises(TypeError, match="takes TransportOptions, not an object of builtins.dict"):
+    with pytest.raises(TypeError, match="accepts TransportOptions, not an object of builtins.dict"):
         RequestsTransport(options={})
 
 

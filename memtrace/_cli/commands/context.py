@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 CONTEXT = """\b
 Examples:
   memtrace-sdk context sess_0123456789abcdef01234567
-  memtrace-sdk context sess_0123456789abcdef01234567 --since 7d --type decision
-  memtrace-sdk context sess_0123456789abcdef01234567 --prompt --max-tokens 2000
+  memtrace-sdk context sess_0123456789abcdef01234567 --type decision
+  memtrace-sdk context sess_0123456789abcdef01234567 --prompt
   memtrace-sdk context --agent assistant --query "where does the user live?"
   memtrace-sdk context --agent assistant --query "who drives?" --explain
 
 \b
-The server takes 100 memories at most and cuts each at 80 bytes. A session that
-it does not know gives the heading alone. With --prompt the console writes all
-memories of the session or agent, each whole, as memories.prompt_context does;
-with --query those that are relevant, with their neighbours, in 2000 tokens
-unless --max-tokens says otherwise. Tokens are estimated.
+The server takes 100 memories at most and cuts each at 80 bytes. A session
+that it does not know gives the heading alone. With --prompt the console
+writes all memories of the session or agent, each whole, as
+memories.prompt_context does; with --query those that are relevant, with their
+neighbours, in 2000 tokens unless --max-tokens says otherwise. Tokens are
+estimated.
 """
 _QUERY_TOKENS = 2000
 
 
 def context(
-    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="The session's id.")] = None,
+    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="The session's ID.")] = None,
     *,
     agent: Annotated[
         str | None,
@@ -48,7 +49,7 @@ def context(
     memory_type: KindsOption = None,
     prompt: Annotated[bool, typer.Option("--prompt", help="Whole memories, written by the console.")] = False,
     max_tokens: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="With --prompt or --query: how many tokens at most.")
+        int | None, typer.Option(metavar="N", min=1, help="With --prompt or --query: the maximum number of tokens.")
     ] = None,
     format: Annotated[
         Literal["markdown", "xml", "messages"] | None,
@@ -64,6 +65,7 @@ def context(
 ) -> None:
     """Show a context for a prompt: the server's Markdown, or with --prompt or --query whole memories in a budget."""
     from memtrace._cli.connection import connected
+    from memtrace._cli.nothing_found import nothing_of
     from memtrace._cli.search_index import SearchFilters, read_ahead
 
     if query is None:
@@ -84,10 +86,11 @@ def context(
                 format=format or "markdown",
                 explain=explain,
             )
+            none = "" if made.memories or made.omitted else nothing_of(client, agent)
         if explain and not as_json:
-            _show_verdicts(made)
+            _show_verdicts(made, none)
         else:
-            _show_prompt(made, as_json=as_json, as_messages=format == "messages")
+            _show_prompt(made, none, as_json=as_json, as_messages=format == "messages")
         return
     for option, given in {
         "--max-tokens": max_tokens,
@@ -114,17 +117,17 @@ def _check_owner(session: str | None, agent: str | None, *, prompt: bool) -> Non
         raise CommandError(f"{problem}: the server writes the context of a session", ExitStatus.USAGE)
 
 
-def _show_verdicts(made: PromptContext) -> None:
+def _show_verdicts(made: PromptContext, none: str) -> None:
     from memtrace._cli.tables import verdicts_table
 
     if not made.verdicts:
-        show_error("nothing was found")
+        show_error(none)
         return
     show_table(verdicts_table(made.verdicts), of_texts=True)
     show_error(f"{len(made.memories)} of {len(made.verdicts)} memories are in the prompt, {made.tokens} tokens")
 
 
-def _show_prompt(made: PromptContext, *, as_json: bool, as_messages: bool) -> None:
+def _show_prompt(made: PromptContext, none: str, *, as_json: bool, as_messages: bool) -> None:
     if as_json:
         memories = [memory.model_dump(mode="json", exclude_unset=True) for memory in made.memories]
         counts = {"tokens": made.tokens, "omitted": made.omitted, "revision": made.revision}
@@ -132,7 +135,7 @@ def _show_prompt(made: PromptContext, *, as_json: bool, as_messages: bool) -> No
         show_json({"text": made.text, "messages": made.messages, **counts, "memories": memories, **told})
         return
     if not made.memories:
-        show_error("nothing was found" if not made.omitted else "no memory fits: raise --max-tokens")
+        show_error(none or "no memory fits: raise --max-tokens")
     if as_messages:
         show_json(made.messages)
     elif made.memories:

@@ -58,10 +58,10 @@ Examples:
   memtrace-sdk doctor --json
 
 \b
-The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on the
-command line, and is not shown.
-Exit status: 0 on success, 1 when a check failed, 2 when the configuration
-is missing or wrong.
+The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on
+the command line, and is not shown.
+Exit status: 0 on success, 1 when a check failed, 2 when the configuration is
+missing or wrong.
 """
 
 

@@ -13,8 +13,8 @@ Examples:
   memtrace-sdk explain NotFoundError
 
 \b
-CODE is an error's code, the URL that its text ends with, or the name of its class.
-The pages come with the package: no network is needed.
+CODE is an error's code, the URL that its text ends with, or the name of its
+class. The pages come with the package: no network is needed.
 """
 
 

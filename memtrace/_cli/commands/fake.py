@@ -49,7 +49,7 @@ def demo(
         typer.Option(
             metavar="QUESTION",
             callback=_not_blank,
-            help="With --conversation: what to look for, in plain words; give it several times for more.",
+            help="With --conversation: what to look for, in plain words. May be repeated.",
         ),
     ] = None,
     max_tokens: Annotated[
@@ -98,7 +98,10 @@ def serve_fake(
     dedup_enabled: Annotated[Literal["true", "false"], typer.Option(help="false accepts duplicates.")] = "true",
     dedup_window_hours: Annotated[int, typer.Option(metavar="HOURS", help="How long a duplicate is recognised.")] = 24,
     write_batch_size: Annotated[
-        int, typer.Option(metavar="ROWS", help="With server visibility: so many waiting writes are stored at once.")
+        int,
+        typer.Option(
+            metavar="ROWS", help="With server visibility: the number of waiting writes that are stored at once."
+        ),
     ] = 100,
     write_flush_interval_ms: Annotated[
         int, typer.Option(metavar="MS", help="With server visibility: how often waiting writes are stored.")
@@ -109,16 +112,14 @@ def serve_fake(
     ] = None,
     org: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key; give it several times for more."),
+        typer.Option(metavar="NAME[=KEY]", help="An organisation, with this key. May be repeated."),
     ] = None,
     control: Annotated[
         bool, typer.Option("--control/--no-control", help="Offer the control routes under /_fake, without a key.")
     ] = True,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Offer the control routes under this Host too; give it several times for more."
-        ),
+        typer.Option(metavar="NAME", help="Offer the control routes under this Host too. May be repeated."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON: url, api_key, org_id.")] = False,
 ) -> None:

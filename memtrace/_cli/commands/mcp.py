@@ -16,16 +16,17 @@ Examples:
   memtrace-sdk mcp --agent assistant --http 127.0.0.1:8765
 
 \b
-The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on the
-command line. Without an address memories are kept in a file of this machine; a
-line on stderr says where. With --http, MEMTRACE_MCP_TOKEN is the secret that clients have to
-send as Authorization: Bearer; without one only the loopback address is served.
+The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on
+the command line. Without a base URL, memories are kept in a file of this
+machine; a line on stderr says where. With --http, MEMTRACE_MCP_TOKEN is the
+secret that clients have to send as Authorization: Bearer; without one only
+the loopback address is served.
 """
 
 
 def mcp(
     *,
-    agent: Annotated[str, typer.Option(metavar="ID", help="The agent's id.")],
+    agent: Annotated[str, typer.Option(metavar="ID", help="The agent's ID.")],
     session: Annotated[str | None, typer.Option(metavar="ID", help="The session of stored memories.")] = None,
     scope: Annotated[
         Literal["agent", "session"], typer.Option(help="Read all memories of the agent, or only those of the session.")

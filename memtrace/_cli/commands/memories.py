@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from memtrace._cli.agent_names import AgentNames
+    from memtrace.client import Memtrace
     from memtrace.models import Memory
     from memtrace.resources.request_params import AddMemoryParams
 
@@ -46,18 +47,18 @@ same --dedup-key, was stored within 24 hours.
 
 
 def remember(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id, which need not be registered.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's ID, which need not be registered.")],
     content: Annotated[
         str, typer.Argument(metavar="CONTENT", help="The text to remember; - reads the standard input.")
     ],
     *,
     memory_type: Annotated[
-        Literal["episodic", "session", "decision", "entity"], typer.Option("--type", help="The kind of memory.")
+        Literal["episodic", "session", "decision", "entity"], typer.Option("--type", help="The type of memory.")
     ] = "episodic",
     event_type: Annotated[str, typer.Option(metavar="EVENT", help="The event type.")] = "general",
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; give it several times for more.")] = None,
-    importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
-    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's id.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag. May be repeated.")] = None,
+    importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1; 0 counts as none.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's ID.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
     occurred_at: OccurredAtOption = None,
     dedup_key: Annotated[
@@ -92,7 +93,7 @@ def remember(
 DECIDE = """\b
 Examples:
   memtrace-sdk decide assistant "Open in dark mode" "the user prefers it"
-  memtrace-sdk decide builder "Use PostgreSQL" "JSON support" --tag storage --json
+  memtrace-sdk decide builder "Use PostgreSQL" "JSON support" --tag db --json
 
 \b
 It is a memory of the type and event decision, with REASONING in its metadata.
@@ -101,15 +102,15 @@ Exit status 4: this agent took the same decision within 24 hours.
 
 
 def decide(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id, which need not be registered.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's ID, which need not be registered.")],
     content: Annotated[
         str, typer.Argument(metavar="CONTENT", help="The text of the decision; - reads the standard input.")
     ],
     reasoning: Annotated[str, typer.Argument(metavar="REASONING", help="Why.")],
     *,
-    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; give it several times for more.")] = None,
-    importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1.")] = None,
-    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's id.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag. May be repeated.")] = None,
+    importance: Annotated[float | None, typer.Option(metavar="N", help="From 0 to 1; 0 counts as none.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session's ID.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="A JSON object.")] = None,
     occurred_at: OccurredAtOption = None,
     dedup_key: Annotated[
@@ -172,14 +173,14 @@ Examples:
 
 
 def recall(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent's ID.")],
     *,
     query: QueryOption = None,
     since: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Only what is newer: 30m, 24h, 7d, or a time as 2026-01-31T12:00:00Z. Without it: 24h, or all with --query.",
+            help="Only newer memories: 30m, 24h, 7d, or a time such as 2026-01-31T12:00:00Z. Without it: 24h, or all with --query.",
         ),
     ] = None,
     until: UntilOption = None,
@@ -187,7 +188,8 @@ def recall(
     tag: TagOption = None,
     tags_match: TagsMatchOption = "exact",
     limit: Annotated[
-        int | None, typer.Option(metavar="N", help="How many at most. Without it: 100, or 10 with --query.")
+        int | None,
+        typer.Option(metavar="N", help="The maximum number of memories. Without it: 100, or 10 with --query."),
     ] = None,
     search_index: SearchIndexOption = None,
     ids: IdsOption = False,
@@ -226,10 +228,12 @@ def recall(
             limit=limit,
             query=query,
         )
-        if not as_json and not found:
+        if not found:
             window = Window(since, until, query, is_narrowed=bool(memory_type or tag))
-            show_error(why_nothing(client, agent, window))
-            return
+            why = why_nothing(client, agent, window)
+            if not as_json:
+                show_error(why)
+                return
         names = AgentNames(client, ids=ids or as_json).of([agent])
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
@@ -253,7 +257,7 @@ Ctrl-C ends it. With --json each memory is one line of JSON.
 
 def tail(
     agent: Annotated[
-        str | None, typer.Argument(metavar="AGENT", help="The agent's id. Without it: all agents.")
+        str | None, typer.Argument(metavar="AGENT", help="The agent's ID. Without it: all agents.")
     ] = None,
     *,
     agent_option: Annotated[str | None, typer.Option("--agent", metavar="ID", help="The same as AGENT.")] = None,
@@ -294,11 +298,23 @@ def tail(
         names = AgentNames(client, ids=ids or as_json)
         if not as_json:
             _show_shared({name: names.of([value]).get(value, value) for name, value in shared.items()})
-        for come in follow(client, wanted, lines=lines, interval=interval, clock=SystemClock()):
+        for number, come in enumerate(follow(client, wanted, lines=lines, interval=interval, clock=SystemClock())):
+            if number == 0 and not come:
+                _warn_of_unknown(client, agent)
             if isinstance(come, Outage):
                 show_error(f"no response yet, still trying: {come.error.message}")
             else:
                 _show_as_they_come(come, shared, names, as_json=as_json)
+
+
+def _warn_of_unknown(client: Memtrace, agent: str | None) -> None:
+    """Say that nobody has written to this agent, which may change while `tail` runs."""
+    from memtrace._cli.nothing_found import check_agent
+
+    try:
+        check_agent(client, agent)
+    except CommandError as error:
+        show_error(f"{error.message}; waiting for its first memory")
 
 
 def _show_shared(shared: Mapping[str, str]) -> None:

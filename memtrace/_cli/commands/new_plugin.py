@@ -15,9 +15,9 @@ Examples:
   memtrace-sdk new ranker memtrace-recent
 
 \b
-The package memtrace-audit brings the plugin audit, as in middleware=["audit"].
-It has typed source with an example that works, tests by the SDK's contract, a
-README and a licence. Nothing that is there is replaced.
+The package memtrace-audit brings the plugin audit, as in
+middleware=["audit"]. It has typed source with an example that works, tests by
+the SDK's contract, a README and a licence. Nothing that is there is replaced.
 """
 
 PluginKind = Literal["middleware", "ranker", "transport"]

@@ -17,14 +17,15 @@ PROFILES = """\b
 Examples:
   memtrace-sdk profiles add local --base-url http://localhost:9100
   memtrace-sdk profiles set-key local < key.txt
-  memtrace-sdk profiles add acme --base-url https://memtrace.example --api-key-env ACME_KEY
+  memtrace-sdk profiles add acme --base-url https://memtrace.example \\
+    --api-key-env ACME_KEY
   memtrace-sdk profiles list
 
 \b
-The file is MEMTRACE_CONFIG, else memtrace/config.toml where the platform keeps
-settings; memtrace-sdk profiles path shows it. It holds no keys: they are in the
-keyring, or in a variable of your choice. A key is never an option, since the
-list of processes shows those.
+The file is MEMTRACE_CONFIG, else memtrace/config.toml where the platform
+keeps settings; memtrace-sdk profiles path shows it. It holds no keys: they
+are in the keyring, or in a variable of your choice. A key is never an option,
+since the list of processes shows those.
 """
 
 profiles: typer.Typer = typer.Typer(

@@ -26,15 +26,15 @@ from memtrace._cli.terminal import show_error, show_json, show_table
 SEARCH = """\b
 Examples:
   memtrace-sdk search "what does the user drink?"
-  memtrace-sdk search "train to Lisbon" --agent assistant --since 30d --limit 5
-  memtrace-sdk search "dark mode" --search-index ~/.cache/memories.index --json
+  memtrace-sdk search "train to Lisbon" --agent assistant --since 30d
+  memtrace-sdk search "dark mode" --search-index memories.index --json
 
 \b
-The most relevant first, by the words of QUERY: any of them is enough. The console
-ranks them, so that it works with every server. Without --search-index it reads
-all memories of the agent, session or organisation first. --since and --until are
-for when a memory occurred. For a part of the content, as it is written:
-memtrace-sdk filter.
+The most relevant first, by the words of QUERY: any of them is enough. The
+console ranks them, so that it works with every server. Without --search-index
+it reads all memories of the agent, session or organisation first. --since and
+--until are for when a memory occurred. For a part of the content, as it is
+written: memtrace-sdk filter.
 """
 
 
@@ -50,7 +50,7 @@ def search(
     min_importance: ImportanceOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[int, typer.Option(metavar="N", help="How many at most.")] = 10,
+    limit: Annotated[int, typer.Option(metavar="N", help="The maximum number of memories.")] = 10,
     search_index: SearchIndexOption = None,
     ids: IdsOption = False,
     choice: Choice,
@@ -78,7 +78,7 @@ def search(
         }
         read_ahead(client, query, filters)
         hits = client.memories.search(query, **filters)
-        none = "" if hits or as_json else nothing_of(client, agent)
+        none = "" if hits else nothing_of(client, agent)
         names = AgentNames(client, ids=ids or as_json).of(hit.memory.agent_id for hit in hits)
     if as_json:
         rows = [
@@ -117,7 +117,7 @@ def filter_(
     min_importance: ImportanceOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: Annotated[int, typer.Option(metavar="N", help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(metavar="N", help="The maximum number of memories.")] = 50,
     order: Annotated[Literal["asc", "desc"], typer.Option(help="asc is oldest first, desc newest first.")] = "desc",
     ids: IdsOption = False,
     choice: Choice,
@@ -145,7 +145,7 @@ def filter_(
             order=order,
         )
         names = AgentNames(client, ids=ids or as_json).of(memory.agent_id for memory in found.results)
-        none = "" if found.results or as_json else nothing_of(client, agent)
+        none = "" if found.results else nothing_of(client, agent)
     if as_json:
         show_json(found.model_dump(mode="json", exclude_unset=True))
         return

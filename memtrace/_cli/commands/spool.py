@@ -14,11 +14,11 @@ SPOOL = """\b
 Examples:
   memtrace-sdk spool status outbox.db
   memtrace-sdk spool send outbox.db
-  memtrace-sdk spool failed outbox.db --drop > refused.jsonl
+  memtrace-sdk spool failed outbox.db --drop > rejected.jsonl
 
 \b
-The file is what memories.buffered(spool="outbox.db") writes. Programs may go on
-using it meanwhile.
+The file is what memories.buffered(spool="outbox.db") writes. Programs may go
+on using it meanwhile.
 """
 
 spool: typer.Typer = typer.Typer(
@@ -65,7 +65,7 @@ def send(
 
 @_command(
     help="Print rejected memories as JSON lines, which import reads.",
-    epilog="\b\nExamples:\n  memtrace-sdk spool failed outbox.db --drop > refused.jsonl\n",
+    epilog="\b\nExamples:\n  memtrace-sdk spool failed outbox.db --drop > rejected.jsonl\n",
 )
 def failed(
     file: FileArgument,

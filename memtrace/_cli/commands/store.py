@@ -17,8 +17,9 @@ Examples:
   memtrace-sdk store forget --agent assistant --before 2026-01-01
 
 \b
-Without --store, MEMTRACE_BASE_URL names the file. Other processes may go on using
-it meanwhile, except that compact and forget need it exclusively at the end.
+Without --store, MEMTRACE_BASE_URL names the file. Other processes may go on
+using it meanwhile, except that compact and forget need it exclusively at the
+end.
 """
 
 store: typer.Typer = typer.Typer(
@@ -40,7 +41,7 @@ TimeoutOption = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for other processes that use the file.")
 ]
 OrganisationOption = Annotated[
-    str, typer.Option(metavar="NAME", help="The organisation, by name or id; store info shows them.")
+    str, typer.Option(metavar="NAME", help="The organisation, by name or ID; store info shows them.")
 ]
 
 
@@ -71,7 +72,7 @@ def check(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json: 
     epilog="\b\nExamples:\n  memtrace-sdk store backup agent-backup.db --store sqlite:///agent.db\n",
 )
 def backup(
-    destination: Annotated[str, typer.Argument(metavar="DEST", help="The file to make.")],
+    destination: Annotated[str, typer.Argument(metavar="DEST", help="The file to create.")],
     *,
     store: StoreOption = None,
     timeout: TimeoutOption = 30.0,
@@ -98,13 +99,13 @@ def compact(*, store: StoreOption = None, timeout: TimeoutOption = 30.0, as_json
     help="Remove an agent's memories for good, from rows, text index and free pages. Shows what it would remove, and asks.",
     epilog="\b\nExamples:\n  memtrace-sdk store forget --agent assistant --store sqlite:///agent.db\n"
     "  memtrace-sdk store forget --agent assistant --before 2026-01-01 --yes\n\n"
-    "Exit status 3: the organisation knows no such agent.",
+    "Exit status 3: the organisation has no such agent.",
 )
 def forget(
     *,
-    agent: Annotated[str, typer.Option(metavar="AGENT", help="The agent, by id, or by the name of a registered one.")],
+    agent: Annotated[str, typer.Option(metavar="AGENT", help="The agent, by ID, or by the name of a registered one.")],
     before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only what is older: 90d, 24h, or 2026-01-31. Without it: all.")
+        str | None, typer.Option(metavar="TIME", help="Only older memories: 90d, 24h, or 2026-01-31. Without it: all.")
     ] = None,
     organisation: OrganisationOption = "default",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -178,8 +179,9 @@ Examples:
   memtrace-sdk serve --store sqlite:///memories.db --host 0.0.0.0 --port 9100
 
 \b
-The routes are those of a Memtrace server; there are no control routes. Put a proxy
-that speaks TLS in front of it where others than this machine can reach it.
+The routes are those of a Memtrace server; there are no control routes. Put a
+proxy that speaks TLS in front of it where others than this machine can reach
+it.
 """
 
 

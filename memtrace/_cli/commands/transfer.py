@@ -16,26 +16,26 @@ Examples:
   memtrace-sdk export - | grep -c decision
 
 \b
-A line for each agent, each session and each memory, as the server gives it, the
-oldest first; with a filter memories alone. A name that ends in .gz is compressed.
-The file appears when it is whole; until then there is a file
-FILE.*.part, and the same command goes on from it after an interruption, unless
---since or --until counts from now (24h). A pipe, a device or /dev/fd/3 gets the
-lines as they come.
+A line for each agent, each session and each memory, as the server gives it,
+the oldest first; with a filter, only memories. A name that ends in .gz is
+compressed. The file appears when it is whole; until then there is a file
+FILE.*.part, and the same command goes on from it after an interruption,
+unless --since or --until counts from now (24h). A pipe, a device or /dev/fd/3
+gets the lines as they come.
 """
 
 
 def export(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to make; - is the standard output.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to create; - is the standard output.")],
     *,
     agent: AgentOption = None,
     session: SessionOption = None,
     memory_type: KindOption = None,
     event_type: EventOption = None,
     tag: TagOption = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only what is newer: 24h, or 2026-01-31.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only newer memories: 24h, or 2026-01-31.")] = None,
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only what is older, in the forms of --since.")
+        str | None, typer.Option(metavar="TIME", help="Only older memories, in the formats of --since.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     choice: Choice,
@@ -61,17 +61,18 @@ def export(
 IMPORT = """\b
 Examples:
   memtrace-sdk import all.jsonl.gz
-  memtrace-sdk import all.jsonl --base-url http://localhost:9100 --dry-run --json
-  memtrace-sdk import memories.jsonl.gz --profile other --keep-time-as original_time
+  memtrace-sdk import all.jsonl --base-url http://localhost:9100 --dry-run
+  memtrace-sdk import old.jsonl.gz --profile other --keep-time-as old_time
   jq -c '{content: .text}' notes.jsonl | memtrace-sdk import - --agent notes
 
 \b
 A line is a JSON object with the fields of a memory; agent_id and content are
-needed. What export writes is what import reads: agents are registered by their names,
-sessions opened, and memories stored under the ids that these get. A name that ends
-in .gz is decompressed. The server sets a new time, see --keep-time-as.
-Run it again after an interruption, the next day or next year: what is there is
-found, and stored no second time.
+needed. What export writes is what import reads: agents are registered by
+their names, sessions opened, and memories stored under the IDs that these
+get. A name that ends in .gz is decompressed. The server sets a new time, see
+--keep-time-as.
+Run it again after an interruption, the next day or next year: what is there
+is found, and stored no second time.
 Exit status 8: completed, some lines rejected.
 """
 

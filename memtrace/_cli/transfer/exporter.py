@@ -119,7 +119,7 @@ def target_of(file: str, *, force: bool) -> Path:
     if Path(file).is_symlink() and not path.exists():
         raise CommandError(f"{file} is a link to a file that is not there; give the file", ExitStatus.USAGE)
     if path.exists() and not path.is_file():
-        raise CommandError(f"{file} is no file; give one, or - for the standard output", ExitStatus.USAGE)
+        raise CommandError(f"{file} is not a regular file; give one, or - for the standard output", ExitStatus.USAGE)
     if path.exists() and not force:
         raise CommandError(f"{file} is there already: give another name, or --force to replace it", ExitStatus.USAGE)
     return path

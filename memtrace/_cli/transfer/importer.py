@@ -45,7 +45,7 @@ class ImportPlan:
 
 
 @dataclass(slots=True)
-class RefusedLines:
+class RejectedLines:
     """Lines that were rejected for one reason."""
 
     file: str
@@ -71,7 +71,7 @@ class ImportReport:
     stored: int = 0
     #: The server had them before, or the file has them twice.
     present: int = 0
-    refused: int = 0
+    rejected: int = 0
     #: Sent, and no answer said what became of them.
     unknown: int = 0
     agents: RegisteredCounts = field(default_factory=RegisteredCounts)
@@ -79,18 +79,18 @@ class ImportReport:
     #: Lines that name an agent, if the plan names another one for the lines without.
     own_agent: int = 0
     #: The rejected lines, by reason: the first 20 reasons.
-    reasons: dict[tuple[str | None, str], RefusedLines] = field(default_factory=dict)
+    reasons: dict[tuple[str | None, str], RejectedLines] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
         """The messages about rejected lines, one for each reason."""
         told = sum(reason.count for reason in self.reasons.values())
-        rest = [f"and {self.refused - told:,} more were rejected"] if self.refused > told else []
+        rest = [f"and {self.rejected - told:,} more were rejected"] if self.rejected > told else []
         return [*map(str, self.reasons.values()), *rest]
 
-    def count_refused(self, error: LineError) -> None:
+    def count_rejected(self, error: LineError) -> None:
         """Count a line that cannot be stored. Reasons that differ in their numbers alone are one."""
-        self.refused += 1
+        self.rejected += 1
         kind = error.field, re.sub(r"\d+", "0", error.problem)
         known = self.reasons.get(kind)
         if known is not None:
@@ -99,7 +99,7 @@ class ImportReport:
                 known.lines.append(error.line)
         elif len(self.reasons) < _TOLD:
             field_told = "" if error.field is None else f', field "{error.field}"'
-            self.reasons[kind] = RefusedLines(error.file, [error.line], f"{field_told}: {error.problem}")
+            self.reasons[kind] = RejectedLines(error.file, [error.line], f"{field_told}: {error.problem}")
 
 
 def import_lines(
@@ -171,7 +171,7 @@ class _Importer:
             request = self._request(fields, number)
         except LineError as error:
             self._report.read += 1
-            self._report.count_refused(error)
+            self._report.count_rejected(error)
             return
         self._report.read += 1
         self._look_up(request.agent_id)
@@ -255,7 +255,7 @@ class _Importer:
             self._report.unknown += outcome.status == "unknown"
             if isinstance(outcome.error, (InvalidRequestError, PayloadTooLargeError)):
                 problem = f"cannot be stored: {item_problem_of(outcome.error)}"
-                self._report.count_refused(self._error(number, None, problem))
+                self._report.count_rejected(self._error(number, None, problem))
             elif outcome.error is not None and failure is None:
                 failure = outcome.error
         if failure is not None:

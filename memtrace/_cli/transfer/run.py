@@ -17,6 +17,7 @@ from memtrace._cli.connection import ConnectionSettings, choose, opened
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import lock
 from memtrace._cli.json_lines import LineError, bounded_lines
+from memtrace._cli.nothing_found import check_agent
 from memtrace._cli.options import Choice
 from memtrace._cli.progress import counting, measuring
 from memtrace._cli.stdin import open_file, size_of, standard_input
@@ -43,12 +44,14 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
                 f"--json reports on a file; what {file} writes is JSON already: leave it out", ExitStatus.USAGE
             )
         with opened(choose(choice)) as client:
+            check_agent(client, wanted.agent_id)
             write = typer.get_text_stream("stdout", encoding="utf-8").write
             export_lines(client, wanted, write, _registered(client, wanted))
         return
     connection = choose(choice)
     if is_stream(file):
         with opened(connection) as client, _writing(file), open_stream(file) as stream:
+            check_agent(client, wanted.agent_id)
             registered = _registered(client, wanted)
             count = export_lines(client, wanted, stream.write, registered)
         _show_count(file, count, 0, registered, as_json=as_json)
@@ -56,6 +59,7 @@ def run_export(choice: Choice, wanted: ListOptions, file: str, *, force: bool, a
     target = target_of(file, force=force)
     exports: list[FileExport] = []
     with reporting_errors(lambda: _kept(exports)), opened(connection) as client, counting("Exporting") as show_progress:
+        check_agent(client, wanted.agent_id)
         export = FileExport(client, wanted, target, str(connection.url))
         exports.append(export)
         count = _written(export, show_progress, file)
@@ -136,7 +140,7 @@ def run_import(choice: Choice, file: str, plan: ImportPlan, *, as_json: bool) ->
         show_json({"file": file, "dry_run": plan.dry_run, **counts})
     else:
         _say_what_became(report, plan)
-    return ExitStatus.INCOMPLETE if report.refused else ExitStatus.OK
+    return ExitStatus.INCOMPLETE if report.rejected else ExitStatus.OK
 
 
 @contextmanager
@@ -157,7 +161,7 @@ def _say_what_became(report: ImportReport, plan: ImportPlan) -> None:
         _say_registered(counted(report.sessions.total, "session", "sessions"), report.sessions, f"{would}opened", plan)
     say(
         f"{counted(report.read, 'line', 'lines')} of {plan.name}: "
-        f"{report.stored:,} {would}stored, {report.present:,} there already, {report.refused:,} refused"
+        f"{report.stored:,} {would}stored, {report.present:,} there already, {report.rejected:,} rejected"
     )
 
 
@@ -179,7 +183,7 @@ def _how_far(report: ImportReport) -> tuple[str, ...]:
     )
     told = (
         f"{also}Of {lines} read {report.stored:,} are stored, {report.present:,} were there already, "
-        f"{report.refused:,} refused{unknown}: run the same command again to go on, nothing is stored twice."
+        f"{report.rejected:,} rejected{unknown}: run the same command again to go on, nothing is stored twice."
     )
     return (*report.problems, told)
 

@@ -99,12 +99,12 @@ def send_chunk(chunk: Chunk, sent_since: datetime | None = None) -> Workflow[Chu
     try:
         operation = add_memories([item.request for item in chunk], [item.body for item in chunk])
         answer = yield from run_operation(replace(operation, sent_since=sent_since) if sent_since else operation)
-        if answer.refused is None:
+        if answer.rejected is None:
             unsent = _unsent(answer, len(chunk))
             outcomes = [outcome for place, outcome in enumerate(_outcomes(chunk, answer)) if place not in unsent]
             return ChunkResult(outcomes, remainder=[chunk[place] for place in unsent])
-        place = min(answer.refused.item, len(chunk) - 1)
-        bad = InvalidRequestError(answer.refused.error, 500)
+        place = min(answer.rejected.item, len(chunk) - 1)
+        bad = InvalidRequestError(answer.rejected.error, 500)
         outcomes = [*_outcomes(chunk[:place], answer), Outcome(chunk[place].index, "failed", error=bad)]
         return ChunkResult(outcomes, bad, chunk[place + 1 :])
     except MemtraceError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -106,7 +107,7 @@ def _sent(owner: Owner, options: PromptContextOptions) -> ListOptions:
     return filters_from(ListOptions, None, filters)
 
 
-def _only(types: list[str] | None) -> str | None:
+def _only(types: Sequence[str] | None) -> str | None:
     return types[0] if types and len(types) == 1 else None
 
 

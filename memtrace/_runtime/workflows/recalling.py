@@ -26,7 +26,11 @@ def session_reader(session_id: str) -> Reader:
 
 
 def recall(
-    options: ListOptions, memory_types: Sequence[str] | None, query: str | None, searching: Searching, read: Reader
+    options: ListOptions,
+    memory_types: str | Sequence[str] | None,
+    query: str | None,
+    searching: Searching,
+    read: Reader,
 ) -> Operation[MemoryList] | Workflow[MemoryList]:
     """The newest memories that the filters find, or with a query the most relevant ones. Arguments are checked now."""
     types = _types(options, memory_types)
@@ -37,7 +41,7 @@ def recall(
     return read(options.model_copy(update={"memory_type": types[0]}) if types else options, searching.clock)
 
 
-def _types(options: ListOptions, memory_types: Sequence[str] | None) -> list[str]:
+def _types(options: ListOptions, memory_types: str | Sequence[str] | None) -> list[str]:
     """The types that are asked for, one by one or together; none is all."""
     if memory_types is None:
         return [options.memory_type] if options.memory_type else []

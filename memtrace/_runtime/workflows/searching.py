@@ -41,7 +41,7 @@ _MOST_RESTARTS = 5
 
 
 class Searching:
-    """How one client searches: its settings, the index that it shares with its copies, and its transport."""
+    """The searches of a client: its settings, the index that it shares with its copies, and its transport."""
 
     def __init__(self, settings: Settings, local: LocalIndex, transport: Callable[[], object]) -> None:
         self.settings = settings
@@ -53,7 +53,7 @@ class Searching:
         """The client's clock."""
         return self.settings.clock
 
-    # ---- what resources call
+    # ---- the interface of resources
 
     def search(self, query: str, asked: IndexQuery) -> Workflow[SearchHits]:
         """The most relevant memories."""
@@ -69,7 +69,7 @@ class Searching:
 
     def found(self, query: str, asked: IndexQuery) -> Workflow[tuple[SearchHits, SearchHits]]:
         """The most relevant memories in the ranker's order, and the newest ones."""
-        query = whole_characters(query)  # half of one is in no memory, and could be sent to no index
+        query = whole_characters(query)  # a lone surrogate is in no memory, and no index can receive it
         answer = yield from self._answer(asked.model_copy(update={"query": query}))
         hits, ranker = _hits(answer.hits), self.settings.search.ranker
         if ranker is not None:
@@ -77,12 +77,12 @@ class Searching:
         return hits, _hits(answer.newest)
 
     def newest(self, asked: IndexQuery) -> Workflow[list[Memory]]:
-        """The newest memories that filters choose, as the index has them now; nothing is read."""
+        """The newest indexed memories that pass the filters. Nothing is read."""
         answer = yield from self._ask(asked, None)
         return [] if answer is None else [hit.memory for hit in answer.newest]
 
     def status(self, agent_id: str | None) -> Workflow[IndexStatus]:
-        """What the index has now; nothing is read."""
+        """The status of the index. Nothing is read."""
         answer = yield from self._ask(self._counted(agent_id), None)
         return _status(answer or IndexAnswer())
 
@@ -103,7 +103,7 @@ class Searching:
         return _status(answer)
 
     def blocking(self, call: Callable[[], T]) -> Workflow[T]:
-        """Work that blocks: here, or in a thread for the async client."""
+        """Run blocking work; for the async client in a thread."""
         return run_blocking(call, self._local.thread)
 
     # ---- the index
@@ -113,7 +113,7 @@ class Searching:
         return self._with_model(IndexQuery(agent_id=agent_id, counted=True))
 
     def _with_model(self, asked: IndexQuery) -> IndexQuery:
-        """With the model of the client's embedder, where it has one."""
+        """The query with the model of the client's embedder, if it has one."""
         embedder = self._local.embedder
         if embedder is None:
             return asked
@@ -125,7 +125,7 @@ class Searching:
         return 0 if ranker is None else ranker.candidates
 
     def _answer(self, asked: IndexQuery, told: Callable[[], Workflow[None]] | None = None) -> Workflow[IndexAnswer]:
-        """What an index that is up to date answers, by vectors too where there is an embedder."""
+        """The response of an up-to-date index, with vectors if there is an embedder."""
         for _ in range(_MOST_RESTARTS):
             target: Target | None = None
             if self.search_path() is None:
@@ -160,9 +160,9 @@ class Searching:
         target: Target | None,
         told: Callable[[], Workflow[None]] | None,
     ) -> Workflow[None]:
-        """Make vectors of texts, and of those that are still missing after that."""
+        """Compute vectors of strings, and of those that are still missing then."""
         embedder, made = self._local.embedder, set[int]()
-        # what is missing again is not kept by the transport's index: it would go on for ever
+        # the transport's index does not store a vector that is missing again: stop
         while missing and embedder is not None and made.isdisjoint(each.place for each in missing):
             vectors = yield from self.blocking(partial(embedder.vectors, [each.text for each in missing]))
             if vectors is None:
@@ -178,7 +178,7 @@ class Searching:
                 yield from told()
 
     def _ask(self, asked: IndexQuery, target: Target | None) -> Workflow[IndexAnswer | None]:
-        """What the index gives; None where the client's own was cleared since a target was read into it."""
+        """The index's response; None if the client's own index was cleared since a target was read."""
         path = self.search_path()
         if path is None:
             return (yield from self.blocking(lambda: self._local.answer(self._owner, asked, target)))
@@ -190,7 +190,7 @@ class Searching:
         )
 
     def search_path(self) -> str | None:
-        """Where the transport has an index. One in a file that the user names is the client's own, whatever the transport has."""
+        """The path of the transport's index. A file that the user names is always the client's own index."""
         if self.settings.search.index is not None:
             return None
         transport = self._transport()
@@ -198,13 +198,13 @@ class Searching:
 
     @property
     def _owner(self) -> tuple[str, str]:
-        """Whose memories the index has: each address and key has its own."""
+        """The owner of the index: each base URL and API key has its own."""
         return str(self.settings.base_url), self.settings.api_key
 
-    # ---- reading all of it again
+    # ---- rebuilding
 
     def _rebuild(self, asked: IndexQuery, told: Callable[[], Workflow[None]]) -> Workflow[None]:
-        """Compare the index with all that there is."""
+        """Compare the index with all memories of the server."""
         if self.search_path() is not None:
             yield from self._ask(asked.model_copy(update={"rebuild": True, "counted": False}), None)
             return
@@ -220,7 +220,7 @@ class Searching:
     def _read_again(
         self, target: Target, survey: Survey, told: Callable[[], Workflow[None]]
     ) -> Workflow[tuple[bool, Memory | None]]:
-        """Read all of a target, and note what of the survey is there still; False where the index was cleared meanwhile. And the last."""
+        """Read a whole target, and strike it from the survey. Returns False if the index was cleared, and the last memory."""
         options = ListOptions(agent_id=target.agent_id, session_id=target.session_id, order="asc")
         paginator = paginate(options, self.settings.clock, "memories.search", None)
         mark: Mark | None = None
@@ -236,10 +236,10 @@ class Searching:
                 yield from told()
         return True, last
 
-    # ---- reading on
+    # ---- reading newer memories
 
     def _read_on(self, asked: IndexQuery, told: Callable[[], Workflow[None]] | None) -> Workflow[Target | None]:
-        """Read into the index what is newer; gives what was read, None where there is nothing at all."""
+        """Read newer memories into the index. Returns the target that was read, or None if there are no memories."""
         targets = _targets(asked)
         for _ in range(_MOST_RESTARTS):
             target, mark = yield from self.blocking(lambda: self._local.begun(self._owner, targets))
@@ -251,7 +251,7 @@ class Searching:
     def _read_after(
         self, target: Target, mark: Mark | None, told: Callable[[], Workflow[None]] | None
     ) -> Workflow[tuple[bool, Mark | None]]:
-        """Read what is newer than a mark; whether the index has it all now, and the new mark.
+        """Read memories newer than a mark. Returns whether the index is complete, and the new mark.
 
         The memory of the mark is read again. A server that does not give it has lost its data, or is another one.
         """
@@ -286,7 +286,7 @@ class Searching:
         return self.blocking(lambda: self._local.take(self._owner, target, rows, mark, seen))
 
     def _settle(self, target: Target, mark: Mark | None, began: float) -> Workflow[None]:
-        """Note that all is read that could be seen when the reading began, so that it need not be read again."""
+        """Note that everything visible when the reading began is read, so that it is not read again."""
         if mark is None or mark.settled == mark.time:
             return
         settled = mark.after_reading(began)
@@ -302,7 +302,7 @@ def _unsteady() -> ResponseDecodeError:
 
 
 def _targets(asked: IndexQuery) -> list[Target]:
-    """What can be read for a query, the smallest first."""
+    """The targets that serve a query, smallest first."""
     if asked.session_id is not None:
         return [Target(session_id=asked.session_id), Target()]
     return [Target()] if asked.agent_id is None else [Target(agent_id=asked.agent_id), Target()]
@@ -329,13 +329,13 @@ def index_query(
     until: TimeBound | None = None,
     tags: str | Sequence[str] | None = None,
     tags_match: TagsMatch | None = None,
-    memory_types: Sequence[str] | None = None,
-    event_types: Sequence[str] | None = None,
+    memory_types: str | Sequence[str] | None = None,
+    event_types: str | Sequence[str] | None = None,
     min_importance: float | None = None,
     limit: int = 10,
     newest: int = 0,
 ) -> IndexQuery:
-    """The filters of a search, checked. Raises `InvalidRequestError`, naming the field."""
+    """Check the filters of a search. Raises `InvalidRequestError`, naming the field."""
     check_query(query)
     check_hits(limit)
     _check_owner(agent_id, "agent_id")

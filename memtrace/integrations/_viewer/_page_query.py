@@ -91,7 +91,7 @@ class PageQuery:
 
     @property
     def min_importance(self) -> float | None:
-        """The lowest importance. Raises `InvalidRequestError` for what is no number."""
+        """The lowest importance. Raises `InvalidRequestError` for any other text."""
         text = self.one("min_importance")
         try:
             return None if text is None else float(text)

@@ -58,7 +58,7 @@ class Selection:
 async def select(client: AsyncMemtrace, address: str) -> Selection:
     """Find a memory by its address, and its neighbours.
 
-    Raises `NotFoundError` where it is not there, and `InvalidRequestError` for what is no address.
+    Raises `NotFoundError` where it is not there, and `InvalidRequestError` for any other text.
     """
     at, key = split_address(address, "memory")
     near = [

@@ -8,7 +8,7 @@ from memtrace._runtime.workflows.steps import Workflow
 from memtrace.clock import Clock
 from memtrace.integrations.anthropic_memory_tool._change_log import ChangeLog
 from memtrace.integrations.anthropic_memory_tool._commands import Command
-from memtrace.operations._validation import check_id, check_non_negative_seconds, invalid, require_non_empty
+from memtrace.operations._validation import check_non_negative_seconds, invalid, require_id
 
 KIB = 1024
 _LARGEST = 512 * KIB  # its JSON text has at most six times as many bytes, and the server takes 4 MiB
@@ -19,8 +19,7 @@ class Files:
     """Runs commands on the files of one agent."""
 
     def __init__(self, agent_id: str, max_file_size: int, wait_timeout: float) -> None:
-        require_non_empty(agent_id, "agent_id")
-        check_id(agent_id, "agent_id")
+        require_id(agent_id, "agent_id")
         check_non_negative_seconds(wait_timeout, "wait_timeout")
         if not 1 <= max_file_size <= _LARGEST:
             raise invalid("max_file_size", f"from 1 to {_LARGEST}", "a file is one memory, and the server takes 4 MiB")

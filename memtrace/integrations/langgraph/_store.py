@@ -16,10 +16,9 @@ from memtrace.client import Memtrace
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError
 from memtrace.integrations._dual_client import DualClient
-from memtrace.integrations._owners import check_owner
 from memtrace.integrations.langgraph._items import Place, Put, StoredItem, StoredItems
 from memtrace.integrations.langgraph._matching import check_filter, matches_filter, matches_path
-from memtrace.operations._validation import broken_rule, check_non_negative_seconds, invalid
+from memtrace.operations._validation import broken_rule, check_non_negative_seconds, invalid, require_id
 from memtrace.ranking._search import check_query
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class MemtraceStore(base.BaseStore):
         agent_id: str,
         wait_timeout: float | None = 5.0,
     ) -> None:
-        check_owner(agent_id, "agent_id")
+        require_id(agent_id, "agent_id")
         if wait_timeout is not None:
             check_non_negative_seconds(wait_timeout, "wait_timeout")
         self._dual_client = DualClient(client, async_client, "MemtraceStore")

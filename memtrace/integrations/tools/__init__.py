@@ -2,6 +2,7 @@
 
 from memtrace.integrations.tools._async_memory_tools import AsyncMemoryTools
 from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas
+from memtrace.integrations.tools._functions import AsyncToolFunction, ToolFunction
 from memtrace.integrations.tools._memory_tools import MemoryTools
 from memtrace.integrations.tools._results import ToolResult
 from memtrace.integrations.tools._scope import MemoryScope
@@ -9,9 +10,11 @@ from memtrace.integrations.tools._scope import MemoryScope
 __all__ = [
     "TOOLS",
     "AsyncMemoryTools",
+    "AsyncToolFunction",
     "MemoryScope",
     "MemoryTools",
     "SchemaFormat",
+    "ToolFunction",
     "ToolName",
     "ToolResult",
     "schemas",

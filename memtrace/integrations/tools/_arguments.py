@@ -6,14 +6,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from memtrace._support.error_text import did_you_mean
 from memtrace.clock import Clock
 from memtrace.exceptions import InvalidRequestError
-from memtrace.models import AddMemoryRequest, MemoryType, SearchQuery
+from memtrace.models import AddMemoryRequest, MemoryType, SearchQuery, one_in_a_list
 from memtrace.operations._coercion import decision_memory
 from memtrace.operations._time_bounds import to_moment
 from memtrace.operations._validation_errors import invalid_request_from
@@ -126,17 +126,19 @@ class Decide(Arguments):
 class Recall(Arguments):
     """Arguments of ``recall``."""
 
-    since: str | None = Field(default=None, description=_SINCE)
-    until: str | None = Field(default=None, description=_UNTIL)
-    tags: list[str] | None = Field(default=None, description=_ALL_TAGS)
-    memory_types: list[MemoryType] | None = Field(default=None, description="Kinds of memory, any of them.")
-    limit: int | None = Field(
-        default=None, ge=1, le=MAX_ROWS, description="How many memories to read at most. Default: 20."
-    )
     query: str | None = Field(
         default=None,
         description="What to look for, in plain words: a question, or the words that the memory may have. Any of them is "
         "enough, and the most relevant comes first. Leave it out to read the newest that the other arguments allow.",
+    )
+    since: str | None = Field(default=None, description=_SINCE)
+    until: str | None = Field(default=None, description=_UNTIL)
+    tags: Annotated[list[str] | None, BeforeValidator(one_in_a_list)] = Field(default=None, description=_ALL_TAGS)
+    memory_types: Annotated[list[MemoryType] | None, BeforeValidator(one_in_a_list)] = Field(
+        default=None, description="Kinds of memory, any of them."
+    )
+    limit: int | None = Field(
+        default=None, ge=1, le=MAX_ROWS, description="How many memories to read at most. Default: 20."
     )
 
     @property

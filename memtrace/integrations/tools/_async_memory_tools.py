@@ -9,7 +9,8 @@ from typing import Any
 from memtrace.async_client import AsyncMemtrace
 from memtrace.exceptions import MemtraceError
 from memtrace.integrations.tools._arguments import MemoryRequest, RelevanceQuery
-from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas_of
+from memtrace.integrations.tools._definitions import TOOLS, Definition, SchemaFormat, ToolName, schemas_of
+from memtrace.integrations.tools._functions import AsyncToolFunction, by_name, described
 from memtrace.integrations.tools._results import ToolResult, failure, success
 from memtrace.integrations.tools._scope import Action, MemoryScope, Scope
 from memtrace.models import AddMemoryRequest, Memory
@@ -83,6 +84,27 @@ class AsyncMemoryTools:
         """
         return schemas_of(self._scope.definitions, format)
 
+    def functions(self) -> list[AsyncToolFunction]:
+        """Create plain Python functions of the tools, for frameworks that take functions.
+
+        Each has a signature, annotations and a docstring, from which a framework makes the schema.
+        It returns the result as a string, like `call`, and raises no `MemtraceError`.
+
+        Returns:
+            One function for each tool, with the tool's name.
+
+        Example:
+            >>> import asyncio
+            >>> from memtrace import AsyncMemtrace
+            >>> async def main() -> str:
+            ...     async with AsyncMemtrace("memory://", "any key") as client:
+            ...         remember, *_ = AsyncMemoryTools(client, agent_id="assistant").functions()
+            ...         return await remember(content="User prefers dark mode", tags=["ui"])
+            >>> asyncio.run(main())
+            'Stored.'
+        """
+        return [self._function(definition) for definition in self._scope.definitions]
+
     async def call(self, name: str, arguments: str | Mapping[str, Any] | None) -> ToolResult:
         """Run a tool call of a model.
 
@@ -102,6 +124,12 @@ class AsyncMemoryTools:
             return success(action, await self._sent(action.request), self._scope.max_chars)
         except MemtraceError as error:
             return failure(action, error)
+
+    def _function(self, definition: Definition) -> AsyncToolFunction:
+        async def function(*positional: Any, **named: Any) -> str:
+            return (await self.call(definition.name, by_name(definition, positional, named))).text
+
+        return described(function, definition)
 
     async def _sent(self, request: MemoryRequest) -> Memory | Sequence[Memory]:
         if isinstance(request, AddMemoryRequest):

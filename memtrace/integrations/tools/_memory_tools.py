@@ -10,7 +10,8 @@ from typing import Any
 from memtrace.client import Memtrace
 from memtrace.exceptions import MemtraceError
 from memtrace.integrations.tools._arguments import MemoryRequest, RelevanceQuery
-from memtrace.integrations.tools._definitions import TOOLS, SchemaFormat, ToolName, schemas_of
+from memtrace.integrations.tools._definitions import TOOLS, Definition, SchemaFormat, ToolName, schemas_of
+from memtrace.integrations.tools._functions import ToolFunction, by_name, described
 from memtrace.integrations.tools._results import ToolResult, failure, success
 from memtrace.integrations.tools._scope import Action, MemoryScope, Scope
 from memtrace.models import AddMemoryRequest, Memory
@@ -81,6 +82,24 @@ class MemoryTools:
         """
         return schemas_of(self._scope.definitions, format)
 
+    def functions(self) -> list[ToolFunction]:
+        """Create plain Python functions of the tools, for frameworks that take functions.
+
+        Each has a signature, annotations and a docstring, from which a framework makes the schema.
+        It returns the result as a string, like `call`, and raises no `MemtraceError`.
+
+        Returns:
+            One function for each tool, with the tool's name.
+
+        Example:
+            >>> from memtrace import Memtrace
+            >>> with Memtrace("memory://", "any key") as client:
+            ...     remember, *_ = MemoryTools(client, agent_id="assistant").functions()
+            ...     remember(content="User prefers dark mode", tags=["ui"])
+            'Stored.'
+        """
+        return [self._function(definition) for definition in self._scope.definitions]
+
     def call(self, name: str, arguments: str | Mapping[str, Any] | None) -> ToolResult:
         """Run a tool call of a model.
 
@@ -100,6 +119,12 @@ class MemoryTools:
             return success(action, self._sent(action.request), self._scope.max_chars)
         except MemtraceError as error:
             return failure(action, error)
+
+    def _function(self, definition: Definition) -> ToolFunction:
+        def function(*positional: Any, **named: Any) -> str:
+            return (self.call(definition.name, by_name(definition, positional, named))).text
+
+        return described(function, definition)
 
     def _sent(self, request: MemoryRequest) -> Memory | Sequence[Memory]:
         if isinstance(request, AddMemoryRequest):

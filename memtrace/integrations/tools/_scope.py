@@ -12,7 +12,7 @@ from memtrace.clock import Clock
 from memtrace.exceptions import ConfigurationError, InvalidRequestError
 from memtrace.integrations.tools._arguments import Binding, MemoryRequest, arguments_from, shown_name
 from memtrace.integrations.tools._definitions import Definition, ToolName, definitions_of
-from memtrace.operations._validation import check_id, require_non_empty
+from memtrace.operations._validation import check_id, require_id
 
 MemoryScope = Literal["agent", "session"]
 """The memories to read: all of the agent, or only those of the session."""
@@ -45,8 +45,7 @@ class Scope:
         prefix: str,
         max_chars: int,
     ) -> None:
-        require_non_empty(agent_id, "agent_id")
-        check_id(agent_id, "agent_id")
+        require_id(agent_id, "agent_id")
         check_id(session_id, "session_id")
         if scope not in get_args(MemoryScope):
             raise ConfigurationError(f"scope must be one of {', '.join(get_args(MemoryScope))}", argument="scope")

@@ -97,7 +97,7 @@ def _check_body(operation: str, read: AbstractSet[str], call: RouteRequest) -> N
     if isinstance(parsed, JsonObject):
         _check_members(operation, read, parsed)
     elif parsed is not None:
-        _check_readable(operation, "it is no object")
+        _check_readable(operation, "it is not an object")
 
 
 def _check_readable(operation: str, reason: str) -> None:

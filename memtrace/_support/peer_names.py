@@ -6,6 +6,7 @@ Read where a name is not there, and never otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from memtrace._support.error_text import did_you_mean
@@ -68,6 +69,7 @@ MEMORIES_NAMES: Final[Mapping[str, str]] = {
     "store": "use memories.add(...)",
     "clear": _KEPT,
     "count": "use client.agents.stats(agent_id), which counts an agent's memories",
+    "[]": "use memories.list(...)[0], or iterate over memories.iter(...)",
 }
 AGENTS_NAMES: Final[Mapping[str, str]] = {
     "create": "use agents.register(name)",
@@ -75,6 +77,7 @@ AGENTS_NAMES: Final[Mapping[str, str]] = {
     "get_or_create": "use agents.get_or_register(name)",
     "update": "the server has no route that changes an agent: register another one",
     "retrieve": "use agents.get(agent_id)",
+    "[]": "use agents.get(agent_id), or agents.list()[0]",
 }
 SESSIONS_NAMES: Final[Mapping[str, str]] = {
     "add": "use sessions.open(agent_id) for a block, or sessions.create(agent_id)",
@@ -83,6 +86,7 @@ SESSIONS_NAMES: Final[Mapping[str, str]] = {
     "end": "use sessions.close(session_id)",
     "delete": "the server has no route that deletes a session: sessions.close(session_id) ends it",
     "retrieve": "use sessions.get(session_id)",
+    "[]": "use sessions.get(session_id), or sessions.list()[0]",
 }
 SESSION_NAMES: Final[Mapping[str, str]] = {
     "add": "use session.remember(text)",
@@ -90,6 +94,122 @@ SESSION_NAMES: Final[Mapping[str, str]] = {
     "close": "the end of its block closes it; client.sessions.close(session_id) closes any",
     "messages": "use session.recall()",
     "memories": "use session.recall()",
+    "session_id": "use session.id",
+    "status": "use session.session.status",
+    "metadata": "use session.session.metadata",
+    "created_at": "use session.session.created_at",
+}
+_CONTENT_WORDS = ("text", "message", "data", "body", "page_content", "document")
+_NO_ID = "memories have no ID; agent_id, time and content, or your dedup_key, identify one"
+MEMORY_NAMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys((*_CONTENT_WORDS, "memory"), "use .content"),
+    **dict.fromkeys(("id", "memory_id", "uuid", "hash"), _NO_ID),
+    **dict.fromkeys(("created_at", "timestamp"), "use .time, when the server stored it, or .occurred_at"),
+    "updated_at": f"{_IMMUTABLE}: .time is when it was stored",
+    "user_id": f"use .agent_id; {_USERS}",
+    "type": "use .memory_type",
+    "categories": "use .tags",
+    "labels": "use .tags",
+    "reasoning": "use .metadata['reasoning'], which decisions have",
+    "score": "use client.memories.search(query), whose hits have a score",
+    "to_dict": "use .model_dump()",
+}
+LIST_NAMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("results", "memories", "items", "data", "hits", "agents", "sessions"),
+        "it is a list: iterate over it, or use [0]",
+    ),
+    **dict.fromkeys(("content", "id", "name"), "it is a list: use it of an item, as in [0]"),
+    "total": "use .count, which counts the items of this result",
+    "next_page": "use memories.iter(...), which reads page by page",
+    "to_dict": "use .model_dump()",
+}
+HIT_NAMES: Final[Mapping[str, str]] = {
+    **{
+        name: f"use .memory.{name}"
+        for name in (
+            *("time", "org_id", "agent_id", "session_id", "memory_type", "event_type", "content", "metadata"),
+            *("tags", "dedup_key", "importance", "parent_id", "occurred_at", "model_dump"),
+        )
+    },
+    **dict.fromkeys(_CONTENT_WORDS, "use .memory.content"),
+    **dict.fromkeys(("id", "memory_id"), _NO_ID),
+    "similarity": "use .score",
+    "distance": "use .score",
+    "rank": "hits are in order, the most relevant first",
+    "[]": "use .memory and .score",
+}
+HITS_NAMES: Final[Mapping[str, str]] = {
+    **LIST_NAMES,
+    "to_dict": "use [hit.memory.model_dump() for hit in hits]",
+    "model_dump": "use [hit.memory.model_dump() for hit in hits]",
+}
+OUTCOME_NAMES: Final[Mapping[str, str]] = {
+    **{
+        name: f"use .memory.{name}; .memory is None unless .status is 'stored'"
+        for name in ("content", "agent_id", "session_id", "time", "dedup_key", "tags", "metadata")
+    },
+    **dict.fromkeys(("id", "memory_id"), _NO_ID),
+    **dict.fromkeys(("ok", "success", "stored"), "use .status"),
+    **dict.fromkeys(("exception", "reason", "message"), "use .error"),
+    "result": "use .memory",
+}
+BATCH_NAMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("results", "items"), "use .outcomes, or iterate over it"),
+    **dict.fromkeys(("memories", "succeeded"), "use .stored, the stored memories"),
+    **dict.fromkeys(("errors", "failures", "rejected"), "use .failed, their indexes; each outcome has an error"),
+    "success": "use .ok",
+    "total": "use .count",
+}
+AGENT_NAMES: Final[Mapping[str, str]] = {
+    "agent_id": "use .id",
+    "memories": "use client.agents.memories(agent.id)",
+    "sessions": "use client.sessions.list(agent.id)",
+    "stats": "use client.agents.stats(agent.id)",
+    "remember": "use client.remember(agent.id, text)",
+    "recall": "use client.recall(agent.id)",
+    "decide": "use client.decide(agent.id, decision, reasoning)",
+    "search": "use client.memories.search(query, agent_id=agent.id)",
+    "delete": "use client.agents.delete(agent.id)",
+    "to_dict": "use .model_dump()",
+}
+STATS_NAMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("memories", "count", "total"), "use .memory_count"),
+    "sessions": "use .session_count, or .active_sessions",
+    "errors": "use .errors_24h",
+    "id": "use .agent_id",
+    "to_dict": "use .model_dump()",
+}
+STORED_SESSION_NAMES: Final[Mapping[str, str]] = {
+    "session_id": "use .id",
+    "memories": "use client.sessions.memories(session.id)",
+    **dict.fromkeys(
+        ("remember", "recall", "decide", "prompt_context"),
+        "use client.sessions.open(agent_id) for a block, which has it; or pass session_id=session.id",
+    ),
+    "context": "use client.sessions.context(session.id)",
+    "close": "use client.sessions.close(session.id)",
+    "update": "use client.sessions.update(session.id, ...)",
+    "to_dict": "use .model_dump()",
+}
+CONTEXT_NAMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("text", "content", "prompt", "markdown"), "use .context"),
+    "messages": "use client.sessions.prompt_context(session_id), which has messages",
+    "memories": "use client.sessions.memories(session_id)",
+    "to_dict": "use .model_dump()",
+}
+PROMPT_NAMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("context", "content", "prompt", "markdown"), "use .text"),
+    **dict.fromkeys(("token_count", "total_tokens", "num_tokens"), "use .tokens"),
+    "memory_count": "use len(.memories)",
+    "truncated": "use .omitted, how many memories did not fit",
+}
+RESPONSE_NAMES: Final[Mapping[str, str]] = {
+    "status_code": "use .status",
+    "content": "use .body",
+    "text": "use .body.decode()",
+    "json": "use .parsed, or json.loads(.body)",
+    "data": "use .parsed",
 }
 
 KEYWORDS: Final[Mapping[str, str]] = {
@@ -158,17 +278,32 @@ CLIENT_KEYWORDS: Final[Mapping[str, str]] = {
 
 
 class HintsAtNames:
-    """Has an `AttributeError` for a name of a peer say why it is not there, and what to use."""
+    """Has the error for a name of a peer, or for an index, say what to use."""
+
+    __slots__ = ()
 
     _peer_names: ClassVar[Mapping[str, str]]
 
-    if not TYPE_CHECKING:  # pragma: no branch - to a type checker every name would be there
+    if not TYPE_CHECKING:  # pragma: no branch - to a type checker every name and index would be there
 
         def __getattr__(self, name: str) -> object:
+            inherited = getattr(super(), "__getattr__", None) or partial(object.__getattribute__, self)
             hint = self._peer_names.get(name)
             if hint is None or name in dir(type(self)):  # a property of a subclass failed
-                return object.__getattribute__(self, name)
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {hint}")
+                return inherited(name)
+            try:
+                return inherited(name)  # a field of a newer server
+            except AttributeError as error:
+                raise AttributeError(f"{error}: {hint}") from None
+
+        def __getitem__(self, key: object) -> object:
+            if not isinstance(key, str):
+                hint = self._peer_names.get("[]", "use its attributes")
+            elif key in dir(self) or key in (getattr(self, "model_extra", None) or ()):
+                hint = f"use .{key}"
+            else:
+                hint = self._peer_names.get(key, "use its attributes")
+            raise TypeError(f"{type(self).__name__!r} object is not subscriptable: {hint}")
 
 
 def unexpected_keyword(name: str, names: Iterable[str], hints: Mapping[str, str] = KEYWORDS) -> TypeError:
