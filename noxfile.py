@@ -195,12 +195,31 @@ def site(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def view(session: nox.Session) -> None:
+    """The pages of memtrace-sdk view in headless Chromium: each part clicked through, attacks, and accessibility by axe-core."""
+    _install_the_source_tree(session, "playwright")
+    folder = Path(session.create_tmp()).resolve()
+    session.run("npm", "pack", "axe-core@4", "--silent", "--pack-destination", str(folder), external=True)
+    shutil.unpack_archive(max(folder.glob("axe-core-*.tgz")), folder / "axe-core")
+    axe = folder / "axe-core" / "package" / "axe.min.js"
+    session.run(
+        "pytest",
+        "--whole",
+        "tests/integrations/viewer",
+        "tests/cli/test_view.py",
+        *session.posargs,
+        env={"AXE_CORE": str(axe)},
+    )
+
+
+@nox.session(python="3.11")
 def pictures(session: nox.Session) -> None:
-    """The pictures in docs/_static that are not drawn by hand: the console's terminal, a call, and what a chat shows of a link."""
-    session.install("-e", f"{HERE}[cli]", "playwright")
+    """The pictures in docs/_static that are not drawn by hand: the console's terminal, a call, the viewer, and what a chat shows of a link."""
+    session.install("-e", f"{HERE}[cli,view]", "playwright")
     session.run("python", "scripts/record_terminal.py")
     session.run("python", "scripts/draw_call.py")
     session.run("python", "scripts/draw_social.py")
+    session.run("python", "scripts/photograph_view.py")
 
 
 # ---- what is published ----------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         TransportError,
         TransportNotAvailableError,
     )
+    from memtrace.integrations.notebook import view
     from memtrace.models import (
         AddMemoryRequest,
         Agent,
@@ -130,6 +131,7 @@ __all__ = [
     "UpdateSessionRequest",
     "WriteBuffer",
     "__version__",
+    "view",
 ]
 
 _ELSEWHERE = {
@@ -157,6 +159,7 @@ _ELSEWHERE = {
     "SystemClock": "memtrace.clock",
     "TransportOptions": "memtrace.transport",
     "WriteBuffer": "memtrace.resources._write_buffer",
+    "view": "memtrace.integrations.notebook",
 }
 """Public names that are neither errors of `exceptions` nor models."""
 

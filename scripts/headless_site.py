@@ -48,12 +48,17 @@ def open_site(folder: Path) -> Iterator[Page]:
     handler = partial(_Quiet, directory=str(folder))
     with _Server(("127.0.0.1", 0), handler) as server, playwright.sync_api.sync_playwright() as browsers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = browsers.chromium.launch(args=list(_ARGUMENTS), **_executable())
+        browser = launch_chromium(browsers)
         try:
             yield Page(browser.new_page(), f"http://127.0.0.1:{server.server_port}")
         finally:
             browser.close()
             server.shutdown()
+
+
+def launch_chromium(browsers: playwright.sync_api.Playwright) -> playwright.sync_api.Browser:
+    """Start Chromium: the machine's, or the one that Playwright brought."""
+    return browsers.chromium.launch(args=list(_ARGUMENTS), **_executable())
 
 
 def _executable() -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ from memtrace._cli.commands import (
     spool,
     store,
     transfer,
+    view,
 )
 from memtrace._cli.exit_status import ExitStatus
 from memtrace._cli.options import with_choice
@@ -167,6 +168,13 @@ _add(
     "Follow new memories.",
     _MEMORIES,
     help="Follow new memories, until Ctrl-C.",
+)
+_add(
+    view.view,
+    view.VIEW,
+    "Show memories as a page in the browser.",
+    _MEMORIES,
+    help="Show agents, sessions and memories as a read-only page in the browser, until Ctrl-C.",
 )
 _add(agents_sessions.agents, agents_sessions.AGENTS, "Show the registered agents.", _AGENTS)
 _add(

@@ -15,6 +15,7 @@ from rich.text import Text
 from memtrace._cli.profiles import Config
 from memtrace._cli.row_layout import row_of
 from memtrace._cli.terminal import show_error, show_json, show_table, visible
+from memtrace.context import MemoryVerdict
 from memtrace.models import Agent, AgentStats, Memory, Session
 from memtrace.ranking import SearchHit
 
@@ -75,6 +76,24 @@ def _hit_cells(hit: SearchHit, names: Names) -> Sequence[str]:
     _, *others, content = _memory_cells(hit.memory, names)
     more = f" ({hit.count} times)" if hit.count > 1 else ""
     return time_text(hit.memory.occurred_at), *others, content + more
+
+
+def verdicts_table(verdicts: Iterable[MemoryVerdict]) -> Table:
+    """One verdict a row, in the order of the choice."""
+    rows = [
+        (
+            "yes" if each.included else "no",
+            each.reason,
+            "" if each.score is None else f"{each.score:.2f}",
+            "" if each.memory.importance is None else f"{each.memory.importance:g}",
+            str(each.tokens),
+            time_text(each.memory.occurred_at),
+            each.memory.content,
+        )
+        for each in verdicts
+    ]
+    columns = {"in": "green", "reason": "magenta", "score": ">", "importance": ">", "tokens": ">", "occurred": "dim"}
+    return plain_table({**columns, "content": ""}, rows)
 
 
 def memory_line(memory: Memory, names: Names = _NO_NAMES) -> Text:

@@ -7,16 +7,19 @@ from memtrace.context._options import PromptContextOptions
 from memtrace.context._prompt import Message, PromptContext, build_context
 from memtrace.context._ranks import MemorySource, Rank
 from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, estimate_tokens
+from memtrace.context._verdicts import MemoryVerdict, VerdictReason
 
 __all__ = [
     "MESSAGE_TOKENS",
     "ContextFormat",
     "MemorySource",
+    "MemoryVerdict",
     "Message",
     "PromptContext",
     "PromptContextOptions",
     "Rank",
     "TokenCounter",
+    "VerdictReason",
     "build_context",
     "estimate_tokens",
 ]

@@ -49,3 +49,5 @@ class PromptContextOptions(BaseModel):
     metadata_keys: list[str] = ["reasoning"]
     #: Whether to render the agent's ID with each memory.
     show_agents: bool = False
+    #: Whether the context has `verdicts`. They keep every memory that was read in memory.
+    explain: bool = False

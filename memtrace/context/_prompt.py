@@ -12,6 +12,7 @@ from memtrace.context._formats import ContextFormat, Group, formatter_for, utc
 from memtrace.context._ranks import MemorySource, Neighbours, Rank, checked_rank, hit_neighbours, in_order, memories_in
 from memtrace.context._selection import BudgetSelection, Moment, RenderedMemory, by_age_and_importance, chosen
 from memtrace.context._tokens import MESSAGE_TOKENS, TokenCounter, check_counter, checked_count, estimate_tokens
+from memtrace.context._verdicts import MemoryVerdict, verdict_on
 from memtrace.models import Memory
 from memtrace.operations._validation import check_recent, invalid
 from memtrace.ranking import SearchHits
@@ -43,6 +44,8 @@ class PromptContext(HintsAtNames):
     #: How often the budget has changed the beginning since the first memory. Of two contexts of one growing history with
     #: the same revision, the earlier one is the beginning of the later one.
     revision: int
+    #: With `explain`: for each memory that was found whether it is in the context and why, in the order of the choice. Else empty.
+    verdicts: list[MemoryVerdict] = field(default_factory=list, repr=False)
 
     def _repr_html_(self) -> str:
         """Render the text and its figures as a table, for notebooks."""
@@ -71,6 +74,7 @@ def build_context(
     format: ContextFormat = "markdown",
     metadata_keys: Collection[str] = ("reasoning",),
     show_agents: bool = False,
+    explain: bool = False,
 ) -> PromptContext:
     """Render memories for a prompt: complete, oldest first, marked as data.
 
@@ -94,6 +98,8 @@ def build_context(
         format: ``markdown``, ``xml`` or ``messages``.
         metadata_keys: The metadata that is rendered.
         show_agents: Whether each memory's agent is rendered.
+        explain: Whether the result has `verdicts`: for each memory whether it is in the text, and
+            why.
 
     Returns:
         The text, and what it contains.
@@ -118,7 +124,7 @@ def build_context(
     is_stable = rank is None and not recent if stable_prefix is None else stable_prefix
     if is_stable and (rank is not None or recent):
         raise invalid("stable_prefix", "False with rank or recent", "an order of importance changes the beginning")
-    writer = ContextWriter(max_tokens, count_tokens, format, metadata_keys, show_agents=show_agents)
+    writer = ContextWriter(max_tokens, count_tokens, format, metadata_keys, show_agents=show_agents, explain=explain)
     if is_stable:
         writer.take(memories_in(memories))
     else:
@@ -137,6 +143,7 @@ class ContextWriter:
         metadata_keys: Collection[str],
         *,
         show_agents: bool,
+        explain: bool = False,
     ) -> None:
         if max_tokens is not None and (not is_int(max_tokens) or max_tokens < 1):
             raise invalid("max_tokens", "a whole number, 1 or more", "it says how much there is room for")
@@ -147,6 +154,8 @@ class ContextWriter:
         self._budget = None if max_tokens is None else max_tokens - self._cost(self._writing.heading)
         self._gap_tokens = self._cost_of_line(self._writing.gap)
         self._selection = BudgetSelection(self._budget)
+        #: The memories that the selection considered, in the order of the choice.
+        self._considered: list[RenderedMemory] | None = [] if explain else None
         self._number = 0
         self._groups = 0
         self._group: Group | None = None
@@ -159,20 +168,29 @@ class ContextWriter:
         """Add memories at the end, sorted by when they occurred and were stored; of one microsecond, by what they say."""
         for entry in self._rendered(memories, hit_neighbours(None)):
             self._selection.take(entry)
+            if self._considered is not None:
+                self._considered.append(entry)
 
-    def choose(self, memories: Iterable[Memory], rank: Rank | None, recent: int) -> None:
-        """Keep the most important of these, and none of those before."""
+    def choose(self, memories: Iterable[Memory], rank: Rank | None, recent: int, *, preferred: int = 0) -> None:
+        """Keep the most important of these, and none of those before. The first `preferred` of the rank are the newest."""
         entries = self._rendered(memories, hit_neighbours(rank))
         ranked = by_age_and_importance(entries, self._budget) if rank is None else in_order(entries, rank)
         if recent:
             newest = {entry.number for entry in entries[-recent:]}
             ranked = [*reversed(entries[-recent:]), *(entry for entry in ranked if entry.number not in newest)]
+        for entry in ranked[: recent or preferred]:
+            entry.chosen_by = "recency"
         kept = chosen(ranked, self._budget)
         while self._most is not None and kept.entries and self._whole(kept.entries)[1] > self._most:
             # a counter for which the whole is more than its parts
             kept = chosen(ranked, kept.tokens - 1 - kept.tokens // 50)
         self._selection.kept = kept
         self._selection.omitted = len(entries) - len(kept.entries)
+        if rank is None and not self._selection.omitted:
+            for entry in ranked[recent:]:
+                entry.chosen_by = "fits"
+        if self._considered is not None:
+            self._considered = ranked
 
     def context(self) -> PromptContext:
         """The context of the memories that were selected."""
@@ -189,7 +207,13 @@ class ContextWriter:
             [entry.memory for entry in selection.kept.entries],
             selection.omitted,
             selection.revision,
+            self._verdicts(),
         )
+
+    def _verdicts(self) -> list[MemoryVerdict]:
+        kept = {entry.number for entry in self._selection.kept.entries}
+        considered = self._considered or ()
+        return [verdict_on(entry, self._budget, included=entry.number in kept) for entry in considered]
 
     # ---- one memory
 
@@ -215,7 +239,7 @@ class ContextWriter:
             self._head,
             text,
             self._head_tokens,
-            0 if self._most is None else self._cost(text),
+            0 if self._most is None and self._considered is None else self._cost(text),
             self._gap_tokens,
         )
         if previous is not None:

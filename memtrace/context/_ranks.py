@@ -41,10 +41,19 @@ def in_order(entries: Sequence[RenderedMemory], rank: Rank) -> list[RenderedMemo
     """Memories with the most important first; of equal ones the newer first. What a rank does not name comes last."""
     newest_first = [*reversed(entries)]
     if callable(rank):
-        return sorted(newest_first, key=lambda entry: _number(rank(entry.memory)), reverse=True)
+        numbers = {entry.number: _number(rank(entry.memory)) for entry in newest_first}
+        for entry in entries:
+            entry.chosen_by, entry.score = "score", numbers[entry.number]
+        return sorted(newest_first, key=lambda entry: numbers[entry.number], reverse=True)
     order: dict[tuple[object, ...], int] = {}
+    scores: dict[tuple[object, ...], float] = {}
     for place, item in enumerate(rank):
-        order.setdefault(_key(item.memory if isinstance(item, SearchHit) else item), place)
+        key = _key(item.memory if isinstance(item, SearchHit) else item)
+        order.setdefault(key, place)
+        if isinstance(item, SearchHit):
+            scores[key] = item.score
+    for entry in entries:
+        entry.chosen_by, entry.score = "score", scores.get(_key(entry.memory)) or None
     return sorted(newest_first, key=lambda entry: order.get(_key(entry.memory), len(order)))
 
 

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from memtrace.models import Memory
 
@@ -35,6 +36,9 @@ class RenderedMemory:
     gap_tokens: int
     #: The number of the memory after it in its session, of those that were passed so far.
     next_number: int | None = None
+    #: By what it was chosen last, and its score if a rank has one.
+    chosen_by: Literal["fits", "score", "importance", "recency"] = "fits"
+    score: float | None = None
 
     def comes_after_gap(self, last: RenderedMemory | None) -> bool:
         """Whether something is left out between the one that is written before it and this: of the session of one of the two."""
@@ -130,7 +134,11 @@ def _shrunk(entries: Sequence[RenderedMemory], budget: int) -> KeptMemories:
     while newest and kept.tokens + kept.added_tokens(entries[newest - 1]) <= budget // 2:
         newest -= 1
         kept.add(entries[newest])
-    kept.add_what_fits(sorted(entries[:newest], key=_least_important_last), budget)
+        entries[newest].chosen_by = "recency"
+    rest = sorted(entries[:newest], key=_least_important_last)
+    kept.add_what_fits(rest, budget)
+    for entry in rest:
+        entry.chosen_by = "importance"
     return kept
 
 
@@ -156,4 +164,9 @@ def by_age_and_importance(entries: Sequence[RenderedMemory], budget: int | None)
     while newest and left >= (cost := entries[newest - 1].tokens_after(None)):
         newest -= 1
         left -= cost
-    return [*reversed(entries[newest:]), *sorted(entries[:newest], key=_least_important_last)]
+    by_importance = sorted(entries[:newest], key=_least_important_last)
+    for entry in by_importance:
+        entry.chosen_by = "importance"
+    for entry in entries[newest:]:
+        entry.chosen_by = "recency"
+    return [*reversed(entries[newest:]), *by_importance]

@@ -7,13 +7,18 @@ Answers of the server and results of batches show themselves. Plain lists of mod
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
+from importlib.util import find_spec
 from typing import Final, Protocol
 
 from pydantic import BaseModel
 
 from memtrace._support.html import CELL_SHOWN, ROWS_SHOWN, TEXT_SHOWN, fields_table
+from memtrace.client import Memtrace
 from memtrace.context import PromptContext
+from memtrace.exceptions import ConfigurationError
 from memtrace.models import AGENT_TABLE, MEMORY_TABLE, SESSION_TABLE, Agent, Memory, ResponseModel, RowTable, Session
+from memtrace.operations._validation import invalid
 from memtrace.outcomes import BatchResult
 from memtrace.ranking import SearchHits
 
@@ -25,9 +30,11 @@ __all__ = [
     "Formatters",
     "ListRenderer",
     "Shell",
+    "Timeline",
     "load_ipython_extension",
     "to_html",
     "unload_ipython_extension",
+    "view",
 ]
 
 
@@ -49,6 +56,70 @@ def to_html(shown: BaseModel | BatchResult | PromptContext | SearchHits) -> str:
     if isinstance(shown, (ResponseModel, BatchResult, PromptContext, SearchHits)):
         return shown._repr_html_()
     return fields_table(type(shown).__name__, shown)
+
+
+class Timeline:
+    """Memories that a notebook shows as a timeline. `view` creates it.
+
+    Attributes:
+        memories: The memories, newest first.
+        has_more: Whether there are older ones.
+    """
+
+    def __init__(self, memories: list[Memory], *, title: str, has_more: bool) -> None:
+        self.memories = memories
+        self.has_more = has_more
+        self._title = title
+
+    def __repr__(self) -> str:
+        """How many memories there are; no content."""
+        return f"<Timeline: {len(self.memories)} memories>"
+
+    def _repr_html_(self) -> str:
+        """Render the timeline in a sandboxed frame, in which no script runs."""
+        from memtrace.integrations._viewer._document import render_timeline
+
+        document = render_timeline(self.memories, title=self._title, has_more=self.has_more)
+        return f'<iframe sandbox title="{escape(self._title)}" width="100%" height="480" srcdoc="{escape(document)}"></iframe>'
+
+
+def view(client: Memtrace, *, agent_id: str | None = None, session_id: str | None = None, limit: int = 100) -> Timeline:
+    """Show the newest memories as a timeline in a notebook: the last line of a cell is enough.
+
+    The timeline is in a sandboxed frame. Nothing in a memory is rendered as markup, and no script
+    runs. ``memtrace-sdk view`` shows all pages in a browser.
+
+    Args:
+        client: The client.
+        agent_id: Only this agent's memories. Default: all agents.
+        session_id: Only this session's memories. Default: all sessions.
+        limit: How many memories at most, from 1. Default: 100.
+
+    Returns:
+        The timeline.
+
+    Raises:
+        InvalidRequestError: `client` is not a `Memtrace`, or an argument breaks a rule. Nothing was
+            sent.
+        ConfigurationError: The extra ``view`` is not installed.
+        MemtraceError: The read failed.
+
+    Example:
+        >>> from memtrace import Memtrace
+        >>> client = Memtrace("memory://", "any key")
+        >>> memory = client.remember("assistant", "User prefers tea")
+        >>> view(client, agent_id="assistant")
+        <Timeline: 1 memories>
+    """
+    if not isinstance(client, Memtrace):
+        raise invalid("client", "a Memtrace", "an AsyncMemtrace would have to be awaited")
+    if find_spec("jinja2") is None:
+        raise ConfigurationError(
+            "view needs the package jinja2, not installed here", hint='run: pip install "memtrace-sdk[view]"'
+        )
+    found = client.memories.list(agent_id=agent_id, session_id=session_id, limit=limit)
+    named = [f"{name} {value}" for name, value in (("agent", agent_id), ("session", session_id)) if value]
+    return Timeline(found.memories, title=", ".join(named) or "all agents", has_more=found.has_more)
 
 
 ListRenderer = Callable[[list[object]], "str | None"]

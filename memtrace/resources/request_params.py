@@ -198,6 +198,7 @@ class _ContextParams(TypedDict, total=False):
     until: TimeBound | None
     metadata_keys: list[str]
     show_agents: bool
+    explain: bool
 
 
 class MemoryContextParams(_ContextParams, total=False):

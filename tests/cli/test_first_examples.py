@@ -20,8 +20,8 @@ pytestmark = pytest.mark.network
 SESSION = "sess_0123456789abcdef01234567"
 #: How those end that no exit status 0 can end here, and with which words.
 ENDS = {"tail": (5, "invalid API key"), "store forget": (2, "add --yes")}
-#: They serve until a signal comes; tests/cli/test_serve.py runs it.
-ENDLESS = {"serve-fake"}
+#: They serve until a signal comes; tests/cli/test_serve.py and tests/cli/test_view.py run them.
+ENDLESS = {"serve-fake", "view"}
 
 
 def first_examples(command, words=()):

@@ -534,6 +534,29 @@ class TestContextForAPrompt:
         assert "nothing was found" in result.stderr
         assert json.loads(invoke("context", "sess_2", "--prompt", "--format", "messages").stdout) == []
 
+    def test_explain_is_a_table_of_verdicts(self, invoke, client, session):
+        made = client.sessions.prompt_context(session, max_tokens=120, explain=True)
+        assert {verdict.included for verdict in made.verdicts} >= {True}
+        result = invoke("context", session, "--prompt", "--max-tokens", "120", "--explain")
+        rows = [line.split() for line in result.stdout.splitlines()]
+        assert rows[0][:3] == ["in", "reason", "score"]
+        told = [("yes" if each.included else "no", each.reason) for each in made.verdicts]
+        assert [(row[0], row[1]) for row in rows[1 : 1 + len(told)]] == told
+        assert f"of {len(told)} memories are in the prompt" in result.stderr
+        in_json = json.loads(invoke("context", session, "--prompt", "--explain", "--json").stdout)["verdicts"]
+        assert len(in_json) == len(told)
+
+    def test_explain_of_a_query_has_scores(self, invoke, client, session):
+        result = invoke("context", session, "--query", "tea", "--explain")
+        assert result.stdout.splitlines()[1].split()[1] == "score"
+        nothing = invoke("context", session, "--type", "entity", "--query", "zzz", "--explain")
+        assert (nothing.stdout, nothing.stderr) == ("", "memtrace-sdk: nothing was found\n")
+
+    def test_explain_is_for_what_the_console_renders(self, invoke):
+        result = invoke("context", "sess_1", "--explain")
+        assert result.exit_code == 2
+        assert "--explain goes with --prompt or --query" in result.stderr
+
     def test_json_has_the_context_and_its_memories(self, invoke, client, session):
         made = client.sessions.prompt_context(session)
         told = json.loads(invoke("context", session, "--prompt", "--json").stdout)
@@ -647,7 +670,7 @@ class TestRegistry:
             for parameter in command.params
             if parameter.name in ("agent", "agent_option")
         }
-        others = {"remember", "decide", "import", "mcp", "tail"}
+        others = {"remember", "decide", "import", "mcp", "tail", "view"}
         assert named == {command[0] for command in READS_OF_AN_AGENT} | others
 
     def test_stats_shows_the_known_agents_beside_the_unknown_ones(self, invoke, client):

@@ -8,7 +8,7 @@ import typer
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.options import Choice, JsonOption, KindsOption, QueryOption, SearchIndexOption
-from memtrace._cli.terminal import show_error, show_json, show_lines
+from memtrace._cli.terminal import show_error, show_json, show_lines, show_table
 
 if TYPE_CHECKING:
     from memtrace.context import PromptContext
@@ -19,6 +19,7 @@ Examples:
   memtrace-sdk context sess_0123456789abcdef01234567 --type decision
   memtrace-sdk context sess_0123456789abcdef01234567 --prompt
   memtrace-sdk context --agent assistant --query "where does the user live?"
+  memtrace-sdk context --agent assistant --query "who drives?" --explain
 
 \b
 The server takes 100 memories at most and cuts each at 80 bytes. A session
@@ -54,6 +55,10 @@ def context(
         Literal["markdown", "xml", "messages"] | None,
         typer.Option(help="With --prompt or --query: how it is written; messages is JSON. Without it: markdown."),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="With --prompt or --query: show which memories are in it and why, as a table."),
+    ] = False,
     search_index: SearchIndexOption = None,
     choice: Choice,
     as_json: JsonOption = False,
@@ -79,11 +84,20 @@ def context(
                 memory_types=memory_type,
                 max_tokens=max_tokens,
                 format=format or "markdown",
+                explain=explain,
             )
             none = "" if made.memories or made.omitted else nothing_of(client, agent)
-        _show_prompt(made, none, as_json=as_json, as_messages=format == "messages")
+        if explain and not as_json:
+            _show_verdicts(made, none)
+        else:
+            _show_prompt(made, none, as_json=as_json, as_messages=format == "messages")
         return
-    for option, given in (("--max-tokens", max_tokens), ("--format", format), ("--search-index", search_index)):
+    for option, given in {
+        "--max-tokens": max_tokens,
+        "--format": format,
+        "--explain": explain or None,
+        "--search-index": search_index,
+    }.items():
         if given is not None:
             raise CommandError(f"{option} goes with --prompt or --query: the server has none", ExitStatus.USAGE)
     with connected(choice) as client:
@@ -103,11 +117,22 @@ def _check_owner(session: str | None, agent: str | None, *, prompt: bool) -> Non
         raise CommandError(f"{problem}: the server writes the context of a session", ExitStatus.USAGE)
 
 
+def _show_verdicts(made: PromptContext, none: str) -> None:
+    from memtrace._cli.tables import verdicts_table
+
+    if not made.verdicts:
+        show_error(none)
+        return
+    show_table(verdicts_table(made.verdicts), of_texts=True)
+    show_error(f"{len(made.memories)} of {len(made.verdicts)} memories are in the prompt, {made.tokens} tokens")
+
+
 def _show_prompt(made: PromptContext, none: str, *, as_json: bool, as_messages: bool) -> None:
     if as_json:
         memories = [memory.model_dump(mode="json", exclude_unset=True) for memory in made.memories]
         counts = {"tokens": made.tokens, "omitted": made.omitted, "revision": made.revision}
-        show_json({"text": made.text, "messages": made.messages, **counts, "memories": memories})
+        told = {"verdicts": [each.to_json() for each in made.verdicts]} if made.verdicts else {}
+        show_json({"text": made.text, "messages": made.messages, **counts, "memories": memories, **told})
         return
     if not made.memories:
         show_error(none or "no memory fits: raise --max-tokens")

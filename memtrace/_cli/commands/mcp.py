@@ -25,12 +25,12 @@ Without --agent the tools are those of Memtrace's own MCP server, with its
 names and arguments: each call names the agent.
 
 \b
-The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never on
-the command line. MEMTRACE_URL sets the base URL if MEMTRACE_BASE_URL is not
-set. Without a base URL and a key, memories are kept in a file of this machine;
-a line on stderr says where. With --http, MEMTRACE_MCP_TOKEN is the secret that
-clients have to send as Authorization: Bearer; without one only the loopback
-address is served.
+The key is read from MEMTRACE_API_KEY or belongs to a profile. It is never
+on the command line. MEMTRACE_URL sets the base URL if MEMTRACE_BASE_URL is
+not set. Without a base URL and a key, memories are kept in a file of this
+machine; a line on stderr says where. With --http, MEMTRACE_MCP_TOKEN is the
+secret that clients have to send as Authorization: Bearer; without one only
+the loopback address is served.
 """
 INSTALL = """\b
 Examples:

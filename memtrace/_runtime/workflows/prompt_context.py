@@ -51,6 +51,7 @@ def prompt_context(owner: Owner, options: PromptContextOptions, searching: Searc
         options.format,
         options.metadata_keys,
         show_agents=options.show_agents,
+        explain=options.explain,
     )
     is_stable = _is_stable(options)
     if options.query is not None:
@@ -146,7 +147,7 @@ def _found(asked: IndexQuery, query: str, writer: ContextWriter, searching: Sear
     ranked = {_key(hit): hit for hit in [*hits, *newest]}
     order = [*newest, *hits]
     memories = [hit.memory for hit in ranked.values()]
-    return (yield from searching.blocking(partial(_chosen, writer, memories, order, 0)))
+    return (yield from searching.blocking(partial(_chosen, writer, memories, order, 0, len(newest))))
 
 
 def _key(hit: SearchHit) -> tuple[object, ...]:
@@ -154,6 +155,8 @@ def _key(hit: SearchHit) -> tuple[object, ...]:
     return memory.time, memory.agent_id, memory.session_id, memory.content
 
 
-def _chosen(writer: ContextWriter, memories: list[Memory], order: list[SearchHit] | None, recent: int) -> PromptContext:
-    writer.choose(memories, order, recent)
+def _chosen(
+    writer: ContextWriter, memories: list[Memory], order: list[SearchHit] | None, recent: int, preferred: int = 0
+) -> PromptContext:
+    writer.choose(memories, order, recent, preferred=preferred)
     return writer.context()

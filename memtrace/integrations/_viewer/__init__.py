@@ -1,0 +1,3 @@
+"""Pages that show what agents remember: ``memtrace-sdk view``, and timelines in notebooks."""
+
+from __future__ import annotations
