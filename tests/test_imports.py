@@ -261,6 +261,7 @@ def _runs_later(node):
     return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
 
 
+@pytest.mark.slow
 def test_the_core_never_imports_the_transports_nor_an_http_library():
     forbidden = {"memtrace_transports", "httpx", "httpx2", "requests", "aiohttp", "httpcore", "httpcore2", "urllib3"}
     core = [(path, tree) for path, tree in sources(memtrace) if path.parts[0] not in CORE_MAY_LEAVE]

@@ -209,6 +209,7 @@ def counted(output):
     return [line.split()[-1] for line in output.splitlines()[1:6]]
 
 
+@pytest.mark.slow
 def test_the_real_conversations_are_stored_whole(invoke):
     result = invoke("demo", "--conversation", str(locomo()))
     assert (result.exit_code, result.stderr) == (0, "")

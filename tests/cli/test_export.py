@@ -50,6 +50,7 @@ def fill(fake, count, *, apart=1.0):
     )
 
 
+@pytest.mark.slow
 def test_a_name_that_no_terminal_should_get_is_escaped(invoke, server, memtrace_fake):
     name = "red \x1b[31m half \udcff.jsonl"  # as Python has the arguments whose bytes are no UTF-8
     fill(memtrace_fake, 1)
@@ -80,6 +81,7 @@ def plant(path, content, mode=0o600):
 
 
 class TestToAFile:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", FORMATS)
     def test_every_memory_is_a_line_as_the_server_gives_it(self, invoke, client, memtrace_fake, folder, name):
         fill(memtrace_fake, 2500)
@@ -411,6 +413,7 @@ class TestToTheStandardOutput:
     def test_a_summary_has_no_place_there(self, invoke, server):
         assert invoke("export", "-", "--json").exit_code == 2
 
+    @pytest.mark.slow
     def test_its_names_of_the_system_mean_the_same(self, client, memtrace_fake, execute):
         fill(memtrace_fake, 3)
         for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
@@ -419,6 +422,7 @@ class TestToTheStandardOutput:
             assert [json.loads(line)["content"] for line in done.stdout.splitlines()] == rows(3)
         assert execute("export", "/dev/stdout", "--json").returncode == 2
 
+    @pytest.mark.slow
     def test_a_file_that_a_shell_has_opened_is_written_on_and_not_anew(self, client, memtrace_fake, folder):
         fill(memtrace_fake, 2)
         command = f"(echo first; {sys.executable} -m memtrace export /dev/stdout) > out.jsonl"
@@ -427,6 +431,7 @@ class TestToTheStandardOutput:
         assert first == "first"
         assert [json.loads(line)["content"] for line in lines] == rows(2)
 
+    @pytest.mark.slow
     def test_a_reader_that_goes_ends_it_quietly(self, client, memtrace_fake):
         fill(memtrace_fake, 5000)
         command = f"{sys.executable} -m memtrace export - | head -1"
@@ -467,6 +472,7 @@ class TestLocks:
         assert files.lock(reader)  # no such file: any error but "held by another"
 
 
+@pytest.mark.slow
 def test_a_killed_export_is_gone_on_with(invoke, client, memtrace_fake, folder):
     fill(memtrace_fake, 5000)
     command = [sys.executable, "-m", "memtrace", "export", "out.jsonl.gz", "--json"]

@@ -172,6 +172,7 @@ class TestOverTheStandardStreams:
         assert over_streams(remembers, "--agent", "assistant", "--profile", "acme", **names, **others)[0] is True
         assert fake.client("acme").recall("assistant").count == 1
 
+    @pytest.mark.slow
     def test_a_model_remembers_on_a_server_and_recalls_it(self, over_pipes, served):
         stored, found = over_pipes(remembers, "--agent", "assistant", "--session", "sess_1")
         assert stored is True
@@ -230,6 +231,7 @@ class TestOverTheStandardStreams:
         done = execute("mcp", "--agent", "assistant", env=served[1], stdin=subprocess.DEVNULL)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", sample([signal.SIGINT, signal.SIGTERM], 1))
     def test_a_signal_ends_it_with_status_0(self, served, number, tmp_path):
         process = subprocess.Popen(
@@ -280,6 +282,7 @@ class TestTheToolsOfMemtracesOwnServer:
         assert all(name.startswith("memtrace_") for name in names)
         assert all("User likes tea" in text for text in texts)
 
+    @pytest.mark.slow
     def test_they_are_served_without_an_agent(self, over_pipes, served):
         self.check(*over_pipes(self.work))
         assert served[0].client(org="acme").recall("reviewer").count == 2
@@ -393,6 +396,7 @@ class TestAClientThatGoesAway:
                     stream.close()
             process.wait()
 
+    @pytest.mark.slow
     def test_calls_in_flight_when_the_input_ends_are_finished_and_answered(self, start, served):
         served[0].faults.add(Fault("delay", seconds=0.2, times=9))
         process = start()
@@ -449,6 +453,7 @@ class TestOverHttp:
 
         assert over_http(work) == (403, 421)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("number", "environment"),
         sample([(signal.SIGINT, {"MEMTRACE_MCP_TOKEN": "mcp_planted"}), (signal.SIGTERM, {})], 1),
@@ -476,6 +481,7 @@ class TestWithoutAServer:
         assert (result.exit_code, result.stdout) == (0, "")
         assert f"no server is named: memories are kept in {place}" in result.stderr
 
+    @pytest.mark.slow
     def test_a_model_finds_what_an_earlier_run_remembered(self, over_pipes, tmp_path):
         folder = {
             "MEMTRACE_BASE_URL": "",

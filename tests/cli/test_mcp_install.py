@@ -107,6 +107,7 @@ class TestWhereAndHow:
         text = (tmp_path / "project" / ".vscode" / "mcp.json").read_text(encoding="utf-8")
         assert [*json.loads(text)["servers"]] == ["notes"]
 
+    @pytest.mark.slow
     def test_the_command_starts_a_server(self, install, home):
         import asyncio
 

@@ -408,6 +408,7 @@ class TestSearch:
         assert (result.exit_code, "from --search-index" in result.stderr) == (2, True)
         assert "it is empty" in invoke("search", "tea", "--search-index", "").output
 
+    @pytest.mark.slow
     def test_on_a_terminal_it_is_shown_how_many_memories_are_read(self, client, memtrace_fake):
         memtrace_fake.seed("acme", [{"agent_id": "a", "content": f"tea {n}", "age_s": n} for n in range(2100)])
         seen = on_a_terminal("search", "tea", "--agent", "a", "--limit", "1", stderr=True)

@@ -148,6 +148,7 @@ class TestNames:
     def test_all_follow_from_what_pip_installs(self, distribution, name, package, class_name):
         assert plugin_names("middleware", distribution) == ("middleware", distribution, name, package, class_name)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "told"),
         [

@@ -316,6 +316,7 @@ class TestOnATerminal:
         assert first.rstrip() == "memtrace-sdk: these are the newest 2; for more: --limit N,"
         assert second.rstrip() == "or memtrace-sdk export"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("arguments", [("demo",), ("transports",), ("recall", "a", "--base-url", "memory:x")])
     @pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": "dumb"}])
     def test_a_terminal_without_colours_gets_none(self, arguments, settings):
@@ -324,11 +325,13 @@ class TestOnATerminal:
         assert seen
         assert b"\x1b" not in seen
 
+    @pytest.mark.slow
     def test_no_color_is_obeyed(self, environment):
         environment.setenv("NO_COLOR", "1")
         with Terminal() as terminal:
             assert b"\x1b" not in self.run(terminal, "demo")
 
+    @pytest.mark.slow
     def test_a_progress_bar_appears_and_is_taken_away(self, tmp_path):
         turns = locomo().read_bytes().splitlines(keepends=True)
         turns = turns if is_whole() else turns[:1200]

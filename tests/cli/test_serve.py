@@ -95,6 +95,7 @@ class TestAsAProcess:
         with Memtrace(started["url"], started["api_key"]) as client:
             assert client.remember("bot", "likes tea").org_id == started["org_id"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", sample([signal.SIGINT, signal.SIGTERM], 1))
     def test_a_signal_ends_it_with_0_whatever_is_open_and_under_way(self, start, number):
         process, told = start()
@@ -111,6 +112,7 @@ class TestAsAProcess:
             with pytest.raises((ConnectionError, http.client.HTTPException)):
                 waiting.getresponse()
 
+    @pytest.mark.slow
     def test_a_signal_at_once_ends_it_as_well(self, start):
         process, _ = start()
         assert end(process, signal.SIGTERM) == (0, "", "")
@@ -174,6 +176,7 @@ class _Organisation:
 
 
 class TestOtherLanguages:
+    @pytest.mark.slow
     @pytest.mark.skipif(NODE is None, reason="node is not installed")
     def test_node_gets_the_same_answers_as_the_python_client(self, start):
         process, told = start("--clock", "manual")

@@ -57,6 +57,7 @@ def test_send_sends_each_once(invoke, outbox, path):
         assert len(client.recall("assistant").memories) == 3
 
 
+@pytest.mark.slow
 def test_what_the_server_refuses_is_shown_and_dropped(invoke, outbox, path, server):
     body = b"""{"error": "failed to create memory 1: invalid tag 'planted'"}"""
     server.fake.faults.add(Fault("status", on="memories.add_many", status=500, body=body))

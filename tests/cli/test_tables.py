@@ -211,6 +211,7 @@ class TestTexts:
         client.remember("b", "two")
         assert "tags" not in invoke("filter").stdout
 
+    @pytest.mark.slow
     def test_a_note_stands_after_the_table_also_where_both_go_to_one_pipe(self, execute, client):
         for number in range(300):
             client.remember("a", f"{number} {'x' * 80}")
@@ -245,6 +246,7 @@ class TestARowByItself:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="no pseudo-terminals")
 def test_a_terminal_is_as_wide_as_it_is(filled):
     import pty

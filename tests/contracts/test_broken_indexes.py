@@ -241,6 +241,7 @@ def failures(pytester, broken):
     return noticing.failures(pytester, MODULE.format(name=broken.__name__))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", sample(BROKEN, 2), ids=lambda broken: broken.__name__)
 def test_a_broken_index_is_caught(pytester, broken):
     assert noticing.astray(failures(pytester, broken), BROKEN[broken]) == ([], [])

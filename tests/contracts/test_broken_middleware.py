@@ -220,6 +220,7 @@ def test_what_a_middleware_means_to_do_may_be_said(pytester, broken, flag):
     assert failures(pytester, broken, flag) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", sample(BROKEN, 2), ids=lambda broken: broken.__name__)
 def test_a_broken_middleware_is_caught(pytester, broken):
     flags = IMPATIENT if broken is HoldsALockAcrossAYield else ""

@@ -92,12 +92,14 @@ def test_what_a_transport_cannot_do_may_be_said(pytester, broken, flag):
     assert failures(pytester, "TransportContract", broken, BLOCKING[broken], flag) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", sample(quick(BLOCKING), 2), ids=lambda broken: broken.__name__)
 def test_a_broken_transport_is_caught(pytester, broken):
     failed = failures(pytester, "TransportContract", broken, BLOCKING[broken])
     assert noticing.astray(failed, BLOCKING[broken]) == ([], [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", sample(quick(AWAITING), 1), ids=lambda broken: broken.__name__)
 def test_a_broken_async_transport_is_caught(pytester, broken):
     failed = failures(pytester, "AsyncTransportContract", broken, AWAITING[broken])

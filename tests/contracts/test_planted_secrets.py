@@ -173,6 +173,7 @@ def assert_none_shown(error, caplog):
     assert shown_in_records(caplog.records) == []
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.parametrize(("failure", "kind", "use"), crossed(list(FAILURES), KINDS, list(USES)), ids=str)
 def test_no_frame_of_a_failed_call_and_no_log_shows_the_key(failure, kind, use, caplog):

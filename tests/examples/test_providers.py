@@ -95,6 +95,7 @@ def test_a_server_with_the_api_of_ollama_gets_memories_as_messages(tmp_path):
     assert TOLD in json.dumps(asked["messages"][:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not is_installed("google.genai"), reason="nox -s functions has it")
 def test_gemini_calls_the_functions(tmp_path):
     def reply(part):

@@ -444,6 +444,7 @@ def test_the_log_of_small_calls_takes_no_more_than_it_counts(fake):
     assert held < sum(call.size for call in fake.calls) * 1.2
 
 
+@pytest.mark.slow
 def test_reading_arguments_makes_a_log_no_larger():
     body = b'{"a":[%s{}]}' % (b"{}," * 20_000)
     log = CallLog([made(body) for _ in range(10)])

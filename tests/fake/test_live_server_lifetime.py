@@ -101,6 +101,7 @@ def test_after_its_end_nobody_listens_and_no_thread_is_left(fake):
     assert "memtrace fake server" not in {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.slow
 def test_it_stops_in_time_with_kept_connections_and_requests_under_way():
     fake = FakeMemtrace()
     fake.faults.add(Fault("delay", on="ready", seconds=3600), Fault("slow_body", on="unknown", seconds=3600))

@@ -182,6 +182,7 @@ READERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sample(["response", "error", "conversation"], 1))
 def test_no_reader_takes_the_square_of_a_text(name):
     """Thread time, so that other programs of a busy machine count for nothing. The square would take a minute."""

@@ -219,6 +219,7 @@ def test_a_client_that_was_closed_serves_no_more(fake):
         _ = history.messages
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
 def test_a_chain_of_langchain_sees_what_was_said_before(fake):
     model = runnables.RunnableLambda(lambda messages: AIMessage(f"I see {len(messages)}"))

@@ -386,6 +386,7 @@ def test_what_is_forgotten_in_the_middle_of_a_search_is_not_found(tmp_path):
         assert store.search(USER, query="tea") == []
 
 
+@pytest.mark.slow
 def test_many_searches_with_a_query_see_every_change(fake):
     store, other = store_of(fake), store_of(fake)
     facts = {f"k{n}": {"text": f"tea number w{n}"} for n in range(130)}
@@ -523,6 +524,7 @@ def test_vectors_see_changes_deletions_and_other_writers(fake):
     assert keys(store.search(USER, query="a"))[0] == "e"
 
 
+@pytest.mark.slow
 def test_a_further_search_by_vectors_reads_only_what_is_newer(fake):
     store, _ = embedding(fake)
     store.batch([PutOp(USER, f"k{n}", {"n": n}) for n in range(1200)])

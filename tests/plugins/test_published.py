@@ -61,6 +61,7 @@ def test_a_fresh_process_uses_the_middleware_that_was_named(python, server):
     assert [request.headers.get("x-team") for request in server.received] == ["blue", "blue", None, None]
 
 
+@pytest.mark.slow
 def test_each_is_listed_in_a_fresh_process(python):
     transports = json.loads(python("-m", "memtrace", "transports", "--json"))
     middleware = json.loads(python("-m", "memtrace", "middleware", "--json"))

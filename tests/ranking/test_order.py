@@ -61,6 +61,7 @@ def of(rows, owner):
     return [row for row in rows if all(getattr(row, field) == value for field, value in owner.items())]
 
 
+@pytest.mark.slow
 @some
 @given(stores(), st.randoms(use_true_random=False), st.integers(1, 12))
 def test_the_order_of_adding_changes_nothing(rows, random, size):
@@ -75,6 +76,7 @@ def test_the_order_of_adding_changes_nothing(rows, random, size):
         assert answers(index, owner) == answers(in_order, owner)
 
 
+@pytest.mark.slow
 @some
 @given(stores())
 @example([memory("cooperate", 0), memory("cooperations", 7, agent_id="b")])
@@ -96,6 +98,7 @@ def test_nor_does_it_where_not_all_words_can_be_read(rows, most):
         test_what_else_the_index_has_changes_nothing.hypothesis.inner_test(rows)
 
 
+@pytest.mark.slow
 @some
 @given(stores(), stores(), st.randoms(use_true_random=False))
 def test_what_was_removed_changes_nothing(rows, others, random):

@@ -34,6 +34,7 @@ def sqlites():
     connection.close()
 
 
+@pytest.mark.slow
 @given(st.lists(made, min_size=40, max_size=80))
 def test_they_are_those_of_sqlite(sqlites, words):
     assert [stem(word) for word in words] == sqlites(words)

@@ -132,6 +132,7 @@ def other_for_queries(calls):
     return embed
 
 
+@pytest.mark.slow
 @by_face("making", [growing, other_for_queries])
 def test_vectors_of_changing_lengths_are_a_failure_that_is_told_once(face, making, caplog):
     calls = []

@@ -343,6 +343,7 @@ def test_a_progress_that_is_no_function_is_refused_before_anything_is_read(face)
     assert not transport.requests
 
 
+@pytest.mark.slow
 def test_a_file_keeps_the_index_between_runs(face, fake, tmp_path):
     path = tmp_path / "folder" / "index"
     with face.of(fake, search_index=path) as client:

@@ -93,6 +93,7 @@ def test_vectors_stay_and_those_of_other_embedders_are_removed(face, tmp_path):
             assert client.memories.index_status().vectors == 0
 
 
+@pytest.mark.slow
 def test_an_index_that_is_cleared_while_it_is_rebuilt_is_read_anew(tmp_path):
     fake, path, cleared = FakeMemtrace(), tmp_path / "index", []
     fake.seed("default", [{"agent_id": "a", "content": f"tea {n}", "age_s": 9000 - n} for n in range(2500)])

@@ -39,6 +39,7 @@ def check_ended_in_time(outcome, seconds):
     assert BOUND - 0.05 < seconds < BOUND + BUSY
 
 
+@pytest.mark.slow
 @on_every_blocking_kind
 def test_waiting_for_a_free_connection_and_for_an_answer_share_a_bound(kind):
     with ScriptedServer(Answer(pause=0.7), Stall()) as server:
@@ -63,6 +64,7 @@ def test_waiting_for_a_free_connection_and_for_an_answer_share_a_bound(kind):
 DRIPPING = {"headers": Trickle(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 40, 0.55), "body": Drip(0.55, 40)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "step"),
     sample([pytest.param(form, step, id=f"{name}-{form}") for form in FORMS for name, step in DRIPPING.items()], 4),
@@ -86,6 +88,7 @@ def slow_server():
         server.ended.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sample(KINDS, 2), ids=str)
 def test_waiting_for_a_memory_is_over_in_time_though_a_read_takes_longer(kind, slow_server):
     memory = Memory.model_validate_json(ROW)

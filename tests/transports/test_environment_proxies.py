@@ -353,6 +353,7 @@ def test_a_proxy_that_does_not_answer_in_time_is_named(kind, environment):
     assert f"through the proxy {proxy.url} of HTTP_PROXY" in error.message
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @on_every_kind
 def test_a_proxy_that_is_not_reached_in_time_is_named_with_what_to_do(kind, environment):

@@ -215,6 +215,7 @@ def test_a_request_whose_time_is_over_is_not_sent(form, timeout):
         assert server.connections == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", sample(FORMS, 6), ids=str)
 def test_a_body_that_drips_without_end_is_left_at_the_bound(form):
     with ScriptedServer(Echo(), Drip(0.05, 400)) as server:
@@ -307,6 +308,7 @@ def test_closing_in_another_task_denies_no_request_that_the_server_has(form):
         assert len(server.received) == 1
 
 
+@pytest.mark.slow
 @on_every_awaiting_kind
 def test_a_client_of_several_event_loops_leaves_no_connection_behind_where_one_ends(kind):
     async def use(client):
@@ -346,6 +348,7 @@ def told_by(error):
         error = error.__cause__ or error.__context__
 
 
+@pytest.mark.slow
 @on_every_kind
 def test_no_log_record_of_any_library_and_no_error_holds_a_secret(kind, caplog):
     caplog.set_level(1)

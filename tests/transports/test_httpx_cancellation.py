@@ -62,6 +62,7 @@ class Counted:
                 self._call()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("library", "backend"), crossed([library.__name__ for library in LIBRARIES], ["asyncio", "trio"])
 )

@@ -133,6 +133,7 @@ def test_an_answer_that_is_cut_short_is_an_error_and_the_next_one_is_whole(form,
         assert b'"line"' in second.body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "begun"), crossed(FORMS, [b"", HEAD[:20], HEAD, HEAD + b"fir"]), ids=str)
 def test_an_answer_that_comes_after_its_time_is_not_the_next_one(form, begun):
     with ScriptedServer(Verbatim((begun,), late=(HEAD + b"first")[len(begun) :]), Echo()) as server:

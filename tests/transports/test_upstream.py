@@ -112,6 +112,7 @@ def test_a_request_that_is_cancelled_in_the_queue_takes_its_connection_for_good(
         assert asyncio.run(main()) == (200 if MENDED_IN_HTTPX2[httpx.__name__] else None)
 
 
+@pytest.mark.slow
 @which_leaves_sockets
 @on_httpx_and_httpx2
 def test_a_task_that_is_cancelled_breaks_off_the_cleaning_up(httpx):

@@ -326,6 +326,7 @@ def test_a_thread_whose_start_was_interrupted_is_replaced(monkeypatch):
     assert buffer.counts.stored == 2
 
 
+@pytest.mark.slow
 def test_an_interruption_at_any_moment_leaves_no_lock_held_and_no_outcome_open():
     """In a process of its own: a thread that is interrupted where it starts another can leave that one waiting for ever."""
     step = 1 if is_whole() else 16

@@ -50,6 +50,7 @@ def test_a_child_begins_empty_and_never_sends_what_its_parent_accepted():
     assert contents(fake) == ["memory 0", "memory 1", "memory 2"]
 
 
+@pytest.mark.slow
 def test_all_threads_of_a_child_share_its_buffer():
     buffer = FakeMemtrace().client().memories.buffered()
     buffer.add(**memory("of the parent")).result(PATIENCE)

@@ -57,6 +57,7 @@ def test_a_buffer_that_nobody_closed_is_sent_when_its_process_ends(way):
     assert "never closed" not in said
 
 
+@pytest.mark.slow
 @needs_fork
 @pytest.mark.network
 def test_a_child_sends_nothing_of_its_parents_buffer():
@@ -285,6 +286,7 @@ def test_a_buffer_whose_closed_loop_never_sent_says_what_is_lost(caplog):
     task._log_destroy_pending = False
 
 
+@pytest.mark.slow
 def test_a_released_buffer_whose_loop_ends_says_what_is_lost(caplog):
     async def main():
         buffer = FakeMemtrace().async_client().memories.buffered(flush_interval=60)

@@ -63,6 +63,7 @@ def test_a_sessions_prompt_stays_whole_while_memories_are_added(client, session,
     assert "importance</td>" in trimmed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["markdown", "xml", "messages"])
 def test_of_a_question_the_heading_stays(session, get, form):
     one, other = (raw(get(f"/prompt?q={q}&format={form}&budget=150").text) for q in ("tea", "train"))
