@@ -111,7 +111,7 @@ nitpick_ignore_regex = [
         r"(abc|_?asyncio|concurrent|os|collections|datetime|enum|types|typing|typing_extensions|ssl|sqlite3)\..*",
     ),
     ("py:.*", r"(pydantic|annotated_types|aiohttp|httpx2?|requests|pluggy)\..*"),
-    ("py:class", r"memtrace\.models\._KnownMemoryType"),  # how a text is checked
+    ("py:.*", r"(memtrace\.models\.)?(_KnownMemoryType|TypeNames|one_in_a_list)"),  # how a value is checked
     ("py:.*", r"(agents|langchain_core|langgraph|llama_index|google|autogen_core)\..*"),
     (
         "py:class",
