@@ -31,6 +31,7 @@ def seen_by(fake, number):
     return [memory.content for memory in fake.client().with_options(api_key=key_of(number)).memories.list().memories]
 
 
+@pytest.mark.slow
 def test_threads_that_share_a_pool_keep_their_keys(fake):
     with LiveServer(fake) as server, Memtrace(server.url, "mtk_first") as first:
         tenants = [first.with_options(api_key=key_of(number)) for number in range(TENANTS)]

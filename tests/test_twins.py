@@ -16,6 +16,7 @@ def unasync(checkout, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_generated_modules_are_current(checkout):
     done = unasync(checkout, "--check")
     assert (done.returncode, done.stdout) == (0, "")

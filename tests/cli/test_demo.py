@@ -197,6 +197,7 @@ def test_bad_input_names_file_line_and_field_on_stderr_and_counts_what_was_store
     )
 
 
+@pytest.mark.slow
 def test_a_pipe_of_another_encoding_gets_escapes_instead_of_an_error(execute, environment):
     environment.setenv("PYTHONIOENCODING", "ascii")
     result = execute("demo", "--conversation", "-", input=turn(text="caf\u00e9 \U0001f600").decode())

@@ -89,6 +89,7 @@ class TestAgainstAServer:
         assert "is the server running" in check(diagnosis, "reachable").advice
         assert check(diagnosis, "storage").found == "not tried, because reachable failed"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("transport", ["httpx", "requests"])
     def test_a_dead_proxy_is_named_with_its_variable_and_without_its_password(self, server, environment, transport):
         environment.delenv("NO_PROXY")
@@ -240,6 +241,7 @@ def test_the_json_form_holds_every_check_and_the_same_exit_status(invoke, server
     assert server.fake.organisation("acme").api_key not in result.output
 
 
+@pytest.mark.slow
 def test_a_process_without_failures_exits_0_and_keeps_the_key(execute, server):
     result = execute("doctor")
     assert (result.returncode, result.stderr) == (0, "")
@@ -247,6 +249,7 @@ def test_a_process_without_failures_exits_0_and_keeps_the_key(execute, server):
     assert server.fake.organisation("acme").api_key not in result.stdout
 
 
+@pytest.mark.slow
 def test_an_output_that_has_no_ticks_gets_words(execute, server, environment):
     environment.setenv("PYTHONIOENCODING", "ascii")
     assert [line.split()[0] for line in execute("doctor").stdout.splitlines()] == ["ok"] * 5

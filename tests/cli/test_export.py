@@ -518,6 +518,7 @@ class TestToAStream:
         assert [json.loads(line)["content"] for line in text.splitlines()] == rows(3)
         assert left(folder) == []
 
+    @pytest.mark.slow
     def test_a_descriptor_of_the_shell_gets_the_lines(self, client, memtrace_fake, folder):
         fill(memtrace_fake, 2)
         command = f"{sys.executable} -m memtrace export /dev/fd/3 --json 3> out.jsonl"
@@ -536,6 +537,7 @@ class TestToAStream:
         assert not streams.is_stream("nul\0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.jsonl", "/dev/fd/2", "-"])
 def test_a_server_that_does_not_answer_is_told_as_that_and_not_as_a_file_that_cannot_be_written(
     invoke, environment, name

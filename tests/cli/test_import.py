@@ -455,6 +455,7 @@ def check_that_none_is_lost_and_none_there_twice(fake, told, count, adds):
         assert stored(client) == sorted(f"Line {number}" for number in range(count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adds", sample([1, 7], 1))
 def test_a_killed_process_leaves_nothing_lost_and_nothing_twice(delayed, invoke, folder, adds):
     fake = delayed(ManualClock())
@@ -481,6 +482,7 @@ def test_by_the_real_clock_the_process_after_a_killed_one_waits_long_enough(dela
     check_that_none_is_lost_and_none_there_twice(fake, told, 3000, adds)
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_is_stored(delayed, folder):
     fake = delayed(ManualClock())
     write(folder / "in.jsonl", lines(5000))

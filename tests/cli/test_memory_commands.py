@@ -137,6 +137,7 @@ class TestRemember:
         result = invoke("remember", "assistant", "-", stdin=b"\xff")
         assert (result.exit_code, result.stderr) == (2, "memtrace-sdk: the standard input is not UTF-8; convert it\n")
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="this system has no /proc")
     def test_input_that_cannot_be_read_is_told(self, execute, server, tmp_path):
         with Path("/proc/self/mem").open("rb") as unreadable:
@@ -416,6 +417,7 @@ class TestSearch:
         assert b"2,100 memories" in seen
         assert b"tea " in seen.replace(b"\r", b"").split(b"content")[-1]
 
+    @pytest.mark.slow
     def test_on_a_terminal_a_wrong_argument_is_told_before_anything_is_read(self, server, memtrace_fake):
         assert b"--limit must be" in on_a_terminal("search", "tea", "--limit", "0", stderr=True, status=2)
         assert len(memtrace_fake.calls) == 0
@@ -480,6 +482,7 @@ class TestContext:
         assert json.loads(invoke("context", session.id, "--json").stdout)["context"] == written
         assert "was seen" not in invoke("context", session.id, "--type", "decision").stdout
 
+    @pytest.mark.slow
     def test_a_terminal_obeys_nothing_in_it(self, client):
         client.memories.add(agent_id="a", session_id="sess_1", content="a \x1b[31mred one")
         terminal = on_a_terminal("context", "sess_1")

@@ -128,6 +128,7 @@ def test_every_option_that_a_message_names_is_one_of_the_console():
     assert {option for option in messages._OPTIONS.values() if option.startswith("-")} <= known
 
 
+@pytest.mark.slow
 def test_no_module_of_the_console_rewrites_a_message():
     """Neither by replacement nor by a pattern: only the key is struck out."""
     found = {

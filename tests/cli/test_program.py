@@ -61,6 +61,7 @@ class TestHelp:
         assert result.exit_code == 0
         assert f"Examples:\n    memtrace-sdk {command}" in result.output
 
+    @pytest.mark.slow
     def test_every_help_keeps_its_texts_where_python_drops_docstrings(self):
         shown = [
             subprocess.run(
@@ -185,6 +186,7 @@ class TestEnds:
             run()
         assert caught.value.code == 0
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("arguments", sample([("demo",), ("--help",), ("transports", "--json")], 1))
     def test_a_broken_pipe_is_quiet(self, execute, arguments):
         reader, writer = os.pipe()
@@ -193,6 +195,7 @@ class TestEnds:
         os.close(writer)
         assert (result.returncode, result.stderr) == (141, "")
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
     @pytest.mark.parametrize("arguments", sample([("demo",), ("--version",)], 1))
     def test_a_full_disk_is_told(self, execute, arguments):
@@ -284,6 +287,7 @@ class TestOnATerminal:
         assert process.wait(60) == status
         return seen
 
+    @pytest.mark.slow
     def test_there_is_colour(self):
         with Terminal() as terminal:
             assert b"\x1b[1;36mclient" in self.run(terminal, "demo")
@@ -295,6 +299,7 @@ class TestOnATerminal:
         assert first.startswith("memtrace-sdk: \x1b[31mthe timeout must be a number of seconds above 0")
         assert (second, url) == ("(from --timeout; docs:", f"{ConfigurationError('m').url})")
 
+    @pytest.mark.slow
     def test_an_errors_hint_stands_above_the_request_and_words_are_whole(self, server, client):
         client.remember("assistant", "User likes tea")
         with Terminal() as terminal:
@@ -307,6 +312,7 @@ class TestOnATerminal:
         assert text.startswith("the same agent, event_type and first 200 bytes of content, or the same dedup_key, was")
         assert f"(docs: {url}) [memories.add: POST /api/v1/memories, HTTP 409" in text
 
+    @pytest.mark.slow
     def test_a_note_keeps_its_words_whole(self, server, client):
         for number in range(3):
             client.remember("assistant", f"User likes tea {number}")
@@ -342,6 +348,7 @@ class TestOnATerminal:
         assert f"{len(turns):,}".encode() in seen
         assert b"\x1b[2K" in seen.rpartition(b"turns read")[0]
 
+    @pytest.mark.slow
     def test_ctrl_c_while_loading_exits_130_and_gives_the_cursor_back(self):
         code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import memtrace._cli as c; c.main()"
         with Terminal() as terminal:

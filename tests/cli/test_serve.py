@@ -117,6 +117,7 @@ class TestAsAProcess:
         process, _ = start()
         assert end(process, signal.SIGTERM) == (0, "", "")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("server", ["started", "started_on_a_file"])
     def test_the_recorded_vectors_come_out_equal(self, request, server):
         url = request.getfixturevalue(server)["url"]

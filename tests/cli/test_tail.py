@@ -159,6 +159,7 @@ def test_a_line_is_on_one_line_with_its_tags(client):
 
 @pytest.mark.network
 class TestTheProgram:
+    @pytest.mark.slow
     def test_json_lines_come_at_once_and_ctrl_c_ends_it(self, start, client):
         client.remember("a", "before")
         process = start("--json")
@@ -219,6 +220,7 @@ class TestTheProgram:
         result = invoke("tail", "a", "--agent", "b")
         assert (result.exit_code, result.stderr) == (2, "memtrace-sdk: AGENT and --agent say the same: leave one out\n")
 
+    @pytest.mark.slow
     def test_a_reader_that_goes_ends_it(self, start, client):
         client.remember("a", "before")
         process = start()

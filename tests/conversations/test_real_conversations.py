@@ -85,6 +85,7 @@ def turns():
     return [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_all_turns_come_back_from_the_fake_in_process(turns):
     assert len(turns) == 5882
     check(FakeMemtrace(clock=ManualClock()).client(), turns)

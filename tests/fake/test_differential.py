@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ AS_THE_PROFILE_SAYS = settings(
 )
 
 
+@pytest.mark.slow
 @given(program=READING)
 @AS_THE_PROFILE_SAYS
 def test_reads_find_what_the_model_finds(program: Sequence[Step]) -> None:

@@ -168,6 +168,7 @@ def method_of(data):
     return head.split(b" ")[0].decode() if whole and b"\0" not in head else None
 
 
+@pytest.mark.slow
 def test_the_fuzzer_makes_the_same_requests_from_the_same_seed_and_reaches_every_operation():
     fake = FakeMemtrace(clock=ManualClock())
     part = Round(fake, 0)

@@ -117,6 +117,7 @@ def test_a_limit_that_is_out_of_range_silently_becomes_100(text: str, page: Page
     assert read_page(text) == page
 
 
+@pytest.mark.slow
 def test_has_more_is_whether_the_page_is_full(api: Caller) -> None:
     api.fake.seed(api.org, [{"agent_id": "a", "content": f"{n}", "age_s": 1} for n in range(105)])
     has_more = lambda limit: api.get(f"/memories?limit={limit}").json["has_more"]  # noqa: E731 - said often

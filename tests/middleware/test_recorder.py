@@ -39,6 +39,7 @@ def work(client):
     return agent.id, before, contents, caught.value.message
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_what_was_recorded_is_replayed_without_the_server(face, manual, tmp_path):
     path = tmp_path / "recording.jsonl"

@@ -99,6 +99,7 @@ def test_a_model_of_a_users_own_may_have_any_dict():
 
 
 class TestDenseTexts:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "body",
         [

@@ -44,6 +44,7 @@ def texts_of(path):
             yield node.value if isinstance(node.value, str) else node.value.decode("latin-1")
 
 
+@pytest.mark.slow
 def test_no_other_module_holds_a_text_of_the_server():
     found = {
         (path.relative_to(ROOT).as_posix(), text)

@@ -54,6 +54,7 @@ def test_an_installed_transport_that_nobody_names_is_not_loaded(python, server):
     assert (loaded, httpx_loaded) == (False, True)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_uses_the_middleware_that_was_named(python, server):
     settings = {"MEMTRACE_TAGGING_HEADER": "x-team", "MEMTRACE_TAGGING_VALUE": "blue"}
     call(python, server, "Tagged", settings=settings, transport="urllib3", middleware=["tagging"])
@@ -103,6 +104,7 @@ with Memtrace("memory://", "key", **json.loads(sys.argv[1])) as client:
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_orders_what_it_found_by_the_ranker_that_was_named(python):
     assert json.loads(python("-c", RANKED, "{}")) == [["tea and more tea", "the tea that matters"], False]
     assert json.loads(python("-c", RANKED, '{"ranker": "important"}')) == [

@@ -90,6 +90,7 @@ def test_what_else_the_index_has_changes_nothing(rows):
             assert answers(whole, owner) == answers(all_of(alone), owner)
 
 
+@pytest.mark.slow
 @some
 @given(stores(), st.integers(1, 12))
 def test_nor_does_it_where_not_all_words_can_be_read(rows, most):

@@ -58,6 +58,7 @@ def path(tmp_path):
     return tmp_path / "agent.db"
 
 
+@pytest.mark.slow
 def test_whatever_was_searched_before_and_wherever_the_index_is(face, path, tmp_path):
     without = {"sync": WithoutIndex, "async": AsyncWithoutIndex}[face.kind]
     with face.client(path, clock=ManualClock()) as client:
@@ -71,6 +72,7 @@ def test_whatever_was_searched_before_and_wherever_the_index_is(face, path, tmp_
             assert everything(client, owners) == expected
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same(path):
     script = f"""
 from memtrace import Memtrace

@@ -73,6 +73,7 @@ def test_two_processes_fill_one_file_at_once(served, tmp_path):
     assert [json.loads(process.communicate()[0]) for process in both] == [[COUNT, COUNT]] * 2
 
 
+@pytest.mark.slow
 def test_an_index_whose_process_is_killed_in_the_middle_is_continued_and_nothing_is_missing(served, tmp_path):
     url, key, fake = served
     read = threading.Event()

@@ -12,6 +12,7 @@ from tests.sqlite.killing import check, kill_writers
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_the_death_of_all_writers(tmp_path):
     store, acknowledged = tmp_path / "agent.db", []
     for number in range(10 if is_whole() else 1):

@@ -241,6 +241,7 @@ def test_a_file_that_cannot_be_opened_any_more_has_a_problem(path, many):
 WORDS = st.text(st.sampled_from("ab \n\"'*éß漢\u0301\u200d1"), min_size=1, max_size=12).filter(str.strip)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from("pqr"), st.lists(WORDS, min_size=1, max_size=4), st.booleans()), max_size=8))
 @settings(deadline=None)
 def test_no_file_is_called_damaged_that_is_whole(steps):

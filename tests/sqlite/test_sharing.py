@@ -84,6 +84,7 @@ def test_a_parent_that_closes_takes_nothing_from_a_child_that_writes_on(path):
     assert all_contents(path) == ["after", "before", "of the parent"]
 
 
+@pytest.mark.slow
 def test_children_that_are_forked_while_threads_write_can_use_the_file(path):
     ended = threading.Event()
     with Memtrace(path, timeout=60) as client, ThreadPoolExecutor(2) as pool:
@@ -297,6 +298,7 @@ def test_a_closed_one_is_closed_for_calls_that_wait_their_turn(path):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_the_thread_of_a_client_ends_with_it():
     def threads():
         return [thread for thread in threading.enumerate() if thread.name == "worker of this test"]

@@ -186,6 +186,7 @@ def test_a_join_of_the_bare_library_that_is_interrupted_takes_its_thread_for_sto
     go_on.set()
 
 
+@pytest.mark.slow
 @needs_signals
 def test_the_interpreter_ends_at_once_after_a_second_interrupt():
     program = (
@@ -204,6 +205,7 @@ def test_the_interpreter_ends_at_once_after_a_second_interrupt():
     assert done.stderr.rstrip().endswith("KeyboardInterrupt")
 
 
+@pytest.mark.slow
 def test_after_an_interrupt_no_further_call_is_begun():
     done = []
 

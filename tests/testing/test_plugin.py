@@ -482,6 +482,7 @@ class TestLoading:
         first = int(re.search(r"\d+|$", missed)[0] or 0)
         assert first > 30, "the lines that run when it is imported are measured"
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not INSTALLED, reason="the entry point is not installed here")
     def test_once_installed_it_is_there_without_being_named(self, pytester, monkeypatch):
         monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)

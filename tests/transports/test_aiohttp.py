@@ -376,6 +376,7 @@ def test_a_read_timeout_ends_an_attempt_before_its_bound(step):
     failed(stalled, "timeout" if isinstance(step, Stall) else "protocol", maybe_sent=True)
 
 
+@pytest.mark.slow
 def test_a_read_timeout_is_for_the_next_bytes():
     with ScriptedServer(Drip(0.05, 16)) as server:
         assert one(get(server, timeout=60.0), read_timeout=0.6).body == b"x" * 16

@@ -886,6 +886,7 @@ def test_closing_on_another_loop_closes_what_is_there():
         assert len(transport._channels._holding.get().made) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("name", sample(NAMES, 1))
 def test_a_forked_child_makes_connections_of_its_own(name):

@@ -48,6 +48,7 @@ def ended(way, buffer="sync", transport="httpx"):
     return len(contents(fake)), done.stderr
 
 
+@pytest.mark.slow
 @needs_fork
 @pytest.mark.network
 @pytest.mark.parametrize("way", sample(["SIGTERM", "late_adds", "first_adds", "fork", "late_thread"], 2))
@@ -66,6 +67,7 @@ def test_a_child_sends_nothing_of_its_parents_buffer():
     assert "never closed" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.parametrize("transport", sample(["httpx", "requests"], 1))
 def test_an_exit_hook_that_closes_the_buffer_was_registered_before_the_first_call(transport):
@@ -73,6 +75,7 @@ def test_an_exit_hook_that_closes_the_buffer_was_registered_before_the_first_cal
     assert stored == COUNT, said
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.parametrize(
     ("way", "buffer", "transport"),
@@ -83,6 +86,7 @@ def test_an_exit_hook_writes(way, buffer, transport):
     assert stored == COUNT, said
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.parametrize("loop", sample(["stopped", "in_thread"], 1))
 def test_an_async_buffer_is_sent_when_its_process_ends(loop):

@@ -459,6 +459,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_the_death_of_the_sender_frees_its_role(path):
     with LiveServer(FakeMemtrace(any_key=True)) as server:

@@ -28,6 +28,7 @@ def is_installed(package):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "made"),
     [
