@@ -85,7 +85,7 @@ class Remember(Arguments):
     content: str = Field(
         description="What to remember, in whole sentences that can be understood without this conversation."
     )
-    tags: list[str] | None = Field(default=None, description=_LABELS)
+    tags: Annotated[list[str] | None, BeforeValidator(one_in_a_list)] = Field(default=None, description=_LABELS)
     importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description=_IMPORTANCE)
     event_type: str | None = Field(
         default=None,
@@ -114,7 +114,7 @@ class Decide(Arguments):
 
     decision: str = Field(description="The decision, in one sentence.")
     reasoning: str = Field(description="Why, so that it can be judged later.")
-    tags: list[str] | None = Field(default=None, description=_LABELS)
+    tags: Annotated[list[str] | None, BeforeValidator(one_in_a_list)] = Field(default=None, description=_LABELS)
     importance: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description=_IMPORTANCE)
 
     def request(self, binding: Binding) -> AddMemoryRequest:

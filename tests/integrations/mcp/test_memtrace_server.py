@@ -284,3 +284,11 @@ class TestWhatGoesWrong:
     def test_nul_and_odd_characters_come_back_as_they_were(self, ask_all):
         odd = "a\0b \N{RIGHT-TO-LEFT OVERRIDE} \u2028 \N{SLIGHTLY SMILING FACE}"
         assert told(ask_all(calling(*remembered(odd))))["content"] == odd
+
+
+def test_a_single_string_is_taken_for_a_list(ask_all):
+    stored = told(ask_all(calling(("remember", {"agent_id": "assistant", "content": "tea", "tags": "taste"}))))
+    assert stored["tags"] == ["taste"]
+    for arguments in ({"tags": "taste"}, {"memory_types": "episodic"}):
+        found = told(ask_all(calling(("search", {"agent_id": "assistant", **arguments}))))
+        assert [row["content"] for row in found["results"]] == ["tea"]

@@ -76,6 +76,15 @@ def test_decide_keeps_tags_and_importance(made, fake):
     assert (row.tags, row.importance, row.metadata) == (["taste"], 0.5, {"reasoning": "asked for"})
 
 
+def test_a_single_string_is_taken_for_a_list_of_tags(made, fake):
+    for tool, arguments in [
+        ("remember", {"content": "tea"}),
+        ("decide", {"decision": "tea", "reasoning": "asked for"}),
+    ]:
+        made().call(tool, {**arguments, "tags": "taste"})
+    assert [row.tags for row in fake.client().memories.list()] == [["taste"]] * 2
+
+
 def test_recall_takes_the_filters_of_the_client(made, fake):
     client = fake.client()
     for number, (kind, tag) in enumerate([("episodic", "user.1"), ("decision", "user.1"), ("entity", "user.12")]):
