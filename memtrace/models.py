@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -390,7 +390,8 @@ class Memory(ResponseModel):
 def _point_in_time(text: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)
-    except ValueError:
+        at.astimezone(timezone.utc)
+    except (ValueError, OverflowError):  # its zone may lead out of the calendar
         return None
     return None if at.utcoffset() is None else at
 
