@@ -61,3 +61,8 @@ def listed_by(page: Path) -> list[Path]:
 def test_every_page_of_the_manual_is_in_one_table_of_contents():
     listed = [found for page in pages.MANUAL for found in listed_by(page)]
     assert sorted(listed) == sorted(set(pages.MANUAL) - {pages.ROOT / "docs" / "index.md"})
+
+
+def test_a_caption_of_the_navigation_has_at_most_8_entries():
+    tables = pages.tables_of_contents((pages.ROOT / "docs" / "index.md").read_text(encoding="utf-8"))
+    assert [len(table) for table in tables if len(table) > 8] == []
