@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from autogen_core import CancellationToken, Component
+from autogen_core import CancellationToken, Component, ComponentType
 from autogen_core.memory import Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
 from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import SystemMessage
@@ -76,8 +76,8 @@ class MemtraceMemory(Memory, Component[MemtraceMemoryConfig]):
         ['User prefers tea']
     """
 
-    component_type = "memory"
-    component_provider_override = "memtrace.integrations.autogen.MemtraceMemory"
+    component_type: ClassVar[ComponentType] = "memory"
+    component_provider_override: ClassVar[str | None] = "memtrace.integrations.autogen.MemtraceMemory"
     component_config_schema = MemtraceMemoryConfig
 
     def __init__(
