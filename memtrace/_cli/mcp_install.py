@@ -7,7 +7,7 @@ import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from memtrace._cli.connection import choose
 from memtrace._cli.exit_status import CommandError, ExitStatus
@@ -15,6 +15,7 @@ from memtrace._cli.files import back_up, replace_file
 from memtrace._cli.json_with_comments import NotJsonError, append_item, parse, set_member
 from memtrace._cli.mcp_clients import CLIENTS, ClientName, McpClient
 from memtrace._cli.mcp_connection import URL_ALIAS
+from memtrace._cli.mcp_entry import Entry, Options, ServerEntry, keep_from, read_entry
 from memtrace._cli.terminal import say, show_error, show_json
 from memtrace._runtime.config import parse_base_url
 from memtrace.exceptions import ConfigurationError
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 _PACKAGE: Final = "memtrace-sdk[mcp]"
 _PLACEHOLDER: Final = "YOUR_API_KEY"
 _TRIES: Final = 3
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +58,30 @@ class Installation:
         return f"{self.name}-api-key"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Server:
-    """The server as the client starts it, without its key."""
+    """The server to write, without its key."""
 
-    entry: Entry
+    entry: ServerEntry
     #: The variable of its key; None if it needs none, or finds it in the keyring.
     key_variable: str | None
     #: The key, which is written or shown only where that is asked for.
     key: str | None
     #: Whether an address, a profile or a key is set; else what the file has of them stays.
     is_named: bool
+    #: Whether only the default profile names them; what the file has of them stays then as well.
+    is_default: bool
+
+    def in_place_of(self, old: ServerEntry) -> _Server:
+        """The server with what an older entry has besides. The default profile is no reason to change its connection."""
+        server = self
+        if self.is_default and old.connection is not None:
+            options = {name: words for name, words in self.entry.options.items() if name != "--profile"}
+            environment = {name: text for name, text in self.entry.environment.items() if name != "MEMTRACE_CONFIG"}
+            entry = replace(self.entry, options=options, environment=environment)
+            server = replace(self, entry=entry, key_variable=None, key=None, is_named=False)
+        entry = keep_from(old, server.entry, is_named=server.is_named, key_variable=server.key_variable)
+        return replace(server, entry=entry)
 
 
 def run_install(choice: Choice, installation: Installation, *, only_print: bool) -> None:
@@ -95,18 +107,15 @@ def run_install(choice: Choice, installation: Installation, *, only_print: bool)
 
 def _server(choice: Choice, connection: ConnectionSettings, installation: Installation) -> _Server:
     """The server's command, and its environment. Raises `CommandError` for what could not be served."""
-    command, arguments = _launcher(uvx=installation.uvx)
-    options = {
+    given = {
         "--agent": installation.agent,
         "--profile": connection.profile,
         "--transport": choice.transport,
         "--timeout": choice.timeout,
     }
-    for option, value in options.items():
-        if value is not None:
-            arguments += [option, str(value)]
+    options: Options = {name: [name, str(value)] for name, value in given.items() if value is not None}
     if installation.read_only:
-        arguments.append("--read-only")
+        options["--read-only"] = ["--read-only"]
     environment: dict[str, str] = {}
     if connection.profile is None and connection.url is not None:
         environment["MEMTRACE_BASE_URL"] = _absolute(connection, installation)
@@ -115,18 +124,27 @@ def _server(choice: Choice, connection: ConnectionSettings, installation: Instal
     needs_key = connection.api_key or (connection.url is not None and not connection.is_local)
     in_keyring = connection.key_source == "the keyring"
     variable = connection.key_source if needs_key and not in_keyring else None
-    entry = {**(installation.target.extra or {}), "command": command, "args": arguments, "env": environment}
-    is_named = connection.url is not None or variable is not None
-    return _Server(entry, variable, connection.api_key, is_named)
+    return _Server(
+        entry=ServerEntry(
+            members=dict(installation.target.extra or {}),
+            launcher=_launcher(uvx=installation.uvx),
+            options=options,
+            environment=environment,
+        ),
+        key_variable=variable,
+        key=connection.api_key,
+        is_named=connection.url is not None or variable is not None,
+        is_default=connection.profile is not None and not (choice.profile or os.environ.get("MEMTRACE_PROFILE")),
+    )
 
 
-def _launcher(*, uvx: bool) -> tuple[str, list[str]]:
-    """The command that starts this program, whole, since clients have another PATH; and its first arguments."""
+def _launcher(*, uvx: bool) -> list[str]:
+    """The command that starts this program, with its whole path, since clients have another PATH."""
     is_temporary = any(part.startswith("archive-v") for part in Path(sys.prefix).parts)  # uvx started this process
     if uvx or is_temporary:
-        return shutil.which("uvx") or "uvx", ["--from", _PACKAGE, "memtrace-sdk", "mcp"]
+        return [shutil.which("uvx") or "uvx", "--from", _PACKAGE, "memtrace-sdk", "mcp"]
     script = Path(sys.executable).with_name("memtrace-sdk.exe" if sys.platform == "win32" else "memtrace-sdk")
-    return (str(script), ["mcp"]) if script.exists() else (sys.executable, ["-m", "memtrace", "mcp"])
+    return [str(script), "mcp"] if script.exists() else [sys.executable, "-m", "memtrace", "mcp"]
 
 
 def _absolute(connection: ConnectionSettings, installation: Installation) -> str:
@@ -149,10 +167,10 @@ def _absolute(connection: ConnectionSettings, installation: Installation) -> str
 
 
 def _with_key(installation: Installation, server: _Server, key: str | None) -> tuple[Entry, list[Entry]]:
-    """The server with its key or a reference to it, and what the client has to ask for."""
-    variable, client = server.key_variable, installation.target
+    """The entry with the key or a reference to it, and what the client has to ask for."""
+    entry, variable, client = server.entry.written(), server.key_variable, installation.target
     if variable is None:
-        return server.entry, []
+        return entry, []
     asked: list[Entry] = []
     if key is None and client.secret is not None:
         key = client.secret.format(installation.secret_id)
@@ -160,8 +178,7 @@ def _with_key(installation: Installation, server: _Server, key: str | None) -> t
         asked = [{"type": "promptString", "id": installation.secret_id, "description": description, "password": True}]
     elif key is None and client.variable is not None:
         key = client.variable.format(variable)
-    environment = server.entry["env"] if key is None else {**server.entry["env"], variable: key}
-    return {**server.entry, "env": environment}, asked
+    return entry if key is None else {**entry, "env": {**entry["env"], variable: key}}, asked
 
 
 def _check_key(installation: Installation, server: _Server, entry: Entry) -> None:
@@ -195,6 +212,8 @@ def _write(installation: Installation, server: _Server) -> None:
         backup = back_up(path) if before else None
         mark = before[:3] if before.startswith(b"\xef\xbb\xbf") else b""
         replace_file(path, mark + changed.encode())
+        if _is_foreign(installation, text):
+            show_error(f"{installation.name} was another server in this file, not memtrace-sdk mcp: it is replaced")
         _tell(installation, server, backup)
         return
     raise CommandError(f"{path} changes all the time: close {installation.target.title}", ExitStatus.FAILED)
@@ -212,10 +231,9 @@ def _changed(installation: Installation, server: _Server, text: str) -> str:
     section = installation.target.section
     there = parse(text) if text.strip() else {}
     inputs = there.get("inputs") if isinstance(there, dict) else None
-    servers = there.get(section) if isinstance(there, dict) else None
-    old = servers.get(installation.name) if isinstance(servers, dict) else None
+    old = _entry_in(installation, there)
+    server = server.in_place_of(read_entry(old))
     entry, asked = _with_key(installation, server, server.key if installation.with_key else None)
-    entry = _merged(old, server, entry)
     _check_key(installation, server, entry)
     if old != entry:
         text = set_member(text, [section, installation.name], entry)
@@ -226,24 +244,16 @@ def _changed(installation: Installation, server: _Server, text: str) -> str:
     return text
 
 
-_ADDRESS: Final = ("MEMTRACE_BASE_URL", URL_ALIAS, "MEMTRACE_PROFILE", "MEMTRACE_API_KEY")
+def _entry_in(installation: Installation, there: object) -> object:
+    """What a file has under the server's name; None for nothing."""
+    servers = there.get(installation.target.section) if isinstance(there, dict) else None
+    return servers.get(installation.name) if isinstance(servers, dict) else None
 
 
-def _merged(old: object, server: _Server, entry: Entry) -> Entry:
-    """The entry with what else the client keeps of a server that was there, such as other variables.
-
-    Its key is kept only for the same address.
-    """
-    if not isinstance(old, dict) or "command" not in old:
-        return entry
-    before: object = old.get("env")
-    kept = dict(before) if isinstance(before, dict) else {}
-    url = entry["env"].get("MEMTRACE_BASE_URL")
-    was = kept.get("MEMTRACE_BASE_URL") or kept.get(URL_ALIAS)
-    for name in _ADDRESS if server.is_named else ():
-        if name != server.key_variable or url is None or url != was:
-            kept.pop(name, None)
-    return {**old, **entry, "env": {**kept, **entry["env"]}}
+def _is_foreign(installation: Installation, text: str) -> bool:
+    """Whether a file has another program under the server's name."""
+    old = _entry_in(installation, parse(text)) if text.strip() else None
+    return old is not None and not read_entry(old).is_ours
 
 
 def _tell(installation: Installation, server: _Server, backup: Path | None) -> None:

@@ -14,6 +14,8 @@ import pytest
 from memtrace._cli import mcp_install
 from memtrace._cli.json_with_comments import parse
 from memtrace._cli.mcp_clients import CLIENTS
+from memtrace._cli.mcp_entry import WITH_VALUE, read_entry
+from tests.cli.conftest import made_once
 
 pytestmark = pytest.mark.framework
 
@@ -333,7 +335,93 @@ class TestWhatStandsThere:
         install("zed")
         assert entry_of("zed")["env"] == {"MEMTRACE_BASE_URL": SERVER, "MEMTRACE_API_KEY": "mtk_in_the_file"}
 
-    @pytest.mark.parametrize("old", [{"url": "https://x"}, "text", None, {"command": "x", "env": None}])
+    @pytest.mark.parametrize(
+        "kept",
+        [
+            ["--profile", "acme"],
+            ["-p", "acme"],
+            ["-pacme"],
+            ["--base-url=http://b", "--transport", "httpx"],
+            ["--agent", "a", "--session", "s", "--scope", "session", "--prefix", "m_", "--search-index", "/i.db"],
+            ["--agent=a", "--session=s"],
+            ["--read-only"],
+            ["--timeout", "5", "odd", "--odd=1"],
+        ],
+    )
+    @pytest.mark.parametrize(
+        "launcher",
+        [
+            ["/old/memtrace-sdk", "mcp"],
+            ["C:\\old\\memtrace-sdk.exe", "mcp"],
+            ["python3", "-m", "memtrace", "mcp"],
+            ["uvx", "--with", "mcp", "--from", "memtrace-sdk[mcp]", "memtrace-sdk", "mcp"],
+        ],
+    )
+    def test_options_that_are_not_given_now_stay(self, install, path, launcher, kept):
+        old = {"command": launcher[0], "args": [*launcher[1:], *kept]}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": old}}), encoding="utf-8")
+        result = install("cursor")
+        arguments = entry_of("cursor")["args"]
+        assert arguments[arguments.index("mcp") + 1 :] == kept
+        assert "replaced" not in result.stderr
+        install("cursor", "--agent", "new", "--timeout", "2")
+        arguments = entry_of("cursor")["args"]
+        assert read_entry(entry_of("cursor")).options == {
+            **read_entry(old).options,
+            "--agent": ["--agent", "new"],
+            "--timeout": ["--timeout", "2.0"],
+        }
+        assert sum(each.startswith("--agent") for each in arguments) == 1
+
+    def test_every_option_of_the_command_is_known(self):
+        from memtrace._cli.app import app
+
+        options = [each for each in made_once(app).commands["mcp"].params if each.name != "help"]
+        assert {each.opts[0] for each in options if not each.is_flag} == {*WITH_VALUE}
+        assert {each.opts[0] for each in options if each.is_flag} == {"--read-only"}
+        assert [each.opts[1:] for each in options if each.opts[1:]] == [["-p"]]
+
+    @pytest.mark.parametrize("old", [["--profile", "old"], ["-pold"], ["--base-url", "http://b", "--transport", "x"]])
+    def test_another_connection_replaces_that_of_the_options(self, install, path, old):
+        entry = {"command": "memtrace-sdk", "args": ["mcp", *old, "--session", "s"], "env": {"MEMTRACE_API_KEY": KEY}}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor", "--base-url", "memory://")
+        assert entry_of("cursor")["args"][-3:] == ["mcp", "--session", "s"]
+        assert entry_of("cursor")["env"] == {"MEMTRACE_BASE_URL": "memory://"}
+
+    def test_a_key_and_a_transport_stay_for_the_same_base_url_among_the_options(self, install, path):
+        arguments = ["mcp", "--base-url", SERVER, "--transport", "httpx"]
+        entry = {"command": "memtrace-sdk", "args": arguments, "env": {"MEMTRACE_API_KEY": KEY}}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor", "--base-url", SERVER)
+        assert entry_of("cursor")["args"][-3:] == ["mcp", "--transport", "httpx"]
+        assert entry_of("cursor")["env"]["MEMTRACE_BASE_URL"] == SERVER
+
+    def test_the_default_profile_changes_no_connection_that_is_there(self, install, invoke, path):
+        invoke("profiles", "add", "first", "--base-url", "memory://")
+        invoke("profiles", "add", "acme", "--base-url", "memory://")
+        install("cursor")
+        assert entry_of("cursor")["args"][-2:] == ["--profile", "first"]
+        install("cursor", "--profile", "acme", "--agent", "a")
+        before = entry_of("cursor")
+        assert "has this server already" in install("cursor").stdout
+        install("cursor", "--read-only")
+        assert entry_of("cursor") == {**before, "args": [*before["args"], "--read-only"]}
+
+    @pytest.mark.parametrize(
+        "old", [{"url": "https://x"}, "text", {"command": "npx", "args": ["x", "mcp", "--agent", "a"]}]
+    )
+    def test_another_server_of_the_same_name_is_replaced_with_a_message(self, install, path, old):
+        before = json.dumps({"mcpServers": {"memtrace": old}})
+        path.write_text(before, encoding="utf-8")
+        result = install("cursor")
+        told = "memtrace was another server in this file, not memtrace-sdk mcp: it is replaced"
+        assert told in result.stderr.replace("\n", " ")
+        assert path.with_name("mcp.json.bak").read_text(encoding="utf-8") == before
+        assert "--agent" not in entry_of("cursor")["args"]
+        assert "replaced" not in install("cursor", "--agent", "a").stderr
+
+    @pytest.mark.parametrize("old", [{"url": "https://x"}, "text", None, {"command": "x", "env": None, "args": 1}])
     def test_a_server_of_another_form_is_replaced(self, install, path, old):
         path.write_text(json.dumps({"mcpServers": {"memtrace": old}}), encoding="utf-8")
         install("cursor")
