@@ -18,6 +18,7 @@ from memtrace._cli.mcp_connection import URL_ALIAS
 from memtrace._cli.mcp_entry import Entry, Options, ServerEntry, keep_from, read_entry
 from memtrace._cli.terminal import say, show_error, show_json
 from memtrace._runtime.config import parse_base_url
+from memtrace._support.sqlite_urls import absolute_url
 from memtrace.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def run_install(choice: Choice, installation: Installation, *, only_print: bool)
 
 def _server(choice: Choice, connection: ConnectionSettings, installation: Installation) -> _Server:
     """The server's command, and its environment. Raises `CommandError` for what could not be served."""
+    _check_profile(connection)
     given = {
         "--agent": installation.agent,
         "--profile": connection.profile,
@@ -147,6 +149,18 @@ def _launcher(*, uvx: bool) -> list[str]:
     return [str(script), "mcp"] if script.exists() else [sys.executable, "-m", "memtrace", "mcp"]
 
 
+def _check_profile(connection: ConnectionSettings) -> None:
+    """Refuse a profile whose file each working directory has another of. Raises `CommandError`."""
+    name, url = connection.profile, str(connection.url)
+    if name is None or absolute_url(url) == url:
+        return
+    raise CommandError(
+        f"the profile {name!r} has a relative path, and a client starts the server in another working directory: "
+        f"store it again with: memtrace-sdk profiles add {name} --base-url {absolute_url(url)}",
+        ExitStatus.USAGE,
+    )
+
+
 def _absolute(connection: ConnectionSettings, installation: Installation) -> str:
     """The address as any working directory can use it. Raises `CommandError` for an invalid one, and for a password in it."""
     url = str(connection.url)
@@ -160,7 +174,7 @@ def _absolute(connection: ConnectionSettings, installation: Installation) -> str
             "the base URL has a password, which would be in the file: name a profile, or add --with-key",
             ExitStatus.USAGE,
         )
-    return parsed.origin if parsed.origin.startswith("sqlite:") else url
+    return absolute_url(url)
 
 
 # ---- the key --------------------------------------------------------------------------------------------------------

@@ -227,6 +227,16 @@ class TestTheKey:
             "ACME_KEY": "${env:ACME_KEY}",
         }
 
+    def test_a_profile_of_a_relative_file_is_refused(self, invoke, home, environment, tmp_path):
+        environment.chdir(tmp_path)
+        config = Path(os.environ["MEMTRACE_CONFIG"])
+        config.parent.mkdir()
+        config.write_text('[profiles.old]\nbase_url = "sqlite:///agent.db"\n', encoding="utf-8")
+        result = invoke("mcp", "install", "cursor", "--profile", "old")
+        assert result.exit_code == 2
+        assert f"profiles add old --base-url sqlite:///{tmp_path}/agent.db" in result.output.replace("\n", "")
+        assert not CLIENTS["cursor"].path().exists()
+
     def test_the_keyring_of_a_profile_needs_nothing(self, install, invoke, environment):
         import keyring
 
