@@ -32,6 +32,8 @@ class McpClient:
 
 def _settings(*parts: str) -> Path:
     """A file in the platform's folder for an application's settings: on Windows the one that roams."""
+    if sys.platform == "darwin":  # platformdirs follows XDG_CONFIG_HOME there, and these clients do not
+        return Path.home().joinpath("Library", "Application Support", *parts)
     return platformdirs.user_config_path(roaming=True).joinpath(*parts)
 
 

@@ -86,10 +86,13 @@ class TestWhereAndHow:
         assert server.get("type") == ("stdio" if client in ("claude-code", "vscode") else None)
 
     @pytest.mark.parametrize("client", MACOS)
-    def test_on_macos(self, home, environment, client):
+    @pytest.mark.parametrize("moved", [False, True])
+    def test_on_macos_whatever_xdg_says(self, home, environment, tmp_path, client, moved):
         from platformdirs.macos import MacOS
 
         environment.setattr("sys.platform", "darwin")
+        if moved:
+            environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
         environment.setattr(platformdirs, "user_config_path", lambda **given: MacOS(**given).user_config_path)
         assert CLIENTS[client].path() == home / MACOS[client][0]
 
