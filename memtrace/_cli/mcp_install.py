@@ -16,6 +16,7 @@ from memtrace._cli.json_with_comments import NotJsonError, append_item, parse, s
 from memtrace._cli.mcp_clients import CLIENTS, ClientName, McpClient
 from memtrace._cli.mcp_connection import URL_ALIAS
 from memtrace._cli.mcp_entry import Entry, Options, ServerEntry, keep_from, read_entry
+from memtrace._cli.profiles import moved_config_path
 from memtrace._cli.terminal import say, show_error, show_json
 from memtrace._runtime.config import parse_base_url
 from memtrace._support.sqlite_urls import absolute_url
@@ -121,8 +122,8 @@ def _server(choice: Choice, connection: ConnectionSettings, installation: Instal
     environment: dict[str, str] = {}
     if connection.profile is None and connection.url is not None:
         environment["MEMTRACE_BASE_URL"] = _absolute(connection, installation)
-    elif connection.profile is not None and os.environ.get("MEMTRACE_CONFIG"):
-        environment["MEMTRACE_CONFIG"] = str(Path(os.environ["MEMTRACE_CONFIG"]).absolute())
+    elif connection.profile is not None and (path := moved_config_path()) is not None:
+        environment["MEMTRACE_CONFIG"] = str(path)
     needs_key = connection.api_key or (connection.url is not None and not connection.is_local)
     in_keyring = connection.key_source == "the keyring"
     variable = connection.key_source if needs_key and not in_keyring else None

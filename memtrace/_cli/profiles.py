@@ -61,6 +61,12 @@ def config_path() -> Path:
     return Path(given) if given else platformdirs.user_config_path("memtrace", appauthor=False) / "config.toml"
 
 
+def moved_config_path() -> Path | None:
+    """The file, absolute, where a variable of this process names its folder, which other programs may not have; else None."""
+    names = ("MEMTRACE_CONFIG", "XDG_CONFIG_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA")  # the last two: platformdirs
+    return config_path().absolute() if any(os.environ.get(name) for name in names) else None
+
+
 # ---- reading --------------------------------------------------------------------------------------------------------
 
 

@@ -240,6 +240,19 @@ class TestTheKey:
         assert f"profiles add old --base-url sqlite:///{tmp_path}/agent.db" in result.output.replace("\n", "")
         assert not CLIENTS["cursor"].path().exists()
 
+    @pytest.mark.parametrize("variable", ["MEMTRACE_CONFIG", "XDG_CONFIG_HOME"])
+    def test_a_profile_is_found_where_the_client_has_other_variables(
+        self, install, invoke, environment, home, tmp_path, variable
+    ):
+        environment.chdir(tmp_path)
+        environment.delenv("MEMTRACE_CONFIG")
+        environment.setenv(variable, "profiles.toml" if variable == "MEMTRACE_CONFIG" else str(tmp_path / "xdg"))
+        invoke("profiles", "add", "acme", "--base-url", "memory://")
+        install("cursor", "--profile", "acme")
+        path = Path(entry_of("cursor")["env"]["MEMTRACE_CONFIG"])
+        assert path.is_absolute()
+        assert "[profiles.acme]" in path.read_text(encoding="utf-8")
+
     def test_the_keyring_of_a_profile_needs_nothing(self, install, invoke, environment):
         import keyring
 
