@@ -13,14 +13,14 @@ from memtrace._cli.connection import choose
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import back_up, replace_file
 from memtrace._cli.json_with_comments import NotJsonError, append_item, parse, set_member
+from memtrace._cli.mcp import Serving, check_options, check_package
 from memtrace._cli.mcp_clients import CLIENTS, ClientName, McpClient
-from memtrace._cli.mcp_connection import URL_ALIAS
+from memtrace._cli.mcp_connection import URL_ALIAS, with_default
 from memtrace._cli.mcp_entry import Entry, Options, ServerEntry, keep_from, read_entry
-from memtrace._cli.profiles import moved_config_path
+from memtrace._cli.profiles import load, moved_config_path
 from memtrace._cli.terminal import say, show_error, show_json
 from memtrace._runtime.config import parse_base_url
 from memtrace._support.sqlite_urls import absolute_url
-from memtrace.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from memtrace._cli.connection import ConnectionSettings
@@ -55,6 +55,16 @@ class Installation:
         return self.file if self.file is not None else self.target.path()
 
     @property
+    def serving(self) -> Serving:
+        """What the server serves."""
+        return Serving(agent=self.agent, read_only=self.read_only)
+
+    @property
+    def starts_uvx(self) -> bool:
+        """Whether uvx starts the server, as it started this process, in an environment of its own."""
+        return self.uvx or any(part.startswith("archive-v") for part in Path(sys.prefix).parts)
+
+    @property
     def secret_id(self) -> str:
         """What a client calls the key that it asks for."""
         return f"{self.name}-api-key"
@@ -71,6 +81,10 @@ class _Server:
     key: str | None
     #: Whether an address, a profile or a key is set; else what the file has of them stays.
     is_named: bool
+    #: What it is connected with.
+    connection: ConnectionSettings
+    #: The same without the default profile.
+    given: ConnectionSettings
     #: Whether only the default profile names them; what the file has of them stays then as well.
     is_default: bool
 
@@ -81,16 +95,21 @@ class _Server:
             options = {name: words for name, words in self.entry.options.items() if name != "--profile"}
             environment = {name: text for name, text in self.entry.environment.items() if name != "MEMTRACE_CONFIG"}
             entry = replace(self.entry, options=options, environment=environment)
-            server = replace(self, entry=entry, key_variable=None, key=None, is_named=False)
+            server = replace(self, entry=entry, key_variable=None, key=None, is_named=False, connection=self.given)
         entry = keep_from(old, server.entry, is_named=server.is_named, key_variable=server.key_variable)
         return replace(server, entry=entry)
 
 
 def run_install(choice: Choice, installation: Installation, *, only_print: bool) -> None:
     """Write the server into the client's file, or show what would be written. Raises `CommandError`."""
+    if not installation.starts_uvx:
+        check_package()
     connection = choose(choice, url_alias=URL_ALIAS)
+    is_chosen = choice.profile or choice.base_url
+    _check(installation, connection if is_chosen else replace(connection, transport=None))  # the file may name another
     server = _server(choice, connection, installation)
     if only_print:
+        _check_with(installation, server, ServerEntry())
         _show_snippet(installation, server, with_key=installation.with_key)
         return
     try:
@@ -130,24 +149,46 @@ def _server(choice: Choice, connection: ConnectionSettings, installation: Instal
     return _Server(
         entry=ServerEntry(
             members=dict(installation.target.extra or {}),
-            launcher=_launcher(uvx=installation.uvx),
+            launcher=_launcher(installation),
             options=options,
             environment=environment,
         ),
         key_variable=variable,
         key=connection.api_key,
+        connection=connection,
+        given=replace(connection, transport=choice.transport, timeout=choice.timeout),
         is_named=connection.url is not None or variable is not None,
         is_default=connection.profile is not None and not (choice.profile or os.environ.get("MEMTRACE_PROFILE")),
     )
 
 
-def _launcher(*, uvx: bool) -> list[str]:
+def _launcher(installation: Installation) -> list[str]:
     """The command that starts this program, with its whole path, since clients have another PATH."""
-    is_temporary = any(part.startswith("archive-v") for part in Path(sys.prefix).parts)  # uvx started this process
-    if uvx or is_temporary:
+    if installation.starts_uvx:
         return [shutil.which("uvx") or "uvx", "--from", _PACKAGE, "memtrace-sdk", "mcp"]
     script = Path(sys.executable).with_name("memtrace-sdk.exe" if sys.platform == "win32" else "memtrace-sdk")
     return [str(script), "mcp"] if script.exists() else [sys.executable, "-m", "memtrace", "mcp"]
+
+
+def _check(installation: Installation, connection: ConnectionSettings) -> None:
+    """Refuse what the server would refuse when the client starts it. Raises `CommandError`."""
+    served = with_default(connection)
+    check_options(replace(served, api_key=served.api_key or "none"), installation.serving)
+
+
+def _check_with(installation: Installation, server: _Server, old: ServerEntry) -> None:
+    """Refuse what the server would refuse with the connection of the file's entry, which stays. Raises `CommandError`."""
+    connection, kept = server.connection, None if server.is_named else old.connection
+    if kept is not None and kept[0] == "base_url":
+        connection = replace(connection, url=kept[1], url_source=str(installation.path))
+    elif kept is not None:
+        profile = load().profiles.get(kept[1])
+        if profile is None:  # it is in another file
+            return
+        place = f"the profile {kept[1]!r}"
+        transport = connection.transport or profile.transport
+        connection = replace(connection, url=profile.base_url, url_source=place, transport=transport)
+    _check(installation, connection)
 
 
 def _check_profile(connection: ConnectionSettings) -> None:
@@ -163,14 +204,9 @@ def _check_profile(connection: ConnectionSettings) -> None:
 
 
 def _absolute(connection: ConnectionSettings, installation: Installation) -> str:
-    """The address as any working directory can use it. Raises `CommandError` for an invalid one, and for a password in it."""
+    """The address as any working directory can use it. Raises `CommandError` for a password in it."""
     url = str(connection.url)
-    try:
-        replace(connection, api_key=connection.api_key or "none").client().close()
-        parsed = parse_base_url(url)
-    except ConfigurationError as error:
-        raise connection.describe(error) from None
-    if parsed.authorization is not None and not installation.with_key:
+    if parse_base_url(url).authorization is not None and not installation.with_key:
         raise CommandError(
             "the base URL has a password, which would be in the file: name a profile, or add --with-key",
             ExitStatus.USAGE,
@@ -248,6 +284,7 @@ def _changed(installation: Installation, server: _Server, text: str) -> str:
     inputs = there.get("inputs") if isinstance(there, dict) else None
     old = _entry_in(installation, there)
     server = server.in_place_of(read_entry(old))
+    _check_with(installation, server, read_entry(old))
     entry, asked = _with_key(installation, server, server.key if installation.with_key else None)
     _check_key(installation, server, entry)
     if old != entry:

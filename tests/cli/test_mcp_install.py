@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import stat
@@ -163,6 +164,65 @@ class TestWhereAndHow:
         environment.setenv("MEMTRACE_API_KEY", KEY)
         install("cursor")
         assert entry_of("cursor")["env"]["MEMTRACE_BASE_URL"] == SERVER
+
+
+class TestWhatMcpRefuses:
+    @pytest.mark.parametrize("connection", [[], ["--profile", "acme"], ["--base-url", SERVER]])
+    @pytest.mark.parametrize(
+        "wrong", [["--agent", "a b"], ["--timeout", "-1"], ["--timeout", "nan"], ["--transport", "nope"]]
+    )
+    @pytest.mark.parametrize("only_print", [[], ["--print"]])
+    def test_install_refuses_with_the_same_error(self, invoke, home, environment, connection, wrong, only_print):
+        environment.setenv("MEMTRACE_CONFIG", str(home / "config.toml"))
+        invoke("profiles", "add", "other", "--base-url", "memory://")
+        invoke("profiles", "add", "acme", "--base-url", "memory://", "--timeout", "3")
+        if connection[:1] == ["--base-url"]:
+            environment.setenv("MEMTRACE_API_KEY", KEY)
+        served = invoke("mcp", *connection, *wrong)
+        result = invoke("mcp", "install", "cursor", *only_print, *connection, *wrong)
+        assert (result.exit_code, served.exit_code) == (2, 2)
+        assert result.stderr == served.stderr
+        assert not CLIENTS["cursor"].path().exists()
+
+    @pytest.mark.parametrize("transport", [[], ["--transport", "requests"]])
+    def test_a_transport_without_an_async_form_is_refused(self, invoke, home, transport):
+        url = SERVER if transport else f"requests+{SERVER}"
+        result = invoke("mcp", "install", "cursor", "--base-url", url, *transport)
+        assert result.exit_code == 2
+        assert "has no async form" in result.output.replace("\n", " ")
+
+    @pytest.mark.parametrize("kept", [["--base-url", SERVER], ["--profile", "acme"], ["--profile", "elsewhere"]])
+    def test_a_transport_has_to_fit_the_connection_that_stays(self, invoke, install, home, kept):
+        invoke("profiles", "add", "first", "--base-url", "memory://")
+        invoke("profiles", "add", "acme", "--base-url", SERVER)
+        path = CLIENTS["cursor"].path()
+        path.parent.mkdir(parents=True)
+        entry = {"command": "memtrace-sdk", "args": ["mcp", *kept], "env": {}}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor", "--transport", "httpx")
+        assert entry_of("cursor")["args"][-4:] == [*kept, "--transport", "httpx"]
+        result = invoke("mcp", "install", "cursor", "--transport", "nope")
+        assert result.exit_code == (0 if "elsewhere" in kept else 2)  # that file is not known here
+
+    def test_the_extra_is_needed_unless_uvx_brings_it(self, invoke, install, environment, home):
+        environment.setattr("importlib.import_module", missing("memtrace.integrations.mcp"))
+        result = invoke("mcp", "install", "cursor")
+        assert result.exit_code == 2
+        assert result.stderr == invoke("mcp").stderr
+        assert "needs the package mcp, not installed here" in result.stderr
+        assert not CLIENTS["cursor"].path().exists()
+        install("cursor", "--uvx", "--agent", "a")
+
+
+def missing(module):
+    """`import_module` of a program that has not the package ``mcp``."""
+
+    def import_module(name, package=None):
+        if name == module:
+            raise ModuleNotFoundError("No module named 'mcp'", name="mcp")
+        return importlib.__import__(name, fromlist=["_"])
+
+    return import_module
 
 
 class TestTheKey:
