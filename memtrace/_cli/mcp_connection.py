@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from memtrace._cli.connection import choose
+from memtrace._cli.home import folder_of_user
 from memtrace._cli.terminal import show_error
 from memtrace._support.sqlite_urls import location_of_path
 
@@ -51,7 +52,8 @@ def with_default(connection: ConnectionSettings) -> ConnectionSettings:
 
 
 def _default_file() -> Path:
-    return platformdirs.user_data_path("memtrace", appauthor=False) / "memories.db"
+    folder = folder_of_user(lambda: platformdirs.user_data_path("memtrace", appauthor=False), instead="--base-url")
+    return folder / "memories.db"
 
 
 def _bare(url: str | None) -> str:

@@ -102,25 +102,26 @@ class _Server:
 
 def run_install(choice: Choice, installation: Installation, *, only_print: bool) -> None:
     """Write the server into the client's file, or show what would be written. Raises `CommandError`."""
+    path = None if only_print else installation.path
     if not installation.starts_uvx:
         check_package()
     connection = choose(choice, url_alias=URL_ALIAS)
     is_chosen = choice.profile or choice.base_url
     _check(installation, connection if is_chosen else replace(connection, transport=None))  # the file may name another
     server = _server(choice, connection, installation)
-    if only_print:
+    if path is None:
         _check_with(installation, server, ServerEntry())
         _show_snippet(installation, server, with_key=installation.with_key)
         return
     try:
         _write(installation, server)
     except NotJsonError as error:
-        show_error(f"{installation.path} was not changed: {error}; add this to it:")
+        show_error(f"{path} was not changed: {error}; add this to it:")
         _show_snippet(installation, server, with_key=False)
-        raise CommandError(f"{installation.path} cannot be changed safely", ExitStatus.USAGE) from None
+        raise CommandError(f"{path} cannot be changed safely", ExitStatus.USAGE) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise CommandError(f"{installation.path} cannot be changed: {reason}", ExitStatus.FAILED) from None
+        raise CommandError(f"{path} cannot be changed: {reason}", ExitStatus.FAILED) from None
 
 
 # ---- the server -----------------------------------------------------------------------------------------------------
@@ -180,7 +181,7 @@ def _check_with(installation: Installation, server: _Server, old: ServerEntry) -
     """Refuse what the server would refuse with the connection of the file's entry, which stays. Raises `CommandError`."""
     connection, kept = server.connection, None if server.is_named else old.connection
     if kept is not None and kept[0] == "base_url":
-        connection = replace(connection, url=kept[1], url_source=str(installation.path))
+        connection = replace(connection, url=kept[1], url_source="the settings file")
     elif kept is not None:
         profile = load().profiles.get(kept[1])
         if profile is None:  # it is in another file
@@ -281,7 +282,6 @@ def _changed(installation: Installation, server: _Server, text: str) -> str:
     """The text with the server in it. Raises `NotJsonError`, and `CommandError` where it would have no key."""
     section = installation.target.section
     there = parse(text) if text.strip() else {}
-    inputs = there.get("inputs") if isinstance(there, dict) else None
     old = _entry_in(installation, there)
     server = server.in_place_of(read_entry(old))
     _check_with(installation, server, read_entry(old))
@@ -289,7 +289,8 @@ def _changed(installation: Installation, server: _Server, text: str) -> str:
     _check_key(installation, server, entry)
     if old != entry:
         text = set_member(text, [section, installation.name], entry)
-    known = [each.get("id") for each in inputs or [] if isinstance(each, dict)]
+    inputs = there.get("inputs") if isinstance(there, dict) else None
+    known = [each.get("id") for each in inputs if isinstance(each, dict)] if isinstance(inputs, list) else []
     for each in asked:
         if each["id"] not in known:
             text = append_item(text, "inputs", each)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import stat
@@ -205,24 +204,16 @@ class TestWhatMcpRefuses:
         assert result.exit_code == (0 if "elsewhere" in kept else 2)  # that file is not known here
 
     def test_the_extra_is_needed_unless_uvx_brings_it(self, invoke, install, environment, home):
-        environment.setattr("importlib.import_module", missing("memtrace.integrations.mcp"))
+        for name in [name for name in sys.modules if name.startswith("memtrace.integrations.mcp")]:
+            environment.delitem(sys.modules, name)
+        environment.setitem(sys.modules, "mcp", None)
+        environment.setitem(sys.modules, "mcp.server.lowlevel", None)
         result = invoke("mcp", "install", "cursor")
         assert result.exit_code == 2
         assert result.stderr == invoke("mcp").stderr
         assert "needs the package mcp, not installed here" in result.stderr
         assert not CLIENTS["cursor"].path().exists()
         install("cursor", "--uvx", "--agent", "a")
-
-
-def missing(module):
-    """`import_module` of a program that has not the package ``mcp``."""
-
-    def import_module(name, package=None):
-        if name == module:
-            raise ModuleNotFoundError("No module named 'mcp'", name="mcp")
-        return importlib.__import__(name, fromlist=["_"])
-
-    return import_module
 
 
 class TestTheKey:
@@ -555,6 +546,22 @@ class TestWhatStandsThere:
         assert path.read_text(encoding="utf-8") == text
         assert [each.name for each in path.parent.iterdir()] == ["mcp.json"]
 
+    @pytest.mark.parametrize("client", ["vscode", "cursor"])
+    @pytest.mark.parametrize("inputs", [5, "text", {"id": "memtrace-api-key"}, True])
+    def test_inputs_that_are_no_list_matter_to_vs_code_only(self, invoke, home, remote, client, inputs):
+        path = CLIENTS[client].path()
+        path.parent.mkdir(parents=True)
+        before = json.dumps({"inputs": inputs})
+        path.write_text(before, encoding="utf-8")
+        result = invoke("mcp", "install", client)
+        if client == "cursor":
+            assert (result.exit_code, parse(path.read_text(encoding="utf-8"))["inputs"]) == (0, inputs)
+            return
+        assert result.exit_code == 2
+        assert "inputs is not a list" in result.stderr.replace("\n", " ")
+        assert json.loads(result.stdout)["servers"]["memtrace"]
+        assert path.read_text(encoding="utf-8") == before
+
     def test_a_file_that_is_not_utf_8_stays(self, invoke, path):
         path.write_bytes(b"\xff{}")
         result = invoke("mcp", "install", "cursor")
@@ -592,6 +599,58 @@ class TestWhatStandsThere:
         result = invoke("mcp", "install", "cursor")
         assert result.exit_code == 1
         assert "changes all the time: close Cursor" in result.output.replace("\n", " ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users of Windows have a profile folder")
+class TestWithoutAHomeDirectory:
+    @pytest.fixture(autouse=True)
+    def _without(self, environment):
+        import pwd
+
+        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MEMTRACE_CONFIG"):
+            environment.delenv(name, raising=False)
+        environment.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+
+    @pytest.mark.parametrize("client", CLIENTS)
+    @pytest.mark.parametrize("connection", [[], ["--base-url", "memory://"]])
+    def test_install_needs_a_file(self, invoke, client, connection):
+        result = invoke("mcp", "install", client, *connection)
+        assert result.exit_code == 2
+        assert "no home directory: set HOME, or use --file / --base-url" in result.stderr.replace("\n", " ")
+
+    def test_on_macos_too(self, invoke, environment):
+        environment.setattr("sys.platform", "darwin")
+        assert invoke("mcp", "install", "vscode").exit_code == 2
+
+    def test_install_works_with_a_file_and_a_base_url(self, invoke, tmp_path):
+        path = str(tmp_path / "mcp.json")
+        assert invoke("mcp", "install", "cursor", "--file", path, "--base-url", "memory://").exit_code == 0
+        assert invoke("mcp", "install", "cursor", "--print", "--base-url", "memory://").exit_code == 0
+
+    @pytest.mark.parametrize(
+        ("command", "told"),
+        [
+            (["mcp"], "--base-url / MEMTRACE_CONFIG"),
+            (["recall", "a"], "--base-url / MEMTRACE_CONFIG"),
+            (["profiles", "list"], "--base-url / MEMTRACE_CONFIG"),
+            (["profiles", "path"], "--base-url / MEMTRACE_CONFIG"),
+            (["profiles", "add", "a", "--base-url", "memory://"], "--base-url / MEMTRACE_CONFIG"),
+        ],
+    )
+    def test_other_commands_say_what_to_set(self, invoke, command, told):
+        result = invoke(*command)
+        assert result.exit_code == 2
+        assert f"no home directory: set HOME, or use {told}" in result.stderr.replace("\n", " ")
+
+    def test_the_file_of_memories_needs_one(self, invoke, environment, tmp_path):
+        environment.setenv("MEMTRACE_CONFIG", str(tmp_path / "config.toml"))
+        result = invoke("mcp")
+        assert result.exit_code == 2
+        assert "no home directory: set HOME, or use --base-url" in result.stderr.replace("\n", " ")
+
+    def test_a_folder_that_is_not_absolute_is_none(self, invoke, environment):
+        environment.setattr(platformdirs, "user_config_path", lambda *_, **__: Path("~/.config"))  # older releases
+        assert invoke("profiles", "path").exit_code == 2
 
 
 def test_a_client_that_is_not_known_is_refused_with_those_that_are(invoke, home):
