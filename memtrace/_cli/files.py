@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import stat
 import tempfile
 from contextlib import suppress
@@ -30,13 +29,12 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def back_up(path: Path) -> Path:
-    """Copy a file, with its mode, to a new name beside it, and give that name."""
+    """Copy a file to a new name beside it, for its owner only since it may have keys, and give that name."""
     place = path.resolve()
     names = (place.with_name(f"{place.name}.bak{number or ''}") for number in itertools.count())
     backup = next(name for name in names if not name.exists())
     with os.fdopen(os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
         stream.write(place.read_bytes())
-    shutil.copymode(place, backup)
     return backup
 
 

@@ -179,6 +179,8 @@ def _check(installation: Installation, connection: ConnectionSettings) -> None:
 
 def _check_with(installation: Installation, server: _Server, old: ServerEntry) -> None:
     """Refuse what the server would refuse with the connection of the file's entry, which stays. Raises `CommandError`."""
+    if installation.with_key and server.key is None and (server.key_variable is not None or not server.is_named):
+        raise CommandError("there is no key to write: set MEMTRACE_API_KEY", ExitStatus.USAGE)
     connection, kept = server.connection, None if server.is_named else old.connection
     if kept is not None and kept[0] == "base_url":
         connection = replace(connection, url=kept[1], url_source="the settings file")

@@ -267,7 +267,7 @@ class TestTheKey:
         path.chmod(0o644)
         result = install("zed", "--with-key")
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
-        assert stat.S_IMODE(path.with_name("settings.json.bak").stat().st_mode) == 0o644
+        assert stat.S_IMODE(path.with_name("settings.json.bak").stat().st_mode) == 0o600
         assert f"others can read the key in {path}: chmod 600 it" in result.stderr.replace("\n", " ")
 
     def test_a_profile_keeps_it_out_of_the_file(self, install, invoke, environment, remote, tmp_path):
@@ -326,7 +326,21 @@ class TestTheKey:
     def test_a_server_needs_one_also_where_none_is_set_here(self, install, invoke, home):
         install("cursor", "--base-url", SERVER)
         assert entry_of("cursor")["env"]["MEMTRACE_API_KEY"] == "${env:MEMTRACE_API_KEY}"
-        assert invoke("mcp", "install", "zed", "--base-url", SERVER, "--with-key").exit_code == 2
+
+    @pytest.mark.parametrize("client", CLIENTS)
+    @pytest.mark.parametrize("arguments", [[], ["--base-url", SERVER], ["--print", "--base-url", SERVER], ["--print"]])
+    def test_without_one_there_is_none_to_write(self, invoke, home, client, arguments):
+        result = invoke("mcp", "install", client, "--with-key", *arguments)
+        assert result.exit_code == 2
+        assert "there is no key to write: set MEMTRACE_API_KEY" in result.stderr.replace("\n", " ")
+        assert not CLIENTS[client].path().exists()
+
+    def test_none_is_written_for_a_connection_of_the_file(self, invoke, install, home):
+        invoke("profiles", "add", "first", "--base-url", "memory://")
+        install("zed", "--base-url", "memory://", "--with-key")
+        before = CLIENTS["zed"].path().read_bytes()
+        assert invoke("mcp", "install", "zed", "--with-key", "--agent", "a").exit_code == 2
+        assert CLIENTS["zed"].path().read_bytes() == before
 
     def test_an_invalid_address_is_refused(self, invoke, home):
         result = invoke("mcp", "install", "cursor", "--base-url", "ftp://x")
