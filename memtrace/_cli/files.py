@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import stat
@@ -11,7 +12,11 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` in the place of a file, whole or not at all; who could read the old one can read the new one."""
+    """Put `content` in the place of a file, whole or not at all; who could read the old one can read the new one.
+
+    Raises `OSError`, also for a file that is read-only.
+    """
+    check_writable(path)
     place = path.resolve()  # a link stays one
     handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:
@@ -26,6 +31,16 @@ def replace_file(path: Path, content: bytes) -> None:
         with suppress(OSError):
             Path(name).unlink()
         raise
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that is read-only, which a new file in its place would ignore. Raises `OSError`."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not mode & 0o222 or not os.access(path, os.W_OK):  # the mode counts for root, too
+        raise PermissionError(errno.EACCES, "it is read-only", str(path))
 
 
 def back_up(path: Path) -> Path:

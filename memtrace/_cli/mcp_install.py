@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from memtrace._cli.connection import choose
 from memtrace._cli.exit_status import CommandError, ExitStatus
-from memtrace._cli.files import back_up, replace_file
+from memtrace._cli.files import back_up, check_writable, replace_file
 from memtrace._cli.json_with_comments import NotJsonError, append_item, parse, set_member
 from memtrace._cli.mcp import Serving, check_options, check_package
 from memtrace._cli.mcp_clients import CLIENTS, ClientName, McpClient
@@ -262,6 +262,7 @@ def _write(installation: Installation, server: _Server) -> None:
             return
         if _read(path) != before:
             continue
+        check_writable(path)
         path.resolve().parent.mkdir(parents=True, exist_ok=True)
         backup = back_up(path) if before else None
         mark = before[:3] if before.startswith(b"\xef\xbb\xbf") else b""

@@ -582,6 +582,19 @@ class TestWhatStandsThere:
         assert result.exit_code == 1
         assert "cannot be changed: it is not UTF-8" in result.output.replace("\n", " ")
 
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_a_read_only_file_stays(self, invoke, path, tmp_path, is_link):
+        target = tmp_path / "dotfiles.json" if is_link else path
+        if is_link:
+            path.symlink_to(target)
+        target.write_text("{}", encoding="utf-8")
+        target.chmod(0o444)
+        result = invoke("mcp", "install", "cursor")
+        assert result.exit_code == 1
+        assert "mcp.json cannot be changed: it is read-only" in result.output.replace("\n", " ")
+        assert target.read_text(encoding="utf-8") == "{}"
+        assert [each.name for each in path.parent.iterdir()] == ["mcp.json"]
+
     def test_a_folder_in_its_place_is_told(self, invoke, path):
         path.mkdir()
         result = invoke("mcp", "install", "cursor")

@@ -111,6 +111,14 @@ class TestCommands:
         invoke("profiles", "add", "notes", "--base-url", "sqlite:////data/a%2eb.db")
         assert profiles.load().profiles["notes"].base_url == "sqlite:////data/a%2eb.db"
 
+    def test_a_read_only_file_is_not_replaced(self, invoke, config):
+        path = config("# mine\n")
+        path.chmod(0o444)
+        result = invoke("profiles", "add", "a", "--base-url", "memory://")
+        assert result.exit_code == 1
+        assert "cannot be written: it is read-only" in result.output.replace("\n", " ")
+        assert path.read_text(encoding="utf-8") == "# mine\n"
+
     def test_the_list_shows_the_default_and_no_key(self, invoke, keys):
         keys.kept["memtrace-sdk", "a"] = KEY
         invoke("profiles", "add", "a", "--base-url", "http://a")
