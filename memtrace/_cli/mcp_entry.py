@@ -27,6 +27,9 @@ WITH_VALUE: Final = (
 )
 """The options of ``memtrace-sdk mcp`` that have a value."""
 
+VARIABLES: Final = {"--transport": "MEMTRACE_TRANSPORT", "--timeout": "MEMTRACE_TIMEOUT"}
+"""The variables of settings that any connection may have, by the options that outrank them."""
+
 _ADDRESS_OPTIONS: Final = ("--profile", "--base-url")
 _ADDRESS_VARIABLES: Final = ("MEMTRACE_BASE_URL", URL_ALIAS, "MEMTRACE_PROFILE", "MEMTRACE_CONFIG", "MEMTRACE_API_KEY")
 _TRANSPORT: Final = ("--transport", "MEMTRACE_TRANSPORT")
@@ -90,7 +93,7 @@ def keep_from(old: ServerEntry, new: ServerEntry, *, is_named: bool, key_variabl
     """
     options, environment = dict(old.options), dict(old.environment)
     is_same = new.connection is not None and new.connection == old.connection
-    dropped: list[str] = []
+    dropped = [option for option, name in VARIABLES.items() if name in new.environment]
     if is_named:
         dropped += _ADDRESS_OPTIONS
         dropped += [name for name in _ADDRESS_VARIABLES if name != key_variable or not is_same]

@@ -16,7 +16,7 @@ from memtrace._cli.json_with_comments import NotJsonError, append_item, parse, s
 from memtrace._cli.mcp import Serving, check_options, check_package
 from memtrace._cli.mcp_clients import CLIENTS, ClientName, McpClient
 from memtrace._cli.mcp_connection import URL_ALIAS, with_default
-from memtrace._cli.mcp_entry import Entry, Options, ServerEntry, keep_from, read_entry
+from memtrace._cli.mcp_entry import VARIABLES, Entry, Options, ServerEntry, keep_from, read_entry
 from memtrace._cli.profiles import load, moved_config_path
 from memtrace._cli.terminal import say, show_error, show_json
 from memtrace._runtime.config import parse_base_url
@@ -144,6 +144,9 @@ def _server(choice: Choice, connection: ConnectionSettings, installation: Instal
         environment["MEMTRACE_BASE_URL"] = _absolute(connection, installation)
     elif connection.profile is not None and (path := moved_config_path()) is not None:
         environment["MEMTRACE_CONFIG"] = str(path)
+    for option, name in VARIABLES.items():
+        if option not in options and (value := os.environ.get(name)):
+            environment[name] = value
     needs_key = connection.api_key or (connection.url is not None and not connection.is_local)
     in_keyring = connection.key_source == "the keyring"
     variable = connection.key_source if needs_key and not in_keyring else None

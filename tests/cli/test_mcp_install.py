@@ -158,6 +158,26 @@ class TestWhereAndHow:
         assert server["args"][-4:] == ["--transport", "sqlite", "--timeout", "2.5"]
         assert server["env"] == {"MEMTRACE_BASE_URL": f"sqlite:///{tmp_path}/agent.db"}
 
+    def test_variables_of_the_connection_are_passed_on_where_no_option_is_given(self, install, environment):
+        install("cursor", "--base-url", SERVER, "--transport", "httpx", "--timeout", "2")
+        environment.setenv("MEMTRACE_TRANSPORT", "aiohttp")
+        environment.setenv("MEMTRACE_TIMEOUT", "7.5")
+        install("cursor", "--timeout", "3")
+        assert entry_of("cursor")["args"][-3:] == ["mcp", "--timeout", "3.0"]
+        assert entry_of("cursor")["env"]["MEMTRACE_TRANSPORT"] == "aiohttp"
+        assert "MEMTRACE_TIMEOUT" not in entry_of("cursor")["env"]
+        install("cursor")
+        assert entry_of("cursor")["args"][-1] == "mcp"
+        assert entry_of("cursor")["env"]["MEMTRACE_TIMEOUT"] == "7.5"
+
+    @pytest.mark.parametrize(("name", "value"), [("MEMTRACE_TRANSPORT", "nope"), ("MEMTRACE_TIMEOUT", "soon")])
+    def test_an_invalid_variable_is_refused_as_by_mcp(self, invoke, home, environment, name, value):
+        environment.setenv(name, value)
+        environment.setenv("MEMTRACE_API_KEY", KEY)
+        result = invoke("mcp", "install", "cursor", "--base-url", SERVER)
+        assert result.exit_code == 2
+        assert result.stderr == invoke("mcp", "--base-url", SERVER).stderr
+
     def test_memtrace_url_is_read_too(self, install, environment):
         environment.setenv("MEMTRACE_URL", SERVER)
         environment.setenv("MEMTRACE_API_KEY", KEY)
