@@ -66,18 +66,21 @@ class ServerEntry:
 
 
 def read_entry(written: object) -> ServerEntry:
-    """Take an entry of a file apart. One without a command has nothing that could be kept."""
+    """Take an entry of a file apart. Another program's has nothing to keep, except that of Memtrace's own server."""
     if not isinstance(written, dict) or "command" not in written:
         return ServerEntry(is_ours=False)
     arguments = written.get("args")
     words = [str(word) for word in (written["command"], *(arguments if isinstance(arguments, list) else []))]
     end = next((place for place in range(1, len(words)) if words[place] == "mcp" and _is_ours(words[:place])), None)
-    environment = written.get("env")
+    variables = written.get("env")
+    environment = dict(variables) if isinstance(variables, dict) else {}
+    if end is None and not any(name.startswith("MEMTRACE_") for name in environment):
+        return ServerEntry(is_ours=False)
     return ServerEntry(
         members=written,
         launcher=words if end is None else words[: end + 1],
         options={} if end is None else _options(words[end + 1 :]),
-        environment=dict(environment) if isinstance(environment, dict) else {},
+        environment=environment,
         is_ours=end is not None,
     )
 

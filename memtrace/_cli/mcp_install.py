@@ -61,7 +61,7 @@ class Installation:
 
     @property
     def starts_uvx(self) -> bool:
-        """Whether uvx starts the server, as it started this process, in an environment of its own."""
+        """Whether uvx starts the server: on request, and if it started this process."""
         return self.uvx or any(part.startswith("archive-v") for part in Path(sys.prefix).parts)
 
     @property
@@ -185,6 +185,8 @@ def _check_with(installation: Installation, server: _Server, old: ServerEntry) -
     if installation.with_key and server.key is None and (server.key_variable is not None or not server.is_named):
         raise CommandError("there is no key to write: set MEMTRACE_API_KEY", ExitStatus.USAGE)
     connection, kept = server.connection, None if server.is_named else old.connection
+    if kept is not None and any("${" in each for each in kept):  # the client puts a value in
+        return
     if kept is not None and kept[0] == "base_url":
         connection = replace(connection, url=kept[1], url_source="the settings file")
     elif kept is not None:
@@ -270,9 +272,7 @@ def _write(installation: Installation, server: _Server) -> None:
         backup = back_up(path) if before else None
         mark = before[:3] if before.startswith(b"\xef\xbb\xbf") else b""
         replace_file(path, mark + changed.encode())
-        if _is_foreign(installation, text):
-            show_error(f"{installation.name} was another server in this file, not memtrace-sdk mcp: it is replaced")
-        _tell(installation, server, backup)
+        _tell(installation, server, _entry_in(installation, text), backup)
         return
     raise CommandError(f"{path} changes all the time: close {installation.target.title}", ExitStatus.FAILED)
 
@@ -287,15 +287,14 @@ def _read(path: Path) -> bytes:
 def _changed(installation: Installation, server: _Server, text: str) -> str:
     """The text with the server in it. Raises `NotJsonError`, and `CommandError` where it would have no key."""
     section = installation.target.section
-    there = parse(text) if text.strip() else {}
-    old = _entry_in(installation, there)
+    old = _entry_in(installation, text)
     server = server.in_place_of(read_entry(old))
     _check_with(installation, server, read_entry(old))
     entry, asked = _with_key(installation, server, server.key if installation.with_key else None)
     _check_key(installation, server, entry)
     if old != entry:
         text = set_member(text, [section, installation.name], entry)
-    inputs = there.get("inputs") if isinstance(there, dict) else None
+    inputs = parse(text).get("inputs")
     known = [each.get("id") for each in inputs if isinstance(each, dict)] if isinstance(inputs, list) else []
     for each in asked:
         if each["id"] not in known:
@@ -303,20 +302,18 @@ def _changed(installation: Installation, server: _Server, text: str) -> str:
     return text
 
 
-def _entry_in(installation: Installation, there: object) -> object:
-    """What a file has under the server's name; None for nothing."""
+def _entry_in(installation: Installation, text: str) -> object:
+    """What a file has under the server's name; None for nothing. Raises `NotJsonError`."""
+    there = parse(text) if text.strip() else None
     servers = there.get(installation.target.section) if isinstance(there, dict) else None
     return servers.get(installation.name) if isinstance(servers, dict) else None
 
 
-def _is_foreign(installation: Installation, text: str) -> bool:
-    """Whether a file has another program under the server's name."""
-    old = _entry_in(installation, parse(text)) if text.strip() else None
-    return old is not None and not read_entry(old).is_ours
-
-
-def _tell(installation: Installation, server: _Server, backup: Path | None) -> None:
+def _tell(installation: Installation, server: _Server, old: object, backup: Path | None) -> None:
     path, client = installation.path, installation.target
+    if old is not None and not read_entry(old).is_ours:
+        show_error(f"{installation.name} was another server in this file, not memtrace-sdk mcp: it is replaced")
+    server = server.in_place_of(read_entry(old))
     say(f"{path} has the server {installation.name} now; restart {client.title}")
     if backup is not None:
         say(f"the file as it was: {backup}")

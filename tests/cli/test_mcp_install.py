@@ -519,6 +519,27 @@ class TestWhatStandsThere:
         install("cursor", "--read-only")
         assert entry_of("cursor") == {**before, "args": [*before["args"], "--read-only"]}
 
+    @pytest.mark.parametrize("kept", [{"MEMTRACE_BASE_URL": "${env:MY_URL}"}, {"MEMTRACE_PROFILE": "${env:MY_NAME}"}])
+    def test_a_reference_in_place_of_a_connection_stays(self, install, path, kept):
+        entry = {"command": "memtrace-sdk", "args": ["mcp"], "env": kept}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor", "--agent", "a", "--transport", "httpx")
+        assert entry_of("cursor")["env"] == kept
+
+    def test_the_variable_of_a_default_profile_that_is_not_used_is_not_asked_for(self, install, invoke, environment):
+        environment.setenv("ACME_KEY", KEY)
+        install("cursor", "--base-url", "memory://")
+        invoke("profiles", "add", "acme", "--base-url", SERVER, "--api-key-env", "ACME_KEY")
+        assert install("cursor", "--agent", "a").stderr == ""
+        assert entry_of("cursor")["env"] == {"MEMTRACE_BASE_URL": "memory://"}
+
+    def test_variables_of_another_program_are_not_kept(self, install, path):
+        entry = {"command": "npx", "args": ["x"], "env": {"OTHER_TOKEN": "secret"}, "cwd": "/x"}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor")
+        assert entry_of("cursor").keys() == {"command", "args", "env"}
+        assert entry_of("cursor")["env"] == {}
+
     @pytest.mark.parametrize(
         "old", [{"url": "https://x"}, "text", {"command": "npx", "args": ["x", "mcp", "--agent", "a"]}]
     )
