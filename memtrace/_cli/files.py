@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
-import shutil
 import stat
 import tempfile
 from contextlib import suppress
@@ -12,7 +12,11 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` in the place of a file, whole or not at all; who could read the old one can read the new one."""
+    """Put `content` in the place of a file, whole or not at all; who could read the old one can read the new one.
+
+    Raises `OSError`, also for a file that is read-only.
+    """
+    check_writable(path)
     place = path.resolve()  # a link stays one
     handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     try:
@@ -29,14 +33,23 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a file that is read-only, which a new file in its place would ignore. Raises `OSError`."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not mode & 0o222 or not os.access(path, os.W_OK):  # the mode counts for root, too
+        raise PermissionError(errno.EACCES, "it is read-only", str(path))
+
+
 def back_up(path: Path) -> Path:
-    """Copy a file, with its mode, to a new name beside it, and give that name."""
+    """Copy a file to a new name beside it, for its owner only since it may have keys, and give that name."""
     place = path.resolve()
     names = (place.with_name(f"{place.name}.bak{number or ''}") for number in itertools.count())
     backup = next(name for name in names if not name.exists())
     with os.fdopen(os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
         stream.write(place.read_bytes())
-    shutil.copymode(place, backup)
     return backup
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -103,10 +104,17 @@ class _Document:
         self._commas = _without_comments(text)
         #: JSON that has every value where the text has it.
         self._plain = _without_trailing_commas(self._commas)
-        indent = _INDENT.search(text)
         #: None where all is on one line, which stays so.
-        self._unit = None if "\n" not in text.strip() else indent[1] if indent else "  "
+        self._unit = self._indent() if "\n" in self._plain.strip() else None
         self._newline = "\r\n" if "\r\n" in text else "\n"
+
+    def _indent(self) -> str:
+        """The indentation of the first member on its own line; without one that of the first comment in the object."""
+        start = self.root() + 1
+        lines = _INDENT.finditer(self._commas, start)  # with spaces for comments, also for one before a member
+        members = (match[1] for match in lines if self._text.startswith(match[1] + match[0][-1], match.start()))
+        comments = (match[1] for match in _INDENT.finditer(self._text, start))
+        return next(itertools.chain(members, comments), "  ")
 
     def root(self) -> int:
         """Where the outermost object begins."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from memtrace._cli.connection import ConnectionSettings
     from memtrace._cli.options import Choice
     from memtrace.async_client import AsyncMemtrace
-    from memtrace.integrations.tools import MemoryScope
+    from memtrace.integrations.tools import AsyncMemoryTools, MemoryScope
 
 _LEAVE = functools.partial(os._exit, 0)  # at once: a thread that reads the input cannot be interrupted
 _DEADLINE = 60.0  # seconds: a model waits for the response
@@ -41,13 +41,13 @@ class Serving:
 
     #: None serves the tools of Memtrace's own MCP server, in which each call names the agent.
     agent: str | None
-    session: str | None
-    scope: MemoryScope
+    session: str | None = None
+    scope: MemoryScope = "agent"
     read_only: bool
-    prefix: str
+    prefix: str = ""
     #: Host and port; None for the standard streams.
-    http: str | None
-    search_index: str | None
+    http: str | None = None
+    search_index: str | None = None
 
     def check(self) -> None:
         """Refuse options of one agent's tools without an agent. Raises `CommandError`."""
@@ -101,15 +101,32 @@ def check_package() -> None:
         ) from error
 
 
+def check_options(connection: ConnectionSettings, serving: Serving) -> None:
+    """Refuse options and variables that could not be served, without the extra and without a request. Raises `CommandError`."""
+    try:
+        client = connection.async_client(deadline=_DEADLINE)
+        _tools(client, serving)
+    except (ConfigurationError, InvalidRequestError) as error:
+        raise connection.describe(error) from None
+    asyncio.run(client.close())
+
+
 def _made(connection: ConnectionSettings, serving: Serving) -> tuple[AsyncMemtrace, Server[dict[str, Any]]]:
     """The client and the server over it. Raises for what cannot be."""
     from memtrace.integrations.mcp import memory_server, memtrace_server
-    from memtrace.integrations.tools import TOOLS, AsyncMemoryTools
 
     client = connection.async_client(deadline=_DEADLINE)
+    tools = _tools(client, serving)
+    return client, memtrace_server(client, read_only=serving.read_only) if tools is None else memory_server(tools)
+
+
+def _tools(client: AsyncMemtrace, serving: Serving) -> AsyncMemoryTools | None:
+    """The tools of one agent; None for those of all. Raises for what cannot be."""
+    from memtrace.integrations.tools import TOOLS, AsyncMemoryTools
+
     if serving.agent is None:
-        return client, memtrace_server(client, read_only=serving.read_only)
-    tools = AsyncMemoryTools(
+        return None
+    return AsyncMemoryTools(
         client,
         agent_id=serving.agent,
         session_id=serving.session,
@@ -117,7 +134,6 @@ def _made(connection: ConnectionSettings, serving: Serving) -> tuple[AsyncMemtra
         tools=["recall", "search"] if serving.read_only else TOOLS,
         prefix=serving.prefix,
     )
-    return client, memory_server(tools)
 
 
 # ---- the standard streams -------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 import platformdirs
 
+from memtrace._cli.home import folder_of_user
+
 ClientName = Literal["claude-desktop", "claude-code", "cursor", "vscode", "windsurf", "zed"]
 
 
@@ -30,26 +32,33 @@ class McpClient:
     extra: Mapping[str, str] | None = None
 
 
+def _home() -> Path:
+    return folder_of_user(Path.home, instead="--file / --base-url")
+
+
 def _settings(*parts: str) -> Path:
     """A file in the platform's folder for an application's settings: on Windows the one that roams."""
-    return platformdirs.user_config_path(roaming=True).joinpath(*parts)
+    if sys.platform == "darwin":  # platformdirs follows XDG_CONFIG_HOME there, and these clients do not
+        return _home().joinpath("Library", "Application Support", *parts)
+    folder = folder_of_user(lambda: platformdirs.user_config_path(roaming=True), instead="--file / --base-url")
+    return folder.joinpath(*parts)
 
 
 def _zed() -> Path:
     if sys.platform == "darwin":
-        return Path.home() / ".config" / "zed" / "settings.json"
+        return _home() / ".config" / "zed" / "settings.json"
     return _settings("Zed" if sys.platform == "win32" else "zed", "settings.json")
 
 
 def _claude_code() -> Path:
     folder = os.environ.get("CLAUDE_CONFIG_DIR")
-    return (Path(folder) if folder else Path.home()) / ".claude.json"
+    return (Path(folder) if folder else _home()) / ".claude.json"
 
 
 CLIENTS: Final[Mapping[ClientName, McpClient]] = {
     "claude-desktop": McpClient("Claude Desktop", lambda: _settings("Claude", "claude_desktop_config.json")),
     "claude-code": McpClient("Claude Code", _claude_code, variable="${{{}}}", extra={"type": "stdio"}),
-    "cursor": McpClient("Cursor", lambda: Path.home() / ".cursor" / "mcp.json", variable="${{env:{}}}"),
+    "cursor": McpClient("Cursor", lambda: _home() / ".cursor" / "mcp.json", variable="${{env:{}}}"),
     "vscode": McpClient(
         "VS Code",
         lambda: _settings("Code", "User", "mcp.json"),
@@ -58,7 +67,7 @@ CLIENTS: Final[Mapping[ClientName, McpClient]] = {
         extra={"type": "stdio"},
     ),
     "windsurf": McpClient(
-        "Windsurf", lambda: Path.home() / ".codeium" / "windsurf" / "mcp_config.json", variable="${{env:{}}}"
+        "Windsurf", lambda: _home() / ".codeium" / "windsurf" / "mcp_config.json", variable="${{env:{}}}"
     ),
     "zed": McpClient("Zed", _zed, section="context_servers"),
 }

@@ -15,6 +15,7 @@ from tomlkit.items import Table
 
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import replace_file
+from memtrace._cli.home import folder_of_user
 
 _MAX_CHARACTERS = 256 * 1024  # reading TOML takes up to 600 times its size
 
@@ -58,7 +59,17 @@ class Config:
 def config_path() -> Path:
     """Where the file is: MEMTRACE_CONFIG, else ``memtrace/config.toml`` in the platform's folder for settings."""
     given = os.environ.get("MEMTRACE_CONFIG")
-    return Path(given) if given else platformdirs.user_config_path("memtrace", appauthor=False) / "config.toml"
+    if given:
+        return Path(given)
+    instead = "--base-url / MEMTRACE_CONFIG"
+    folder = folder_of_user(lambda: platformdirs.user_config_path("memtrace", appauthor=False), instead=instead)
+    return folder / "config.toml"
+
+
+def moved_config_path() -> Path | None:
+    """The file, absolute, where a variable of this process names its folder, which other programs may not have; else None."""
+    names = ("MEMTRACE_CONFIG", "XDG_CONFIG_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA")  # the last two: platformdirs
+    return config_path().absolute() if any(os.environ.get(name) for name in names) else None
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

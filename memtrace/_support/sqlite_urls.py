@@ -79,6 +79,21 @@ def location_of_url(url: str) -> StoreLocation:
     return StoreLocation(_absolute(path), _durability(query))
 
 
+def absolute_url(url: str) -> str:
+    """An address with the absolute path of its file; what is absolute already, or names no file, stays as it is.
+
+    A relative path counts from the working directory at the time of this call. Raises `AddressError`.
+
+    >>> absolute_url("sqlite:////data/agent.db"), absolute_url("https://memtrace.example")
+    ('sqlite:////data/agent.db', 'https://memtrace.example')
+    """
+    scheme, _, rest = url.partition("://")
+    path = unquote(rest.partition("?")[0][1:])
+    if scheme.lower().rpartition("+")[2] != "sqlite" or Path(path).is_absolute():
+        return url
+    return f"{scheme}://{location_of_url(url).url().partition('://')[2]}"
+
+
 def _durability(query: str) -> Durability:
     given = parse_qsl(query, keep_blank_values=True)
     for name, value in given:

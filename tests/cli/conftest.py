@@ -16,7 +16,7 @@ import memtrace
 from memtrace_transports import FakeMemtrace, ManualClock
 from memtrace_transports.memory.server import LiveServer
 
-collect_ignore = [] if find_spec("mcp") else ["test_mcp.py"]  # the lowest versions
+collect_ignore = [] if find_spec("mcp") else ["test_mcp.py", "test_mcp_install.py"]  # the lowest versions
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 INTERFERING = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS", "TERM", "PYTHONIOENCODING")
 

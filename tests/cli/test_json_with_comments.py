@@ -46,6 +46,30 @@ def test_tabs_and_line_ends_are_those_of_the_file():
     assert after == before.replace('"b": 1', '"b": 1,\r\n\t\t"ours": {\r\n\t\t\t"command": "x"\r\n\t\t}')
 
 
+@pytest.mark.parametrize(
+    "comment",
+    ["/*\n * License\n */\n", "    // top\n", "/* a\n      b */ ", "   /* a */ "],
+)
+@pytest.mark.parametrize(
+    ("inside", "unit"),
+    [
+        ('\n\t"b": 1\n', "\t"),
+        ('\n    /* note\n     * more */\n  "b": 1\n', "  "),
+        ('\n/* note */ "b": 1,\n   "c": 2\n', "   "),
+        ("\n    // none\n", "    "),
+        ("\n", "  "),
+    ],
+)
+def test_the_indentation_is_that_of_the_members_and_not_of_comments(comment, inside, unit):
+    after = set_member(f"{comment}{{{inside}}}\n", ["ours"], {"x": 1})
+    assert after.endswith(f'\n{unit}"ours": {{\n{unit * 2}"x": 1\n{unit}}}\n}}\n')
+
+
+@pytest.mark.parametrize("comment", ["// top\n", "/* a\n b */\n"])
+def test_one_line_after_a_comment_stays_one(comment):
+    assert set_member(comment + '{"b": 1}\n', ["ours"], {"x": 1}) == comment + '{"b": 1,"ours": {"x": 1}}\n'
+
+
 def test_odd_characters_are_written_as_they_are_and_half_ones_as_escapes():
     assert '"ü": 1' in set_member("{\n}", ["ü"], 1)
     assert r'"\ud800"' in set_member("{\n}", ["a"], "\ud800")

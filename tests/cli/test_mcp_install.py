@@ -14,6 +14,8 @@ import pytest
 from memtrace._cli import mcp_install
 from memtrace._cli.json_with_comments import parse
 from memtrace._cli.mcp_clients import CLIENTS
+from memtrace._cli.mcp_entry import WITH_VALUE, read_entry
+from tests.cli.conftest import made_once
 
 pytestmark = pytest.mark.framework
 
@@ -84,10 +86,13 @@ class TestWhereAndHow:
         assert server.get("type") == ("stdio" if client in ("claude-code", "vscode") else None)
 
     @pytest.mark.parametrize("client", MACOS)
-    def test_on_macos(self, home, environment, client):
+    @pytest.mark.parametrize("moved", [False, True])
+    def test_on_macos_whatever_xdg_says(self, home, environment, tmp_path, client, moved):
         from platformdirs.macos import MacOS
 
         environment.setattr("sys.platform", "darwin")
+        if moved:
+            environment.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
         environment.setattr(platformdirs, "user_config_path", lambda **given: MacOS(**given).user_config_path)
         assert CLIENTS[client].path() == home / MACOS[client][0]
 
@@ -153,11 +158,82 @@ class TestWhereAndHow:
         assert server["args"][-4:] == ["--transport", "sqlite", "--timeout", "2.5"]
         assert server["env"] == {"MEMTRACE_BASE_URL": f"sqlite:///{tmp_path}/agent.db"}
 
+    def test_variables_of_the_connection_are_passed_on_where_no_option_is_given(self, install, environment):
+        install("cursor", "--base-url", SERVER, "--transport", "httpx", "--timeout", "2")
+        environment.setenv("MEMTRACE_TRANSPORT", "aiohttp")
+        environment.setenv("MEMTRACE_TIMEOUT", "7.5")
+        install("cursor", "--timeout", "3")
+        assert entry_of("cursor")["args"][-3:] == ["mcp", "--timeout", "3.0"]
+        assert entry_of("cursor")["env"]["MEMTRACE_TRANSPORT"] == "aiohttp"
+        assert "MEMTRACE_TIMEOUT" not in entry_of("cursor")["env"]
+        install("cursor")
+        assert entry_of("cursor")["args"][-1] == "mcp"
+        assert entry_of("cursor")["env"]["MEMTRACE_TIMEOUT"] == "7.5"
+
+    @pytest.mark.parametrize(("name", "value"), [("MEMTRACE_TRANSPORT", "nope"), ("MEMTRACE_TIMEOUT", "soon")])
+    def test_an_invalid_variable_is_refused_as_by_mcp(self, invoke, home, environment, name, value):
+        environment.setenv(name, value)
+        environment.setenv("MEMTRACE_API_KEY", KEY)
+        result = invoke("mcp", "install", "cursor", "--base-url", SERVER)
+        assert result.exit_code == 2
+        assert result.stderr == invoke("mcp", "--base-url", SERVER).stderr
+
     def test_memtrace_url_is_read_too(self, install, environment):
         environment.setenv("MEMTRACE_URL", SERVER)
         environment.setenv("MEMTRACE_API_KEY", KEY)
         install("cursor")
         assert entry_of("cursor")["env"]["MEMTRACE_BASE_URL"] == SERVER
+
+
+class TestWhatMcpRefuses:
+    @pytest.mark.parametrize("connection", [[], ["--profile", "acme"], ["--base-url", SERVER]])
+    @pytest.mark.parametrize(
+        "wrong", [["--agent", "a b"], ["--timeout", "-1"], ["--timeout", "nan"], ["--transport", "nope"]]
+    )
+    @pytest.mark.parametrize("only_print", [[], ["--print"]])
+    def test_install_refuses_with_the_same_error(self, invoke, home, environment, connection, wrong, only_print):
+        environment.setenv("MEMTRACE_CONFIG", str(home / "config.toml"))
+        invoke("profiles", "add", "other", "--base-url", "memory://")
+        invoke("profiles", "add", "acme", "--base-url", "memory://", "--timeout", "3")
+        if connection[:1] == ["--base-url"]:
+            environment.setenv("MEMTRACE_API_KEY", KEY)
+        served = invoke("mcp", *connection, *wrong)
+        result = invoke("mcp", "install", "cursor", *only_print, *connection, *wrong)
+        assert (result.exit_code, served.exit_code) == (2, 2)
+        assert result.stderr == served.stderr
+        assert not CLIENTS["cursor"].path().exists()
+
+    @pytest.mark.parametrize("transport", [[], ["--transport", "requests"]])
+    def test_a_transport_without_an_async_form_is_refused(self, invoke, home, transport):
+        url = SERVER if transport else f"requests+{SERVER}"
+        result = invoke("mcp", "install", "cursor", "--base-url", url, *transport)
+        assert result.exit_code == 2
+        assert "has no async form" in result.output.replace("\n", " ")
+
+    @pytest.mark.parametrize("kept", [["--base-url", SERVER], ["--profile", "acme"], ["--profile", "elsewhere"]])
+    def test_a_transport_has_to_fit_the_connection_that_stays(self, invoke, install, home, kept):
+        invoke("profiles", "add", "first", "--base-url", "memory://")
+        invoke("profiles", "add", "acme", "--base-url", SERVER)
+        path = CLIENTS["cursor"].path()
+        path.parent.mkdir(parents=True)
+        entry = {"command": "memtrace-sdk", "args": ["mcp", *kept], "env": {}}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor", "--transport", "httpx")
+        assert entry_of("cursor")["args"][-4:] == [*kept, "--transport", "httpx"]
+        result = invoke("mcp", "install", "cursor", "--transport", "nope")
+        assert result.exit_code == (0 if "elsewhere" in kept else 2)  # that file is not known here
+
+    def test_the_extra_is_needed_unless_uvx_brings_it(self, invoke, install, environment, home):
+        for name in [name for name in sys.modules if name.startswith("memtrace.integrations.mcp")]:
+            environment.delitem(sys.modules, name)
+        environment.setitem(sys.modules, "mcp", None)
+        environment.setitem(sys.modules, "mcp.server.lowlevel", None)
+        result = invoke("mcp", "install", "cursor")
+        assert result.exit_code == 2
+        assert result.stderr == invoke("mcp").stderr
+        assert "needs the package mcp, not installed here" in result.stderr
+        assert not CLIENTS["cursor"].path().exists()
+        install("cursor", "--uvx", "--agent", "a")
 
 
 class TestTheKey:
@@ -211,7 +287,7 @@ class TestTheKey:
         path.chmod(0o644)
         result = install("zed", "--with-key")
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
-        assert stat.S_IMODE(path.with_name("settings.json.bak").stat().st_mode) == 0o644
+        assert stat.S_IMODE(path.with_name("settings.json.bak").stat().st_mode) == 0o600
         assert f"others can read the key in {path}: chmod 600 it" in result.stderr.replace("\n", " ")
 
     def test_a_profile_keeps_it_out_of_the_file(self, install, invoke, environment, remote, tmp_path):
@@ -224,6 +300,29 @@ class TestTheKey:
             "MEMTRACE_CONFIG": os.environ["MEMTRACE_CONFIG"],
             "ACME_KEY": "${env:ACME_KEY}",
         }
+
+    def test_a_profile_of_a_relative_file_is_refused(self, invoke, home, environment, tmp_path):
+        environment.chdir(tmp_path)
+        config = Path(os.environ["MEMTRACE_CONFIG"])
+        config.parent.mkdir()
+        config.write_text('[profiles.old]\nbase_url = "sqlite:///agent.db"\n', encoding="utf-8")
+        result = invoke("mcp", "install", "cursor", "--profile", "old")
+        assert result.exit_code == 2
+        assert f"profiles add old --base-url sqlite:///{tmp_path}/agent.db" in result.output.replace("\n", "")
+        assert not CLIENTS["cursor"].path().exists()
+
+    @pytest.mark.parametrize("variable", ["MEMTRACE_CONFIG", "XDG_CONFIG_HOME"])
+    def test_a_profile_is_found_where_the_client_has_other_variables(
+        self, install, invoke, environment, home, tmp_path, variable
+    ):
+        environment.chdir(tmp_path)
+        environment.delenv("MEMTRACE_CONFIG")
+        environment.setenv(variable, "profiles.toml" if variable == "MEMTRACE_CONFIG" else str(tmp_path / "xdg"))
+        invoke("profiles", "add", "acme", "--base-url", "memory://")
+        install("cursor", "--profile", "acme")
+        path = Path(entry_of("cursor")["env"]["MEMTRACE_CONFIG"])
+        assert path.is_absolute()
+        assert "[profiles.acme]" in path.read_text(encoding="utf-8")
 
     def test_the_keyring_of_a_profile_needs_nothing(self, install, invoke, environment):
         import keyring
@@ -247,7 +346,21 @@ class TestTheKey:
     def test_a_server_needs_one_also_where_none_is_set_here(self, install, invoke, home):
         install("cursor", "--base-url", SERVER)
         assert entry_of("cursor")["env"]["MEMTRACE_API_KEY"] == "${env:MEMTRACE_API_KEY}"
-        assert invoke("mcp", "install", "zed", "--base-url", SERVER, "--with-key").exit_code == 2
+
+    @pytest.mark.parametrize("client", CLIENTS)
+    @pytest.mark.parametrize("arguments", [[], ["--base-url", SERVER], ["--print", "--base-url", SERVER], ["--print"]])
+    def test_without_one_there_is_none_to_write(self, invoke, home, client, arguments):
+        result = invoke("mcp", "install", client, "--with-key", *arguments)
+        assert result.exit_code == 2
+        assert "there is no key to write: set MEMTRACE_API_KEY" in result.stderr.replace("\n", " ")
+        assert not CLIENTS[client].path().exists()
+
+    def test_none_is_written_for_a_connection_of_the_file(self, invoke, install, home):
+        invoke("profiles", "add", "first", "--base-url", "memory://")
+        install("zed", "--base-url", "memory://", "--with-key")
+        before = CLIENTS["zed"].path().read_bytes()
+        assert invoke("mcp", "install", "zed", "--with-key", "--agent", "a").exit_code == 2
+        assert CLIENTS["zed"].path().read_bytes() == before
 
     def test_an_invalid_address_is_refused(self, invoke, home):
         result = invoke("mcp", "install", "cursor", "--base-url", "ftp://x")
@@ -333,7 +446,114 @@ class TestWhatStandsThere:
         install("zed")
         assert entry_of("zed")["env"] == {"MEMTRACE_BASE_URL": SERVER, "MEMTRACE_API_KEY": "mtk_in_the_file"}
 
-    @pytest.mark.parametrize("old", [{"url": "https://x"}, "text", None, {"command": "x", "env": None}])
+    @pytest.mark.parametrize(
+        "kept",
+        [
+            ["--profile", "acme"],
+            ["-p", "acme"],
+            ["-pacme"],
+            ["--base-url=http://b", "--transport", "httpx"],
+            ["--agent", "a", "--session", "s", "--scope", "session", "--prefix", "m_", "--search-index", "/i.db"],
+            ["--agent=a", "--session=s"],
+            ["--read-only"],
+            ["--timeout", "5", "odd", "--odd=1"],
+        ],
+    )
+    @pytest.mark.parametrize(
+        "launcher",
+        [
+            ["/old/memtrace-sdk", "mcp"],
+            ["C:\\old\\memtrace-sdk.exe", "mcp"],
+            ["python3", "-m", "memtrace", "mcp"],
+            ["uvx", "--with", "mcp", "--from", "memtrace-sdk[mcp]", "memtrace-sdk", "mcp"],
+        ],
+    )
+    def test_options_that_are_not_given_now_stay(self, install, path, launcher, kept):
+        old = {"command": launcher[0], "args": [*launcher[1:], *kept]}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": old}}), encoding="utf-8")
+        result = install("cursor")
+        arguments = entry_of("cursor")["args"]
+        assert arguments[arguments.index("mcp") + 1 :] == kept
+        assert "replaced" not in result.stderr
+        install("cursor", "--agent", "new", "--timeout", "2")
+        arguments = entry_of("cursor")["args"]
+        assert read_entry(entry_of("cursor")).options == {
+            **read_entry(old).options,
+            "--agent": ["--agent", "new"],
+            "--timeout": ["--timeout", "2.0"],
+        }
+        assert sum(each.startswith("--agent") for each in arguments) == 1
+
+    def test_every_option_of_the_command_is_known(self):
+        from memtrace._cli.app import app
+
+        options = [each for each in made_once(app).commands["mcp"].params if each.name != "help"]
+        assert {each.opts[0] for each in options if not each.is_flag} == {*WITH_VALUE}
+        assert {each.opts[0] for each in options if each.is_flag} == {"--read-only"}
+        assert [each.opts[1:] for each in options if each.opts[1:]] == [["-p"]]
+
+    @pytest.mark.parametrize("old", [["--profile", "old"], ["-pold"], ["--base-url", "http://b", "--transport", "x"]])
+    def test_another_connection_replaces_that_of_the_options(self, install, path, old):
+        entry = {"command": "memtrace-sdk", "args": ["mcp", *old, "--session", "s"], "env": {"MEMTRACE_API_KEY": KEY}}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor", "--base-url", "memory://")
+        assert entry_of("cursor")["args"][-3:] == ["mcp", "--session", "s"]
+        assert entry_of("cursor")["env"] == {"MEMTRACE_BASE_URL": "memory://"}
+
+    def test_a_key_and_a_transport_stay_for_the_same_base_url_among_the_options(self, install, path):
+        arguments = ["mcp", "--base-url", SERVER, "--transport", "httpx"]
+        entry = {"command": "memtrace-sdk", "args": arguments, "env": {"MEMTRACE_API_KEY": KEY}}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor", "--base-url", SERVER)
+        assert entry_of("cursor")["args"][-3:] == ["mcp", "--transport", "httpx"]
+        assert entry_of("cursor")["env"]["MEMTRACE_BASE_URL"] == SERVER
+
+    def test_the_default_profile_changes_no_connection_that_is_there(self, install, invoke, path):
+        invoke("profiles", "add", "first", "--base-url", "memory://")
+        invoke("profiles", "add", "acme", "--base-url", "memory://")
+        install("cursor")
+        assert entry_of("cursor")["args"][-2:] == ["--profile", "first"]
+        install("cursor", "--profile", "acme", "--agent", "a")
+        before = entry_of("cursor")
+        assert "has this server already" in install("cursor").stdout
+        install("cursor", "--read-only")
+        assert entry_of("cursor") == {**before, "args": [*before["args"], "--read-only"]}
+
+    @pytest.mark.parametrize("kept", [{"MEMTRACE_BASE_URL": "${env:MY_URL}"}, {"MEMTRACE_PROFILE": "${env:MY_NAME}"}])
+    def test_a_reference_in_place_of_a_connection_stays(self, install, path, kept):
+        entry = {"command": "memtrace-sdk", "args": ["mcp"], "env": kept}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor", "--agent", "a", "--transport", "httpx")
+        assert entry_of("cursor")["env"] == kept
+
+    def test_the_variable_of_a_default_profile_that_is_not_used_is_not_asked_for(self, install, invoke, environment):
+        environment.setenv("ACME_KEY", KEY)
+        install("cursor", "--base-url", "memory://")
+        invoke("profiles", "add", "acme", "--base-url", SERVER, "--api-key-env", "ACME_KEY")
+        assert install("cursor", "--agent", "a").stderr == ""
+        assert entry_of("cursor")["env"] == {"MEMTRACE_BASE_URL": "memory://"}
+
+    def test_variables_of_another_program_are_not_kept(self, install, path):
+        entry = {"command": "npx", "args": ["x"], "env": {"OTHER_TOKEN": "secret"}, "cwd": "/x"}
+        path.write_text(json.dumps({"mcpServers": {"memtrace": entry}}), encoding="utf-8")
+        install("cursor")
+        assert entry_of("cursor").keys() == {"command", "args", "env"}
+        assert entry_of("cursor")["env"] == {}
+
+    @pytest.mark.parametrize(
+        "old", [{"url": "https://x"}, "text", {"command": "npx", "args": ["x", "mcp", "--agent", "a"]}]
+    )
+    def test_another_server_of_the_same_name_is_replaced_with_a_message(self, install, path, old):
+        before = json.dumps({"mcpServers": {"memtrace": old}})
+        path.write_text(before, encoding="utf-8")
+        result = install("cursor")
+        told = "memtrace was another server in this file, not memtrace-sdk mcp: it is replaced"
+        assert told in result.stderr.replace("\n", " ")
+        assert path.with_name("mcp.json.bak").read_text(encoding="utf-8") == before
+        assert "--agent" not in entry_of("cursor")["args"]
+        assert "replaced" not in install("cursor", "--agent", "a").stderr
+
+    @pytest.mark.parametrize("old", [{"url": "https://x"}, "text", None, {"command": "x", "env": None, "args": 1}])
     def test_a_server_of_another_form_is_replaced(self, install, path, old):
         path.write_text(json.dumps({"mcpServers": {"memtrace": old}}), encoding="utf-8")
         install("cursor")
@@ -381,11 +601,40 @@ class TestWhatStandsThere:
         assert path.read_text(encoding="utf-8") == text
         assert [each.name for each in path.parent.iterdir()] == ["mcp.json"]
 
+    @pytest.mark.parametrize("client", ["vscode", "cursor"])
+    @pytest.mark.parametrize("inputs", [5, "text", {"id": "memtrace-api-key"}, True])
+    def test_inputs_that_are_no_list_matter_to_vs_code_only(self, invoke, home, remote, client, inputs):
+        path = CLIENTS[client].path()
+        path.parent.mkdir(parents=True)
+        before = json.dumps({"inputs": inputs})
+        path.write_text(before, encoding="utf-8")
+        result = invoke("mcp", "install", client)
+        if client == "cursor":
+            assert (result.exit_code, parse(path.read_text(encoding="utf-8"))["inputs"]) == (0, inputs)
+            return
+        assert result.exit_code == 2
+        assert "inputs is not a list" in result.stderr.replace("\n", " ")
+        assert json.loads(result.stdout)["servers"]["memtrace"]
+        assert path.read_text(encoding="utf-8") == before
+
     def test_a_file_that_is_not_utf_8_stays(self, invoke, path):
         path.write_bytes(b"\xff{}")
         result = invoke("mcp", "install", "cursor")
         assert result.exit_code == 1
         assert "cannot be changed: it is not UTF-8" in result.output.replace("\n", " ")
+
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_a_read_only_file_stays(self, invoke, path, tmp_path, is_link):
+        target = tmp_path / "dotfiles.json" if is_link else path
+        if is_link:
+            path.symlink_to(target)
+        target.write_text("{}", encoding="utf-8")
+        target.chmod(0o444)
+        result = invoke("mcp", "install", "cursor")
+        assert result.exit_code == 1
+        assert "mcp.json cannot be changed: it is read-only" in result.output.replace("\n", " ")
+        assert target.read_text(encoding="utf-8") == "{}"
+        assert [each.name for each in path.parent.iterdir()] == ["mcp.json"]
 
     def test_a_folder_in_its_place_is_told(self, invoke, path):
         path.mkdir()
@@ -418,6 +667,58 @@ class TestWhatStandsThere:
         result = invoke("mcp", "install", "cursor")
         assert result.exit_code == 1
         assert "changes all the time: close Cursor" in result.output.replace("\n", " ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users of Windows have a profile folder")
+class TestWithoutAHomeDirectory:
+    @pytest.fixture(autouse=True)
+    def _without(self, environment):
+        import pwd
+
+        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MEMTRACE_CONFIG"):
+            environment.delenv(name, raising=False)
+        environment.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+
+    @pytest.mark.parametrize("client", CLIENTS)
+    @pytest.mark.parametrize("connection", [[], ["--base-url", "memory://"]])
+    def test_install_needs_a_file(self, invoke, client, connection):
+        result = invoke("mcp", "install", client, *connection)
+        assert result.exit_code == 2
+        assert "no home directory: set HOME, or use --file / --base-url" in result.stderr.replace("\n", " ")
+
+    def test_on_macos_too(self, invoke, environment):
+        environment.setattr("sys.platform", "darwin")
+        assert invoke("mcp", "install", "vscode").exit_code == 2
+
+    def test_install_works_with_a_file_and_a_base_url(self, invoke, tmp_path):
+        path = str(tmp_path / "mcp.json")
+        assert invoke("mcp", "install", "cursor", "--file", path, "--base-url", "memory://").exit_code == 0
+        assert invoke("mcp", "install", "cursor", "--print", "--base-url", "memory://").exit_code == 0
+
+    @pytest.mark.parametrize(
+        ("command", "told"),
+        [
+            (["mcp"], "--base-url / MEMTRACE_CONFIG"),
+            (["recall", "a"], "--base-url / MEMTRACE_CONFIG"),
+            (["profiles", "list"], "--base-url / MEMTRACE_CONFIG"),
+            (["profiles", "path"], "--base-url / MEMTRACE_CONFIG"),
+            (["profiles", "add", "a", "--base-url", "memory://"], "--base-url / MEMTRACE_CONFIG"),
+        ],
+    )
+    def test_other_commands_say_what_to_set(self, invoke, command, told):
+        result = invoke(*command)
+        assert result.exit_code == 2
+        assert f"no home directory: set HOME, or use {told}" in result.stderr.replace("\n", " ")
+
+    def test_the_file_of_memories_needs_one(self, invoke, environment, tmp_path):
+        environment.setenv("MEMTRACE_CONFIG", str(tmp_path / "config.toml"))
+        result = invoke("mcp")
+        assert result.exit_code == 2
+        assert "no home directory: set HOME, or use --base-url" in result.stderr.replace("\n", " ")
+
+    def test_a_folder_that_is_not_absolute_is_none(self, invoke, environment):
+        environment.setattr(platformdirs, "user_config_path", lambda *_, **__: Path("~/.config"))  # older releases
+        assert invoke("profiles", "path").exit_code == 2
 
 
 def test_a_client_that_is_not_known_is_refused_with_those_that_are(invoke, home):

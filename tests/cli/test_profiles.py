@@ -100,6 +100,25 @@ class TestCommands:
         assert keys.kept == {}
         assert profiles.load() == profiles.Config({})
 
+    @pytest.mark.parametrize("scheme", ["sqlite", "SQLite"])
+    def test_a_relative_file_is_stored_with_its_absolute_path(self, invoke, environment, tmp_path, scheme):
+        (tmp_path / "my work").mkdir()
+        environment.chdir(tmp_path / "my work")
+        added = invoke("profiles", "add", "notes", "--base-url", f"{scheme}:///a%20b.db?durability=full")
+        assert added.exit_code == 0, added.output
+        stored = profiles.load().profiles["notes"].base_url
+        assert stored == f"{scheme}:///{tmp_path}/my%20work/a%20b.db?durability=full"
+        invoke("profiles", "add", "notes", "--base-url", "sqlite:////data/a%2eb.db")
+        assert profiles.load().profiles["notes"].base_url == "sqlite:////data/a%2eb.db"
+
+    def test_a_read_only_file_is_not_replaced(self, invoke, config):
+        path = config("# mine\n")
+        path.chmod(0o444)
+        result = invoke("profiles", "add", "a", "--base-url", "memory://")
+        assert result.exit_code == 1
+        assert "cannot be written: it is read-only" in result.output.replace("\n", " ")
+        assert path.read_text(encoding="utf-8") == "# mine\n"
+
     def test_the_list_shows_the_default_and_no_key(self, invoke, keys):
         keys.kept["memtrace-sdk", "a"] = KEY
         invoke("profiles", "add", "a", "--base-url", "http://a")

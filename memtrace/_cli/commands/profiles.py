@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -76,10 +77,11 @@ def add(
     """Add or replace a profile; the first one becomes the default."""
     from memtrace._cli import profiles as stored
     from memtrace._cli.connection import check_profile, is_local
+    from memtrace._support.sqlite_urls import absolute_url
 
     profile = stored.Profile(base_url, transport, timeout, api_key_env)
     check_profile(name, profile)
-    stored.save(name, profile, default=default)
+    stored.save(name, replace(profile, base_url=absolute_url(base_url)), default=default)
     say(f"The profile {name} is in {stored.config_path()}")
     if api_key_env is None and not is_local(base_url):
         say(f"Store its key with: memtrace-sdk profiles set-key {name}")
