@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import re
 import shlex
 import subprocess
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -354,6 +355,92 @@ class TestOtherPages:
         response = get(f"/{tab}.json")
         assert response.headers["content-type"] == "application/json"
         assert json.loads(response.text)
+
+
+def active(page):
+    """The filters that a page shows as active, with their values."""
+    shown = page.partition('<ul class="active"')[2].partition("</ul>")[0]
+    return re.findall(r">(\w+) <bdi>(.*?)</bdi>", shown)
+
+
+class TestFiltersOfPages:
+    EVERY = {
+        "agent": "a",
+        "session": "sess_1",
+        "type": "episodic",
+        "event": "message",
+        "since": "7d",
+        "until": "2030-01-01",
+        "min_importance": "0.8",
+        "tag": "drinks",
+    }
+    LISTED = {name: value for name, value in EVERY.items() if name != "min_importance"}
+    APPLIED = {
+        "timeline": LISTED,
+        "search": EVERY,
+        "prompt": EVERY,
+        "decisions": {name: value for name, value in LISTED.items() if name != "type"},
+        "statistics": LISTED,
+        "agents": {},
+        "sessions": {"agent": "a"},
+    }
+    URL = urlencode(EVERY)
+
+    @pytest.mark.parametrize("tab", TABS)
+    def test_a_page_shows_the_filters_that_it_applies(self, told, get, tab):
+        page = get(f"/{tab}?{self.URL}").text
+        assert dict(active(page)) == self.APPLIED[tab]
+
+    @pytest.mark.parametrize("tab", TABS)
+    def test_its_links_carry_the_filters_that_their_page_applies(self, told, get, tab):
+        page = get(f"/{tab}?{self.URL}&q=tea&budget=300").text
+        leads = [each["href"] for kind, each in elements(page) if kind == "a" and each["href"].startswith("/")]
+        for lead in map(urlsplit, leads):
+            target = lead.path.strip("/").removesuffix(".json")
+            asked = parse_qs(lead.query)
+            assert set(asked) & set(self.EVERY) <= {*self.APPLIED[target], "agent", "session"}, lead
+        tabs = {urlsplit(lead).path.strip("/"): parse_qs(urlsplit(lead).query) for lead in leads[:7]}
+        assert {*tabs} == {*TABS}
+        for target, asked in tabs.items():
+            assert {name: asked[name] for name in self.APPLIED[target]} == {
+                name: [value] for name, value in self.APPLIED[target].items()
+            }
+            assert (asked["q"], asked["budget"]) == (["tea"], ["300"])
+
+    @pytest.mark.parametrize("tab", ["timeline", "search", "decisions", "statistics"])
+    def test_its_form_carries_the_filters_that_it_applies(self, told, get, tab):
+        page = get(f"/{tab}?{self.URL}&q=tea&order=asc").text
+        form = page.partition('<form class="filters"')[2].partition("</form>")[0]
+        named = [each["name"] for kind, each in elements(form) if kind in ("input", "select")]
+        assert sorted({*named} - {"q", "order"}) == sorted(self.APPLIED[tab])
+        assert len(named) == len(set(named))
+
+    def test_a_type_on_decisions_leads_to_the_timeline(self, told, get):
+        page = get("/decisions").text
+        kinds = [each["href"] for _, each in elements(page) if each.get("class") == "kind"]
+        assert kinds == ["/timeline?type=decision"]
+
+    @pytest.mark.parametrize("tab", [*TABS, "timeline.json", "statistics.json"])
+    @pytest.mark.parametrize(
+        ("query", "problem"),
+        [
+            ("min_importance=much", "min_importance must be a number from 0 to 1"),
+            ("min_importance=-1", "min_importance must be a finite number"),
+            ("min_importance=nan", "min_importance must be a finite number"),
+            ("type=-", "memory_type must be"),
+            ("event=-", "event_type must be"),
+            ("agent=1", "agent_id must be"),
+            ("session=1", "session_id must be"),
+            ("tag=*", "tags[0] must be"),
+            ("since=yesterday", "since must be"),
+            ("until=later", "until must be"),
+            ("order=up", "order must be asc or desc"),
+        ],
+    )
+    def test_an_invalid_value_is_refused_on_every_page(self, get, tab, query, problem):
+        response = get(f"/{tab}?q=tea&{query}")
+        assert response.status_code == 400
+        assert problem in html.unescape(response.text)
 
 
 class TestErrors:
