@@ -363,56 +363,57 @@ def active(page):
     return re.findall(r">(\w+) <bdi>(.*?)</bdi>", shown)
 
 
-class TestFiltersOfPages:
-    EVERY = {
-        "agent": "a",
-        "session": "sess_1",
-        "type": "episodic",
-        "event": "message",
-        "since": "7d",
-        "until": "2030-01-01",
-        "min_importance": "0.8",
-        "tag": "drinks",
-    }
-    LISTED = {name: value for name, value in EVERY.items() if name != "min_importance"}
-    APPLIED = {
-        "timeline": LISTED,
-        "search": EVERY,
-        "prompt": EVERY,
-        "decisions": {name: value for name, value in LISTED.items() if name != "type"},
-        "statistics": LISTED,
-        "agents": {},
-        "sessions": {"agent": "a"},
-    }
-    URL = urlencode(EVERY)
+EVERY = {
+    "agent": "a",
+    "session": "sess_1",
+    "type": "episodic",
+    "event": "message",
+    "since": "7d",
+    "until": "2030-01-01",
+    "min_importance": "0.8",
+    "tag": "drinks",
+}
+LISTED = {name: value for name, value in EVERY.items() if name != "min_importance"}
+APPLIED = {
+    "timeline": LISTED,
+    "search": EVERY,
+    "prompt": EVERY,
+    "decisions": {name: value for name, value in LISTED.items() if name != "type"},
+    "statistics": LISTED,
+    "agents": {},
+    "sessions": {"agent": "a"},
+}
+FILTERED = urlencode(EVERY)
 
+
+class TestFiltersOfPages:
     @pytest.mark.parametrize("tab", TABS)
     def test_a_page_shows_the_filters_that_it_applies(self, told, get, tab):
-        page = get(f"/{tab}?{self.URL}").text
-        assert dict(active(page)) == self.APPLIED[tab]
+        page = get(f"/{tab}?{FILTERED}").text
+        assert dict(active(page)) == APPLIED[tab]
 
     @pytest.mark.parametrize("tab", TABS)
     def test_its_links_carry_the_filters_that_their_page_applies(self, told, get, tab):
-        page = get(f"/{tab}?{self.URL}&q=tea&budget=300").text
+        page = get(f"/{tab}?{FILTERED}&q=tea&budget=300").text
         leads = [each["href"] for kind, each in elements(page) if kind == "a" and each["href"].startswith("/")]
         for lead in map(urlsplit, leads):
             target = lead.path.strip("/").removesuffix(".json")
             asked = parse_qs(lead.query)
-            assert set(asked) & set(self.EVERY) <= {*self.APPLIED[target], "agent", "session"}, lead
+            assert set(asked) & set(EVERY) <= {*APPLIED[target], "agent", "session"}, lead
         tabs = {urlsplit(lead).path.strip("/"): parse_qs(urlsplit(lead).query) for lead in leads[:7]}
         assert {*tabs} == {*TABS}
         for target, asked in tabs.items():
-            assert {name: asked[name] for name in self.APPLIED[target]} == {
-                name: [value] for name, value in self.APPLIED[target].items()
+            assert {name: asked[name] for name in APPLIED[target]} == {
+                name: [value] for name, value in APPLIED[target].items()
             }
             assert (asked["q"], asked["budget"]) == (["tea"], ["300"])
 
     @pytest.mark.parametrize("tab", ["timeline", "search", "decisions", "statistics"])
     def test_its_form_carries_the_filters_that_it_applies(self, told, get, tab):
-        page = get(f"/{tab}?{self.URL}&q=tea&order=asc").text
+        page = get(f"/{tab}?{FILTERED}&q=tea&order=asc").text
         form = page.partition('<form class="filters"')[2].partition("</form>")[0]
         named = [each["name"] for kind, each in elements(form) if kind in ("input", "select")]
-        assert sorted({*named} - {"q", "order"}) == sorted(self.APPLIED[tab])
+        assert sorted({*named} - {"q", "order"}) == sorted(APPLIED[tab])
         assert len(named) == len(set(named))
 
     def test_a_type_on_decisions_leads_to_the_timeline(self, told, get):
