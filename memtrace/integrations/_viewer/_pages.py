@@ -112,9 +112,9 @@ async def prompt(source: Source, query: PageQuery) -> Page:
         "revision": context.revision,
         "stable_tokens": made.stable_tokens,
         "verdicts": [verdict.to_json() for verdict in context.verdicts],
+        "no_longer_considered": [*map(json_of, made.gone)],
     }
-    in_order = [card(memory) for memory in context.memories]
-    return Page({"prompt": made, "budget": made.budget, "cards": in_order}, data)
+    return Page({"prompt": made, "budget": made.budget}, data)
 
 
 # ---- counts, names
