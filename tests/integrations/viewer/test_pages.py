@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import html
 import json
 import re
@@ -13,7 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from memtrace import AddMemoryRequest
-from memtrace.integrations._viewer._directory import Directory
+from memtrace.integrations._viewer._directory import AgentCounts, Directory
 from memtrace.testing import Fault
 from tests.integrations.viewer.conftest import contents, elements, link
 
@@ -315,6 +316,73 @@ class TestOtherPages:
         assert "2 agents are still being counted" in agents.text
         assert len(contents(timeline.text)) == 5
         assert len(started) == len(set(started))  # each is read once, for all pages
+
+    def test_statistics_do_not_wait_for_slow_counts(self, told, get, monkeypatch):
+        async def never(directory, agent_id):
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr("memtrace.integrations._viewer._pages._PATIENCE", 0)
+        monkeypatch.setattr("memtrace.integrations._viewer._pages._PATIENCE_BESIDE", 0)
+        monkeypatch.setattr(Directory, "_read_counts", never)
+        page, data = get("/statistics?agent=unregistered", "/statistics.json?agent=unregistered")
+        assert "counts of this agent are not read yet" in page.text
+        assert "<svg" in page.text
+        assert data.json()["agent"] == {"stats": None, "last_activity": None}
+        assert "not read yet" not in get("/statistics").text
+
+    def test_the_chosen_agent_is_counted_before_those_that_wait(self, fake, monkeypatch):
+        begun, most, gate = [], [], {}
+
+        async def read(directory, agent_id):
+            begun.append(agent_id)
+            gate[agent_id] = asyncio.Event()
+            most.append(len(gate))
+            await gate[agent_id].wait()
+            del gate[agent_id]
+            return AgentCounts(None, None)
+
+        async def until(count):
+            for _ in range(1000):  # the reads have no event for it
+                if len(begun) >= count:
+                    return
+                await asyncio.sleep(0)
+            raise AssertionError(begun)
+
+        async def main():
+            async with fake.async_client("acme") as made:
+                directory = Directory(made, fake.clock)
+                beside = asyncio.create_task(directory.counts(["a", "b", "c", "d", "e"]))
+                await until(2)
+                waiting = asyncio.create_task(directory.counts(["d"], first="d"))
+                new = asyncio.create_task(directory.counts(["f"], first="f"))
+                for count in range(3, 7):
+                    await asyncio.sleep(0)
+                    gate[begun[count - 3]].set()
+                    await until(count)
+                for event in gate.values():
+                    event.set()
+                return [await each for each in (beside, waiting, new)]
+
+        monkeypatch.setattr(Directory, "_read_counts", read)
+        counted = asyncio.run(main())
+        assert begun == ["a", "b", "f", "d", "c", "e"]
+        assert max(most) == 2
+        assert [[*each] for each in counted] == [["a", "b", "c", "d", "e"], ["d"], ["f"]]
+
+    def test_agents_are_counted_after_one_that_cannot_be(self, fake, monkeypatch, caplog):
+        async def read(directory, agent_id):
+            if agent_id in "ab":
+                raise RuntimeError("ours")
+            return AgentCounts(None, None)
+
+        async def main():
+            async with fake.async_client("acme") as made:
+                return await Directory(made, fake.clock).counts(["a", "b", "c", "d"])
+
+        monkeypatch.setattr(Directory, "_read_counts", read)
+        assert [*asyncio.run(main())] == ["c", "d"]
+        gc.collect()
+        assert {record.exc_info[0] for record in caplog.records} == {RuntimeError}
 
     def test_counts_are_read_again_later(self, told, get, fake, client):
         async def twice():
