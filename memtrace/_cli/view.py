@@ -25,9 +25,11 @@ import typer
 from memtrace._cli.connection import MISSING_FILE, choose
 from memtrace._cli.exit_status import CommandError, ExitStatus
 from memtrace._cli.files import replace_file
+from memtrace._cli.nothing_found import check_agent
 from memtrace._cli.signals import on_termination
 from memtrace._cli.terminal import show_error, visible
 from memtrace.exceptions import MemtraceError
+from memtrace.operations._validation import check_id
 
 if TYPE_CHECKING:
     import uvicorn
@@ -48,6 +50,7 @@ def run_view(
     check_packages()
     connection = checked_connection(choice, search_index)
     try:
+        check_id(agent, "agent_id")
         client = connection.async_client(deadline=_DEADLINE)
     except MemtraceError as error:
         raise connection.describe(error) from None
@@ -84,6 +87,11 @@ def write_html(choice: Choice, path: str, *, agent: str | None, as_json: bool) -
         raise CommandError(
             f"--html {visible(path)} is not a file; --html - writes to standard output", ExitStatus.USAGE
         )
+    try:
+        with connection.client() as client:
+            check_agent(client, agent)
+    except MemtraceError as error:
+        raise connection.describe(error) from None
     _save(path, *asyncio.run(_document(connection, agent)), as_json=as_json)
 
 

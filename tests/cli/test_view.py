@@ -193,6 +193,20 @@ def test_a_store_that_is_not_there_is_not_made(invoke, tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
+def test_an_invalid_agent_id_is_refused_before_anything_is_served(invoke, server, environment):
+    environment.setattr(command, "_serve", None)
+    result = invoke("view", "--no-browser", "--agent", "no agent")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("memtrace-sdk: agent_id must be ")
+
+
+def test_an_invalid_agent_id_of_a_file_is_refused(invoke, server, tmp_path):
+    path = tmp_path / "out.html"
+    result = invoke("view", "--html", str(path), "--agent", "no agent")
+    assert (result.exit_code, result.stdout, path.exists()) == (2, "", False)
+    assert result.stderr.startswith("memtrace-sdk: agent_id must be ")
+
+
 def test_a_connection_that_cannot_be_is_refused(invoke, environment):
     assert invoke("view", "--no-browser").exit_code == 2
     environment.setenv("MEMTRACE_API_KEY", "k")
