@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-from memtrace._support.timestamps import rfc3339
 from memtrace.async_client import AsyncMemtrace
 from memtrace.integrations._viewer._cards import card, facets, grouped, json_of
 from memtrace.integrations._viewer._directory import AgentCounts, AgentEntry, Directory
 from memtrace.integrations._viewer._page_query import PageQuery
 from memtrace.integrations._viewer._prompt import BUDGET, build_prompt
+from memtrace.integrations._viewer._rendering import timestamp
 from memtrace.integrations._viewer._selection import select
 from memtrace.integrations._viewer._statistics import HEIGHT, count_by_day
 from memtrace.integrations._viewer._timeline import Position, TimelinePage, read_page
@@ -169,7 +169,7 @@ def _counts(counts: AgentCounts | None) -> dict[str, Any]:
     at = counts.last_activity
     return {
         "stats": counts.stats.model_dump(mode="json", exclude_unset=True),
-        "last_activity": None if at is None else rfc3339(at),
+        "last_activity": None if at is None else timestamp(at),
     }
 
 

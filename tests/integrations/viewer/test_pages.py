@@ -512,6 +512,38 @@ class TestFiltersOfPages:
         assert problem in html.unescape(response.text)
 
 
+class TestTimesOutOfTheCalendar:
+    """Times of a server that have no place in UTC are shown as the server gave them."""
+
+    EARLIEST = "0001-01-01T00:00:00+14:00"
+    LATEST = "9999-12-31T23:59:59-12:00"
+
+    @pytest.mark.parametrize("at", [EARLIEST, LATEST])
+    def test_of_sessions(self, told, get, fake, at):
+        agent, session = told
+        row = {"id": session.id, "org_id": "o", "agent_id": agent.id, "status": "active", "created_at": at}
+        row |= {"closed_at": at, "updated_at": at}
+        body = json.dumps({"sessions": [row], "count": 1}).encode()
+        fake.faults.add(Fault("status", on="sessions.list", status=200, body=body, times=None))
+        for path in ("/sessions", f"/timeline?agent={agent.id}", "/sessions.json"):
+            page = get(path)
+            assert page.status_code == 200
+            assert at.replace("T", " ") in page.text.replace("T", " ")
+
+    @pytest.mark.parametrize("at", [EARLIEST, LATEST])
+    def test_of_memories(self, client, get, fake, at):
+        row = {"time": at, "org_id": "o", "agent_id": "a", "memory_type": "episodic", "event_type": "e", "content": "x"}
+        body = json.dumps({"memories": [row], "count": 1, "has_more": False}).encode()
+        fake.faults.add(Fault("status", on="memories.list", status=200, body=body, times=None))
+        for path in ("/timeline", "/decisions", "/statistics", "/agents", "/timeline.json", "/agents.json"):
+            assert get(path).status_code == 200, path
+        assert at.replace("T", " ") in get("/timeline").text
+        many = json.dumps({"memories": [row] * 101, "count": 101, "has_more": True}).encode()
+        fake.faults.clear()
+        fake.faults.add(Fault("status", on="memories.list", status=200, body=many, times=None))
+        assert link(get("/timeline").text, "next") is not None
+
+
 class TestErrors:
     @pytest.mark.parametrize("tab", TABS)
     def test_a_server_that_is_away_is_a_banner(self, told, get, fake, tab):
